@@ -1,0 +1,46 @@
+# `make train ARGS="model=cnn optimizer=adam"` and `make test` do everything, from an empty machine on.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help train test check lint typecheck tensorboard clean
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 24
+
+train: .venv/installed  ## install if needed, then train: make train ARGS="model=cnn optimizer=adam"
+	@$(BIN)/python train.py $(ARGS)
+
+test: .venv/installed-dev  ## install the test tools if needed, then run the tests, with coverage
+	$(BIN)/python -m pytest --cov
+
+check: lint typecheck  ## lint and typecheck
+
+lint: .venv/installed-dev  ## ruff: style and common mistakes
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+typecheck: .venv/installed-dev  ## mypy, strict
+	$(BIN)/mypy
+
+tensorboard: .venv/installed  ## look at all runs in the browser
+	$(BIN)/tensorboard --logdir outputs
+
+clean:  ## remove the environment, caches and builds; outputs/ stays
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A Debian without python3-venv has no ensurepip: there pip, which is there, installs itself into the environment.
+.venv/bin/python:
+	$(PYTHON) -m venv .venv 2>/dev/null || \
+	  { rm -rf .venv && $(PYTHON) -m venv --without-pip .venv && $(PYTHON) -m pip -q --python .venv/bin/python install pip; }
+
+.venv/installed: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) install -c constraints.txt -e .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@

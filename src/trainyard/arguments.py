@@ -1,0 +1,81 @@
+"""Whether the keys of a config are arguments that their `_target_` takes, checked before anything is built."""
+
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from trainyard.config import CONF_DIR, CONFIG_NAME
+from trainyard.errors import ConfigError, did_you_mean, listing, reject
+
+HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")
+# Groups whose keys are names that a person is free to choose.
+NAMED_PARTS = ("callbacks", "logger")
+
+
+def parameters(target: Callable[..., Any]) -> tuple[set[str], bool]:
+    """Return the argument names of a callable, and whether it takes any others too.
+
+    `**options` that a class hands to its base stand for the arguments of that base.
+    """
+    names: set[str] = set()
+    layers: list[Any] = [vars(c).get("__init__") for c in target.__mro__[:-1]] if isinstance(target, type) else [target]
+    for layer in filter(None, layers):
+        found = list(inspect.signature(layer).parameters.values())
+        names |= {p.name for p in found if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)} - {"self"}
+        if not any(p.kind is p.VAR_KEYWORD for p in found):
+            return names, False
+    return names, True
+
+
+def targets(node: DictConfig, path: str = "") -> Iterator[tuple[str, DictConfig]]:
+    """Yield every node that has a `_target_`, with its dotted path."""
+    if "_target_" in node:
+        yield path, node
+    for name in map(str, node):
+        if isinstance(node[name], DictConfig):
+            yield from targets(node[name], f"{path}.{name}" if path else name)
+
+
+def check_arguments(cfg: DictConfig) -> None:
+    """Raise a ConfigError for a `_target_` that cannot be imported or a key that it does not take."""
+    for path, node in targets(cfg):
+        try:
+            target = pkgutil.resolve_name(node._target_)
+        except (ImportError, AttributeError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise reject(f"{path}._target_", node._target_, reason, "the dotted name of a class or function") from error
+        names, any_name = parameters(target)
+        for key in map(str, node):
+            if key not in names and key not in HYDRA_KEYS and not any_name:
+                known = sorted(names)
+                problem = f"{node._target_} has no such argument{did_you_mean(key, known)}"
+                raise reject(f"{path}.{key}", node[key], problem, listing(known))
+
+
+def check_additions(cfg: DictConfig, overrides: Sequence[str]) -> None:
+    """Raise a ConfigError for a key behind `+` that nothing reads.
+
+    An added key is read where it is an argument of its `_target_` (see `check_arguments`), a key of `conf/train.yaml`, a
+    config group, or a part that a person names.
+    """
+    top = OmegaConf.load(CONF_DIR / f"{CONFIG_NAME}.yaml")
+    assert isinstance(top, DictConfig)
+    groups = [folder.name for folder in CONF_DIR.iterdir() if folder.is_dir()]
+    known = sorted({*map(str, top), *groups} - {"defaults"})
+    for override in overrides:
+        path = override.lstrip("+").partition("=")[0].partition("@")[0]
+        parent, _, name = path.rpartition(".")
+        first = path.split(".")[0]
+        if not override.startswith("+") or "/" in path or first in NAMED_PARTS:
+            continue
+        if first not in known:
+            problem = f"nothing reads a key {first}{did_you_mean(first, known)}"
+            raise ConfigError(f"{override}: {problem}\n  accepted: {listing(known)}")
+        node = OmegaConf.select(cfg, parent) if parent else cfg
+        if parent and "_target_" not in node and OmegaConf.select(top, path) is None:
+            siblings = [key for key in node if key != name]
+            problem = f"nothing reads a key {name} in {parent}{did_you_mean(name, siblings)}"
+            raise ConfigError(f"{override}: {problem}\n  accepted: {listing(siblings)}")

@@ -1,0 +1,39 @@
+"""The run as one session of TensorBoard's HParams tab."""
+
+from typing import Any
+
+import lightning as L
+from omegaconf import DictConfig, OmegaConf
+
+from trainyard.callbacks.tensorboard import tensorboard_writer
+from trainyard.ranges import leaves
+
+GROUPS = ("model", "data", "augment", "optimizer", "scheduler", "trainer", "accelerator")
+
+
+def write_hparams(trainer: L.Trainer, cfg: DictConfig, metrics: dict[str, float]) -> None:
+    """Write the choices, their numbers and the run's final scores, into the same event file as the curves.
+
+    They go under `result/`, since the last point of `val/acc` is that of the last epoch, not of the best.
+    """
+    from torch.utils.tensorboard.summary import hparams
+
+    writer = tensorboard_writer(trainer)
+    if writer is None:
+        return
+    final = {f"result/{name.replace('/', '_')}": value for name, value in metrics.items()}
+    for name, value in final.items():
+        writer.add_scalar(name, value, trainer.global_step)
+    for summary in hparams(hyperparameters(cfg), final):
+        writer.file_writer.add_summary(summary)
+    writer.flush()
+
+
+def hyperparameters(cfg: DictConfig) -> dict[str, Any]:
+    """Return what a person chose: the option of each group, and every value of model, data, optimizer and schedule."""
+    chosen = {group: cfg.run.choices[group] for group in GROUPS}
+    parts = OmegaConf.masked_copy(cfg, ["model", "data", "augment", "optimizer", "scheduler", "seed"])
+    values = {name: value for name, value in leaves(parts) if not name.rpartition(".")[2].startswith("_")}
+    values["trainer.max_epochs"] = cfg.trainer.max_epochs
+    numbers = {name: value for name, value in values.items() if value is not None}
+    return {**chosen, **{k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in numbers.items()}}

@@ -1,0 +1,36 @@
+"""The graph of a model in TensorBoard."""
+
+import logging
+import warnings
+
+import lightning as L
+import torch
+
+from trainyard.callbacks.tensorboard import tensorboard_writer
+
+log = logging.getLogger(__name__)
+
+
+class ModelGraph(L.Callback):
+    """Shows the network under TensorBoard's Graphs tab, as a trace of one example.
+
+    The trace leaves the run as it was: evaluation mode, no gradients, random state kept.
+    """
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Trace and write the graph; a network that cannot be traced is named in the log."""
+        writer = tensorboard_writer(trainer)
+        example = pl_module.example_input_array
+        if writer is None or not isinstance(example, torch.Tensor):
+            return
+        modes = {module: module.training for module in pl_module.modules()}
+        pl_module.eval()
+        try:
+            with torch.random.fork_rng(), torch.no_grad(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what a tracer thinks of shapes in Python is of no use here
+                writer.add_graph(pl_module, example.to(pl_module.device))
+        except Exception as error:  # whatever a network does that a tracer cannot follow
+            log.info("no graph for TensorBoard: the network cannot be traced (%s)", type(error).__name__)
+        finally:
+            for module, mode in modes.items():
+                module.training = mode

@@ -1,0 +1,47 @@
+"""The command line: `python train.py ...` and `python -m trainyard ...`."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import hydra
+from omegaconf import DictConfig
+
+from trainyard.complaints import complaint
+from trainyard.config import CONF_DIR, CONFIG_NAME, HYDRA_VERSION_BASE
+
+FULL_ERROR = "HYDRA_FULL_ERROR"
+
+
+def main() -> None:
+    """Compose what was typed and run it; an error ends in a few lines and exit code 1."""
+    with short_errors():
+        run()
+
+
+@hydra.main(version_base=HYDRA_VERSION_BASE, config_path=str(CONF_DIR), config_name=CONFIG_NAME)
+def run(cfg: DictConfig) -> float:
+    """Run one composed config; torch and lightning are imported here, not before."""
+    from trainyard.training import train
+
+    return train(cfg)
+
+
+@contextmanager
+def short_errors() -> Iterator[None]:
+    """Say what went wrong in a few lines and exit with 1; with HYDRA_FULL_ERROR=1 the traceback shows as it is.
+
+    Hydra prints errors itself, at length, and exits; only when it is asked for full errors it lets them through.
+    """
+    if os.environ.get(FULL_ERROR) == "1":
+        yield
+        return
+    os.environ[FULL_ERROR] = "1"
+    try:
+        yield
+    except Exception as error:
+        print(complaint(error), file=sys.stderr)
+        sys.exit(1)
+    finally:
+        del os.environ[FULL_ERROR]

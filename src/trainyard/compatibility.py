@@ -1,0 +1,59 @@
+"""Whether the chosen parts fit each other and this machine."""
+
+import pkgutil
+from typing import Any
+
+from lightning.pytorch.accelerators import (
+    Accelerator,
+    CPUAccelerator,
+    CUDAAccelerator,
+    MPSAccelerator,
+    XLAAccelerator,
+)
+from omegaconf import DictConfig
+
+from trainyard.config import group_options
+from trainyard.data.spec import DataSpec
+from trainyard.errors import ConfigError, reject
+
+ACCELERATORS: dict[str, type[Accelerator]] = {
+    "cpu": CPUAccelerator,
+    "cuda": CUDAAccelerator,
+    "mps": MPSAccelerator,
+    "tpu": XLAAccelerator,
+}
+
+
+def check_model_fits_data(cfg: DictConfig, spec: DataSpec) -> None:
+    """Raise a ConfigError that names both choices and those that would fit, when a model cannot take such inputs."""
+    model = pkgutil.resolve_name(cfg.model._target_)
+    inputs = getattr(model, "inputs", (spec.kind,))
+    if spec.kind in inputs:
+        return
+    chosen = cfg.run.choices
+    models = [name for name in group_options("model") if spec.kind in target_of("model", name).inputs]
+    sources = [name for name in group_options("data") if target_of("data", name).kind in inputs]
+    shape = "x".join(map(str, spec.input_shape))
+    raise ConfigError(
+        f"model={chosen.model} data={chosen.data}: {chosen.model} takes {' or '.join(inputs)}, "
+        f"{chosen.data} gives {spec.kind} ({shape})\n"
+        f"  accepted: with data={chosen.data}, model={' or '.join(models)}; "
+        f"with model={chosen.model}, data={' or '.join(sources)}"
+    )
+
+
+def target_of(group: str, option: str) -> Any:
+    """Return the class that an option of the project's names."""
+    return pkgutil.resolve_name(group_options(group)[option]._target_)
+
+
+def check_accelerator(cfg: DictConfig) -> None:
+    """Raise a ConfigError when the chosen accelerator is not on this machine."""
+    wanted = cfg.trainer.accelerator
+    here = [name for name, kind in ACCELERATORS.items() if kind.is_available()]
+    if wanted in ("auto", *here):
+        return
+    options = group_options("accelerator")
+    usable = [name for name, option in options.items() if option.accelerator in ("auto", *here)]
+    choice = cfg.run.choices.accelerator
+    raise reject("accelerator", choice, f"there is no {wanted} device here", " or ".join(usable))

@@ -1,0 +1,76 @@
+"""Composition: where the configs lie, how they become a run's config, and how a config becomes objects."""
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+PACKAGE = Path(__file__).parent
+# A wheel carries conf/ inside the package; in a checkout it stands at the top, where people look for it.
+CONF_DIR = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parents[1] / "conf"
+CONFIG_NAME = "train"
+HYDRA_VERSION_BASE = "1.3"
+
+
+def objective_mode(metric: str) -> str:
+    """Return whether a metric is to be made large (`max`) or, being a loss, small (`min`)."""
+    return "min" if metric.endswith("loss") else "max"
+
+
+def register_resolvers() -> None:
+    """Make `${random_hex:}` (four hex digits, the same within a config) and `${mode:METRIC}` known to OmegaConf."""
+    OmegaConf.register_new_resolver("random_hex", lambda: secrets.token_hex(2), use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("mode", objective_mode, replace=True)
+
+
+register_resolvers()
+
+
+def compose(overrides: Sequence[str] = (), config_dir: Path = CONF_DIR) -> DictConfig:
+    """Return the config that `python train.py *overrides` would run, ready for `trainyard.training.train`.
+
+    Raises:
+        hydra.errors.HydraException: an override that names no option or key, as on the command line.
+    """
+    with initialize_config_dir(str(config_dir), version_base=HYDRA_VERSION_BASE):
+        cfg = hydra_compose(CONFIG_NAME, list(overrides), return_hydra_config=True)
+    keeper = HydraConfig.instance()
+    before = keeper.cfg
+    with open_dict(cfg):
+        cfg.hydra.runtime.output_dir = str(Path(cfg.hydra.run.dir).absolute())
+    keeper.set_config(cfg)
+    try:
+        return resolved(cfg)
+    finally:
+        keeper.cfg = before
+
+
+def resolved(cfg: DictConfig) -> DictConfig:
+    """Return a copy without interpolations and without Hydra's own node: what the run is a function of."""
+    job = cfg.copy()
+    with open_dict(job):
+        job.pop("hydra", None)
+    OmegaConf.resolve(job)
+    return job
+
+
+def instantiate(node: DictConfig, **arguments: Any) -> Any:
+    """Build what a config node names by `_target_`; the only place that does.
+
+    The config is what a person composed at the keyboard and so may name any class. Lists and dicts arrive as plain
+    Python. `_recursive_` nodes inside are built first, as Hydra does.
+    """
+    from hydra.utils import instantiate as hydra_instantiate
+
+    return hydra_instantiate(node, _convert_="all", **arguments)
+
+
+def group_options(group: str) -> dict[str, DictConfig]:
+    """Return the options of a config group as the project ships them, by name."""
+    files = sorted((CONF_DIR / group).glob("*.yaml"))
+    return {file.stem: OmegaConf.load(file) for file in files}  # type: ignore[misc]

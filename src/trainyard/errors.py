@@ -1,0 +1,31 @@
+"""The error that a person's own input causes, and how any error is said in a few lines."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class ConfigError(ValueError):
+    """Something that was typed, composed or pointed at cannot work; the message alone says what to change.
+
+    Raised with one sentence (at most a few lines) that names the key, the value received and what is accepted. Nothing
+    is kept of a run that fails with it before training starts.
+    """
+
+
+def reject(key: str, value: object, problem: str, accepted: str = "") -> ConfigError:
+    """Return the error "key=value: problem", with what is accepted on a second line."""
+    message = f"{key}={value}: {problem}"
+    return ConfigError(f"{message}\n  accepted: {accepted}" if accepted else message)
+
+
+def did_you_mean(word: str, known: Iterable[object], most: int = 3) -> str:
+    """Return "; did you mean a or b?" with the known words nearest to `word`, or nothing when none is near."""
+    near = difflib.get_close_matches(word, [str(name) for name in known], n=most, cutoff=0.6)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def listing(words: Iterable[object], most: int = 14) -> str:
+    """Return the words in order, separated by commas; the rest counted where there are more than `most`."""
+    names = [str(word) for word in words]
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest

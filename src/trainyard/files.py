@@ -1,0 +1,30 @@
+"""Files that are either there whole or not there."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file beside `path` and move it there: a reader, or a crash, never meets half of it."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a dict as indented JSON, whole or not at all."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def point_to(pointer: Path, target: Path) -> None:
+    """Make `pointer` a relative link to `target`; a text file with the path where links don't work."""
+    relative = os.path.relpath(target, pointer.parent)
+    draft = pointer.with_name(f".{pointer.name}.{os.getpid()}")
+    try:
+        draft.symlink_to(relative, target_is_directory=True)
+        draft.replace(pointer)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        write_text(pointer, f"{relative}\n")

@@ -1,0 +1,53 @@
+"""The log of a run: plain lines on the screen, dated lines in `run.log`."""
+
+import logging
+import sys
+import warnings
+from pathlib import Path
+
+QUIET = ("lightning.pytorch", "lightning.fabric", "fsspec", "httpx", "urllib3")
+
+# What the libraries say that nobody at the keyboard can act on, each by its text.
+SILENCED = (
+    r"The number of training batches .* is smaller than the logging interval",
+    r"Experiment logs directory .* exists and is not empty",
+    r"Checkpoint directory .* exists and is not empty",
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+    r"You are using `torch.load` with `weights_only=False`",
+)
+
+
+class Screen(logging.StreamHandler):  # type: ignore[type-arg]
+    """Prints to whatever `sys.stdout` is at that moment, so that what redirects it is obeyed."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record."""
+        self.stream = sys.stdout
+        super().emit(record)
+
+
+def open_log(path: Path, screen: bool = True) -> list[logging.Handler]:
+    """Send the log to `path`, and to the screen unless told otherwise; return the handlers for `close_log`."""
+    file = logging.FileHandler(path, encoding="utf-8", delay=True)
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    handlers: list[logging.Handler] = [file]
+    if screen:
+        handlers.append(Screen())
+    root = logging.getLogger()
+    for handler in handlers:
+        root.addHandler(handler)
+    logging.getLogger("trainyard").setLevel(logging.INFO)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.captureWarnings(True)
+    for text in SILENCED:
+        warnings.filterwarnings("ignore", message=text)
+    return handlers
+
+
+def close_log(handlers: list[logging.Handler]) -> None:
+    """Undo `open_log`."""
+    logging.captureWarnings(False)
+    for handler in handlers:
+        logging.getLogger().removeHandler(handler)
+        handler.close()

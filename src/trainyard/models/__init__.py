@@ -1,0 +1,1 @@
+"""Three LightningModules with one story: `MLP`, `CNN` and `TransferModel` differ only in their network."""

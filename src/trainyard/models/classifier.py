@@ -1,0 +1,132 @@
+"""The base of all models: one step, its metrics, and the optimizer, written once."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.optim import Optimizer
+
+from trainyard.data.spec import DataSpec
+from trainyard.models.epoch_sums import EpochSums
+from trainyard.models.normalize import Normalize
+from trainyard.optim.param_groups import without_decay_on_biases_and_norms
+from trainyard.optim.schedules import lightning_scheduler
+
+Batch = tuple[Tensor, Tensor]
+MakeOptimizer = Callable[[Iterable[Any]], Optimizer]
+
+
+class Classifier(L.LightningModule):
+    """Learns to name the class of an example. A subclass adds the network and `forward`: raw inputs -> logits `[B, K]`.
+
+    Losses and hits are summed in tensors and logged once an epoch: logging each step costs more than a small
+    network's own arithmetic, and would make the device wait.
+
+    Args:
+        spec: of the data; a `DataSpec` or what its `to_dict` gave.
+        optimizer: called with parameter groups; needed to fit, not to predict.
+        scheduler: called with the optimizer, and `total_steps` where it takes it; `None` keeps the rate.
+        label_smoothing: share of the target spread over all classes, in the training loss (Szegedy et al. 2016,
+            arXiv:1512.00567).
+    """
+
+    inputs: ClassVar[tuple[str, ...]]
+    """The kinds of data it can take: `images`, `rows`."""
+
+    def __init__(
+        self,
+        spec: DataSpec | Mapping[str, Any],
+        optimizer: MakeOptimizer | None = None,
+        scheduler: Callable[..., Any] | None = None,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.spec = spec if isinstance(spec, DataSpec) else DataSpec.from_dict(spec)
+        self.normalize = Normalize.of(self.spec)
+        self.example_input_array = torch.zeros(2, *self.spec.input_shape)
+        self.make_optimizer = optimizer
+        self.make_scheduler = scheduler
+        self.label_smoothing = label_smoothing
+        self.sums: dict[str, EpochSums] = {}  # by stage
+
+    def keep_hyperparameters(self, **arguments: Any) -> None:
+        """Store what rebuilds the network, as primitives: a checkpoint must load with `weights_only=True`."""
+        plain = {
+            name: value if isinstance(value, str | float | int | None) else list(value)
+            for name, value in arguments.items()
+        }
+        stored = {"spec": self.spec.to_dict(), **plain, "label_smoothing": self.label_smoothing}
+        self.save_hyperparameters(stored, logger=False)
+
+    def step(self, batch: Batch, stage: str) -> Tensor:
+        """Return the mean loss of a batch, and add it and the hits to the sums of the stage."""
+        x, y = batch
+        logits = self(x)
+        smoothing = self.label_smoothing if stage == "train" else 0.0
+        loss = F.cross_entropy(logits, y, label_smoothing=smoothing, reduction="sum")
+        if stage not in self.sums:
+            self.sums[stage] = EpochSums.empty(loss.device)
+        self.sums[stage].add(loss, logits, y)
+        return loss / max(1, len(y))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss that is minimised."""
+        return self.step(batch, "train")
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Score a batch that chooses the best epoch."""
+        self.step(batch, "val")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Score a batch that is looked at once."""
+        self.step(batch, "test")
+
+    def predict_step(self, batch: Tensor | Batch, batch_idx: int) -> Tensor:
+        """Return the probability of each class, `[B, K]`."""
+        x = batch if isinstance(batch, Tensor) else batch[0]
+        return self(x).softmax(dim=1)  # type: ignore[no-any-return]
+
+    def log_epoch(self, stage: str) -> None:
+        """Log the mean loss and the accuracy of all examples of the epoch, over all processes."""
+        sums = self.trainer.strategy.reduce(self.sums.pop(stage).stacked(), reduce_op="sum")
+        loss, hits, examples = sums.tolist()
+        self.log_dict({f"{stage}/loss": loss / examples, f"{stage}/acc": hits / examples}, sync_dist=True)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log `val/loss` and `val/acc`, and with them `train/loss` and `train/acc` since the last validation.
+
+        Those of train are of the weights as they changed on the way.
+        """
+        self.log_epoch("val")
+        self.on_train_epoch_end()
+
+    def on_train_epoch_end(self) -> None:
+        """Log what training has summed since the last validation, where no validation did."""
+        if "train" in self.sums:
+            self.log_epoch("train")
+
+    def on_test_epoch_end(self) -> None:
+        """Log `test/loss` and `test/acc`."""
+        self.log_epoch("test")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the class of the model and the validation scores of this moment, so that the file explains itself."""
+        kind = type(self)
+        checkpoint["model_class"] = f"{kind.__module__}.{kind.__qualname__}"
+        scores = self.trainer.callback_metrics
+        checkpoint["metrics"] = {name: float(scores[name]) for name in scores if name.startswith("val/")}
+
+    def configure_optimizers(self) -> Any:
+        """Build the optimizer over groups that spare biases and norms from decay, and its schedule by the step."""
+        assert self.make_optimizer is not None, "a model without an optimizer can predict, not fit"
+        optimizer = self.make_optimizer(without_decay_on_biases_and_norms(self))
+        if self.make_scheduler is None:
+            return optimizer
+        total_steps = int(self.trainer.estimated_stepping_batches)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": lightning_scheduler(self.make_scheduler, optimizer, total_steps),
+        }

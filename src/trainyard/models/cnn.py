@@ -1,0 +1,77 @@
+"""The convolutional network: feature maps from kernels, pooled, flattened and classified."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from trainyard.data.spec import DataSpec
+from trainyard.errors import reject
+from trainyard.models.activations import activation_layer
+from trainyard.models.classifier import Classifier
+from trainyard.models.mlp import fully_connected
+
+
+class CNN(Classifier):
+    """Blocks of convolution, norm, activation, max-pooling and dropped feature maps, then fully connected layers.
+
+    Args:
+        spec: of the data; a `DataSpec` or what its `to_dict` gave.
+        channels: feature maps of each block; every block halves height and width.
+        kernel_size: height and width of the kernels in pixels; odd.
+        dropout: probability of dropping each whole feature map (Tompson et al. 2015, arXiv:1411.4280), and each hidden
+            neuron behind the flattening.
+        hidden_dims: neurons in each fully connected layer between the feature maps and the classes.
+        activation: a name of `trainyard.models.activations`.
+        training: optimizer, scheduler and loss options of `Classifier`.
+
+    Raises:
+        ConfigError: more blocks than the image can be halved.
+    """
+
+    inputs = ("images",)
+
+    def __init__(
+        self,
+        spec: DataSpec | dict[str, Any],
+        channels: Sequence[int],
+        kernel_size: int = 3,
+        dropout: float = 0.0,
+        hidden_dims: Sequence[int] = (),
+        activation: str = "relu",
+        **training: Any,
+    ) -> None:
+        super().__init__(spec, **training)
+        self.keep_hyperparameters(
+            channels=channels,
+            kernel_size=kernel_size,
+            dropout=dropout,
+            hidden_dims=hidden_dims,
+            activation=activation,
+        )
+        maps, height, width = self.spec.input_shape
+        most = min(height, width).bit_length() - 1
+        if len(channels) > most:
+            accepted = f"1 to {most} numbers for images of {height}x{width} pixels"
+            raise reject("model.channels", list(channels), "each block halves the image", accepted)
+        self.blocks = nn.Sequential()
+        for size in channels:
+            self.blocks.append(convolution_block(maps, size, kernel_size, activation, dropout))
+            maps, height, width = size, height // 2, width // 2
+        self.head = fully_connected(maps * height * width, hidden_dims, len(self.spec.classes), activation, dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits of raw images: `[B, C, H, W]` -> `[B, K]`."""
+        return self.head(self.blocks(self.normalize(x)))  # type: ignore[no-any-return]
+
+
+def convolution_block(inputs: int, outputs: int, kernel_size: int, activation: str, dropout: float) -> nn.Sequential:
+    """Return one block: `[B, inputs, H, W]` -> `[B, outputs, H // 2, W // 2]`."""
+    return nn.Sequential(
+        # The norm that follows has a bias of its own.
+        nn.Conv2d(inputs, outputs, kernel_size, padding=kernel_size // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+        activation_layer(activation)(),
+        nn.MaxPool2d(2),
+        nn.Dropout2d(dropout),
+    )

@@ -1,0 +1,55 @@
+"""The multi-layer perceptron: fully connected layers of neurons."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from trainyard.data.spec import DataSpec
+from trainyard.models.activations import activation_layer
+from trainyard.models.classifier import Classifier
+
+
+class MLP(Classifier):
+    """Weighted sums, biases and activations; takes rows, and images after flattening them.
+
+    Args:
+        spec: of the data; a `DataSpec` or what its `to_dict` gave.
+        hidden_dims: neurons in each hidden layer; empty for a linear model.
+        activation: a name of `trainyard.models.activations`.
+        dropout: probability of dropping each hidden neuron in training.
+        training: optimizer, scheduler and loss options of `Classifier`.
+    """
+
+    inputs = ("images", "rows")
+
+    def __init__(
+        self,
+        spec: DataSpec | dict[str, Any],
+        hidden_dims: Sequence[int],
+        activation: str = "relu",
+        dropout: float = 0.0,
+        **training: Any,
+    ) -> None:
+        super().__init__(spec, **training)
+        self.keep_hyperparameters(hidden_dims=hidden_dims, activation=activation, dropout=dropout)
+        size = math.prod(self.spec.input_shape)
+        self.net = fully_connected(size, hidden_dims, len(self.spec.classes), activation, dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits of raw inputs: `[B, ...]` -> `[B, K]`."""
+        return self.net(self.normalize(x))  # type: ignore[no-any-return]
+
+
+def fully_connected(
+    inputs: int, hidden_dims: Sequence[int], outputs: int, activation: str, dropout: float
+) -> nn.Sequential:
+    """Flatten, then a linear layer, activation and dropout for each hidden size, then a linear layer: `[B, K]`."""
+    layers: list[nn.Module] = [nn.Flatten()]
+    for size in hidden_dims:
+        layers += [nn.Linear(inputs, size), activation_layer(activation)()]
+        if dropout > 0:
+            layers.append(nn.Dropout(dropout))
+        inputs = size
+    return nn.Sequential(*layers, nn.Linear(inputs, outputs))

@@ -1,0 +1,101 @@
+"""The directory of a run: what is written at its start, and its result however it ends."""
+
+import logging
+import shutil
+import time
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from trainyard.errors import ConfigError, reject
+from trainyard.files import point_to, write_json, write_text
+from trainyard.logs import close_log, open_log
+from trainyard.provenance import provenance
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Run:
+    """A run in its directory; a context manager that writes `result.json` with the run's status when it ends.
+
+    Attributes:
+        dir: the run's directory; `.hydra/` may be there already.
+        started: when, in seconds of `time.monotonic`.
+        training: whether training has begun; an earlier ConfigError leaves no trace.
+        result: what `result.json` will hold beside the status.
+    """
+
+    dir: Path
+    started: float = field(default_factory=time.monotonic)
+    training: bool = False
+    result: dict[str, Any] = field(default_factory=dict)
+    handlers: list[logging.Handler] = field(default_factory=list)
+    fresh: bool = True
+
+    @classmethod
+    def start(cls, cfg: DictConfig) -> "Run":
+        """Make the directory, open the log, and write config, overrides and provenance.
+
+        Raises:
+            ConfigError: the directory cannot be written.
+        """
+        run = cls(Path(cfg.run.dir))
+        try:
+            run.dir.mkdir(parents=True, exist_ok=True)
+            run.fresh = {path.name for path in run.dir.iterdir()} <= {".hydra"}
+            write_text(run.dir / "config.yaml", OmegaConf.to_yaml(cfg))
+        except OSError as error:
+            raise unwritable(run.dir, error) from error
+        write_text(run.dir / "overrides.yaml", OmegaConf.to_yaml(cfg.run.overrides))
+        write_json(run.dir / "provenance.json", provenance())
+        run.handlers = open_log(run.dir / "run.log")
+        return run
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def begin_training(self) -> None:
+        """Say that all that was typed fits together; from here on the run leaves a result, whatever happens."""
+        self.training = True
+        if self.dir.parent.name == "runs":
+            point_to(self.dir.parent.parent / "latest", self.dir)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if isinstance(error, ConfigError) and not self.training:
+                return
+            if error is not None:
+                lines = "".join(traceback.format_exception(kind, error, trace))
+                self.handlers[0].handle(
+                    logging.LogRecord(__name__, logging.ERROR, __file__, 0, "the run ended\n%s", (lines,), None)
+                )
+            self.write_result(error)
+        finally:
+            close_log(self.handlers)
+            if isinstance(error, ConfigError) and not self.training:
+                self.discard()
+
+    def write_result(self, error: BaseException | None) -> None:
+        """Write `result.json`; its status tells a failure from an interruption."""
+        interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
+        status = "completed" if error is None else "interrupted" if interrupted else "failed"
+        reason = None if error is None else f"{type(error).__name__}: {error}"
+        seconds = round(time.monotonic() - self.started, 3)
+        write_json(self.dir / "result.json", {"status": status, **self.result, "seconds": seconds, "error": reason})
+
+    def discard(self) -> None:
+        """Remove a directory that this run made, as if it had not been started; never one that held anything before."""
+        if self.fresh:
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def unwritable(folder: Path, error: OSError) -> ConfigError:
+    """Return the error that says that a run's directory cannot be made."""
+    return reject("hydra.run.dir", folder, f"cannot be written ({error.strerror})", "a folder that you may write to")

@@ -1,0 +1,72 @@
+"""A run, from its config to its result."""
+
+import logging
+import time
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from omegaconf import DictConfig
+
+from trainyard.arguments import check_additions, check_arguments
+from trainyard.callbacks.hparams import write_hparams
+from trainyard.compatibility import check_accelerator, check_model_fits_data
+from trainyard.config import instantiate, resolved
+from trainyard.ranges import check_ranges
+from trainyard.runs import Run
+from trainyard.summary import choices, scores
+from trainyard.trainers import build_trainer
+
+log = logging.getLogger(__name__)
+
+
+def train(cfg: DictConfig) -> float:
+    """Train, test and record one experiment.
+
+    Args:
+        cfg: as `trainyard.config.compose` or `python train.py` composes it.
+
+    Returns:
+        The best validation score, of the metric that `cfg.objective` names.
+
+    Raises:
+        ConfigError: something in the config cannot work; then no directory is left behind.
+    """
+    cfg = resolved(cfg)
+    with Run.start(cfg) as run:
+        check_ranges(cfg)
+        check_additions(cfg, cfg.run.overrides)
+        check_accelerator(cfg)
+        check_arguments(cfg)
+        L.seed_everything(cfg.seed, verbose=False)
+        augment = instantiate(cfg.augment) if cfg.augment else None
+        data = instantiate(cfg.data, augment=augment, order_seed=cfg.seed)
+        check_model_fits_data(cfg, data.spec)
+        parts = {"optimizer": instantiate(cfg.optimizer), "scheduler": instantiate(cfg.scheduler)}
+        model = instantiate(cfg.model, spec=data.spec, **parts)
+        trainer = build_trainer(cfg, run)
+        log.info("%s", choices(cfg, data, model, trainer))
+        run.begin_training()
+        trainer.fit(model, data)
+        run.result = evaluate(cfg, trainer, data)
+        write_hparams(trainer, cfg, run.result["metrics"])
+        log.info("%s", scores(run.result, time.monotonic() - run.started, run.dir))
+    return float(run.result["objective"]["value"])
+
+
+def evaluate(cfg: DictConfig, trainer: L.Trainer, data: L.LightningDataModule) -> dict[str, Any]:
+    """Test the best checkpoint, once, and return what `result.json` says of the run."""
+    checkpoint = trainer.checkpoint_callback
+    assert isinstance(checkpoint, ModelCheckpoint)
+    best = torch.load(checkpoint.best_model_path, map_location="cpu", weights_only=True)
+    [test] = trainer.test(
+        trainer.lightning_module, data, ckpt_path=checkpoint.best_model_path, verbose=False, weights_only=True
+    )
+    metrics = {**best["metrics"], **{name: float(value) for name, value in test.items()}}
+    return {
+        "objective": {"name": cfg.objective, "value": metrics[cfg.objective], "epoch": best["epoch"] + 1},
+        "metrics": metrics,
+        "epochs": trainer.current_epoch,
+        "checkpoint": "checkpoints/best.ckpt",
+    }
