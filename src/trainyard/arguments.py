@@ -21,7 +21,9 @@ def parameters(target: Callable[..., Any]) -> tuple[set[str], bool]:
     `**options` that a class hands to its base stand for the arguments of that base.
     """
     names: set[str] = set()
-    layers: list[Any] = [vars(c).get("__init__") for c in target.__mro__[:-1]] if isinstance(target, type) else [target]
+    layers: list[Any] = [target]
+    if isinstance(target, type):
+        layers = [vars(cls).get("__init__") for cls in target.__mro__[:-1]]
     for layer in filter(None, layers):
         found = list(inspect.signature(layer).parameters.values())
         names |= {p.name for p in found if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)} - {"self"}
@@ -58,8 +60,8 @@ def check_arguments(cfg: DictConfig) -> None:
 def check_additions(cfg: DictConfig, overrides: Sequence[str]) -> None:
     """Raise a ConfigError for a key behind `+` that nothing reads.
 
-    An added key is read where it is an argument of its `_target_` (see `check_arguments`), a key of `conf/train.yaml`, a
-    config group, or a part that a person names.
+    One is read where it is an argument of its `_target_` (see `check_arguments`), a key of `conf/train.yaml`, a config
+    group, or a part that a person names.
     """
     top = OmegaConf.load(CONF_DIR / f"{CONFIG_NAME}.yaml")
     assert isinstance(top, DictConfig)

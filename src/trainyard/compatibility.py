@@ -42,6 +42,17 @@ def check_model_fits_data(cfg: DictConfig, spec: DataSpec) -> None:
     )
 
 
+def check_augment_fits_data(cfg: DictConfig) -> None:
+    """Raise a ConfigError when pictures' augmentation is chosen for rows."""
+    source = pkgutil.resolve_name(cfg.data._target_)
+    if cfg.augment and getattr(source, "kind", "images") != "images":
+        chosen = cfg.run.choices
+        raise ConfigError(
+            f"augment={chosen.augment} data={chosen.data}: {chosen.augment} changes images, {chosen.data} gives rows\n"
+            f"  accepted: with data={chosen.data}, augment=none"
+        )
+
+
 def target_of(group: str, option: str) -> Any:
     """Return the class that an option of the project's names."""
     return pkgutil.resolve_name(group_options(group)[option]._target_)

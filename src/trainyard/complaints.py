@@ -1,12 +1,16 @@
 """Errors as the person at the keyboard should read them: the key, the value, what is accepted, in a few lines."""
 
-from hydra.errors import CompactHydraException, InstantiationException, MissingConfigException
+import sys
+import traceback
+
+from hydra.errors import CompactHydraException, InstantiationException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
+from trainyard.config import CONF_DIR
 from trainyard.errors import ConfigError, did_you_mean, listing
 
-MOST_LINES = 4
+MOST_LINES = 4  # Hydra prints one before: which overrides the failing job had
 
 
 def complaint(error: BaseException) -> str:
@@ -19,8 +23,13 @@ def complaint(error: BaseException) -> str:
         return unknown_option(error)
     if isinstance(error.__cause__, ConfigAttributeError | ConfigKeyError):
         return unknown_key(error.__cause__)
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: cannot be read as key=value ({str(error).splitlines()[0]})"
     if isinstance(error, CompactHydraException):
         return shortened(str(error))
+    if isinstance(error, OSError) and not raised_in_run(error):
+        problem = f"{error.filename} cannot be written ({error.strerror})"
+        return f"{typed('hydra.run.dir')}: {problem}\n  accepted: a folder that you may write to"
     return (
         shortened(f"{type(error).__name__}: {error}") + "\nHYDRA_FULL_ERROR=1 shows the traceback; run.log has it too"
     )
@@ -30,22 +39,34 @@ def unknown_option(error: MissingConfigException) -> str:
     """Return the text for `model=cnnn`."""
     group, _, option = str(error.missing_cfg_file).rpartition("/")
     options = sorted(error.options or [])
-    return (
-        f"{group}={option}: there is no such option{did_you_mean(option, options)}\n  accepted: {listing(options, 40)}"
-    )
+    problem = f"there is no such option{did_you_mean(option, options)}"
+    return f"{group}={option}: {problem}\n  accepted: {listing(options, 40)}"
 
 
 def unknown_key(error: ConfigAttributeError | ConfigKeyError) -> str:
-    """Return the text for `optimizer.lrr=0.1`."""
+    """Return the text for `optimizer.lrr=0.1` or `modle=cnn`."""
     key = str(error.full_key)
     parent, _, name = key.rpartition(".")
-    node = error.parent_node
-    known = [str(known) for known in node] if isinstance(node, DictConfig) else []
+    known = [str(known) for known in error.parent_node] if isinstance(error.parent_node, DictConfig) else []
+    if not parent:
+        known = sorted({*known, *(folder.name for folder in CONF_DIR.iterdir() if folder.is_dir())})
+    known = [name for name in known if not name.startswith("_")]
     where = f"{parent} has no such key" if parent else "there is no such key or group"
-    return f"{key}: {where}{did_you_mean(name, known)}\n  accepted: {listing(known, 20)}"
+    return f"{typed(key)}: {where}{did_you_mean(name, known)}\n  accepted: {listing(known, 20)}"
+
+
+def typed(key: str) -> str:
+    """Return `key=value` as it was typed, or the key where it was not."""
+    return next((word for word in sys.argv[1:] if word.lstrip("+~").partition("=")[0] == key), key)
+
+
+def raised_in_run(error: BaseException) -> bool:
+    """Whether an error came out of a run, and not from what Hydra does before it."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_globals.get("__name__") == "trainyard.training" for frame, _ in frames)
 
 
 def shortened(text: str) -> str:
     """Return the first lines of a text that are not empty, none of them endless."""
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
-    return "\n".join(line[:300] for line in lines[:MOST_LINES])
+    return "\n".join(line[:300] for line in lines[: MOST_LINES - 1])

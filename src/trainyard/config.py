@@ -8,7 +8,10 @@ from typing import Any
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf, open_dict
+
+from trainyard.errors import ConfigError
 
 PACKAGE = Path(__file__).parent
 # A wheel carries conf/ inside the package; in a checkout it stands at the top, where people look for it.
@@ -63,11 +66,20 @@ def instantiate(node: DictConfig, **arguments: Any) -> Any:
     """Build what a config node names by `_target_`; the only place that does.
 
     The config is what a person composed at the keyboard and so may name any class. Lists and dicts arrive as plain
-    Python. `_recursive_` nodes inside are built first, as Hydra does.
+    Python. Nodes inside are built first, as Hydra does.
+
+    Raises:
+        ConfigError: what was built rejects its arguments.
+        hydra.errors.InstantiationException: any other error, with its cause.
     """
     from hydra.utils import instantiate as hydra_instantiate
 
-    return hydra_instantiate(node, _convert_="all", **arguments)
+    try:
+        return hydra_instantiate(node, _convert_="all", **arguments)
+    except InstantiationException as error:
+        if isinstance(error.__cause__, ConfigError):
+            raise error.__cause__ from None
+        raise
 
 
 def group_options(group: str) -> dict[str, DictConfig]:

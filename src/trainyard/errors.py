@@ -13,7 +13,7 @@ class ConfigError(ValueError):
 
 
 def reject(key: str, value: object, problem: str, accepted: str = "") -> ConfigError:
-    """Return the error "key=value: problem", with what is accepted on a second line."""
+    """Return the error "key=value: problem", with what is accepted on a second line unless the problem says it."""
     message = f"{key}={value}: {problem}"
     return ConfigError(f"{message}\n  accepted: {accepted}" if accepted else message)
 

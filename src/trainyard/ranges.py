@@ -128,6 +128,9 @@ RULES: dict[str, Rule] = {
     "largest": Number(above=0, high=1),
     # trainer
     "max_epochs": COUNT,
+    "limit_train_batches": Number(above=0),
+    "limit_val_batches": Number(above=0),  # validation chooses the best epoch
+    "limit_test_batches": Number(above=0),
     "accumulate_grad_batches": COUNT,
     "gradient_clip_val": Optional(Number(above=0)),
 }
@@ -152,4 +155,4 @@ def check_ranges(cfg: DictConfig) -> None:
     for path, value in leaves(cfg):
         rule = RULES.get(path.rpartition(".")[2])
         if rule is not None and not rule.accepts(value):
-            raise reject(path, value, "not accepted", str(rule))
+            raise reject(path, value, f"must be {rule}")

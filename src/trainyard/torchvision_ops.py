@@ -1,8 +1,9 @@
 """Lets `import torchvision` succeed beside a CPU build of torch.
 
-The wheel of torchvision for Linux is compiled against a CUDA build of torch. Beside a CPU build its compiled operators do not load, and the import dies with "operator torchvision::nms does not exist" (pytorch/vision#9085), which
-takes `import lightning` and `import timm` down with it. Declaring the two missing operators cures that: everything
-but the compiled detection operators works, and those say so when they are called.
+The wheel of torchvision for Linux is compiled against a CUDA build of torch. Beside a CPU build its compiled operators
+do not load, and the import dies with "operator torchvision::nms does not exist" (pytorch/vision#9085), which takes
+`import lightning` and `import timm` down with it. Declaring the two missing operators cures that: everything but the
+compiled detection operators works, and those say so when they are called.
 
 Importing this module puts a finder in front of the others. It acts when the first part of torchvision is imported after
 its library was tried, only if that library did not load, and never imports torch itself: torchvision has by then.

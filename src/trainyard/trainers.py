@@ -3,11 +3,12 @@
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig
 
+from trainyard.callbacks.best_checkpoint import BestCheckpoint
 from trainyard.callbacks.progress import Progress
-from trainyard.config import instantiate, objective_mode
+from trainyard.callbacks.run_log import RunLog
+from trainyard.config import instantiate
 from trainyard.errors import reject
 from trainyard.runs import Run
 
@@ -22,15 +23,8 @@ def build_trainer(cfg: DictConfig, run: Run) -> L.Trainer:
     """
     if cfg.objective not in OBJECTIVES:
         raise reject("objective", cfg.objective, "it is not measured on validation", " or ".join(OBJECTIVES))
-    checkpoint = ModelCheckpoint(
-        dirpath=run.dir / "checkpoints",
-        filename="best",
-        monitor=cfg.objective,
-        mode=objective_mode(cfg.objective),
-        save_last=True,
-        enable_version_counter=False,  # a better one replaces best.ckpt
-    )
-    callbacks = [*build_parts(cfg.callbacks), checkpoint, Progress(run.dir)]
+    checkpoints = BestCheckpoint(run.dir / "checkpoints", cfg.objective)
+    callbacks = [RunLog(run.dir / "run.log"), *build_parts(cfg.callbacks), checkpoints, Progress()]
     return instantiate(  # type: ignore[no-any-return]
         cfg.trainer,
         callbacks=callbacks,

@@ -6,12 +6,11 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig
 
 from trainyard.arguments import check_additions, check_arguments
 from trainyard.callbacks.hparams import write_hparams
-from trainyard.compatibility import check_accelerator, check_model_fits_data
+from trainyard.compatibility import check_accelerator, check_augment_fits_data, check_model_fits_data
 from trainyard.config import instantiate, resolved
 from trainyard.ranges import check_ranges
 from trainyard.runs import Run
@@ -39,6 +38,7 @@ def train(cfg: DictConfig) -> float:
         check_additions(cfg, cfg.run.overrides)
         check_accelerator(cfg)
         check_arguments(cfg)
+        check_augment_fits_data(cfg)
         L.seed_everything(cfg.seed, verbose=False)
         augment = instantiate(cfg.augment) if cfg.augment else None
         data = instantiate(cfg.data, augment=augment, order_seed=cfg.seed)
@@ -49,24 +49,22 @@ def train(cfg: DictConfig) -> float:
         log.info("%s", choices(cfg, data, model, trainer))
         run.begin_training()
         trainer.fit(model, data)
-        run.result = evaluate(cfg, trainer, data)
+        run.result = evaluate(cfg, run, trainer, data)
         write_hparams(trainer, cfg, run.result["metrics"])
         log.info("%s", scores(run.result, time.monotonic() - run.started, run.dir))
     return float(run.result["objective"]["value"])
 
 
-def evaluate(cfg: DictConfig, trainer: L.Trainer, data: L.LightningDataModule) -> dict[str, Any]:
+def evaluate(cfg: DictConfig, run: Run, trainer: L.Trainer, data: L.LightningDataModule) -> dict[str, Any]:
     """Test the best checkpoint, once, and return what `result.json` says of the run."""
-    checkpoint = trainer.checkpoint_callback
-    assert isinstance(checkpoint, ModelCheckpoint)
-    best = torch.load(checkpoint.best_model_path, map_location="cpu", weights_only=True)
-    [test] = trainer.test(
-        trainer.lightning_module, data, ckpt_path=checkpoint.best_model_path, verbose=False, weights_only=True
-    )
+    best_path = run.dir / "checkpoints" / "best.ckpt"
+    best = torch.load(best_path, map_location="cpu", weights_only=True)
+    last = torch.load(best_path.with_name("last.ckpt"), map_location="cpu", weights_only=True)
+    [test] = trainer.test(trainer.lightning_module, data, ckpt_path=best_path, verbose=False, weights_only=True)
     metrics = {**best["metrics"], **{name: float(value) for name, value in test.items()}}
     return {
         "objective": {"name": cfg.objective, "value": metrics[cfg.objective], "epoch": best["epoch"] + 1},
         "metrics": metrics,
-        "epochs": trainer.current_epoch,
-        "checkpoint": "checkpoints/best.ckpt",
+        "epochs": last["epoch"] + 1,
+        "checkpoint": str(best_path.relative_to(run.dir)),
     }

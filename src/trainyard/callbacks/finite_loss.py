@@ -45,7 +45,9 @@ class FiniteLoss(L.Callback):
         elif str(trainer.precision).startswith("16"):
             cause = f"half precision may overflow: try trainer.precision=32-true, or an optimizer.lr below {rate:.2g}"
         else:
-            cause = f"the learning rate ({rate:.2g} there) is likely too high: try optimizer.lr={rate / 10:.2g}"
+            cause = (
+                f"the learning rate ({rate:.2g} there) is likely too high: try optimizer.lr={min(rate / 10, 0.01):.2g}"
+            )
         raise FloatingPointError(
             f"the loss became {loss} at step {step} (epoch {trainer.current_epoch + 1})\n  {cause}"
         )

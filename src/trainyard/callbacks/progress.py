@@ -2,28 +2,20 @@
 
 import logging
 import sys
-from pathlib import Path
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
 
-from trainyard.logs import open_log
-
 log = logging.getLogger(__name__)
 
 
 class Progress(ProgressBar):
-    """Shows epoch, losses and accuracies. The bar is redrawn ten times a second at most, not each step.
+    """Shows epoch, losses and accuracies. The bar is redrawn ten times a second at most, not each step."""
 
-    Args:
-        run_dir: where a process that training starts finds `run.log`.
-    """
-
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.run_dir = run_dir
         self.bar: Any = None
         self.shown = True
 
@@ -34,12 +26,6 @@ class Progress(ProgressBar):
     def enable(self) -> None:
         """Show again."""
         self.shown = True
-
-    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Continue the log in a process that has none yet."""
-        super().setup(trainer, pl_module, stage)
-        if trainer.is_global_zero and not logging.getLogger().handlers:
-            open_log(self.run_dir / "run.log")
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Open the bar on a terminal."""

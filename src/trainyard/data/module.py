@@ -27,7 +27,7 @@ class DataModule(L.LightningDataModule, ABC):
         order_seed: of the order of the training examples and the draws of `augment`; the run's seed.
 
     Raises:
-        ConfigError: a batch larger than the training split, or pictures' augmentation on rows.
+        ConfigError: fractions that leave nothing to train on, or a batch larger than the training split.
     """
 
     kind: ClassVar[str]
@@ -47,8 +47,6 @@ class DataModule(L.LightningDataModule, ABC):
         if val_fraction + test_fraction >= 1:
             accepted = f"below {1 - test_fraction:g}, so that something is left to train on"
             raise reject("data.val_fraction", val_fraction, f"with data.test_fraction={test_fraction:g}", accepted)
-        if augment is not None and self.kind == "rows":
-            raise reject("augment", type(augment).__name__, "there are rows here, not images", "augment=none")
         self.batch_size = batch_size
         self.fractions = {"val": val_fraction, "test": test_fraction}
         self.seed = seed

@@ -70,7 +70,7 @@ def backgrounds(count: int, size: int, draws: torch.Generator) -> Tensor:
     left, right = torch.rand(2, count, 3, 1, 1, generator=draws)
     ramp = left + 0.5 * (right - left) * torch.linspace(0, 1, size)
     noise = 0.05 * torch.randn(count, 3, size, size, generator=draws)
-    return (ramp + noise).clamp(0, 1)
+    return torch.clamp(ramp + noise, 0, 1)
 
 
 def coverage(labels: Tensor, size: int, radius: Tensor, centre: Tensor, turn: Tensor) -> Tensor:
@@ -82,10 +82,10 @@ def coverage(labels: Tensor, size: int, radius: Tensor, centre: Tensor, turn: Te
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     dx = x - centre[:, 0, None, None]
     dy = y - centre[:, 1, None, None]
-    distance: Tensor = torch.hypot(dx, dy) - radius[:, None, None]
+    distance = torch.hypot(dx, dy) - radius[:, None, None]
     for label, sides in ((1, 4), (2, 3)):
         angles = turn[:, None] + torch.arange(sides) * (2 * math.pi / sides)  # [N, sides]
         along = dx[:, None] * angles.cos()[..., None, None] + dy[:, None] * angles.sin()[..., None, None]
         polygon = along.amax(dim=1) - radius[:, None, None] * math.cos(math.pi / sides)
         distance = torch.where((labels == label)[:, None, None], polygon, distance)
-    return (0.5 - distance).clamp(0, 1)
+    return torch.clamp(0.5 - distance, 0, 1)

@@ -1,12 +1,15 @@
 """Transfer learning: a timm backbone that stays as it is, and a new head that learns."""
 
+from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from trainyard.data.spec import DataSpec
-from trainyard.errors import ConfigError, did_you_mean, reject
+from trainyard.errors import did_you_mean, reject
 from trainyard.models.classifier import Classifier
 from trainyard.models.normalize import Normalize
 from trainyard.models.weights import load_weights
@@ -79,23 +82,32 @@ def create_backbone(name: str, classes: int, image_size: int | None, pretrained:
         known = timm.list_models()
         problem = f"timm {timm.__version__} has no such model{did_you_mean(name.partition('.')[0], known)}"
         raise reject("model.backbone", name, problem, f"one of its {len(known)}, such as resnet18 or convnext_atto")
-    fixed = timm.get_pretrained_cfg(name).fixed_input_size
-    size = {"img_size": image_size} if fixed and image_size else {}
-    try:
-        net = timm.create_model(name, num_classes=classes, pretrained=pretrained, **size)
-    except Exception as error:  # the hub's client has many kinds of "not reachable", and timm one for "has no weights"
-        if not pretrained:
-            raise
-        raise not_downloaded(name, error) from error
+    config = timm.get_pretrained_cfg(name)
+    if pretrained:
+        check_weights_can_be_had(name, config)
+    size = {"img_size": image_size} if config.fixed_input_size and image_size else {}
+    net = timm.create_model(name, num_classes=classes, pretrained=pretrained, **size)
     if not list(net.get_classifier().parameters()):
         raise reject("model.backbone", name, "it has no linear head that could be replaced", "another backbone")
     return net
 
 
-def not_downloaded(name: str, error: Exception) -> ConfigError:
-    """Return the error that says where timm's weights were looked for and what works without them."""
-    from huggingface_hub.constants import HF_HUB_CACHE
+def check_weights_can_be_had(name: str, config: Any) -> None:
+    """Raise a ConfigError when a model has no weights, or they are neither cached nor within reach of the network.
 
-    problem = f"the weights of {name} are not in {HF_HUB_CACHE} and cannot be downloaded ({type(error).__name__})"
+    The hub's own client tries for most of a minute before it gives up.
+    """
+    from huggingface_hub.constants import ENDPOINT, HF_HUB_CACHE
+
     accepted = "model.weights=PATH of a checkpoint, or model.weights=none for a random backbone"
-    return reject("model.weights", "pretrained", problem, accepted)
+    if not config.hf_hub_id:
+        raise reject("model.weights", "pretrained", f"timm has no weights for {name}", accepted)
+    cached = Path(HF_HUB_CACHE) / f"models--{config.hf_hub_id.replace('/', '--')}"
+    try:
+        if not cached.is_dir():
+            urlopen(ENDPOINT, timeout=5).close()
+    except HTTPError:
+        pass  # an answer, if not a friendly one
+    except OSError as error:
+        problem = f"the weights of {name} are not in {HF_HUB_CACHE}, and the network does not reach {ENDPOINT}"
+        raise reject("model.weights", "pretrained", problem, accepted) from error

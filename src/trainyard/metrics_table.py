@@ -1,0 +1,39 @@
+"""The scores of a run as a table, `metrics.csv`."""
+
+import csv
+from pathlib import Path
+
+from lightning.fabric.loggers.logger import rank_zero_experiment
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+
+
+class MetricsTable(CSVLogger):
+    """Lightning's CSV logger, but it continues a table that is there, where Lightning's begins with deleting it.
+
+    A run is continued in its directory, and a second process tests what the first has trained.
+
+    Args:
+        save_dir: the run's directory.
+    """
+
+    def __init__(self, save_dir: str) -> None:
+        super().__init__(save_dir, name="", version="")
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> "ContinuedTable":
+        """The writer of the table."""
+        if not isinstance(self._experiment, ContinuedTable):
+            self._experiment = ContinuedTable(self.log_dir)
+        return self._experiment
+
+
+class ContinuedTable(ExperimentWriter):
+    """A writer that takes over the columns of the table that is there."""
+
+    def _check_log_dir_exists(self) -> None:
+        path = Path(self.metrics_file_path)
+        if path.is_file():
+            with path.open(newline="", encoding="utf-8") as file:
+                self.metrics_keys = next(csv.reader(file), [])
