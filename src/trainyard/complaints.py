@@ -10,8 +10,6 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 from trainyard.config import CONF_DIR
 from trainyard.errors import ConfigError, did_you_mean, listing
 
-MOST_LINES = 4  # Hydra prints one before: which overrides the failing job had
-
 
 def complaint(error: BaseException) -> str:
     """Return an error's text: ours as it is, Hydra's shortened and with suggestions, others with their kind."""
@@ -26,12 +24,13 @@ def complaint(error: BaseException) -> str:
     if isinstance(error, OverrideParseException):
         return f"{error.override}: cannot be read as key=value ({str(error).splitlines()[0]})"
     if isinstance(error, CompactHydraException):
-        return shortened(str(error))
+        return shortened(str(error), 4)
     if isinstance(error, OSError) and not raised_in_run(error):
         problem = f"{error.filename} cannot be written ({error.strerror})"
         return f"{typed('hydra.run.dir')}: {problem}\n  accepted: a folder that you may write to"
     return (
-        shortened(f"{type(error).__name__}: {error}") + "\nHYDRA_FULL_ERROR=1 shows the traceback; run.log has it too"
+        shortened(f"{type(error).__name__}: {error}", 3)
+        + "\nHYDRA_FULL_ERROR=1 shows the traceback; run.log has it too"
     )
 
 
@@ -66,7 +65,7 @@ def raised_in_run(error: BaseException) -> bool:
     return any(frame.f_globals.get("__name__") == "trainyard.training" for frame, _ in frames)
 
 
-def shortened(text: str) -> str:
-    """Return the first lines of a text that are not empty, none of them endless."""
+def shortened(text: str, most: int) -> str:
+    """Return the first lines of a text that are not empty, `most` of them, none endless."""
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
-    return "\n".join(line[:300] for line in lines[: MOST_LINES - 1])
+    return "\n".join(line[:300] for line in lines[:most])

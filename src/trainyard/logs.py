@@ -13,6 +13,7 @@ SILENCED = (
     r"Experiment logs directory .* exists and is not empty",
     r"Checkpoint directory .* exists and is not empty",
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+    r"You requested to overfit but enabled .* dataloader shuffling",  # the order is fixed all the same
     r"You are using `torch.load` with `weights_only=False`",
 )
 

@@ -3,9 +3,10 @@
 from typing import Any
 
 import lightning as L
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
-from trainyard.callbacks.best_checkpoint import BestCheckpoint
+from trainyard.callbacks.checkpoints import BestCheckpoint, last_checkpoint
 from trainyard.callbacks.progress import Progress
 from trainyard.callbacks.run_log import RunLog
 from trainyard.config import instantiate
@@ -23,15 +24,28 @@ def build_trainer(cfg: DictConfig, run: Run) -> L.Trainer:
     """
     if cfg.objective not in OBJECTIVES:
         raise reject("objective", cfg.objective, "it is not measured on validation", " or ".join(OBJECTIVES))
-    checkpoints = BestCheckpoint(run.dir / "checkpoints", cfg.objective)
-    callbacks = [RunLog(run.dir / "run.log"), *build_parts(cfg.callbacks), checkpoints, Progress()]
+    folder = run.dir / "checkpoints"
+    checkpoints = [BestCheckpoint(folder, cfg.objective), last_checkpoint(folder)]
+    callbacks = [RunLog(run.dir / "run.log"), *build_parts(cfg.callbacks), *checkpoints, Progress()]
     return instantiate(  # type: ignore[no-any-return]
         cfg.trainer,
         callbacks=callbacks,
-        logger=build_parts(cfg.logger),
+        logger=build_loggers(cfg),
         default_root_dir=str(run.dir),
         enable_model_summary=False,
     )
+
+
+def build_loggers(cfg: DictConfig) -> list[Any]:
+    """Build the loggers, or say which extra brings the package that one needs."""
+    try:
+        return build_parts(cfg.logger)
+    except InstantiationException as error:
+        if not isinstance(error.__cause__, ModuleNotFoundError):
+            raise
+        choice = cfg.run.choices.logger
+        accepted = f"after `pip install 'trainyard[{choice}]'`; without it, logger=both"
+        raise reject("logger", choice, "its package is not installed", accepted) from error
 
 
 def build_parts(group: DictConfig | None) -> list[Any]:

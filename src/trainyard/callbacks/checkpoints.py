@@ -10,13 +10,21 @@ from torch import Tensor
 from trainyard.config import objective_mode
 
 
+def last_checkpoint(folder: Path) -> ModelCheckpoint:
+    """Return what keeps `last.ckpt`, of each epoch's end.
+
+    Lightning's `save_last` writes one only when the best changed too.
+    """
+    return ModelCheckpoint(folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
+
+
 class BestCheckpoint(ModelCheckpoint):
-    """Keeps `best.ckpt` and `last.ckpt`; of two epochs that the objective cannot tell apart, the one of less loss.
+    """Keeps `best.ckpt`, of the best epoch; of two that the objective cannot tell apart, of the one of less loss.
 
     On few validation examples many epochs share the best accuracy, and the first of them has hardly learned yet.
 
     Args:
-        folder: where they go.
+        folder: where it goes.
         objective: the metric that chooses, `val/acc` or `val/loss`.
     """
 
@@ -26,7 +34,6 @@ class BestCheckpoint(ModelCheckpoint):
             filename="best",
             monitor=objective,
             mode=objective_mode(objective),
-            save_last=True,
             enable_version_counter=False,  # a better one replaces best.ckpt
         )
         self.best_loss = float("inf")

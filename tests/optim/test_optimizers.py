@@ -1,0 +1,82 @@
+"""Optimizers as they are composed take the steps that torch's and timm's own take, and decay only weights."""
+
+import pytest
+import timm.optim
+import torch
+from torch import nn
+
+from tests.conftest import Compose
+from trainyard.config import group_options, instantiate
+from trainyard.errors import ConfigError
+from trainyard.optim.param_groups import without_decay_on_biases_and_norms
+from trainyard.optim.timm_optimizer import timm_optimizer
+
+ORACLES = {
+    "sgd": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, nesterov=True),
+    "adam": lambda p: torch.optim.Adam(p, lr=0.001),
+    "adamw": lambda p: torch.optim.AdamW(p, lr=0.001, weight_decay=0.01),
+    "adagrad": lambda p: torch.optim.Adagrad(p, lr=0.01),
+    "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.001),
+    "adadelta": lambda p: torch.optim.Adadelta(p, lr=1.0),
+    "nadam": lambda p: torch.optim.NAdam(p, lr=0.001),
+    "muon": lambda p: timm.optim.Muon(p, lr=0.003, nesterov=True),
+    "lion": lambda p: timm.optim.Lion(p, lr=0.0003, betas=(0.9, 0.99)),
+    "timm": lambda p: timm.optim.Lamb(p, lr=0.005, weight_decay=0.0),
+}
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(1, 4, 3, bias=False), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 3))
+
+
+def trained(net: nn.Module, optimizer: torch.optim.Optimizer, steps: int = 3) -> torch.Tensor:
+    x, y = torch.rand(16, 1, 8, 8, generator=torch.Generator().manual_seed(1)), torch.arange(16) % 3
+    for _ in range(steps):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(net(x), y).backward()
+        optimizer.step()
+    return nn.utils.parameters_to_vector(net.parameters())
+
+
+def test_there_is_an_oracle_for_every_option() -> None:
+    assert set(ORACLES) == set(group_options("optimizer"))
+
+
+@pytest.mark.parametrize("option", ORACLES)
+def test_takes_the_oracles_steps(compose_run: Compose, option: str) -> None:
+    ours, theirs = network(), network()
+    make = instantiate(compose_run(f"optimizer={option}").optimizer)
+    weights = [p for p in theirs.parameters() if p.ndim > 1]
+    rest = [p for p in theirs.parameters() if p.ndim < 2]
+    groups = [{"params": weights}, {"params": rest, "weight_decay": 0.0}]
+    after = trained(ours, make(without_decay_on_biases_and_norms(ours)))
+    assert torch.allclose(after, trained(theirs, ORACLES[option](groups)), atol=1e-6)
+    assert not torch.equal(after, nn.utils.parameters_to_vector(network().parameters()))
+
+
+def test_weight_decay_spares_biases_and_norms() -> None:
+    net = network()
+    groups = without_decay_on_biases_and_norms(net)
+    optimizer = torch.optim.SGD(groups, lr=0.1, weight_decay=0.5)
+    before = [p.detach().clone() for p in net.parameters()]
+    for parameter in net.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    for parameter, old in zip(net.parameters(), before, strict=True):
+        assert torch.allclose(parameter, old * 0.95 if parameter.ndim > 1 else old)
+
+
+def test_frozen_parameters_are_in_no_group() -> None:
+    net = network()
+    net[0].requires_grad_(False)
+    groups = without_decay_on_biases_and_norms(net)
+    assert sum(p.numel() for group in groups for p in group["params"]) == 8 + 144 * 3 + 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [({"opt": "lambb"}, "lamb"), ({"opt": "sgd", "x": 1}, "optimizer.opt")]
+)
+def test_timm_names_what_it_does_not_have(options: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        timm_optimizer(lr=0.1, **options)(network().parameters())

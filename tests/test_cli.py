@@ -1,0 +1,201 @@
+"""The command line as a person meets it: help, what runs, and what is said when something is wrong."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trainyard.cli import main
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    """Run a command line in an empty folder; return exit code, screen and errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["train.py", *words])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return code, *capfd.readouterr()
+
+    return run
+
+
+BAD = {
+    "model=cnnn": ["model=cnnn", "did you mean cnn", "cnn, mlp, transfer"],
+    "optimizer=adm": ["optimizer=adm", "did you mean adam", "sgd"],
+    "experiment=penguin": ["experiment=penguin", "did you mean penguins"],
+    "modle=cnn": ["modle=cnn", "did you mean model", "optimizer"],
+    "optimizer.lrr=0.1": ["optimizer.lrr=0.1", "did you mean lr", "weight_decay"],
+    "trainer.max_epoch=3": ["trainer.max_epoch=3", "did you mean max_epochs"],
+    "+optimizer.lrr=0.1": ["optimizer.lrr=0.1", "torch.optim.Adam", "did you mean lr"],
+    "+model.drop_out=0.1": ["model.drop_out=0.1", "did you mean dropout", "hidden_dims"],
+    "+trainer.max_epoch=3": ["trainer.max_epoch=3", "did you mean max_epochs"],
+    "+sead=3": ["+sead=3", "did you mean seed"],
+    "+run.dirr=x": ["+run.dirr=x", "did you mean dir"],
+    "+callbacks.swa._target_=lightning.Nonsense": ["callbacks.swa._target_=lightning.Nonsense", "dotted name"],
+    "optimizer.lr=fast": ["optimizer.lr=fast", "a number above 0"],
+    "optimizer.lr=-1": ["optimizer.lr=-1", "a number above 0"],
+    "optimizer.lr=nan": ["optimizer.lr=nan", "a number above 0"],
+    "optimizer.lr=null": ["optimizer.lr=None", "a number above 0"],
+    "optimizer.betas=[0.9]": ["optimizer.betas=[0.9]", "a list"],
+    "model.dropout=1.5": ["model.dropout=1.5", "from 0 below 1"],
+    "model.hidden_dims=64": ["model.hidden_dims=64", "a list like [64,32]"],
+    "model=cnn model.kernel_size=4": ["model.kernel_size=4", "odd whole number"],
+    "model=cnn model.channels=[8,8,8,8]": ["model.channels=[8, 8, 8, 8]", "1 to 3 numbers"],
+    "model.activation=rellu": ["model.activation=rellu", "did you mean relu"],
+    "trainer.max_epochs=0": ["trainer.max_epochs=0", "a whole number from 1"],
+    "trainer.max_epochs=2.5": ["trainer.max_epochs=2.5", "a whole number from 1"],
+    "seed=abc": ["seed=abc", "a whole number from 0 to 4294967295"],
+    "seed=true": ["seed=True", "a whole number"],
+    "seed=-1": ["seed=-1", "a whole number"],
+    "objective=val/f1": ["objective=val/f1", "val/acc or val/loss"],
+    "scheduler=cosine_warmup scheduler.warmup_fraction=1": ["scheduler.warmup_fraction=1", "from 0 below 1"],
+    "model=cnn data=penguins": ["model=cnn data=penguins", "model=mlp", "data=digits or shapes"],
+    "model=transfer data=penguins": ["model=transfer data=penguins", "model=mlp"],
+    "augment=flip data=penguins": ["augment=flip data=penguins", "augment=none"],
+    "accelerator=tpu": ["accelerator=tpu", "there is no tpu device", "cpu"],
+    "model=transfer model.backbone=resnet81": ["model.backbone=resnet81", "did you mean resnet18"],
+    "model=transfer model.weights=nowhere.pt": ["model.weights=nowhere.pt", "no such file"],
+    "data.batch_size=5000": ["data.batch_size=5000", "1 to 1259"],
+    "data.val_fraction=0.9 data.test_fraction=0.2": ["data.val_fraction=0.9", "below 0.8"],
+    "optimizer.lr=[1": ["optimizer.lr=[1", "cannot be read"],
+    "model=mlp,cnn": ["model=mlp,cnn", "--multirun"],
+    "optimizer=timm optimizer.opt=lambb": ["optimizer.opt=lambb", "did you mean lamb"],
+    "logger=wandb": ["logger=wandb", "trainyard[wandb]"],
+    "hydra.run.dir=/proc/nowhere/run": ["hydra.run.dir=/proc/nowhere/run", "cannot be written"],
+}
+
+
+@pytest.mark.parametrize("line", BAD)
+def test_bad_input_is_named_in_a_few_lines_and_leaves_nothing(typed, tmp_path: Path, line: str) -> None:
+    code, _, errors = typed(*line.split())
+    assert code == 1
+    for words in BAD[line]:
+        assert words in errors
+    assert len(errors.strip().splitlines()) <= 5
+    assert "Traceback" not in errors
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not list(tmp_path.glob("outputs/runs/*"))
+
+
+@pytest.mark.skipif("__import__('torch').cuda.is_available()", reason="there is a GPU here")
+@pytest.mark.parametrize("choice", ["gpu", "ddp", "fsdp"])
+def test_a_gpu_that_is_not_there(typed, choice: str) -> None:
+    code, _, errors = typed(f"accelerator={choice}")
+    assert code == 1
+    assert f"accelerator={choice}: there is no cuda device here" in errors
+    assert "auto or cpu or ddp_cpu" in errors
+
+
+def test_a_loss_that_is_no_number_stops_the_run_at_its_step(typed, tmp_path: Path) -> None:
+    code, _, errors = typed("optimizer=sgd", "optimizer.lr=1e30", "trainer=quick")
+    assert code == 1
+    assert "at step 2 (epoch 1)" in errors
+    assert "learning rate" in errors
+    assert len(errors.strip().splitlines()) <= 5
+    [run] = (tmp_path / "outputs" / "runs").iterdir()
+    assert '"status": "failed"' in (run / "result.json").read_text()
+
+
+def test_seed_zero_seeds(typed, tmp_path: Path) -> None:
+    assert typed("trainer=quick", "seed=0", "experiment=penguins", "hydra.run.dir=a")[0] == 0
+    assert typed("trainer=quick", "seed=0", "experiment=penguins", "hydra.run.dir=b")[0] == 0
+    weights = [__import__("torch").load(tmp_path / n / "checkpoints/last.ckpt")["state_dict"] for n in "ab"]
+    assert all(bool((weights[0][key] == weights[1][key]).all()) for key in weights[0])
+
+
+def test_piped_output_is_calm(typed) -> None:
+    code, screen, errors = typed("experiment=penguins", "trainer.max_epochs=3")
+    lines = screen.splitlines()
+    assert code == 0
+    assert errors == ""
+    assert sum(line.startswith("epoch ") for line in lines) == 3
+    assert all(char.isprintable() for line in lines for char in line)
+    assert "mlp (73 parameters)" in lines[0]
+    table = lines[-6:]
+    assert table[0].split() == ["loss", "accuracy"]
+    assert [line.split()[0] for line in table] == ["loss", "val", "test", "best", "run", "look"]
+    assert table[-1].startswith("look       tensorboard --logdir outputs/runs/")
+
+
+def test_a_sweep_runs_every_combination(typed, tmp_path: Path) -> None:
+    code, _, _ = typed("-m", "model=mlp,cnn", "optimizer=sgd,adam", "trainer=quick", "logger=csv")
+    assert code == 0
+    [sweep] = (tmp_path / "outputs" / "sweeps").iterdir()
+    assert sorted(path.name for path in sweep.iterdir() if path.is_dir()) == ["0", "1", "2", "3"]
+    assert len(list(sweep.glob("*/result.json"))) == 4
+
+
+def test_a_persons_own_configs_stand_beside_ours(typed, tmp_path: Path) -> None:
+    own = tmp_path / "mine" / "model"
+    own.mkdir(parents=True)
+    (own / "tiny.yaml").write_text("# A small one.\ndefaults:\n  - mlp\nhidden_dims: [3]\n")
+    code, screen, _ = typed("--config-dir", "mine", "model=tiny", "data=penguins", "trainer=quick")
+    assert code == 0
+    assert "tiny (27 parameters)" in screen
+
+
+def test_help_lists_groups_and_examples(typed) -> None:
+    code, screen, _ = typed("--help")
+    assert code == 0
+    for line in (
+        "scheduler: constant, cosine, cosine_warmup, exponential, linear, one_cycle, plateau, polynomial, step",
+        "model: cnn, mlp, transfer",
+    ):
+        assert line in screen
+    examples = [line for line in screen.splitlines() if line.strip().startswith("python train.py")]
+    assert len(examples) == 5
+    assert len(screen.splitlines()) < 35
+
+
+def run_python(code: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **environment}, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("words", [["--cfg", "job"], ["--help"], ["-sc", "query=bash"]])
+def test_looking_imports_no_torch(words: list[str]) -> None:
+    code = f"""
+import sys
+sys.argv = ["train.py", *{words!r}]
+from trainyard.cli import main
+try:
+    main()
+finally:
+    print([name for name in ("torch", "lightning", "timm", "numpy") if name in sys.modules])
+"""
+    screen = run_python(code, COMP_LINE="train.py model=", COMP_POINT="15")
+    assert screen.splitlines()[-1] == "[]"
+    if words[0] == "-sc":
+        assert "model=cnn" in screen
+
+
+def test_the_whole_traceback_on_demand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    monkeypatch.setattr(sys, "argv", ["train.py", "model.dropout=2"])
+    with pytest.raises(ValueError, match="dropout"):
+        main()
+
+
+@pytest.mark.parametrize("command", [["train.py"], ["-m", "trainyard"]])
+def test_both_commands_run_from_their_places(tmp_path: Path, command: list[str]) -> None:
+    program = [str(REPOSITORY / "train.py")] if command == ["train.py"] else command
+    words = [*program, "experiment=penguins", "trainer=quick"]
+    done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "outputs" / "latest" / "result.json").is_file()
+    assert done.stderr == ""

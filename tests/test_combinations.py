@@ -1,0 +1,70 @@
+"""Every model with every optimizer and every schedule trains, on every kind of data that it takes."""
+
+import warnings
+
+import lightning as L
+import pytest
+import torch
+
+from tests.conftest import Compose
+from trainyard.config import group_options, instantiate
+from trainyard.data.module import DataModule
+
+MODELS = {
+    "mlp": ["model.hidden_dims=[8]"],
+    "cnn": ["model.channels=[4]", "model.hidden_dims=[8]"],
+    "transfer": ["model.backbone=test_resnet", "model.weights=none", "model.image_size=32"],
+}
+
+
+@pytest.fixture(scope="module")
+def sources() -> dict[str, DataModule]:
+    """Each source, read once; small enough to look at a batch of it 300 times."""
+    from trainyard.config import compose
+
+    few = {"shapes": ["data.count=60", "data.image_size=32"]}
+    return {
+        name: instantiate(compose([f"data={name}", "data.batch_size=8", *few.get(name, [])]).data, order_seed=0)
+        for name in group_options("data")
+    }
+
+
+def test_every_model_is_here() -> None:
+    assert set(MODELS) == set(group_options("model"))
+
+
+def train_two_steps(cfg, data: DataModule) -> tuple[torch.Tensor, torch.Tensor]:
+    torch.manual_seed(0)
+    parts = {"optimizer": instantiate(cfg.optimizer), "scheduler": instantiate(cfg.scheduler)}
+    model = instantiate(cfg.model, spec=data.spec, **parts)
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    before = torch.nn.utils.parameters_to_vector(trainable).detach().clone()
+    options = {"max_epochs": 1, "limit_train_batches": 2, "limit_val_batches": 1, "num_sanity_val_steps": 0}
+    quiet = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*")
+        L.Trainer(accelerator="cpu", **options, **quiet).fit(model, data)
+    return before, torch.nn.utils.parameters_to_vector(trainable).detach()
+
+
+@pytest.mark.parametrize("scheduler", group_options("scheduler"))
+@pytest.mark.parametrize("optimizer", group_options("optimizer"))
+@pytest.mark.parametrize("model", MODELS)
+def test_trains(compose_run: Compose, sources: dict, model: str, optimizer: str, scheduler: str) -> None:
+    cfg = compose_run(f"model={model}", *MODELS[model], f"optimizer={optimizer}", f"scheduler={scheduler}")
+    before, after = train_two_steps(cfg, sources["digits"])
+    assert bool(after.isfinite().all())
+    assert not torch.equal(before, after)
+
+
+@pytest.mark.parametrize(
+    ("model", "source"), [("mlp", "penguins"), ("mlp", "shapes"), ("cnn", "shapes"), ("transfer", "shapes")]
+)
+def test_trains_on(compose_run: Compose, sources: dict, model: str, source: str) -> None:
+    before, after = train_two_steps(compose_run(f"model={model}", *MODELS[model]), sources[source])
+    assert not torch.equal(before, after)

@@ -1,0 +1,75 @@
+"""The files of a run: whole or not there, and true."""
+
+import json
+import logging
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from trainyard.files import point_to, write_json, write_text
+from trainyard.logs import close_log, open_log
+from trainyard.provenance import git_state, provenance
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_json(tmp_path / "result.json", {"status": "completed"})
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        write_json(tmp_path / "result.json", {"status": "failed"})
+    assert json.loads((tmp_path / "result.json").read_text()) == {"status": "completed"}
+
+
+def test_the_pointer_moves_to_the_latest_run(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        point_to(tmp_path / "latest", tmp_path / "runs" / name)
+        assert (tmp_path / "latest").resolve() == tmp_path / "runs" / name
+    assert (tmp_path / "latest").readlink() == Path("runs/second")
+
+
+def test_the_pointer_is_a_text_where_links_do_not_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(*args: object, **kwargs: object) -> None:
+        raise OSError("no links here")
+
+    monkeypatch.setattr(Path, "symlink_to", no_links)
+    point_to(tmp_path / "latest", tmp_path / "runs" / "first")
+    assert (tmp_path / "latest").read_text() == "runs/first\n"
+
+
+def test_provenance_holds_commit_patch_and_untracked_files(tmp_path: Path) -> None:
+    def git(*words: str) -> None:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", *identity, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    assert git_state(tmp_path) is None
+    git("init")
+    write_text(tmp_path / "code.py", "one = 1\n")
+    git("add", ".")
+    git("commit", "-m", "one")
+    write_text(tmp_path / "code.py", "one = 2\n")
+    write_text(tmp_path / "new.py", "")
+    state = git_state(tmp_path)
+    assert state is not None
+    assert len(state["commit"]) == 40
+    assert "+one = 2" in state["uncommitted_patch"]
+    assert state["untracked"] == ["new.py"]
+
+
+def test_provenance_is_json() -> None:
+    content = json.loads(json.dumps(provenance()))
+    assert {"command", "git", "python", "packages", "hardware"} <= set(content)
+    assert content["packages"]["trainyard"]
+
+
+def test_the_log_has_dates_the_screen_has_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    handlers = open_log(tmp_path / "run.log")
+    logging.getLogger("trainyard.test").info("hello")
+    logging.getLogger("lightning.pytorch").info("GPU available: False")
+    close_log(handlers)
+    logging.getLogger("trainyard.test").info("after the end")
+    assert capsys.readouterr().out == "hello\n"
+    log = (tmp_path / "run.log").read_text()
+    assert log.endswith("INFO    trainyard.test: hello\n")
+    assert log.startswith("20")
+    assert "GPU" not in log
