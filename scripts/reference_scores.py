@@ -1,0 +1,47 @@
+"""The scores that the README promises, over five seeds: `python scripts/reference_scores.py [NAME ...]`.
+
+Trains each reference with seeds 0 to 4 into outputs/reference/ and prints median, mean, standard deviation and least of
+the test accuracy, and the median of the seconds that a run took.
+"""
+
+import json
+import statistics
+import sys
+from pathlib import Path
+
+from trainyard.config import compose
+from trainyard.training import train
+
+SEEDS = range(5)
+FOLDER = Path("outputs") / "reference"
+REFERENCES = {
+    "penguins": ["experiment=penguins"],
+    "digits_mlp": ["model=mlp"],
+    "digits_cnn": ["experiment=digits_cnn"],
+    "shapes_cnn": ["experiment=shapes_cnn"],
+    "shapes_transfer": ["experiment=shapes_transfer", "model.weights=none"],
+}
+
+
+def run(name: str, seed: int) -> tuple[float, float]:
+    """Train one reference with one seed; return its test accuracy and its seconds."""
+    folder = FOLDER / name / str(seed)
+    train(compose([*REFERENCES[name], f"seed={seed}", f"hydra.run.dir={folder}"]))
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    return result["metrics"]["test/acc"], result["seconds"]
+
+
+def main() -> None:
+    """Print a row for each reference; with names as arguments, for those."""
+    names = sys.argv[1:] or list(REFERENCES)
+    rows = {name: [run(name, seed) for seed in SEEDS] for name in names}
+    print(f"\n{'reference':<16} {'median':>7} {'mean':>7} {'std':>7} {'least':>7} {'seconds':>8}  python train.py ...")
+    for name, results in rows.items():
+        scores, seconds = ([result[column] for result in results] for column in (0, 1))
+        figures = (statistics.median(scores), statistics.mean(scores), statistics.stdev(scores), min(scores))
+        columns = " ".join(f"{figure:>7.4f}" for figure in figures)
+        print(f"{name:<16} {columns} {statistics.median(seconds):>8.1f}  {' '.join(REFERENCES[name])}")
+
+
+if __name__ == "__main__":
+    main()
