@@ -149,13 +149,19 @@ def test_help_lists_groups_and_examples(typed) -> None:
     code, screen, _ = typed("--help")
     assert code == 0
     for line in (
-        "scheduler: constant, cosine, cosine_warmup, exponential, linear, one_cycle, plateau, polynomial, step",
-        "model: cnn, mlp, transfer",
+        "  scheduler    constant, cosine, cosine_warmup*, exponential, linear, one_cycle, plateau, polynomial, step",
+        "  model        cnn, mlp*, transfer",
     ):
         assert line in screen
     examples = [line for line in screen.splitlines() if line.strip().startswith("python train.py")]
     assert len(examples) == 5
     assert len(screen.splitlines()) < 35
+
+
+def test_help_knows_a_persons_own_options(typed, tmp_path: Path) -> None:
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    (tmp_path / "mine" / "model" / "tiny.yaml").touch()
+    assert "  model        cnn, mlp*, tiny, transfer\n" in typed("--config-dir", "mine", "--help")[1]
 
 
 def run_python(code: str, **environment: str) -> str:

@@ -10,12 +10,16 @@ from omegaconf import DictConfig
 
 from trainyard.complaints import complaint
 from trainyard.config import CONF_DIR, CONFIG_NAME, HYDRA_VERSION_BASE
+from trainyard.usage import asks_for_help, usage
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 
 
 def main() -> None:
     """Compose what was typed and run it; an error ends in a few lines and exit code 1."""
+    if asks_for_help(sys.argv[1:]):
+        print(usage(sys.argv[1:]))
+        return
     with short_errors():
         run()
 

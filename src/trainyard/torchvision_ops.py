@@ -6,23 +6,20 @@ do not load, and the import dies with "operator torchvision::nms does not exist"
 compiled detection operators works, and those say so when they are called.
 
 Importing this module puts a finder in front of the others. It acts when the first part of torchvision is imported after
-its library was tried, only if that library did not load, and never imports torch itself: torchvision has by then.
+its library was tried, only if that library did not load, and never imports torch itself: torchvision has by then. Every
+interpreter of the environment imports this file at its start, so it imports nothing more.
 """
 
 import sys
-from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
-from types import ModuleType
-from typing import Any
 
 NMS_SIGNATURE = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-_libraries: list[Any] = []  # torch forgets a declaration as soon as its Library object is collected
+_libraries: list[object] = []  # torch forgets a declaration as soon as its Library object is collected
 
 
-class TorchvisionOps(MetaPathFinder):
+class TorchvisionOps:
     """Finds nothing itself; declares the missing operators at the moment that torchvision is about to need them."""
 
-    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
         """Look at each import until torchvision has tried to load its library; always leaves the finding to others."""
         has_ops = getattr(sys.modules.get("torchvision.extension"), "_has_ops", None)
         if has_ops is not None and fullname.startswith("torchvision."):
