@@ -28,3 +28,9 @@ def point_to(pointer: Path, target: Path) -> None:
     except OSError:
         draft.unlink(missing_ok=True)
         write_text(pointer, f"{relative}\n")
+
+
+def relative(folder: Path) -> str:
+    """Return the path as a person in the current folder would type it."""
+    path = os.path.relpath(folder)
+    return str(folder) if path.startswith("..") else path

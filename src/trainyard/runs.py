@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.errors import ConfigError, reject
-from trainyard.files import point_to, write_json, write_text
+from trainyard.files import point_to, relative, write_json, write_text
 from trainyard.logs import close_log, open_log
 from trainyard.provenance import provenance
 
@@ -71,7 +71,9 @@ class Run:
         try:
             if isinstance(error, ConfigError) and not self.training:
                 return
-            if error is not None:
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                log.warning("interrupted; what the run has done so far lies in %s", relative(self.dir))
+            elif error is not None:
                 lines = "".join(traceback.format_exception(kind, error, trace))
                 self.handlers[0].handle(
                     logging.LogRecord(__name__, logging.ERROR, __file__, 0, "the run ended\n%s", (lines,), None)
@@ -86,7 +88,7 @@ class Run:
         """Write `result.json`; its status tells a failure from an interruption."""
         interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
         status = "completed" if error is None else "interrupted" if interrupted else "failed"
-        reason = None if error is None else f"{type(error).__name__}: {error}"
+        reason = None if error is None or interrupted else f"{type(error).__name__}: {error}"
         seconds = round(time.monotonic() - self.started, 3)
         write_json(self.dir / "result.json", {"status": status, **self.result, "seconds": seconds, "error": reason})
 

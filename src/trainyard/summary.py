@@ -1,6 +1,5 @@
 """What a run says of itself: its choices at the start, its scores at the end."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import lightning as L
 from omegaconf import DictConfig
 
 from trainyard.data.module import DataModule
+from trainyard.files import relative
 from trainyard.models.classifier import Classifier
 
 
@@ -43,9 +43,3 @@ def scores(result: dict[str, Any], seconds: float, folder: Path) -> str:
         f"look       tensorboard --logdir {relative(folder)}",
     ]
     return "\n".join(lines)
-
-
-def relative(folder: Path) -> str:
-    """Return the path as a person in the current folder would type it."""
-    path = os.path.relpath(folder)
-    return str(folder) if path.startswith("..") else path

@@ -33,6 +33,11 @@ class Progress(ProgressBar):
             steps = int(trainer.num_training_batches) * (trainer.max_epochs or 1)
             self.bar = tqdm(total=steps, file=sys.stdout, unit="batch", dynamic_ncols=True, leave=False)
 
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Name the epoch before the bar."""
+        if self.bar is not None:
+            self.bar.set_description(self.epoch_of(trainer), refresh=False)
+
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -48,12 +53,10 @@ class Progress(ProgressBar):
             for name in ("train/loss", "train/acc", "val/loss", "val/acc")
             if name in scores
         )
-        epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
         if self.bar is not None:
-            self.bar.set_description(epoch, refresh=False)
             self.bar.set_postfix_str(text, refresh=False)
         elif self.shown:
-            log.info("%s  %s", epoch, text)
+            log.info("%s  %s", self.epoch_of(trainer), text)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Close the bar."""
@@ -62,6 +65,11 @@ class Progress(ProgressBar):
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Close the bar, so that what follows starts on a line of its own."""
         self.close()
+
+    @staticmethod
+    def epoch_of(trainer: L.Trainer) -> str:
+        """Return which epoch this is, counted from 1."""
+        return f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
 
     def close(self) -> None:
         """Close the bar where there is one."""
