@@ -103,7 +103,7 @@ def test_tensorboard_shows_curves_text_graph_and_one_session(finished: tuple[flo
     assert {f"{stage}/{kind}" for stage in ("train", "val", "test") for kind in ("loss", "acc")} <= scalars
     assert "hp_metric" not in scalars
     assert [event.step for event in events.Scalars("val/acc")] == [19, 39, 59]
-    rates = [event.value for event in events.Scalars("lr-Adam/weights")]
+    rates = [event.value for event in events.Scalars("lr/weights")]
     assert rates == sorted(rates, reverse=True)
     assert tags["tensors"] == ["config/text_summary"]
     assert "trainyard.models.cnn.CNN" in events.Tensors("config/text_summary")[0].tensor_proto.string_val[0].decode()

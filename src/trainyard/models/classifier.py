@@ -93,7 +93,7 @@ class Classifier(L.LightningModule):
         """Log the mean loss and the accuracy of all examples of the epoch, over all processes."""
         sums = self.trainer.strategy.reduce(self.sums.pop(stage).stacked(), reduce_op="sum")
         loss, hits, examples = sums.tolist()
-        self.log_dict({f"{stage}/loss": loss / examples, f"{stage}/acc": hits / examples}, sync_dist=True)
+        self.log_dict({f"{stage}/acc": hits / examples, f"{stage}/loss": loss / examples}, sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
         """Log `val/loss` and `val/acc`, and with them `train/loss` and `train/acc` since the last validation.

@@ -107,10 +107,10 @@ def lightning_scheduler(make: Callable[..., Any], optimizer: Optimizer, total_st
     """Call `make` with the optimizer, and with `total_steps` if it takes that; return what Lightning steps.
 
     So torch's own schedulers can be named in a config too. One that waits for a plateau watches `val/loss` by the
-    epoch; all others move by the step.
+    epoch; all others move by the step. The name gives the same curve, `lr/weights`, to every optimizer.
     """
     takes_steps = "total_steps" in inspect.signature(make).parameters
     scheduler = make(optimizer, total_steps=total_steps) if takes_steps else make(optimizer)
     if isinstance(scheduler, ReduceLROnPlateau):
-        return {"scheduler": scheduler, "interval": "epoch", "monitor": "val/loss"}
-    return {"scheduler": scheduler, "interval": "step"}
+        return {"scheduler": scheduler, "interval": "epoch", "monitor": "val/loss", "name": "lr"}
+    return {"scheduler": scheduler, "interval": "step", "name": "lr"}
