@@ -1,7 +1,7 @@
 """Composition: where the configs lie, how they become a run's config, and how a config becomes objects."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from trainyard.errors import ConfigError
 
@@ -86,3 +86,17 @@ def group_options(group: str) -> dict[str, DictConfig]:
     """Return the options of a config group as the project ships them, by name."""
     files = sorted((CONF_DIR / group).glob("*.yaml"))
     return {file.stem: OmegaConf.load(file) for file in files}  # type: ignore[misc]
+
+
+def leaves(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Yield the dotted path and the value of every key that holds no further keys; a list of plain items is a value."""
+    for name in map(str, node):
+        path = f"{prefix}{name}"
+        value = node[name]
+        if isinstance(value, DictConfig):
+            yield from leaves(value, f"{path}.")
+        elif isinstance(value, ListConfig) and any(isinstance(item, DictConfig) for item in value):
+            for position, item in enumerate(value):
+                yield from leaves(item, f"{path}[{position}].")
+        else:
+            yield path, OmegaConf.to_container(value) if isinstance(value, ListConfig) else value

@@ -1,88 +1,19 @@
-"""What each key of a config may hold: types and ranges, by the name that the key has wherever it stands.
+"""What each key of a config may hold, by the name that the key has wherever it stands.
 
 A name means the same everywhere in the project (`lr`, `dropout`, `val_fraction`), so one rule serves all groups, a
 person's own configs too.
 """
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from omegaconf import DictConfig
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
-
+from trainyard.config import leaves
 from trainyard.errors import reject
+from trainyard.value_kinds import Each, Kind, Number, Optional, Word
 
-
-@dataclass(frozen=True)
-class Number:
-    """A number from `low` to `high`; `above` and `below` exclude the limit itself."""
-
-    low: float = -math.inf
-    high: float = math.inf
-    above: float = -math.inf
-    below: float = math.inf
-    whole: bool = False
-    odd: bool = False
-
-    def accepts(self, value: object) -> bool:
-        """Whether the value is such a number; `true` is none, nor are NaN and infinity."""
-        if isinstance(value, bool) or not isinstance(value, int if self.whole else (int, float)):
-            return False
-        inside = self.low <= value <= self.high and self.above < value < self.below
-        return inside and math.isfinite(value) and not (self.odd and value % 2 == 0)
-
-    def __str__(self) -> str:
-        kind = "an odd whole number" if self.odd else "a whole number" if self.whole else "a number"
-        limits = (("from", self.low), ("above", self.above), ("to", self.high), ("below", self.below))
-        return " ".join([kind, *(f"{word} {limit:.10g}" for word, limit in limits if math.isfinite(limit))])
-
-
-@dataclass(frozen=True)
-class Each:
-    """A list whose items all follow one rule; `least` items or more."""
-
-    rule: Number
-    least: int = 0
-
-    def accepts(self, value: object) -> bool:
-        """Whether the value is such a list."""
-        return isinstance(value, list) and len(value) >= self.least and all(map(self.rule.accepts, value))
-
-    def __str__(self) -> str:
-        return f"a list like [64,32], each item {self.rule}"
-
-
-@dataclass(frozen=True)
-class Optional:
-    """What the rule accepts, or `null`."""
-
-    rule: Number
-
-    def accepts(self, value: object) -> bool:
-        """Whether the value is `None` or follows the rule."""
-        return value is None or self.rule.accepts(value)
-
-    def __str__(self) -> str:
-        return f"{self.rule}, or null"
-
-
-@dataclass(frozen=True)
-class Word:
-    """Text."""
-
-    def accepts(self, value: object) -> bool:
-        """Whether the value is a text that is not empty."""
-        return isinstance(value, str) and bool(value)
-
-    def __str__(self) -> str:
-        return "a text"
-
-
-Rule = Number | Each | Optional | Word
 FRACTION = Number(low=0, below=1)
 COUNT = Number(low=1, whole=True)
 
-RULES: dict[str, Rule] = {
+RULES: dict[str, Kind] = {
     "seed": Number(low=0, high=2**32 - 1, whole=True),
     "objective": Word(),
     # optimizer
@@ -136,23 +67,9 @@ RULES: dict[str, Rule] = {
 }
 
 
-def leaves(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Yield the dotted path and the value of every key that holds no further keys; a list of plain items is a value."""
-    for name in map(str, node):
-        path = f"{prefix}{name}"
-        value = node[name]
-        if isinstance(value, DictConfig):
-            yield from leaves(value, f"{path}.")
-        elif isinstance(value, ListConfig) and any(isinstance(item, DictConfig) for item in value):
-            for position, item in enumerate(value):
-                yield from leaves(item, f"{path}[{position}].")
-        else:
-            yield path, OmegaConf.to_container(value) if isinstance(value, ListConfig) else value
-
-
 def check_ranges(cfg: DictConfig) -> None:
-    """Raise a ConfigError for the first value that its key's rule does not accept."""
+    """Raise a ConfigError for the first value that its key does not accept."""
     for path, value in leaves(cfg):
-        rule = RULES.get(path.rpartition(".")[2])
-        if rule is not None and not rule.accepts(value):
-            raise reject(path, value, f"must be {rule}")
+        kind = RULES.get(path.rpartition(".")[2])
+        if kind is not None and not kind.accepts(value):
+            raise reject(path, value, f"must be {kind}")

@@ -6,7 +6,7 @@ import lightning as L
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.callbacks.tensorboard import tensorboard_writer
-from trainyard.ranges import leaves
+from trainyard.config import leaves
 
 GROUPS = ("model", "data", "augment", "optimizer", "scheduler", "trainer", "accelerator")
 
