@@ -197,6 +197,17 @@ def test_the_whole_traceback_on_demand(monkeypatch: pytest.MonkeyPatch, tmp_path
         main()
 
 
+def test_processes_that_run_the_command_again_write_one_run(tmp_path: Path) -> None:
+    """As `accelerator=ddp` starts a process for each GPU: here two on the processor."""
+    words = ["accelerator=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=32-true"]
+    command = [sys.executable, str(REPOSITORY / "train.py"), *words, "trainer=quick"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("epoch 3/3") == done.stdout.count("best epoch") == 1
+    [run] = (tmp_path / "outputs" / "runs").iterdir()
+    assert (run / "run.log").read_text().count("best epoch") == 1
+
+
 @pytest.mark.parametrize("command", [["train.py"], ["-m", "trainyard"]])
 def test_both_commands_run_from_their_places(tmp_path: Path, command: list[str]) -> None:
     program = [str(REPOSITORY / "train.py")] if command == ["train.py"] else command

@@ -22,18 +22,24 @@ class Screen(logging.StreamHandler):  # type: ignore[type-arg]
     """Prints to whatever `sys.stdout` is at that moment, so that what redirects it is obeyed."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print one record."""
-        self.stream = sys.stdout
-        super().emit(record)
+        """Print one record; tracebacks are for the file."""
+        if not record.exc_info:
+            self.stream = sys.stdout
+            super().emit(record)
 
 
-def open_log(path: Path, screen: bool = True) -> list[logging.Handler]:
-    """Send the log to `path`, and to the screen unless told otherwise; return the handlers for `close_log`."""
+def open_log(path: Path, first: bool = True) -> list[logging.Handler]:
+    """Send the log to `path` and to the screen; return the handlers for `close_log`.
+
+    A process that is not the `first` of its run adds its warnings and errors to the file alone.
+    """
     file = logging.FileHandler(path, encoding="utf-8", delay=True)
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     handlers: list[logging.Handler] = [file]
-    if screen:
+    if first:
         handlers.append(Screen())
+    else:
+        file.setLevel(logging.WARNING)
     root = logging.getLogger()
     for handler in handlers:
         root.addHandler(handler)

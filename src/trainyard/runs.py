@@ -3,12 +3,12 @@
 import logging
 import shutil
 import time
-import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.errors import ConfigError, reject
@@ -26,11 +26,13 @@ class Run:
     Attributes:
         dir: the run's directory; `.hydra/` may be there already.
         started: when, in seconds of `time.monotonic`.
+        first: whether this is the process of rank 0; the others write warnings to the log and nothing else.
         training: whether training has begun; an earlier ConfigError leaves no trace.
         result: what `result.json` will hold beside the status.
     """
 
     dir: Path
+    first: bool = True
     started: float = field(default_factory=time.monotonic)
     training: bool = False
     result: dict[str, Any] = field(default_factory=dict)
@@ -44,17 +46,22 @@ class Run:
         Raises:
             ConfigError: the directory cannot be written.
         """
-        run = cls(Path(cfg.run.dir))
-        try:
-            run.dir.mkdir(parents=True, exist_ok=True)
-            run.fresh = {path.name for path in run.dir.iterdir()} <= {".hydra"}
-            write_text(run.dir / "config.yaml", OmegaConf.to_yaml(cfg))
-        except OSError as error:
-            raise unwritable(run.dir, error) from error
-        write_text(run.dir / "overrides.yaml", OmegaConf.to_yaml(cfg.run.overrides))
-        write_json(run.dir / "provenance.json", provenance())
-        run.handlers = open_log(run.dir / "run.log")
+        run = cls(Path(cfg.run.dir), first=getattr(rank_zero_only, "rank", 0) == 0)  # by the environment
+        if run.first:
+            run.write_start(cfg)
+        run.handlers = open_log(run.dir / "run.log", run.first)
         return run
+
+    def write_start(self, cfg: DictConfig) -> None:
+        """Make the directory and write what the run starts from."""
+        try:
+            self.dir.mkdir(parents=True, exist_ok=True)
+            self.fresh = {path.name for path in self.dir.iterdir()} <= {".hydra"}
+            write_text(self.dir / "config.yaml", OmegaConf.to_yaml(cfg))
+        except OSError as error:
+            raise unwritable(self.dir, error) from error
+        write_text(self.dir / "overrides.yaml", OmegaConf.to_yaml(cfg.run.overrides))
+        write_json(self.dir / "provenance.json", provenance())
 
     def __enter__(self) -> "Run":
         return self
@@ -62,7 +69,7 @@ class Run:
     def begin_training(self) -> None:
         """Say that all that was typed fits together; from here on the run leaves a result, whatever happens."""
         self.training = True
-        if self.dir.parent.name == "runs":
+        if self.first and self.dir.parent.name == "runs":
             point_to(self.dir.parent.parent / "latest", self.dir)
 
     def __exit__(
@@ -74,11 +81,9 @@ class Run:
             if isinstance(error, KeyboardInterrupt | SystemExit):
                 log.warning("interrupted; what the run has done so far lies in %s", relative(self.dir))
             elif error is not None:
-                lines = "".join(traceback.format_exception(kind, error, trace))
-                self.handlers[0].handle(
-                    logging.LogRecord(__name__, logging.ERROR, __file__, 0, "the run ended\n%s", (lines,), None)
-                )
-            self.write_result(error)
+                log.error("the run failed", exc_info=error)
+            if self.first:
+                self.write_result(error)
         finally:
             close_log(self.handlers)
             if isinstance(error, ConfigError) and not self.training:
@@ -94,7 +99,7 @@ class Run:
 
     def discard(self) -> None:
         """Remove a directory that this run made, as if it had not been started; never one that held anything before."""
-        if self.fresh:
+        if self.first and self.fresh:
             shutil.rmtree(self.dir, ignore_errors=True)
 
 
