@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from trainyard.config import group_options
 from trainyard.data.spec import DataSpec
-from trainyard.errors import ConfigError, reject
+from trainyard.errors import ConfigError, listing, reject
 
 ACCELERATORS: dict[str, type[Accelerator]] = {
     "cpu": CPUAccelerator,
@@ -22,6 +22,14 @@ ACCELERATORS: dict[str, type[Accelerator]] = {
     "mps": MPSAccelerator,
     "tpu": XLAAccelerator,
 }
+
+
+def check_complete(cfg: DictConfig) -> None:
+    """Raise a ConfigError when a part that every run needs was taken out of the config."""
+    for group in ("data", "model", "optimizer", "scheduler", "trainer"):
+        if "_target_" not in (cfg.get(group) or {}):
+            options = listing(f"{group}={option}" for option in group_options(group))
+            raise ConfigError(f"{group}: every run needs one, but it was taken out\n  accepted: {options}")
 
 
 def check_model_fits_data(cfg: DictConfig, spec: DataSpec) -> None:

@@ -5,7 +5,7 @@ import traceback
 
 from hydra.errors import CompactHydraException, InstantiationException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, InterpolationKeyError
 
 from trainyard.config import CONF_DIR
 from trainyard.errors import ConfigError, did_you_mean, listing
@@ -23,6 +23,11 @@ def complaint(error: BaseException) -> str:
         return unknown_key(error.__cause__)
     if isinstance(error, OverrideParseException):
         return f"{error.override}: cannot be read as key=value ({str(error).splitlines()[0]})"
+    if "Config group override must be" in str(error):
+        return no_option()
+    if isinstance(error, InterpolationKeyError) and "hydra.runtime.choices" in str(error):
+        problem = "a run is named by its model and its data, and one was taken out"
+        return f"hydra.run.dir: {problem}\n  accepted: hydra.run.dir=PATH, or a model and data"
     if isinstance(error, CompactHydraException):
         return shortened(str(error), 4)
     if isinstance(error, OSError) and not raised_in_run(error):
@@ -42,6 +47,19 @@ def unknown_option(error: MissingConfigException) -> str:
     return f"{group}={option}: {problem}\n  accepted: {listing(options, 40)}"
 
 
+def no_option() -> str:
+    """Return the text for `callbacks=null`, `model=3` or `=3`, of which Hydra does not say which word it was."""
+    for word in sys.argv[1:]:
+        group, _, option = word.partition("=")
+        folder = CONF_DIR / group
+        if folder.is_dir() and not (folder / f"{option}.yaml").is_file():
+            options = sorted(file.stem for file in folder.glob("*.yaml"))
+            if not group:
+                return f"{word}: cannot be read as key=value"
+            return f"{word}: a group needs one of its options\n  accepted: {listing(options, 40)}"
+    return "a group needs one of its options"
+
+
 def unknown_key(error: ConfigAttributeError | ConfigKeyError) -> str:
     """Return the text for `optimizer.lrr=0.1` or `modle=cnn`."""
     key = str(error.full_key)
@@ -51,7 +69,10 @@ def unknown_key(error: ConfigAttributeError | ConfigKeyError) -> str:
         known = sorted({*known, *(folder.name for folder in CONF_DIR.iterdir() if folder.is_dir())})
     known = [name for name in known if not name.startswith("_")]
     where = f"{parent} has no such key" if parent else "there is no such key or group"
-    return f"{typed(key)}: {where}{did_you_mean(name, known)}\n  accepted: {listing(known, 20)}"
+    target = error.parent_node.get("_target_") if isinstance(error.parent_node, DictConfig) else None
+    near = did_you_mean(name, known)
+    more = f"; any other argument of {target} behind a plus, +{key}" if target and not near else ""
+    return f"{typed(key)}: {where}{near}\n  accepted: {listing(known, 20)}{more}"
 
 
 def typed(key: str) -> str:

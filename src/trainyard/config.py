@@ -77,8 +77,11 @@ def instantiate(node: DictConfig, **arguments: Any) -> Any:
     try:
         return hydra_instantiate(node, _convert_="all", **arguments)
     except InstantiationException as error:
-        if isinstance(error.__cause__, ConfigError):
-            raise error.__cause__ from None
+        cause = error.__cause__
+        if isinstance(cause, ConfigError):
+            raise cause from None
+        if isinstance(cause, ValueError) or type(cause).__name__ == "MisconfigurationException":  # Lightning's
+            raise ConfigError(f"{node._get_full_key(None)}: {str(cause).splitlines()[0]}") from error
         raise
 
 

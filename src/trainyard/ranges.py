@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from trainyard.config import leaves
 from trainyard.errors import reject
-from trainyard.value_kinds import Each, Kind, Number, Optional, Word
+from trainyard.value_kinds import Each, Kind, Number, OneOf, Optional, Word
 
 FRACTION = Number(low=0, below=1)
 COUNT = Number(low=1, whole=True)
@@ -59,6 +59,7 @@ RULES: dict[str, Kind] = {
     "largest": Number(above=0, high=1),
     # trainer
     "max_epochs": COUNT,
+    "precision": OneOf(("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true")),
     "limit_train_batches": Number(above=0),
     "limit_val_batches": Number(above=0),  # validation chooses the best epoch
     "limit_test_batches": Number(above=0),

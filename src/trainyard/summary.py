@@ -20,7 +20,7 @@ def choices(cfg: DictConfig, data: DataModule, model: Classifier, trainer: L.Tra
     frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
     size = f"{trained:,} parameters" + (f", {frozen:,} more frozen" if frozen else "")
     device = trainer.strategy.root_device.type + (f" x {trainer.world_size}" if trainer.world_size > 1 else "")
-    rate = f"{chosen.optimizer} (lr {cfg.optimizer.lr:g})"
+    rate = f"{chosen.optimizer} (lr {cfg.optimizer.get('lr', 'its default')})"
     rows = {
         "model": f"{chosen.model} ({size})",
         "data": f"{chosen.data} ({sizes} for train / val / test; {shape}, {len(data.spec.classes)} classes)",

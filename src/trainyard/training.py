@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from trainyard.arguments import check_additions, check_arguments
 from trainyard.callbacks.hparams import write_hparams
-from trainyard.compatibility import check_accelerator, check_augment_fits_data, check_model_fits_data
+from trainyard.compatibility import check_accelerator, check_augment_fits_data, check_complete, check_model_fits_data
 from trainyard.config import instantiate, resolved
 from trainyard.ranges import check_ranges
 from trainyard.runs import Run
@@ -34,6 +34,7 @@ def train(cfg: DictConfig) -> float:
     """
     cfg = resolved(cfg)
     with Run.start(cfg) as run:
+        check_complete(cfg)
         check_ranges(cfg)
         check_additions(cfg, cfg.run.overrides)
         check_accelerator(cfg)

@@ -1,0 +1,86 @@
+"""Kinds of values that a key of a config may hold; each says whether it accepts a value, and what it accepts."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number from `low` to `high`; `above` and `below` exclude the limit itself."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    above: float = -math.inf
+    below: float = math.inf
+    whole: bool = False
+    odd: bool = False
+
+    def accepts(self, value: object) -> bool:
+        """Whether the value is such a number; `true` is none, nor are NaN and infinity."""
+        if isinstance(value, bool) or not isinstance(value, int if self.whole else (int, float)):
+            return False
+        inside = self.low <= value <= self.high and self.above < value < self.below
+        return inside and math.isfinite(value) and not (self.odd and value % 2 == 0)
+
+    def __str__(self) -> str:
+        kind = "an odd whole number" if self.odd else "a whole number" if self.whole else "a number"
+        limits = (("from", self.low), ("above", self.above), ("to", self.high), ("below", self.below))
+        return " ".join([kind, *(f"{word} {limit:.10g}" for word, limit in limits if math.isfinite(limit))])
+
+
+@dataclass(frozen=True)
+class Each:
+    """A list whose items are all of one kind; `least` items or more."""
+
+    kind: Number
+    least: int = 0
+
+    def accepts(self, value: object) -> bool:
+        """Whether the value is such a list."""
+        return isinstance(value, list) and len(value) >= self.least and all(map(self.kind.accepts, value))
+
+    def __str__(self) -> str:
+        return f"a list like [64,32], each item {self.kind}"
+
+
+@dataclass(frozen=True)
+class Optional:
+    """What a kind accepts, or `null`."""
+
+    kind: Number
+
+    def accepts(self, value: object) -> bool:
+        """Whether the value is `None` or of the kind."""
+        return value is None or self.kind.accepts(value)
+
+    def __str__(self) -> str:
+        return f"{self.kind}, or null"
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of several words."""
+
+    words: tuple[str, ...]
+
+    def accepts(self, value: object) -> bool:
+        """Whether the value is one of the words."""
+        return value in self.words
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(self.words)}"
+
+
+@dataclass(frozen=True)
+class Word:
+    """Text."""
+
+    def accepts(self, value: object) -> bool:
+        """Whether the value is a text that is not empty."""
+        return isinstance(value, str) and bool(value)
+
+    def __str__(self) -> str:
+        return "a text"
+
+
+Kind = Number | Each | Optional | OneOf | Word
