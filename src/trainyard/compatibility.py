@@ -10,9 +10,9 @@ from lightning.pytorch.accelerators import (
     MPSAccelerator,
     XLAAccelerator,
 )
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from trainyard.config import group_options
+from trainyard.config import group_options, instantiate
 from trainyard.data.spec import DataSpec
 from trainyard.errors import ConfigError, listing, reject
 
@@ -25,8 +25,12 @@ ACCELERATORS: dict[str, type[Accelerator]] = {
 
 
 def check_complete(cfg: DictConfig) -> None:
-    """Raise a ConfigError when a part that every run needs was taken out of the config."""
-    for group in ("data", "model", "optimizer", "scheduler", "trainer"):
+    """Raise a ConfigError when a part that every run needs was taken out of the config, or a value must be given."""
+    missing = sorted(OmegaConf.missing_keys(cfg))
+    if missing:
+        accepted = " ".join(f"{key}={key.rpartition('.')[2].upper()}" for key in missing)
+        raise ConfigError(f"{' and '.join(missing)} must be given\n  accepted: {accepted}")
+    for group in ("data", "augment", "model", "optimizer", "scheduler", "trainer"):
         if "_target_" not in (cfg.get(group) or {}):
             options = listing(f"{group}={option}" for option in group_options(group))
             raise ConfigError(f"{group}: every run needs one, but it was taken out\n  accepted: {options}")
@@ -53,7 +57,7 @@ def check_model_fits_data(cfg: DictConfig, spec: DataSpec) -> None:
 def check_augment_fits_data(cfg: DictConfig) -> None:
     """Raise a ConfigError when pictures' augmentation is chosen for rows."""
     source = pkgutil.resolve_name(cfg.data._target_)
-    if cfg.augment and getattr(source, "kind", "images") != "images":
+    if instantiate(cfg.augment) and getattr(source, "kind", "images") != "images":
         chosen = cfg.run.choices
         raise ConfigError(
             f"augment={chosen.augment} data={chosen.data}: {chosen.augment} changes images, {chosen.data} gives rows\n"

@@ -28,7 +28,7 @@ def complaint(error: BaseException) -> str:
     if isinstance(error, InterpolationKeyError) and "hydra.runtime.choices" in str(error):
         problem = "a run is named by its model and its data, and one was taken out"
         return f"hydra.run.dir: {problem}\n  accepted: hydra.run.dir=PATH, or a model and data"
-    if isinstance(error, CompactHydraException):
+    if isinstance(error, CompactHydraException) and str(error):
         return shortened(str(error), 4)
     if isinstance(error, OSError) and not raised_in_run(error):
         problem = f"{error.filename} cannot be written ({error.strerror})"

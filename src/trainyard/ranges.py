@@ -1,14 +1,14 @@
 """What each key of a config may hold, by the name that the key has wherever it stands.
 
 A name means the same everywhere in the project (`lr`, `dropout`, `val_fraction`), so one rule serves all groups, a
-person's own configs too.
+person's own configs too; where a name has two meanings, the dotted path has a rule of its own.
 """
 
 from omegaconf import DictConfig
 
 from trainyard.config import leaves
 from trainyard.errors import reject
-from trainyard.value_kinds import Each, Kind, Number, OneOf, Optional, Word
+from trainyard.value_kinds import Each, Either, Kind, Number, OneOf, Optional, Word
 
 FRACTION = Number(low=0, below=1)
 COUNT = Number(low=1, whole=True)
@@ -39,6 +39,20 @@ RULES: dict[str, Kind] = {
     "val_fraction": Number(above=0, below=1),
     "test_fraction": Number(above=0, below=1),
     "count": Number(low=30, whole=True),
+    "train_fraction": Number(above=0, high=1),
+    "folds": Number(low=2, whole=True),
+    "fold": Optional(Number(low=0, whole=True)),
+    "class_weights": Either((OneOf(("none", "balanced")), Each(Number(low=0), least=2))),
+    "sampler": OneOf(("shuffle", "balanced")),
+    "resident": OneOf(("auto", True, False)),
+    "resident_limit": Number(low=0),
+    "num_workers": Optional(Number(low=0, whole=True)),
+    "one_hot_limit": Number(low=0, whole=True),
+    "data.channels": Optional(Number(low=1, high=3, whole=True, odd=True)),
+    "on_error": OneOf(("raise", "skip")),
+    "root": Word(),
+    "path": Word(),
+    "target": Word(),
     # model
     "hidden_dims": Each(COUNT),
     "channels": Each(COUNT, least=1),
@@ -55,8 +69,17 @@ RULES: dict[str, Kind] = {
     "rotate": Number(low=0, high=180),
     "skew": Number(low=0, below=90),
     "scale": FRACTION,
-    "probability": Number(low=0, high=1),
+    "rand_augment": Number(low=0, whole=True),
+    "magnitude": Number(low=0, high=30),
+    "crop": FRACTION,
+    "brightness": Number(low=0, high=1),
+    "contrast": Number(low=0, high=1),
+    "saturation": Number(low=0, high=1),
+    "hue": Number(low=0, high=0.5),
+    "erase": Number(low=0, high=1),
     "largest": Number(above=0, high=1),
+    "mixup": Number(low=0),
+    "cutmix": Number(low=0),
     # trainer
     "max_epochs": COUNT,
     "precision": OneOf(("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true")),
@@ -71,6 +94,6 @@ RULES: dict[str, Kind] = {
 def check_ranges(cfg: DictConfig) -> None:
     """Raise a ConfigError for the first value that its key does not accept."""
     for path, value in leaves(cfg):
-        kind = RULES.get(path.rpartition(".")[2])
+        kind = RULES.get(path) or RULES.get(path.rpartition(".")[2])
         if kind is not None and not kind.accepts(value):
             raise reject(path, value, f"must be {kind}")

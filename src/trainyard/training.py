@@ -41,8 +41,7 @@ def train(cfg: DictConfig) -> float:
         check_arguments(cfg)
         check_augment_fits_data(cfg)
         L.seed_everything(cfg.seed, verbose=False)
-        augment = instantiate(cfg.augment) if cfg.augment else None
-        data = instantiate(cfg.data, augment=augment, order_seed=cfg.seed)
+        data = instantiate(cfg.data, augment=instantiate(cfg.augment), order_seed=cfg.seed)
         check_model_fits_data(cfg, data.spec)
         parts = {"optimizer": instantiate(cfg.optimizer), "scheduler": instantiate(cfg.scheduler)}
         model = instantiate(cfg.model, spec=data.spec, **parts)

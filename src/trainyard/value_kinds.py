@@ -59,16 +59,16 @@ class Optional:
 
 @dataclass(frozen=True)
 class OneOf:
-    """One of several words."""
+    """One of several words, or of `True` and `False`."""
 
-    words: tuple[str, ...]
+    words: tuple[str | bool, ...]
 
     def accepts(self, value: object) -> bool:
         """Whether the value is one of the words."""
-        return value in self.words
+        return any(value is word or (isinstance(word, str) and value == word) for word in self.words)
 
     def __str__(self) -> str:
-        return f"one of {', '.join(self.words)}"
+        return f"one of {', '.join(str(word).lower() if isinstance(word, bool) else word for word in self.words)}"
 
 
 @dataclass(frozen=True)
@@ -83,4 +83,18 @@ class Word:
         return "a text"
 
 
-Kind = Number | Each | Optional | OneOf | Word
+@dataclass(frozen=True)
+class Either:
+    """What any of several kinds accepts."""
+
+    kinds: tuple["Kind", ...]
+
+    def accepts(self, value: object) -> bool:
+        """Whether one of the kinds accepts the value."""
+        return any(kind.accepts(value) for kind in self.kinds)
+
+    def __str__(self) -> str:
+        return ", or ".join(map(str, self.kinds))
+
+
+Kind = Number | Each | Optional | OneOf | Word | Either

@@ -1,83 +1,75 @@
-"""Random changes of training images, drawn for each image of a batch apart, computed for the batch at once."""
+"""Random changes of a training batch, drawn for each image apart, computed for the batch at once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from trainyard.data.loader import Augment
+from trainyard.data import mix
+from trainyard.data.affine import RandomAffine, RandomCrop, RandomFlip
+from trainyard.data.colour import RandomColour
+from trainyard.data.erase import RandomErase
+from trainyard.data.rand_augment import RandAugment
+
+Change = Callable[[Tensor, torch.Generator], Tensor]
 
 
-class RandomAffine:
-    """Flips, shifts, rotates, skews and scales in one resampling; what moves in from outside is black.
+class Augmentation:
+    """Every change that an image can go through; one that is 0 does not take place. In this order:
 
     Args:
+        rand_augment, magnitude: number and strength (0 to 30) of random operations (see `RandAugment`).
         flip: probability of mirroring left and right.
-        shift: largest move in each direction, as a fraction of the side.
-        rotate: largest turn either way, in degrees.
-        skew: largest horizontal shear either way, in degrees.
-        scale: largest relative change of size either way; 0.1 gives 0.9 to 1.1 times.
+        crop: largest move by whole pixels in each direction, as a fraction of the side.
+        shift: the same by fractions of a pixel.
+        rotate, skew: largest turn and horizontal shear either way, in degrees.
+        scale: largest relative change of size either way.
+        brightness, contrast, saturation, hue: see `RandomColour`.
+        erase, largest: probability of losing a rectangle, and its largest side as a fraction of the image's.
+        mixup, cutmix: alpha of the Beta distribution of an image's share; with both, each batch draws one of them.
     """
 
     def __init__(
-        self, flip: float = 0.0, shift: float = 0.0, rotate: float = 0.0, skew: float = 0.0, scale: float = 0.0
+        self,
+        rand_augment: int = 0,
+        magnitude: float = 9,
+        flip: float = 0.0,
+        crop: float = 0.0,
+        shift: float = 0.0,
+        rotate: float = 0.0,
+        skew: float = 0.0,
+        scale: float = 0.0,
+        brightness: float = 0.0,
+        contrast: float = 0.0,
+        saturation: float = 0.0,
+        hue: float = 0.0,
+        erase: float = 0.0,
+        largest: float = 0.5,
+        mixup: float = 0.0,
+        cutmix: float = 0.0,
     ) -> None:
-        self.flip = flip
-        self.limits = torch.tensor([2 * shift, 2 * shift, rotate * torch.pi / 180, skew * torch.pi / 180, scale])
+        resampled = any((shift, rotate, skew, scale))
+        steps: list[tuple[bool, Change]] = [
+            (rand_augment > 0, RandAugment(rand_augment, magnitude)),
+            (flip > 0 and not resampled, RandomFlip(flip)),
+            (crop > 0, RandomCrop(crop)),
+            (resampled, RandomAffine(flip, shift, rotate, skew, scale)),
+            (any((brightness, contrast, saturation, hue)), RandomColour(brightness, contrast, saturation, hue)),
+            (erase > 0, RandomErase(erase, largest)),
+        ]
+        self.steps = [step for wanted, step in steps if wanted]
+        mixtures = ((mix.mixup, mixup), (mix.cutmix, cutmix))
+        self.mixtures = [(mixed, alpha) for mixed, alpha in mixtures if alpha > 0]
 
-    def __call__(self, images: Tensor, draws: torch.Generator) -> Tensor:
-        """Change images `[B, C, H, W]`, uint8 or float; returns float32 in the same range."""
-        count = len(images)
-        mirrored = torch.where(torch.rand(count, generator=draws) < self.flip, -1.0, 1.0)
-        shift_x, shift_y, turn, skew, scale = ((2 * torch.rand(count, 5, generator=draws) - 1) * self.limits).T
-        cos, sin, tan, zoom = turn.cos(), turn.sin(), skew.tan(), 1 / (1 + scale)
-        # Each row takes a point of the result to the point of the image that it shows.
-        row_x = torch.stack([mirrored * zoom * cos, mirrored * zoom * (tan * cos - sin), shift_x], dim=1)
-        row_y = torch.stack([zoom * sin, zoom * (tan * sin + cos), shift_y], dim=1)
-        theta = torch.stack([row_x, row_y], dim=1).to(images.device)  # [B, 2, 3]
-        grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-        return F.grid_sample(images.float(), grid, align_corners=False)
+    def __bool__(self) -> bool:
+        return bool(self.steps or self.mixtures)
 
-
-class RandomErase:
-    """Blacks out one rectangle in some of the images (Zhong et al. 2017, arXiv:1708.04896).
-
-    Args:
-        probability: that an image loses a rectangle.
-        largest: of the rectangle's sides, as a fraction of the image's.
-    """
-
-    def __init__(self, probability: float, largest: float) -> None:
-        self.probability = probability
-        self.largest = largest
-
-    def __call__(self, images: Tensor, draws: torch.Generator) -> Tensor:
-        """Change images `[B, C, H, W]`; returns the same type and range."""
-        count, _, height, width = images.shape
-        drawn = torch.rand(count, 5, generator=draws).to(images.device)
-        chosen = drawn[:, 0] < self.probability
-        rows = span(height, drawn[:, 1] * self.largest, drawn[:, 2])  # [B, H]
-        columns = span(width, drawn[:, 3] * self.largest, drawn[:, 4])  # [B, W]
-        erased = chosen[:, None, None] & rows[:, :, None] & columns[:, None, :]
-        return images.masked_fill(erased[:, None], 0)
-
-
-def span(length: int, size: Tensor, place: Tensor) -> Tensor:
-    """Return which of `length` positions lie in an interval of relative `size` and `place`, bool `[B, length]`."""
-    start = place * (1 - size)
-    position = (torch.arange(length, device=size.device) + 0.5) / length
-    return (position >= start[:, None]) & (position < (start + size)[:, None])
-
-
-class Chain:
-    """Applies several changes, one after another."""
-
-    def __init__(self, steps: Sequence[Augment]) -> None:
-        self.steps = steps
-
-    def __call__(self, images: Tensor, draws: torch.Generator) -> Tensor:
-        """Change images `[B, C, H, W]`."""
+    def __call__(self, x: Tensor, y: Tensor, draws: torch.Generator, classes: int) -> tuple[Tensor, Tensor]:
+        """Return the changed images `[B, C, H, W]`, and the labels; mixed ones as probabilities `[B, K]`."""
         for step in self.steps:
-            images = step(images, draws)
-        return images
+            x = step(x, draws)
+        if self.mixtures:
+            chosen = int(torch.randint(len(self.mixtures), (), generator=draws))
+            mixed, alpha = self.mixtures[chosen]
+            return mixed(x, mix.as_probabilities(y, classes), alpha, draws)
+        return x, y

@@ -22,9 +22,10 @@ class Digits(DataModule):
     kind = "images"
     classes = tuple("0123456789")
 
-    def read(self) -> Examples:
+    def read(self) -> dict[str, Examples]:
         """Return the images uint8 `[1797, 1, 8, 8]`, ink 255, and their labels."""
         with files("trainyard.data").joinpath("digits.npy.xz").open("rb") as packed, lzma.open(packed) as stream:
             table = np.load(stream)
         pixels = np.rint(table[:64].T * (255 / 16)).astype(np.uint8)
-        return Examples(torch.from_numpy(pixels.reshape(-1, 1, 8, 8)), torch.from_numpy(table[64].astype(np.int64)))
+        labels = torch.from_numpy(table[64].astype(np.int64))
+        return {"train": Examples(torch.from_numpy(pixels.reshape(-1, 1, 8, 8)), labels)}

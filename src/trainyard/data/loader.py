@@ -1,82 +1,101 @@
-"""Batches of examples that already lie on the training device: one indexing operation each."""
+"""Batches on the training device: from tensors that lie there, or read by worker processes; the same either way."""
 
-import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from trainyard.data.draws import generator
+from trainyard.data.order import BatchOrder
 from trainyard.data.spec import Examples
 
-Augment = Callable[[Tensor, torch.Generator], Tensor]
+Batch = tuple[Tensor, Tensor]
+Augment = Callable[[Tensor, Tensor, torch.Generator], Batch]
 
 
-class EpochOrder:
-    """The order of the examples in an epoch, a pure function of (seed, epoch). Lightning calls `set_epoch`."""
-
-    def __init__(self, size: int, seed: int, shuffle: bool) -> None:
-        self.size = size
-        self.seed = seed
-        self.shuffle = shuffle
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order comes next; epochs count from 0."""
-        self.epoch = epoch
-
-    def positions(self) -> Tensor:
-        """Return the N positions of this epoch, int64 `[N]`."""
-        if not self.shuffle:
-            return torch.arange(self.size)
-        return torch.randperm(self.size, generator=generator(self.seed, self.epoch))
-
-
-class ResidentLoader:
-    """Iterates over `(x, y)` batches of resident examples.
+class Loader(ABC):
+    """Iterates over `(x, y)` batches.
 
     Args:
-        examples: tensors on the device that trains.
-        batch_size: examples in a batch of this process; the last batch may be smaller.
-        shuffle: a new order each epoch, from `seed`; otherwise the order is that of the examples.
-        augment: called with the batch and a generator keyed by (seed, epoch, batch, rank).
-        rank, world_size: of several processes, each takes its share of every global batch: together they see each
-            example once. When shuffling, a last batch too small to give every process an example is left out.
+        examples: what is served.
+        order: which of them make up each batch.
+        device: where the batches arrive.
+        augment: called with inputs, labels and the generator that `order` has for the batch.
+    """
+
+    def __init__(
+        self, examples: Examples, order: BatchOrder, device: torch.device, augment: Augment | None = None
+    ) -> None:
+        self.examples = examples
+        self.sampler = order
+        self.batch_sampler = None  # Lightning looks for both, as a DataLoader has them
+        self.device = device
+        self.augment = augment
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[Batch]:
+        if self.augment is None:
+            return self.plain()
+        return self.augmented(self.augment)
+
+    def augmented(self, augment: Augment) -> Iterator[Batch]:
+        """Yield the batches of an epoch, changed."""
+        for batch, (x, y) in enumerate(self.plain()):
+            yield augment(x, y, self.sampler.draws(batch))
+
+    @abstractmethod
+    def plain(self) -> Iterator[Batch]:
+        """Yield the batches of an epoch as the examples are."""
+
+
+class ResidentLoader(Loader):
+    """Serves tensors that lie on the device already: a batch is one indexing operation."""
+
+    def plain(self) -> Iterator[Batch]:
+        """Yield the batches of an epoch as the examples are."""
+        x, y = self.examples.x, self.examples.y
+        assert isinstance(x, Tensor)
+        for index in self.sampler.batches(self.device):
+            yield x.index_select(0, index), y.index_select(0, index)
+
+
+class StreamingLoader(Loader):
+    """Serves what does not fit: worker processes read ahead, and whole batches are copied to the device.
+
+    Args:
+        examples, order, device, augment: as in `Loader`.
+        num_workers: processes that read; 0 to read in this one.
     """
 
     def __init__(
         self,
         examples: Examples,
-        batch_size: int,
-        *,
-        seed: int = 0,
-        shuffle: bool = False,
+        order: BatchOrder,
+        device: torch.device,
         augment: Augment | None = None,
-        rank: int = 0,
-        world_size: int = 1,
+        num_workers: int = 0,
     ) -> None:
-        self.examples = examples
-        self.global_batch = batch_size * world_size
-        self.sampler = EpochOrder(len(examples), seed, shuffle)
-        self.batch_sampler = None  # Lightning looks for both, as a DataLoader has them
-        self.augment = augment
-        self.rank = rank
-        self.world_size = world_size
+        super().__init__(examples, order, device, augment)
+        self.batches: DataLoader[Batch] = DataLoader(
+            examples,  # type: ignore[arg-type]  # it has `__getitems__`
+            batch_sampler=order,
+            num_workers=num_workers,
+            persistent_workers=num_workers > 0,
+            collate_fn=as_it_is,  # type: ignore[arg-type]  # what that gave is a whole batch
+            pin_memory=device.type == "cuda",
+            generator=generator(0),  # or it would draw from the run's own, and change its dropout
+        )
 
-    def __len__(self) -> int:
-        size = len(self.examples)
-        if self.sampler.shuffle and size % self.global_batch < self.world_size:
-            return size // self.global_batch
-        return math.ceil(size / self.global_batch)
+    def plain(self) -> Iterator[Batch]:
+        """Yield the batches of an epoch as the examples are."""
+        for x, y in self.batches:
+            yield x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        x, y = self.examples.x, self.examples.y
-        order = self.sampler.positions().to(y.device)
-        for batch in range(len(self)):
-            start = batch * self.global_batch + self.rank
-            index = order[start : (batch + 1) * self.global_batch : self.world_size]
-            images = x.index_select(0, index)
-            if self.augment is not None:
-                draws = generator(self.sampler.seed, self.sampler.epoch, batch, self.rank)
-                images = self.augment(images, draws)
-            yield images, y.index_select(0, index)
+
+def as_it_is(batch: Batch) -> Batch:
+    """Return the batch."""
+    return batch

@@ -1,107 +1,153 @@
-"""The DataModule that all sources share: splits, spec, and resident batches."""
+"""The DataModule that all sources share: splits, spec, and loaders."""
 
+import os
 from abc import ABC, abstractmethod
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
 from typing import ClassVar
 
 import lightning as L
 import torch
+from torch import Tensor
 
-from trainyard.data.loader import Augment, ResidentLoader
-from trainyard.data.spec import DataSpec, Examples
-from trainyard.data.splits import stratified_split
+from trainyard.data.augment import Augmentation
+from trainyard.data.balance import class_weights_of, example_weights
+from trainyard.data.loader import Loader, ResidentLoader, StreamingLoader
+from trainyard.data.order import BatchOrder
+from trainyard.data.spec import Column, DataSpec, Examples
+from trainyard.data.splits import SplitPlan
+from trainyard.data.statistics import statistics
 from trainyard.errors import reject
+
+GIB = 2**30
 
 
 class DataModule(L.LightningDataModule, ABC):
-    """Splits the examples of a source, stratified, and serves them in batches from the training device.
+    """Splits the examples of a source, stratified, and serves them in batches on the training device.
 
-    A source is a subclass with `kind`, `classes`, `features` (for rows) and `read()`.
+    A source is a subclass with `kind`, `classes` and `read()`.
 
     Args:
         batch_size: examples in a batch of each device.
-        val_fraction: share of the examples that chooses the best epoch.
-        test_fraction: share of the examples that is looked at once, at the end.
+        val_fraction: share of the training examples that chooses the best epoch, where the source sets none apart.
+        test_fraction: share of the examples that is looked at once, at the end, where the source sets none apart.
+        train_fraction: share of the training examples that is trained on; a smaller one is part of a larger one.
+        folds, fold: with `fold` 0 to `folds - 1`, that fold of train and validation together is validated on, instead
+            of `val_fraction`; `None` for no folds.
+        class_weights: of the training loss: `none`, `balanced` (each class counts the same) or a number a class.
+        sampler: `shuffle`, each training example once an epoch, or `balanced`, drawn with replacement so that each
+            class is as frequent.
+        resident: `True` keeps the examples on the training device, `False` reads each batch by worker processes,
+            `auto` keeps them where they take at most `resident_limit` GiB.
+        num_workers: processes that read; `None` for one a core.
         seed: of the split; apart from the run's, so that runs with other seeds share their test examples.
         augment: random changes of the training images, `None` for none.
         order_seed: of the order of the training examples and the draws of `augment`; the run's seed.
 
     Raises:
-        ConfigError: fractions that leave nothing to train on, or a batch larger than the training split.
+        ConfigError: fractions that leave nothing to train on, a fold that is none, weights that do not fit the classes,
+            or a batch larger than the training split.
     """
 
     kind: ClassVar[str]
     classes: tuple[str, ...]
-    features: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
 
     def __init__(
         self,
         batch_size: int,
-        val_fraction: float,
-        test_fraction: float,
+        val_fraction: float = 0.15,
+        test_fraction: float = 0.15,
+        train_fraction: float = 1.0,
+        folds: int = 5,
+        fold: int | None = None,
+        class_weights: str | Sequence[float] = "none",
+        sampler: str = "shuffle",
+        resident: str | bool = "auto",
+        resident_limit: float = 4.0,
+        num_workers: int | None = None,
         seed: int = 0,
-        augment: Augment | None = None,
+        augment: Augmentation | None = None,
         order_seed: int = 0,
     ) -> None:
         super().__init__()
-        if val_fraction + test_fraction >= 1:
-            accepted = f"below {1 - test_fraction:g}, so that something is left to train on"
-            raise reject("data.val_fraction", val_fraction, f"with data.test_fraction={test_fraction:g}", accepted)
         self.batch_size = batch_size
-        self.fractions = {"val": val_fraction, "test": test_fraction}
+        self.plan = SplitPlan(val_fraction, test_fraction, train_fraction, folds, fold, seed)
+        self.class_weights = class_weights
+        self.sampler = sampler
+        self.resident = resident
+        self.resident_limit = resident_limit
+        self.num_workers = os.cpu_count() or 1 if num_workers is None else num_workers
         self.seed = seed
         self.augment = augment
         self.order_seed = order_seed
+        self.report: dict[str, int] = {}
+        """What a source has to say of its data in numbers, for the run's result."""
 
     @abstractmethod
-    def read(self) -> Examples:
-        """Return every example of the source: images uint8 `[N, C, H, W]` or rows float32 `[N, F]`."""
+    def read(self) -> Mapping[str, Examples]:
+        """Return the examples of the source: `train`, and `val` and `test` where it sets them apart itself.
+
+        Inputs are images uint8 `[N, C, H, W]`, files of images, or rows float32 `[N, F]`.
+        """
 
     @cached_property
     def splits(self) -> dict[str, Examples]:
         """The examples of `train`, `val` and `test`, read and split at the first look."""
-        examples = self.read()
-        parts = stratified_split(examples.y, self.fractions, self.seed)
+        parts = self.plan.divide(self.read())
         size = len(parts["train"])
         if self.batch_size > size:
             problem = f"larger than the {size} training examples"
             raise reject("data.batch_size", self.batch_size, problem, f"1 to {size}")
-        return {name: examples.subset(index) for name, index in parts.items()}
+        return self.prepare(parts)
+
+    def prepare(self, parts: dict[str, Examples]) -> dict[str, Examples]:
+        """Return the parts as they are served, now that it is known which examples are for training."""
+        return parts
 
     @cached_property
     def spec(self) -> DataSpec:
         """What a model must know; the statistics come from the training examples alone."""
-        x = self.splits["train"].x
-        values = x.double() / 255 if self.kind == "images" else x.double()
-        std, mean = torch.std_mean(values, dim=(0, 2, 3) if self.kind == "images" else 0, correction=0)
-        std = torch.where(std > 0, std, 1.0)
-        return DataSpec(tuple(x.shape[1:]), self.classes, self.features, tuple(mean.tolist()), tuple(std.tolist()))
+        train = self.splits["train"]
+        mean, std = statistics(train, self.columns)
+        weights = class_weights_of(self.class_weights, train.y, len(self.classes))
+        return DataSpec(train.shape, self.classes, self.columns, tuple(mean.tolist()), tuple(std.tolist()), weights)
 
-    def loader(self, split: str) -> ResidentLoader:
+    def fits(self, count: int, shape: Sequence[int], item_size: int = 1) -> bool:
+        """Whether so many inputs of a shape, of `item_size` bytes a number, are to be kept on the device."""
+        if isinstance(self.resident, bool):
+            return self.resident
+        return count * torch.Size(shape).numel() * item_size <= self.resident_limit * GIB
+
+    def loader(self, split: str) -> Loader:
         """Return the batches of a split on this process's device; `train` is shuffled and augmented."""
         trainer = self.trainer
         assert trainer is not None, "Lightning attaches the trainer before it asks for a loader"
         device = trainer.strategy.root_device
         part = self.splits[split]
         training = split == "train"
-        return ResidentLoader(
-            Examples(part.x.to(device), part.y.to(device)),
+        order = BatchOrder(
+            len(part),
             self.batch_size,
             seed=self.order_seed,
             shuffle=training and not getattr(trainer, "overfit_batches", 0),
-            augment=self.augment if training else None,
+            weights=example_weights(part.y) if training and self.sampler == "balanced" else None,
             rank=trainer.global_rank,
             world_size=trainer.world_size,
         )
+        augment = partial(self.augment, classes=len(self.classes)) if training and self.augment else None
+        if isinstance(part.x, Tensor) and self.fits(len(part), part.shape, part.x.element_size()):
+            return ResidentLoader(Examples(part.x.to(device), part.y.to(device)), order, device, augment)
+        return StreamingLoader(part, order, device, augment, self.num_workers)
 
-    def train_dataloader(self) -> ResidentLoader:
+    def train_dataloader(self) -> Loader:
         """Return the shuffled, augmented training batches."""
         return self.loader("train")
 
-    def val_dataloader(self) -> ResidentLoader:
+    def val_dataloader(self) -> Loader:
         """Return the validation batches, in order."""
         return self.loader("val")
 
-    def test_dataloader(self) -> ResidentLoader:
+    def test_dataloader(self) -> Loader:
         """Return the test batches, in order."""
         return self.loader("test")

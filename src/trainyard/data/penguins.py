@@ -6,22 +6,22 @@ the package `palmerpenguins` carries it.
 
 import torch
 
-from trainyard.data.module import DataModule
-from trainyard.data.spec import Examples
+from trainyard.data.rows import Rows
+from trainyard.data.spec import Column, Examples
 
 
-class Penguins(DataModule):
+class Penguins(Rows):
     """Rows of four measurements (millimetres and grams), 3 classes; arguments as in `DataModule`."""
 
-    kind = "rows"
     classes = ("Adelie", "Chinstrap", "Gentoo")
-    features = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
+    columns = tuple(map(Column, ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")))
 
-    def read(self) -> Examples:
+    def read(self) -> dict[str, Examples]:
         """Return the rows whose four measurements are complete, float32 `[342, 4]`, and their species."""
         from palmerpenguins import load_penguins  # pandas takes half a second to import
 
-        table = load_penguins().dropna(subset=list(self.features))
-        x = torch.tensor(table[list(self.features)].to_numpy(), dtype=torch.float32)
+        features = [column.name for column in self.columns]
+        table = load_penguins().dropna(subset=features)
+        x = torch.tensor(table[features].to_numpy(), dtype=torch.float32)
         y = torch.tensor([self.classes.index(species) for species in table["species"]])
-        return Examples(x, y)
+        return {"train": Examples(x, y)}

@@ -1,12 +1,12 @@
 """Generated pictures of circles, squares and triangles: a real image problem without a download."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from trainyard.data.draws import generator
-from trainyard.data.loader import Augment
 from trainyard.data.module import DataModule
 from trainyard.data.spec import Examples
 
@@ -22,32 +22,23 @@ class Shapes(DataModule):
         count: number of images, of all splits together.
         image_size: height and width in pixels.
         seed: of the images and of the split.
-        batch_size, val_fraction, test_fraction, augment, order_seed: as in `DataModule`.
+        shared: as in `DataModule`.
     """
 
     kind = "images"
     classes = ("circle", "square", "triangle")
 
-    def __init__(
-        self,
-        batch_size: int,
-        val_fraction: float,
-        test_fraction: float,
-        count: int,
-        image_size: int,
-        seed: int = 0,
-        augment: Augment | None = None,
-        order_seed: int = 0,
-    ) -> None:
-        super().__init__(batch_size, val_fraction, test_fraction, seed, augment, order_seed)
+    def __init__(self, count: int, image_size: int, seed: int = 0, **shared: Any) -> None:
+        super().__init__(seed=seed, **shared)
         self.count = count
         self.image_size = image_size
 
-    def read(self) -> Examples:
+    def read(self) -> dict[str, Examples]:
         """Draw the images, uint8 `[count, 3, image_size, image_size]`, and their labels."""
         labels = torch.arange(self.count) % len(self.classes)
         draws = generator(self.seed)
-        return Examples(torch.cat([draw(part, self.image_size, draws) for part in labels.split(CHUNK)]), labels)
+        images = torch.cat([draw(part, self.image_size, draws) for part in labels.split(CHUNK)])
+        return {"train": Examples(images, labels)}
 
 
 def draw(labels: Tensor, size: int, draws: torch.Generator) -> Tensor:

@@ -4,7 +4,30 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
+
+from trainyard.data.image_files import ImageFiles
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table, and what takes the place of a value that is missing.
+
+    Attributes:
+        name: as the table has it.
+        levels: the values of a categorical column, in the order of their codes 1, 2, ...; code 0 is a value that is
+            missing or that training has not seen. Empty for a numeric column.
+        median: of a numeric column over the training rows; stands in for a missing value.
+        may_miss: whether training rows miss values of a numeric column; it then gets an indicator beside it.
+        embedded: whether the levels are embedded instead of one-hot encoded.
+    """
+
+    name: str
+    levels: tuple[str, ...] = ()
+    median: float = 0.0
+    may_miss: bool = False
+    embedded: bool = False
 
 
 @dataclass(frozen=True)
@@ -14,16 +37,19 @@ class DataSpec:
     Attributes:
         input_shape: `(F,)` for rows of F numbers, `(C, H, W)` for images.
         classes: the name of each class, in the order of the labels.
-        features: the name of each column of a row; empty for images.
+        columns: what each number of a row is; empty for images.
         mean, std: one number a column or channel, over the training examples alone; rows in their own units, images in
             units of their full range (0 is black, 1 is white).
+        class_weights: how much an example of each class counts in the training loss, 1 on the average over the training
+            examples; empty where all count the same.
     """
 
     input_shape: tuple[int, ...]
     classes: tuple[str, ...]
-    features: tuple[str, ...]
+    columns: tuple[Column, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    class_weights: tuple[float, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -37,19 +63,36 @@ class DataSpec:
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> "DataSpec":
         """Return the spec that `to_dict` stored."""
-        return cls(**{name: tuple(value) for name, value in stored.items()})
+        columns = tuple(Column(**{**column, "levels": tuple(column["levels"])}) for column in stored["columns"])
+        return cls(**{**{name: tuple(value) for name, value in stored.items()}, "columns": columns})
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Inputs, images uint8 `[N, C, H, W]` or rows float32 `[N, F]`, and their labels, int64 `[N]`."""
+    """Inputs and their labels, int64 `[N]`.
 
-    x: Tensor
+    The inputs are images uint8 `[N, C, H, W]`, rows float32 `[N, F]`, or the files of images that are read when they
+    are needed. `ids` int64 `[N]`, where a source keeps them, tell which file or line of it each example is.
+    """
+
+    x: Tensor | ImageFiles
     y: Tensor
+    ids: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.y)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one input."""
+        return tuple(self.x.shape[1:])
+
     def subset(self, index: Tensor) -> "Examples":
         """Return the examples at these positions."""
-        return Examples(self.x[index], self.y[index])
+        return Examples(self.x[index], self.y[index], None if self.ids is None else self.ids[index])
+
+    def __getitems__(self, index: list[int]) -> tuple[Tensor, Tensor]:
+        """Return the inputs and labels at these positions; a DataLoader calls it with those of a batch."""
+        positions = torch.tensor(index)
+        x = self.x.read(positions) if isinstance(self.x, ImageFiles) else self.x.index_select(0, positions)
+        return x, self.y.index_select(0, positions)

@@ -9,13 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Optimizer
 
+from trainyard.data.loader import Batch
 from trainyard.data.spec import DataSpec
 from trainyard.models.epoch_sums import EpochSums
-from trainyard.models.normalize import Normalize
+from trainyard.models.normalize import input_layer
 from trainyard.optim.param_groups import without_decay_on_biases_and_norms
 from trainyard.optim.schedules import lightning_scheduler
 
-Batch = tuple[Tensor, Tensor]
 MakeOptimizer = Callable[[Iterable[Any]], Optimizer]
 
 
@@ -33,6 +33,7 @@ class Classifier(L.LightningModule):
             arXiv:1512.00567).
     """
 
+    class_weights: Tensor | None
     inputs: ClassVar[tuple[str, ...]]
     """The kinds of data it can take: `images`, `rows`."""
 
@@ -45,11 +46,13 @@ class Classifier(L.LightningModule):
     ) -> None:
         super().__init__()
         self.spec = spec if isinstance(spec, DataSpec) else DataSpec.from_dict(spec)
-        self.normalize = Normalize.of(self.spec)
+        self.normalize = input_layer(self.spec)
         self.example_input_array = torch.zeros(2, *self.spec.input_shape)
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
         self.label_smoothing = label_smoothing
+        weights = torch.tensor(self.spec.class_weights) if self.spec.class_weights else None
+        self.register_buffer("class_weights", weights, persistent=False)  # the spec has them
         self.sums: dict[str, EpochSums] = {}  # by stage
 
     def keep_hyperparameters(self, **arguments: Any) -> None:
@@ -65,8 +68,8 @@ class Classifier(L.LightningModule):
         """Return the mean loss of a batch, and add it and the hits to the sums of the stage."""
         x, y = batch
         logits = self(x)
-        smoothing = self.label_smoothing if stage == "train" else 0.0
-        loss = F.cross_entropy(logits, y, label_smoothing=smoothing, reduction="sum")
+        weights, smoothing = (self.class_weights, self.label_smoothing) if stage == "train" else (None, 0.0)
+        loss = F.cross_entropy(logits, y, weights, reduction="sum", label_smoothing=smoothing)
         if stage not in self.sums:
             self.sums[stage] = EpochSums.empty(loss.device)
         self.sums[stage].add(loss, logits, y)

@@ -21,9 +21,10 @@ class EpochSums:
 
     @torch.no_grad()
     def add(self, loss: Tensor, logits: Tensor, y: Tensor) -> None:
-        """Add a batch: its summed loss (a scalar), logits `[B, K]` and labels `[B]`."""
+        """Add a batch: its summed loss (a scalar), logits `[B, K]` and labels `[B]` or probabilities `[B, K]`."""
         self.loss += loss
-        self.hits += (logits.argmax(dim=1) == y).sum()
+        labels = y if y.ndim == 1 else y.argmax(dim=1)
+        self.hits += (logits.argmax(dim=1) == labels).sum()
         self.examples += len(y)
 
     def stacked(self) -> Tensor:

@@ -1,6 +1,5 @@
 """The multi-layer perceptron: fully connected layers of neurons."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,7 +33,7 @@ class MLP(Classifier):
     ) -> None:
         super().__init__(spec, **training)
         self.keep_hyperparameters(hidden_dims=hidden_dims, activation=activation, dropout=dropout)
-        size = math.prod(self.spec.input_shape)
+        size = self.normalize(self.example_input_array).flatten(1).shape[1]
         self.net = fully_connected(size, hidden_dims, len(self.spec.classes), activation, dropout)
 
     def forward(self, x: Tensor) -> Tensor:

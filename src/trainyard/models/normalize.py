@@ -6,32 +6,32 @@ import torch
 from torch import Tensor, nn
 
 from trainyard.data.spec import DataSpec
+from trainyard.models.encode_columns import EncodeColumns
+
+
+def input_layer(spec: DataSpec) -> nn.Module:
+    """Return the layer that takes raw examples, by the training examples' own statistics."""
+    if spec.kind == "rows":
+        return EncodeColumns(spec.columns, spec.mean, spec.std)
+    return Normalize(spec.mean, spec.std)
 
 
 class Normalize(nn.Module):
-    """Subtracts the mean and divides by the standard deviation of each channel or column.
+    """Subtracts the mean and divides by the standard deviation of each channel.
 
     Args:
-        mean, std: one number a channel (in units of the full range, 255) or column (in its own units).
-        kind: `images` or `rows`.
+        mean, std: one number a channel, in units of the full range, 255.
     """
 
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float], kind: str) -> None:
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
-        shape = (-1, 1, 1) if kind == "images" else (-1,)
-        full_range = 255.0 if kind == "images" else 1.0
         mean_, std_ = torch.tensor(mean), torch.tensor(std)
-        self.register_buffer("scale", (1 / (full_range * std_)).view(shape))
-        self.register_buffer("shift", (-mean_ / std_).view(shape))
-
-    @classmethod
-    def of(cls, spec: DataSpec) -> "Normalize":
-        """Return the normalisation by the training examples' own statistics."""
-        return cls(spec.mean, spec.std, spec.kind)
+        self.register_buffer("scale", (1 / (255 * std_)).view(-1, 1, 1))
+        self.register_buffer("shift", (-mean_ / std_).view(-1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise images `[B, C, H, W]` (uint8, or float from 0 to 255) or rows `[B, F]`; returns float."""
+        """Normalise images `[B, C, H, W]`, uint8 or float from 0 to 255; returns float."""
         return torch.addcmul(self.shift, x.to(self.scale.dtype), self.scale)

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,6 +11,7 @@ from trainyard.errors import did_you_mean, reject
 from trainyard.models.classifier import Classifier
 from trainyard.models.normalize import Normalize
 from trainyard.models.weights import load_weights
+from trainyard.network import check_reachable
 
 
 class TransferModel(Classifier):
@@ -51,7 +50,7 @@ class TransferModel(Classifier):
         config = self.net.pretrained_cfg
         self.image_size = (image_size, image_size) if image_size else config["input_size"][1:]
         self.channels = config["input_size"][0]
-        self.normalize = Normalize(config["mean"], config["std"], "images")
+        self.normalize = Normalize(config["mean"], config["std"])
         self.net.requires_grad_(False)
         self.net.get_classifier().requires_grad_(True)
 
@@ -93,10 +92,7 @@ def create_backbone(name: str, classes: int, image_size: int | None, pretrained:
 
 
 def check_weights_can_be_had(name: str, config: Any) -> None:
-    """Raise a ConfigError when a model has no weights, or they are neither cached nor within reach of the network.
-
-    The hub's own client tries for most of a minute before it gives up.
-    """
+    """Raise a ConfigError when a model has no weights, or they are neither cached nor within reach of the network."""
     from huggingface_hub.constants import ENDPOINT, HF_HUB_CACHE
 
     accepted = "model.weights=PATH of a checkpoint, or model.weights=none for a random backbone"
@@ -105,9 +101,7 @@ def check_weights_can_be_had(name: str, config: Any) -> None:
     cached = Path(HF_HUB_CACHE) / f"models--{config.hf_hub_id.replace('/', '--')}"
     try:
         if not cached.is_dir():
-            urlopen(ENDPOINT, timeout=5).close()
-    except HTTPError:
-        pass  # an answer, if not a friendly one
+            check_reachable(ENDPOINT)
     except OSError as error:
         problem = f"the weights of {name} are not in {HF_HUB_CACHE}, and the network does not reach {ENDPOINT}"
         raise reject("model.weights", "pretrained", problem, accepted) from error

@@ -1,0 +1,78 @@
+"""Images that stay in their files until they are needed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """Image files that look like a tensor of the pictures in them, uint8 `[N, C, H, W]`.
+
+    Attributes:
+        paths: of the files, `[N]`.
+        sums: of each picture's values and of their squares, a channel each, int64 `[N, C, 2]`, for statistics.
+        image_shape: `(C, H, W)`; C is 1 or 3.
+    """
+
+    paths: NDArray[np.str_]
+    sums: Tensor
+    image_shape: tuple[int, int, int]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`(N, C, H, W)`."""
+        return (len(self.paths), *self.image_shape)
+
+    def __getitem__(self, index: Tensor) -> "ImageFiles":
+        return ImageFiles(self.paths[index.numpy()], self.sums[index], self.image_shape)
+
+    def read(self, index: Tensor) -> Tensor:
+        """Return the pictures at these positions, uint8 `[B, C, H, W]`.
+
+        Raises:
+            OSError: a file that is gone or no longer an image; it says which.
+        """
+        return torch.from_numpy(np.stack([read_image(Path(path), self.image_shape) for path in self.paths[index]]))
+
+
+def read_image(path: Path, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """Return a picture as uint8 `(C, H, W)`: turned as its camera says, cut to the middle and resized to the shape.
+
+    What is transparent becomes white, 16 bits a channel become 8.
+
+    Raises:
+        OSError: it cannot be read, with the path.
+    """
+    channels, height, width = shape
+    try:
+        with Image.open(path) as picture:
+            picture.draft("L" if channels == 1 else "RGB", (width, height))  # a large JPEG at less than its size
+            upright = in_colours(ImageOps.exif_transpose(picture), channels)
+            if upright.size != (width, height):
+                upright = ImageOps.fit(upright, (width, height), Image.Resampling.BICUBIC)
+            pixels = np.asarray(upright)
+    except Exception as error:  # every format fails in its own way
+        raise OSError(f"{path}: {reason(error)}") from error
+    return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def in_colours(picture: Image.Image, channels: int) -> Image.Image:
+    """Return the picture in grey (1) or RGB (3), 8 bits a channel."""
+    if picture.mode.startswith("I"):
+        picture = Image.fromarray((np.asarray(picture).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
+    if picture.has_transparency_data:
+        see_through = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", see_through.size, "white"), see_through)
+    return picture.convert("L" if channels == 1 else "RGB")
+
+
+def reason(error: Exception) -> str:
+    """Return why an image cannot be read, in a few words."""
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return "not an image" if "cannot identify image file" in text else text

@@ -1,0 +1,82 @@
+"""The columns of a table as numbers: quantities as they are, categories as codes."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trainyard.data.folder_listing import natural
+from trainyard.data.spec import Column
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def as_text(values: "pd.Series[Any]") -> NDArray[np.object_]:
+    """Return values as text, `None` where one is missing; 3.0 and 3 are both "3"."""
+    present = ~values.isna().to_numpy()
+    texts = np.full(len(values), None, dtype=object)
+    texts[present] = [text_of(value) for value in values[present]]
+    return texts
+
+
+def text_of(value: object) -> str:
+    """Return a value as text; a whole number without a point."""
+    return str(int(value)) if isinstance(value, float | np.floating) and float(value).is_integer() else str(value)
+
+
+def ordered(values: NDArray[np.object_]) -> tuple[str, ...]:
+    """Return the distinct texts in natural order."""
+    return tuple(sorted({value for value in values if value is not None}, key=natural))
+
+
+def is_quantity(values: "pd.Series[Any]") -> bool:
+    """Whether the values are numbers, truth values or points in time, whose differences mean something."""
+    from pandas.api import types
+
+    return bool(types.is_numeric_dtype(values) or types.is_datetime64_any_dtype(values))
+
+
+def quantities(values: "pd.Series[Any]") -> NDArray[np.float64]:
+    """Return numbers, NaN where one is missing or infinite; points in time as days since 1970."""
+    import pandas as pd
+
+    if not pd.api.types.is_numeric_dtype(values):
+        values = (values - pd.Timestamp(0, tz=values.dt.tz)) / pd.Timedelta(days=1)
+    numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.where(np.isfinite(numbers), numbers, np.nan)
+
+
+def codes(texts: NDArray[np.object_], levels: Sequence[str]) -> NDArray[np.float64]:
+    """Return the code of each text, 1 for the first level and so on; 0 for a missing or unknown one."""
+    code = {level: number for number, level in enumerate(levels, start=1)}
+    return np.array([code.get(text, 0) for text in texts], dtype=np.float64)
+
+
+def fitted(column: Column, train: Tensor, one_hot_limit: int) -> Column:
+    """Return the column with what the training rows say of it.
+
+    Args:
+        column: its name and, if it is categorical, all its levels.
+        train: its values, float `[N]`; codes where it is categorical.
+        one_hot_limit: most levels that are one-hot encoded; more are embedded.
+    """
+    if column.levels:
+        seen = train.unique().long().tolist()
+        levels = tuple(column.levels[code - 1] for code in seen if code > 0)
+        return replace(column, levels=levels, embedded=len(levels) > one_hot_limit)
+    known = train[~train.isnan()]
+    median = float(np.median(known.numpy())) if len(known) else 0.0
+    return replace(column, median=median, may_miss=len(known) < len(train))
+
+
+def recoded(values: Tensor, before: Column, after: Column) -> Tensor:
+    """Return codes for the levels that are left; those that are gone get 0. Quantities stay."""
+    if not before.levels:
+        return values
+    new = codes(np.array(before.levels, dtype=object), after.levels)
+    return torch.tensor([0.0, *new], dtype=values.dtype)[values.long()]
