@@ -31,7 +31,7 @@ def typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.Capture
 
 
 BAD = {
-    "model=cnnn": ["model=cnnn", "did you mean cnn", "cnn, mlp, transfer"],
+    "model=cnnn": ["model=cnnn", "did you mean cnn", "cnn, mlp, resnet, transfer"],
     "optimizer=adm": ["optimizer=adm", "did you mean adam", "sgd"],
     "experiment=penguin": ["experiment=penguin", "did you mean penguins"],
     "modle=cnn": ["modle=cnn", "did you mean model", "optimizer"],
@@ -60,7 +60,7 @@ BAD = {
     "seed=-1": ["seed=-1", "a whole number"],
     "objective=val/f1": ["objective=val/f1", "val/acc or val/loss"],
     "scheduler=cosine_warmup scheduler.warmup_fraction=1": ["scheduler.warmup_fraction=1", "from 0 below 1"],
-    "model=cnn data=penguins": ["model=cnn data=penguins", "model=mlp", "data=digits or shapes"],
+    "model=cnn data=penguins": ["model=cnn data=penguins", "model=mlp", "data=cifar10", "shapes"],
     "model=transfer data=penguins": ["model=transfer data=penguins", "model=mlp"],
     "augment=flip data=penguins": ["augment=flip data=penguins", "augment=none"],
     "accelerator=tpu": ["accelerator=tpu", "there is no tpu device", "cpu"],
@@ -68,7 +68,7 @@ BAD = {
     "model=transfer model.weights=nowhere.pt": ["model.weights=nowhere.pt", "no such file"],
     "data.batch_size=5000": ["data.batch_size=5000", "1 to 1259"],
     "data.val_fraction=0.9 data.test_fraction=0.2": ["data.val_fraction=0.9", "below 0.8"],
-    "model=null": ["model=null", "cnn, mlp, transfer"],
+    "model=null": ["model=null", "cnn, mlp, resnet, transfer"],
     "callbacks=null": ["callbacks=null", "none"],
     "~model": ["taken out", "hydra.run.dir=PATH"],
     "~optimizer": ["optimizer: every run needs one", "optimizer=adam"],
@@ -80,7 +80,7 @@ BAD = {
     "optimizer._target_=os.system": ["os.system", "command"],
     "model": ["model: cannot be read as key=value"],
     "=3": ["=3: cannot be read"],
-    "model=3": ["model=3", "cnn, mlp, transfer"],
+    "model=3": ["model=3", "cnn, mlp, resnet, transfer"],
     "trainer.limit_val_batches=2": ["trainer.limit_val_batches=2", "lightning.Trainer", "+trainer.limit_val_batches"],
     "optimizer.lr=[1": ["optimizer.lr=[1", "cannot be read"],
     "model=mlp,cnn": ["model=mlp,cnn", "--multirun"],
@@ -164,7 +164,7 @@ def test_help_lists_groups_and_examples(typed) -> None:
     assert code == 0
     for line in (
         "  scheduler    constant, cosine, cosine_warmup*, exponential, linear, one_cycle, plateau, polynomial, step",
-        "  model        cnn, mlp*, transfer",
+        "  model        cnn, mlp*, resnet, transfer",
     ):
         assert line in screen
     examples = [line for line in screen.splitlines() if line.strip().startswith("python train.py")]
@@ -175,7 +175,7 @@ def test_help_lists_groups_and_examples(typed) -> None:
 def test_help_knows_a_persons_own_options(typed, tmp_path: Path) -> None:
     (tmp_path / "mine" / "model").mkdir(parents=True)
     (tmp_path / "mine" / "model" / "tiny.yaml").touch()
-    assert "  model        cnn, mlp*, tiny, transfer\n" in typed("--config-dir", "mine", "--help")[1]
+    assert "  model        cnn, mlp*, resnet, tiny, transfer\n" in typed("--config-dir", "mine", "--help")[1]
 
 
 def run_python(code: str, **environment: str) -> str:

@@ -50,7 +50,7 @@ def check_model_fits_data(cfg: DictConfig, spec: DataSpec) -> None:
         f"model={chosen.model} data={chosen.data}: {chosen.model} takes {' or '.join(inputs)}, "
         f"{chosen.data} gives {spec.kind} ({shape})\n"
         f"  accepted: with data={chosen.data}, model={' or '.join(models)}; "
-        f"with model={chosen.model}, data={' or '.join(sources)}"
+        f"with model={chosen.model}, data={listing(sources)}"
     )
 
 

@@ -16,6 +16,8 @@ COUNT = Number(low=1, whole=True)
 RULES: dict[str, Kind] = {
     "seed": Number(low=0, high=2**32 - 1, whole=True),
     "objective": Word(),
+    "channels_last": OneOf((True, False)),
+    "compile": OneOf((True, False)),
     # optimizer
     "lr": Number(above=0),
     "weight_decay": Number(low=0),

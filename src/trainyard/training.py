@@ -45,11 +45,15 @@ def train(cfg: DictConfig) -> float:
         check_model_fits_data(cfg, data.spec)
         parts = {"optimizer": instantiate(cfg.optimizer), "scheduler": instantiate(cfg.scheduler)}
         model = instantiate(cfg.model, spec=data.spec, **parts)
+        if cfg.channels_last:
+            model.to(memory_format=torch.channels_last)
+        if cfg.compile:
+            model.compile()
         trainer = build_trainer(cfg, run)
         log.info("%s", choices(cfg, data, model, trainer))
         run.begin_training()
         trainer.fit(model, data)
-        run.result = evaluate(cfg, run, trainer, data)
+        run.result = {**evaluate(cfg, run, trainer, data), "data": data.report}
         write_hparams(trainer, cfg, run.result["metrics"])
         log.info("%s", scores(run.result, time.monotonic() - run.started, run.dir))
     return float(run.result["objective"]["value"])

@@ -1,99 +1,84 @@
-"""Augmentation moves pixels as it says, for each image apart."""
+"""Augmentation by keys: what is asked for takes place, and nothing else."""
 
 import pytest
 import torch
 
 from tests.conftest import Compose
-from trainyard.config import instantiate
-from trainyard.data.augment import Chain, RandomAffine, RandomErase
+from trainyard.config import group_options, instantiate
+from trainyard.data.augment import Augmentation
 from trainyard.data.draws import generator
 
-
-def images(count: int = 64, size: int = 16) -> torch.Tensor:
-    return torch.randint(0, 256, (count, 3, size, size), generator=generator(0), dtype=torch.uint8)
-
-
-def test_nothing_asked_changes_nothing() -> None:
-    x = images()
-    assert torch.allclose(RandomAffine()(x, generator(0)), x.float(), atol=1e-3)
-
-
-def test_flip_mirrors_about_half_of_the_images_exactly() -> None:
-    x = images(400)
-    y = RandomAffine(flip=0.5)(x, generator(0))
-    kept = (y - x.float()).abs().amax(dim=(1, 2, 3)) < 1e-2
-    mirrored = (y - x.float().flip(3)).abs().amax(dim=(1, 2, 3)) < 1e-2
-    assert bool((kept ^ mirrored).all())
-    assert 150 < int(mirrored.sum()) < 250
-
-
-def test_shift_moves_by_at_most_its_share() -> None:
-    x = torch.zeros(200, 1, 33, 33)
-    x[:, :, 16, 16] = 255
-    y = RandomAffine(shift=0.25)(x, generator(0)).squeeze(1)
-    weight = y / y.sum(dim=(1, 2), keepdim=True)
-    rows = (weight.sum(2) * torch.arange(33)).sum(1) - 16
-    assert float(rows.abs().max()) <= 0.25 * 33 + 1e-3
-    assert float(rows.abs().max()) > 0.2 * 33
-    assert float(rows.std()) > 1, "each image has its own"
+CHANGES = {
+    "flip": 0.5,
+    "crop": 0.2,
+    "shift": 0.2,
+    "rotate": 30,
+    "skew": 20,
+    "scale": 0.3,
+    "brightness": 0.5,
+    "contrast": 0.5,
+    "saturation": 0.5,
+    "hue": 0.2,
+    "erase": 0.9,
+    "rand_augment": 1,
+    "mixup": 0.5,
+    "cutmix": 1.0,
+}
 
 
-def test_rotation_keeps_distances_from_the_middle() -> None:
-    x = torch.zeros(100, 1, 33, 33)
-    x[:, :, 16, 26] = 255  # ten pixels right of the middle
-    y = RandomAffine(rotate=60)(x, generator(0)).squeeze(1)
-    weight = y / y.sum(dim=(1, 2), keepdim=True)
-    rows = (weight.sum(2) * torch.arange(33)).sum(1) - 16
-    columns = (weight.sum(1) * torch.arange(33)).sum(1) - 16
-    assert torch.allclose(torch.hypot(rows, columns), torch.tensor(10.0), atol=0.5)
-    degrees = torch.rad2deg(torch.atan2(rows, columns))
-    assert float(degrees.abs().max()) <= 63
-    assert float(degrees.min()) < -40
-    assert float(degrees.max()) > 40
+def batch(count: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
+    x = torch.randint(0, 256, (count, 3, 16, 16), generator=generator(0), dtype=torch.uint8)
+    return x, torch.arange(count) % 3
 
 
-def test_skew_keeps_the_middle_row_and_slides_the_others() -> None:
-    x = torch.zeros(100, 1, 33, 33)
-    x[:, :, :, 16] = 255  # a vertical line
-    y = RandomAffine(skew=30)(x, generator(0)).squeeze(1)
-    columns = (y * torch.arange(33)).sum(2) / y.sum(2).clamp(min=1)
-    assert torch.allclose(columns[:, 16], torch.full((100,), 16.0), atol=1e-2)
-    slide = columns[:, 4] - columns[:, 28]
-    limit = 24 * torch.tan(torch.tensor(torch.pi / 6))
-    assert float(slide.abs().max()) <= float(limit) + 0.5
-    assert float(slide.std()) > 2
+def test_nothing_asked_is_no_augmentation() -> None:
+    nothing = Augmentation()
+    assert not nothing
+    x, y = batch()
+    assert nothing(x, y, generator(0), 3)[0] is x
 
 
-def test_scale_changes_the_size() -> None:
-    x = torch.zeros(100, 1, 33, 33)
-    x[:, :, 11:22, 11:22] = 255  # a square of 121 pixels
-    area = RandomAffine(scale=0.3)(x, generator(0)).sum(dim=(1, 2, 3)) / 255
-    assert 0.45 * 121 < float(area.min()) < 0.75 * 121
-    assert 1.3 * 121 < float(area.max()) < 1.75 * 121
+@pytest.mark.parametrize("key", CHANGES)
+def test_each_key_changes_images_of_a_batch_each_in_its_way(key: str) -> None:
+    one = batch()[0][:1].expand(64, -1, -1, -1).contiguous()
+    augmentation = Augmentation(**{key: CHANGES[key]})
+    assert augmentation
+    x, y = augmentation(one, torch.arange(64) % 3, generator(0), 3)
+    assert x.shape == one.shape
+    if key in ("mixup", "cutmix"):
+        assert y.shape == (64, 3)
+        assert len(y.unique(dim=0)) > 10
+    else:
+        assert len(x.flatten(1).unique(dim=0)) > 1, "identical images come out different"
+        assert torch.equal(y, torch.arange(64) % 3)
 
 
-def test_erase_blackens_one_rectangle_in_some_images() -> None:
-    x = torch.full((400, 3, 16, 16), 200, dtype=torch.uint8)
-    y = RandomErase(probability=0.5, largest=0.5)(x, generator(0))
-    gone = (y == 0).all(dim=1)
-    hit = gone.any(dim=2).any(dim=1)
-    assert 140 < int(hit.sum()) < 240
-    area = gone.sum(dim=(1, 2))
-    assert int(area.max()) <= 64
-    box = gone.any(dim=1).sum(1) * gone.any(dim=2).sum(1)
-    assert torch.equal(area, box), "what is gone is a rectangle"
+def test_flip_goes_into_the_resampling_where_there_is_one() -> None:
+    assert len(Augmentation(flip=0.5, rotate=10).steps) == 1
+    assert len(Augmentation(flip=0.5, crop=0.1).steps) == 2
+
+
+def test_both_mixtures_take_turns() -> None:
+    x, y = batch()
+    both = Augmentation(mixup=1.0, cutmix=1.0)
+    kinds = {both(x, y, generator(seed), 3)[0].dtype for seed in range(20)}
+    assert kinds == {torch.uint8, torch.float32}, "pasted ones keep the type, blended ones don't"
 
 
 def test_the_draws_decide_everything() -> None:
-    x = images()
-    chain = Chain([RandomAffine(flip=0.5, shift=0.1, rotate=20, skew=5, scale=0.1), RandomErase(0.5, 0.5)])
-    assert torch.equal(chain(x, generator(1)), chain(x, generator(1)))
-    assert not torch.equal(chain(x, generator(1)), chain(x, generator(2)))
+    everything = Augmentation(**CHANGES)
+    x, y = batch()
+    first, again, other = (everything(x, y, generator(seed), 3) for seed in (1, 1, 2))
+    assert all(map(torch.equal, first, again))
+    assert not torch.equal(first[0], other[0])
 
 
-@pytest.mark.parametrize("option", ["flip", "standard", "strong"])
+@pytest.mark.parametrize("option", group_options("augment"))
 def test_options_keep_shape_and_range(compose_run: Compose, option: str) -> None:
-    y = instantiate(compose_run(f"augment={option}").augment)(images(), generator(0))
-    assert y.shape == (64, 3, 16, 16)
-    assert y.min() >= 0
-    assert y.max() <= 255.01
+    augmentation = instantiate(compose_run(f"augment={option}").augment)
+    x, y = batch()
+    changed, labels = augmentation(x, y, generator(0), 3)
+    assert bool(augmentation) == (option != "none")
+    assert changed.shape == x.shape
+    assert 0 <= float(changed.min()) <= float(changed.max()) <= 255.01
+    assert torch.equal(labels, y)

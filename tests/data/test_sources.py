@@ -15,7 +15,7 @@ SHARED = {"batch_size": 32, "val_fraction": 0.15, "test_fraction": 0.15}
 
 
 def test_digits_are_the_1797_real_ones() -> None:
-    examples = Digits(**SHARED).read()
+    examples = Digits(**SHARED).read()["train"]
     assert examples.x.shape == (1797, 1, 8, 8)
     assert examples.x.dtype == torch.uint8
     # The figures of the UCI set: digits of each class, and the summed ink of all pixels from 0 to 16.
@@ -30,7 +30,7 @@ def test_digits_are_small_on_disk() -> None:
 
 
 def test_penguins_are_the_342_complete_rows() -> None:
-    examples = Penguins(**SHARED).read()
+    examples = Penguins(**SHARED).read()["train"]
     assert examples.x.shape == (342, 4)
     assert examples.y.bincount().tolist() == [151, 68, 123]
     assert bool(examples.x.isfinite().all())
@@ -41,13 +41,13 @@ def test_penguins_are_standardised_with_training_statistics_only() -> None:
     train = data.splits["train"].x.double()
     assert data.spec.mean == pytest.approx(train.mean(0).tolist())
     assert data.spec.std == pytest.approx(train.std(0, correction=0).tolist())
-    assert data.spec.mean != pytest.approx(data.read().x.double().mean(0).tolist(), rel=1e-6)
+    assert data.spec.mean != pytest.approx(data.read()["train"].x.double().mean(0).tolist(), rel=1e-6)
     assert data.spec.input_shape == (4,)
-    assert data.spec.features[0] == "bill_length_mm"
+    assert data.spec.columns[0].name == "bill_length_mm"
 
 
 def test_shapes_depend_on_the_seed_alone() -> None:
-    first, again, other = (Shapes(**SHARED, count=40, image_size=32, seed=seed).read() for seed in (0, 0, 1))
+    first, again, other = (Shapes(**SHARED, count=40, image_size=32, seed=seed).read()["train"] for seed in (0, 0, 1))
     assert torch.equal(first.x, again.x)
     assert not torch.equal(first.x, other.x)
     assert first.x.shape == (40, 3, 32, 32)
@@ -55,7 +55,7 @@ def test_shapes_depend_on_the_seed_alone() -> None:
 
 
 def test_every_shape_can_be_seen() -> None:
-    images = Shapes(**SHARED, count=300, image_size=64).read().x.float() / 255
+    images = Shapes(**SHARED, count=300, image_size=64).read()["train"].x.float() / 255
     # The corners show background; somewhere in the image a colour lies far from all four.
     corners = torch.stack([images[:, :, i, j] for i in (0, -1) for j in (0, -1)], dim=1)  # [N, 4, 3]
     distance = (images[:, None] - corners[..., None, None]).abs().amax(dim=2).amin(dim=1)  # [N, 64, 64]
@@ -67,7 +67,7 @@ def test_every_shape_can_be_seen() -> None:
 def test_the_splits_are_disjoint_and_stratified(source: type[DataModule]) -> None:
     data = source(**SHARED)
     sizes = {name: len(part) for name, part in data.splits.items()}
-    assert sum(sizes.values()) == len(data.read())
+    assert sum(sizes.values()) == len(data.read()["train"])
     shares = torch.stack([part.y.bincount() / len(part) for part in data.splits.values()])
     assert float((shares.amax(0) - shares.amin(0)).max()) < 0.03
 

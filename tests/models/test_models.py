@@ -7,16 +7,16 @@ import torch.nn.functional as F
 from torch import nn
 from torchmetrics.functional import accuracy
 
-from trainyard.data.spec import DataSpec
+from trainyard.data.spec import Column, DataSpec
 from trainyard.errors import ConfigError
 from trainyard.models.activations import ACTIVATIONS
 from trainyard.models.cnn import CNN
 from trainyard.models.epoch_sums import EpochSums
 from trainyard.models.mlp import MLP
-from trainyard.models.normalize import Normalize
+from trainyard.models.normalize import Normalize, input_layer
 from trainyard.models.transfer import TransferModel
 
-ROWS = DataSpec((4,), ("a", "b", "c"), tuple("wxyz"), (1.0, 2.0, 3.0, 4.0), (1.0, 2.0, 1.0, 2.0))
+ROWS = DataSpec((4,), ("a", "b", "c"), tuple(map(Column, "wxyz")), (1.0, 2.0, 3.0, 4.0), (1.0, 2.0, 1.0, 2.0))
 IMAGES = DataSpec((1, 8, 8), tuple("0123456789"), (), (0.3,), (0.4,))
 COLOUR = DataSpec((3, 64, 64), ("a", "b", "c"), (), (0.5,) * 3, (0.25,) * 3)
 
@@ -78,10 +78,10 @@ def test_normalize_is_the_textbooks() -> None:
     images = torch.randint(0, 256, (5, 3, 4, 4), dtype=torch.uint8)
     mean, std = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.5, 0.6, 0.7])
     expected = (images / 255 - mean.view(3, 1, 1)) / std.view(3, 1, 1)
-    assert torch.allclose(Normalize(mean.tolist(), std.tolist(), "images")(images), expected, atol=1e-6)
+    assert torch.allclose(Normalize(mean.tolist(), std.tolist())(images), expected, atol=1e-6)
     rows = torch.rand(6, 4)
     expected = (rows - torch.tensor(ROWS.mean)) / torch.tensor(ROWS.std)
-    assert torch.allclose(Normalize.of(ROWS)(rows), expected, atol=1e-6)
+    assert torch.allclose(input_layer(ROWS)(rows), expected, atol=1e-6)
 
 
 def test_epoch_sums_agree_with_torchmetrics_over_uneven_batches() -> None:
@@ -180,7 +180,7 @@ def test_pretrained_without_a_network_names_the_cache(monkeypatch: pytest.Monkey
     def unreachable(*args: object, **kwargs: object) -> None:
         raise OSError("no network")
 
-    monkeypatch.setattr("trainyard.models.transfer.urlopen", unreachable)
+    monkeypatch.setattr("trainyard.network.urlopen", unreachable)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(ConfigError, match=rf"model\.weights=pretrained: .*{tmp_path}.*\n.*PATH"):
         TransferModel(IMAGES, backbone="resnet18", weights="pretrained")

@@ -2,9 +2,11 @@
 
 import logging
 import warnings
+from typing import Any
 
 import lightning as L
 import torch
+from torch import Tensor, nn
 
 from trainyard.callbacks.tensorboard import tensorboard_writer
 
@@ -28,9 +30,21 @@ class ModelGraph(L.Callback):
         try:
             with torch.random.fork_rng(), torch.no_grad(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what a tracer thinks of shapes in Python is of no use here
-                writer.add_graph(pl_module, example.to(pl_module.device))
+                writer.add_graph(Uncompiled(pl_module), example.to(pl_module.device))
         except Exception as error:  # whatever a network does that a tracer cannot follow
             log.info("no graph for TensorBoard: the network cannot be traced (%s)", type(error).__name__)
         finally:
             for module, mode in modes.items():
                 module.training = mode
+
+
+class Uncompiled(nn.Module):
+    """A model as it is written; a tracer cannot look into what `torch.compile` made of it."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Any:
+        """Call the model's own `forward`."""
+        return self.model.forward(x)

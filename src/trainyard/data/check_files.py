@@ -36,7 +36,7 @@ class FileCheck(Dataset[Checked]):
         try:
             picture = read_image(path, self.shape)
         except OSError as failure:
-            error = "empty" if path.stat().st_size == 0 else str(failure).removeprefix(f"{path}: ")
+            error = str(failure).removeprefix(f"{path}: ")
         values = picture.reshape(len(picture), -1).astype(np.int64)
         return picture, np.stack([values.sum(1), np.square(values).sum(1)], axis=1), error
 

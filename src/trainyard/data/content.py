@@ -3,35 +3,54 @@
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 SIZE = 16  # bytes of a digest
+UNREADABLE = bytes(SIZE)  # in place of that of a file that cannot be opened
 
 
 def content_digests(paths: Sequence[Path], cache: Path) -> NDArray[np.uint8]:
-    """Return a digest of each file's content, uint8 `[N, 16]`; from the cache where no file changed since."""
+    """Return a digest of each file's content, uint8 `[N, 16]`; from the cache where no file changed since.
+
+    That of a file that cannot be opened is all zeros; then nothing is kept, since it may change its state unseen.
+    """
     seen = hashlib.blake2b(digest_size=SIZE)
     for path in paths:
-        state = path.stat()
-        seen.update(f"{path.absolute()}\0{state.st_size}\0{state.st_mtime_ns}\0".encode(errors="surrogateescape"))
+        seen.update(f"{path.absolute()}\0{size_and_time(path)}\0".encode(errors="surrogateescape"))
     kept = cache / f"{seen.hexdigest()}.digests.npy"
-    if kept.is_file():
+    with suppress(OSError, ValueError, EOFError):  # not there, or cut by a crash of the machine
         return np.load(kept)  # type: ignore[no-any-return]
     with ThreadPoolExecutor() as pool:
-        digests = np.frombuffer(b"".join(pool.map(digest, paths)), np.uint8).reshape(-1, SIZE)
+        found = list(pool.map(digest, paths))
+    digests = np.frombuffer(b"".join(found), np.uint8).reshape(-1, SIZE)
+    if UNREADABLE in found:
+        return digests
     draft = kept.with_suffix(".draft.npy")
     np.save(draft, digests)
     draft.rename(kept)
     return digests
 
 
+def size_and_time(path: Path) -> str:
+    """Return by what a change of a file is noticed; nothing for a link to nowhere."""
+    try:
+        state = path.stat()
+    except OSError:
+        return ""
+    return f"{state.st_size} {state.st_mtime_ns}"
+
+
 def digest(path: Path) -> bytes:
     """Return the digest of one file's content."""
-    with path.open("rb") as file:
-        hashed = hashlib.blake2b(digest_size=SIZE)
-        while block := file.read(1 << 20):
-            hashed.update(block)
-        return hashed.digest()
+    hashed = hashlib.blake2b(digest_size=SIZE)
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                hashed.update(block)
+    except OSError:  # said when it is decoded
+        return UNREADABLE
+    return hashed.digest()

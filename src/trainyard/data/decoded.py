@@ -5,12 +5,14 @@ import json
 import logging
 import math
 import shutil
-import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+import PIL
 import torch
 from filelock import FileLock
 from numpy.typing import NDArray
@@ -49,57 +51,78 @@ def decode(
 
     Two processes that ask at once decode once: the second waits. What is half written is never seen. Where the cache
     cannot be written, the log says so, and nothing is kept.
+
+    Raises:
+        ConfigError: the disk is full.
     """
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(cache / ".lock")
-        lock.acquire()
-    except OSError as error:
-        log.warning("data.cache=%s cannot be written (%s): images are decoded at each start", cache, error.strerror)
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            return decode(paths, shape, Path(folder), keep_pixels, num_workers)
-    with lock:
-        digests = content_digests(paths, cache)
-        entry = cache / cache_key(digests, shape, keep_pixels)
-        if not entry.is_dir():
-            fill(entry, paths, shape, keep_pixels, num_workers)
-    return load(entry, digests)
+    with ExitStack() as held:
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            held.enter_context(FileLock(cache / ".lock"))
+        except (OSError, NotImplementedError) as error:  # the latter where a file system knows no locks
+            log.warning("data.cache=%s cannot be written (%s): images are decoded at each start", cache, why(error))
+            cache = Path(held.enter_context(TemporaryDirectory(ignore_cleanup_errors=True)))
+        try:
+            digests = content_digests(paths, cache)
+            entry = cache / cache_key(digests, shape, keep_pixels)
+            if not is_whole(entry, digests, keep_pixels):
+                fill(entry, paths, shape, keep_pixels, num_workers)
+            return load(entry, digests, keep_pixels)
+        except OSError as error:
+            size = math.ceil(len(paths) * math.prod(shape) / 2**20)
+            accepted = f"a folder on a disk with {size} MiB free, or data.resident=false"
+            raise reject("data.cache", cache, f"cannot be written ({why(error)})", accepted) from error
 
 
 def fill(entry: Path, paths: Sequence[Path], shape: tuple[int, int, int], keep_pixels: bool, num_workers: int) -> None:
     """Decode the files into a folder of the cache, whole or not at all.
 
     Raises:
-        ConfigError: the disk is full.
+        OSError: the disk is full.
     """
+    for broken in (entry, *entry.parent.glob("*.draft")):  # left by a crash: the lock lets nobody else write
+        shutil.rmtree(broken, ignore_errors=True)
     draft = entry.with_suffix(".draft")
-    shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
     try:
         errors = check_files(paths, shape, draft, keep_pixels, num_workers)
         (draft / "errors.json").write_text(json.dumps(errors), encoding="utf-8")
         draft.rename(entry)
-    except OSError as error:
-        size = len(paths) * math.prod(shape) / 2**20
-        accepted = f"a folder on a disk with {size:.0f} MiB free, or data.resident=false"
-        raise reject("data.cache", entry.parent, f"cannot be written ({error.strerror})", accepted) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
 def cache_key(digests: NDArray[np.uint8], shape: tuple[int, int, int], keep_pixels: bool) -> str:
-    """Return the name under which such pictures of such files are kept."""
-    key = hashlib.blake2b(digests.tobytes(), digest_size=10, person=f"{FORMAT} {keep_pixels}".encode())
+    """Return the name under which such pictures of such files are kept; another version of PIL may read others."""
+    key = hashlib.blake2b(digests.tobytes(), digest_size=10)
+    key.update(f"{FORMAT} {keep_pixels} {PIL.__version__}".encode())
     return f"{key.hexdigest()}-{'x'.join(map(str, shape))}"
 
 
-def load(entry: Path, digests: NDArray[np.uint8]) -> Decoded:
-    """Return what is kept in a folder of the cache; the pixels are mapped, not read."""
-    pixels = entry / "pixels.npy"
+def is_whole(entry: Path, digests: NDArray[np.uint8], keep_pixels: bool) -> bool:
+    """Whether a folder of the cache is there, and its files as long as they say (a crash of the machine cuts them)."""
+    try:
+        load(entry, digests, keep_pixels)
+    except (OSError, ValueError, EOFError):
+        return False
+    return True
+
+
+def load(entry: Path, digests: NDArray[np.uint8], keep_pixels: bool) -> Decoded:
+    """Return what is kept in a folder of the cache; the pixels are mapped, not read.
+
+    Raises:
+        OSError, ValueError, EOFError: it is not there or damaged.
+    """
     errors = json.loads((entry / "errors.json").read_text(encoding="utf-8"))
     return Decoded(
-        pixels=torch.from_numpy(np.load(pixels, mmap_mode="c")) if pixels.is_file() else None,
+        pixels=torch.from_numpy(np.load(entry / "pixels.npy", mmap_mode="c")) if keep_pixels else None,
         sums=torch.from_numpy(np.load(entry / "sums.npy")),
         errors={int(position): text for position, text in errors.items()},
         digests=digests,
     )
+
+
+def why(error: Exception) -> str:
+    """Return the reason that an error gives, without the path."""
+    return getattr(error, "strerror", None) or str(error)

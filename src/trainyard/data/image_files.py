@@ -1,12 +1,15 @@
 """Images that stay in their files until they are needed."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 
@@ -44,22 +47,39 @@ class ImageFiles:
 def read_image(path: Path, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     """Return a picture as uint8 `(C, H, W)`: turned as its camera says, cut to the middle and resized to the shape.
 
-    What is transparent becomes white, 16 bits a channel become 8.
+    What is transparent becomes white, 16 bits a channel become 8, numbers with a point are cut to 0..255.
 
     Raises:
         OSError: it cannot be read, with the path.
     """
     channels, height, width = shape
     try:
-        with Image.open(path) as picture:
+        with quiet(), Image.open(path) as picture:
             picture.draft("L" if channels == 1 else "RGB", (width, height))  # a large JPEG at less than its size
-            upright = in_colours(ImageOps.exif_transpose(picture), channels)
-            if upright.size != (width, height):
-                upright = ImageOps.fit(upright, (width, height), Image.Resampling.BICUBIC)
-            pixels = np.asarray(upright)
+            picture.load()
+            coloured = in_colours(upright(picture), channels)
+            if coloured.size != (width, height):
+                coloured = ImageOps.fit(coloured, (width, height), Image.Resampling.BICUBIC)
+            pixels = np.asarray(coloured)
     except Exception as error:  # every format fails in its own way
-        raise OSError(f"{path}: {reason(error)}") from error
+        raise OSError(f"{path}: {reason(error, path)}") from error
     return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep from the screen what PIL has to say of odd files that it can read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def upright(picture: Image.Image) -> Image.Image:
+    """Return a picture that is loaded as its camera was held; as it is where the note of that is damaged."""
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:  # it fails in as many ways as it can be damaged, and the picture is sound
+        return picture
 
 
 def in_colours(picture: Image.Image, channels: int) -> Image.Image:
@@ -72,7 +92,10 @@ def in_colours(picture: Image.Image, channels: int) -> Image.Image:
     return picture.convert("L" if channels == 1 else "RGB")
 
 
-def reason(error: Exception) -> str:
+def reason(error: Exception, path: Path) -> str:
     """Return why an image cannot be read, in a few words."""
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return "not an image" if "cannot identify image file" in text else text
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image" if path.stat().st_size else "empty"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from trainyard.data.decoded import Decoded, decode
-from trainyard.data.folder_listing import FolderListing, ImageFile, list_folder
+from trainyard.data.folder_listing import LAYOUT, SPLITS, FolderListing, list_folder
 from trainyard.data.image_files import ImageFiles
 from trainyard.data.image_shape import common_shape
 from trainyard.data.module import DataModule
 from trainyard.data.spec import Examples
-from trainyard.errors import ConfigError, listing
+from trainyard.errors import ConfigError, listing, reject
 
 log = logging.getLogger(__name__)
 
@@ -58,19 +58,34 @@ class ImageFolder(DataModule):
     def read(self) -> dict[str, Examples]:
         """Return the images of each split that the folder has, decoded, or as files if they don't fit in memory."""
         found = list_folder(self.root)
-        self.classes = found.classes
         paths = [self.root / file.path for file in found.files]
         shape = common_shape(paths, self.image_size, self.channels)
         decoded = decode(paths, shape, self.cache, self.fits(len(paths), shape), self.num_workers)
         self.report_problems(found, decoded)
         self.digests = [digest.tobytes() for digest in decoded.digests]
         readable = np.array([position not in decoded.errors for position in range(len(paths))])
+        splits = np.array([file.split for file in found.files])
+        labels = self.labels_of(found, readable & (splits == "train"))
         files = ImageFiles(np.array([str(path) for path in paths]), decoded.sums, shape)
         pictures = files if decoded.pixels is None else decoded.pixels
-        whole = Examples(pictures, labels_of(found.files), torch.arange(len(paths)))
-        splits = np.array([file.split for file in found.files])
-        chosen = {name: np.flatnonzero(readable & (splits == name)) for name in ("train", "val", "test")}
+        whole = Examples(pictures, torch.from_numpy(labels), torch.arange(len(paths)))
+        usable = readable & (labels >= 0)
+        chosen = {name: np.flatnonzero(usable & (splits == name)) for name in SPLITS}
         return {name: whole.subset(torch.from_numpy(index)) for name, index in chosen.items() if len(index)}
+
+    def labels_of(self, found: FolderListing, trained_on: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Return the label of each file, int64 `[N]`; -1 where training has none of its class, which is left out."""
+        labels = np.array([file.label for file in found.files])
+        kept = np.unique(labels[trained_on])  # in order
+        self.classes = tuple(found.classes[label] for label in kept)
+        lost = [name for name in found.classes if name not in self.classes]
+        if len(kept) < 2:
+            problem = f"classes with a training image that can be read: {shown(self.classes) or 'none'}, not two"
+            raise reject("data.root", self.root, problem, LAYOUT)
+        if lost:
+            log.warning("data.on_error=skip: classes without a training image that can be read: %s", shown(lost))
+        self.report["skipped_folders"] += len(lost)
+        return np.where(np.isin(labels, kept), np.searchsorted(kept, labels), -1)
 
     def report_problems(self, found: FolderListing, decoded: Decoded) -> None:
         """Raise one error that names all that is wrong with the folder, or count it."""
@@ -78,14 +93,17 @@ class ImageFolder(DataModule):
         problems = {"cannot be read": broken, "no images": found.empty, "not in train": found.unknown}
         wrong = {problem: names for problem, names in problems.items() if names}
         if wrong and self.on_error == "raise":
-            lines = "".join(f"\n  {problem}: {listing(names, 20)}" for problem, names in wrong.items())
+            lines = "".join(f"\n  {problem}: {shown(names)}" for problem, names in wrong.items())
+            count = sum(map(len, wrong.values()))
             raise ConfigError(
-                f"data.root={self.root}: {sum(map(len, wrong.values()))} problems{lines}\n"
+                f"data.root={self.root}: {count} problem{'s' if count > 1 else ''}{lines}\n"
                 "  accepted: a folder without them, or data.on_error=skip to leave them out"
             )
-        self.report["skipped_files"] = len(broken)
+        self.report |= {"skipped_files": len(broken), "skipped_folders": len(found.empty) + len(found.unknown)}
         for problem, names in wrong.items():
-            log.warning("data.on_error=skip: %d left out, %s: %s", len(names), problem, listing(names, 20))
+            log.warning("data.on_error=skip: %d left out, %s: %s", len(names), problem, shown(names))
+        if found.outside:
+            log.warning("data.root=%s: left out, in no split or no class folder: %s", self.root, shown(found.outside))
         if found.others:
             log.info("%d files of %s are no images by their names", found.others, self.root)
 
@@ -99,9 +117,9 @@ class ImageFolder(DataModule):
         return parts
 
 
-def labels_of(files: Sequence[ImageFile]) -> Tensor:
-    """Return the label of each file, int64 `[N]`."""
-    return torch.tensor([file.label for file in files])
+def shown(names: Sequence[str]) -> str:
+    """Return the names, or the first of many, in text that any screen and log takes; a file's need not be text."""
+    return listing(names, 20).encode(errors="backslashreplace").decode()
 
 
 def ids_of(examples: Examples) -> list[int]:

@@ -4,11 +4,14 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
+
+from trainyard.data.image_files import quiet
 
 SAMPLE = 500  # files that are looked at, spread evenly over all
 LARGEST = 224  # pixels of a side, unless asked for more
-GREY = ("1", "L", "LA", "La")
+GREY = ("1", "L", "LA", "La", "F")
 
 
 def common_shape(paths: Sequence[Path], image_size: int | None, channels: int | None) -> tuple[int, int, int]:
@@ -34,10 +37,29 @@ def common_shape(paths: Sequence[Path], image_size: int | None, channels: int | 
 def size_and_colours(path: Path) -> tuple[int, int, bool] | None:
     """Return height, width and whether it is grey, by the head of a file; `None` where it is no image."""
     try:
-        with Image.open(path) as picture:
+        with quiet(), Image.open(path) as picture:
+            turned = quarter_turned(picture)  # first: it may load the picture, which turns a TIFF
             width, height = picture.size
-            turned = picture.getexif().get(0x0112, 1) >= 5  # the camera was held upright
-            grey = picture.mode in GREY or picture.mode.startswith("I")
-            return (width, height, grey) if turned else (height, width, grey)
+            return (width, height, is_grey(picture)) if turned else (height, width, is_grey(picture))
     except Exception:  # what is wrong with it is said when it is read
         return None
+
+
+def quarter_turned(picture: Image.Image) -> bool:
+    """Whether the camera was held upright, so that height and width change places."""
+    try:
+        turned = int(picture.getexif().get(0x0112, 1)) >= 5
+    except Exception:  # a damaged note of it; the picture is read as it is
+        return False
+    if turned and picture.format == "TIFF":  # PIL turns these itself, its versions at different times
+        picture.load()
+        return False
+    return turned
+
+
+def is_grey(picture: Image.Image) -> bool:
+    """Whether a picture has no colours, or a palette without any."""
+    if picture.mode == "P":
+        palette = np.array(picture.getpalette("RGB")).reshape(-1, 3)
+        return bool((palette == palette[:, :1]).all())
+    return picture.mode in GREY or picture.mode.startswith("I")

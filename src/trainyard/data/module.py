@@ -20,6 +20,7 @@ from trainyard.data.statistics import statistics
 from trainyard.errors import reject
 
 GIB = 2**30
+EVALUATED_AT_ONCE = 4  # training batches: without gradients, what a network computes takes less memory
 
 
 class DataModule(L.LightningDataModule, ABC):
@@ -128,7 +129,7 @@ class DataModule(L.LightningDataModule, ABC):
         training = split == "train"
         order = BatchOrder(
             len(part),
-            self.batch_size,
+            self.batch_size if training else self.batch_size * EVALUATED_AT_ONCE,
             seed=self.order_seed,
             shuffle=training and not getattr(trainer, "overfit_batches", 0),
             weights=example_weights(part.y) if training and self.sampler == "balanced" else None,

@@ -11,15 +11,15 @@ from trainyard.data.spec import Examples
 from trainyard.errors import reject
 
 
-def stratified_split(labels: Tensor, fractions: Mapping[str, float], seed: int) -> dict[str, Tensor]:
+def stratified_split(labels: Tensor, fractions: Mapping[str, float], seed: int, least: int = 1) -> dict[str, Tensor]:
     """Split the positions 0..N-1 into named parts, class by class; what the fractions leave over is `train`.
 
     Args:
         labels: int64 `[N]`.
-        fractions: the share of each part beside `train`; together below 1. Each part gets at least one example of a
-            class, as long as one is left for training. A part of a larger fraction contains that of a smaller one,
-            where it is the first.
+        fractions: the share of each part beside `train`; together below 1. A part of a larger fraction contains that
+            of a smaller one, where it is the first.
         seed: the split is a pure function of it.
+        least: examples of a class that each part gets whatever its fraction, as long as one is left for training.
 
     Returns:
         Sorted positions of each part, `train` first; the parts are disjoint and cover everything.
@@ -31,7 +31,7 @@ def stratified_split(labels: Tensor, fractions: Mapping[str, float], seed: int) 
         members = members[torch.randperm(len(members), generator=draws)]
         start = 0
         for name, fraction in fractions.items():
-            wanted = max(1, round(fraction * len(members))) if fraction > 0 else 0
+            wanted = max(least, round(fraction * len(members))) if fraction > 0 else 0
             size = min(wanted, len(members) - start - 1)
             parts[name].append(members[start : start + size])
             start += size
@@ -93,11 +93,13 @@ class SplitPlan:
         positions = stratified_split(labels, missing, self.seed)
         if self.fold is not None:
             pool = torch.cat([positions["train"], positions["val"]]).sort().values
+            if self.folds > len(pool):
+                raise reject("data.folds", self.folds, "more than examples to validate on", f"2 to {len(pool)}")
             chosen = stratified_folds(labels[pool], self.folds, self.seed) == self.fold
             positions |= {"train": pool[~chosen], "val": pool[chosen]}
         if self.train_fraction < 1:
             dropped = {"dropped": 1 - self.train_fraction}
-            kept = stratified_split(labels[positions["train"]], dropped, self.seed)["train"]
+            kept = stratified_split(labels[positions["train"]], dropped, self.seed, least=0)["train"]
             positions["train"] = positions["train"][kept]
         whole = parts["train"]
         divided = {name: whole.subset(index) for name, index in positions.items()}

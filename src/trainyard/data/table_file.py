@@ -1,6 +1,7 @@
 """Tables in files, as pandas reads them."""
 
-import csv
+import re
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,9 @@ from trainyard.errors import reject
 if TYPE_CHECKING:
     import pandas as pd
 
-ACCEPTED = "a .csv, .tsv or .parquet file with a header and rows"
-DELIMITERS = {".csv": None, ".txt": None, ".tsv": "\t", ".tab": "\t"}  # None: whatever its first lines use
+ACCEPTED = "a .csv, .tsv or .parquet file with a header and rows, text in UTF-8"
+PARQUET = (".parquet", ".pq")
+DELIMITERS = {".csv": None, ".txt": None, ".tsv": "\t", ".tab": "\t"}  # None: whatever its header uses
 
 
 def read_table(path: Path, key: str) -> "pd.DataFrame":
@@ -28,27 +30,50 @@ def read_table(path: Path, key: str) -> "pd.DataFrame":
     ending = path.suffix.lower()
     if not path.is_file():
         raise reject(key, path, f"there is no file {path.absolute()}", ACCEPTED)
+    if ending not in (*PARQUET, *DELIMITERS):
+        raise reject(key, path, f"the ending {ending or '(none)'} is that of no table", ACCEPTED)
+    if path.stat().st_size == 0:
+        raise reject(key, path, "the file is empty", ACCEPTED)
     try:
-        if ending in (".parquet", ".pq"):
-            table = pd.read_parquet(path)
-        elif ending in DELIMITERS:
-            table = pd.read_csv(path, sep=DELIMITERS[ending] or delimiter(path))
-        else:
-            raise reject(key, path, f"the ending {ending or '(none)'} is that of no table", ACCEPTED)
-    except (ValueError, OSError) as error:  # pandas' and pyarrow's errors are of these kinds
-        if path.stat().st_size == 0:
-            raise reject(key, path, "the file is empty", ACCEPTED) from error
+        table = pd.read_parquet(path) if ending in PARQUET else read_text(path, DELIMITERS[ending] or delimiter(path))
+    except (ValueError, OSError, NotImplementedError) as error:  # pandas' and pyarrow's errors are of these kinds
         raise reject(key, path, f"cannot be read ({str(error).splitlines()[0]})", ACCEPTED) from error
     if not len(table):
         raise reject(key, path, "it has no rows", ACCEPTED)
-    return table.rename(columns=str)
+    return table.reset_index(drop=True).rename(columns=lambda name: str(name).strip())
+
+
+def read_text(path: Path, delimiter: str) -> "pd.DataFrame":
+    """Return the table of a text file; numbers may have a decimal comma where semicolons separate columns.
+
+    Raises:
+        ValueError: it is no such table.
+    """
+    import pandas as pd
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            # Without index_col=False, a delimiter at the end of each row would shift the columns by one.
+            table = pd.read_csv(path, sep=delimiter, index_col=False, skipinitialspace=True, low_memory=False)
+    except pd.errors.ParserWarning as warning:
+        raise ValueError("its rows have more values than its header has names") from warning
+    if delimiter != ";":
+        return table
+    return table.apply(lambda column: column if pd.api.types.is_numeric_dtype(column) else with_points(column))
+
+
+def with_points(texts: "pd.Series[str]") -> "pd.Series[str] | pd.Series[float]":
+    """Return numbers that are written with a decimal comma, and any other column as it is."""
+    import pandas as pd
+
+    numbers = pd.to_numeric(texts.astype("string").str.replace(",", ".", regex=False), errors="coerce")
+    return numbers.astype("float64") if numbers.notna().equals(texts.notna()) else texts
 
 
 def delimiter(path: Path) -> str:
-    """Return what separates the columns of a text file."""
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        head = file.readline()
-    try:
-        return csv.Sniffer().sniff(head, ",;\t|").delimiter
-    except csv.Error:  # one column alone
-        return ","
+    """Return what separates the columns of a text file: what is most frequent in its header, outside of quotes."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        header = next((line for line in file if line.strip()), "")
+    bare = re.sub(r'"[^"]*"', "", header)
+    return max(",;\t|", key=bare.count)

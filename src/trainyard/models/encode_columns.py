@@ -11,6 +11,8 @@ from trainyard.data.spec import Column
 class EncodeColumns(nn.Module):
     """Standardises numbers, fills missing ones and says which; one-hot encodes or embeds categories.
 
+    A level that training has not seen is like a missing one where training misses some, and else gives zeros.
+
     Args:
         columns: of the rows, in order.
         mean, std: of each column; used for the numeric ones.
@@ -18,11 +20,12 @@ class EncodeColumns(nn.Module):
 
     numeric: Tensor
     medians: Tensor
+    mean: Tensor
     scale: Tensor
-    shift: Tensor
     indicated: Tensor
     one_hot: Tensor
     offsets: Tensor
+    zero_counts: Tensor
 
     def __init__(self, columns: Sequence[Column], mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
@@ -30,35 +33,42 @@ class EncodeColumns(nn.Module):
         numeric = [place for place, column in places if not column.levels]
         one_hot = [(place, column) for place, column in places if column.levels and not column.embedded]
         embedded = [(place, column) for place, column in places if column.embedded]
-        mean_, std_ = torch.tensor(mean)[numeric], torch.tensor(std)[numeric]
         self.register_buffer("numeric", torch.tensor(numeric, dtype=torch.long))
         self.register_buffer("medians", torch.tensor([columns[place].median for place in numeric]))
-        self.register_buffer("scale", 1 / std_)
-        self.register_buffer("shift", -mean_ / std_)
+        self.register_buffer("mean", torch.tensor(mean)[numeric])
+        self.register_buffer("scale", 1 / torch.tensor(std)[numeric])
         indicated = [order for order, place in enumerate(numeric) if columns[place].may_miss]
         self.register_buffer("indicated", torch.tensor(indicated, dtype=torch.long))
         widths = [len(column.levels) + 1 for _, column in one_hot]
         self.register_buffer("one_hot", torch.tensor([place for place, _ in one_hot], dtype=torch.long))
         self.register_buffer("offsets", torch.tensor([0, *widths]).cumsum(0)[:-1])
+        self.register_buffer("zero_counts", torch.tensor([column.may_miss for _, column in one_hot], dtype=torch.bool))
         self.one_hot_width = sum(widths)
         self.embedded = [place for place, _ in embedded]
-        self.embeddings = nn.ModuleList(
-            nn.Embedding(len(column.levels) + 1, embedding_width(len(column.levels))) for _, column in embedded
-        )
+        self.embeddings = nn.ModuleList(embedding(column) for _, column in embedded)
         widths = [module.embedding_dim for module in self.embeddings if isinstance(module, nn.Embedding)]
         self.width = len(numeric) + len(indicated) + self.one_hot_width + sum(widths)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Encode rows `[B, F]`, NaN where a number is missing, -> `[B, width]`."""
+        """Encode rows `[B, F]`, NaN where a value is missing, -> `[B, width]`."""
         numbers = x.index_select(1, self.numeric).to(self.scale.dtype)
         missing = numbers.isnan()
         numbers = torch.where(missing, self.medians, numbers)
-        parts = [torch.addcmul(self.shift, numbers, self.scale), missing.index_select(1, self.indicated).to(numbers)]
+        # Not x * scale - mean * scale, whose terms lose what a small deviation beside a large mean has to say.
+        parts = [(numbers - self.mean) * self.scale, missing.index_select(1, self.indicated).to(numbers)]
         if self.one_hot_width:
-            place = x.index_select(1, self.one_hot).long() + self.offsets
-            parts.append(numbers.new_zeros(len(x), self.one_hot_width).scatter(1, place, 1.0))
-        parts += [embed(x[:, place].long()) for place, embed in zip(self.embedded, self.embeddings, strict=True)]
+            code = x.index_select(1, self.one_hot).nan_to_num(0).long()
+            counts = ((code > 0) | self.zero_counts).to(numbers)
+            parts.append(numbers.new_zeros(len(x), self.one_hot_width).scatter(1, code + self.offsets, counts))
+        places = zip(self.embedded, self.embeddings, strict=True)
+        parts += [embed(x[:, place].nan_to_num(0).long()) for place, embed in places]
         return torch.cat(parts, dim=1)
+
+
+def embedding(column: Column) -> nn.Embedding:
+    """Return the vectors of a column's levels; that of code 0 stays zero where training has none to learn it from."""
+    count = len(column.levels)
+    return nn.Embedding(count + 1, embedding_width(count), padding_idx=None if column.may_miss else 0)
 
 
 def embedding_width(levels: int) -> int:

@@ -34,4 +34,4 @@ class Normalize(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise images `[B, C, H, W]`, uint8 or float from 0 to 255; returns float."""
-        return torch.addcmul(self.shift, x.to(self.scale.dtype), self.scale)
+        return (x * self.scale).add_(self.shift)

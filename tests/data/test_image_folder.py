@@ -1,0 +1,149 @@
+"""Anyone's folder of images: what is inferred of it, and what is said of what is wrong with it."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from trainyard.data.image_folder import ImageFolder
+from trainyard.errors import ConfigError
+
+DRAWS = np.random.default_rng(0)
+FLAT = ("cat", "dog")
+DIVIDED = ("train/cat", "train/dog", "test/cat", "test/dog")
+
+
+def filled(root: Path, folders: tuple[str, ...] = FLAT, count: int = 12, size: tuple[int, ...] = (5, 6, 3)) -> Path:
+    """Write images of noise, `0.png` and so on, into folders."""
+    for folder in folders:
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            pixels = DRAWS.integers(0, 256, size, dtype=np.uint8)
+            Image.fromarray(pixels).save(root / folder / f"{number}.png")
+    return root
+
+
+def opened(root: Path, **options: Any) -> ImageFolder:
+    return ImageFolder(root=str(root), **{"cache": str(root.parent / "cache"), "batch_size": 4, **options})
+
+
+def sizes(data: ImageFolder) -> dict[str, list[int]]:
+    """Return how many images of each class each split has."""
+    return {name: part.y.bincount(minlength=len(data.classes)).tolist() for name, part in data.splits.items()}
+
+
+def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [text for _, level, text in caplog.record_tuples if level == logging.WARNING]
+
+
+def test_a_flat_set_is_split_by_class(tmp_path: Path) -> None:
+    data = opened(filled(tmp_path / "set", ("class10", "class2"), count=20))
+    assert sizes(data) == {"train": [14, 14], "val": [3, 3], "test": [3, 3]}
+    assert data.spec.classes == ("class2", "class10")
+    assert data.spec.input_shape == (3, 5, 6)
+    ids = torch.cat([part.ids for part in data.splits.values()])
+    assert sorted(ids.tolist()) == list(range(40))
+
+
+def test_official_splits_stay(tmp_path: Path) -> None:
+    data = opened(filled(tmp_path / "set", DIVIDED, count=8), val_fraction=0.25)
+    assert sizes(data) == {"train": [6, 6], "val": [2, 2], "test": [8, 8]}
+    data = opened(filled(tmp_path / "set", ("val/dog",), count=3))
+    assert sizes(data) == {"train": [8, 8], "val": [0, 3], "test": [8, 8]}
+
+
+def test_statistics_are_those_of_the_training_images(tmp_path: Path) -> None:
+    data = opened(filled(tmp_path / "set"))
+    values = data.splits["train"].x.double() / 255
+    assert data.spec.mean == pytest.approx(values.mean((0, 2, 3)).tolist(), abs=1e-12)
+    assert data.spec.std == pytest.approx(values.std((0, 2, 3), correction=0).tolist(), abs=1e-12)
+
+
+def test_labels_belong_to_their_images(tmp_path: Path) -> None:
+    root = filled(tmp_path / "set", DIVIDED)
+    data = opened(root)
+    for split, part in data.splits.items():
+        for x, label in zip(part.x, part.y.tolist(), strict=True):
+            folder = root / ("test" if split == "test" else "train") / FLAT[label]
+            images = [np.asarray(Image.open(path)).transpose(2, 0, 1).tolist() for path in folder.iterdir()]
+            assert x.tolist() in images
+
+
+def test_size_and_channels_are_inferred_or_set(tmp_path: Path) -> None:
+    root = filled(tmp_path / "set", size=(7, 9))
+    assert opened(root).spec.input_shape == (1, 7, 9)
+    assert opened(root, image_size=4, channels=3).spec.input_shape == (3, 4, 4)
+    filled(root, ("dog",), count=1)
+    assert opened(root).spec.input_shape == (3, 7, 7)
+
+
+def broken(root: Path) -> Path:
+    """Make a folder with one of everything that can be wrong."""
+    filled(root, DIVIDED)
+    filled(root, ("test/fox",), count=2)
+    (root / "train/eel").mkdir()
+    (root / "train/cat/0.png").write_bytes(b"")
+    (root / "train/dog/a b.png").write_text("hello")
+    whole = (root / "test/dog/3.png").read_bytes()
+    (root / "test/dog/3.png").write_bytes(whole[: len(whole) // 2])
+    (root / "train/dog/notes.txt").write_text("no image")
+    return root
+
+
+def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        opened(broken(tmp_path / "set")).splits  # noqa: B018
+    assert str(refused.value).splitlines() == [
+        f"data.root={tmp_path}/set: 5 problems",
+        "  cannot be read: train/cat/0.png (empty), train/dog/a b.png (not an image), "
+        "test/dog/3.png (image file is truncated)",
+        "  no images: train/eel/",
+        "  not in train: test/fox/",
+        "  accepted: a folder without them, or data.on_error=skip to leave them out",
+    ]
+
+
+def test_skip_leaves_out_and_counts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    data = opened(broken(tmp_path / "set"), on_error="skip", val_fraction=0.25)
+    assert sizes(data) == {"train": [8, 9], "val": [3, 3], "test": [12, 11]}
+    assert data.report == {"skipped_files": 3, "skipped_folders": 2, "train_test_duplicates": 0}
+    lines = warnings_in(caplog)
+    assert lines[0].startswith("data.on_error=skip: 3 left out, cannot be read: train/cat/0.png (empty), train/dog/a b")
+    assert lines[1:] == [
+        "data.on_error=skip: 1 left out, no images: train/eel/",
+        "data.on_error=skip: 1 left out, not in train: test/fox/",
+    ]
+    assert all(part.x.flatten(1).any(1).all() for part in data.splits.values()), "no picture of zeros is served"
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_a_class_of_broken_files_alone_is_none(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, resident: bool
+) -> None:
+    root = filled(tmp_path / "set", ("train/ape", "train/bee", "train/cow", "test/ape", "test/bee", "test/cow"))
+    for path in (root / "train/bee").iterdir():
+        path.write_bytes(b"")
+    data = opened(root, on_error="skip", resident=resident)
+    assert data.spec.classes == ("ape", "cow")
+    assert sizes(data) == {"train": [10, 10], "val": [2, 2], "test": [12, 12]}
+    assert data.report["skipped_folders"] == 1
+    assert warnings_in(caplog)[1].endswith("classes without a training image that can be read: bee")
+    for path in (root / "train/cow").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(ConfigError, match="classes with a training image that can be read: ape, not two\n  accepted"):
+        opened(root, on_error="skip").splits  # noqa: B018
+
+
+def test_images_of_test_that_are_trained_on_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = filled(tmp_path / "set", DIVIDED)
+    filled(root, ("val/cat", "val/dog"), count=2)
+    for source, copy in (("train/cat/3", "test/cat/a"), ("train/cat/3", "test/dog/b"), ("val/dog/0", "test/dog/c")):
+        (root / f"{copy}.png").write_bytes((root / f"{source}.png").read_bytes())
+    data = opened(root)
+    assert sizes(data)["test"] == [13, 14]
+    assert data.report["train_test_duplicates"] == 2
+    assert warnings_in(caplog) == ["2 of 27 test images are exact duplicates of training images"]

@@ -1,0 +1,93 @@
+"""Tables: what training learns of the columns, the test file, and a checkpoint that takes raw rows."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from tests.conftest import Compose
+from tests.data.table_rows import N, frame, source
+from trainyard.data.table import Table
+from trainyard.models.load import load_model
+from trainyard.training import train
+
+
+def test_statistics_come_from_the_training_rows_alone(tmp_path: Path) -> None:
+    data = source(tmp_path, frame(), seed=3)
+    rows = frame().loc[data.splits["train"].ids.numpy()]  # ids say which rows they are
+    a, b = rows["a"].to_numpy("float32"), rows["b"].to_numpy("float32")
+    median = np.nanmedian(b)
+    filled = np.where(np.isnan(b), median, b).astype("float64")
+    assert data.columns[0].median == pytest.approx(np.median(a), rel=1e-6)
+    assert data.columns[1].median == pytest.approx(median, rel=1e-6)
+    missing = rows.drop(columns="kind").isna().any().tolist()
+    assert [column.may_miss for column in data.columns] == missing == [False, True, False, True, False]
+    assert data.spec.mean == pytest.approx([a.astype("float64").mean(), filled.mean(), 0, 0, 0])
+    assert data.spec.std == pytest.approx([a.astype("float64").std(), filled.std(), 1, 1, 1])
+    assert median != pytest.approx(np.nanmedian(frame()["b"]), rel=1e-6), "other rows would give another"
+
+
+def test_levels_that_training_lacks_get_code_0(tmp_path: Path) -> None:
+    seeds = [seed for seed in range(20) if 7 not in source(tmp_path, frame(), seed=seed).splits["train"].ids]
+    data = source(tmp_path, frame(), seed=seeds[0])
+    assert data.spec.columns[4].levels == ("often",)
+    for part in data.splits.values():
+        assert part.x[:, 4].tolist() == (part.ids != 7).float().tolist(), "1 is often; row 7 alone has another level"
+
+
+def test_a_checkpoint_takes_raw_rows(compose_run: Compose, tmp_path: Path) -> None:
+    frame().to_csv(tmp_path / "rows.csv", index=False)
+    cfg = compose_run("data=table", f"data.path={tmp_path / 'rows.csv'}", "data.target=kind", "trainer.max_epochs=4")
+    train(cfg)
+    metrics = json.loads((tmp_path / "run" / "result.json").read_text())["metrics"]
+    model = load_model(tmp_path / "run" / "checkpoints" / "best.ckpt").eval()
+    test = Table(str(tmp_path / "rows.csv"), "kind", batch_size=8).splits["test"]
+    assert test.x.isnan().any(), "a missing value is among them"
+    with torch.no_grad():
+        logits = model(test.x)
+    assert float(F.cross_entropy(logits, test.y)) == pytest.approx(metrics["test/loss"], rel=1e-5)
+    assert float((logits.argmax(1) == test.y).float().mean()) == pytest.approx(metrics["test/acc"])
+    town = model.spec.columns[3]
+    assert town.embedded
+    assert set(town.levels) <= {f"t{i}" for i in range(20)}
+
+
+def test_a_test_file_may_have_its_columns_in_another_order(tmp_path: Path) -> None:
+    test = frame(1)
+    data = source(tmp_path, frame(), test[test.columns[::-1]])
+    assert len(data.splits["test"]) == N
+    assert len(data.splits["train"]) + len(data.splits["val"]) == N
+    assert torch.equal(data.splits["test"].x[:, 0], torch.tensor(test["a"].to_numpy("float32")))
+    assert data.splits["test"].y.tolist() == [0, 1] * (N // 2)
+
+
+def test_a_test_file_may_miss_a_whole_column(tmp_path: Path) -> None:
+    data = source(tmp_path, frame(), frame(1).assign(b=None, colour=None))
+    assert data.splits["test"].x[:, 1].isnan().all()
+    assert (data.splits["test"].x[:, 2] == 0).all()
+
+
+def test_rows_without_a_target_are_left_out_and_counted(tmp_path: Path, caplog: Any) -> None:
+    rows = frame()
+    rows.loc[[3, 50], "kind"] = None
+    data = source(tmp_path, rows)
+    ids = torch.cat([part.ids for part in data.splits.values()]).sort().values
+    assert ids.tolist() == [row for row in range(N) if row not in (3, 50)]
+    assert data.report["path_rows_without_target"] == 2
+    assert "2 of 80 rows of data.path have no kind: left out" in caplog.text
+
+
+def test_columns_to_ignore(tmp_path: Path) -> None:
+    two = source(tmp_path, frame(), ignore=["town", "rare"])
+    assert [column.name for column in two.spec.columns] == ["a", "b", "colour"]
+    assert len(source(tmp_path, frame(), ignore="town").spec.columns) == 4, "one name is no list of letters"
+    assert len(source(tmp_path, frame(), ignore=None).spec.columns) == 5
+
+
+@pytest.mark.parametrize("classes", [np.arange(N) % 3, np.arange(N) % 9 / 2, np.arange(N) % 2 == 0])
+def test_numbers_and_truth_values_may_be_classes(tmp_path: Path, classes: Any) -> None:
+    assert len(source(tmp_path, frame().assign(kind=classes)).spec.classes) == len(np.unique(classes))

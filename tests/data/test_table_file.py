@@ -1,0 +1,147 @@
+"""Tables in files: the same numbers whatever the format, and one clear error where there is no table."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from trainyard.data.table import Table
+from trainyard.data.table_columns import as_text, quantities
+from trainyard.data.table_file import read_table
+from trainyard.errors import ConfigError
+
+NAN = float("nan")
+FRAME = pd.DataFrame(
+    {
+        "height": [1.5, None, -2.25, 1e6],
+        "count": [3, 10, 2, 3],
+        "member": [True, False, True, False],
+        "paid": [True, None, False, True],
+        "joined": pd.to_datetime(["2026-11-30", "1970-01-02", None, "2000-01-01 12:00"], format="ISO8601"),
+        "town": ["Ulm, Donau", "Aa", None, "Aa"],
+        "size": ["10", "9", "x", "10"],
+        "kind": ["b", "a", "a", "b"],
+    }
+)
+# What each format must give: days since 1970, the levels ("Aa", "Ulm, Donau") and ("9", "10", "x") as codes from 1.
+EXPECTED = [
+    [1.5, 3, 1, 1, 20787, 2, 2],
+    [NAN, 10, 0, NAN, 1, 1, 1],
+    [-2.25, 2, 1, 0, NAN, 0, 3],
+    [1e6, 3, 0, 1, 10957.5, 1, 2],
+]
+
+
+def write(folder: Path, style: str) -> Path:
+    path = folder / f"table{style[style.index('.') :]}"
+    if path.suffix in (".parquet", ".pq"):
+        FRAME.to_parquet(path)
+        return path
+    options = {"comma": {}, "semicolon": {"sep": ";"}, "german": {"sep": ";", "decimal": ","}, "pipe": {"sep": "|"}}
+    options |= {"tab": {"sep": "\t"}, "bom": {"encoding": "utf-8-sig"}}
+    FRAME.to_csv(path, index=False, **options[style.partition(".")[0]])
+    return path
+
+
+STYLES = ["comma.csv", "semicolon.csv", "german.csv", "pipe.csv", "bom.csv", "comma.CSV", "tab.csv", "tab.tsv"]
+
+
+@pytest.mark.parametrize("style", [*STYLES, "semicolon.txt", ".parquet", ".pq"])
+def test_every_format_gives_the_same_numbers(tmp_path: Path, style: str) -> None:
+    source = Table(str(write(tmp_path, style)), "kind", batch_size=1)
+    train = source.read()["train"]
+    assert torch.equal(train.x.nan_to_num(-9), torch.tensor(EXPECTED).nan_to_num(-9))
+    assert train.x.dtype == torch.float32
+    assert train.y.tolist() == [1, 0, 0, 1]
+    assert source.classes == ("a", "b")
+    assert [column.levels for column in source.columns[:5]] == [()] * 5
+    assert [column.levels for column in source.columns[5:]] == [("Aa", "Ulm, Donau"), ("9", "10", "x")]
+
+
+def test_spaces_after_commas_are_no_part_of_names_or_values(tmp_path: Path) -> None:
+    path = tmp_path / "hand.csv"
+    path.write_text('a, "b, c", kind\n1, x, one\n2, "y, z", two\n')
+    table = read_table(path, "data.path")
+    assert list(table.columns) == ["a", "b, c", "kind"]
+    assert table["b, c"].tolist() == ["x", "y, z"]
+    assert table["kind"].tolist() == ["one", "two"]
+
+
+def test_a_comma_at_the_end_of_each_row_shifts_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "trailing.csv"
+    path.write_text("a,kind\n1,x,\n2,y,\n")
+    assert read_table(path, "data.path").to_dict("list") == {"a": [1, 2], "kind": ["x", "y"]}
+
+
+def test_a_long_column_that_ends_in_text_is_read_without_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "long.csv"  # pandas guesses the kind of a column piece by piece
+    pd.DataFrame({"code": [7] * 400_000 + ["x"]}).to_csv(path, index=False)
+    assert set(as_text(read_table(path, "data.path")["code"])) == {"7", "x"}
+
+
+def test_dots_in_a_comma_file_stay_and_commas_in_it_do_not_become_dots(tmp_path: Path) -> None:
+    path = tmp_path / "us.csv"
+    path.write_text('price,kind\n"1,234",a\n"5,678",b\n')
+    assert read_table(path, "data.path")["price"].tolist() == ["1,234", "5,678"]
+
+
+GARBAGE = bytes(range(128, 256)) * 20
+WRONG = {
+    "folder.csv": (None, "there is no file"),
+    "empty.csv": (b"", "the file is empty"),
+    "empty.parquet": (b"", "the file is empty"),
+    "header.csv": (b"a,b,kind\n", "it has no rows"),
+    "garbage.csv": (GARBAGE, "cannot be read"),
+    "nul.csv": (b"\0" * 500, "it has no rows"),
+    "garbage.parquet": (GARBAGE, "cannot be read"),
+    "text.parquet": (b"a,b\n1,2\n", "cannot be read"),
+    "latin.csv": ("größe,kind\n1,a\n".encode("latin-1"), "utf-8"),
+    "ragged.csv": (b"a,b\n1,2\n1,2,3,4\n", "Expected 2 fields in line 3, saw 4"),
+    "wide.csv": (b"a,b\n0,2,9\n1,4,8\n", "more values than its header has names"),
+    "table.xlsx": (b"a,b\n1,2\n", "the ending .xlsx is that of no table"),
+    "table": (b"a,b\n1,2\n", "the ending (none) is that of no table"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("key", ["data.path", "data.test_path"])
+def test_what_is_no_table_is_named_with_what_would_be(tmp_path: Path, name: str, key: str) -> None:
+    content, problem = WRONG[name]
+    path = tmp_path / name
+    path.mkdir() if content is None else path.write_bytes(content)
+    with pytest.raises(ConfigError, match=f"^{key}=.*there is no file .*gone"):
+        read_table(tmp_path / "gone.csv", key)
+    with pytest.raises(ConfigError) as error:
+        read_table(path, key)
+    text = str(error.value)
+    assert text.startswith(f"{key}={path}: ")
+    assert problem in text
+    assert text.count(f"{key}=") == 1, "one error, not one inside another"
+    assert text.splitlines()[1:] == ["  accepted: a .csv, .tsv or .parquet file with a header and rows, text in UTF-8"]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([1, 2, None], [1, 2, NAN]),
+        ([float("inf"), 1e39, -5.0], [NAN, NAN, -5]),  # float32 holds neither
+        (pd.Series([1, None], dtype="Int64"), [1, NAN]),
+        (pd.to_datetime(["1970-01-11T06:00+00:00", None], utc=True), [10.25, NAN]),
+        (["1970-01-03", "1970-01-02T12:00"], [2, 1.5]),
+        (pd.to_timedelta(["36h", "24h"]), [1.5, 1]),
+        ([None, None], [NAN, NAN]),
+        (["1970-01-03", "soon"], None),
+        (["2007", "2008"], None),  # text in Parquet stays text
+        (pd.Series([1, 2], dtype="category"), None),
+    ],
+)
+def test_what_is_a_quantity(values: object, expected: list[float] | None) -> None:
+    numbers = quantities(pd.Series(values))
+    assert numbers is expected or np.array_equal(numbers, expected, equal_nan=True)
+
+
+def test_text_of_numbers_and_lists() -> None:
+    assert as_text(pd.Series([3.0, None, 2.5])).tolist() == ["3", None, "2.5"]
+    assert as_text(pd.Series([[1, 2], None])).tolist() == ["[1, 2]", None]
