@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train test check lint typecheck tensorboard clean
+.PHONY: help train test check lint typecheck benchmark tensorboard clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 24
@@ -24,6 +24,9 @@ lint: .venv/installed-dev  ## ruff: style and common mistakes
 
 typecheck: .venv/installed-dev  ## mypy, strict
 	$(BIN)/mypy
+
+benchmark: .venv/installed  ## seconds an epoch beside the arithmetic, a hand-written loop and plain Lightning
+	$(BIN)/python scripts/benchmark_training.py $(ARGS)
 
 tensorboard: .venv/installed  ## look at all runs in the browser
 	$(BIN)/tensorboard --logdir outputs

@@ -64,7 +64,8 @@ def test_trains(compose_run: Compose, sources: dict, model: str, optimizer: str,
 
 
 @pytest.mark.parametrize(
-    ("model", "source"), [("mlp", "penguins"), ("mlp", "shapes"), ("cnn", "shapes"), ("resnet", "shapes"), ("transfer", "shapes")]
+    ("model", "source"),
+    [("mlp", "penguins"), ("mlp", "shapes"), ("cnn", "shapes"), ("resnet", "shapes"), ("transfer", "shapes")],
 )
 def test_trains_on(compose_run: Compose, sources: dict, model: str, source: str) -> None:
     before, after = train_two_steps(compose_run(f"model={model}", *MODELS[model]), sources[source])

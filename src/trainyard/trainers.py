@@ -6,11 +6,12 @@ import lightning as L
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
-from trainyard.callbacks.checkpoints import BestCheckpoint, last_checkpoint
+from trainyard.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from trainyard.callbacks.progress import Progress
 from trainyard.callbacks.run_log import RunLog
 from trainyard.config import instantiate
 from trainyard.errors import reject
+from trainyard.no_profiler import NoProfiler
 from trainyard.runs import Run
 
 OBJECTIVES = ("val/acc", "val/loss")
@@ -25,10 +26,11 @@ def build_trainer(cfg: DictConfig, run: Run) -> L.Trainer:
     if cfg.objective not in OBJECTIVES:
         raise reject("objective", cfg.objective, "it is not measured on validation", " or ".join(OBJECTIVES))
     folder = run.dir / "checkpoints"
-    checkpoints = [BestCheckpoint(folder, cfg.objective), last_checkpoint(folder)]
+    checkpoints = [BestCheckpoint(folder, cfg.objective), LastCheckpoint(folder)]
     callbacks = [RunLog(run.dir / "run.log"), *build_parts(cfg.callbacks), *checkpoints, Progress()]
     return instantiate(  # type: ignore[no-any-return]
         cfg.trainer,
+        **({} if cfg.trainer.get("profiler") else {"profiler": NoProfiler()}),
         callbacks=callbacks,
         logger=build_loggers(cfg),
         default_root_dir=str(run.dir),

@@ -39,6 +39,13 @@ def test_levels_that_training_lacks_get_code_0(tmp_path: Path) -> None:
         assert part.x[:, 4].tolist() == (part.ids != 7).float().tolist(), "1 is often; row 7 alone has another level"
 
 
+@pytest.mark.parametrize(("limit", "embedded"), [(0, 3), (1, 3), (2, 1), (19, 1), (20, 0)])
+def test_levels_above_the_limit_are_embedded(tmp_path: Path, limit: int, embedded: int) -> None:
+    columns = source(tmp_path, frame(), one_hot_limit=limit, seed=3).spec.columns
+    assert [len(column.levels) for column in columns] == [0, 0, 2, 20, 2]
+    assert sum(column.embedded for column in columns) == embedded
+
+
 def test_a_checkpoint_takes_raw_rows(compose_run: Compose, tmp_path: Path) -> None:
     frame().to_csv(tmp_path / "rows.csv", index=False)
     cfg = compose_run("data=table", f"data.path={tmp_path / 'rows.csv'}", "data.target=kind", "trainer.max_epochs=4")

@@ -87,6 +87,9 @@ def test_nothing_half_written_stays(
     with pytest.raises(raised, match=text):
         source(name, tmp_path / "data").read()
     assert [path.name for path in (tmp_path / "data").rglob("*")] == ["mine.txt"]
+    with pytest.raises(raised):
+        source(name, tmp_path / "new").read()
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("name", ["KMNIST", "CIFAR100"])

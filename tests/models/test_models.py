@@ -56,6 +56,7 @@ def test_a_cnns_blocks_halve_the_image() -> None:
 
 
 def test_whole_feature_maps_are_dropped_in_training_only() -> None:
+    torch.manual_seed(0)
     model = CNN(COLOUR, channels=[64], dropout=0.5)
     block = model.blocks[0].train()
     maps = block(torch.rand(1, 3, 64, 64))[0]

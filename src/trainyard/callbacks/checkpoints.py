@@ -10,12 +10,17 @@ from torch import Tensor
 from trainyard.config import objective_mode
 
 
-def last_checkpoint(folder: Path) -> ModelCheckpoint:
-    """Return what keeps `last.ckpt`, of each epoch's end.
+class LastCheckpoint(ModelCheckpoint):
+    """Keeps `last.ckpt`, of each epoch's end. Lightning's `save_last` writes one only when the best changed too.
 
-    Lightning's `save_last` writes one only when the best changed too.
+    Args:
+        folder: where it goes.
     """
-    return ModelCheckpoint(folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
+
+    state_key = "LastCheckpoint"  # Lightning makes a long one anew six times a step
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -27,6 +32,8 @@ class BestCheckpoint(ModelCheckpoint):
         folder: where it goes.
         objective: the metric that chooses, `val/acc` or `val/loss`.
     """
+
+    state_key = "BestCheckpoint"
 
     def __init__(self, folder: Path, objective: str) -> None:
         super().__init__(

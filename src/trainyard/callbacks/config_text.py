@@ -4,6 +4,7 @@ from pathlib import Path
 
 import lightning as L
 
+from trainyard.callbacks.leave import leave
 from trainyard.callbacks.tensorboard import tensorboard_writer
 
 
@@ -19,6 +20,7 @@ class ConfigText(L.Callback):
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the text."""
+        leave(trainer, self)
         writer = tensorboard_writer(trainer)
         if writer is not None:
             lines = self.config.read_text(encoding="utf-8").splitlines()

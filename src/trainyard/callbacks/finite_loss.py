@@ -1,5 +1,6 @@
 """A stop at the first loss that is not a number."""
 
+import math
 from typing import Any
 
 import lightning as L
@@ -28,19 +29,20 @@ class FiniteLoss(L.Callback):
         self.losses.append(outputs["loss"])
         last = batch_idx + 1 == trainer.num_training_batches
         if last or pl_module.device.type == "cpu" or len(self.losses) == LOOK_EVERY:
-            finite = torch.stack(self.losses).isfinite()
-            if not finite.all():
-                first = int((~finite).nonzero()[0])
-                batches_ago = len(self.losses) - 1 - first
-                self.stop(trainer, batch, float(self.losses[first]), batches_ago)
+            losses = torch.stack(self.losses).tolist()
             self.losses.clear()
+            for batches_ago, loss in zip(reversed(range(len(losses))), losses, strict=True):
+                if not math.isfinite(loss):
+                    inputs = pl_module.get_submodule("normalize")(
+                        batch[0]
+                    )  # where a missing number of a table has been filled
+                    self.stop(trainer, bool(inputs.isfinite().all()), loss, batches_ago)
 
-    def stop(self, trainer: L.Trainer, batch: Any, loss: float, batches_ago: int) -> None:
+    def stop(self, trainer: L.Trainer, inputs_are_finite: bool, loss: float, batches_ago: int) -> None:
         """Raise the error that names the step and the likely cause."""
         step = trainer.global_step - batches_ago
         rate = trainer.optimizers[0].param_groups[0]["lr"]
-        inputs = batch[0]
-        if inputs.is_floating_point() and not bool(inputs.isfinite().all()):
+        if not inputs_are_finite:
             cause = "the batch itself holds values that are not finite: look at the data"
         elif str(trainer.precision).startswith("16"):
             cause = f"half precision may overflow: try trainer.precision=32-true, or an optimizer.lr below {rate:.2g}"

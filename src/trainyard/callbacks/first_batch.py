@@ -4,6 +4,7 @@ from typing import Any
 
 import lightning as L
 
+from trainyard.callbacks.leave import leave
 from trainyard.callbacks.tensorboard import tensorboard_writer
 
 
@@ -21,11 +22,9 @@ class FirstBatch(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Write the pictures before the first step."""
-        images = batch[0]
-        if trainer.global_step > 0 or batch_idx > 0 or images.ndim != 4:
-            return
-        writer = tensorboard_writer(trainer)
-        if writer is not None:
+        leave(trainer, self)
+        images, writer = batch[0], tensorboard_writer(trainer)
+        if writer is not None and images.ndim == 4 and trainer.global_step == 0:
             from torchvision.utils import make_grid
 
             shown = images[: self.most].float() / 255

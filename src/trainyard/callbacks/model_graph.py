@@ -8,6 +8,7 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
+from trainyard.callbacks.leave import leave
 from trainyard.callbacks.tensorboard import tensorboard_writer
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,7 @@ class ModelGraph(L.Callback):
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Trace and write the graph; a network that cannot be traced is named in the log."""
+        leave(trainer, self)
         writer = tensorboard_writer(trainer)
         example = pl_module.example_input_array
         if writer is None or not isinstance(example, torch.Tensor):

@@ -5,6 +5,7 @@ from typing import Any
 
 import lightning as L
 
+from trainyard.callbacks.leave import leave
 from trainyard.logs import open_log
 
 
@@ -17,6 +18,10 @@ class RunLog(L.Callback):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Leave; the log is open."""
+        leave(trainer, self)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

@@ -11,6 +11,8 @@ from trainyard.data.draws import generator
 from trainyard.data.order import BatchOrder
 from trainyard.data.spec import Examples
 
+GATHERED_AT_ONCE = 8  # batches: a small one takes longer to ask for than to gather
+
 Batch = tuple[Tensor, Tensor]
 Augment = Callable[[Tensor, Tensor, torch.Generator], Batch]
 
@@ -53,14 +55,19 @@ class Loader(ABC):
 
 
 class ResidentLoader(Loader):
-    """Serves tensors that lie on the device already: a batch is one indexing operation."""
+    """Serves tensors that lie on the device already: one indexing operation gathers a few batches."""
 
     def plain(self) -> Iterator[Batch]:
         """Yield the batches of an epoch as the examples are."""
         x, y = self.examples.x, self.examples.y
         assert isinstance(x, Tensor)
-        for index in self.sampler.batches(self.device):
-            yield x.index_select(0, index), y.index_select(0, index)
+        positions, size = self.sampler.positions().to(self.device), self.sampler.batch_size
+        for batch in range(len(self)):
+            place = batch % GATHERED_AT_ONCE * size
+            if place == 0:
+                index = positions[batch * size : (batch + GATHERED_AT_ONCE) * size]
+                some_x, some_y = x.index_select(0, index), y.index_select(0, index)
+            yield some_x[place : place + size], some_y[place : place + size]
 
 
 class StreamingLoader(Loader):

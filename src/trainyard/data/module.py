@@ -12,7 +12,7 @@ from torch import Tensor
 
 from trainyard.data.augment import Augmentation
 from trainyard.data.balance import class_weights_of, example_weights
-from trainyard.data.loader import Loader, ResidentLoader, StreamingLoader
+from trainyard.data.loader import Batch, Loader, ResidentLoader, StreamingLoader
 from trainyard.data.order import BatchOrder
 from trainyard.data.spec import Column, DataSpec, Examples
 from trainyard.data.splits import SplitPlan
@@ -140,6 +140,10 @@ class DataModule(L.LightningDataModule, ABC):
         if isinstance(part.x, Tensor) and self.fits(len(part), part.shape, part.x.element_size()):
             return ResidentLoader(Examples(part.x.to(device), part.y.to(device)), order, device, augment)
         return StreamingLoader(part, order, device, augment, self.num_workers)
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Return the batch: it is on the device."""
+        return batch
 
     def train_dataloader(self) -> Loader:
         """Return the shuffled, augmented training batches."""

@@ -34,6 +34,7 @@ class BatchOrder:
         world_size: int = 1,
     ) -> None:
         self.size = size
+        self.batch_size = batch_size
         self.global_batch = batch_size * world_size
         self.seed = seed
         self.shuffle = shuffle
@@ -52,17 +53,15 @@ class BatchOrder:
         return math.ceil(self.size / self.global_batch)
 
     def __iter__(self) -> Iterator[list[int]]:
-        return (index.tolist() for index in self.batches(torch.device("cpu")))
-
-    def batches(self, device: torch.device) -> Iterator[Tensor]:
-        """Yield the positions of each batch, int64 `[B]` on the device, where they are copied once an epoch."""
-        positions = self.positions().to(device)
-        for batch in range(len(self)):
-            start = batch * self.global_batch + self.rank
-            yield positions[start : (batch + 1) * self.global_batch : self.world_size]
+        positions = self.positions().tolist()
+        return (positions[batch * self.batch_size : (batch + 1) * self.batch_size] for batch in range(len(self)))
 
     def positions(self) -> Tensor:
-        """Return the N positions of this epoch, int64 `[N]`."""
+        """Return the positions of this process's examples in this epoch, batch after batch, int64 `[N]`."""
+        return self.all_positions()[self.rank :: self.world_size][: len(self) * self.batch_size]
+
+    def all_positions(self) -> Tensor:
+        """Return the positions that all processes share, of which each takes its turn, int64 `[N]`."""
         if not self.shuffle:
             return torch.arange(self.size)
         draws = generator(self.seed, self.epoch)

@@ -27,10 +27,9 @@ def suspicious_columns(table: "pd.DataFrame", labels: NDArray[np.object_]) -> It
         numbers = quantities(table[name])
         place, distinct = pd.factorize(as_text(table[name]) if numbers is None else numbers)  # -1: missing
         present = place >= 0
-        pairs = len(np.unique(place[present] * len(names_of_classes) + classes[present]))
         if len(distinct) + (not present.all()) <= 1:  # of one value, those that miss it may tell something
             yield name, "is constant: nothing can be learned from it"
-        elif pairs == len(distinct) == len(names_of_classes):
+        elif len(distinct) == len(names_of_classes) == len(set(zip(place[present], classes[present], strict=True))):
             yield name, "is a copy of the target: each value means one class"
         elif counts(name, numbers[present]) if numbers is not None else len(distinct) > present.sum() / 2:
             yield name, f"looks like an identifier: {len(distinct)} values in {present.sum()} rows"

@@ -55,6 +55,12 @@ class Classifier(L.LightningModule):
         self.register_buffer("class_weights", weights, persistent=False)  # the spec has them
         self.sums: dict[str, EpochSums] = {}  # by stage
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "_current_fx_name":  # Lightning's, some fifty times a step, each a search for parameters otherwise
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
     def keep_hyperparameters(self, **arguments: Any) -> None:
         """Store what rebuilds the network, as primitives: a checkpoint must load with `weights_only=True`."""
         plain = {
