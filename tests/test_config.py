@@ -13,7 +13,11 @@ from trainyard.errors import ConfigError
 GROUPS = sorted(folder.name for folder in CONF_DIR.iterdir() if folder.is_dir() and folder.name != "hydra")
 OPTIONS = [f"{group}={option}" for group in GROUPS for option in group_options(group)]
 
-MUST_BE_GIVEN = {"data=image_folder": {"data.root"}, "data=table": {"data.path", "data.target"}}
+MUST_BE_GIVEN = {
+    "data=image_folder": {"data.root"},
+    "data=table": {"data.path", "data.target"},
+    "experiment=photos_resnet": {"data.root"},
+}
 PROMISED = {
     "data": "digits penguins shapes image_folder table mnist fashion_mnist kmnist emnist cifar10 cifar100 svhn stl10",
     "model": "mlp cnn resnet transfer",
@@ -71,7 +75,7 @@ def test_a_loss_is_made_small(metric: str, mode: str) -> None:
 
 def test_instantiate_gives_plain_lists_and_passes_our_errors_on(compose_run: Compose) -> None:
     assert instantiate(OmegaConf.create({"_target_": "builtins.dict", "betas": [0.9]})) == {"betas": [0.9]}
-    node = compose_run("data.val_fraction=0.6", "data.test_fraction=0.6").data
+    node = compose_run("data.fold=7").data
     assert isinstance(node, DictConfig)
-    with pytest.raises(ConfigError, match=r"data\.val_fraction=0\.6.*0\.6"):
+    with pytest.raises(ConfigError, match=r"data\.fold=7: with data\.folds=5"):
         instantiate(node)

@@ -51,6 +51,7 @@ def test_writes_a_complete_directory(finished: tuple[float, Path]) -> None:
     assert set(result["metrics"]) == {"val/acc", "val/loss", "test/acc", "test/loss"}
     assert (folder / result["checkpoint"]).is_file()
     assert result["seconds"] > 0
+    assert result["data"] == {}, "nothing to say of data that is whole"
     assert (folder.parent.parent / "latest").resolve() == folder
     assert not list(folder.rglob(".*.[0-9]*")), "drafts of atomic writes are gone"
 
@@ -108,6 +109,7 @@ def test_tensorboard_shows_curves_text_graph_and_one_session(finished: tuple[flo
     assert tags["tensors"] == ["config/text_summary"]
     assert "trainyard.models.cnn.CNN" in events.Tensors("config/text_summary")[0].tensor_proto.string_val[0].decode()
     assert tags["graph"]
+    assert tags["images"] == ["train/first_batch"]
     plugins = events.SummaryMetadata("_hparams_/session_end_info").plugin_data.content
     assert HParamsPluginData.FromString(plugins).session_end_info.status == 1  # success
     started = HParamsPluginData.FromString(

@@ -72,10 +72,6 @@ class SplitPlan:
     seed: int
 
     def __post_init__(self) -> None:
-        if self.val_fraction + self.test_fraction >= 1:
-            accepted = f"below {1 - self.test_fraction:g}, so that something is left to train on"
-            problem = f"with data.test_fraction={self.test_fraction:g}"
-            raise reject("data.val_fraction", self.val_fraction, problem, accepted)
         if self.fold is not None and not 0 <= self.fold < self.folds:
             raise reject("data.fold", self.fold, f"with data.folds={self.folds}", f"0 to {self.folds - 1}, or null")
 
@@ -90,6 +86,7 @@ class SplitPlan:
         labels = parts["train"].y
         wanted = {"val": self.val_fraction, "test": self.test_fraction}
         missing = {name: fraction for name, fraction in wanted.items() if name not in parts}
+        self.check_fractions(missing)
         positions = stratified_split(labels, missing, self.seed)
         if self.fold is not None:
             pool = torch.cat([positions["train"], positions["val"]]).sort().values
@@ -104,3 +101,10 @@ class SplitPlan:
         whole = parts["train"]
         divided = {name: whole.subset(index) for name, index in positions.items()}
         return {name: {**parts, **divided}[name] for name in ("train", "val", "test")}
+
+    def check_fractions(self, fractions: Mapping[str, float]) -> None:
+        """Raise a ConfigError when nothing would be left to train on."""
+        if sum(fractions.values()) >= 1:
+            accepted = f"below {1 - self.test_fraction:g}, so that something is left to train on"
+            problem = f"with data.test_fraction={self.test_fraction:g}"
+            raise reject("data.val_fraction", self.val_fraction, problem, accepted)
