@@ -19,7 +19,6 @@ from trainyard.data.splits import SplitPlan
 from trainyard.data.statistics import statistics
 from trainyard.errors import reject
 
-GIB = 2**30
 EVALUATED_AT_ONCE = 4  # training batches: without gradients, what a network computes takes less memory
 
 
@@ -30,24 +29,21 @@ class DataModule(L.LightningDataModule, ABC):
 
     Args:
         batch_size: examples in a batch of each device.
-        val_fraction: share of the training examples that chooses the best epoch, where the source sets none apart.
-        test_fraction: share of the examples that is looked at once, at the end, where the source sets none apart.
+        val_fraction, test_fraction: shares of the examples that choose the best epoch and that are looked at once, at
+            the end, where the source sets none apart.
         train_fraction: share of the training examples that is trained on; a smaller one is part of a larger one.
         folds, fold: with `fold` 0 to `folds - 1`, that fold of train and validation together is validated on, instead
             of `val_fraction`; `None` for no folds.
         class_weights: of the training loss: `none`, `balanced` (each class counts the same) or a number a class.
-        sampler: `shuffle`, each training example once an epoch, or `balanced`, drawn with replacement so that each
-            class is as frequent.
-        resident: `True` keeps the examples on the training device, `False` reads each batch by worker processes,
-            `auto` keeps them where they take at most `resident_limit` GiB.
-        num_workers: processes that read; `None` for one a core.
+        sampler: `shuffle`, each example once an epoch, or `balanced`, drawn so that each class is as frequent.
+        resident: `True` keeps the examples on the training device, `False` reads each batch by `num_workers` processes
+            (`None`: one a core), `auto` keeps what takes at most `resident_limit` GiB.
         seed: of the split; apart from the run's, so that runs with other seeds share their test examples.
         augment: random changes of the training images, `None` for none.
         order_seed: of the order of the training examples and the draws of `augment`; the run's seed.
 
     Raises:
-        ConfigError: fractions that leave nothing to train on, a fold that is none, weights that do not fit the classes,
-            or a batch larger than the training split.
+        ConfigError: fractions, a fold, weights or a batch that the examples do not allow.
     """
 
     kind: ClassVar[str]
@@ -79,11 +75,9 @@ class DataModule(L.LightningDataModule, ABC):
         self.resident = resident
         self.resident_limit = resident_limit
         self.num_workers = os.cpu_count() or 1 if num_workers is None else num_workers
-        self.seed = seed
         self.augment = augment
         self.order_seed = order_seed
-        self.report: dict[str, int] = {}
-        """What a source has to say of its data in numbers, for the run's result."""
+        self.report: dict[str, int] = {}  # what a source counts of its data, for the run's result
 
     @abstractmethod
     def read(self) -> Mapping[str, Examples]:
@@ -116,9 +110,8 @@ class DataModule(L.LightningDataModule, ABC):
 
     def fits(self, count: int, shape: Sequence[int], item_size: int = 1) -> bool:
         """Whether so many inputs of a shape, of `item_size` bytes a number, are to be kept on the device."""
-        if isinstance(self.resident, bool):
-            return self.resident
-        return count * torch.Size(shape).numel() * item_size <= self.resident_limit * GIB
+        size = count * torch.Size(shape).numel() * item_size
+        return self.resident if isinstance(self.resident, bool) else size <= self.resident_limit * 2**30
 
     def loader(self, split: str) -> Loader:
         """Return the batches of a split on this process's device; `train` is shuffled and augmented."""

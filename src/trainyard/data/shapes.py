@@ -30,6 +30,7 @@ class Shapes(DataModule):
 
     def __init__(self, count: int, image_size: int, seed: int = 0, **shared: Any) -> None:
         super().__init__(seed=seed, **shared)
+        self.seed = seed
         self.count = count
         self.image_size = image_size
 
