@@ -118,8 +118,7 @@ class DataModule(L.LightningDataModule, ABC):
         trainer = self.trainer
         assert trainer is not None, "Lightning attaches the trainer before it asks for a loader"
         device = trainer.strategy.root_device
-        part = self.splits[split]
-        training = split == "train"
+        part, training = self.splits[split], split == "train"
         order = BatchOrder(
             len(part),
             self.batch_size if training else self.batch_size * EVALUATED_AT_ONCE,
