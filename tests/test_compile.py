@@ -25,6 +25,7 @@ def test_channels_last_reaches_the_kernels(compose_run: Compose) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script")  # torch.compile's own imports
 def test_a_compiled_run_learns_the_same(compose_run: Compose) -> None:
     compiled = end_of(compose_run("compile=true", folder="compiled"))
     plain = end_of(compose_run(folder="plain"))
