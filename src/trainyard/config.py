@@ -58,8 +58,9 @@ def resolved(cfg: DictConfig) -> DictConfig:
     job = cfg.copy()
     with open_dict(job):
         job.pop("hydra", None)
-    OmegaConf.resolve(job)
-    return job
+    plain = OmegaConf.create(OmegaConf.to_container(job, resolve=True))  # `resolve` fails where a typed override refers
+    assert isinstance(plain, DictConfig)
+    return plain
 
 
 def instantiate(node: DictConfig, **arguments: Any) -> Any:

@@ -14,6 +14,7 @@ SILENCED = (
     r"Checkpoint directory .* exists and is not empty",
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
     r"You requested to overfit but enabled .* dataloader shuffling",  # the order is fixed all the same
+    r"Found \d+ module\(s\) in eval mode at the start of training",  # what is frozen rests
     r"You are using `torch.load` with `weights_only=False`",
 )
 

@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 from datetime import datetime, timezone
+from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,15 @@ def provenance() -> dict[str, Any]:
         "directory": str(Path.cwd()),
         "git": git_state(Path(__file__).parent),
         "python": platform.python_version(),
-        "packages": {d.metadata["Name"]: d.version for d in sorted(distributions(), key=lambda d: d.metadata["Name"])},
+        "packages": packages(),
         "hardware": hardware(),
     }
+
+
+@cache
+def packages() -> dict[str, str]:
+    """Return the version of each installed package; they stay while a process lives."""
+    return dict(sorted((d.metadata["Name"], d.version) for d in distributions()))
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

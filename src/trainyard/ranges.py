@@ -18,6 +18,7 @@ RULES: dict[str, Kind] = {
     "objective": Word(),
     "channels_last": OneOf((True, False)),
     "compile": OneOf((True, False)),
+    "ema_decay": Optional(Number(above=0, below=1)),
     # optimizer
     "lr": Number(above=0),
     "weight_decay": Number(low=0),
@@ -65,6 +66,12 @@ RULES: dict[str, Kind] = {
     "backbone": Word(),
     "weights": Word(),
     "image_size": Optional(Number(low=1, whole=True)),
+    "drop_path": FRACTION,
+    # finetune
+    "thaw": Each(Number(low=0)),
+    "layer_decay": Number(above=0, high=1),
+    "head_lr_factor": Number(above=0),
+    "restart_lr_factor": Optional(Number(above=0)),
     # augment
     "flip": Number(low=0, high=1),
     "shift": Number(low=0, high=1),

@@ -9,6 +9,8 @@ from omegaconf import DictConfig
 from trainyard.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from trainyard.callbacks.progress import Progress
 from trainyard.callbacks.run_log import RunLog
+from trainyard.callbacks.weight_average import WeightAverage
+from trainyard.checkpoint_io import PacedCheckpointIO
 from trainyard.config import instantiate
 from trainyard.errors import reject
 from trainyard.no_profiler import NoProfiler
@@ -27,10 +29,12 @@ def build_trainer(cfg: DictConfig, run: Run) -> L.Trainer:
         raise reject("objective", cfg.objective, "it is not measured on validation", " or ".join(OBJECTIVES))
     folder = run.dir / "checkpoints"
     checkpoints = [BestCheckpoint(folder, cfg.objective), LastCheckpoint(folder)]
-    callbacks = [RunLog(run.dir / "run.log"), *build_parts(cfg.callbacks), *checkpoints, Progress()]
+    average = [WeightAverage(decay=cfg.ema_decay)] if cfg.ema_decay else []
+    callbacks = [RunLog(run.dir / "run.log"), *build_parts(cfg.callbacks), *average, *checkpoints, Progress()]
     return instantiate(  # type: ignore[no-any-return]
         cfg.trainer,
         **({} if cfg.trainer.get("profiler") else {"profiler": NoProfiler()}),
+        **({} if cfg.trainer.get("plugins") else {"plugins": [PacedCheckpointIO()]}),
         callbacks=callbacks,
         logger=build_loggers(cfg),
         default_root_dir=str(run.dir),

@@ -10,7 +10,14 @@ from omegaconf import DictConfig
 
 from trainyard.arguments import check_additions, check_arguments
 from trainyard.callbacks.hparams import write_hparams
-from trainyard.compatibility import check_accelerator, check_augment_fits_data, check_complete, check_model_fits_data
+from trainyard.compatibility import (
+    check_accelerator,
+    check_augment_fits_data,
+    check_complete,
+    check_finetune,
+    check_model_fits_data,
+    has_backbone,
+)
 from trainyard.config import instantiate, resolved
 from trainyard.ranges import check_ranges
 from trainyard.runs import Run
@@ -40,11 +47,12 @@ def train(cfg: DictConfig) -> float:
         check_accelerator(cfg)
         check_arguments(cfg)
         check_augment_fits_data(cfg)
+        check_finetune(cfg)
         L.seed_everything(cfg.seed, verbose=False)
         data = instantiate(cfg.data, augment=instantiate(cfg.augment), order_seed=cfg.seed)
         check_model_fits_data(cfg, data.spec)
-        parts = {"optimizer": instantiate(cfg.optimizer), "scheduler": instantiate(cfg.scheduler)}
-        model = instantiate(cfg.model, spec=data.spec, **parts)
+        groups = ["optimizer", "scheduler", *(["finetune"] if has_backbone(cfg) else [])]
+        model = instantiate(cfg.model, spec=data.spec, **{group: instantiate(cfg[group]) for group in groups})
         if cfg.channels_last:
             model.to(memory_format=torch.channels_last)
         if cfg.compile:
@@ -53,7 +61,8 @@ def train(cfg: DictConfig) -> float:
         log.info("%s", choices(cfg, data, model, trainer))
         run.begin_training()
         trainer.fit(model, data)
-        run.result = {**evaluate(cfg, run, trainer, data), "data": data.report}
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        run.result = {**evaluate(cfg, run, trainer, data), "parameters": parameters, "data": data.report}
         write_hparams(trainer, cfg, run.result["metrics"])
         log.info("%s", scores(run.result, time.monotonic() - run.started, run.dir))
     return float(run.result["objective"]["value"])
@@ -61,9 +70,12 @@ def train(cfg: DictConfig) -> float:
 
 def evaluate(cfg: DictConfig, run: Run, trainer: L.Trainer, data: L.LightningDataModule) -> dict[str, Any]:
     """Test the best checkpoint, once, and return what `result.json` says of the run."""
+    trainer.strategy.barrier()  # the first process writes the checkpoints that all read
     best_path = run.dir / "checkpoints" / "best.ckpt"
-    best = torch.load(best_path, map_location="cpu", weights_only=True)
-    last = torch.load(best_path.with_name("last.ckpt"), map_location="cpu", weights_only=True)
+    best, last = (
+        torch.load(path, map_location="cpu", weights_only=True, mmap=True)  # but a few numbers are looked at
+        for path in (best_path, best_path.with_name("last.ckpt"))
+    )
     [test] = trainer.test(trainer.lightning_module, data, ckpt_path=best_path, verbose=False, weights_only=True)
     metrics = {**best["metrics"], **{name: float(value) for name, value in test.items()}}
     return {

@@ -2,7 +2,9 @@
 
 import logging
 import warnings
+from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import lightning as L
 import torch
@@ -30,7 +32,11 @@ class ModelGraph(L.Callback):
         modes = {module: module.training for module in pl_module.modules()}
         pl_module.eval()
         try:
-            with torch.random.fork_rng(), torch.no_grad(), warnings.catch_warnings():
+            unchecked = partial(
+                torch.jit.trace, check_trace=False
+            )  # add_graph has no way to ask for one trace, not two
+            once = patch.object(torch.jit, "trace", unchecked)
+            with torch.random.fork_rng(), torch.no_grad(), warnings.catch_warnings(), once:
                 warnings.simplefilter("ignore")  # what a tracer thinks of shapes in Python is of no use here
                 writer.add_graph(Uncompiled(pl_module), example.to(pl_module.device))
         except Exception as error:  # whatever a network does that a tracer cannot follow
