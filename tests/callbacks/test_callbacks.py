@@ -60,6 +60,13 @@ def test_the_cause_is_told_apart(changes: dict, batch: Any, cause: str) -> None:
         )
 
 
+def test_a_missing_number_that_the_model_fills_is_no_fault_of_the_data() -> None:
+    loss = {"loss": torch.tensor(float("nan"))}
+    filling = SimpleNamespace(device=torch.device("cpu"), get_submodule=lambda name: torch.nan_to_num)
+    with pytest.raises(FloatingPointError, match="learning rate"):
+        FiniteLoss().on_train_batch_end(trainer(), filling, loss, (torch.tensor([float("nan")]), torch.zeros(1)), 0)
+
+
 def test_of_equal_epochs_the_one_of_less_loss_is_best(tmp_path: Path) -> None:
     checkpoint = BestCheckpoint(tmp_path, "val/acc")
     strategy = SimpleNamespace(reduce_boolean_decision=bool)

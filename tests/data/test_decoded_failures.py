@@ -10,27 +10,10 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
+from tests.data.image_files_to_decode import COUNT, PIXELS, SHAPE, assert_right, entries
 from trainyard.data import check_files, decoded
-from trainyard.data.decoded import Decoded, decode
+from trainyard.data.decoded import decode
 from trainyard.errors import ConfigError
-
-COUNT = 12
-SHAPE = (1, 4, 5)
-PIXELS = np.random.default_rng(0).integers(1, 256, (COUNT, 4, 5), dtype=np.uint8)
-
-
-@pytest.fixture
-def paths(tmp_path: Path) -> list[Path]:
-    (tmp_path / "files").mkdir()
-    found = [tmp_path / "files" / f"{number:02d}.png" for number in range(COUNT)]
-    for path, pixels in zip(found, PIXELS, strict=True):
-        Image.fromarray(pixels).save(path)
-    return found
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "cache"
 
 
 @pytest.fixture
@@ -40,17 +23,6 @@ def fills(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     check = decoded.check_files
     monkeypatch.setattr(decoded, "check_files", lambda paths, *rest: counts.append(len(paths)) or check(paths, *rest))
     return counts
-
-
-def assert_right(found: Decoded) -> None:
-    assert found.pixels is not None
-    assert found.pixels.squeeze(1).tolist() == PIXELS.tolist()
-    assert found.sums[:, 0, 0].tolist() == PIXELS.sum((1, 2)).tolist()
-    assert found.errors == {}
-
-
-def entries(cache: Path) -> list[str]:
-    return [path.name for path in cache.iterdir() if path.is_dir()]
 
 
 def test_an_exception_half_way_leaves_no_entry_and_no_lock(
@@ -85,8 +57,8 @@ def test_a_cache_that_cannot_be_written_is_done_without(
     for _ in range(2):
         assert_right(decode(paths, SHAPE, nowhere, True, 0))
     assert fills == [COUNT] * 2
-    text = f"data.cache={nowhere} cannot be written (Not a directory): images are decoded at each start"
-    assert caplog.record_tuples == [("trainyard.data.decoded", logging.WARNING, text)] * 2
+    text = f"{nowhere} cannot be written (Not a directory): images are decoded at each start"
+    assert caplog.record_tuples == [("trainyard.data.kept", logging.WARNING, text)] * 2
 
 
 @pytest.mark.parametrize("where", [(np, "save"), (np.lib.format, "write_array_header_1_0"), (json, "dumps")])

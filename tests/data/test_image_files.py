@@ -132,9 +132,12 @@ def test_the_shape_that_fits_all(tmp_path: Path) -> None:
 
 def test_files_look_like_a_tensor(tmp_path: Path) -> None:
     paths = [saved(tmp_path, f"{value}.png", Image.new("L", (4, 5), value)) for value in range(6)]
-    files = ImageFiles(np.array([str(path) for path in paths]), torch.zeros(6, 1, 2), (1, 5, 4))
+    contents = np.arange(6 * 16, dtype=np.uint8).reshape(6, 16)
+    files = ImageFiles(np.array([str(path) for path in paths]), torch.zeros(6, 1, 2), contents, (1, 5, 4))
     some = files[torch.tensor([5, 0, 3])]
     assert (files.shape, some.shape) == ((6, 1, 5, 4), (3, 1, 5, 4))
+    assert some.contents.tolist() == contents[[5, 0, 3]].tolist()
     read = some.read(torch.tensor([2, 2, 0]))
     assert read.dtype == torch.uint8
     assert read.flatten(1).unique(dim=1).tolist() == [[3], [3], [5]]
+    assert some.read(torch.tensor([1])).unique().tolist() == [0], "a batch of one"

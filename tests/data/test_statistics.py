@@ -43,7 +43,7 @@ def test_files_give_the_same_to_the_last_bit(tmp_path: Path, channels: int) -> N
         Image.fromarray(array[:, :, 0] if channels == 1 else array).save(tmp_path / f"{number:02}.png")
     paths = np.array([str(path) for path in sorted(tmp_path.iterdir())])
     sums = torch.stack([channel_sums(picture[None]) for picture in pictures])  # a picture each
-    files = ImageFiles(paths, sums, (channels, 6, 6))
+    files = ImageFiles(paths, sums, np.zeros((20, 16), np.uint8), (channels, 6, 6))
     assert torch.equal(files.read(torch.arange(20)), pictures)
     chosen = torch.tensor([3, 17, 4])
     labels = torch.zeros(20, dtype=torch.long)

@@ -33,9 +33,9 @@ class FiniteLoss(L.Callback):
             self.losses.clear()
             for batches_ago, loss in zip(reversed(range(len(losses))), losses, strict=True):
                 if not math.isfinite(loss):
-                    inputs = pl_module.get_submodule("normalize")(
-                        batch[0]
-                    )  # where a missing number of a table has been filled
+                    inputs = batch[0]
+                    if inputs.isnan().any():  # as a missing number of a table, which the model fills
+                        inputs = pl_module.get_submodule("normalize")(inputs)
                     self.stop(trainer, bool(inputs.isfinite().all()), loss, batches_ago)
 
     def stop(self, trainer: L.Trainer, inputs_are_finite: bool, loss: float, batches_ago: int) -> None:

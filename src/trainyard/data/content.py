@@ -1,4 +1,7 @@
-"""Digests of files' contents, read once: a file of the same size and time of change is taken to be the same."""
+"""Digests of what files and examples hold.
+
+Files are read once: one of the same size and time of change is taken to be the same.
+"""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,6 +11,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
+
+from trainyard.data.image_files import ImageFiles
 
 SIZE = 16  # bytes of a digest
 UNREADABLE = bytes(SIZE)  # in place of that of a file that cannot be opened
@@ -54,3 +60,10 @@ def digest(path: Path) -> bytes:
     except OSError:  # said when it is decoded
         return UNREADABLE
     return hashed.digest()
+
+
+def example_digests(images: Tensor | ImageFiles) -> list[bytes]:
+    """Return a digest of each image, or of its file where it is not read yet."""
+    if isinstance(images, ImageFiles):
+        return [content.tobytes() for content in images.contents]
+    return [hashlib.blake2b(row, digest_size=SIZE).digest() for row in images.contiguous().flatten(1).numpy()]

@@ -2,27 +2,21 @@
 
 import hashlib
 import json
-import logging
 import math
-import shutil
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import PIL
 import torch
-from filelock import FileLock
 from numpy.typing import NDArray
 from torch import Tensor
 
 from trainyard.data.check_files import check_files
 from trainyard.data.content import content_digests
+from trainyard.data.kept import held, kept, why
 from trainyard.errors import reject
-
-log = logging.getLogger(__name__)
 
 FORMAT = 1  # of what is kept; another number makes all of it anew
 
@@ -55,41 +49,20 @@ def decode(
     Raises:
         ConfigError: the disk is full.
     """
-    with ExitStack() as held:
+    with held(cache, ".lock", "images are decoded at each start") as folder:
         try:
-            cache.mkdir(parents=True, exist_ok=True)
-            held.enter_context(FileLock(cache / ".lock"))
-        except (OSError, NotImplementedError) as error:  # the latter where a file system knows no locks
-            log.warning("data.cache=%s cannot be written (%s): images are decoded at each start", cache, why(error))
-            cache = Path(held.enter_context(TemporaryDirectory(ignore_cleanup_errors=True)))
-        try:
-            digests = content_digests(paths, cache)
-            entry = cache / cache_key(digests, shape, keep_pixels)
-            if not is_whole(entry, digests, keep_pixels):
-                fill(entry, paths, shape, keep_pixels, num_workers)
-            return load(entry, digests, keep_pixels)
+            digests = content_digests(paths, folder)
+
+            def fill(draft: Path) -> None:
+                errors = check_files(paths, shape, draft, keep_pixels, num_workers)
+                (draft / "errors.json").write_text(json.dumps(errors), encoding="utf-8")
+
+            entry = folder / cache_key(digests, shape, keep_pixels)
+            return kept(entry, fill, lambda whole: load(whole, digests, keep_pixels))
         except OSError as error:
             size = math.ceil(len(paths) * math.prod(shape) / 2**20)
             accepted = f"a folder on a disk with {size} MiB free, or data.resident=false"
-            raise reject("data.cache", cache, f"cannot be written ({why(error)})", accepted) from error
-
-
-def fill(entry: Path, paths: Sequence[Path], shape: tuple[int, int, int], keep_pixels: bool, num_workers: int) -> None:
-    """Decode the files into a folder of the cache, whole or not at all.
-
-    Raises:
-        OSError: the disk is full.
-    """
-    for broken in (entry, *entry.parent.glob("*.draft")):  # left by a crash: the lock lets nobody else write
-        shutil.rmtree(broken, ignore_errors=True)
-    draft = entry.with_suffix(".draft")
-    draft.mkdir()
-    try:
-        errors = check_files(paths, shape, draft, keep_pixels, num_workers)
-        (draft / "errors.json").write_text(json.dumps(errors), encoding="utf-8")
-        draft.rename(entry)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+            raise reject("data.cache", folder, f"cannot be written ({why(error)})", accepted) from error
 
 
 def cache_key(digests: NDArray[np.uint8], shape: tuple[int, int, int], keep_pixels: bool) -> str:
@@ -97,15 +70,6 @@ def cache_key(digests: NDArray[np.uint8], shape: tuple[int, int, int], keep_pixe
     key = hashlib.blake2b(digests.tobytes(), digest_size=10)
     key.update(f"{FORMAT} {keep_pixels} {PIL.__version__}".encode())
     return f"{key.hexdigest()}-{'x'.join(map(str, shape))}"
-
-
-def is_whole(entry: Path, digests: NDArray[np.uint8], keep_pixels: bool) -> bool:
-    """Whether a folder of the cache is there, and its files as long as they say (a crash of the machine cuts them)."""
-    try:
-        load(entry, digests, keep_pixels)
-    except (OSError, ValueError, EOFError):
-        return False
-    return True
 
 
 def load(entry: Path, digests: NDArray[np.uint8], keep_pixels: bool) -> Decoded:
@@ -121,8 +85,3 @@ def load(entry: Path, digests: NDArray[np.uint8], keep_pixels: bool) -> Decoded:
         errors={int(position): text for position, text in errors.items()},
         digests=digests,
     )
-
-
-def why(error: Exception) -> str:
-    """Return the reason that an error gives, without the path."""
-    return getattr(error, "strerror", None) or str(error)

@@ -20,11 +20,13 @@ class ImageFiles:
     Attributes:
         paths: of the files, `[N]`.
         sums: of each picture's values and of their squares, a channel each, int64 `[N, C, 2]`, for statistics.
+        contents: digests of the files, uint8 `[N, 16]`.
         image_shape: `(C, H, W)`; C is 1 or 3.
     """
 
     paths: NDArray[np.str_]
     sums: Tensor
+    contents: NDArray[np.uint8]
     image_shape: tuple[int, int, int]
 
     @property
@@ -33,7 +35,8 @@ class ImageFiles:
         return (len(self.paths), *self.image_shape)
 
     def __getitem__(self, index: Tensor) -> "ImageFiles":
-        return ImageFiles(self.paths[index.numpy()], self.sums[index], self.image_shape)
+        chosen = index.numpy()
+        return ImageFiles(self.paths[chosen], self.sums[index], self.contents[chosen], self.image_shape)
 
     def read(self, index: Tensor) -> Tensor:
         """Return the pictures at these positions, uint8 `[B, C, H, W]`.
@@ -41,7 +44,9 @@ class ImageFiles:
         Raises:
             OSError: a file that is gone or no longer an image; it says which.
         """
-        return torch.from_numpy(np.stack([read_image(Path(path), self.image_shape) for path in self.paths[index]]))
+        return torch.from_numpy(
+            np.stack([read_image(Path(path), self.image_shape) for path in self.paths[index.numpy()]])
+        )
 
 
 def read_image(path: Path, shape: tuple[int, int, int]) -> NDArray[np.uint8]:

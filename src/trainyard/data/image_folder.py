@@ -66,7 +66,7 @@ class ImageFolder(DataModule):
         readable = np.array([position not in decoded.errors for position in range(len(paths))])
         splits = np.array([file.split for file in found.files])
         labels = self.labels_of(found, readable & (splits == "train"))
-        files = ImageFiles(np.array([str(path) for path in paths]), decoded.sums, shape)
+        files = ImageFiles(np.array([str(path) for path in paths]), decoded.sums, decoded.digests, shape)
         pictures = files if decoded.pixels is None else decoded.pixels
         whole = Examples(pictures, torch.from_numpy(labels), torch.arange(len(paths)))
         usable = readable & (labels >= 0)

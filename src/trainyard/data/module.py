@@ -3,8 +3,9 @@
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import lightning as L
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from trainyard.data.augment import Augmentation
 from trainyard.data.balance import class_weights_of, example_weights
 from trainyard.data.loader import Batch, Loader, ResidentLoader, StreamingLoader
+from trainyard.data.mapped_rows import MappedRows
 from trainyard.data.order import BatchOrder
 from trainyard.data.spec import Column, DataSpec, Examples
 from trainyard.data.splits import SplitPlan
@@ -77,7 +79,7 @@ class DataModule(L.LightningDataModule, ABC):
         self.num_workers = os.cpu_count() or 1 if num_workers is None else num_workers
         self.augment = augment
         self.order_seed = order_seed
-        self.report: dict[str, int] = {}  # what a source counts of its data, for the run's result
+        self.report: dict[str, Any] = {}  # what a source counts of its data, for the run's result
 
     @abstractmethod
     def read(self) -> Mapping[str, Examples]:
@@ -107,6 +109,11 @@ class DataModule(L.LightningDataModule, ABC):
         mean, std = statistics(train, self.columns)
         weights = class_weights_of(self.class_weights, train.y, len(self.classes))
         return DataSpec(train.shape, self.classes, self.columns, tuple(mean.tolist()), tuple(std.tolist()), weights)
+
+    def serve(self, inputs: Mapping[str, Tensor | MappedRows]) -> None:
+        """Give each split other inputs of the same examples, such as features; the spec stays that of the data."""
+        assert self.spec, "it is made from the examples themselves"
+        self.splits = {name: replace(part, x=inputs[name]) for name, part in self.splits.items()}
 
     def fits(self, count: int, shape: Sequence[int], item_size: int = 1) -> bool:
         """Whether so many inputs of a shape, of `item_size` bytes a number, are to be kept on the device."""

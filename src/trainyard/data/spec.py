@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from trainyard.data.image_files import ImageFiles
+from trainyard.data.mapped_rows import MappedRows
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,11 @@ class DataSpec:
 class Examples:
     """Inputs and their labels, int64 `[N]`.
 
-    The inputs are images uint8 `[N, C, H, W]`, rows float32 `[N, F]`, or the files of images that are read when they
-    are needed. `ids` int64 `[N]`, where a source keeps them, tell which file or line of it each example is.
+    The inputs are images uint8 `[N, C, H, W]`, rows float32 `[N, F]`, or what is read when it is needed: files of
+    images, features on disk. `ids` int64 `[N]`, where a source keeps them, tell which file or line of it each is.
     """
 
-    x: Tensor | ImageFiles
+    x: Tensor | ImageFiles | MappedRows
     y: Tensor
     ids: Tensor | None = None
 
@@ -94,5 +95,5 @@ class Examples:
     def __getitems__(self, index: list[int]) -> tuple[Tensor, Tensor]:
         """Return the inputs and labels at these positions; a DataLoader calls it with those of a batch."""
         positions = torch.tensor(index)
-        x = self.x.read(positions) if isinstance(self.x, ImageFiles) else self.x.index_select(0, positions)
+        x = self.x.index_select(0, positions) if isinstance(self.x, Tensor) else self.x.read(positions)
         return x, self.y.index_select(0, positions)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from trainyard.data.image_files import ImageFiles
+from trainyard.data.mapped_rows import MappedRows
 from trainyard.data.spec import Column, Examples
 
 CHUNK = 4096  # images counted at a time; bounds the memory
@@ -16,6 +17,7 @@ def statistics(train: Examples, columns: Sequence[Column]) -> tuple[Tensor, Tens
     if len(train.shape) == 1:
         assert isinstance(train.x, Tensor)
         return row_statistics(train.x, columns)
+    assert not isinstance(train.x, MappedRows)
     return image_statistics(train.x)
 
 

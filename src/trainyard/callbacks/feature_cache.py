@@ -1,0 +1,80 @@
+"""A frozen backbone that runs once, whatever the number of epochs and runs."""
+
+import hashlib
+import logging
+from pathlib import Path
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from trainyard.data.features import Backbone, features_of
+from trainyard.data.module import EVALUATED_AT_ONCE, DataModule
+from trainyard.files import relative
+from trainyard.models.transfer import TransferModel
+
+log = logging.getLogger(__name__)
+
+FLOAT = 4  # bytes
+
+
+class FeatureCache(L.Callback):
+    """Has the head learn from features that are kept on disk, instead of running a backbone that does not change.
+
+    The batches are the same, and so are the results, to the rounding of the last digits. With random augmentation no
+    image is seen twice, so nothing is kept, and the log says so.
+
+    Args:
+        folder: of the cache; `~` is the home directory.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder).expanduser() / "features"
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Give the data module features in place of images, before Lightning asks it for batches."""
+        data = getattr(trainer, "datamodule", None)
+        if stage != "fit" or not isinstance(pl_module, TransferModel) or not isinstance(data, DataModule):
+            return
+        if pl_module.finetune.thaw:
+            return
+        if data.augment:
+            log.info("features   not kept: augmentation changes the images at random, the backbone sees each anew")
+            return
+        count = sum(map(len, data.splits.values()))
+        backbone, key = features_on(trainer, pl_module), feature_key(trainer, pl_module)
+        found = features_of(data.splits, backbone, key, self.folder, data.batch_size * EVALUATED_AT_ONCE)
+        data.report["features"] = {"images": count, "seconds": round(found.seconds, 3), "computed": found.computed}
+        how = f"in {found.seconds:.1f} s, kept in" if found.computed else "from"
+        if trainer.is_global_zero:
+            log.info("features   of %d images %s %s", count, how, relative(self.folder))
+        in_memory = data.fits(count, next(iter(found.splits.values())).shape[1:], FLOAT)
+        data.serve({name: rows.whole() if in_memory else rows for name, rows in found.splits.items()})
+
+
+def features_on(trainer: L.Trainer, model: TransferModel) -> Backbone:
+    """Return the backbone as a function from images to features, on the device and in the precision of the run."""
+    device = trainer.strategy.root_device
+    trainer.precision_plugin.convert_module(model.to(device))  # which Lightning does later
+
+    def features(images: Tensor) -> Tensor:
+        with torch.inference_mode(), trainer.precision_plugin.forward_context():
+            return model.features(images.to(device)).float().cpu()
+
+    return features
+
+
+def feature_key(trainer: L.Trainer, model: TransferModel) -> str:
+    """Return what features depend on beside the images: weights, how images are prepared, and the arithmetic."""
+    import timm
+
+    device = trainer.strategy.root_device.type
+    arithmetic = (timm.__version__, torch.__version__, device, trainer.precision)
+    seen = (model.hparams["backbone"], model.spec.input_shape, model.input_size, model.mode)
+    key = hashlib.sha256(repr((*seen, arithmetic)).encode())
+    for network in (model.normalize, model.backbone):
+        for name, tensor in network.state_dict().items():
+            dense = tensor.permute(0, 2, 3, 1) if tensor.ndim == 4 else tensor  # so channels_last lies already
+            key.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            key.update(dense.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return key.hexdigest()
