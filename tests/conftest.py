@@ -22,6 +22,14 @@ def compose_run(tmp_path: Path) -> Compose:
     return composed
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what runs cache out of the home directory."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRAINYARD_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def plain_logging() -> Iterator[None]:
     """Leave no handler of a test's run to the next."""

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.conftest import Compose
+from trainyard.compatibility import has_backbone
 from trainyard.config import group_options, instantiate
 from trainyard.data.module import DataModule
 
@@ -34,11 +35,11 @@ def test_every_model_is_here() -> None:
     assert set(MODELS) == set(group_options("model"))
 
 
-def train_two_steps(cfg, data: DataModule) -> tuple[torch.Tensor, torch.Tensor]:
+def train_two_steps(cfg, data: DataModule, part: str = "") -> tuple[torch.Tensor, torch.Tensor]:
     torch.manual_seed(0)
-    parts = {"optimizer": instantiate(cfg.optimizer), "scheduler": instantiate(cfg.scheduler)}
-    model = instantiate(cfg.model, spec=data.spec, **parts)
-    trainable = [p for p in model.parameters() if p.requires_grad]
+    groups = ["optimizer", "scheduler", *(["finetune"] if has_backbone(cfg) else [])]
+    model = instantiate(cfg.model, spec=data.spec, **{group: instantiate(cfg[group]) for group in groups})
+    trainable = [p for p in model.get_submodule(part).parameters() if p.requires_grad or part]
     before = torch.nn.utils.parameters_to_vector(trainable).detach().clone()
     options = {"max_epochs": 1, "limit_train_batches": 2, "limit_val_batches": 1, "num_sanity_val_steps": 0}
     quiet = {
@@ -49,6 +50,7 @@ def train_two_steps(cfg, data: DataModule) -> tuple[torch.Tensor, torch.Tensor]:
     }
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*")
+        warnings.filterwarnings("ignore", message="Found .* in eval mode")  # what is frozen
         L.Trainer(accelerator="cpu", **options, **quiet).fit(model, data)
     return before, torch.nn.utils.parameters_to_vector(trainable).detach()
 
@@ -69,4 +71,21 @@ def test_trains(compose_run: Compose, sources: dict, model: str, optimizer: str,
 )
 def test_trains_on(compose_run: Compose, sources: dict, model: str, source: str) -> None:
     before, after = train_two_steps(compose_run(f"model={model}", *MODELS[model]), sources[source])
+    assert not torch.equal(before, after)
+
+
+@pytest.mark.parametrize("scheduler", ["cosine_warmup", "one_cycle", "plateau"])
+@pytest.mark.parametrize("finetune", group_options("finetune"))
+def test_every_plan_trains(compose_run: Compose, sources: dict, finetune: str, scheduler: str) -> None:
+    cfg = compose_run("model=transfer", *MODELS["transfer"], f"finetune={finetune}", f"scheduler={scheduler}")
+    before, after = train_two_steps(cfg, sources["digits"])
+    assert bool(after.isfinite().all())
+    assert not torch.equal(before, after)
+
+
+@pytest.mark.parametrize("optimizer", group_options("optimizer"))
+def test_layers_that_thaw_learn_with_every_optimizer(compose_run: Compose, sources: dict, optimizer: str) -> None:
+    cfg = compose_run("model=transfer", *MODELS["transfer"], "finetune.thaw=[0.5]", f"optimizer={optimizer}")
+    before, after = train_two_steps(cfg, sources["digits"], part="backbone")
+    assert bool(after.isfinite().all())
     assert not torch.equal(before, after)

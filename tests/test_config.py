@@ -23,6 +23,7 @@ PROMISED = {
     "model": "mlp cnn resnet transfer",
     "optimizer": "sgd adam adamw adagrad rmsprop adadelta nadam muon lion timm",
     "scheduler": "constant cosine cosine_warmup step exponential linear polynomial one_cycle plateau",
+    "finetune": "head full gradual fine_tune",
     "accelerator": "auto cpu gpu mps tpu ddp ddp_cpu fsdp",
     "trainer": "default quick",
     "augment": "none flip standard strong",

@@ -12,6 +12,7 @@ from lightning.pytorch.accelerators import (
 )
 from omegaconf import DictConfig, OmegaConf
 
+from trainyard.arguments import parameters
 from trainyard.config import group_options, instantiate
 from trainyard.data.spec import DataSpec
 from trainyard.errors import ConfigError, listing, reject
@@ -30,7 +31,7 @@ def check_complete(cfg: DictConfig) -> None:
     if missing:
         accepted = " ".join(f"{key}={key.rpartition('.')[2].upper()}" for key in missing)
         raise ConfigError(f"{' and '.join(missing)} must be given\n  accepted: {accepted}")
-    for group in ("data", "augment", "model", "optimizer", "scheduler", "trainer"):
+    for group in ("data", "augment", "model", "optimizer", "scheduler", "finetune", "trainer"):
         if "_target_" not in (cfg.get(group) or {}):
             options = listing(f"{group}={option}" for option in group_options(group))
             raise ConfigError(f"{group}: every run needs one, but it was taken out\n  accepted: {options}")
@@ -62,6 +63,29 @@ def check_augment_fits_data(cfg: DictConfig) -> None:
         raise ConfigError(
             f"augment={chosen.augment} data={chosen.data}: {chosen.augment} changes images, {chosen.data} gives rows\n"
             f"  accepted: with data={chosen.data}, augment=none"
+        )
+
+
+def has_backbone(cfg: DictConfig) -> bool:
+    """Whether the model has layers that were trained before, which `finetune` can freeze and thaw."""
+    return "finetune" in parameters(pkgutil.resolve_name(cfg.model._target_))[0]
+
+
+def check_finetune(cfg: DictConfig) -> None:
+    """Raise a ConfigError for a plan that the model has no layers for, or that cannot be kept."""
+    thaw, epochs = list(cfg.finetune.thaw), cfg.trainer.max_epochs
+    if (cfg.run.choices.finetune != "head" or thaw) and not has_backbone(cfg):
+        chosen = cfg.run.choices
+        problem = f"finetune={chosen.finetune} model={chosen.model}: {chosen.model} has no backbone to freeze and thaw"
+        raise ConfigError(f"{problem}\n  accepted: with model={chosen.model}, finetune=head; or model=transfer")
+    if any(when > 1 and when != round(when) for when in thaw):
+        raise reject("finetune.thaw", thaw, "neither fractions nor epochs", "a list like [0.25,0.5] or [1,5,10]")
+    fractions = [when if when < 1 else when / epochs for when in thaw]
+    if fractions != sorted(fractions):
+        raise reject("finetune.thaw", thaw, "a part joins before the one above it", "numbers that rise")
+    if fractions and fractions[-1] >= 1:
+        raise reject(
+            "finetune.thaw", thaw, f"the run ends after {epochs} epochs", f"epochs below {epochs}, or fractions"
         )
 
 

@@ -1,7 +1,6 @@
 """Networks have the layers that a config asks for, and the base counts losses and hits as an oracle does."""
 
 import pytest
-import timm
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -14,7 +13,6 @@ from trainyard.models.cnn import CNN
 from trainyard.models.epoch_sums import EpochSums
 from trainyard.models.mlp import MLP
 from trainyard.models.normalize import Normalize, input_layer
-from trainyard.models.transfer import TransferModel
 
 ROWS = DataSpec((4,), ("a", "b", "c"), tuple(map(Column, "wxyz")), (1.0, 2.0, 3.0, 4.0), (1.0, 2.0, 1.0, 2.0))
 IMAGES = DataSpec((1, 8, 8), tuple("0123456789"), (), (0.3,), (0.4,))
@@ -104,85 +102,3 @@ def test_label_smoothing_is_for_training_alone() -> None:
     expected = F.cross_entropy(plain(batch[0]), batch[1], label_smoothing=0.2)
     assert smooth.step(batch, "train").item() == pytest.approx(expected.item(), rel=1e-6)
     assert smooth.step(batch, "val").item() == pytest.approx(plain.step(batch, "val").item(), rel=1e-6)
-
-
-@pytest.fixture(scope="module")
-def transfer() -> TransferModel:
-    return TransferModel(IMAGES, backbone="test_resnet", weights="none", image_size=32)
-
-
-def test_only_the_head_learns(transfer: TransferModel) -> None:
-    trainable = {name for name, p in transfer.named_parameters() if p.requires_grad}
-    assert trainable == {f"net.{name}" for name, _ in transfer.net.named_parameters() if name.startswith("fc.")}
-    transfer.train()
-    frozen = {name: value.clone() for name, value in transfer.net.state_dict().items() if not name.startswith("fc.")}
-    optimizer = torch.optim.SGD([p for p in transfer.parameters() if p.requires_grad], lr=0.1)
-    for _ in range(3):
-        transfer.step((torch.randint(0, 256, (8, 1, 8, 8), dtype=torch.uint8), torch.arange(8)), "train").backward()
-        optimizer.step()
-    after = transfer.net.state_dict()
-    assert all(torch.equal(value, after[name]) for name, value in frozen.items())
-
-
-def test_normalisation_and_size_follow_the_weights() -> None:
-    model = TransferModel(IMAGES, backbone="test_resnet", weights="none")
-    config = timm.get_pretrained_cfg("test_resnet")
-    assert tuple(model.image_size) == tuple(config.input_size[1:])
-    assert model.normalize.shift.flatten().tolist() == pytest.approx(
-        [-m / s for m, s in zip(config.mean, config.std, strict=True)], rel=1e-5
-    )
-
-
-def test_an_unknown_backbone_brings_near_names() -> None:
-    with pytest.raises(ConfigError, match=r"model\.backbone=resnet81.*did you mean resnet18"):
-        TransferModel(IMAGES, backbone="resnet81")
-
-
-def test_weights_come_from_a_file(transfer: TransferModel, tmp_path: pytest.TempPathFactory) -> None:
-    from safetensors.torch import save_file
-
-    state = {name: torch.randn_like(value) for name, value in transfer.net.state_dict().items() if value.ndim > 0}
-    torch.save({"state_dict": {f"net.{name}": value for name, value in state.items()}}, tmp_path / "ours.ckpt")
-    save_file(state, tmp_path / "timm.safetensors")
-    torch.save(state, tmp_path / "plain.pth")
-    for name in ("ours.ckpt", "timm.safetensors", "plain.pth"):
-        model = TransferModel(COLOUR, backbone="test_resnet", weights=str(tmp_path / name), image_size=32)
-        assert torch.equal(model.net.conv1[0].weight, state["conv1.0.weight"])
-        assert model.net.fc.out_features == 3, "a head for other classes stays out"
-
-
-class Payload:
-    """Runs code when it is unpickled without care."""
-
-    def __reduce__(self) -> tuple:
-        return (print, ("executed",))
-
-
-@pytest.mark.parametrize("kind", ["missing", "noise", "empty", "payload", "no tensors", "other network"])
-def test_bad_weights_are_named(tmp_path: pytest.TempPathFactory, capsys: pytest.CaptureFixture, kind: str) -> None:
-    path = tmp_path / "weights.pt"
-    if kind == "noise":
-        path.write_bytes(bytes(range(256)) * 8)
-    elif kind == "empty":
-        path.touch()
-    elif kind == "payload":
-        torch.save({"state_dict": Payload()}, path)
-    elif kind == "no tensors":
-        torch.save({"epoch": 3}, path)
-    elif kind == "other network":
-        torch.save(nn.Linear(2, 2).state_dict(), path)
-    with pytest.raises(ConfigError, match=rf"model\.weights={path}: .*\n  accepted: "):
-        TransferModel(IMAGES, backbone="test_resnet", weights=str(path))
-    assert "executed" not in capsys.readouterr().out
-
-
-def test_pretrained_without_a_network_names_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    from huggingface_hub import constants
-
-    def unreachable(*args: object, **kwargs: object) -> None:
-        raise OSError("no network")
-
-    monkeypatch.setattr("trainyard.network.urlopen", unreachable)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(ConfigError, match=rf"model\.weights=pretrained: .*{tmp_path}.*\n.*PATH"):
-        TransferModel(IMAGES, backbone="resnet18", weights="pretrained")

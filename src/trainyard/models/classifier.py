@@ -1,5 +1,6 @@
 """The base of all models: one step, its metrics, and the optimizer, written once."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -128,14 +129,25 @@ class Classifier(L.LightningModule):
         scores = self.trainer.callback_metrics
         checkpoint["metrics"] = {name: float(scores[name]) for name in scores if name.startswith("val/")}
 
-    def configure_optimizers(self) -> Any:
-        """Build the optimizer over groups that spare biases and norms from decay, and its schedule by the step."""
+    def parameter_groups(self, total_steps: int, epoch_steps: int) -> list[dict[str, Any]]:
+        """Return what the optimizer changes in a run of so many steps: all that learns; see `Finetune.groups`."""
+        return without_decay_on_biases_and_norms((n, p) for n, p in self.named_parameters() if p.requires_grad)
+
+    def optimizer_and_schedule(self, total_steps: int, epoch_steps: int) -> dict[str, Any]:
+        """Build the optimizer, and what Lightning steps its rates by, for so many optimizer steps."""
         assert self.make_optimizer is not None, "a model without an optimizer can predict, not fit"
-        optimizer = self.make_optimizer(without_decay_on_biases_and_norms(self))
+        optimizer = self.make_optimizer(self.parameter_groups(total_steps, epoch_steps))
+        for group in optimizer.param_groups:
+            group["lr"] *= group.get("lr_factor", 1.0)
         if self.make_scheduler is None:
-            return optimizer
-        total_steps = int(self.trainer.estimated_stepping_batches)
+            return {"optimizer": optimizer}
         return {
             "optimizer": optimizer,
             "lr_scheduler": lightning_scheduler(self.make_scheduler, optimizer, total_steps),
         }
+
+    def configure_optimizers(self) -> Any:
+        """Build the optimizer and its schedule, for the run that Lightning is about to start."""
+        total_steps = int(self.trainer.estimated_stepping_batches)
+        epoch_steps = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
+        return self.optimizer_and_schedule(total_steps, epoch_steps)

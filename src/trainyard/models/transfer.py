@@ -1,24 +1,30 @@
-"""Transfer learning: a timm backbone that stays as it is, and a new head that learns."""
+"""Transfer learning: a timm backbone that was trained on something else, and a new head."""
 
-from pathlib import Path
+import logging
 from typing import Any
 
 import torch.nn.functional as F
-from torch import Tensor
+from lightning.pytorch.strategies import DDPStrategy
+from torch import Tensor, nn
 
 from trainyard.data.spec import DataSpec
-from trainyard.errors import did_you_mean, reject
+from trainyard.models.backbone import create_backbone, layer_numbers
 from trainyard.models.classifier import Classifier
 from trainyard.models.normalize import Normalize
-from trainyard.models.weights import load_weights
-from trainyard.network import check_reachable
+from trainyard.models.weights import load_weights, read_weights
+from trainyard.optim.finetune import Finetune
+
+log = logging.getLogger(__name__)
+
+SMOOTH = ("bilinear", "bicubic")  # ways to resize a batch; a backbone that wants another gets the first
 
 
 class TransferModel(Classifier):
-    """A frozen backbone by its timm name, and a trained linear head.
+    """A backbone by its timm name, and a linear head; a plan says which layers learn when.
 
-    Images are resized to what the backbone was trained at, and normalised as its weights expect (timm's data config),
-    not by the data's statistics; grey images become three equal channels.
+    Images are resized to what the weights were trained at, and normalised as they expect (timm's data config), not by
+    the data's statistics; grey images become three equal channels. What is frozen stays as it is to the last bit,
+    norms too.
 
     Args:
         spec: of the data; a `DataSpec` or what its `to_dict` gave.
@@ -26,6 +32,8 @@ class TransferModel(Classifier):
         weights: `none` (random), `pretrained` (downloaded by timm), or the path of a checkpoint. A model that is
             rebuilt from a checkpoint of ours never downloads again.
         image_size: height and width in pixels that the backbone sees; `None` for what its weights were trained at.
+        drop_path: largest probability that training skips a block.
+        finetune: the plan; `None` freezes the backbone.
         training: optimizer, scheduler and loss options of `Classifier`.
 
     Raises:
@@ -40,68 +48,102 @@ class TransferModel(Classifier):
         backbone: str,
         weights: str = "none",
         image_size: int | None = None,
+        drop_path: float = 0.0,
+        finetune: Finetune | None = None,
         **training: Any,
     ) -> None:
+        from timm.data import resolve_model_data_config
+
         super().__init__(spec, **training)
-        self.keep_hyperparameters(backbone=backbone, weights="none", image_size=image_size)
-        self.net = create_backbone(backbone, len(self.spec.classes), image_size, weights == "pretrained")
-        if weights not in ("none", "pretrained"):
-            load_weights(self.net, weights)
-        config = self.net.pretrained_cfg
-        self.image_size = (image_size, image_size) if image_size else config["input_size"][1:]
-        self.channels = config["input_size"][0]
+        stored = None if weights in ("none", "pretrained") else read_weights(weights)
+        image_size = image_size or (stored.image_size if stored else None)
+        self.keep_hyperparameters(backbone=backbone, weights="none", image_size=image_size, drop_path=drop_path)
+        net = create_backbone(backbone, len(self.spec.classes), image_size, weights == "pretrained", drop_path)
+        if stored:
+            load_weights(net, stored)
+        self.head = nn.Linear(net.head_hidden_size, len(self.spec.classes))
+        classifier = net.get_classifier()
+        if type(classifier) is nn.Linear:  # a few have another kind, whose place a new linear layer takes
+            self.head.load_state_dict(classifier.state_dict(), strict=False)
+        net.reset_classifier(0)
+        self.backbone = net
+        config = resolve_model_data_config(net)
+        channels, height, width = config["input_size"]
+        self.input_size = (channels, image_size or height, image_size or width)
+        self.mode = config["interpolation"] if config["interpolation"] in SMOOTH else SMOOTH[0]
         self.normalize = Normalize(config["mean"], config["std"])
-        self.net.requires_grad_(False)
-        self.net.get_classifier().requires_grad_(True)
+        self.finetune = finetune or Finetune()
+        self.layer_of = layer_numbers(net)
+        layers = max(self.layer_of.values()) + 1
+        for name, parameter in net.named_parameters():
+            parameter.requires_grad_(self.finetune.learns_at_once(self.layer_of[name], layers))
+        self.train()
 
     def train(self, mode: bool = True) -> "TransferModel":
-        """Switch the head alone: frozen norms must not follow the batches, nor frozen layers drop anything."""
+        """Switch what learns; frozen norms must not follow the batches, nor frozen layers drop anything."""
         super().train(mode)
-        self.net.eval()
-        self.net.get_classifier().train(mode)
+        rest_what_is_frozen(self.backbone)
         return self
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits of raw images: `[B, C, H, W]` -> `[B, K]`."""
-        images = x.float().expand(-1, self.channels, -1, -1)
-        if tuple(images.shape[2:]) != tuple(self.image_size):
-            images = F.interpolate(images, self.image_size, mode="bilinear", antialias=True, align_corners=False)
-        return self.net(self.normalize(images))  # type: ignore[no-any-return]
+        """Return the logits `[B, K]` of raw images `[B, C, H, W]`, or of `features` `[B, F]` that are there already."""
+        return self.head(self.features(x) if x.ndim == 4 else x)  # type: ignore[no-any-return]
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return what the backbone makes of raw images: `[B, C, H, W]` -> `[B, F]`."""
+        channels, *size = self.input_size
+        images = x.float()
+        if list(images.shape[2:]) != size:
+            images = F.interpolate(images, size, mode=self.mode, antialias=True, align_corners=False).clamp(0, 255)
+        images = self.normalize(images.expand(-1, channels, -1, -1)).to(self.head.weight.dtype)
+        return self.backbone.forward_head(self.backbone.forward_features(images), pre_logits=True)  # type: ignore[no-any-return]
+
+    def setup(self, stage: str) -> None:
+        """Say what it costs that the backbone sees other images than the data has."""
+        (channels, height, width), (_, *size) = self.spec.input_shape, self.input_size
+        if stage == "fit" and self.trainer.is_global_zero and [height, width] != size:
+            ratio = size[0] * size[1] / (height * width)
+            shapes = f"{channels}x{height}x{width} become {'x'.join(map(str, self.input_size))}"
+            log.info("images     %s for the backbone, %.3g times the pixels (model.image_size=...)", shapes, ratio)
+
+    def parameter_groups(self, total_steps: int, epoch_steps: int) -> list[dict[str, Any]]:
+        """Return head and layers in groups, those that are still frozen too, if they are to learn later."""
+        spared: set[str] = getattr(self.backbone, "no_weight_decay", set)()
+        return self.finetune.groups(self.head, self.backbone, self.layer_of, total_steps, epoch_steps, spared)
+
+    def on_train_start(self) -> None:
+        """Thaw what learns at this step, be it the first or one at which a run goes on."""
+        self.next_thaw = 0.0
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Thaw the layers whose step has come."""
+        if self.trainer.global_step >= self.next_thaw:
+            self.thaw(self.trainer.global_step)
+
+    def thaw(self, step: int) -> None:
+        """Let all layers learn that do at a step, and note when the next ones will."""
+        groups = self.trainer.optimizers[0].param_groups
+        changed = [
+            p for group in groups if group["timing"]["joins"] <= step for p in group["params"] if not p.requires_grad
+        ]
+        later = [group["timing"]["joins"] for group in groups if group["timing"]["joins"] > step]
+        self.next_thaw = min(later, default=float("inf"))
+        if not changed:
+            return
+        for parameter in changed:
+            parameter.requires_grad_(True)
+        self.train()
+        strategy = self.trainer.strategy
+        if isinstance(strategy, DDPStrategy):  # it exchanges gradients of what learned when it was set up
+            strategy.model = self
+            strategy.configure_ddp()
 
 
-def create_backbone(name: str, classes: int, image_size: int | None, pretrained: bool) -> Any:
-    """Build a timm model with a head for the classes.
-
-    Raises:
-        ConfigError: timm has no such model, it has no head to replace, or its weights cannot be downloaded.
-    """
-    import timm
-
-    if not timm.is_model(name):
-        known = timm.list_models()
-        problem = f"timm {timm.__version__} has no such model{did_you_mean(name.partition('.')[0], known)}"
-        raise reject("model.backbone", name, problem, f"one of its {len(known)}, such as resnet18 or convnext_atto")
-    config = timm.get_pretrained_cfg(name)
-    if pretrained:
-        check_weights_can_be_had(name, config)
-    size = {"img_size": image_size} if config.fixed_input_size and image_size else {}
-    net = timm.create_model(name, num_classes=classes, pretrained=pretrained, **size)
-    if not list(net.get_classifier().parameters()):
-        raise reject("model.backbone", name, "it has no linear head that could be replaced", "another backbone")
-    return net
-
-
-def check_weights_can_be_had(name: str, config: Any) -> None:
-    """Raise a ConfigError when a model has no weights, or they are neither cached nor within reach of the network."""
-    from huggingface_hub.constants import ENDPOINT, HF_HUB_CACHE
-
-    accepted = "model.weights=PATH of a checkpoint, or model.weights=none for a random backbone"
-    if not config.hf_hub_id:
-        raise reject("model.weights", "pretrained", f"timm has no weights for {name}", accepted)
-    cached = Path(HF_HUB_CACHE) / f"models--{config.hf_hub_id.replace('/', '--')}"
-    try:
-        if not cached.is_dir():
-            check_reachable(ENDPOINT)
-    except OSError as error:
-        problem = f"the weights of {name} are not in {HF_HUB_CACHE}, and the network does not reach {ENDPOINT}"
-        raise reject("model.weights", "pretrained", problem, accepted) from error
+def rest_what_is_frozen(module: nn.Module) -> None:
+    """Put modules whose parameters are all frozen, and what they hold, in evaluation mode."""
+    parameters = list(module.parameters())
+    if parameters and not any(parameter.requires_grad for parameter in parameters):
+        module.eval()
+        return
+    for child in module.children():
+        rest_what_is_frozen(child)

@@ -12,6 +12,8 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
+from trainyard.optim.timing import timed
+
 Factor = Callable[[float], float]
 
 
@@ -19,16 +21,19 @@ def schedule(optimizer: Optimizer, total_steps: int, factor: Factor, warmup_frac
     """Return the scheduler whose rate at step s is `lr * factor(progress)`.
 
     The first `warmup_fraction` of the steps rises linearly to `lr`, with 1/(warm-up steps) at step 0 so that no step is
-    wasted; the factor then sees the progress 0..1 of what is left.
+    wasted; the factor then sees the progress 0..1 of what is left. A parameter group that has a `timing` joins later,
+    or starts anew (see `timed`).
     """
-    warmup = round(warmup_fraction * total_steps)
 
-    def at(step: int) -> float:
+    def cycle(step: int, steps: int) -> float:
+        warmup = round(warmup_fraction * steps)
         if step < warmup:
             return (step + 1) / warmup
-        return factor(min(1.0, (step - warmup) / max(1, total_steps - warmup)))
+        return factor(min(1.0, (step - warmup) / max(1, steps - warmup)))
 
-    return LambdaLR(optimizer, at)
+    return LambdaLR(
+        optimizer, [timed(cycle, total_steps, **group.get("timing", {})) for group in optimizer.param_groups]
+    )
 
 
 def constant(optimizer: Optimizer, total_steps: int) -> LambdaLR:

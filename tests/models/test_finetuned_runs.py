@@ -1,0 +1,119 @@
+"""Real runs: what is frozen stays as it is to the last bit, and what thaws does so at its step, at its rate."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from scripts.show_finetune import rates_by_step
+from tests.models.watch import IMAGES, SHORT, watched
+from trainyard.config import compose
+from trainyard.models.backbone import create_backbone
+from trainyard.models.load import load_model
+
+# When each part of test_resnet joins a run of 16 steps.
+JOINS = {"layer4": 4, "layer3": 4, "layer2": 8, "layer1": 8, "conv1": 12, "bn1": 12}
+GRADUAL = ("finetune=gradual", "finetune.warmup_fraction=0.125")
+
+
+def last_checkpoint(folder: Path) -> dict[str, Any]:
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+def joins(name: str) -> int:
+    return JOINS[name.partition(".")[0]]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A backbone whose statistics are not those of a new one."""
+    torch.manual_seed(3)
+    net = create_backbone("test_resnet", 10)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2.0)
+    path = tmp_path_factory.mktemp("weights") / "resnet.pt"
+    torch.save(net.state_dict(), path)
+    return path
+
+
+@pytest.mark.parametrize("cache", [[], ["callbacks.feature_cache=null"]], ids=["features", "images"])
+def test_a_frozen_backbone_stays_as_it_is(tmp_path: Path, weights: Path, cache: list[str]) -> None:
+    notes = watched(tmp_path / "run", f"model.weights={weights}", "finetune=head", *cache)
+    end, given = last_checkpoint(tmp_path / "run")["state_dict"], torch.load(weights, weights_only=True)
+    backbone = {name.removeprefix("backbone."): end[name] for name in end if name.startswith("backbone.")}
+    assert set(backbone) == {name for name in given if not name.startswith("fc.")}
+    assert all(torch.equal(tensor, given[name]) for name, tensor in backbone.items())
+    assert not torch.equal(end["head.weight"], given["fc.weight"]), "the head learns"
+    assert len(notes["steps"]) == 16
+    for step in notes["steps"].values():
+        assert step["learns"] == step["has a gradient"] == step["trains"] == []
+        assert list(step["rates"]) == ["head_weights", "head_biases_and_norms"]
+
+
+@pytest.fixture(scope="module")
+def gradual(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
+    folder = tmp_path_factory.mktemp("gradual") / "run"
+    return watched(folder, *GRADUAL), folder
+
+
+def test_parts_stay_as_they_are_until_their_step(gradual: tuple[dict[str, Any], Path]) -> None:
+    notes, _ = gradual
+    before = notes["start"]
+    changed_at: dict[str, set[int]] = {part: set() for part in JOINS}
+    for number, step in notes["steps"].items():
+        for name, tensor in step["after"].items():
+            if not torch.equal(tensor, before[name]):
+                changed_at[name.partition(".")[0]].add(number)
+        before = step["after"]
+    assert changed_at == {part: set(range(first, 16)) for part, first in JOINS.items()}
+    assert not [name for name in before if name.endswith("weight") and torch.equal(before[name], notes["start"][name])]
+
+
+def test_what_is_frozen_has_no_gradient(gradual: tuple[dict[str, Any], Path]) -> None:
+    notes, _ = gradual
+    parameters = [name for name in notes["start"] if name.endswith(("weight", "bias"))]
+    for number, step in notes["steps"].items():
+        expected = [name for name in parameters if joins(name) <= number]
+        assert step["learns"] == step["has a gradient"] == expected
+
+
+def test_a_thawed_norm_follows_the_batches(gradual: tuple[dict[str, Any], Path]) -> None:
+    notes, _ = gradual
+    end = notes["steps"][15]["after"]
+    counts = {name: int(tensor) for name, tensor in end.items() if name.endswith("num_batches_tracked")}
+    assert counts == {name: 16 - joins(name) for name in counts}
+    assert len(counts) == 15
+
+
+def test_only_thawed_layers_are_in_training_mode(gradual: tuple[dict[str, Any], Path]) -> None:
+    notes, _ = gradual
+    for number, step in notes["steps"].items():
+        layers = {name.partition(".")[0] for name in step["trains"]} - {""}
+        assert {layer for layer in layers if layer in JOINS} == {
+            part for part, first in JOINS.items() if first <= number
+        }
+
+
+def test_the_rates_are_those_that_the_script_shows(gradual: tuple[dict[str, Any], Path]) -> None:
+    notes, folder = gradual
+    shown, _, epoch_steps = rates_by_step(compose([f"hydra.run.dir={folder}", *SHORT, *GRADUAL]))
+    assert epoch_steps == 4
+    seen = {name: [step["rates"][name] for step in notes["steps"].values()] for name in notes["steps"][0]["rates"]}
+    assert seen == shown
+    head, first, second = (seen[f"{name}_weights"] for name in ("head", "layer_4", "layer_3"))
+    assert first[:4] == [0.0] * 4
+    assert first[4] == pytest.approx(head[4] * 0.8 / 2), "the first of two steps of warm-up"
+    assert first[5:] == pytest.approx([0.8 * rate for rate in head[5:]])
+    assert second[5:] == pytest.approx([0.64 * rate for rate in head[5:]])
+
+
+def test_a_checkpoint_alone_gives_the_same_logits(gradual: tuple[dict[str, Any], Path]) -> None:
+    notes, folder = gradual
+    assert last_checkpoint(folder)["hyper_parameters"]["weights"] == "none", "nothing is downloaded again"
+    with torch.inference_mode():
+        logits = load_model(folder / "checkpoints" / "last.ckpt").eval()(IMAGES)
+    assert torch.allclose(logits, notes["logits"], atol=1e-5)

@@ -1,0 +1,142 @@
+"""Weights of a backbone from files of every kind, from our own checkpoints, and from timm's cache."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import lightning as L
+import pytest
+import torch
+from safetensors.torch import save_file
+from timm.layers import resample_abs_pos_embed
+from torch import Tensor
+
+from trainyard.data.spec import DataSpec
+from trainyard.models.backbone import create_backbone
+from trainyard.models.transfer import TransferModel
+
+THREE = DataSpec((3, 64, 64), ("a", "b", "c"), (), (0.5,) * 3, (0.25,) * 3)
+FOUR = DataSpec((3, 64, 64), ("a", "b", "c", "d"), (), (0.5,) * 3, (0.25,) * 3)
+State = dict[str, Tensor]
+
+
+def state_of(name: str = "test_resnet", **options: int) -> State:
+    torch.manual_seed(7)
+    net = create_backbone(name, 3, **options)
+    return {key: torch.randn_like(tensor) if tensor.ndim else tensor + 5 for key, tensor in net.state_dict().items()}
+
+
+def built(path: Path | str, spec: DataSpec = THREE, **options: object) -> TransferModel:
+    return TransferModel(spec, **{"backbone": "test_resnet", "image_size": 32, "weights": str(path), **options})
+
+
+def filled(model: TransferModel, state: State) -> bool:
+    own = model.backbone.state_dict()
+    assert len(own) == len(state) - 2, "all but the classifier"
+    return all(torch.equal(tensor, state[name]) for name, tensor in own.items())
+
+
+def message(caplog: pytest.LogCaptureFixture) -> tuple[int, str]:
+    [record] = [record for record in caplog.records if record.name == "trainyard.models.weights"]
+    return record.levelno, record.getMessage().partition("; ")[2]
+
+
+def prefixed(state: State) -> State:
+    return {f"module.{name}": tensor for name, tensor in state.items()}
+
+
+WRITERS: dict[str, Callable[[State, Path], object]] = {
+    "timm.safetensors": save_file,
+    "plain.pth": torch.save,
+    "lightning.ckpt": lambda state, path: torch.save({"state_dict": state, "epoch": 3}, path),
+    "model.pt": lambda state, path: torch.save({"model": state, "optimizer": {"lr": 0.1}}, path),
+    "averaged.pth": lambda state, path: torch.save({"state_dict": {}, "state_dict_ema": state}, path),
+    "parallel.pth": lambda state, path: torch.save(prefixed(state), path),
+    "parallel.safetensors": lambda state, path: save_file(prefixed(state), path),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_weights_come_from_a_file(tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str) -> None:
+    caplog.set_level(logging.INFO)
+    state = state_of()
+    WRITERS[name](state, tmp_path / name)
+    model = built(tmp_path / name)
+    assert filled(model, state)
+    assert torch.equal(model.head.weight, state["fc.weight"])
+    assert torch.equal(model.head.bias, state["fc.bias"])
+    assert message(caplog) == (logging.INFO, "0 left out for their shape, 0 missing, 0 unexpected")
+    assert f"weights    {len(state)} of {len(state)} tensors loaded from {tmp_path / name}" in caplog.text
+
+
+def test_a_head_for_other_classes_stays_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    state = state_of()
+    torch.save(state, tmp_path / "plain.pth")
+    model = built(tmp_path / "plain.pth", FOUR)
+    assert filled(model, state)
+    assert model.head.weight.shape == (4, state["fc.weight"].shape[1])
+    assert message(caplog) == (logging.INFO, "2 left out for their shape, 0 missing, 0 unexpected")
+
+
+def test_a_backbone_that_is_filled_in_part_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    state = state_of()
+    fresh = {name: tensor.clone() for name, tensor in built("none").backbone.state_dict().items()}
+    part = {name: tensor for name, tensor in state.items() if not name.startswith("layer4.")}
+    torch.save({**part, "conv1.0.weight": torch.zeros(1, 2), "more": torch.zeros(1)}, tmp_path / "part.pth")
+    torch.manual_seed(0)
+    own = built(tmp_path / "part.pth").backbone.state_dict()
+    assert torch.equal(own["layer3.0.conv1.weight"], state["layer3.0.conv1.weight"])
+    assert own["conv1.0.weight"].shape == fresh["conv1.0.weight"].shape
+    missing = len(state) - len(part)
+    assert missing == 18
+    assert message(caplog) == (logging.WARNING, f"1 left out for their shape, {missing} missing, 1 unexpected")
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> tuple[TransferModel, Path]:
+    """A checkpoint of ours, of three classes at 64 pixels."""
+    model = built("none", backbone="test_vit", image_size=64)
+    trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    trainer.strategy.connect(model)
+    model.trainer = trainer
+    trainer.save_checkpoint(tmp_path / "ours.ckpt")
+    return model, tmp_path / "ours.ckpt"
+
+
+@pytest.mark.parametrize("spec", [THREE, FOUR], ids=["the same classes", "others"])
+def test_our_own_checkpoint(ours: tuple[TransferModel, Path], caplog: pytest.LogCaptureFixture, spec: DataSpec) -> None:
+    caplog.set_level(logging.INFO)
+    first, path = ours
+    second = built(path, spec, backbone="test_vit", image_size=None)
+    assert second.input_size == (3, 64, 64), "the size that it was trained at"
+    assert second.hparams["image_size"] == 64
+    same = spec is THREE
+    assert same == torch.equal(second.head.weight, first.head.weight)
+    for name, tensor in first.backbone.state_dict().items():
+        assert torch.equal(tensor, second.backbone.state_dict()[name])
+    left_out = 0 if same else 2
+    assert message(caplog) == (logging.INFO, f"{left_out} left out for their shape, 0 missing, 0 unexpected")
+
+
+def test_positions_are_converted_to_another_image_size(
+    ours: tuple[TransferModel, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    first, path = ours
+    second = built(path, backbone="test_vit", image_size=32)
+    assert second.input_size == (3, 32, 32)
+    oracle = resample_abs_pos_embed(first.backbone.pos_embed, [2, 2], [4, 4], num_prefix_tokens=1)
+    assert torch.allclose(second.backbone.pos_embed, oracle, atol=1e-6)
+    assert torch.equal(second.backbone.blocks[0].mlp.fc1.weight, first.backbone.blocks[0].mlp.fc1.weight)
+    assert torch.equal(second.head.weight, first.head.weight)
+    assert message(caplog) == (logging.INFO, "0 left out for their shape, 0 missing, 0 unexpected")
+
+
+def test_none_is_random_by_the_seed() -> None:
+    models = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        models.append(built("none").backbone.conv1[0].weight)
+    assert torch.equal(models[0], models[1])
+    assert not torch.equal(models[0], models[2])
