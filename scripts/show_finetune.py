@@ -1,8 +1,7 @@
 """Which layers learn at which rate in each epoch, before any training: `python scripts/show_finetune.py [OVERRIDE]`.
 
 Takes what `train.py` takes, such as `model=transfer finetune=gradual trainer.max_epochs=10`; no weights are needed.
-Prints the rate of each group of layers at the end of each epoch, and its course as a strip; the curves by the step go
-to TensorBoard.
+Prints the rate of each group of layers at the end of each epoch, and its course as a strip; draws the curves.
 """
 
 import math
@@ -18,7 +17,7 @@ from trainyard.config import compose, instantiate
 from trainyard.errors import ConfigError
 from trainyard.ranges import check_ranges
 
-FOLDER = Path("outputs") / "finetune"
+PICTURE = Path("outputs") / "finetune.png"
 BARS = "▁▂▃▄▅▆▇█"
 
 Rates = dict[str, list[float]]
@@ -67,15 +66,22 @@ def show(rates: Rates, sizes: dict[str, int], epoch_steps: int) -> None:
         print(f"{epoch + 1:>5} " + " ".join(columns))
 
 
-def write_curves(rates: Rates) -> None:
-    """Write the rates by the step for TensorBoard."""
-    from torch.utils.tensorboard import SummaryWriter
+def draw(rates: Rates, epoch_steps: int) -> None:
+    """Draw the rate of each group of weights over the epochs."""
+    from matplotlib.figure import Figure
 
-    with SummaryWriter(str(FOLDER)) as writer:
-        for name, course in rates.items():
-            for step, rate in enumerate(course):
-                writer.add_scalar(f"lr/{name}", rate, step)
-    print(f"\nlook       tensorboard --logdir {FOLDER}")
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axis = figure.subplots()
+    for name, course in rates.items():
+        if name.endswith("_weights"):
+            epochs = [step / epoch_steps for step in range(len(course))]
+            axis.plot(epochs, [rate or math.nan for rate in course], label=name.removesuffix("_weights"))
+    axis.set(xlabel="epoch", ylabel="learning rate", yscale="log")
+    axis.legend(fontsize=8)
+    axis.grid(alpha=0.3)
+    PICTURE.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(PICTURE, dpi=110)
+    print(f"\nlook       {PICTURE}")
 
 
 def main() -> None:
@@ -90,7 +96,7 @@ def main() -> None:
         torch.manual_seed(cfg.seed)
         rates, sizes, epoch_steps = rates_by_step(cfg)
         show(rates, sizes, epoch_steps)
-        write_curves(rates)
+        draw(rates, epoch_steps)
 
 
 if __name__ == "__main__":

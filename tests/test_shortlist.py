@@ -1,6 +1,7 @@
 """A probe ends in a list of its backbones, the best first."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -77,3 +78,28 @@ def test_equals_are_ranked_by_their_cost_and_failures_come_last(
         ["-", "stopped", "interrupted"],
         ["go", "on", "with:", "model=transfer", "model.backbone=best", "finetune=fine_tune"],
     ]
+
+
+def test_a_backbone_that_fails_leaves_the_shortlist_to_the_others(tmp_path: Path) -> None:
+    shapes = ["data=shapes", "data.count=60", "data.image_size=32", "data.batch_size=16", "trainer.max_epochs=1"]
+    probe = ["experiment=probe", "model.backbone=test_resnet,test_vit", "model.weights=none", "model.image_size=32"]
+    fault = ["+callbacks.fault._target_=tests.sweeps.faults.Fault", "+callbacks.fault.kind=kill", "seed=0"]
+    command = [sys.executable, str(REPOSITORY / "train.py"), "-m", *probe, *shapes, *fault, "logger=csv"]
+    (tmp_path / "cured").touch()  # nothing fails
+    command += [f"+callbacks.fault.unless={tmp_path / 'cured'},{tmp_path / 'nowhere'}", "sweep.name=probe"]
+    environment = {**os.environ, "TRAINYARD_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(REPOSITORY)}
+    command.append("hydra.launcher.slots=2")
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    *rows, advice = rows_of(done.stdout)
+    assert [row[1] for row in rows[2:]] == ["test_resnet", "test_vit"]
+    assert {row[1] for row in rows[:2]} == {"test_resnet", "test_vit"}
+    assert all(row[0] == "-" and "SIGKILL," in row for row in rows[2:])
+    assert f"model.backbone={rows[0][1]}" in advice
+
+
+def test_a_job_that_was_killed_before_it_began_has_a_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "result.json").write_text(json.dumps({"status": "failed", "error": "killed by SIGKILL"}))
+    Shortlist().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
+    assert rows_of(capsys.readouterr().out) == [["-", "7", "killed", "by", "SIGKILL"]]

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from PIL import Image
 
 from scripts.show_finetune import main, rates_by_step, strip
 from trainyard.config import compose
@@ -35,7 +35,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Captur
     return run
 
 
-def test_shows_strips_and_a_table_and_writes_curves(shown, tmp_path: Path) -> None:
+def test_shows_strips_and_a_table_and_draws_curves(shown, tmp_path: Path) -> None:
     code, screen, errors = shown(*SMALL, "finetune=gradual", "finetune.thaw=[1,0.4,4]", "scheduler=constant")
     assert (code, errors) == (0, "")
     strips, table = screen.split("\n\n")[:2]
@@ -54,11 +54,8 @@ def test_shows_strips_and_a_table_and_writes_curves(shown, tmp_path: Path) -> No
         ["5", "1.00e-02", "8.00e-03", "6.40e-03", "5.12e-03", "4.10e-03", "3.28e-03"],
     ]
     assert "960  " in lines[0], "96 features for 10 classes"
-    curves = EventAccumulator(str(tmp_path / "outputs" / "finetune"))
-    curves.Reload()
-    points = curves.Scalars("lr/layer_4_weights")
-    assert [point.value for point in points[18:26]] == pytest.approx([0, 0, *(0.0016 * n for n in range(1, 6)), 0.008])
-    assert len(points) == 100
+    with Image.open(tmp_path / "outputs" / "finetune.png") as picture:
+        assert len(picture.convert("RGB").getcolors(10**6)) > 6, "a curve a group"
 
 
 def test_fine_tune_starts_the_cycle_anew_for_all() -> None:

@@ -38,7 +38,9 @@ class PacedCheckpointIO(TorchCheckpointIO):
 
     def write(self) -> None:
         """Write what waits, each file whole or not at all; straight to the disk, Lightning would copy it once more."""
-        for path, checkpoint in self.waiting.items():
+        for path, checkpoint in sorted(
+            self.waiting.items(), key=lambda item: item[0]
+        ):  # best before last: it may stop between
             draft = Path(f"{path}.{os.getpid()}.draft")
             draft.parent.mkdir(parents=True, exist_ok=True)
             try:

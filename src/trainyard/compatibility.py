@@ -12,10 +12,11 @@ from lightning.pytorch.accelerators import (
 )
 from omegaconf import DictConfig, OmegaConf
 
-from trainyard.arguments import parameters
+from trainyard.arguments import check_additions, check_arguments, parameters
 from trainyard.config import group_options, instantiate
 from trainyard.data.spec import DataSpec
 from trainyard.errors import ConfigError, listing, reject
+from trainyard.ranges import check_ranges
 
 ACCELERATORS: dict[str, type[Accelerator]] = {
     "cpu": CPUAccelerator,
@@ -23,6 +24,17 @@ ACCELERATORS: dict[str, type[Accelerator]] = {
     "mps": MPSAccelerator,
     "tpu": XLAAccelerator,
 }
+
+
+def check_config(cfg: DictConfig) -> None:
+    """Raise a ConfigError for the first thing that cannot work, as far as that can be told without the data."""
+    check_complete(cfg)
+    check_ranges(cfg)
+    check_additions(cfg, cfg.run.overrides)
+    check_accelerator(cfg)
+    check_arguments(cfg)
+    check_augment_fits_data(cfg)
+    check_finetune(cfg)
 
 
 def check_complete(cfg: DictConfig) -> None:

@@ -19,6 +19,10 @@ RULES: dict[str, Kind] = {
     "channels_last": OneOf((True, False)),
     "compile": OneOf((True, False)),
     "ema_decay": Optional(Number(above=0, below=1)),
+    "sweep.name": Optional(Word()),
+    "retries": Number(low=0, whole=True),
+    "fail_fast": OneOf((True, False)),
+    "keep": Optional(COUNT),
     # optimizer
     "lr": Number(above=0),
     "weight_decay": Number(low=0),

@@ -1,8 +1,10 @@
 """The directory of a run: what is written at its start, and its result however it ends."""
 
+import json
 import logging
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -57,11 +59,30 @@ class Run:
         try:
             self.dir.mkdir(parents=True, exist_ok=True)
             self.fresh = {path.name for path in self.dir.iterdir()} <= {".hydra"}
-            write_text(self.dir / "config.yaml", OmegaConf.to_yaml(cfg))
+            config = OmegaConf.to_yaml(cfg)
+            if not self.goes_on_with(config):
+                clear(self.dir)
+            write_text(self.dir / "config.yaml", config)
         except OSError as error:
             raise unwritable(self.dir, error) from error
         write_text(self.dir / "overrides.yaml", OmegaConf.to_yaml(cfg.run.overrides))
         write_json(self.dir / "provenance.json", provenance())
+
+    def goes_on_with(self, config: str) -> bool:
+        """Whether this run was stopped on its way, and left a checkpoint to go on from; another config starts anew."""
+        with suppress(OSError):
+            if self.last_checkpoint and (self.dir / "config.yaml").read_text(encoding="utf-8") == config:
+                return True
+        return False
+
+    @property
+    def last_checkpoint(self) -> Path | None:
+        """What a run that was stopped goes on from."""
+        checkpoint, result = self.dir / "checkpoints" / "last.ckpt", {}
+        with suppress(OSError, ValueError):
+            result = json.loads((self.dir / "result.json").read_text(encoding="utf-8"))
+        stopped = result.get("status", "interrupted") == "interrupted"
+        return checkpoint if stopped and checkpoint.is_file() else None
 
     def __enter__(self) -> "Run":
         return self
@@ -101,6 +122,14 @@ class Run:
         """Remove a directory that this run made, as if it had not been started; never one that held anything before."""
         if self.first and self.fresh:
             shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def clear(folder: Path) -> None:
+    """Remove what an earlier run left in a directory; what else lies there stays."""
+    for name in ("checkpoints", "tensorboard"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in ("result.json", "metrics.csv", "run.log", "config.yaml"):
+        (folder / name).unlink(missing_ok=True)
 
 
 def unwritable(folder: Path, error: OSError) -> ConfigError:

@@ -32,7 +32,9 @@ class Shortlist(Callback):
 def row_of(folder: Path) -> dict[str, Any]:
     """Return what a run's directory says of its backbone."""
     result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    backbone = OmegaConf.select(OmegaConf.load(folder / "config.yaml"), "model.backbone", default=folder.name)
+    file = folder / "config.yaml"  # not there where a job was killed before it began
+    config = OmegaConf.load(file) if file.is_file() else OmegaConf.create()
+    backbone = OmegaConf.select(config, "model.backbone", default=folder.name)
     if result["status"] != "completed":
         return {"backbone": backbone, "error": result["error"] or result["status"]}
     features = result["data"].get("features", {})

@@ -8,18 +8,11 @@ import lightning as L
 import torch
 from omegaconf import DictConfig
 
-from trainyard.arguments import check_additions, check_arguments
 from trainyard.callbacks.hparams import write_hparams
-from trainyard.compatibility import (
-    check_accelerator,
-    check_augment_fits_data,
-    check_complete,
-    check_finetune,
-    check_model_fits_data,
-    has_backbone,
-)
+from trainyard.compatibility import check_config, check_model_fits_data, has_backbone
 from trainyard.config import instantiate, resolved
-from trainyard.ranges import check_ranges
+from trainyard.curves import rewind_curves
+from trainyard.files import relative
 from trainyard.runs import Run
 from trainyard.summary import choices, scores
 from trainyard.trainers import build_trainer
@@ -41,13 +34,7 @@ def train(cfg: DictConfig) -> float:
     """
     cfg = resolved(cfg)
     with Run.start(cfg) as run:
-        check_complete(cfg)
-        check_ranges(cfg)
-        check_additions(cfg, cfg.run.overrides)
-        check_accelerator(cfg)
-        check_arguments(cfg)
-        check_augment_fits_data(cfg)
-        check_finetune(cfg)
+        check_config(cfg)
         L.seed_everything(cfg.seed, verbose=False)
         data = instantiate(cfg.data, augment=instantiate(cfg.augment), order_seed=cfg.seed)
         check_model_fits_data(cfg, data.spec)
@@ -57,10 +44,14 @@ def train(cfg: DictConfig) -> float:
             model.to(memory_format=torch.channels_last)
         if cfg.compile:
             model.compile()
+        if run.first and run.last_checkpoint:
+            log.info("going on from %s", relative(run.last_checkpoint))
+            stored = torch.load(run.last_checkpoint, weights_only=True, map_location="cpu", mmap=True)
+            rewind_curves(run.dir, cfg.logger, stored["global_step"])
         trainer = build_trainer(cfg, run)
         log.info("%s", choices(cfg, data, model, trainer))
         run.begin_training()
-        trainer.fit(model, data)
+        trainer.fit(model, data, ckpt_path=run.last_checkpoint, weights_only=True)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         run.result = {**evaluate(cfg, run, trainer, data), "parameters": parameters, "data": data.report}
         write_hparams(trainer, cfg, run.result["metrics"])

@@ -47,7 +47,7 @@ class Each:
 class Optional:
     """What a kind accepts, or `null`."""
 
-    kind: Number
+    kind: "Kind"
 
     def accepts(self, value: object) -> bool:
         """Whether the value is `None` or of the kind."""

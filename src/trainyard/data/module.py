@@ -1,5 +1,6 @@
 """The DataModule that all sources share: splits, spec, and loaders."""
 
+import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -83,10 +84,7 @@ class DataModule(L.LightningDataModule, ABC):
 
     @abstractmethod
     def read(self) -> Mapping[str, Examples]:
-        """Return the examples of the source: `train`, and `val` and `test` where it sets them apart itself.
-
-        Inputs are images uint8 `[N, C, H, W]`, files of images, or rows float32 `[N, F]`.
-        """
+        """Return the examples of the source: `train`, and `val` and `test` where it sets them apart itself."""
 
     @cached_property
     def splits(self) -> dict[str, Examples]:
@@ -94,8 +92,9 @@ class DataModule(L.LightningDataModule, ABC):
         parts = self.plan.divide(self.read())
         size = len(parts["train"])
         if self.batch_size > size:
-            problem = f"larger than the {size} training examples"
-            raise reject("data.batch_size", self.batch_size, problem, f"1 to {size}")
+            raise reject(
+                "data.batch_size", self.batch_size, f"larger than all {size} training examples", f"1 to {size}"
+            )
         return self.prepare(parts)
 
     def prepare(self, parts: dict[str, Examples]) -> dict[str, Examples]:
@@ -117,8 +116,8 @@ class DataModule(L.LightningDataModule, ABC):
 
     def fits(self, count: int, shape: Sequence[int], item_size: int = 1) -> bool:
         """Whether so many inputs of a shape, of `item_size` bytes a number, are to be kept on the device."""
-        size = count * torch.Size(shape).numel() * item_size
-        return self.resident if isinstance(self.resident, bool) else size <= self.resident_limit * 2**30
+        limit = self.resident_limit * 2**30
+        return self.resident if isinstance(self.resident, bool) else count * math.prod(shape) * item_size <= limit
 
     def loader(self, split: str) -> Loader:
         """Return the batches of a split on this process's device; `train` is shuffled and augmented."""

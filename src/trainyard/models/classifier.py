@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
-import lightning as L
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,13 +13,14 @@ from trainyard.data.loader import Batch
 from trainyard.data.spec import DataSpec
 from trainyard.models.epoch_sums import EpochSums
 from trainyard.models.normalize import input_layer
+from trainyard.models.self_describing import SelfDescribing
 from trainyard.optim.param_groups import without_decay_on_biases_and_norms
 from trainyard.optim.schedules import lightning_scheduler
 
 MakeOptimizer = Callable[[Iterable[Any]], Optimizer]
 
 
-class Classifier(L.LightningModule):
+class Classifier(SelfDescribing):
     """Learns to name the class of an example. A subclass adds the network and `forward`: raw inputs -> logits `[B, K]`.
 
     Losses and hits are summed in tensors and logged once an epoch: logging each step costs more than a small
@@ -61,15 +61,6 @@ class Classifier(L.LightningModule):
             self.__dict__[name] = value
         else:
             super().__setattr__(name, value)
-
-    def keep_hyperparameters(self, **arguments: Any) -> None:
-        """Store what rebuilds the network, as primitives: a checkpoint must load with `weights_only=True`."""
-        plain = {
-            name: value if isinstance(value, str | float | int | None) else list(value)
-            for name, value in arguments.items()
-        }
-        stored = {"spec": self.spec.to_dict(), **plain, "label_smoothing": self.label_smoothing}
-        self.save_hyperparameters(stored, logger=False)
 
     def step(self, batch: Batch, stage: str) -> Tensor:
         """Return the mean loss of a batch, and add it and the hits to the sums of the stage."""
@@ -121,13 +112,6 @@ class Classifier(L.LightningModule):
     def on_test_epoch_end(self) -> None:
         """Log `test/loss` and `test/acc`."""
         self.log_epoch("test")
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the class of the model and the validation scores of this moment, so that the file explains itself."""
-        kind = type(self)
-        checkpoint["model_class"] = f"{kind.__module__}.{kind.__qualname__}"
-        scores = self.trainer.callback_metrics
-        checkpoint["metrics"] = {name: float(scores[name]) for name in scores if name.startswith("val/")}
 
     def parameter_groups(self, total_steps: int, epoch_steps: int) -> list[dict[str, Any]]:
         """Return what the optimizer changes in a run of so many steps: all that learns; see `Finetune.groups`."""

@@ -1,0 +1,37 @@
+"""The leaderboard of a sweep: `python scripts/leaderboard.py SWEEP [--test] [--promote NAME]`.
+
+SWEEP is its directory, or its name in outputs/sweeps. `--test` shows the test score of every configuration, not of the
+winner alone: who chooses by it has no test data left. `--promote NAME` writes the winner as conf/experiment/NAME.yaml.
+"""
+
+import argparse
+import sys
+
+from trainyard.errors import ConfigError
+from trainyard.sweeps.promote import promote
+from trainyard.sweeps.report import text, write_report
+from trainyard.sweeps.stored import StoredSweep
+
+
+def main() -> None:
+    """Print the leaderboard, and write its files."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("sweep")
+    parser.add_argument("--test", action="store_true", help="show all test scores")
+    parser.add_argument("--promote", metavar="NAME", help="write the winner as an experiment")
+    chosen = parser.parse_args()
+    try:
+        sweep = StoredSweep.find(chosen.sweep)
+        if chosen.test:
+            print("the test scores have been looked at: choose by validation all the same")
+        print(text(sweep.rows, sweep.space.axes, sweep.objective, chosen.test))
+        write_report(sweep.folder, sweep.rows, sweep.space.axes, sweep.objective)
+        if chosen.promote:
+            print(promote(sweep, chosen.promote))
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

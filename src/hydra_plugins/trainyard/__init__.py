@@ -1,0 +1,1 @@
+"""Hydra's plugins of the project: it finds them by their place."""

@@ -1,0 +1,75 @@
+"""The launcher that runs jobs on this machine, each in a process of its own."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+if TYPE_CHECKING:
+    from trainyard.sweeps.watch import Watch
+
+
+@dataclass
+class LocalLauncherConf:
+    """What `hydra.launcher` holds."""
+
+    _target_: str = "hydra_plugins.trainyard.launcher.LocalLauncher"
+    slots: int = 1
+
+
+ConfigStore.instance().store(group="hydra/launcher", name="local", node=LocalLauncherConf, provider="trainyard")
+
+
+class LocalLauncher(Launcher):
+    """Runs jobs on this machine, `slots` of them side by side; one that fails leaves the others alone.
+
+    Args:
+        slots: jobs at a time; each has its share of the cores and of the GPUs.
+    """
+
+    def __init__(self, slots: int = 1) -> None:
+        self.slots = slots
+        self.watch: Watch | None = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Take what Hydra hands to every launcher."""
+        self.config = config
+        self.context = hydra_context
+        self.task = f"{task_function.__module__}:{task_function.__qualname__}"
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run a job for each list of overrides, and return how they ended, in the same order."""
+        from trainyard.sweeps.processes import Slots
+
+        numbers = range(initial_job_idx, initial_job_idx + len(job_overrides))
+        returns = {number: JobReturn(overrides=list(job)) for number, job in zip(numbers, job_overrides, strict=True)}
+        slots = Slots(self.slots, self.task)
+        if self.watch:
+            slots.begin, slots.look = self.watch.begin, self.watch.look
+        for ended in slots.run(self.composed(job_overrides, initial_job_idx)):
+            returns[ended.number].status = JobStatus.FAILED if ended.error else JobStatus.COMPLETED
+            returns[ended.number].return_value = RuntimeError(ended.error) if ended.error else None
+            if self.watch and self.watch.end(ended):
+                slots.stop()
+        return list(returns.values())
+
+    def impossible(self, job_overrides: Sequence[Sequence[str]]) -> dict[int, str]:
+        """Return why a job cannot work, by its place, for all that cannot."""
+        from trainyard.sweeps.checks import impossible
+        from trainyard.sweeps.processes import job_context
+
+        return impossible(self.composed(job_overrides, 0), job_context())
+
+    def composed(self, job_overrides: Sequence[Sequence[str]], first: int) -> Iterator[tuple[int, DictConfig]]:
+        """Yield the number and the config of each job, composed when its turn comes."""
+        for number, overrides in enumerate(job_overrides, start=first):
+            config = self.context.config_loader.load_sweep_config(self.config, list(overrides))
+            with open_dict(config):
+                config.hydra.job.id = str(number)
+                config.hydra.job.num = number
+            yield number, config

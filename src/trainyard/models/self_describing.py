@@ -1,0 +1,37 @@
+"""A model whose checkpoint alone rebuilds it, tells how good it was, and lets a run go on exactly."""
+
+from typing import Any
+
+import lightning as L
+import torch
+
+from trainyard.data.spec import DataSpec
+
+
+class SelfDescribing(L.LightningModule):
+    """Adds to a checkpoint what `trainyard.models.load.load_model` and a run that goes on need."""
+
+    spec: DataSpec
+    label_smoothing: float
+
+    def keep_hyperparameters(self, **arguments: Any) -> None:
+        """Store what rebuilds the network, as primitives: a checkpoint must load with `weights_only=True`."""
+        plain = {
+            name: value if isinstance(value, str | float | int | None) else list(value)
+            for name, value in arguments.items()
+        }
+        stored = {"spec": self.spec.to_dict(), **plain, "label_smoothing": self.label_smoothing}
+        self.save_hyperparameters(stored, logger=False)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the class of the model, the validation scores of this moment, and where the draws of dropout are."""
+        kind = type(self)
+        checkpoint["model_class"] = f"{kind.__module__}.{kind.__qualname__}"
+        checkpoint["random_state"] = torch.get_rng_state()
+        scores = self.trainer.callback_metrics
+        checkpoint["metrics"] = {name: float(scores[name]) for name in scores if name.startswith("val/")}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up the draws of dropout where they were."""
+        if "random_state" in checkpoint:
+            torch.set_rng_state(checkpoint["random_state"].cpu())

@@ -1,0 +1,76 @@
+"""Whether every job of a sweep can work, before the first begins."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import setup_globals
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+
+def impossible(configs: Iterable[tuple[int, DictConfig]], context: Any) -> dict[int, str]:
+    """Return why a job cannot work, by its number, for all that cannot.
+
+    A process of its own looks at them, since that takes what a run takes: torch, and the data.
+
+    Args:
+        configs: number and config of each job, composed one after the other.
+        context: of multiprocessing.
+    """
+    here, there = context.Pipe()
+    process = context.Process(target=answer, args=(there,), daemon=True)
+    process.start()
+    there.close()
+    found = {}
+    try:
+        for number, config in configs:
+            here.send(config)
+            problem = here.recv()
+            if problem:
+                found[number] = problem
+    finally:
+        here.close()
+        process.join()
+    return found
+
+
+def answer(connection: Connection) -> None:
+    """Say of each config that arrives what is wrong with it, or nothing."""
+    from trainyard.complaints import complaint
+
+    setup_globals()
+    looked_at: dict[str, Any] = {}
+    with suppress(EOFError):  # when there are no more
+        while True:
+            config = connection.recv()
+            try:
+                check(config, looked_at)
+                connection.send("")
+            except Exception as error:  # what goes wrong here would when the job runs
+                connection.send(complaint(error))
+
+
+def check(config: DictConfig, looked_at: dict[str, Any]) -> None:
+    """Raise a ConfigError where the parts of a job do not fit each other.
+
+    Data is read once for all jobs that share it, and a model built once for all that share it on the same data; one
+    that would be downloaded is not built.
+    """
+    from trainyard.compatibility import check_config, check_model_fits_data
+    from trainyard.config import instantiate, resolved
+
+    with open_dict(config):
+        config.hydra.runtime.output_dir = "."
+    HydraConfig.instance().set_config(config)
+    cfg = resolved(config)
+    check_config(cfg)
+    data = OmegaConf.to_yaml(cfg.data)
+    if data not in looked_at:
+        looked_at[data] = instantiate(cfg.data, order_seed=0).spec
+    check_model_fits_data(cfg, looked_at[data])
+    both = data + OmegaConf.to_yaml(cfg.model)
+    if both not in looked_at and cfg.model.get("weights") != "pretrained":
+        instantiate(cfg.model, spec=looked_at[data])
+        looked_at[both] = True

@@ -1,0 +1,56 @@
+"""What each axis of a sweep does to the score, and whether its best value lies on the edge of what was tried."""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+
+from trainyard.sweeps.leaderboard import SEED, Row
+
+
+def main_effects(rows: Sequence[Row], axes: Mapping[str, Sequence[str]]) -> dict[str, dict[str, float]]:
+    """Return the mean score of each value of each axis, over all configurations that have it."""
+    effects: dict[str, dict[str, float]] = {}
+    for axis, values in axes.items():
+        if axis == SEED:
+            continue
+        means = {value: [row.mean for row in rows if row.scores and row.values[axis] == value] for value in values}
+        effects[axis] = {value: statistics.mean(found) for value, found in means.items() if found}
+    return effects
+
+
+def edges(rows: Sequence[Row], axes: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return a line for each numeric axis on whose edge the best configuration lies, with values to try next."""
+    lines: list[str] = []
+    if not rows or not rows[0].scores:
+        return lines
+    for axis, values in axes.items():
+        numbers = {value: number for value in values if (number := as_number(value)) is not None}
+        if axis == SEED or len(numbers) < len(values) or len(set(numbers.values())) < 3:
+            continue
+        best, order = numbers[rows[0].values[axis]], sorted(set(numbers.values()))
+        if best in (order[0], order[-1]):
+            inner = order[1] if best == order[0] else order[-2]
+            where = "lowest" if best == order[0] else "highest"
+            lines.append(
+                f"{axis}={best:g} is the {where} value tried: go on with {axis}={','.join(beyond(best, inner))}"
+            )
+    return lines
+
+
+def as_number(text: str) -> float | None:
+    """Return the number that a text is, if it is one."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def beyond(best: float, inner: float) -> list[str]:
+    """Return the best value and two more beyond it, in steps like that to its neighbour."""
+    whole = float(best).is_integer() and float(inner).is_integer()
+    if best > 0 and inner > 0:
+        further = [best, best * best / inner, best * (best / inner) ** 2]
+    else:
+        further = [best, 2 * best - inner, 3 * best - 2 * inner]
+    return list(dict.fromkeys(f"{round(number)}" if whole and number >= 1 else f"{number:.3g}" for number in further))

@@ -1,0 +1,54 @@
+"""A job of a sweep, as its directory tells of it."""
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+UNFINISHED = "waiting"
+
+
+@dataclass
+class Job:
+    """One run of a sweep.
+
+    Attributes:
+        number: its place in the sweep, and the name of its directory.
+        overrides: that make its config.
+        folder: its directory.
+        result: what `result.json` holds; empty while there is none.
+    """
+
+    number: int
+    overrides: Sequence[str]
+    folder: Path
+    result: dict[str, Any] = field(default_factory=dict)
+
+    def look(self) -> "Job":
+        """Read what became of it, and return it."""
+        self.result = {}
+        with suppress(OSError, ValueError):
+            self.result = json.loads((self.folder / "result.json").read_text(encoding="utf-8"))
+        return self
+
+    @property
+    def status(self) -> str:
+        """`completed`, `failed`, `interrupted`, or `waiting` where nothing tells."""
+        return str(self.result.get("status", UNFINISHED))
+
+    @property
+    def score(self) -> float | None:
+        """The best validation score of a completed job."""
+        return self.result["objective"]["value"] if self.status == "completed" else None
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether it was stopped on its way, and left a checkpoint to go on from."""
+        return self.status in ("interrupted", UNFINISHED) and (self.folder / "checkpoints" / "last.ckpt").is_file()
+
+    def varying(self, axes: Sequence[str]) -> str:
+        """Return its values of the keys that vary."""
+        chosen = [override for override in self.overrides if override.partition("=")[0] in axes]
+        return " ".join(chosen) or "(one job)"

@@ -1,0 +1,83 @@
+"""What a sweep has found: its configurations from the best on."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trainyard.sweeps.job import Job
+
+SEED = "seed"  # repeats a configuration, and is none itself
+
+
+@dataclass(frozen=True)
+class Row:
+    """One configuration, over all seeds that it was run with.
+
+    Attributes:
+        values: of the keys that vary, but for the seed.
+        jobs: that ran it.
+        tied: whether its score cannot be told from the best one.
+    """
+
+    values: dict[str, str]
+    jobs: Sequence[Job]
+    tied: bool = False
+
+    @property
+    def scores(self) -> list[float]:
+        """The best validation scores of the jobs that are completed."""
+        return [job.score for job in self.jobs if job.score is not None]
+
+    @property
+    def mean(self) -> float:
+        """The mean score; not a number where no job is completed."""
+        return statistics.mean(self.scores) if self.scores else math.nan
+
+    @property
+    def std(self) -> float:
+        """The standard deviation over the seeds; not a number of a single one."""
+        return statistics.stdev(self.scores) if len(self.scores) > 1 else math.nan
+
+    @property
+    def best(self) -> Job:
+        """The completed job of the first seed, or the first job where none is."""
+        return next((job for job in self.jobs if job.score is not None), self.jobs[0])
+
+    @property
+    def status(self) -> str:
+        """`completed`, or how the jobs stand, counted."""
+        kinds = sorted({job.status for job in self.jobs})
+        if len(kinds) == 1:
+            return kinds[0]
+        return ", ".join(f"{sum(job.status == kind for job in self.jobs)} {kind}" for kind in kinds)
+
+
+def leaderboard(jobs: Sequence[Job], axes: Sequence[str], mode: str) -> list[Row]:
+    """Return the configurations from the best mean score on, those without a score last.
+
+    With several seeds, those are tied with the best whose mean is less than two standard errors of the difference away
+    (Welch); with one, those of the same score.
+
+    Args:
+        jobs: of the sweep.
+        axes: keys that vary.
+        mode: `max` or `min`, what is done with the score.
+    """
+    members: dict[tuple[str, ...], list[Job]] = {}
+    keys = [axis for axis in axes if axis != SEED]
+    for job in jobs:
+        chosen = dict(override.partition("=")[::2] for override in job.overrides)
+        members.setdefault(tuple(chosen[key] for key in keys), []).append(job)
+    rows = [Row(dict(zip(keys, values, strict=True)), group) for values, group in members.items()]
+    sign = -1 if mode == "max" else 1
+    rows.sort(key=lambda row: (not row.scores, sign * row.mean if row.scores else 0.0))
+    return [Row(row.values, row.jobs, bool(row.scores) and tied(row, rows[0])) for row in rows]
+
+
+def tied(row: Row, best: Row) -> bool:
+    """Whether two mean scores cannot be told apart."""
+    errors = [r.std**2 / len(r.scores) for r in (row, best) if len(r.scores) > 1]
+    if len(errors) < 2:
+        return row.mean == best.mean
+    return abs(row.mean - best.mean) <= 2 * math.sqrt(sum(errors))

@@ -1,0 +1,147 @@
+"""Jobs in processes of their own, a few at a time."""
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from omegaconf import DictConfig
+
+from trainyard.sweeps.devices import device_of
+from trainyard.sweeps.job_process import run_in_process
+
+PRELOADED = ["trainyard.training", "trainyard.data.module", "trainyard.models.classifier", "hydra.core.utils"]
+LOOK_EVERY = 0.5  # seconds
+PATIENCE = 60.0  # seconds that jobs have to save and stop
+
+
+def ignore(*_: object) -> None:
+    """Do nothing."""
+
+
+@dataclass
+class Running:
+    """A job that runs: its number, process, slot, and where its error's text arrives."""
+
+    number: int
+    process: Any
+    slot: int
+    hear: Connection
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How the process of a job ended: `error` is empty where all went well."""
+
+    number: int
+    error: str
+
+
+class Slots:
+    """Runs jobs side by side, each in a process that a server forks which has imported torch and Lightning.
+
+    Attributes:
+        begin: called with the number of each job when it starts.
+        look: called twice a second while jobs run.
+
+    Args:
+        slots: jobs at a time; each has its share of the cores, and of the GPUs.
+        task: the function `module:name` that runs a config.
+    """
+
+    def __init__(self, slots: int, task: str) -> None:
+        self.slots = slots
+        self.task = task
+        self.begin: Callable[[int], None] = ignore
+        self.look: Callable[[], None] = ignore
+        self.threads = max(1, len(os.sched_getaffinity(0)) // slots) if hasattr(os, "sched_getaffinity") else 1
+        self.context = job_context()
+        self.running: list[Running] = []
+        self.stopping = False
+
+    def run(self, jobs: Iterable[tuple[int, DictConfig]]) -> Iterator[Ended]:
+        """Run the jobs in order, and yield each as it ends; a slot that is free is filled at once.
+
+        A Ctrl-C is handed on to the jobs, which save and stop; it is raised again when they have. So it goes after
+        `stop`, without an error.
+        """
+        waiting = iter(jobs)
+        try:
+            while True:
+                while not self.stopping and len(self.running) < self.slots and (job := next(waiting, None)):
+                    self.start(*job)
+                if not self.running:
+                    return
+                wait([job.process.sentinel for job in self.running], timeout=LOOK_EVERY)
+                self.look()
+                yield from self.ended()
+        except KeyboardInterrupt:
+            self.stop()
+            yield from self.ended()
+            raise
+
+    def start(self, number: int, config: DictConfig) -> None:
+        """Start a job in the first free slot."""
+        slot = min(set(range(self.slots)) - {job.slot for job in self.running})
+        hear, say = self.context.Pipe(duplex=False)
+        arguments = (config, self.task, self.threads, device_of(slot, self.slots), say)
+        process = self.context.Process(target=run_in_process, args=arguments)
+        self.begin(number)
+        process.start()
+        say.close()
+        self.running.append(Running(number, process, slot, hear))
+
+    def ended(self) -> list[Ended]:
+        """Return the jobs that have ended since the last look."""
+        done = [job for job in self.running if not job.process.is_alive()]
+        self.running = [job for job in self.running if job not in done]
+        return [Ended(job.number, "" if self.stopping else reason(job)) for job in done]
+
+    def stop(self) -> None:
+        """Start no more, and have those that run save and stop; kill those that do not in a minute."""
+        self.stopping = True
+        for job in self.running:
+            signal_to(job.process.pid, signal.SIGINT)
+        until = time.monotonic() + PATIENCE
+        for job in self.running:
+            job.process.join(max(0.0, until - time.monotonic()))
+            if job.process.is_alive():
+                signal_to(job.process.pid, signal.SIGKILL)
+                job.process.join()
+
+
+def job_context() -> Any:
+    """Return how jobs are started: forked by a server that has imported what all need, where the system can do that."""
+    if os.name != "posix":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context
+
+
+def signal_to(pid: int, number: int) -> None:
+    """Send a signal to the processes of a job."""
+    try:
+        os.killpg(pid, number)
+    except OSError:  # it has ended
+        return
+
+
+def reason(job: Running) -> str:
+    """Return why a job ended, or nothing where all went well."""
+    try:
+        if job.hear.poll():
+            return str(job.hear.recv())
+    except (EOFError, OSError):
+        pass
+    code = job.process.exitcode
+    if code == 0:
+        return ""
+    if code is not None and code < 0:
+        hint = ", as the system does when memory runs out" if code == -signal.SIGKILL else ""
+        return f"killed by {signal.Signals(-code).name}{hint}"
+    return f"its process ended with code {code}"

@@ -1,0 +1,57 @@
+"""A sweep as its directory tells of it, whoever works on it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from trainyard.config import objective_mode
+from trainyard.errors import did_you_mean, listing, reject
+from trainyard.sweeps.job import Job
+from trainyard.sweeps.leaderboard import Row, leaderboard
+from trainyard.sweeps.search_space import FILE, SearchSpace
+
+ROOT = Path("outputs") / "sweeps"
+
+
+@dataclass
+class StoredSweep:
+    """The jobs of a sweep and what they scored.
+
+    Attributes:
+        folder: of the sweep.
+        space: its jobs.
+        objective: the metric that chooses.
+    """
+
+    folder: Path
+    space: SearchSpace
+    objective: str
+
+    @classmethod
+    def find(cls, name: str) -> "StoredSweep":
+        """Return the sweep of a directory, or of a name in outputs/sweeps.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        for folder in (Path(name), ROOT / name):
+            if (folder / FILE).is_file():
+                stored = OmegaConf.load(folder / FILE)
+                values = {str(key): [str(value) for value in found] for key, found in stored["values"].items()}  # type: ignore[index]
+                return cls(folder, SearchSpace(values), str(stored["objective"]))  # type: ignore[index]
+        known = sorted(file.parent.name for file in ROOT.glob(f"*/{FILE}"))
+        problem = f"there is no such sweep{did_you_mean(name, known)}"
+        raise reject("SWEEP", name, problem, listing(known) or "a directory with a sweep.yaml")
+
+    @cached_property
+    def jobs(self) -> list[Job]:
+        """All jobs, as their directories tell."""
+        found = enumerate(self.space.jobs())
+        return [Job(number, overrides, self.folder / str(number)).look() for number, overrides in found]
+
+    @property
+    def rows(self) -> list[Row]:
+        """The leaderboard."""
+        return leaderboard(self.jobs, list(self.space.axes), objective_mode(self.objective))

@@ -1,0 +1,57 @@
+"""A callback that lets a job go wrong, or take its time."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import lightning as L
+import torch
+
+
+def complain() -> None:
+    raise RuntimeError("the cable is loose")
+
+
+KINDS: dict[str, Callable[[], object]] = {
+    "none": lambda: None,
+    "raise": complain,
+    "exit": lambda: sys.exit(3),
+    "hard_exit": lambda: os._exit(7),
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+}
+
+
+class Fault(L.Callback):
+    """Does what its kind says at the end of an epoch, as long as a file is not there."""
+
+    def __init__(self, kind: str = "none", epoch: int = 1, pause: float = 0.0, unless: str = "cured") -> None:
+        self.kind = kind
+        self.epoch = epoch
+        self.pause = pause
+        self.unless = unless
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        time.sleep(self.pause)
+        if trainer.current_epoch + 1 == self.epoch and not Path(self.unless).exists():
+            KINDS[self.kind]()
+
+
+class Look(L.Callback):
+    """Writes what a job sees around itself."""
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.began = time.time()
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        seen = {
+            "pid": os.getpid(),
+            "threads": torch.get_num_threads(),
+            "devices": os.environ.get("CUDA_VISIBLE_DEVICES"),
+            "began": self.began,
+            "ended": time.time(),
+        }
+        text = "".join(f"{name}={value}\n" for name, value in seen.items())
+        Path(trainer.default_root_dir, "look.txt").write_text(text)

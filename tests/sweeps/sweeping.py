@@ -1,0 +1,107 @@
+"""Sweeps as a person starts them: in processes of their own, in an empty folder."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainyard.sweeps.job import Job
+from trainyard.sweeps.journal import Journal
+
+REPOSITORY = Path(__file__).parents[2]
+TINY = ("model=mlp", "model.hidden_dims=[8]", "trainer.max_epochs=1", "logger=csv", "callbacks=none")
+FAULT = ("+callbacks.fault._target_=tests.sweeps.faults.Fault",)
+EAGER = ("+trainer.plugins=[{_target_:trainyard.checkpoint_io.PacedCheckpointIO,pause:0.0}]",)
+
+
+@dataclass
+class Place:
+    """An empty folder to sweep in; two jobs at a time, each with one thread."""
+
+    folder: Path
+
+    def start(self, *words: str, slots: int = 2) -> subprocess.Popen[str]:
+        """Start a sweep of tiny runs, as the leader of a process group, and return its process."""
+        command = [sys.executable, "-m", "trainyard", "-m", *TINY, *words, f"hydra.launcher.slots={slots}"]
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def sweep(self, *words: str, code: int = 0, slots: int = 2) -> tuple[str, str]:
+        """Run a sweep to its end and return what it said, and its errors."""
+        process = self.start(*words, slots=slots)
+        said, errors = process.communicate(timeout=120)
+        assert process.returncode == code, f"{process.returncode}\n{said}\n{errors}"
+        return said, errors
+
+    def of(self, name: str) -> Path:
+        """Return the directory of a sweep."""
+        return self.folder / "outputs" / "sweeps" / name
+
+    def result(self, name: str, number: int) -> dict[str, Any]:
+        """Return what `result.json` of a job holds, or nothing."""
+        return Job(number, [], self.of(name) / str(number)).look().result
+
+    def statuses(self, name: str, jobs: int) -> list[str]:
+        """Return how each job stands."""
+        return [Job(number, [], self.of(name) / str(number)).look().status for number in range(jobs)]
+
+    def attempts(self, name: str) -> list[tuple[int, str]]:
+        """Return job and end of each attempt, from the journal."""
+        journal = Journal(self.of(name), "max")
+        trials = journal.storage.get_all_trials(journal.study)
+        known = [trial.user_attrs for trial in trials if "job" in trial.user_attrs]  # else killed while it was noted
+        return [(attempt["job"], attempt.get("status", "running")) for attempt in known]
+
+
+def table(file: Path) -> list[dict[str, str]]:
+    """Return the rows of a table."""
+    with file.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def scores(folder: Path) -> dict[str, Any]:
+    """Return what a run found, without the time that it took."""
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    return {name: value for name, value in result.items() if name != "seconds"}
+
+
+def until(happened: Callable[[], object], seconds: float = 60.0) -> None:
+    """Wait until something has happened."""
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)
+
+
+def living(group: int) -> list[int]:
+    """Return the processes that were started, however far down, by the leader of a session and still live."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            state, _, _, session = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
+        except OSError:  # it has ended
+            continue
+        if int(session) == group and state != "Z":
+            found.append(int(folder.name))
+    return found
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """End a sweep as the system does, without a warning; its jobs are on their own."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()

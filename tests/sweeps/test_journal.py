@@ -1,0 +1,163 @@
+"""The journal of a sweep: whose attempts ended how, also after a kill."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from trainyard.sweeps.job import Job
+from trainyard.sweeps.journal import Journal
+from trainyard.sweeps.search_space import SearchSpace
+from trainyard.sweeps.sweep import Sweep
+
+
+def job(folder: Path, number: int, **result: Any) -> Job:
+    """A job whose directory says what became of it."""
+    found = Job(number, [f"seed={number}"], folder / str(number))
+    found.folder.mkdir(exist_ok=True)
+    if result:
+        (found.folder / "result.json").write_text(json.dumps(result))
+    return found.look()
+
+
+def completed(value: float) -> dict[str, Any]:
+    return {"status": "completed", "objective": {"name": "val/acc", "value": value, "epoch": 1}}
+
+
+def trials(folder: Path) -> list[tuple[int, str, list[float] | None]]:
+    """Job, state and score of each attempt, as another process reads the file."""
+    again = Journal(folder, "max")
+    found = again.storage.get_all_trials(again.study)
+    return [(trial.user_attrs["job"], trial.state.name, trial.values) for trial in found]
+
+
+def test_each_attempt_is_a_trial(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "max")
+    for number, result in enumerate([completed(0.75), {"status": "failed"}, {"status": "interrupted"}]):
+        journal.begin(job(tmp_path, number))
+        journal.finish(job(tmp_path, number, **result))
+    assert trials(tmp_path) == [(0, "COMPLETE", [0.75]), (1, "FAIL", None), (2, "FAIL", None)]
+    assert journal.failures() == {1: 1}, "an interruption is no failure"
+    journal.begin(job(tmp_path, 1))
+    journal.finish(job(tmp_path, 1, status="failed"))
+    assert Journal(tmp_path, "max").failures() == {1: 2}
+
+
+def test_what_was_left_running_ends_as_its_directory_says(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "max")
+    for number in range(4):
+        journal.begin(job(tmp_path, number))
+    results = {0: completed(0.5), 1: {"status": "failed"}, 2: {}, 3: {"status": "interrupted"}}
+    jobs = {number: job(tmp_path, number, **result) for number, result in results.items()}
+    later = Journal(tmp_path, "max")
+    later.settle(jobs)
+    assert trials(tmp_path) == [(0, "COMPLETE", [0.5]), (1, "FAIL", None), (2, "FAIL", None), (3, "FAIL", None)]
+    assert later.failures() == {1: 1}
+    size = (tmp_path / "journal.log").stat().st_size
+    later.settle(jobs)
+    assert (tmp_path / "journal.log").stat().st_size == size
+
+
+def test_an_attempt_that_was_killed_before_it_had_a_job(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "max")
+    trial = journal.storage.create_new_trial(journal.study)
+    later = Journal(tmp_path, "max")
+    later.settle({})
+    assert later.storage.get_trial(trial).state is TrialState.FAIL
+    assert later.failures() == {}
+
+
+@pytest.mark.parametrize("half", [b"{", b'{"op_code":4,"worker_id":"x"', b'{"op_code":4,"worker_id":"x"}'])
+def test_half_a_line_that_a_kill_left_loses_nothing(tmp_path: Path, half: bytes) -> None:
+    journal = Journal(tmp_path, "max")
+    journal.begin(job(tmp_path, 0))
+    journal.finish(job(tmp_path, 0, **completed(0.5)))
+    with (tmp_path / "journal.log").open("ab") as file:
+        file.write(half)
+    later = Journal(tmp_path, "max")
+    later.begin(job(tmp_path, 1))
+    later.finish(job(tmp_path, 1, **completed(0.25)))
+    assert trials(tmp_path) == [(0, "COMPLETE", [0.5]), (1, "COMPLETE", [0.25])]
+
+
+def test_a_lock_that_a_kill_left_holds_nobody_up(tmp_path: Path) -> None:
+    """Optuna's own would for half a minute; here the sweep's directory is held by one process in any case."""
+    Journal(tmp_path, "max")
+    (tmp_path / "journal.log.lock").symlink_to(tmp_path / "journal.log")
+    start = time.monotonic()
+    Journal(tmp_path, "max").begin(job(tmp_path, 0))
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize(("mode", "best"), [("max", 0.75), ("min", 0.25)])
+def test_optuna_reads_it(tmp_path: Path, mode: str, best: float) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    journal = Journal(folder, mode)
+    for number, score in enumerate([0.25, 0.75, 0.5]):
+        journal.begin(job(folder, number))
+        journal.finish(job(folder, number, **completed(score)))
+    assert optuna.load_study(study_name="mine", storage=journal.storage).best_value == best
+
+
+def sweep(folder: Path, jobs: int = 4, **options: Any) -> Sweep:
+    space = SearchSpace({"seed": [str(number) for number in range(jobs)]})
+    return Sweep(folder, space, "val/acc", options.pop("retries", 1), **options)
+
+
+def numbers(jobs: list[Job]) -> list[int]:
+    return [job.number for job in jobs]
+
+
+def test_what_is_left_is_what_has_not_ended_and_what_may_fail_again(tmp_path: Path) -> None:
+    first = sweep(tmp_path)
+    assert numbers(first.left()) == [0, 1, 2, 3]
+    for number, result in enumerate([completed(0.5), {"status": "failed"}, {"status": "interrupted"}]):
+        first.begin(first.jobs[number])
+        job(tmp_path, number, **result)
+        first.finish(first.jobs[number], "")
+    assert numbers(sweep(tmp_path, retries=0).left()) == [2, 3]
+    again = sweep(tmp_path, retries=1)
+    assert numbers(again.left()) == [1, 2, 3]
+    again.begin(again.jobs[1])
+    again.finish(again.jobs[1], "RuntimeError: again")
+    assert json.loads((tmp_path / "1" / "result.json").read_text())["error"] == "RuntimeError: again"
+    assert numbers(sweep(tmp_path, retries=1).left()) == [2, 3]
+    assert numbers(sweep(tmp_path, retries=2).left()) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("result", [{}, {"status": "interrupted", "error": None}, completed(0.5)])
+def test_a_process_that_ended_badly_has_failed_whatever_its_run_says(tmp_path: Path, result: dict[str, Any]) -> None:
+    """A run takes `sys.exit` for an interruption; one that is killed says nothing."""
+    one = sweep(tmp_path, jobs=1)
+    one.begin(one.jobs[0])
+    job(tmp_path, 0, **result)
+    one.finish(one.jobs[0], "its process ended with code 3")
+    assert one.jobs[0].status == "failed"
+    assert one.jobs[0].result["error"] == "its process ended with code 3"
+    assert one.journal.failures() == {0: 1}
+
+
+def test_what_a_failed_attempt_left_is_removed_and_what_can_go_on_stays(tmp_path: Path) -> None:
+    for number, result in enumerate([{"status": "failed"}, {"status": "interrupted"}, {}, {"status": "interrupted"}]):
+        folder = job(tmp_path, number, **result).folder / "checkpoints"
+        folder.mkdir()
+        if number < 3:
+            (folder / "last.ckpt").touch()
+    found = sweep(tmp_path)
+    for each in found.jobs:
+        found.begin(each)
+    assert [(tmp_path / str(number)).exists() for number in range(4)] == [False, True, True, False]
+
+
+def test_of_equals_the_first_keeps_its_weights(tmp_path: Path) -> None:
+    found = sweep(tmp_path, keep=2)
+    for number, score in enumerate([0.5, 0.75, 0.75, 0.75]):
+        found.begin(found.jobs[number])
+        (job(tmp_path, number, **completed(score)).folder / "checkpoints").mkdir()
+        found.finish(found.jobs[number], "")
+    assert [(tmp_path / str(number) / "checkpoints").exists() for number in range(4)] == [False, True, True, False]

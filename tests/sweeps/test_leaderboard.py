@@ -1,0 +1,190 @@
+"""What a sweep says in the end: ranks, ties, effects, edges, and the files that hold them."""
+
+import math
+import statistics
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.sweeps.sweeping import REPOSITORY, table
+from tests.sweeps.synthetic import completed, stored
+from trainyard.errors import ConfigError
+from trainyard.sweeps.effects import edges, main_effects
+from trainyard.sweeps.report import text, write_report
+from trainyard.sweeps.stored import StoredSweep
+from trainyard.sweeps.sweep import grouped
+
+FAILED = {"status": "failed", "error": "RuntimeError: no"}
+
+
+def test_the_best_comes_first_and_what_has_no_score_last(tmp_path: Path) -> None:
+    rows = stored(tmp_path, ["model=a,b,c,d,e"], [0.5, FAILED, 0.75, None, 0.25]).rows
+    assert [row.values["model"] for row in rows] == ["c", "a", "e", "b", "d"]
+    assert [row.status for row in rows] == ["completed"] * 3 + ["failed", "waiting"]
+    assert [row.tied for row in rows] == [True, False, False, False, False]
+    assert math.isnan(rows[0].std)
+
+
+def test_a_loss_is_better_the_smaller_it_is(tmp_path: Path) -> None:
+    rows = stored(tmp_path, ["model=a,b,c"], [0.5, 0.75, 0.25], "val/loss").rows
+    assert [row.values["model"] for row in rows] == ["c", "a", "b"]
+
+
+def test_seeds_repeat_a_configuration(tmp_path: Path) -> None:
+    scores = [0.5, 0.7, 0.9, 0.8, 0.8, 0.86]
+    rows = stored(tmp_path, ["model=a,b", "seed=0,1,2"], scores).rows
+    assert [row.values for row in rows] == [{"model": "b"}, {"model": "a"}]
+    assert [row.mean for row in rows] == pytest.approx([0.82, 0.7])
+    assert [row.std for row in rows] == pytest.approx([statistics.stdev(scores[3:]), statistics.stdev(scores[:3])])
+    assert [[job.number for job in row.jobs] for row in rows] == [[3, 4, 5], [0, 1, 2]]
+    assert [row.best.number for row in rows] == [3, 0], "the first seed stands for all: the best would be luck"
+
+
+def test_seeds_that_failed_do_not_count(tmp_path: Path) -> None:
+    [row] = stored(tmp_path, ["model=a", "seed=0,1,2"], [FAILED, 0.5, 0.7]).rows
+    assert (row.mean, row.best.number, row.status) == (pytest.approx(0.6), 1, "2 completed, 1 failed")
+
+
+# Standard error of the difference of two means of three seeds each, of spread s and t: sqrt(s^2/3 + t^2/3).
+@pytest.mark.parametrize(("distance", "tied"), [(0.0, True), (0.016, True), (0.0164, False), (0.1, False)])
+def test_ties_are_those_within_two_standard_errors(tmp_path: Path, distance: float, tied: bool) -> None:
+    """Spread 0.01 each: two standard errors are 2 * sqrt(2 * 0.0001 / 3) = 0.01633."""
+    best = [0.79, 0.80, 0.81]
+    rows = stored(tmp_path, ["model=a,b", "seed=0,1,2"], [*best, *(score - distance for score in best)]).rows
+    assert [row.tied for row in rows] == [True, tied]
+
+
+def test_of_single_runs_equals_alone_are_tied(tmp_path: Path) -> None:
+    rows = stored(tmp_path, ["model=a,b,c"], [0.75, 0.75, 0.7499]).rows
+    assert [row.tied for row in rows] == [True, True, False]
+
+
+def test_each_axis_has_its_mean_effect(tmp_path: Path) -> None:
+    sweep = stored(tmp_path, ["model=a,b", "lr=1,2", "seed=0,1"], [0.1, 0.3, 0.5, 0.5, 0.6, 0.8, FAILED, FAILED])
+    assert main_effects(sweep.rows, sweep.space.axes) == {
+        "model": {"a": pytest.approx(0.35), "b": pytest.approx(0.7)},
+        "lr": {"1": pytest.approx(0.45), "2": pytest.approx(0.5)},
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "scores", "said"),
+    [
+        ("lr=0.001,0.01,0.1", [0.1, 0.2, 0.3], "lr=0.1 is the highest value tried: go on with lr=0.1,1,10"),
+        ("lr=0.1,0.001,0.01", [0.1, 0.3, 0.2], "lr=0.001 is the lowest value tried: go on with lr=0.001,0.0001,1e-05"),
+        ("width=8,16,32", [0.1, 0.2, 0.3], "width=32 is the highest value tried: go on with width=32,64,128"),
+        ("decay=0,1,2", [0.3, 0.2, 0.1], "decay=0 is the lowest value tried: go on with decay=0,-1,-2"),
+        ("lr=1,2,3", [0.1, 0.3, 0.2], None),
+        ("lr=1,2", [0.1, 0.2], None),
+        ("model=a,b,c", [0.1, 0.2, 0.3], None),
+        ("lr=1,2,null", [0.1, 0.2, 0.15], None),
+        ("seed=1,2,3", [0.1, 0.2, 0.3], None),
+        ("lr=1,2,3", [FAILED, FAILED, FAILED], None),
+    ],
+)
+def test_a_winner_on_the_edge_raises_an_alarm(tmp_path: Path, words: str, scores: list[float], said: str) -> None:
+    sweep = stored(tmp_path, [words], scores)
+    assert edges(sweep.rows, sweep.space.axes) == ([] if said is None else [said])
+
+
+def test_the_table_a_person_reads(tmp_path: Path) -> None:
+    sweep = stored(tmp_path, ["lr=1,2,3", "seed=0,1"], [0.5, 0.7, 0.9, 0.9, FAILED, FAILED])
+    head, first, second, third, *rest = text(sweep.rows, sweep.space.axes, "val/acc").splitlines()
+    assert head.split() == ["rank", "lr", "status", "val/acc", "epoch", "seconds", "checkpoint", "test/acc"]
+    assert first.split() == [
+        *("1", "2", "completed", "0.9000", "±", "0.0000", "(2)", "2", "3.0", "2/checkpoints/best.ckpt", "0.4500"),
+    ]
+    assert second.split()[-1] == "0/checkpoints/best.ckpt", "the test score of the winner alone"
+    assert second.split()[:6] == ["2", "1", "completed", "0.6000", "±", "0.1414"]
+    assert third.split() == ["3", "3", "failed"]
+    assert rest[-1] == "lr: 1 0.6000, 2 0.9000"
+    assert "0.2500" in text(sweep.rows, sweep.space.axes, "val/acc", test=True).splitlines()[2]
+
+
+def test_a_long_leaderboard_is_cut_on_the_screen_alone(tmp_path: Path) -> None:
+    sweep = stored(tmp_path, ["lr=range(1,31)"], [number / 100 for number in range(30)])
+    assert "... 10 more in leaderboard.csv" in text(sweep.rows, sweep.space.axes, "val/acc")
+    write_report(tmp_path, sweep.rows, sweep.space.axes, "val/acc")
+    assert [row["rank"] for row in table(tmp_path / "leaderboard.csv")] == [str(rank) for rank in range(1, 31)]
+
+
+def test_the_files_say_the_same(tmp_path: Path) -> None:
+    sweep = stored(tmp_path, ["model=a,'b|c'", "lr=0.1,1,10"], [0.1, 0.2, 0.3, 0.4, FAILED, 0.9])
+    write_report(tmp_path, sweep.rows, sweep.space.axes, "val/acc")
+    rows = table(tmp_path / "leaderboard.csv")
+    assert [row["val/acc"] for row in rows] == ["0.9000", "0.4000", "0.3000", "0.2000", "0.1000", ""]
+    assert [row["test/acc"] for row in rows] == ["0.4500", "", "", "", "", ""]
+    lines = (tmp_path / "leaderboard.md").read_text().splitlines()
+    assert lines[0] == f"# {tmp_path.name}"
+    marked = [line for line in lines if line.startswith("|")]
+    assert marked[0] == f"| {' | '.join(rows[0])} |"
+    assert [line.split("|")[1].strip() for line in marked[2:]] == ["1", "2", "3", "4", "5", "6"]
+    assert len({line.replace("\\|", "").count("|") for line in marked}) == 1, "a bar in a value is none of the table"
+    assert "- `lr`: 0.1 0.2500, 1 0.2000, 10 0.6000" in lines
+    assert "- lr=10 is the highest value tried: go on with lr=10,100,1000" in lines
+    picture = (tmp_path / "leaderboard.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    width, height = struct.unpack(">II", picture[16:24])
+    assert width > 800
+    assert height > 400
+    assert not list(tmp_path.glob(".leaderboard*"))
+
+
+def test_nothing_to_draw_where_nothing_has_a_score(tmp_path: Path) -> None:
+    sweep = stored(tmp_path, ["model=a,b"], [FAILED, None])
+    write_report(tmp_path, sweep.rows, sweep.space.axes, "val/acc")
+    assert [row["status"] for row in table(tmp_path / "leaderboard.csv")] == ["failed", "waiting"]
+    assert not (tmp_path / "leaderboard.png").exists()
+
+
+def test_weights_that_were_not_kept_are_not_named(tmp_path: Path) -> None:
+    sweep = stored(tmp_path, ["model=a,b"], [0.5, 0.7])
+    (tmp_path / "0" / "checkpoints" / "best.ckpt").unlink()
+    write_report(tmp_path, sweep.rows, sweep.space.axes, "val/acc")
+    assert [r["checkpoint"] for r in table(tmp_path / "leaderboard.csv")] == ["1/checkpoints/best.ckpt", "not kept"]
+
+
+def test_failures_are_grouped_by_their_cause(tmp_path: Path) -> None:
+    memory = {"status": "failed", "error": "killed by SIGKILL\nmore"}
+    results = [0.5, 0.5, FAILED, memory, FAILED, memory]
+    sweep = stored(tmp_path, ["model=a,b,c", "lr=1,2"], results)
+    assert grouped(sweep.jobs, list(sweep.space.axes)) == [
+        "2 failed: RuntimeError: no: #2, #4",
+        "2 failed: killed by SIGKILL: #3, #5",
+    ]
+    other = stored(tmp_path / "other", ["model=a,b", "lr=1,2"], [0.5, 0.5, FAILED, FAILED])
+    assert grouped(other.jobs, list(other.space.axes)) == [
+        "2 failed: RuntimeError: no (all 2 have model=b): #2, #3",
+    ]
+    assert grouped(stored(tmp_path / "good", ["model=a,b"], [0.5, 0.5]).jobs, ["model"]) == []
+
+
+def test_a_sweep_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    stored(tmp_path / "outputs" / "sweeps" / "mine", ["model=a,b"], [0.5, completed(0.7)])
+    assert len(StoredSweep.find("mine").jobs) == 2
+    with pytest.raises(ConfigError, match="did you mean mine"):
+        StoredSweep.find("mien")
+
+
+def test_the_command_prints_and_writes_the_leaderboard(tmp_path: Path) -> None:
+    stored(tmp_path / "mine", ["model=a,b"], [0.5, 0.7])
+
+    def leaderboard(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(REPOSITORY / "scripts" / "leaderboard.py"), *words]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    done = leaderboard("mine")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "0.2500" not in done.stdout
+    assert (tmp_path / "mine" / "leaderboard.png").is_file()
+    done = leaderboard("mine", "--test")
+    assert "0.2500" in done.stdout
+    assert "looked at" in done.stdout.splitlines()[0]
+    done = leaderboard("yours")
+    assert done.returncode == 1
+    assert "there is no such sweep" in done.stderr
+    assert "Traceback" not in done.stderr

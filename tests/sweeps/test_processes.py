@@ -1,0 +1,88 @@
+"""The processes of jobs: side by side, with their share of the machine, and none left behind."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.sweeps.sweeping import FAULT, Place, living, until
+from trainyard.sweeps.devices import device_of
+
+LOOK = ("+callbacks.look._target_=tests.sweeps.faults.Look",)
+
+
+def looks(place: Place, name: str, jobs: int) -> list[dict[str, str]]:
+    """What each job has seen around itself."""
+    found = [(place.of(name) / str(number) / "look.txt").read_text() for number in range(jobs)]
+    return [dict(line.split("=", 1) for line in text.splitlines()) for text in found]
+
+
+def test_jobs_share_the_machine_each_in_a_process_of_its_own(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    cores = len(os.sched_getaffinity(0))
+    place.sweep("sweep.name=two", *LOOK, "accelerator=cpu", *FAULT, "+callbacks.fault.pause=1", "seed=0,1,2,3", slots=2)
+    found = looks(place, "two", 4)
+    assert len({look["pid"] for look in found}) == 4
+    assert {look["threads"] for look in found} == {str(max(1, cores // 2))}
+    assert sorted(look["devices"] for look in found) == ["4", "4", "7", "7"]
+    times = [(float(look["began"]), float(look["ended"])) for look in found]
+    assert max(sum(began <= moment < ended for began, ended in times) for moment, _ in times) == 2
+    for one, look in zip(times, found, strict=True):
+        together = [other for other, there in zip(times, found, strict=True) if there["devices"] == look["devices"]]
+        assert sum(began <= one[0] < ended for began, ended in together) == 1, "no two at a time on a GPU"
+
+
+def test_one_at_a_time_has_the_whole_machine(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    place.sweep("sweep.name=one", *LOOK, "accelerator=cpu", "seed=0,1", slots=1)
+    one = looks(place, "one", 2)
+    assert {look["threads"] for look in one} == {str(len(os.sched_getaffinity(0)))}
+    assert float(one[0]["ended"]) < float(one[1]["began"])
+    assert [look["devices"] for look in one] == ["4,7", "4,7"]
+
+
+@pytest.mark.skipif("not __import__('pathlib').Path('/proc/self/stat').exists()", reason="there is no /proc here")
+@pytest.mark.parametrize("which", ["the parent alone", "its whole group"])
+def test_nothing_is_left_running_when_the_parent_dies(place: Place, which: str) -> None:
+    process = place.start("sweep.name=dies", *FAULT, "+callbacks.fault.pause=60", "seed=0,1,2")
+    logs = [place.of("dies") / str(number) / "run.log" for number in (0, 1)]
+    until(lambda: all(log.is_file() and "trainer" in log.read_text() for log in logs))
+    assert len(living(process.pid)) >= 4, "parent, server and two jobs"
+    if which == "the parent alone":
+        os.kill(process.pid, signal.SIGKILL)
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=5)
+    until(lambda: not living(process.pid), 5.0)
+    process.communicate()
+
+
+# What is visible, slots, and what each slot sees.
+TABLE = [
+    ("0,1,2,3", 1, [None]),
+    ("0,1,2,3", 2, ["0,2", "1,3"]),
+    ("0,1,2,3", 4, ["0", "1", "2", "3"]),
+    ("0,1,2", 2, ["0,2", "1"]),
+    ("0,1", 4, ["0", "1", "0", "1"]),
+    ("5", 2, ["5", "5"]),
+    ("GPU-a,GPU-b", 2, ["GPU-a", "GPU-b"]),
+    ("", 2, [None, None]),
+]
+
+
+@pytest.mark.parametrize(("visible", "slots", "seen"), TABLE)
+def test_each_slot_sees_its_gpus(
+    monkeypatch: pytest.MonkeyPatch, visible: str, slots: int, seen: list[str | None]
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert [device_of(slot, slots) for slot in range(slots)] == seen
+
+
+def test_gpus_are_counted_without_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [Path("/dev") / name for name in ("nvidia10", "nvidia2", "nvidiactl", "nvidia-uvm")]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: iter(names if str(self) == "/dev" else []))
+    assert [device_of(slot, 2) for slot in (0, 1)] == ["2", "10"]
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: iter([]))
+    assert device_of(0, 2) is None

@@ -1,0 +1,99 @@
+"""The grid that a command line spans."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.sweeps import synthetic
+from trainyard.errors import ConfigError
+from trainyard.sweeps.search_space import SearchSpace, difference
+
+
+def space(*words: str) -> SearchSpace:
+    return synthetic.space(words)
+
+
+def test_the_last_axis_changes_fastest() -> None:
+    found = space("model=mlp,cnn", "seed=7", "optimizer=sgd,adam")
+    assert found.axes == {"model": ["mlp", "cnn"], "optimizer": ["sgd", "adam"]}
+    assert found.jobs() == [
+        ["model=mlp", "seed=7", "optimizer=sgd"],
+        ["model=mlp", "seed=7", "optimizer=adam"],
+        ["model=cnn", "seed=7", "optimizer=sgd"],
+        ["model=cnn", "seed=7", "optimizer=adam"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("word", "values"),
+    [
+        ("seed=range(1,4)", ["1", "2", "3"]),
+        ("seed=choice(3,5)", ["3", "5"]),
+        ("seed=sort(3,1,2)", ["1", "2", "3"]),
+        ("seed=sort(range(3),reverse=true)", ["2", "1", "0"]),
+        ("optimizer.lr=0.1,0.01", ["0.1", "0.01"]),
+        ("model.hidden_dims=[8],[16,8]", ["[8]", "[16,8]"]),
+        ("+x=a,null", ["a", "null"]),
+        ("+x='a,b',c", ["'a,b'", "c"]),
+        ("seed=5", ["5"]),
+        ("+x='a,b'", ["'a,b'"]),
+    ],
+)
+def test_hydras_grammar_says_what_varies(word: str, values: list[str]) -> None:
+    [(key, found)] = space(word).values.items()
+    assert key == word.partition("=")[0]
+    assert found == values
+    assert len(space(word).jobs()) == len(values)
+
+
+def test_what_is_typed_twice_counts_once_and_keys_of_the_sweep_not_at_all() -> None:
+    found = space("seed=1,2", "sweep.name=x", "sweep.retries=3", "model=mlp", "seed=5")
+    assert found.values == {"seed": ["5"], "model": ["mlp"]}
+    assert found.axes == {}
+    assert space().jobs() == [[]]
+
+
+def test_what_is_taken_out_stays_out() -> None:
+    assert space("~model.dropout", "seed=1,2").jobs() == [["~model.dropout", "seed=1"], ["~model.dropout", "seed=2"]]
+
+
+def test_an_interval_is_no_grid() -> None:
+    with pytest.raises(ConfigError, match=r"optimizer.lr.*a grid needs single values") as refused:
+        space("optimizer.lr=interval(0.1,1)")
+    assert "range(1,4)" in str(refused.value)
+
+
+def test_the_name_is_that_of_the_space() -> None:
+    one = space("optimizer.lr=0.1,0.2", "model=mlp,cnn", "seed=0").name()
+    assert one == space("optimizer.lr=0.1,0.2", "sweep.retries=7", "model=mlp,cnn", "seed=0").name()
+    assert one.startswith("lr-model-")
+    others = [space("optimizer.lr=0.1,0.3", "model=mlp,cnn", "seed=0"), space("model=mlp,cnn", "seed=0")]
+    others.append(space("optimizer.lr=0.1,0.2", "model=mlp,cnn", "seed=1"))
+    assert len({one, *(other.name() for other in others)}) == 4
+    many = space(*(f"+group{number}.a_long_name_{number}=1,2" for number in range(9))).name()
+    assert len(many) == 8
+
+
+def test_a_directory_keeps_its_space_and_refuses_another(tmp_path: Path) -> None:
+    own = space("seed=0,1", "model=mlp", "+x='a,b',null")
+    own.keep_in(tmp_path, "val/acc")
+    written = (tmp_path / "sweep.yaml").read_text()
+    own.keep_in(tmp_path, "val/acc")
+    with pytest.raises(ConfigError) as refused:
+        space("seed=0,1,2", "optimizer=sgd", "+x='a,b',null").keep_in(tmp_path, "val/acc")
+    assert str(refused.value).splitlines() == [
+        f"sweep.name={tmp_path.name}: it is another sweep",
+        "  seed: there 0,1, now 0,1,2",
+        "  model: there mlp, now nothing",
+        "  optimizer: there nothing, now sgd",
+        "  accepted: the same command, to go on with it; or another sweep.name",
+    ]
+    assert (tmp_path / "sweep.yaml").read_text() == written
+
+
+def test_another_order_is_another_sweep(tmp_path: Path) -> None:
+    """Its jobs would have other numbers."""
+    space("seed=0,1", "model=mlp,cnn").keep_in(tmp_path, "val/acc")
+    with pytest.raises(ConfigError, match="another order"):
+        space("model=mlp,cnn", "seed=0,1").keep_in(tmp_path, "val/acc")
+    assert difference({"seed": ["0", "1"]}, {"seed": ["1", "0"]}) == ["  seed: there 0,1, now 1,0"]

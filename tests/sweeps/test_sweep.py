@@ -1,0 +1,155 @@
+"""Whole sweeps, as a person types them."""
+
+import os
+import shlex
+import signal
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from tests.sweeps.sweeping import EAGER, FAULT, Place, table, until
+
+
+def stamps(place: Place, name: str) -> dict[str, int]:
+    """When each file of the jobs was written."""
+    files = [file for file in place.of(name).glob("*/**/*") if file.is_file()]
+    assert files
+    return {str(file): file.stat().st_mtime_ns for file in files}
+
+
+def test_a_grid_is_run_once_and_a_second_time_only_shown(place: Place) -> None:
+    grid = ("sweep.name=grid", "optimizer=sgd,adam", "seed=3,4")
+    said, errors = place.sweep(*grid)
+    assert errors == ""
+    assert "4 jobs, 4 to do" in said
+    assert [line[:6] for line in said.splitlines() if line.startswith("[")] == ["[1/4] ", "[2/4] ", "[3/4] ", "[4/4] "]
+    assert "epoch 1/1" not in said, "the progress of jobs is in their logs"
+    assert "epoch 1/1" in (place.of("grid") / "0" / "run.log").read_text()
+    assert place.statuses("grid", 5) == ["completed"] * 4 + ["waiting"]
+    configs = [OmegaConf.load(place.of("grid") / str(number) / "config.yaml") for number in range(4)]
+    assert [config.optimizer._target_.rpartition(".")[2] for config in configs] == ["SGD", "SGD", "Adam", "Adam"]
+    assert [config.seed for config in configs] == [3, 4, 3, 4]
+    assert [Path(config.run.dir) for config in configs] == [place.of("grid") / str(number) for number in range(4)]
+    board = table(place.of("grid") / "leaderboard.csv")
+    mean = sum(place.result("grid", number)["objective"]["value"] for number in (0, 1)) / 2
+    [sgd] = [row["val/acc"] for row in board if row["optimizer"] == "sgd"]
+    assert sgd.startswith(f"{mean:.4f} ± ")
+    before, journal = stamps(place, "grid"), sorted(place.attempts("grid"))
+    assert journal == [(number, "completed") for number in range(4)]
+    again, _ = place.sweep(*grid)
+    assert "4 jobs, 0 to do" in again
+    assert said.partition("rank ")[2] == again.partition("rank ")[2] != ""
+    _, errors = place.sweep("sweep.name=grid", "optimizer=sgd,adam", "seed=3,4,5", "augment=none", code=1)
+    assert "sweep.name=grid: it is another sweep" in errors
+    assert "seed: there 3,4, now 3,4,5" in errors
+    assert "augment: there nothing, now none" in errors
+    assert "Traceback" not in errors
+    assert stamps(place, "grid") == before
+    assert sorted(place.attempts("grid")) == journal
+
+
+def test_failures_stay_alone_and_are_told_by_their_cause(place: Place) -> None:
+    finite = "+callbacks.finite._target_=trainyard.callbacks.finite_loss.FiniteLoss"
+    kinds = (*FAULT, finite, "optimizer=sgd", "optimizer.lr=0.01,1e30")
+    said, errors = place.sweep(
+        "sweep.name=faults", "+callbacks.fault.kind=raise,exit,none,hard_exit,kill", *kinds, code=1
+    )
+    assert errors == ""
+    assert place.statuses("faults", 10) == [*["failed"] * 4, "completed", *["failed"] * 5]
+    assert sorted(place.attempts("faults"))[4] == (4, "completed")
+    causes = [line for line in said.splitlines() if " failed: " in line and not line.startswith("[")]
+    assert len(causes) == 5
+    for start, end in (
+        ("1 failed: RuntimeError: the cable is loose", ": #0"),
+        ("1 failed: its process ended with code 3", ": #2"),
+        ("1 failed: its process ended with code 7", ": #6"),
+        ("1 failed: killed by SIGKILL", ": #8"),
+        ("5 failed: FloatingPointError: ", " (all 5 have optimizer.lr=1e+30): #1, #3, #5, #7, #9"),
+    ):
+        [line] = [line for line in causes if line.startswith(start)]
+        assert line.endswith(end)
+    assert [row["status"] for row in table(place.of("faults") / "leaderboard.csv")] == ["completed", *["failed"] * 9]
+
+
+def test_what_failed_runs_again_as_often_as_was_said(place: Place) -> None:
+    words = ("sweep.name=again", *FAULT, "+callbacks.fault.kind=raise,none")
+    place.sweep(*words, code=1)
+    done = (place.of("again") / "1" / "result.json").stat().st_mtime_ns
+    said, _ = place.sweep(*words, "sweep.retries=0", code=1)
+    assert "2 jobs, 0 to do" in said
+    assert "1 failed: RuntimeError" in said
+    said, _ = place.sweep(*words, code=1)
+    assert "2 jobs, 1 to do" in said
+    assert "2 jobs, 0 to do" in place.sweep(*words, code=1)[0]
+    (place.folder / "cured").touch()
+    place.sweep(*words, "sweep.retries=2")
+    assert sorted(place.attempts("again")) == [(0, "completed"), (0, "failed"), (0, "failed"), (1, "completed")]
+    assert (place.of("again") / "1" / "result.json").stat().st_mtime_ns == done
+
+
+def test_the_first_failure_ends_the_sweep_where_that_is_wanted(place: Place) -> None:
+    words = ("sweep.name=fast", "sweep.fail_fast=true", *FAULT, "+callbacks.fault.kind=raise,none", "seed=0,1")
+    place.sweep(*words, code=1, slots=1)
+    assert place.statuses("fast", 4) == ["failed", *["waiting"] * 3]
+
+
+def test_jobs_that_cannot_work_are_named_before_the_first_begins(place: Place) -> None:
+    words = ("sweep.name=no", "seed=0,1", "model.dropout=0.1,1.5")
+    _, errors = place.sweep(*words, code=1)
+    assert "2 of 4 jobs cannot work; none was started" in errors
+    assert "#1 seed=0 model.dropout=1.5; #3 seed=1 model.dropout=1.5" in errors
+    assert "from 0 below 1" in errors
+    assert "Traceback" not in errors
+    assert not [path for path in place.of("no").rglob("*") if path.is_file()]
+
+
+def test_an_option_that_is_not_there_leaves_nothing(place: Place) -> None:
+    _, errors = place.sweep("sweep.name=no", "optimizer=sgd,adm", code=1)
+    assert "did you mean adam" in errors
+    assert not place.of("no").exists()
+
+
+@pytest.mark.parametrize("own", ["sweep.retries=-1", "sweep.keep=0", "sweep.fail_fast=3"])
+def test_a_key_of_the_sweep_that_is_out_of_range(place: Place, own: str) -> None:
+    _, errors = place.sweep("sweep.name=no", "seed=0,1", own, code=1)
+    assert own in errors
+    assert not place.of("no").exists()
+
+
+def test_weights_of_the_best_alone_are_kept_and_a_sweep_finds_its_name(place: Place) -> None:
+    words = ("sweep.keep=1", "optimizer=sgd", "optimizer.lr=1e-6,0.1,1e-5")
+    place.sweep(*words)
+    [folder] = (place.folder / "outputs" / "sweeps").iterdir()
+    assert folder.name.startswith("lr-")
+    assert [number for number in range(3) if (folder / str(number) / "checkpoints").exists()] == [1]
+    rows = table(folder / "leaderboard.csv")
+    assert [row["checkpoint"] for row in rows] == ["1/checkpoints/best.ckpt", "not kept", "not kept"]
+    assert "3 jobs, 0 to do" in place.sweep(*words)[0]
+
+
+def test_an_interrupted_sweep_saves_and_goes_on_and_a_second_process_waits(place: Place) -> None:
+    slow = ("sweep.name=stopped", *FAULT, *EAGER, "+callbacks.fault.pause=0.3", "trainer.max_epochs=10", "seed=0,1,2")
+    process = place.start(*slow)
+    job = place.of("stopped") / "0"
+    until(lambda: job.is_dir())
+    _, errors = place.sweep(*slow, code=1)
+    assert f"sweep.name=stopped: process {process.pid} works on it" in errors
+    assert len(errors.splitlines()) < 5
+    until(lambda: job.joinpath("run.log").is_file() and "epoch 3/10" in job.joinpath("run.log").read_text())
+    os.killpg(process.pid, signal.SIGINT)
+    said, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, said + errors
+    assert "interrupted; the same command goes on" in said
+    printed = shlex.split(said.splitlines()[-1].partition(": ")[2])
+    assert printed == ["python", *process.args[1:]]
+    assert "Traceback" not in errors
+    assert place.statuses("stopped", 3) == ["interrupted", "interrupted", "waiting"]
+    assert sorted(place.attempts("stopped")) == [(0, "interrupted"), (1, "interrupted")]
+    said, _ = place.sweep(*slow)
+    assert "3 jobs, 3 to do" in said
+    assert place.statuses("stopped", 3) == ["completed"] * 3
+    log = job.joinpath("run.log").read_text()
+    assert "going on from" in log
+    assert log.count("epoch 1/10") == 1, "it went on, and did not begin anew"
+    assert [int(row["epoch"]) for row in table(job / "metrics.csv")] == list(range(11))  # the last is the test's

@@ -1,0 +1,154 @@
+"""A run that was stopped goes on in its directory as if nothing had happened."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from tests.conftest import Compose
+from trainyard.training import train
+
+EPOCHS = 4
+PLANS = {
+    "dropout": ["model=mlp", "model.dropout=0.3"],
+    "convolutions": ["model=cnn", "model.channels=[4]", "model.dropout=0.2", "scheduler=one_cycle"],
+    "average": ["model=mlp", "model.dropout=0.2", "ema_decay=0.99"],
+    "momentum": ["model=mlp", "optimizer=sgd", "optimizer.momentum=0.9", "scheduler=plateau", "objective=val/loss"],
+}
+COMMON = [
+    *("data.batch_size=256", f"trainer.max_epochs={EPOCHS}", "callbacks=none", "accelerator=cpu"),
+    f"+callbacks.stop._target_={__name__}.Stop",
+    "+callbacks.rate._target_=lightning.pytorch.callbacks.LearningRateMonitor",
+]
+
+
+class Stop(L.Callback):
+    """Presses Ctrl-C in the middle of an epoch, when it is asked for."""
+
+    at: int | None = None
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.current_epoch == Stop.at and batch_idx == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+class Spoil(L.Callback):
+    """Has the network forget all from the third epoch on."""
+
+    @torch.no_grad()
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        for weights in pl_module.parameters() if trainer.current_epoch >= 2 else ():
+            weights.zero_()
+
+
+def run(compose_run: Compose, *overrides: str, folder: str, stop: int | None = None) -> None:
+    """Train in a folder, or until Ctrl-C is pressed in an epoch."""
+    Stop.at = stop
+    cfg = compose_run(*COMMON, *overrides, folder=folder)
+    if stop is None:
+        train(cfg)
+        return
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        train(cfg)
+    signal.signal(signal.SIGINT, before)
+
+
+def checkpoint(folder: Path, name: str) -> dict[str, Any]:
+    return torch.load(folder / "checkpoints" / name, weights_only=True)  # type: ignore[no-any-return]
+
+
+def tensors(node: Any, path: str = "") -> dict[str, torch.Tensor]:
+    """All tensors of a checkpoint, by their place; of a path that names one the last part."""
+    if isinstance(node, torch.Tensor):
+        return {path: node}
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list | tuple) else ()
+    below = [tensors(value, f"{path}/{Path(str(key)).name}") for key, value in items]
+    return {place: tensor for found in below for place, tensor in found.items()}
+
+
+def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """Steps and values of every curve in TensorBoard."""
+    events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0})
+    events.Reload()
+    return {tag: [(point.step, point.value) for point in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_it_ends_like_one_that_nobody_stopped(compose_run: Compose, tmp_path: Path, plan: str) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    run(compose_run, *PLANS[plan], folder="whole")
+    run(compose_run, *PLANS[plan], folder="parts", stop=1)
+    assert '"status": "interrupted"' in (parts / "result.json").read_text()
+    assert checkpoint(parts, "last.ckpt")["epoch"] == 0
+    run(compose_run, *PLANS[plan], folder="parts", stop=3)
+    assert checkpoint(parts, "last.ckpt")["epoch"] == 2
+    run(compose_run, *PLANS[plan], folder="parts")
+    assert (parts / "run.log").read_text().count("going on from") == 2
+    for name in ("last.ckpt", "best.ckpt"):
+        one, other = checkpoint(whole, name), checkpoint(parts, name)
+        for key in ("epoch", "global_step", "metrics"):
+            assert one[key] == other[key]
+        mine, theirs = tensors(one), tensors(other)
+        assert len(mine) > 4
+        assert mine.keys() == theirs.keys()
+        assert [place for place, tensor in mine.items() if not torch.equal(tensor, theirs[place])] == []
+        assert one["callbacks"]["BestCheckpoint"]["best_loss"] == other["callbacks"]["BestCheckpoint"]["best_loss"]
+    assert (whole / "metrics.csv").read_text() == (parts / "metrics.csv").read_text()
+    drawn = curves(parts)
+    assert drawn == curves(whole)
+    steps = [step for step, _ in drawn["val/loss"]]
+    assert len(steps) == EPOCHS
+    assert steps == sorted(set(steps))
+
+
+def test_the_best_so_far_is_remembered(compose_run: Compose, tmp_path: Path) -> None:
+    """Of a run that gets worse, what was best before it was stopped is what it ends with."""
+    worse = ["model=mlp", "objective=val/loss", f"+callbacks.spoil._target_={__name__}.Spoil"]
+    for folder, stops in (("whole", [None]), ("parts", [3, None])):
+        for stop in stops:
+            run(compose_run, *worse, folder=folder, stop=stop)
+        assert checkpoint(tmp_path / folder, "last.ckpt")["epoch"] == EPOCHS - 1
+        assert checkpoint(tmp_path / folder, "best.ckpt")["epoch"] == 1
+    results = [json.loads((tmp_path / folder / "result.json").read_text()) for folder in ("whole", "parts")]
+    assert results[0]["objective"]["epoch"] == 2
+    assert results[0]["metrics"] == results[1]["metrics"]
+
+
+def test_another_config_in_the_same_directory_starts_anew(compose_run: Compose, tmp_path: Path) -> None:
+    run(compose_run, folder="run", stop=1)
+    (tmp_path / "run" / "notes.txt").write_text("mine\n")
+    run(compose_run, "seed=1", folder="run")
+    run(compose_run, "seed=1", folder="fresh")
+    assert "going on" not in (tmp_path / "run" / "run.log").read_text()
+    one, other = (tensors(checkpoint(tmp_path / name, "last.ckpt")) for name in ("run", "fresh"))
+    assert all(torch.equal(tensor, other[place]) for place, tensor in one.items())
+    assert (tmp_path / "run" / "metrics.csv").read_text() == (tmp_path / "fresh" / "metrics.csv").read_text()
+    assert curves(tmp_path / "run") == curves(tmp_path / "fresh")
+    assert (tmp_path / "run" / "notes.txt").read_text() == "mine\n"
+
+
+def test_a_run_that_is_completed_starts_anew(compose_run: Compose, tmp_path: Path) -> None:
+    run(compose_run, folder="run")
+    first = (tmp_path / "run" / "metrics.csv").read_text()
+    written = (tmp_path / "run" / "checkpoints" / "last.ckpt").stat().st_mtime_ns
+    run(compose_run, folder="run")
+    assert "going on" not in (tmp_path / "run" / "run.log").read_text()
+    assert (tmp_path / "run" / "metrics.csv").read_text() == first
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").stat().st_mtime_ns > written
+
+
+def test_a_run_that_failed_starts_anew(compose_run: Compose, tmp_path: Path) -> None:
+    run(compose_run, folder="run", stop=1)
+    result = tmp_path / "run" / "result.json"
+    result.write_text(result.read_text().replace("interrupted", "failed"))
+    run(compose_run, folder="run")
+    assert "going on" not in (tmp_path / "run" / "run.log").read_text()
