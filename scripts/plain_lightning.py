@@ -17,9 +17,10 @@ from torchmetrics.classification import MulticlassAccuracy
 class PlainModule(L.LightningModule):
     """As templates write it: a metric object a stage, both logged at each step."""
 
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, net: nn.Module, lr: float = 0.001) -> None:
         super().__init__()
         self.net = net
+        self.lr = lr
         self.train_accuracy, self.val_accuracy = MulticlassAccuracy(10), MulticlassAccuracy(10)
 
     def step(self, batch: tuple[Tensor, Tensor], stage: str) -> Tensor:
@@ -43,7 +44,7 @@ class PlainModule(L.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return Adam."""
-        return torch.optim.Adam(self.parameters())
+        return torch.optim.Adam(self.parameters(), lr=self.lr)
 
 
 def plain_lightning(net: nn.Module, loaders: tuple[DataLoader[Any], ...], folder: Path, device: str) -> list[float]:

@@ -19,7 +19,7 @@ RULES: dict[str, Kind] = {
     "channels_last": OneOf((True, False)),
     "compile": OneOf((True, False)),
     "ema_decay": Optional(Number(above=0, below=1)),
-    "sweep.name": Optional(Word()),
+    "sweep.name": Optional(Either((Word(), Number(low=0)))),
     "retries": Number(low=0, whole=True),
     "fail_fast": OneOf((True, False)),
     "keep": Optional(COUNT),

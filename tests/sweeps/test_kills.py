@@ -54,6 +54,7 @@ def compare(place: Place, moments: list[float]) -> None:
         assert one[number] == other[number], f"job {number}, killed at {moments} of {whole:.1f} s"
 
 
+@pytest.mark.slow
 def test_three_kills_change_nothing(place: Place) -> None:
     compare(place, [0.55, 0.7, 0.85])
 

@@ -72,6 +72,7 @@ def test_failures_stay_alone_and_are_told_by_their_cause(place: Place) -> None:
     assert [row["status"] for row in table(place.of("faults") / "leaderboard.csv")] == ["completed", *["failed"] * 9]
 
 
+@pytest.mark.slow
 def test_what_failed_runs_again_as_often_as_was_said(place: Place) -> None:
     words = ("sweep.name=again", *FAULT, "+callbacks.fault.kind=raise,none")
     place.sweep(*words, code=1)

@@ -61,7 +61,7 @@ class LocalLauncher(Launcher):
     def impossible(self, job_overrides: Sequence[Sequence[str]]) -> dict[int, str]:
         """Return why a job cannot work, by its place, for all that cannot."""
         from trainyard.sweeps.checks import impossible
-        from trainyard.sweeps.processes import job_context
+        from trainyard.sweeps.server import job_context
 
         return impossible(self.composed(job_overrides, 0), job_context())
 

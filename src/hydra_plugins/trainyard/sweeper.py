@@ -51,7 +51,7 @@ class ResumingSweeper(Sweeper):
         own = self.config.sweep
         check_ranges(OmegaConf.create({"sweep": own}))
         with open_dict(self.config):
-            own.name = own.name or space.name()
+            own.name = space.name() if own.name is None else str(own.name)
         folder = Path(self.config.hydra.sweep.dir)
         with held(folder):
             sweep = Sweep(folder, space, self.config.objective, own.retries, own.keep)

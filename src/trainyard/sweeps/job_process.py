@@ -63,6 +63,7 @@ def redirect(file: Path) -> None:
 
 def die_with_parent() -> None:
     """End this process, and all that it starts, when the parent is gone, however that ends."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(os, "setpgrp"):
         os.setpgrp()  # so that a Ctrl-C comes from the parent alone, and the end reaches all
     parent = multiprocessing.parent_process()

@@ -1,10 +1,10 @@
 """Jobs in processes of their own, a few at a time."""
 
-import multiprocessing
 import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -13,8 +13,8 @@ from omegaconf import DictConfig
 
 from trainyard.sweeps.devices import device_of
 from trainyard.sweeps.job_process import run_in_process
+from trainyard.sweeps.server import job_context
 
-PRELOADED = ["trainyard.training", "trainyard.data.module", "trainyard.models.classifier", "hydra.core.utils"]
 LOOK_EVERY = 0.5  # seconds
 PATIENCE = 60.0  # seconds that jobs have to save and stop
 
@@ -114,21 +114,12 @@ class Slots:
                 job.process.join()
 
 
-def job_context() -> Any:
-    """Return how jobs are started: forked by a server that has imported what all need, where the system can do that."""
-    if os.name != "posix":
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    return context
-
-
 def signal_to(pid: int, number: int) -> None:
     """Send a signal to the processes of a job."""
-    try:
-        os.killpg(pid, number)
-    except OSError:  # it has ended
-        return
+    for send in (os.killpg, os.kill):  # a job that has just started has no group yet
+        with suppress(OSError):  # it has ended
+            send(pid, number)
+            return
 
 
 def reason(job: Running) -> str:

@@ -55,8 +55,11 @@ class Sweep:
 
     def begin(self, job: Job) -> None:
         """Note the start of a job; what an attempt left that it cannot go on from is removed."""
-        if not job.can_go_on:
-            shutil.rmtree(job.folder, ignore_errors=True)
+        if not job.can_go_on and job.folder.exists():
+            away = job.folder.with_name(f".{job.number}.removed")
+            shutil.rmtree(away, ignore_errors=True)
+            job.folder.rename(away)  # at once: half of it might look like something to go on from
+            shutil.rmtree(away, ignore_errors=True)
         self.journal.begin(job)
 
     def finish(self, job: Job, error: str) -> None:

@@ -1,0 +1,56 @@
+"""A sweep as a template on plain Lightning and Hydra's own launcher runs it, for `benchmark_sweep.py`.
+
+`python scripts/plain_sweep.py -m lr=0.001,0.01 seed=0,1`: an mlp on the digits by DataLoaders and torchmetrics.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+
+
+@dataclass
+class Config:
+    """What varies."""
+
+    lr: float = 0.001
+    seed: int = 0
+    epochs: int = 20
+
+
+ConfigStore.instance().store(name="plain", node=Config)
+
+
+@hydra.main(version_base="1.3", config_path=None, config_name="plain")
+def main(cfg: Config) -> float:
+    """Train one job, and return its accuracy."""
+    import lightning as L
+    from lightning.pytorch.callbacks import ModelCheckpoint
+    from lightning.pytorch.loggers import TensorBoardLogger
+    from plain_lightning import PlainModule
+    from torch.utils.data import DataLoader, TensorDataset
+
+    from trainyard.config import compose, instantiate
+    from trainyard.models.mlp import fully_connected
+
+    L.seed_everything(cfg.seed, verbose=False)
+    data = instantiate(compose(["data=digits"]).data)
+    parts = {name: TensorDataset(part.x.flatten(1).float() / 255, part.y) for name, part in data.splits.items()}
+    module = PlainModule(fully_connected(64, [256, 128], 10, "relu", 0.0), cfg.lr)
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    trainer = L.Trainer(
+        max_epochs=cfg.epochs,
+        accelerator="cpu",
+        logger=TensorBoardLogger(folder),
+        callbacks=[ModelCheckpoint(folder, monitor="val/acc", mode="max")],
+        num_sanity_val_steps=0,
+    )
+    loaders = DataLoader(parts["train"], 64, shuffle=True), DataLoader(parts["val"], 64)
+    trainer.fit(module, *loaders)
+    return float(trainer.callback_metrics["val/acc"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""The process that has imported what all jobs need, and forks them."""
+
+import multiprocessing
+import os
+import signal
+from typing import Any
+
+PRELOADED = ["trainyard.training", "trainyard.data.module", "trainyard.models.classifier", "hydra.core.utils"]
+
+
+def job_context() -> Any:
+    """Return how jobs are started: forked by a server that has imported what all need, where the system can do that."""
+    if os.name != "posix":
+        return multiprocessing.get_context("spawn")
+    from multiprocessing.forkserver import ensure_running
+
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    deaf = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server's, while it imports; a job listens again
+    try:
+        ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, deaf)
+    return context
