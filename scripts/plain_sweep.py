@@ -32,11 +32,11 @@ def main(cfg: Config) -> float:
     from plain_lightning import PlainModule
     from torch.utils.data import DataLoader, TensorDataset
 
-    from trainyard.config import compose, instantiate
+    from trainyard.data.digits import Digits
     from trainyard.models.mlp import fully_connected
 
     L.seed_everything(cfg.seed, verbose=False)
-    data = instantiate(compose(["data=digits"]).data)
+    data = Digits(batch_size=64)
     parts = {name: TensorDataset(part.x.flatten(1).float() / 255, part.y) for name, part in data.splits.items()}
     module = PlainModule(fully_connected(64, [256, 128], 10, "relu", 0.0), cfg.lr)
     folder = Path(HydraConfig.get().runtime.output_dir)

@@ -129,6 +129,7 @@ def test_weights_of_the_best_alone_are_kept_and_a_sweep_finds_its_name(place: Pl
     assert "3 jobs, 0 to do" in place.sweep(*words)[0]
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_saves_and_goes_on_and_a_second_process_waits(place: Place) -> None:
     slow = ("sweep.name=stopped", *FAULT, *EAGER, "+callbacks.fault.pause=0.3", "trainer.max_epochs=10", "seed=0,1,2")
     process = place.start(*slow)
