@@ -30,15 +30,18 @@ def main(cfg: Config) -> float:
     from lightning.pytorch.callbacks import ModelCheckpoint
     from lightning.pytorch.loggers import TensorBoardLogger
     from plain_lightning import PlainModule
+    from torch import nn
     from torch.utils.data import DataLoader, TensorDataset
 
     from trainyard.data.digits import Digits
     from trainyard.models.mlp import fully_connected
+    from trainyard.models.normalize import Normalize
 
     L.seed_everything(cfg.seed, verbose=False)
     data = Digits(batch_size=64)
-    parts = {name: TensorDataset(part.x.flatten(1).float() / 255, part.y) for name, part in data.splits.items()}
-    module = PlainModule(fully_connected(64, [256, 128], 10, "relu", 0.0), cfg.lr)
+    parts = {name: TensorDataset(*part.__getitems__([*range(len(part))])) for name, part in data.splits.items()}
+    net = nn.Sequential(Normalize([0.3], [0.4]), fully_connected(64, [256, 128], 10, "relu", 0.0))
+    module = PlainModule(net, cfg.lr)
     folder = Path(HydraConfig.get().runtime.output_dir)
     trainer = L.Trainer(
         max_epochs=cfg.epochs,
