@@ -12,6 +12,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.conftest import Compose
+from trainyard.errors import ConfigError
 from trainyard.training import train
 
 EPOCHS = 4
@@ -152,3 +153,13 @@ def test_a_run_that_failed_starts_anew(compose_run: Compose, tmp_path: Path) -> 
     result.write_text(result.read_text().replace("interrupted", "failed"))
     run(compose_run, folder="run")
     assert "going on" not in (tmp_path / "run" / "run.log").read_text()
+
+
+def test_a_run_that_cannot_begin_leaves_an_earlier_one_as_it_is(compose_run: Compose) -> None:
+    cfg = compose_run("model.hidden_dims=[8]", "logger=csv")
+    train(cfg)
+    folder = Path(cfg.run.dir)
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file() and file.name != "run.log"}
+    with pytest.raises(ConfigError, match=r"optimizer\.lr=-1"):
+        train(compose_run("model.hidden_dims=[8]", "logger=csv", "optimizer.lr=-1"))
+    assert {file: file.read_bytes() for file in before} == before

@@ -31,6 +31,9 @@ class Run:
         first: whether this is the process of rank 0; the others write warnings to the log and nothing else.
         training: whether training has begun; an earlier ConfigError leaves no trace.
         result: what `result.json` will hold beside the status.
+        fresh: whether nothing lay in the directory.
+        goes_on: whether the same run was stopped there, and is taken up.
+        replaces: whether another run lies there, which stays until this one begins.
     """
 
     dir: Path
@@ -40,10 +43,12 @@ class Run:
     result: dict[str, Any] = field(default_factory=dict)
     handlers: list[logging.Handler] = field(default_factory=list)
     fresh: bool = True
+    goes_on: bool = False
+    replaces: bool = False
 
     @classmethod
     def start(cls, cfg: DictConfig) -> "Run":
-        """Make the directory, open the log, and write config, overrides and provenance.
+        """Make the directory and open the log; in a new directory, write config, overrides and provenance.
 
         Raises:
             ConfigError: the directory cannot be written.
@@ -55,29 +60,32 @@ class Run:
         return run
 
     def write_start(self, cfg: DictConfig) -> None:
-        """Make the directory and write what the run starts from."""
+        """Make the directory; what an earlier run left in it stays until it is known that this one can begin."""
         try:
             self.dir.mkdir(parents=True, exist_ok=True)
             self.fresh = {path.name for path in self.dir.iterdir()} <= {".hydra"}
-            config = OmegaConf.to_yaml(cfg)
-            if not self.goes_on_with(config):
-                clear(self.dir)
-            write_text(self.dir / "config.yaml", config)
+            file = self.dir / "config.yaml"
+            earlier = file.read_text(encoding="utf-8") if file.is_file() else ""
+            self.goes_on = self.stopped_at() is not None and earlier == OmegaConf.to_yaml(cfg)
+            self.replaces = bool(earlier) and not self.goes_on
+            if not earlier:
+                self.write_config(cfg)
         except OSError as error:
             raise unwritable(self.dir, error) from error
+
+    def write_config(self, cfg: DictConfig) -> None:
+        """Write what the run starts from."""
+        write_text(self.dir / "config.yaml", OmegaConf.to_yaml(cfg))
         write_text(self.dir / "overrides.yaml", OmegaConf.to_yaml(cfg.run.overrides))
         write_json(self.dir / "provenance.json", provenance())
 
-    def goes_on_with(self, config: str) -> bool:
-        """Whether this run was stopped on its way, and left a checkpoint to go on from; another config starts anew."""
-        with suppress(OSError):
-            if self.last_checkpoint and (self.dir / "config.yaml").read_text(encoding="utf-8") == config:
-                return True
-        return False
-
     @property
     def last_checkpoint(self) -> Path | None:
-        """What a run that was stopped goes on from."""
+        """What this run goes on from; the first process has decided, the others find what it left."""
+        return self.stopped_at() if self.goes_on or not self.first else None
+
+    def stopped_at(self) -> Path | None:
+        """Return the last checkpoint of a run that was stopped here."""
         checkpoint, result = self.dir / "checkpoints" / "last.ckpt", {}
         with suppress(OSError, ValueError):
             result = json.loads((self.dir / "result.json").read_text(encoding="utf-8"))
@@ -87,9 +95,12 @@ class Run:
     def __enter__(self) -> "Run":
         return self
 
-    def begin_training(self) -> None:
+    def begin_training(self, cfg: DictConfig) -> None:
         """Say that all that was typed fits together; from here on the run leaves a result, whatever happens."""
         self.training = True
+        if self.first and self.replaces:
+            clear(self.dir)
+            self.write_config(cfg)
         if self.first and self.dir.parent.name == "runs":
             point_to(self.dir.parent.parent / "latest", self.dir)
 
@@ -128,7 +139,7 @@ def clear(folder: Path) -> None:
     """Remove what an earlier run left in a directory; what else lies there stays."""
     for name in ("checkpoints", "tensorboard"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("result.json", "metrics.csv", "run.log", "config.yaml"):
+    for name in ("result.json", "metrics.csv"):
         (folder / name).unlink(missing_ok=True)
 
 

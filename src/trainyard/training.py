@@ -50,7 +50,7 @@ def train(cfg: DictConfig) -> float:
             rewind_curves(run.dir, cfg.logger, stored["global_step"])
         trainer = build_trainer(cfg, run)
         log.info("%s", choices(cfg, data, model, trainer))
-        run.begin_training()
+        run.begin_training(cfg)
         trainer.fit(model, data, ckpt_path=run.last_checkpoint, weights_only=True)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         run.result = {**evaluate(cfg, run, trainer, data), "parameters": parameters, "data": data.report}

@@ -124,11 +124,5 @@ def converted(net: nn.Module, state: Mapping[str, Tensor]) -> Mapping[str, Tenso
     convert = getattr(sys.modules[type(net).__module__], "checkpoint_filter_fn", None)
     try:
         return convert(state, net) if convert else state
-    except (
-        KeyError,
-        RuntimeError,
-        ValueError,
-        AttributeError,
-        AssertionError,
-    ):  # what it does not know, it meets anyhow
+    except (KeyError, RuntimeError, ValueError, AttributeError, AssertionError):  # not a file that timm knows either
         return state
