@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-slow check lint typecheck benchmark tensorboard clean
+.PHONY: help train test coverage test-slow check lint typecheck benchmark tensorboard clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 24
@@ -13,7 +13,10 @@ help:  ## this list
 train: .venv/installed  ## install if needed, then train: make train ARGS="model=cnn optimizer=adam"
 	@$(BIN)/python train.py $(ARGS)
 
-test: .venv/installed-dev  ## install the test tools if needed, then run the tests, with coverage
+test: .venv/installed-dev  ## install the test tools if needed, then run the tests
+	$(BIN)/python -m pytest
+
+coverage: .venv/installed-dev  ## the tests, and which lines they reach; takes half as long again
 	$(BIN)/python -m pytest --cov
 
 test-slow: .venv/installed-dev  ## the tests that take half a minute each, such as torch.compile
