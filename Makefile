@@ -16,7 +16,7 @@ train: .venv/installed  ## install if needed, then train: make train ARGS="model
 test: .venv/installed-dev  ## install the test tools if needed, then run the tests
 	$(BIN)/python -m pytest
 
-coverage: .venv/installed-dev  ## the tests, and which lines they reach; takes half as long again
+coverage: .venv/installed-dev  ## the tests, and which lines they reach; takes 1.7 times as long
 	$(BIN)/python -m pytest --cov
 
 test-slow: .venv/installed-dev  ## the tests that take half a minute each, such as torch.compile
