@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.journal import Journal
 from trainyard.sweeps.search_space import SearchSpace
+from trainyard.sweeps.stored import StoredSweep
 from trainyard.sweeps.sweep import Sweep
 
 
@@ -106,7 +107,7 @@ def test_optuna_reads_it(tmp_path: Path, mode: str, best: float) -> None:
 
 def sweep(folder: Path, jobs: int = 4, **options: Any) -> Sweep:
     space = SearchSpace({"seed": [str(number) for number in range(jobs)]})
-    return Sweep(folder, space, "val/acc", options.pop("retries", 1), **options)
+    return Sweep(StoredSweep.take(folder, space, "val/acc"), options.pop("retries", 1), **options)
 
 
 def numbers(jobs: list[Job]) -> list[int]:

@@ -13,9 +13,9 @@ from tests.sweeps.sweeping import REPOSITORY, table
 from tests.sweeps.synthetic import completed, stored
 from trainyard.errors import ConfigError
 from trainyard.sweeps.effects import edges, main_effects
+from trainyard.sweeps.failures import grouped
 from trainyard.sweeps.report import text, write_report
 from trainyard.sweeps.stored import StoredSweep
-from trainyard.sweeps.sweep import grouped
 
 FAILED = {"status": "failed", "error": "RuntimeError: no"}
 

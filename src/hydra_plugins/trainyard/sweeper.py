@@ -6,17 +6,24 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
+from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from hydra_plugins.trainyard.launcher import LocalLauncher
+from trainyard.errors import ConfigError
+
+if TYPE_CHECKING:
+    from trainyard.sweeps.job import Job
+    from trainyard.sweeps.stored import StoredSweep
+    from trainyard.sweeps.sweep import Sweep
 
 
 @dataclass
@@ -43,8 +50,9 @@ class ResumingSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         """Run what is left of the sweep that the arguments span, and answer with its leaderboard."""
         from trainyard.ranges import check_ranges
+        from trainyard.sweeps.holder import held
         from trainyard.sweeps.search_space import SearchSpace
-        from trainyard.sweeps.sweep import Sweep, held
+        from trainyard.sweeps.stored import StoredSweep
 
         parser = OverridesParser.create(config_loader=self.context.config_loader)
         space = SearchSpace.of(parser.parse_overrides(arguments))
@@ -54,41 +62,34 @@ class ResumingSweeper(Sweeper):
             own.name = space.name() if own.name is None else str(own.name)
         folder = Path(self.config.hydra.sweep.dir)
         with held(folder):
-            sweep = Sweep(folder, space, self.config.objective, own.retries, own.keep)
-            left = sweep.left()
-            print(f"sweep      {folder}: {len(space.jobs())} jobs, {len(left)} to do")
-            if left:
-                self.try_to_launch(sweep, left)
-            self.answer(sweep)
+            stored = StoredSweep.take(folder, space, self.config.objective)
+            try:
+                self.run_rest(stored)
+            except KeyboardInterrupt:
+                again = shlex.join(sys.orig_argv[1:])
+                print(f"interrupted; the same command goes on with what is left: python {again}")
+                sys.exit(130)
+            except (ConfigError, HydraException):
+                if not any(job.folder.exists() for job in stored.jobs):  # it cannot begin: nothing of it stays
+                    shutil.rmtree(folder, ignore_errors=True)
+                raise
+            self.answer(stored)
 
-    def try_to_launch(self, sweep: Any, left: Sequence[Any]) -> None:
-        """Run the jobs; leave nothing of a sweep that cannot begin, and say how one that was interrupted goes on."""
-        from trainyard.errors import ConfigError
+    def run_rest(self, stored: "StoredSweep") -> None:
+        """Run the jobs of a sweep that are left."""
+        launcher = None if stored.completed else self.start_launcher()
+        from trainyard.sweeps import report  # noqa: F401  # now, while the launcher's server imports
+        from trainyard.sweeps.sweep import Sweep
 
-        try:
-            self.launch(sweep, left)
-        except KeyboardInterrupt:
-            print(f"interrupted; the same command goes on with what is left: python {shlex.join(sys.orig_argv[1:])}")
-            sys.exit(130)
-        except (ConfigError, HydraException):
-            if not any(job.folder.exists() for job in sweep.jobs):
-                shutil.rmtree(sweep.folder, ignore_errors=True)
-            raise
-
-    def launch(self, sweep: Any, left: Sequence[Any]) -> None:
-        """Run the jobs with the launcher that was chosen."""
-        from trainyard.sweeps.watch import Watch
-
-        launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=self.context, task_function=self.task_function, config=self.config
-        )
-        watch = Watch(left, len(sweep.jobs), sweep.space.axes, sweep.begin, sweep.finish, self.config.sweep.fail_fast)
-        fixed = f"hydra.sweep.dir={sweep.folder}"
+        sweep = Sweep(stored, self.config.sweep.retries, self.config.sweep.keep)
+        left = sweep.left()
+        print(f"sweep      {stored.folder}: {len(stored.jobs)} jobs, {len(left)} to do")
+        if launcher is None or not left:
+            return
+        fixed = f"hydra.sweep.dir={stored.folder}"
         overrides = [[*job.overrides, fixed, f"hydra.sweep.subdir={job.number}"] for job in left]
         if isinstance(launcher, LocalLauncher):
-            refuse(launcher.impossible(overrides), left, sweep.space.axes)
-            launcher.watch = watch
-            launcher.launch(overrides, initial_job_idx=0)
+            self.run_here(launcher, sweep, left, overrides)
             return
         for job in left:  # a launcher of others tells nothing until it returns
             sweep.begin(job)
@@ -96,35 +97,37 @@ class ResumingSweeper(Sweeper):
             error = done._return_value if isinstance(done._return_value, BaseException) else ""
             sweep.finish(job, str(error))
 
-    def answer(self, sweep: Any) -> None:
-        """Print the leaderboard; leave with 1 where jobs have failed."""
-        from trainyard.sweeps.report import text, write_report
-        from trainyard.sweeps.sweep import grouped
+    def run_here(
+        self, launcher: LocalLauncher, sweep: "Sweep", left: Sequence["Job"], overrides: Sequence[Sequence[str]]
+    ) -> None:
+        """Run jobs on this machine, if all of them can work, and tell of them as they go."""
+        from trainyard.sweeps.checks import refuse
+        from trainyard.sweeps.watch import Watch
 
-        rows, axes, objective = sweep.stored.rows, sweep.space.axes, sweep.stored.objective
-        write_report(sweep.folder, rows, axes, objective)
+        axes = list(sweep.stored.space.axes)
+        refuse(launcher.impossible(overrides), left, axes)
+        fail_fast = self.config.sweep.fail_fast
+        launcher.watch = Watch(left, len(sweep.jobs), axes, sweep.begin, sweep.finish, fail_fast)
+        launcher.launch(overrides, initial_job_idx=0)
+
+    def start_launcher(self) -> Launcher:
+        """Return the launcher that was chosen."""
+        return Plugins.instance().instantiate_launcher(
+            hydra_context=self.context, task_function=self.task_function, config=self.config
+        )
+
+    def answer(self, stored: "StoredSweep") -> None:
+        """Print the leaderboard; leave with 1 where jobs have failed."""
+        from trainyard.sweeps.failures import grouped
+        from trainyard.sweeps.report import text, write_report
+
+        rows, axes, objective = stored.rows, stored.space.axes, stored.objective
+        write_report(stored.folder, rows, axes, objective)
         print(text(rows, axes, objective))
-        failures = grouped(sweep.jobs, list(sweep.space.axes))
+        failures = grouped(stored.jobs, list(axes))
         for line in failures:
             print(line)
         if failures:
             name = self.config.hydra.job.config_name  # what follows Hydra would do, but for the exit
             self.context.callbacks.on_multirun_end(config=self.config, config_name=name)
             sys.exit(1)
-
-
-def refuse(impossible: dict[int, str], jobs: Sequence[Any], axes: Any) -> None:
-    """Raise one error that names all jobs that cannot work, with their reason."""
-    if not impossible:
-        return
-    from trainyard.errors import ConfigError
-
-    causes: dict[str, list[int]] = {}
-    for place, cause in impossible.items():
-        causes.setdefault(cause, []).append(place)
-    lines = [f"{len(impossible)} of {len(jobs)} jobs cannot work; none was started"]
-    for cause, places in causes.items():
-        names = "; ".join(f"#{jobs[place].number} {jobs[place].varying(axes)}" for place in places[:5])
-        more = f" and {len(places) - 5} more" if len(places) > 5 else ""
-        lines.append(f"{names}{more}\n  {cause}")
-    raise ConfigError("\n".join(lines))

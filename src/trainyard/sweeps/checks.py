@@ -1,13 +1,16 @@
 """Whether every job of a sweep can work, before the first begins."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import setup_globals
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
+
+from trainyard.errors import ConfigError
+from trainyard.sweeps.job import Job
 
 
 def impossible(configs: Iterable[tuple[int, DictConfig]], context: Any) -> dict[int, str]:
@@ -66,11 +69,26 @@ def check(config: DictConfig, looked_at: dict[str, Any]) -> None:
     HydraConfig.instance().set_config(config)
     cfg = resolved(config)
     check_config(cfg)
-    data = OmegaConf.to_yaml(cfg.data)
+    data = repr(cfg.data)
     if data not in looked_at:
         looked_at[data] = instantiate(cfg.data, order_seed=0).spec
     check_model_fits_data(cfg, looked_at[data])
-    both = data + OmegaConf.to_yaml(cfg.model)
+    both = data + repr(cfg.model)
     if both not in looked_at and cfg.model.get("weights") != "pretrained":
         instantiate(cfg.model, spec=looked_at[data])
         looked_at[both] = True
+
+
+def refuse(impossible: dict[int, str], jobs: Sequence[Job], axes: Sequence[str]) -> None:
+    """Raise one error that names all jobs that cannot work, with their reason."""
+    if not impossible:
+        return
+    causes: dict[str, list[int]] = {}
+    for place, cause in impossible.items():
+        causes.setdefault(cause, []).append(place)
+    lines = [f"{len(impossible)} of {len(jobs)} jobs cannot work; none was started"]
+    for cause, places in causes.items():
+        names = "; ".join(f"#{jobs[place].number} {jobs[place].varying(axes)}" for place in places[:5])
+        more = f" and {len(places) - 5} more" if len(places) > 5 else ""
+        lines.append(f"{names}{more}\n  {cause}")
+    raise ConfigError("\n".join(lines))

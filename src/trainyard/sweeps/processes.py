@@ -13,7 +13,6 @@ from omegaconf import DictConfig
 
 from trainyard.sweeps.devices import device_of
 from trainyard.sweeps.job_process import run_in_process
-from trainyard.sweeps.server import job_context
 
 LOOK_EVERY = 0.5  # seconds
 PATIENCE = 60.0  # seconds that jobs have to save and stop
@@ -51,15 +50,16 @@ class Slots:
     Args:
         slots: jobs at a time; each has its share of the cores, and of the GPUs.
         task: the function `module:name` that runs a config.
+        context: of multiprocessing, which starts processes.
     """
 
-    def __init__(self, slots: int, task: str) -> None:
+    def __init__(self, slots: int, task: str, context: Any) -> None:
         self.slots = slots
         self.task = task
         self.begin: Callable[[int], None] = ignore
         self.look: Callable[[], None] = ignore
         self.threads = max(1, len(os.sched_getaffinity(0)) // slots) if hasattr(os, "sched_getaffinity") else 1
-        self.context = job_context()
+        self.context = context
         self.running: list[Running] = []
         self.stopping = False
 

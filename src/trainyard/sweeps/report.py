@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from trainyard.files import write_text
 from trainyard.sweeps.effects import edges, main_effects
 from trainyard.sweeps.job import Job
@@ -86,8 +88,6 @@ def bare(cell: str) -> str:
 
 def draw(file: Path, rows: Sequence[Row], effects: Mapping[str, Mapping[str, float]], objective: str) -> None:
     """Draw the best configurations with their spread, and the effect of each axis."""
-    from matplotlib.figure import Figure
-
     shown = [row for row in rows if row.scores][:SHOWN]
     if not shown:
         return

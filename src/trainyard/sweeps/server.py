@@ -5,7 +5,7 @@ import os
 import signal
 from typing import Any
 
-PRELOADED = ["trainyard.training", "trainyard.data.module", "trainyard.models.classifier", "hydra.core.utils"]
+PRELOADED = ["trainyard.sweeps.preloaded"]
 
 
 def job_context() -> Any:

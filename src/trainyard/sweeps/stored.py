@@ -45,11 +45,26 @@ class StoredSweep:
         problem = f"there is no such sweep{did_you_mean(name, known)}"
         raise reject("SWEEP", name, problem, listing(known) or "a directory with a sweep.yaml")
 
+    @classmethod
+    def take(cls, folder: Path, space: SearchSpace, objective: str) -> "StoredSweep":
+        """Return the sweep of a search space in its directory, which is made for it where none is.
+
+        Raises:
+            ConfigError: the directory is another sweep's.
+        """
+        space.keep_in(folder, objective)
+        return cls(folder, space, objective)
+
     @cached_property
     def jobs(self) -> list[Job]:
         """All jobs, as their directories tell."""
         found = enumerate(self.space.jobs())
         return [Job(number, overrides, self.folder / str(number)).look() for number, overrides in found]
+
+    @property
+    def completed(self) -> bool:
+        """Whether all jobs are."""
+        return all(job.status == "completed" for job in self.jobs)
 
     @property
     def rows(self) -> list[Row]:

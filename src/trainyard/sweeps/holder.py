@@ -1,0 +1,38 @@
+"""Who works on a sweep."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from trainyard.errors import ConfigError
+from trainyard.files import write_text
+
+HOLDER = "holder"
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Work on a sweep's directory alone.
+
+    Raises:
+        ConfigError: another process does; the message says which.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        holder = "another process"  # while it starts or ends
+        with suppress(OSError):
+            holder = f"process {(folder / HOLDER).read_text(encoding='utf-8').strip()}"
+        accepted = "wait for it, or another sweep.name"
+        raise ConfigError(f"sweep.name={folder.name}: {holder} works on it\n  accepted: {accepted}") from error
+    try:
+        write_text(folder / HOLDER, f"{os.getpid()}\n")
+        yield
+    finally:
+        (folder / HOLDER).unlink(missing_ok=True)
+        lock.release()

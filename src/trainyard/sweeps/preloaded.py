@@ -1,0 +1,20 @@
+"""What every job needs, imported once: the server that forks jobs imports this module, and has it all.
+
+Nothing here may start a thread or touch a GPU, since neither outlives a fork.
+"""
+
+import gc
+import pkgutil
+from importlib import import_module
+
+import trainyard
+
+gc.disable()  # a million objects come, none of them garbage
+for name in ("hydra.core.utils", "timm", "torch.utils.tensorboard.summary"):
+    import_module(name)
+for module in pkgutil.walk_packages(trainyard.__path__, "trainyard."):
+    if not module.name.startswith(("trainyard.__main__", "trainyard.sweeps")):
+        import_module(module.name)
+import_module("trainyard.provenance").packages()  # keeps what it finds
+gc.freeze()  # jobs need not look through them either, which would also copy the memory that they share
+gc.enable()
