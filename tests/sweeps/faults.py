@@ -15,11 +15,16 @@ def complain() -> None:
     raise RuntimeError("the cable is loose")
 
 
+def take_all_memory() -> None:
+    torch.empty(1 << 60)
+
+
 KINDS: dict[str, Callable[[], object]] = {
     "none": lambda: None,
     "raise": complain,
     "exit": lambda: sys.exit(3),
     "hard_exit": lambda: os._exit(7),
+    "memory": take_all_memory,
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
 }
 

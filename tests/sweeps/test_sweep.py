@@ -51,25 +51,29 @@ def test_a_grid_is_run_once_and_a_second_time_only_shown(place: Place) -> None:
 
 def test_failures_stay_alone_and_are_told_by_their_cause(place: Place) -> None:
     finite = "+callbacks.finite._target_=trainyard.callbacks.finite_loss.FiniteLoss"
-    kinds = (*FAULT, finite, "optimizer=sgd", "optimizer.lr=0.01,1e30")
-    said, errors = place.sweep(
-        "sweep.name=faults", "+callbacks.fault.kind=raise,exit,none,hard_exit,kill", *kinds, code=1
-    )
+    kinds = "+callbacks.fault.kind=raise,exit,none,hard_exit,kill,memory"
+    words = ("sweep.name=faults", kinds, *FAULT, finite, "optimizer=sgd", "optimizer.lr=0.01,1e30")
+    said, errors = place.sweep(*words, code=1)
     assert errors == ""
-    assert place.statuses("faults", 10) == [*["failed"] * 4, "completed", *["failed"] * 5]
+    assert place.statuses("faults", 12) == [*["failed"] * 4, "completed", *["failed"] * 7]
     assert sorted(place.attempts("faults"))[4] == (4, "completed")
     causes = [line for line in said.splitlines() if " failed: " in line and not line.startswith("[")]
-    assert len(causes) == 5
+    assert len(causes) == 6
     for start, end in (
         ("1 failed: RuntimeError: the cable is loose", ": #0"),
         ("1 failed: its process ended with code 3", ": #2"),
         ("1 failed: its process ended with code 7", ": #6"),
-        ("1 failed: killed by SIGKILL", ": #8"),
-        ("5 failed: FloatingPointError: ", " (all 5 have optimizer.lr=1e+30): #1, #3, #5, #7, #9"),
+        ("1 failed: killed by SIGKILL, as the system does when memory runs out", ": #8"),
+        ("1 failed: RuntimeError: [enforce fail at alloc_cpu.cpp", ": #10"),
+        ("6 failed: FloatingPointError: ", " (all 6 have optimizer.lr=1e+30): #1, #3, #5, #7, #9, #11"),
     ):
         [line] = [line for line in causes if line.startswith(start)]
         assert line.endswith(end)
-    assert [row["status"] for row in table(place.of("faults") / "leaderboard.csv")] == ["completed", *["failed"] * 9]
+    for number, trace in ((0, "the cable is loose"), (1, "FloatingPointError"), (10, "can't allocate memory")):
+        log = (place.of("faults") / str(number) / "run.log").read_text()
+        assert "Traceback (most recent call last)" in log
+        assert trace in log
+    assert [row["status"] for row in table(place.of("faults") / "leaderboard.csv")] == ["completed", *["failed"] * 11]
 
 
 @pytest.mark.slow

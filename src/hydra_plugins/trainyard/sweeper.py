@@ -1,5 +1,6 @@
 """The sweeper that goes on where it was stopped."""
 
+import gc
 import shlex
 import shutil
 import sys
@@ -56,6 +57,8 @@ class ResumingSweeper(Sweeper):
 
         parser = OverridesParser.create(config_loader=self.context.config_loader)
         space = SearchSpace.of(parser.parse_overrides(arguments))
+        gc.freeze()  # the command was composed without the collector; a sweep goes on for long and needs it
+        gc.enable()
         own = self.config.sweep
         check_ranges(OmegaConf.create({"sweep": own}))
         with open_dict(self.config):

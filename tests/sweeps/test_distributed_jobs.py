@@ -1,0 +1,18 @@
+"""Jobs of a sweep that are trained by several processes."""
+
+from tests.sweeps.sweeping import Place, living
+
+
+def test_jobs_of_two_processes_make_no_sweep_of_their_own(place: Place) -> None:
+    process = place.start("sweep.name=ranks", "accelerator=ddp_cpu", "seed=0,1", slots=1)
+    said, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, said + errors
+    assert not living(process.pid)
+    assert place.statuses("ranks", 3) == ["completed", "completed", "waiting"]
+    assert sorted(place.attempts("ranks")) == [(0, "completed"), (1, "completed")]
+    assert [path.name for path in (place.folder / "outputs").iterdir()] == ["sweeps"]
+    assert [path.name for path in (place.folder / "outputs" / "sweeps").iterdir()] == ["ranks"]
+    for number in (0, 1):
+        log = (place.of("ranks") / str(number) / "run.log").read_text()
+        assert "1 epochs on cpu x 2" in log
+        assert log.count("epoch 1/1") == 1, "the second rank says nothing of its own"
