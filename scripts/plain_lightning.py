@@ -42,6 +42,10 @@ class PlainModule(L.LightningModule):
         """Score."""
         self.step(batch, "val")
 
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Score, as on validation."""
+        self.step(batch, "test")
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return Adam."""
         return torch.optim.Adam(self.parameters(), lr=self.lr)

@@ -43,16 +43,18 @@ def main(cfg: Config) -> float:
     net = nn.Sequential(Normalize([0.3], [0.4]), fully_connected(64, [256, 128], 10, "relu", 0.0))
     module = PlainModule(net, cfg.lr)
     folder = Path(HydraConfig.get().runtime.output_dir)
+    checkpoints = ModelCheckpoint(folder, monitor="val/acc", mode="max", save_last=True)
     trainer = L.Trainer(
         max_epochs=cfg.epochs,
         accelerator="cpu",
         logger=TensorBoardLogger(folder),
-        callbacks=[ModelCheckpoint(folder, monitor="val/acc", mode="max")],
+        callbacks=[checkpoints],
         num_sanity_val_steps=0,
     )
-    loaders = DataLoader(parts["train"], 64, shuffle=True), DataLoader(parts["val"], 64)
-    trainer.fit(module, *loaders)
-    return float(trainer.callback_metrics["val/acc"])
+    trainer.fit(module, DataLoader(parts["train"], 64, shuffle=True), DataLoader(parts["val"], 64))
+    trainer.test(module, DataLoader(parts["test"], 64), ckpt_path="best")
+    assert checkpoints.best_model_score is not None
+    return float(checkpoints.best_model_score)
 
 
 if __name__ == "__main__":

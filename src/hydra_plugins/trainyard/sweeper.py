@@ -107,11 +107,11 @@ class ResumingSweeper(Sweeper):
         from trainyard.sweeps.checks import refuse
         from trainyard.sweeps.watch import Watch
 
-        axes = list(sweep.stored.space.axes)
+        axes, objective = list(sweep.stored.space.axes), sweep.stored.objective
         refuse(launcher.impossible(overrides), left, axes)
         fail_fast = self.config.sweep.fail_fast
-        launcher.watch = Watch(left, len(sweep.jobs), axes, sweep.begin, sweep.finish, fail_fast)
-        launcher.launch(overrides, initial_job_idx=0)
+        with Watch(left, len(sweep.jobs), axes, objective, sweep.begin, sweep.finish, fail_fast) as launcher.watch:
+            launcher.launch(overrides, initial_job_idx=0)
 
     def start_launcher(self) -> Launcher:
         """Return the launcher that was chosen."""

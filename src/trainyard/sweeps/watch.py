@@ -1,28 +1,33 @@
 """What a person sees of a sweep while it runs."""
 
-import re
-import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
 
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.processes import Ended
+from trainyard.sweeps.progress import JobProgress
 
-EPOCH = re.compile(r"epoch (\d+)/(\d+)(.*)")
-TAIL = 2000  # bytes of a log that are looked at
+NUMBERS = 45  # columns of the table beside the overrides, which are cut where the terminal is narrow
 
 
 class Watch:
-    """Tells of each job when it starts and when it ends; on a terminal, where the running ones stand, too.
+    """Says in a line how each job ended; on a terminal, a table below tells where those stand that run.
+
+    A context manager, for the time that jobs run.
 
     Args:
         jobs: those that run, in the order of their start.
         total: of the sweep, with those that are done already.
         axes: keys that vary.
-        fail_fast: whether the first failure ends the sweep.
+        objective: the metric that chooses.
         began, ended: called with a job when it starts, and when it ended and its directory tells how.
+        fail_fast: whether the first failure ends the sweep.
     """
 
     def __init__(
@@ -30,65 +35,86 @@ class Watch:
         jobs: Sequence[Job],
         total: int,
         axes: Sequence[str],
+        objective: str,
         began: Callable[[Job], None],
         ended: Callable[[Job, str], None],
         fail_fast: bool = False,
     ) -> None:
-        self.jobs = jobs
-        self.done = total - len(jobs)
-        self.total = total
-        self.axes = axes
+        self.jobs, self.total, self.axes = jobs, total, axes
+        self.objective = objective
         self.began, self.finished = began, ended
         self.fail_fast = fail_fast
-        self.started = {-1: time.monotonic()}
-        self.running: list[int] = []
-        self.drawn = 0
+        self.ended = 0
+        self.started = time.monotonic()
+        self.running: dict[int, JobProgress] = {}
+        self.console = Console()
+        self.live = Live(console=self.console, auto_refresh=False, transient=True)
+
+    def __enter__(self) -> "Watch":
+        if self.console.is_terminal and not self.console.is_dumb_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.live.stop()
 
     def begin(self, position: int) -> None:
         """Take note that a job starts."""
         self.began(self.jobs[position])
-        self.started[position] = time.monotonic()
-        self.running.append(position)
+        self.running[position] = JobProgress(self.jobs[position], self.objective)
         self.look()
 
     def end(self, ended: Ended) -> bool:
         """Say how a job ended, in a line; return whether the sweep is to stop because of it."""
-        job = self.jobs[ended.number]
+        job, progress = self.jobs[ended.number], self.running.pop(ended.number)
         self.finished(job, ended.error)
-        self.running.remove(ended.number)
-        self.done += 1
-        self.erase()
-        seconds = time.monotonic() - self.started[ended.number]
-        print(f"[{self.done}/{self.total}] #{job.number} {job.varying(self.axes)}  {outcome(job)}  {seconds:.1f} s")
+        self.ended += 1
+        count = f"[{self.done}/{self.total}]"
+        line = f"{count} #{job.number} {job.varying(self.axes)}  {outcome(job)}  {progress.seconds:.1f} s"
+        self.console.print(line, soft_wrap=True, markup=False, highlight=False)
         self.look()
         return self.fail_fast and job.status == "failed"
 
     def look(self) -> None:
-        """Draw where the running jobs stand, over what was drawn before; nothing where no terminal is."""
-        if not sys.stdout.isatty():
-            return
-        self.erase()
-        lines = [
-            f"  #{self.jobs[p].number} {self.jobs[p].varying(self.axes)}  {progress(self.jobs[p])}"
-            for p in self.running
-        ]
-        lines.append(f"  {self.done} of {self.total} done, {self.remaining()}")
-        print("\n".join(lines), flush=True)
-        self.drawn = len(lines)
+        """Show where the running jobs stand, where a terminal is."""
+        if self.live.is_started:
+            for progress in self.running.values():
+                progress.look()
+            self.live.update(Group(self.table(), Text(self.remaining())), refresh=True)
 
-    def erase(self) -> None:
-        """Take away what was drawn."""
-        if self.drawn:
-            print(f"\x1b[{self.drawn}A\x1b[J", end="", flush=True)
-        self.drawn = 0
+    @property
+    def done(self) -> int:
+        """Number of the jobs that have ended, now or before."""
+        return self.total - len(self.jobs) + self.ended
+
+    def table(self) -> Table:
+        """Return a row for each job that runs."""
+        table = Table("job", "", "epoch", f"best {self.objective}", "to go", box=None, pad_edge=False)
+        for column in table.columns:
+            column.no_wrap = True
+        table.columns[1].max_width = max(10, self.console.width - NUMBERS)
+        for position, progress in self.running.items():
+            job = self.jobs[position]
+            epoch = f"{progress.epoch}/{progress.epochs}" if progress.epochs else "starting"
+            best = "" if progress.best is None else f"{progress.best:.4f}"
+            table.add_row(f"#{job.number}", Text(job.varying(self.axes)), epoch, best, duration(progress.seconds_left))
+        return table
 
     def remaining(self) -> str:
-        """Return the time that the rest will take, by those that are done."""
-        here = self.done - (self.total - len(self.jobs))
-        if not here:
-            return "the first are under way"
-        seconds = (time.monotonic() - self.started[-1]) / here * (self.total - self.done)
-        return f"about {seconds / 60:.0f} min to go" if seconds > 90 else f"about {seconds:.0f} s to go"
+        """Return how many jobs are done, and the time that the rest will take, by those of now."""
+        left = self.total - self.done
+        seconds = (time.monotonic() - self.started) / self.ended * left if self.ended else None
+        return f"{self.done} of {self.total} done" + (f", about {duration(seconds)} to go" if seconds else "")
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time as a person says it: in seconds, minutes or hours; nothing where it is not known."""
+    if seconds is None:
+        return ""
+    unit, size = ("h", 3600) if seconds > 5400 else ("min", 60) if seconds > 90 else ("s", 1)
+    return f"{seconds / size:.1f} {unit}" if unit == "h" else f"{seconds / size:.0f} {unit}"
 
 
 def outcome(job: Job) -> str:
@@ -96,26 +122,5 @@ def outcome(job: Job) -> str:
     if job.status == "completed":
         best = job.result["objective"]
         return f"{best['name']} {best['value']:.4f} at epoch {best['epoch']} of {job.result['epochs']}"
-    return (
-        f"{job.status}: {str(job.result.get('error') or '').splitlines()[0][:160]}"
-        if job.result.get("error")
-        else job.status
-    )
-
-
-def progress(job: Job) -> str:
-    """Return the epoch that a job is in, and its scores, by the end of its log."""
-    with suppress(OSError):
-        text = tail(job.folder / "run.log")
-        if found := list(EPOCH.finditer(text)):
-            epoch, epochs, scores = found[-1].groups()
-            return f"epoch {epoch}/{epochs}{scores}"
-    return "starting"
-
-
-def tail(file: Path) -> str:
-    """Return the end of a file."""
-    with file.open("rb") as stream:
-        stream.seek(0, 2)
-        stream.seek(max(0, stream.tell() - TAIL))
-        return stream.read().decode("utf-8", errors="replace")
+    error = str(job.result.get("error") or "").strip()
+    return f"{job.status}: {error.splitlines()[0][:160]}" if error else job.status

@@ -1,0 +1,94 @@
+"""What a person sees while a sweep runs."""
+
+import io
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from trainyard.sweeps import watch as module
+from trainyard.sweeps.job import Job
+from trainyard.sweeps.processes import Ended
+from trainyard.sweeps.watch import Watch, duration
+
+Build = Callable[..., tuple[Watch, io.StringIO]]
+EPOCH = "... x: epoch 3/20  train/loss 0.3828  val/acc 0.9000\n"
+
+
+@pytest.fixture
+def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
+    def make(terminal: bool = False, width: int = 80, **options: bool) -> tuple[Watch, io.StringIO]:
+        screen = io.StringIO()
+        console = Console(file=screen, force_terminal=terminal, width=width, color_system=None)
+        monkeypatch.setattr(module, "Console", lambda: console)
+        jobs = [Job(n, [f"optimizer.lr=0.{n}", "a=1"], tmp_path / str(n)) for n in (1, 2, 3)]
+        for job in jobs:
+            job.folder.mkdir()
+        return Watch(jobs, 4, ["optimizer.lr"], "val/acc", lambda job: None, finish, **options), screen
+
+    return make
+
+
+def finish(job: Job, error: str) -> None:
+    """As a job does: leave a result."""
+    done = {"status": "completed", "objective": {"name": "val/acc", "value": 0.9, "epoch": 3}, "epochs": 20}
+    result = {"status": "failed", "error": error} if error else done
+    (job.folder / "result.json").write_text(json.dumps(result))
+    job.look()
+
+
+def test_piped_it_is_a_line_for_each_job_that_ended(build: Build) -> None:
+    watch, screen = build(width=20)
+    with watch:
+        watch.begin(0)
+        watch.begin(1)
+        watch.look()
+        assert not watch.end(Ended(1, ""))
+        assert not watch.end(Ended(0, "RuntimeError: [b] is loose\nand more"))
+    first, second = screen.getvalue().splitlines()
+    assert re.fullmatch(r"\[2/4\] #2 optimizer\.lr=0\.2  val/acc 0\.9000 at epoch 3 of 20  0\.\d s", first)
+    assert re.fullmatch(r"\[3/4\] #1 optimizer\.lr=0\.1  failed: RuntimeError: \[b\] is loose  0\.\d s", second)
+
+
+def test_on_a_terminal_a_table_tells_where_the_running_jobs_stand(build: Build, tmp_path: Path) -> None:
+    watch, screen = build(terminal=True)
+    with watch:
+        watch.begin(0)
+        assert "starting" in screen.getvalue()
+        (tmp_path / "1" / "run.log").write_text(EPOCH)
+        watch.begin(1)
+        shown = screen.getvalue()
+        assert re.search(r"job +epoch +best val/acc +to go", shown)
+        assert re.search(r"#1 +optimizer\.lr=0\.1 +3/20 +0\.9000 +\d+ s", shown)
+        assert shown.endswith("1 of 4 done")
+        watch.end(Ended(0, ""))
+        assert re.search(r"2 of 4 done, about \d+ s to go", screen.getvalue())
+    assert "\x1b[?25h" in screen.getvalue(), "the cursor is back"
+
+
+def test_a_narrow_terminal_cuts_and_never_wraps_a_row(build: Build) -> None:
+    watch, screen = build(terminal=True, width=58)
+    with watch:
+        watch.begin(0)
+        rows = [line for line in screen.getvalue().splitlines() if "#1" in line]
+    shown = [re.sub(r"\x1b\[[^A-Za-z]*[A-Za-z]", "", row) for row in rows]
+    assert shown
+    assert all("optimizer.lr…" in row and "starting" in row and len(row) <= 58 for row in shown)
+
+
+def test_the_first_failure_stops_where_that_is_wanted(build: Build) -> None:
+    watch, _ = build(fail_fast=True)
+    watch.begin(0)
+    watch.begin(1)
+    assert not watch.end(Ended(0, ""))
+    assert watch.end(Ended(1, "no"))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(None, ""), (4.4, "4 s"), (90, "90 s"), (91, "2 min"), (5400, "90 min"), (9000, "2.5 h")]
+)
+def test_durations(seconds: float | None, said: str) -> None:
+    assert duration(seconds) == said
