@@ -1,6 +1,7 @@
 """What a sweep says in the end: ranks, ties, effects, edges, and the files that hold them."""
 
 import math
+import shlex
 import statistics
 import struct
 import subprocess
@@ -73,10 +74,11 @@ def test_each_axis_has_its_mean_effect(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "scores", "said"),
     [
-        ("lr=0.001,0.01,0.1", [0.1, 0.2, 0.3], "lr=0.1 is the highest value tried: go on with lr=0.1,1,10"),
-        ("lr=0.1,0.001,0.01", [0.1, 0.3, 0.2], "lr=0.001 is the lowest value tried: go on with lr=0.001,0.0001,1e-05"),
-        ("width=8,16,32", [0.1, 0.2, 0.3], "width=32 is the highest value tried: go on with width=32,64,128"),
-        ("decay=0,1,2", [0.3, 0.2, 0.1], "decay=0 is the lowest value tried: go on with decay=0,-1,-2"),
+        ("lr=0.001,0.01,0.1", [0.1, 0.2, 0.3], ("lr=0.1 is the highest value tried", "lr=0.1,1,10")),
+        ("lr=0.1,0.001,0.01", [0.1, 0.3, 0.2], ("lr=0.001 is the lowest value tried", "lr=0.001,0.0001,1e-05")),
+        ("width=8,16,32", [0.1, 0.2, 0.3], ("width=32 is the highest value tried", "width=32,64,128")),
+        ("shift=-2,-1,0", [0.1, 0.2, 0.3], ("shift=0 is the highest value tried", "shift=0,1,2")),
+        ("dropout=0,0.1,0.2", [0.3, 0.2, 0.1], None),
         ("lr=1,2,3", [0.1, 0.3, 0.2], None),
         ("lr=1,2", [0.1, 0.2], None),
         ("model=a,b,c", [0.1, 0.2, 0.3], None),
@@ -85,9 +87,22 @@ def test_each_axis_has_its_mean_effect(tmp_path: Path) -> None:
         ("lr=1,2,3", [FAILED, FAILED, FAILED], None),
     ],
 )
-def test_a_winner_on_the_edge_raises_an_alarm(tmp_path: Path, words: str, scores: list[float], said: str) -> None:
+def test_a_winner_on_the_edge_raises_an_alarm(
+    tmp_path: Path, words: str, scores: list[float], said: tuple[str, str] | None
+) -> None:
     sweep = stored(tmp_path, [words], scores)
-    assert edges(sweep.rows, sweep.space.axes) == ([] if said is None else [said])
+    expected = [] if said is None else [said[0], f"go on with: python train.py -m {said[1]}"]
+    assert edges(sweep.rows, sweep.space.axes) == expected
+
+
+def test_the_command_to_go_on_with_has_all_that_the_winner_had(tmp_path: Path) -> None:
+    words = ["model=a,b", "note='a b'", "lr=1,2,4", "decay=0.1,0.2,0.3", "seed=0,1"]
+    sweep = stored(tmp_path, words, [number / 100 for number in range(36)])
+    *alarms, next_command = edges(sweep.rows, sweep.space.axes)
+    assert alarms == ["lr=4 is the highest value tried", "decay=0.3 is the highest value tried"]
+    typed = shlex.split(next_command.removeprefix("go on with: "))
+    fixed, seeds = ["model=b", "note='a b'"], "seed=0,1"
+    assert typed == ["python", "train.py", "-m", *fixed, "lr=4,8,16", "decay=0.3,0.45,0.675", seeds]
 
 
 def test_the_table_a_person_reads(tmp_path: Path) -> None:
@@ -124,7 +139,9 @@ def test_the_files_say_the_same(tmp_path: Path) -> None:
     assert [line.split("|")[1].strip() for line in marked[2:]] == ["1", "2", "3", "4", "5", "6"]
     assert len({line.replace("\\|", "").count("|") for line in marked}) == 1, "a bar in a value is none of the table"
     assert "- `lr`: 0.1 0.2500, 1 0.2000, 10 0.6000" in lines
-    assert "- lr=10 is the highest value tried: go on with lr=10,100,1000" in lines
+    assert "- lr=10 is the highest value tried" in lines
+    assert lines[-1].startswith("- go on with: python train.py -m ")
+    assert lines[-1].endswith("lr=10,100,1000")
     picture = (tmp_path / "leaderboard.png").read_bytes()
     assert picture.startswith(b"\x89PNG")
     width, height = struct.unpack(">II", picture[16:24])

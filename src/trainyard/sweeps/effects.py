@@ -1,6 +1,7 @@
 """What each axis of a sweep does to the score, and whether its best value lies on the edge of what was tried."""
 
 import math
+import shlex
 import statistics
 from collections.abc import Mapping, Sequence
 
@@ -19,22 +20,31 @@ def main_effects(rows: Sequence[Row], axes: Mapping[str, Sequence[str]]) -> dict
 
 
 def edges(rows: Sequence[Row], axes: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return a line for each numeric axis on whose edge the best configuration lies, with values to try next."""
+    """Return a line for each numeric axis on whose edge the best configuration lies, and the command to try next."""
     lines: list[str] = []
-    if not rows or not rows[0].scores:
-        return lines
-    for axis, values in axes.items():
+    further: dict[str, list[str]] = {}
+    for axis, values in axes.items() if rows and rows[0].scores else ():
         numbers = {value: number for value in values if (number := as_number(value)) is not None}
         if axis == SEED or len(numbers) < len(values) or len(set(numbers.values())) < 3:
             continue
         best, order = numbers[rows[0].values[axis]], sorted(set(numbers.values()))
-        if best in (order[0], order[-1]):
-            inner = order[1] if best == order[0] else order[-2]
-            where = "lowest" if best == order[0] else "highest"
-            lines.append(
-                f"{axis}={best:g} is the {where} value tried: go on with {axis}={','.join(beyond(best, inner))}"
-            )
-    return lines
+        if best not in (order[0], order[-1]) or best == 0 == order[0]:  # below nothing there is nothing
+            continue
+        inner = order[1] if best == order[0] else order[-2]
+        further[axis] = beyond(best, inner)
+        lines.append(f"{axis}={best:g} is the {'lowest' if best == order[0] else 'highest'} value tried")
+    return [*lines, f"go on with: {command(rows[0], axes, further)}"] if lines else []
+
+
+def command(row: Row, axes: Mapping[str, Sequence[str]], values: Mapping[str, Sequence[str]]) -> str:
+    """Return the command that runs a configuration with other values of some axes, and with all seeds."""
+    words = ["python", "train.py", "-m"]
+    repeats = {SEED: axes[SEED]} if SEED in axes else {}
+    for override in row.best.overrides:
+        key = override.partition("=")[0]
+        several = {**repeats, **values}.get(key)
+        words.append(f"{key}={','.join(several)}" if several else override)
+    return shlex.join(words)
 
 
 def as_number(text: str) -> float | None:
