@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train test coverage test-slow check lint typecheck benchmark tensorboard clean
+.PHONY: help train test coverage test-slow check lint typecheck benchmark benchmark-sweep tensorboard clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 24
@@ -33,6 +33,9 @@ typecheck: .venv/installed-dev  ## mypy, strict
 
 benchmark: .venv/installed  ## seconds an epoch beside the arithmetic, a hand-written loop and plain Lightning
 	$(BIN)/python scripts/benchmark_training.py $(ARGS)
+
+benchmark-sweep: .venv/installed  ## jobs a minute, one and two at a time, beside Hydra's own launcher over plain Lightning
+	$(BIN)/python scripts/benchmark_sweep.py $(ARGS)
 
 tensorboard: .venv/installed  ## look at all runs in the browser
 	$(BIN)/tensorboard --logdir outputs
