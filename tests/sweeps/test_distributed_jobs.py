@@ -1,13 +1,22 @@
 """Jobs of a sweep that are trained by several processes."""
 
+import os
+from pathlib import Path
+
+import pytest
+
 from tests.sweeps.sweeping import Place, living
 
+LOOK = "+callbacks.look._target_=tests.sweeps.faults.Look"
+AGAIN = ("accelerator=ddp", "trainer.accelerator=cpu", "trainer.precision=32-true", "trainer.devices=2")
 
-def test_jobs_of_two_processes_make_no_sweep_of_their_own(place: Place) -> None:
-    process = place.start("sweep.name=ranks", "accelerator=ddp_cpu", "seed=0,1", slots=1)
+
+@pytest.mark.parametrize("words", [("accelerator=ddp_cpu",), AGAIN], ids=["forks", "runs the command again"])
+def test_jobs_of_two_processes_make_no_sweep_of_their_own(place: Place, words: tuple[str, ...]) -> None:
+    process = place.start("sweep.name=ranks", *words, LOOK, "seed=0,1", slots=1)
     said, errors = process.communicate(timeout=120)
     assert process.returncode == 0, said + errors
-    assert not living(process.pid)
+    assert not Path("/proc").exists() or not living(process.pid)
     assert place.statuses("ranks", 3) == ["completed", "completed", "waiting"]
     assert sorted(place.attempts("ranks")) == [(0, "completed"), (1, "completed")]
     assert [path.name for path in (place.folder / "outputs").iterdir()] == ["sweeps"]
@@ -16,3 +25,5 @@ def test_jobs_of_two_processes_make_no_sweep_of_their_own(place: Place) -> None:
         log = (place.of("ranks") / str(number) / "run.log").read_text()
         assert "1 epochs on cpu x 2" in log
         assert log.count("epoch 1/1") == 1, "the second rank says nothing of its own"
+        share = max(1, len(os.sched_getaffinity(0)) // 2)
+        assert f"threads={share}\n" in (place.of("ranks") / str(number) / "look.txt").read_text()

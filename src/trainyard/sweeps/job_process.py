@@ -7,12 +7,14 @@ import pkgutil
 import signal
 import sys
 import threading
+from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from hydra._internal.utils import get_args_parser
 from hydra.core.utils import JobRuntime, JobStatus, run_job, setup_globals
 from hydra.types import HydraContext
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 
 CONSOLE = "console.log"
 
@@ -33,9 +35,8 @@ def run_in_process(config: DictConfig, task: str, threads: int, device: str | No
     redirect(folder / CONSOLE)
     if device is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = device
-    import torch
-
-    torch.set_num_threads(threads)
+    share_threads(threads, config.get("trainer", {}).get("devices"))
+    type_as_single_run(config, folder)
     setup_globals()
     JobRuntime.instance().set("name", config.hydra.job.name)
     from hydra._internal.callbacks import Callbacks
@@ -49,6 +50,27 @@ def run_in_process(config: DictConfig, task: str, threads: int, device: str | No
 
         say.send(complaint(done._return_value))
         sys.exit(1)
+
+
+def share_threads(threads: int, devices: object) -> None:
+    """Set the threads of torch in this process, and in each of those that train with it."""
+    import torch
+
+    if isinstance(devices, int) and devices > 1:
+        threads = max(1, threads // devices)
+    torch.set_num_threads(threads)
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+
+
+def type_as_single_run(config: DictConfig, folder: Path) -> None:
+    """Let the command line be that of this job: distributed training runs it again for each of its processes."""
+    typed = get_args_parser().parse_args(sys.argv[1:])
+    flags = {"config-path": typed.config_path, "config-name": typed.config_name, "config-dir": typed.config_dir}
+    sys.argv[1:] = [*(f"--{name}={value}" for name, value in flags.items() if value), *config.hydra.overrides.task]
+    if Path(sys.argv[0]).name == "__main__.py":  # by `python -m`, which a fork does not know any more
+        sys.modules["__main__"].__spec__ = find_spec("trainyard.__main__")
+    with open_dict(config):
+        config.hydra.run.dir = str(folder)
 
 
 def redirect(file: Path) -> None:
