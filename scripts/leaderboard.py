@@ -8,25 +8,29 @@ import argparse
 import sys
 
 from trainyard.errors import ConfigError
-from trainyard.sweeps.promote import promote
+from trainyard.logs import print_anything
+from trainyard.sweeps.promote import check_name, promote
 from trainyard.sweeps.report import text, write_report
 from trainyard.sweeps.stored import StoredSweep
 
 
 def main() -> None:
     """Print the leaderboard, and write its files."""
+    print_anything()
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("sweep")
     parser.add_argument("--test", action="store_true", help="show all test scores")
     parser.add_argument("--promote", metavar="NAME", help="write the winner as an experiment")
     chosen = parser.parse_args()
     try:
+        if chosen.promote is not None:
+            check_name(chosen.promote)
         sweep = StoredSweep.find(chosen.sweep)
         if chosen.test:
             print("the test scores have been looked at: choose by validation all the same")
         print(text(sweep.rows, sweep.space.axes, sweep.objective, chosen.test))
         write_report(sweep.folder, sweep.rows, sweep.space.axes, sweep.objective)
-        if chosen.promote:
+        if chosen.promote is not None:
             print(promote(sweep, chosen.promote))
     except ConfigError as error:
         print(error, file=sys.stderr)

@@ -1,14 +1,16 @@
 """The files of a run: whole or not there, and true."""
 
+import io
 import json
 import logging
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from trainyard.files import point_to, write_json, write_text
-from trainyard.logs import close_log, open_log
+from trainyard.logs import close_log, open_log, print_anything
 from trainyard.provenance import git_state, provenance
 
 
@@ -60,6 +62,15 @@ def test_provenance_is_json() -> None:
     content = json.loads(json.dumps(provenance()))
     assert {"command", "git", "python", "packages", "hardware"} <= set(content)
     assert content["packages"]["trainyard"]
+
+
+def test_what_a_terminal_cannot_show_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="ascii"))
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    print_anything()
+    print("0.5 ± 0.1", flush=True)
+    assert shown.getvalue() == b"0.5 ? 0.1\n"
 
 
 def test_the_log_has_dates_the_screen_has_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from trainyard.complaints import complaint
 from trainyard.config import CONF_DIR, CONFIG_NAME, HYDRA_VERSION_BASE
+from trainyard.logs import print_anything
 from trainyard.usage import asks_for_help, usage
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -18,6 +19,7 @@ FULL_ERROR = "HYDRA_FULL_ERROR"
 
 def main() -> None:
     """Compose what was typed and run it; an error ends in a few lines and exit code 1."""
+    print_anything()
     if asks_for_help(sys.argv[1:]):
         print(usage(sys.argv[1:]))
         return

@@ -18,6 +18,7 @@ from trainyard.data.spec import DataSpec
 from trainyard.errors import ConfigError, listing, reject
 from trainyard.ranges import check_ranges
 
+OBJECTIVES = ("val/acc", "val/loss")
 ACCELERATORS: dict[str, type[Accelerator]] = {
     "cpu": CPUAccelerator,
     "cuda": CUDAAccelerator,
@@ -30,6 +31,8 @@ def check_config(cfg: DictConfig) -> None:
     """Raise a ConfigError for the first thing that cannot work, as far as that can be told without the data."""
     check_complete(cfg)
     check_ranges(cfg)
+    if cfg.objective not in OBJECTIVES:
+        raise reject("objective", cfg.objective, "it is not measured on validation", " or ".join(OBJECTIVES))
     check_additions(cfg, cfg.run.overrides)
     check_accelerator(cfg)
     check_arguments(cfg)

@@ -1,5 +1,6 @@
 """The log of a run: plain lines on the screen, dated lines in `run.log`."""
 
+import io
 import logging
 import sys
 import warnings
@@ -17,6 +18,13 @@ SILENCED = (
     r"Found \d+ module\(s\) in eval mode at the start of training",  # what is frozen rests
     r"You are using `torch.load` with `weights_only=False`",
 )
+
+
+def print_anything() -> None:
+    """Let a terminal that lacks a character, such as ±, show a question mark instead of raising an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 class Screen(logging.StreamHandler):  # type: ignore[type-arg]

@@ -23,6 +23,7 @@ RULES: dict[str, Kind] = {
     "retries": Number(low=0, whole=True),
     "fail_fast": OneOf((True, False)),
     "keep": Optional(COUNT),
+    "slots": COUNT,
     # optimizer
     "lr": Number(above=0),
     "weight_decay": Number(low=0),

@@ -89,7 +89,7 @@ class Run:
         checkpoint, result = self.dir / "checkpoints" / "last.ckpt", {}
         with suppress(OSError, ValueError):
             result = json.loads((self.dir / "result.json").read_text(encoding="utf-8"))
-        stopped = result.get("status", "interrupted") == "interrupted"
+        stopped = not isinstance(result, dict) or result.get("status", "interrupted") == "interrupted"
         return checkpoint if stopped and checkpoint.is_file() else None
 
     def __enter__(self) -> "Run":

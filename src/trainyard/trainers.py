@@ -16,17 +16,9 @@ from trainyard.errors import reject
 from trainyard.no_profiler import NoProfiler
 from trainyard.runs import Run
 
-OBJECTIVES = ("val/acc", "val/loss")
-
 
 def build_trainer(cfg: DictConfig, run: Run) -> L.Trainer:
-    """Build the Trainer of a config: its callbacks and loggers, the best and the last checkpoint, and the progress.
-
-    Raises:
-        ConfigError: an objective that is not measured.
-    """
-    if cfg.objective not in OBJECTIVES:
-        raise reject("objective", cfg.objective, "it is not measured on validation", " or ".join(OBJECTIVES))
+    """Build the Trainer of a config: its callbacks and loggers, the best and the last checkpoint, and the progress."""
     folder = run.dir / "checkpoints"
     checkpoints = [BestCheckpoint(folder, cfg.objective), LastCheckpoint(folder)]
     average = [WeightAverage(decay=cfg.ema_decay)] if cfg.ema_decay else []

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -23,7 +24,9 @@ KINDS: dict[str, Callable[[], object]] = {
     "none": lambda: None,
     "raise": complain,
     "exit": lambda: sys.exit(3),
+    "leave": lambda: os._exit(0),
     "hard_exit": lambda: os._exit(7),
+    "child": lambda: subprocess.Popen(["sleep", "60"]),
     "memory": take_all_memory,
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
 }

@@ -27,7 +27,7 @@ class Place:
 
     folder: Path
 
-    def start(self, *words: str, slots: int = 2) -> subprocess.Popen[str]:
+    def start(self, *words: str, slots: int | str = 2) -> subprocess.Popen[str]:
         """Start a sweep of tiny runs, as the leader of a process group, and return its process."""
         command = [sys.executable, "-m", "trainyard", "-m", *TINY, *words, f"hydra.launcher.slots={slots}"]
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
@@ -41,7 +41,7 @@ class Place:
             start_new_session=True,
         )
 
-    def sweep(self, *words: str, code: int = 0, slots: int = 2) -> tuple[str, str]:
+    def sweep(self, *words: str, code: int = 0, slots: int | str = 2) -> tuple[str, str]:
         """Run a sweep to its end and return what it said, and its errors."""
         process = self.start(*words, slots=slots)
         said, errors = process.communicate(timeout=120)

@@ -9,6 +9,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from tests.sweeps.synthetic import completed
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.journal import Journal
 from trainyard.sweeps.search_space import SearchSpace
@@ -23,10 +24,6 @@ def job(folder: Path, number: int, **result: Any) -> Job:
     if result:
         (found.folder / "result.json").write_text(json.dumps(result))
     return found.look()
-
-
-def completed(value: float) -> dict[str, Any]:
-    return {"status": "completed", "objective": {"name": "val/acc", "value": value, "epoch": 1}}
 
 
 def trials(folder: Path) -> list[tuple[int, str, list[float] | None]]:
@@ -144,6 +141,7 @@ def test_a_process_that_ended_badly_has_failed_whatever_its_run_says(tmp_path: P
 
 
 def test_what_a_failed_attempt_left_is_removed_and_what_can_go_on_stays(tmp_path: Path) -> None:
+    sweep(tmp_path)
     for number, result in enumerate([{"status": "failed"}, {"status": "interrupted"}, {}, {"status": "interrupted"}]):
         folder = job(tmp_path, number, **result).folder / "checkpoints"
         folder.mkdir()

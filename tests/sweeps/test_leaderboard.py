@@ -1,6 +1,7 @@
 """What a sweep says in the end: ranks, ties, effects, edges, and the files that hold them."""
 
 import math
+import os
 import shlex
 import statistics
 import struct
@@ -42,6 +43,16 @@ def test_seeds_repeat_a_configuration(tmp_path: Path) -> None:
     assert [row.std for row in rows] == pytest.approx([statistics.stdev(scores[3:]), statistics.stdev(scores[:3])])
     assert [[job.number for job in row.jobs] for row in rows] == [[3, 4, 5], [0, 1, 2]]
     assert [row.best.number for row in rows] == [3, 0], "the first seed stands for all: the best would be luck"
+
+
+@pytest.mark.parametrize("seed", ["+seed", "++seed"])
+def test_a_seed_is_one_however_it_is_typed(tmp_path: Path, seed: str) -> None:
+    sweep = stored(tmp_path, ["lr=1,2,4", f"{seed}=0,1"], [0.1, 0.3, 0.5, 0.5, 0.6, 0.8])
+    assert [row.values for row in sweep.rows] == [{"lr": "4"}, {"lr": "2"}, {"lr": "1"}]
+    assert list(main_effects(sweep.rows, sweep.space.axes)) == ["lr"]
+    assert edges(sweep.rows, sweep.space.axes)[-1].endswith(f"-m lr=4,8,16 {seed}=0,1")
+    alone = stored(tmp_path / "alone", [f"{seed}=1,2,3"], [0.1, 0.2, 0.3])
+    assert edges(alone.rows, alone.space.axes) == []
 
 
 def test_seeds_that_failed_do_not_count(tmp_path: Path) -> None:
@@ -154,6 +165,8 @@ def test_nothing_to_draw_where_nothing_has_a_score(tmp_path: Path) -> None:
     sweep = stored(tmp_path, ["model=a,b"], [FAILED, None])
     write_report(tmp_path, sweep.rows, sweep.space.axes, "val/acc")
     assert [row["status"] for row in table(tmp_path / "leaderboard.csv")] == ["failed", "waiting"]
+    assert "model`" not in (tmp_path / "leaderboard.md").read_text()
+    assert len(text(sweep.rows, sweep.space.axes, "val/acc").splitlines()) == 3, "no effect of no score"
     assert not (tmp_path / "leaderboard.png").exists()
 
 
@@ -179,6 +192,21 @@ def test_failures_are_grouped_by_their_cause(tmp_path: Path) -> None:
     assert grouped(stored(tmp_path / "good", ["model=a,b"], [0.5, 0.5]).jobs, ["model"]) == []
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("\n\nno memory\nmore", "no memory"),
+        ("ValueError: \n  it is wrong\nmore", "ValueError: it is wrong"),
+        ("ValueError: ", "ValueError"),
+        (" \n", "unknown"),
+        (None, "unknown"),
+    ],
+)
+def test_a_failure_of_one_job_is_told_by_what_is_said_of_it(tmp_path: Path, error: str | None, said: str) -> None:
+    sweep = stored(tmp_path, ["model=a,b"], [0.5, {"status": "failed", "error": error}])
+    assert grouped(sweep.jobs, list(sweep.space.axes)) == [f"1 failed: {said}: #1"]
+
+
 def test_a_sweep_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     stored(tmp_path / "outputs" / "sweeps" / "mine", ["model=a,b"], [0.5, completed(0.7)])
@@ -188,15 +216,23 @@ def test_a_sweep_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_command_prints_and_writes_the_leaderboard(tmp_path: Path) -> None:
-    stored(tmp_path / "mine", ["model=a,b"], [0.5, 0.7])
+    stored(tmp_path / "mine", ["model=a,b", "seed=0,1"], [0.5, 0.5, 0.7, 0.7])
 
     def leaderboard(*words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(REPOSITORY / "scripts" / "leaderboard.py"), *words]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        ascii_alone = {**os.environ, "PYTHONIOENCODING": "ascii"}
+        return subprocess.run(command, cwd=tmp_path, env=ascii_alone, capture_output=True, text=True, check=False)
+
+    for name in ("", "../evil"):
+        done = leaderboard("mine", "--promote", name)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "no name of an experiment" in done.stderr
+        assert not (tmp_path / "mine" / "leaderboard.csv").exists()
 
     done = leaderboard("mine")
     assert (done.returncode, done.stderr) == (0, "")
     assert "0.2500" not in done.stdout
+    assert "0.7000 ? 0.0000 (2)" in done.stdout
     assert (tmp_path / "mine" / "leaderboard.png").is_file()
     done = leaderboard("mine", "--test")
     assert "0.2500" in done.stdout

@@ -58,6 +58,14 @@ def test_nothing_is_left_running_when_the_parent_dies(place: Place, which: str) 
     process.communicate()
 
 
+@pytest.mark.skipif("not __import__('pathlib').Path('/proc/self/stat').exists()", reason="there is no /proc here")
+def test_what_a_job_started_ends_with_it(place: Place) -> None:
+    process = place.start("sweep.name=child", *FAULT, "+callbacks.fault.kind=child")
+    process.communicate(timeout=60)
+    assert place.statuses("child", 1) == ["completed"]
+    until(lambda: not living(process.pid), 5.0)
+
+
 # What is visible, slots, and what each slot sees.
 TABLE = [
     ("0,1,2,3", 1, [None]),

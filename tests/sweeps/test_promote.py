@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from tests.sweeps.synthetic import space, stored
 from trainyard.config import CONF_DIR, compose
 from trainyard.errors import ConfigError
-from trainyard.sweeps.promote import promote
+from trainyard.sweeps.promote import check_name, promote
 
 WINNERS = {
     "options": ["model=mlp,cnn", "optimizer=sgd,adam"],
@@ -53,8 +53,9 @@ def test_it_composes_to_what_won(tmp_path: Path, conf: Path, winner: str) -> Non
         assert content(promoted) == content(compose([*jobs[won], "hydra.run.dir=run"], conf))
 
 
-def test_seeds_are_no_part_of_it_and_its_head_tells_where_it_is_from(tmp_path: Path, conf: Path) -> None:
-    sweep = stored(tmp_path / "mine", ["model=mlp,cnn", "seed=3,4"], [0.5, 0.6, 0.8, 0.9])
+@pytest.mark.parametrize("seed", ["seed", "+seed", "++seed"])
+def test_seeds_are_no_part_of_it_and_its_head_tells_where_it_is_from(tmp_path: Path, conf: Path, seed: str) -> None:
+    sweep = stored(tmp_path / "mine", ["model=mlp,cnn", f"{seed}=3,4"], [0.5, 0.6, 0.8, 0.9])
     promote(sweep, "best", conf)
     lines = (conf / "experiment" / "best.yaml").read_text().splitlines()
     assert lines[:3] == [
@@ -81,3 +82,23 @@ def test_what_cannot_be_promoted(
     with pytest.raises(ConfigError, match=said):
         promote(stored(tmp_path / "mine", words, scores), name, conf)
     assert {file: file.read_bytes() for file in conf.rglob("*.yaml")} == before
+
+
+NO_NAMES = ["../evil", "a/b", "", " ", "1", "1a", "-a", "true", "False", "null", "NULL", "nan", "Inf"]
+NO_NAMES += ["é", "a=b", "a,b", "*", ".", "..", "a.b", "a b", "a\n", "$x", "~"]
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+def test_a_name_that_cannot_be_run_or_leaves_the_folder_is_refused(tmp_path: Path, conf: Path, name: str) -> None:
+    sweep = stored(tmp_path / "mine", ["model=mlp,cnn"], [0.5, 0.6])
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ConfigError, match=r"--promote=.*: no name of an experiment\n  accepted: letters"):
+        promote(sweep, name, conf)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["a", "_a", "A-1", "nullable", "e5", "on", "a_b-2"])
+def test_names_that_can_be_run(tmp_path: Path, conf: Path, name: str) -> None:
+    check_name(name)
+    promote(stored(tmp_path / "mine", ["model=mlp,cnn"], [0.5, 0.6]), name, conf)
+    assert compose([f"experiment={name}"], conf).model == compose(["model=cnn"], conf).model

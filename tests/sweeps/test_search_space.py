@@ -1,5 +1,6 @@
 """The grid that a command line spans."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from tests.sweeps import synthetic
 from trainyard.errors import ConfigError
 from trainyard.sweeps.search_space import SearchSpace, difference
+from trainyard.sweeps.stored import StoredSweep
 
 
 def space(*words: str) -> SearchSpace:
@@ -97,3 +99,29 @@ def test_another_order_is_another_sweep(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="another order"):
         space("model=mlp,cnn", "seed=0,1").keep_in(tmp_path, "val/acc")
     assert difference({"seed": ["0", "1"]}, {"seed": ["1", "0"]}) == ["  seed: there 0,1, now 1,0"]
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("seed=range(3,1)", "seed=range(3,1): it gives no value"),
+        ("lr=interval(0.1,1)", "lr=interval(0.1,1): a grid needs single values"),
+        ("sweep.keep=1,2", "sweep.keep=1,2: a sweep has but one"),
+        ("sweep.name=a,b", "sweep.name=a,b: a sweep has but one"),
+    ],
+)
+def test_what_spans_no_grid(word: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        space(word)
+
+
+def test_twice_the_same_value_is_no_repetition() -> None:
+    assert space("optimizer=sgd,sgd,adam", "seed=1,1").values == {"optimizer": ["sgd", "adam"], "seed": ["1"]}
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / "picture.png").touch()
+    with pytest.raises(ConfigError, match=r"holds other files \(0\)"):
+        StoredSweep.take(tmp_path, space("seed=0,1"), "val/acc")
+    assert [path.name for path in tmp_path.rglob("*")] == ["0", "picture.png"]

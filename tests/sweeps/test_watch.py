@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from tests.sweeps.synthetic import completed
 from trainyard.sweeps import watch as module
 from trainyard.sweeps.job import Job
-from trainyard.sweeps.processes import Ended
+from trainyard.sweeps.running import Ended
 from trainyard.sweeps.watch import Watch, duration
 
 Build = Callable[..., tuple[Watch, io.StringIO]]
@@ -34,7 +35,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
 
 def finish(job: Job, error: str) -> None:
     """As a job does: leave a result."""
-    done = {"status": "completed", "objective": {"name": "val/acc", "value": 0.9, "epoch": 3}, "epochs": 20}
+    done = completed(0.9, epochs=20)
     result = {"status": "failed", "error": error} if error else done
     (job.folder / "result.json").write_text(json.dumps(result))
     job.look()
@@ -49,7 +50,7 @@ def test_piped_it_is_a_line_for_each_job_that_ended(build: Build) -> None:
         assert not watch.end(Ended(1, ""))
         assert not watch.end(Ended(0, "RuntimeError: [b] is loose\nand more"))
     first, second = screen.getvalue().splitlines()
-    assert re.fullmatch(r"\[2/4\] #2 optimizer\.lr=0\.2  val/acc 0\.9000 at epoch 3 of 20  0\.\d s", first)
+    assert re.fullmatch(r"\[2/4\] #2 optimizer\.lr=0\.2  val/acc 0\.9000 at epoch 2 of 20  0\.\d s", first)
     assert re.fullmatch(r"\[3/4\] #1 optimizer\.lr=0\.1  failed: RuntimeError: \[b\] is loose  0\.\d s", second)
 
 

@@ -2,11 +2,13 @@
 
 import pickle
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
@@ -20,7 +22,7 @@ class LocalLauncherConf:
     """What `hydra.launcher` holds."""
 
     _target_: str = "hydra_plugins.trainyard.launcher.LocalLauncher"
-    slots: int = 1
+    slots: Any = 1  # its range is checked with the sweep's own keys
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="local", node=LocalLauncherConf, provider="trainyard")
@@ -56,20 +58,26 @@ class LocalLauncher(Launcher):
         slots = Slots(self.slots, self.task, self.processes)
         if self.watch:
             slots.begin, slots.look = self.watch.begin, self.watch.look
-        for ended in slots.run(self.composed(job_overrides, initial_job_idx)):
-            returns[ended.number].status = JobStatus.FAILED if ended.error else JobStatus.COMPLETED
-            returns[ended.number].return_value = RuntimeError(ended.error) if ended.error else None
-            if self.watch and self.watch.end(ended):
-                slots.stop()
+        with closing(slots.run(self.composed(job_overrides, initial_job_idx))) as endings:
+            for ended in endings:
+                returns[ended.number].status = JobStatus.FAILED if ended.error else JobStatus.COMPLETED
+                returns[ended.number].return_value = RuntimeError(ended.error) if ended.error else None
+                if self.watch and self.watch.end(ended):
+                    slots.stop()
         return list(returns.values())
 
     def impossible(self, job_overrides: Sequence[Sequence[str]]) -> dict[int, str]:
         """Return why a job cannot work, by its place, for all that cannot."""
+        from trainyard.complaints import complaint
         from trainyard.sweeps.checks import impossible
 
-        for overrides in job_overrides:  # while a server imports what jobs need
-            self.compose(overrides)
-        return impossible(self.composed(job_overrides, 0), self.processes)
+        found = {}
+        for place, overrides in enumerate(job_overrides):  # while a server imports what jobs need
+            try:
+                self.compose(overrides)
+            except HydraException as error:
+                found[place] = complaint(error)
+        return found or impossible(self.composed(job_overrides, 0), self.processes)
 
     def composed(self, job_overrides: Sequence[Sequence[str]], first: int) -> Iterator[tuple[int, DictConfig]]:
         """Yield the number and the config of each job."""

@@ -2,7 +2,6 @@
 
 import gc
 import shlex
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 
 from hydra_plugins.trainyard.launcher import LocalLauncher
 from trainyard.errors import ConfigError
@@ -50,8 +49,8 @@ class ResumingSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run what is left of the sweep that the arguments span, and answer with its leaderboard."""
-        from trainyard.ranges import check_ranges
         from trainyard.sweeps.holder import held
+        from trainyard.sweeps.options import check_options
         from trainyard.sweeps.search_space import SearchSpace
         from trainyard.sweeps.stored import StoredSweep
 
@@ -60,7 +59,7 @@ class ResumingSweeper(Sweeper):
         gc.freeze()  # the command was composed without the collector; a sweep goes on for long and needs it
         gc.enable()
         own = self.config.sweep
-        check_ranges(OmegaConf.create({"sweep": own}))
+        check_options(self.config, space.axes)
         with open_dict(self.config):
             own.name = space.name() if own.name is None else str(own.name)
         folder = Path(self.config.hydra.sweep.dir)
@@ -73,8 +72,8 @@ class ResumingSweeper(Sweeper):
                 print(f"interrupted; the same command goes on with what is left: python {again}")
                 sys.exit(130)
             except (ConfigError, HydraException):
-                if not any(job.folder.exists() for job in stored.jobs):  # it cannot begin: nothing of it stays
-                    shutil.rmtree(folder, ignore_errors=True)
+                if not any(job.folder.exists() for job in stored.jobs):  # it cannot begin
+                    stored.discard()
                 raise
             self.answer(stored)
 
@@ -86,7 +85,7 @@ class ResumingSweeper(Sweeper):
 
         sweep = Sweep(stored, self.config.sweep.retries, self.config.sweep.keep)
         left = sweep.left()
-        print(f"sweep      {stored.folder}: {len(stored.jobs)} jobs, {len(left)} to do")
+        print(f"sweep      {stored.folder}: {len(stored.jobs)} jobs, {len(left)} to do", flush=True)
         if launcher is None or not left:
             return
         fixed = f"hydra.sweep.dir={stored.folder}"
@@ -120,17 +119,19 @@ class ResumingSweeper(Sweeper):
         )
 
     def answer(self, stored: "StoredSweep") -> None:
-        """Print the leaderboard; leave with 1 where jobs have failed."""
+        """Print the leaderboard; leave with 1 where jobs have failed, or are not done."""
         from trainyard.sweeps.failures import grouped
         from trainyard.sweeps.report import text, write_report
 
         rows, axes, objective = stored.rows, stored.space.axes, stored.objective
         write_report(stored.folder, rows, axes, objective)
         print(text(rows, axes, objective))
-        failures = grouped(stored.jobs, list(axes))
-        for line in failures:
+        troubles = grouped(stored.jobs, list(axes))
+        if undone := [f"#{job.number}" for job in stored.jobs if job.status not in ("completed", "failed")]:
+            troubles.append(f"{len(undone)} not done: {', '.join(undone)}; the same command goes on with them")
+        for line in troubles:
             print(line)
-        if failures:
+        if troubles:
             name = self.config.hydra.job.config_name  # what follows Hydra would do, but for the exit
             self.context.callbacks.on_multirun_end(config=self.config, config_name=name)
             sys.exit(1)

@@ -29,8 +29,12 @@ def impossible(configs: Iterable[tuple[int, DictConfig]], context: Any) -> dict[
     found = {}
     try:
         for number, config in configs:
-            here.send(config)
-            problem = here.recv()
+            try:
+                here.send(config)
+                problem = here.recv()
+            except (EOFError, OSError):
+                found[number] = "the process that checks it is gone: its data or its model ends Python"
+                break
             if problem:
                 found[number] = problem
     finally:
@@ -45,7 +49,7 @@ def answer(connection: Connection) -> None:
 
     setup_globals()
     looked_at: dict[str, Any] = {}
-    with suppress(EOFError):  # when there are no more
+    with suppress(EOFError, OSError):  # when there are no more
         while True:
             config = connection.recv()
             try:

@@ -5,18 +5,18 @@ import shlex
 import statistics
 from collections.abc import Mapping, Sequence
 
-from trainyard.sweeps.leaderboard import SEED, Row
+from trainyard.sweeps.leaderboard import Row, is_seed
 
 
 def main_effects(rows: Sequence[Row], axes: Mapping[str, Sequence[str]]) -> dict[str, dict[str, float]]:
-    """Return the mean score of each value of each axis, over all configurations that have it."""
+    """Return the mean score of each value of each axis, over all configurations that have it, where any has a score."""
     effects: dict[str, dict[str, float]] = {}
     for axis, values in axes.items():
-        if axis == SEED:
+        if is_seed(axis):
             continue
         means = {value: [row.mean for row in rows if row.scores and row.values[axis] == value] for value in values}
         effects[axis] = {value: statistics.mean(found) for value, found in means.items() if found}
-    return effects
+    return {axis: effect for axis, effect in effects.items() if effect}
 
 
 def edges(rows: Sequence[Row], axes: Mapping[str, Sequence[str]]) -> list[str]:
@@ -25,7 +25,7 @@ def edges(rows: Sequence[Row], axes: Mapping[str, Sequence[str]]) -> list[str]:
     further: dict[str, list[str]] = {}
     for axis, values in axes.items() if rows and rows[0].scores else ():
         numbers = {value: number for value in values if (number := as_number(value)) is not None}
-        if axis == SEED or len(numbers) < len(values) or len(set(numbers.values())) < 3:
+        if is_seed(axis) or len(numbers) < len(values) or len(set(numbers.values())) < 3:
             continue
         best, order = numbers[rows[0].values[axis]], sorted(set(numbers.values()))
         if best not in (order[0], order[-1]) or best == 0 == order[0]:  # below nothing there is nothing
@@ -39,7 +39,7 @@ def edges(rows: Sequence[Row], axes: Mapping[str, Sequence[str]]) -> list[str]:
 def command(row: Row, axes: Mapping[str, Sequence[str]], values: Mapping[str, Sequence[str]]) -> str:
     """Return the command that runs a configuration with other values of some axes, and with all seeds."""
     words = ["python", "train.py", "-m"]
-    repeats = {SEED: axes[SEED]} if SEED in axes else {}
+    repeats = {axis: seeds for axis, seeds in axes.items() if is_seed(axis)}
     for override in row.best.overrides:
         key = override.partition("=")[0]
         several = {**repeats, **values}.get(key)

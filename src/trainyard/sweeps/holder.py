@@ -7,10 +7,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from trainyard.errors import ConfigError
+from trainyard.errors import ConfigError, reject
 from trainyard.files import write_text
 
-HOLDER = "holder"
+LOCK, HOLDER = ".lock", "holder"
 
 
 @contextmanager
@@ -18,12 +18,15 @@ def held(folder: Path) -> Iterator[None]:
     """Work on a sweep's directory alone.
 
     Raises:
-        ConfigError: another process does; the message says which.
+        ConfigError: another process does, and the message says which; or it cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
+    lock = FileLock(folder / LOCK)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
+    except OSError as error:
+        accepted = "a folder that you may write to"
+        raise reject("hydra.sweep.dir", folder, f"cannot be written ({error.strerror})", accepted) from error
     except Timeout as error:
         holder = "another process"  # while it starts or ends
         with suppress(OSError):

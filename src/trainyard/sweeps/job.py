@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 UNFINISHED = "waiting"
+ENDS = ("completed", "failed", "interrupted")
 
 
 @dataclass
@@ -18,7 +19,7 @@ class Job:
         number: its place in the sweep, and the name of its directory.
         overrides: that make its config.
         folder: its directory.
-        result: what `result.json` holds; empty while there is none.
+        result: what `result.json` holds; empty while there is none, and where it is not whole.
     """
 
     number: int
@@ -30,7 +31,8 @@ class Job:
         """Read what became of it, and return it."""
         self.result = {}
         with suppress(OSError, ValueError):
-            self.result = json.loads((self.folder / "result.json").read_text(encoding="utf-8"))
+            found = json.loads((self.folder / "result.json").read_text(encoding="utf-8"))
+            self.result = found if is_whole(found) else {}
         return self
 
     @property
@@ -52,3 +54,29 @@ class Job:
         """Return its values of the keys that vary."""
         chosen = [override for override in self.overrides if override.partition("=")[0] in axes]
         return " ".join(chosen) or "(one job)"
+
+
+def is_whole(result: Any) -> bool:
+    """Whether the content of `result.json` has all that is read of it."""
+    if not isinstance(result, dict) or result.get("status") not in ENDS:
+        return False
+    if not is_number(result.get("seconds", 0.0)):
+        return False
+    if result["status"] != "completed":
+        return True
+    objective, metrics = result.get("objective"), result.get("metrics")
+    return (
+        isinstance(objective, dict)
+        and isinstance(objective.get("name"), str)
+        and is_number(objective.get("value"))
+        and is_number(objective.get("epoch"))
+        and is_number(result.get("epochs"))
+        and isinstance(result.get("checkpoint"), str)
+        and isinstance(metrics, dict)
+        and all(map(is_number, metrics.values()))
+    )
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a number; a truth value is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,5 +1,8 @@
 """What happened in a sweep, attempt by attempt, in a file that only grows."""
 
+import itertools
+import json
+import logging
 import os
 from collections import Counter
 from pathlib import Path
@@ -10,10 +13,13 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from trainyard.files import relative
 from trainyard.sweeps.job import Job
+from trainyard.sweeps.stored import JOURNAL
 
 STATES = {"completed": TrialState.COMPLETE, "failed": TrialState.FAIL, "interrupted": TrialState.FAIL}
-FILE = "journal.log"
+
+log = logging.getLogger(__name__)
 
 
 class Journal:
@@ -28,8 +34,8 @@ class Journal:
 
     def __init__(self, folder: Path, mode: str) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        mend(folder / FILE)
-        self.storage = JournalStorage(JournalFileBackend(str(folder / FILE)))
+        mend(folder / JOURNAL)
+        self.storage = JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
         self.mode = mode
         studies = self.storage.get_all_studies()
         direction = StudyDirection.MAXIMIZE if mode == "max" else StudyDirection.MINIMIZE
@@ -66,7 +72,29 @@ class Journal:
 
 
 def mend(file: Path) -> None:
-    """Take away what a kill in the middle of a write left: a lock, which would hold the next up, and half a line."""
+    """Take away what a kill in the middle of a write left: a lock, which would hold the next up, and half a line.
+
+    A journal that cannot be read all the same is moved aside: only how often jobs have failed is told nowhere else.
+    """
     file.with_name(f"{file.name}.lock").unlink(missing_ok=True)
     if file.is_file() and not (content := file.read_bytes()).endswith(b"\n"):
         os.truncate(file, content.rfind(b"\n") + 1)
+    if file.is_file() and not can_be_read(file):
+        numbers = itertools.count(2)
+        broken = file.with_name(f"{file.name}.broken")
+        while broken.exists():
+            broken = file.with_name(f"{file.name}.broken.{next(numbers)}")
+        file.rename(broken)
+        log.warning("%s cannot be read, and is kept as %s; failures are counted anew", relative(file), broken.name)
+
+
+def can_be_read(file: Path) -> bool:
+    """Whether Optuna makes sense of every line of a journal; of the last alone it says nothing."""
+    last = file.read_bytes().splitlines()[-1:]
+    try:
+        JournalStorage(JournalFileBackend(str(file)))
+        return all(isinstance(json.loads(line), dict) for line in last)
+    except OSError:
+        raise
+    except Exception:  # of any kind: it trusts what it reads
+        return False

@@ -53,6 +53,11 @@ class Row:
         return ", ".join(f"{sum(job.status == kind for job in self.jobs)} {kind}" for kind in kinds)
 
 
+def is_seed(key: str) -> bool:
+    """Whether a key is the seed, however it was typed: seed, +seed or ++seed."""
+    return key.lstrip("+") == SEED
+
+
 def leaderboard(jobs: Sequence[Job], axes: Sequence[str], mode: str) -> list[Row]:
     """Return the configurations from the best mean score on, those without a score last.
 
@@ -65,7 +70,7 @@ def leaderboard(jobs: Sequence[Job], axes: Sequence[str], mode: str) -> list[Row
         mode: `max` or `min`, what is done with the score.
     """
     members: dict[tuple[str, ...], list[Job]] = {}
-    keys = [axis for axis in axes if axis != SEED]
+    keys = [axis for axis in axes if not is_seed(axis)]
     for job in jobs:
         chosen = dict(override.partition("=")[::2] for override in job.overrides)
         members.setdefault(tuple(chosen[key] for key in keys), []).append(job)

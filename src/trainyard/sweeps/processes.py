@@ -3,16 +3,16 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from typing import Any
 
 from omegaconf import DictConfig
 
 from trainyard.sweeps.devices import device_of
 from trainyard.sweeps.job_process import run_in_process
+from trainyard.sweeps.running import Ended, Running, reason
 
 LOOK_EVERY = 0.5  # seconds
 PATIENCE = 60.0  # seconds that jobs have to save and stop
@@ -20,24 +20,6 @@ PATIENCE = 60.0  # seconds that jobs have to save and stop
 
 def ignore(*_: object) -> None:
     """Do nothing."""
-
-
-@dataclass
-class Running:
-    """A job that runs: its number, process, slot, and where its error's text arrives."""
-
-    number: int
-    process: Any
-    slot: int
-    hear: Connection
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How the process of a job ended: `error` is empty where all went well."""
-
-    number: int
-    error: str
 
 
 class Slots:
@@ -63,7 +45,7 @@ class Slots:
         self.running: list[Running] = []
         self.stopping = False
 
-    def run(self, jobs: Iterable[tuple[int, DictConfig]]) -> Iterator[Ended]:
+    def run(self, jobs: Iterable[tuple[int, DictConfig]]) -> Generator[Ended, None, None]:
         """Run the jobs in order, and yield each as it ends; a slot that is free is filled at once.
 
         A Ctrl-C is handed on to the jobs, which save and stop; it is raised again when they have. So it goes after
@@ -83,6 +65,8 @@ class Slots:
             self.stop()
             yield from self.ended()
             raise
+        finally:  # whatever happened: none runs on when the sweep is free for others
+            self.kill()
 
     def start(self, number: int, config: DictConfig) -> None:
         """Start a job in the first free slot."""
@@ -99,6 +83,8 @@ class Slots:
         """Return the jobs that have ended since the last look."""
         done = [job for job in self.running if not job.process.is_alive()]
         self.running = [job for job in self.running if job not in done]
+        for job in done:
+            end_group(job.process.pid)
         return [Ended(job.number, "" if self.stopping else reason(job)) for job in done]
 
     def stop(self) -> None:
@@ -109,6 +95,11 @@ class Slots:
         until = time.monotonic() + PATIENCE
         for job in self.running:
             job.process.join(max(0.0, until - time.monotonic()))
+        self.kill()
+
+    def kill(self) -> None:
+        """End the jobs that still run, at once."""
+        for job in self.running:
             if job.process.is_alive():
                 signal_to(job.process.pid, signal.SIGKILL)
                 job.process.join()
@@ -122,17 +113,8 @@ def signal_to(pid: int, number: int) -> None:
             return
 
 
-def reason(job: Running) -> str:
-    """Return why a job ended, or nothing where all went well."""
-    try:
-        if job.hear.poll():
-            return str(job.hear.recv())
-    except (EOFError, OSError):
-        pass
-    code = job.process.exitcode
-    if code == 0:
-        return ""
-    if code is not None and code < 0:
-        hint = ", as the system does when memory runs out" if code == -signal.SIGKILL else ""
-        return f"killed by {signal.Signals(-code).name}{hint}"
-    return f"its process ended with code {code}"
+def end_group(pid: int) -> None:
+    """End what a job has started and left behind."""
+    if hasattr(os, "killpg"):
+        with suppress(OSError):  # there is nothing
+            os.killpg(pid, signal.SIGKILL)

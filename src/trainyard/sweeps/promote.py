@@ -1,5 +1,6 @@
 """The winner of a sweep as an experiment of its own."""
 
+import re
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -9,16 +10,19 @@ from omegaconf import DictConfig, OmegaConf
 from trainyard.config import CONF_DIR
 from trainyard.errors import reject
 from trainyard.files import write_text
-from trainyard.sweeps.leaderboard import SEED
+from trainyard.sweeps.leaderboard import is_seed
 from trainyard.sweeps.stored import StoredSweep
+
+NO_TEXT = ("null", "true", "false", "nan", "inf")  # in Hydra's grammar, in any case
 
 
 def promote(sweep: StoredSweep, name: str, conf: Path = CONF_DIR) -> str:
     """Write `conf/experiment/NAME.yaml` with what the best configuration was composed of, and return what to type.
 
     Raises:
-        ConfigError: no job is completed, the name is taken, or an override has no place in a file.
+        ConfigError: no job is completed, the name is taken or none, or an override has no place in a file.
     """
+    check_name(name)
     file = conf / "experiment" / f"{name}.yaml"
     rows = sweep.rows
     if not rows or not rows[0].scores:
@@ -26,7 +30,7 @@ def promote(sweep: StoredSweep, name: str, conf: Path = CONF_DIR) -> str:
     if file.exists():
         raise reject("--promote", name, f"{file} is there already", "another name")
     winner = rows[0]
-    repeats = [SEED] if SEED in sweep.space.axes else []
+    repeats = [axis for axis in sweep.space.axes if is_seed(axis)]
     overrides = OverridesParser.create().parse_overrides(list(winner.best.overrides))
     defaults, values = split([override for override in overrides if override.get_key_element() not in repeats], conf)
     spread = f" ± {winner.std:.4f} over {len(winner.scores)} seeds" if len(winner.scores) > 1 else ""
@@ -38,6 +42,14 @@ def promote(sweep: StoredSweep, name: str, conf: Path = CONF_DIR) -> str:
     body = OmegaConf.to_yaml(OmegaConf.create({"defaults": defaults})) if defaults else ""
     write_text(file, head + body + (OmegaConf.to_yaml(values) if values else ""))
     return f"{file}: python train.py experiment={name}"
+
+
+def check_name(name: str) -> None:
+    """Raise a ConfigError where `experiment=NAME` would not be a file of conf/experiment, or no text to Hydra."""
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name) and name.lower() not in NO_TEXT:
+        return
+    accepted = "letters, digits, _ and -, from a letter or _ on; not null, true, false, nan or inf"
+    raise reject("--promote", repr(name), "no name of an experiment", accepted)
 
 
 def split(overrides: list[Override], conf: Path) -> tuple[list[object], DictConfig]:

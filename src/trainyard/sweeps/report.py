@@ -28,8 +28,8 @@ def columns(row: Row, rank: int, objective: str, test: bool) -> dict[str, str]:
             "seconds": f"{sum(job.result.get('seconds', 0.0) for job in row.jobs):.1f}",
             "checkpoint": checkpoint_of(row.best),
         }
-    if row.scores and (test or rank == 1):
-        metric = objective.replace("val/", "test/")
+    metric = objective.replace("val/", "test/")
+    if row.scores and (test or rank == 1) and metric in best["metrics"]:
         cells[metric] = f"{best['metrics'][metric]:.4f}"
     return cells
 

@@ -10,9 +10,11 @@ from typing import Any
 
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from trainyard.errors import ConfigError, reject
-from trainyard.files import write_text
+from trainyard.files import relative, write_text
 
 OWN = "sweep."  # keys of the sweep itself, which no job depends on
 FILE = "sweep.yaml"
@@ -33,19 +35,39 @@ class SearchSpace:
         """Return the grid that the overrides span; of a key that is typed twice the last counts.
 
         Raises:
-            ConfigError: an interval, which has no end of values.
+            ConfigError: an interval, which has no end of values; a key that has none; a key of the sweep that varies.
         """
         values: dict[str, list[str]] = {}
         for override in overrides:
             key = override.get_key_element()
+            several, typed = override.is_sweep_override(), str(override.input_line).partition("=")[2]
             if key.startswith(OWN):
+                if several:
+                    raise reject(key, typed, "a sweep has but one", "a single value")
                 continue
-            if override.is_sweep_override() and not override.is_discrete_sweep():
-                raise reject(key, override.input_line, "a grid needs single values", "a,b,c or range(1,4)")
-            several = override.is_sweep_override()
+            if several and not override.is_discrete_sweep():
+                raise reject(key, typed, "a grid needs single values", "a,b,c or range(1,4)")
             texts = override.sweep_string_iterator() if several else [override.get_value_element_as_str()]
-            values[key] = [str(text) for text in texts]
+            values[key] = list(dict.fromkeys(map(str, texts)))  # twice the same is no repetition
+            if not values[key]:
+                raise reject(key, typed, "it gives no value", "a,b,c or range(1,4)")
         return cls(values)
+
+    @classmethod
+    def load(cls, file: Path) -> tuple["SearchSpace", str]:
+        """Return the space that a sweep's directory keeps, and the metric that chooses.
+
+        Raises:
+            ConfigError: the file is not what `keep_in` writes.
+        """
+        try:
+            content: Any = OmegaConf.to_container(OmegaConf.load(file))
+            if is_whole(content):
+                return cls(content["values"]), content["objective"]
+        except (OSError, ValueError, YAMLError, OmegaConfBaseException):
+            pass
+        problem = f"{relative(file)} cannot be read"
+        raise reject("sweep.name", file.absolute().parent.name, problem, "another sweep.name, or the folder moved away")
 
     @property
     def axes(self) -> dict[str, list[str]]:
@@ -67,17 +89,28 @@ class SearchSpace:
         """Write the space, and what chooses, into a sweep's directory, or see that it is the one that is there.
 
         Raises:
-            ConfigError: another sweep has the directory; the message tells the difference.
+            ConfigError: another sweep has the directory; the message tells the difference. Or it is damaged.
         """
         file = folder / FILE
         if not file.exists():
             write_text(file, OmegaConf.to_yaml(OmegaConf.create({"objective": objective, "values": self.values})))
             return
-        there = SearchSpace(OmegaConf.to_container(OmegaConf.load(file))["values"])  # type: ignore[index, call-overload, arg-type]
+        there, _ = SearchSpace.load(file)
         if list(there.values.items()) != list(self.values.items()):
             lines = "\n".join(difference(there.values, self.values))
             accepted = "the same command, to go on with it; or another sweep.name"
             raise ConfigError(f"sweep.name={folder.name}: it is another sweep\n{lines}\n  accepted: {accepted}")
+
+
+def is_whole(content: Any) -> bool:
+    """Whether a file's content is a metric, and a list of texts for each key."""
+    if not isinstance(content, dict) or not isinstance(content.get("objective"), str):
+        return False
+    values = content.get("values")
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        return False
+    lists = values.values()
+    return all(isinstance(found, list) and found and all(isinstance(text, str) for text in found) for found in lists)
 
 
 def written(key: str, value: str) -> str:

@@ -1,17 +1,18 @@
 """A sweep as its directory tells of it, whoever works on it."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
 from trainyard.config import objective_mode
 from trainyard.errors import did_you_mean, listing, reject
+from trainyard.sweeps.holder import HOLDER, LOCK
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.leaderboard import Row, leaderboard
 from trainyard.sweeps.search_space import FILE, SearchSpace
 
+JOURNAL = "journal.log"
 ROOT = Path("outputs") / "sweeps"
 
 
@@ -34,26 +35,35 @@ class StoredSweep:
         """Return the sweep of a directory, or of a name in outputs/sweeps.
 
         Raises:
-            ConfigError: there is none.
+            ConfigError: there is none, or it is damaged.
         """
         for folder in (Path(name), ROOT / name):
             if (folder / FILE).is_file():
-                stored = OmegaConf.load(folder / FILE)
-                values = {str(key): [str(value) for value in found] for key, found in stored["values"].items()}  # type: ignore[index]
-                return cls(folder, SearchSpace(values), str(stored["objective"]))  # type: ignore[index]
+                return cls(folder, *SearchSpace.load(folder / FILE))
         known = sorted(file.parent.name for file in ROOT.glob(f"*/{FILE}"))
         problem = f"there is no such sweep{did_you_mean(name, known)}"
         raise reject("SWEEP", name, problem, listing(known) or "a directory with a sweep.yaml")
 
     @classmethod
     def take(cls, folder: Path, space: SearchSpace, objective: str) -> "StoredSweep":
-        """Return the sweep of a search space in its directory, which is made for it where none is.
+        """Return the sweep of a search space in its directory, which must be empty or its own.
 
         Raises:
-            ConfigError: the directory is another sweep's.
+            ConfigError: the directory is another sweep's, or holds what no sweep has written.
         """
+        foreign = sorted({path.name for path in folder.iterdir()} - {LOCK, HOLDER})
+        if foreign and not (folder / FILE).exists():
+            problem = f"{folder} holds other files ({listing(foreign)})"
+            raise reject("sweep.name", folder.name, problem, "another name, or an empty folder")
         space.keep_in(folder, objective)
         return cls(folder, space, objective)
+
+    def discard(self) -> None:
+        """Remove what a sweep writes before its first job, and its directory where nothing else is there."""
+        for name in (FILE, JOURNAL, LOCK, HOLDER):
+            (self.folder / name).unlink(missing_ok=True)
+        with suppress(OSError):
+            self.folder.rmdir()
 
     @cached_property
     def jobs(self) -> list[Job]:

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from trainyard.sweeps.job import Job
-from trainyard.sweeps.processes import Ended
 from trainyard.sweeps.progress import JobProgress
+from trainyard.sweeps.running import Ended
 
 NUMBERS = 45  # columns of the table beside the overrides, which are cut where the terminal is narrow
 

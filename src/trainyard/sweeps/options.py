@@ -1,0 +1,26 @@
+"""What a person may type of a sweep itself."""
+
+from collections.abc import Mapping, Sequence
+
+from omegaconf import DictConfig, OmegaConf
+
+from trainyard.errors import reject
+from trainyard.ranges import check_ranges
+
+
+def check_options(config: DictConfig, axes: Mapping[str, Sequence[str]]) -> None:
+    """Raise a ConfigError for a name that is no folder's, a number out of range, or an objective that varies.
+
+    Args:
+        config: the composed config of the sweep, with Hydra's node.
+        axes: keys that vary.
+    """
+    slots = config.hydra.launcher.get("slots", 1)
+    check_ranges(OmegaConf.create({"sweep": config.sweep, "hydra": {"launcher": {"slots": slots}}}))
+    name = str(config.sweep.name)
+    if name in (".", "..") or {"/", "\\"} & set(name):
+        accepted = "a name without slashes, or hydra.sweep.dir=PATH"
+        raise reject("sweep.name", name, "it is not the name of one folder", accepted)
+    for axis, values in axes.items():
+        if axis.lstrip("+") == "objective":
+            raise reject(axis, ",".join(values), "scores of several metrics cannot be ranked", "one of them")
