@@ -3,6 +3,7 @@
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -15,7 +16,8 @@ HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")
 NAMED_PARTS = ("callbacks", "logger")
 
 
-def parameters(target: Callable[..., Any]) -> tuple[set[str], bool]:
+@cache  # a signature of sixty arguments takes milliseconds, and a sweep asks for it in each job
+def parameters(target: Callable[..., Any]) -> tuple[frozenset[str], bool]:
     """Return the argument names of a callable, and whether it takes any others too.
 
     `**options` that a class hands to its base stand for the arguments of that base.
@@ -28,8 +30,8 @@ def parameters(target: Callable[..., Any]) -> tuple[set[str], bool]:
         found = list(inspect.signature(layer).parameters.values())
         names |= {p.name for p in found if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)} - {"self"}
         if not any(p.kind is p.VAR_KEYWORD for p in found):
-            return names, False
-    return names, True
+            return frozenset(names), False
+    return frozenset(names), True
 
 
 def targets(node: DictConfig, path: str = "") -> Iterator[tuple[str, DictConfig]]:
