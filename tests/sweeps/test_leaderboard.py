@@ -2,7 +2,6 @@
 
 import math
 import os
-import shlex
 import statistics
 import struct
 import subprocess
@@ -15,7 +14,6 @@ from tests.sweeps.sweeping import REPOSITORY, table
 from tests.sweeps.synthetic import completed, stored
 from trainyard.errors import ConfigError
 from trainyard.sweeps.effects import edges, main_effects
-from trainyard.sweeps.failures import grouped
 from trainyard.sweeps.report import text, write_report
 from trainyard.sweeps.stored import StoredSweep
 
@@ -72,48 +70,6 @@ def test_ties_are_those_within_two_standard_errors(tmp_path: Path, distance: flo
 def test_of_single_runs_equals_alone_are_tied(tmp_path: Path) -> None:
     rows = stored(tmp_path, ["model=a,b,c"], [0.75, 0.75, 0.7499]).rows
     assert [row.tied for row in rows] == [True, True, False]
-
-
-def test_each_axis_has_its_mean_effect(tmp_path: Path) -> None:
-    sweep = stored(tmp_path, ["model=a,b", "lr=1,2", "seed=0,1"], [0.1, 0.3, 0.5, 0.5, 0.6, 0.8, FAILED, FAILED])
-    assert main_effects(sweep.rows, sweep.space.axes) == {
-        "model": {"a": pytest.approx(0.35), "b": pytest.approx(0.7)},
-        "lr": {"1": pytest.approx(0.45), "2": pytest.approx(0.5)},
-    }
-
-
-@pytest.mark.parametrize(
-    ("words", "scores", "said"),
-    [
-        ("lr=0.001,0.01,0.1", [0.1, 0.2, 0.3], ("lr=0.1 is the highest value tried", "lr=0.1,1,10")),
-        ("lr=0.1,0.001,0.01", [0.1, 0.3, 0.2], ("lr=0.001 is the lowest value tried", "lr=0.001,0.0001,1e-05")),
-        ("width=8,16,32", [0.1, 0.2, 0.3], ("width=32 is the highest value tried", "width=32,64,128")),
-        ("shift=-2,-1,0", [0.1, 0.2, 0.3], ("shift=0 is the highest value tried", "shift=0,1,2")),
-        ("dropout=0,0.1,0.2", [0.3, 0.2, 0.1], None),
-        ("lr=1,2,3", [0.1, 0.3, 0.2], None),
-        ("lr=1,2", [0.1, 0.2], None),
-        ("model=a,b,c", [0.1, 0.2, 0.3], None),
-        ("lr=1,2,null", [0.1, 0.2, 0.15], None),
-        ("seed=1,2,3", [0.1, 0.2, 0.3], None),
-        ("lr=1,2,3", [FAILED, FAILED, FAILED], None),
-    ],
-)
-def test_a_winner_on_the_edge_raises_an_alarm(
-    tmp_path: Path, words: str, scores: list[float], said: tuple[str, str] | None
-) -> None:
-    sweep = stored(tmp_path, [words], scores)
-    expected = [] if said is None else [said[0], f"go on with: python train.py -m {said[1]}"]
-    assert edges(sweep.rows, sweep.space.axes) == expected
-
-
-def test_the_command_to_go_on_with_has_all_that_the_winner_had(tmp_path: Path) -> None:
-    words = ["model=a,b", "note='a b'", "lr=1,2,4", "decay=0.1,0.2,0.3", "seed=0,1"]
-    sweep = stored(tmp_path, words, [number / 100 for number in range(36)])
-    *alarms, next_command = edges(sweep.rows, sweep.space.axes)
-    assert alarms == ["lr=4 is the highest value tried", "decay=0.3 is the highest value tried"]
-    typed = shlex.split(next_command.removeprefix("go on with: "))
-    fixed, seeds = ["model=b", "note='a b'"], "seed=0,1"
-    assert typed == ["python", "train.py", "-m", *fixed, "lr=4,8,16", "decay=0.3,0.45,0.675", seeds]
 
 
 def test_the_table_a_person_reads(tmp_path: Path) -> None:
@@ -175,36 +131,6 @@ def test_weights_that_were_not_kept_are_not_named(tmp_path: Path) -> None:
     (tmp_path / "0" / "checkpoints" / "best.ckpt").unlink()
     write_report(tmp_path, sweep.rows, sweep.space.axes, "val/acc")
     assert [r["checkpoint"] for r in table(tmp_path / "leaderboard.csv")] == ["1/checkpoints/best.ckpt", "not kept"]
-
-
-def test_failures_are_grouped_by_their_cause(tmp_path: Path) -> None:
-    memory = {"status": "failed", "error": "killed by SIGKILL\nmore"}
-    results = [0.5, 0.5, FAILED, memory, FAILED, memory]
-    sweep = stored(tmp_path, ["model=a,b,c", "lr=1,2"], results)
-    assert grouped(sweep.jobs, list(sweep.space.axes)) == [
-        "2 failed: RuntimeError: no: #2, #4",
-        "2 failed: killed by SIGKILL: #3, #5",
-    ]
-    other = stored(tmp_path / "other", ["model=a,b", "lr=1,2"], [0.5, 0.5, FAILED, FAILED])
-    assert grouped(other.jobs, list(other.space.axes)) == [
-        "2 failed: RuntimeError: no (all 2 have model=b): #2, #3",
-    ]
-    assert grouped(stored(tmp_path / "good", ["model=a,b"], [0.5, 0.5]).jobs, ["model"]) == []
-
-
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        ("\n\nno memory\nmore", "no memory"),
-        ("ValueError: \n  it is wrong\nmore", "ValueError: it is wrong"),
-        ("ValueError: ", "ValueError"),
-        (" \n", "unknown"),
-        (None, "unknown"),
-    ],
-)
-def test_a_failure_of_one_job_is_told_by_what_is_said_of_it(tmp_path: Path, error: str | None, said: str) -> None:
-    sweep = stored(tmp_path, ["model=a,b"], [0.5, {"status": "failed", "error": error}])
-    assert grouped(sweep.jobs, list(sweep.space.axes)) == [f"1 failed: {said}: #1"]
 
 
 def test_a_sweep_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
