@@ -9,8 +9,8 @@ import sys
 
 from trainyard.errors import ConfigError
 from trainyard.logs import print_anything
-from trainyard.sweeps.promote import check_name, promote
-from trainyard.sweeps.report import text, write_report
+from trainyard.sweeps.answer.promote import check_name, promote
+from trainyard.sweeps.answer.report import text, write_report
 from trainyard.sweeps.stored import StoredSweep
 
 

@@ -8,9 +8,9 @@ import pytest
 from tests.sweeps.synthetic import completed, space, stored
 from trainyard.errors import ConfigError
 from trainyard.runs import Run
+from trainyard.sweeps.answer.report import text
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.journal import Journal
-from trainyard.sweeps.report import text
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.sweeps.sweep import Sweep
 

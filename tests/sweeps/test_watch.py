@@ -11,8 +11,8 @@ from rich.console import Console
 
 from tests.sweeps.synthetic import completed
 from trainyard.sweeps import watch as module
+from trainyard.sweeps.execution.running import Ended
 from trainyard.sweeps.job import Job
-from trainyard.sweeps.running import Ended
 from trainyard.sweeps.watch import Watch, duration
 
 Build = Callable[..., tuple[Watch, io.StringIO]]

@@ -42,7 +42,7 @@ class LocalLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take what Hydra hands to every launcher, and start the server that will fork jobs."""
-        from trainyard.sweeps.server import job_context
+        from trainyard.sweeps.execution.server import job_context
 
         self.config = config
         self.context = hydra_context
@@ -51,7 +51,7 @@ class LocalLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run a job for each list of overrides, and return how they ended, in the same order."""
-        from trainyard.sweeps.processes import Slots
+        from trainyard.sweeps.execution.processes import Slots
 
         numbers = range(initial_job_idx, initial_job_idx + len(job_overrides))
         returns = {number: JobReturn(overrides=list(job)) for number, job in zip(numbers, job_overrides, strict=True)}
@@ -69,7 +69,7 @@ class LocalLauncher(Launcher):
     def impossible(self, job_overrides: Sequence[Sequence[str]]) -> dict[int, str]:
         """Return why a job cannot work, by its place, for all that cannot."""
         from trainyard.complaints import complaint
-        from trainyard.sweeps.checks import impossible
+        from trainyard.sweeps.execution.checks import impossible
 
         found = {}
         for place, overrides in enumerate(job_overrides):  # while a server imports what jobs need

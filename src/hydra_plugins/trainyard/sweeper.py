@@ -80,7 +80,7 @@ class ResumingSweeper(Sweeper):
     def run_rest(self, stored: "StoredSweep") -> None:
         """Run the jobs of a sweep that are left."""
         launcher = None if stored.completed else self.start_launcher()
-        from trainyard.sweeps import report  # noqa: F401  # now, while the launcher's server imports
+        from trainyard.sweeps.answer import report  # noqa: F401  # now, while the launcher's server imports
         from trainyard.sweeps.sweep import Sweep
 
         sweep = Sweep(stored, self.config.sweep.retries, self.config.sweep.keep)
@@ -103,7 +103,7 @@ class ResumingSweeper(Sweeper):
         self, launcher: LocalLauncher, sweep: "Sweep", left: Sequence["Job"], overrides: Sequence[Sequence[str]]
     ) -> None:
         """Run jobs on this machine, if all of them can work, and tell of them as they go."""
-        from trainyard.sweeps.checks import refuse
+        from trainyard.sweeps.execution.checks import refuse
         from trainyard.sweeps.watch import Watch
 
         axes, objective = list(sweep.stored.space.axes), sweep.stored.objective
@@ -120,8 +120,8 @@ class ResumingSweeper(Sweeper):
 
     def answer(self, stored: "StoredSweep") -> None:
         """Print the leaderboard; leave with 1 where jobs have failed, or are not done."""
-        from trainyard.sweeps.failures import grouped
-        from trainyard.sweeps.report import text, write_report
+        from trainyard.sweeps.answer.failures import grouped
+        from trainyard.sweeps.answer.report import text, write_report
 
         rows, axes, objective = stored.rows, stored.space.axes, stored.objective
         write_report(stored.folder, rows, axes, objective)

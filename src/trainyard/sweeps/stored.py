@@ -7,9 +7,9 @@ from pathlib import Path
 
 from trainyard.config import objective_mode
 from trainyard.errors import did_you_mean, listing, reject
+from trainyard.sweeps.answer.leaderboard import Row, leaderboard
 from trainyard.sweeps.holder import HOLDER, LOCK
 from trainyard.sweeps.job import Job
-from trainyard.sweeps.leaderboard import Row, leaderboard
 from trainyard.sweeps.search_space import FILE, SearchSpace
 
 JOURNAL = "journal.log"

@@ -9,9 +9,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from trainyard.sweeps.execution.running import Ended
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.progress import JobProgress
-from trainyard.sweeps.running import Ended
 
 NUMBERS = 45  # columns of the table beside the overrides, which are cut where the terminal is narrow
 

@@ -5,7 +5,7 @@ import shlex
 import statistics
 from collections.abc import Mapping, Sequence
 
-from trainyard.sweeps.leaderboard import Row, is_seed
+from trainyard.sweeps.answer.leaderboard import Row, is_seed
 
 
 def main_effects(rows: Sequence[Row], axes: Mapping[str, Sequence[str]]) -> dict[str, dict[str, float]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.sweeps.synthetic import stored
-from trainyard.sweeps.failures import grouped
+from trainyard.sweeps.answer.failures import grouped
 
 FAILED = {"status": "failed", "error": "RuntimeError: no"}
 

@@ -13,8 +13,8 @@ import pytest
 from tests.sweeps.sweeping import REPOSITORY, table
 from tests.sweeps.synthetic import completed, stored
 from trainyard.errors import ConfigError
-from trainyard.sweeps.effects import edges, main_effects
-from trainyard.sweeps.report import text, write_report
+from trainyard.sweeps.answer.effects import edges, main_effects
+from trainyard.sweeps.answer.report import text, write_report
 from trainyard.sweeps.stored import StoredSweep
 
 FAILED = {"status": "failed", "error": "RuntimeError: no"}

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from trainyard.config import CONF_DIR
 from trainyard.errors import reject
 from trainyard.files import write_text
-from trainyard.sweeps.leaderboard import is_seed
+from trainyard.sweeps.answer.leaderboard import is_seed
 from trainyard.sweeps.stored import StoredSweep
 
 NO_TEXT = ("null", "true", "false", "nan", "inf")  # in Hydra's grammar, in any case

@@ -10,9 +10,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from trainyard.sweeps.devices import device_of
-from trainyard.sweeps.job_process import run_in_process
-from trainyard.sweeps.running import Ended, Running, reason
+from trainyard.sweeps.execution.devices import device_of
+from trainyard.sweeps.execution.job_process import run_in_process
+from trainyard.sweeps.execution.running import Ended, Running, reason
 
 LOOK_EVERY = 0.5  # seconds
 PATIENCE = 60.0  # seconds that jobs have to save and stop

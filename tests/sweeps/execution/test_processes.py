@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.sweeps.sweeping import FAULT, Place, living, until
-from trainyard.sweeps.devices import device_of
+from trainyard.sweeps.execution.devices import device_of
 
 LOOK = ("+callbacks.look._target_=tests.sweeps.faults.Look",)
 

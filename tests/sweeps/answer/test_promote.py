@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from tests.sweeps.synthetic import space, stored
 from trainyard.config import CONF_DIR, compose
 from trainyard.errors import ConfigError
-from trainyard.sweeps.promote import check_name, promote
+from trainyard.sweeps.answer.promote import check_name, promote
 
 WINNERS = {
     "options": ["model=mlp,cnn", "optimizer=sgd,adam"],

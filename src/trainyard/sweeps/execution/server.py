@@ -5,7 +5,7 @@ import os
 import signal
 from typing import Any
 
-PRELOADED = ["trainyard.sweeps.preloaded"]
+PRELOADED = ["trainyard.sweeps.execution.preloaded"]
 
 
 def job_context() -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.sweeps.synthetic import stored
-from trainyard.sweeps.effects import edges, main_effects
+from trainyard.sweeps.answer.effects import edges, main_effects
 
 FAILED = {"status": "failed", "error": "RuntimeError: no"}
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from trainyard.files import write_text
-from trainyard.sweeps.effects import edges, main_effects
+from trainyard.sweeps.answer.effects import edges, main_effects
+from trainyard.sweeps.answer.leaderboard import Row
 from trainyard.sweeps.job import Job
-from trainyard.sweeps.leaderboard import Row
 
 SHOWN = 20  # rows on the screen
 

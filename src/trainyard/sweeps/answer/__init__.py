@@ -1,0 +1,1 @@
+"""What a sweep says when it is done."""

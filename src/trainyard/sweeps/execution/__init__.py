@@ -1,0 +1,1 @@
+"""How jobs run on this machine, each in a process of its own."""
