@@ -58,6 +58,7 @@ class Look(L.Callback):
             "pid": os.getpid(),
             "threads": torch.get_num_threads(),
             "devices": os.environ.get("CUDA_VISIBLE_DEVICES"),
+            "imported": "timm" in sys.modules,
             "began": self.began,
             "ended": time.time(),
         }

@@ -25,6 +25,7 @@ def test_jobs_share_the_machine_each_in_a_process_of_its_own(place: Place, monke
     found = looks(place, "two", 4)
     assert len({look["pid"] for look in found}) == 4
     assert {look["threads"] for look in found} == {str(max(1, cores // 2))}
+    assert {look["imported"] for look in found} == {"True"}, "by the server; an mlp alone needs no timm"
     assert sorted(look["devices"] for look in found) == ["4", "4", "7", "7"]
     times = [(float(look["began"]), float(look["ended"])) for look in found]
     assert max(sum(began <= moment < ended for began, ended in times) for moment, _ in times) == 2
