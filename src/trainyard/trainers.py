@@ -7,6 +7,7 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
 from trainyard.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from trainyard.callbacks.process_group import ProcessGroup
 from trainyard.callbacks.progress import Progress
 from trainyard.callbacks.run_log import RunLog
 from trainyard.callbacks.weight_average import WeightAverage
@@ -22,7 +23,14 @@ def build_trainer(cfg: DictConfig, run: Run) -> L.Trainer:
     folder = run.dir / "checkpoints"
     checkpoints = [BestCheckpoint(folder, cfg.objective), LastCheckpoint(folder)]
     average = [WeightAverage(decay=cfg.ema_decay)] if cfg.ema_decay else []
-    callbacks = [RunLog(run.dir / "run.log"), *build_parts(cfg.callbacks), *average, *checkpoints, Progress()]
+    callbacks = [
+        RunLog(run.dir / "run.log"),
+        *build_parts(cfg.callbacks),
+        *average,
+        *checkpoints,
+        Progress(),
+        ProcessGroup(),
+    ]
     return instantiate(  # type: ignore[no-any-return]
         cfg.trainer,
         **({} if cfg.trainer.get("profiler") else {"profiler": NoProfiler()}),
