@@ -1,7 +1,7 @@
 """The launcher that runs jobs on this machine, each in a process of its own."""
 
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -49,22 +49,31 @@ class LocalLauncher(Launcher):
         self.task = f"{task_function.__module__}:{task_function.__qualname__}"
         self.processes = job_context()
 
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run a job for each list of overrides, and return how they ended, in the same order."""
+    def launch(self, job_overrides: Iterable[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run a job for each list of overrides, and return how they ended, in the same order.
+
+        The lists may come from a generator: it is asked for the next one when a slot is free.
+        """
         from trainyard.sweeps.execution.processes import Slots
 
-        numbers = range(initial_job_idx, initial_job_idx + len(job_overrides))
-        returns = {number: JobReturn(overrides=list(job)) for number, job in zip(numbers, job_overrides, strict=True)}
+        returns: list[JobReturn] = []
         slots = Slots(self.slots, self.task, self.processes)
         if self.watch:
             slots.begin, slots.look = self.watch.begin, self.watch.look
-        with closing(slots.run(self.composed(job_overrides, initial_job_idx))) as endings:
+
+        def asked() -> Iterator[Sequence[str]]:
+            for overrides in job_overrides:
+                returns.append(JobReturn(overrides=list(overrides)))
+                yield overrides
+
+        with closing(slots.run(self.composed(asked(), initial_job_idx))) as endings:
             for ended in endings:
-                returns[ended.number].status = JobStatus.FAILED if ended.error else JobStatus.COMPLETED
-                returns[ended.number].return_value = RuntimeError(ended.error) if ended.error else None
+                done = returns[ended.number - initial_job_idx]
+                done.status = JobStatus.FAILED if ended.error else JobStatus.COMPLETED
+                done.return_value = RuntimeError(ended.error) if ended.error else None
                 if self.watch and self.watch.end(ended):
                     slots.stop()
-        return list(returns.values())
+        return returns
 
     def impossible(self, job_overrides: Sequence[Sequence[str]]) -> dict[int, str]:
         """Return why a job cannot work, by its place, for all that cannot."""
@@ -79,7 +88,7 @@ class LocalLauncher(Launcher):
                 found[place] = complaint(error)
         return found or impossible(self.composed(job_overrides, 0), self.processes)
 
-    def composed(self, job_overrides: Sequence[Sequence[str]], first: int) -> Iterator[tuple[int, DictConfig]]:
+    def composed(self, job_overrides: Iterable[Sequence[str]], first: int) -> Iterator[tuple[int, DictConfig]]:
         """Yield the number and the config of each job."""
         for number, overrides in enumerate(job_overrides, start=first):
             config = self.compose(overrides)

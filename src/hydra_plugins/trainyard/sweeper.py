@@ -93,11 +93,7 @@ class ResumingSweeper(Sweeper):
         if isinstance(launcher, LocalLauncher):
             self.run_here(launcher, sweep, left, overrides)
             return
-        for job in left:  # a launcher of others tells nothing until it returns
-            sweep.begin(job)
-        for job, done in zip(left, launcher.launch(overrides, initial_job_idx=0), strict=True):
-            error = done._return_value if isinstance(done._return_value, BaseException) else ""
-            sweep.finish(job, str(error))
+        self.run_elsewhere(launcher, sweep, left, overrides)
 
     def run_here(
         self, launcher: LocalLauncher, sweep: "Sweep", left: Sequence["Job"], overrides: Sequence[Sequence[str]]
@@ -111,6 +107,16 @@ class ResumingSweeper(Sweeper):
         fail_fast = self.config.sweep.fail_fast
         with Watch(left, len(sweep.jobs), axes, objective, sweep.begin, sweep.finish, fail_fast) as launcher.watch:
             launcher.launch(overrides, initial_job_idx=0)
+
+    def run_elsewhere(
+        self, launcher: Launcher, sweep: "Sweep", left: Sequence["Job"], overrides: Sequence[Sequence[str]]
+    ) -> None:
+        """Run jobs by a launcher of others, which tells nothing until it returns."""
+        for job in left:
+            sweep.begin(job)
+        for job, done in zip(left, launcher.launch(overrides, initial_job_idx=0), strict=True):
+            error = done._return_value if isinstance(done._return_value, BaseException) else ""
+            sweep.finish(job, str(error))
 
     def start_launcher(self) -> Launcher:
         """Return the launcher that was chosen."""

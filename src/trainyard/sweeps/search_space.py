@@ -16,7 +16,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 from trainyard.errors import ConfigError, reject
 from trainyard.files import relative, write_text
 
-OWN = "sweep."  # keys of the sweep itself, which no job depends on
+GROUP = "sweep"  # keys of the sweep itself, which no job depends on
 FILE = "sweep.yaml"
 
 
@@ -41,7 +41,7 @@ class SearchSpace:
         for override in overrides:
             key = override.get_key_element()
             several, typed = override.is_sweep_override(), str(override.input_line).partition("=")[2]
-            if key.startswith(OWN):
+            if key == GROUP or key.startswith(f"{GROUP}."):
                 if several:
                     raise reject(key, typed, "a sweep has but one", "a single value")
                 continue
