@@ -28,8 +28,8 @@ def main() -> None:
         sweep = StoredSweep.find(chosen.sweep)
         if chosen.test:
             print("the test scores have been looked at: choose by validation all the same")
-        print(text(sweep.rows, sweep.space.axes, sweep.objective, chosen.test))
-        write_report(sweep.folder, sweep.rows, sweep.space.axes, sweep.objective)
+        print(text(sweep, chosen.test))
+        write_report(sweep)
         if chosen.promote is not None:
             print(promote(sweep, chosen.promote))
     except ConfigError as error:

@@ -23,6 +23,9 @@ RULES: dict[str, Kind] = {
     "retries": Number(low=0, whole=True),
     "fail_fast": OneOf((True, False)),
     "keep": Optional(COUNT),
+    "trials": Optional(COUNT),
+    "batch": COUNT,
+    "where": Optional(Word()),
     "plan": OneOf((True, False)),
     "pruner": OneOf(("none", "median", "hyperband")),
     "sweep.sampler": Optional(OneOf(())),  # or what builds one, as sweep=tpe has it

@@ -33,6 +33,7 @@ class Run:
         result: what `result.json` will hold beside the status.
         fresh: whether nothing lay in the directory.
         goes_on: whether the same run was stopped there, and is taken up.
+        pruned: whether it was stopped since others of its sweep did better.
         replaces: whether another run lies there, which stays until this one begins.
     """
 
@@ -45,6 +46,7 @@ class Run:
     fresh: bool = True
     goes_on: bool = False
     replaces: bool = False
+    pruned: bool = False
 
     @classmethod
     def start(cls, cfg: DictConfig) -> "Run":
@@ -124,7 +126,8 @@ class Run:
     def write_result(self, error: BaseException | None) -> None:
         """Write `result.json`; its status tells a failure from an interruption."""
         interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
-        status = "completed" if error is None else "interrupted" if interrupted else "failed"
+        ended = "pruned" if self.pruned else "completed"
+        status = ended if error is None else "interrupted" if interrupted else "failed"
         reason = None if error is None or interrupted else f"{type(error).__name__}: {error}"
         seconds = round(time.monotonic() - self.started, 3)
         write_json(self.dir / "result.json", {"status": status, **self.result, "seconds": seconds, "error": reason})

@@ -35,7 +35,7 @@ def scores(result: dict[str, Any], seconds: float, folder: Path) -> str:
     """Return the table that ends a run."""
     metrics, best = result["metrics"], result["objective"]
     lines = [f"{'':<10} {'loss':>8} {'accuracy':>9}"]
-    for stage in ("val", "test"):
+    for stage in ("val", "test") if "test/loss" in metrics else ("val",):
         lines.append(f"{stage:<10} {metrics[f'{stage}/loss']:>8.4f} {metrics[f'{stage}/acc']:>9.4f}")
     lines += [
         f"best epoch {best['epoch']} of {result['epochs']} (by {best['name']}), {seconds:.1f} s",

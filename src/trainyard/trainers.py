@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from trainyard.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from trainyard.callbacks.process_group import ProcessGroup
 from trainyard.callbacks.progress import Progress
+from trainyard.callbacks.pruning import Pruning
 from trainyard.callbacks.run_log import RunLog
 from trainyard.callbacks.weight_average import WeightAverage
 from trainyard.checkpoint_io import PacedCheckpointIO
@@ -23,12 +24,14 @@ def build_trainer(cfg: DictConfig, run: Run) -> L.Trainer:
     folder = run.dir / "checkpoints"
     checkpoints = [BestCheckpoint(folder, cfg.objective), LastCheckpoint(folder)]
     average = [WeightAverage(decay=cfg.ema_decay)] if cfg.ema_decay else []
+    pruning = [] if cfg.sweep.pruner == "none" else [Pruning(run.dir, cfg.objective, cfg.sweep.pruner)]
     callbacks = [
         RunLog(run.dir / "run.log"),
         *build_parts(cfg.callbacks),
         *average,
         *checkpoints,
         Progress(),
+        *pruning,
         ProcessGroup(),
     ]
     return instantiate(  # type: ignore[no-any-return]

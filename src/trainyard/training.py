@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import lightning as L
@@ -9,6 +10,7 @@ import torch
 from omegaconf import DictConfig
 
 from trainyard.callbacks.hparams import write_hparams
+from trainyard.callbacks.pruning import Pruning
 from trainyard.compatibility import check_config, check_model_fits_data, has_backbone
 from trainyard.config import instantiate, resolved
 from trainyard.curves import rewind_curves
@@ -60,14 +62,17 @@ def train(cfg: DictConfig) -> float:
 
 
 def evaluate(cfg: DictConfig, run: Run, trainer: L.Trainer, data: L.LightningDataModule) -> dict[str, Any]:
-    """Test the best checkpoint, once, and return what `result.json` says of the run."""
+    """Test the best checkpoint, once, and return what `result.json` says of the run; a pruned one is not tested."""
     trainer.strategy.barrier()  # the first process writes the checkpoints that all read
     best_path = run.dir / "checkpoints" / "best.ckpt"
     best, last = (
         torch.load(path, map_location="cpu", weights_only=True, mmap=True)  # but a few numbers are looked at
         for path in (best_path, best_path.with_name("last.ckpt"))
     )
-    [test] = trainer.test(trainer.lightning_module, data, ckpt_path=best_path, verbose=False, weights_only=True)
+    run.pruned = last["callbacks"].get(Pruning.state_key, {}).get("pruned", False)
+    test: Mapping[str, float] = {}
+    if not run.pruned:
+        [test] = trainer.test(trainer.lightning_module, data, ckpt_path=best_path, verbose=False, weights_only=True)
     metrics = {**best["metrics"], **{name: float(value) for name, value in test.items()}}
     return {
         "objective": {"name": cfg.objective, "value": metrics[cfg.objective], "epoch": best["epoch"] + 1},

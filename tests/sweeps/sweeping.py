@@ -62,7 +62,7 @@ class Place:
 
     def attempts(self, name: str) -> list[tuple[int, str]]:
         """Return job and end of each attempt, from the journal."""
-        journal = Journal(self.of(name), "max")
+        journal = Journal(self.of(name), ["val/acc"])
         trials = journal.storage.get_all_trials(journal.study)
         known = [trial.user_attrs for trial in trials if "job" in trial.user_attrs]  # else killed while it was noted
         return [(attempt["job"], attempt.get("status", "running")) for attempt in known]

@@ -8,6 +8,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from trainyard.sweeps.search_space import SearchSpace
+from trainyard.sweeps.space_file import keep
 from trainyard.sweeps.stored import StoredSweep
 
 
@@ -36,7 +37,7 @@ def stored(
     """Write a sweep whose jobs ended so: with a score, a whole result, or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     found = space(words)
-    found.keep_in(folder, objective)
+    keep(found, [objective], folder)
     assert len(results) == len(found.jobs())
     for number, result in enumerate(results):
         if result is None:

@@ -11,6 +11,7 @@ from trainyard.runs import Run
 from trainyard.sweeps.answer.report import text
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.journal import Journal
+from trainyard.sweeps.space_file import keep
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.sweeps.sweep import Sweep
 
@@ -44,7 +45,7 @@ def test_a_result_that_is_not_whole_is_none_and_its_job_runs_again(tmp_path: Pat
     assert second.score == 0.75
     assert [job.number for job in Sweep(sweep, retries=1).left()] == [0]
     assert [row.status for row in sweep.rows] == ["completed", "waiting"]
-    assert "waiting" in text(sweep.rows, sweep.space.axes, "val/acc")
+    assert "waiting" in text(sweep)
 
 
 @pytest.mark.parametrize("content", ["[]", "null", "3", "", "{"])
@@ -58,7 +59,7 @@ def test_a_run_goes_on_from_its_checkpoint_where_its_result_is_no_result(tmp_pat
 
 def test_a_test_score_that_is_not_there_is_left_out(tmp_path: Path) -> None:
     sweep = stored(tmp_path, ["model=a,b"], [{**WHOLE, "metrics": {"val/acc": 0.5}}, None])
-    assert "test/acc" not in text(sweep.rows, sweep.space.axes, "val/acc", test=True)
+    assert "test/acc" not in text(sweep, test=True)
 
 
 DAMAGED = {
@@ -81,7 +82,7 @@ def test_a_sweep_whose_space_cannot_be_read_is_refused_and_stays(tmp_path: Path,
     folder = tmp_path / "mine"
     stored(folder, ["model=a,b"], [0.5, 0.75])
     (folder / "sweep.yaml").write_bytes(DAMAGED[damage])
-    for use in (lambda: StoredSweep.find(str(folder)), lambda: space(["model=a,b"]).keep_in(folder, "val/acc")):
+    for use in (lambda: StoredSweep.find(str(folder)), lambda: keep(space(["model=a,b"]), ["val/acc"], folder)):
         with pytest.raises(ConfigError) as refused:
             use()
         assert str(refused.value).splitlines() == [
@@ -106,15 +107,15 @@ def test_a_journal_that_cannot_be_read_is_kept_and_a_new_one_begun(
 ) -> None:
     file = tmp_path / "journal.log"
     one, two = stored(tmp_path, ["model=a,b"], [0.5, 0.25]).jobs
-    Journal(tmp_path, "max").begin(one)
+    Journal(tmp_path, ["val/acc"]).begin(one)
     lines = file.read_bytes().splitlines(keepends=True)
     lines.insert({"first": 0, "middle": 1, "last": len(lines)}[place], garbage)
     for kept in ("journal.log.broken", "journal.log.broken.2", "journal.log.broken.3"):
         file.write_bytes(b"".join(lines))
-        later = Journal(tmp_path, "max")
+        later = Journal(tmp_path, ["val/acc"])
         later.begin(two)
         later.finish(two)
-        again = Journal(tmp_path, "max")
+        again = Journal(tmp_path, ["val/acc"])
         [trial] = again.storage.get_all_trials(again.study)
         assert (trial.user_attrs["job"], trial.values) == (1, [0.25])
         assert (tmp_path / kept).read_bytes() == b"".join(lines)

@@ -28,13 +28,13 @@ def job(folder: Path, number: int, **result: Any) -> Job:
 
 def trials(folder: Path) -> list[tuple[int, str, list[float] | None]]:
     """Job, state and score of each attempt, as another process reads the file."""
-    again = Journal(folder, "max")
+    again = Journal(folder, ["val/acc"])
     found = again.storage.get_all_trials(again.study)
     return [(trial.user_attrs["job"], trial.state.name, trial.values) for trial in found]
 
 
 def test_each_attempt_is_a_trial(tmp_path: Path) -> None:
-    journal = Journal(tmp_path, "max")
+    journal = Journal(tmp_path, ["val/acc"])
     for number, result in enumerate([completed(0.75), {"status": "failed"}, {"status": "interrupted"}]):
         journal.begin(job(tmp_path, number))
         journal.finish(job(tmp_path, number, **result))
@@ -42,16 +42,16 @@ def test_each_attempt_is_a_trial(tmp_path: Path) -> None:
     assert journal.failures() == {1: 1}, "an interruption is no failure"
     journal.begin(job(tmp_path, 1))
     journal.finish(job(tmp_path, 1, status="failed"))
-    assert Journal(tmp_path, "max").failures() == {1: 2}
+    assert Journal(tmp_path, ["val/acc"]).failures() == {1: 2}
 
 
 def test_what_was_left_running_ends_as_its_directory_says(tmp_path: Path) -> None:
-    journal = Journal(tmp_path, "max")
+    journal = Journal(tmp_path, ["val/acc"])
     for number in range(4):
         journal.begin(job(tmp_path, number))
     results = {0: completed(0.5), 1: {"status": "failed"}, 2: {}, 3: {"status": "interrupted"}}
     jobs = {number: job(tmp_path, number, **result) for number, result in results.items()}
-    later = Journal(tmp_path, "max")
+    later = Journal(tmp_path, ["val/acc"])
     later.settle(jobs)
     assert trials(tmp_path) == [(0, "COMPLETE", [0.5]), (1, "FAIL", None), (2, "FAIL", None), (3, "FAIL", None)]
     assert later.failures() == {1: 1}
@@ -61,9 +61,9 @@ def test_what_was_left_running_ends_as_its_directory_says(tmp_path: Path) -> Non
 
 
 def test_an_attempt_that_was_killed_before_it_had_a_job(tmp_path: Path) -> None:
-    journal = Journal(tmp_path, "max")
+    journal = Journal(tmp_path, ["val/acc"])
     trial = journal.storage.create_new_trial(journal.study)
-    later = Journal(tmp_path, "max")
+    later = Journal(tmp_path, ["val/acc"])
     later.settle({})
     assert later.storage.get_trial(trial).state is TrialState.FAIL
     assert later.failures() == {}
@@ -71,12 +71,12 @@ def test_an_attempt_that_was_killed_before_it_had_a_job(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("half", [b"{", b'{"op_code":4,"worker_id":"x"', b'{"op_code":4,"worker_id":"x"}'])
 def test_half_a_line_that_a_kill_left_loses_nothing(tmp_path: Path, half: bytes) -> None:
-    journal = Journal(tmp_path, "max")
+    journal = Journal(tmp_path, ["val/acc"])
     journal.begin(job(tmp_path, 0))
     journal.finish(job(tmp_path, 0, **completed(0.5)))
     with (tmp_path / "journal.log").open("ab") as file:
         file.write(half)
-    later = Journal(tmp_path, "max")
+    later = Journal(tmp_path, ["val/acc"])
     later.begin(job(tmp_path, 1))
     later.finish(job(tmp_path, 1, **completed(0.25)))
     assert trials(tmp_path) == [(0, "COMPLETE", [0.5]), (1, "COMPLETE", [0.25])]
@@ -84,18 +84,18 @@ def test_half_a_line_that_a_kill_left_loses_nothing(tmp_path: Path, half: bytes)
 
 def test_a_lock_that_a_kill_left_holds_nobody_up(tmp_path: Path) -> None:
     """Optuna's own would for half a minute; here the sweep's directory is held by one process in any case."""
-    Journal(tmp_path, "max")
+    Journal(tmp_path, ["val/acc"])
     (tmp_path / "journal.log.lock").symlink_to(tmp_path / "journal.log")
     start = time.monotonic()
-    Journal(tmp_path, "max").begin(job(tmp_path, 0))
+    Journal(tmp_path, ["val/acc"]).begin(job(tmp_path, 0))
     assert time.monotonic() - start < 5
 
 
-@pytest.mark.parametrize(("mode", "best"), [("max", 0.75), ("min", 0.25)])
-def test_optuna_reads_it(tmp_path: Path, mode: str, best: float) -> None:
+@pytest.mark.parametrize(("objective", "best"), [("val/acc", 0.75), ("val/loss", 0.25)])
+def test_optuna_reads_it(tmp_path: Path, objective: str, best: float) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
-    journal = Journal(folder, mode)
+    journal = Journal(folder, [objective])
     for number, score in enumerate([0.25, 0.75, 0.5]):
         journal.begin(job(folder, number))
         journal.finish(job(folder, number, **completed(score)))
@@ -104,7 +104,7 @@ def test_optuna_reads_it(tmp_path: Path, mode: str, best: float) -> None:
 
 def sweep(folder: Path, jobs: int = 4, **options: Any) -> Sweep:
     space = SearchSpace({"seed": [str(number) for number in range(jobs)]})
-    return Sweep(StoredSweep.take(folder, space, "val/acc"), options.pop("retries", 1), **options)
+    return Sweep(StoredSweep.take(folder, space, ["val/acc"]), options.pop("retries", 1), **options)
 
 
 def numbers(jobs: list[Job]) -> list[int]:

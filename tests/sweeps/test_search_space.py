@@ -7,7 +7,8 @@ import pytest
 
 from tests.sweeps import synthetic
 from trainyard.errors import ConfigError
-from trainyard.sweeps.search_space import SearchSpace, difference
+from trainyard.sweeps.search_space import SearchSpace
+from trainyard.sweeps.space_file import difference, keep
 from trainyard.sweeps.stored import StoredSweep
 
 
@@ -78,11 +79,11 @@ def test_the_name_is_that_of_the_space() -> None:
 
 def test_a_directory_keeps_its_space_and_refuses_another(tmp_path: Path) -> None:
     own = space("seed=0,1", "model=mlp", "+x='a,b',null")
-    own.keep_in(tmp_path, "val/acc")
+    keep(own, ["val/acc"], tmp_path)
     written = (tmp_path / "sweep.yaml").read_text()
-    own.keep_in(tmp_path, "val/acc")
+    keep(own, ["val/acc"], tmp_path)
     with pytest.raises(ConfigError) as refused:
-        space("seed=0,1,2", "optimizer=sgd", "+x='a,b',null").keep_in(tmp_path, "val/acc")
+        keep(space("seed=0,1,2", "optimizer=sgd", "+x='a,b',null"), ["val/acc"], tmp_path)
     assert str(refused.value).splitlines() == [
         f"sweep.name={tmp_path.name}: it is another sweep",
         "  seed: there 0,1, now 0,1,2",
@@ -95,10 +96,10 @@ def test_a_directory_keeps_its_space_and_refuses_another(tmp_path: Path) -> None
 
 def test_another_order_is_another_sweep(tmp_path: Path) -> None:
     """Its jobs would have other numbers."""
-    space("seed=0,1", "model=mlp,cnn").keep_in(tmp_path, "val/acc")
+    keep(space("seed=0,1", "model=mlp,cnn"), ["val/acc"], tmp_path)
     with pytest.raises(ConfigError, match="another order"):
-        space("model=mlp,cnn", "seed=0,1").keep_in(tmp_path, "val/acc")
-    assert difference({"seed": ["0", "1"]}, {"seed": ["1", "0"]}) == ["  seed: there 0,1, now 1,0"]
+        keep(space("model=mlp,cnn", "seed=0,1"), ["val/acc"], tmp_path)
+    assert difference({"seed": ["0", "1"]}, {"seed": ["1", "0"]}) == "  seed: there 0,1, now 1,0"
 
 
 @pytest.mark.parametrize(
@@ -123,5 +124,5 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "0").mkdir()
     (tmp_path / "0" / "picture.png").touch()
     with pytest.raises(ConfigError, match=r"holds other files \(0\)"):
-        StoredSweep.take(tmp_path, space("seed=0,1"), "val/acc")
+        StoredSweep.take(tmp_path, space("seed=0,1"), ["val/acc"])
     assert [path.name for path in tmp_path.rglob("*")] == ["0", "picture.png"]

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tests.sweeps.synthetic import completed
+from tests.sweeps.synthetic import completed, stored
 from trainyard.sweeps import watch as module
 from trainyard.sweeps.execution.running import Ended
 from trainyard.sweeps.job import Job
+from trainyard.sweeps.queue import Queue
+from trainyard.sweeps.sweep import Sweep
 from trainyard.sweeps.watch import Watch, duration
 
 Build = Callable[..., tuple[Watch, io.StringIO]]
@@ -25,10 +27,12 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
         screen = io.StringIO()
         console = Console(file=screen, force_terminal=terminal, width=width, color_system=None)
         monkeypatch.setattr(module, "Console", lambda: console)
-        jobs = [Job(n, [f"optimizer.lr=0.{n}", "a=1"], tmp_path / str(n)) for n in (1, 2, 3)]
-        for job in jobs:
+        found = stored(tmp_path, ["optimizer.lr=0.0,0.1,0.2,0.3", "+a=1"], [0.5, None, None, None])
+        queue = Queue(Sweep(found, retries=1), None, 4, "none")
+        for job in queue:
             job.folder.mkdir()
-        return Watch(jobs, 4, ["optimizer.lr"], "val/acc", lambda job: None, finish, **options), screen
+        monkeypatch.setattr(queue.sweep, "finish", finish)
+        return Watch(queue, **options), screen
 
     return make
 

@@ -22,6 +22,8 @@ from trainyard.errors import ConfigError
 
 if TYPE_CHECKING:
     from trainyard.sweeps.job import Job
+    from trainyard.sweeps.queue import Queue
+    from trainyard.sweeps.search_space import SearchSpace
     from trainyard.sweeps.stored import StoredSweep
     from trainyard.sweeps.sweep import Sweep
 
@@ -50,21 +52,21 @@ class ResumingSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         """Run what is left of the sweep that the arguments span, and answer with its leaderboard."""
         from trainyard.sweeps.holder import held
+        from trainyard.sweeps.objectives import check_objectives
         from trainyard.sweeps.options import check_options
-        from trainyard.sweeps.search_space import SearchSpace
         from trainyard.sweeps.stored import StoredSweep
 
-        parser = OverridesParser.create(config_loader=self.context.config_loader)
-        space = SearchSpace.of(parser.parse_overrides(arguments))
         gc.freeze()  # the command was composed without the collector; a sweep goes on for long and needs it
         gc.enable()
         own = self.config.sweep
+        space = self.space(arguments)
         check_options(self.config, space.axes)
+        objectives = check_objectives(own.objectives or [], self.config.objective)
         with open_dict(self.config):
             own.name = space.name() if own.name is None else str(own.name)
         folder = Path(self.config.hydra.sweep.dir)
         with held(folder):
-            stored = StoredSweep.take(folder, space, self.config.objective)
+            stored = StoredSweep.take(folder, space, objectives)
             try:
                 self.run_rest(stored)
             except KeyboardInterrupt:
@@ -77,36 +79,49 @@ class ResumingSweeper(Sweeper):
                 raise
             self.answer(stored)
 
+    def space(self, arguments: list[str]) -> "SearchSpace":
+        """Return what the arguments span, with what a file of conf/sweep says beside."""
+        from trainyard.sweeps.search_space import SearchSpace
+
+        own = self.config.sweep
+        kept = [f"{key}={'null' if value is None else value}" for key, value in own.params.items()]
+        overrides = OverridesParser.create(config_loader=self.context.config_loader).parse_overrides(kept + arguments)
+        sampler = own.sampler._target_ if isinstance(own.sampler, DictConfig) else ""
+        return SearchSpace.of(overrides, own.zip, own.where or "", sampler)
+
     def run_rest(self, stored: "StoredSweep") -> None:
         """Run the jobs of a sweep that are left."""
-        launcher = None if stored.completed else self.start_launcher()
+        own = self.config.sweep
+        trials = own.trials or len(stored.jobs)
+        done = stored.done and len(stored.jobs) >= trials
+        launcher = None if done else self.start_launcher()
+        from trainyard.config import instantiate
         from trainyard.sweeps.answer import report  # noqa: F401  # now, while the launcher's server imports
+        from trainyard.sweeps.queue import Queue
+        from trainyard.sweeps.search.suggestions import Suggestions
         from trainyard.sweeps.sweep import Sweep
 
-        sweep = Sweep(stored, self.config.sweep.retries, self.config.sweep.keep)
-        left = sweep.left()
-        print(f"sweep      {stored.folder}: {len(stored.jobs)} jobs, {len(left)} to do", flush=True)
-        if launcher is None or not left:
+        sweep = Sweep(stored, own.retries, own.keep)
+        suggestions = Suggestions(sweep, instantiate(own.sampler), own.seed) if own.sampler else None
+        queue = Queue(sweep, suggestions, trials, own.pruner)
+        print(f"sweep      {stored.folder}: {queue.total} jobs, {len(queue)} to do", flush=True)
+        if launcher is None or not len(queue):
             return
-        fixed = f"hydra.sweep.dir={stored.folder}"
-        overrides = [[*job.overrides, fixed, f"hydra.sweep.subdir={job.number}"] for job in left]
         if isinstance(launcher, LocalLauncher):
-            self.run_here(launcher, sweep, left, overrides)
+            self.run_here(launcher, queue)
             return
-        self.run_elsewhere(launcher, sweep, left, overrides)
+        for batch in queue.batches(own.batch if own.sampler else len(queue)):
+            self.run_elsewhere(launcher, sweep, batch, [queue.overrides(job) for job in batch])
 
-    def run_here(
-        self, launcher: LocalLauncher, sweep: "Sweep", left: Sequence["Job"], overrides: Sequence[Sequence[str]]
-    ) -> None:
+    def run_here(self, launcher: LocalLauncher, queue: "Queue") -> None:
         """Run jobs on this machine, if all of them can work, and tell of them as they go."""
         from trainyard.sweeps.execution.checks import refuse
         from trainyard.sweeps.watch import Watch
 
-        axes, objective = list(sweep.stored.space.axes), sweep.stored.objective
-        refuse(launcher.impossible(overrides), left, axes)
-        fail_fast = self.config.sweep.fail_fast
-        with Watch(left, len(sweep.jobs), axes, objective, sweep.begin, sweep.finish, fail_fast) as launcher.watch:
-            launcher.launch(overrides, initial_job_idx=0)
+        samples = queue.samples
+        refuse(launcher.impossible([queue.overrides(job) for job in samples]), samples, queue.sweep.axes)
+        with Watch(queue, self.config.sweep.fail_fast) as launcher.watch:
+            launcher.launch((queue.overrides(job) for job in queue), initial_job_idx=0)
 
     def run_elsewhere(
         self, launcher: Launcher, sweep: "Sweep", left: Sequence["Job"], overrides: Sequence[Sequence[str]]
@@ -128,12 +143,12 @@ class ResumingSweeper(Sweeper):
         """Print the leaderboard; leave with 1 where jobs have failed, or are not done."""
         from trainyard.sweeps.answer.failures import grouped
         from trainyard.sweeps.answer.report import text, write_report
+        from trainyard.sweeps.job import DONE
 
-        rows, axes, objective = stored.rows, stored.space.axes, stored.objective
-        write_report(stored.folder, rows, axes, objective)
-        print(text(rows, axes, objective))
-        troubles = grouped(stored.jobs, list(axes))
-        if undone := [f"#{job.number}" for job in stored.jobs if job.status not in ("completed", "failed")]:
+        write_report(stored)
+        print(text(stored))
+        troubles = grouped(stored.jobs, list(stored.space.axes))
+        if undone := [f"#{job.number}" for job in stored.jobs if job.status not in (*DONE, "failed")]:
             troubles.append(f"{len(undone)} not done: {', '.join(undone)}; the same command goes on with them")
         for line in troubles:
             print(line)

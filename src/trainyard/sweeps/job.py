@@ -7,8 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
+from trainyard.files import write_text
+
 UNFINISHED = "waiting"
-ENDS = ("completed", "failed", "interrupted")
+DONE = ("completed", "pruned")
+ENDS = (*DONE, "failed", "interrupted")
+OVERRIDES = Path(".hydra") / "overrides.yaml"  # where Hydra writes them when the job starts
 
 
 @dataclass
@@ -37,23 +43,49 @@ class Job:
 
     @property
     def status(self) -> str:
-        """`completed`, `failed`, `interrupted`, or `waiting` where nothing tells."""
+        """`completed`, `pruned`, `failed`, `interrupted`, or `waiting` where nothing tells."""
         return str(self.result.get("status", UNFINISHED))
 
     @property
     def score(self) -> float | None:
         """The best validation score of a completed job."""
-        return self.result["objective"]["value"] if self.status == "completed" else None
+        return self.best_so_far if self.status == "completed" else None
+
+    @property
+    def best_so_far(self) -> float | None:
+        """The best validation score of a job that is completed or was pruned."""
+        return self.result["objective"]["value"] if self.status in DONE else None
+
+    def measure(self, name: str) -> float:
+        """Return a metric of a completed job, or what it cost: `seconds`, `epochs` or `parameters`."""
+        return float(self.result["metrics"][name] if "/" in name else self.result[name])
 
     @property
     def can_go_on(self) -> bool:
         """Whether it was stopped on its way, and left a checkpoint to go on from."""
         return self.status in ("interrupted", UNFINISHED) and (self.folder / "checkpoints" / "last.ckpt").is_file()
 
+    def values(self, objectives: Sequence[str]) -> list[float] | None:
+        """Return what a job that is completed, or was pruned, has of each objective; `None` of another."""
+        if len(objectives) == 1:
+            return None if self.best_so_far is None else [self.best_so_far]
+        return [self.measure(name) for name in objectives] if self.status == "completed" else None
+
+    def keep_overrides(self) -> None:
+        """Write what the job consists of into its directory: a search draws it once."""
+        file = self.folder / OVERRIDES
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_text(file, OmegaConf.to_yaml(OmegaConf.create(list(self.overrides))))
+
     def varying(self, axes: Sequence[str]) -> str:
         """Return its values of the keys that vary."""
         chosen = [override for override in self.overrides if override.partition("=")[0] in axes]
         return " ".join(chosen) or "(one job)"
+
+
+def removed(folder: Path) -> Path:
+    """Return what a job's directory is called while it is being removed."""
+    return folder.with_name(f".{folder.name}.removed")
 
 
 def is_whole(result: Any) -> bool:
@@ -62,7 +94,7 @@ def is_whole(result: Any) -> bool:
         return False
     if not is_number(result.get("seconds", 0.0)):
         return False
-    if result["status"] != "completed":
+    if result["status"] not in DONE:
         return True
     objective, metrics = result.get("objective"), result.get("metrics")
     return (

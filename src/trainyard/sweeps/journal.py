@@ -5,19 +5,29 @@ import json
 import logging
 import os
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from trainyard.files import relative
 from trainyard.sweeps.job import Job
+from trainyard.sweeps.objectives import mode_of
+from trainyard.sweeps.search.distributions import as_parameter
 from trainyard.sweeps.stored import JOURNAL
 
-STATES = {"completed": TrialState.COMPLETE, "failed": TrialState.FAIL, "interrupted": TrialState.FAIL}
+STATES = {
+    "completed": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+    "interrupted": TrialState.FAIL,
+}
+DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
 
 log = logging.getLogger(__name__)
 
@@ -29,17 +39,22 @@ class Journal:
 
     Args:
         folder: of the sweep.
-        mode: `max` or `min`, what is done with the objective.
+        objectives: the metrics that choose.
+        axes: what varies, by the keys that are chosen together.
     """
 
-    def __init__(self, folder: Path, mode: str) -> None:
+    def __init__(
+        self, folder: Path, objectives: Sequence[str], axes: Mapping[str, BaseDistribution] | None = None
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         mend(folder / JOURNAL)
         self.storage = JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
-        self.mode = mode
+        self.objectives = objectives
+        self.axes = axes or {}
         studies = self.storage.get_all_studies()
-        direction = StudyDirection.MAXIMIZE if mode == "max" else StudyDirection.MINIMIZE
-        self.study = studies[0]._study_id if studies else self.storage.create_new_study([direction], folder.name)
+        directions = [DIRECTIONS[mode_of(name)] for name in objectives]
+        self.name = studies[0].study_name if studies else folder.name
+        self.study = studies[0]._study_id if studies else self.storage.create_new_study(directions, self.name)
         self.running: dict[int, int] = {}  # the attempt at each job that runs
 
     def failures(self) -> Counter[int]:
@@ -54,10 +69,24 @@ class Journal:
             self.end(trial._trial_id, job)
 
     def begin(self, job: Job) -> None:
-        """Note that a job starts."""
-        trial = self.storage.create_new_trial(self.study)
-        self.storage.set_trial_user_attr(trial, "job", job.number)
-        self.running[job.number] = trial
+        """Note that a job starts; one that goes on has reported some of its epochs already."""
+        drawn = dict(override.partition("=")[::2] for override in job.overrides)
+        texts = {name: ",".join(drawn[key] for key in name.split(",")) for name in self.axes}
+        before = self.last_attempt(job) if job.can_go_on else None
+        trial = create_trial(
+            state=TrialState.RUNNING,
+            params={name: as_parameter(text, self.axes[name]) for name, text in texts.items()},
+            distributions=dict(self.axes),
+            user_attrs={"job": job.number},
+            system_attrs=before.system_attrs if before else {},
+            intermediate_values=before.intermediate_values if before else {},
+        )
+        self.running[job.number] = self.storage.create_new_trial(self.study, template_trial=trial)
+
+    def last_attempt(self, job: Job) -> FrozenTrial | None:
+        """Return the latest attempt at a job."""
+        trials = reversed(self.storage.get_all_trials(self.study, deepcopy=False))
+        return next((trial for trial in trials if trial.user_attrs.get("job") == job.number), None)
 
     def finish(self, job: Job) -> None:
         """Note how a job ended."""
@@ -67,8 +96,7 @@ class Journal:
         """Note how an attempt ended."""
         status = job.status if job is not None and job.status in STATES else "interrupted"
         self.storage.set_trial_user_attr(trial, "status", status)
-        score = job.score if job is not None else None
-        self.storage.set_trial_state_values(trial, STATES[status], None if score is None else [score])
+        self.storage.set_trial_state_values(trial, STATES[status], job.values(self.objectives) if job else None)
 
 
 def mend(file: Path) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from trainyard.errors import reject
 from trainyard.ranges import check_ranges
@@ -15,6 +15,14 @@ def check_options(config: DictConfig, axes: Mapping[str, Sequence[str]]) -> None
         config: the composed config of the sweep, with Hydra's node.
         axes: keys that vary.
     """
+    own = config.sweep
+    for name, example in (("zip", "[model,data]"), ("objectives", "[val/acc,seconds]")):
+        if own[name] is not None and not isinstance(own[name], ListConfig):
+            raise reject(f"sweep.{name}", own[name], "must be a list", f"sweep.{name}={example}")
+    if own.trials is not None and own.sampler is None:
+        raise reject("sweep.trials", own.trials, "a grid runs all of its jobs", "with sweep=random or sweep=tpe")
+    if own.pruner != "none" and own.objectives and len(own.objectives) > 1:
+        raise reject("sweep.pruner", own.pruner, "several objectives give no order to prune by", "sweep.pruner=none")
     slots = config.hydra.launcher.get("slots", 1)
     check_ranges(OmegaConf.create({"sweep": config.sweep, "hydra": {"launcher": {"slots": slots}}}))
     name = str(config.sweep.name)

@@ -3,41 +3,47 @@
 import hashlib
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from hydra.core.override_parser.types import Override
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError  # type: ignore[import-untyped]
 
-from trainyard.errors import ConfigError, reject
-from trainyard.files import relative, write_text
+from trainyard.errors import did_you_mean, listing, reject
+from trainyard.sweeps.search.condition import Condition
 
 GROUP = "sweep"  # keys of the sweep itself, which no job depends on
-FILE = "sweep.yaml"
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """A grid.
+    """The values that jobs may have: all combinations for a grid, some that a sampler draws for a search.
 
     Attributes:
         values: of each key that was typed, as text in the order of the jobs; those of more than one are the axes.
+        intervals: keys whose one value is an interval to draw from.
+        zipped: keys whose values go together, the first with the first.
+        where: condition on the values of a job; empty for none.
+        sampler: class that draws; empty for a grid.
     """
 
     values: dict[str, list[str]]
+    intervals: tuple[str, ...] = ()
+    zipped: tuple[str, ...] = ()
+    where: str = ""
+    sampler: str = ""
 
     @classmethod
-    def of(cls, overrides: Sequence[Override]) -> "SearchSpace":
-        """Return the grid that the overrides span; of a key that is typed twice the last counts.
+    def of(
+        cls, overrides: Sequence[Override], zipped: Sequence[str] = (), where: str = "", sampler: str = ""
+    ) -> "SearchSpace":
+        """Return the space that the overrides span; of a key that is typed twice the last counts.
 
         Raises:
-            ConfigError: an interval, which has no end of values; a key that has none; a key of the sweep that varies.
+            ConfigError: a grid with an interval, which has no end of values; a key that has none; a key of the sweep
+                that varies; keys that cannot go together; a condition that cannot be told.
         """
         values: dict[str, list[str]] = {}
+        intervals: list[str] = []
         for override in overrides:
             key = override.get_key_element()
             several, typed = override.is_sweep_override(), str(override.input_line).partition("=")[2]
@@ -45,89 +51,76 @@ class SearchSpace:
                 if several:
                     raise reject(key, typed, "a sweep has but one", "a single value")
                 continue
-            if several and not override.is_discrete_sweep():
-                raise reject(key, typed, "a grid needs single values", "a,b,c or range(1,4)")
-            texts = override.sweep_string_iterator() if several else [override.get_value_element_as_str()]
+            continuous = several and not override.is_discrete_sweep()
+            if continuous and not sampler:
+                raise reject(
+                    key, typed, "a grid needs single values", "a,b,c or range(1,4); or sweep=tpe, sweep=random"
+                )
+            intervals = [*(other for other in intervals if other != key), *([key] if continuous else [])]
+            texts = override.sweep_string_iterator() if several and not continuous else [typed]
+            texts = texts if several else [override.get_value_element_as_str()]
             values[key] = list(dict.fromkeys(map(str, texts)))  # twice the same is no repetition
             if not values[key]:
                 raise reject(key, typed, "it gives no value", "a,b,c or range(1,4)")
-        return cls(values)
+        space = cls(values, tuple(intervals), tuple(zipped), where, sampler)
+        space.check()
+        return space
 
-    @classmethod
-    def load(cls, file: Path) -> tuple["SearchSpace", str]:
-        """Return the space that a sweep's directory keeps, and the metric that chooses.
-
-        Raises:
-            ConfigError: the file is not what `keep_in` writes.
-        """
-        try:
-            content: Any = OmegaConf.to_container(OmegaConf.load(file))
-            if is_whole(content):
-                return cls(content["values"]), content["objective"]
-        except (OSError, ValueError, YAMLError, OmegaConfBaseException):
-            pass
-        problem = f"{relative(file)} cannot be read"
-        raise reject("sweep.name", file.absolute().parent.name, problem, "another sweep.name, or the folder moved away")
+    def check(self) -> None:
+        """Raise a ConfigError where zipped keys have no pairs, or the condition is none."""
+        for key in self.zipped:
+            if key not in self.values or key in self.intervals:
+                problem = f"{key} has no list of values{did_you_mean(key, self.values)}"
+                raise reject("sweep.zip", listing(self.zipped), problem, f"of {listing(self.values)}, what varies")
+        if len(counts := {key: len(self.values[key]) for key in self.zipped}) and len(set(counts.values())) > 1:
+            told = ", ".join(f"{key} has {count}" for key, count in counts.items())
+            raise reject("sweep.zip", listing(self.zipped), f"{told} values", "as many values of each")
+        if self.where and not self.sampler and not self.jobs():
+            raise reject("sweep.where", self.where, "it leaves no job", "a condition that some combination meets")
+        if self.where:
+            Condition(self.where, self.values)
 
     @property
     def axes(self) -> dict[str, list[str]]:
-        """The keys that vary, with their values."""
-        return {key: values for key, values in self.values.items() if len(values) > 1}
+        """The keys that vary, with their values; an interval stands for its own."""
+        return {key: values for key, values in self.values.items() if len(values) > 1 or key in self.intervals}
+
+    def combinations(self) -> Iterator[dict[str, str]]:
+        """Yield the values of each job by their key; the last axis changes fastest."""
+        condition = Condition(self.where, self.values) if self.where else None
+        for parts in itertools.product(*self.axes_together().values()):
+            drawn = {key: value for part in parts for key, value in part.items()}
+            values = {key: drawn[key] for key in self.values}
+            if condition is None or condition.holds(values):
+                yield values
+
+    def axes_together(self) -> dict[str, list[dict[str, str]]]:
+        """Return what is chosen from at once, by the keys' names: the values of one key, or of all zipped ones."""
+        found: dict[str, list[dict[str, str]]] = {}
+        pairs = zip(*(self.values[key] for key in self.zipped), strict=True)
+        together = [dict(zip(self.zipped, values, strict=True)) for values in pairs]
+        for key, values in self.values.items():
+            name = ",".join(self.zipped) if key in self.zipped else key
+            found[name] = together if key in self.zipped else [{key: value} for value in values]
+        return found
 
     def jobs(self) -> list[list[str]]:
-        """Return the overrides of each job; the last axis changes fastest."""
-        pairs = ([written(key, value) for value in values] for key, values in self.values.items())
-        return [list(job) for job in itertools.product(*pairs)]
+        """Return the overrides of each job of a grid."""
+        return [typed(values) for values in self.combinations()]
 
     def name(self) -> str:
         """Return a name that the same command always gives: the axes, and a digest of all values."""
-        digest = hashlib.sha256(repr(list(self.values.items())).encode()).hexdigest()[:8]
+        digest = hashlib.sha256(repr(self.identity).encode()).hexdigest()[:8]
         words = [re.sub(r"[^A-Za-z0-9_]+", "", key.rpartition(".")[2]) for key in self.axes]
         return "-".join([*words, digest]) if len("-".join(words)) < 60 else digest
 
-    def keep_in(self, folder: Path, objective: str) -> None:
-        """Write the space, and what chooses, into a sweep's directory, or see that it is the one that is there.
-
-        Raises:
-            ConfigError: another sweep has the directory; the message tells the difference. Or it is damaged.
-        """
-        file = folder / FILE
-        if not file.exists():
-            write_text(file, OmegaConf.to_yaml(OmegaConf.create({"objective": objective, "values": self.values})))
-            return
-        there, _ = SearchSpace.load(file)
-        if list(there.values.items()) != list(self.values.items()):
-            lines = "\n".join(difference(there.values, self.values))
-            accepted = "the same command, to go on with it; or another sweep.name"
-            raise ConfigError(f"sweep.name={folder.name}: it is another sweep\n{lines}\n  accepted: {accepted}")
+    @property
+    def identity(self) -> list[object]:
+        """What makes two spaces the same; the order of keys and values counts, since it numbers the jobs."""
+        further = (self.zipped, self.where, self.sampler)
+        return [*self.values.items(), *(further if any(further) else ())]
 
 
-def is_whole(content: Any) -> bool:
-    """Whether a file's content is a metric, and a list of texts for each key."""
-    if not isinstance(content, dict) or not isinstance(content.get("objective"), str):
-        return False
-    values = content.get("values")
-    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
-        return False
-    lists = values.values()
-    return all(isinstance(found, list) and found and all(isinstance(text, str) for text in found) for found in lists)
-
-
-def written(key: str, value: str) -> str:
-    """Return an override as it is typed; one that takes a key out needs no value."""
-    return key if key.startswith("~") and value == "null" else f"{key}={value}"
-
-
-def difference(there: dict[str, list[str]], now: dict[str, list[str]]) -> list[str]:
-    """Return a line for each key whose values are not the same."""
-    lines: list[str] = []
-    for key in [*there, *(key for key in now if key not in there)]:
-        before, after = (shown(space.get(key)) for space in (there, now))
-        if before != after:
-            lines.append(f"  {key}: there {before}, now {after}")
-    return lines or ["  the keys or values stand in another order"]
-
-
-def shown(values: Any) -> str:
-    """Return values as they are typed."""
-    return "nothing" if values is None else ",".join(values)
+def typed(values: Mapping[str, str]) -> list[str]:
+    """Return overrides as they are typed; one that takes a key out needs no value."""
+    return [key if key.startswith("~") and value == "null" else f"{key}={value}" for key, value in values.items()]

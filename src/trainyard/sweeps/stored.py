@@ -1,16 +1,20 @@
 """A sweep as its directory tells of it, whoever works on it."""
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from trainyard.config import objective_mode
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]
+
 from trainyard.errors import did_you_mean, listing, reject
 from trainyard.sweeps.answer.leaderboard import Row, leaderboard
 from trainyard.sweeps.holder import HOLDER, LOCK
-from trainyard.sweeps.job import Job
-from trainyard.sweeps.search_space import FILE, SearchSpace
+from trainyard.sweeps.job import DONE, OVERRIDES, Job, removed
+from trainyard.sweeps.search_space import GROUP, SearchSpace
+from trainyard.sweeps.space_file import FILE, keep, load
 
 JOURNAL = "journal.log"
 ROOT = Path("outputs") / "sweeps"
@@ -23,12 +27,17 @@ class StoredSweep:
     Attributes:
         folder: of the sweep.
         space: its jobs.
-        objective: the metric that chooses.
+        objectives: the metrics that choose; the first is that of the runs.
     """
 
     folder: Path
     space: SearchSpace
-    objective: str
+    objectives: list[str] = field(default_factory=list)
+
+    @property
+    def objective(self) -> str:
+        """The metric that chooses the best epoch of each run."""
+        return self.objectives[0]
 
     @classmethod
     def find(cls, name: str) -> "StoredSweep":
@@ -39,13 +48,13 @@ class StoredSweep:
         """
         for folder in (Path(name), ROOT / name):
             if (folder / FILE).is_file():
-                return cls(folder, *SearchSpace.load(folder / FILE))
+                return cls(folder, *load(folder / FILE))
         known = sorted(file.parent.name for file in ROOT.glob(f"*/{FILE}"))
         problem = f"there is no such sweep{did_you_mean(name, known)}"
         raise reject("SWEEP", name, problem, listing(known) or "a directory with a sweep.yaml")
 
     @classmethod
-    def take(cls, folder: Path, space: SearchSpace, objective: str) -> "StoredSweep":
+    def take(cls, folder: Path, space: SearchSpace, objectives: list[str]) -> "StoredSweep":
         """Return the sweep of a search space in its directory, which must be empty or its own.
 
         Raises:
@@ -55,8 +64,8 @@ class StoredSweep:
         if foreign and not (folder / FILE).exists():
             problem = f"{folder} holds other files ({listing(foreign)})"
             raise reject("sweep.name", folder.name, problem, "another name, or an empty folder")
-        space.keep_in(folder, objective)
-        return cls(folder, space, objective)
+        keep(space, objectives, folder)
+        return cls(folder, space, objectives)
 
     def discard(self) -> None:
         """Remove what a sweep writes before its first job, and its directory where nothing else is there."""
@@ -67,16 +76,33 @@ class StoredSweep:
 
     @cached_property
     def jobs(self) -> list[Job]:
-        """All jobs, as their directories tell."""
-        found = enumerate(self.space.jobs())
-        return [Job(number, overrides, self.folder / str(number)).look() for number, overrides in found]
+        """All jobs, as their directories tell; of a search, those that have been drawn."""
+        found = self.drawn() if self.space.sampler else self.space.jobs()
+        return [Job(number, overrides, self.folder / str(number)).look() for number, overrides in enumerate(found)]
+
+    def drawn(self) -> list[list[str]]:
+        """Return the overrides of the jobs that a search has drawn so far, from their directories."""
+        found: list[list[str]] = []
+        while (words := overrides_in(self.folder, len(found))) is not None:
+            found.append(words)
+        return found
 
     @property
-    def completed(self) -> bool:
-        """Whether all jobs are."""
-        return all(job.status == "completed" for job in self.jobs)
+    def done(self) -> bool:
+        """Whether all jobs are, as far as they have been drawn."""
+        return all(job.status in DONE for job in self.jobs)
 
     @property
     def rows(self) -> list[Row]:
         """The leaderboard."""
-        return leaderboard(self.jobs, list(self.space.axes), objective_mode(self.objective))
+        return leaderboard(self.jobs, list(self.space.axes), self.objectives)
+
+
+def overrides_in(sweep: Path, number: int) -> list[str] | None:
+    """Return what a job consists of, as its directory tells; `None` where there is no such job."""
+    for folder in (sweep / str(number), removed(sweep / str(number))):
+        with suppress(OSError, ValueError, YAMLError, OmegaConfBaseException):
+            words = OmegaConf.to_container(OmegaConf.load(folder / OVERRIDES))
+            if isinstance(words, list):
+                return [str(word) for word in words if not str(word).startswith(f"{GROUP}.")]
+    return None

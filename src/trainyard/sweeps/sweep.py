@@ -2,10 +2,11 @@
 
 import shutil
 
-from trainyard.config import objective_mode
 from trainyard.files import write_json
-from trainyard.sweeps.job import Job
+from trainyard.sweeps.job import DONE, Job, removed
 from trainyard.sweeps.journal import Journal
+from trainyard.sweeps.objectives import mode_of
+from trainyard.sweeps.search.distributions import distributions
 from trainyard.sweeps.stored import StoredSweep
 
 
@@ -23,8 +24,13 @@ class Sweep:
         self.retries = retries
         self.keep = keep
         self.jobs = stored.jobs
-        self.journal = Journal(stored.folder, objective_mode(stored.objective))
+        self.journal = Journal(stored.folder, stored.objectives, distributions(stored.space))
         self.journal.settle({job.number: job for job in self.jobs})
+
+    @property
+    def axes(self) -> list[str]:
+        """The keys that vary."""
+        return list(self.stored.space.axes)
 
     def left(self) -> list[Job]:
         """Return the jobs to run: those that have not ended, and those that have failed and may once more."""
@@ -32,23 +38,31 @@ class Sweep:
         return [
             job
             for job in self.jobs
-            if job.status != "completed" and (job.status != "failed" or failures[job.number] <= self.retries)
+            if job.status not in DONE and (job.status != "failed" or failures[job.number] <= self.retries)
         ]
 
     def begin(self, job: Job) -> None:
         """Note the start of a job; what an attempt left that it cannot go on from is removed."""
         if not job.can_go_on and job.folder.exists():
-            away = job.folder.with_name(f".{job.number}.removed")
+            away = removed(job.folder)
             shutil.rmtree(away, ignore_errors=True)
             job.folder.rename(away)  # at once: half of it might look like something to go on from
+            self.keep_drawn(job)
             shutil.rmtree(away, ignore_errors=True)
+        self.keep_drawn(job)
         self.journal.begin(job)
+
+    def keep_drawn(self, job: Job) -> None:
+        """Have the directory tell what the job consists of, where a search has drawn it."""
+        if self.stored.space.sampler:
+            job.keep_overrides()
 
     def finish(self, job: Job, error: str) -> None:
         """Note the end of a job; of one that ended before it could say so itself, its directory is told why."""
         job.look()
         if error and job.status != "failed":  # also `sys.exit`, which a run takes for an interruption
             job.folder.mkdir(parents=True, exist_ok=True)
+            self.keep_drawn(job)
             write_json(job.folder / "result.json", {"status": "failed", "error": error})
             job.look()
         self.journal.finish(job)
@@ -58,7 +72,8 @@ class Sweep:
         """Remove the weights of the jobs that are not among the best."""
         if self.keep is None:
             return
-        sign = -1 if self.journal.mode == "max" else 1
+        sign = -1 if mode_of(self.stored.objective) == "max" else 1
         done = [(sign * job.score, job.number) for job in self.jobs if job.score is not None]
-        for _, number in sorted(done)[self.keep :]:
+        pruned = [job.number for job in self.jobs if job.status == "pruned"]
+        for number in [*pruned, *(number for _, number in sorted(done)[self.keep :])]:
             shutil.rmtree(self.jobs[number].folder / "checkpoints", ignore_errors=True)

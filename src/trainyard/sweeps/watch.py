@@ -1,7 +1,6 @@
 """What a person sees of a sweep while it runs."""
 
 import time
-from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from rich.console import Console, Group
@@ -10,8 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from trainyard.sweeps.execution.running import Ended
-from trainyard.sweeps.job import Job
+from trainyard.sweeps.job import DONE, Job
 from trainyard.sweeps.progress import JobProgress
+from trainyard.sweeps.queue import Queue
 
 NUMBERS = 45  # columns of the table beside the overrides, which are cut where the terminal is narrow
 
@@ -22,27 +22,15 @@ class Watch:
     A context manager, for the time that jobs run.
 
     Args:
-        jobs: those that run, in the order of their start.
-        total: of the sweep, with those that are done already.
-        axes: keys that vary.
-        objective: the metric that chooses.
-        began, ended: called with a job when it starts, and when it ended and its directory tells how.
+        queue: the jobs that run, in the order of their start.
         fail_fast: whether the first failure ends the sweep.
     """
 
-    def __init__(
-        self,
-        jobs: Sequence[Job],
-        total: int,
-        axes: Sequence[str],
-        objective: str,
-        began: Callable[[Job], None],
-        ended: Callable[[Job, str], None],
-        fail_fast: bool = False,
-    ) -> None:
-        self.jobs, self.total, self.axes = jobs, total, axes
-        self.objective = objective
-        self.began, self.finished = began, ended
+    def __init__(self, queue: Queue, fail_fast: bool = False) -> None:
+        self.queue = queue
+        self.jobs = queue.jobs
+        self.sweep = queue.sweep
+        self.objective = queue.sweep.stored.objective
         self.fail_fast = fail_fast
         self.ended = 0
         self.started = time.monotonic()
@@ -62,17 +50,17 @@ class Watch:
 
     def begin(self, position: int) -> None:
         """Take note that a job starts."""
-        self.began(self.jobs[position])
+        self.sweep.begin(self.jobs[position])
         self.running[position] = JobProgress(self.jobs[position], self.objective)
         self.look()
 
     def end(self, ended: Ended) -> bool:
         """Say how a job ended, in a line; return whether the sweep is to stop because of it."""
         job, progress = self.jobs[ended.number], self.running.pop(ended.number)
-        self.finished(job, ended.error)
+        self.sweep.finish(job, ended.error)
         self.ended += 1
-        count = f"[{self.done}/{self.total}]"
-        line = f"{count} #{job.number} {job.varying(self.axes)}  {outcome(job)}  {progress.seconds:.1f} s"
+        count = f"[{self.done}/{self.queue.total}]"
+        line = f"{count} #{job.number} {job.varying(self.sweep.axes)}  {outcome(job)}  {progress.seconds:.1f} s"
         self.console.print(line, soft_wrap=True, markup=False, highlight=False)
         self.look()
         return self.fail_fast and job.status == "failed"
@@ -87,7 +75,7 @@ class Watch:
     @property
     def done(self) -> int:
         """Number of the jobs that have ended, now or before."""
-        return self.total - len(self.jobs) + self.ended
+        return self.queue.before + self.ended
 
     def table(self) -> Table:
         """Return a row for each job that runs."""
@@ -99,14 +87,16 @@ class Watch:
             job = self.jobs[position]
             epoch = f"{progress.epoch}/{progress.epochs}" if progress.epochs else "starting"
             best = "" if progress.best is None else f"{progress.best:.4f}"
-            table.add_row(f"#{job.number}", Text(job.varying(self.axes)), epoch, best, duration(progress.seconds_left))
+            table.add_row(
+                f"#{job.number}", Text(job.varying(self.sweep.axes)), epoch, best, duration(progress.seconds_left)
+            )
         return table
 
     def remaining(self) -> str:
         """Return how many jobs are done, and the time that the rest will take, by those of now."""
-        left = self.total - self.done
+        left = self.queue.total - self.done
         seconds = (time.monotonic() - self.started) / self.ended * left if self.ended else None
-        return f"{self.done} of {self.total} done" + (f", about {duration(seconds)} to go" if seconds else "")
+        return f"{self.done} of {self.queue.total} done" + (f", about {duration(seconds)} to go" if seconds else "")
 
 
 def duration(seconds: float | None) -> str:
@@ -119,8 +109,9 @@ def duration(seconds: float | None) -> str:
 
 def outcome(job: Job) -> str:
     """Return how a job ended, in a few words."""
-    if job.status == "completed":
+    if job.status in DONE:
         best = job.result["objective"]
-        return f"{best['name']} {best['value']:.4f} at epoch {best['epoch']} of {job.result['epochs']}"
+        score = f"{best['name']} {best['value']:.4f} at epoch {best['epoch']} of {job.result['epochs']}"
+        return score if job.status == "completed" else f"pruned: {score}"
     error = str(job.result.get("error") or "").strip()
     return f"{job.status}: {error.splitlines()[0][:160]}" if error else job.status

@@ -74,7 +74,7 @@ def test_of_single_runs_equals_alone_are_tied(tmp_path: Path) -> None:
 
 def test_the_table_a_person_reads(tmp_path: Path) -> None:
     sweep = stored(tmp_path, ["lr=1,2,3", "seed=0,1"], [0.5, 0.7, 0.9, 0.9, FAILED, FAILED])
-    head, first, second, third, *rest = text(sweep.rows, sweep.space.axes, "val/acc").splitlines()
+    head, first, second, third, *rest = text(sweep).splitlines()
     assert head.split() == ["rank", "lr", "status", "val/acc", "epoch", "seconds", "checkpoint", "test/acc"]
     assert first.split() == [
         *("1", "2", "completed", "0.9000", "±", "0.0000", "(2)", "2", "3.0", "2/checkpoints/best.ckpt", "0.4500"),
@@ -83,19 +83,19 @@ def test_the_table_a_person_reads(tmp_path: Path) -> None:
     assert second.split()[:6] == ["2", "1", "completed", "0.6000", "±", "0.1414"]
     assert third.split() == ["3", "3", "failed"]
     assert rest[-1] == "lr: 1 0.6000, 2 0.9000"
-    assert "0.2500" in text(sweep.rows, sweep.space.axes, "val/acc", test=True).splitlines()[2]
+    assert "0.2500" in text(sweep, test=True).splitlines()[2]
 
 
 def test_a_long_leaderboard_is_cut_on_the_screen_alone(tmp_path: Path) -> None:
     sweep = stored(tmp_path, ["lr=range(1,31)"], [number / 100 for number in range(30)])
-    assert "... 10 more in leaderboard.csv" in text(sweep.rows, sweep.space.axes, "val/acc")
-    write_report(tmp_path, sweep.rows, sweep.space.axes, "val/acc")
+    assert "... 10 more in leaderboard.csv" in text(sweep)
+    write_report(sweep)
     assert [row["rank"] for row in table(tmp_path / "leaderboard.csv")] == [str(rank) for rank in range(1, 31)]
 
 
 def test_the_files_say_the_same(tmp_path: Path) -> None:
     sweep = stored(tmp_path, ["model=a,'b|c'", "lr=0.1,1,10"], [0.1, 0.2, 0.3, 0.4, FAILED, 0.9])
-    write_report(tmp_path, sweep.rows, sweep.space.axes, "val/acc")
+    write_report(sweep)
     rows = table(tmp_path / "leaderboard.csv")
     assert [row["val/acc"] for row in rows] == ["0.9000", "0.4000", "0.3000", "0.2000", "0.1000", ""]
     assert [row["test/acc"] for row in rows] == ["0.4500", "", "", "", "", ""]
@@ -119,17 +119,17 @@ def test_the_files_say_the_same(tmp_path: Path) -> None:
 
 def test_nothing_to_draw_where_nothing_has_a_score(tmp_path: Path) -> None:
     sweep = stored(tmp_path, ["model=a,b"], [FAILED, None])
-    write_report(tmp_path, sweep.rows, sweep.space.axes, "val/acc")
+    write_report(sweep)
     assert [row["status"] for row in table(tmp_path / "leaderboard.csv")] == ["failed", "waiting"]
     assert "model`" not in (tmp_path / "leaderboard.md").read_text()
-    assert len(text(sweep.rows, sweep.space.axes, "val/acc").splitlines()) == 3, "no effect of no score"
+    assert len(text(sweep).splitlines()) == 3, "no effect of no score"
     assert not (tmp_path / "leaderboard.png").exists()
 
 
 def test_weights_that_were_not_kept_are_not_named(tmp_path: Path) -> None:
     sweep = stored(tmp_path, ["model=a,b"], [0.5, 0.7])
     (tmp_path / "0" / "checkpoints" / "best.ckpt").unlink()
-    write_report(tmp_path, sweep.rows, sweep.space.axes, "val/acc")
+    write_report(sweep)
     assert [r["checkpoint"] for r in table(tmp_path / "leaderboard.csv")] == ["1/checkpoints/best.ckpt", "not kept"]
 
 

@@ -3,9 +3,10 @@
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trainyard.sweeps.job import Job
+from trainyard.sweeps.objectives import is_dominated, mode_of
 
 SEED = "seed"  # repeats a configuration, and is none itself
 
@@ -18,11 +19,13 @@ class Row:
         values: of the keys that vary, but for the seed.
         jobs: that ran it.
         tied: whether its score cannot be told from the best one.
+        on_front: whether no other is better in all objectives, where there are several.
     """
 
     values: dict[str, str]
     jobs: Sequence[Job]
     tied: bool = False
+    on_front: bool = False
 
     @property
     def scores(self) -> list[float]:
@@ -38,6 +41,10 @@ class Row:
     def std(self) -> float:
         """The standard deviation over the seeds; not a number of a single one."""
         return statistics.stdev(self.scores) if len(self.scores) > 1 else math.nan
+
+    def mean_of(self, objective: str) -> float:
+        """The mean of a metric, or of a cost, over the jobs that are completed."""
+        return statistics.mean(job.measure(objective) for job in self.jobs if job.score is not None)
 
     @property
     def best(self) -> Job:
@@ -58,8 +65,10 @@ def is_seed(key: str) -> bool:
     return key.lstrip("+") == SEED
 
 
-def leaderboard(jobs: Sequence[Job], axes: Sequence[str], mode: str) -> list[Row]:
+def leaderboard(jobs: Sequence[Job], axes: Sequence[str], objectives: Sequence[str]) -> list[Row]:
     """Return the configurations from the best mean score on, those without a score last.
+
+    With several objectives, those come first that no other one is better than in all of them.
 
     With several seeds, those are tied with the best whose mean is less than two standard errors of the difference away
     (Welch); with one, those of the same score.
@@ -67,7 +76,7 @@ def leaderboard(jobs: Sequence[Job], axes: Sequence[str], mode: str) -> list[Row
     Args:
         jobs: of the sweep.
         axes: keys that vary.
-        mode: `max` or `min`, what is done with the score.
+        objectives: metrics that choose, that of the runs first.
     """
     members: dict[tuple[str, ...], list[Job]] = {}
     keys = [axis for axis in axes if not is_seed(axis)]
@@ -75,9 +84,20 @@ def leaderboard(jobs: Sequence[Job], axes: Sequence[str], mode: str) -> list[Row
         chosen = dict(override.partition("=")[::2] for override in job.overrides)
         members.setdefault(tuple(chosen[key] for key in keys), []).append(job)
     rows = [Row(dict(zip(keys, values, strict=True)), group) for values, group in members.items()]
-    sign = -1 if mode == "max" else 1
+    sign = -1 if mode_of(objectives[0]) == "max" else 1
     rows.sort(key=lambda row: (not row.scores, sign * row.mean if row.scores else 0.0))
-    return [Row(row.values, row.jobs, bool(row.scores) and tied(row, rows[0])) for row in rows]
+    rows = [replace(row, tied=bool(row.scores) and tied(row, rows[0])) for row in rows]
+    return sorted(with_front(rows, objectives), key=lambda row: not row.on_front) if len(objectives) > 1 else rows
+
+
+def with_front(rows: Sequence[Row], objectives: Sequence[str]) -> list[Row]:
+    """Return the rows, marked where they lie on the Pareto front of the objectives' means."""
+    modes = [mode_of(name) for name in objectives]
+    places = {id(row): [row.mean_of(name) for name in objectives] for row in rows if row.scores}
+    found = list(places.values())
+    return [
+        replace(row, on_front=id(row) in places and not is_dominated(places[id(row)], found, modes)) for row in rows
+    ]
 
 
 def tied(row: Row, best: Row) -> bool:

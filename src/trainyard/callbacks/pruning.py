@@ -1,0 +1,55 @@
+"""The end of a trial that does worse than others of its sweep did at the same epoch."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+
+from trainyard.callbacks.leave import leave
+
+
+class Pruning(L.Callback):
+    """Reports each epoch's score to the journal of the sweep, and stops training where its pruner says so.
+
+    Jobs that run at the same time, on other machines too, report to the same journal.
+
+    Attributes:
+        pruned: whether it has stopped training.
+
+    Args:
+        folder: of the job; the journal lies beside it.
+        objective: the metric that is reported.
+        pruner: `median` or `hyperband`.
+    """
+
+    state_key = "Pruning"
+
+    def __init__(self, folder: Path, objective: str, pruner: str) -> None:
+        self.folder = folder
+        self.objective = objective
+        self.pruner = pruner
+        self.pruned = False
+        self.trial: Any = None
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Find the trial that this job is; leave where it is none."""
+        from trainyard.sweeps.search.pruners import running_trial
+
+        assert trainer.max_epochs is not None
+        if trainer.is_global_zero:
+            self.trial = running_trial(self.folder, self.pruner, trainer.max_epochs)
+        if not trainer.strategy.broadcast(self.trial is not None):
+            leave(trainer, self)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Report, and ask; the first process does, and the others do as it does."""
+        score, epoch = trainer.callback_metrics.get(self.objective), trainer.current_epoch + 1
+        if self.trial is not None and score is not None:
+            self.trial.report(float(score), epoch)
+            self.pruned = epoch != trainer.max_epochs and self.trial.should_prune()
+        self.pruned = trainer.strategy.broadcast(self.pruned)
+        trainer.should_stop = trainer.should_stop or self.pruned
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tell the checkpoint, which is all that arrives from a process that was started for the training."""
+        return {"pruned": self.pruned}

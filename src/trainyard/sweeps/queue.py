@@ -1,0 +1,69 @@
+"""The jobs of a sweep that are to run, in order."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+from trainyard.sweeps.job import Job
+from trainyard.sweeps.search.probes import probes
+from trainyard.sweeps.search.suggestions import Suggestions
+from trainyard.sweeps.sweep import Sweep
+
+
+class Queue:
+    """Yields jobs: those that are left of an earlier start, then what a search draws, each when it is asked for.
+
+    Attributes:
+        jobs: that have been yielded.
+        total: jobs of the whole sweep; of a search, those that it may have.
+        before: jobs that are done and stay.
+
+    Args:
+        sweep: that is worked on.
+        suggestions: of a search; `None` for a grid.
+        trials: of a search, in total.
+        pruner: that its jobs ask whether they may go on.
+    """
+
+    def __init__(self, sweep: Sweep, suggestions: Suggestions | None, trials: int, pruner: str) -> None:
+        self.sweep = sweep
+        self.suggestions = suggestions
+        self.left = sweep.left()
+        self.total = max(len(sweep.jobs), trials)
+        self.before = len(sweep.jobs) - len(self.left)
+        self.jobs: list[Job] = []
+        self.fixed = [f"hydra.sweep.dir={sweep.stored.folder}"]
+        self.fixed += [] if pruner == "none" else [f"sweep.pruner={pruner}"]
+
+    def __len__(self) -> int:
+        return self.total - self.before
+
+    def __iter__(self) -> Iterator[Job]:
+        for job in self.left:
+            self.jobs.append(job)
+            yield job
+        known = self.sweep.jobs
+        while self.suggestions and len(known) < self.total:
+            words = self.suggestions.next(len(known))
+            if words is None:
+                print(f"all {len(known)} combinations have been drawn", flush=True)
+                return
+            job = Job(len(known), words, self.sweep.stored.folder / str(len(known)))
+            known.append(job)
+            self.jobs.append(job)
+            yield job
+
+    def batches(self, size: int) -> Iterator[list[Job]]:
+        """Yield jobs a few at a time."""
+        jobs = iter(self)
+        while batch := list(islice(jobs, size)):
+            yield batch
+
+    def overrides(self, job: Job) -> list[str]:
+        """Return what is composed for a job: its own overrides, and where it belongs."""
+        return [*job.overrides, *self.fixed, f"hydra.sweep.subdir={job.number}"]
+
+    @property
+    def samples(self) -> list[Job]:
+        """Jobs that are looked at before the first begins: all that are left, and some of a search's."""
+        drawn = [] if self.sweep.jobs or not self.suggestions else probes(self.sweep.stored.space)
+        return [*self.left, *(Job(number, words, self.sweep.stored.folder) for number, words in enumerate(drawn))]

@@ -1,0 +1,1 @@
+"""How a search chooses its next job, and which jobs it ends early."""

@@ -1,0 +1,56 @@
+"""Which trials of a sweep end early."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner
+from optuna.samplers import RandomSampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import Study
+from optuna.trial import Trial, TrialState
+
+from trainyard.sweeps.stored import JOURNAL
+
+WAIT = 10  # per cent of the epochs before the median says anything
+
+
+def median(max_epochs: int) -> BasePruner:
+    """Return what ends a trial whose best score so far is below the median of the others' at the same epoch.
+
+    The first five that are completed are what the others are compared with (Golovin et al. 2017, Google Vizier).
+    """
+    return MedianPruner(n_startup_trials=5, n_warmup_steps=max(1, math.ceil(max_epochs * WAIT / 100)))
+
+
+def hyperband(max_epochs: int) -> BasePruner:
+    """Return what lets the best third of trials go on after 1, 3, 9, ... epochs, and some trials start later in that.
+
+    Li et al. 2018, arXiv:1603.06560; asynchronously, as in Li et al. 2020, arXiv:1810.05934.
+    """
+    return HyperbandPruner(min_resource=1, max_resource=max_epochs, reduction_factor=3)
+
+
+PRUNERS: dict[str, Callable[[int], BasePruner]] = {"median": median, "hyperband": hyperband}
+
+
+def running_trial(job: Path, pruner: str, max_epochs: int) -> Trial | None:
+    """Return the trial that a job's directory belongs to, to report to; `None` where no sweep has it.
+
+    Args:
+        job: its directory, named by its number.
+        pruner: a name of `PRUNERS`.
+        max_epochs: of the job.
+    """
+    journal = job.parent / JOURNAL
+    if not journal.is_file():
+        return None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = JournalStorage(JournalFileBackend(str(journal)))
+    [found] = storage.get_all_studies()
+    study = Study(found.study_name, storage, RandomSampler(), PRUNERS[pruner](max_epochs))
+    running = storage.get_all_trials(found._study_id, deepcopy=False, states=(TrialState.RUNNING,))
+    own = [trial for trial in running if str(trial.user_attrs.get("job")) == job.name]
+    return Trial(study, own[-1]._trial_id) if own else None

@@ -1,0 +1,86 @@
+"""The next job of a search, drawn by one of Optuna's samplers from what the earlier ones scored."""
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+from optuna.trial import TrialState, create_trial
+
+from trainyard.errors import reject
+from trainyard.sweeps.search.condition import Condition
+from trainyard.sweeps.search.distributions import as_text, joined
+from trainyard.sweeps.search_space import typed
+from trainyard.sweeps.sweep import Sweep
+
+PATIENCE = 200  # draws for a combination that is new and meets the condition, before all are looked through
+
+MakeSampler = Callable[..., BaseSampler]
+
+
+class Suggestions:
+    """Draws jobs, none twice.
+
+    Each draw has a generator of its own, of the seed and the job's number: a search that was stopped goes on as if it
+    had not been, where its jobs have ended in the same order.
+
+    Args:
+        sweep: whose space is drawn from, and whose journal tells the scores.
+        sampler: called with `seed`, gives one of Optuna's samplers.
+        seed: of the search.
+    """
+
+    def __init__(self, sweep: Sweep, sampler: MakeSampler, seed: int) -> None:
+        self.space = space = sweep.stored.space
+        self.axes = sweep.journal.axes
+        self.chosen = space.axes_together()
+        self.study = Study(sweep.journal.name, sweep.journal.storage)
+        self.sampler = sampler
+        self.seed = seed
+        self.condition = Condition(space.where, space.values) if space.where else None
+        self.tried = {frozenset(job.overrides) for job in sweep.jobs}
+
+    def next(self, number: int) -> list[str] | None:
+        """Return the overrides of a job, or `None` where all combinations have been drawn.
+
+        Args:
+            number: of the job.
+
+        Raises:
+            ConfigError: no combination meets the condition.
+        """
+        for values in self.draws(number):
+            words = typed(values)
+            if frozenset(words) not in self.tried and (self.condition is None or self.condition.holds(values)):
+                self.tried.add(frozenset(words))
+                return words
+        if self.space.where and not self.tried:
+            raise reject("sweep.where", self.space.where, "no combination was found that meets it", "a wider one")
+        return None
+
+    def draws(self, number: int) -> Iterator[dict[str, str]]:
+        """Yield combinations: some that the sampler draws, then, of single values, all that there are."""
+        for attempt in range(PATIENCE):
+            seed = random.Random(f"{self.seed} {number} {attempt}").getrandbits(32)
+            yield self.draw(self.sampler(seed=seed))
+        if not self.space.intervals:
+            yield from self.space.combinations()
+
+    def draw(self, sampler: BaseSampler) -> dict[str, str]:
+        """Return the values of a combination by their key."""
+        trial = create_trial(state=TrialState.RUNNING)
+        trial.number = len(self.study.get_trials(deepcopy=False))
+        sampler.before_trial(self.study, trial)
+        together = sampler.infer_relative_search_space(self.study, trial)
+        drawn: dict[str, Any] = sampler.sample_relative(self.study, trial, together)
+        found: dict[str, str] = {}
+        for name, values in self.chosen.items():
+            if name not in self.axes:
+                found |= values[0]
+                continue
+            axis = self.axes[name]
+            value = drawn[name] if name in drawn else sampler.sample_independent(self.study, trial, name, axis)
+            text = as_text(value, axis)
+            found |= {name: text} if name in self.space.intervals else next(v for v in values if joined(v) == text)
+        return {key: found[key] for key in self.space.values}
