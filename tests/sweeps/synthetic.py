@@ -26,9 +26,9 @@ def completed(score: float, objective: str = "val/acc", **more: Any) -> dict[str
     }
 
 
-def space(words: Sequence[str]) -> SearchSpace:
+def space(words: Sequence[str], **options: Any) -> SearchSpace:
     """What a command line spans."""
-    return SearchSpace.of(OverridesParser.create().parse_overrides(list(words)))
+    return SearchSpace.of(OverridesParser.create().parse_overrides(list(words)), **options)
 
 
 def stored(

@@ -31,6 +31,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
         queue = Queue(Sweep(found, retries=1), None, 4, "none")
         for job in queue:
             job.folder.mkdir()
+        monkeypatch.setattr(queue.sweep, "begin", lambda job: None)
         monkeypatch.setattr(queue.sweep, "finish", finish)
         return Watch(queue, **options), screen
 

@@ -56,6 +56,7 @@ class Journal:
         self.name = studies[0].study_name if studies else folder.name
         self.study = studies[0]._study_id if studies else self.storage.create_new_study(directions, self.name)
         self.running: dict[int, int] = {}  # the attempt at each job that runs
+        self.drawn: dict[int, int] = {}  # the first attempt at a job that a search draws
 
     def failures(self) -> Counter[int]:
         """Return how often each job has failed; being interrupted is no failure."""
@@ -68,20 +69,32 @@ class Journal:
             job = jobs.get(trial.user_attrs.get("job", -1))
             self.end(trial._trial_id, job)
 
+    def draw(self, number: int) -> int:
+        """Begin the attempt that a job will be, for a sampler to draw what it consists of."""
+        self.drawn[number] = self.storage.create_new_trial(self.study)
+        return self.drawn[number]
+
     def begin(self, job: Job) -> None:
         """Note that a job starts; one that goes on has reported some of its epochs already."""
-        drawn = dict(override.partition("=")[::2] for override in job.overrides)
-        texts = {name: ",".join(drawn[key] for key in name.split(",")) for name in self.axes}
+        chosen = dict(override.partition("=")[::2] for override in job.overrides)
+        texts = {name: ",".join(chosen[key] for key in name.split(",")) for name in self.axes}
+        values = {name: as_parameter(text, self.axes[name]) for name, text in texts.items()}
+        if job.number in self.drawn:
+            self.running[job.number] = trial = self.drawn.pop(job.number)
+            for name, axis in self.axes.items():
+                self.storage.set_trial_param(trial, name, axis.to_internal_repr(values[name]), axis)
+            self.storage.set_trial_user_attr(trial, "job", job.number)
+            return
         before = self.last_attempt(job) if job.can_go_on else None
-        trial = create_trial(
+        template = create_trial(
             state=TrialState.RUNNING,
-            params={name: as_parameter(text, self.axes[name]) for name, text in texts.items()},
+            params=values,
             distributions=dict(self.axes),
             user_attrs={"job": job.number},
             system_attrs=before.system_attrs if before else {},
             intermediate_values=before.intermediate_values if before else {},
         )
-        self.running[job.number] = self.storage.create_new_trial(self.study, template_trial=trial)
+        self.running[job.number] = self.storage.create_new_trial(self.study, template_trial=template)
 
     def last_attempt(self, job: Job) -> FrozenTrial | None:
         """Return the latest attempt at a job."""

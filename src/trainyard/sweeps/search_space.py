@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, RangeSweep
 
 from trainyard.errors import did_you_mean, listing, reject
 from trainyard.sweeps.search.condition import Condition
@@ -57,9 +57,7 @@ class SearchSpace:
                     key, typed, "a grid needs single values", "a,b,c or range(1,4); or sweep=tpe, sweep=random"
                 )
             intervals = [*(other for other in intervals if other != key), *([key] if continuous else [])]
-            texts = override.sweep_string_iterator() if several and not continuous else [typed]
-            texts = texts if several else [override.get_value_element_as_str()]
-            values[key] = list(dict.fromkeys(map(str, texts)))  # twice the same is no repetition
+            values[key] = [typed] if continuous else single_values(override)
             if not values[key]:
                 raise reject(key, typed, "it gives no value", "a,b,c or range(1,4)")
         space = cls(values, tuple(intervals), tuple(zipped), where, sampler)
@@ -119,6 +117,17 @@ class SearchSpace:
         """What makes two spaces the same; the order of keys and values counts, since it numbers the jobs."""
         further = (self.zipped, self.where, self.sampler)
         return [*self.values.items(), *(further if any(further) else ())]
+
+
+def single_values(override: Override) -> list[str]:
+    """Return the values of an override as text, each once."""
+    if not override.is_sweep_override():
+        return [override.get_value_element_as_str()]
+    texts = list(dict.fromkeys(map(str, override.sweep_string_iterator())))  # twice the same is no repetition
+    swept = override._value
+    if isinstance(swept, RangeSweep) and swept.stop is not None:  # Hydra's own has range(0,0.4,0.1) end with 0.4
+        texts = [text for text in texts if (swept.stop - float(text)) * swept.step > 1e-9 * abs(swept.step)]
+    return texts
 
 
 def typed(values: Mapping[str, str]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from optuna.samplers import BaseSampler
 from optuna.study import Study
-from optuna.trial import TrialState, create_trial
+from optuna.trial import FrozenTrial
 
 from trainyard.errors import reject
 from trainyard.sweeps.search.condition import Condition
@@ -33,9 +33,9 @@ class Suggestions:
 
     def __init__(self, sweep: Sweep, sampler: MakeSampler, seed: int) -> None:
         self.space = space = sweep.stored.space
+        self.journal = sweep.journal
         self.axes = sweep.journal.axes
         self.chosen = space.axes_together()
-        self.study = Study(sweep.journal.name, sweep.journal.storage)
         self.sampler = sampler
         self.seed = seed
         self.condition = Condition(space.where, space.values) if space.where else None
@@ -50,7 +50,8 @@ class Suggestions:
         Raises:
             ConfigError: no combination meets the condition.
         """
-        for values in self.draws(number):
+        trial = self.journal.draw(number)
+        for values in self.draws(number, trial):
             words = typed(values)
             if frozenset(words) not in self.tried and (self.condition is None or self.condition.holds(values)):
                 self.tried.add(frozenset(words))
@@ -59,28 +60,27 @@ class Suggestions:
             raise reject("sweep.where", self.space.where, "no combination was found that meets it", "a wider one")
         return None
 
-    def draws(self, number: int) -> Iterator[dict[str, str]]:
+    def draws(self, number: int, trial: int) -> Iterator[dict[str, str]]:
         """Yield combinations: some that the sampler draws, then, of single values, all that there are."""
         for attempt in range(PATIENCE):
             seed = random.Random(f"{self.seed} {number} {attempt}").getrandbits(32)
-            yield self.draw(self.sampler(seed=seed))
+            yield self.draw(self.sampler(seed=seed), self.journal.storage.get_trial(trial))
         if not self.space.intervals:
             yield from self.space.combinations()
 
-    def draw(self, sampler: BaseSampler) -> dict[str, str]:
+    def draw(self, sampler: BaseSampler, trial: FrozenTrial) -> dict[str, str]:
         """Return the values of a combination by their key."""
-        trial = create_trial(state=TrialState.RUNNING)
-        trial.number = len(self.study.get_trials(deepcopy=False))
-        sampler.before_trial(self.study, trial)
-        together = sampler.infer_relative_search_space(self.study, trial)
-        drawn: dict[str, Any] = sampler.sample_relative(self.study, trial, together)
+        study = Study(self.journal.name, self.journal.storage)  # a new one: it keeps the trials that it has seen
+        sampler.before_trial(study, trial)
+        together = sampler.infer_relative_search_space(study, trial)
+        drawn: dict[str, Any] = sampler.sample_relative(study, trial, together)
         found: dict[str, str] = {}
         for name, values in self.chosen.items():
             if name not in self.axes:
                 found |= values[0]
                 continue
             axis = self.axes[name]
-            value = drawn[name] if name in drawn else sampler.sample_independent(self.study, trial, name, axis)
+            value = drawn[name] if name in drawn else sampler.sample_independent(study, trial, name, axis)
             text = as_text(value, axis)
             found |= {name: text} if name in self.space.intervals else next(v for v in values if joined(v) == text)
         return {key: found[key] for key in self.space.values}
