@@ -15,6 +15,7 @@ from trainyard.logs import print_anything
 from trainyard.usage import asks_for_help, usage
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
+CONDITION = "sweep.where"
 
 
 def main() -> None:
@@ -23,6 +24,7 @@ def main() -> None:
     if asks_for_help(sys.argv[1:]):
         print(usage(sys.argv[1:]))
         return
+    sys.argv[1:] = [quoted(word) for word in sys.argv[1:]]
     with short_errors(), collecting_no_garbage():
         run()
 
@@ -37,6 +39,15 @@ def run(cfg: DictConfig) -> float:
         gc.freeze()  # what is imported stays: it need not be looked at while the run goes on, nor at exit
     gc.enable()
     return train(cfg)
+
+
+def quoted(word: str) -> str:
+    """Return a condition in the quotes that Hydra wants around it, which the shell has taken; any other word as it is."""
+    key, _, text = word.partition("=")
+    if key != CONDITION or (text[:1] in ("'", '"') and text.find(text[0], 1) == len(text) - 1):
+        return word
+    inside = text.replace("'", "\\'")
+    return f"{key}='{inside}'"
 
 
 @contextmanager

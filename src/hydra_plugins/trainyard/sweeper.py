@@ -53,14 +53,15 @@ class ResumingSweeper(Sweeper):
         """Run what is left of the sweep that the arguments span, and answer with its leaderboard."""
         from trainyard.sweeps.holder import held
         from trainyard.sweeps.objectives import check_objectives
-        from trainyard.sweeps.options import check_options
+        from trainyard.sweeps.options import check_axes, check_options
         from trainyard.sweeps.stored import StoredSweep
 
         gc.freeze()  # the command was composed without the collector; a sweep goes on for long and needs it
         gc.enable()
         own = self.config.sweep
+        check_options(self.config)
         space = self.space(arguments)
-        check_options(self.config, space.axes)
+        check_axes(space.axes)
         objectives = check_objectives(own.objectives or [], self.config.objective)
         with open_dict(self.config):
             own.name = space.name() if own.name is None else str(own.name)

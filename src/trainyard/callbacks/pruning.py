@@ -46,7 +46,7 @@ class Pruning(L.Callback):
         score, epoch = trainer.callback_metrics.get(self.objective), trainer.current_epoch + 1
         if self.trial is not None and score is not None:
             self.trial.report(float(score), epoch)
-            self.pruned = epoch != trainer.max_epochs and self.trial.should_prune()
+            self.pruned = epoch != trainer.max_epochs and bool(self.trial.should_prune())
         self.pruned = trainer.strategy.broadcast(self.pruned)
         trainer.should_stop = trainer.should_stop or self.pruned
 

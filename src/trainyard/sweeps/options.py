@@ -8,13 +8,8 @@ from trainyard.errors import reject
 from trainyard.ranges import check_ranges
 
 
-def check_options(config: DictConfig, axes: Mapping[str, Sequence[str]]) -> None:
-    """Raise a ConfigError for a name that is no folder's, a number out of range, or an objective that varies.
-
-    Args:
-        config: the composed config of the sweep, with Hydra's node.
-        axes: keys that vary.
-    """
+def check_options(config: DictConfig) -> None:
+    """Raise a ConfigError for what a sweep cannot be told, of its config with Hydra's node."""
     own = config.sweep
     for name, example in (("zip", "[model,data]"), ("objectives", "[val/acc,seconds]")):
         if own[name] is not None and not isinstance(own[name], ListConfig):
@@ -29,6 +24,10 @@ def check_options(config: DictConfig, axes: Mapping[str, Sequence[str]]) -> None
     if name in (".", "..") or {"/", "\\"} & set(name):
         accepted = "a name without slashes, or hydra.sweep.dir=PATH"
         raise reject("sweep.name", name, "it is not the name of one folder", accepted)
+
+
+def check_axes(axes: Mapping[str, Sequence[str]]) -> None:
+    """Raise a ConfigError where the objective is among what varies."""
     for axis, values in axes.items():
         if axis.lstrip("+") == "objective":
             raise reject(axis, ",".join(values), "scores of several metrics cannot be ranked", "one of them")

@@ -1,0 +1,107 @@
+"""Trials that end early since others did better at the same epoch."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+
+from tests.sweeps.sweeping import Place
+from tests.sweeps.synthetic import completed
+from trainyard.config import compose
+from trainyard.sweeps.job import Job
+from trainyard.sweeps.journal import Journal
+from trainyard.sweeps.search.pruners import running_trial
+from trainyard.training import train
+
+RUN = ("data=penguins", "model=mlp", "model.hidden_dims=[4]", "trainer.max_epochs=6", "logger=csv", "callbacks=none")
+
+
+def finished(folder: Path, scores: list[float]) -> Journal:
+    """A sweep of whose jobs each had one score in all of its epochs."""
+    journal = Journal(folder, ["val/acc"])
+    for number, score in enumerate(scores):
+        job = Job(number, [], folder / str(number))
+        job.folder.mkdir()
+        journal.begin(job)
+        for epoch in range(1, 7):
+            journal.storage.set_trial_intermediate_value(journal.running[number], epoch, score)
+        (job.folder / "result.json").write_text(json.dumps(completed(score)))
+        journal.finish(job.look())
+    return journal
+
+
+def run(folder: Path, *words: str) -> dict[str, Any]:
+    train(compose([*RUN, f"hydra.run.dir={folder}", *words]))
+    result: dict[str, Any] = json.loads((folder / "result.json").read_text())
+    return result
+
+
+@pytest.mark.parametrize(("others", "epochs"), [(1.0, 1), (0.0, 6)])
+def test_a_trial_below_the_median_ends_at_that_epoch(tmp_path: Path, others: float, epochs: int) -> None:
+    journal = finished(tmp_path, [others] * 5)
+    job = Job(5, [], tmp_path / "5")
+    journal.begin(job)
+    result = run(job.folder, "sweep.pruner=median", "optimizer.lr=1e-6")
+    assert result["status"] == ("pruned" if epochs < 6 else "completed")
+    assert result["epochs"] == epochs
+    assert ("test/acc" in result["metrics"]) is (epochs == 6), "what is pruned is not tested"
+    assert (job.folder / "checkpoints" / "last.ckpt").is_file()
+    trial = journal.last_attempt(job)
+    assert trial is not None
+    assert list(trial.intermediate_values) == list(range(1, epochs + 1))
+    journal.finish(job.look())
+    trial = journal.last_attempt(job)
+    assert trial is not None
+    assert trial.state is (TrialState.PRUNED if epochs < 6 else TrialState.COMPLETE)
+    assert trial.values == [result["objective"]["value"]]
+    assert journal.failures() == {}
+
+
+def test_without_a_sweep_nothing_is_pruned(tmp_path: Path) -> None:
+    assert run(tmp_path / "alone", "sweep.pruner=median")["status"] == "completed"
+    Journal(tmp_path, ["val/acc"])
+    assert running_trial(tmp_path / "alone", "median", 6) is None
+
+
+def test_a_trial_that_goes_on_is_compared_by_all_of_its_epochs(tmp_path: Path) -> None:
+    journal = finished(tmp_path, [1.0] * 5)
+    job = Job(5, [], tmp_path / "5")
+    (job.folder / "checkpoints").mkdir(parents=True)
+    (job.folder / "checkpoints" / "last.ckpt").touch()
+    (job.folder / "result.json").write_text('{"status": "interrupted"}')
+    journal.begin(job.look())
+    journal.storage.set_trial_intermediate_value(journal.running[5], 1, 0.75)
+    journal.storage.set_trial_system_attr(journal.running[5], "completed_rung_0", 0.75)
+    journal.finish(job)
+    journal.begin(job)
+    trial = journal.last_attempt(job)
+    assert trial is not None
+    assert (trial.state, trial.intermediate_values) == (TrialState.RUNNING, {1: 0.75})
+    assert trial.system_attrs == {"completed_rung_0": 0.75}
+    assert len(journal.storage.get_all_trials(journal.study)) == 7
+
+
+def test_a_pruned_sweep(place: Place) -> None:
+    words = ("optimizer.lr=0.0001,0.001,0.01,0.1", "seed=range(3)", "trainer.max_epochs=9", "sweep.name=mine")
+    said, _ = place.sweep(*words, "sweep.pruner=hyperband")
+    statuses = place.statuses("mine", 12)
+    assert set(statuses) == {"completed", "pruned"}
+    assert statuses.count("pruned") >= 3
+    for number in range(12):
+        result = place.result("mine", number)
+        assert (result["epochs"] < 9) is (result["status"] == "pruned")
+    assert "pruned: val/acc" in said
+    assert "failed" not in said
+    assert {status for _, status in place.attempts("mine")} == {"completed", "pruned"}
+    said, _ = place.sweep(*words, "sweep.pruner=hyperband")
+    assert "12 jobs, 0 to do" in said
+
+
+def test_no_order_to_prune_by(place: Place) -> None:
+    _, errors = place.sweep("seed=1,2", "sweep.pruner=median", "sweep.objectives=[val/acc,seconds]", code=1)
+    assert errors.splitlines() == [
+        "sweep.pruner=median: several objectives give no order to prune by",
+        "  accepted: sweep.pruner=none",
+    ]

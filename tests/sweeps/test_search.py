@@ -1,0 +1,91 @@
+"""Searches as a person starts them."""
+
+import pytest
+
+from tests.sweeps.sweeping import Place, kill, table, until
+
+SEARCH = (
+    "sweep=tpe",
+    "optimizer.lr=tag(log,interval(1e-4,1e-1))",
+    "model.hidden_dims=choice([4],[8])",
+    "sweep.name=mine",
+)
+
+
+def rates(place: Place) -> dict[str, str]:
+    return {
+        row["checkpoint"].partition("/")[0]: row["optimizer.lr"] for row in table(place.of("mine") / "leaderboard.csv")
+    }
+
+
+def test_trials_count_in_total_and_a_kill_loses_none(place: Place) -> None:
+    process = place.start(*SEARCH, "sweep.trials=6", "sweep.sampler.n_startup_trials=2")
+    until(lambda: (place.of("mine") / "2" / "result.json").is_file())
+    kill(process)
+    said, _ = place.sweep(*SEARCH, "sweep.trials=6", "sweep.sampler.n_startup_trials=2")
+    assert place.statuses("mine", 7) == ["completed"] * 6 + ["waiting"]
+    first = rates(place)
+    assert len(set(first.values())) == 6
+    said, _ = place.sweep(*SEARCH, "sweep.trials=7", "sweep.sampler.n_startup_trials=2")
+    assert "7 jobs, 1 to do" in said
+    assert rates(place).items() > first.items(), "what was done stays"
+    said, _ = place.sweep(*SEARCH, "sweep.trials=5", "sweep.sampler.n_startup_trials=2")
+    assert "7 jobs, 0 to do" in said
+
+
+def test_a_finished_trial_is_answered_by_a_new_one_at_once(place: Place) -> None:
+    """The first job takes longer than all others together, which need not wait for it."""
+    words = ("sweep=random", "sweep.trials=5", "trainer.max_epochs=int(interval(1,3))", "sweep.name=mine")
+    said, _ = place.sweep(*words, "sweep.zip=[]")
+    assert place.statuses("mine", 5)[:2] == ["completed", "completed"]
+    assert "all 2 combinations have been drawn" in said
+
+
+def test_pairs_and_conditions(place: Place) -> None:
+    words = ("data=digits,penguins", "model.hidden_dims=[8],[4]", "seed=range(2)", "sweep.name=mine")
+    place.sweep(*words, "sweep.zip=[data,model.hidden_dims]", 'sweep.where=not (data == "penguins" and seed == 1)')
+    rows = {(row["data"], row["model.hidden_dims"]) for row in table(place.of("mine") / "leaderboard.csv")}
+    assert rows == {("digits", "[8]"), ("penguins", "[4]")}
+    assert place.statuses("mine", 4) == ["completed"] * 3 + ["waiting"]
+    _, errors = place.sweep(*words, code=1)
+    assert "sweep.zip: there data,model.hidden_dims, now nothing" in errors
+
+
+def test_several_objectives_give_a_front(place: Place) -> None:
+    words = ("model.hidden_dims=[1],[4],[64]", "trainer.max_epochs=3", "sweep.name=mine")
+    said, _ = place.sweep(*words, "sweep.objectives=[val/acc,parameters]")
+    rows = table(place.of("mine") / "leaderboard.csv")
+    parameters = [float(row["parameters"]) for row in rows]
+    assert [row["rank"] for row in rows] == ["1 *", "2 *", "3 *"], "each larger one is better"
+    assert parameters == sorted(parameters, reverse=True)
+    assert "* no other is better in val/acc and parameters" in said
+    assert (place.of("mine") / "leaderboard.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["seed=1,2", "sweep.trials=3"], "sweep.trials=3: a grid runs all of its jobs"),
+        (["seed=1,2", "sweep.zip=seed"], "sweep.zip=seed: must be a list"),
+        (
+            ["seed=1,2", "data=digits,penguins,digits", "sweep.zip=[seed,dta]"],
+            "dta has no list of values; did you mean data?",
+        ),
+        (["seed=1,2,3", "data=digits,penguins", "sweep.zip=[seed,data]"], "seed has 3, data has 2 values"),
+        (["seed=1,2", "sweep.where=seed > 2"], "sweep.where=seed > 2: it leaves no job"),
+        (["seed=1,2", "sweep.objectives=[val/acc,test/acc]"], "test/acc is not measured"),
+        (["seed=1,2", "sweep.objectives=[val/loss,seconds]"], "the runs themselves are chosen by val/acc"),
+        (["seed=1,2", "sweep.pruner=medain"], "sweep.pruner=medain: must be one of none, median, hyperband"),
+        (["seed=1,2", "sweep=tpee"], "sweep=tpee"),
+        (["sweep=tpe", "optimizer.lr=tag(log,interval(0,1))"], "0.0 has no logarithm"),
+        (["sweep=tpe", "optimizer.lrr=interval(0.1,1)"], "optimizer.lrr"),
+        (["sweep=random", "model=mlp,cnnn", "seed=range(5)"], "model=cnnn"),
+        (["sweep=random", "sweep.trials=0", "seed=range(5)"], "sweep.trials=0: must be"),
+    ],
+)
+def test_typos(place: Place, words: list[str], said: str) -> None:
+    _, errors = place.sweep(*words, "sweep.name=mine", code=1)
+    assert said in errors
+    assert len(errors.splitlines()) <= 6
+    assert "Traceback" not in errors
+    assert not place.of("mine").exists()
