@@ -42,7 +42,7 @@ def run(cfg: DictConfig) -> float:
 
 
 def quoted(word: str) -> str:
-    """Return a condition in the quotes that Hydra wants around it, which the shell has taken; other words as they are."""
+    """Return a condition in the quotes that Hydra wants around it, which the shell has taken; other words as is."""
     key, _, text = word.partition("=")
     if key != CONDITION or (text[:1] in ("'", '"') and text.find(text[0], 1) == len(text) - 1):
         return word

@@ -29,6 +29,8 @@ STATES = {
 }
 DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
 
+NAMES = "study:metric_names"  # where Optuna looks for what its plots are called
+
 log = logging.getLogger(__name__)
 
 
@@ -55,6 +57,8 @@ class Journal:
         directions = [DIRECTIONS[mode_of(name)] for name in objectives]
         self.name = studies[0].study_name if studies else folder.name
         self.study = studies[0]._study_id if studies else self.storage.create_new_study(directions, self.name)
+        if not studies:
+            self.storage.set_study_system_attr(self.study, NAMES, list(objectives))
         self.running: dict[int, int] = {}  # the attempt at each job that runs
         self.drawn: dict[int, int] = {}  # the first attempt at a job that a search draws
 
