@@ -12,6 +12,7 @@ from trainyard.value_kinds import Each, Either, Kind, Number, OneOf, Optional, W
 
 FRACTION = Number(low=0, below=1)
 COUNT = Number(low=1, whole=True)
+SPACE = "sweep.params."  # holds what the keys may be, not what they are
 
 RULES: dict[str, Kind] = {
     "seed": Number(low=0, high=2**32 - 1, whole=True),
@@ -114,6 +115,8 @@ RULES: dict[str, Kind] = {
 def check_ranges(cfg: DictConfig) -> None:
     """Raise a ConfigError for the first value that its key does not accept."""
     for path, value in leaves(cfg):
+        if path.startswith(SPACE):
+            continue
         kind = RULES.get(path) or RULES.get(path.rpartition(".")[2])
         if kind is not None and not kind.accepts(value):
             raise reject(path, value, f"must be {kind}")
