@@ -17,7 +17,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from hydra_plugins.trainyard.launcher import LocalLauncher
+from hydra_plugins.trainyard.launcher import LocalLauncher, LocalLauncherConf
 from trainyard.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -111,17 +111,24 @@ class ResumingSweeper(Sweeper):
     def run_elsewhere(
         self, launcher: Launcher, sweep: "Sweep", left: Sequence["Job"], overrides: Sequence[Sequence[str]]
     ) -> None:
-        """Run jobs by a launcher of others, which tells nothing until it returns."""
-        for job in left:
-            sweep.begin(job)
-        for job, done in zip(left, launcher.launch(overrides, initial_job_idx=0), strict=True):
-            error = done._return_value if isinstance(done._return_value, BaseException) else ""
-            sweep.finish(job, str(error))
+        """Run jobs by a launcher of others, if all of them can work."""
+        from trainyard.sweeps.execution.checks import refuse
+        from trainyard.sweeps.execution.elsewhere import run_elsewhere
+
+        local = LocalLauncher()
+        local.setup(hydra_context=self.context, task_function=self.task_function, config=self.config)
+        here = [[*words, "trainer.accelerator=auto"] for words in overrides]  # without the GPUs that are there
+        refuse(local.impossible(here), left, list(sweep.stored.space.axes))
+        run_elsewhere(launcher, sweep, left, overrides, self.config.sweep.fail_fast)
 
     def start_launcher(self) -> Launcher:
-        """Return the launcher that was chosen."""
+        """Return the launcher that was chosen; one of others runs its jobs so that they say how they ended."""
+        from trainyard.sweeps.execution.attempt import Attempt
+
+        ours = self.config.hydra.launcher._target_ == LocalLauncherConf._target_
+        task = self.task_function if ours else Attempt(self.task_function)
         return Plugins.instance().instantiate_launcher(
-            hydra_context=self.context, task_function=self.task_function, config=self.config
+            hydra_context=self.context, task_function=task, config=self.config
         )
 
     def answer(self, stored: "StoredSweep") -> None:

@@ -72,7 +72,8 @@ class Watch:
         self.finished(job, ended.error)
         self.ended += 1
         count = f"[{self.done}/{self.total}]"
-        line = f"{count} #{job.number} {job.varying(self.axes)}  {outcome(job)}  {progress.seconds:.1f} s"
+        seconds = max(progress.seconds, job.result.get("seconds", 0.0))  # what began elsewhere was seen late
+        line = f"{count} #{job.number} {job.varying(self.axes)}  {outcome(job)}  {seconds:.1f} s"
         self.console.print(line, soft_wrap=True, markup=False, highlight=False)
         self.look()
         return self.fail_fast and job.status == "failed"
