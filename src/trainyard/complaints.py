@@ -8,7 +8,9 @@ from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, InterpolationKeyError
 
 from trainyard.config import CONF_DIR
-from trainyard.errors import ConfigError, did_you_mean, listing
+from trainyard.errors import ConfigError, did_you_mean, listing, reject
+
+EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}  # launchers, and what brings them
 
 
 def complaint(error: BaseException) -> str:
@@ -42,6 +44,9 @@ def complaint(error: BaseException) -> str:
 def unknown_option(error: MissingConfigException) -> str:
     """Return the text for `model=cnnn`."""
     group, _, option = str(error.missing_cfg_file).rpartition("/")
+    if group == "hydra/launcher" and option in EXTRAS:
+        accepted = f"after `pip install 'trainyard[{EXTRAS[option]}]'`"
+        return str(reject(group, option, "its package is not installed", accepted))
     options = sorted(error.options or [])
     problem = f"there is no such option{did_you_mean(option, options)}"
     return f"{group}={option}: {problem}\n  accepted: {listing(options, 40)}"

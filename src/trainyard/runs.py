@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+import signal
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.errors import ConfigError, reject
@@ -112,6 +114,8 @@ class Run:
         try:
             if isinstance(error, ConfigError) and not self.training:
                 return
+            if isinstance(error, SIGTERMException):
+                error.code = 128 + signal.SIGTERM  # as shells and schedulers know it; Lightning leaves 0
             if isinstance(error, KeyboardInterrupt | SystemExit):
                 log.warning("interrupted; what the run has done so far lies in %s", relative(self.dir))
             elif error is not None:

@@ -27,9 +27,10 @@ class Place:
 
     folder: Path
 
-    def start(self, *words: str, slots: int | str = 2) -> subprocess.Popen[str]:
+    def start(self, *words: str, slots: int | str | None = 2) -> subprocess.Popen[str]:
         """Start a sweep of tiny runs, as the leader of a process group, and return its process."""
-        command = [sys.executable, "-m", "trainyard", "-m", *TINY, *words, f"hydra.launcher.slots={slots}"]
+        command = [sys.executable, "-m", "trainyard", "-m", *TINY, *words]
+        command += [] if slots is None else [f"hydra.launcher.slots={slots}"]  # which no other launcher has
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
         return subprocess.Popen(
             command,
@@ -41,7 +42,7 @@ class Place:
             start_new_session=True,
         )
 
-    def sweep(self, *words: str, code: int = 0, slots: int | str = 2) -> tuple[str, str]:
+    def sweep(self, *words: str, code: int = 0, slots: int | str | None = 2) -> tuple[str, str]:
         """Run a sweep to its end and return what it said, and its errors."""
         process = self.start(*words, slots=slots)
         said, errors = process.communicate(timeout=120)

@@ -13,9 +13,9 @@ from tests.sweeps.synthetic import completed, stored
 from trainyard.sweeps import watch as module
 from trainyard.sweeps.execution.running import Ended
 from trainyard.sweeps.job import Job
-from trainyard.sweeps.queue import Queue
 from trainyard.sweeps.sweep import Sweep
 from trainyard.sweeps.watch import Watch, duration
+from trainyard.sweeps.worklist import Worklist
 
 Build = Callable[..., tuple[Watch, io.StringIO]]
 EPOCH = "... x: epoch 3/20  train/loss 0.3828  val/acc 0.9000\n"
@@ -28,12 +28,11 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
         console = Console(file=screen, force_terminal=terminal, width=width, color_system=None)
         monkeypatch.setattr(module, "Console", lambda: console)
         found = stored(tmp_path, ["optimizer.lr=0.0,0.1,0.2,0.3", "+a=1"], [0.5, None, None, None])
-        queue = Queue(Sweep(found, retries=1), None, 4, "none")
-        for job in queue:
+        worklist = Worklist(Sweep(found, retries=1), None, 4, "none")
+        for job in worklist:
             job.folder.mkdir()
-        monkeypatch.setattr(queue.sweep, "begin", lambda job: None)
-        monkeypatch.setattr(queue.sweep, "finish", finish)
-        return Watch(queue, **options), screen
+        monkeypatch.setattr(worklist.sweep, "finish", finish)
+        return Watch(worklist, worklist.jobs, lambda job: None, **options), screen
 
     return make
 

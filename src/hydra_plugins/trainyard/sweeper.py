@@ -3,7 +3,6 @@
 import gc
 import shlex
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,11 +20,8 @@ from hydra_plugins.trainyard.launcher import LocalLauncher
 from trainyard.errors import ConfigError
 
 if TYPE_CHECKING:
-    from trainyard.sweeps.job import Job
-    from trainyard.sweeps.queue import Queue
     from trainyard.sweeps.search_space import SearchSpace
     from trainyard.sweeps.stored import StoredSweep
-    from trainyard.sweeps.sweep import Sweep
 
 
 @dataclass
@@ -91,69 +87,51 @@ class ResumingSweeper(Sweeper):
         return SearchSpace.of(overrides, own.zip, own.where or "", sampler)
 
     def run_rest(self, stored: "StoredSweep") -> None:
-        """Run the jobs of a sweep that are left."""
+        """Run the jobs of a sweep that are left, if all of them can work."""
         own = self.config.sweep
         trials = own.trials or len(stored.jobs)
-        done = stored.done and len(stored.jobs) >= trials
-        launcher = None if done else self.start_launcher()
+        launcher = None if stored.done and len(stored.jobs) >= trials else self.start_launcher()
         from trainyard.config import instantiate
         from trainyard.sweeps.answer import report  # noqa: F401  # now, while the launcher's server imports
-        from trainyard.sweeps.queue import Queue
+        from trainyard.sweeps.execution.elsewhere import run_elsewhere
+        from trainyard.sweeps.execution.here import refuse_impossible, run_here
         from trainyard.sweeps.search.suggestions import Suggestions
         from trainyard.sweeps.sweep import Sweep
+        from trainyard.sweeps.worklist import Worklist
 
         sweep = Sweep(stored, own.retries, own.keep)
         suggestions = Suggestions(sweep, instantiate(own.sampler), own.seed) if own.sampler else None
-        queue = Queue(sweep, suggestions, trials, own.pruner)
-        print(f"sweep      {stored.folder}: {queue.total} jobs, {len(queue)} to do", flush=True)
-        if launcher is None or not len(queue):
+        worklist = Worklist(sweep, suggestions, trials, own.pruner)
+        print(f"sweep      {stored.folder}: {worklist.total} jobs, {len(worklist)} to do", flush=True)
+        if launcher is None or not len(worklist):
             return
         if isinstance(launcher, LocalLauncher):
-            self.run_here(launcher, queue)
+            refuse_impossible(launcher, worklist)
+            run_here(launcher, worklist, own.fail_fast)
             return
-        for batch in queue.batches(own.batch if own.sampler else len(queue)):
-            self.run_elsewhere(launcher, sweep, batch, [queue.overrides(job) for job in batch])
-
-    def run_here(self, launcher: LocalLauncher, queue: "Queue") -> None:
-        """Run jobs on this machine, if all of them can work, and tell of them as they go."""
-        from trainyard.sweeps.execution.checks import refuse
-        from trainyard.sweeps.watch import Watch
-
-        samples = queue.samples
-        refuse(launcher.impossible([queue.overrides(job) for job in samples]), samples, queue.sweep.axes)
-        with Watch(queue, self.config.sweep.fail_fast) as launcher.watch:
-            launcher.launch((queue.overrides(job) for job in queue), initial_job_idx=0)
-
-    def run_elsewhere(
-        self, launcher: Launcher, sweep: "Sweep", left: Sequence["Job"], overrides: Sequence[Sequence[str]]
-    ) -> None:
-        """Run jobs by a launcher of others, which tells nothing until it returns."""
-        for job in left:
-            sweep.begin(job)
-        for job, done in zip(left, launcher.launch(overrides, initial_job_idx=0), strict=True):
-            error = done._return_value if isinstance(done._return_value, BaseException) else ""
-            sweep.finish(job, str(error))
+        local = LocalLauncher()
+        local.setup(hydra_context=self.context, task_function=self.task_function, config=self.config)
+        refuse_impossible(local, worklist, "trainer.accelerator=auto")  # without the GPUs that are there
+        for batch in worklist.batches(own.batch if own.sampler else len(worklist)):
+            run_elsewhere(launcher, worklist, batch, own.fail_fast)
 
     def start_launcher(self) -> Launcher:
-        """Return the launcher that was chosen."""
+        """Return the launcher that was chosen; one of others runs its jobs so that they say how they ended."""
+        from trainyard.sweeps.execution.attempt import Attempt
+
+        ours = self.config.hydra.launcher._target_.startswith(f"{__package__}.")
+        task = self.task_function if ours else Attempt(self.task_function)
         return Plugins.instance().instantiate_launcher(
-            hydra_context=self.context, task_function=self.task_function, config=self.config
+            hydra_context=self.context, task_function=task, config=self.config
         )
 
     def answer(self, stored: "StoredSweep") -> None:
         """Print the leaderboard; leave with 1 where jobs have failed, or are not done."""
-        from trainyard.sweeps.answer.failures import grouped
-        from trainyard.sweeps.answer.report import text, write_report
-        from trainyard.sweeps.job import DONE
+        from trainyard.sweeps.answer.ending import ending
 
-        write_report(stored)
-        print(text(stored))
-        troubles = grouped(stored.jobs, list(stored.space.axes))
-        if undone := [f"#{job.number}" for job in stored.jobs if job.status not in (*DONE, "failed")]:
-            troubles.append(f"{len(undone)} not done: {', '.join(undone)}; the same command goes on with them")
-        for line in troubles:
-            print(line)
-        if troubles:
+        said, well = ending(stored)
+        print(said)
+        if not well:
             name = self.config.hydra.job.config_name  # what follows Hydra would do, but for the exit
             self.context.callbacks.on_multirun_end(config=self.config, config_name=name)
             sys.exit(1)

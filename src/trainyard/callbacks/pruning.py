@@ -45,10 +45,22 @@ class Pruning(L.Callback):
         """Report, and ask; the first process does, and the others do as it does."""
         score, epoch = trainer.callback_metrics.get(self.objective), trainer.current_epoch + 1
         if self.trial is not None and score is not None:
-            self.trial.report(float(score), epoch)
-            self.pruned = epoch != trainer.max_epochs and bool(self.trial.should_prune())
+            self.pruned = self.ask(float(score), epoch, trainer.max_epochs or 0)
         self.pruned = trainer.strategy.broadcast(self.pruned)
         trainer.should_stop = trainer.should_stop or self.pruned
+
+    def ask(self, score: float, epoch: int, max_epochs: int) -> bool:
+        """Report an epoch, and return whether it is to be the last."""
+        from optuna.exceptions import UpdateFinishedTrialError
+
+        from trainyard.sweeps.search.pruners import running_trial
+
+        try:
+            self.trial.report(score, epoch)
+        except UpdateFinishedTrialError:  # the sweep was killed and goes on: this job is another trial of it now
+            self.trial = running_trial(self.folder, self.pruner, max_epochs)
+            return False
+        return epoch != max_epochs and bool(self.trial.should_prune())
 
     def state_dict(self) -> dict[str, Any]:
         """Tell the checkpoint, which is all that arrives from a process that was started for the training."""

@@ -1,6 +1,7 @@
 """What a person sees of a sweep while it runs."""
 
 import time
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from rich.console import Console, Group
@@ -11,7 +12,7 @@ from rich.text import Text
 from trainyard.sweeps.execution.running import Ended
 from trainyard.sweeps.job import DONE, Job
 from trainyard.sweeps.progress import JobProgress
-from trainyard.sweeps.queue import Queue
+from trainyard.sweeps.worklist import Worklist
 
 NUMBERS = 45  # columns of the table beside the overrides, which are cut where the terminal is narrow
 
@@ -22,15 +23,18 @@ class Watch:
     A context manager, for the time that jobs run.
 
     Args:
-        queue: the jobs that run, in the order of their start.
+        work: of the sweep.
+        jobs: that run, in the order of their start; more may come.
+        began: called with a job when it starts.
         fail_fast: whether the first failure ends the sweep.
     """
 
-    def __init__(self, queue: Queue, fail_fast: bool = False) -> None:
-        self.queue = queue
-        self.jobs = queue.jobs
-        self.sweep = queue.sweep
-        self.objective = queue.sweep.stored.objective
+    def __init__(
+        self, work: Worklist, jobs: Sequence[Job], began: Callable[[Job], object], fail_fast: bool = False
+    ) -> None:
+        self.work, self.sweep = work, work.sweep
+        self.jobs, self.began = jobs, began
+        self.objective = work.sweep.stored.objective
         self.fail_fast = fail_fast
         self.ended = 0
         self.started = time.monotonic()
@@ -50,7 +54,7 @@ class Watch:
 
     def begin(self, position: int) -> None:
         """Take note that a job starts."""
-        self.sweep.begin(self.jobs[position])
+        self.began(self.jobs[position])
         self.running[position] = JobProgress(self.jobs[position], self.objective)
         self.look()
 
@@ -59,8 +63,10 @@ class Watch:
         job, progress = self.jobs[ended.number], self.running.pop(ended.number)
         self.sweep.finish(job, ended.error)
         self.ended += 1
-        count = f"[{self.done}/{self.queue.total}]"
-        line = f"{count} #{job.number} {job.varying(self.sweep.axes)}  {outcome(job)}  {progress.seconds:.1f} s"
+        self.work.done += 1
+        count = f"[{self.work.done}/{self.work.total}]"
+        seconds = max(progress.seconds, job.result.get("seconds", 0.0))  # what began elsewhere was seen late
+        line = f"{count} #{job.number} {job.varying(self.sweep.axes)}  {outcome(job)}  {seconds:.1f} s"
         self.console.print(line, soft_wrap=True, markup=False, highlight=False)
         self.look()
         return self.fail_fast and job.status == "failed"
@@ -71,11 +77,6 @@ class Watch:
             for progress in self.running.values():
                 progress.look()
             self.live.update(Group(self.table(), Text(self.remaining())), refresh=True)
-
-    @property
-    def done(self) -> int:
-        """Number of the jobs that have ended, now or before."""
-        return self.queue.before + self.ended
 
     def table(self) -> Table:
         """Return a row for each job that runs."""
@@ -94,9 +95,9 @@ class Watch:
 
     def remaining(self) -> str:
         """Return how many jobs are done, and the time that the rest will take, by those of now."""
-        left = self.queue.total - self.done
+        left = self.work.total - self.work.done
         seconds = (time.monotonic() - self.started) / self.ended * left if self.ended else None
-        return f"{self.done} of {self.queue.total} done" + (f", about {duration(seconds)} to go" if seconds else "")
+        return f"{self.work.done} of {self.work.total} done" + (f", about {duration(seconds)} to go" if seconds else "")
 
 
 def duration(seconds: float | None) -> str:

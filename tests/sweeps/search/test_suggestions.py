@@ -11,25 +11,25 @@ from optuna.samplers import RandomSampler, TPESampler
 
 from tests.sweeps.synthetic import completed, space
 from trainyard.errors import ConfigError
-from trainyard.sweeps.queue import Queue
 from trainyard.sweeps.search.suggestions import Suggestions
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.sweeps.sweep import Sweep
+from trainyard.sweeps.worklist import Worklist
 
 TPE = partial(TPESampler, n_startup_trials=5)
 LR = "optimizer.lr=tag(log,interval(1e-4,1e-1))"
 
 
-def search(folder: Path, words: list[str], trials: int, sampler: Any = RandomSampler, **options: Any) -> Queue:
+def search(folder: Path, words: list[str], trials: int, sampler: Any = RandomSampler, **options: Any) -> Worklist:
     """A search in a folder, as it begins or goes on."""
     folder.mkdir(exist_ok=True)
     seed = options.pop("seed", 0)
     stored = StoredSweep.take(folder, space(words, sampler="x", **options), ["val/acc"])
     sweep = Sweep(stored, retries=1)
-    return Queue(sweep, Suggestions(sweep, sampler, seed), trials, "none")
+    return Worklist(sweep, Suggestions(sweep, sampler, seed), trials, "none")
 
 
-def run(queue: Queue, most: int = 1000) -> list[list[str]]:
+def run(queue: Worklist, most: int = 1000) -> list[list[str]]:
     """Run jobs whose score is best at a rate of 0.01, and return what they consist of."""
     found = []
     for job in queue:

@@ -32,7 +32,7 @@ def reason(job: Running) -> str:
     except (EOFError, OSError):
         pass
     code = job.process.exitcode
-    if code == 0:
+    if code in (0, 128 + signal.SIGTERM):  # asked to stop, it has saved and said so
         return ""
     if code is not None and code < 0:
         hint = ", as the system does when memory runs out" if code == -signal.SIGKILL else ""

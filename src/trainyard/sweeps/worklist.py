@@ -10,13 +10,13 @@ from trainyard.sweeps.search.suggestions import Suggestions
 from trainyard.sweeps.sweep import Sweep
 
 
-class Queue:
+class Worklist:
     """Yields jobs: those that are left of an earlier start, then what a search draws, each when it is asked for.
 
     Attributes:
         jobs: that have been yielded.
         total: jobs of the whole sweep; of a search, those that it may have.
-        before: jobs that are done and stay.
+        done: jobs that have ended, those that had before and stay included.
 
     Args:
         sweep: that is worked on.
@@ -30,13 +30,13 @@ class Queue:
         self.suggestions = suggestions
         self.left = sweep.left() if pruner == "none" else mixed(sweep.left())
         self.total = max(len(sweep.jobs), trials)
-        self.before = len(sweep.jobs) - len(self.left)
+        self.done = len(sweep.jobs) - len(self.left)
         self.jobs: list[Job] = []
         self.fixed = [f"hydra.sweep.dir={sweep.stored.folder}"]
         self.fixed += [] if pruner == "none" else [f"sweep.pruner={pruner}"]
 
     def __len__(self) -> int:
-        return self.total - self.before
+        return self.total - self.done
 
     def __iter__(self) -> Iterator[Job]:
         for job in self.left:

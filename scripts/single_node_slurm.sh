@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# A real SLURM on this machine alone, from Debian's packages, for the tests: `scripts/single_node_slurm.sh up` or `down`.
+# Needs root. `up` prints the variable that SLURM's commands then need, so: `eval "$(scripts/single_node_slurm.sh up)"`.
+set -euo pipefail
+
+FOLDER=${TRAINYARD_SLURM:-/tmp/trainyard-slurm}
+export SLURM_CONF=$FOLDER/slurm.conf
+
+install() {
+  command -v slurmctld slurmd munged > /dev/null && return
+  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends slurm-wlm munge
+}
+
+configure() {
+  mkdir -p "$FOLDER/state" "$FOLDER/spool"
+  cat > "$SLURM_CONF" << CONF
+ClusterName=trainyard
+SlurmctldHost=$(hostname)(127.0.0.1)
+SlurmUser=root
+AuthType=auth/munge
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+MpiDefault=none
+ReturnToService=2
+StateSaveLocation=$FOLDER/state
+SlurmdSpoolDir=$FOLDER/spool
+SlurmctldPidFile=$FOLDER/slurmctld.pid
+SlurmdPidFile=$FOLDER/slurmd.pid
+SlurmctldLogFile=$FOLDER/slurmctld.log
+SlurmdLogFile=$FOLDER/slurmd.log
+NodeName=$(hostname) NodeAddr=127.0.0.1 CPUs=$(nproc) State=UNKNOWN
+PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+CONF
+}
+
+up() {
+  install >&2
+  configure
+  mkdir -p /run/munge && chown munge: /run/munge
+  pgrep -x munged > /dev/null || runuser -u munge -- munged
+  [ -e "$FOLDER/slurmctld.pid" ] || slurmctld >&2
+  [ -e "$FOLDER/slurmd.pid" ] || slurmd >&2
+  for _ in $(seq 60); do
+    [ "$(sinfo --noheader --format=%T 2> /dev/null)" = idle ] && break
+    sleep 0.5
+  done
+  sinfo >&2
+  echo "export SLURM_CONF=$SLURM_CONF"
+}
+
+down() {
+  for daemon in slurmd slurmctld; do
+    [ ! -e "$FOLDER/$daemon.pid" ] || kill "$(cat "$FOLDER/$daemon.pid")" 2> /dev/null || true
+  done
+  rm -rf "$FOLDER"
+}
+
+case ${1:-} in
+  up | down) "$1" ;;
+  *) echo "usage: $0 up|down" >&2 && exit 2 ;;
+esac

@@ -1,0 +1,100 @@
+"""A real SLURM: `make test-slurm` brings one up on this machine alone."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.sweeps.sweeping import FAULT, REPOSITORY, TINY, Place, scores, until
+
+pytestmark = pytest.mark.slurm
+SLURM = ("hydra/launcher=submitit_slurm", "accelerator=cpu", "hydra.launcher.cpus_per_task=1")
+TWO = ("accelerator=ddp", "trainer.accelerator=cpu", "trainer.precision=32-true", "trainer.devices=2")
+
+
+def command(*words: str) -> str:
+    """What a command prints."""
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+
+def log(place: Place, name: str, number: int) -> str:
+    """The log of a job, of all its attempts."""
+    file = place.of(name) / str(number) / "run.log"
+    return file.read_text() if file.is_file() else ""
+
+
+def epochs(text: str) -> list[str]:
+    """The epochs that a log tells of."""
+    return re.findall(r": epoch (\d+)/", text)
+
+
+def start_now(job: str) -> None:
+    """Spare a job that was queued again the two minutes that SLURM has it wait."""
+    until(lambda: "JobState=PENDING" in command("scontrol", "show", "job", job), 90.0)
+    command("scontrol", "update", f"JobId={job}", "StartTime=now")
+
+
+def test_a_sweep_goes_through_slurm_and_a_killed_job_leaves_the_others_alone(place: Place) -> None:
+    words = ("sweep.name=plain", *SLURM, *FAULT, "+callbacks.fault.kind=none,kill")
+    said, _ = place.sweep(*words, code=1, slots=None)
+    assert place.statuses("plain", 2) == ["completed", "failed"]
+    assert re.search(r"queue      2 jobs submitted as \d+\n", said)
+    assert re.search(r"1 failed: it ended without a result \(SLURM: \w+\): #1", said)
+    (place.folder / "cured").touch()
+    said, _ = place.sweep(*words, slots=None)
+    assert "2 jobs, 1 to do" in said
+    assert place.attempts("plain") == [(0, "completed"), (1, "failed"), (1, "completed")]
+
+
+@pytest.mark.parametrize("how", ["scontrol requeue", "the signal before the time limit"])
+def test_a_preempted_job_goes_on_in_its_directory_and_nothing_is_submitted_twice(place: Place, how: str) -> None:
+    words = ("sweep.name=taken", *SLURM, *FAULT, "+callbacks.fault.pause=1.0", "trainer.max_epochs=10", "seed=0,1")
+    first = place.start(*words, slots=None)
+    until(lambda: epochs(log(place, "taken", 0)) and epochs(log(place, "taken", 1)), 90.0)
+    os.kill(first.pid, signal.SIGKILL)
+    first.communicate()
+    content = (place.of("taken") / "queue.json").read_text()
+    [_, job] = json.loads(content)["0"]
+    if how == "scontrol requeue":
+        command("scontrol", "requeue", job)
+    else:
+        command("scancel", "--signal=USR2", job)
+    second = place.start(*words, slots=None)
+    start_now(job)
+    said, errors = second.communicate(timeout=180)
+    assert second.returncode == 0, said + errors
+    assert "queue      2 of them wait or run already" in said
+    assert (place.of("taken") / "queue.json").read_text() == content, "nothing was submitted again"
+    assert "going on from" in log(place, "taken", 0)
+    assert epochs(log(place, "taken", 0)) == [str(epoch) for epoch in range(1, 11)], "no epoch is lost"
+    assert epochs(log(place, "taken", 1)) == [str(epoch) for epoch in range(1, 11)]
+    assert place.statuses("taken", 2) == ["completed", "completed"]
+
+
+def test_what_slurm_refuses_is_said_and_nothing_is_left(place: Place) -> None:
+    _, errors = place.sweep("sweep.name=no", *SLURM, "hydra.launcher.partition=moon", "seed=0,1", code=1, slots=None)
+    assert "hydra/launcher=submitit_slurm: the jobs are refused" in errors
+    assert "invalid partition specified: moon" in errors
+    assert not place.of("no").exists()
+
+
+def test_jobs_of_two_processes(place: Place) -> None:
+    place.sweep("sweep.name=two", *SLURM, *TWO, "hydra.launcher.tasks_per_node=2", "seed=0,1", slots=None)
+    assert place.statuses("two", 2) == ["completed", "completed"]
+    assert "1 epochs on cpu x 2" in log(place, "two", 0)
+
+
+def test_two_tasks_train_one_model_as_two_processes_here_do(place: Place) -> None:
+    train = f"{sys.executable} -m trainyard {' '.join((*TINY, *TWO, 'trainer.max_epochs=2'))}"
+    script = place.folder / "train.sh"
+    script.write_text(f"#!/bin/bash\n#SBATCH --nodes=1 --ntasks-per-node=2\nsrun {train} hydra.run.dir=both\n")
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    subprocess.run(["sbatch", "--wait", script], cwd=place.folder, env=environment, check=True, timeout=120)
+    subprocess.run(f"{train} hydra.run.dir=here".split(), cwd=place.folder, env=environment, check=True, timeout=120)
+    assert "2 epochs on cpu x 2" in Path(place.folder, "both", "run.log").read_text()
+    assert scores(place.folder / "both") == scores(place.folder / "here")
