@@ -18,7 +18,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from hydra_plugins.trainyard.launcher import LocalLauncher
-from trainyard.errors import ConfigError
+from trainyard.errors import ConfigError, reject
 
 if TYPE_CHECKING:
     from trainyard.sweeps.job import Job
@@ -63,6 +63,9 @@ class ResumingSweeper(Sweeper):
         with open_dict(self.config):
             own.name = space.name() if own.name is None else str(own.name)
         folder = Path(self.config.hydra.sweep.dir)
+        if own.plan:
+            self.plan(StoredSweep.seen(folder, space, self.config.objective))
+            return
         with held(folder):
             stored = StoredSweep.take(folder, space, self.config.objective)
             try:
@@ -76,6 +79,19 @@ class ResumingSweeper(Sweeper):
                     stored.discard()
                 raise
             self.answer(stored)
+
+    def plan(self, stored: "StoredSweep") -> None:
+        """Say what the jobs of a sweep are that are left, and what they will take."""
+        from trainyard.sweeps.plan.plan import plan
+
+        launcher = self.start_launcher()
+        if not isinstance(launcher, LocalLauncher):
+            problem = "its jobs run on other machines than the one that times them"
+            raise reject("sweep.plan", True, problem, "with hydra/launcher=local")
+        left = [job for job in stored.jobs if job.status != "completed"]
+        print(f"plan       {stored.folder}: {len(stored.jobs)} jobs, {len(left)} to do", flush=True)
+        if left:
+            print(plan(left, list(stored.space.axes), launcher, keep=self.config.sweep.keep))
 
     def run_rest(self, stored: "StoredSweep") -> None:
         """Run the jobs of a sweep that are left."""

@@ -58,6 +58,17 @@ class StoredSweep:
         space.keep_in(folder, objective)
         return cls(folder, space, objective)
 
+    @classmethod
+    def seen(cls, folder: Path, space: SearchSpace, objective: str) -> "StoredSweep":
+        """Return the sweep of a search space as its directory tells of it, if it is there; nothing is written.
+
+        Raises:
+            ConfigError: the directory is another sweep's.
+        """
+        if (folder / FILE).exists():
+            space.keep_in(folder, objective)
+        return cls(folder, space, objective)
+
     def discard(self) -> None:
         """Remove what a sweep writes before its first job, and its directory where nothing else is there."""
         for name in (FILE, JOURNAL, LOCK, HOLDER):
