@@ -1,29 +1,35 @@
 """Which jobs of a sweep cost the same, so that one of them has to be tried."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.sweeps.job import Job
+from trainyard.sweeps.plan.cost import Cost
+from trainyard.sweeps.plan.networks import Network
 
 NO_COST = ("hydra", "run", "sweep", "seed", "objective")  # of the config's own keys
 # Groups whose fractions and rates change what is computed, but for 0, which leaves it out, not how long that takes.
 RATES = ("optimizer", "scheduler", "model", "augment", "callbacks", "ema_decay")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Kind:
     """Jobs that cost the same, but for their epochs.
 
     Attributes:
         jobs: all of them.
         epochs: of each, at most.
+        network: that they train.
+        cost: of one, or why its trial failed.
     """
 
-    jobs: list[Job]
-    epochs: list[int]
+    jobs: list[Job] = field(default_factory=list)
+    epochs: list[int] = field(default_factory=list)
+    network: Network | None = None
+    cost: Cost | str = "not tried"
 
     @property
     def longest(self) -> Job:
@@ -34,7 +40,7 @@ class Kind:
         """Return the values of the axes that all of its jobs have."""
         first, *others = (job.overrides for job in self.jobs)
         shared = [override for override in first if all(override in other for other in others)]
-        return " ".join(shared_of for shared_of in shared if shared_of.partition("=")[0] in axes) or "all"
+        return " ".join(override for override in shared if override.partition("=")[0] in axes) or "all"
 
 
 def kinds_of(jobs: Sequence[Job], configs: Iterable[DictConfig]) -> list[Kind]:
@@ -46,7 +52,7 @@ def kinds_of(jobs: Sequence[Job], configs: Iterable[DictConfig]) -> list[Kind]:
     """
     kinds: dict[str, Kind] = {}
     for job, config in zip(jobs, configs, strict=True):
-        kind = kinds.setdefault(cost_text(config), Kind([], []))
+        kind = kinds.setdefault(cost_text(config), Kind())
         kind.jobs.append(job)
         kind.epochs.append(config.trainer.max_epochs)
     return list(kinds.values())

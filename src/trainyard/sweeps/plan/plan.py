@@ -10,7 +10,7 @@ from trainyard.sweeps.execution.processes import Slots
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.plan.cost import Cost
 from trainyard.sweeps.plan.estimate import estimate
-from trainyard.sweeps.plan.kinds import kinds_of
+from trainyard.sweeps.plan.kinds import Kind, kinds_of
 from trainyard.sweeps.plan.networks import networks_of
 from trainyard.sweeps.plan.text import job_lines, kind_lines, total_line
 from trainyard.sweeps.plan.trials import try_out
@@ -26,7 +26,7 @@ def plan(
     count: int | None = None,
     keep: int | None = None,
 ) -> str:
-    """Return what jobs will take, as a person reads it, by a trial of each kind of them.
+    """Return what jobs will take, as a person reads it, by trials of each kind of them.
 
     Args:
         jobs: that are left to do, or a sample of them.
@@ -38,22 +38,32 @@ def plan(
     Raises:
         ConfigError: jobs that cannot work; all are named.
     """
-    began = time.perf_counter()
+    began = time.perf_counter() - time.process_time()  # the command has had little to wait for so far
     refuse(launcher.impossible([job.overrides for job in jobs]), jobs, axes)
     start = time.perf_counter() - began
     kinds = kinds_of(jobs, (launcher.compose(job.overrides) for job in jobs))
-    samples = list(launcher.composed([kind.longest.overrides for kind in kinds], 0))
-    networks = networks_of((config for _, config in samples), launcher.processes)
-    print(f"plan       {len(kinds)} kinds of jobs are tried, for a few seconds each", flush=True)
+    print(f"plan       {len(kinds)} kinds of jobs are tried, a few seconds each", flush=True)
+    try_kinds(kinds, launcher)
+    costs = {
+        job.number: (kind.cost, epochs)
+        for kind in kinds
+        for job, epochs in zip(kind.jobs, kind.epochs, strict=True)
+        if isinstance(kind.cost, Cost)
+    }
+    known = [costs[job.number] for job in jobs if job.number in costs]
+    everything = list(islice(cycle(known), count or len(known)))
+    total = estimate(everything, launcher.slots, keep)
+    last = total_line(total, len(everything), launcher.slots, start)
+    return "\n".join([*job_lines(jobs, costs, axes), "", *kind_lines(kinds, axes), "", last])
+
+
+def try_kinds(kinds: Sequence[Kind], launcher: "LocalLauncher") -> None:
+    """Look at the network of each kind of jobs, and try one of them."""
+    overrides = [kind.longest.overrides for kind in kinds]
+    configs = [config for _, config in launcher.composed(overrides, 0)]
+    for kind, network in zip(kinds, networks_of(configs, launcher.processes), strict=True):
+        kind.network = network
     slots = Slots(launcher.slots, launcher.task, launcher.processes)
-    trials = [(kind.longest.overrides, config) for kind, (_, config) in zip(kinds, samples, strict=True)]
-    costs = try_out(trials, slots, launcher.composed)
-    priced: dict[int, tuple[Cost, float]] = {}
-    for kind, cost in zip(kinds, costs, strict=True):
-        if isinstance(cost, Cost):
-            priced |= {job.number: (cost, epochs) for job, epochs in zip(kind.jobs, kind.epochs, strict=True)}
-    all_jobs = list(islice(cycle(priced[job.number] for job in jobs if job.number in priced), count or len(priced)))
-    lines = job_lines(jobs, priced, axes) + kind_lines(kinds, networks, costs, axes)
-    return "\n".join(
-        [*lines, total_line(estimate(all_jobs, launcher.slots, keep), len(all_jobs), launcher.slots, start)]
-    )
+    trials = list(zip(overrides, configs, strict=True))
+    for kind, cost in zip(kinds, try_out(trials, slots, launcher.composed), strict=True):
+        kind.cost = cost

@@ -15,7 +15,7 @@ from trainyard.sweeps.plan.trial import Epoch, Lap, Trial
 BATCHES = {"train": 32, "val": 4, "test": 4}  # of an epoch that are tried; an evaluated one holds four of training
 WARM = 2  # steps before the clock runs: the first may compile for a minute
 EPOCHS = 3  # that are tried at least, where they do not take too long
-ENOUGH, TOO_LONG = 1.0, 3.0  # seconds of a trial; after those it ends with an epoch, after these at once
+ENOUGH, TOO_LONG = 2.0, 4.0  # seconds of a trial; after those it ends with an epoch, after these at once
 
 
 class Stopwatch(L.Callback):

@@ -13,6 +13,7 @@ from trainyard.sweeps.watch import duration
 
 ALL, FIRST, LAST = 40, 20, 5  # jobs that are shown: all of so many, else the first and the last
 MIB = 2**20
+COLUMNS = ("", "jobs", "parameters", "network", "s/job", "s/epoch", "memory MiB", "disk MiB", "GPU MiB")
 
 
 def job_lines(jobs: Sequence[Job], priced: Mapping[int, tuple[Cost, float]], axes: Sequence[str]) -> list[str]:
@@ -27,25 +28,32 @@ def job_lines(jobs: Sequence[Job], priced: Mapping[int, tuple[Cost, float]], axe
     return lines
 
 
-def kind_lines(
-    kinds: Sequence[Kind], networks: Sequence[Network], costs: Sequence[Cost | str], axes: Sequence[str]
-) -> list[str]:
-    """Return a table of what was tried; below it, why a trial failed."""
-    rows = [["", "jobs", "parameters", "network", "start s", "epoch s", "job s", "memory MiB", "GPU MiB", "disk MiB"]]
-    failed = []
-    for kind, network, cost in zip(kinds, networks, costs, strict=True):
-        shapes = f"{by(network.inputs)} -> {by(network.outputs)}"
-        row = [kind.common(axes), str(len(kind.jobs)), f"{network.parameters:,}", shapes]
-        if isinstance(cost, str):
-            failed.append(f"{kind.common(axes)}: its trial failed, and the total is without it\n  {cost}")
-            rows.append(row + ["?"] * (len(rows[0]) - len(row)))
-            continue
-        seconds, disk = mean(map(cost.seconds, kind.epochs)), mean(map(cost.disk, kind.epochs)) + cost.weights
-        times = [f"{cost.fixed:.2f}", f"{cost.epoch:.3f}", f"{seconds:.1f}"]
-        rows.append([*row, *times, *(f"{size / MIB:.1f}" for size in (cost.memory, cost.gpu, disk))])
-    if not any(isinstance(cost, Cost) and cost.gpu for cost in costs):
-        rows = [[*row[:-2], row[-1]] for row in rows]
-    return ["", *aligned(rows), *failed, ""]
+def kind_lines(kinds: Sequence[Kind], axes: Sequence[str]) -> list[str]:
+    """Return a table of the kinds of jobs, and why the trial of one failed."""
+    rows, failed = [list(COLUMNS)], []
+    for kind in kinds:
+        row = [kind.common(axes), str(len(kind.jobs)), *(shown(kind.network) if kind.network else ("", ""))]
+        if isinstance(kind.cost, Cost):
+            rows.append([*row, *numbers(kind.cost, kind.epochs)])
+        else:
+            rows.append(row + ["?"] * (len(COLUMNS) - len(row)))
+            failed.append(f"{kind.common(axes)}: its trial failed, and the total is without it\n  {kind.cost}")
+    if not any(isinstance(kind.cost, Cost) and kind.cost.gpu for kind in kinds):
+        rows = [row[:-1] for row in rows]
+    return [*aligned(rows), *failed]
+
+
+def shown(network: Network) -> list[str]:
+    """Return the parameters of a network, and its shapes."""
+    how = " (built with memory)" if network.real else ""
+    return [f"{network.parameters:,}", f"{by(network.inputs)} -> {by(network.outputs)}{how}"]
+
+
+def numbers(cost: Cost, epochs: Sequence[int]) -> list[str]:
+    """Return the times and sizes of a job of so many epochs, in the mean of several."""
+    disk = mean(map(cost.disk, epochs)) + cost.weights
+    sizes = [f"{size / MIB:.1f}" for size in (cost.memory, disk, cost.gpu)]
+    return [f"{mean(map(cost.seconds, epochs)):.1f}", f"{cost.epoch:.3f}", *sizes]
 
 
 def total_line(total: Estimate, jobs: int, slots: int, start: float) -> str:
