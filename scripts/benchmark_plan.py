@@ -15,10 +15,9 @@ from pathlib import Path
 
 ROUNDS, SLOTS = 3, 2
 GRIDS = {
-    "digits, mlp and cnn": ["model=mlp,cnn", "optimizer=sgd,adam,rmsprop", "seed=range(4)", "trainer.max_epochs=10"],
-    "digits, mlps of three sizes": ["model.hidden_dims=[64],[256],[512,512]", "seed=range(8)", "trainer.max_epochs=20"],
-    "shapes, cnn": ["data=shapes", "data.count=600", "model=cnn", "augment=none,standard", "seed=range(12)"]
-    + ["trainer.max_epochs=2"],
+    "digits, mlp and cnn": "model=mlp,cnn optimizer=sgd,adam,rmsprop seed=range(4) trainer.max_epochs=10",
+    "digits, mlps of three sizes": "model.hidden_dims=[64],[256],[512,512] seed=range(8) trainer.max_epochs=20",
+    "shapes, cnn": "data=shapes data.count=600 model=cnn augment=none,standard seed=range(12) trainer.max_epochs=2",
 }
 TOTAL = re.compile(r"about ([\d.]+) (s|min), (\d+) MiB of memory, ([\d.]+) MiB of disk")
 
@@ -43,11 +42,11 @@ class Round:
 
     def __str__(self) -> str:
         time_ratio, disk_ratio = self.said / self.took, self.disk / self.wrote
-        seconds = f"{self.said:>10.0f} {self.took:>7.1f} {time_ratio:>6.2f}"
-        return f"{seconds} {self.disk:>12.1f} {self.wrote:>10.1f} {disk_ratio:>6.2f} {self.planning:>14.1f}"
+        seconds = f"{self.said:>9.0f} {self.took:>7.1f} {time_ratio:>6.2f}"
+        return f"{seconds} {self.disk:>12.1f} {self.wrote:>10.1f} {disk_ratio:>6.2f} {self.planning:>11.1f}"
 
 
-HEAD = f"{'planned s':>10} {'took s':>7} {'ratio':>6} {'planned MiB':>12} {'wrote MiB':>10} {'ratio':>6} {'planning took':>14}"
+HEAD = "planned s  took s  ratio  planned MiB  wrote MiB  ratio  planning s"
 
 
 def measure(words: list[str]) -> Round:
@@ -68,7 +67,7 @@ def main() -> None:
         print(f"{name}\n{HEAD}")
         rounds = []
         for _ in range(ROUNDS):
-            rounds.append(measure(words))
+            rounds.append(measure(words.split()))
             print(rounds[-1], flush=True)
         print(f"median ratio of the seconds {statistics.median(now.said / now.took for now in rounds):.2f}\n")
 

@@ -22,12 +22,14 @@ class Kind:
     Attributes:
         jobs: all of them.
         epochs: of each, at most.
+        bound: whether they may take less than a trial says: they stop when nothing improves, or their layers join late.
         network: that they train.
         cost: of one, or why its trial failed.
     """
 
     jobs: list[Job] = field(default_factory=list)
     epochs: list[int] = field(default_factory=list)
+    bound: bool = False
     network: Network | None = None
     cost: Cost | str = "not tried"
 
@@ -55,7 +57,14 @@ def kinds_of(jobs: Sequence[Job], configs: Iterable[DictConfig]) -> list[Kind]:
         kind = kinds.setdefault(cost_text(config), Kind())
         kind.jobs.append(job)
         kind.epochs.append(config.trainer.max_epochs)
+        kind.bound |= may_take_less(config)
     return list(kinds.values())
+
+
+def may_take_less(config: DictConfig) -> bool:
+    """Whether a job stops when nothing improves, or trains fewer layers at first than at its end."""
+    parts = [part for part in (config.get("callbacks") or {}).values() if part is not None]
+    return any(config.finetune.thaw) or any(str(part.get("_target_")).endswith("EarlyStopping") for part in parts)
 
 
 def cost_text(config: DictConfig) -> str:
@@ -63,7 +72,7 @@ def cost_text(config: DictConfig) -> str:
     groups: Any = OmegaConf.to_container(config, resolve=False)
     for name in NO_COST:
         groups.pop(name, None)
-    groups["trainer"].pop("max_epochs")
+    groups["trainer"].pop("max_epochs", None)
     for name in ("seed", "fold"):
         groups["data"].pop(name, None)
     return repr({name: without_rates(group) if name in RATES else group for name, group in groups.items()})

@@ -42,7 +42,7 @@ def plan(
     refuse(launcher.impossible([job.overrides for job in jobs]), jobs, axes)
     start = time.perf_counter() - began
     kinds = kinds_of(jobs, (launcher.compose(job.overrides) for job in jobs))
-    print(f"plan       {len(kinds)} kinds of jobs are tried, a few seconds each", flush=True)
+    print(f"trials     of {len(kinds)} of the {len(jobs)} jobs, which stand for the others", flush=True)
     try_kinds(kinds, launcher)
     costs = {
         job.number: (kind.cost, epochs)
@@ -53,7 +53,7 @@ def plan(
     known = [costs[job.number] for job in jobs if job.number in costs]
     everything = list(islice(cycle(known), count or len(known)))
     total = estimate(everything, launcher.slots, keep)
-    last = total_line(total, len(everything), launcher.slots, start)
+    last = total_line(total, len(everything), launcher.slots, start, any(kind.bound for kind in kinds))
     return "\n".join([*job_lines(jobs, costs, axes), "", *kind_lines(kinds, axes), "", last])
 
 

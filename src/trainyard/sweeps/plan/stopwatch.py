@@ -72,10 +72,16 @@ class Stopwatch(L.Callback):
         self.train.end()
         self.steps += 1
         if self.steps == WARM:
+            wait_for_device(trainer)
             self.began = self.warm = time.perf_counter()
             self.train = Lap(began=self.warm)
         elif self.steps > WARM + 1:
             self.stop_after(TOO_LONG, trainer)
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """End the steps: a GPU may lag behind."""
+        wait_for_device(trainer)
+        self.train.stop()
 
     def on_validation_batch_start(self, *_: Any) -> None:
         """Begin a batch."""
@@ -86,7 +92,8 @@ class Stopwatch(L.Callback):
         self.val.end()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Count the batches."""
+        """Count the batches; their scores have been asked for, so that a GPU has done all."""
+        self.val.stop()
         self.count("val", trainer.val_dataloaders)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -108,10 +115,11 @@ class Stopwatch(L.Callback):
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write what was seen."""
+        self.trial.test.stop()
         self.count("test", trainer.test_dataloaders)
         self.trial.memory = own_peak() * trainer.world_size
         self.trial.server = pages(os.getppid()).get("Rss", 0)
-        self.trial.gpu = torch.cuda.max_memory_reserved() if torch.cuda.is_available() else 0
+        self.trial.gpu = torch.cuda.max_memory_reserved() if trainer.strategy.root_device.type == "cuda" else 0
         if trainer.is_global_zero:
             self.trial.write(Path(trainer.default_root_dir))
 
@@ -129,3 +137,9 @@ class Stopwatch(L.Callback):
         """End the trial when so much time has passed; all processes of the run together."""
         late = time.perf_counter() - self.warm > seconds
         trainer.should_stop |= bool(trainer.strategy.reduce_boolean_decision(late, all=False))
+
+
+def wait_for_device(trainer: L.Trainer) -> None:
+    """Wait until a GPU has done what it was told, so that the clock sees it."""
+    if trainer.strategy.root_device.type != "cpu":
+        torch.accelerator.synchronize()

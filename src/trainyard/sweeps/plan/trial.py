@@ -15,7 +15,7 @@ class Lap:
     """Batches of one sort, one after the other.
 
     Attributes:
-        seconds: from the begin of the first to the end of the last.
+        seconds: from the begin of the first to the stop after the last.
         batches: how many.
         began: when, by `time.perf_counter`.
     """
@@ -30,10 +30,13 @@ class Lap:
             self.began = time.perf_counter()
 
     def end(self) -> None:
-        """Note that a batch has ended."""
-        assert self.began is not None
+        """Note that a batch has ended, as far as the processor has to do with it."""
         self.batches += 1
-        self.seconds = time.perf_counter() - self.began
+
+    def stop(self) -> None:
+        """Stop the clock, when the last has ended on the device too."""
+        if self.began is not None:
+            self.seconds = time.perf_counter() - self.began
 
 
 @dataclass

@@ -12,7 +12,11 @@ from trainyard.sweeps.plan.cost import Cost
 
 Composed = Callable[[Sequence[Sequence[str]], int], Iterable[tuple[int, DictConfig]]]
 STOPWATCH = "+callbacks.stopwatch._target_=trainyard.sweeps.plan.stopwatch.Stopwatch"
-LOCAL = ("lightning.pytorch.loggers.TensorBoardLogger", "lightning.pytorch.loggers.CSVLogger")
+LOCAL = (  # loggers that write into the run's directory and nowhere else
+    "lightning.pytorch.loggers.TensorBoardLogger",
+    "lightning.pytorch.loggers.CSVLogger",
+    "trainyard.metrics_table.MetricsTable",
+)
 
 
 def try_out(kinds: Sequence[tuple[Sequence[str], DictConfig]], slots: Slots, composed: Composed) -> list[Cost | str]:
@@ -33,16 +37,28 @@ def try_out(kinds: Sequence[tuple[Sequence[str], DictConfig]], slots: Slots, com
         found: dict[int, Cost | str] = {}
         for ended in slots.run(list(composed(words, 0))):
             seconds = time.perf_counter() - began[ended.number]
-            found[ended.number] = ended.error or Cost.of(Path(place) / str(ended.number), seconds)
+            found[ended.number] = ended.error or cost_of(Path(place) / str(ended.number), seconds)
     each = [[found[kind * slots.slots + copy] for copy in range(slots.slots)] for kind in range(len(kinds))]
     return [summary(results) for results in each]
 
 
+def cost_of(folder: Path, seconds: float) -> Cost | str:
+    """Return what a trial says that has ended without an error."""
+    try:
+        return Cost.of(folder, seconds)
+    except FileNotFoundError:
+        return "its process left before it was done"
+
+
 def trial_of(overrides: Sequence[str], config: DictConfig) -> list[str]:
-    """Return the overrides of a trial: it is timed, and tells no server of itself."""
+    """Return the overrides of a trial: it is timed, and tells no server of itself.
+
+    Layers that join late learn from the start: they decide on the memory, and most often on the time.
+    """
     loggers = (config.get("logger") or {}).items()
     remote = [name for name, logger in loggers if logger is not None and logger.get("_target_") not in LOCAL]
-    return [*overrides, STOPWATCH, *(f"logger.{name}=null" for name in remote)]
+    late = [f"finetune.thaw=[{','.join('0' for _ in thaw)}]"] if any(thaw := config.finetune.thaw) else []
+    return [*overrides, STOPWATCH, *late, *(f"logger.{name}=null" for name in remote)]
 
 
 def summary(results: Sequence[Cost | str]) -> Cost | str:
