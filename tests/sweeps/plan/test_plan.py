@@ -2,7 +2,6 @@
 
 import re
 
-import pytest
 from omegaconf import OmegaConf
 
 from tests.sweeps.sweeping import FAULT, Place
@@ -80,19 +79,3 @@ def test_a_trial_tells_no_server() -> None:
 def test_layers_that_join_late_are_tried_at_once() -> None:
     config = OmegaConf.create({"finetune": {"thaw": [0.2, 5]}})
     assert trial_of([], config) == [STOPWATCH, "finetune.thaw=[0,0]"]
-
-
-@pytest.mark.slow
-def test_a_plan_is_close_to_what_comes(place: Place) -> None:
-    words = ("model=mlp,cnn", "model.hidden_dims=[64]", "optimizer=sgd,adam,rmsprop", "seed=range(4)")
-    words = (*words, "trainer.max_epochs=10", "logger=both", "callbacks=default", "sweep.name=close")
-    planned = [TOTAL.search(place.sweep(*words, "sweep.plan=true")[0])]
-    import time
-
-    started = time.perf_counter()
-    place.sweep(*words)
-    took = time.perf_counter() - started
-    wrote = sum(path.stat().st_size for path in place.of("close").rglob("*") if path.is_file()) / 2**20
-    assert planned[0] is not None
-    assert float(planned[0][4]) == pytest.approx(wrote, rel=0.05)
-    assert 0.7 < float(planned[0][2]) / took < 1.3
