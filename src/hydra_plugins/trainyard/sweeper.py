@@ -17,7 +17,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from hydra_plugins.trainyard.launcher import LocalLauncher
-from trainyard.errors import ConfigError
+from trainyard.errors import ConfigError, reject
 
 if TYPE_CHECKING:
     from trainyard.sweeps.search_space import SearchSpace
@@ -62,6 +62,9 @@ class ResumingSweeper(Sweeper):
         with open_dict(self.config):
             own.name = space.name() if own.name is None else str(own.name)
         folder = Path(self.config.hydra.sweep.dir)
+        if own.plan:
+            self.plan(StoredSweep.seen(folder, space, objectives))
+            return
         with held(folder):
             stored = StoredSweep.take(folder, space, objectives)
             try:
@@ -85,6 +88,26 @@ class ResumingSweeper(Sweeper):
         overrides = OverridesParser.create(config_loader=self.context.config_loader).parse_overrides(kept + arguments)
         sampler = own.sampler._target_ if isinstance(own.sampler, DictConfig) else ""
         return SearchSpace.of(overrides, own.zip, own.where or "", sampler)
+
+    def plan(self, stored: "StoredSweep") -> None:
+        """Say what the jobs of a sweep are that are left, and what they will take."""
+        from trainyard.sweeps.job import DONE, Job
+        from trainyard.sweeps.plan.plan import plan
+        from trainyard.sweeps.search.probes import probes
+
+        launcher, own = self.start_launcher(), self.config.sweep
+        if not isinstance(launcher, LocalLauncher):
+            problem = "its jobs run on other machines than the one that times them"
+            raise reject("sweep.plan", True, problem, "with hydra/launcher=local")
+        left = [job for job in stored.jobs if job.status not in DONE]
+        total = own.trials or len(stored.jobs)
+        count = total - len(stored.jobs) + len(left)
+        if count > len(left):  # some that a search may draw stand for those that it will
+            left += [Job(total + place, words, stored.folder) for place, words in enumerate(probes(stored.space))]
+        less = "" if own.pruner == "none" else ", and those that are pruned take less than is said here"
+        print(f"plan       {stored.folder}: {total} jobs, {count} to do{less}", flush=True)
+        if left:
+            print(plan(left, list(stored.space.axes), launcher, count, own.keep))
 
     def run_rest(self, stored: "StoredSweep") -> None:
         """Run the jobs of a sweep that are left, if all of them can work."""

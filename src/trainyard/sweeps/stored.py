@@ -67,6 +67,17 @@ class StoredSweep:
         keep(space, objectives, folder)
         return cls(folder, space, objectives)
 
+    @classmethod
+    def seen(cls, folder: Path, space: SearchSpace, objectives: list[str]) -> "StoredSweep":
+        """Return the sweep of a search space as its directory tells of it, if it is there; nothing is written.
+
+        Raises:
+            ConfigError: the directory is another sweep's.
+        """
+        if (folder / FILE).exists():
+            keep(space, objectives, folder)
+        return cls(folder, space, objectives)
+
     def discard(self) -> None:
         """Remove what a sweep writes before its first job, and its directory where nothing else is there."""
         for name in (FILE, JOURNAL, LOCK, HOLDER):

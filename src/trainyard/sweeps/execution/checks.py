@@ -66,12 +66,9 @@ def check(config: DictConfig, looked_at: dict[str, Any]) -> None:
     that would be downloaded is not built.
     """
     from trainyard.compatibility import check_config, check_model_fits_data
-    from trainyard.config import instantiate, resolved
+    from trainyard.config import instantiate
 
-    with open_dict(config):
-        config.hydra.runtime.output_dir = "."
-    HydraConfig.instance().set_config(config)
-    cfg = resolved(config)
+    cfg = plain(config)
     check_config(cfg)
     data = repr(cfg.data)
     if data not in looked_at:
@@ -81,6 +78,16 @@ def check(config: DictConfig, looked_at: dict[str, Any]) -> None:
     if both not in looked_at and cfg.model.get("weights") != "pretrained":
         instantiate(cfg.model, spec=looked_at[data])
         looked_at[both] = True
+
+
+def plain(config: DictConfig) -> DictConfig:
+    """Return what a job is a function of, where nothing is to be written."""
+    from trainyard.config import resolved
+
+    with open_dict(config):
+        config.hydra.runtime.output_dir = "."
+    HydraConfig.instance().set_config(config)
+    return resolved(config)
 
 
 def refuse(impossible: dict[int, str], jobs: Sequence[Job], axes: Sequence[str]) -> None:

@@ -1,0 +1,145 @@
+"""A job as a trial: a few batches of a few epochs, and how long each part of them takes."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+
+from trainyard.callbacks.tensorboard import tensorboard_writer
+from trainyard.sweeps.plan.memory import bytes_on_disk, own_peak, pages
+from trainyard.sweeps.plan.trial import Epoch, Lap, Trial
+
+BATCHES = {"train": 32, "val": 4, "test": 4}  # of an epoch that are tried; an evaluated one holds four of training
+WARM = 2  # steps before the clock runs: the first may compile for a minute
+EPOCHS = 3  # that are tried at least, where they do not take too long
+ENOUGH, TOO_LONG = 2.0, 4.0  # seconds of a trial; after those it ends with an epoch, after these at once
+
+
+class Stopwatch(L.Callback):
+    """Shortens a run to a trial, and writes what it saw into the run's directory.
+
+    The config stays that of the job, since schedules and plans of finetuning follow from it: the limits are set where
+    Lightning looks for them, and the run ends as early stopping would end it.
+    """
+
+    def __init__(self) -> None:
+        self.trial = Trial()
+        self.limits: dict[str, Any] = {}
+        self.train, self.val = Lap(), Lap()
+        self.began: float | None = None
+        self.warm = 0.0
+        self.steps = 0
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Set the limits of a trial, before Lightning counts the batches."""
+        if stage != "fit":
+            return
+        for name, most in BATCHES.items():
+            self.limits[name] = limit = getattr(trainer, f"limit_{name}_batches")
+            setattr(trainer, f"limit_{name}_batches", min(limit, most) if isinstance(limit, int) else most)
+        self.interval, trainer.val_check_interval = trainer.val_check_interval, 1.0
+        self.every, trainer.check_val_every_n_epoch = trainer.check_val_every_n_epoch or 1, 1
+        trainer.fit_loop.min_epochs = 0
+        trainer.fit_loop.epoch_loop.min_steps = None
+
+    def count(self, stage: str, loader: Any) -> None:
+        """Note how many batches the job itself has."""
+        limit = self.limits[stage]
+        self.trial.batches[stage] = min(len(loader), limit) if isinstance(limit, int) else int(len(loader) * limit)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Count the steps, and the validations in an epoch."""
+        self.count("train", trainer.train_dataloader)
+        steps, interval = self.trial.batches["train"], self.interval
+        self.trial.validations = (steps / interval if isinstance(interval, int) else 1 / interval) / self.every
+        self.trial.max_steps = trainer.max_steps * trainer.accumulate_grad_batches
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """End the epoch before, whose checkpoints are saved now, and begin this one."""
+        self.end_epoch(trainer)
+        self.train, self.val = Lap(), Lap()
+        self.began = time.perf_counter()
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Begin a step."""
+        self.train.begin()
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        """End a step, and the trial where it takes too long."""
+        self.train.end()
+        self.steps += 1
+        if self.steps == WARM:
+            wait_for_device(trainer)
+            self.began = self.warm = time.perf_counter()
+            self.train = Lap(began=self.warm)
+        elif self.steps > WARM + 1:
+            self.stop_after(TOO_LONG, trainer)
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """End the steps: a GPU may lag behind."""
+        wait_for_device(trainer)
+        self.train.stop()
+
+    def on_validation_batch_start(self, *_: Any) -> None:
+        """Begin a batch."""
+        self.val.begin()
+
+    def on_validation_batch_end(self, *_: Any) -> None:
+        """End a batch."""
+        self.val.end()
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Count the batches; their scores have been asked for, so that a GPU has done all."""
+        self.val.stop()
+        self.count("val", trainer.val_dataloaders)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """End the trial where it has seen enough."""
+        if trainer.current_epoch + 1 >= EPOCHS:
+            self.stop_after(ENOUGH, trainer)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """End the last epoch."""
+        self.end_epoch(trainer)
+
+    def on_test_batch_start(self, *_: Any) -> None:
+        """Begin a batch."""
+        self.trial.test.begin()
+
+    def on_test_batch_end(self, *_: Any) -> None:
+        """End a batch."""
+        self.trial.test.end()
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write what was seen."""
+        self.trial.test.stop()
+        self.count("test", trainer.test_dataloaders)
+        self.trial.memory = own_peak() * trainer.world_size
+        self.trial.server = pages(os.getppid()).get("Rss", 0)
+        self.trial.gpu = torch.cuda.max_memory_reserved() if trainer.strategy.root_device.type == "cuda" else 0
+        if trainer.is_global_zero:
+            self.trial.write(Path(trainer.default_root_dir))
+
+    def end_epoch(self, trainer: L.Trainer) -> None:
+        """Note what an epoch took, and, outside of its time, how large the directory is after it."""
+        if self.began is None:
+            return
+        seconds = time.perf_counter() - self.began
+        if writer := tensorboard_writer(trainer):
+            writer.flush()
+        size = bytes_on_disk(Path(trainer.default_root_dir), but="checkpoints")
+        self.trial.epochs.append(Epoch(seconds, self.train, self.val, size))
+
+    def stop_after(self, seconds: float, trainer: L.Trainer) -> None:
+        """End the trial when so much time has passed; all processes of the run together."""
+        late = time.perf_counter() - self.warm > seconds
+        trainer.should_stop |= bool(trainer.strategy.reduce_boolean_decision(late, all=False))
+
+
+def wait_for_device(trainer: L.Trainer) -> None:
+    """Wait until a GPU has done what it was told, so that the clock sees it."""
+    if trainer.strategy.root_device.type != "cpu":
+        torch.accelerator.synchronize()
