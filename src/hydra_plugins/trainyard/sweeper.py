@@ -91,23 +91,18 @@ class ResumingSweeper(Sweeper):
 
     def plan(self, stored: "StoredSweep") -> None:
         """Say what the jobs of a sweep are that are left, and what they will take."""
-        from trainyard.sweeps.job import DONE, Job
         from trainyard.sweeps.plan.plan import plan
-        from trainyard.sweeps.search.probes import probes
+        from trainyard.sweeps.plan.sample import sample
 
         launcher, own = self.start_launcher(), self.config.sweep
         if not isinstance(launcher, LocalLauncher):
             problem = "its jobs run on other machines than the one that times them"
             raise reject("sweep.plan", True, problem, "with hydra/launcher=local")
-        left = [job for job in stored.jobs if job.status not in DONE]
-        total = own.trials or len(stored.jobs)
-        count = total - len(stored.jobs) + len(left)
-        if count > len(left):  # some that a search may draw stand for those that it will
-            left += [Job(total + place, words, stored.folder) for place, words in enumerate(probes(stored.space))]
+        jobs, count, total = sample(stored, own.trials)
         less = "" if own.pruner == "none" else ", and those that are pruned take less than is said here"
         print(f"plan       {stored.folder}: {total} jobs, {count} to do{less}", flush=True)
-        if left:
-            print(plan(left, list(stored.space.axes), launcher, count, own.keep))
+        if count:
+            print(plan(jobs, list(stored.space.axes), launcher, count, own.keep))
 
     def run_rest(self, stored: "StoredSweep") -> None:
         """Run the jobs of a sweep that are left, if all of them can work."""

@@ -23,7 +23,7 @@ def plan(
     jobs: Sequence[Job],
     axes: Sequence[str],
     launcher: "LocalLauncher",
-    count: int | None = None,
+    count: int,
     keep: int | None = None,
 ) -> str:
     """Return what jobs will take, as a person reads it, by trials of each kind of them.
@@ -32,7 +32,7 @@ def plan(
         jobs: that are left to do, or a sample of them.
         axes: keys that vary.
         launcher: that will run them.
-        count: of the jobs that the sample stands for; `None` where it is all of them.
+        count: of the jobs that they stand for.
         keep: number of the jobs whose checkpoints stay; `None` for all.
 
     Raises:
@@ -51,7 +51,7 @@ def plan(
         if isinstance(kind.cost, Cost)
     }
     known = [costs[job.number] for job in jobs if job.number in costs]
-    everything = list(islice(cycle(known), count or len(known)))
+    everything = known if count == len(jobs) else list(islice(cycle(known), count))
     total = estimate(everything, launcher.slots, keep)
     last = total_line(total, len(everything), launcher.slots, start, any(kind.bound for kind in kinds))
     return "\n".join([*job_lines(jobs, costs, axes), "", *kind_lines(kinds, axes), "", last])
