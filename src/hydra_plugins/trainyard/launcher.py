@@ -14,6 +14,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 if TYPE_CHECKING:
+    from trainyard.sweeps.execution.processes import Slots
+    from trainyard.sweeps.execution.task import Task
     from trainyard.sweeps.watch import Watch
 
 
@@ -55,25 +57,30 @@ class LocalLauncher(Launcher):
         The lists may come from a generator: it is asked for the next one when a slot is free.
         """
         from trainyard.sweeps.execution.processes import Slots
+        from trainyard.sweeps.execution.task import Task
 
         returns: list[JobReturn] = []
-        slots = Slots(self.slots, self.task, self.processes)
-        if self.watch:
-            slots.begin, slots.look = self.watch.begin, self.watch.look
 
         def asked() -> Iterator[Sequence[str]]:
             for overrides in job_overrides:
                 returns.append(JobReturn(overrides=list(overrides)))
                 yield overrides
 
-        with closing(slots.run(self.composed(asked(), initial_job_idx))) as endings:
+        tasks = (Task([number], [config]) for number, config in self.composed(asked(), initial_job_idx))
+        self.run(Slots(self.slots, self.task, self.processes), tasks, returns, initial_job_idx)
+        return returns
+
+    def run(self, slots: "Slots", tasks: Iterable["Task"], returns: Sequence[JobReturn], first: int) -> None:
+        """Run tasks, and note in `returns` how their jobs ended, the first of which has the number `first`."""
+        if self.watch:
+            slots.begin, slots.look = self.watch.begin, self.watch.look
+        with closing(slots.run(tasks)) as endings:
             for ended in endings:
-                done = returns[ended.number - initial_job_idx]
+                done = returns[ended.number - first]
                 done.status = JobStatus.FAILED if ended.error else JobStatus.COMPLETED
                 done.return_value = RuntimeError(ended.error) if ended.error else None
                 if self.watch and self.watch.end(ended):
                     slots.stop()
-        return returns
 
     def impossible(self, job_overrides: Sequence[Sequence[str]]) -> dict[int, str]:
         """Return why a job cannot work, by its place, for all that cannot."""
