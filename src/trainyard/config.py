@@ -55,10 +55,13 @@ def compose(overrides: Sequence[str] = (), config_dir: Path = CONF_DIR) -> DictC
 
 def resolved(cfg: DictConfig) -> DictConfig:
     """Return a copy without interpolations and without Hydra's own node: what the run is a function of."""
-    job = cfg.copy()
-    with open_dict(job):
-        job.pop("hydra", None)
-    plain = OmegaConf.create(OmegaConf.to_container(job, resolve=True))  # `resolve` fails where a typed override refers
+    parts = {str(key): cfg[key] for key in cfg if key != "hydra"}
+    plain = OmegaConf.create(
+        {
+            key: OmegaConf.to_container(part, resolve=True) if OmegaConf.is_config(part) else part
+            for key, part in parts.items()
+        }
+    )
     assert isinstance(plain, DictConfig)
     return plain
 

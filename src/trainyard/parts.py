@@ -6,7 +6,7 @@ import lightning as L
 import torch
 from omegaconf import DictConfig
 
-from trainyard.compatibility import has_backbone
+from trainyard.compatibility import check_config, has_backbone
 from trainyard.config import instantiate
 from trainyard.data.module import DataModule
 from trainyard.models.classifier import Classifier
@@ -16,6 +16,10 @@ from trainyard.trainers import build_trainer
 
 class Parts:
     """Builds the parts of a run; runs that train together build some of them once (see `sweeps.stacked`)."""
+
+    def check(self, cfg: DictConfig) -> None:
+        """Raise a ConfigError for the first thing that cannot work."""
+        check_config(cfg)
 
     def data(self, cfg: DictConfig) -> DataModule:
         """Build the data, with its augmentation."""

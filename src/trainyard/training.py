@@ -9,7 +9,7 @@ import torch
 from omegaconf import DictConfig
 
 from trainyard.callbacks.hparams import write_hparams
-from trainyard.compatibility import check_config, check_model_fits_data
+from trainyard.compatibility import check_model_fits_data
 from trainyard.config import resolved
 from trainyard.curves import rewind_curves
 from trainyard.files import relative
@@ -34,7 +34,7 @@ def train(cfg: DictConfig) -> float:
     """
     cfg, build = resolved(cfg), parts.get()
     with Run.start(cfg) as run:
-        check_config(cfg)
+        build.check(cfg)
         L.seed_everything(cfg.seed, verbose=False)
         data = build.data(cfg)
         check_model_fits_data(cfg, data.spec)

@@ -4,34 +4,15 @@ import logging
 from collections.abc import Callable, Sequence
 
 import lightning as L
-from omegaconf import DictConfig
 
 from trainyard.logs import muted
-from trainyard.parts import Parts, parts
-from trainyard.runs import Run
-from trainyard.sweeps.stacked.fit_loop import StackedFitLoop
+from trainyard.parts import parts
 from trainyard.sweeps.stacked.member import Member
+from trainyard.sweeps.stacked.shared_parts import JobParts, Shared
 from trainyard.sweeps.stacked.stack import Stack
 from trainyard.sweeps.stacked.turns import Turn
 
 Ended = Callable[[int, BaseException | None], None]
-
-
-class JobParts(Parts):
-    """The parts of a job whose Trainer joins a stack instead of training by itself.
-
-    Args:
-        join: called with the Trainer, and the handlers of the run's log, when it is ready.
-    """
-
-    def __init__(self, join: Callable[[L.Trainer, Sequence[logging.Handler]], None]) -> None:
-        self.join = join
-
-    def trainer(self, cfg: DictConfig, run: Run) -> L.Trainer:
-        """Build the Trainer, with another loop."""
-        trainer = super().trainer(cfg, run)
-        trainer.fit_loop = StackedFitLoop(trainer, lambda trainer: self.join(trainer, run.handlers))
-        return trainer
 
 
 def train_stacked(
@@ -46,6 +27,7 @@ def train_stacked(
     """
     turns: list[Turn] = []
     members: list[Member] = []
+    shared = Shared()
 
     def started(place: int) -> Callable[[], object]:
         def join(trainer: L.Trainer, handlers: Sequence[logging.Handler]) -> None:
@@ -54,7 +36,7 @@ def train_stacked(
                 turns[place].wait()
 
         def run() -> object:
-            parts.set(JobParts(join))
+            parts.set(JobParts(shared, join))
             return jobs[place]()
 
         return run
