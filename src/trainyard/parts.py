@@ -30,7 +30,7 @@ class Parts:
         groups = ["optimizer", "scheduler", *(["finetune"] if has_backbone(cfg) else [])]
         model: Classifier = instantiate(cfg.model, spec=data.spec, **{name: instantiate(cfg[name]) for name in groups})
         if cfg.channels_last:
-            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            model.to(memory_format=torch.channels_last)
         if cfg.compile:
             model.compile()
         return model
@@ -40,5 +40,5 @@ class Parts:
         return build_trainer(cfg, run)
 
 
-parts: ContextVar[Parts] = ContextVar("parts", default=Parts())
+parts: ContextVar[Parts] = ContextVar("parts", default=Parts())  # noqa: B039  # it holds nothing
 """Those that `trainyard.training.train` asks, in this thread."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
 from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -46,16 +47,25 @@ def pairs(compose_run: Compose, *words: str) -> list[tuple[Path, Path]]:
 @pytest.mark.parametrize(("precision", "tolerance"), [("64-true", 1e-8), ("32-true", 1e-4)])
 def test_each_job_writes_what_it_writes_alone(compose_run: Compose, precision: str, tolerance: float) -> None:
     for one, other in pairs(compose_run, f"trainer.precision={precision}"):
-        files = [sorted(re_numbered(path.relative_to(folder)) for path in folder.rglob("*")) for folder in (one, other)]
-        assert files[0] == files[1]
-        results = [json.loads((folder / "result.json").read_text()) for folder in (one, other)]
-        assert_close(*({**result, "seconds": 0.0} for result in results), tolerance)
-        assert_close(table(one), table(other), tolerance)
-        assert_close(curves(one), curves(other), tolerance)
-        assert lines(one) == lines(other)
-        for name in ("best.ckpt", "last.ckpt"):
-            kept = [torch.load(folder / "checkpoints" / name, weights_only=True) for folder in (one, other)]
-            assert_close(*(plain(checkpoint, folder) for checkpoint, folder in zip(kept, (one, other))), tolerance)
+        compare(one, other, tolerance)
+
+
+def compare(one: Path, other: Path, tolerance: float) -> None:
+    """Compare all that two runs have written, but for times and the names of their directories."""
+    files = [sorted(re_numbered(path.relative_to(folder)) for path in folder.rglob("*")) for folder in (one, other)]
+    assert files[0] == files[1]
+    results = [json.loads((folder / "result.json").read_text()) for folder in (one, other)]
+    for result in results:
+        result["seconds"] = 0.0
+        result["data"].pop("features", None)
+    assert_close(*results, tolerance)
+    assert_close(table(one), table(other), tolerance)
+    assert_close(curves(one), curves(other), tolerance)
+    assert lines(one) == lines(other)
+    for name in ("best.ckpt", "last.ckpt"):
+        kept = [torch.load(folder / "checkpoints" / name, weights_only=True) for folder in (one, other)]
+        plain_ones = [plain(checkpoint, folder) for checkpoint, folder in zip(kept, (one, other), strict=True)]
+        assert_close(*plain_ones, tolerance)
 
 
 def re_numbered(path: Path) -> str:
@@ -100,7 +110,7 @@ def assert_close(one: Any, other: Any, tolerance: float, path: str = "") -> None
             assert_close(one[key], other[key], tolerance, f"{path}.{key}")
     elif isinstance(one, list | tuple):
         assert len(one) == len(other), path
-        for number, pair in enumerate(zip(one, other)):
+        for number, pair in enumerate(zip(one, other, strict=True)):
             assert_close(*pair, tolerance, f"{path}[{number}]")
     elif isinstance(one, torch.Tensor):
         assert one.dtype == other.dtype, path
@@ -109,3 +119,20 @@ def assert_close(one: Any, other: Any, tolerance: float, path: str = "") -> None
         assert one == pytest.approx(other, abs=tolerance, rel=tolerance), path
     else:
         assert one == other, path
+
+
+def test_heads_on_kept_features_are_what_they_are_alone(compose_run: Compose, tmp_path: Path) -> None:
+    network = timm.create_model("test_resnet", num_classes=0)
+    torch.save(network.state_dict(), tmp_path / "backbone.pt")
+    shared = ("model=transfer", "model.backbone=test_resnet", f"model.weights={tmp_path / 'backbone.pt'}")
+    words = (*shared, "data=shapes", "data.count=120", "data.image_size=32", "model.image_size=32", "accelerator=cpu")
+    varied = [(f"seed={seed}", f"optimizer.lr={lr}") for seed in (3, 4) for lr in (0.001, 0.01)]
+    alone, stacked = (
+        [compose_run(*words, *own, folder=f"{way}{place}") for place, own in enumerate(varied)]
+        for way in ("alone", "stacked")
+    )
+    for cfg in alone:
+        train(cfg)
+    assert together(stacked) == dict.fromkeys(range(4))
+    for one, other in zip(alone, stacked, strict=True):
+        compare(Path(one.run.dir), Path(other.run.dir), 1e-4)

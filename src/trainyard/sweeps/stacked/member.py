@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 import lightning as L
 import torch
@@ -15,6 +14,7 @@ from trainyard.logs import heard
 from trainyard.models.classifier import Classifier
 from trainyard.models.mlp import MLP
 from trainyard.models.transfer import TransferModel
+from trainyard.sweeps.stacked.checkpoints import LateLastCheckpoint
 from trainyard.sweeps.stacked.progress_counters import set_counters
 from trainyard.sweeps.stacked.turns import Turn
 
@@ -36,8 +36,10 @@ class Member:
         model = trainer.lightning_module
         assert isinstance(model, Classifier)
         self.model = model
-        self.train_loader: Loader = trainer.train_dataloader
-        self.val_loader: Loader = trainer.val_dataloaders
+        train_loader, val_loader = trainer.train_dataloader, trainer.val_dataloaders
+        assert isinstance(train_loader, Loader)
+        assert isinstance(val_loader, Loader)
+        self.train_loader, self.val_loader = train_loader, val_loader
         self.seed = self.train_loader.sampler.seed
         [self.optimizer] = trainer.optimizers
         self.schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
@@ -68,8 +70,11 @@ class Member:
             self.set_epoch(epoch, batch)
             call_hooks(self.trainer, "on_train_batch_start", (x, y), batch)
 
-    def end_epoch(self, epoch: int, scores: dict[str, float]) -> None:
+    def end_epoch(self, epoch: int, scores: dict[str, float], last: bool) -> None:
         """Log the scores of an epoch, keep checkpoints, and say a line."""
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, LateLastCheckpoint):
+                callback.due = last
         trainer = self.trainer
         with heard(self.handlers):
             torch.set_rng_state(self.random_state)

@@ -18,7 +18,7 @@ class StackedNetwork:
 
     def __init__(self, networks: Sequence[nn.Sequential]) -> None:
         self.layers: list[tuple[Tensor, Tensor] | nn.Module] = []
-        self.parameters: list[Tensor] = []
+        self.gradients: list[Tensor] = []
         for layers in zip(*networks, strict=True):
             if isinstance(layers[0], nn.Linear):
                 weight = self.stacked([layer.weight for layer in layers])  # [K, out, in]
@@ -29,11 +29,11 @@ class StackedNetwork:
     def stacked(self, parameters: Sequence[nn.Parameter]) -> Tensor:
         """Stack a parameter of all networks; theirs become views, and so do their gradients."""
         stack = torch.stack([parameter.detach() for parameter in parameters]).requires_grad_()
-        stack.grad = torch.zeros_like(stack)
+        gradient = stack.grad = torch.zeros_like(stack)
         for place, parameter in enumerate(parameters):
             parameter.data = stack.detach()[place]
-            parameter.grad = stack.grad[place]
-        self.parameters.append(stack)
+            parameter.grad = gradient[place]
+        self.gradients.append(gradient)
         return stack
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ class StackedNetwork:
 
     def zero_grad(self) -> None:
         """Set all gradients to zero, in place."""
-        torch._foreach_zero_([parameter.grad for parameter in self.parameters])
+        torch._foreach_zero_(self.gradients)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

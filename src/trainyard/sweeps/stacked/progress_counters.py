@@ -29,7 +29,7 @@ def set_counters(trainer: L.Trainer, epochs: int, batches: int, batch: int, val_
     for tracker in (progress.total, progress.current):
         tracker.completed = epochs - 1
         if batch < batches:
-            tracker.processed = epochs - 1
+            tracker.processed = epochs - 1  # type: ignore[attr-defined]
 
 
 def count(progress: Any, total: int, current: int) -> None:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from copy import copy, deepcopy
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -11,6 +12,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
+from trainyard.callbacks.checkpoints import LastCheckpoint
 from trainyard.callbacks.feature_cache import FeatureCache, Inputs
 from trainyard.callbacks.model_graph import ModelGraph
 from trainyard.config import instantiate
@@ -20,6 +22,7 @@ from trainyard.models.classifier import Classifier
 from trainyard.models.transfer import TransferModel
 from trainyard.parts import Parts
 from trainyard.runs import Run
+from trainyard.sweeps.stacked.checkpoints import LateLastCheckpoint, StackedCheckpointIO
 from trainyard.sweeps.stacked.fit_loop import StackedFitLoop
 
 Join = Callable[[L.Trainer, Sequence[logging.Handler]], None]
@@ -30,12 +33,14 @@ class Shared:
     """What the jobs of a stack have in common.
 
     Attributes:
+        jobs: how many there are.
         data: read and split, its spec known.
         models: as they are built, by their seed, and where the random draws are then.
         features: of all images, and as they are served.
         graph: of the network.
     """
 
+    jobs: int
     data: DataModule | None = None
     models: dict[int, tuple[Classifier, Tensor]] = field(default_factory=dict)
     features: tuple[Features, Inputs] | None = None
@@ -85,12 +90,19 @@ class JobParts(Parts):
         """Build the Trainer, whose epochs are the stack's work."""
         trainer = super().trainer(cfg, run)
         trainer.fit_loop = StackedFitLoop(trainer, lambda trainer: self.join(trainer, run.handlers))
-        for place, callback in enumerate(trainer.callbacks):  # type: ignore[attr-defined]
-            if isinstance(callback, FeatureCache):
-                trainer.callbacks[place] = SharedFeatures(str(callback.folder.parent), self.shared)  # type: ignore[attr-defined]
-            elif isinstance(callback, ModelGraph):
-                trainer.callbacks[place] = SharedGraph(self.shared)  # type: ignore[attr-defined]
+        first, _ = next(iter(self.shared.models.values()))
+        io = StackedCheckpointIO(self.shared.jobs, getattr(first, "backbone", None))
+        trainer.strategy.checkpoint_io = io
+        trainer.callbacks = [self.shared_callback(callback, io) for callback in trainer.callbacks]  # type: ignore[attr-defined]
         return trainer
+
+    def shared_callback(self, callback: L.Callback, io: StackedCheckpointIO) -> L.Callback:
+        """Return what takes the place of a callback in a stack."""
+        if isinstance(callback, FeatureCache):
+            return SharedFeatures(str(callback.folder.parent), self.shared)
+        if isinstance(callback, LastCheckpoint):
+            return LateLastCheckpoint(Path(str(callback.dirpath)), io)
+        return SharedGraph(self.shared) if isinstance(callback, ModelGraph) else callback
 
 
 class SharedFeatures(FeatureCache):

@@ -42,17 +42,19 @@ class Stack:
 
     def train(self) -> None:
         """Train all epochs; returns early when nobody is left."""
-        for epoch in range(1, (self.first.trainer.max_epochs or 0) + 1):
+        epochs = self.first.trainer.max_epochs or 0
+        for epoch in range(1, epochs + 1):
             sums = {"train": self.train_epoch(epoch), "val": self.validate()}
             means = {name: sums[name].means() for name in ("val", "train")}
+            stop = self.interrupted()
             for place, member in list(self.here.items()):
                 scores = {
                     f"{stage}/{name}": values[place]
                     for stage, found in means.items()
                     for name, values in zip(("acc", "loss"), found, strict=True)
                 }
-                self.attempt(place, lambda: member.end_epoch(epoch, scores))  # noqa: B023  # called at once
-            if self.interrupted():
+                self.attempt(place, lambda: member.end_epoch(epoch, scores, stop or epoch == epochs))  # noqa: B023  # called at once
+            if stop and epoch < epochs:
                 for place in list(self.here):
                     self.dismiss(place, SystemExit(1))  # which a run takes for an interruption
             if not self.here:

@@ -1,6 +1,7 @@
 """Which jobs of a sweep can train as one network of stacked parameters, and why others cannot."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,7 @@ def divided(group: Sequence[int], parts: int) -> list[Sequence[int]]:
     """Return a group in parts of about the same size, none of them of a single job where that can be."""
     parts = max(1, min(parts, len(group) // 2))
     ends = [len(group) * part // parts for part in range(parts + 1)]
-    return [group[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+    return [group[start:end] for start, end in pairwise(ends)]
 
 
 def told(reasons: Mapping[int, str], names: Mapping[int, str]) -> str:

@@ -27,7 +27,7 @@ def train_stacked(
     """
     turns: list[Turn] = []
     members: list[Member] = []
-    shared = Shared()
+    shared = Shared(len(jobs))
 
     def started(place: int) -> Callable[[], object]:
         def join(trainer: L.Trainer, handlers: Sequence[logging.Handler]) -> None:
