@@ -1,6 +1,5 @@
 """The launcher that runs jobs on this machine, each in a process of its own."""
 
-import pickle
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
+
+from hydra_plugins.trainyard.composer import Composer
 
 if TYPE_CHECKING:
     from trainyard.sweeps.execution.processes import Slots
@@ -40,14 +41,13 @@ class LocalLauncher(Launcher):
     def __init__(self, slots: int = 1) -> None:
         self.slots = slots
         self.watch: Watch | None = None
-        self.kept: dict[tuple[str, ...], bytes] = {}  # configs, in a hundredth of their size
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take what Hydra hands to every launcher, and start the server that will fork jobs."""
         from trainyard.sweeps.execution.server import job_context
 
         self.config = config
-        self.context = hydra_context
+        self.composer = Composer(hydra_context.config_loader, config)
         self.task = f"{task_function.__module__}:{task_function.__qualname__}"
         self.processes = job_context()
 
@@ -105,9 +105,5 @@ class LocalLauncher(Launcher):
             yield number, config
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
-        """Return the config that overrides make; it is composed once, which takes a tenth of a second."""
-        key = tuple(overrides)
-        if key not in self.kept:
-            self.kept[key] = pickle.dumps(self.context.config_loader.load_sweep_config(self.config, list(key)))
-        config: DictConfig = pickle.loads(self.kept[key])
-        return config
+        """Return the config that overrides make."""
+        return self.composer.compose(overrides)
