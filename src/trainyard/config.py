@@ -54,11 +54,16 @@ def compose(overrides: Sequence[str] = (), config_dir: Path = CONF_DIR) -> DictC
 
 
 def resolved(cfg: DictConfig) -> DictConfig:
-    """Return a copy without interpolations and without Hydra's own node: what the run is a function of."""
-    job = cfg.copy()
-    with open_dict(job):
-        job.pop("hydra", None)
-    plain = OmegaConf.create(OmegaConf.to_container(job, resolve=True))  # `resolve` fails where a typed override refers
+    """Return a copy without interpolations and without what is Hydra's own: what the run is a function of."""
+    parts = {str(key): cfg[key] for key in cfg if key != "hydra"}
+    values: dict[str, Any] = {
+        key: OmegaConf.to_container(part, resolve=True) if OmegaConf.is_config(part) else part
+        for key, part in parts.items()
+    }
+    chosen = (values.get("run") or {}).get("choices") or {}
+    for group in [group for group in chosen if group.startswith("hydra/")]:  # such as the launcher
+        del chosen[group]
+    plain = OmegaConf.create(values)
     assert isinstance(plain, DictConfig)
     return plain
 

@@ -4,6 +4,8 @@ import io
 import logging
 import sys
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 QUIET = ("lightning.pytorch", "lightning.fabric", "fsspec", "httpx", "urllib3")
@@ -68,3 +70,30 @@ def close_log(handlers: list[logging.Handler]) -> None:
     for handler in handlers:
         logging.getLogger().removeHandler(handler)
         handler.close()
+
+
+@contextmanager
+def muted(handlers: Sequence[logging.Handler]) -> Iterator[None]:
+    """Keep a log that is open from what others say in the meantime."""
+    root = logging.getLogger()
+    for handler in handlers:
+        root.removeHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            root.addHandler(handler)
+        logging.captureWarnings(True)
+
+
+@contextmanager
+def heard(handlers: Sequence[logging.Handler]) -> Iterator[None]:
+    """Send what is said to a log that was muted."""
+    root = logging.getLogger()
+    for handler in handlers:
+        root.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            root.removeHandler(handler)

@@ -32,6 +32,7 @@ def packages() -> dict[str, str]:
     return dict(sorted((d.metadata["Name"], d.version) for d in distributions()))
 
 
+@cache  # what is imported stays as it was
 def git_state(folder: Path) -> dict[str, Any] | None:
     """Return commit, patch of tracked files and names of untracked ones; `None` where the code is not in a checkout."""
     commit = git(folder, "rev-parse", "HEAD")

@@ -11,13 +11,13 @@ from omegaconf import DictConfig
 
 from trainyard.callbacks.hparams import write_hparams
 from trainyard.callbacks.pruning import Pruning
-from trainyard.compatibility import check_config, check_model_fits_data, has_backbone
-from trainyard.config import instantiate, resolved
+from trainyard.compatibility import check_model_fits_data
+from trainyard.config import resolved
 from trainyard.curves import rewind_curves
 from trainyard.files import relative
+from trainyard.parts import parts
 from trainyard.runs import Run
 from trainyard.summary import choices, scores
-from trainyard.trainers import build_trainer
 
 log = logging.getLogger(__name__)
 
@@ -34,23 +34,18 @@ def train(cfg: DictConfig) -> float:
     Raises:
         ConfigError: something in the config cannot work; then no directory is left behind.
     """
-    cfg = resolved(cfg)
+    cfg, build = resolved(cfg), parts.get()
     with Run.start(cfg) as run:
-        check_config(cfg)
+        build.check(cfg)
         L.seed_everything(cfg.seed, verbose=False)
-        data = instantiate(cfg.data, augment=instantiate(cfg.augment), order_seed=cfg.seed)
+        data = build.data(cfg)
         check_model_fits_data(cfg, data.spec)
-        groups = ["optimizer", "scheduler", *(["finetune"] if has_backbone(cfg) else [])]
-        model = instantiate(cfg.model, spec=data.spec, **{group: instantiate(cfg[group]) for group in groups})
-        if cfg.channels_last:
-            model.to(memory_format=torch.channels_last)
-        if cfg.compile:
-            model.compile()
+        model = build.model(cfg, data)
         if run.first and run.last_checkpoint:
             log.info("going on from %s", relative(run.last_checkpoint))
             stored = torch.load(run.last_checkpoint, weights_only=True, map_location="cpu", mmap=True)
             rewind_curves(run.dir, cfg.logger, stored["global_step"])
-        trainer = build_trainer(cfg, run)
+        trainer = build.trainer(cfg, run)
         log.info("%s", choices(cfg, data, model, trainer))
         run.begin_training(cfg)
         trainer.fit(model, data, ckpt_path=run.last_checkpoint, weights_only=True)

@@ -1,6 +1,5 @@
 """The launcher that runs jobs on this machine, each in a process of its own."""
 
-import pickle
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,7 +12,11 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from hydra_plugins.trainyard.composer import Composer
+
 if TYPE_CHECKING:
+    from trainyard.sweeps.execution.processes import Slots
+    from trainyard.sweeps.execution.task import Task
     from trainyard.sweeps.watch import Watch
 
 
@@ -38,14 +41,13 @@ class LocalLauncher(Launcher):
     def __init__(self, slots: int = 1) -> None:
         self.slots = slots
         self.watch: Watch | None = None
-        self.kept: dict[tuple[str, ...], bytes] = {}  # configs, in a hundredth of their size
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take what Hydra hands to every launcher, and start the server that will fork jobs."""
         from trainyard.sweeps.execution.server import job_context
 
         self.config = config
-        self.context = hydra_context
+        self.composer = Composer(hydra_context.config_loader, config)
         self.task = f"{task_function.__module__}:{task_function.__qualname__}"
         self.processes = job_context()
 
@@ -55,25 +57,30 @@ class LocalLauncher(Launcher):
         The lists may come from a generator: it is asked for the next one when a slot is free.
         """
         from trainyard.sweeps.execution.processes import Slots
+        from trainyard.sweeps.execution.task import Task
 
         returns: list[JobReturn] = []
-        slots = Slots(self.slots, self.task, self.processes)
-        if self.watch:
-            slots.begin, slots.look = self.watch.begin, self.watch.look
 
         def asked() -> Iterator[Sequence[str]]:
             for overrides in job_overrides:
                 returns.append(JobReturn(overrides=list(overrides)))
                 yield overrides
 
-        with closing(slots.run(self.composed(asked(), initial_job_idx))) as endings:
+        tasks = (Task([number], [config]) for number, config in self.composed(asked(), initial_job_idx))
+        self.run(Slots(self.slots, self.task, self.processes), tasks, returns, initial_job_idx)
+        return returns
+
+    def run(self, slots: "Slots", tasks: Iterable["Task"], returns: Sequence[JobReturn], first: int) -> None:
+        """Run tasks, and note in `returns` how their jobs ended, the first of which has the number `first`."""
+        if self.watch:
+            slots.begin, slots.look = self.watch.begin, self.watch.look
+        with closing(slots.run(tasks)) as endings:
             for ended in endings:
-                done = returns[ended.number - initial_job_idx]
+                done = returns[ended.number - first]
                 done.status = JobStatus.FAILED if ended.error else JobStatus.COMPLETED
                 done.return_value = RuntimeError(ended.error) if ended.error else None
                 if self.watch and self.watch.end(ended):
                     slots.stop()
-        return returns
 
     def impossible(self, job_overrides: Sequence[Sequence[str]]) -> dict[int, str]:
         """Return why a job cannot work, by its place, for all that cannot."""
@@ -98,9 +105,5 @@ class LocalLauncher(Launcher):
             yield number, config
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
-        """Return the config that overrides make; it is composed once, which takes a tenth of a second."""
-        key = tuple(overrides)
-        if key not in self.kept:
-            self.kept[key] = pickle.dumps(self.context.config_loader.load_sweep_config(self.config, list(key)))
-        config: DictConfig = pickle.loads(self.kept[key])
-        return config
+        """Return the config that overrides make."""
+        return self.composer.compose(overrides)

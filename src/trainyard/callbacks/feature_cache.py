@@ -2,13 +2,15 @@
 
 import hashlib
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import lightning as L
 import torch
 from torch import Tensor
 
-from trainyard.data.features import Backbone, features_of
+from trainyard.data.features import Backbone, Features, features_of
+from trainyard.data.mapped_rows import MappedRows
 from trainyard.data.module import EVALUATED_AT_ONCE, DataModule
 from trainyard.files import relative
 from trainyard.models.transfer import TransferModel
@@ -16,6 +18,8 @@ from trainyard.models.transfer import TransferModel
 log = logging.getLogger(__name__)
 
 FLOAT = 4  # bytes
+
+Inputs = Mapping[str, Tensor | MappedRows]
 
 
 class FeatureCache(L.Callback):
@@ -41,15 +45,21 @@ class FeatureCache(L.Callback):
         if data.augment:
             log.info("features   not kept: augmentation changes the images at random, the backbone sees each anew")
             return
+        found, inputs = self.features(trainer, pl_module, data)
         count = sum(map(len, data.splits.values()))
-        backbone, key = features_on(trainer, pl_module), feature_key(trainer, pl_module)
-        found = features_of(data.splits, backbone, key, self.folder, data.batch_size * EVALUATED_AT_ONCE)
         data.report["features"] = {"images": count, "seconds": round(found.seconds, 3), "computed": found.computed}
         how = f"in {found.seconds:.1f} s, kept in" if found.computed else "from"
         if trainer.is_global_zero:
             log.info("features   of %d images %s %s", count, how, relative(self.folder))
-        in_memory = data.fits(count, next(iter(found.splits.values())).shape[1:], FLOAT)
-        data.serve({name: rows.whole() if in_memory else rows for name, rows in found.splits.items()})
+        data.serve(inputs)
+
+    def features(self, trainer: L.Trainer, model: TransferModel, data: DataModule) -> tuple[Features, Inputs]:
+        """Return the features of all images, and each split's as they are served: in memory, if they fit."""
+        backbone, key = features_on(trainer, model), feature_key(trainer, model)
+        found = features_of(data.splits, backbone, key, self.folder, data.batch_size * EVALUATED_AT_ONCE)
+        count, width = sum(map(len, data.splits.values())), next(iter(found.splits.values())).shape[1:]
+        in_memory = data.fits(count, width, FLOAT)
+        return found, {name: rows.whole() if in_memory else rows for name, rows in found.splits.items()}
 
 
 def features_on(trainer: L.Trainer, model: TransferModel) -> Backbone:

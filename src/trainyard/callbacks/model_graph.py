@@ -29,18 +29,25 @@ class ModelGraph(L.Callback):
         example = pl_module.example_input_array
         if writer is None or not isinstance(example, torch.Tensor):
             return
-        modes = {module: module.training for module in pl_module.modules()}
-        pl_module.eval()
         try:
-            unchecked = partial(
-                torch.jit.trace, check_trace=False
-            )  # add_graph has no way to ask for one trace, not two
+            graph = self.traced(pl_module, example.to(pl_module.device))
+        except Exception as error:  # whatever a network does that a tracer cannot follow
+            log.info("no graph for TensorBoard: the network cannot be traced (%s)", type(error).__name__)
+        else:
+            writer.file_writer.add_graph(graph)
+
+    def traced(self, model: L.LightningModule, example: Tensor) -> Any:
+        """Return the graph as TensorBoard takes it."""
+        from torch.utils.tensorboard._pytorch_graph import graph
+
+        modes = {module: module.training for module in model.modules()}
+        model.eval()
+        try:
+            unchecked = partial(torch.jit.trace, check_trace=False)  # `graph` has no way to ask for one trace, not two
             once = patch.object(torch.jit, "trace", unchecked)
             with torch.random.fork_rng(), torch.no_grad(), warnings.catch_warnings(), once:
                 warnings.simplefilter("ignore")  # what a tracer thinks of shapes in Python is of no use here
-                writer.add_graph(Uncompiled(pl_module), example.to(pl_module.device))
-        except Exception as error:  # whatever a network does that a tracer cannot follow
-            log.info("no graph for TensorBoard: the network cannot be traced (%s)", type(error).__name__)
+                return graph(Uncompiled(model), example)
         finally:
             for module, mode in modes.items():
                 module.training = mode

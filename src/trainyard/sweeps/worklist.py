@@ -9,6 +9,8 @@ from trainyard.sweeps.search.probes import probes
 from trainyard.sweeps.search.suggestions import Suggestions
 from trainyard.sweeps.sweep import Sweep
 
+BLIND = "optuna.samplers.RandomSampler"
+
 
 class Worklist:
     """Yields jobs: those that are left of an earlier start, then what a search draws, each when it is asked for.
@@ -52,6 +54,11 @@ class Worklist:
             known.append(job)
             self.jobs.append(job)
             yield job
+
+    @property
+    def known_ahead(self) -> bool:
+        """Whether no job depends on how earlier ones ended."""
+        return self.suggestions is None or self.sweep.stored.space.sampler == BLIND
 
     def batches(self, size: int) -> Iterator[list[Job]]:
         """Yield jobs a few at a time."""

@@ -1,5 +1,6 @@
 """Jobs on this machine, told of as they go."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from trainyard.sweeps.execution.checks import refuse
@@ -24,6 +25,7 @@ def refuse_impossible(launcher: "LocalLauncher", worklist: Worklist, *overrides:
 
 
 def run_here(launcher: "LocalLauncher", worklist: Worklist, fail_fast: bool) -> None:
-    """Run jobs, each when a slot is free."""
+    """Run jobs, each when a slot is free; those that are drawn by the scores of earlier ones are drawn then."""
+    overrides: Iterable[list[str]] = (worklist.overrides(job) for job in worklist)
     with Watch(worklist, worklist.jobs, worklist.sweep.begin, fail_fast) as launcher.watch:
-        launcher.launch((worklist.overrides(job) for job in worklist), initial_job_idx=0)
+        launcher.launch(list(overrides) if worklist.known_ahead else overrides, initial_job_idx=0)

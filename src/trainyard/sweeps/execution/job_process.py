@@ -16,40 +16,60 @@ from hydra.core.utils import JobRuntime, JobStatus, run_job, setup_globals
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
+from trainyard.sweeps.execution.task import Task
+
 CONSOLE = "console.log"
 
 
-def run_in_process(config: DictConfig, task: str, threads: int, device: str | None, say: Connection) -> None:
-    """Run a job whose config is composed, and tell the parent what went wrong.
+def run_in_process(task: Task, function: str, threads: int, device: str | None, say: Connection) -> None:
+    """Run the job of a task, and tell the parent what went wrong.
 
     Args:
-        config: with Hydra's own node, that names the directory.
-        task: the function `module:name` that Hydra was started with.
+        task: of one job, whose config has Hydra's own node, that names the directory.
+        function: `module:name`, that Hydra was started with.
         threads: of torch.
         device: GPUs that it may see, as CUDA_VISIBLE_DEVICES has them; `None` for all.
-        say: where the error's text goes.
+        say: where the job's number and the error's text go.
     """
-    die_with_parent()
-    folder = Path(config.hydra.sweep.dir) / str(config.hydra.sweep.subdir)
-    folder.mkdir(parents=True, exist_ok=True)
-    redirect(folder / CONSOLE)
-    if device is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = device
+    [number], [config] = task.numbers, task.configs
+    folder = folder_of(config)
+    prepare_process(folder / CONSOLE, device)
     share_threads(threads, config.get("trainer", {}).get("devices"))
     type_as_single_run(config, folder)
-    setup_globals()
-    JobRuntime.instance().set("name", config.hydra.job.name)
-    from hydra._internal.callbacks import Callbacks
-
-    function = pkgutil.resolve_name(task)
-    function = getattr(function, "__wrapped__", function)
-    context = HydraContext(config_loader=None, callbacks=Callbacks(config))  # type: ignore[arg-type]  # nothing is composed
-    done = run_job(function, config, "hydra.sweep.dir", "hydra.sweep.subdir", context)
-    if done.status is not JobStatus.COMPLETED:
+    error = run_by_hydra(config, function)
+    if error is not None:
         from trainyard.complaints import complaint
 
-        say.send(complaint(done._return_value))
+        say.send((number, complaint(error)))
         sys.exit(1)
+
+
+def folder_of(config: DictConfig) -> Path:
+    """Make the directory of a job, and return it."""
+    folder = Path(config.hydra.sweep.dir) / str(config.hydra.sweep.subdir)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def prepare_process(console: Path, device: str | None) -> None:
+    """Set up what all that runs in this process shares."""
+    die_with_parent()
+    redirect(console)
+    if device is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = device
+    setup_globals()
+
+
+def run_by_hydra(config: DictConfig, function: str) -> BaseException | None:
+    """Run the function that Hydra was started with as Hydra does, and return the error that it raised."""
+    from hydra._internal.callbacks import Callbacks
+
+    JobRuntime.instance().set("name", config.hydra.job.name)
+    called = pkgutil.resolve_name(function)
+    called = getattr(called, "__wrapped__", called)
+    context = HydraContext(config_loader=None, callbacks=Callbacks(config))  # type: ignore[arg-type]  # nothing is composed
+    done = run_job(called, config, "hydra.sweep.dir", "hydra.sweep.subdir", context)
+    return None if done.status is JobStatus.COMPLETED else done._return_value
 
 
 def share_threads(threads: int, devices: object) -> None:

@@ -8,11 +8,11 @@ from contextlib import suppress
 from multiprocessing.connection import wait
 from typing import Any
 
-from omegaconf import DictConfig
-
 from trainyard.sweeps.execution.devices import device_of
 from trainyard.sweeps.execution.job_process import run_in_process
-from trainyard.sweeps.execution.running import Ended, Running, reason
+from trainyard.sweeps.execution.running import Ended, Running
+from trainyard.sweeps.execution.stack_process import run_stack_in_process
+from trainyard.sweeps.execution.task import Task
 
 LOOK_EVERY = 0.5  # seconds
 PATIENCE = 60.0  # seconds that jobs have to save and stop
@@ -45,20 +45,21 @@ class Slots:
         self.running: list[Running] = []
         self.stopping = False
 
-    def run(self, jobs: Iterable[tuple[int, DictConfig]]) -> Generator[Ended, None, None]:
-        """Run the jobs in order, and yield each as it ends; a slot that is free is filled at once.
+    def run(self, tasks: Iterable[Task]) -> Generator[Ended, None, None]:
+        """Run the tasks in order, and yield each of their jobs as it ends; a slot that is free is filled at once.
 
         A Ctrl-C is handed on to the jobs, which save and stop; it is raised again when they have. So it goes after
         `stop`, without an error.
         """
-        waiting = iter(jobs)
+        waiting = iter(tasks)
         try:
             while True:
-                while not self.stopping and len(self.running) < self.slots and (job := next(waiting, None)):
-                    self.start(*job)
+                while not self.stopping and len(self.running) < self.slots and (task := next(waiting, None)):
+                    self.start(task)
                 if not self.running:
                     return
-                wait([job.process.sentinel for job in self.running], timeout=LOOK_EVERY)
+                ends = [job.process.sentinel for job in self.running]
+                wait([*ends, *(job.hear for job in self.running if len(job.numbers) > 1)], timeout=LOOK_EVERY)
                 self.look()
                 yield from self.ended()
         except KeyboardInterrupt:
@@ -68,24 +69,27 @@ class Slots:
         finally:  # whatever happened: none runs on when the sweep is free for others
             self.kill()
 
-    def start(self, number: int, config: DictConfig) -> None:
-        """Start a job in the first free slot."""
+    def start(self, task: Task) -> None:
+        """Start a task in the first free slot."""
         slot = min(set(range(self.slots)) - {job.slot for job in self.running})
         hear, say = self.context.Pipe(duplex=False)
-        arguments = (config, self.task, self.threads, device_of(slot, self.slots), say)
-        process = self.context.Process(target=run_in_process, args=arguments)
-        self.begin(number)
+        run = run_in_process if len(task.numbers) == 1 else run_stack_in_process
+        arguments = (task, self.task, self.threads, device_of(slot, self.slots), say)
+        process = self.context.Process(target=run, args=arguments)
+        for number in task.numbers:
+            self.begin(number)
         process.start()
         say.close()
-        self.running.append(Running(number, process, slot, hear))
+        self.running.append(Running(list(task.numbers), process, slot, hear))
 
     def ended(self) -> list[Ended]:
         """Return the jobs that have ended since the last look."""
-        done = [job for job in self.running if not job.process.is_alive()]
-        self.running = [job for job in self.running if job not in done]
-        for job in done:
+        gone = [job for job in self.running if not job.process.is_alive()]
+        found = [ended for job in self.running for ended in (job.left() if job in gone else job.heard())]
+        self.running = [job for job in self.running if job not in gone]
+        for job in gone:
             end_group(job.process.pid)
-        return [Ended(job.number, "" if self.stopping else reason(job)) for job in done]
+        return [Ended(ended.number, "" if self.stopping else ended.error) for ended in found]
 
     def stop(self) -> None:
         """Start no more, and have those that run save and stop; kill those that do not in a minute."""

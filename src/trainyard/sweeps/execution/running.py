@@ -1,37 +1,49 @@
-"""A job that runs in a process, and how that ended."""
+"""Jobs that run in a process, and how they ended."""
 
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
 
-@dataclass
-class Running:
-    """A job that runs: its number, process, slot, and where its error's text arrives."""
-
-    number: int
-    process: Any
-    slot: int
-    hear: Connection
-
-
 @dataclass(frozen=True)
 class Ended:
-    """How the process of a job ended: `error` is empty where all went well."""
+    """How a job ended: `error` is empty where all went well."""
 
     number: int
     error: str
 
 
-def reason(job: Running) -> str:
-    """Return why a job ended, or nothing where all went well."""
-    try:
-        if job.hear.poll():
-            return str(job.hear.recv())
-    except (EOFError, OSError):
-        pass
-    code = job.process.exitcode
+@dataclass
+class Running:
+    """A process: the numbers of the jobs in it that have not ended, its slot, and where it says how one did."""
+
+    numbers: list[int]
+    process: Any
+    slot: int
+    hear: Connection
+
+    def heard(self) -> Iterator[Ended]:
+        """Yield the jobs that have ended by what the process says."""
+        try:
+            while self.numbers and self.hear.poll():
+                number, error = self.hear.recv()
+                self.numbers.remove(number)
+                yield Ended(number, error)
+        except (EOFError, OSError):
+            pass
+
+    def left(self) -> Iterator[Ended]:
+        """Yield the jobs of a process that is gone, those first of which it has said how they ended."""
+        yield from self.heard()
+        for number in self.numbers:
+            yield Ended(number, reason(self.process.exitcode))
+        self.numbers = []
+
+
+def reason(code: int | None) -> str:
+    """Return why a process ended that did not say so, or nothing where all went well."""
     if code in (0, 128 + signal.SIGTERM):  # asked to stop, it has saved and said so
         return ""
     if code is not None and code < 0:

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from omegaconf import DictConfig
 
 from trainyard.sweeps.execution.processes import Slots
+from trainyard.sweeps.execution.task import Task
 from trainyard.sweeps.plan.cost import Cost
 
 Composed = Callable[[Sequence[Sequence[str]], int], Iterable[tuple[int, DictConfig]]]
@@ -35,7 +36,7 @@ def try_out(kinds: Sequence[tuple[Sequence[str], DictConfig]], slots: Slots, com
         began: dict[int, float] = {}
         slots.begin = lambda number: began.update({number: time.perf_counter()})
         found: dict[int, Cost | str] = {}
-        for ended in slots.run(list(composed(words, 0))):
+        for ended in slots.run([Task([number], [config]) for number, config in composed(words, 0)]):
             seconds = time.perf_counter() - began[ended.number]
             found[ended.number] = ended.error or cost_of(Path(place) / str(ended.number), seconds)
     each = [[found[kind * slots.slots + copy] for copy in range(slots.slots)] for kind in range(len(kinds))]

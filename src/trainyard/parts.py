@@ -1,0 +1,44 @@
+"""What a run is made of, built from its config."""
+
+from contextvars import ContextVar
+
+import lightning as L
+import torch
+from omegaconf import DictConfig
+
+from trainyard.compatibility import check_config, has_backbone
+from trainyard.config import instantiate
+from trainyard.data.module import DataModule
+from trainyard.models.classifier import Classifier
+from trainyard.runs import Run
+from trainyard.trainers import build_trainer
+
+
+class Parts:
+    """Builds the parts of a run; runs that train together build some of them once (see `sweeps.stacked`)."""
+
+    def check(self, cfg: DictConfig) -> None:
+        """Raise a ConfigError for the first thing that cannot work."""
+        check_config(cfg)
+
+    def data(self, cfg: DictConfig) -> DataModule:
+        """Build the data, with its augmentation."""
+        return instantiate(cfg.data, augment=instantiate(cfg.augment), order_seed=cfg.seed)  # type: ignore[no-any-return]
+
+    def model(self, cfg: DictConfig, data: DataModule) -> Classifier:
+        """Build the model with its optimizer, schedule and plan."""
+        groups = ["optimizer", "scheduler", *(["finetune"] if has_backbone(cfg) else [])]
+        model: Classifier = instantiate(cfg.model, spec=data.spec, **{name: instantiate(cfg[name]) for name in groups})
+        if cfg.channels_last:
+            model.to(memory_format=torch.channels_last)
+        if cfg.compile:
+            model.compile()
+        return model
+
+    def trainer(self, cfg: DictConfig, run: Run) -> L.Trainer:
+        """Build the Trainer."""
+        return build_trainer(cfg, run)
+
+
+parts: ContextVar[Parts] = ContextVar("parts", default=Parts())  # noqa: B039  # it holds nothing
+"""Those that `trainyard.training.train` asks, in this thread."""

@@ -1,0 +1,1 @@
+"""Jobs that train together, as one network of stacked parameters."""

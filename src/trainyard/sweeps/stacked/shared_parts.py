@@ -1,0 +1,134 @@
+"""The parts of jobs that train together: what is the same for all is built once."""
+
+import logging
+from collections.abc import Callable, Sequence
+from copy import copy, deepcopy
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+
+from trainyard.callbacks.checkpoints import LastCheckpoint
+from trainyard.callbacks.feature_cache import FeatureCache, Inputs
+from trainyard.callbacks.model_graph import ModelGraph
+from trainyard.config import instantiate
+from trainyard.data.features import Features
+from trainyard.data.module import DataModule
+from trainyard.models.classifier import Classifier
+from trainyard.models.transfer import TransferModel
+from trainyard.parts import Parts
+from trainyard.runs import Run
+from trainyard.sweeps.stacked.checkpoints import LateLastCheckpoint, StackedCheckpointIO
+from trainyard.sweeps.stacked.fit_loop import StackedFitLoop
+
+Join = Callable[[L.Trainer, Sequence[logging.Handler]], None]
+
+
+@dataclass
+class Shared:
+    """What the jobs of a stack have in common.
+
+    Attributes:
+        jobs: how many there are.
+        data: read and split, its spec known.
+        models: as they are built, by their seed, and where the random draws are then.
+        features: of all images, and as they are served.
+        graph: of the network.
+    """
+
+    jobs: int
+    data: DataModule | None = None
+    models: dict[int, tuple[Classifier, Tensor]] = field(default_factory=dict)
+    features: tuple[Features, Inputs] | None = None
+    graph: Any = None
+
+
+class JobParts(Parts):
+    """The parts of a job whose Trainer joins a stack instead of training by itself.
+
+    Args:
+        shared: with the other jobs, whose configs differ in optimizer, schedule, seed and logger only.
+        join: called with the Trainer, and the handlers of the run's log, when it is ready.
+    """
+
+    def __init__(self, shared: Shared, join: Join) -> None:
+        self.shared = shared
+        self.join = join
+
+    def check(self, cfg: DictConfig) -> None:
+        """Do nothing: the sweep has checked all its jobs before the first began."""
+
+    def data(self, cfg: DictConfig) -> DataModule:
+        """Return the data with an order of its own."""
+        if self.shared.data is None:
+            self.shared.data = super().data(cfg)
+            assert self.shared.data.spec, "it is made once, and the splits with it"
+        data = copy(self.shared.data)
+        data.order_seed, data.report = cfg.seed, dict(data.report)
+        return data
+
+    def model(self, cfg: DictConfig, data: DataModule) -> Classifier:
+        """Return a model with weights, optimizer and schedule of its own; a frozen backbone is the same for all."""
+        if cfg.seed not in self.shared.models:
+            built = super().model(cfg, data)
+            first, _ = next(iter(self.shared.models.values()), (built, None))
+            if isinstance(built, TransferModel) and isinstance(first, TransferModel):
+                built.backbone = first.backbone  # equal, for it was loaded
+            self.shared.models[cfg.seed] = built, torch.get_rng_state()
+        built, random_state = self.shared.models[cfg.seed]
+        torch.set_rng_state(random_state)
+        backbone = getattr(built, "backbone", None)
+        model = deepcopy(built, {id(backbone): backbone})
+        model.make_optimizer, model.make_scheduler = instantiate(cfg.optimizer), instantiate(cfg.scheduler)
+        return model
+
+    def trainer(self, cfg: DictConfig, run: Run) -> L.Trainer:
+        """Build the Trainer, whose epochs are the stack's work."""
+        trainer = super().trainer(cfg, run)
+        trainer.fit_loop = StackedFitLoop(trainer, lambda trainer: self.join(trainer, run.handlers))
+        first, _ = next(iter(self.shared.models.values()))
+        io = StackedCheckpointIO(self.shared.jobs, getattr(first, "backbone", None))
+        trainer.strategy.checkpoint_io = io
+        trainer.callbacks = [self.shared_callback(callback, io) for callback in trainer.callbacks]  # type: ignore[attr-defined]
+        return trainer
+
+    def shared_callback(self, callback: L.Callback, io: StackedCheckpointIO) -> L.Callback:
+        """Return what takes the place of a callback in a stack."""
+        if isinstance(callback, FeatureCache):
+            return SharedFeatures(str(callback.folder.parent), self.shared)
+        if isinstance(callback, LastCheckpoint):
+            return LateLastCheckpoint(Path(str(callback.dirpath)), io)
+        return SharedGraph(self.shared) if isinstance(callback, ModelGraph) else callback
+
+
+class SharedFeatures(FeatureCache):
+    """A cache that is asked once for all jobs of a stack."""
+
+    def __init__(self, folder: str, shared: Shared) -> None:
+        super().__init__(folder)
+        self.shared = shared
+
+    def features(self, trainer: L.Trainer, model: TransferModel, data: DataModule) -> tuple[Features, Inputs]:
+        """Return those that another job has asked for; for the cache they are there by then."""
+        if self.shared.features is None:
+            found, inputs = super().features(trainer, model, data)
+            self.shared.features = replace(found, computed=False), inputs
+            return found, inputs
+        return self.shared.features
+
+
+class SharedGraph(ModelGraph):
+    """A graph that is traced once for all jobs of a stack."""
+
+    def __init__(self, shared: Shared) -> None:
+        self.shared = shared
+
+    def traced(self, model: L.LightningModule, example: Tensor) -> Any:
+        """Return the graph of the first."""
+        if self.shared.graph is None:
+            self.shared.graph = super().traced(model, example)
+        return self.shared.graph

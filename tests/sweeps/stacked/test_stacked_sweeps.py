@@ -1,0 +1,84 @@
+"""Sweeps whose jobs train together, as a person starts them."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.sweeps.sweeping import Place, scores, until
+
+STACKED = ("hydra/launcher=stacked", "accelerator=cpu")
+
+
+def test_a_stacked_sweep_is_a_sweep(place: Place) -> None:
+    words = ("sweep.name=s", "model.dropout=0.0,0.1", "seed=0,1", "optimizer.lr=0.001,0.01")
+    said, _ = place.sweep(*STACKED, *words)
+    assert place.statuses("s", 8) == ["completed"] * 8
+    assert sorted(place.attempts("s")) == [(number, "completed") for number in range(8)]
+    assert "by itself  #4, #5, #6, #7: model.dropout=0.1 draws otherwise in a stack" in said
+    assert said.count("/8] #") == 8
+    again, _ = place.sweep(*STACKED, *words)
+    assert "0 to do" in again
+    place.sweep("sweep.name=local", *words[1:], "accelerator=cpu")
+    for number in range(8):
+        one, other = (scores(place.of(name) / str(number)) for name in ("s", "local"))
+        assert other["metrics"] == pytest.approx(one["metrics"], abs=1e-4)
+        names = [
+            sorted(path.name for path in (place.of(name) / str(number) / ".hydra").iterdir()) for name in ("s", "local")
+        ]
+        assert names[0] == names[1] == ["config.yaml", "hydra.yaml", "overrides.yaml"]
+
+
+def test_a_job_that_diverges_fails_alone(place: Place) -> None:
+    words = ("sweep.name=high", "optimizer=sgd", "optimizer.lr=0.01,1e30", "seed=0,1", "callbacks=default")
+    said, _ = place.sweep(*STACKED, *words, code=1)
+    assert place.statuses("high", 4) == ["completed", "completed", "failed", "failed"]
+    assert sorted(place.attempts("high")) == [(0, "completed"), (1, "completed"), (2, "failed"), (3, "failed")]
+    assert "the loss became" in place.result("high", 2)["error"]
+    assert "by itself" not in said
+    place.sweep("sweep.name=local", *words[1:], "accelerator=cpu", code=1)
+    assert place.result("high", 2)["error"] == place.result("local", 2)["error"]
+    log = (place.of("high") / "0" / "run.log").read_text()
+    assert "the loss became" not in log
+    assert "FloatingPointError" in (place.of("high") / "2" / "run.log").read_text()
+
+
+def test_an_interrupted_stack_goes_on_with_the_local_launcher(place: Place) -> None:
+    words = ("sweep.name=stop", "trainer.max_epochs=150", "optimizer.lr=0.0003,0.001", "accelerator=cpu")
+    process = place.start("hydra/launcher=stacked", *words)
+    logs = [place.of("stop") / str(number) / "run.log" for number in (0, 1)]
+    until(lambda: all(log.is_file() and "epoch 3/" in log.read_text() for log in logs))
+    os.kill(process.pid, signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert place.statuses("stop", 2) == ["interrupted", "interrupted"]
+    assert all((place.of("stop") / str(number) / "checkpoints" / "last.ckpt").is_file() for number in (0, 1))
+    place.sweep("hydra/launcher=local", *words)
+    place.sweep("sweep.name=whole", *words[1:])
+    for number in (0, 1):
+        stopped, whole = (place.of(name) / str(number) for name in ("stop", "whole"))
+        assert "going on from" in (stopped / "run.log").read_text()
+        assert scores(stopped)["metrics"] == pytest.approx(scores(whole)["metrics"], abs=1e-3)
+        assert scores(stopped)["epochs"] == 150
+        assert rows(stopped) == rows(whole) == 151
+
+
+def rows(folder: Path) -> int:
+    """How many rows a run's table has; one an epoch, and the test's."""
+    return len((folder / "metrics.csv").read_text().splitlines()) - 1
+
+
+def test_a_stack_that_is_killed_fails_whole_and_runs_again(place: Place) -> None:
+    words = ("sweep.name=kill", "trainer.max_epochs=100000", "seed=0,1", *STACKED)
+    process = place.start(*words, slots=1)
+    logs = [place.of("kill") / str(number) / "run.log" for number in (0, 1)]
+    until(lambda: all(log.is_file() and "epoch 1/" in log.read_text() for log in logs))
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    jobs = [pid for child in children for pid in Path(f"/proc/{child}/task/{child}/children").read_text().split()]
+    for pid in jobs:
+        os.kill(int(pid), signal.SIGKILL)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert place.statuses("kill", 2) == ["failed", "failed"]
+    assert "killed by SIGKILL" in said
