@@ -100,8 +100,10 @@ class ResumingSweeper(Sweeper):
     ) -> None:
         """Run jobs on this machine, if all of them can work, and tell of them as they go."""
         from trainyard.sweeps.execution.checks import refuse
+        from trainyard.sweeps.execution.queue import check_nothing_waits
         from trainyard.sweeps.watch import Watch
 
+        check_nothing_waits(sweep.stored.folder, left)
         axes, objective = list(sweep.stored.space.axes), sweep.stored.objective
         refuse(launcher.impossible(overrides), left, axes)
         fail_fast = self.config.sweep.fail_fast
@@ -127,9 +129,8 @@ class ResumingSweeper(Sweeper):
 
         ours = self.config.hydra.launcher._target_ == LocalLauncherConf._target_
         task = self.task_function if ours else Attempt(self.task_function)
-        return Plugins.instance().instantiate_launcher(
-            hydra_context=self.context, task_function=task, config=self.config
-        )
+        make = Plugins.instance().instantiate_launcher
+        return make(hydra_context=self.context, task_function=task, config=self.config)
 
     def answer(self, stored: "StoredSweep") -> None:
         """Print the leaderboard; leave with 1 where jobs have failed, or are not done."""

@@ -53,13 +53,15 @@ def test_a_sweep_goes_through_slurm_and_a_killed_job_leaves_the_others_alone(pla
 
 @pytest.mark.parametrize("how", ["scontrol requeue", "the signal before the time limit"])
 def test_a_preempted_job_goes_on_in_its_directory_and_nothing_is_submitted_twice(place: Place, how: str) -> None:
-    words = ("sweep.name=taken", *SLURM, *FAULT, "+callbacks.fault.pause=1.0", "trainer.max_epochs=10", "seed=0,1")
+    words = ("sweep.name=taken", *SLURM, *FAULT, "+callbacks.fault.pause=2.0", "trainer.max_epochs=12", "seed=0,1")
     first = place.start(*words, slots=None)
     until(lambda: epochs(log(place, "taken", 0)) and epochs(log(place, "taken", 1)), 90.0)
-    os.kill(first.pid, signal.SIGKILL)
-    first.communicate()
+    os.kill(first.pid, signal.SIGKILL if how == "scontrol requeue" else signal.SIGINT)
+    said, _ = first.communicate()
     content = (place.of("taken") / "queue.json").read_text()
     [_, job] = json.loads(content)["0"]
+    if how != "scontrol requeue":
+        assert f"stay in the queue; scancel {job.partition('_')[0]} takes them out" in said
     if how == "scontrol requeue":
         command("scontrol", "requeue", job)
     else:
@@ -68,12 +70,27 @@ def test_a_preempted_job_goes_on_in_its_directory_and_nothing_is_submitted_twice
     start_now(job)
     said, errors = second.communicate(timeout=180)
     assert second.returncode == 0, said + errors
-    assert "queue      2 of them wait or run already" in said
+    assert re.search("queue +[12] of them wait or run already", said)
     assert (place.of("taken") / "queue.json").read_text() == content, "nothing was submitted again"
     assert "going on from" in log(place, "taken", 0)
-    assert epochs(log(place, "taken", 0)) == [str(epoch) for epoch in range(1, 11)], "no epoch is lost"
-    assert epochs(log(place, "taken", 1)) == [str(epoch) for epoch in range(1, 11)]
+    assert epochs(log(place, "taken", 0)) == [str(epoch) for epoch in range(1, 13)], "no epoch is lost"
+    assert epochs(log(place, "taken", 1)) == [str(epoch) for epoch in range(1, 13)]
     assert place.statuses("taken", 2) == ["completed", "completed"]
+
+
+def test_what_reaches_its_time_limit_is_interrupted_and_goes_on(place: Place) -> None:
+    words = ("sweep.name=limit", *SLURM, *FAULT, "+callbacks.fault.pause=1.0", "trainer.max_epochs=6", "seed=0")
+    first = place.start(*words, "hydra.launcher.timeout_min=5", slots=None)  # its end is near from the start
+    until(lambda: epochs(log(place, "limit", 0)), 90.0)
+    [[_, job]] = json.loads((place.of("limit") / "queue.json").read_text()).values()
+    command("scancel", "--signal=USR2", job)
+    said, _ = first.communicate(timeout=90)
+    assert first.returncode == 1
+    assert place.statuses("limit", 1) == ["interrupted"]
+    assert "1 not done: #0; the same command goes on with them" in said
+    place.sweep(*words, slots=None)
+    assert epochs(log(place, "limit", 0)) == ["1", "2", "3", "4", "5", "6"]
+    assert place.attempts("limit") == [(0, "interrupted"), (0, "completed")]
 
 
 def test_what_slurm_refuses_is_said_and_nothing_is_left(place: Place) -> None:
