@@ -106,12 +106,33 @@ def test_jobs_of_two_processes(place: Place) -> None:
     assert "1 epochs on cpu x 2" in log(place, "two", 0)
 
 
+def train(place: Place, *words: str) -> tuple[str, Path]:
+    """Submit scripts/train.sbatch for two tasks on this machine; return the job and its directory."""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", "PYTHON": sys.executable}
+    asked = ("--nodes=1", "--ntasks-per-node=2", "--gpus-per-node=0", "--cpus-per-task=1", "--parsable")
+    script = REPOSITORY / "scripts" / "train.sbatch"
+    submit = ["sbatch", *asked, str(script), *TINY, *TWO[1:-1], *words]
+    job = subprocess.run(submit, cwd=place.folder, env=environment, check=True, capture_output=True, text=True).stdout
+    return job.strip(), place.folder / "outputs" / "runs" / f"slurm-{job.strip()}"
+
+
 def test_two_tasks_train_one_model_as_two_processes_here_do(place: Place) -> None:
-    train = f"{sys.executable} -m trainyard {' '.join((*TINY, *TWO, 'trainer.max_epochs=2'))}"
-    script = place.folder / "train.sh"
-    script.write_text(f"#!/bin/bash\n#SBATCH --nodes=1 --ntasks-per-node=2\nsrun {train} hydra.run.dir=both\n")
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-    subprocess.run(["sbatch", "--wait", script], cwd=place.folder, env=environment, check=True, timeout=120)
-    subprocess.run(f"{train} hydra.run.dir=here".split(), cwd=place.folder, env=environment, check=True, timeout=120)
-    assert "2 epochs on cpu x 2" in Path(place.folder, "both", "run.log").read_text()
-    assert scores(place.folder / "both") == scores(place.folder / "here")
+    _, both = train(place, "trainer.max_epochs=2")
+    alone = [sys.executable, "-m", "trainyard", *TINY, *TWO, "trainer.max_epochs=2", "hydra.run.dir=here"]
+    subprocess.run(alone, cwd=place.folder, check=True, timeout=120)
+    until(lambda: (both / "result.json").is_file(), 90.0)
+    assert "2 epochs on cpu x 2" in (both / "run.log").read_text()
+    assert scores(both) == scores(place.folder / "here")
+
+
+def test_a_training_of_two_tasks_is_queued_again_before_its_time_is_up(place: Place) -> None:
+    words = (*FAULT, "+callbacks.fault.pause=1.0", "trainer.max_epochs=8")
+    job, folder = train(place, *words)
+    file = folder / "run.log"
+    until(lambda: file.is_file() and epochs(file.read_text()), 90.0)
+    command("scancel", "--signal=USR1", job)
+    start_now(job)
+    result = folder / "result.json"
+    until(lambda: result.is_file() and json.loads(result.read_text())["status"] == "completed", 120.0)
+    assert "going on from" in file.read_text()
+    assert epochs(file.read_text()) == [str(epoch) for epoch in range(1, 9)]

@@ -60,7 +60,7 @@ class Launched:
         try:
             self.launcher.launch(self.overrides, 0)
         except BaseException as error:  # it ends with the first job whose process dies
-            print(f"the launcher has given up: {complaint(error)}", flush=True)
+            print(f"the launcher has given up: {complaint(error).splitlines()[0]}", flush=True)
 
     def over(self) -> dict[int, str]:
         """Return the places of all jobs when the launcher has returned, or is not waited for any more."""
