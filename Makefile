@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train test coverage test-slow check lint typecheck benchmark benchmark-sweep tensorboard clean
+.PHONY: help train test coverage test-slow test-slurm check lint typecheck benchmark benchmark-sweep tensorboard clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 24
@@ -21,6 +21,10 @@ coverage: .venv/installed-dev  ## the tests, and which lines they reach; takes 1
 
 test-slow: .venv/installed-dev  ## the tests that take half a minute each, such as torch.compile
 	$(BIN)/python -m pytest -m slow
+
+test-slurm: .venv/installed-dev  ## sweeps, a requeue and two tasks through a real SLURM: Debian, as root
+	eval "$$(scripts/single_node_slurm.sh up)" && $(BIN)/python -m pytest -m slurm; \
+	  code=$$?; scripts/single_node_slurm.sh down; exit $$code
 
 check: lint typecheck  ## lint and typecheck
 

@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra.errors import MissingConfigException
 
 from trainyard.cli import main
+from trainyard.complaints import complaint
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -187,6 +189,19 @@ def test_a_persons_own_configs_stand_beside_ours(typed, tmp_path: Path) -> None:
     code, screen, _ = typed("--config-dir", "mine", "model=tiny", "data=penguins", "trainer=quick")
     assert code == 0
     assert "tiny (27 parameters)" in screen
+
+
+@pytest.mark.parametrize(
+    ("launcher", "extra"), [("submitit_slurm", "slurm"), ("submitit_local", "slurm"), ("ray", "ray")]
+)
+def test_a_launcher_that_is_not_installed_is_named_with_what_brings_it(launcher: str, extra: str) -> None:
+    error = MissingConfigException("", f"hydra/launcher/{launcher}", ["basic", "local"])
+    said = (
+        f"hydra/launcher={launcher}: its package is not installed\n  accepted: after `pip install 'trainyard[{extra}]'`"
+    )
+    assert complaint(error) == said
+    typo = complaint(MissingConfigException("", "hydra/launcher/locall", ["basic", "local"]))
+    assert typo.startswith("hydra/launcher=locall: there is no such option; did you mean local?")
 
 
 def test_help_lists_groups_and_examples(typed) -> None:

@@ -30,15 +30,16 @@ COMMON = [
 
 
 class Stop(L.Callback):
-    """Presses Ctrl-C in the middle of an epoch, when it is asked for."""
+    """Presses Ctrl-C in the middle of an epoch, when it is asked for; or sends another signal."""
 
     at: int | None = None
+    how = signal.SIGINT
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if trainer.current_epoch == Stop.at and batch_idx == 2:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), Stop.how)
 
 
 class Spoil(L.Callback):
@@ -109,6 +110,22 @@ def test_it_ends_like_one_that_nobody_stopped(compose_run: Compose, tmp_path: Pa
     steps = [step for step, _ in drawn["val/loss"]]
     assert len(steps) == EPOCHS
     assert steps == sorted(set(steps))
+
+
+def test_a_run_that_a_scheduler_ends_has_saved_and_says_so(
+    compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(compose_run, folder="whole")
+    monkeypatch.setattr(Stop, "how", signal.SIGTERM)
+    monkeypatch.setattr(Stop, "at", 2)
+    with pytest.raises(SystemExit) as end:
+        train(compose_run(*COMMON, folder="parts"))
+    assert end.value.code == 143, "128 + 15, as of every process that SIGTERM ended"
+    parts = tmp_path / "parts"
+    assert json.loads((parts / "result.json").read_text())["status"] == "interrupted"
+    assert checkpoint(parts, "last.ckpt")["epoch"] == 1
+    run(compose_run, folder="parts")
+    assert (tmp_path / "whole" / "metrics.csv").read_text() == (parts / "metrics.csv").read_text()
 
 
 def test_the_best_so_far_is_remembered(compose_run: Compose, tmp_path: Path) -> None:

@@ -91,18 +91,13 @@ class ResumingSweeper(Sweeper):
 
     def plan(self, stored: "StoredSweep") -> None:
         """Say what the jobs of a sweep are that are left, and what they will take."""
-        from trainyard.sweeps.plan.plan import plan
-        from trainyard.sweeps.plan.sample import sample
+        from trainyard.sweeps.plan.plan import plan_sweep
 
         launcher, own = self.start_launcher(), self.config.sweep
         if not isinstance(launcher, LocalLauncher):
             problem = "its jobs run on other machines than the one that times them"
             raise reject("sweep.plan", True, problem, "with hydra/launcher=local")
-        jobs, count, total = sample(stored, own.trials)
-        less = "" if own.pruner == "none" else ", and those that are pruned take less than is said here"
-        print(f"plan       {stored.folder}: {total} jobs, {count} to do{less}", flush=True)
-        if count:
-            print(plan(jobs, list(stored.space.axes), launcher, count, own.keep))
+        plan_sweep(stored, launcher, own.trials, own.keep, own.pruner != "none")
 
     def run_rest(self, stored: "StoredSweep") -> None:
         """Run the jobs of a sweep that are left, if all of them can work."""
@@ -132,6 +127,8 @@ class ResumingSweeper(Sweeper):
         refuse_impossible(local, worklist, "trainer.accelerator=auto")  # without the GPUs that are there
         for batch in worklist.batches(own.batch if own.sampler else len(worklist)):
             run_elsewhere(launcher, worklist, batch, own.fail_fast)
+            if own.fail_fast and any(job.status == "failed" for job in batch):
+                return
 
     def start_launcher(self) -> Launcher:
         """Return the launcher that was chosen; one of others runs its jobs so that they say how they ended."""
@@ -139,9 +136,8 @@ class ResumingSweeper(Sweeper):
 
         ours = self.config.hydra.launcher._target_.startswith(f"{__package__}.")
         task = self.task_function if ours else Attempt(self.task_function)
-        return Plugins.instance().instantiate_launcher(
-            hydra_context=self.context, task_function=task, config=self.config
-        )
+        make = Plugins.instance().instantiate_launcher
+        return make(hydra_context=self.context, task_function=task, config=self.config)
 
     def answer(self, stored: "StoredSweep") -> None:
         """Print the leaderboard; leave with 1 where jobs have failed, or are not done."""

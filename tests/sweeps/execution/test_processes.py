@@ -2,12 +2,15 @@
 
 import os
 import signal
+from multiprocessing import Pipe
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.sweeps.sweeping import FAULT, Place, living, until
 from trainyard.sweeps.execution.devices import device_of
+from trainyard.sweeps.execution.running import Running, reason
 
 LOOK = ("+callbacks.look._target_=tests.sweeps.faults.Look",)
 
@@ -65,6 +68,19 @@ def test_what_a_job_started_ends_with_it(place: Place) -> None:
     process.communicate(timeout=60)
     assert place.statuses("child", 1) == ["completed"]
     until(lambda: not living(process.pid), 5.0)
+
+
+# The exit code of a job's process, and what is said of it.
+CODES = [(0, ""), (143, ""), (3, "its process ended with code 3"), (-15, "killed by SIGTERM"), (None, "ended with")]
+
+
+@pytest.mark.parametrize(("code", "said"), CODES)
+def test_a_process_that_was_asked_to_stop_and_has_saved_is_no_failure(code: int | None, said: str) -> None:
+    hear, say = Pipe(duplex=False)
+    say.close()
+    found = reason(Running(0, SimpleNamespace(exitcode=code), 0, hear))
+    hear.close()
+    assert (said in found) if said else found == ""
 
 
 # What is visible, slots, and what each slot sees.

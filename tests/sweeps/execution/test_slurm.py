@@ -53,13 +53,15 @@ def test_a_sweep_goes_through_slurm_and_a_killed_job_leaves_the_others_alone(pla
 
 @pytest.mark.parametrize("how", ["scontrol requeue", "the signal before the time limit"])
 def test_a_preempted_job_goes_on_in_its_directory_and_nothing_is_submitted_twice(place: Place, how: str) -> None:
-    words = ("sweep.name=taken", *SLURM, *FAULT, "+callbacks.fault.pause=1.0", "trainer.max_epochs=10", "seed=0,1")
+    words = ("sweep.name=taken", *SLURM, *FAULT, "+callbacks.fault.pause=2.0", "trainer.max_epochs=12", "seed=0,1")
     first = place.start(*words, slots=None)
     until(lambda: epochs(log(place, "taken", 0)) and epochs(log(place, "taken", 1)), 90.0)
-    os.kill(first.pid, signal.SIGKILL)
-    first.communicate()
+    os.kill(first.pid, signal.SIGKILL if how == "scontrol requeue" else signal.SIGINT)
+    said, _ = first.communicate()
     content = (place.of("taken") / "queue.json").read_text()
     [_, job] = json.loads(content)["0"]
+    if how != "scontrol requeue":
+        assert f"stay in the queue; scancel {job.partition('_')[0]} takes them out" in said
     if how == "scontrol requeue":
         command("scontrol", "requeue", job)
     else:
@@ -68,12 +70,27 @@ def test_a_preempted_job_goes_on_in_its_directory_and_nothing_is_submitted_twice
     start_now(job)
     said, errors = second.communicate(timeout=180)
     assert second.returncode == 0, said + errors
-    assert "queue      2 of them wait or run already" in said
+    assert re.search("queue +[12] of them wait or run already", said)
     assert (place.of("taken") / "queue.json").read_text() == content, "nothing was submitted again"
     assert "going on from" in log(place, "taken", 0)
-    assert epochs(log(place, "taken", 0)) == [str(epoch) for epoch in range(1, 11)], "no epoch is lost"
-    assert epochs(log(place, "taken", 1)) == [str(epoch) for epoch in range(1, 11)]
+    assert epochs(log(place, "taken", 0)) == [str(epoch) for epoch in range(1, 13)], "no epoch is lost"
+    assert epochs(log(place, "taken", 1)) == [str(epoch) for epoch in range(1, 13)]
     assert place.statuses("taken", 2) == ["completed", "completed"]
+
+
+def test_what_reaches_its_time_limit_is_interrupted_and_goes_on(place: Place) -> None:
+    words = ("sweep.name=limit", *SLURM, *FAULT, "+callbacks.fault.pause=1.0", "trainer.max_epochs=6", "seed=0")
+    first = place.start(*words, "hydra.launcher.timeout_min=5", slots=None)  # its end is near from the start
+    until(lambda: epochs(log(place, "limit", 0)), 90.0)
+    [[_, job]] = json.loads((place.of("limit") / "queue.json").read_text()).values()
+    command("scancel", "--signal=USR2", job)
+    said, _ = first.communicate(timeout=90)
+    assert first.returncode == 1
+    assert place.statuses("limit", 1) == ["interrupted"]
+    assert "1 not done: #0; the same command goes on with them" in said
+    place.sweep(*words, slots=None)
+    assert epochs(log(place, "limit", 0)) == ["1", "2", "3", "4", "5", "6"]
+    assert place.attempts("limit") == [(0, "interrupted"), (0, "completed")]
 
 
 def test_what_slurm_refuses_is_said_and_nothing_is_left(place: Place) -> None:
@@ -89,12 +106,33 @@ def test_jobs_of_two_processes(place: Place) -> None:
     assert "1 epochs on cpu x 2" in log(place, "two", 0)
 
 
+def train(place: Place, *words: str) -> tuple[str, Path]:
+    """Submit scripts/train.sbatch for two tasks on this machine; return the job and its directory."""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", "PYTHON": sys.executable}
+    asked = ("--nodes=1", "--ntasks-per-node=2", "--gpus-per-node=0", "--cpus-per-task=1", "--parsable")
+    script = REPOSITORY / "scripts" / "train.sbatch"
+    submit = ["sbatch", *asked, str(script), *TINY, *TWO[1:-1], *words]
+    job = subprocess.run(submit, cwd=place.folder, env=environment, check=True, capture_output=True, text=True).stdout
+    return job.strip(), place.folder / "outputs" / "runs" / f"slurm-{job.strip()}"
+
+
 def test_two_tasks_train_one_model_as_two_processes_here_do(place: Place) -> None:
-    train = f"{sys.executable} -m trainyard {' '.join((*TINY, *TWO, 'trainer.max_epochs=2'))}"
-    script = place.folder / "train.sh"
-    script.write_text(f"#!/bin/bash\n#SBATCH --nodes=1 --ntasks-per-node=2\nsrun {train} hydra.run.dir=both\n")
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-    subprocess.run(["sbatch", "--wait", script], cwd=place.folder, env=environment, check=True, timeout=120)
-    subprocess.run(f"{train} hydra.run.dir=here".split(), cwd=place.folder, env=environment, check=True, timeout=120)
-    assert "2 epochs on cpu x 2" in Path(place.folder, "both", "run.log").read_text()
-    assert scores(place.folder / "both") == scores(place.folder / "here")
+    _, both = train(place, "trainer.max_epochs=2")
+    alone = [sys.executable, "-m", "trainyard", *TINY, *TWO, "trainer.max_epochs=2", "hydra.run.dir=here"]
+    subprocess.run(alone, cwd=place.folder, check=True, timeout=120)
+    until(lambda: (both / "result.json").is_file(), 90.0)
+    assert "2 epochs on cpu x 2" in (both / "run.log").read_text()
+    assert scores(both) == scores(place.folder / "here")
+
+
+def test_a_training_of_two_tasks_is_queued_again_before_its_time_is_up(place: Place) -> None:
+    words = (*FAULT, "+callbacks.fault.pause=1.0", "trainer.max_epochs=8")
+    job, folder = train(place, *words)
+    file = folder / "run.log"
+    until(lambda: file.is_file() and epochs(file.read_text()), 90.0)
+    command("scancel", "--signal=USR1", job)
+    start_now(job)
+    result = folder / "result.json"
+    until(lambda: result.is_file() and json.loads(result.read_text())["status"] == "completed", 120.0)
+    assert "going on from" in file.read_text()
+    assert epochs(file.read_text()) == [str(epoch) for epoch in range(1, 9)]

@@ -1,1 +1,1 @@
-"""How jobs run on this machine, each in a process of its own."""
+"""How jobs run: on this machine, each in a process of its own, or elsewhere."""

@@ -11,6 +11,7 @@ from hydra.plugins.launcher import Launcher
 
 from trainyard.complaints import complaint
 from trainyard.sweeps.execution.processes import ignore
+from trainyard.sweeps.execution.queue import check_nothing_waits
 from trainyard.sweeps.execution.running import Ended
 from trainyard.sweeps.execution.submission import Submission
 from trainyard.sweeps.job import UNFINISHED, Job
@@ -19,6 +20,7 @@ from trainyard.sweeps.watch import Watch
 from trainyard.sweeps.worklist import Worklist
 
 LOOK_EVERY = 1.0  # seconds
+LOOK_TAKES = 0.005  # seconds that a shared file system is left alone for each file that is looked for
 GRACE = 5.0  # seconds until a shared file system shows what another machine has written last
 
 
@@ -47,6 +49,8 @@ class Launched:
 
     def __init__(self, launcher: Any, sweep: Sweep, jobs: Sequence[Job], overrides: Sequence[Sequence[str]]) -> None:
         self.launcher, self.jobs, self.overrides = launcher, jobs, overrides
+        self.stopped = False
+        check_nothing_waits(sweep.stored.folder, jobs)
         for job in jobs:
             sweep.begin(job)
         self.thread = threading.Thread(target=self.launch, daemon=True)
@@ -57,14 +61,16 @@ class Launched:
         try:
             self.launcher.launch(self.overrides, 0)
         except BaseException as error:  # it ends with the first job whose process dies
-            print(f"the launcher has given up: {complaint(error)}", flush=True)
+            print(f"the launcher has given up: {complaint(error).splitlines()[0]}", flush=True)
 
     def over(self) -> dict[int, str]:
-        """Return the places of all jobs when the launcher has returned."""
-        return {} if self.thread.is_alive() else dict.fromkeys(range(len(self.jobs)), "")
+        """Return the places of all jobs when the launcher has returned, or is not waited for any more."""
+        waits = self.thread.is_alive() and not self.stopped
+        return {} if waits else dict.fromkeys(range(len(self.jobs)), "")
 
     def stop(self) -> None:
-        """Do nothing: its jobs end with this process."""
+        """Wait no more; the jobs end with this process."""
+        self.stopped = True
 
     def remains(self) -> str:
         """Return what becomes of them when nobody waits any more."""
@@ -94,7 +100,7 @@ def follow(work: Work, jobs: Sequence[Job], watch: Watch) -> None:
     waiting, running = set(range(len(jobs))), set[int]()
     gone: dict[int, float] = {}
     while waiting or running:
-        time.sleep(LOOK_EVERY)
+        time.sleep(LOOK_EVERY + LOOK_TAKES * len(waiting | running))
         over = work.over()
         gone = {place: gone.get(place, time.monotonic()) for place in over}  # one that is queued again is not gone
         for place in sorted(waiting | running):
@@ -110,9 +116,8 @@ def follow(work: Work, jobs: Sequence[Job], watch: Watch) -> None:
             if ended:
                 running.remove(place)
                 if watch.end(Ended(place, over[place] if job.status == UNFINISHED else "")):
-                    return work.stop()
+                    work.stop()
         watch.look()
-    return None
 
 
 def size_of_log(job: Job) -> int:

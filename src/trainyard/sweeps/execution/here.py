@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from trainyard.sweeps.execution.checks import refuse
+from trainyard.sweeps.execution.queue import check_nothing_waits
 from trainyard.sweeps.watch import Watch
 from trainyard.sweeps.worklist import Worklist
 
@@ -26,6 +27,7 @@ def refuse_impossible(launcher: "LocalLauncher", worklist: Worklist, *overrides:
 
 def run_here(launcher: "LocalLauncher", worklist: Worklist, fail_fast: bool) -> None:
     """Run jobs, each when a slot is free; those that are drawn by the scores of earlier ones are drawn then."""
+    check_nothing_waits(worklist.sweep.stored.folder, worklist.left)
     overrides: Iterable[list[str]] = (worklist.overrides(job) for job in worklist)
     with Watch(worklist, worklist.jobs, worklist.sweep.begin, fail_fast) as launcher.watch:
         launcher.launch(list(overrides) if worklist.known_ahead else overrides, initial_job_idx=0)

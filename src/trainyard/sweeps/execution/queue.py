@@ -3,12 +3,14 @@
 import getpass
 import json
 import subprocess
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trainyard.errors import reject
+from trainyard.errors import listing, reject
 from trainyard.files import write_json
+from trainyard.sweeps.job import Job
 
 FILE = "queue.json"
 STOPPED = ("CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE")  # by no fault of the job
@@ -67,6 +69,15 @@ class Queue:
             problem = f"its jobs may be in SLURM's queue, and squeue does not answer ({error})"
             accepted = f"where squeue works; or, if nothing runs any more, without {self.folder / FILE}"
             raise reject("sweep.name", self.folder.name, problem, accepted) from error
+
+
+def check_nothing_waits(folder: Path, jobs: Sequence[Job]) -> None:
+    """Raise a ConfigError where jobs that a launcher without a queue is to run are in one."""
+    queue = Queue.of(folder)
+    if left := sorted(queue.left({job.number for job in jobs})):
+        problem = f"{len(left)} of its jobs wait or run as {listing(queue.taken[number][1] for number in left)}"
+        accepted = f"hydra/launcher=submitit_{queue.taken[left[0]][0]}, to go on with them"
+        raise reject("sweep.name", folder.name, problem, accepted)
 
 
 def slurm_states() -> dict[str, str]:

@@ -37,6 +37,9 @@ class Submission:
         there = self.queue.left(set(self.numbers))
         if there:
             print(f"queue      {len(there)} of them wait or run already", flush=True)
+        there |= {
+            job.number for job in jobs if job.result != job.look().result
+        }  # they have ended since the sweep looked
         executor = make_executor(launcher)
         for job in jobs:
             sweep.journal.begin(job) if job.number in there else sweep.begin(job)

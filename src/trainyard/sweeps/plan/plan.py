@@ -12,11 +12,32 @@ from trainyard.sweeps.plan.cost import Cost
 from trainyard.sweeps.plan.estimate import estimate
 from trainyard.sweeps.plan.kinds import Kind, kinds_of
 from trainyard.sweeps.plan.networks import networks_of
+from trainyard.sweeps.plan.sample import sample
 from trainyard.sweeps.plan.text import job_lines, kind_lines, total_line
 from trainyard.sweeps.plan.trials import try_out
+from trainyard.sweeps.stored import StoredSweep
 
 if TYPE_CHECKING:
     from hydra_plugins.trainyard.launcher import LocalLauncher
+
+
+def plan_sweep(
+    sweep: StoredSweep, launcher: "LocalLauncher", trials: int | None, keep: int | None, pruned: bool
+) -> None:
+    """Print what the jobs of a sweep are that are left, and what they will take.
+
+    Args:
+        sweep: as its directory tells of it.
+        launcher: that will run them.
+        trials: of a search, in total.
+        keep: number of the jobs whose checkpoints stay; `None` for all.
+        pruned: whether some will end early.
+    """
+    jobs, count, total = sample(sweep, trials)
+    less = ", and those that are pruned take less than is said here" if pruned else ""
+    print(f"plan       {sweep.folder}: {total} jobs, {count} to do{less}", flush=True)
+    if count:
+        print(plan(jobs, list(sweep.space.axes), launcher, count, keep))
 
 
 def plan(

@@ -1,0 +1,133 @@
+"""What is known of jobs in a cluster's queue, with a `squeue` that says what it is told."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.sweeps.synthetic import completed, stored
+from trainyard.errors import ConfigError
+from trainyard.sweeps.execution import submission
+from trainyard.sweeps.execution.queue import Queue, check_nothing_waits, is_running
+from trainyard.sweeps.execution.submission import Submission, refused
+from trainyard.sweeps.sweep import Sweep
+
+STATES = {0: "PENDING", 1: "RUNNING", 2: "COMPLETING", 3: "COMPLETED", 4: "OUT_OF_MEMORY", 5: "TIMEOUT", 6: "CANCELLED"}
+
+
+class Executor:
+    """Takes note of what is submitted."""
+
+    def __init__(self) -> None:
+        self.submitted: list[int] = []
+
+    def map_array(self, launcher: object, *columns: Any) -> list[Any]:
+        self.submitted += columns[2]
+        return [type("Taken", (), {"job_id": f"99_{place}"}) for place, _ in enumerate(columns[2])]
+
+
+class Launcher:
+    """As hydra-submitit-launcher has them."""
+
+    _EXECUTOR = "slurm"
+
+    def __init__(self, folder: Path) -> None:
+        self.params = {"submitit_folder": f"{folder}/.submitit/%j"}
+
+
+@pytest.fixture
+def squeue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A `squeue` that prints the states above; the file to change."""
+    script = tmp_path / "bin" / "squeue"
+    script.parent.mkdir()
+    lines = "".join(f"echo '12_{number} {state}'\n" for number, state in STATES.items())
+    script.write_text(f"#!/bin/sh\n{lines}")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{script.parent}:{os.environ['PATH']}")
+    return script
+
+
+def remembered(folder: Path) -> Queue:
+    """A sweep whose jobs were submitted; SLURM does not know the last any more."""
+    folder.mkdir(exist_ok=True)
+    Queue(folder).remember({number: ("slurm", f"12_{number}") for number in [*STATES, 7]})
+    return Queue.of(folder)
+
+
+def test_what_waits_and_what_has_ended(tmp_path: Path, squeue: Path) -> None:
+    queue = remembered(tmp_path / "sweep")
+    assert queue.left(set(range(9))) == {0, 1, 2}, "8 was never submitted"
+    assert queue.ended({0, 2, 4, 7}) == {4: "OUT_OF_MEMORY", 7: ""}
+
+
+def test_nothing_is_submitted_while_slurm_does_not_answer(tmp_path: Path, squeue: Path) -> None:
+    squeue.write_text("#!/bin/sh\necho 'Unable to contact slurm controller' >&2\nexit 1\n")
+    queue = remembered(tmp_path / "sweep")
+    with pytest.raises(ConfigError, match=r"squeue does not answer .Unable to contact slurm controller") as error:
+        queue.left({0})
+    assert "without " in str(error.value)
+    assert queue.left({8}) == set(), "of what was never submitted it need not be asked"
+
+
+def test_another_launcher_is_refused_while_jobs_wait(tmp_path: Path, squeue: Path) -> None:
+    sweep = stored(tmp_path / "sweep", ["seed=0,1,2"], [None, None, None])
+    check_nothing_waits(sweep.folder, sweep.jobs)
+    remembered(sweep.folder)
+    with pytest.raises(ConfigError, match=r"3 of its jobs wait or run as 12_0, 12_1, 12_2\n") as error:
+        check_nothing_waits(sweep.folder, sweep.jobs)
+    assert "accepted: hydra/launcher=submitit_slurm, to go on with them" in str(error.value)
+    check_nothing_waits(sweep.folder, [])
+
+
+def test_only_what_neither_waits_nor_has_ended_meanwhile_is_submitted(
+    tmp_path: Path, squeue: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = stored(tmp_path / "sweep", ["seed=0,1,2,3,4,5,6,7"], [None] * 8)
+    remembered(found.folder)
+    executor = Executor()
+    monkeypatch.setattr(submission, "make_executor", lambda launcher: executor)
+    sweep = Sweep(found, retries=1)
+    left = sweep.left()
+    late = found.folder / "3"  # it ends after the sweep has looked, and before SLURM is asked
+    late.mkdir()
+    (late / "result.json").write_text(json.dumps(completed(0.5)))
+    work = Submission(Launcher(found.folder), sweep, left, [list(job.overrides) for job in left])
+    assert executor.submitted == [4, 5, 6, 7]
+    assert (late / "result.json").is_file(), "nothing of it is removed"
+    assert Queue.of(found.folder).taken[5] == ("slurm", "99_1")
+    assert Queue.of(found.folder).taken[1] == ("slurm", "12_1")
+    assert "3 of them wait or run already" in capsys.readouterr().out
+    assert work.remains() == "jobs that wait or run stay in the queue; scancel 12 99 takes them out"
+
+
+def test_why_a_job_ended(tmp_path: Path, squeue: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = stored(tmp_path / "sweep", ["seed=0,1,2,3,4,5,6,7"], [None] * 8)
+    monkeypatch.setattr(submission, "make_executor", lambda launcher: Executor())
+    sweep = Sweep(found, retries=1)
+    work = Submission(Launcher(found.folder), sweep, sweep.left(), [list(job.overrides) for job in found.jobs])
+    remembered(found.folder)
+    work.queue = Queue.of(found.folder)
+    over = work.over()
+    assert sorted(over) == [3, 4, 5, 6, 7]
+    assert over[5] == over[6] == "", "a time limit and a scancel are no fault of the job"
+    assert over[4].splitlines()[0] == "it ended without a result (SLURM: OUT_OF_MEMORY)"
+    assert over[4].endswith(".submitit/12_4/12_4_0_log.err")
+
+
+def test_a_damaged_memory_is_none(tmp_path: Path) -> None:
+    (tmp_path / "queue.json").write_text('{"0": ["slu')
+    assert Queue.of(tmp_path).taken == {}
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc here")
+def test_a_process_that_is_not_submitits_is_not_taken_for_one() -> None:
+    assert not is_running(os.getpid())
+    assert not is_running(2**22 + 1)
+
+
+def test_what_sbatch_says_is_handed_on() -> None:
+    error = RuntimeError("Command failed:\nsbatch: error: invalid partition specified: moon\nsbatch: error: no\n")
+    text = str(refused("slurm", error))
+    assert "hydra/launcher=submitit_slurm: the jobs are refused (sbatch: error: invalid partition" in text
