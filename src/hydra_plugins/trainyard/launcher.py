@@ -49,7 +49,7 @@ class LocalLauncher(Launcher):
         self.config = config
         self.composer = Composer(hydra_context.config_loader, config)
         self.task = f"{task_function.__module__}:{task_function.__qualname__}"
-        self.processes = job_context()
+        self.processes = job_context(config.sweep.pruner != "none")
 
     def launch(self, job_overrides: Iterable[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run a job for each list of overrides, and return how they ended, in the same order.
