@@ -30,7 +30,8 @@ SlurmctldPidFile=$FOLDER/slurmctld.pid
 SlurmdPidFile=$FOLDER/slurmd.pid
 SlurmctldLogFile=$FOLDER/slurmctld.log
 SlurmdLogFile=$FOLDER/slurmd.log
-NodeName=$(hostname) NodeAddr=127.0.0.1 CPUs=$(nproc) State=UNKNOWN
+SlurmdParameters=config_overrides
+NodeName=$(hostname) NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
 PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 CONF
 }
@@ -52,7 +53,12 @@ up() {
 
 down() {
   for daemon in slurmd slurmctld; do
-    [ ! -e "$FOLDER/$daemon.pid" ] || kill "$(cat "$FOLDER/$daemon.pid")" 2> /dev/null || true
+    process=$(cat "$FOLDER/$daemon.pid" 2> /dev/null) || continue
+    kill "$process" 2> /dev/null || true
+    for _ in $(seq 40); do  # it writes its state at its end; a zombie has
+      grep -qs '^State:.[^Z]' "/proc/$process/status" || break
+      sleep 0.25
+    done
   done
   rm -rf "$FOLDER"
 }
