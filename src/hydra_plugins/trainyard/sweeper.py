@@ -90,8 +90,12 @@ class ResumingSweeper(Sweeper):
             raise reject("sweep.plan", True, problem, "with hydra/launcher=local")
         left = [job for job in stored.jobs if job.status != "completed"]
         print(f"plan       {stored.folder}: {len(stored.jobs)} jobs, {len(left)} to do", flush=True)
-        if left:
-            print(plan(left, list(stored.space.axes), launcher, keep=self.config.sweep.keep))
+        try:
+            if left:
+                print(plan(left, list(stored.space.axes), launcher, keep=self.config.sweep.keep))
+        except KeyboardInterrupt:
+            print("interrupted; the plan has left nothing")
+            sys.exit(130)
 
     def run_rest(self, stored: "StoredSweep") -> None:
         """Run the jobs of a sweep that are left."""

@@ -11,6 +11,7 @@ from trainyard.sweeps.job import Job
 from trainyard.sweeps.plan.cost import Cost
 from trainyard.sweeps.plan.estimate import estimate
 from trainyard.sweeps.plan.kinds import Kind, kinds_of
+from trainyard.sweeps.plan.memory import pages
 from trainyard.sweeps.plan.networks import networks_of
 from trainyard.sweeps.plan.text import job_lines, kind_lines, total_line
 from trainyard.sweeps.plan.trials import try_out
@@ -52,7 +53,7 @@ def plan(
     }
     known = [costs[job.number] for job in jobs if job.number in costs]
     everything = list(islice(cycle(known), count or len(known)))
-    total = estimate(everything, launcher.slots, keep)
+    total = estimate(everything, launcher.slots, keep, pages().get("Pss", 0))
     last = total_line(total, len(everything), launcher.slots, start, any(kind.bound for kind in kinds))
     return "\n".join([*job_lines(jobs, costs, axes), "", *kind_lines(kinds, axes), "", last])
 
