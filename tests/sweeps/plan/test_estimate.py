@@ -42,4 +42,4 @@ def test_the_total_has_all_jobs_the_largest_side_by_side_and_the_weights_that_st
     assert total.memory == 100 + 70 + 30
     assert total.disk == (14 + 18 + 14) + (40 + 40 + 400)
     assert estimate(jobs, slots=2, keep=1).disk == (14 + 18 + 14) + 400
-    assert estimate(jobs, slots=8).memory == 100 + 70 + 30 + 30
+    assert estimate(jobs, slots=8, command=5).memory == 5 + 100 + 70 + 30 + 30

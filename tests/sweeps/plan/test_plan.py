@@ -59,12 +59,6 @@ def test_a_trial_that_fails_is_named_and_the_total_is_without_it(place: Place) -
     assert int(found[1]) == 1
 
 
-def test_a_plan_of_many_shows_the_first_and_the_last(place: Place) -> None:
-    said, _ = place.sweep("seed=range(50)", "sweep.plan=true")
-    numbers = [line.split()[0] for line in said.splitlines() if line.startswith(("#", "..."))]
-    assert numbers == [*(f"#{n}" for n in range(20)), "...", *(f"#{n}" for n in range(45, 50))]
-
-
 def test_a_trial_tells_no_server() -> None:
     loggers = {
         "tensorboard": {"_target_": "lightning.pytorch.loggers.TensorBoardLogger"},

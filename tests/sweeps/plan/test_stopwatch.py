@@ -55,3 +55,11 @@ def test_a_slow_epoch_is_broken_off(compose_run: Compose, monkeypatch: pytest.Mo
     assert epoch.train.batches == 2
     assert epoch.val.batches == 4
     assert trial.batches == batches(8)
+
+
+@pytest.mark.slow
+def test_processes_that_train_together_are_one_trial(compose_run: Compose) -> None:
+    trial = tried(compose_run, "accelerator=ddp_cpu", "trainer.max_epochs=100")  # fit and test each spawn two
+    assert trial.batches == {"train": 10, "val": 1, "test": 1}
+    assert stopwatch.EPOCHS <= len(trial.epochs) < 100
+    assert trial.test.batches == 1

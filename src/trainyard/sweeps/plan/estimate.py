@@ -14,7 +14,7 @@ class Estimate:
     Attributes:
         work: seconds of all jobs, one after the other.
         seconds: with so many at a time.
-        memory, gpu: bytes of the largest that may run side by side, and of what they share.
+        memory, gpu: bytes of the largest that may run side by side, with what they share and what starts them.
         disk: bytes that they leave.
     """
 
@@ -25,13 +25,14 @@ class Estimate:
     disk: float
 
 
-def estimate(jobs: Sequence[tuple[Cost, float]], slots: int, keep: int | None = None) -> Estimate:
+def estimate(jobs: Sequence[tuple[Cost, float]], slots: int, keep: int | None = None, command: float = 0.0) -> Estimate:
     """Return what jobs take.
 
     Args:
         jobs: cost and epochs of each, in the order of their start.
         slots: jobs at a time.
         keep: number of jobs whose checkpoints stay; `None` for all.
+        command: bytes of the process that starts the jobs.
     """
     times = [cost.seconds(epochs) for cost, epochs in jobs]
     weights = largest((cost.weights for cost, _ in jobs), len(jobs) if keep is None else keep)
@@ -39,7 +40,7 @@ def estimate(jobs: Sequence[tuple[Cost, float]], slots: int, keep: int | None = 
     return Estimate(
         work=sum(times),
         seconds=side_by_side(times, slots),
-        memory=shared + largest((cost.memory for cost, _ in jobs), slots),
+        memory=command + shared + largest((cost.memory for cost, _ in jobs), slots),
         gpu=largest((cost.gpu for cost, _ in jobs), slots),
         disk=sum(cost.disk(epochs) for cost, epochs in jobs) + weights,
     )

@@ -1,5 +1,6 @@
 """What a sweep will take: its jobs, their networks, and the time, the memory and the disk of all."""
 
+import sys
 import time
 from collections.abc import Sequence
 from itertools import cycle, islice
@@ -11,6 +12,7 @@ from trainyard.sweeps.job import Job
 from trainyard.sweeps.plan.cost import Cost
 from trainyard.sweeps.plan.estimate import estimate
 from trainyard.sweeps.plan.kinds import Kind, kinds_of
+from trainyard.sweeps.plan.memory import pages
 from trainyard.sweeps.plan.networks import networks_of
 from trainyard.sweeps.plan.sample import sample
 from trainyard.sweeps.plan.text import job_lines, kind_lines, total_line
@@ -36,8 +38,12 @@ def plan_sweep(
     jobs, count, total = sample(sweep, trials)
     less = ", and those that are pruned take less than is said here" if pruned else ""
     print(f"plan       {sweep.folder}: {total} jobs, {count} to do{less}", flush=True)
-    if count:
-        print(plan(jobs, list(sweep.space.axes), launcher, count, keep))
+    try:
+        if count:
+            print(plan(jobs, list(sweep.space.axes), launcher, count, keep))
+    except KeyboardInterrupt:
+        print("interrupted; the plan has left nothing")
+        sys.exit(130)
 
 
 def plan(
@@ -73,7 +79,7 @@ def plan(
     }
     known = [costs[job.number] for job in jobs if job.number in costs]
     everything = known if count == len(jobs) else list(islice(cycle(known), count))
-    total = estimate(everything, launcher.slots, keep)
+    total = estimate(everything, launcher.slots, keep, pages().get("Pss", 0))
     last = total_line(total, len(everything), launcher.slots, start, any(kind.bound for kind in kinds))
     return "\n".join([*job_lines(jobs, costs, axes), "", *kind_lines(kinds, axes), "", last])
 

@@ -1,7 +1,8 @@
-"""A job as a trial: a few batches of a few epochs, and how long each part of them takes."""
+"""How long each part of a trial takes."""
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,51 +11,29 @@ import torch
 
 from trainyard.callbacks.tensorboard import tensorboard_writer
 from trainyard.sweeps.plan.memory import bytes_on_disk, own_peak, pages
+from trainyard.sweeps.plan.shortened import Shortened
 from trainyard.sweeps.plan.trial import Epoch, Lap, Trial
 
-BATCHES = {"train": 32, "val": 4, "test": 4}  # of an epoch that are tried; an evaluated one holds four of training
 WARM = 2  # steps before the clock runs: the first may compile for a minute
 EPOCHS = 3  # that are tried at least, where they do not take too long
 ENOUGH, TOO_LONG = 2.0, 4.0  # seconds of a trial; after those it ends with an epoch, after these at once
 
 
-class Stopwatch(L.Callback):
-    """Shortens a run to a trial, and writes what it saw into the run's directory.
-
-    The config stays that of the job, since schedules and plans of finetuning follow from it: the limits are set where
-    Lightning looks for them, and the run ends as early stopping would end it.
-    """
+class Stopwatch(Shortened):
+    """Times the parts of a trial, ends it when it has seen enough, and writes what it saw into the run's directory."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.trial = Trial()
-        self.limits: dict[str, Any] = {}
         self.train, self.val = Lap(), Lap()
         self.began: float | None = None
         self.warm = 0.0
         self.steps = 0
 
-    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Set the limits of a trial, before Lightning counts the batches."""
-        if stage != "fit":
-            return
-        for name, most in BATCHES.items():
-            self.limits[name] = limit = getattr(trainer, f"limit_{name}_batches")
-            setattr(trainer, f"limit_{name}_batches", min(limit, most) if isinstance(limit, int) else most)
-        self.interval, trainer.val_check_interval = trainer.val_check_interval, 1.0
-        self.every, trainer.check_val_every_n_epoch = trainer.check_val_every_n_epoch or 1, 1
-        trainer.fit_loop.min_epochs = 0
-        trainer.fit_loop.epoch_loop.min_steps = None
-
-    def count(self, stage: str, loader: Any) -> None:
-        """Note how many batches the job itself has."""
-        limit = self.limits[stage]
-        self.trial.batches[stage] = min(len(loader), limit) if isinstance(limit, int) else int(len(loader) * limit)
-
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Count the steps, and the validations in an epoch."""
-        self.count("train", trainer.train_dataloader)
-        steps, interval = self.trial.batches["train"], self.interval
-        self.trial.validations = (steps / interval if isinstance(interval, int) else 1 / interval) / self.every
+        self.trial.batches["train"] = steps = self.batches("train", trainer.train_dataloader)
+        self.trial.validations = self.validations(steps)
         self.trial.max_steps = trainer.max_steps * trainer.accumulate_grad_batches
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -94,7 +73,7 @@ class Stopwatch(L.Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Count the batches; their scores have been asked for, so that a GPU has done all."""
         self.val.stop()
-        self.count("val", trainer.val_dataloaders)
+        self.trial.batches["val"] = self.batches("val", trainer.val_dataloaders)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """End the trial where it has seen enough."""
@@ -102,8 +81,9 @@ class Stopwatch(L.Callback):
             self.stop_after(ENOUGH, trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """End the last epoch."""
+        """End the last epoch; what was seen is written, since the test may run in another process."""
         self.end_epoch(trainer)
+        self.write(trainer)
 
     def on_test_batch_start(self, *_: Any) -> None:
         """Begin a batch."""
@@ -114,12 +94,20 @@ class Stopwatch(L.Callback):
         self.trial.test.end()
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write what was seen."""
+        """Add the test to what was seen."""
         self.trial.test.stop()
-        self.count("test", trainer.test_dataloaders)
-        self.trial.memory = own_peak() * trainer.world_size
+        self.trial.batches["test"] = self.batches("test", trainer.test_dataloaders)
+        if trainer.is_global_zero:
+            fit = Trial.read(Path(trainer.default_root_dir))
+            self.trial = replace(fit, test=self.trial.test, batches={**fit.batches, **self.trial.batches})
+            self.write(trainer)
+
+    def write(self, trainer: L.Trainer) -> None:
+        """Write what was seen so far, with the memory that it took."""
+        self.trial.memory = max(self.trial.memory, own_peak() * trainer.world_size)
         self.trial.server = pages(os.getppid()).get("Rss", 0)
-        self.trial.gpu = torch.cuda.max_memory_reserved() if trainer.strategy.root_device.type == "cuda" else 0
+        if trainer.strategy.root_device.type == "cuda":
+            self.trial.gpu = max(self.trial.gpu, torch.cuda.max_memory_reserved())
         if trainer.is_global_zero:
             self.trial.write(Path(trainer.default_root_dir))
 

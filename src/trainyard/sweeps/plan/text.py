@@ -58,7 +58,7 @@ def numbers(cost: Cost, epochs: Sequence[int]) -> list[str]:
 
 def total_line(total: Estimate, jobs: int, slots: int, start: float, bound: bool) -> str:
     """Return what all jobs take."""
-    gpu = f", {total.gpu / MIB:.0f} MiB on the GPU" if total.gpu else ""
+    gpu = f", {total.gpu / MIB:.0f} MiB on GPUs" if total.gpu else ""
     time = f"{'at most' if bound else 'about'} {duration(start + total.seconds)}"
     sizes = f"{total.memory / MIB:.0f} MiB of memory{gpu}, {total.disk / MIB:.1f} MiB of disk"
     return f"total      {jobs} jobs, {slots} at a time: {time}, {sizes}"
