@@ -48,6 +48,9 @@ class LateLastCheckpoint(LastCheckpoint):
         self.io = io
         self.due = False
 
-    def _save_checkpoint(self, trainer: L.Trainer, filepath: str) -> None:
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save, when it is time; else note the name that the last one has, as if it had been saved."""
         if self.due or self.io.due:
-            super()._save_checkpoint(trainer, filepath)
+            super().on_train_epoch_end(trainer, pl_module)
+        else:
+            self.best_model_path = str(Path(str(self.dirpath)) / "last.ckpt")

@@ -1,6 +1,7 @@
 """A job of a stack: its Trainer, which is in the middle of a fit, and what it is told of the training."""
 
 import logging
+import time
 from collections.abc import Sequence
 
 import lightning as L
@@ -17,6 +18,8 @@ from trainyard.models.transfer import TransferModel
 from trainyard.sweeps.stacked.checkpoints import LateLastCheckpoint
 from trainyard.sweeps.stacked.progress_counters import set_counters
 from trainyard.sweeps.stacked.turns import Turn
+
+SAVE_EVERY = 1.0  # seconds between two writings of the curves, each of which waits for the disk
 
 
 class Member:
@@ -43,6 +46,7 @@ class Member:
         self.seed = self.train_loader.sampler.seed
         [self.optimizer] = trainer.optimizers
         self.schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
+        self.saved = time.monotonic()
         self.random_state = torch.get_rng_state()
         self.set_epoch(1)
 
@@ -83,9 +87,12 @@ class Member:
             rounded = {name: float(metric) for name, metric in metrics.items()}  # to float32, as Lightning logs it
             trainer.callback_metrics.update(metrics)
             step = trainer.fit_loop.epoch_loop._batches_that_stepped - 1
+            save = last or time.monotonic() - self.saved > SAVE_EVERY
             for logger in trainer.loggers:
                 logger.log_metrics({**rounded, "epoch": epoch - 1}, step)
-                logger.save()
+                if save:
+                    logger.save()
+            self.saved = time.monotonic() if save else self.saved
             call_hooks(trainer, "on_validation_end")
             call_hooks(trainer, "on_train_epoch_end", monitoring_callbacks=False)
             call_hooks(trainer, "on_train_epoch_end", monitoring_callbacks=True)
