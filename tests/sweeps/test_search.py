@@ -89,3 +89,13 @@ def test_typos(place: Place, words: list[str], said: str) -> None:
     assert len(errors.splitlines()) <= 6
     assert "Traceback" not in errors
     assert not place.of("mine").exists()
+
+
+def test_another_launcher_searches_and_prunes_too(place: Place) -> None:
+    """Its jobs report to the same journal; what is drawn by scores comes a few at a time."""
+    words = (*SEARCH, "hydra/launcher=submitit_local", "sweep.trials=3", "sweep.batch=2", "trainer.max_epochs=3")
+    place.sweep(*words, "sweep.pruner=hyperband", slots=None)
+    assert set(place.statuses("mine", 3)) <= {"completed", "pruned"}
+    journal = (place.of("mine") / "journal.log").read_text()
+    assert journal.count('"intermediate_value":') >= 3
+    assert place.statuses("mine", 4)[3] == "waiting"
