@@ -19,7 +19,7 @@ def provenance() -> dict[str, Any]:
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "command": sys.argv,
         "directory": str(Path.cwd()),
-        "git": git_state(Path(__file__).parent),
+        "git": own_git_state(),
         "python": platform.python_version(),
         "packages": packages(),
         "hardware": hardware(),
@@ -32,7 +32,12 @@ def packages() -> dict[str, str]:
     return dict(sorted((d.metadata["Name"], d.version) for d in distributions()))
 
 
-@cache  # what is imported stays as it was
+@cache
+def own_git_state() -> dict[str, Any] | None:
+    """Return the state of this project's code; what a process has imported stays as it was."""
+    return git_state(Path(__file__).parent)
+
+
 def git_state(folder: Path) -> dict[str, Any] | None:
     """Return commit, patch of tracked files and names of untracked ones; `None` where the code is not in a checkout."""
     commit = git(folder, "rev-parse", "HEAD")

@@ -46,6 +46,18 @@ class Shared:
     features: tuple[Features, Inputs] | None = None
     graph: Any = None
 
+    def move_to(self, device: torch.device) -> None:
+        """Have the examples lie on the device of the first job, where the others find them instead of copying them."""
+        if self.data is None or device.type == "cpu":
+            return
+        if self.features:
+            found, inputs = self.features
+            self.features = found, {name: x.to(device) if isinstance(x, Tensor) else x for name, x in inputs.items()}
+            return
+        for name, part in self.data.splits.items():
+            if isinstance(part.x, Tensor):
+                self.data.splits[name] = replace(part, x=part.x.to(device), y=part.y.to(device))
+
 
 class JobParts(Parts):
     """The parts of a job whose Trainer joins a stack instead of training by itself.

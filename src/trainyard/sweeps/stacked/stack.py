@@ -31,21 +31,27 @@ class Stack:
     ) -> None:
         self.members = sorted(members, key=lambda member: member.seed)
         self.leave, self.interrupted = leave, interrupted
-        self.first = self.members[0]
+        self.here = dict(enumerate(self.members))  # those that have not left
         self.network = StackedNetwork([member.network for member in self.members])
         self.updates = Updates(self.members)
         self.examples = self.first.train_loader.examples
         seeds = [member.seed for member in self.members]
         shared = len({*Counter(seeds).values()}) == 1
         self.together = seeds.count(seeds[0]) if shared else 1  # members that see the same batches, side by side
-        self.here = dict(enumerate(self.members))  # those that have not left
+
+    @property
+    def first(self) -> Member:
+        """One that has not left: what is the same for all is asked of it."""
+        return next(iter(self.here.values()))
 
     def train(self) -> None:
         """Train all epochs; returns early when nobody is left."""
         epochs = self.first.trainer.max_epochs or 0
         for epoch in range(1, epochs + 1):
-            sums = {"train": self.train_epoch(epoch), "val": self.validate()}
-            means = {name: sums[name].means() for name in ("val", "train")}
+            train = self.train_epoch(epoch)
+            if not self.here:
+                return
+            means = {"val": self.validate().means(), "train": train.means()}
             stop = self.interrupted()
             for place, member in list(self.here.items()):
                 scores = {
@@ -62,7 +68,7 @@ class Stack:
 
     def train_epoch(self, epoch: int) -> StackedSums:
         """Train an epoch, counted from 1, and return what it summed."""
-        model, sums = self.first.model, StackedSums()
+        sums = StackedSums()
         every = self.first.trainer.log_every_n_steps  # type: ignore[attr-defined]
         steps = (epoch - 1) * len(self.first.train_loader)
         for batch, (raw, y) in enumerate(self.batches(epoch)):
@@ -70,9 +76,12 @@ class Stack:
                 for place, member in list(self.here.items()):
                     own = place // self.together
                     self.attempt(place, lambda: member.begin_batch(epoch, batch, raw[own], y[own]))  # noqa: B023
+            if not self.here:
+                break
             x = self.first.inputs(raw.flatten(0, 1)).unflatten(0, y.shape)  # [S, B, F]
             labels = y.repeat_interleave(self.together, dim=0)  # [K, B]
             logits = self.network(x)
+            model = self.first.model
             losses = summed_losses(logits, labels, model.class_weights, model.label_smoothing)
             self.network.zero_grad()
             (losses / y.shape[1]).sum().backward()

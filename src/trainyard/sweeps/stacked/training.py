@@ -31,6 +31,7 @@ def train_stacked(
 
     def started(place: int) -> Callable[[], object]:
         def join(trainer: L.Trainer, handlers: Sequence[logging.Handler]) -> None:
+            shared.move_to(trainer.strategy.root_device)
             members.append(Member(trainer, turns[place], handlers))
             with muted(handlers):
                 turns[place].wait()
