@@ -87,13 +87,12 @@ class ResumingSweeper(Sweeper):
         left = sweep.left()
         print(f"sweep      {stored.folder}: {len(stored.jobs)} jobs, {len(left)} to do", flush=True)
         if launcher is None or not left:
-            return
+            return None
         fixed = f"hydra.sweep.dir={stored.folder}"
         overrides = [[*job.overrides, fixed, f"hydra.sweep.subdir={job.number}"] for job in left]
         if isinstance(launcher, LocalLauncher):
-            self.run_here(launcher, sweep, left, overrides)
-            return
-        self.run_elsewhere(launcher, sweep, left, overrides)
+            return self.run_here(launcher, sweep, left, overrides)
+        return self.run_elsewhere(launcher, sweep, left, overrides)
 
     def run_here(
         self, launcher: LocalLauncher, sweep: "Sweep", left: Sequence["Job"], overrides: Sequence[Sequence[str]]
