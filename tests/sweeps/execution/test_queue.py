@@ -9,7 +9,7 @@ import pytest
 
 from tests.sweeps.synthetic import completed, stored
 from trainyard.errors import ConfigError
-from trainyard.sweeps.execution import submission
+from trainyard.sweeps.execution import queue, submission
 from trainyard.sweeps.execution.queue import Queue, check_nothing_waits, is_running
 from trainyard.sweeps.execution.submission import Submission, refused
 from trainyard.sweeps.sweep import Sweep
@@ -46,6 +46,7 @@ def squeue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     script.write_text(f"#!/bin/sh\n{lines}")
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{script.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(queue, "SURE_AFTER", 0.0)
     return script
 
 
@@ -57,18 +58,18 @@ def remembered(folder: Path) -> Queue:
 
 
 def test_what_waits_and_what_has_ended(tmp_path: Path, squeue: Path) -> None:
-    queue = remembered(tmp_path / "sweep")
-    assert queue.left(set(range(9))) == {0, 1, 2}, "8 was never submitted"
-    assert queue.ended({0, 2, 4, 7}) == {4: "OUT_OF_MEMORY", 7: ""}
+    there = remembered(tmp_path / "sweep")
+    assert there.left(set(range(9))) == {0, 1, 2}, "8 was never submitted"
+    assert there.ended({0, 2, 4, 7}) == {4: "OUT_OF_MEMORY", 7: ""}
 
 
 def test_nothing_is_submitted_while_slurm_does_not_answer(tmp_path: Path, squeue: Path) -> None:
     squeue.write_text("#!/bin/sh\necho 'Unable to contact slurm controller' >&2\nexit 1\n")
-    queue = remembered(tmp_path / "sweep")
+    there = remembered(tmp_path / "sweep")
     with pytest.raises(ConfigError, match=r"squeue does not answer .Unable to contact slurm controller") as error:
-        queue.left({0})
+        there.left({0})
     assert "without " in str(error.value)
-    assert queue.left({8}) == set(), "of what was never submitted it need not be asked"
+    assert there.left({8}) == set(), "of what was never submitted it need not be asked"
 
 
 def test_another_launcher_is_refused_while_jobs_wait(tmp_path: Path, squeue: Path) -> None:
@@ -98,7 +99,9 @@ def test_only_what_neither_waits_nor_has_ended_meanwhile_is_submitted(
     assert (late / "result.json").is_file(), "nothing of it is removed"
     assert Queue.of(found.folder).taken[5] == ("slurm", "99_1")
     assert Queue.of(found.folder).taken[1] == ("slurm", "12_1")
-    assert "3 of them wait or run already" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "queue      3 of them wait or run already" in said
+    assert "queue      4 have left it without a result: 12_4, 12_5, 12_6, 12_7" in said
     assert work.remains() == "jobs that wait or run stay in the queue; scancel 12 99 takes them out"
 
 

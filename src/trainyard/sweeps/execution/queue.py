@@ -3,6 +3,7 @@
 import getpass
 import json
 import subprocess
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from trainyard.files import write_json
 from trainyard.sweeps.job import Job
 
 FILE = "queue.json"
+SURE_AFTER = 5.0  # seconds to the second question, since a job that is being queued again is seen between two states
 STOPPED = ("CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE")  # by no fault of the job
 ENDS = ("COMPLETED", "FAILED", "OUT_OF_MEMORY", *STOPPED)
 
@@ -64,7 +66,11 @@ class Queue:
             ConfigError: SLURM does not answer, so nobody knows.
         """
         try:
-            return numbers - self.ended(numbers).keys()
+            ended = self.ended(numbers)
+            if any(self.taken.get(number, ("", ""))[0] == "slurm" for number in ended):
+                time.sleep(SURE_AFTER)
+                ended = {number: state for number, state in self.ended(numbers).items() if number in ended}
+            return numbers - ended.keys()
         except OSError as error:
             problem = f"its jobs may be in SLURM's queue, and squeue does not answer ({error})"
             accepted = f"where squeue works; or, if nothing runs any more, without {self.folder / FILE}"

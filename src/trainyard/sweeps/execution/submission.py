@@ -9,7 +9,7 @@ from typing import Any
 
 from hydra.core.singleton import Singleton
 
-from trainyard.errors import ConfigError, reject
+from trainyard.errors import ConfigError, listing, reject
 from trainyard.sweeps.execution.queue import STOPPED, Queue
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.sweep import Sweep
@@ -40,6 +40,9 @@ class Submission:
         there |= {
             job.number for job in jobs if job.result != job.look().result
         }  # they have ended since the sweep looked
+        again = [self.queue.taken[number][1] for number in self.numbers if number in self.queue.taken.keys() - there]
+        if again:
+            print(f"queue      {len(again)} have left it without a result: {listing(again)}", flush=True)
         executor = make_executor(launcher)
         for job in jobs:
             sweep.journal.begin(job) if job.number in there else sweep.begin(job)
