@@ -1,6 +1,6 @@
 """Jobs a minute of a sweep: `python scripts/benchmark_sweep.py`.
 
-Sixteen jobs, an mlp on the digits, 20 epochs each, in turn: with one slot, with two, stacked, and by Hydra's own
+Sixteen jobs, an mlp on the digits, 20 epochs each, in turn: with one slot, with two, as two stacks, and by Hydra's own
 launcher over Lightning and a DataLoader as templates use them; each a process from its start to its end. Prints
 medians, the cost of a job beside its training, and the ratios.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 
 JOBS, EPOCHS = 16, 20
 LRS, SEEDS = "0.0003,0.001,0.003,0.01", "0,1,2,3"
-ONE, TWO, STACKED, OTHER = "one slot", "two slots", "stacked", "Hydra's launcher, plain Lightning"
+ONE, TWO, STACKED, OTHER = "one slot", "two slots", "two stacks", "Hydra's launcher, plain Lightning"
 EPOCH = re.compile(r"^(\S+ \S+) INFO .* epoch (\d+)/\d+ ", re.MULTILINE)
 
 
@@ -50,7 +50,7 @@ def measure() -> dict[str, float]:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         script = str(Path(__file__).with_name("plain_sweep.py").resolve())
-        seconds = {ONE: ours(1, folder), TWO: ours(2, folder), STACKED: ours(1, folder, "stacked")}
+        seconds = {ONE: ours(1, folder), TWO: ours(2, folder), STACKED: ours(2, folder, "stacked")}
         seconds[OTHER] = seconds_of([script, "-m", f"lr={LRS}", f"seed={SEEDS}", f"epochs={EPOCHS}"], folder)
         return {**seconds, "training": in_training(folder)}
 
@@ -66,8 +66,8 @@ def main() -> None:
         print(f"{way:<36} {seconds:>8.1f} {60 * JOBS / seconds:>9.0f}")
     beside = statistics.median(times[ONE] / JOBS - times["training"] for times in rounds)
     print(f"a job costs {beside:.2f} s beside its training, the sweep's own start and end included")
-    pairs = [("two slots are", ONE, TWO), ("a stack is", ONE, STACKED), ("a stack is", TWO, STACKED)]
-    pairs += [("one slot is", OTHER, ONE), ("two slots are", OTHER, TWO), ("a stack is", OTHER, STACKED)]
+    pairs = [("two slots are", ONE, TWO), ("two stacks are", ONE, STACKED), ("two stacks are", TWO, STACKED)]
+    pairs += [("one slot is", OTHER, ONE), ("two slots are", OTHER, TWO), ("two stacks are", OTHER, STACKED)]
     for name, one, other in pairs:
         ratio = statistics.median(times[one] / times[other] for times in rounds)
         print(f"{name} {ratio:.2f} times as fast as {one}")
