@@ -33,6 +33,8 @@ def check_config(cfg: DictConfig) -> None:
     check_ranges(cfg)
     if cfg.objective not in OBJECTIVES:
         raise reject("objective", cfg.objective, "it is not measured on validation", " or ".join(OBJECTIVES))
+    if cfg.sweep.plan or cfg.sweep.sampler or cfg.sweep.params:
+        raise reject("sweep", cfg.run.choices.sweep, "a single run is no sweep, and has no plan", "with -m")
     check_additions(cfg, cfg.run.overrides)
     check_accelerator(cfg)
     check_arguments(cfg)

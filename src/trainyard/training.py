@@ -1,6 +1,7 @@
 """A run, from its config to its result."""
 
 import logging
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -68,6 +69,8 @@ def evaluate(cfg: DictConfig, run: Run, trainer: L.Trainer, data: L.LightningDat
     test: Mapping[str, float] = {}
     if not run.pruned:
         [test] = trainer.test(trainer.lightning_module, data, ckpt_path=best_path, verbose=False, weights_only=True)
+    if broken := [name for name, value in best["metrics"].items() if not math.isfinite(value)]:
+        raise FloatingPointError(f"{broken[0]} is {best['metrics'][broken[0]]}\n  try a smaller optimizer.lr")
     metrics = {**best["metrics"], **{name: float(value) for name, value in test.items()}}
     return {
         "objective": {"name": cfg.objective, "value": metrics[cfg.objective], "epoch": best["epoch"] + 1},

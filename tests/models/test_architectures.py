@@ -44,7 +44,11 @@ def members() -> list[str]:
     return chosen
 
 
-@pytest.mark.parametrize("backbone", members())
+# A third of them each time; all with the slow tests.
+STEPPED = [pytest.param(name, marks=pytest.mark.slow if place % 3 else ()) for place, name in enumerate(members())]
+
+
+@pytest.mark.parametrize("backbone", STEPPED)
 def test_builds_freezes_and_takes_a_step(backbone: str) -> None:
     torch.manual_seed(0)
     model = TransferModel(SPEC, backbone=backbone, image_size=SIZES.get(backbone, 32))

@@ -2,7 +2,10 @@
 
 import pytest
 
+from tests.conftest import Compose
 from tests.sweeps.sweeping import Place, kill, table, until
+from trainyard.errors import ConfigError
+from trainyard.training import train
 
 SEARCH = (
     "sweep=tpe",
@@ -81,6 +84,8 @@ def test_several_objectives_give_a_front(place: Place) -> None:
         (["sweep=tpe", "optimizer.lrr=interval(0.1,1)"], "optimizer.lrr"),
         (["sweep=random", "model=mlp,cnnn", "seed=range(5)"], "model=cnnn"),
         (["sweep=random", "sweep.trials=0", "seed=range(5)"], "sweep.trials=0: must be"),
+        (["sweep=random", "sweep.trials=null", "seed=range(5)"], "sweep.trials=null: a search goes on until"),
+        (["sweep=random", "optimizer.lr=tag(lgo,interval(0.1,1))"], "nobody knows the tag lgo"),
     ],
 )
 def test_typos(place: Place, words: list[str], said: str) -> None:
@@ -91,6 +96,7 @@ def test_typos(place: Place, words: list[str], said: str) -> None:
     assert not place.of("mine").exists()
 
 
+@pytest.mark.slow
 def test_another_launcher_searches_and_prunes_too(place: Place) -> None:
     """Its jobs report to the same journal; what is drawn by scores comes a few at a time."""
     words = (*SEARCH, "hydra/launcher=submitit_local", "sweep.trials=3", "sweep.batch=2", "trainer.max_epochs=3")
@@ -99,3 +105,9 @@ def test_another_launcher_searches_and_prunes_too(place: Place) -> None:
     journal = (place.of("mine") / "journal.log").read_text()
     assert journal.count('"intermediate_value":') >= 3
     assert place.statuses("mine", 4)[3] == "waiting"
+
+
+@pytest.mark.parametrize("word", ["sweep.plan=true", "sweep=mlp_tpe", "sweep=random"])
+def test_a_single_run_is_no_sweep(compose_run: Compose, word: str) -> None:
+    with pytest.raises(ConfigError, match="a single run is no sweep"):
+        train(compose_run(word))

@@ -126,3 +126,12 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"holds other files \(0\)"):
         StoredSweep.take(tmp_path, space("seed=0,1"), ["val/acc"])
     assert [path.name for path in tmp_path.rglob("*")] == ["0", "picture.png"]
+
+
+def test_zipped_values_stay_as_they_were_typed() -> None:
+    words = ["model=mlp,mlp,cnn", "data=penguins,digits,digits"]
+    assert [job[:2] for job in synthetic.space(words, zipped=("model", "data")).jobs()] == [
+        ["model=mlp", "data=penguins"],
+        ["model=mlp", "data=digits"],
+        ["model=cnn", "data=digits"],
+    ]

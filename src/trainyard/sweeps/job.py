@@ -7,14 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from trainyard.files import write_text
-
 UNFINISHED = "waiting"
 DONE = ("completed", "pruned")
 ENDS = (*DONE, "failed", "interrupted")
-OVERRIDES = Path(".hydra") / "overrides.yaml"  # where Hydra writes them when the job starts
 
 
 @dataclass
@@ -71,21 +66,10 @@ class Job:
             return None if self.best_so_far is None else [self.best_so_far]
         return [self.measure(name) for name in objectives] if self.status == "completed" else None
 
-    def keep_overrides(self) -> None:
-        """Write what the job consists of into its directory: a search draws it once."""
-        file = self.folder / OVERRIDES
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_text(file, OmegaConf.to_yaml(OmegaConf.create(list(self.overrides))))
-
     def varying(self, axes: Sequence[str]) -> str:
         """Return its values of the keys that vary."""
         chosen = [override for override in self.overrides if override.partition("=")[0] in axes]
         return " ".join(chosen) or "(one job)"
-
-
-def removed(folder: Path) -> Path:
-    """Return what a job's directory is called while it is being removed."""
-    return folder.with_name(f".{folder.name}.removed")
 
 
 def is_whole(result: Any) -> bool:

@@ -16,6 +16,8 @@ def check_options(config: DictConfig) -> None:
             raise reject(f"sweep.{name}", own[name], "must be a list", f"sweep.{name}={example}")
     if own.trials is not None and own.sampler is None:
         raise reject("sweep.trials", own.trials, "a grid runs all of its jobs", "with sweep=random or sweep=tpe")
+    if own.trials is None and own.sampler is not None:
+        raise reject("sweep.trials", "null", "a search goes on until it has so many", "a whole number from 1")
     if own.pruner != "none" and own.objectives and len(own.objectives) > 1:
         raise reject("sweep.pruner", own.pruner, "several objectives give no order to prune by", "sweep.pruner=none")
     slots = config.hydra.launcher.get("slots", 1)

@@ -57,10 +57,11 @@ class SearchSpace:
                     key, typed, "a grid needs single values", "a,b,c or range(1,4); or sweep=tpe, sweep=random"
                 )
             intervals = [*(other for other in intervals if other != key), *([key] if continuous else [])]
-            values[key] = [typed] if continuous else single_values(override)
+            found = [typed] if continuous else single_values(override)
+            values[key] = found if key in zipped else list(dict.fromkeys(found))  # twice the same is no repetition
             if not values[key]:
                 raise reject(key, typed, "it gives no value", "a,b,c or range(1,4)")
-        space = cls(values, tuple(intervals), tuple(zipped), where, sampler)
+        space = cls(values, tuple(intervals), tuple(dict.fromkeys(zipped)), where, sampler)
         space.check()
         return space
 
@@ -95,7 +96,7 @@ class SearchSpace:
     def axes_together(self) -> dict[str, list[dict[str, str]]]:
         """Return what is chosen from at once, by the keys' names: the values of one key, or of all zipped ones."""
         found: dict[str, list[dict[str, str]]] = {}
-        pairs = zip(*(self.values[key] for key in self.zipped), strict=True)
+        pairs = dict.fromkeys(zip(*(self.values[key] for key in self.zipped), strict=True))
         together = [dict(zip(self.zipped, values, strict=True)) for values in pairs]
         for key, values in self.values.items():
             name = ",".join(self.zipped) if key in self.zipped else key
@@ -120,10 +121,10 @@ class SearchSpace:
 
 
 def single_values(override: Override) -> list[str]:
-    """Return the values of an override as text, each once."""
+    """Return the values of an override as text."""
     if not override.is_sweep_override():
         return [override.get_value_element_as_str()]
-    texts = list(dict.fromkeys(map(str, override.sweep_string_iterator())))  # twice the same is no repetition
+    texts = list(map(str, override.sweep_string_iterator()))
     swept = override._value
     if isinstance(swept, RangeSweep) and swept.stop is not None:  # Hydra's own has range(0,0.4,0.1) end with 0.4
         texts = [text for text in texts if (swept.stop - float(text)) * swept.step > 1e-9 * abs(swept.step)]

@@ -1,22 +1,21 @@
 """A sweep as its directory tells of it, whoever works on it."""
 
+import json
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError  # type: ignore[import-untyped]
-
 from trainyard.errors import did_you_mean, listing, reject
+from trainyard.files import relative, write_text
 from trainyard.sweeps.answer.leaderboard import Row, leaderboard
 from trainyard.sweeps.holder import HOLDER, LOCK
-from trainyard.sweeps.job import DONE, OVERRIDES, Job, removed
-from trainyard.sweeps.search_space import GROUP, SearchSpace
+from trainyard.sweeps.job import DONE, Job
+from trainyard.sweeps.search_space import SearchSpace
 from trainyard.sweeps.space_file import FILE, keep, load
 
 JOURNAL = "journal.log"
+DRAWN = "drawn.json"
 ROOT = Path("outputs") / "sweeps"
 
 
@@ -80,7 +79,7 @@ class StoredSweep:
 
     def discard(self) -> None:
         """Remove what a sweep writes before its first job, and its directory where nothing else is there."""
-        for name in (FILE, JOURNAL, LOCK, HOLDER):
+        for name in (FILE, JOURNAL, DRAWN, LOCK, HOLDER):
             (self.folder / name).unlink(missing_ok=True)
         with suppress(OSError):
             self.folder.rmdir()
@@ -92,11 +91,24 @@ class StoredSweep:
         return [Job(number, overrides, self.folder / str(number)).look() for number, overrides in enumerate(found)]
 
     def drawn(self) -> list[list[str]]:
-        """Return the overrides of the jobs that a search has drawn so far, from their directories."""
-        found: list[list[str]] = []
-        while (words := overrides_in(self.folder, len(found))) is not None:
-            found.append(words)
-        return found
+        """Return the overrides of the jobs that a search has drawn so far.
+
+        Raises:
+            ConfigError: the file that keeps them is damaged.
+        """
+        file = self.folder / DRAWN
+        try:
+            found: list[list[str]] = json.loads(file.read_text(encoding="utf-8"))
+            return [list(map(str, words)) for words in found]
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, TypeError) as error:
+            problem = f"{relative(file)} cannot be read, and no other file tells what its jobs are"
+            raise reject("sweep.name", self.folder.name, problem, "another sweep.name") from error
+
+    def keep_drawn(self) -> None:
+        """Write what the jobs of a search consist of, whose directories may go."""
+        write_text(self.folder / DRAWN, json.dumps([list(job.overrides) for job in self.jobs]))
 
     @property
     def done(self) -> bool:
@@ -107,13 +119,3 @@ class StoredSweep:
     def rows(self) -> list[Row]:
         """The leaderboard."""
         return leaderboard(self.jobs, list(self.space.axes), self.objectives)
-
-
-def overrides_in(sweep: Path, number: int) -> list[str] | None:
-    """Return what a job consists of, as its directory tells; `None` where there is no such job."""
-    for folder in (sweep / str(number), removed(sweep / str(number))):
-        with suppress(OSError, ValueError, YAMLError, OmegaConfBaseException):
-            words = OmegaConf.to_container(OmegaConf.load(folder / OVERRIDES))
-            if isinstance(words, list):
-                return [str(word) for word in words if not str(word).startswith(f"{GROUP}.")]
-    return None

@@ -3,7 +3,7 @@
 import shutil
 
 from trainyard.files import write_json
-from trainyard.sweeps.job import DONE, Job, removed
+from trainyard.sweeps.job import DONE, Job
 from trainyard.sweeps.journal import Journal
 from trainyard.sweeps.objectives import mode_of
 from trainyard.sweeps.search.distributions import distributions
@@ -24,6 +24,7 @@ class Sweep:
         self.retries = retries
         self.keep = keep
         self.jobs = stored.jobs
+        self.kept = len(self.jobs)
         self.journal = Journal(stored.folder, stored.objectives, distributions(stored.space))
         self.journal.settle({job.number: job for job in self.jobs})
 
@@ -44,25 +45,20 @@ class Sweep:
     def begin(self, job: Job) -> None:
         """Note the start of a job; what an attempt left that it cannot go on from is removed."""
         if not job.can_go_on and job.folder.exists():
-            away = removed(job.folder)
+            away = job.folder.with_name(f".{job.number}.removed")
             shutil.rmtree(away, ignore_errors=True)
             job.folder.rename(away)  # at once: half of it might look like something to go on from
-            self.keep_drawn(job)
             shutil.rmtree(away, ignore_errors=True)
-        self.keep_drawn(job)
+        if self.stored.space.sampler and job.number >= self.kept:
+            self.stored.keep_drawn()
+            self.kept = len(self.jobs)
         self.journal.begin(job)
-
-    def keep_drawn(self, job: Job) -> None:
-        """Have the directory tell what the job consists of, where a search has drawn it."""
-        if self.stored.space.sampler:
-            job.keep_overrides()
 
     def finish(self, job: Job, error: str) -> None:
         """Note the end of a job; of one that ended before it could say so itself, its directory is told why."""
         job.look()
         if error and job.status != "failed":  # also `sys.exit`, which a run takes for an interruption
             job.folder.mkdir(parents=True, exist_ok=True)
-            self.keep_drawn(job)
             write_json(job.folder / "result.json", {"status": "failed", "error": error})
             job.look()
         self.journal.finish(job)

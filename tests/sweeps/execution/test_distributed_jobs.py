@@ -11,7 +11,10 @@ LOOK = "+callbacks.look._target_=tests.sweeps.faults.Look"
 AGAIN = ("accelerator=ddp", "trainer.accelerator=cpu", "trainer.precision=32-true", "trainer.devices=2")
 
 
-@pytest.mark.parametrize("words", [("accelerator=ddp_cpu",), AGAIN], ids=["forks", "runs the command again"])
+FORKS = pytest.param(("accelerator=ddp_cpu",), id="forks", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("words", [FORKS, pytest.param(AGAIN, id="runs the command again")])
 def test_jobs_of_two_processes_make_no_sweep_of_their_own(place: Place, words: tuple[str, ...]) -> None:
     process = place.start("sweep.name=ranks", *words, LOOK, "seed=0,1", slots=1)
     said, errors = process.communicate(timeout=120)

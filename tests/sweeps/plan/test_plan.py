@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from omegaconf import OmegaConf
 
 from tests.sweeps.sweeping import FAULT, Place
@@ -28,6 +29,7 @@ def test_a_plan_tells_all_jobs_and_leaves_nothing(place: Place) -> None:
     assert not list(place.folder.iterdir())
 
 
+@pytest.mark.slow
 def test_what_is_done_is_not_counted_and_stays(place: Place) -> None:
     words = ("sweep.name=mine", "seed=0,1")
     place.sweep(*words)

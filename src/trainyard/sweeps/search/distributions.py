@@ -42,6 +42,8 @@ def interval(key: str, typed: str) -> FloatDistribution | IntDistribution:
     low, high, log = found.start, found.end, "log" in found.tags
     assert low is not None
     assert high is not None
+    if unknown := found.tags - {"log"}:
+        raise reject(key, typed, f"nobody knows the tag {', '.join(map(str, unknown))}", "tag(log, interval(low,high))")
     if log and low <= 0:
         raise reject(key, typed, f"{low} has no logarithm", "an interval from above 0 on, or without tag(log, ...)")
     if low >= high:
