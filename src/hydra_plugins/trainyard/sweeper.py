@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from hydra_plugins.trainyard.launcher import LocalLauncher
-from trainyard.errors import ConfigError, reject
+from trainyard.errors import reject
 
 if TYPE_CHECKING:
     from trainyard.sweeps.search_space import SearchSpace
@@ -73,7 +72,7 @@ class ResumingSweeper(Sweeper):
                 again = shlex.join(sys.orig_argv[1:])
                 print(f"interrupted; the same command goes on with what is left: python {again}")
                 sys.exit(130)
-            except (ConfigError, HydraException):
+            except Exception:
                 if not any(job.folder.exists() for job in stored.jobs):  # it cannot begin
                     stored.discard()
                 raise

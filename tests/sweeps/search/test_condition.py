@@ -42,6 +42,8 @@ def test_what_holds(text: str, answer: bool) -> None:
         ("model == mlp", "no job has a key mlp"),
         ("optimizer.momentum > 0", "no job has a key optimizer.momentum"),
         ("", "cannot be read"),
+        ("3", "names no key"),
+        ("true", "names no key"),
         ("(" * 300 + "1" + ")" * 300, "cannot be read"),
     ],
 )

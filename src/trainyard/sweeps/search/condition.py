@@ -50,6 +50,8 @@ class Condition:
             names = {found for node in ast.walk(self.tree) if (found := name_of(node)) and found not in WORDS}
         except (SyntaxError, ValueError, RecursionError) as error:
             raise reject(KEY, text, "cannot be read", GRAMMAR) from error
+        if not names:
+            raise reject(KEY, text, "names no key", f"a condition on {listing(sorted(known))}")
         unknown = sorted(name for name in names if not any(f"{key}.".startswith(f"{name}.") for key in known))
         if unknown:
             problem = f"no job has a key {unknown[0]}{did_you_mean(unknown[0], known)}"
