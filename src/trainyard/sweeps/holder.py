@@ -24,15 +24,15 @@ def held(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
-    except OSError as error:
-        accepted = "a folder that you may write to"
-        raise reject("hydra.sweep.dir", folder, f"cannot be written ({error.strerror})", accepted) from error
     except Timeout as error:
         holder = "another process"  # while it starts or ends
         with suppress(OSError):
             holder = f"process {(folder / HOLDER).read_text(encoding='utf-8').strip()}"
         accepted = "wait for it, or another sweep.name"
         raise ConfigError(f"sweep.name={folder.name}: {holder} works on it\n  accepted: {accepted}") from error
+    except OSError as error:
+        accepted = "a folder that you may write to"
+        raise reject("hydra.sweep.dir", folder, f"cannot be written ({error.strerror})", accepted) from error
     try:
         write_text(folder / HOLDER, f"{os.getpid()}\n")
         yield
