@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Compose
 from trainyard.files import point_to, write_json, write_text
 from trainyard.logs import close_log, open_log, print_anything
 from trainyard.provenance import git_state, provenance
+from trainyard.training import train
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,3 +86,12 @@ def test_the_log_has_dates_the_screen_has_not(tmp_path: Path, capsys: pytest.Cap
     assert log.endswith("INFO    trainyard.test: hello\n")
     assert log.startswith("20")
     assert "GPU" not in log
+
+
+def test_a_run_whose_validation_is_no_number_has_failed(compose_run: Compose, tmp_path: Path) -> None:
+    """Without the callback that looks at each loss."""
+    with pytest.raises(FloatingPointError, match=r"val/loss is (nan|inf)"):
+        train(compose_run("callbacks=none", "optimizer=sgd", "optimizer.lr=1e20"))
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["status"] == "failed"
+    assert "val/loss" in result["error"]

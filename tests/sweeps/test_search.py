@@ -5,6 +5,7 @@ import pytest
 from tests.conftest import Compose
 from tests.sweeps.sweeping import Place, kill, table, until
 from trainyard.errors import ConfigError
+from trainyard.sweeps.journal import Journal
 from trainyard.training import train
 
 SEARCH = (
@@ -37,11 +38,27 @@ def test_trials_count_in_total_and_a_kill_loses_none(place: Place) -> None:
 
 
 def test_a_finished_trial_is_answered_by_a_new_one_at_once(place: Place) -> None:
-    """The first job takes longer than all others together, which need not wait for it."""
+    """In pairs, no trial would begin before both of the pair before it had ended."""
+    words = ("sweep=random", "sweep.trials=6", "trainer.max_epochs=1,60", "seed=range(20)", "sweep.name=mine")
+    place.sweep(*words)
+    journal = Journal(place.of("mine"), ["val/acc"])
+    trials = journal.storage.get_all_trials(journal.study)
+    began, ended = ([getattr(trial, when) for trial in trials] for when in ("datetime_start", "datetime_complete"))
+    assert len(trials) == 6
+    assert any(began[after] < max(ended[after - 2 : after]) for after in (2, 4))
+    assert all(began[after] > sorted(ended[:after])[after - 2] for after in range(2, 6)), "two at a time"
+
+
+def test_all_combinations_end_a_search(place: Place) -> None:
     words = ("sweep=random", "sweep.trials=5", "trainer.max_epochs=int(interval(1,3))", "sweep.name=mine")
-    said, _ = place.sweep(*words, "sweep.zip=[]")
-    assert place.statuses("mine", 5)[:2] == ["completed", "completed"]
+    said, _ = place.sweep(*words)
+    assert place.statuses("mine", 3) == ["completed", "completed", "waiting"]
     assert "all 2 combinations have been drawn" in said
+
+
+def test_a_search_that_cannot_draw_leaves_nothing(place: Place) -> None:
+    place.sweep(*SEARCH, "sweep.sampler.n_startup_trials=x", code=1)
+    assert not place.of("mine").exists()
 
 
 def test_pairs_and_conditions(place: Place) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus
@@ -37,6 +37,9 @@ class LocalLauncher(Launcher):
     Args:
         slots: jobs at a time; each has its share of the cores and of the GPUs.
     """
+
+    takes_all: ClassVar[bool] = False
+    """Whether it must know all jobs before it begins."""
 
     def __init__(self, slots: int = 1) -> None:
         self.slots = slots

@@ -32,6 +32,8 @@ class StackedLauncher(LocalLauncher):
         slots: processes at a time, among which a stack is divided.
     """
 
+    takes_all = True
+
     def launch(self, job_overrides: Iterable[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run a job for each list of overrides, and return how they ended, in the same order.
 

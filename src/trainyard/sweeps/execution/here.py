@@ -30,4 +30,6 @@ def run_here(launcher: "LocalLauncher", worklist: Worklist, fail_fast: bool) -> 
     check_nothing_waits(worklist.sweep.stored.folder, worklist.left)
     overrides: Iterable[list[str]] = (worklist.overrides(job) for job in worklist)
     with Watch(worklist, worklist.jobs, worklist.sweep.begin, fail_fast) as launcher.watch:
-        launcher.launch(list(overrides) if worklist.known_ahead else overrides, initial_job_idx=0)
+        launcher.launch(
+            list(overrides) if launcher.takes_all and worklist.known_ahead else overrides, initial_job_idx=0
+        )
