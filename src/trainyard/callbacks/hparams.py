@@ -6,6 +6,7 @@ import lightning as L
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.callbacks.tensorboard import tensorboard_writer
+from trainyard.compatibility import has_backbone
 from trainyard.config import leaves
 
 GROUPS = ("model", "data", "augment", "optimizer", "scheduler", "trainer", "accelerator")
@@ -31,8 +32,9 @@ def write_hparams(trainer: L.Trainer, cfg: DictConfig, metrics: dict[str, float]
 
 def hyperparameters(cfg: DictConfig) -> dict[str, Any]:
     """Return what a person chose: the option of each group, and every value of model, data, optimizer and schedule."""
-    chosen = {group: cfg.run.choices[group] for group in GROUPS}
-    parts = OmegaConf.masked_copy(cfg, ["model", "data", "augment", "optimizer", "scheduler", "seed"])
+    learns = ["finetune"] if has_backbone(cfg) else []
+    chosen = {group: cfg.run.choices[group] for group in (*GROUPS, *learns)}
+    parts = OmegaConf.masked_copy(cfg, ["model", "data", "augment", "optimizer", "scheduler", *learns, "seed"])
     values = {name: value for name, value in leaves(parts) if not name.rpartition(".")[2].startswith("_")}
     values["trainer.max_epochs"] = cfg.trainer.max_epochs
     numbers = {name: value for name, value in values.items() if value is not None}

@@ -80,6 +80,7 @@ class DataModule(L.LightningDataModule, ABC):
         self.num_workers = os.cpu_count() or 1 if num_workers is None else num_workers
         self.augment = augment
         self.order_seed = order_seed
+        self.before: dict[str, Examples] = {}  # other inputs were served
         self.report: dict[str, Any] = {}  # what a source counts of its data, for the run's result
 
     @abstractmethod
@@ -112,15 +113,25 @@ class DataModule(L.LightningDataModule, ABC):
     def serve(self, inputs: Mapping[str, Tensor | MappedRows]) -> None:
         """Give each split other inputs of the same examples, such as features; the spec stays that of the data."""
         assert self.spec, "it is made from the examples themselves"
+        self.before = {"val": self.splits["val"]}
         self.splits = {name: replace(part, x=inputs[name]) for name, part in self.splits.items()}
+
+    def raw(self, split: str) -> Examples:
+        """Return the examples of a split as they were before `serve`; of validation alone, the others are not kept."""
+        return self.before.get(split) or self.splits[split]
 
     def fits(self, count: int, shape: Sequence[int], item_size: int = 1) -> bool:
         """Whether so many inputs of a shape, of `item_size` bytes a number, are to be kept on the device."""
         limit = self.resident_limit * 2**30
         return self.resident if isinstance(self.resident, bool) else count * math.prod(shape) * item_size <= limit
 
-    def loader(self, split: str) -> Loader:
-        """Return the batches of a split on this process's device; `train` is shuffled and augmented."""
+    def loader(self, split: str, alone: bool = False) -> Loader:
+        """Return the batches of a split on this process's device; `train` is shuffled and augmented.
+
+        Args:
+            split: `train`, `val` or `test`.
+            alone: whether this process takes all examples, not its share of them.
+        """
         trainer = self.trainer
         assert trainer is not None, "Lightning attaches the trainer before it asks for a loader"
         device = trainer.strategy.root_device
@@ -131,8 +142,8 @@ class DataModule(L.LightningDataModule, ABC):
             seed=self.order_seed,
             shuffle=training and not getattr(trainer, "overfit_batches", 0),
             weights=example_weights(part.y) if training and self.sampler == "balanced" else None,
-            rank=trainer.global_rank,
-            world_size=trainer.world_size,
+            rank=0 if alone else trainer.global_rank,
+            world_size=1 if alone else trainer.world_size,
         )
         augment = partial(self.augment, classes=len(self.classes)) if training and self.augment else None
         if isinstance(part.x, Tensor) and self.fits(len(part), part.shape, part.x.element_size()):

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from trainyard.data.loader import Batch
@@ -112,6 +112,10 @@ class Classifier(SelfDescribing):
     def on_test_epoch_end(self) -> None:
         """Log `test/loss` and `test/acc`."""
         self.log_epoch("test")
+
+    def blocks_of_maps(self) -> dict[str, nn.Module]:
+        """Return the parts whose outputs are feature maps `[B, maps, h, w]`, by name, in order; none by default."""
+        return {}
 
     def parameter_groups(self, total_steps: int, epoch_steps: int) -> list[dict[str, Any]]:
         """Return what the optimizer changes in a run of so many steps: all that learns; see `Finetune.groups`."""

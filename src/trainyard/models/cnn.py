@@ -64,6 +64,10 @@ class CNN(Classifier):
         """Return the logits of raw images: `[B, C, H, W]` -> `[B, K]`."""
         return self.head(self.blocks(self.normalize(x)))  # type: ignore[no-any-return]
 
+    def blocks_of_maps(self) -> dict[str, nn.Module]:
+        """Return the blocks."""
+        return {f"block{number}": block for number, block in enumerate(self.blocks, start=1)}
+
 
 def convolution_block(inputs: int, outputs: int, kernel_size: int, activation: str, dropout: float) -> nn.Sequential:
     """Return one block: `[B, inputs, H, W]` -> `[B, outputs, H // 2, W // 2]`."""

@@ -49,3 +49,8 @@ class ResNet(Classifier):
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits of raw images: `[B, C, H, W]` -> `[B, K]`."""
         return self.net(self.normalize(x))  # type: ignore[no-any-return]
+
+    def blocks_of_maps(self) -> dict[str, nn.Module]:
+        """Return the first convolution, and the residual blocks."""
+        blocks = {name: module for name, module in self.net.named_children() if hasattr(module, "conv1")}
+        return {"convolution": self.net[0], **{f"block{n}": block for n, block in enumerate(blocks.values(), start=1)}}

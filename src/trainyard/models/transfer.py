@@ -98,6 +98,12 @@ class TransferModel(Classifier):
         images = self.normalize(images.expand(-1, channels, -1, -1)).to(self.head.weight.dtype)
         return self.backbone.forward_head(self.backbone.forward_features(images), pre_logits=True)  # type: ignore[no-any-return]
 
+    def blocks_of_maps(self) -> dict[str, nn.Module]:
+        """Return the stages that timm knows of the backbone; none where they make no maps, as of most transformers."""
+        stages = getattr(self.backbone, "feature_info", None) or []
+        names = [str(stage["module"]) for stage in stages if stage.get("module")]
+        return {name.replace(".", "_"): self.backbone.get_submodule(name) for name in names}
+
     def setup(self, stage: str) -> None:
         """Say what it costs that the backbone sees other images than the data has."""
         (channels, height, width), (_, *size) = self.spec.input_shape, self.input_size

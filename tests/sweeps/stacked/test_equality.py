@@ -35,7 +35,10 @@ def together(configs: Sequence[DictConfig]) -> dict[int, BaseException | None]:
 def pairs(compose_run: Compose, *words: str) -> list[tuple[Path, Path]]:
     """Train configs alone and as a stack; return the directories of both."""
     alone, stacked = (
-        [compose_run(*MLP, *words, *varied, folder=f"{way}{place}") for place, varied in enumerate(VARIED)]
+        [
+            compose_run(*MLP, "callbacks.budget.share=0", *words, *varied, folder=f"{way}{place}")
+            for place, varied in enumerate(VARIED)
+        ]
         for way in ("alone", "stacked")
     )
     for cfg in alone:
@@ -82,9 +85,19 @@ def curves(folder: Path) -> Any:
     events = EventAccumulator(str(folder / "tensorboard"), {"images": 0, "scalars": 0})
     events.Reload()
     tags = events.Tags()
-    scalars = {tag: sorted((event.step, event.value) for event in events.Scalars(tag)) for tag in tags["scalars"]}
-    shown = {tag: [event.encoded_image_string for event in events.Images(tag)] for tag in tags["images"]}
-    found = {**scalars, **shown, "tensors": sorted(tags["tensors"]), "graph": events.Graph().SerializeToString()}
+    shared = [tag for tag in tags["scalars"] if not tag.startswith(("speed/", "memory/"))]  # a stack has them once
+    scalars = {tag: sorted((event.step, event.value) for event in events.Scalars(tag)) for tag in shared}
+    shown = {
+        tag: [event.encoded_image_string for event in events.Images(tag)] if tag.startswith("train/") else []
+        for tag in tags["images"]  # those of predictions show them to the last digit
+    }
+    found = {
+        **scalars,
+        **shown,
+        "tensors": sorted(tags["tensors"]),
+        "histograms": sorted(tags["histograms"]),
+        "graph": events.Graph().SerializeToString(),
+    }
     return dict(sorted(found.items()))  # the files of one second are read in no order
 
 
@@ -125,7 +138,15 @@ def test_heads_on_kept_features_are_what_they_are_alone(compose_run: Compose, tm
     network = timm.create_model("test_resnet", num_classes=0)
     torch.save(network.state_dict(), tmp_path / "backbone.pt")
     shared = ("model=transfer", "model.backbone=test_resnet", f"model.weights={tmp_path / 'backbone.pt'}")
-    words = (*shared, "data=shapes", "data.count=120", "data.image_size=32", "model.image_size=32", "accelerator=cpu")
+    words = (
+        *shared,
+        "callbacks=pictures",
+        "data=shapes",
+        "data.count=120",
+        "data.image_size=32",
+        "model.image_size=32",
+        "accelerator=cpu",
+    )
     varied = [(f"seed={seed}", f"optimizer.lr={lr}") for seed in (3, 4) for lr in (0.001, 0.01)]
     alone, stacked = (
         [compose_run(*words, *own, folder=f"{way}{place}") for place, own in enumerate(varied)]

@@ -6,7 +6,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from statistics import mean
 
-from trainyard.sweeps.plan.memory import bytes_on_disk
+from trainyard.memory import bytes_on_disk
 from trainyard.sweeps.plan.trial import FILE, Lap, Trial
 
 

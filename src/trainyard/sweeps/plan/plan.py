@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from itertools import cycle, islice
 from typing import TYPE_CHECKING
 
+from trainyard.memory import pages
 from trainyard.sweeps.execution.checks import refuse
 from trainyard.sweeps.execution.processes import Slots
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.plan.cost import Cost
 from trainyard.sweeps.plan.estimate import estimate
 from trainyard.sweeps.plan.kinds import Kind, kinds_of
-from trainyard.sweeps.plan.memory import pages
 from trainyard.sweeps.plan.networks import networks_of
 from trainyard.sweeps.plan.sample import sample
 from trainyard.sweeps.plan.text import job_lines, kind_lines, total_line

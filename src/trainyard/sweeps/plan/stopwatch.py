@@ -10,7 +10,7 @@ import lightning as L
 import torch
 
 from trainyard.callbacks.tensorboard import tensorboard_writer
-from trainyard.sweeps.plan.memory import bytes_on_disk, own_peak, pages
+from trainyard.memory import bytes_on_disk, own_peak, pages
 from trainyard.sweeps.plan.shortened import Shortened
 from trainyard.sweeps.plan.trial import Epoch, Lap, Trial
 

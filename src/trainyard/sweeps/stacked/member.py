@@ -74,6 +74,13 @@ class Member:
             self.set_epoch(epoch, batch)
             call_hooks(self.trainer, "on_train_batch_start", (x, y), batch)
 
+    def before_step(self, epoch: int, batch: int, last: bool) -> None:
+        """Call what a run does when the gradients are there: it logs their norm, and shows them after an epoch."""
+        self.set_epoch(epoch, batch)
+        self.trainer.fit_loop.epoch_loop.batch_progress.is_last_batch = last
+        with heard(self.handlers):
+            call_hooks(self.trainer, "on_before_optimizer_step", self.optimizer)
+
     def end_epoch(self, epoch: int, scores: dict[str, float], last: bool) -> None:
         """Log the scores of an epoch, keep checkpoints, and say a line."""
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]

@@ -13,9 +13,22 @@ CALLBACKS = (
     "trainyard.callbacks.finite_loss.FiniteLoss",
     CACHE,
     RATE,
-    "trainyard.callbacks.config_text.ConfigText",
+    "trainyard.callbacks.run_text.RunText",
     "trainyard.callbacks.model_graph.ModelGraph",
     "trainyard.callbacks.first_batch.FirstBatch",
+    "trainyard.callbacks.budget.Budget",
+    "trainyard.callbacks.gradient_norm.GradientNorm",
+    "trainyard.callbacks.speed.Speed",
+    "trainyard.callbacks.chart_layout.ChartLayout",
+    "trainyard.callbacks.histograms.Histograms",
+    "trainyard.callbacks.predictions.ValidationPredictions",
+    "trainyard.callbacks.pictures.PerClass",
+    "trainyard.callbacks.pictures.ConfusionMatrix",
+    "trainyard.callbacks.pictures.Mistakes",
+    "trainyard.callbacks.pictures.Calibration",
+    "trainyard.callbacks.pictures.RankingCurves",
+    "trainyard.callbacks.feature_maps.FeatureMaps",
+    "trainyard.callbacks.embedding.Embedding",
 )
 LOGGERS = ("trainyard.metrics_table.MetricsTable", "lightning.pytorch.loggers.TensorBoardLogger")
 TRAINER: dict[str, tuple[Any, ...]] = {  # keys of the trainer, and the values that a stack heeds; () for all

@@ -12,6 +12,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
+from trainyard.callbacks.budget import Budget
 from trainyard.callbacks.checkpoints import LastCheckpoint
 from trainyard.callbacks.feature_cache import FeatureCache, Inputs
 from trainyard.callbacks.model_graph import ModelGraph
@@ -112,6 +113,8 @@ class JobParts(Parts):
         """Return what takes the place of a callback in a stack."""
         if isinstance(callback, FeatureCache):
             return SharedFeatures(str(callback.folder.parent), self.shared)
+        if isinstance(callback, Budget):
+            callback.share /= self.shared.jobs  # all take the time of the stack
         if isinstance(callback, LastCheckpoint):
             return LateLastCheckpoint(Path(str(callback.dirpath)), io)
         return SharedGraph(self.shared) if isinstance(callback, ModelGraph) else callback

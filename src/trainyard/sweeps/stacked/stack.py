@@ -72,7 +72,8 @@ class Stack:
         every = self.first.trainer.log_every_n_steps  # type: ignore[attr-defined]
         steps = (epoch - 1) * len(self.first.train_loader)
         for batch, (raw, y) in enumerate(self.batches(epoch)):
-            if (epoch == 1 and batch == 0) or (steps + batch + 1) % every == 0:
+            logged = (steps + batch + 1) % every == 0
+            if logged or (epoch == 1 and batch == 0):
                 for place, member in list(self.here.items()):
                     own = place // self.together
                     self.attempt(place, lambda: member.begin_batch(epoch, batch, raw[own], y[own]))  # noqa: B023
@@ -86,6 +87,10 @@ class Stack:
             self.network.zero_grad()
             (losses / y.shape[1]).sum().backward()
             sums.add(losses, logits, labels)
+            last = batch + 1 == len(self.first.train_loader)
+            if logged or last:
+                for place, member in list(self.here.items()):
+                    self.attempt(place, lambda: member.before_step(epoch, batch, last))  # noqa: B023
             self.updates.step()
             if not torch.isfinite(losses).all():
                 self.look_at(losses, epoch, batch, x)

@@ -12,12 +12,20 @@ def pages(process: int | str = "self") -> dict[str, int]:
 
     Nothing where the system does not tell.
     """
-    found: dict[str, int] = {}
-    for file in ("status", "smaps_rollup"):
-        with suppress(OSError):
-            text = Path(f"/proc/{process}/{file}").read_text(encoding="utf-8")
-            found |= {name: int(size) * 1024 for name, size in LINE.findall(text)}
-    return found
+    return sizes(process, "status") | sizes(process, "smaps_rollup")
+
+
+def sizes(process: int | str, file: str) -> dict[str, int]:
+    """Return the bytes that one of Linux's files on a process tells; nothing where there is no such file."""
+    with suppress(OSError):
+        text = Path(f"/proc/{process}/{file}").read_text(encoding="utf-8")
+        return {name: int(size) * 1024 for name, size in LINE.findall(text)}
+    return {}
+
+
+def peak() -> int:
+    """Return the bytes that this process had at its peak; 0 where the system does not tell."""
+    return sizes("self", "status").get("VmHWM", 0)  # the other file takes milliseconds to make
 
 
 def own_peak() -> int:

@@ -1,0 +1,102 @@
+"""What a model predicts, in pictures and tables of TensorBoard."""
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import lightning as L
+
+from trainyard.callbacks.budget import budget_of
+from trainyard.callbacks.predictions import SPLIT, predictions_of
+from trainyard.callbacks.tensorboard import tensorboard_writer
+from trainyard.data.module import DataModule
+from trainyard.evaluation.calibration import calibration_figure, expected_calibration_error
+from trainyard.evaluation.confusion_matrix import confusion_figure
+from trainyard.evaluation.mistakes import mistakes_figure, mistakes_table, worst_mistakes
+from trainyard.evaluation.per_class import class_table
+from trainyard.evaluation.predictions import Predictions
+from trainyard.evaluation.ranking import ranking_figure
+
+
+class Picture(L.Callback):
+    """Shows something of the validation predictions once a run is tested, if the budget allows it.
+
+    Attributes:
+        seconds: that it takes, about, on a slow processor.
+    """
+
+    seconds: ClassVar[float] = 0.0
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Draw."""
+        predictions, writer, budget = predictions_of(trainer), tensorboard_writer(trainer), budget_of(trainer)
+        if predictions is None or writer is None:
+            return
+        if not budget.allows(self.seconds):
+            budget.left_out += 1
+            return
+        with budget.spending():
+            self.draw(writer, predictions, trainer)
+
+    @abstractmethod
+    def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
+        """Write to TensorBoard."""
+
+
+class PerClass(Picture):
+    """Precision, recall and F1 of each class, under Text."""
+
+    def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
+        """Write the table."""
+        writer.add_text(f"{SPLIT}/per_class", class_table(predictions), trainer.global_step)
+
+
+class ConfusionMatrix(Picture):
+    """Which class is taken for which, as counts and as shares, under Images."""
+
+    seconds = 0.4
+
+    def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
+        """Draw the figure."""
+        writer.add_figure(f"{SPLIT}/confusion_matrix", confusion_figure(predictions), trainer.global_step)
+
+
+class Mistakes(Picture):
+    """The mistakes that the model was most sure of: pictures under Images, rows of a table under Text."""
+
+    seconds = 0.4
+
+    def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
+        """Draw pictures, or write rows; nothing where all is right."""
+        data: DataModule = trainer.datamodule  # type: ignore[attr-defined]
+        places = worst_mistakes(predictions)
+        if not places:
+            return
+        examples, _ = data.raw(SPLIT).__getitems__(places)
+        if data.spec.kind == "images":
+            figure = mistakes_figure(predictions, places, examples)
+            writer.add_figure(f"{SPLIT}/mistakes", figure, trainer.global_step)
+        else:
+            table = mistakes_table(predictions, places, examples, data.spec)
+            writer.add_text(f"{SPLIT}/mistakes", table, trainer.global_step)
+
+
+class Calibration(Picture):
+    """Whether the model is right as often as it says: a figure under Images, and the error as a number."""
+
+    seconds = 0.3
+
+    def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
+        """Draw the figure."""
+        error = expected_calibration_error(predictions)
+        writer.add_scalar(f"{SPLIT}/calibration_error", error, trainer.global_step)
+        writer.add_figure(f"{SPLIT}/calibration", calibration_figure(predictions), trainer.global_step)
+
+
+class RankingCurves(Picture):
+    """Precision over recall, and ROC, of each class, under Images."""
+
+    seconds = 0.5
+
+    def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
+        """Draw the figure."""
+        writer.add_figure(f"{SPLIT}/precision_recall_and_roc", ranking_figure(predictions), trainer.global_step)
