@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train test coverage test-slow test-slurm check lint typecheck benchmark benchmark-sweep tensorboard clean
+.PHONY: help train test coverage test-slow test-slurm browser check lint typecheck benchmark benchmark-sweep tensorboard clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 24
@@ -25,6 +25,11 @@ test-slow: .venv/installed-dev  ## the tests that take half a minute each, such 
 test-slurm: .venv/installed-dev  ## sweeps, a requeue and two tasks through a real SLURM: Debian, as root
 	eval "$$(scripts/single_node_slurm.sh up)" && $(BIN)/python -m pytest -m slurm; \
 	  code=$$?; scripts/single_node_slurm.sh down; exit $$code
+
+browser: .venv/installed-dev  ## TensorBoard's pages in a real browser, kept in docs/images: Debian, as root where Chromium is missing
+	command -v chromium >/dev/null || apt-get install -y -qq chromium
+	$(PIP) install -c constraints.txt -e '.[browser]'
+	$(BIN)/python -m pytest -m browser
 
 check: lint typecheck  ## lint and typecheck
 

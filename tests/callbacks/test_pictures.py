@@ -172,7 +172,13 @@ def test_the_projector_finds_points_names_and_sprites(
 def test_a_frozen_backbone_on_kept_features_shows_images_all_the_same(tmp_path: Path) -> None:
     backbone = ("model=transfer", "model.backbone=test_resnet", "model.weights=none", "model.image_size=32")
     folder = run(
-        tmp_path / "run", *backbone, "data=shapes", "data.count=60", "data.image_size=32", "trainer.max_epochs=1"
+        tmp_path / "run",
+        *backbone,
+        "data=shapes",
+        "data.count=60",
+        "data.image_size=32",
+        "data.batch_size=32",
+        "trainer.max_epochs=1",
     )
     found = set(events_of(folder).Tags()["images"])
     assert {"val/mistakes", "feature_maps/0_input", "feature_maps/1_act1"} <= found

@@ -4,12 +4,14 @@ from typing import Any
 
 import lightning as L
 from omegaconf import DictConfig, OmegaConf
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from trainyard.callbacks.tensorboard import tensorboard_writer
 from trainyard.compatibility import has_backbone
 from trainyard.config import leaves
 
 GROUPS = ("model", "data", "augment", "optimizer", "scheduler", "trainer", "accelerator")
+FOREMOST = {"model", "optimizer", "optimizer.lr"}
 
 
 def write_hparams(trainer: L.Trainer, cfg: DictConfig, metrics: dict[str, float]) -> None:
@@ -25,9 +27,20 @@ def write_hparams(trainer: L.Trainer, cfg: DictConfig, metrics: dict[str, float]
     final = {f"result/{name.replace('/', '_')}": value for name, value in metrics.items()}
     for name, value in final.items():
         writer.add_scalar(name, value, trainer.global_step)
-    for summary in hparams(hyperparameters(cfg), final):
+    columns, *session = hparams(hyperparameters(cfg), final)
+    put_first(columns, FOREMOST | {override.partition("=")[0].lstrip("+") for override in cfg.run.overrides})
+    for summary in (columns, *session):
         writer.file_writer.add_summary(summary)
     writer.flush()
+
+
+def put_first(columns: Any, names: set[str]) -> None:
+    """Have TensorBoard's table begin with some columns: it puts those first that are said to differ between runs."""
+    stored = columns.value[0].metadata.plugin_data
+    content = HParamsPluginData.FromString(stored.content)
+    for column in content.experiment.hparam_infos:
+        column.differs = column.name in names
+    stored.content = content.SerializeToString()
 
 
 def hyperparameters(cfg: DictConfig) -> dict[str, Any]:
