@@ -168,9 +168,10 @@ def test_piped_output_is_calm(typed) -> None:
     assert sum(line.startswith("epoch ") for line in lines) == 3
     assert all(char.isprintable() for line in lines for char in line)
     assert "mlp (73 parameters)" in lines[0]
-    table = lines[-6:]
+    table = lines[-10:]
     assert table[0].split() == ["loss", "accuracy"]
-    assert [line.split()[0] for line in table] == ["loss", "val", "test", "best", "run", "look"]
+    rows = ["loss", "val", "test", "best", "first", "train/loss", "val/loss", "val/acc", "run", "look"]
+    assert [line.split()[0] for line in table] == rows
     assert table[-1].startswith("look       tensorboard --logdir outputs/runs/")
 
 

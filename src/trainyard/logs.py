@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 
 QUIET = ("lightning.pytorch", "lightning.fabric", "fsspec", "httpx", "urllib3")
@@ -34,10 +35,12 @@ class Screen(logging.StreamHandler):  # type: ignore[type-arg]
     """Prints to whatever `sys.stdout` is at that moment, so that what redirects it is obeyed."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print one record; tracebacks are for the file."""
-        if not record.exc_info:
+        """Print one record, unless a display shows it already; tracebacks are for the file."""
+        if not getattr(record, "displayed", False):
             self.stream = sys.stdout
-            super().emit(record)
+            shown = copy(record)
+            shown.exc_info = shown.exc_text = None
+            super().emit(shown)
 
 
 def open_log(path: Path, first: bool = True) -> list[logging.Handler]:
