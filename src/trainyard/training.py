@@ -20,6 +20,7 @@ from trainyard.files import relative
 from trainyard.parts import parts
 from trainyard.runs import Run
 from trainyard.summary import choices, scores
+from trainyard.time_profile import TimeProfile
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,8 @@ def train(cfg: DictConfig) -> float:
         run.result = {**result, "parameters": parameters, "data": data.report}
         write_hparams(trainer, cfg, run.result["metrics"])
         log.info("%s", scores(run.result, time.monotonic() - run.started, run.dir, curves))
+        if isinstance(profile := trainer.profiler, TimeProfile):  # type: ignore[attr-defined]
+            log.info("%s", profile.table(run.started))
     return float(run.result["objective"]["value"])
 
 
