@@ -175,6 +175,23 @@ def test_piped_output_is_calm(typed) -> None:
     assert table[-1].startswith("look       tensorboard --logdir outputs/runs/")
 
 
+def test_ctrl_c_before_training_is_a_word_and_no_traceback(typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(cfg: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trainyard.training.train", interrupted)
+    assert typed("model=mlp") == (130, "", "interrupted\n")
+
+
+def test_a_run_that_fails_says_where_it_lies(typed, tmp_path: Path) -> None:
+    code, screen, errors = typed("experiment=penguins", "trainer.max_epochs=3", "optimizer=sgd", "optimizer.lr=1e30")
+    [run] = (tmp_path / "outputs" / "runs").iterdir()
+    assert code == 1
+    assert f"\nthe run failed; what it has done so far lies in outputs/runs/{run.name}\n" in screen
+    assert "Traceback" not in screen + errors
+    assert "Traceback" in (run / "run.log").read_text()
+
+
 def test_a_sweep_runs_every_combination(typed, tmp_path: Path) -> None:
     code, _, _ = typed("-m", "model=mlp,cnn", "optimizer=sgd,adam", "trainer=quick", "logger=csv")
     assert code == 0

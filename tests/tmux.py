@@ -44,13 +44,16 @@ class Tmux:
         command = ["tmux", "-L", self.socket, *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
 
-    def train(self, *overrides: str) -> None:
-        """Type the command that trains."""
-        self.type(shlex.join([sys.executable, str(REPOSITORY / "train.py"), *overrides]))
+    def train(self, *overrides: str, pipe: str = "") -> None:
+        """Type the command that trains, and what reads its output where that is not the terminal."""
+        command = shlex.join([sys.executable, str(REPOSITORY / "train.py"), *overrides])
+        self.type(f"{command} | {pipe}" if pipe else command)
 
     def type(self, line: str) -> None:
-        """Clear the screen, type a line, and press enter."""
-        self.call("send-keys", f"clear; {line}", "Enter")
+        """Clear the screen, type a line, press enter, and wait until the prompt is gone."""
+        self.call("send-keys", "-l", f"clear; {line}")
+        self.call("send-keys", "Enter")
+        self.gone(r"^\$ ?(clear.*)?$")
 
     def interrupt(self) -> None:
         """Press Ctrl-C."""
@@ -68,6 +71,13 @@ class Tmux:
                 return screen
             time.sleep(0.1)
         raise AssertionError(f"{pattern} was not seen in {seconds:.0f} s, but\n{self.screen()}")
+
+    def gone(self, pattern: str) -> None:
+        """Wait until the screen no longer shows a pattern."""
+        end = time.monotonic() + 10
+        while re.search(pattern, self.screen(), re.MULTILINE):
+            assert time.monotonic() < end, self.screen()
+            time.sleep(0.05)
 
     @property
     def cursor(self) -> bool:

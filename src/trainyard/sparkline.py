@@ -15,7 +15,7 @@ def sparkline(values: ArrayLike, width: int, encoding: str | None = "utf-8") -> 
     Of more values than characters, neighbours are averaged. What is not finite is a space.
 
     Args:
-        values: at equal distances.
+        values: at equal distances, one at least.
         width: in characters, at least 1.
         encoding: of the stream that will show it.
     """
@@ -26,7 +26,7 @@ def sparkline(values: ArrayLike, width: int, encoding: str | None = "utf-8") -> 
     low, high = (min(finite), max(finite)) if finite else (0.0, 0.0)
     levels = BLOCKS if can_show(BLOCKS, encoding) else PLAIN
     top = len(levels) - 1
-    heights = [(point - low) / (high - low) if high > low else 0.5 for point in points]
+    heights = [(point - low) / (high - low) if high > low else 0.5 + 0 * point for point in points]
     return "".join(levels[round(h * top)] if math.isfinite(h) else " " for h in heights)
 
 

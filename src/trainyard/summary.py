@@ -18,7 +18,7 @@ from trainyard.sparkline import sparkline
 
 SCALE = "loss: log scale"
 TINY = 1e-6  # a loss that counts as none
-NUMBERS = 40  # columns of the learning curve beside the curve itself
+NUMBERS = 39  # columns of the learning curve beside the curve itself
 
 
 def choices(cfg: DictConfig, data: DataModule, model: Classifier, trainer: L.Trainer) -> str:
@@ -82,13 +82,13 @@ def learning_curve(curves: Mapping[str, Sequence[float]], columns: int, encoding
         columns: of the screen.
         encoding: of the screen.
     """
-    lines = []
+    space, lines = max(len(SCALE), min(40, columns - NUMBERS - 1)), []
     for name in ("train/loss", "val/loss", "val/acc"):
         values = np.array(curves.get(name, ()))
         if len(values) > 1:
             least = objective_mode(name) == "min"
-            line = sparkline(np.log(values.clip(TINY)) if least else values, min(40, columns - NUMBERS), encoding)
+            line = sparkline(np.log(values.clip(TINY)) if least else values, space, encoding)
             best = values.min() if least else values.max()
             lines.append(f"{name:<10} {values[0]:>8.4f}  {line:<{len(SCALE)}} {values[-1]:>8.4f} {best:>8.4f}")
-    space = len(lines[0]) - NUMBERS + 1 if lines else 0
-    return [f"{'':<10} {'first':>8}  {SCALE:<{space}} {'last':>8} {'best':>8}", *lines] if lines else []
+    width = max(map(len, lines), default=0) - NUMBERS
+    return [f"{'':<10} {'first':>8}  {SCALE:<{width}} {'last':>8} {'best':>8}", *lines] if lines else []

@@ -55,7 +55,7 @@ class Progress(ProgressBar):
     ) -> None:
         """Draw where it is time."""
         if self.training is not None:
-            self.training.examples += len(batch[1])
+            self.training.examples += batch[1].shape[0]
             if time.monotonic() >= self.training.due:
                 self.training.show()
 
