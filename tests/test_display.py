@@ -1,6 +1,7 @@
 """Lines at the foot of a terminal."""
 
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -40,6 +41,22 @@ def test_nothing_is_due_where_no_person_looks(kind: str, monkeypatch: pytest.Mon
     else:
         with on_screen(TERM="dumb"):
             assert Display().due == float("inf")
+
+
+def test_a_process_that_ends_without_a_word_leaves_the_terminal_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_exit: list[Callable[[], None]] = []
+    monkeypatch.setattr("atexit.register", at_exit.append)
+    monkeypatch.setattr("atexit.unregister", at_exit.remove)
+    with on_screen() as screen:
+        display = Display()
+        display.draw("a line")
+        display.draw("another")
+        [end] = at_exit
+        end()
+    assert screen.drawn[:2] == ["a line", "another"]
+    assert screen.text == ""
+    assert screen.cursor
+    assert at_exit == []
 
 
 def test_an_error_leaves_the_terminal_as_it_was() -> None:

@@ -52,6 +52,17 @@ def test_ctrl_c_leaves_a_clean_terminal_and_says_how_to_go_on(tmp_path: Path) ->
         terminal.until(PROMPT)
 
 
+def test_ctrl_c_is_as_clean_where_another_process_draws(tmp_path: Path) -> None:
+    with Tmux(tmp_path, 80) as terminal:
+        terminal.train("accelerator=ddp_cpu", "trainer.max_epochs=400", "logger=csv")
+        terminal.until(r"^epoch +[2-9]/400", seconds=180)
+        terminal.interrupt()
+        end = terminal.until(PROMPT)
+        assert terminal.cursor
+    assert "examples/s" not in end
+    assert "\ninterrupted; what it has done so far lies in" in end
+
+
 def test_no_color_and_a_pipe_are_respected(tmp_path: Path) -> None:
     with Tmux(tmp_path, 80, NO_COLOR="1") as terminal:
         terminal.train("trainer.max_epochs=40", "logger=csv")

@@ -1,5 +1,6 @@
 """A few lines at the foot of a terminal, redrawn by time."""
 
+import atexit
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -32,13 +33,16 @@ class Display:
 
     def draw(self, lines: RenderableType) -> None:
         """Show new lines instead of those before."""
-        self.live.start()
+        if not self.live.is_started:
+            self.live.start()
+            atexit.register(self.close)  # a process that Lightning has spawned ends at a Ctrl-C without another word
         self.live.update(lines, refresh=True)
         self.due = time.monotonic() + REDRAW_EVERY
 
     def close(self) -> None:
         """Leave the terminal as it was: without the lines, and with a cursor."""
         self.live.stop()
+        atexit.unregister(self.close)
         self.due = float("inf")
 
     def bar(self, label: str, share: float, *facts: str) -> Table:
