@@ -168,10 +168,28 @@ def test_piped_output_is_calm(typed) -> None:
     assert sum(line.startswith("epoch ") for line in lines) == 3
     assert all(char.isprintable() for line in lines for char in line)
     assert "mlp (73 parameters)" in lines[0]
-    table = lines[-6:]
+    table = lines[-10:]
     assert table[0].split() == ["loss", "accuracy"]
-    assert [line.split()[0] for line in table] == ["loss", "val", "test", "best", "run", "look"]
+    rows = ["loss", "val", "test", "best", "first", "train/loss", "val/loss", "val/acc", "run", "look"]
+    assert [line.split()[0] for line in table] == rows
     assert table[-1].startswith("look       tensorboard --logdir outputs/runs/")
+
+
+def test_ctrl_c_before_training_is_a_word_and_no_traceback(typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(cfg: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trainyard.training.train", interrupted)
+    assert typed("model=mlp") == (130, "", "interrupted\n")
+
+
+def test_a_run_that_fails_says_where_it_lies(typed, tmp_path: Path) -> None:
+    code, screen, errors = typed("experiment=penguins", "trainer.max_epochs=3", "optimizer=sgd", "optimizer.lr=1e30")
+    [run] = (tmp_path / "outputs" / "runs").iterdir()
+    assert code == 1
+    assert f"\nthe run failed; what it has done so far lies in outputs/runs/{run.name}\n" in screen
+    assert "Traceback" not in screen + errors
+    assert "Traceback" in (run / "run.log").read_text()
 
 
 def test_a_sweep_runs_every_combination(typed, tmp_path: Path) -> None:

@@ -75,6 +75,9 @@ def short_errors() -> Iterator[None]:
     os.environ[FULL_ERROR] = "1"
     try:
         yield
+    except KeyboardInterrupt:  # before training, which ends in its own way
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
     except Exception as error:
         print(complaint(error), file=sys.stderr)
         sys.exit(1)

@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 
 QUIET = ("lightning.pytorch", "lightning.fabric", "fsspec", "httpx", "urllib3")
@@ -34,10 +35,12 @@ class Screen(logging.StreamHandler):  # type: ignore[type-arg]
     """Prints to whatever `sys.stdout` is at that moment, so that what redirects it is obeyed."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print one record; tracebacks are for the file."""
-        if not record.exc_info:
+        """Print one record, unless a display shows it already; tracebacks are for the file."""
+        if not getattr(record, "displayed", False):
             self.stream = sys.stdout
-            super().emit(record)
+            shown = copy(record)
+            shown.exc_info = shown.exc_text = None
+            super().emit(shown)
 
 
 def open_log(path: Path, first: bool = True) -> list[logging.Handler]:
@@ -52,9 +55,7 @@ def open_log(path: Path, first: bool = True) -> list[logging.Handler]:
         handlers.append(Screen())
     else:
         file.setLevel(logging.WARNING)
-    root = logging.getLogger()
-    for handler in handlers:
-        root.addHandler(handler)
+    connect(handlers)
     logging.getLogger("trainyard").setLevel(logging.INFO)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -64,36 +65,42 @@ def open_log(path: Path, first: bool = True) -> list[logging.Handler]:
     return handlers
 
 
-def close_log(handlers: list[logging.Handler]) -> None:
+def close_log(handlers: Sequence[logging.Handler]) -> None:
     """Undo `open_log`."""
     logging.captureWarnings(False)
+    disconnect(handlers)
+    for handler in handlers:
+        handler.close()
+
+
+def connect(handlers: Sequence[logging.Handler]) -> None:
+    """Send to them what is logged."""
+    for handler in handlers:
+        logging.getLogger().addHandler(handler)
+
+
+def disconnect(handlers: Sequence[logging.Handler]) -> None:
+    """Send to them no more."""
     for handler in handlers:
         logging.getLogger().removeHandler(handler)
-        handler.close()
 
 
 @contextmanager
 def muted(handlers: Sequence[logging.Handler]) -> Iterator[None]:
     """Keep a log that is open from what others say in the meantime."""
-    root = logging.getLogger()
-    for handler in handlers:
-        root.removeHandler(handler)
+    disconnect(handlers)
     try:
         yield
     finally:
-        for handler in handlers:
-            root.addHandler(handler)
+        connect(handlers)
         logging.captureWarnings(True)
 
 
 @contextmanager
 def heard(handlers: Sequence[logging.Handler]) -> Iterator[None]:
     """Send what is said to a log that was muted."""
-    root = logging.getLogger()
-    for handler in handlers:
-        root.addHandler(handler)
+    connect(handlers)
     try:
         yield
     finally:
-        for handler in handlers:
-            root.removeHandler(handler)
+        disconnect(handlers)

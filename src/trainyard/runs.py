@@ -16,9 +16,10 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.errors import ConfigError, reject
-from trainyard.files import point_to, relative, write_json, write_text
+from trainyard.files import point_to, write_json, write_text
 from trainyard.logs import close_log, open_log
 from trainyard.provenance import provenance
+from trainyard.summary import whereabouts
 
 log = logging.getLogger(__name__)
 
@@ -117,9 +118,9 @@ class Run:
             if isinstance(error, SIGTERMException):
                 error.code = 128 + signal.SIGTERM  # as shells and schedulers know it; Lightning leaves 0
             if isinstance(error, KeyboardInterrupt | SystemExit):
-                log.warning("interrupted; what the run has done so far lies in %s", relative(self.dir))
+                log.warning("interrupted; %s", whereabouts(self.dir))
             elif error is not None:
-                log.error("the run failed", exc_info=error)
+                log.error("the run failed; %s", whereabouts(self.dir), exc_info=error)
             if self.first:
                 self.write_result(error)
         finally:

@@ -11,6 +11,7 @@ import torch
 from omegaconf import DictConfig
 
 from trainyard.callbacks.hparams import write_hparams
+from trainyard.callbacks.progress import Progress
 from trainyard.callbacks.pruning import Pruning
 from trainyard.compatibility import check_model_fits_data
 from trainyard.config import resolved
@@ -19,6 +20,7 @@ from trainyard.files import relative
 from trainyard.parts import parts
 from trainyard.runs import Run
 from trainyard.summary import choices, scores
+from trainyard.time_profile import TimeProfile
 
 log = logging.getLogger(__name__)
 
@@ -51,14 +53,23 @@ def train(cfg: DictConfig) -> float:
         run.begin_training(cfg)
         trainer.fit(model, data, ckpt_path=run.last_checkpoint, weights_only=True)
         parameters = sum(parameter.numel() for parameter in model.parameters())
-        run.result = {**evaluate(cfg, run, trainer, data), "parameters": parameters, "data": data.report}
+        result, curves = evaluate(cfg, run, trainer, data)
+        run.result = {**result, "parameters": parameters, "data": data.report}
         write_hparams(trainer, cfg, run.result["metrics"])
-        log.info("%s", scores(run.result, time.monotonic() - run.started, run.dir))
+        log.info("%s", scores(run.result, time.monotonic() - run.started, run.dir, curves))
+        if isinstance(profile := trainer.profiler, TimeProfile):  # type: ignore[attr-defined]
+            log.info("%s", profile.table(run.started))
     return float(run.result["objective"]["value"])
 
 
-def evaluate(cfg: DictConfig, run: Run, trainer: L.Trainer, data: L.LightningDataModule) -> dict[str, Any]:
-    """Test the best checkpoint, once, and return what `result.json` says of the run; a pruned one is not tested."""
+def evaluate(
+    cfg: DictConfig, run: Run, trainer: L.Trainer, data: L.LightningDataModule
+) -> tuple[dict[str, Any], dict[str, list[float]]]:
+    """Test the best checkpoint, once; a pruned run is not tested.
+
+    Returns:
+        What `result.json` says of the run, and of each score its values by epoch.
+    """
     trainer.strategy.barrier()  # the first process writes the checkpoints that all read
     best_path = run.dir / "checkpoints" / "best.ckpt"
     best, last = (
@@ -72,9 +83,10 @@ def evaluate(cfg: DictConfig, run: Run, trainer: L.Trainer, data: L.LightningDat
     if broken := [name for name, value in best["metrics"].items() if not math.isfinite(value)]:
         raise FloatingPointError(f"{broken[0]} is {best['metrics'][broken[0]]}\n  try a smaller optimizer.lr")
     metrics = {**best["metrics"], **{name: float(value) for name, value in test.items()}}
-    return {
+    result = {
         "objective": {"name": cfg.objective, "value": metrics[cfg.objective], "epoch": best["epoch"] + 1},
         "metrics": metrics,
         "epochs": last["epoch"] + 1,
         "checkpoint": str(best_path.relative_to(run.dir)),
     }
+    return result, last["callbacks"].get(Progress.state_key, {}).get("curves", {})

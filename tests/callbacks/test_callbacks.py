@@ -1,9 +1,7 @@
-"""Callbacks: bar and lines, the stop at a loss that is no number, the best of equals, a graph that disturbs nothing."""
+"""Callbacks: the stop at a loss that is no number, the best of equals, a graph that disturbs nothing."""
 
-import io
 import logging
 import pickle
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -95,26 +93,6 @@ def test_a_spawned_process_finds_the_log(tmp_path: Path) -> None:
     logging.getLogger("trainyard").info("from the other side")
     close_log(opened)
     assert "from the other side" in (tmp_path / "run.log").read_text()
-
-
-class Terminal(io.StringIO):
-    """A screen that says it is one."""
-
-    def isatty(self) -> bool:
-        return True
-
-
-def test_a_terminal_sees_a_bar_redrawn_by_time(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = Terminal()
-    monkeypatch.setattr(sys, "stdout", screen)
-    cfg = compose_run("logger=csv", "callbacks=none", "trainer.max_epochs=5")
-    train(cfg)
-    monkeypatch.undo()
-    text = screen.getvalue()
-    assert "\r" in text
-    assert "epoch 5/5  train/loss" not in text.replace("\r", "\n").splitlines(), "the bar stands for the lines"
-    assert text.count("\r") < 60, "100 batches took a second or two: ten times a second at most"
-    assert text.rstrip().splitlines()[-1].startswith("look")
 
 
 def test_the_graph_changes_no_number(compose_run: Compose) -> None:

@@ -14,7 +14,7 @@ from trainyard.sweeps import watch as module
 from trainyard.sweeps.execution.running import Ended
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.sweep import Sweep
-from trainyard.sweeps.watch import Watch, duration
+from trainyard.sweeps.watch import Watch
 from trainyard.sweeps.worklist import Worklist
 
 Build = Callable[..., tuple[Watch, io.StringIO]]
@@ -90,10 +90,3 @@ def test_the_first_failure_stops_where_that_is_wanted(build: Build) -> None:
     watch.begin(1)
     assert not watch.end(Ended(0, ""))
     assert watch.end(Ended(1, "no"))
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"), [(None, ""), (4.4, "4 s"), (90, "90 s"), (91, "2 min"), (5400, "90 min"), (9000, "2.5 h")]
-)
-def test_durations(seconds: float | None, said: str) -> None:
-    assert duration(seconds) == said

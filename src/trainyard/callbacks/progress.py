@@ -1,23 +1,40 @@
-"""The progress of a run: a bar on a terminal, one line an epoch elsewhere."""
+"""The progress of a run: a display on a terminal, one line an epoch elsewhere, and the curves of its scores."""
 
 import logging
-import sys
+import time
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
-from tqdm import tqdm
+from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
+
+from trainyard.callbacks.training_display import TrainingDisplay
+from trainyard.display import Display
+from trainyard.models.classifier import Classifier
 
 log = logging.getLogger(__name__)
 
+PATIENCE = 5.0  # seconds
+SCORES = ("train/loss", "train/acc", "val/loss", "val/acc")
+
 
 class Progress(ProgressBar):
-    """Shows epoch, losses and accuracies. The bar is redrawn ten times a second at most, not each step."""
+    """Says each epoch's scores: in the log, and on the screen where no display shows them.
+
+    The display is redrawn by time; between two drawings a step pays for a look at the clock.
+
+    Attributes:
+        curves: of each score, its values by epoch, of an earlier start of the run too.
+    """
+
+    state_key = "Progress"
 
     def __init__(self) -> None:
         super().__init__()
-        self.bar: Any = None
+        self.training: TrainingDisplay | None = None
+        self.testing: Display | None = None
         self.shown = True
+        self.curves: dict[str, list[float]] = {}
 
     def disable(self) -> None:
         """Show nothing; Lightning calls it on all processes but the first."""
@@ -28,51 +45,83 @@ class Progress(ProgressBar):
         self.shown = True
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Open the bar on a terminal."""
-        if self.shown and sys.stdout.isatty():
-            steps = int(trainer.num_training_batches) * (trainer.max_epochs or 1)
-            self.bar = tqdm(total=steps, file=sys.stdout, unit="batch", dynamic_ncols=True, leave=False)
-
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Name the epoch before the bar."""
-        if self.bar is not None:
-            self.bar.set_description(self.epoch_of(trainer), refresh=False)
+        """Open the display on a terminal."""
+        assert isinstance(pl_module, Classifier)
+        display = TrainingDisplay(trainer, pl_module)
+        if self.shown and display.shown:
+            self.training = display
+            display.show()
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Move the bar."""
-        if self.bar is not None:
-            self.bar.update()
+        """Draw where it is time."""
+        if self.training is not None:
+            self.training.examples += batch[1].shape[0]
+            if time.monotonic() >= self.training.due:
+                self.training.show()
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Have the display say that this is no training."""
+        if self.training is not None:
+            self.training.begin_validation()
+
+    def on_validation_batch_end(self, *arguments: Any, **more: Any) -> None:
+        """Draw where it is time."""
+        if self.training is not None and time.monotonic() >= self.training.due:
+            self.training.show()
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Have the display say that training goes on."""
+        if self.training is not None:
+            self.training.end_validation()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Say the epoch's scores."""
-        scores = trainer.callback_metrics
-        text = "  ".join(
-            f"{name} {float(scores[name]):.4f}"
-            for name in ("train/loss", "train/acc", "val/loss", "val/acc")
-            if name in scores
-        )
-        if self.bar is not None:
-            self.bar.set_postfix_str(text, refresh=False)
-        elif self.shown:
-            log.info("%s  %s", self.epoch_of(trainer), text)
+        scores = {name: float(trainer.callback_metrics[name]) for name in SCORES if name in trainer.callback_metrics}
+        for name, value in scores.items():
+            self.curves.setdefault(name, []).append(value)
+        if self.shown:
+            text = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
+            epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+            log.info("%s  %s", epoch, text, extra={"displayed": self.training is not None})
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Close the bar."""
+        """Close the display."""
+        self.close()
+
+    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Be ready to show a test that takes its time."""
+        self.testing = Display() if self.shown else None
+
+    def on_test_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *more: Any, **others: Any) -> None:
+        """Draw where it is time."""
+        if self.testing is not None and time.monotonic() >= self.testing.due:
+            done, total = more[2] + 1, sum(trainer.num_test_batches)
+            self.testing.draw(self.testing.bar("test", done / total, f"{done}/{total}"))
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Close the display."""
         self.close()
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Close the bar, so that what follows starts on a line of its own."""
+        """Close the display, so that what follows starts on a line of its own; wait for a process that has it."""
         self.close()
-
-    @staticmethod
-    def epoch_of(trainer: L.Trainer) -> str:
-        """Return which epoch this is, counted from 1."""
-        return f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        if isinstance(launcher := trainer.strategy.launcher, _MultiProcessingLauncher):
+            for process in launcher.procs[:1]:
+                process.join(PATIENCE)
 
     def close(self) -> None:
-        """Close the bar where there is one."""
-        if self.bar is not None:
-            self.bar.close()
-            self.bar = None
+        """Close the display where there is one."""
+        for display in (self.training, self.testing):
+            if display is not None:
+                display.close()
+        self.training = self.testing = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give the curves to the checkpoint, out of which a run that goes on has them again."""
+        return {"curves": {name: [*values] for name, values in self.curves.items()}}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the curves of a checkpoint."""
+        self.curves = {name: [*values] for name, values in state_dict["curves"].items()}

@@ -1,17 +1,16 @@
 """Every image file read once: its picture, sums of its values, or what is wrong with it."""
 
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
 from trainyard.data.draws import generator
 from trainyard.data.image_files import read_image
+from trainyard.display import counting
 
 BATCH = 64  # files that a worker reads at a time
 FEW = 1000  # files for which starting workers costs more than it saves
@@ -46,7 +45,7 @@ def check_files(
 ) -> dict[int, str]:
     """Read all files; write `pixels.npy` (if they are to be kept) and `sums.npy` into a folder, and return the errors.
 
-    A bar shows the progress on a terminal.
+    A terminal shows the progress.
     """
     count = len(paths)
     sums: list[NDArray[np.int64]] = []
@@ -58,16 +57,16 @@ def check_files(
         collate_fn=as_arrays,
         generator=generator(0),  # the run's own stays as it is, whether there is anything to read or not
     )
-    shown = tqdm(total=count, desc="reading images", unit="image", disable=not sys.stdout.isatty(), leave=False)
     done = 0
-    with shown as bar, (folder / "pixels.npy" if keep_pixels else Path(os.devnull)).open("wb") as pixels:
+    file = folder / "pixels.npy" if keep_pixels else Path(os.devnull)
+    with counting("reading images", count, "images") as add, file.open("wb") as pixels:
         np.lib.format.write_array_header_1_0(pixels, {"descr": "|u1", "fortran_order": False, "shape": (count, *shape)})
         for pictures, part, failures in loader:
             pixels.write(pictures.tobytes())  # not through a map: on a full disk that would end the process
             errors |= {done + position: failure for position, failure in enumerate(failures) if failure}
             sums.append(part)
             done += len(part)
-            bar.update(len(part))
+            add(len(part))
     np.save(folder / "sums.npy", np.concatenate(sums))
     return errors
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from trainyard.data.content import SIZE, example_digests
 from trainyard.data.kept import held, kept, why
 from trainyard.data.mapped_rows import MappedRows
 from trainyard.data.spec import Examples
+from trainyard.display import counting
 from trainyard.errors import ConfigError, reject
 
 FORMAT = 1  # of what is kept; another number makes all of it anew
@@ -97,12 +96,11 @@ def compute(
 ) -> None:
     """Write the features of all examples, equal ones once, and their digests in the same order, into a folder.
 
-    A bar shows the progress on a terminal.
+    A terminal shows the progress.
     """
     chosen = first_positions(digests)
     total = sum(map(len, chosen.values()))
-    shown = tqdm(total=total, desc="computing features", unit="image", disable=not sys.stdout.isatty(), leave=False)
-    with shown as bar, (folder / "features.npy").open("wb") as file:
+    with counting("computing features", total, "images") as add, (folder / "features.npy").open("wb") as file:
         for name, positions in chosen.items():
             for start in range(0, len(positions), batch_size):
                 images, _ = splits[name].__getitems__(positions[start : start + batch_size])
@@ -111,7 +109,7 @@ def compute(
                     header = {"descr": "<f4", "fortran_order": False, "shape": (total, features.shape[1])}
                     np.lib.format.write_array_header_1_0(file, header)
                 file.write(features.tobytes())  # not through a map: on a full disk that would end the process
-                bar.update(len(images))
+                add(len(images))
     order = b"".join(digests[name][position] for name, found in chosen.items() for position in found)
     np.save(folder / "digests.npy", np.frombuffer(order, np.uint8).reshape(-1, SIZE))
 

@@ -1,6 +1,6 @@
 """Loss and accuracy of an epoch, summed in tensors on the device."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -41,3 +41,9 @@ class EpochSums:
         if self.waiting:
             self.add_waiting()
         return torch.stack([self.loss, self.hits, torch.full_like(self.loss, self.examples)])
+
+    def means(self) -> tuple[float, float]:
+        """Return mean loss and accuracy so far, of a copy: what is added in another order is rounded differently."""
+        copy = replace(self, loss=self.loss.clone(), hits=self.hits.clone(), waiting=[*self.waiting])
+        loss, hits, examples = copy.stacked().tolist()
+        return loss / examples, hits / examples

@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from trainyard.durations import duration
 from trainyard.sweeps.execution.running import Ended
 from trainyard.sweeps.job import DONE, Job
 from trainyard.sweeps.progress import JobProgress
@@ -98,14 +99,6 @@ class Watch:
         left = self.work.total - self.work.done
         seconds = (time.monotonic() - self.started) / self.ended * left if self.ended else None
         return f"{self.work.done} of {self.work.total} done" + (f", about {duration(seconds)} to go" if seconds else "")
-
-
-def duration(seconds: float | None) -> str:
-    """Return a time as a person says it: in seconds, minutes or hours; nothing where it is not known."""
-    if seconds is None:
-        return ""
-    unit, size = ("h", 3600) if seconds > 5400 else ("min", 60) if seconds > 90 else ("s", 1)
-    return f"{seconds / size:.1f} {unit}" if unit == "h" else f"{seconds / size:.0f} {unit}"
 
 
 def outcome(job: Job) -> str:

@@ -1,0 +1,129 @@
+"""What a person sees of a run: two lines on a terminal that are redrawn by time, and a line an epoch in the log."""
+
+import logging
+import re
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+
+from tests.terminal import Screen, on_screen
+from trainyard.callbacks.progress import Progress
+from trainyard.config import compose
+from trainyard.display import REDRAW_EVERY
+from trainyard.training import train
+
+BAR = re.compile(r"^epoch  (\d)/12  [━╸╺ ]+  +[\d,]+ examples/s +(\d+ s to go)$", re.MULTILINE)
+SCORES = re.compile(r"^train/loss (\d\.\d{4})  train/acc (\d\.\d{4})(?:  val/acc (\d\.\d{4}))?$", re.MULTILINE)
+
+
+class Talk(L.Callback):
+    """Takes its time, and says something in many ways while the display is there."""
+
+    def on_train_batch_end(self, trainer: L.Trainer, *more: Any) -> None:
+        time.sleep(0.015)
+        if trainer.global_step == 10:
+            with warnings.catch_warnings():
+                warnings.simplefilter("always")
+                warnings.warn("a warning", stacklevel=1)
+            logging.getLogger("trainyard.test").warning("a line of the log")
+            print("printed")
+
+
+class Interrupt(L.Callback):
+    """Is Ctrl-C in the third epoch."""
+
+    def on_train_batch_end(self, trainer: L.Trainer, *more: Any) -> None:
+        time.sleep(0.015)
+        if trainer.current_epoch == 2:
+            raise KeyboardInterrupt
+
+
+def run(folder: Path, callback: type[L.Callback]) -> None:
+    """Train twelve epochs of five batches, with a callback."""
+    own = f"+callbacks.own._target_={callback.__module__}.{callback.__name__}"
+    short = ["callbacks=none", "logger=csv", "data.batch_size=256", "trainer.max_epochs=12"]
+    train(compose([f"hydra.run.dir={folder}", *short, own]))
+
+
+@pytest.fixture(scope="module", params=[80, 60], ids=["80 columns", "60 columns"])
+def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Screen, Path]:
+    folder = tmp_path_factory.mktemp("run")
+    with on_screen(request.param) as screen:
+        run(folder, Talk)
+    return screen, folder
+
+
+def test_a_terminal_shows_a_run_as_two_lines(seen: tuple[Screen, Path]) -> None:
+    screen, folder = seen
+    found = [picture for picture in screen.drawn if BAR.search(picture)]
+    assert len(found) >= 3, "60 steps of 0.015 s, drawn every 0.2 s"
+    seconds = float(re.search(r"best epoch .* (\d+\.\d) s$", screen.text, re.MULTILINE)[1])  # type: ignore[index]
+    assert len(screen.drawn) <= seconds / REDRAW_EVERY + 6, "by time; once more for what was printed"
+    assert all(len(line) <= screen.columns for picture in found for line in picture.splitlines())
+    epochs = [int(BAR.search(picture)[1]) for picture in found]  # type: ignore[index]
+    assert epochs == sorted(epochs)
+    assert epochs[-1] > epochs[0]
+    assert all(len(BAR.findall(picture)) == 1 for picture in found), "one display, and nothing left of those before"
+    last = SCORES.search(found[-1])
+    assert last
+    assert last[3]
+    logged = re.findall(r"epoch (\d+)/12 .* val/acc (\S+)", (folder / "run.log").read_text())
+    assert last[3] == dict(logged)[str(epochs[-1] - 1)], "of the last epoch that is done"
+
+
+def test_what_is_said_meanwhile_stands_above(seen: tuple[Screen, Path]) -> None:
+    screen, _ = seen
+    later = [picture for picture in screen.drawn if "printed" in picture and BAR.search(picture)]
+    assert later
+    for picture in [*later, screen.text]:
+        lines = picture.splitlines()
+        assert lines.count("printed") == lines.count("a line of the log") == 1
+        assert len(re.findall(r"UserWarning:\s+a\s+warning", picture)) == 1, "wrapped where the path is long"
+    assert later[0].index("printed") < later[0].index("examples/s")
+
+
+def test_a_terminal_ends_clean_and_the_file_has_every_epoch(seen: tuple[Screen, Path]) -> None:
+    screen, folder = seen
+    assert screen.cursor
+    assert screen.colours
+    assert "examples/s" not in screen.text
+    assert not re.search(r"^epoch", screen.text, re.MULTILINE), "the display and the learning curve stand for the lines"
+    log = (folder / "run.log").read_text(encoding="utf-8")
+    assert re.findall(r"INFO .*: epoch (\d+)/12  train/loss \d", log) == [str(n) for n in range(1, 13)]
+    assert re.search(r"^look  .*/metrics\.csv$", screen.text.replace("\n/", "/"), re.MULTILINE | re.DOTALL)
+    assert re.search(r"^val/acc .* [▁▂▃▄▅▆▇█]{12} ", screen.text, re.MULTILINE)
+
+
+def test_ctrl_c_leaves_a_clean_terminal_without_colours_where_none_are_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # Lightning would have Ctrl-C ignored from here on
+    with on_screen(NO_COLOR="1") as screen, pytest.raises(SystemExit):
+        run(tmp_path / "run", Interrupt)
+    assert BAR.search(screen.drawn[-1])
+    assert not screen.colours
+    assert screen.cursor
+    *_, last = screen.text.splitlines()
+    assert "examples/s" not in screen.text
+    assert "interrupted; what it has done so far lies in" in screen.text
+    assert last.endswith("run")
+
+
+def test_a_dumb_terminal_has_lines(tmp_path: Path) -> None:
+    with on_screen(TERM="dumb") as screen:
+        run(tmp_path / "run", L.Callback)
+    assert screen.drawn == []
+    assert len(re.findall(r"^epoch \d+/12  train/loss", screen.text, re.MULTILINE)) == 12
+
+
+def test_a_run_that_goes_on_has_the_curves_of_both_parts() -> None:
+    progress, later = Progress(), Progress()
+    progress.curves = {"val/acc": [0.1, 0.2]}
+    later.load_state_dict(progress.state_dict())
+    later.curves["val/acc"].append(0.3)
+    assert later.curves == {"val/acc": [0.1, 0.2, 0.3]}
+    assert progress.curves == {"val/acc": [0.1, 0.2]}, "not the same list"

@@ -1,0 +1,66 @@
+"""Lines at the foot of a terminal."""
+
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from tests.terminal import on_screen
+from trainyard import display as module
+from trainyard.display import Display, counting
+
+
+def test_what_is_counted_is_shown_and_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REDRAW_EVERY", 0.0)
+    with on_screen(60) as screen, counting("reading images", 4000, "images") as add:
+        for _ in range(4):
+            add(1000)
+    pictures = dict.fromkeys(screen.drawn)  # the last is drawn again before it is taken away
+    assert [picture.split()[-4:] for picture in pictures] == [
+        [f"{n},000", "of", "4,000", "images"] for n in range(1, 5)
+    ]
+    widths = {len(picture) for picture in screen.drawn}
+    assert widths == {59}
+    assert screen.text == ""
+    assert screen.cursor
+
+
+def test_drawings_are_no_more_than_their_time_allows() -> None:
+    with on_screen() as screen, counting("reading images", 10**5, "images") as add:
+        for _ in range(1000):
+            add(1)
+    assert len(screen.drawn) <= 1, "it took a few milliseconds"
+
+
+@pytest.mark.parametrize("kind", ["piped", "dumb"])
+def test_nothing_is_due_where_no_person_looks(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if kind == "piped":
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        assert not sys.stdout.isatty()
+        assert Display().due == float("inf")
+    else:
+        with on_screen(TERM="dumb"):
+            assert Display().due == float("inf")
+
+
+def test_a_process_that_ends_without_a_word_leaves_the_terminal_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_exit: list[Callable[[], None]] = []
+    monkeypatch.setattr("atexit.register", at_exit.append)
+    monkeypatch.setattr("atexit.unregister", at_exit.remove)
+    with on_screen() as screen:
+        display = Display()
+        display.draw("a line")
+        display.draw("another")
+        [end] = at_exit
+        end()
+    assert screen.drawn[:2] == ["a line", "another"]
+    assert screen.text == ""
+    assert screen.cursor
+    assert at_exit == []
+
+
+def test_an_error_leaves_the_terminal_as_it_was() -> None:
+    with on_screen() as screen, pytest.raises(OSError, match="full"), counting("x", 2, "y"):
+        raise OSError("full")
+    assert screen.text == ""
+    assert screen.cursor

@@ -1,0 +1,76 @@
+"""A run as a person sees it, in tmux."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.tmux import Tmux
+
+pytestmark = pytest.mark.slow
+
+BAR = r"^epoch +\d+/\d+  .* examples/s +\d+ \w+ to go$"
+PROMPT = r"^\$ ?$"
+COLOUR = re.compile(r"\x1b\[[\d;]*(?<!\d)(?:3|4|9)\d")
+
+
+@pytest.mark.parametrize("columns", [80, 60])
+def test_a_run_is_calm_on_a_terminal(tmp_path: Path, columns: int) -> None:
+    with Tmux(tmp_path, columns) as terminal:
+        terminal.train("model=cnn", "trainer.max_epochs=40")
+        first = terminal.until(BAR)
+        assert not terminal.cursor
+        assert COLOUR.search(terminal.screen(colours=True))
+        second = terminal.until(r"^epoch +(1\d|2\d|3\d)/40 ")
+        for screen in (first, second):
+            assert len(re.findall(r"^epoch", screen, re.MULTILINE)) == 1
+            assert re.search(r"^train/loss \d\.\d{4}  train/acc \d\.\d{4}", screen, re.MULTILINE)
+        end = terminal.until(PROMPT)
+        assert terminal.cursor
+    assert "examples/s" not in end
+    assert re.search(r"^test +\d\.\d{4} +0\.9\d{3}$", end, re.MULTILINE)
+    assert re.search(r"^val/loss +\d\.\d{4}  [▁▂▃▄▅▆▇█]{19,40} ", end, re.MULTILINE)
+    assert "look       tensorboard --logdir outputs/runs/" in end
+
+
+def test_ctrl_c_leaves_a_clean_terminal_and_says_how_to_go_on(tmp_path: Path) -> None:
+    command = ("trainer.max_epochs=400", "logger=csv")
+    with Tmux(tmp_path, 80) as terminal:
+        terminal.train(*command)
+        terminal.until(r"^epoch +[3-9]/400")
+        terminal.interrupt()
+        end = terminal.until(PROMPT)
+        assert terminal.cursor
+        assert "examples/s" not in end
+        assert "Traceback" not in end
+        said = re.search(r"interrupted; .*and hydra\.run\.dir=(outputs/runs/\S+)", end.replace("\n", " "))
+        assert said
+        [run] = (tmp_path / "outputs" / "runs").iterdir()
+        terminal.train(*command, f"hydra.run.dir=outputs/runs/{run.name}")
+        assert "going on from outputs/runs/" in terminal.until(BAR)
+        terminal.interrupt()
+        terminal.until(PROMPT)
+
+
+def test_ctrl_c_is_as_clean_where_another_process_draws(tmp_path: Path) -> None:
+    with Tmux(tmp_path, 80) as terminal:
+        terminal.train("accelerator=ddp_cpu", "trainer.max_epochs=400", "logger=csv")
+        terminal.until(r"^epoch +[2-9]/400", seconds=180)
+        terminal.interrupt()
+        end = terminal.until(PROMPT)
+        assert terminal.cursor
+    assert "examples/s" not in end
+    assert "\ninterrupted; what it has done so far lies in" in end
+
+
+def test_no_color_and_a_pipe_are_respected(tmp_path: Path) -> None:
+    with Tmux(tmp_path, 80, NO_COLOR="1") as terminal:
+        terminal.train("trainer.max_epochs=40", "logger=csv")
+        terminal.until(BAR)
+        assert not COLOUR.search(terminal.screen(colours=True))
+        terminal.until(PROMPT)
+    with Tmux(tmp_path, 80, FORCE_COLOR="1") as terminal:
+        terminal.train("trainer.max_epochs=3", "logger=csv", pipe="cat -v")
+        end = terminal.until(PROMPT)
+    assert re.findall(r"^epoch (\d)/3  train/loss", end, re.MULTILINE) == ["1", "2", "3"]
+    assert not re.search(r"\^[\[M]", end), "what cat makes of controls"

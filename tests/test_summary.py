@@ -1,0 +1,67 @@
+"""What ends a run on the screen."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trainyard.summary import learning_curve, scores, whereabouts
+
+SCORES = {"val/loss": 0.25, "val/acc": 0.9, "test/loss": 0.5, "test/acc": 0.8}
+RESULT: dict[str, Any] = {"metrics": SCORES, "objective": {"name": "val/acc", "value": 0.9, "epoch": 2}, "epochs": 500}
+
+
+def curves(epochs: int) -> dict[str, list[float]]:
+    """Losses that fall from 2 to 0.02, all the same a step in log scale; an accuracy that rises; one not shown."""
+    loss = [2 * 0.01 ** (epoch / max(1, epochs - 1)) for epoch in range(epochs)]
+    accuracy = [epoch / epochs for epoch in range(epochs)]
+    return {"train/loss": loss, "train/acc": accuracy, "val/loss": loss, "val/acc": accuracy}
+
+
+@pytest.mark.parametrize(("epochs", "lines"), [(1, 6), (2, 10), (30, 10), (500, 10)])
+def test_a_run_of_any_length_ends_in_a_few_lines_that_fit(tmp_path: Path, epochs: int, lines: int) -> None:
+    (tmp_path / "tensorboard").mkdir()
+    text = scores(RESULT, 12.34, tmp_path, curves(epochs)).splitlines()
+    assert len(text) == lines
+    assert text[:4] == [
+        "               loss  accuracy",
+        "val          0.2500    0.9000",
+        "test         0.5000    0.8000",
+        "best epoch 2 of 500 (by val/acc), 12.3 s",
+    ]
+    assert text[-2:] == [f"run        {tmp_path}", f"look       tensorboard --logdir {tmp_path}"]
+    assert all(len(line) <= 80 for line in text[:-2])
+
+
+def test_one_looks_where_there_is_something(tmp_path: Path) -> None:
+    assert scores(RESULT, 1, tmp_path, {}).splitlines()[-1] == f"run        {tmp_path}"
+    (tmp_path / "metrics.csv").touch()
+    assert scores(RESULT, 1, tmp_path, {}).splitlines()[-1] == f"look       {tmp_path / 'metrics.csv'}"
+
+
+def test_a_learning_curve_has_the_first_the_last_and_the_best_value() -> None:
+    falling_and_rising = {"val/loss": [2.0, 0.02, 0.1], "val/acc": [0.5, 1.0, 0.75], "train/loss": [2.0, 0.2, 0.0]}
+    assert learning_curve(falling_and_rising, 80, "utf-8") == [
+        "              first  loss: log scale     last     best",
+        "train/loss   2.0000  █▇▁               0.0000   0.0000",
+        "val/loss     2.0000  █▁▃               0.1000   0.0200",
+        "val/acc      0.5000  ▁█▅               0.7500   1.0000",
+    ]
+
+
+@pytest.mark.parametrize("columns", [20, 60, 80, 200])
+def test_a_narrow_screen_has_a_shorter_curve(columns: int) -> None:
+    lines = learning_curve(curves(500), columns, "ascii")
+    assert {len(line) for line in lines} == {min(79, max(54, columns - 1))}
+    assert all(line.isascii() for line in lines)
+
+
+def test_an_unfinished_run_says_how_it_goes_on_where_the_command_alone_would_not(tmp_path: Path) -> None:
+    run, job = tmp_path / "runs" / "a", tmp_path / "sweeps" / "b" / "0"
+    assert whereabouts(run) == f"what it has done so far lies in {run}"
+    for folder in (run, job):
+        (folder / "checkpoints").mkdir(parents=True)
+        (folder / "checkpoints" / "last.ckpt").touch()
+    _, second = whereabouts(run).splitlines()
+    assert second == f"to go on, type the same command and hydra.run.dir={run}"
+    assert whereabouts(job) == f"what it has done so far lies in {job}"
