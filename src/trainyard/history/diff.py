@@ -40,13 +40,9 @@ def diff(one: StoredRun, other: StoredRun) -> str:
     parted = one.metrics != other.metrics or "curves" in differ
     if one.metrics and other.metrics and "config" not in differ and parted:
         others = [name for name in CAUSES if name in differ]
-        found.append(f"the same config and seed, but other results: {' or '.join(others) or 'it'} {cause(others)}")
+        reason = f"other {' or '.join(others)}, or not deterministic here" if others else "not deterministic here"
+        found.append(f"the same config and seed, but other results: {reason}")
     for name, lines in differ.items():
         found += headed(name, lines)
     found += headed("the same", [", ".join(same)]) if same else []
     return "\n".join([*found, *headed("not known", unknown)])
-
-
-def cause(others: list[str]) -> str:
-    """Return what that says of runs whose configs are the same."""
-    return "differs, or it is not deterministic here" if others else "is not deterministic here"
