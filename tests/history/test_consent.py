@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from tests.history.recorded import record
+from trainyard.config import CONF_DIR
 from trainyard.errors import ConfigError
 from trainyard.history.code import Code
-from trainyard.history.consent import agree
+from trainyard.history.consent import TRUSTED, agree, targets
 from trainyard.stored_run import StoredRun
 
 PATCH = "--- a/one.py\n+++ b/one.py\n@@ -1 +1 @@\n-one = 1\n+one = 2\n"
@@ -47,6 +49,23 @@ def test_a_patch_is_asked_about(run: StoredRun, terminal) -> None:
     with pytest.raises(ConfigError, match=r"RUN=one: .*a patch of 2 lines in one.py\n  accepted: --yes"):
         agree(run, PATCHED, yes=False)
     agree(run, PATCHED, yes=True)
+
+
+def test_no_option_of_the_project_is_asked_about() -> None:
+    named = {
+        name for file in CONF_DIR.glob("*/*.yaml") for name in targets(OmegaConf.to_container(OmegaConf.load(file)))
+    }
+    assert len(named) > 30
+    others = {name for name in named if not name.startswith(TRUSTED)}
+    assert all(name.startswith(("optuna.", "trainyard.shortlist.")) for name in others), "parts of sweeps"
+
+
+@pytest.mark.parametrize("name", ["torch.hub.load", "trainyard.provenance.git", "torch.optimal.X", "lightning.Fabric"])
+def test_so_is_what_is_no_part_of_a_run(tmp_path: Path, terminal, name: str) -> None:
+    terminal()
+    run = record(tmp_path / "runs" / "one", config={"model": {"_target_": name}})
+    with pytest.raises(ConfigError, match=f"its directory brings: {name} by its config"):
+        agree(run, None, yes=False)
 
 
 def test_so_is_a_class_of_another_package(tmp_path: Path, terminal) -> None:

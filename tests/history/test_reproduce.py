@@ -129,15 +129,18 @@ def test_committed_code_runs_unasked_in_a_directory_of_its_own(
     monkeypatch.chdir(tmp_path)
     checkout.git("checkout", "-q", ".")
     write_json(run.folder / "provenance.json", {**run.provenance, "git": git_state(checkout.folder)})
-    sweep = {"name": "S", "pruner": "hyperband"}
+    sweep, loggers = {"name": "S", "pruner": "hyperband"}, {"csv": {"save_dir": "x"}, "wandb": {"project": "y"}}
     config = yaml.safe_load((run.folder / "config.yaml").read_text())
-    (run.folder / "config.yaml").write_text(yaml.safe_dump({**config, "sweep": sweep}, sort_keys=False))
+    (run.folder / "config.yaml").write_text(
+        yaml.safe_dump({**config, "sweep": sweep, "logger": loggers}, sort_keys=False)
+    )
     calls, stored = faked(), StoredRun(run.folder)
     for _ in range(2):
         assert again(stored, checkout, output=None, yes=False) == 0
     folders = [Path(call["config"]["run"]["dir"]) for call in calls]
     assert folders == [tmp_path / "outputs" / "reproduced" / name for name in ("one", "one-2")]
     assert calls[0]["config"]["sweep"] == {**sweep, "pruner": "none"}, "which would look for the sweep"
+    assert calls[0]["config"]["logger"] == {"csv": {"save_dir": "x"}}, "nothing is sent anywhere"
 
 
 def test_an_installed_package_runs_as_it_is(

@@ -8,11 +8,21 @@ from trainyard.errors import listing, reject
 from trainyard.history.code import Code
 from trainyard.stored_run import StoredRun
 
-TRUSTED = ("trainyard", "lightning", "torch", "torchmetrics", "torchvision", "timm")
+# Parts of runs. What else these packages have, such as torch.hub.load, can run any code.
+TRUSTED = (
+    *("trainyard.callbacks.", "trainyard.checkpoint_io.", "trainyard.data.", "trainyard.metrics_table."),
+    *("trainyard.models.", "trainyard.optim.", "torch.nn.", "torch.optim.", "timm.optim.", "torchmetrics."),
+    *(
+        "lightning.Trainer",
+        "lightning.pytorch.callbacks.",
+        "lightning.pytorch.loggers.",
+        "lightning.pytorch.profilers.",
+    ),
+)
 
 
 def agree(run: StoredRun, code: Code | None, yes: bool) -> None:
-    """Ask before code is run that comes with the run instead of from a commit: a patch, or a class of another package.
+    """Ask before code is run that comes with the run instead of from a commit: a patch, or what else its config names.
 
     Args:
         run: that is to be run again.
@@ -22,7 +32,7 @@ def agree(run: StoredRun, code: Code | None, yes: bool) -> None:
     Raises:
         ConfigError: nobody agrees.
     """
-    foreign = sorted({target for target in targets(run.config) if target.split(".")[0] not in TRUSTED})
+    foreign = sorted({target for target in targets(run.config) if not target.startswith(TRUSTED)})
     reasons = [code.patch_text] if code and code.patch else []
     reasons += [f"{listing(foreign)} by its config"] if foreign else []
     if not reasons or yes:

@@ -20,6 +20,7 @@ from trainyard.provenance import provenance
 from trainyard.stored_run import StoredRun
 
 PACKAGE = Path(__file__).parents[1]
+LOGGERS = ("tensorboard", "csv")  # that write files
 SHOWN = 5  # untracked files that are named
 
 
@@ -29,7 +30,7 @@ def reproduce(run: StoredRun, output: Path | None = None, yes: bool = False, pac
     Args:
         run: that is completed.
         output: directory of the new run; `None` for one in outputs/reproduced.
-        yes: run a patch, and classes of other packages, without asking.
+        yes: run a patch, and what else comes with the run, without asking.
         package: whose repository has the commit.
 
     Returns:
@@ -99,6 +100,8 @@ def config_for(run: StoredRun, folder: Path) -> dict[str, Any]:
     config = run.config_in(str(folder))
     if isinstance(config.get("sweep"), dict):
         config["sweep"]["pruner"] = "none"  # there is no sweep around it
+    if files := {name: part for name, part in (config.get("logger") or {}).items() if name in LOGGERS}:
+        config["logger"] = files  # it is no experiment of its own, to be sent to a server
     return config
 
 
