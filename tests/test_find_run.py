@@ -110,6 +110,9 @@ def test_no_completed_job_is_no_best(outputs: Path) -> None:
         (outputs / "sweeps" / "S" / str(number) / "result.json").unlink()
     with pytest.raises(ConfigError, match="no job of it is completed"):
         find_run("best:S")
+    (outputs / "sweeps" / "S" / "3").mkdir()
+    with pytest.raises(ConfigError, match=r"the sweep has no such job\n  accepted: 0, 1, 2$"):
+        find_run("S/3")
 
 
 def test_all_runs_are_those_that_began_wherever_they_lie(outputs: Path) -> None:

@@ -83,7 +83,7 @@ def unknown(name: str, root: Path) -> ConfigError:
         return reject("RUN", name, "a checkpoint that lies in no run", "one of a run's folder checkpoints")
     sweep = root / "sweeps" / Path(name).parent.name
     if (sweep / SWEEP).is_file():
-        jobs = sorted((folder.name for folder in sweep.iterdir() if folder.name.isdigit()), key=int)
+        jobs = sorted((folder.name for folder in sweep.iterdir() if folder.name.isdigit() and is_run(folder)), key=int)
         return reject("RUN", name, "the sweep has no such job", listing(jobs) or "one that has begun")
     names = [run.name for run in all_runs(root)]
     return reject("RUN", name or "''", f"there is no such run{did_you_mean(name, names)}", newest(root))

@@ -6,6 +6,7 @@ import pytest
 
 from tests.history.recorded import GIT, SPLIT, predict, record
 from trainyard.history.diff import diff
+from trainyard.stored_run import StoredRun
 
 
 def test_equal_runs_are_one_line(tmp_path: Path) -> None:
@@ -37,6 +38,11 @@ def test_other_results_of_one_config_are_pointed_at(tmp_path: Path) -> None:
     assert "other results: other packages, or not deterministic here" in diff(one, packed)
     seeded = record(tmp_path / "runs" / "four", 0.93, config={"seed": 1})
     assert "deterministic" not in diff(one, seeded)
+
+
+def test_two_runs_of_which_nothing_is_known_are_not_the_same(tmp_path: Path) -> None:
+    one, other = (StoredRun(tmp_path / name) for name in ("one", "two"))
+    assert "no scores to compare: A is broken, B is broken" in diff(one, other)
 
 
 @pytest.mark.parametrize("missing", ["config.yaml", "provenance.json", "result.json", "metrics.csv"])

@@ -33,7 +33,7 @@ def diff(one: StoredRun, other: StoredRun) -> str:
     same = [name for name, lines in sections.items() if lines == []]
     unknown = [f"{name}: {UNKNOWN[name]}" for name, lines in sections.items() if lines is None]
     differ = {name: lines for name, lines in sections.items() if lines}
-    if not differ and one.metrics == other.metrics and one.status == other.status:
+    if not differ and one.metrics and one.metrics == other.metrics:
         blind = "".join(f"; {text}" for text in unknown)
         return f"{one.name} and {other.name} are the same: {', '.join(same)}, scores{blind}"
     found = [*headed("A", [one.name]), *headed("B", [other.name]), score_line(one, other)]
