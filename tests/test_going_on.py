@@ -89,7 +89,8 @@ def test_it_ends_like_one_that_nobody_stopped(compose_run: Compose, tmp_path: Pa
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     run(compose_run, *PLANS[plan], folder="whole")
     run(compose_run, *PLANS[plan], folder="parts", stop=1)
-    assert '"status": "interrupted"' in (parts / "result.json").read_text()
+    stopped = (parts / "result.json").read_text()
+    assert all(text in stopped for text in ('"status": "interrupted"', "fingerprint"))
     assert checkpoint(parts, "last.ckpt")["epoch"] == 0
     run(compose_run, *PLANS[plan], folder="parts", stop=3)
     assert checkpoint(parts, "last.ckpt")["epoch"] == 2

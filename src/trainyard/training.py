@@ -16,6 +16,7 @@ from trainyard.callbacks.pruning import Pruning
 from trainyard.compatibility import check_model_fits_data
 from trainyard.config import resolved
 from trainyard.curves import rewind_curves
+from trainyard.data.fingerprint import fingerprint
 from trainyard.files import relative
 from trainyard.parts import parts
 from trainyard.runs import Run
@@ -43,6 +44,8 @@ def train(cfg: DictConfig) -> float:
         L.seed_everything(cfg.seed, verbose=False)
         data = build.data(cfg)
         check_model_fits_data(cfg, data.spec)
+        data.report["fingerprint"] = fingerprint(data)
+        run.result = {"data": data.report}  # of a run that is interrupted too
         model = build.model(cfg, data)
         if run.first and run.last_checkpoint:
             log.info("going on from %s", relative(run.last_checkpoint))

@@ -5,6 +5,7 @@ import io
 import math
 from collections.abc import Sequence
 
+from trainyard.aligned import aligned
 from trainyard.files import write_text
 from trainyard.sweeps.answer.effects import edges, main_effects
 from trainyard.sweeps.answer.leaderboard import Row
@@ -65,12 +66,6 @@ def text(sweep: StoredSweep, test: bool = False) -> str:
     for axis, effect in main_effects(rows, axes).items():
         lines.append(f"{axis}: " + ", ".join(f"{value} {score:.4f}" for value, score in effect.items()))
     return "\n".join([*lines, *edges(rows, axes)])
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return rows as lines whose columns stand below each other."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def write_report(sweep: StoredSweep) -> None:

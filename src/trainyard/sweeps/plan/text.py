@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from statistics import mean
 
+from trainyard.aligned import aligned
 from trainyard.durations import duration
-from trainyard.sweeps.answer.report import aligned
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.plan.cost import Cost
 from trainyard.sweeps.plan.estimate import Estimate

@@ -1,0 +1,106 @@
+"""How a person names a run: by its directory, a part of its name, a job of a sweep, or as the latest or the best."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from trainyard.config import objective_mode
+from trainyard.errors import ConfigError, did_you_mean, listing, reject
+from trainyard.stored_run import StoredRun, is_run
+from trainyard.sweeps.space_file import FILE as SWEEP
+from trainyard.sweeps.stored import StoredSweep
+
+ROOT = Path("outputs")
+ACCEPTED = "a directory, a name or its beginning or ending, SWEEP/NUMBER, latest, best:SWEEP, or a checkpoint"
+NEWEST = 5  # runs that are named where none was found
+
+
+def find_run(name: str, root: Path = ROOT) -> StoredRun:
+    """Return the run that a person means.
+
+    Args:
+        name: a run's directory; its name in outputs/runs, or a beginning or an ending that no other has; `SWEEP/3`, a
+            job; `latest`; `best:SWEEP`, the completed job with the best validation score; a checkpoint in a run.
+        root: the folder of all runs.
+
+    Raises:
+        ConfigError: there is none, or several; the message says which there are.
+    """
+    if name.startswith("best:"):
+        return best_job(name)
+    if name == "latest" or Path(name) == root / "latest":
+        return latest(root)
+    for folder in (Path(name), root / "runs" / name, root / "sweeps" / name):
+        found = run_at(folder) if name else None
+        if found:
+            return found
+        if (folder / SWEEP).is_file() and name:
+            accepted = f"a job of it, such as {name.rstrip('/')}/0, or best:{name.rstrip('/')}"
+            raise reject("RUN", name, "it is a sweep", accepted)
+    names = sorted(folder.name for folder in (root / "runs").glob("*/"))
+    near = [known for known in names if name and (known.startswith(name) or known.endswith(name))]
+    if len(near) == 1:
+        return StoredRun(root / "runs" / near[0])
+    if near:
+        raise reject("RUN", name, f"{len(near)} runs begin or end so", listing(near[::-1], NEWEST))
+    raise unknown(name, root)
+
+
+def run_at(path: Path) -> StoredRun | None:
+    """Return the run that lies at a path, or that the checkpoint at this path belongs to."""
+    if path.suffix == ".ckpt" and path.is_file():
+        return next((StoredRun(folder) for folder in list(path.absolute().parents)[:2] if is_run(folder)), None)
+    return StoredRun(path) if is_run(path) else None
+
+
+def latest(root: Path) -> StoredRun:
+    """Return the run that `outputs/latest` points to, by a link or in a text file."""
+    pointer = root / "latest"
+    target = root / pointer.read_text(encoding="utf-8").strip() if pointer.is_file() else pointer.resolve()
+    if not is_run(target):
+        problem = f"{pointer} points to no run" if os.path.lexists(pointer) else "there is none yet"
+        raise reject("RUN", "latest", problem, newest(root))
+    return StoredRun(root / "runs" / target.name)
+
+
+def best_job(name: str) -> StoredRun:
+    """Return the completed job of `best:SWEEP` with the best validation score.
+
+    Raises:
+        ConfigError: no such sweep, or none of its jobs is completed.
+    """
+    sweep = StoredSweep.find(name.removeprefix("best:"))
+    scored = [(job.score, -job.number, job) for job in sweep.jobs if job.score is not None]
+    if not scored:
+        raise reject("RUN", name, "no job of it is completed", "a sweep with a score")
+    sign = 1 if objective_mode(sweep.objective) == "max" else -1
+    return StoredRun(max(scored, key=lambda row: (sign * row[0], row[1]))[2].folder)
+
+
+def unknown(name: str, root: Path) -> ConfigError:
+    """Return the error that says that a name is that of no run."""
+    if Path(name).suffix == ".ckpt" and Path(name).is_file():
+        return reject("RUN", name, "a checkpoint that lies in no run", "one of a run's folder checkpoints")
+    sweep = root / "sweeps" / Path(name).parent.name
+    if (sweep / SWEEP).is_file():
+        jobs = sorted((folder.name for folder in sweep.iterdir() if folder.name.isdigit() and is_run(folder)), key=int)
+        return reject("RUN", name, "the sweep has no such job", listing(jobs) or "one that has begun")
+    names = [run.name for run in all_runs(root)]
+    return reject("RUN", name or "''", f"there is no such run{did_you_mean(name, names)}", newest(root))
+
+
+def newest(root: Path) -> str:
+    """Return what may stand for a run, and the newest ones."""
+    names = sorted((folder.name for folder in (root / "runs").glob("*/")), reverse=True)
+    return f"{ACCEPTED}\n  newest: {listing(names, NEWEST) or f'none in {root}/runs'}"
+
+
+def all_runs(root: Path = ROOT) -> Iterator[StoredRun]:
+    """Yield every run below a folder, also what began to be one: all in runs/, and all numbered ones of a sweep."""
+    for path, names, files in os.walk(root):
+        folder = Path(path)
+        names[:] = sorted(name for name in names if not name.startswith(".") and not (folder / name).is_symlink())
+        begun = [name for name in names if folder == root / "runs" or (SWEEP in files and name.isdigit())]
+        runs = [name for name in names if name in begun or is_run(folder / name)]
+        yield from (StoredRun(folder / name) for name in runs)
+        names[:] = [name for name in names if name not in runs]

@@ -1,0 +1,1 @@
+"""What all runs were, how two of them differ, and whether one comes out again."""

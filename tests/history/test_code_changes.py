@@ -1,0 +1,66 @@
+"""How the code of two runs differs, by commit, patch and files."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.history.checkout import Checkout
+from tests.history.recorded import record
+from trainyard.history.code import Code, by_weight
+from trainyard.history.code_changes import code_changes
+from trainyard.provenance import git_state
+
+
+def test_commits_are_counted_and_files_that_matter_come_first(tmp_path: Path) -> None:
+    checkout = Checkout.make(tmp_path / "project")
+    first = record(tmp_path / "first", provenance={"git": git_state(checkout.folder)})
+    for name in ("docs/a.md", "conf/model/b.yaml"):
+        (checkout.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout.folder / name).touch()
+        checkout.commit(name)
+    checkout.edit("src/trainyard/one.py", "1", "2")
+    commit = checkout.commit("three")
+    second = record(tmp_path / "second", provenance={"git": git_state(checkout.folder)})
+    start = first.provenance["git"]["commit"]
+    lines = [
+        f"commit {start[:10]} -> {commit[:10]} (3 later)",
+        "files between them: src/trainyard/one.py, conf/model/b.yaml, docs/a.md",
+    ]
+    assert code_changes(first, second, checkout.folder) == lines
+    assert (code_changes(second, first, checkout.folder) or [""])[0].endswith("(3 earlier)")
+    checkout.git("checkout", "-q", start)
+    (checkout.folder / "c").touch()
+    checkout.commit("beside")
+    beside = record(tmp_path / "beside", provenance={"git": git_state(checkout.folder)})
+    assert (code_changes(beside, second, checkout.folder) or [""])[0].endswith("(1 and 3 from a fork)")
+    assert code_changes(first, first, checkout.folder) == []
+    [line] = code_changes(first, second, tmp_path) or []
+    assert line.endswith("of which this repository does not know one")
+
+
+def test_patches_and_files_that_git_does_not_know(tmp_path: Path) -> None:
+    checkout = Checkout.make(tmp_path / "project")
+    clean = record(tmp_path / "clean", provenance={"git": git_state(checkout.folder)})
+    checkout.edit("src/trainyard/one.py", "one = 1", "one = 1\n--two = 2\n++three = 3")
+    (checkout.folder / "mine.py").touch()
+    dirty = record(tmp_path / "dirty", provenance={"git": git_state(checkout.folder)})
+    assert code_changes(clean, dirty, checkout.folder) == [
+        "no patch -> a patch of 2 lines in src/trainyard/one.py",
+        "files that git did not know and one run had: mine.py",
+    ]
+    assert code_changes(dirty, dirty, checkout.folder) == []
+
+
+def test_installed_packages_have_no_commit(tmp_path: Path) -> None:
+    checked, installed = record(tmp_path / "a"), record(tmp_path / "b", provenance={"git": None})
+    assert code_changes(checked, installed) == [f"commit {'a' * 10} -> an installed package"]
+    assert code_changes(installed, installed) is None
+
+
+@pytest.mark.parametrize("commit", ["--output=/tmp/x", "", None, "HEAD", "g" * 40])
+def test_what_is_no_commit_is_none_to_git_either(tmp_path: Path, commit: object) -> None:
+    assert Code.of(record(tmp_path / "run", provenance={"git": {"commit": commit}})) is None
+
+
+def test_code_weighs_more_than_configs_and_both_more_than_the_rest() -> None:
+    assert by_weight(["README.md", "conf/a", "src/b", "docs/c"]) == ["src/b", "conf/a", "README.md", "docs/c"]

@@ -1,0 +1,181 @@
+"""A run comes out again, or it is said why not; what is a person's stays as it is."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.history.checkout import Checkout
+from tests.history.recorded import record
+from trainyard.errors import ConfigError
+from trainyard.files import write_json
+from trainyard.history import reproduce as module
+from trainyard.history.reproduce import destination, reproduce
+from trainyard.provenance import git_state, provenance
+from trainyard.stored_run import StoredRun
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    """A repository in the place of the project's."""
+    return Checkout.make(tmp_path / "project")
+
+
+@pytest.fixture
+def run(tmp_path: Path, checkout: Checkout) -> StoredRun:
+    """A run of its commit, on this machine, with a patch."""
+    checkout.edit("src/trainyard/one.py", "1", "2")
+    return record(tmp_path / "runs" / "one", provenance={**provenance(), "git": git_state(checkout.folder)})
+
+
+Rerun = Callable[..., list[dict[str, Any]]]
+
+
+@pytest.fixture
+def faked(monkeypatch: pytest.MonkeyPatch, run: StoredRun) -> Rerun:
+    """Have what is run again leave a copy of the run, changed by a function; return what was asked for."""
+
+    def fake(change: Callable[[Path], object] = lambda folder: None, code: int = 0) -> list[dict[str, Any]]:
+        calls: list[dict[str, Any]] = []
+
+        def rerun(config: dict[str, Any], code_folder: Path | None, directory: Path, threads: int) -> int:
+            calls.append({"config": config, "code": code_folder, "directory": directory, "threads": threads})
+            if code_folder:
+                calls[-1]["text"] = (code_folder / "src" / "trainyard" / "one.py").read_text()
+            shutil.copytree(run.folder, config["run"]["dir"])
+            change(Path(config["run"]["dir"]))
+            return code
+
+        monkeypatch.setattr(module, "rerun", rerun)
+        return calls
+
+    return fake
+
+
+def again(run: StoredRun, checkout: Checkout, **options: Any) -> int:
+    """Reproduce a run by a repository."""
+    options = {"output": run.folder.parent / "again", "yes": True, **options}
+    return reproduce(run, package=checkout.folder / "src" / "trainyard", **options)
+
+
+def test_says_what_runs_and_what_has_changed(
+    run: StoredRun, checkout: Checkout, faked: Rerun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = {**(git_state(checkout.folder) or {}), "untracked": ["mine.py"]}
+    hardware = {**run.provenance["hardware"], "threads": 7, "cores": 99}
+    packages = {**run.provenance["packages"], "torch": "1.0"}
+    write_json(
+        run.folder / "provenance.json",
+        {**run.provenance, "git": state, "hardware": hardware, "packages": packages, "directory": "/gone"},
+    )
+    calls = faked()
+    assert again(StoredRun(run.folder), checkout) == 0
+    said = capsys.readouterr().out
+    assert "a first commit, a patch of 2 lines in src/trainyard/one.py" in said
+    assert "not restored, since git did not know them: mine.py" in said
+    assert "torch 1.0 -> " in said
+    assert "cores 99 -> " in said
+    assert "7, as the run had; it would be" in said
+    assert "/gone is gone" in said
+    assert "data       the same" in said
+    assert said.endswith("not compared: the run's were not kept\nbitwise equal\n")
+    [call] = calls
+    assert (call["threads"], call["directory"], call["text"]) == (7, Path.cwd(), "one = 2\n")
+
+
+def test_a_difference_is_the_last_line_and_the_exit_code(
+    run: StoredRun, checkout: Checkout, faked: Rerun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def worse(folder: Path) -> None:
+        result = json.loads((folder / "result.json").read_text())
+        result["metrics"]["val/acc"] = 0.5
+        result["data"]["fingerprint"]["val"]["labels"] = "other"
+        write_json(folder / "result.json", result)
+
+    faked(worse)
+    assert again(run, checkout) == 1
+    *_, data, _, last = capsys.readouterr().out.splitlines()
+    assert (data, last) == ("data       val: other labels", "differs: 1 value, largest difference 4.0e-01 in val/acc")
+
+
+def test_a_rerun_that_fails_is_no_success(
+    run: StoredRun, checkout: Checkout, faked: Rerun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    faked(shutil.rmtree, code=1)
+    before = checkout.state()
+    assert again(run, checkout) == 1
+    assert capsys.readouterr().out.splitlines()[-1].startswith("differs: it ended with exit code 1 before")
+    assert checkout.state() == before
+
+
+def test_ctrl_c_leaves_no_worktree(run: StoredRun, checkout: Checkout, faked: Rerun) -> None:
+    def stop(folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    calls, before = faked(stop), checkout.state()
+    with pytest.raises(KeyboardInterrupt):
+        again(run, checkout)
+    assert not calls[0]["code"].exists()
+    assert checkout.state() == before
+
+
+def test_committed_code_runs_unasked_in_a_directory_of_its_own(
+    run: StoredRun, checkout: Checkout, faked: Rerun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    checkout.git("checkout", "-q", ".")
+    write_json(run.folder / "provenance.json", {**run.provenance, "git": git_state(checkout.folder)})
+    sweep, loggers = {"name": "S", "pruner": "hyperband"}, {"csv": {"save_dir": "x"}, "wandb": {"project": "y"}}
+    config = yaml.safe_load((run.folder / "config.yaml").read_text())
+    (run.folder / "config.yaml").write_text(
+        yaml.safe_dump({**config, "sweep": sweep, "logger": loggers}, sort_keys=False)
+    )
+    calls, stored = faked(), StoredRun(run.folder)
+    for _ in range(2):
+        assert again(stored, checkout, output=None, yes=False) == 0
+    folders = [Path(call["config"]["run"]["dir"]) for call in calls]
+    assert folders == [tmp_path / "outputs" / "reproduced" / name for name in ("one", "one-2")]
+    assert calls[0]["config"]["sweep"] == {**sweep, "pruner": "none"}, "which would look for the sweep"
+    assert calls[0]["config"]["logger"] == {"csv": {"save_dir": "x"}}, "nothing is sent anywhere"
+
+
+def test_an_installed_package_runs_as_it_is(
+    run: StoredRun, checkout: Checkout, faked: Rerun, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    calls = faked()
+    write_json(run.folder / "provenance.json", {**run.provenance, "git": None})
+    assert again(StoredRun(run.folder), checkout) == 0
+    assert "the package that is installed: the run was made outside of a checkout" in capsys.readouterr().out
+    around = Checkout.make(tmp_path / "around")
+    around.git("rm", "-rq", "src")
+    around.commit("something else")
+    write_json(run.folder / "provenance.json", {**run.provenance, "git": git_state(around.folder)})
+    assert reproduce(StoredRun(run.folder), tmp_path / "there", yes=False, package=around.folder) == 0
+    assert "has no src/trainyard" in capsys.readouterr().out
+    assert [call["code"] for call in calls] == [None, None]
+
+
+def test_what_cannot_be_reproduced_is_said_before_anything_runs(
+    run: StoredRun, checkout: Checkout, faked: Rerun, tmp_path: Path
+) -> None:
+    calls = faked()
+    failed = record(tmp_path / "failed", result={"status": "failed", "metrics": None})
+    with pytest.raises(ConfigError, match="it is failed\n  accepted: a completed run"):
+        again(failed, checkout)
+    with pytest.raises(ConfigError, match="is not in"):
+        again(record(tmp_path / "other"), checkout)
+    with pytest.raises(ConfigError, match="this package lies in no checkout"):
+        reproduce(run, tmp_path / "again", yes=True, package=tmp_path)
+    with pytest.raises(ConfigError, match=r"--output=.*it is there already"):
+        again(run, checkout, output=run.folder)
+    assert not calls
+    assert not (tmp_path / "again").exists()
+
+
+def test_an_empty_directory_will_do(run: StoredRun, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert destination(run, tmp_path / "empty") == tmp_path / "empty"

@@ -1,0 +1,62 @@
+"""Whether one run is better than another by more than noise."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.history.recorded import SPLIT, predict, record
+from trainyard.history.predictions import read_predictions
+from trainyard.history.scores import binomial, paired, score_line
+
+
+def test_the_noise_of_two_accuracies_is_binomial(tmp_path: Path) -> None:
+    one, other, near = (record(tmp_path / f"{score}", score) for score in (0.95, 0.7, 0.94))
+    error = math.sqrt(0.95 * 0.05 / 100 + 0.7 * 0.3 / 100)
+    line = score_line(one, other)
+    assert line == (
+        f"val/acc 0.9500 and 0.7000: A is better by 0.2500, more than the noise of {2 * error:.4f} "
+        "(2 standard errors, 100 examples)"
+    )
+    assert "B is better by 0.0100, less than the noise of" in score_line(near, one)
+    assert score_line(one, one) == "val/acc 0.9500 and 0.9500: the same"
+
+
+def test_a_binomial_error_is_what_many_draws_spread() -> None:
+    draws = np.random.default_rng(0).binomial(200, 0.9, 20_000) / 200
+    assert binomial(0.9, 200) == pytest.approx(draws.std(), rel=0.02)
+
+
+def test_the_same_examples_one_by_one_are_less_noisy(tmp_path: Path) -> None:
+    one, other = record(tmp_path / "one", 0.9), record(tmp_path / "two", 0.8)
+    labels = [0] * 100
+    predict(one, labels, [1] * 10 + [0] * 90, ["a", "b"])
+    predict(other, labels, [1] * 20 + [0] * 80, ["a", "b"])
+    kept = [read_predictions(run.folder) for run in (one, other)]
+    assert kept[0]
+    assert kept[1]
+    assert paired(kept[0], kept[1]) == pytest.approx(math.sqrt(0.1 * 0.9 / 100)), "ten of a hundred, all one way"
+    assert "more than the noise of 0.0600 (2 standard errors, paired on 100 examples)" in score_line(one, other)
+
+
+def test_examples_that_are_not_the_same_are_said_to_be_none(tmp_path: Path) -> None:
+    one = record(tmp_path / "one", 0.95)
+    other = record(tmp_path / "two", 0.9, val={**SPLIT, "examples": 50, "inputs": "cc"})
+    predict(one, [0, 1], [0, 1], ["a", "b"])
+    predict(other, [0, 1], [0, 1], ["a", "b"])
+    assert "100 and 50 examples, not the same ones" in score_line(one, other)
+    unknown = record(tmp_path / "three", 0.9, result={"data": {}})
+    assert score_line(one, unknown).endswith("A is better by 0.0500; on how many examples is not known")
+
+
+def test_an_objective_that_is_a_loss_is_said_too(tmp_path: Path) -> None:
+    objective = {"objective": {"name": "val/loss", "value": 0.05, "epoch": 2}}
+    one, other = (record(tmp_path / f"{score}", score, result=objective) for score in (0.95, 0.9))
+    assert score_line(one, other).endswith("; val/loss 0.0500 and 0.1000")
+
+
+def test_a_run_without_scores_says_why(tmp_path: Path) -> None:
+    failed = record(tmp_path / "one", result={"status": "failed", "metrics": None, "error": "ValueError: no\nmore"})
+    line = score_line(failed, record(tmp_path / "two", result=None))
+    assert line == "no scores to compare: A is failed (ValueError: no), B is running"
