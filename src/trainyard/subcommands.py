@@ -90,6 +90,6 @@ def interruptible() -> Iterator[None]:
     """End at Ctrl-C with the exit code that shells know, and without a traceback."""
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):  # Lightning makes the second of the first
         print("interrupted", file=sys.stderr)
         sys.exit(130)

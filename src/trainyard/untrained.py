@@ -1,11 +1,15 @@
-"""The data and the model of a run, before its first step."""
+"""The data and the model of a run before its first step, and a Trainer that leaves nothing behind."""
+
+from typing import Any
 
 import lightning as L
 from omegaconf import DictConfig
 
 from trainyard.compatibility import check_model_fits_data
+from trainyard.config import instantiate
 from trainyard.data.module import DataModule
 from trainyard.models.classifier import Classifier
+from trainyard.no_profiler import NoProfiler
 from trainyard.parts import parts
 
 
@@ -32,3 +36,10 @@ def model_of(cfg: DictConfig, data: DataModule, download: bool = False) -> Class
     if not download and cfg.model.get("weights") == "pretrained":
         cfg.model.weights = "none"
     return parts.get().model(cfg, data)
+
+
+def trainer_of(cfg: DictConfig, **changes: Any) -> L.Trainer:
+    """Build the Trainer with changes, and without what writes or prints."""
+    quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False}
+    quiet |= {"enable_progress_bar": False, "enable_model_summary": False, "profiler": NoProfiler()}
+    return instantiate(cfg.trainer, **quiet, **changes)  # type: ignore[no-any-return]

@@ -20,7 +20,7 @@ INCHES = 0.6  # of an image
 NAME = 20  # characters of a class
 
 
-def draw_images(data: DataModule, augment: str, seed: int) -> None:
+def draw_images(data: DataModule, seed: int) -> None:
     """Draw a few training images of each class, chosen by the seed; below them the same, augmented, if they will be."""
     classes = data.spec.classes[:MOST]
     blocks = math.ceil(len(classes) / ROWS)
@@ -35,7 +35,7 @@ def draw_images(data: DataModule, augment: str, seed: int) -> None:
             draw_class(axis, strips[number], classes[number])
         else:
             axis.set_axis_off()
-    below = f"; below each, what augment={augment} makes of them" if data.augment else ""
+    below = "; below each class, the same as augmentation changes them" if data.augment else ""
     some = f" of the first {MOST} of {len(data.spec.classes)} classes" if len(data.spec.classes) > MOST else ""
     figure.suptitle(f"training images{some}{below}", fontsize=10)
     save(figure, "show/data.png")

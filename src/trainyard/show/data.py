@@ -20,7 +20,7 @@ def show(cfg: DictConfig) -> None:
     data = data_of(cfg)
     print(text(data, cfg.run.choices.data), end="\n\n")
     if data.kind == "images":
-        draw_images(data, cfg.run.choices.augment, cfg.seed)
+        draw_images(data, cfg.seed)
     else:
         draw_columns(data)
 

@@ -3,15 +3,13 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import lightning as L
 from omegaconf import DictConfig
 
-from trainyard.config import instantiate
 from trainyard.errors import listing
 from trainyard.models.classifier import Classifier
-from trainyard.untrained import data_of, model_of
+from trainyard.untrained import data_of, model_of, trainer_of
 
 BARS = "▁▂▃▄▅▆▇█"
 KINDS = ("weights", "biases_and_norms")  # of parameter groups, behind the name of their layers
@@ -78,9 +76,7 @@ def rates_by_step(cfg: DictConfig) -> Rates:
     """
     data = data_of(cfg)
     model = model_of(cfg, data)
-    quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False}
-    quiet |= {"enable_progress_bar": False, "enable_model_summary": False}
-    trainer: L.Trainer = instantiate(cfg.trainer, **quiet)
+    trainer = trainer_of(cfg)
     attach(trainer, model, data)
     built = model.configure_optimizers()
     schedule, optimizer = built.get("lr_scheduler"), built["optimizer"]
