@@ -25,7 +25,7 @@ def cells(text: str) -> list[list[str]]:
 def test_digits_are_counted_and_drawn(typed_command, tmp_path: Path) -> None:
     code, screen, errors = typed_command("show.py", "data", "augment=flip")
     assert (code, errors) == (0, "")
-    head, counts, copies, look = (cells(part) for part in screen.split("\n\n"))
+    head, counts, copies, pairs, look = (cells(part) for part in screen.split("\n\n"))
     assert head[0] == ["digits", "images", "1x8x8,", "10", "classes"]
     assert head[1][1:5] == ["mean", "0.304,", "std", "0.375"]
     assert counts[:3] == [
@@ -34,7 +34,8 @@ def test_digits_are_counted_and_drawn(typed_command, tmp_path: Path) -> None:
     assert len(counts) == 12
     assert copies[0] == ["duplicates", "exact", "alike"]
     assert [row[:-1] for row in copies[1:3]] == [["within", "train", "0"], ["val", "in", "train", "0"]]
-    assert look == [["look", "outputs/show/data.png"]]
+    assert all(row[0] == "alike" for row in pairs)
+    assert look == [["look", "outputs/show/pairs.png"], ["look", "outputs/show/data.png"]]
     with Image.open(tmp_path / "outputs" / "show" / "data.png") as picture:
         assert picture.height > picture.width, "ten classes below each other, each twice"
 
@@ -49,13 +50,14 @@ def test_a_table_says_what_its_columns_hold_and_what_leaks(typed_command, tmp_pa
     )
     assert code == 0
     assert "letter is a copy of the target" in screen
-    head, _, columns, copies, _ = (cells(part) for part in screen.split("\n\n"))
+    head, _, columns, copies, pairs, _ = (cells(part) for part in screen.split("\n\n"))
     assert head[-1] == ["table", "rows", "of", "3", "columns,", "2", "classes"]
     assert [row[:2] for row in columns[1:]] == [["size", "number"], ["letter", "category"], ["gap", "number"]]
     assert columns[1][3:6] == ["0", "to", "12,"]
     assert columns[2][3:] == ["2", "levels:", "a", "18,", "b", "18"]
     assert columns[3][3:6] == ["1.5", "to", "1.5,"]
     assert "leak:" in copies[2], "the rows repeat"
+    assert pairs[0][:4] == ["exact", "test", "in", "train"]
     assert (tmp_path / "outputs" / "show" / "data.png").is_file()
 
 

@@ -8,6 +8,7 @@ from trainyard.show.columns import columns
 from trainyard.show.contact_sheet import draw_images
 from trainyard.show.duplicates import Duplicates, duplicates_of
 from trainyard.show.histograms import draw_columns
+from trainyard.show.pairs import draw_pairs, names_in, pairs_text, some_pairs
 from trainyard.untrained import data_of
 
 
@@ -18,7 +19,13 @@ def show(cfg: DictConfig) -> None:
         ConfigError: something in the config cannot work.
     """
     data = data_of(cfg)
-    print(text(data, cfg.run.choices.data), end="\n\n")
+    found = duplicates_of(data.splits)
+    print(text(data, cfg.run.choices.data), duplicates(found), sep="\n\n", end="\n\n")
+    if pairs := some_pairs(found):
+        name = names_in(data)
+        print(pairs_text(pairs, name), end="\n\n")
+        if data.kind == "images":
+            draw_pairs(data, pairs, name)
     if data.kind == "images":
         draw_images(data, cfg.seed)
     else:
@@ -26,7 +33,7 @@ def show(cfg: DictConfig) -> None:
 
 
 def text(data: DataModule, name: str) -> str:
-    """Return the paragraphs that describe the data."""
+    """Return what the data is, its classes, and its columns, in paragraphs."""
     spec = data.spec
     shape = "x".join(map(str, spec.input_shape))
     inputs = f"images {shape}" if data.kind == "images" else f"rows of {shape} columns"
@@ -37,7 +44,7 @@ def text(data: DataModule, name: str) -> str:
     paragraphs = ["\n".join(lines), class_counts(data.splits, spec.classes)]
     if data.kind == "rows":
         paragraphs.append(columns(data))
-    return "\n\n".join([*paragraphs, duplicates(duplicates_of(data.splits))])
+    return "\n\n".join(paragraphs)
 
 
 def duplicates(found: Duplicates) -> str:
