@@ -1,6 +1,7 @@
 """How fast a run trains at a batch size, and what memory that takes."""
 
 import copy
+import statistics
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -56,24 +57,25 @@ def pace_of(cfg: DictConfig, data: DataModule, model: Classifier, batch_size: in
 
 
 class Clock(L.Callback):
-    """Counts the examples and the seconds of steps, and ends the fit when it has seen enough."""
+    """Times the steps, and ends the fit when it has seen enough."""
 
     def __init__(self) -> None:
-        self.steps = self.examples = 0
-        self.began = self.ended = 0.0
+        self.rates: list[float] = []
+        self.steps = 0
+        self.began = self.last = 0.0
 
     def on_train_batch_end(self, trainer: L.Trainer, model: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Note the step; the clock starts after the first few."""
+        """Note the step; the clock starts after the first."""
         if trainer.strategy.root_device.type != "cpu":
             torch.accelerator.synchronize()
-        self.steps, self.ended = self.steps + 1, time.perf_counter()
+        self.steps, before, self.last = self.steps + 1, self.last, time.perf_counter()
         if self.steps <= WARM:
-            self.began = self.ended
+            self.began = self.last
             return
-        self.examples += len(batch[1])
-        trainer.should_stop = self.steps >= WARM + LEAST and self.ended - self.began > ENOUGH
+        self.rates.append(len(batch[1]) / (self.last - before))
+        trainer.should_stop = self.steps >= WARM + LEAST and self.last - self.began > ENOUGH
 
     @property
     def rate(self) -> float:
-        """Examples a second."""
-        return self.examples / (self.ended - self.began)
+        """Examples a second, the median of the steps: other work on the machine slows down some of them."""
+        return statistics.median(self.rates)
