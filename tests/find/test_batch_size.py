@@ -98,10 +98,3 @@ def test_it_measures_and_suggests_an_override(typed_command, monkeypatch: pytest
     [override] = [row[1] for row in rows if row[0] == "type"]
     assert compose(["data=penguins", override]).data.batch_size in (8, 16)
     assert [path.name for path in tmp_path.rglob("*")] == ["outputs", "find", "batch_size.png"]
-
-
-def test_what_cannot_work_is_named(typed_command, tmp_path: Path) -> None:
-    code, screen, errors = typed_command("find.py", "batch_size", "model=cnn", "data=penguins")
-    assert (code, screen) == (1, "")
-    assert "model=cnn data=penguins" in errors
-    assert not list(tmp_path.iterdir())

@@ -84,7 +84,6 @@ def test_a_strip_holds_images_of_its_class_above_and_augmented_ones_below() -> N
     ("line", "expected"),
     [
         ("data=pengins", ["data=pengins", "did you mean penguins"]),
-        ("augment=flip data=penguins model=mlp", ["augment=flip data=penguins", "augment=none"]),
         ("data=table data.path=none.csv data.target=y", ["data.path=none.csv"]),
     ],
 )

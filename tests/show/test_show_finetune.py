@@ -83,11 +83,7 @@ def test_accumulated_batches_are_one_step() -> None:
     ("line", "words"),
     [
         ("model=transfer finetune=gradul", ["finetune=gradul", "did you mean gradual"]),
-        ("model=transfer finetune.thwa=[1]", ["finetune.thwa", "did you mean thaw"]),
         ("model=transfer finetune.thaw=[40]", ["finetune.thaw=[40]", "the run ends after 30 epochs"]),
-        ("model=transfer finetune.layer_decay=2", ["finetune.layer_decay=2", "above 0 to 1"]),
-        ("model=transfer model.backbone=resnet81", ["model.backbone=resnet81", "did you mean resnet18"]),
-        ("model=transfer data=penguins", ["model=transfer data=penguins", "model=mlp"]),
         ("", ["model=mlp: it has no backbone", "model=transfer"]),
         ("finetune=gradual", ["finetune=gradual model=mlp", "has no backbone to freeze"]),
     ],

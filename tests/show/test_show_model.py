@@ -1,7 +1,5 @@
 """`show.py model`: shapes, parameters and FLOPs beside numbers worked out by hand."""
 
-import pytest
-
 from trainyard.config import compose
 from trainyard.show.model import Layer, layers_of
 from trainyard.untrained import data_of, model_of
@@ -64,15 +62,9 @@ def test_the_table(typed_command) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        ("model=cnn data=penguins", ["model=cnn data=penguins", "model=mlp"]),
-        ("model=cnn model.channels=[8,8,8,8]", ["model.channels=[8, 8, 8, 8]", "1 to 3 numbers"]),
-    ],
-)
-def test_what_cannot_work_is_named(typed_command, line: str, expected: list[str]) -> None:
-    code, screen, errors = typed_command("show.py", "model", *line.split())
+def test_what_cannot_work_is_named(typed_command) -> None:
+    code, screen, errors = typed_command("show.py", "model", "model=cnn", "data=penguins")
     assert (code, screen) == (1, "")
-    assert all(word in errors for word in expected)
+    assert "model=cnn data=penguins" in errors
+    assert "model=mlp" in errors
     assert len(errors.strip().splitlines()) <= 3

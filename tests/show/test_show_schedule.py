@@ -16,7 +16,7 @@ def test_step_shows_first_peak_and_last_rate(typed_command, tmp_path: Path) -> N
         *("weights", "50,432", "4.00e-02", "(1)", "4.00e-02", "(1)", "4.00e-04", "(6)", "██▁▁▁▁")
     ]  # fmt: skip
     assert others.split()[:2] == ["biases_and_norms", "394"]
-    assert steps == "20 steps an epoch, 120 in all"
+    assert steps == "steps      20 an epoch, 120 in all"
     assert look == "look       outputs/show/schedule.png"
     with Image.open(tmp_path / "outputs" / "show" / "schedule.png") as picture:
         colours = {colour for _, colour in picture.convert("RGB").getcolors(10**6)}

@@ -29,7 +29,7 @@ def text(rates: Rates) -> str:
         steps = (first, course.index(max(course)), last)
         places = "".join(f"{course[step]:>10.2e} {f'({rates.epoch(step)})':>5}" for step in steps)
         lines.append(f"{name:<{width}} {rates.sizes[name]:>12,}{places}  {rates.strip(name, STRIP)}")
-    lines.append(f"{rates.epoch_steps} steps an epoch, {rates.steps} in all")
+    lines.append(f"steps      {rates.epoch_steps} an epoch, {rates.steps} in all")
     if rates.waits:
         lines.append("the rate drops when val/loss stops falling: before a run, its start is all that is known")
     return "\n".join(lines)
