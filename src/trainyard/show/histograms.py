@@ -1,6 +1,8 @@
 """The columns of a table, drawn class by class."""
 
 import math
+from operator import itemgetter
+from typing import Any
 
 import torch
 from matplotlib.axes import Axes
@@ -15,6 +17,7 @@ from trainyard.figures import save
 MOST = 24  # columns
 ACROSS = 4  # columns beside each other
 BINS = 24
+OVERLAID = 4  # classes whose histograms can be told apart when they lie over each other; more are stacked
 SHOWN = 10  # classes and levels, the most frequent
 
 
@@ -38,10 +41,16 @@ def draw_columns(data: DataModule) -> None:
         axis.set_title(columns[number].name, fontsize=9)
         axis.tick_params(labelsize=8)
     names = [classes[label] for label in labels]
-    figure.legend(axes[0].get_legend_handles_labels()[0], names, loc="outside lower center", ncols=5, fontsize=8)
+    figure.legend(marks(axes[0]), names, loc="outside lower center", ncols=5, fontsize=8)
     some = "" if len(classes) <= SHOWN else f" of the {SHOWN} most frequent classes"
     figure.suptitle(f"training rows{some}, by column", fontsize=10)
     save(figure, "show/data.png")
+
+
+def marks(axis: Axes) -> list[Any]:
+    """Return what was drawn of each class, in the order of the classes; Matplotlib may have drawn the last first."""
+    handles, numbers = axis.get_legend_handles_labels()
+    return [handle for _, handle in sorted(zip(map(int, numbers), handles, strict=True), key=itemgetter(0))]
 
 
 def draw_numbers(axis: Axes, values: list[Tensor], column: Column) -> None:
@@ -49,8 +58,11 @@ def draw_numbers(axis: Axes, values: list[Tensor], column: Column) -> None:
     known = [part[~part.isnan()].double() for part in values]
     whole = torch.cat(known)
     low, high = (whole.min().item(), whole.max().item()) if len(whole) else (0.0, 1.0)
-    for number, part in enumerate(known):
-        axis.hist(part.numpy(), bins=BINS, range=(low, high), histtype="stepfilled", alpha=0.5, label=str(number))
+    parts, names = [part.numpy() for part in known], list(map(str, range(len(known))))
+    if len(known) <= OVERLAID:
+        axis.hist(parts, bins=BINS, range=(low, high), label=names, histtype="stepfilled", alpha=0.5)
+    else:
+        axis.hist(parts, bins=BINS, range=(low, high), label=names, histtype="barstacked", alpha=0.8)
 
 
 def draw_levels(axis: Axes, values: list[Tensor], column: Column) -> None:
