@@ -1,6 +1,8 @@
 """What the tests share: runs composed into a temporary folder."""
 
+import importlib
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -37,3 +39,22 @@ def plain_logging() -> Iterator[None]:
     yield
     left = [handler for handler in logging.getLogger().handlers if handler not in before]
     assert not left, "a run left its log open"
+
+
+@pytest.fixture
+def typed_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Run a command with subcommands in an empty folder; return exit code, screen and errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+
+    def run(command: str, *words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", [command, *words])
+        script = importlib.import_module(f"scripts.{command.removesuffix('.py')}")
+        code = 0
+        try:
+            script.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return code, *capsys.readouterr()
+
+    return run

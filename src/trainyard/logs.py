@@ -55,6 +55,12 @@ def open_log(path: Path, first: bool = True) -> list[logging.Handler]:
         handlers.append(Screen())
     else:
         file.setLevel(logging.WARNING)
+    attach(handlers)
+    return handlers
+
+
+def attach(handlers: Sequence[logging.Handler]) -> None:
+    """Send the log to the handlers, and keep from it what the libraries say to nobody's use."""
     connect(handlers)
     logging.getLogger("trainyard").setLevel(logging.INFO)
     for name in QUIET:
@@ -62,11 +68,10 @@ def open_log(path: Path, first: bool = True) -> list[logging.Handler]:
     logging.captureWarnings(True)
     for text in SILENCED:
         warnings.filterwarnings("ignore", message=text)
-    return handlers
 
 
 def close_log(handlers: Sequence[logging.Handler]) -> None:
-    """Undo `open_log`."""
+    """Undo `open_log`, or `attach`."""
     logging.captureWarnings(False)
     disconnect(handlers)
     for handler in handlers:

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from scripts.show_finetune import rates_by_step
 from tests.models.watch import IMAGES, SHORT, watched
 from trainyard.config import compose
 from trainyard.models.backbone import create_backbone
 from trainyard.models.load import load_model
+from trainyard.show.rates import rates_by_step
 
 # When each part of test_resnet joins a run of 16 steps.
 JOINS = {"layer4": 4, "layer3": 4, "layer2": 8, "layer1": 8, "conv1": 12, "bn1": 12}
@@ -100,10 +100,10 @@ def test_only_thawed_layers_are_in_training_mode(gradual: tuple[dict[str, Any], 
 
 def test_the_rates_are_those_that_the_script_shows(gradual: tuple[dict[str, Any], Path]) -> None:
     notes, folder = gradual
-    shown, _, epoch_steps = rates_by_step(compose([f"hydra.run.dir={folder}", *SHORT, *GRADUAL]))
-    assert epoch_steps == 4
+    shown = rates_by_step(compose([f"hydra.run.dir={folder}", *SHORT, *GRADUAL]))
+    assert shown.epoch_steps == 4
     seen = {name: [step["rates"][name] for step in notes["steps"].values()] for name in notes["steps"][0]["rates"]}
-    assert seen == shown
+    assert seen == shown.groups
     head, first, second = (seen[f"{name}_weights"] for name in ("head", "layer_4", "layer_3"))
     assert first[:4] == [0.0] * 4
     assert first[4] == pytest.approx(head[4] * 0.8 / 2), "the first of two steps of warm-up"

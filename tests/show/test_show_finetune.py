@@ -1,14 +1,13 @@
-"""The script that shows a plan before any training: its table, its curves, and what it says of bad input."""
+"""The command that shows a plan before any training: its table, its curves, and what it says of bad input."""
 
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from scripts.show_finetune import main, rates_by_step, strip
 from trainyard.config import compose
 from trainyard.optim import schedules
+from trainyard.show.rates import rates_by_step
 
 SMALL = (
     *("model=transfer", "model.backbone=test_resnet", "model.image_size=32"),
@@ -17,26 +16,10 @@ SMALL = (
 KINDS = ("weights", "biases_and_norms")
 
 
-@pytest.fixture
-def shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture):
-    """Run the script in an empty folder; return exit code, screen and errors."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["show_finetune.py", *words])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return code, *capsys.readouterr()
-
-    return run
-
-
-def test_shows_strips_and_a_table_and_draws_curves(shown, tmp_path: Path) -> None:
-    code, screen, errors = shown(*SMALL, "finetune=gradual", "finetune.thaw=[1,0.4,4]", "scheduler=constant")
+def test_shows_strips_and_a_table_and_draws_curves(typed_command, tmp_path: Path) -> None:
+    code, screen, errors = typed_command(
+        "show.py", "finetune", *SMALL, "finetune=gradual", "finetune.thaw=[1,0.4,4]", "scheduler=constant"
+    )
     assert (code, errors) == (0, "")
     strips, table = screen.split("\n\n")[:2]
     heading, *lines = strips.splitlines()
@@ -54,12 +37,12 @@ def test_shows_strips_and_a_table_and_draws_curves(shown, tmp_path: Path) -> Non
         ["5", "1.00e-02", "8.00e-03", "6.40e-03", "5.12e-03", "4.10e-03", "3.28e-03"],
     ]
     assert "960  " in lines[0], "96 features for 10 classes"
-    with Image.open(tmp_path / "outputs" / "finetune.png") as picture:
+    with Image.open(tmp_path / "outputs" / "show" / "finetune.png") as picture:
         assert len(picture.convert("RGB").getcolors(10**6)) > 6, "a curve a group"
 
 
 def test_fine_tune_starts_the_cycle_anew_for_all() -> None:
-    rates, _, _ = rates_by_step(compose([*SMALL, "finetune=fine_tune", "scheduler=one_cycle"]))
+    rates = rates_by_step(compose([*SMALL, "finetune=fine_tune", "scheduler=one_cycle"])).groups
     one_cycle = {"peak_fraction": 0.3, "start_lr_factor": 0.04, "min_lr_factor": 4e-06}
     first, second = (cycle(steps, **one_cycle) for steps in (20, 80))
     assert rates["head_weights"] == pytest.approx([0.01 * f for f in first] + [0.005 * f for f in second])
@@ -84,39 +67,31 @@ def cycle(steps: int, **options: float) -> list[float]:
 
 
 def test_what_is_frozen_is_shown_so_under_any_schedule() -> None:
-    rates, _, _ = rates_by_step(compose([*SMALL, "finetune=gradual", "scheduler=plateau"]))
+    rates = rates_by_step(compose([*SMALL, "finetune=gradual", "scheduler=plateau"])).groups
     assert rates["layer_4_weights"] == pytest.approx([0.0] * 25 + [0.008] * 75)
 
 
 def test_accumulated_batches_are_one_step() -> None:
     cfg = compose([*SMALL, "finetune=gradual", "finetune.thaw=[2]", "trainer.accumulate_grad_batches=3"])
-    rates, sizes, epoch_steps = rates_by_step(cfg)
-    assert epoch_steps == 7
-    assert rates["layer_4_weights"][13] == 0.0 < rates["layer_4_weights"][14]
-    assert sizes["head_biases_and_norms"] == 10
-
-
-def test_a_strip_has_a_character_an_epoch() -> None:
-    assert strip([0, 0, 0, 1, 2, 3, 8, 8, 8], 8, 3) == "·▃█"
+    rates = rates_by_step(cfg)
+    assert rates.epoch_steps == 7
+    assert rates.groups["layer_4_weights"][13] == 0.0 < rates.groups["layer_4_weights"][14]
+    assert rates.sizes["head_biases_and_norms"] == 10
 
 
 @pytest.mark.parametrize(
     ("line", "words"),
     [
         ("model=transfer finetune=gradul", ["finetune=gradul", "did you mean gradual"]),
-        ("model=transfer finetune.thwa=[1]", ["finetune.thwa", "did you mean thaw"]),
         ("model=transfer finetune.thaw=[40]", ["finetune.thaw=[40]", "the run ends after 30 epochs"]),
-        ("model=transfer finetune.layer_decay=2", ["finetune.layer_decay=2", "above 0 to 1"]),
-        ("model=transfer model.backbone=resnet81", ["model.backbone=resnet81", "did you mean resnet18"]),
-        ("model=transfer data=penguins", ["model=transfer data=penguins", "model=mlp"]),
         ("", ["model=mlp: it has no backbone", "model=transfer"]),
         ("finetune=gradual", ["finetune=gradual model=mlp", "has no backbone to freeze"]),
     ],
 )
 def test_bad_input_is_named_in_a_few_lines_and_leaves_nothing(
-    shown, tmp_path: Path, line: str, words: list[str]
+    typed_command, tmp_path: Path, line: str, words: list[str]
 ) -> None:
-    code, screen, errors = shown(*line.split())
+    code, screen, errors = typed_command("show.py", "finetune", *line.split())
     assert (code, screen) == (1, "")
     for word in words:
         assert word in errors

@@ -1,0 +1,25 @@
+"""Look before a run: `python scripts/show.py data|model|schedule|finetune [OVERRIDE ...]`, with what train.py takes."""
+
+from trainyard.subcommands import Subcommand, run
+
+SUBCOMMANDS = {
+    "data": Subcommand(
+        "trainyard.show.data:show", "splits, classes, columns, duplicates and leaks; pictures of examples"
+    ),
+    "model": Subcommand(
+        "trainyard.show.model:show",
+        "layers with output shapes, parameters and FLOPs",
+        {"depth": "levels of layers in layers that `model` shows; 2 unless it is typed"},
+    ),
+    "schedule": Subcommand("trainyard.show.schedule:show", "the learning rate of each parameter group over the run"),
+    "finetune": Subcommand("trainyard.show.finetune:show", "which layers of a backbone learn when, at which rate"),
+}
+
+
+def main() -> None:
+    """Run what was typed."""
+    run("show.py", "Show what a run is made of, before it is trained.", SUBCOMMANDS)
+
+
+if __name__ == "__main__":
+    main()
