@@ -13,8 +13,8 @@ from omegaconf import DictConfig
 
 from trainyard.data.module import DataModule
 from trainyard.find.short_fit import feature_cache, short_fit
+from trainyard.memory import pages
 from trainyard.models.classifier import Classifier
-from trainyard.sweeps.plan.memory import pages
 
 WARM, LEAST, ENOUGH = 1, 2, 0.5  # steps before the clock runs, steps that it counts at least, seconds that suffice
 
