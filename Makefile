@@ -5,7 +5,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train test coverage test-slow test-slurm browser check lint typecheck benchmark benchmark-sweep tensorboard clean
+.PHONY: help train show find runs test coverage test-slow test-slurm browser check lint typecheck benchmark \
+  benchmark-sweep tensorboard clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 24
@@ -13,13 +14,22 @@ help:  ## this list
 train: .venv/installed  ## install if needed, then train: make train ARGS="model=cnn optimizer=adam"
 	@$(BIN)/python train.py $(ARGS)
 
+show: .venv/installed  ## look before a run: make show ARGS="model model=cnn"
+	@$(BIN)/python scripts/show.py $(ARGS)
+
+find: .venv/installed  ## try learning rates or batch sizes: make find ARGS="lr model=cnn"
+	@$(BIN)/python scripts/find.py $(ARGS)
+
+runs: .venv/installed  ## all runs: make runs ARGS="status=completed --sort val/acc"
+	@$(BIN)/python scripts/runs.py list $(ARGS)
+
 test: .venv/installed-dev  ## install the test tools if needed, then run the tests
 	$(BIN)/python -m pytest
 
 coverage: .venv/installed-dev  ## the tests, and which lines they reach; takes 1.7 times as long
 	$(BIN)/python -m pytest --cov
 
-test-slow: .venv/installed-dev  ## the tests that take half a minute each, such as torch.compile
+test-slow: .venv/installed-dev  ## the tests that take half a minute each, such as torch.compile; those of the terminal need tmux
 	$(BIN)/python -m pytest -m slow
 
 test-slurm: .venv/installed-dev  ## sweeps, a requeue and two tasks through a real SLURM: Debian, as root
