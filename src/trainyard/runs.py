@@ -76,7 +76,8 @@ class Run:
             if not earlier:
                 self.write_config(cfg)
         except OSError as error:
-            raise unwritable(self.dir, error) from error
+            problem = f"cannot be written ({error.strerror})"
+            raise reject("hydra.run.dir", self.dir, problem, "a folder that you may write to") from error
 
     def write_config(self, cfg: DictConfig) -> None:
         """Write what the run starts from."""
@@ -149,8 +150,3 @@ def clear(folder: Path) -> None:
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in ("result.json", "metrics.csv"):
         (folder / name).unlink(missing_ok=True)
-
-
-def unwritable(folder: Path, error: OSError) -> ConfigError:
-    """Return the error that says that a run's directory cannot be made."""
-    return reject("hydra.run.dir", folder, f"cannot be written ({error.strerror})", "a folder that you may write to")

@@ -22,6 +22,7 @@ REPOSITORY = Path(__file__).parents[2]
 IMAGES = REPOSITORY / "docs" / "images"
 JOBS = 4
 VALIDATED = 90
+SIZE = {"width": 1300, "height": 860}  # pixels
 PATIENCE = 60_000  # milliseconds
 
 
@@ -66,7 +67,7 @@ def page(address: str) -> Iterator["Page"]:
             executable_path=chromium,
             args=["--no-sandbox", "--enable-unsafe-swiftshader"],  # the Projector draws by WebGL
         )
-        page = browser.new_page(viewport={"width": 1300, "height": 860})
+        page = browser.new_page(viewport=SIZE)
         page.set_default_timeout(PATIENCE)
         for _ in range(60):
             try:
@@ -113,20 +114,22 @@ def test_time_series_shows_the_curves_of_all_jobs(page: "Page", address: str) ->
     for job in range(JOBS):
         page.get_by_text(f"{job}/tensorboard", exact=True).first.wait_for()
     page.get_by_label("Close side pane").click()
-    page.get_by_role("combobox", name="Filter tags (regex)").fill("(train|val)/(acc|loss)|examples|norm$")
+    page.get_by_role("combobox", name="Filter tags (regex)").fill("(train|val)/(acc|loss)|norm$|examples")
+    page.keyboard.press("Escape")  # the list of what matches covers the charts
     for tag in ("train/loss", "val/loss", "train/acc", "val/acc", "gradient/norm", "speed/examples_per_second"):
         page.locator("scalar-card", has_text=tag).first.wait_for(state="attached")
     keep(page, "time_series")
 
 
 def test_images_show_the_confusion_matrix_the_mistakes_and_the_feature_maps(page: "Page", address: str) -> None:
-    open_tab(page, address, "images&tagFilter=val/(confusion%7Cmistakes)%7Cfeature_maps/[03]")
+    open_tab(page, address, "images&tagFilter=val/(confusion%7Cmistakes)%7Cfeature_maps/3")
     page.get_by_text("val/confusion_matrix").first.wait_for()
     page.get_by_text("feature_maps/3_block3").first.wait_for()
     page.get_by_text("val/mistakes").first.wait_for()
+    page.wait_for_load_state("networkidle")
     loaded = "image => image.complete ? image.naturalWidth : 0"
     images = page.locator("tf-image-loader", has_text="val/confusion_matrix").locator("img")
-    assert [image.evaluate(loaded) > 700 for image in images.all()] == [True] * JOBS
+    assert [image.evaluate(loaded) > 500 for image in images.all()] == [True] * JOBS
     page.get_by_text("val/confusion_matrix").first.scroll_into_view_if_needed()
     keep(page, "images")
 
@@ -146,7 +149,9 @@ def test_hparams_has_one_session_a_run_its_choices_first_and_its_real_scores(
     for result in results_of(sweep):
         assert f"{result['metrics']['val/acc']:.5f}" in table
         assert f"{result['metrics']['test/acc']:.5f}" in table
+    page.set_viewport_size({"width": 1700, "height": 480})
     keep(page, "hparams")
+    page.set_viewport_size(SIZE)
 
 
 def test_the_projector_shows_a_point_with_its_picture_for_each_example(page: "Page", address: str) -> None:

@@ -58,7 +58,7 @@ class FeatureCache(L.Callback):
         backbone, key = features_on(trainer, model), feature_key(trainer, model)
         found = features_of(data.splits, backbone, key, self.folder, data.batch_size * EVALUATED_AT_ONCE)
         count, width = sum(map(len, data.splits.values())), next(iter(found.splits.values())).shape[1:]
-        in_memory = data.fits(count, width, FLOAT)
+        in_memory = data.residence.fits(count, width, FLOAT)
         return found, {name: rows.whole() if in_memory else rows for name, rows in found.splits.items()}
 
 

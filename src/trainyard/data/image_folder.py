@@ -60,7 +60,7 @@ class ImageFolder(DataModule):
         found = list_folder(self.root)
         paths = [self.root / file.path for file in found.files]
         shape = common_shape(paths, self.image_size, self.channels)
-        decoded = decode(paths, shape, self.cache, self.fits(len(paths), shape), self.num_workers)
+        decoded = decode(paths, shape, self.cache, self.residence.fits(len(paths), shape), self.residence.workers)
         self.report_problems(found, decoded)
         self.digests = [digest.tobytes() for digest in decoded.digests]
         readable = np.array([position not in decoded.errors for position in range(len(paths))])

@@ -1,7 +1,5 @@
 """The DataModule that all sources share: splits, spec, and loaders."""
 
-import math
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,9 +12,10 @@ from torch import Tensor
 
 from trainyard.data.augment import Augmentation
 from trainyard.data.balance import class_weights_of, example_weights
-from trainyard.data.loader import Batch, Loader, ResidentLoader, StreamingLoader
+from trainyard.data.loader import Batch, Loader
 from trainyard.data.mapped_rows import MappedRows
 from trainyard.data.order import BatchOrder
+from trainyard.data.residence import Residence
 from trainyard.data.spec import Column, DataSpec, Examples
 from trainyard.data.splits import SplitPlan
 from trainyard.data.statistics import statistics
@@ -75,9 +74,7 @@ class DataModule(L.LightningDataModule, ABC):
         self.plan = SplitPlan(val_fraction, test_fraction, train_fraction, folds, fold, seed)
         self.class_weights = class_weights
         self.sampler = sampler
-        self.resident = resident
-        self.resident_limit = resident_limit
-        self.num_workers = os.cpu_count() or 1 if num_workers is None else num_workers
+        self.residence = Residence(resident, resident_limit, num_workers)
         self.augment = augment
         self.order_seed = order_seed
         self.before: dict[str, Examples] = {}  # other inputs were served
@@ -120,11 +117,6 @@ class DataModule(L.LightningDataModule, ABC):
         """Return the examples of a split as they were before `serve`; of validation alone, the others are not kept."""
         return self.before.get(split) or self.splits[split]
 
-    def fits(self, count: int, shape: Sequence[int], item_size: int = 1) -> bool:
-        """Whether so many inputs of a shape, of `item_size` bytes a number, are to be kept on the device."""
-        limit = self.resident_limit * 2**30
-        return self.resident if isinstance(self.resident, bool) else count * math.prod(shape) * item_size <= limit
-
     def loader(self, split: str, alone: bool = False) -> Loader:
         """Return the batches of a split on this process's device; `train` is shuffled and augmented.
 
@@ -146,9 +138,7 @@ class DataModule(L.LightningDataModule, ABC):
             world_size=1 if alone else trainer.world_size,
         )
         augment = partial(self.augment, classes=len(self.classes)) if training and self.augment else None
-        if isinstance(part.x, Tensor) and self.fits(len(part), part.shape, part.x.element_size()):
-            return ResidentLoader(Examples(part.x.to(device), part.y.to(device)), order, device, augment)
-        return StreamingLoader(part, order, device, augment, self.num_workers)
+        return self.residence.loader(part, order, device, augment)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Return the batch: it is on the device."""

@@ -107,3 +107,13 @@ def layer_numbers(backbone: nn.Module) -> dict[str, int]:
     if hasattr(backbone, "group_matcher"):
         return group_parameters(backbone, backbone.group_matcher(coarse=False), reverse=True)  # type: ignore[no-any-return, operator]
     return auto_group_layers(backbone)  # type: ignore[no-any-return]
+
+
+def rest_what_is_frozen(module: nn.Module) -> None:
+    """Put modules whose parameters are all frozen, and what they hold, in evaluation mode."""
+    parameters = list(module.parameters())
+    if parameters and not any(parameter.requires_grad for parameter in parameters):
+        module.eval()
+        return
+    for child in module.children():
+        rest_what_is_frozen(child)

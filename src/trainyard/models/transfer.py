@@ -8,7 +8,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 
 from trainyard.data.spec import DataSpec
-from trainyard.models.backbone import create_backbone, layer_numbers
+from trainyard.models.backbone import create_backbone, layer_numbers, rest_what_is_frozen
 from trainyard.models.classifier import Classifier
 from trainyard.models.normalize import Normalize
 from trainyard.models.weights import load_weights, read_weights
@@ -143,13 +143,3 @@ class TransferModel(Classifier):
         if isinstance(strategy, DDPStrategy):  # it exchanges gradients of what learned when it was set up
             strategy.model = self
             strategy.configure_ddp()
-
-
-def rest_what_is_frozen(module: nn.Module) -> None:
-    """Put modules whose parameters are all frozen, and what they hold, in evaluation mode."""
-    parameters = list(module.parameters())
-    if parameters and not any(parameter.requires_grad for parameter in parameters):
-        module.eval()
-        return
-    for child in module.children():
-        rest_what_is_frozen(child)
