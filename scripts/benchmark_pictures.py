@@ -16,8 +16,8 @@ from training_contenders import TRAIN, VAL, write_mnist
 from trainyard.config import compose
 from trainyard.training import train
 
-EPOCHS = {"mlp": 30, "cnn": 6}
-ROUNDS = {"mlp": 5, "cnn": 3}
+EPOCHS = {"mlp": 30, "cnn": 4}
+ROUNDS = {"mlp": 3, "cnn": 3}
 BARE = "none"
 CHOICES = (BARE, "default", "pictures")
 

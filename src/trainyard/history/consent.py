@@ -11,7 +11,15 @@ from trainyard.stored_run import StoredRun
 # Parts of runs. What else these packages have, such as torch.hub.load, can run any code.
 TRUSTED = (
     *("trainyard.callbacks.", "trainyard.checkpoint_io.", "trainyard.data.", "trainyard.metrics_table."),
-    *("trainyard.models.", "trainyard.optim.", "torch.nn.", "torch.optim.", "timm.optim.", "torchmetrics."),
+    *(
+        "trainyard.models.",
+        "trainyard.optim.",
+        "trainyard.time_profile.",
+        "torch.nn.",
+        "torch.optim.",
+        "timm.optim.",
+        "torchmetrics.",
+    ),
     *(
         "lightning.Trainer",
         "lightning.pytorch.callbacks.",
