@@ -101,6 +101,7 @@ BAD = {
     "data.batch_size=5000": ["data.batch_size=5000", "1 to 1259"],
     "data.val_fraction=0.9 data.test_fraction=0.2": ["data.val_fraction=0.9", "below 0.8"],
     "model=null": ["model=null", "cnn, mlp, resnet, transfer"],
+    "callbacks.budget.share=-1": ["callbacks.budget.share=-1", "a number from 0"],
     "callbacks=null": ["callbacks=null", "none"],
     "~model": ["taken out", "hydra.run.dir=PATH"],
     "~optimizer": ["optimizer: every run needs one", "optimizer=adam"],

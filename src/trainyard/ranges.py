@@ -101,6 +101,8 @@ RULES: dict[str, Kind] = {
     "largest": Number(above=0, high=1),
     "mixup": Number(low=0),
     "cutmix": Number(low=0),
+    # callbacks
+    "share": Number(low=0),
     # trainer
     "max_epochs": COUNT,
     "precision": OneOf(("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true")),
