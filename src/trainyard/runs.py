@@ -19,7 +19,7 @@ from trainyard.errors import ConfigError, reject
 from trainyard.files import point_to, write_json, write_text
 from trainyard.logs import close_log, open_log
 from trainyard.provenance import provenance
-from trainyard.summary import whereabouts
+from trainyard.terminal.summary import whereabouts
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from trainyard.data.fingerprint import fingerprint
 from trainyard.files import relative
 from trainyard.parts import parts
 from trainyard.runs import Run
-from trainyard.summary import choices, scores
+from trainyard.terminal.summary import choices, scores
 from trainyard.time_profile import TimeProfile
 
 log = logging.getLogger(__name__)

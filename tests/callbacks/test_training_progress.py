@@ -13,7 +13,7 @@ import pytest
 from tests.terminal import Screen, on_screen
 from trainyard.callbacks.progress import Progress
 from trainyard.config import compose
-from trainyard.display import REDRAW_EVERY
+from trainyard.terminal.display import REDRAW_EVERY
 from trainyard.training import train
 
 BAR = re.compile(r"^epoch  (\d)/12  [━╸╺ ]+  +[\d,]+ examples/s +(\d+ s to go)$", re.MULTILINE)

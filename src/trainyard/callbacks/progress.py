@@ -9,8 +9,8 @@ from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 
 from trainyard.callbacks.training_display import TrainingDisplay
-from trainyard.display import Display
 from trainyard.models.classifier import Classifier
+from trainyard.terminal.display import Display
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ import lightning as L
 from rich.console import Group
 from rich.text import Text
 
-from trainyard.display import Display
-from trainyard.durations import duration
 from trainyard.models.classifier import Classifier
+from trainyard.terminal.display import Display
+from trainyard.terminal.durations import duration
 
 WINDOW = 25  # drawings, so at least five seconds, over which the examples a second are taken
 LONG = 1.0  # second of validation: a shorter one is not worth a word

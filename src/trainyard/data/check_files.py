@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from trainyard.data.draws import generator
 from trainyard.data.image_files import read_image
-from trainyard.display import counting
+from trainyard.terminal.display import counting
 
 BATCH = 64  # files that a worker reads at a time
 FEW = 1000  # files for which starting workers costs more than it saves

@@ -15,8 +15,8 @@ from trainyard.data.content import SIZE, example_digests
 from trainyard.data.kept import held, kept, why
 from trainyard.data.mapped_rows import MappedRows
 from trainyard.data.spec import Examples
-from trainyard.display import counting
 from trainyard.errors import ConfigError, reject
+from trainyard.terminal.display import counting
 
 FORMAT = 1  # of what is kept; another number makes all of it anew
 FILES = ("features.npy", "digests.npy")

@@ -1,6 +1,5 @@
 """How two runs differ, what probably matters first."""
 
-from trainyard.aligned import headed
 from trainyard.history.class_changes import class_changes
 from trainyard.history.code_changes import code_changes
 from trainyard.history.config_changes import config_changes
@@ -9,6 +8,7 @@ from trainyard.history.data_changes import data_changes
 from trainyard.history.environment import hardware_changes, package_changes
 from trainyard.history.scores import score_line
 from trainyard.stored_run import StoredRun
+from trainyard.terminal.aligned import headed
 
 CAUSES = ("config", "data", "code", "packages", "hardware")
 UNKNOWN = {

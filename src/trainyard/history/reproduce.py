@@ -5,7 +5,6 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from trainyard.aligned import headed
 from trainyard.errors import listing, reject
 from trainyard.files import relative
 from trainyard.find_run import ROOT
@@ -18,6 +17,7 @@ from trainyard.history.rerun import rerun
 from trainyard.history.worktree import check_commit, checked_out, git, repository_of
 from trainyard.provenance import provenance
 from trainyard.stored_run import StoredRun
+from trainyard.terminal.aligned import headed
 
 PACKAGE = Path(__file__).parents[1]
 LOGGERS = ("tensorboard", "csv")  # that write files

@@ -9,11 +9,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from trainyard.durations import duration
 from trainyard.sweeps.execution.running import Ended
 from trainyard.sweeps.job import DONE, Job
 from trainyard.sweeps.progress import JobProgress
 from trainyard.sweeps.worklist import Worklist
+from trainyard.terminal.durations import duration
 
 NUMBERS = 45  # columns of the table beside the overrides, which are cut where the terminal is narrow
 

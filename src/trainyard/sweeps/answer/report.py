@@ -5,13 +5,13 @@ import io
 import math
 from collections.abc import Sequence
 
-from trainyard.aligned import aligned
 from trainyard.files import write_text
 from trainyard.sweeps.answer.effects import edges, main_effects
 from trainyard.sweeps.answer.leaderboard import Row
 from trainyard.sweeps.answer.picture import draw
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.stored import StoredSweep
+from trainyard.terminal.aligned import aligned
 
 SHOWN = 20  # rows on the screen
 

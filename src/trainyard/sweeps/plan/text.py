@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from statistics import mean
 
-from trainyard.aligned import aligned
-from trainyard.durations import duration
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.plan.cost import Cost
 from trainyard.sweeps.plan.estimate import Estimate
 from trainyard.sweeps.plan.kinds import Kind
 from trainyard.sweeps.plan.networks import Network
+from trainyard.terminal.aligned import aligned
+from trainyard.terminal.durations import duration
 
 ALL, FIRST, LAST = 40, 20, 5  # jobs that are shown: all of so many, else the first and the last
 MIB = 2**20

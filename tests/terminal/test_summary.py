@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from trainyard.summary import learning_curve, scores, whereabouts
+from trainyard.terminal.summary import learning_curve, scores, whereabouts
 
 SCORES = {"val/loss": 0.25, "val/acc": 0.9, "test/loss": 0.5, "test/acc": 0.8}
 RESULT: dict[str, Any] = {"metrics": SCORES, "objective": {"name": "val/acc", "value": 0.9, "epoch": 2}, "epochs": 500}

@@ -4,8 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-
-from tests.tmux import Tmux
+from tests.terminal.tmux import Tmux
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.terminal import on_screen
 from trainyard import display as module
-from trainyard.display import Display, counting
+from trainyard.terminal.display import Display, counting
 
 
 def test_what_is_counted_is_shown_and_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:

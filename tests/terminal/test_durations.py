@@ -2,7 +2,7 @@
 
 import pytest
 
-from trainyard.durations import duration
+from trainyard.terminal.durations import duration
 
 
 @pytest.mark.parametrize(

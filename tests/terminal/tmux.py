@@ -9,7 +9,7 @@ import uuid
 from pathlib import Path
 from types import TracebackType
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 
 
 class Tmux:

@@ -14,7 +14,7 @@ from trainyard.config import objective_mode
 from trainyard.data.module import DataModule
 from trainyard.files import relative
 from trainyard.models.classifier import Classifier
-from trainyard.sparkline import sparkline
+from trainyard.terminal.sparkline import sparkline
 
 SCALE = "loss: log scale"
 TINY = 1e-6  # a loss that counts as none
