@@ -10,7 +10,7 @@ from typing import Any
 import lightning as L
 import pytest
 
-from tests.terminal import Screen, on_screen
+from tests.terminal.pseudo_terminal import Screen, on_screen
 from trainyard.callbacks.progress import Progress
 from trainyard.config import compose
 from trainyard.terminal.display import REDRAW_EVERY

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.terminal import on_screen
-from trainyard import display as module
+from tests.terminal.pseudo_terminal import on_screen
+from trainyard.terminal import display as module
 from trainyard.terminal.display import Display, counting
 
 

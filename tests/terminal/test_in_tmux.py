@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from tests.terminal.tmux import Tmux
 
 pytestmark = pytest.mark.slow
