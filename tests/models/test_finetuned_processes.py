@@ -8,6 +8,7 @@ import torch
 from tests.models.watch import watched
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_would(tmp_path: Path) -> None:
     plan = (
         *("finetune=gradual", "model.backbone=test_vit", "optimizer=sgd", "optimizer.lr=0.01"),

@@ -33,6 +33,7 @@ def epochs(place: Place, name: str, number: int) -> list[str]:
     return [line.partition(": epoch ")[2].partition("/")[0] for line in log.splitlines() if ": epoch " in line]
 
 
+@pytest.mark.slow
 def test_each_job_ends_by_itself_and_the_same_command_goes_on(place: Place) -> None:
     words = ("sweep.name=ends", *SUBMITIT, "+callbacks.fault.kind=none,raise,kill")
     said, _ = place.sweep(*words, code=1, slots=None)

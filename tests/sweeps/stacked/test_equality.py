@@ -47,7 +47,9 @@ def pairs(compose_run: Compose, *words: str) -> list[tuple[Path, Path]]:
     return [(Path(one.run.dir), Path(other.run.dir)) for one, other in zip(alone, stacked, strict=True)]
 
 
-@pytest.mark.parametrize(("precision", "tolerance"), [("64-true", 1e-8), ("32-true", 1e-4)])
+@pytest.mark.parametrize(
+    ("precision", "tolerance"), [("64-true", 1e-8), pytest.param("32-true", 1e-4, marks=pytest.mark.slow)]
+)
 def test_each_job_writes_what_it_writes_alone(compose_run: Compose, precision: str, tolerance: float) -> None:
     for one, other in pairs(compose_run, f"trainer.precision={precision}"):
         compare(one, other, tolerance)
