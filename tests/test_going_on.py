@@ -155,6 +155,14 @@ def test_another_config_in_the_same_directory_starts_anew(compose_run: Compose, 
     assert (tmp_path / "run" / "notes.txt").read_text() == "mine\n"
 
 
+def test_a_new_run_leaves_no_predictions_of_the_one_before(compose_run: Compose, tmp_path: Path) -> None:
+    kept = tmp_path / "run" / "predictions" / "val.npz"
+    run(compose_run, "callbacks=default", folder="run")
+    assert kept.is_file()
+    run(compose_run, "seed=1", "callbacks=none", folder="run")
+    assert not kept.exists()
+
+
 def test_a_run_that_is_completed_starts_anew(compose_run: Compose, tmp_path: Path) -> None:
     run(compose_run, folder="run")
     first = (tmp_path / "run" / "metrics.csv").read_text()

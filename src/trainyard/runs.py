@@ -146,7 +146,7 @@ class Run:
 
 def clear(folder: Path) -> None:
     """Remove what an earlier run left in a directory; what else lies there stays."""
-    for name in ("checkpoints", "tensorboard"):
+    for name in ("checkpoints", "tensorboard", "predictions"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("result.json", "metrics.csv"):
+    for name in ("result.json", "metrics.csv", "profile.txt"):
         (folder / name).unlink(missing_ok=True)

@@ -181,8 +181,48 @@ def test_a_frozen_backbone_on_kept_features_shows_images_all_the_same(tmp_path: 
         "trainer.max_epochs=1",
     )
     found = set(events_of(folder).Tags()["images"])
-    assert {"val/mistakes", "feature_maps/0_input", "feature_maps/1_act1"} <= found
+    assert {
+        "val/mistakes",
+        "feature_maps/0_input",
+        "feature_maps/1_convolution",
+        "kernels/1_convolution",
+        "feature_maps/2_act1",
+    } <= found
     assert list(folder.glob("tensorboard/*/*/sprite.png"))
+
+
+def test_a_transformer_shows_the_kernels_of_its_patches_and_no_maps_of_tokens(tmp_path: Path) -> None:
+    backbone = ("model=transfer", "model.backbone=test_vit", "model.weights=none")
+    shapes = ("data=shapes", "data.count=60", "data.image_size=32", "data.batch_size=32", "trainer.max_epochs=1")
+    tags = events_of(run(tmp_path / "run", *backbone, *shapes)).Tags()["images"]
+    assert {tag for tag in tags if tag.startswith("kernels/")} == {"kernels/1_convolution"}
+    maps = {tag for tag in tags if tag.startswith("feature_maps/")}
+    assert maps == {"feature_maps/0_input", "feature_maps/1_convolution"}
+    assert list((tmp_path / "run").glob("tensorboard/*/val_embedding/tensors.tsv"))
+    assert "no picture of" not in (tmp_path / "run" / "run.log").read_text()
+
+
+def test_a_class_may_be_called_anything(tmp_path: Path) -> None:
+    names = (r"$\foo{$", "<50k$ to $60k", "a\tb|c")
+    lines = [f"{number % 7},{number % 5},{names[number % 3]}" for number in range(90)]
+    (tmp_path / "table.csv").write_text("\n".join(["x,$y$,kind", *lines]) + "\n")
+    words = ("data=table", f"data.path={tmp_path / 'table.csv'}", "data.target=kind", "data.batch_size=16")
+    folder = run(tmp_path / "run", *words)
+    assert json.loads((folder / "result.json").read_text())["status"] == "completed"
+    assert "no picture of" not in (folder / "run.log").read_text()
+    assert "val/confusion_matrix" in events_of(folder).Tags()["images"]
+    [points] = folder.glob("tensorboard/*/*/metadata.tsv")
+    assert {line.count("\t") for line in points.read_text().splitlines()} == {2}
+
+
+def test_a_picture_that_cannot_be_drawn_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(predictions: Any) -> Any:
+        raise ValueError("no paint")
+
+    monkeypatch.setattr("trainyard.callbacks.pictures.calibration_figure", broken)
+    folder = run(tmp_path / "run", "data=penguins")
+    assert "no picture of Calibration: ValueError: no paint" in (folder / "run.log").read_text()
+    assert json.loads((folder / "result.json").read_text())["status"] == "completed"
 
 
 def test_a_short_run_draws_nothing_that_takes_long_and_says_so(tmp_path: Path) -> None:

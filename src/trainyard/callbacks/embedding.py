@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from trainyard.callbacks.pictures import Picture
 from trainyard.callbacks.predictions import SPLIT
 from trainyard.data.module import DataModule
-from trainyard.evaluation.markdown import cell
 from trainyard.evaluation.predictions import Predictions
 
 MOST = 400  # examples
@@ -26,12 +25,14 @@ class Embedding(Picture):
     def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
         """Write the first validation examples; nothing where the network has no linear layer."""
         model, data = trainer.lightning_module, trainer.datamodule  # type: ignore[attr-defined]
-        last = next((m for m in reversed(list(model.modules())) if isinstance(m, nn.Linear)), None)
+        head = getattr(model, "head", model)  # a backbone may have linear layers too
+        last = next((m for m in reversed(list(head.modules())) if isinstance(m, nn.Linear)), None)
         if last is None:
             return
         count = min(MOST, len(predictions))
         names, truth, guesses = predictions.classes, predictions.labels.tolist(), predictions.predicted.tolist()
-        words = [[cell(names[t]), cell(names[g]), str(t == g)] for t, g in zip(truth, guesses, strict=True)][:count]
+        one_line = [" ".join(name.split()) for name in names]  # a tab would be a column more
+        words = [[one_line[t], one_line[g], str(t == g)] for t, g in zip(truth, guesses, strict=True)][:count]
         writer.add_embedding(
             narrowed(inputs_of(last, model, data, count)),
             metadata=words,

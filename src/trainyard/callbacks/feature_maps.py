@@ -53,7 +53,7 @@ def maps_of(model: nn.Module, blocks: Mapping[str, nn.Module], image: Tensor) ->
     finally:
         for hook in hooks:
             hook.remove()
-    return found
+    return {name: maps for name, maps in found.items() if maps.ndim == 4}  # tokens are no maps
 
 
 def as_images(kernel: Tensor) -> Tensor:

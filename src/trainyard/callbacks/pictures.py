@@ -1,9 +1,11 @@
 """What a model predicts, in pictures and tables of TensorBoard."""
 
+import logging
 from abc import abstractmethod
 from typing import Any, ClassVar
 
 import lightning as L
+from matplotlib import rc_context
 
 from trainyard.callbacks.budget import budget_of
 from trainyard.callbacks.predictions import SPLIT, predictions_of
@@ -15,6 +17,8 @@ from trainyard.evaluation.mistakes import mistakes_figure, mistakes_table, worst
 from trainyard.evaluation.per_class import class_table
 from trainyard.evaluation.predictions import Predictions
 from trainyard.evaluation.ranking import ranking_figure
+
+log = logging.getLogger(__name__)
 
 
 class Picture(L.Callback):
@@ -34,8 +38,11 @@ class Picture(L.Callback):
         if not budget.allows(self.seconds):
             budget.left_out += 1
             return
-        with budget.spending():
-            self.draw(writer, predictions, trainer)
+        try:
+            with budget.spending(), rc_context({"text.parse_math": False}):  # a $ in a class name is a $
+                self.draw(writer, predictions, trainer)
+        except Exception as error:  # the run is done, and its scores are good
+            log.warning("no picture of %s: %s: %s", type(self).__name__, type(error).__name__, error)
 
     @abstractmethod
     def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:

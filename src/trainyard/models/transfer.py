@@ -99,10 +99,14 @@ class TransferModel(Classifier):
         return self.backbone.forward_head(self.backbone.forward_features(images), pre_logits=True)  # type: ignore[no-any-return]
 
     def blocks_of_maps(self) -> dict[str, nn.Module]:
-        """Return the stages that timm knows of the backbone; none where they make no maps, as of most transformers."""
+        """Return the first convolution, and the stages that timm knows of the backbone, where those make maps."""
+        first = next((module for module in self.backbone.modules() if isinstance(module, nn.Conv2d)), None)
+        blocks: dict[str, nn.Module] = {"convolution": first} if first is not None else {}
+        if getattr(self.backbone, "output_fmt", "NCHW") != "NCHW":
+            return blocks
         stages = getattr(self.backbone, "feature_info", None) or []
         names = [str(stage["module"]) for stage in stages if stage.get("module")]
-        return {name.replace(".", "_"): self.backbone.get_submodule(name) for name in names}
+        return blocks | {name.replace(".", "_"): self.backbone.get_submodule(name) for name in names}
 
     def setup(self, stage: str) -> None:
         """Say what it costs that the backbone sees other images than the data has."""

@@ -4,6 +4,7 @@ import math
 
 import torch
 import torch.nn.functional as F
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -20,6 +21,7 @@ INCHES = 0.6  # of an image
 NAME = 20  # characters of a class
 
 
+@rc_context({"text.parse_math": False})  # a $ in a name is a $
 def draw_images(data: DataModule, seed: int) -> None:
     """Draw a few training images of each class, chosen by the seed; below them the same, augmented, if they will be."""
     classes = data.spec.classes[:MOST]

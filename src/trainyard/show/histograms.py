@@ -5,6 +5,7 @@ from operator import itemgetter
 from typing import Any
 
 import torch
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -21,6 +22,7 @@ OVERLAID = 4  # classes whose histograms can be told apart when they lie over ea
 SHOWN = 10  # classes and levels, the most frequent
 
 
+@rc_context({"text.parse_math": False})  # a $ in a name is a $
 def draw_columns(data: DataModule) -> None:
     """Draw how the training rows of each class are spread over each column."""
     train = data.splits["train"]

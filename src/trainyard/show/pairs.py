@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 import torch
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from trainyard.data.folder_listing import list_folder
@@ -68,6 +69,7 @@ def pairs_text(pairs: Sequence[Pair], name: Name) -> str:
     return "\n".join(lines)
 
 
+@rc_context({"text.parse_math": False})  # a $ in a name is a $
 def draw_pairs(data: DataModule, pairs: Sequence[Pair], name: Name) -> None:
     """Draw pairs of images beside each other."""
     across = min(ACROSS, len(pairs))
