@@ -51,8 +51,12 @@ def test_half_a_run_can_be_compared(tmp_path: Path, missing: str) -> None:
     (other.folder / missing).unlink()
     said = diff(one, other)
     assert {
-        "config.yaml": "data=digits -> null",
+        "config.yaml": "config: a run's config.yaml is missing or no YAML",
         "provenance.json": f"commit {GIT['commit'][:10]} -> an installed package",
         "result.json": "no scores to compare: B is running",
         "metrics.csv": "a run has no metrics.csv",
     }[missing] in said
+    if missing == "provenance.json":
+        assert "packages: a run's provenance.json is missing" in said
+        assert "hardware: a run's provenance.json is missing" in said
+        assert "the same   config, data, curves" in said

@@ -166,6 +166,10 @@ def test_what_cannot_be_reproduced_is_said_before_anything_runs(
     failed = record(tmp_path / "failed", result={"status": "failed", "metrics": None})
     with pytest.raises(ConfigError, match="it is failed\n  accepted: a completed run"):
         again(failed, checkout)
+    half = record(tmp_path / "half")
+    (half.folder / "config.yaml").unlink()
+    with pytest.raises(ConfigError, match="half: its config.yaml is missing or no YAML"):
+        again(half, checkout)
     with pytest.raises(ConfigError, match="is not in"):
         again(record(tmp_path / "other"), checkout)
     with pytest.raises(ConfigError, match="this package lies in no checkout"):

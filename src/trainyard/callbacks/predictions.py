@@ -7,6 +7,7 @@ import lightning as L
 from lightning.pytorch.strategies import FSDPStrategy
 
 from trainyard.data.module import DataModule
+from trainyard.evaluation.kept_predictions import FILE
 from trainyard.evaluation.predictions import Predictions, predict
 from trainyard.models.classifier import Classifier
 
@@ -41,7 +42,7 @@ class ValidationPredictions(L.Callback):
         count = limit if isinstance(limit, int) else max(1, int(limit * len(batches)))
         with trainer.precision_plugin.forward_context():
             self.found = predict(pl_module, islice(batches, count))
-        self.found.save(self.folder / "predictions" / f"{SPLIT}.npz")
+        self.found.save(self.folder / FILE)
 
 
 def predictions_of(trainer: L.Trainer) -> Predictions | None:

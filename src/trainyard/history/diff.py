@@ -12,6 +12,9 @@ from trainyard.terminal.aligned import headed
 
 CAUSES = ("config", "data", "code", "packages", "hardware")
 UNKNOWN = {
+    "config": "a run's config.yaml is missing or no YAML",
+    "packages": "a run's provenance.json is missing or no JSON",
+    "hardware": "a run's provenance.json is missing or no JSON",
     "data": "a run has no fingerprint of its data",
     "code": "neither comes from a checkout",
     "curves": "a run has no metrics.csv",
@@ -21,12 +24,13 @@ UNKNOWN = {
 
 def diff(one: StoredRun, other: StoredRun) -> str:
     """Return a verdict, then what differs by what probably matters, then what does not; a line if nothing differs."""
+    composed = bool(one.own and other.own)
     sections = {
-        "config": config_changes(one, other),
+        "config": config_changes(one, other) if composed else None,
         "data": data_changes(one, other),
         "code": code_changes(one, other),
-        "packages": package_changes(one.provenance, other.provenance),
-        "hardware": hardware_changes(one.provenance, other.provenance),
+        "packages": package_changes(one.provenance, other.provenance) if noted(one, other, "packages") else None,
+        "hardware": hardware_changes(one.provenance, other.provenance) if noted(one, other, "hardware") else None,
         "curves": curve_changes(one, other),
         "classes": class_changes(one, other),
     }
@@ -46,3 +50,8 @@ def diff(one: StoredRun, other: StoredRun) -> str:
         found += headed(name, lines)
     found += headed("the same", [", ".join(same)]) if same else []
     return "\n".join([*found, *headed("not known", unknown)])
+
+
+def noted(one: StoredRun, other: StoredRun, part: str) -> bool:
+    """Whether both runs noted a part of their provenance."""
+    return bool(one.provenance[part] and other.provenance[part])

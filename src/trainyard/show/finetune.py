@@ -4,8 +4,9 @@ from omegaconf import DictConfig
 
 from trainyard.compatibility import check_config, has_backbone
 from trainyard.errors import ConfigError
-from trainyard.show.rates import BARS, Rates, rates_by_step
+from trainyard.show.rates import Rates, rates_by_step
 from trainyard.show.rates_picture import draw
+from trainyard.terminal.sparkline import BLOCKS
 
 STRIP = 100  # characters of a strip
 
@@ -26,7 +27,7 @@ def show(cfg: DictConfig) -> None:
 
 def text(rates: Rates) -> str:
     """Return a strip for each group, and below them the rates at the end of each epoch, of layers that share them."""
-    lines = [f"{'group':<28} {'parameters':>12}  rate by the epoch, {BARS[-1]} is {rates.highest:.2g}, · is frozen"]
+    lines = [f"{'group':<28} {'parameters':>12}  rate by the epoch, {BLOCKS[-1]} is {rates.highest:.2g}, · is frozen"]
     lines += [f"{name:<28} {rates.sizes[name]:>12,}  {rates.strip(name, STRIP)}" for name in rates.groups]
     courses = rates.courses()
     lines += ["", f"{'epoch':>5} " + " ".join(f"{layers:>12}" for layers in courses)]

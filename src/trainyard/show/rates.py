@@ -9,9 +9,9 @@ from omegaconf import DictConfig
 
 from trainyard.errors import listing
 from trainyard.models.classifier import Classifier
+from trainyard.terminal.sparkline import BLOCKS
 from trainyard.untrained import data_of, model_of, trainer_of
 
-BARS = "▁▂▃▄▅▆▇█"
 KINDS = ("weights", "biases_and_norms")  # of parameter groups, behind the name of their layers
 
 
@@ -50,7 +50,7 @@ class Rates:
         course = self.groups[name]
         parts = min(most, math.ceil(self.steps / self.epoch_steps))
         middles = [course[int((part + 0.5) * self.steps / parts)] for part in range(parts)]
-        return "".join("·" if rate == 0 else BARS[min(7, int(8 * rate / self.highest))] for rate in middles)
+        return "".join("·" if rate == 0 else BLOCKS[min(7, int(8 * rate / self.highest))] for rate in middles)
 
     def courses(self) -> dict[str, list[float]]:
         """Return the courses that differ, each by the layers that share it."""

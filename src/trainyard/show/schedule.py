@@ -2,8 +2,9 @@
 
 from omegaconf import DictConfig
 
-from trainyard.show.rates import BARS, Rates, rates_by_step
+from trainyard.show.rates import Rates, rates_by_step
 from trainyard.show.rates_picture import draw
+from trainyard.terminal.sparkline import BLOCKS
 
 STRIP = 40  # characters of a strip
 
@@ -23,7 +24,7 @@ def text(rates: Rates) -> str:
     """Return a line a group: its first, its highest and its last rate with their epochs, and its course as a strip."""
     width, last = max(len("group"), *map(len, rates.groups)), rates.steps - 1
     head = "".join(f"{place + ' (epoch)':>16}" for place in ("first", "peak", "last"))
-    lines = [f"{'group':<{width}} {'parameters':>12}{head}  by the epoch, {BARS[-1]} is {rates.highest:.3g}"]
+    lines = [f"{'group':<{width}} {'parameters':>12}{head}  by the epoch, {BLOCKS[-1]} is {rates.highest:.3g}"]
     for name, course in rates.groups.items():
         first = next((step for step, rate in enumerate(course) if rate), 0)
         steps = (first, course.index(max(course)), last)

@@ -1,4 +1,4 @@
-"""What a run said of each validation example at its best epoch."""
+"""What a run said of each validation example at its best epoch, read without torch."""
 
 import zipfile
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ FILE = Path("predictions") / "val.npz"
 
 
 @dataclass(frozen=True)
-class Predictions:
+class KeptPredictions:
     """The labels of the validation examples, and which of them a run got right.
 
     Attributes:
@@ -31,12 +31,12 @@ class Predictions:
         return {name: (int(r), int(n)) for name, r, n in zip(self.classes, right, total, strict=True) if n}
 
 
-def read_predictions(folder: Path) -> Predictions | None:
+def read_predictions(folder: Path) -> KeptPredictions | None:
     """Return the predictions that lie in a run's directory; `None` where none do, or they cannot be read."""
     try:
         with (folder / FILE).open("rb") as file, np.load(file, allow_pickle=False) as saved:
             labels = saved["labels"].astype(np.int64)
             guessed = saved["probabilities"].argmax(axis=1)
-            return Predictions([str(name) for name in saved["classes"]], labels, guessed == labels)
+            return KeptPredictions([str(name) for name in saved["classes"]], labels, guessed == labels)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return None
