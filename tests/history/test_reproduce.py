@@ -168,7 +168,7 @@ def test_what_cannot_be_reproduced_is_said_before_anything_runs(
         again(failed, checkout)
     half = record(tmp_path / "half")
     (half.folder / "config.yaml").unlink()
-    with pytest.raises(ConfigError, match="half: its config.yaml is missing or no YAML"):
+    with pytest.raises(ConfigError, match=r"half: its config\.yaml is missing or no YAML"):
         again(half, checkout)
     with pytest.raises(ConfigError, match="is not in"):
         again(record(tmp_path / "other"), checkout)
