@@ -10,6 +10,7 @@ import lightning as L
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer import event_file_writer
 
 from tests.conftest import Compose
 from trainyard.errors import ConfigError
@@ -49,6 +50,12 @@ class Spoil(L.Callback):
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         for weights in pl_module.parameters() if trainer.current_epoch >= 2 else ():
             weights.zero_()
+
+
+@pytest.fixture(autouse=True)
+def event_files_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorBoard reads a run's files by name: second, process, count. Here all may be of one second, and .9 > .10."""
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(10**6))
 
 
 def run(compose_run: Compose, *overrides: str, folder: str, stop: int | None = None) -> None:

@@ -11,6 +11,7 @@ import torch
 from omegaconf import DictConfig
 
 from trainyard.callbacks.hparams import write_hparams
+from trainyard.callbacks.leave import training_alone
 from trainyard.callbacks.progress import Progress
 from trainyard.callbacks.pruning import Pruning
 from trainyard.compatibility import check_model_fits_data
@@ -54,7 +55,8 @@ def train(cfg: DictConfig) -> float:
         trainer = build.trainer(cfg, run)
         log.info("%s", choices(cfg, data, model, trainer))
         run.begin_training(cfg)
-        trainer.fit(model, data, ckpt_path=run.last_checkpoint, weights_only=True)
+        with training_alone(trainer):
+            trainer.fit(model, data, ckpt_path=run.last_checkpoint, weights_only=True)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         result, curves = evaluate(cfg, run, trainer, data)
         run.result = {**result, "parameters": parameters, "data": data.report}

@@ -8,6 +8,7 @@ import lightning as L
 from matplotlib import rc_context
 
 from trainyard.callbacks.budget import budget_of
+from trainyard.callbacks.leave import AtTheTest
 from trainyard.callbacks.predictions import SPLIT, predictions_of
 from trainyard.callbacks.tensorboard import tensorboard_writer
 from trainyard.data.module import DataModule
@@ -21,7 +22,7 @@ from trainyard.evaluation.ranking import ranking_figure
 log = logging.getLogger(__name__)
 
 
-class Picture(L.Callback):
+class Picture(AtTheTest):
     """Shows something of the validation predictions once a run is tested, if the budget allows it.
 
     Attributes:

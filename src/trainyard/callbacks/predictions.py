@@ -6,6 +6,7 @@ from pathlib import Path
 import lightning as L
 from lightning.pytorch.strategies import FSDPStrategy
 
+from trainyard.callbacks.leave import AtTheTest
 from trainyard.data.module import DataModule
 from trainyard.evaluation.kept_predictions import FILE
 from trainyard.evaluation.predictions import Predictions, predict
@@ -14,7 +15,7 @@ from trainyard.models.classifier import Classifier
 SPLIT = "val"
 
 
-class ValidationPredictions(L.Callback):
+class ValidationPredictions(AtTheTest):
     """Has the best checkpoint predict the validation examples, and writes `predictions/val.npz`.
 
     It is then looked at in pictures. Validation chose the epoch and may be looked at as often as one likes; the test

@@ -26,7 +26,7 @@ def test_jobs_of_two_processes_make_no_sweep_of_their_own(place: Place, words: t
     assert [path.name for path in (place.folder / "outputs" / "sweeps").iterdir()] == ["ranks"]
     for number in (0, 1):
         log = (place.of("ranks") / str(number) / "run.log").read_text()
-        assert "1 epochs on cpu x 2" in log
+        assert "1 epoch on cpu x 2" in log
         assert log.count("epoch 1/1") == 1, "the second rank says nothing of its own"
         share = max(1, len(os.sched_getaffinity(0)) // 2)
         assert f"threads={share}\n" in (place.of("ranks") / str(number) / "look.txt").read_text()

@@ -103,7 +103,7 @@ def test_what_slurm_refuses_is_said_and_nothing_is_left(place: Place) -> None:
 def test_jobs_of_two_processes(place: Place) -> None:
     place.sweep("sweep.name=two", *SLURM, *TWO, "hydra.launcher.tasks_per_node=2", "seed=0,1", slots=None)
     assert place.statuses("two", 2) == ["completed", "completed"]
-    assert "1 epochs on cpu x 2" in log(place, "two", 0)
+    assert "1 epoch on cpu x 2" in log(place, "two", 0)
 
 
 def train(place: Place, *words: str) -> tuple[str, Path]:
