@@ -6,12 +6,14 @@ from pathlib import Path
 
 from trainyard.config import objective_mode
 from trainyard.errors import ConfigError, did_you_mean, listing, reject
+from trainyard.files import relative
 from trainyard.stored_run import StoredRun, is_run
 from trainyard.sweeps.space_file import FILE as SWEEP
 from trainyard.sweeps.stored import StoredSweep
 
 ROOT = Path("outputs")
 ACCEPTED = "a directory, a name or its beginning or ending, SWEEP/NUMBER, latest, best:SWEEP, or a checkpoint"
+CHECKPOINTS = (".ckpt", ".safetensors")
 NEWEST = 5  # runs that are named where none was found
 
 
@@ -44,6 +46,21 @@ def find_run(name: str, root: Path = ROOT) -> StoredRun:
     if near:
         raise reject("RUN", name, f"{len(near)} runs begin or end so", listing(near[::-1], NEWEST))
     raise unknown(name, root)
+
+
+def find_checkpoint(name: str, root: Path = ROOT) -> Path:
+    """Return the checkpoint that a person means: a file, wherever it lies, or that of the best epoch of a run.
+
+    Raises:
+        ConfigError: there is no such run, or it kept no checkpoint.
+    """
+    path = Path(name).expanduser()
+    if path.suffix in CHECKPOINTS and path.is_file():
+        return path
+    run = find_run(name, root)
+    if not run.checkpoint.is_file():
+        raise reject("RUN", name, f"{run.name} ({run.status}) has no {relative(run.checkpoint)}", ACCEPTED)
+    return run.checkpoint
 
 
 def run_at(path: Path) -> StoredRun | None:

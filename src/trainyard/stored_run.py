@@ -17,6 +17,7 @@ from trainyard.sweeps.job import is_whole
 from trainyard.sweeps.space_file import FILE as SWEEP
 
 QUIET = 300  # seconds without a written line, after which a run without a result is not taken for a running one
+BEST = Path("checkpoints") / "best.ckpt"
 FILES = ("config.yaml", "result.json", "provenance.json", "run.log")
 
 
@@ -117,8 +118,9 @@ class StoredRun:
 
     @property
     def checkpoint(self) -> Path:
-        """Where the weights of the best epoch lie, if they were kept."""
-        return self.folder / (self.result.get("checkpoint") or "checkpoints/best.ckpt")
+        """Where the weights of the best epoch lie, if they were kept; never outside of the run."""
+        named = self.folder / str(self.result.get("checkpoint") or BEST)
+        return named if named.resolve().is_relative_to(self.folder.resolve()) else self.folder / BEST
 
     @cached_property
     def status(self) -> str:

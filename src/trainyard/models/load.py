@@ -1,25 +1,69 @@
 """A model from its checkpoint alone."""
 
-import pkgutil
+import inspect
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from trainyard.errors import reject
+from trainyard.errors import ConfigError, reject
 from trainyard.models.classifier import Classifier
+from trainyard.trusted import trusted_class
 
-PACKAGE = "trainyard.models."
+ACCEPTED = "a checkpoint that train.py wrote"
 
 
-def load_model(checkpoint: Path) -> Classifier:
-    """Rebuild the model that a checkpoint holds, with its weights, on the CPU; no config or data is needed.
+def load_model(checkpoint: Path, trusted: Sequence[str] = ()) -> Classifier:
+    """Rebuild the model that a checkpoint holds, with its weights, on the CPU, ready to predict.
+
+    No config or data is needed. No code that the file may hold is run, nothing is downloaded, and nothing is built but
+    a model of the project or of a package that the person at the keyboard trusts.
+
+    Args:
+        checkpoint: the file.
+        trusted: packages of models beside the project's own.
 
     Raises:
-        ConfigError: the file names a class that is none of the project's models; nothing else is ever built.
+        ConfigError: it is no such checkpoint, or names another class.
     """
-    stored = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    name = str(stored["model_class"])
-    kind = pkgutil.resolve_name(name) if name.startswith(PACKAGE) else None
-    if not (isinstance(kind, type) and issubclass(kind, Classifier)):
-        raise reject("checkpoint", checkpoint, f"it holds a {name}", f"a model of {PACKAGE.rstrip('.')}")
-    return kind.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
+    stored = read_checkpoint(checkpoint)
+    kind: type[Classifier] = trusted_class(f"{checkpoint}: model_class", stored.get("model_class"), Classifier, trusted)
+    try:
+        model = kind(**arguments(kind, stored["hyper_parameters"]))
+        model.load_state_dict(stored["state_dict"])
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever a damaged file leads to
+        problem = f"no model can be built of it ({type(error).__name__}: {first_line(error)})"
+        raise reject("checkpoint", checkpoint, problem, ACCEPTED) from error
+    return model.eval()
+
+
+def read_checkpoint(path: Path) -> Mapping[str, Any]:
+    """Return what a checkpoint holds: plain values and tensors on the CPU, never objects of other kinds.
+
+    Raises:
+        ConfigError: it cannot be read, or holds something else.
+    """
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # each damaged file fails in its own way
+        unsafe = "weights_only" in str(error).lower() or "Unsupported" in str(error)
+        problem = "it holds more than weights, which might be code" if unsafe else f"unreadable ({first_line(error)})"
+        raise reject("checkpoint", path, problem, ACCEPTED) from error
+    if not isinstance(stored, dict) or not {"model_class", "hyper_parameters", "state_dict"} <= stored.keys():
+        raise reject("checkpoint", path, "it does not say of which model it is", ACCEPTED)
+    return stored
+
+
+def arguments(kind: type[Classifier], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the stored arguments that models have; `weights` is not to be read or downloaded once more."""
+    known = {name for parent in kind.__mro__ for name in inspect.signature(parent.__init__).parameters}  # type: ignore[misc]
+    plain = {name: value for name, value in stored.items() if name in known}
+    return plain | ({"weights": "none"} if "weights" in plain else {})
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says."""
+    return (str(error).splitlines() or [""])[0]
