@@ -23,8 +23,9 @@ find: .venv/installed  ## try learning rates or batch sizes: make find ARGS="lr 
 runs: .venv/installed  ## all runs: make runs ARGS="status=completed --sort val/acc"
 	@$(BIN)/python scripts/runs.py list $(ARGS)
 
-test: .venv/installed-dev  ## install the test tools if needed, then run the tests
-	$(BIN)/python -m pytest
+# One thread each: processes whose threads are more than the cores wait for each other, ten times as long.
+test: .venv/installed-dev  ## install the test tools if needed, then run the tests, up to four at a time
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 coverage: .venv/installed-dev  ## the tests, and which lines they reach; takes 1.7 times as long
 	$(BIN)/python -m pytest --cov

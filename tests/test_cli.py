@@ -194,7 +194,7 @@ def test_a_run_that_fails_says_where_it_lies(typed, tmp_path: Path) -> None:
 
 
 def test_a_sweep_runs_every_combination(typed, tmp_path: Path) -> None:
-    code, _, _ = typed("-m", "model=mlp,cnn", "optimizer=sgd,adam", "trainer=quick", "logger=csv")
+    code, _, _ = typed("-m", "model=mlp,cnn", "optimizer=sgd,adam", "trainer=quick", "logger=csv", "callbacks=none")
     assert code == 0
     [sweep] = (tmp_path / "outputs" / "sweeps").iterdir()
     assert sorted(path.name for path in sweep.iterdir() if path.is_dir()) == ["0", "1", "2", "3"]

@@ -18,7 +18,7 @@ from trainyard.errors import ConfigError
         (
             lambda test: test.replace({"kind": {"wide": "broad"}}),
             "data.test_path",
-            "classes that data.path lacks: broad",
+            "classes that training lacks: broad",
         ),
         (lambda test: test.assign(b="tall"), "data.test_path", "b holds text"),
         (lambda test: test.assign(kind=None), "data.test_path", "no row has a kind"),

@@ -45,7 +45,7 @@ def test_a_job_that_diverges_fails_alone(place: Place) -> None:
 
 
 def test_an_interrupted_stack_goes_on_with_the_local_launcher(place: Place) -> None:
-    words = ("sweep.name=stop", "trainer.max_epochs=150", "optimizer.lr=0.0003,0.001", "accelerator=cpu")
+    words = ("sweep.name=stop", "trainer.max_epochs=80", "optimizer.lr=0.0003,0.001", "accelerator=cpu")
     process = place.start("hydra/launcher=stacked", *words)
     logs = [place.of("stop") / str(number) / "run.log" for number in (0, 1)]
     until(lambda: all(log.is_file() and "epoch 3/" in log.read_text() for log in logs))
@@ -60,8 +60,8 @@ def test_an_interrupted_stack_goes_on_with_the_local_launcher(place: Place) -> N
         stopped, whole = (place.of(name) / str(number) for name in ("stop", "whole"))
         assert "going on from" in (stopped / "run.log").read_text()
         assert scores(stopped)["metrics"] == pytest.approx(scores(whole)["metrics"], abs=1e-3)
-        assert scores(stopped)["epochs"] == 150
-        assert rows(stopped) == rows(whole) == 151
+        assert scores(stopped)["epochs"] == 80
+        assert rows(stopped) == rows(whole) == 81
 
 
 def rows(folder: Path) -> int:
