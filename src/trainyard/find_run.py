@@ -65,7 +65,7 @@ def find_checkpoint(name: str, root: Path = ROOT) -> Path:
 
 def run_at(path: Path) -> StoredRun | None:
     """Return the run that lies at a path, or that the checkpoint at this path belongs to."""
-    if path.suffix == ".ckpt" and path.is_file():
+    if path.suffix in CHECKPOINTS and path.is_file():
         return next((StoredRun(folder) for folder in list(path.absolute().parents)[:2] if is_run(folder)), None)
     return StoredRun(path) if is_run(path) else None
 
@@ -96,7 +96,7 @@ def best_job(name: str) -> StoredRun:
 
 def unknown(name: str, root: Path) -> ConfigError:
     """Return the error that says that a name is that of no run."""
-    if Path(name).suffix == ".ckpt" and Path(name).is_file():
+    if Path(name).suffix in CHECKPOINTS and Path(name).is_file():
         return reject("RUN", name, "a checkpoint that lies in no run", "one of a run's folder checkpoints")
     sweep = root / "sweeps" / Path(name).parent.name
     if (sweep / SWEEP).is_file():

@@ -59,7 +59,7 @@ class ImageFolder(DataModule):
         """Return the images of each split that the folder has, decoded, or as files if they don't fit in memory."""
         found = list_folder(self.root)
         paths = [self.root / file.path for file in found.files]
-        shape = common_shape(paths, self.image_size, self.channels)
+        shape = self.shape_of(paths)
         decoded = decode(paths, shape, self.cache, self.residence.fits(len(paths), shape), self.residence.workers)
         self.report_problems(found, decoded)
         self.digests = [digest.tobytes() for digest in decoded.digests]
@@ -73,9 +73,19 @@ class ImageFolder(DataModule):
         chosen = {name: np.flatnonzero(usable & (splits == name)) for name in SPLITS}
         return {name: whole.subset(torch.from_numpy(index)) for name, index in chosen.items() if len(index)}
 
+    def shape_of(self, paths: Sequence[Path]) -> tuple[int, int, int]:
+        """Return `(C, H, W)` of the images as a model gets them."""
+        if self.known is None:
+            return common_shape(paths, self.image_size, self.channels)
+        channels, height, width = self.known.input_shape
+        return channels, height, width
+
     def labels_of(self, found: FolderListing, trained_on: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Return the label of each file, int64 `[N]`; -1 where training has none of its class, which is left out."""
         labels = np.array([file.label for file in found.files])
+        if self.known is not None:
+            known: NDArray[np.int64] = self.known_labels(found)[labels]
+            return known
         kept = np.unique(labels[trained_on])  # in order
         self.classes = tuple(found.classes[label] for label in kept)
         lost = [name for name in found.classes if name not in self.classes]
@@ -86,6 +96,16 @@ class ImageFolder(DataModule):
             log.warning("data.on_error=skip: classes without a training image that can be read: %s", shown(lost))
         self.report["skipped_folders"] += len(lost)
         return np.where(np.isin(labels, kept), np.searchsorted(kept, labels), -1)
+
+    def known_labels(self, found: FolderListing) -> NDArray[np.int64]:
+        """Return what a trained model calls each class of the folder, int64 `[classes]`."""
+        assert self.known is not None
+        self.classes = self.known.classes
+        strange = [name for name in found.classes if name not in self.classes]
+        if strange:
+            problem = f"classes that training lacks: {shown(strange)}"
+            raise reject("data.root", self.root, problem, shown(self.classes))
+        return np.array([self.classes.index(name) for name in found.classes], dtype=np.int64)
 
     def report_problems(self, found: FolderListing, decoded: Decoded) -> None:
         """Raise one error that names all that is wrong with the folder, or count it."""

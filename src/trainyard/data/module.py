@@ -51,6 +51,7 @@ class DataModule(L.LightningDataModule, ABC):
     kind: ClassVar[str]
     classes: tuple[str, ...]
     columns: tuple[Column, ...] = ()
+    known: DataSpec | None = None  # what a trained model knows; then `read` gives examples as it has learned them
 
     def __init__(
         self,

@@ -54,7 +54,15 @@ class Table(Rows):
     def read(self) -> dict[str, Examples]:
         """Return the rows, float32 `[N, F]`; a category as its code among all levels of the training file."""
         tables = {key: self.labelled(key, read_table(file, f"data.{key}")) for key, file in self.files.items()}
-        table = tables["path"]
+        if self.known is None:
+            self.learn(tables["path"])
+        else:
+            self.classes, self.columns = self.known.classes, self.known.columns
+        splits = {"path": "train", "test_path": "test"}
+        return {splits[key]: self.examples(key, table) for key, table in tables.items()}
+
+    def learn(self, table: "pd.DataFrame") -> None:
+        """Find out which classes and columns a table has."""
         names = self.features([str(name) for name in table.columns])
         labels = as_text(table[self.target])
         self.classes = ordered(labels)
@@ -66,8 +74,6 @@ class Table(Rows):
         self.columns = tuple(
             Column(name, ordered(as_text(table[name])) if quantities(table[name]) is None else ()) for name in names
         )
-        splits = {"path": "train", "test_path": "test"}
-        return {splits[key]: self.examples(key, table) for key, table in tables.items()}
 
     def features(self, columns: list[str]) -> list[str]:
         """Return the columns that are learned from, or raise a ConfigError for `ignore` that does not fit them."""
@@ -110,11 +116,12 @@ class Table(Rows):
         """Return the rows of a file as numbers."""
         lacking = [column.name for column in self.columns if column.name not in table.columns]
         if lacking:
-            raise reject(f"data.{key}", self.files[key], f"no column {listing(lacking)}", "the columns of data.path")
+            accepted = f"a table with {listing([column.name for column in self.columns], 30)}"
+            raise reject(f"data.{key}", self.files[key], f"no column {listing(lacking)}", accepted)
         labels = as_text(table[self.target])
         strange = sorted(set(labels) - set(self.classes))
         if strange:
-            problem = f"classes that data.path lacks: {listing(strange)}"
+            problem = f"classes that training lacks: {listing(strange)}"
             raise reject(f"data.{key}", self.files[key], problem, listing(self.classes))
         numbers = [self.numbers(column, table[column.name], key) for column in self.columns]
         y = torch.from_numpy(codes(labels, self.classes)).long() - 1
@@ -127,5 +134,5 @@ class Table(Rows):
             return codes(as_text(values), column.levels)
         numbers = quantities(values)
         if numbers is None:
-            raise reject(f"data.{key}", self.files[key], f"{column.name} holds text", "numbers, as in data.path")
+            raise reject(f"data.{key}", self.files[key], f"{column.name} holds text", "numbers, as in training")
         return numbers

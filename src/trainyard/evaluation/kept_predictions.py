@@ -2,6 +2,7 @@
 
 import zipfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +13,23 @@ FILE = Path("predictions") / "val.npz"
 
 @dataclass(frozen=True)
 class KeptPredictions:
-    """The labels of the validation examples, and which of them a run got right.
+    """The labels of the validation examples, and what a run made of them.
 
     Attributes:
         classes: names, K of them.
         labels: int64 `[N]`.
-        correct: bool `[N]`.
+        probabilities: float32 `[N, K]`.
     """
 
     classes: list[str]
     labels: NDArray[np.int64]
-    correct: NDArray[np.bool_]
+    probabilities: NDArray[np.float32]
+
+    @cached_property
+    def correct(self) -> NDArray[np.bool_]:
+        """Which examples the run got right, bool `[N]`."""
+        right: NDArray[np.bool_] = self.probabilities.argmax(axis=1) == self.labels
+        return right
 
     def by_class(self) -> dict[str, tuple[int, int]]:
         """Return how many examples of each class were right, and how many there are; of those without any, none."""
@@ -36,7 +43,9 @@ def read_predictions(folder: Path) -> KeptPredictions | None:
     try:
         with (folder / FILE).open("rb") as file, np.load(file, allow_pickle=False) as saved:
             labels = saved["labels"].astype(np.int64)
-            guessed = saved["probabilities"].argmax(axis=1)
-            return KeptPredictions([str(name) for name in saved["classes"]], labels, guessed == labels)
+            probabilities = saved["probabilities"].astype(np.float32)
+            classes = [str(name) for name in saved["classes"]]
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return None
+    fits = probabilities.shape == (len(labels), len(classes))
+    return KeptPredictions(classes, labels, probabilities) if fits else None

@@ -1,0 +1,134 @@
+"""The examples that a trained model is tested on: those of its run, or all of other data."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from torch import nn
+from torch.utils.data import Dataset
+
+from trainyard.arguments import check_arguments
+from trainyard.config import group_options, instantiate
+from trainyard.data.fingerprint import fingerprint
+from trainyard.data.module import DataModule
+from trainyard.data.spec import DataSpec, Examples
+from trainyard.data.torchvision_sets import TorchvisionSet
+from trainyard.errors import ConfigError, listing, reject
+from trainyard.history.data_changes import fingerprint_of
+from trainyard.stored_run import StoredRun
+from trainyard.trusted import trusted_class
+
+# Keys of `data` that say how it is divided and served, not what it is.
+SERVING = (
+    *("batch_size", "resident", "resident_limit", "num_workers", "val_fraction", "test_fraction", "train_fraction"),
+    *("folds", "fold", "class_weights", "sampler", "seed", "cache", "on_error"),
+)
+INSIDE = (nn.Module, Dataset)  # what a stored source of data may have built for it
+SPLITS = ("test", "val", "train")
+
+
+def data_to_test(
+    cfg: DictConfig, run: StoredRun, spec: DataSpec, trusted: Sequence[str] = ()
+) -> tuple[DataModule, str]:
+    """Return data whose `test` split a model is to be tested on, and what it consists of.
+
+    That is the run's own test split where it is still what it was, wherever it lies now. Where another file, folder
+    or amount of data was typed, it is all of these examples, or their own test split where they set one apart.
+
+    Args:
+        cfg: of the run, with what was typed (see `trainyard.stored_config`).
+        run: whose model it is.
+        spec: of the model.
+        trusted: packages beside the known ones.
+
+    Raises:
+        ConfigError: the data is missing, has changed since the run, or does not fit the model.
+    """
+    other = changed(cfg, run)
+    data = source(cfg, trusted)
+    try:
+        same = fingerprint(data).get("test") == (fingerprint_of(run) or fingerprint(data)).get("test")
+        if same and data.spec.input_shape == spec.input_shape and data.spec.classes == spec.classes:
+            return data, "test split"
+    except ConfigError:
+        if not other:
+            raise
+    if not other:
+        problem = "its test examples are not those of the run, which may have been trained on some"
+        accepted = "the data and the split as they were, or other data by data.path=FILE or data.root=FOLDER"
+        raise reject("data", run.choices.get("data"), problem, accepted)
+    data = source(cfg, trusted)
+    split, examples = as_trained(data, spec)
+    data.splits = {"test": examples}
+    return data, f"{split} of {', '.join(f'data.{key!s}={value!s}' for key, value in other.items())}"
+
+
+def changed(cfg: DictConfig, run: StoredRun) -> dict[str, Any]:
+    """Return the values that make it other data; a table of test rows goes with its table of training rows."""
+    stored: dict[str, Any] = run.config["data"]
+    now: Any = OmegaConf.to_container(cfg.data)
+    found = {key: value for key, value in now.items() if value != stored.get(key) and key not in SERVING}
+    if "path" in found and "test_path" not in found and stored.get("test_path"):
+        cfg.data.test_path = None
+    return found
+
+
+def source(cfg: DictConfig, trusted: Sequence[str]) -> DataModule:
+    """Build the data, if a stored config may name them; what they cache goes where this person's things go.
+
+    Raises:
+        ConfigError: another class, or a download to a place that nobody at the keyboard has chosen.
+    """
+    kind = trusted_class("data._target_", cfg.data.get("_target_"), DataModule, trusted)
+    for key, node in inner_nodes(cfg.data, "data"):
+        trusted_class(f"{key}._target_", node["_target_"], INSIDE, trusted)
+    check_arguments(OmegaConf.masked_copy(cfg, ["data"]))
+    if "cache" in cfg.data:
+        cfg.data.cache = group_options("data")["image_folder"].cache
+    if issubclass(kind, TorchvisionSet):
+        root = Path(cfg.data.root).expanduser()
+        if not root.is_dir() and not root.absolute().resolve().is_relative_to(Path.cwd()):
+            problem = "not there, and a stored run downloads nothing outside of the current folder"
+            raise reject("data.root", cfg.data.root, problem, "data.root=FOLDER")
+    return instantiate(cfg.data, augment=None, order_seed=cfg.seed)  # type: ignore[no-any-return]
+
+
+def inner_nodes(node: Any, path: str) -> list[tuple[str, Any]]:
+    """Return what is built inside of a node, by its path."""
+    pairs = (
+        node.items()
+        if isinstance(node, dict | DictConfig)
+        else enumerate(node)
+        if isinstance(node, list | ListConfig)
+        else ()
+    )
+    found: list[tuple[str, Any]] = []
+    for key, part in pairs:
+        inside = f"{path}.{key!s}"
+        if isinstance(part, DictConfig) and "_target_" in part:
+            found.append((inside, part))
+        found += inner_nodes(part, inside)
+    return found
+
+
+def as_trained(data: DataModule, spec: DataSpec) -> tuple[str, Examples]:
+    """Return the examples of other data as a model has learned them, and which ones they are.
+
+    Raises:
+        ConfigError: columns, classes or shapes that the model does not know.
+    """
+    data.known = spec
+    parts = data.read()
+    split = next(name for name in SPLITS if name in parts)
+    examples = parts[split]
+    if examples.shape != spec.input_shape:
+        shapes = ["x".join(map(str, shape)) for shape in (examples.shape, spec.input_shape)]
+        raise reject("data", shapes[0], "other inputs than those of the model", shapes[1])
+    if strange := [name for name in data.classes if name not in spec.classes]:
+        raise reject("data", listing(strange), "classes that the model does not know", listing(spec.classes))
+    place = torch.tensor([spec.classes.index(name) for name in data.classes])
+    which = "all" if split == "train" else f"{split} split"
+    return which, replace(examples, y=place[examples.y])
