@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 
 from trainyard.cli import short_errors
+from trainyard.files import inside
 from trainyard.logs import print_anything
 from trainyard.subcommands import interruptible, on_screen
 
@@ -54,7 +55,7 @@ def main() -> None:
                     chosen.run, chosen.overrides, VIEWS if chosen.tta else 1, chosen.trusted_packages
                 )
             print("\n".join([*found.summary, *found.class_lines]))
-            print("written    " + write(found, chosen.output or home / "evaluation"))
+            print("written    " + write(found, chosen.output or inside(home, "evaluation")))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from trainyard.errors import reject
+
 
 def write_text(path: Path, text: str) -> None:
     """Write a file beside `path` and move it there: a reader, or a crash, never meets half of it."""
@@ -16,6 +18,22 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a dict as indented JSON, whole or not at all."""
     write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def inside(home: Path, name: str) -> Path:
+    """Return a folder in a run's directory to write into, made if it is not there.
+
+    Raises:
+        ConfigError: a link leads out of the directory, as one from someone else may have, or it cannot be written.
+    """
+    folder = home / name
+    if not folder.resolve().is_relative_to(home.resolve()):
+        raise reject("--output", folder, f"a link to {folder.resolve()}, outside of the run", "a folder that you type")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise reject("--output", folder, f"cannot be written ({error.strerror})", "a folder of yours") from error
+    return folder
 
 
 def point_to(pointer: Path, target: Path) -> None:

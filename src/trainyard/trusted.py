@@ -38,7 +38,7 @@ def trusted_class(key: str, name: object, kinds: type | tuple[type, ...], truste
     """
     dotted = check_package(key, name, trusted)
     found = resolved(dotted)
-    home = getattr(found, "__module__", "").partition(".")[0]
+    home = str(getattr(found, "__module__", None)).partition(".")[0]
     if not (isinstance(found, type) and issubclass(found, kinds) and home in (*PACKAGES, *trusted)):
         names = kinds if isinstance(kinds, tuple) else (kinds,)
         raise reject(key, name, f"no {' or '.join(kind.__name__ for kind in names)} of a known package", ACCEPTED)

@@ -1,5 +1,6 @@
 """What an evaluation found, as text, JSON and pictures."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,9 @@ class Evaluation:
         pictures = [folder / f"{stem}_{name}.png" for name in figures]
         for path, figure in zip(pictures, figures.values(), strict=True):
             with rc_context({"text.parse_math": False}):  # a class may have a $ in its name
-                figure(self.predictions).savefig(path, dpi=110)
+                draft = path.with_name(f".{os.getpid()}.{path.name}")  # whole or not at all, and through no link
+                figure(self.predictions).savefig(draft, dpi=110)
+                draft.replace(path)
         page, data = folder / f"{stem}.md", folder / f"{stem}.json"
         write_text(page, self.to_markdown([path.name for path in pictures]))
         write_json(data, self.to_dict())

@@ -1,0 +1,158 @@
+"""A checkpoint from someone else runs no code, whatever it holds."""
+
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from trainyard.data.spec import DataSpec
+from trainyard.errors import ConfigError
+from trainyard.models.load import load_model
+from trainyard.models.mlp import MLP
+
+SPEC = DataSpec((1, 2, 2), ("a", "b"), (), (0.5,), (0.2,))
+
+
+class Payload:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.reduced = (function, arguments)
+
+    def __reduce__(self) -> Any:
+        return self.reduced
+
+
+def sound() -> dict[str, Any]:
+    """What a checkpoint of a small network holds."""
+    model = MLP(SPEC, [3])
+    name = "trainyard.models.mlp.MLP"
+    return {"model_class": name, "hyper_parameters": dict(model.hparams), "state_dict": model.state_dict()}
+
+
+def saved(folder: Path, **changes: Any) -> Path:
+    path = folder / "best.ckpt"
+    torch.save({**sound(), **changes}, path)
+    return path
+
+
+def refused(path: Path) -> str:
+    """Return what is said of a checkpoint that is not loaded; it must fit into two lines."""
+    with pytest.raises(ConfigError) as error:
+        load_model(path)
+    assert len(str(error.value).splitlines()) <= 2
+    return str(error.value)
+
+
+def test_a_sound_one_loads(tmp_path: Path) -> None:
+    model = load_model(saved(tmp_path))
+    assert not model.training
+    assert model.predict_step(torch.zeros(1, 1, 2, 2, dtype=torch.uint8), 0).sum().item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("where", ["model_class", "hyper_parameters", "state_dict", "extra"])
+def test_a_pickled_command_is_not_run(tmp_path: Path, where: str) -> None:
+    trace = tmp_path / "ran"
+    path = saved(tmp_path, **{where: Payload(os.system, f"touch {trace}")})
+    assert "holds more than weights, which might be code" in refused(path)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("function", [eval, exec, os.mkdir, getattr, torch.load])
+def test_no_function_is_called(tmp_path: Path, function: Any) -> None:
+    path = saved(tmp_path, extra=Payload(function, "1"))
+    assert "might be code" in refused(path)
+
+
+def test_a_plain_pickle_is_not_run(tmp_path: Path) -> None:
+    import pickle
+
+    trace = tmp_path / "ran"
+    path = tmp_path / "best.ckpt"
+    path.write_bytes(pickle.dumps(Payload(os.system, f"touch {trace}")))
+    refused(path)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "os.system",
+        "subprocess.Popen",
+        "torch.os.system",
+        "trainyard.models.load.torch.load",
+        "trainyard.training.train",
+        "trainyard.runs.shutil.rmtree",
+        "torch.nn.Linear",
+        "trainyard.models.classifier.Classifier.__subclasshook__",
+        "builtins.eval",
+        "trainyard",
+        "",
+        "trainyard.models.mlp:MLP",
+        "trainyard.models..mlp.MLP",
+        "../../evil.MLP",
+        7,
+        None,
+    ],
+)
+def test_no_other_class_is_built(tmp_path: Path, name: Any) -> None:
+    assert "model_class" in refused(saved(tmp_path, model_class=name))
+
+
+def test_nothing_is_imported_to_find_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass MLP: ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    refused(saved(tmp_path, model_class="evil.MLP"))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_package_that_is_trusted_at_the_keyboard_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.py").write_text("from trainyard.models.mlp import MLP\nclass Mine(MLP): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    path = saved(tmp_path, model_class="mine.Mine")
+    refused(path)
+    assert type(load_model(path, ["mine"])).__name__ == "Mine"
+
+
+@pytest.mark.parametrize("key", ["_instantiator", "_class_path", "optimizer", "strange"])
+def test_arguments_that_no_checkpoint_has_are_left_out(tmp_path: Path, key: str) -> None:
+    hparams = {**sound()["hyper_parameters"], key: "os.system"}
+    path = saved(tmp_path, hyper_parameters=hparams)
+    load_model(path)
+
+
+def test_weights_are_neither_read_nor_downloaded_again(tmp_path: Path) -> None:
+    from trainyard.models.load import arguments
+    from trainyard.models.transfer import TransferModel
+
+    assert arguments(TransferModel, {"backbone": "x", "weights": "/etc/passwd"})["weights"] == "none"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"hyper_parameters": {}},
+        {"hyper_parameters": {"spec": 3, "hidden_dims": [3]}},
+        {"hyper_parameters": [1, 2]},
+        {"state_dict": {}},
+        {"state_dict": {"net.1.weight": torch.zeros(9, 9)}},
+        {"state_dict": 3},
+    ],
+)
+def test_a_damaged_one_is_said_to_be(tmp_path: Path, changes: dict[str, Any]) -> None:
+    assert "no model can be built of it" in refused(saved(tmp_path, **changes))
+
+
+def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
+    text, archive, cut = tmp_path / "a.ckpt", tmp_path / "b.ckpt", tmp_path / "c.ckpt"
+    text.write_text("hello")
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("../../escape", "x")
+    cut.write_bytes(saved(tmp_path).read_bytes()[:500])
+    for path in (text, archive, cut, tmp_path / "none.ckpt", tmp_path):
+        assert str(path) in refused(path)
+    torch.save([1, 2, 3], text)
+    assert "does not say of which model" in refused(text)
