@@ -1,65 +1,14 @@
-"""The config of a run from someone else has nothing built but data of known packages, and writes nothing elsewhere."""
+"""The config of a run from someone else has nothing built but data of known packages."""
 
-import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from omegaconf import OmegaConf
 
-from trainyard.config import compose
-from trainyard.errors import ConfigError
-from trainyard.evaluation.evaluate import evaluate, write
-from trainyard.files import inside
-from trainyard.stored_run import StoredRun
-from trainyard.training import train
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that nobody has touched."""
-    folder = tmp_path_factory.mktemp("sound") / "run"
-    words = ["data=penguins", "model.hidden_dims=[5]", "callbacks=none", "logger=csv", "trainer.max_epochs=1"]
-    train(compose([*words, "accelerator=cpu", f"hydra.run.dir={folder}"]))
-    return folder
-
-
-@pytest.fixture
-def run(sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of it, in the current folder."""
-    monkeypatch.chdir(tmp_path)
-    return Path(shutil.copytree(sound, tmp_path / "run"))
-
-
-@pytest.fixture(autouse=True)
-def trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What a command that is run would leave."""
-    monkeypatch.setenv("SECRET", "hidden-in-the-environment")
-    return tmp_path / "ran"
-
-
-def change(run: Path, path: str, value: Any) -> None:
-    """Put a value into the stored config, as an editor does."""
-    file = run / "config.yaml"
-    config = yaml.safe_load(file.read_text())
-    node = config
-    *parents, last = path.split(".")
-    for name in parents:
-        node = node.setdefault(name, {})
-    node[last] = value
-    file.write_text(yaml.safe_dump(config, sort_keys=False))
-
-
-def refused(run: Path) -> str:
-    """Return what is said; it must fit into two lines, and nothing may have been written."""
-    with pytest.raises(ConfigError) as error:
-        evaluate(str(run))
-    assert len(str(error.value).splitlines()) <= 2
-    assert not (run / "evaluation").exists()
-    return str(error.value)
+from tests.security.tampering import change, refused
+from trainyard.evaluation.evaluate import evaluate
 
 
 def test_an_untouched_one_is_evaluated(run: Path) -> None:
@@ -172,54 +121,3 @@ def test_what_the_person_trusts_may_be_built(run: Path, tmp_path: Path, monkeypa
     assert "--trusted-packages" in refused(run)
     found, _ = evaluate(str(run), trusted=["mine_too"])
     assert found.notes == ["the run    said the same, to the last bit"]
-
-
-@pytest.mark.parametrize("name", ["../../secret.ckpt", "/etc/passwd", "checkpoints/../../secret.ckpt", "link.ckpt"])
-def test_the_checkpoint_is_one_in_the_run(run: Path, tmp_path: Path, name: str) -> None:
-    (tmp_path / "secret.ckpt").write_text("secret")
-    (run / "link.ckpt").symlink_to(tmp_path / "secret.ckpt")
-    result = json.loads((run / "result.json").read_text())
-    (run / "result.json").write_text(json.dumps({**result, "checkpoint": name}))
-    assert StoredRun(run).checkpoint == run / "checkpoints" / "best.ckpt"
-    evaluate(str(run))
-
-
-def test_a_report_goes_through_no_link(run: Path, tmp_path: Path) -> None:
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (run / "evaluation").symlink_to(outside)
-    with pytest.raises(ConfigError, match="outside of the run"):
-        inside(run, "evaluation")
-    (run / "evaluation").unlink()
-    folder = inside(run, "evaluation")
-    victim = tmp_path / "victim"
-    victim.write_text("mine")
-    for name in ("test.json", "test.md", "test_calibration.png", "test_confusion_matrix.png"):
-        (folder / name).symlink_to(victim)
-    found, _ = evaluate(str(run))
-    write(found, folder)
-    assert victim.read_text() == "mine"
-    assert not (folder / "test.json").is_symlink()
-
-
-@pytest.mark.parametrize("root", ["../elsewhere", "/tmp/nobody/has/typed/this"])
-def test_nothing_is_downloaded_to_a_place_that_nobody_typed(run: Path, root: str) -> None:
-    config = OmegaConf.load(run / "config.yaml")
-    data = {
-        "_target_": "trainyard.data.torchvision_sets.TorchvisionSet",
-        "name": "MNIST",
-        "root": root,
-        "batch_size": 8,
-    }
-    OmegaConf.save(OmegaConf.merge(config, {"data": None}, {"data": data}), run / "config.yaml")
-    assert "downloads nothing outside of the current folder" in refused(run)
-    assert not Path(root).exists()
-
-
-def test_images_are_cached_where_this_person_caches(run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from trainyard.evaluation.data_to_test import source
-
-    monkeypatch.setenv("TRAINYARD_CACHE", str(tmp_path / "own"))
-    data = {"_target_": "trainyard.data.image_folder.ImageFolder", "root": "x", "cache": "/etc", "batch_size": 8}
-    built = source(OmegaConf.create({"seed": 0, "data": data}), [])
-    assert built.cache == tmp_path / "own"  # type: ignore[attr-defined]

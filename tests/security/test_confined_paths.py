@@ -1,0 +1,64 @@
+"""A run from someone else has nothing read, written or downloaded outside of it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from tests.security.tampering import refused
+from trainyard.errors import ConfigError
+from trainyard.evaluation.evaluate import evaluate, write
+from trainyard.files import inside
+from trainyard.stored_run import StoredRun
+
+
+@pytest.mark.parametrize("name", ["../../secret.ckpt", "/etc/passwd", "checkpoints/../../secret.ckpt", "link.ckpt"])
+def test_the_checkpoint_is_one_in_the_run(run: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "secret.ckpt").write_text("secret")
+    (run / "link.ckpt").symlink_to(tmp_path / "secret.ckpt")
+    result = json.loads((run / "result.json").read_text())
+    (run / "result.json").write_text(json.dumps({**result, "checkpoint": name}))
+    assert StoredRun(run).checkpoint == run / "checkpoints" / "best.ckpt"
+    evaluate(str(run))
+
+
+def test_a_report_goes_through_no_link(run: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (run / "evaluation").symlink_to(outside)
+    with pytest.raises(ConfigError, match="outside of the run"):
+        inside(run, "evaluation")
+    (run / "evaluation").unlink()
+    folder = inside(run, "evaluation")
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    for name in ("test.json", "test.md", "test_calibration.png", "test_confusion_matrix.png"):
+        (folder / name).symlink_to(victim)
+    found, _ = evaluate(str(run))
+    write(found, folder)
+    assert victim.read_text() == "mine"
+    assert not (folder / "test.json").is_symlink()
+
+
+@pytest.mark.parametrize("root", ["../elsewhere", "/tmp/nobody/has/typed/this"])
+def test_nothing_is_downloaded_to_a_place_that_nobody_typed(run: Path, root: str) -> None:
+    config = OmegaConf.load(run / "config.yaml")
+    data = {
+        "_target_": "trainyard.data.torchvision_sets.TorchvisionSet",
+        "name": "MNIST",
+        "root": root,
+        "batch_size": 8,
+    }
+    OmegaConf.save(OmegaConf.merge(config, {"data": None}, {"data": data}), run / "config.yaml")
+    assert "downloads nothing outside of the current folder" in refused(run)
+    assert not Path(root).exists()
+
+
+def test_images_are_cached_where_this_person_caches(run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from trainyard.evaluation.data_to_test import source
+
+    monkeypatch.setenv("TRAINYARD_CACHE", str(tmp_path / "own"))
+    data = {"_target_": "trainyard.data.image_folder.ImageFolder", "root": "x", "cache": "/etc", "batch_size": 8}
+    built = source(OmegaConf.create({"seed": 0, "data": data}), [])
+    assert built.cache == tmp_path / "own"  # type: ignore[attr-defined]
