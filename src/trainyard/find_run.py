@@ -59,7 +59,8 @@ def find_checkpoint(name: str, root: Path = ROOT) -> Path:
         return path
     run = find_run(name, root)
     if not run.checkpoint.is_file():
-        raise reject("RUN", name, f"{run.name} ({run.status}) has no {relative(run.checkpoint)}", ACCEPTED)
+        problem = f"{run.name} ({run.status}) has no {relative(run.checkpoint)}"
+        raise reject("RUN", name, problem, "a run that kept the checkpoint of its best epoch")
     return run.checkpoint
 
 

@@ -1,6 +1,7 @@
 """Commands with subcommands, each over a composed config: `python scripts/show.py model model=cnn`."""
 
 import argparse
+import os
 import pkgutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -87,9 +88,13 @@ def on_screen() -> Iterator[None]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """End at Ctrl-C with the exit code that shells know, and without a traceback."""
+    """End at Ctrl-C with the exit code that shells know, and silently where a reader goes away, as `| head` does."""
     try:
         yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to be printed at exit
+        sys.exit(1)
     except (KeyboardInterrupt, SystemExit):  # Lightning makes the second of the first
         print("interrupted", file=sys.stderr)
         sys.exit(130)
