@@ -59,7 +59,7 @@ class EncodeColumns(nn.Module):
         if self.one_hot_width:
             code = x.index_select(1, self.one_hot).nan_to_num(0).long()
             counts = ((code > 0) | self.zero_counts).to(numbers)
-            parts.append(numbers.new_zeros(len(x), self.one_hot_width).scatter(1, code + self.offsets, counts))
+            parts.append(numbers.new_zeros(x.shape[0], self.one_hot_width).scatter(1, code + self.offsets, counts))
         places = zip(self.embedded, self.embeddings, strict=True)
         parts += [embed(x[:, place].nan_to_num(0).long()) for place, embed in places]
         return torch.cat(parts, dim=1)
