@@ -7,7 +7,6 @@ from pathlib import Path
 from trainyard.find_run import find_checkpoint
 from trainyard.predict.inputs import check_kind, find_inputs
 from trainyard.predict.output import check_output, opened
-from trainyard.predict.predictions_csv import PredictionsCSV
 from trainyard.predict.progress import progress
 
 
@@ -37,6 +36,7 @@ def predict_files(
 
     from trainyard.models.load import load_model
     from trainyard.predict.open_inputs import opened_inputs
+    from trainyard.predict.predictions_csv import PredictionsCSV
     from trainyard.predict.predictor import predict
 
     device = "cuda" if torch.cuda.is_available() else "cpu"

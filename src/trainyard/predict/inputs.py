@@ -75,7 +75,7 @@ def matching(pattern: str) -> list[InputFile]:
     names = [name for name in glob.iglob(pattern, recursive=True) if not Path(name).is_dir()]  # noqa: PTH207
     kinds = {name: kind for name in in_natural_order(names) if (kind := kind_of(name))}
     if not kinds:
-        raise ValueError(f"it matches {len(names)} files, no image or table" if names else "it matches no file")
+        raise ValueError("it matches no image and no table" if names else "it matches no file")
     return [InputFile(name, kind) for name, kind in kinds.items()]
 
 
