@@ -39,8 +39,8 @@ def opened_inputs(files: Sequence[InputFile], spec: DataSpec, batch_size: int | 
             yield batches, len(names)
         return
     with stdin_as_file() if STDIN in [file.name for file in files] else nullcontext(Path()) as received:
-        paths = [received if file.name == STDIN else Path(file.name) for file in files]
-        tables = [TableFile(path, file.name, spec.columns) for path, file in zip(paths, files, strict=True)]
+        places = [(received, "stdin") if file.name == STDIN else (Path(file.name), file.name) for file in files]
+        tables = [TableFile(path, name, spec.columns) for path, name in places]
         counts = [table.check() for table in tables]
         known = [count for count in counts if count is not None]
         with closing(table_batches(tables, batch_size or ROWS)) as batches:

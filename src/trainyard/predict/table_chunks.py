@@ -62,10 +62,8 @@ class TableFile:
 
     def text_head(self) -> tuple[list[str], int | None]:
         """Return the names of the columns, and 0 if there is no row."""
-        head = next(self.text_chunks(1), None)
-        if head is not None:
-            return list(head.columns), None
-        return list(map(stripped, self.read_csv(nrows=0).columns)), 0
+        head = next(self.text_chunks(1))  # without rows where the file has none
+        return list(head.columns), None if len(head) else 0
 
     def parquet_head(self) -> tuple[list[str], int]:
         """Return the names of the columns and the number of rows."""
