@@ -45,11 +45,11 @@ class TableFile:
         Raises:
             ConfigError: it cannot be read, has no rows, or lacks columns of the model, all of which are named.
         """
+        if not self.path.is_file():  # a pipe would be waited for
+            raise reject("INPUT", self.name, "no regular file", ACCEPTED)
+        if self.path.stat().st_size == 0:
+            raise reject("INPUT", self.name, "it is empty", ACCEPTED)
         with self.errors():
-            if not self.path.is_file():
-                raise ValueError("no regular file")
-            if self.path.stat().st_size == 0:
-                raise ValueError("it is empty")
             names, rows = self.parquet_head() if self.is_parquet else self.text_head()
         if rows == 0:
             raise reject("INPUT", self.name, "it has no rows", ACCEPTED)
