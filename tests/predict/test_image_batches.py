@@ -78,3 +78,7 @@ def test_threads_leave_the_filters_of_warnings_as_they_were(tmp_path: Path) -> N
     for _ in image_batches(names, SHAPE, 50):
         pass
     assert warnings.filters == before
+    stopped = image_batches(names, SHAPE, 50)
+    next(stopped)
+    stopped.close()
+    assert warnings.filters == before

@@ -92,8 +92,8 @@ def test_what_cannot_be_predicted_is_a_row_and_counts(typed: Typed) -> None:
     [
         (["rows.ckp", "a.csv"], 1, "RUN=rows.ckp: there is no such run"),
         (["rows.ckpt", "a.cvs"], 1, "INPUT: a.cvs: there is no such file; did you mean a.csv"),
-        (["rows.ckpt", "a.csv", "b.png"], 1, "INPUT: b.png is an image, and rows.ckpt (MLP, rows of 3) takes rows"),
-        (["images.ckpt", "a.csv"], 1, "INPUT: a.csv is a table, and images.ckpt (MLP, images of 3x6x8) takes images"),
+        (["rows.ckpt", "a.csv", "b.png"], 1, "INPUT: b.png is an image, and rows.ckpt (MLP) takes rows"),
+        (["images.ckpt", "a.csv"], 1, "INPUT: a.csv is a table, and images.ckpt (MLP) takes images"),
         (["rows.ckpt", "bad.csv"], 1, "INPUT=bad.csv: no column length; no column town"),
         (["rows.ckpt", "a.csv", "--output", "a.csv"], 1, "--output=a.csv: it is one of the inputs"),
         (["rows.ckpt", "a.csv", "--output", "rows.ckpt"], 1, "--output=rows.ckpt: it is one of the inputs"),

@@ -41,8 +41,7 @@ def predict_files(
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = load_model(checkpoint, trusted).to(device)
-    shape = "x".join(map(str, model.spec.input_shape))
-    check_kind(files, model.spec.kind, f"{run} ({type(model).__name__}, {model.spec.kind} of {shape})")
+    check_kind(files, model.spec.kind, f"{run} ({type(model).__name__})")
     with (
         opened_inputs(files, model.spec, batch_size) as (batches, total),
         opened(target) as stream,

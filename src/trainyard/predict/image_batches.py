@@ -36,9 +36,9 @@ def image_batches(
     def begun(group: Sequence[str]) -> tuple[Sequence[str], list[Future[Decoded]]]:
         return group, [pool.submit(decoded, name, shape) for name in group]
 
-    try:
-        # Each thread saves and restores the process's filters of warnings, in any order; so all of them are as here.
-        with quiet():
+    # Each thread saves and restores the process's filters of warnings, in any order; so all of them are as here.
+    with quiet():
+        try:
             waiting = deque(map(begun, islice(groups, AHEAD)))
             while waiting:
                 group, pictures = waiting.popleft()
@@ -46,8 +46,8 @@ def image_batches(
                 del pictures
                 waiting.extend(map(begun, islice(groups, 1)))
                 yield batch
-    finally:
-        pool.shutdown(cancel_futures=True)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def decoded(name: str, shape: tuple[int, int, int]) -> Decoded:

@@ -11,9 +11,10 @@ from trainyard.data.table_file import DELIMITERS, PARQUET
 from trainyard.errors import ConfigError, did_you_mean
 
 STDIN = "-"
-ACCEPTED = (
-    "images, folders of images, tables (.csv, .tsv, .parquet), patterns in quotes such as '**/*.png', - for a CSV"
-)
+ACCEPTED = {
+    "images": "images, folders of images, patterns in quotes such as 'photos/**/*.png'",
+    "rows": "tables (.csv, .tsv, .parquet), patterns in quotes such as '*.csv', - for a CSV from standard input",
+}
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def find_inputs(words: Sequence[str]) -> list[InputFile]:
             problems.append(f"{error.filename} cannot be read ({error.strerror})")
         except ValueError as problem:
             problems.append(f"{word or repr(word)}: {problem}")
-    raise_all(problems)
+    raise_all(problems, "; ".join(ACCEPTED.values()))
     return files
 
 
@@ -109,13 +110,14 @@ def check_kind(files: Sequence[InputFile], kind: str, model: str) -> None:
         ConfigError: it names all such files, and the model.
     """
     one = {"images": "an image", "rows": "a table"}
-    raise_all([f"{file.name} is {one[file.kind]}, and {model} takes {kind}" for file in files if file.kind != kind])
+    others = [file for file in files if file.kind != kind]
+    raise_all([f"{file.name} is {one[file.kind]}, and {model} takes {kind}" for file in others], ACCEPTED[kind])
 
 
-def raise_all(problems: Sequence[str]) -> None:
+def raise_all(problems: Sequence[str], accepted: str) -> None:
     """Raise one error that names all problems, if there are any."""
     if len(problems) == 1:
-        raise ConfigError(f"INPUT: {problems[0]}\n  accepted: {ACCEPTED}")
+        raise ConfigError(f"INPUT: {problems[0]}\n  accepted: {accepted}")
     if problems:
         lines = "".join(f"\n  {problem}" for problem in problems)
-        raise ConfigError(f"INPUT: {len(problems)} problems{lines}\n  accepted: {ACCEPTED}")
+        raise ConfigError(f"INPUT: {len(problems)} problems{lines}\n  accepted: {accepted}")

@@ -47,8 +47,8 @@ def opened(path: Path | None) -> Iterator[TextIO]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        where = "the screen" if path is None else path
-        raise reject("--output", where, f"cannot be written ({error.strerror or error})", ACCEPTED) from error
+        problem = f"cannot be written ({error.strerror or error})"
+        raise reject("--output", path or "stdout", problem, "a place that can") from error
 
 
 @contextmanager

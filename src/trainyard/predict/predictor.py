@@ -67,6 +67,6 @@ def predict(
         if readable:
             with torch.inference_mode():
                 probabilities[readable] = model.predict_step(batch.x.to(device), 0).float().cpu().numpy()
-        lost = [position for position in readable if not np.isfinite(probabilities[position]).all()]
+        lost = np.flatnonzero(~np.isfinite(probabilities).all(axis=1)).tolist()
         errors = dict.fromkeys(lost, "the model's probabilities are no numbers")
-        yield PredictedBatch(batch.names, probabilities, {**batch.errors, **errors})
+        yield PredictedBatch(batch.names, probabilities, {**errors, **batch.errors})

@@ -54,7 +54,8 @@ class TableFile:
         if rows == 0:
             raise reject("INPUT", self.name, "it has no rows", ACCEPTED)
         wanted = [column.name for column in self.columns]
-        problems = [f"no column {name}{did_you_mean(name, names)}" for name in wanted if name not in names]
+        others = [name for name in names if name not in wanted]
+        problems = [f"no column {name}{did_you_mean(name, others)}" for name in wanted if name not in names]
         problems += [f"several columns {name}" for name in wanted if names.count(name) > 1]
         if problems:
             raise reject("INPUT", self.name, "; ".join(problems), f"the model's columns: {', '.join(wanted)}")
