@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 import sys
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from PIL import Image
 
 from tests.predict.conftest import Typed
 from tests.predict.untrained import IMAGES, ROWS, TABLE, model_of, save
-from trainyard.predict.predictions_csv import PredictionsCSV
 
 DRAWS = np.random.default_rng(0)
 
@@ -127,31 +125,3 @@ def test_a_package_of_ones_own_may_be_trusted(typed: Typed, monkeypatch: pytest.
     assert typed("own.ckpt", "a.csv")[0] == 1
     _, expected, _ = typed("rows.ckpt", "a.csv")
     assert typed("own.ckpt", "a.csv", "--trusted-packages", "mine") == (0, expected, "")
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
-def test_an_interruption_leaves_no_file(
-    typed: Typed, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
-) -> None:
-    Path("a.csv").write_text(TABLE)
-    before = sorted(os.listdir())  # noqa: PTH208
-    write = PredictionsCSV.write
-
-    def stopped(self: PredictionsCSV, batch: object) -> None:
-        write(self, batch)  # type: ignore[arg-type]
-        if self.rows == 2:
-            raise error
-
-    monkeypatch.setattr(PredictionsCSV, "write", stopped)
-    code, screen, errors = typed("rows.ckpt", "a.csv", "--output", "out.csv", "--batch-size", "1")
-    assert (code, screen, errors) == (130, "", "interrupted\n")
-    assert sorted(os.listdir()) == before  # noqa: PTH208
-
-
-def test_a_closed_pipe_ends_quietly(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
-    Path("a.csv").write_text(TABLE)
-    read_end, write_end = os.pipe()
-    os.close(read_end)
-    with open(write_end, "w") as pipe:  # noqa: PTH123
-        monkeypatch.setattr(sys, "stdout", pipe)
-        assert typed("rows.ckpt", "a.csv") == (1, "", "")

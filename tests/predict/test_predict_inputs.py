@@ -56,6 +56,7 @@ def test_home_is_known(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["nowhere/a.csv"], "nowhere/a.csv: there is no such file\n"),
         (["*.jpg"], r"\*.jpg: it matches no file"),
         (["photos/*.md"], r"photos/\*.md: it matches no image and no table"),
+        (["em*"], r"em\*: it matches folders alone"),
         (["empty"], "empty: a folder without images"),
         (["photos/notes.md"], "photos/notes.md: the ending .md is that of no image or table"),
         ([""], "'': there is no such file"),

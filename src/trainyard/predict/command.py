@@ -3,11 +3,15 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trainyard.find_run import find_checkpoint
-from trainyard.predict.inputs import check_kind, find_inputs
+from trainyard.predict.inputs import InputFile, check_kind, find_inputs
 from trainyard.predict.output import check_output, opened
 from trainyard.predict.progress import progress
+
+if TYPE_CHECKING:
+    from trainyard.predict.predictor import Predictor
 
 
 def predict_files(
@@ -31,17 +35,26 @@ def predict_files(
     """
     checkpoint = find_checkpoint(run)
     files = find_inputs(words)
-    target = check_output(output, [checkpoint, *(Path(file.name) for file in files)]) if output else None
+    used = [checkpoint, *(Path(file.name) for file in files)]
+    target = check_output(output, used) if output is not None else None
     import torch  # seconds; what was mistyped is said before
 
     from trainyard.models.load import load_model
-    from trainyard.predict.open_inputs import opened_inputs
-    from trainyard.predict.predictions_csv import PredictionsCSV
-    from trainyard.predict.predictor import predict
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = load_model(checkpoint, trusted).to(device)
     check_kind(files, model.spec.kind, f"{run} ({type(model).__name__})")
+    return write_predictions(model, files, target, batch_size, device)
+
+
+def write_predictions(
+    model: "Predictor", files: Sequence[InputFile], target: Path | None, batch_size: int | None, device: str
+) -> int:
+    """Write what a model on a device predicts for files of its kind; return how many could not be predicted."""
+    from trainyard.predict.open_inputs import opened_inputs
+    from trainyard.predict.predictions_csv import PredictionsCSV
+    from trainyard.predict.predictor import predict
+
     with (
         opened_inputs(files, model.spec, batch_size) as (batches, total),
         opened(target) as stream,

@@ -73,10 +73,12 @@ def files_of(word: str) -> list[InputFile]:
 
 def matching(pattern: str) -> list[InputFile]:
     """Return the images and tables that match a pattern, in natural order; `**` is any folders."""
-    names = [name for name in glob.iglob(pattern, recursive=True) if not Path(name).is_dir()]  # noqa: PTH207
+    found = glob.glob(pattern, recursive=True)  # noqa: PTH207
+    names = [name for name in found if not Path(name).is_dir()]
     kinds = {name: kind for name in in_natural_order(names) if (kind := kind_of(name))}
     if not kinds:
-        raise ValueError("it matches no image and no table" if names else "it matches no file")
+        what = "no image and no table" if names else "folders alone" if found else "no file"
+        raise ValueError(f"it matches {what}")
     return [InputFile(name, kind) for name, kind in kinds.items()]
 
 
