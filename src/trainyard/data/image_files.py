@@ -1,5 +1,8 @@
 """Images that stay in their files until they are needed."""
 
+import math
+import re
+import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,11 +58,13 @@ def read_image(path: Path, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     What is transparent becomes white, 16 bits a channel become 8, numbers with a point are cut to 0..255.
 
     Raises:
-        OSError: it cannot be read, with the path.
+        OSError: it cannot be read, with the path; it is no regular file, or has more pixels than PIL's limit.
     """
     channels, height, width = shape
     try:
+        check_regular(path)
         with quiet(), Image.open(path) as picture:
+            check_pixels(picture)
             picture.draft("L" if channels == 1 else "RGB", (width, height))  # a large JPEG at less than its size
             picture.load()
             coloured = in_colours(upright(picture), channels)
@@ -69,6 +74,22 @@ def read_image(path: Path, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     except Exception as error:  # every format fails in its own way
         raise OSError(f"{path}: {reason(error, path)}") from error
     return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def check_regular(path: Path) -> None:
+    """Raise an OSError for a pipe or a device, which might be waited for or read for ever."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError("no regular file")
+
+
+def check_pixels(picture: Image.Image) -> None:
+    """Raise an error for a picture of more pixels than PIL's limit, which a small file may unpack to.
+
+    PIL itself only warns up to twice the limit, and a warning cannot be made an error in one thread alone.
+    """
+    count = math.prod(picture.size)
+    if Image.MAX_IMAGE_PIXELS is not None and count > Image.MAX_IMAGE_PIXELS:
+        raise Image.DecompressionBombError(f"{count}")
 
 
 @contextmanager
@@ -101,6 +122,10 @@ def reason(error: Exception, path: Path) -> str:
     """Return why an image cannot be read, in a few words."""
     if isinstance(error, UnidentifiedImageError):
         return "not an image" if path.stat().st_size else "empty"
+    if isinstance(error, Image.DecompressionBombError):  # ours, or PIL's where it is twice the limit
+        found = re.search(r"\d+", str(error))
+        count = f"{int(found[0]):,}" if found else "too many"
+        return f"{count} pixels, more than the limit of {Image.MAX_IMAGE_PIXELS:,}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,58 @@
+"""Predict images or rows by a trained model: `python scripts/predict.py RUN INPUT... [--output predictions.csv]`.
+
+No config and no training data are needed. See docs/predict.md.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+
+from trainyard.cli import short_errors
+from trainyard.logs import print_anything
+from trainyard.subcommands import interruptible
+
+RUN = "a run's directory, its name in outputs/runs or a part of it, SWEEP/NUMBER, latest, best:SWEEP, or a checkpoint"
+INPUT = "images, folders of images, tables (.csv, .tsv, .parquet), patterns in quotes such as '**/*.png', - for a CSV"
+
+
+def commands() -> argparse.ArgumentParser:
+    """Return what may be typed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0], allow_abbrev=False)
+    parser.add_argument("run", metavar="RUN", help=RUN)
+    parser.add_argument("inputs", metavar="INPUT", nargs="+", help=INPUT)
+    parser.add_argument("--output", type=Path, metavar="FILE", help="of the predictions, a CSV; stdout unless given")
+    parser.add_argument("--batch-size", type=count, metavar="N", help="64 images or 8192 rows at once unless given")
+    parser.add_argument(
+        "--trusted-packages", nargs="+", default=[], metavar="NAME", help="packages that models may come from"
+    )
+    return parser
+
+
+def count(text: str) -> int:
+    """Return a number from 1."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text} is no whole number from 1")
+    return int(text)
+
+
+def main() -> None:
+    """Predict what was typed; bad input ends in a few lines and exit code 1."""
+    print_anything()
+    chosen = commands().parse_intermixed_args()
+    failed = 0
+    with short_errors(), interruptible():
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that no draft is left
+        from trainyard.predict.command import predict_files
+
+        try:
+            failed = predict_files(chosen.run, chosen.inputs, chosen.output, chosen.batch_size, chosen.trusted_packages)
+        except BrokenPipeError:  # by `| head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            failed = 1
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Where predictions are written: a file that is there whole or not at all, or the screen."""
+
+import io
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from trainyard.errors import reject
+
+ACCEPTED = "a file in a folder that is there, which is none of the inputs"
+
+
+def check_output(output: Path, inputs: Iterable[Path]) -> Path:
+    """Return the file that a path leads to.
+
+    Args:
+        output: as it was typed.
+        inputs: files that must stay as they are.
+
+    Raises:
+        ConfigError: no file can be written there, or it is one of the inputs.
+    """
+    path = output.expanduser().resolve()
+    if not path.parent.is_dir():
+        raise reject("--output", output, f"there is no folder {path.parent}", ACCEPTED)
+    if path.exists() and not path.is_file():
+        raise reject("--output", output, "a folder" if path.is_dir() else "no regular file", ACCEPTED)
+    if any(other.exists() and path.exists() and path.samefile(other) for other in inputs):
+        raise reject("--output", output, "it is one of the inputs", ACCEPTED)
+    return path
+
+
+@contextmanager
+def opened(path: Path | None) -> Iterator[TextIO]:
+    """Open a file that takes its name when all is written; without a path, the screen.
+
+    Raises:
+        ConfigError: it cannot be written.
+        BrokenPipeError: nobody reads the screen any more.
+    """
+    try:
+        with screen() if path is None else whole_file(path) as stream:
+            yield stream
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        problem = f"cannot be written ({error.strerror or error})"
+        raise reject("--output", path or "stdout", problem, "a place that can") from error
+
+
+@contextmanager
+def screen() -> Iterator[TextIO]:
+    """Make the screen, or what it leads to, take the same characters as a file."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="")
+    yield sys.stdout
+    sys.stdout.flush()
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[TextIO]:
+    """Write beside a file, and move it there at the end; whatever ends it earlier leaves nothing."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with draft.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            yield file
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

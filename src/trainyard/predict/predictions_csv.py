@@ -1,0 +1,71 @@
+"""Predictions as a CSV that other programs, spreadsheets among them, can read."""
+
+import csv
+import re
+from collections.abc import Sequence
+from typing import TextIO
+
+import numpy as np
+
+from trainyard.predict.predictor import PredictedBatch
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet may take for the beginning of one
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+class PredictionsCSV:
+    """Writes a row for each input: `input,prediction,<class>...`.
+
+    Attributes:
+        rows: how many were written.
+        failed: how many of them are errors.
+
+    Args:
+        stream: where to write.
+        classes: the names of the classes.
+    """
+
+    def __init__(self, stream: TextIO, classes: Sequence[str]) -> None:
+        self.writer = csv.writer(UnixLines(stream))
+        self.writer.writerow(header(classes))
+        self.classes = np.array([cell(name) for name in classes], dtype=object)
+        self.rows = 0
+        self.failed = 0
+
+    def write(self, batch: PredictedBatch) -> None:
+        """Write what was predicted; an error has no probabilities."""
+        predictions = self.classes[batch.probabilities.argmax(axis=1)]
+        shares = batch.probabilities.astype(str).astype(object)  # as many digits as float32 has
+        for position, problem in batch.errors.items():
+            predictions[position] = f"error: {problem}"
+            shares[position] = ""
+        rows = zip(map(cell, batch.names), predictions, shares, strict=True)
+        self.writer.writerows([name, prediction, *row] for name, prediction, row in rows)
+        self.rows += len(batch.names)
+        self.failed += len(batch.errors)
+
+
+class UnixLines:
+    """Ends rows by a line feed alone. `csv` itself would then no longer quote the other half of its own line end."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, row: str) -> int:
+        """Write a row that ends with CR LF."""
+        return self.stream.write(f"{row[:-2]}\n")
+
+
+def header(classes: Sequence[str]) -> list[str]:
+    """Return the names of the columns, no two of which are equal."""
+    names = ["input", "prediction"]
+    for name in map(cell, classes):
+        while name in names:
+            name = f"class {name}"
+        names.append(name)
+    return names
+
+
+def cell(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula: with an apostrophe before it where one might."""
+    return f"'{text}" if text.startswith(FORMULA) and not NUMBER.fullmatch(text) else text

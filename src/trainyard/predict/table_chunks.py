@@ -1,0 +1,139 @@
+"""Tables that are read a few rows at a time, into the same values that training reads at once."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainyard.data.spec import Column
+from trainyard.data.table_file import ACCEPTED, DELIMITERS, PARQUET, delimiter
+from trainyard.errors import did_you_mean, reject
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """A table in a file, and the columns that a model takes from it.
+
+    Attributes:
+        path: of the file.
+        name: what it is called in errors and results.
+        columns: of the model.
+    """
+
+    path: Path
+    name: str
+    columns: Sequence[Column]
+
+    @property
+    def is_parquet(self) -> bool:
+        """Whether it is a Parquet file, and not text."""
+        return self.path.suffix.lower() in PARQUET
+
+    @property
+    def delimiter(self) -> str:
+        """What separates the columns of a text file; with semicolons, numbers may have a decimal comma."""
+        return DELIMITERS[self.path.suffix.lower()] or delimiter(self.path)
+
+    def check(self) -> int | None:
+        """Return how many rows there are, if the file says so.
+
+        Raises:
+            ConfigError: it cannot be read, has no rows, or lacks columns of the model, all of which are named.
+        """
+        if not self.path.is_file():  # a pipe would be waited for
+            raise reject("INPUT", self.name, "no regular file", ACCEPTED)
+        if self.path.stat().st_size == 0:
+            raise reject("INPUT", self.name, "it is empty", ACCEPTED)
+        with self.errors():
+            names, rows = self.parquet_head() if self.is_parquet else self.text_head()
+        if rows == 0:
+            raise reject("INPUT", self.name, "it has no rows", ACCEPTED)
+        wanted = [column.name for column in self.columns]
+        others = [name for name in names if name not in wanted]
+        problems = [f"no column {name}{did_you_mean(name, others)}" for name in wanted if name not in names]
+        problems += [f"several columns {name}" for name in wanted if names.count(name) > 1]
+        if problems:
+            raise reject("INPUT", self.name, "; ".join(problems), f"the model's columns: {', '.join(wanted)}")
+        return rows
+
+    def text_head(self) -> tuple[list[str], int | None]:
+        """Return the names of the columns, and 0 if there is no row."""
+        head = next(self.text_chunks(1))  # without rows where the file has none
+        return list(head.columns), None if len(head) else 0
+
+    def parquet_head(self) -> tuple[list[str], int]:
+        """Return the names of the columns and the number of rows."""
+        with self.parquet() as file:
+            return list(map(stripped, file.schema_arrow.names)), file.metadata.num_rows
+
+    def chunks(self, rows: int) -> Iterator["pd.DataFrame"]:
+        """Yield the table, so many rows at a time.
+
+        Raises:
+            ConfigError: it cannot be read on, or a row has more values than the header has names.
+        """
+        with self.errors():
+            yield from self.parquet_chunks(rows) if self.is_parquet else self.text_chunks(rows)
+
+    def text_chunks(self, rows: int) -> Iterator["pd.DataFrame"]:
+        """Yield the rows of a text file; categories are text, whatever they look like in a chunk."""
+        import pandas as pd
+
+        texts = {column.name for column in self.columns if column.levels}
+        header = self.read_csv(nrows=0).columns
+        types = {name: str for name in header if stripped(name) in texts}
+        with self.read_csv(chunksize=rows, dtype=types) as reader:
+            while True:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("error", pd.errors.ParserWarning)
+                    chunk = next(reader, None)
+                if chunk is None:
+                    return
+                yield chunk.rename(columns=stripped)
+
+    def read_csv(self, **options: Any) -> Any:
+        """Return what pandas makes of the text; as `trainyard.data.table_file.read_text` reads it."""
+        import pandas as pd
+
+        return pd.read_csv(
+            self.path, sep=self.delimiter, index_col=False, skipinitialspace=True, low_memory=False, **options
+        )
+
+    def parquet_chunks(self, rows: int) -> Iterator["pd.DataFrame"]:
+        """Yield the rows of a Parquet file, and of its columns those of the model."""
+        wanted = {column.name for column in self.columns}
+        with self.parquet() as file:
+            names = [name for name in file.schema_arrow.names if stripped(name) in wanted]
+            for batch in file.iter_batches(rows, columns=names):
+                yield batch.to_pandas().rename(columns=stripped)
+
+    def parquet(self) -> Any:
+        """Open a Parquet file."""
+        from pyarrow.parquet import ParquetFile  # type: ignore[import-untyped]
+
+        return ParquetFile(self.path)
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Make what pandas and pyarrow raise one clear error."""
+        import pandas as pd
+
+        try:
+            yield
+        except pd.errors.ParserWarning as warning:
+            raise reject(
+                "INPUT", self.name, "its rows have more values than its header has names", ACCEPTED
+            ) from warning
+        except (ValueError, OSError, NotImplementedError) as error:
+            problem = f"cannot be read ({(str(error).splitlines() or [type(error).__name__])[0]})"
+            raise reject("INPUT", self.name, problem, ACCEPTED) from error
+
+
+def stripped(name: object) -> str:
+    """Return the name of a column as training has it."""
+    return str(name).strip()
