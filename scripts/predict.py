@@ -24,8 +24,9 @@ def commands() -> argparse.ArgumentParser:
     parser.add_argument("inputs", metavar="INPUT", nargs="+", help=INPUT)
     parser.add_argument("--output", type=Path, metavar="FILE", help="of the predictions, a CSV; stdout unless given")
     parser.add_argument("--batch-size", type=count, metavar="N", help="64 images or 8192 rows at once unless given")
+    parser.add_argument("--ensemble", type=count, metavar="K", help="of best:SWEEP, average K jobs, chosen greedily")
     parser.add_argument(
-        "--trusted-packages", nargs="+", default=[], metavar="NAME", help="packages that models may come from"
+        "--trusted-packages", action="append", default=[], metavar="NAME", help="that a run may name classes of"
     )
     return parser
 
@@ -47,7 +48,14 @@ def main() -> None:
         from trainyard.predict.command import predict_files
 
         try:
-            failed = predict_files(chosen.run, chosen.inputs, chosen.output, chosen.batch_size, chosen.trusted_packages)
+            failed = predict_files(
+                chosen.run,
+                chosen.inputs,
+                chosen.output,
+                chosen.batch_size,
+                chosen.trusted_packages,
+                chosen.ensemble,
+            )
         except BrokenPipeError:  # by `| head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             failed = 1

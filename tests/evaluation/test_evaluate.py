@@ -12,7 +12,9 @@ import torch
 from omegaconf import OmegaConf
 
 from trainyard.config import compose
+from trainyard.data.digits import Digits
 from trainyard.errors import ConfigError
+from trainyard.evaluation.ensemble import ensemble_of
 from trainyard.evaluation.evaluate import evaluate, evaluate_ensemble, write
 from trainyard.evaluation.interval import accuracy_interval
 from trainyard.models.load import load_model
@@ -134,8 +136,6 @@ def test_images_in_another_folder_are_tested_by_class_names(tmp_path: Path) -> N
 def test_views_are_the_image_and_changes_of_it() -> None:
     found, _ = evaluate("images", ["augment.flip=1.0"], views=3)
     model = load_model(Path("outputs/runs/images/checkpoints/best.ckpt"))
-    from trainyard.data.digits import Digits
-
     x = Digits(batch_size=64).splits["test"].x
     expected = (model.predict_step(x, 0) + 2 * model.predict_step(x.flip(-1), 0)).detach() / 3
     torch.testing.assert_close(found.predictions.probabilities, expected, atol=1e-5, rtol=1e-4)
@@ -205,6 +205,9 @@ def test_an_ensemble_averages_its_members() -> None:
     each = {name: evaluate(name)[0].predictions.probabilities for name in times}
     expected = sum(each[name] * count for name, count in times.items()) / 4
     torch.testing.assert_close(found.predictions.probabilities, expected)
+    x = Digits(batch_size=64).splits["test"].x
+    assert isinstance(x, torch.Tensor)
+    torch.testing.assert_close(ensemble_of("best:S", 4).predict_step(x, 0).detach(), expected, atol=1e-6, rtol=1e-4)
     assert folder == Path("outputs/sweeps/S")
     assert any(note.startswith("gain       against S/") for note in found.notes)
     assert any(note.startswith("cost       ") for note in found.notes)

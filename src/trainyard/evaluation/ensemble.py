@@ -123,3 +123,9 @@ def load_members(jobs: Sequence[StoredRun], trusted: Sequence[str] = ()) -> list
             "--ensemble", listing(other), f"other inputs than those of {jobs[0].name}", "jobs on the same data"
         )
     return members
+
+
+def ensemble_of(name: str, size: int, trusted: Sequence[str] = ()) -> Ensemble:
+    """Return the ensemble of a sweep, ready to predict; see `select` and `load_members`."""
+    chosen = select(name, size)
+    return Ensemble(load_members(list(chosen.jobs), trusted), list(chosen.jobs.values())).eval()

@@ -20,6 +20,7 @@ def predict_files(
     output: Path | None = None,
     batch_size: int | None = None,
     trusted: Sequence[str] = (),
+    ensemble: int | None = None,
 ) -> int:
     """Write a CSV of what a run's best model predicts; return how many inputs could not be predicted.
 
@@ -29,6 +30,7 @@ def predict_files(
         output: a file; `None` for the screen.
         batch_size: how many are predicted at once; `None` for 64 images or 8192 rows.
         trusted: packages of models beside the project's own.
+        ensemble: how many jobs of `best:SWEEP` are averaged; `None` for one model.
 
     Raises:
         ConfigError: something that was typed cannot be; no file is then written.
@@ -39,10 +41,11 @@ def predict_files(
     target = check_output(output, used) if output is not None else None
     import torch  # seconds; what was mistyped is said before
 
+    from trainyard.evaluation.ensemble import ensemble_of
     from trainyard.models.load import load_model
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = load_model(checkpoint, trusted).to(device)
+    model = (ensemble_of(run, ensemble, trusted) if ensemble else load_model(checkpoint, trusted)).to(device)
     check_kind(files, model.spec.kind, f"{run} ({type(model).__name__})")
     return write_predictions(model, files, target, batch_size, device)
 
