@@ -43,7 +43,7 @@ class EncodeColumns(nn.Module):
         self.register_buffer("one_hot", torch.tensor([place for place, _ in one_hot], dtype=torch.long))
         self.register_buffer("offsets", torch.tensor([0, *widths]).cumsum(0)[:-1])
         self.register_buffer("zero_counts", torch.tensor([column.may_miss for _, column in one_hot], dtype=torch.bool))
-        self.one_hot_width = sum(widths)
+        self.numeric_width, self.indicated_width, self.one_hot_width = len(numeric), len(indicated), sum(widths)
         self.embedded = [place for place, _ in embedded]
         self.embeddings = nn.ModuleList(embedding(column) for _, column in embedded)
         widths = [module.embedding_dim for module in self.embeddings if isinstance(module, nn.Embedding)]
@@ -51,15 +51,19 @@ class EncodeColumns(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode rows `[B, F]`, NaN where a value is missing, -> `[B, width]`."""
-        numbers = x.index_select(1, self.numeric).to(self.scale.dtype)
-        missing = numbers.isnan()
-        numbers = torch.where(missing, self.medians, numbers)
-        # Not x * scale - mean * scale, whose terms lose what a small deviation beside a large mean has to say.
-        parts = [(numbers - self.mean) * self.scale, missing.index_select(1, self.indicated).to(numbers)]
+        parts: list[Tensor] = []  # what is empty is not asked for: there are programs that have no empty tensors
+        if self.numeric_width:
+            numbers = x.index_select(1, self.numeric).to(self.scale.dtype)
+            missing = numbers.isnan()
+            numbers = torch.where(missing, self.medians, numbers)
+            # Not x * scale - mean * scale, whose terms lose what a small deviation beside a large mean has to say.
+            parts.append((numbers - self.mean) * self.scale)
+            if self.indicated_width:
+                parts.append(missing.index_select(1, self.indicated).to(numbers))
         if self.one_hot_width:
+            zeros = (parts[0] if parts else x).new_zeros(x.shape[0], self.one_hot_width)
             code = x.index_select(1, self.one_hot).nan_to_num(0).long()
-            counts = ((code > 0) | self.zero_counts).to(numbers)
-            parts.append(numbers.new_zeros(x.shape[0], self.one_hot_width).scatter(1, code + self.offsets, counts))
+            parts.append(zeros.scatter(1, code + self.offsets, ((code > 0) | self.zero_counts).to(zeros)))
         places = zip(self.embedded, self.embeddings, strict=True)
         parts += [embed(x[:, place].nan_to_num(0).long()) for place, embed in places]
         return torch.cat(parts, dim=1)

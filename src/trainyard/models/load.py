@@ -9,6 +9,7 @@ import torch
 
 from trainyard.errors import ConfigError, reject
 from trainyard.models.classifier import Classifier
+from trainyard.models.safetensors_file import read_safetensors
 from trainyard.trusted import trusted_class
 
 ACCEPTED = "a checkpoint that train.py wrote"
@@ -47,7 +48,8 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
         ConfigError: it cannot be read, or holds something else.
     """
     try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
+        safe = path.suffix == ".safetensors"
+        stored = read_safetensors(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # each damaged file fails in its own way
         unsafe = "weights_only" in str(error).lower() or "Unsupported" in str(error)
         problem = "it holds more than weights, which might be code" if unsafe else f"unreadable ({first_line(error)})"
