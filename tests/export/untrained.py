@@ -1,0 +1,43 @@
+"""Small models that nobody has trained, of each kind that can be exported."""
+
+import torch
+
+from trainyard.data.spec import Column, DataSpec
+from trainyard.models.classifier import Classifier
+from trainyard.models.cnn import CNN
+from trainyard.models.mlp import MLP
+from trainyard.models.resnet import ResNet
+from trainyard.models.transfer import TransferModel
+
+GREY = DataSpec((1, 8, 8), ("a", "b", "c"), (), (0.4,), (0.3,))
+COLOUR = DataSpec((3, 12, 12), ("a", "b", "c"), (), (0.4, 0.5, 0.6), (0.3, 0.2, 0.3))
+MANY = tuple(f"level {number}" for number in range(30))
+MIXED = (
+    Column("width", median=3.0, may_miss=True),
+    Column("colour", levels=("blue", "red"), may_miss=True),
+    Column("city", levels=MANY, embedded=True),
+    Column("height", median=-1.0),
+)
+ROWS = DataSpec((4,), ("low", "high"), MIXED, (3.0, 0.0, 0.0, -1.0), (2.0, 1.0, 1.0, 0.5))
+NUMBERS = DataSpec((2,), ("low", "high"), (Column("x"), Column("y")), (0.0, 5.0), (1.0, 2.0))
+LEVELS = DataSpec((1,), ("low", "high"), (MIXED[1],), (0.0,), (1.0,))
+
+
+def build(name: str) -> Classifier:
+    """Return a model by the name of its kind."""
+    torch.manual_seed(0)
+    kinds = {
+        "images": lambda: MLP(GREY, [5]),
+        "cnn": lambda: CNN(GREY, [4, 8], hidden_dims=[8]),
+        "resnet": lambda: ResNet(COLOUR, [4, 8]),
+        "rows": lambda: MLP(ROWS, [5]),
+        "numbers": lambda: MLP(NUMBERS, [5]),
+        "levels": lambda: MLP(LEVELS, [5]),
+        "transfer": lambda: TransferModel(GREY, "test_resnet", image_size=32),
+        "transformer": lambda: TransferModel(COLOUR, "test_vit", image_size=32),
+        "convnext": lambda: TransferModel(COLOUR, "test_convnext", image_size=32),
+    }
+    return kinds[name]().eval()
+
+
+KINDS = ("images", "cnn", "resnet", "rows", "numbers", "levels", "transfer", "transformer", "convnext")
