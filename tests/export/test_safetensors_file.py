@@ -74,7 +74,7 @@ def test_weights_of_another_project_are_refused(tmp_path: Path) -> None:
     for number, metadata in enumerate((None, {"format": "pt"}, {"trainyard": "[]"}, {"trainyard": "no json"})):
         file = tmp_path / f"{number}.safetensors"
         save_file({"weight": torch.zeros(2)}, file, metadata)
-        with pytest.raises(ConfigError, match="checkpoint=.*safetensors"):
+        with pytest.raises(ConfigError, match=r"checkpoint=.*safetensors"):
             load_model(file)
 
 
