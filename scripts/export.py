@@ -4,6 +4,8 @@ It takes raw inputs, and gives the probability of each class. See docs/export.md
 """
 
 import argparse
+import signal
+import sys
 from pathlib import Path
 
 from trainyard.cli import short_errors
@@ -30,6 +32,7 @@ def main() -> None:
     print_anything()
     chosen = commands().parse_args()
     with short_errors(), interruptible():
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that no draft is left
         from trainyard.export.command import export_run
 
         print("\n".join(export_run(chosen.run, chosen.format, chosen.output, chosen.trusted_packages)))

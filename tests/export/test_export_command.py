@@ -90,7 +90,7 @@ def test_what_cannot_be_is_said_in_a_few_lines(
 def test_names_of_strangers_stay_in_their_cells(tmp_path: Path) -> None:
     model = build("rows")
     names = ("a|b\n# heading", "<script>alert(1)</script>")
-    object.__setattr__(model.spec, "classes", names)
+    model.spec = replace(model.spec, classes=names)
     card = model_card(model, None, {}, "")
     assert "\n# heading" not in card
     assert "a\\|b # heading" in card

@@ -1,6 +1,7 @@
 """The whole of an export: a run's model, the file, and the card beside it."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from trainyard.errors import ConfigError, reject
@@ -32,7 +33,13 @@ def export_run(name: str, form: str, output: Path | None = None, trusted: Sequen
     run = run_at(checkpoint) if checkpoint.suffix else None
     model = load_model(checkpoint, trusted)
     path = target(output, checkpoint, run, FORMATS[form].suffix)
-    difference = export(model, form, path)
+    try:
+        difference = export(model, form, path)
+    except BaseException:
+        if output is None:
+            with suppress(OSError):  # there is another file in it
+                path.parent.rmdir()
+        raise
     sizes = " and ".join(map(str, BATCHES))
     verified = (
         f"`{path.name}`, written and then run by {FORMATS[form].where}, gave the probabilities of the checkpoint at "
@@ -61,12 +68,12 @@ def target(output: Path | None, checkpoint: Path, run: StoredRun | None, suffix:
         home = run.folder if run else checkpoint.absolute().parent
         return inside(home, "export") / f"model{suffix}"
     problem = accepted = ""
-    if output.suffix != suffix:
+    if output.is_dir():
+        problem, accepted = "it is a folder", str(output / f"model{suffix}")
+    elif output.suffix != suffix:
         problem, accepted = f"the ending of this format is {suffix}", str(output.with_suffix(suffix))
     elif not output.parent.is_dir():
         problem, accepted = f"there is no folder {output.parent}", "a file in a folder that is there"
-    elif output.is_dir():
-        problem, accepted = "it is a folder", f"{output}/model{suffix}"
     elif output.exists() and output.samefile(checkpoint):
         problem, accepted = "it is the checkpoint itself", "another file"
     if problem:

@@ -1,6 +1,7 @@
 """A trained model written for other programs, and tried there before it gets its name."""
 
 import importlib.util
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -62,6 +63,7 @@ def export(model: Classifier, name: str, path: Path) -> float:
     check_packages(name)
     draft = path.with_name(f".{os.getpid()}.{path.name}")
     try:
+        draft.unlink(missing_ok=True)  # a link that a stranger's run has there would be written through
         difference = written(model, form, draft)
         if not difference <= TOLERANCE:
             problem = f"{form.where} gives other probabilities, by {difference:.2g}; the file is removed"
@@ -90,6 +92,13 @@ def written(model: Classifier, form: Format, draft: Path) -> float:
         first = (str(error).strip().splitlines() or [""])[0]
         problem = f"{type(model).__name__} cannot be written so ({type(error).__name__}: {first[:200]})"
         raise reject("--format", name_of(form), problem, "another format") from error
+    return max_difference(found, expected)
+
+
+def max_difference(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
+    """Return the largest difference of any number; NaN where one is NaN, infinity where the shapes differ."""
+    if [one.shape for one in found] != [other.shape for other in expected]:
+        return math.inf
     return float(torch.stack([(one - other).abs().max() for one, other in zip(found, expected, strict=True)]).max())
 
 

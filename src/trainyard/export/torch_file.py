@@ -12,7 +12,10 @@ from trainyard.export.fresh_process import run_fresh
 from trainyard.export.interface import Probabilities, description, examples_like
 from trainyard.models.classifier import Classifier
 
-LOAD = "import torch; model = torch.export.load(path).module()"
+# What a machine without the project lacks must not be needed; an import of it fails.
+LOAD = """\
+sys.modules.update(dict.fromkeys(["trainyard", "lightning", "timm", "torchvision"]))
+model = torch.export.load(path).module()"""
 
 
 def write_torch(model: Classifier, path: Path) -> None:
