@@ -35,8 +35,14 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def heard_interrupts() -> Iterator[None]:
-    """Undo what Lightning does at a Ctrl-C: from then on the process, and all that it starts, is deaf to the next."""
+    """Undo what Lightning does at a Ctrl-C: from then on the process, and all that it starts, is deaf to the next.
+
+    So is a process that a shell has started in the background.
+    """
     handler = signal.getsignal(signal.SIGINT)
+    if handler == signal.SIG_IGN:
+        handler = signal.default_int_handler
+        signal.signal(signal.SIGINT, handler)
     yield
     signal.signal(signal.SIGINT, handler)
 

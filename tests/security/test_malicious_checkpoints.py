@@ -110,11 +110,11 @@ def test_nothing_is_imported_to_find_out(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_package_that_is_trusted_at_the_keyboard_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "mine.py").write_text("from trainyard.models.mlp import MLP\nclass Mine(MLP): ...\n")
+    (tmp_path / "mine_alone.py").write_text("from trainyard.models.mlp import MLP\nclass Mine(MLP): ...\n")
     monkeypatch.syspath_prepend(tmp_path)
-    path = saved(tmp_path, model_class="mine.Mine")
+    path = saved(tmp_path, model_class="mine_alone.Mine")
     refused(path)
-    assert type(load_model(path, ["mine"])).__name__ == "Mine"
+    assert type(load_model(path, ["mine_alone"])).__name__ == "Mine"
 
 
 @pytest.mark.parametrize("key", ["_instantiator", "_class_path", "optimizer", "strange"])
