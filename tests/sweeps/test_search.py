@@ -22,6 +22,7 @@ def rates(place: Place) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_trials_count_in_total_and_a_kill_loses_none(place: Place) -> None:
     process = place.start(*SEARCH, "sweep.trials=6", "sweep.sampler.n_startup_trials=2")
     until(lambda: (place.of("mine") / "2" / "result.json").is_file())

@@ -14,7 +14,7 @@ AGAIN = ("accelerator=ddp", "trainer.accelerator=cpu", "trainer.precision=32-tru
 FORKS = pytest.param(("accelerator=ddp_cpu",), id="forks", marks=pytest.mark.slow)
 
 
-@pytest.mark.parametrize("words", [FORKS, pytest.param(AGAIN, id="runs the command again")])
+@pytest.mark.parametrize("words", [FORKS, pytest.param(AGAIN, id="runs the command again", marks=pytest.mark.slow)])
 def test_jobs_of_two_processes_make_no_sweep_of_their_own(place: Place, words: tuple[str, ...]) -> None:
     process = place.start("sweep.name=ranks", *words, LOOK, "seed=0,1", slots=1)
     said, errors = process.communicate(timeout=120)

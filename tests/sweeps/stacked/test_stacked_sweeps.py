@@ -44,6 +44,7 @@ def test_a_job_that_diverges_fails_alone(place: Place) -> None:
     assert "FloatingPointError" in (place.of("high") / "0" / "run.log").read_text()
 
 
+@pytest.mark.slow
 def test_an_interrupted_stack_goes_on_with_the_local_launcher(place: Place) -> None:
     words = ("sweep.name=stop", "trainer.max_epochs=80", "optimizer.lr=0.0003,0.001", "accelerator=cpu")
     process = place.start("hydra/launcher=stacked", *words)
