@@ -74,6 +74,8 @@ def override(cfg: DictConfig, word: str) -> None:
     if parsed.is_delete() or parsed.is_sweep_override():
         raise reject("override", word, "neither a sweep nor a deletion", ACCEPTED)
     root = key.partition(".")[0]
+    if root == "trusted_packages":
+        raise reject("override", word, "it is an option, so that no file can set it", "--trusted-packages NAME")
     if root not in OF_USE or "." not in key:
         options = [path for path, _ in leaves(cfg) if path.startswith(OF_USE) and path.endswith(key)]
         near = did_you_mean(key, options) or (f"; did you mean {options[0]}?" if options else "")

@@ -156,6 +156,7 @@ def test_views_are_the_image_and_changes_of_it() -> None:
         ("rows", ["data.batch_size="], 1, "data.batch_size"),
         ("rows", ["trainer.accelerator=tpu"], 1, "trainer.accelerator=tpu: there is no tpu device here"),
         ("rows", ["trainer.precision=banana"], 1, "banana"),
+        ("rows", ["trusted_packages=[mine]"], 1, "--trusted-packages NAME"),
     ],
 )
 def test_what_cannot_be_is_said(name: str, words: list[str], views: int, said: str) -> None:
