@@ -4,7 +4,6 @@ No config and no training data are needed. See docs/predict.md.
 """
 
 import argparse
-import os
 import signal
 import sys
 from pathlib import Path
@@ -47,18 +46,14 @@ def main() -> None:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that no draft is left
         from trainyard.predict.command import predict_files
 
-        try:
-            failed = predict_files(
-                chosen.run,
-                chosen.inputs,
-                chosen.output,
-                chosen.batch_size,
-                chosen.trusted_packages,
-                chosen.ensemble,
-            )
-        except BrokenPipeError:  # by `| head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            failed = 1
+        failed = predict_files(
+            chosen.run,
+            chosen.inputs,
+            chosen.output,
+            chosen.batch_size,
+            chosen.trusted_packages,
+            chosen.ensemble,
+        )
     sys.exit(1 if failed else 0)
 
 
