@@ -20,6 +20,8 @@ RULES: dict[str, Kind] = {
     "channels_last": OneOf((True, False)),
     "compile": OneOf((True, False)),
     "ema_decay": Optional(Number(above=0, below=1)),
+    "every_minutes": Optional(Number(above=0)),
+    "every_steps": Optional(COUNT),
     "sweep.name": Optional(Either((Word(), Number(low=0)))),
     "retries": Number(low=0, whole=True),
     "fail_fast": OneOf((True, False)),

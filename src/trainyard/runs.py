@@ -12,13 +12,13 @@ from types import TracebackType
 from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.errors import ConfigError, reject
 from trainyard.files import point_to, write_json, write_text
 from trainyard.logs import close_log, open_log
 from trainyard.provenance import provenance
+from trainyard.signals import Signals
 from trainyard.terminal.summary import whereabouts
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ class Run:
         fresh: whether nothing lay in the directory.
         goes_on: whether the same run was stopped there, and is taken up.
         pruned: whether it was stopped since others of its sweep did better.
+        signals: that end it.
         replaces: whether another run lies there, which stays until this one begins.
     """
 
@@ -50,6 +51,7 @@ class Run:
     goes_on: bool = False
     replaces: bool = False
     pruned: bool = False
+    signals: Signals = field(default_factory=Signals)
 
     @classmethod
     def start(cls, cfg: DictConfig) -> "Run":
@@ -99,6 +101,7 @@ class Run:
         return checkpoint if stopped and checkpoint.is_file() else None
 
     def __enter__(self) -> "Run":
+        self.signals.__enter__()
         return self
 
     def begin_training(self, cfg: DictConfig) -> None:
@@ -116,8 +119,8 @@ class Run:
         try:
             if isinstance(error, ConfigError) and not self.training:
                 return
-            if isinstance(error, SIGTERMException):
-                error.code = 128 + signal.SIGTERM  # as shells and schedulers know it; Lightning leaves 0
+            if isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt):
+                error.code = 128 + signal.SIGINT  # as shells know it; Lightning has made it 1
             if isinstance(error, KeyboardInterrupt | SystemExit):
                 log.warning("interrupted; %s", whereabouts(self.dir))
             elif error is not None:
@@ -125,6 +128,7 @@ class Run:
             if self.first:
                 self.write_result(error)
         finally:
+            self.signals.__exit__(kind, error, trace)
             close_log(self.handlers)
             if isinstance(error, ConfigError) and not self.training:
                 self.discard()

@@ -7,7 +7,9 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
 from trainyard.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from trainyard.callbacks.interruption import Interruption
 from trainyard.callbacks.process_group import ProcessGroup
+from trainyard.callbacks.process_state import ProcessState
 from trainyard.callbacks.progress import Progress
 from trainyard.callbacks.pruning import Pruning
 from trainyard.callbacks.run_log import RunLog
@@ -22,7 +24,8 @@ from trainyard.runs import Run
 def build_trainer(cfg: DictConfig, run: Run) -> L.Trainer:
     """Build the Trainer of a config: its callbacks and loggers, the best and the last checkpoint, and the progress."""
     folder = run.dir / "checkpoints"
-    checkpoints = [BestCheckpoint(folder, cfg.objective), LastCheckpoint(folder)]
+    last = LastCheckpoint(folder, **cfg.checkpoint)
+    checkpoints = [BestCheckpoint(folder, cfg.objective), last]
     average = [WeightAverage(decay=cfg.ema_decay)] if cfg.ema_decay else []
     pruning = [] if cfg.sweep.pruner == "none" else [Pruning(run.dir, cfg.objective, cfg.sweep.pruner)]
     callbacks = [
@@ -32,6 +35,8 @@ def build_trainer(cfg: DictConfig, run: Run) -> L.Trainer:
         *checkpoints,
         Progress(),
         *pruning,
+        ProcessState(),
+        Interruption(run.signals, last),
         ProcessGroup(),
     ]
     return instantiate(  # type: ignore[no-any-return]

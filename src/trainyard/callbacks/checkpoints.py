@@ -1,5 +1,7 @@
 """The checkpoints of a run: the best and the last."""
 
+import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +13,57 @@ from trainyard.config import objective_mode
 
 
 class LastCheckpoint(ModelCheckpoint):
-    """Keeps `last.ckpt`, of each epoch's end. Lightning's `save_last` writes one only when the best changed too.
+    """Keeps `last.ckpt`, of each epoch's end and, in long epochs, of steps between.
+
+    Lightning's `save_last` writes one only when the best changed too.
 
     Args:
         folder: where it goes.
+        every_minutes: of training; `None` for none.
+        every_steps: of the optimizer; `None` for none.
     """
 
     state_key = "LastCheckpoint"  # Lightning makes a long one anew six times a step
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, every_minutes: float | None = None, every_steps: int | None = None) -> None:
         super().__init__(folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
+        self.path = str(folder / "last.ckpt")
+        self.every_seconds = every_minutes * 60 if every_minutes else float("inf")
+        self.every_steps = every_steps
+        self.saved = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save where it is time, and a run can go on from here."""
+        if self.due(trainer) and between_steps(trainer):
+            self.save(trainer)
+
+    def due(self, trainer: L.Trainer) -> bool:
+        """Whether it is time; the first process says so for all."""
+        if self.every_steps and trainer.global_step % self.every_steps == 0:
+            return True
+        late = time.monotonic() - self.saved > self.every_seconds
+        return trainer.strategy.broadcast(late) if trainer.world_size > 1 and self.every_seconds < math.inf else late
+
+    def save(self, trainer: L.Trainer) -> None:
+        """Save, in the middle of an epoch; what was logged before is written too, since it will not come again."""
+        self.saved = time.monotonic()
+        for logger in trainer.loggers:
+            logger.save()
+        trainer.save_checkpoint(self.path, self.save_weights_only)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save."""
+        super().on_train_epoch_end(trainer, pl_module)
+        self.saved = time.monotonic()
+
+
+def between_steps(trainer: L.Trainer) -> bool:
+    """Whether a run can go on from the end of this batch: no gradient is half added up, and no validation is due."""
+    loop, fetcher = trainer.fit_loop.epoch_loop, trainer.fit_loop._data_fetcher
+    assert fetcher is not None
+    return not (loop._should_accumulate() or loop._num_ready_batches_reached() or loop._should_check_val_fx(fetcher))
 
 
 class BestCheckpoint(ModelCheckpoint):

@@ -1,7 +1,7 @@
 """Batches on the training device: from tensors that lie there, or read by worker processes; the same either way."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ Augment = Callable[[Tensor, Tensor, torch.Generator], Batch]
 
 
 class Loader(ABC):
-    """Iterates over `(x, y)` batches.
+    """Iterates over `(x, y)` batches; its state is the place in the epoch, from which it goes on.
 
     Args:
         examples: what is served.
@@ -35,35 +35,42 @@ class Loader(ABC):
         self.batch_sampler = None  # Lightning looks for both, as a DataLoader has them
         self.device = device
         self.augment = augment
+        self.start = 0  # of the next epoch that is asked for
+        self.place = 0  # of the batch that comes next
 
     def __len__(self) -> int:
         return len(self.sampler)
 
     def __iter__(self) -> Iterator[Batch]:
-        if self.augment is None:
-            return self.plain()
-        return self.augmented(self.augment)
-
-    def augmented(self, augment: Augment) -> Iterator[Batch]:
-        """Yield the batches of an epoch, changed."""
-        for batch, (x, y) in enumerate(self.plain()):
-            yield augment(x, y, self.sampler.draws(batch))
+        start, self.start = self.start, 0
+        self.sampler.start = start
+        for batch, (x, y) in enumerate(self.plain(), start):
+            self.place = batch + 1
+            yield (x, y) if self.augment is None else self.augment(x, y, self.sampler.draws(batch))
 
     @abstractmethod
     def plain(self) -> Iterator[Batch]:
-        """Yield the batches of an epoch as the examples are."""
+        """Yield the batches of an epoch as the examples are, from `sampler.start` on."""
+
+    def state_dict(self) -> dict[str, int]:
+        """Return how many batches of the epoch were served; Lightning keeps it in a checkpoint."""
+        return {"place": self.place}
+
+    def load_state_dict(self, state_dict: Mapping[str, int]) -> None:
+        """Go on behind those batches; behind the last, with the next epoch."""
+        self.start = state_dict["place"] % len(self)
 
 
 class ResidentLoader(Loader):
     """Serves tensors that lie on the device already: one indexing operation gathers a few batches."""
 
     def plain(self) -> Iterator[Batch]:
-        """Yield the batches of an epoch as the examples are."""
+        """Yield the batches of an epoch as the examples are, from `sampler.start` on."""
         x, y = self.examples.x, self.examples.y
         assert isinstance(x, Tensor)
-        positions, size = self.sampler.positions().to(self.device), self.sampler.batch_size
-        for batch in range(len(self)):
-            place = batch % GATHERED_AT_ONCE * size
+        positions, size, start = self.sampler.positions().to(self.device), self.sampler.batch_size, self.sampler.start
+        for batch in range(start, len(self)):
+            place = (batch - start) % GATHERED_AT_ONCE * size
             if place == 0:
                 index = positions[batch * size : (batch + GATHERED_AT_ONCE) * size]
                 some_x, some_y = x.index_select(0, index), y.index_select(0, index)
@@ -98,7 +105,7 @@ class StreamingLoader(Loader):
         )
 
     def plain(self) -> Iterator[Batch]:
-        """Yield the batches of an epoch as the examples are."""
+        """Yield the batches of an epoch as the examples are, from `sampler.start` on."""
         for x, y in self.batches:
             yield x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
 

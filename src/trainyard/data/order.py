@@ -12,6 +12,9 @@ from trainyard.data.draws import generator
 class BatchOrder:
     """The batches of an epoch, each the positions of its examples. Lightning calls `set_epoch`.
 
+    Attributes:
+        start: the batch that the next look at an epoch begins with, as in one that was stopped in its middle.
+
     Args:
         size: number of examples.
         batch_size: examples in a batch of this process; the last batch may be smaller.
@@ -42,6 +45,7 @@ class BatchOrder:
         self.rank = rank
         self.world_size = world_size
         self.epoch = 0
+        self.start = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order comes next; epochs count from 0."""
@@ -54,7 +58,8 @@ class BatchOrder:
 
     def __iter__(self) -> Iterator[list[int]]:
         positions = self.positions().tolist()
-        return (positions[batch * self.batch_size : (batch + 1) * self.batch_size] for batch in range(len(self)))
+        batches = range(self.start, len(self))
+        return (positions[batch * self.batch_size : (batch + 1) * self.batch_size] for batch in batches)
 
     def positions(self) -> Tensor:
         """Return the positions of this process's examples in this epoch, batch after batch, int64 `[N]`."""

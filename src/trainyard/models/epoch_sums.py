@@ -1,6 +1,8 @@
 """Loss and accuracy of an epoch, summed in tensors on the device."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +17,8 @@ class EpochSums:
     loss: Tensor
     hits: Tensor
     examples: int = 0
-    waiting: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
+    losses: list[Tensor] = field(default_factory=list)  # of batches that wait to be added
+    answers: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # their logits and labels
 
     @classmethod
     def empty(cls, device: torch.device) -> "EpochSums":
@@ -24,26 +27,54 @@ class EpochSums:
 
     def add(self, loss: Tensor, logits: Tensor, y: Tensor) -> None:
         """Add a batch: its summed loss (a scalar), logits `[B, K]` and labels `[B]` or probabilities `[B, K]`."""
-        self.waiting.append((loss.detach(), logits.detach(), y if y.ndim == 1 else y.argmax(dim=1)))
-        self.examples += len(y)
-        if len(self.waiting) == ADDED_AT_ONCE:
+        if len(self.losses) == ADDED_AT_ONCE:
             self.add_waiting()
+        self.losses.append(loss.detach())
+        self.answers.append((logits.detach(), y if y.ndim == 1 else y.argmax(dim=1)))
+        self.examples += len(y)
+
+    def forget_last(self) -> None:
+        """Take out the batch that was added last, as one that taught nothing."""
+        self.losses.pop()
+        self.examples -= len(self.answers.pop()[1])
 
     def add_waiting(self) -> None:
         """Add the batches that wait."""
-        losses, logits, labels = zip(*self.waiting, strict=True)
-        self.loss += torch.stack(losses).sum()
-        self.hits += (torch.cat(logits).argmax(dim=1) == torch.cat(labels)).sum()
-        self.waiting.clear()
+        self.loss += torch.stack(self.losses).sum()
+        self.losses.clear()
+        self.add_hits()
+
+    def add_hits(self) -> None:
+        """Add the hits of the batches that wait, which are whole numbers: so it does not matter when."""
+        if self.answers:
+            logits, labels = zip(*self.answers, strict=True)
+            self.hits += (torch.cat(logits).argmax(dim=1) == torch.cat(labels)).sum()
+            self.answers.clear()
 
     def stacked(self) -> Tensor:
         """Return `[loss, hits, examples]`, which processes can add up."""
-        if self.waiting:
+        if self.losses:
             self.add_waiting()
         return torch.stack([self.loss, self.hits, torch.full_like(self.loss, self.examples)])
 
     def means(self) -> tuple[float, float]:
         """Return mean loss and accuracy so far, of a copy: what is added in another order is rounded differently."""
-        copy = replace(self, loss=self.loss.clone(), hits=self.hits.clone(), waiting=[*self.waiting])
-        loss, hits, examples = copy.stacked().tolist()
+        loss, hits, examples = self.copied().stacked().tolist()
         return loss / examples, hits / examples
+
+    def copied(self) -> "EpochSums":
+        """Return sums of their own that are the same."""
+        lists = {"losses": [*self.losses], "answers": [*self.answers]}
+        return replace(self, loss=self.loss.clone(), hits=self.hits.clone(), **lists)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the sums in the middle of an epoch; losses that wait stay apart, since the order of adding counts."""
+        copy = self.copied()
+        copy.add_hits()
+        return {"loss": copy.loss, "hits": copy.hits, "examples": copy.examples, "losses": copy.losses}
+
+    @classmethod
+    def from_state_dict(cls, state: Mapping[str, Any], device: torch.device) -> "EpochSums":
+        """Return the sums that `state_dict` gave, on a device."""
+        losses = [loss.to(device) for loss in state["losses"]]
+        return cls(state["loss"].to(device), state["hits"].to(device), state["examples"], losses)

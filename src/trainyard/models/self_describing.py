@@ -1,15 +1,14 @@
-"""A model whose checkpoint alone rebuilds it, tells how good it was, and lets a run go on exactly."""
+"""A model whose checkpoint alone rebuilds it, and tells how good it was."""
 
 from typing import Any
 
 import lightning as L
-import torch
 
 from trainyard.data.spec import DataSpec
 
 
 class SelfDescribing(L.LightningModule):
-    """Adds to a checkpoint what `trainyard.models.load.load_model` and a run that goes on need."""
+    """Adds to a checkpoint what `trainyard.models.load.load_model` needs."""
 
     spec: DataSpec
     label_smoothing: float
@@ -24,14 +23,8 @@ class SelfDescribing(L.LightningModule):
         self.save_hyperparameters(stored, logger=False)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the class of the model, the validation scores of this moment, and where the draws of dropout are."""
+        """Add the class of the model, and the validation scores of this moment."""
         kind = type(self)
         checkpoint["model_class"] = f"{kind.__module__}.{kind.__qualname__}"
-        checkpoint["random_state"] = torch.get_rng_state()
         scores = self.trainer.callback_metrics
         checkpoint["metrics"] = {name: float(scores[name]) for name in scores if name.startswith("val/")}
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up the draws of dropout where they were."""
-        if "random_state" in checkpoint:
-            torch.set_rng_state(checkpoint["random_state"].cpu())

@@ -1,0 +1,87 @@
+"""The end of training at the next step, when a signal asks for it."""
+
+import os
+import signal
+import subprocess
+from typing import Any
+
+import lightning as L
+import torch
+
+from trainyard.callbacks.checkpoints import LastCheckpoint, between_steps
+from trainyard.checkpoint_io import PacedCheckpointIO
+from trainyard.signals import Signals
+
+VALIDATION = "epoch_loop.val_loop.batch_progress"
+
+
+class Interruption(L.Callback):
+    """Saves and leaves when a signal was caught, on whichever process; the run goes on from there bitwise.
+
+    In a validation it leaves at once too, and the run goes on with that validation, from its first batch.
+
+    Args:
+        signals: that are caught.
+        last: which saves.
+    """
+
+    def __init__(self, signals: Signals, last: LastCheckpoint) -> None:
+        self.signals = signals
+        self.last = last
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Have signals wait for the end of a step, now that there are steps."""
+        self.signals.defer(True)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Have signals wait no more."""
+        self.signals.defer(False)
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Have signals wait no more."""
+        self.signals.defer(False)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save and leave, where the run can go on from here."""
+        if (caught := self.caught(trainer)) and between_steps(trainer):
+            self.save_and_leave(trainer, caught)
+
+    def on_validation_batch_end(self, trainer: L.Trainer, *more: Any, **others: Any) -> None:
+        """Save and leave."""
+        if not trainer.sanity_checking and (caught := self.caught(trainer)):
+            self.save_and_leave(trainer, caught)
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Note, in the middle of a validation, that it has only begun: what it has counted so far is not kept."""
+        progress = checkpoint["loops"]["fit_loop"][VALIDATION]
+        if trainer.validating and progress["current"]["completed"] < progress["current"]["ready"]:
+            before = progress["total"]["ready"] - progress["current"]["ready"]
+            for name, done in (("total", before), ("current", 0)):
+                progress[name] |= {"ready": done + 1, "started": done + 1, "processed": done, "completed": done}
+
+    def caught(self, trainer: L.Trainer) -> int:
+        """Return the signal that any process has caught, 0 for none."""
+        number = self.signals.caught or 0
+        if trainer.world_size == 1:
+            return number
+        mine = torch.tensor(number, device=trainer.strategy.root_device)
+        torch.distributed.all_reduce(mine, torch.distributed.ReduceOp.MAX)
+        return int(mine)
+
+    def save_and_leave(self, trainer: L.Trainer, number: int) -> None:
+        """Save, to the disk, and raise what ends the run."""
+        self.last.save(trainer)
+        writer = trainer.strategy.checkpoint_io
+        if isinstance(writer, PacedCheckpointIO):
+            writer.write()
+        if trainer.is_global_zero and number == getattr(signal, "SIGUSR1", None):
+            queue_again()
+        self.signals.leave(number)
+
+
+def queue_again() -> None:
+    """Have SLURM start the job again, in whose script `--signal=SIGUSR1@SECONDS` has asked for this signal."""
+    if job := os.environ.get("SLURM_JOB_ID"):
+        subprocess.run(["scontrol", "requeue", job], check=False)

@@ -1,0 +1,30 @@
+"""Where the random numbers of a process are: Python's, NumPy's, torch's and the device's."""
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def random_state(device: torch.device) -> dict[str, Any]:
+    """Return the state of every generator that belongs to nobody, as plain numbers and tensors.
+
+    Args:
+        device: the one that is computed on.
+    """
+    name, keys, *rest = np.random.get_state(legacy=True)
+    state = {"python": random.getstate(), "numpy": (name, tuple(keys.tolist()), *rest), "torch": torch.get_rng_state()}
+    if device.type != "cpu":
+        state["device"] = torch.get_device_module(device).get_rng_state(device)
+    return state
+
+
+def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
+    """Go on from what `random_state` gave; a device of another kind keeps its own."""
+    random.setstate(state["python"])
+    np.random.set_state(state["numpy"])
+    torch.set_rng_state(state["torch"].cpu())
+    if device.type != "cpu" and "device" in state:
+        torch.get_device_module(device).set_rng_state(state["device"].cpu(), device)
