@@ -1,12 +1,14 @@
-"""A run that was stopped goes on in its directory as if nothing had happened."""
+"""A run that was stopped at any step goes on in its directory as if nothing had happened."""
 
 import json
 import os
+import random
 import signal
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -22,7 +24,24 @@ PLANS = {
     "convolutions": ["model=cnn", "model.channels=[4]", "model.dropout=0.2", "scheduler=one_cycle"],
     "average": ["model=mlp", "model.dropout=0.2", "ema_decay=0.99"],
     "momentum": ["model=mlp", "optimizer=sgd", "optimizer.momentum=0.9", "scheduler=plateau", "objective=val/loss"],
+    "augmentation": [
+        "model=cnn",
+        "model.channels=[4]",
+        "augment=standard",
+        "data.resident=false",
+        "data.num_workers=0",
+    ],
+    "accumulation": ["model=mlp", "model.dropout=0.1", "data.batch_size=128", "trainer.accumulate_grad_batches=3"],
+    "two validations": ["model=mlp", "data.batch_size=128", "+trainer.val_check_interval=0.5"],
 }
+Stopped = tuple[str, int, int]
+STOPS: list[Stopped] = [
+    ("train", 0, 2),
+    ("val", 1, 0),
+    ("train", 2, -1),
+    ("val", 3, 0),
+]  # -1: the last batch of an epoch
+EXPECTED = {"accumulation": [1, 8, 12, 16], "two validations": [3, 15, 30, 35]}
 COMMON = [
     *("data.batch_size=256", f"trainer.max_epochs={EPOCHS}", "callbacks=none", "accelerator=cpu"),
     f"+callbacks.stop._target_={__name__}.Stop",
@@ -31,15 +50,24 @@ COMMON = [
 
 
 class Stop(L.Callback):
-    """Presses Ctrl-C in the middle of an epoch, when it is asked for; or sends another signal."""
+    """Presses Ctrl-C in a batch of training or validation, when it is asked for; or sends another signal."""
 
-    at: int | None = None
+    at: Stopped | None = None
     how = signal.SIGINT
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if trainer.current_epoch == Stop.at and batch_idx == 2:
+        random.random(), np.random.random()  # as a person's own callback may draw
+        last = batch_idx + 1 == trainer.num_training_batches
+        self.stop("train", trainer.current_epoch, {batch_idx, -1} if last else {batch_idx})
+
+    def on_validation_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        self.stop("val", trainer.current_epoch, {batch_idx})
+
+    def stop(self, stage: str, epoch: int, batches: set[int]) -> None:
+        if Stop.at and Stop.at[:2] == (stage, epoch) and Stop.at[2] in batches:
+            Stop.at = None
             os.kill(os.getpid(), Stop.how)
 
 
@@ -58,17 +86,17 @@ def event_files_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(10**6))
 
 
-def run(compose_run: Compose, *overrides: str, folder: str, stop: int | None = None) -> None:
-    """Train in a folder, or until Ctrl-C is pressed in an epoch."""
+def run(compose_run: Compose, *overrides: str, folder: str, stop: Stopped | None = None) -> None:
+    """Train in a folder, to the end or until it is stopped."""
     Stop.at = stop
     cfg = compose_run(*COMMON, *overrides, folder=folder)
     if stop is None:
         train(cfg)
         return
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises((KeyboardInterrupt, SystemExit)):
+    with pytest.raises(SystemExit) as end:
         train(cfg)
-    signal.signal(signal.SIGINT, before)
+    assert end.value.code == 128 + Stop.how
+    assert json.loads((Path(cfg.run.dir) / "result.json").read_text())["status"] == "interrupted"
 
 
 def checkpoint(folder: Path, name: str) -> dict[str, Any]:
@@ -95,14 +123,14 @@ def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
 def test_it_ends_like_one_that_nobody_stopped(compose_run: Compose, tmp_path: Path, plan: str) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     run(compose_run, *PLANS[plan], folder="whole")
-    run(compose_run, *PLANS[plan], folder="parts", stop=1)
-    stopped = (parts / "result.json").read_text()
-    assert all(text in stopped for text in ('"status": "interrupted"', "fingerprint"))
-    assert checkpoint(parts, "last.ckpt")["epoch"] == 0
-    run(compose_run, *PLANS[plan], folder="parts", stop=3)
-    assert checkpoint(parts, "last.ckpt")["epoch"] == 2
+    steps = []
+    for stop in STOPS:
+        run(compose_run, *PLANS[plan], folder="parts", stop=stop)
+        steps.append(checkpoint(parts, "last.ckpt")["global_step"])
+    assert steps == EXPECTED.get(plan, [3, 10, 15, 20])
+    assert "fingerprint" in (parts / "result.json").read_text()
     run(compose_run, *PLANS[plan], folder="parts")
-    assert (parts / "run.log").read_text().count("going on from") == 2
+    assert (parts / "run.log").read_text().count("going on from") == len(STOPS)
     for name in ("last.ckpt", "best.ckpt"):
         one, other = checkpoint(whole, name), checkpoint(parts, name)
         for key in ("epoch", "global_step", "metrics"):
@@ -111,27 +139,29 @@ def test_it_ends_like_one_that_nobody_stopped(compose_run: Compose, tmp_path: Pa
         assert len(mine) > 4
         assert mine.keys() == theirs.keys()
         assert [place for place, tensor in mine.items() if not torch.equal(tensor, theirs[place])] == []
+        for key in ("python", "numpy"):
+            assert one["processes"][0]["random"][key] == other["processes"][0]["random"][key]
         assert one["callbacks"]["BestCheckpoint"]["best_loss"] == other["callbacks"]["BestCheckpoint"]["best_loss"]
     assert (whole / "metrics.csv").read_text() == (parts / "metrics.csv").read_text()
     drawn = curves(parts)
     assert drawn == curves(whole)
-    steps = [step for step, _ in drawn["val/loss"]]
-    assert len(steps) == EPOCHS
-    assert steps == sorted(set(steps))
+    for name in ("val/loss", "lr-Adam") if "momentum" not in plan else ("val/loss",):
+        steps = [step for step, _ in drawn.get(name, [])]
+        assert len(steps) >= EPOCHS or name != "val/loss"
+        assert steps == sorted(set(steps))
 
 
 def test_a_run_that_a_scheduler_ends_has_saved_and_says_so(
     compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(compose_run, folder="whole")
-    monkeypatch.setattr(Stop, "how", signal.SIGTERM)
-    monkeypatch.setattr(Stop, "at", 2)
-    with pytest.raises(SystemExit) as end:
-        train(compose_run(*COMMON, folder="parts"))
-    assert end.value.code == 143, "128 + 15, as of every process that SIGTERM ended"
     parts = tmp_path / "parts"
-    assert json.loads((parts / "result.json").read_text())["status"] == "interrupted"
-    assert checkpoint(parts, "last.ckpt")["epoch"] == 1
+    for how, code, batch in ((signal.SIGTERM, 143, 1), (signal.SIGUSR1, 138, 3)):
+        monkeypatch.setattr(Stop, "how", how)
+        run(compose_run, folder="parts", stop=("train", 2, batch))
+        assert code == 128 + how, "as of every process that the signal ended"
+        assert checkpoint(parts, "last.ckpt")["global_step"] == 2 * 5 + batch + 1
+        assert signal.getsignal(how) == signal.SIG_DFL, "others have their handlers back"
     run(compose_run, folder="parts")
     assert (tmp_path / "whole" / "metrics.csv").read_text() == (parts / "metrics.csv").read_text()
 
@@ -139,7 +169,7 @@ def test_a_run_that_a_scheduler_ends_has_saved_and_says_so(
 def test_the_best_so_far_is_remembered(compose_run: Compose, tmp_path: Path) -> None:
     """Of a run that gets worse, what was best before it was stopped is what it ends with."""
     worse = ["model=mlp", "objective=val/loss", f"+callbacks.spoil._target_={__name__}.Spoil"]
-    for folder, stops in (("whole", [None]), ("parts", [3, None])):
+    for folder, stops in (("whole", [None]), ("parts", [("train", 3, 1), None])):
         for stop in stops:
             run(compose_run, *worse, folder=folder, stop=stop)
         assert checkpoint(tmp_path / folder, "last.ckpt")["epoch"] == EPOCHS - 1
@@ -150,7 +180,7 @@ def test_the_best_so_far_is_remembered(compose_run: Compose, tmp_path: Path) -> 
 
 
 def test_another_config_in_the_same_directory_starts_anew(compose_run: Compose, tmp_path: Path) -> None:
-    run(compose_run, folder="run", stop=1)
+    run(compose_run, folder="run", stop=("train", 1, 2))
     (tmp_path / "run" / "notes.txt").write_text("mine\n")
     run(compose_run, "seed=1", folder="run")
     run(compose_run, "seed=1", folder="fresh")
@@ -181,7 +211,7 @@ def test_a_run_that_is_completed_starts_anew(compose_run: Compose, tmp_path: Pat
 
 
 def test_a_run_that_failed_starts_anew(compose_run: Compose, tmp_path: Path) -> None:
-    run(compose_run, folder="run", stop=1)
+    run(compose_run, folder="run", stop=("train", 1, 2))
     result = tmp_path / "run" / "result.json"
     result.write_text(result.read_text().replace("interrupted", "failed"))
     run(compose_run, folder="run")

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from trainyard.complaints import complaint
 from trainyard.config import CONF_DIR, CONFIG_NAME, HYDRA_VERSION_BASE
 from trainyard.logs import print_anything
+from trainyard.resume import asks_to_resume, resume
 from trainyard.usage import asks_for_help, usage
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -23,6 +24,10 @@ def main() -> None:
     print_anything()
     if asks_for_help(sys.argv[1:]):
         print(usage(sys.argv[1:]))
+        return
+    if asks_to_resume(sys.argv[1:]):
+        with short_errors():
+            resume(sys.argv[1:])
         return
     sys.argv[1:] = [quoted(word) for word in sys.argv[1:]]
     with short_errors(), collecting_no_garbage():

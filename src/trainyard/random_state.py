@@ -15,7 +15,8 @@ def random_state(device: torch.device) -> dict[str, Any]:
         device: the one that is computed on.
     """
     name, keys, *rest = np.random.get_state(legacy=True)
-    state = {"python": random.getstate(), "numpy": (name, tuple(keys.tolist()), *rest), "torch": torch.get_rng_state()}
+    numpy_state = (name, np.asarray(keys).tolist(), *rest)
+    state = {"python": random.getstate(), "numpy": numpy_state, "torch": torch.get_rng_state()}
     if device.type != "cpu":
         state["device"] = torch.get_device_module(device).get_rng_state(device)
     return state

@@ -20,6 +20,8 @@ RULES: dict[str, Kind] = {
     "channels_last": OneOf((True, False)),
     "compile": OneOf((True, False)),
     "ema_decay": Optional(Number(above=0, below=1)),
+    "on_nan": OneOf(("stop", "skip_batch", "rewind")),
+    "oom": OneOf(("halve", "stop")),
     "every_minutes": Optional(Number(above=0)),
     "every_steps": Optional(COUNT),
     "sweep.name": Optional(Either((Word(), Number(low=0)))),

@@ -1,5 +1,6 @@
 """The directory of a run: what is written at its start, and its result however it ends."""
 
+import errno
 import json
 import logging
 import shutil
@@ -14,6 +15,7 @@ from typing import Any
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
+from trainyard.checkpoint_files import PREVIOUS, newest_intact, set_damaged_aside
 from trainyard.errors import ConfigError, reject
 from trainyard.files import point_to, write_json, write_text
 from trainyard.logs import close_log, open_log
@@ -36,6 +38,7 @@ class Run:
         result: what `result.json` will hold beside the status.
         fresh: whether nothing lay in the directory.
         goes_on: whether the same run was stopped there, and is taken up.
+        resumed: whether it was named as the one to go on with.
         pruned: whether it was stopped since others of its sweep did better.
         signals: that end it.
         replaces: whether another run lies there, which stays until this one begins.
@@ -49,21 +52,29 @@ class Run:
     handlers: list[logging.Handler] = field(default_factory=list)
     fresh: bool = True
     goes_on: bool = False
+    resumed: bool = False
     replaces: bool = False
     pruned: bool = False
     signals: Signals = field(default_factory=Signals)
 
     @classmethod
-    def start(cls, cfg: DictConfig) -> "Run":
+    def start(cls, cfg: DictConfig, resume: bool = False) -> "Run":
         """Make the directory and open the log; in a new directory, write config, overrides and provenance.
+
+        Args:
+            cfg: of the run.
+            resume: go on from its last checkpoint, whatever ended it, and if the config is another now.
 
         Raises:
             ConfigError: the directory cannot be written.
         """
-        run = cls(Path(cfg.run.dir), first=getattr(rank_zero_only, "rank", 0) == 0)  # by the environment
+        first = getattr(rank_zero_only, "rank", 0) == 0  # by the environment
+        run = cls(Path(cfg.run.dir), first, resumed=resume)
         if run.first:
             run.write_start(cfg)
         run.handlers = open_log(run.dir / "run.log", run.first)
+        if run.first:
+            set_damaged_aside(run.dir / "checkpoints")
         return run
 
     def write_start(self, cfg: DictConfig) -> None:
@@ -73,9 +84,10 @@ class Run:
             self.fresh = {path.name for path in self.dir.iterdir()} <= {".hydra"}
             file = self.dir / "config.yaml"
             earlier = file.read_text(encoding="utf-8") if file.is_file() else ""
-            self.goes_on = self.stopped_at() is not None and earlier == OmegaConf.to_yaml(cfg)
+            same = earlier == OmegaConf.to_yaml(cfg)
+            self.goes_on = (same or self.resumed) and self.stopped_at() is not None
             self.replaces = bool(earlier) and not self.goes_on
-            if not earlier:
+            if not earlier or (self.goes_on and not same):
                 self.write_config(cfg)
         except OSError as error:
             problem = f"cannot be written ({error.strerror})"
@@ -93,12 +105,12 @@ class Run:
         return self.stopped_at() if self.goes_on or not self.first else None
 
     def stopped_at(self) -> Path | None:
-        """Return the last checkpoint of a run that was stopped here."""
-        checkpoint, result = self.dir / "checkpoints" / "last.ckpt", {}
+        """Return the last intact checkpoint of a run that was stopped here, or that is to go on whatever ended it."""
+        result = {}
         with suppress(OSError, ValueError):
             result = json.loads((self.dir / "result.json").read_text(encoding="utf-8"))
         stopped = not isinstance(result, dict) or result.get("status", "interrupted") == "interrupted"
-        return checkpoint if stopped and checkpoint.is_file() else None
+        return newest_intact(self.dir / "checkpoints") if stopped or self.resumed else None
 
     def __enter__(self) -> "Run":
         self.signals.__enter__()
@@ -135,12 +147,19 @@ class Run:
 
     def write_result(self, error: BaseException | None) -> None:
         """Write `result.json`; its status tells a failure from an interruption."""
-        interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
+        full = isinstance(error, OSError) and error.errno == errno.ENOSPC  # it can go on when there is space again
+        interrupted = isinstance(error, KeyboardInterrupt | SystemExit) or full
         ended = "pruned" if self.pruned else "completed"
         status = ended if error is None else "interrupted" if interrupted else "failed"
-        reason = None if error is None or interrupted else f"{type(error).__name__}: {error}"
+        reason = (
+            None
+            if error is None or isinstance(error, KeyboardInterrupt | SystemExit)
+            else f"{type(error).__name__}: {error}"
+        )
         seconds = round(time.monotonic() - self.started, 3)
         write_json(self.dir / "result.json", {"status": status, **self.result, "seconds": seconds, "error": reason})
+        if error is None:
+            (self.dir / "checkpoints" / PREVIOUS).unlink(missing_ok=True)
 
     def discard(self) -> None:
         """Remove a directory that this run made, as if it had not been started; never one that held anything before."""

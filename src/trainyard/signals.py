@@ -37,9 +37,7 @@ class Signals:
         if threading.current_thread() is threading.main_thread():  # the only one that hears
             numbers = [getattr(signal, name) for name in ENDING if hasattr(signal, name)]
             self.before = {number: signal.getsignal(number) for number in numbers}
-            self.before = {
-                number: handler for number, handler in self.before.items() if self.concerns(number, handler)
-            }
+            self.before = {number: handler for number, handler in self.before.items() if self.concerns(number, handler)}
         self.listen()
         return self
 

@@ -10,6 +10,7 @@ import lightning as L
 import torch
 from omegaconf import DictConfig
 
+from trainyard.callbacks.finite_loss import FiniteLoss
 from trainyard.callbacks.hparams import write_hparams
 from trainyard.callbacks.leave import training_alone
 from trainyard.callbacks.progress import Progress
@@ -27,11 +28,12 @@ from trainyard.time_profile import TimeProfile
 log = logging.getLogger(__name__)
 
 
-def train(cfg: DictConfig) -> float:
+def train(cfg: DictConfig, resume: bool = False) -> float:
     """Train, test and record one experiment.
 
     Args:
         cfg: as `trainyard.config.compose` or `python train.py` composes it.
+        resume: go on from the last checkpoint in its directory, whatever ended that run.
 
     Returns:
         The best validation score, of the metric that `cfg.objective` names.
@@ -40,7 +42,7 @@ def train(cfg: DictConfig) -> float:
         ConfigError: something in the config cannot work; then no directory is left behind.
     """
     cfg, build = resolved(cfg), parts.get()
-    with Run.start(cfg) as run:
+    with Run.start(cfg, resume) as run:
         build.check(cfg)
         L.seed_everything(cfg.seed, verbose=False)
         data = build.data(cfg)
@@ -49,8 +51,8 @@ def train(cfg: DictConfig) -> float:
         run.result = {"data": data.report}  # of a run that is interrupted too
         model = build.model(cfg, data)
         if run.first and run.last_checkpoint:
-            log.info("going on from %s", relative(run.last_checkpoint))
             stored = torch.load(run.last_checkpoint, weights_only=True, map_location="cpu", mmap=True)
+            log.info("going on from %s, after step %d", relative(run.last_checkpoint), stored["global_step"])
             rewind_curves(run.dir, cfg.logger, stored["global_step"])
         trainer = build.trainer(cfg, run)
         log.info("%s", choices(cfg, data, model, trainer))
@@ -92,6 +94,14 @@ def evaluate(
         "objective": {"name": cfg.objective, "value": metrics[cfg.objective], "epoch": best["epoch"] + 1},
         "metrics": metrics,
         "epochs": last["epoch"] + 1,
+        **recovered(last),
         "checkpoint": str(best_path.relative_to(run.dir)),
     }
     return result, last["callbacks"].get(Progress.state_key, {}).get("curves", {})
+
+
+def recovered(last: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a run went through, out of its last checkpoint: steps that were skipped, batches that were split."""
+    counts = {**last["callbacks"].get(FiniteLoss.state_key, {}), "parts_of_a_batch": last["processes"][0]["parts"]}
+    found = {name: count for name, count in counts.items() if count > (name == "parts_of_a_batch")}
+    return {"recovered": found} if found else {}

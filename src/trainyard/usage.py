@@ -23,6 +23,7 @@ Examples
   python train.py optimizer.lr=0.01 trainer.max_epochs=50  change values
   python train.py experiment=penguins                      a whole experiment, its score in its file
   python train.py -m model=mlp,cnn optimizer=sgd,adam      every combination, one run each
+  python train.py resume=latest                            go on with a run that was stopped, or of its name
   python train.py data=shapes model=cnn --cfg job          show what would run, and run nothing
 
 See it: make tensorboard. What Hydra adds (tab completion, --info, --config-dir): python train.py --hydra-help"""

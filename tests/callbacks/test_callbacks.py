@@ -13,6 +13,7 @@ from tests.conftest import Compose
 from trainyard.callbacks.checkpoints import BestCheckpoint
 from trainyard.callbacks.finite_loss import LOOK_EVERY, FiniteLoss
 from trainyard.callbacks.run_log import RunLog
+from trainyard.checkpoint_files import write_checkpoint
 from trainyard.training import train
 
 
@@ -79,6 +80,7 @@ def test_of_equal_epochs_the_one_of_less_loss_is_best(tmp_path: Path) -> None:
             checkpoint.kth_best_model_path, checkpoint.best_model_score = "best", score
     assert chosen == [True, True, True, False, False]
     assert checkpoint.state_dict()["best_loss"] == pytest.approx(0.3)
+    write_checkpoint({}, tmp_path / "best.ckpt")
     restored = BestCheckpoint(tmp_path, "val/acc")
     restored.load_state_dict(checkpoint.state_dict())
     assert restored.best_loss == checkpoint.best_loss

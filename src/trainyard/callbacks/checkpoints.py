@@ -1,5 +1,6 @@
 """The checkpoints of a run: the best and the last."""
 
+import logging
 import math
 import time
 from pathlib import Path
@@ -9,7 +10,11 @@ import lightning as L
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
+from trainyard.checksum import is_intact
 from trainyard.config import objective_mode
+from trainyard.files import relative
+
+log = logging.getLogger(__name__)
 
 
 class LastCheckpoint(ModelCheckpoint):
@@ -36,10 +41,10 @@ class LastCheckpoint(ModelCheckpoint):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save where it is time, and a run can go on from here."""
-        if self.due(trainer) and between_steps(trainer):
+        if self.is_time(trainer) and between_steps(trainer):
             self.save(trainer)
 
-    def due(self, trainer: L.Trainer) -> bool:
+    def is_time(self, trainer: L.Trainer) -> bool:
         """Whether it is time; the first process says so for all."""
         if self.every_steps and trainer.global_step % self.every_steps == 0:
             return True
@@ -103,6 +108,10 @@ class BestCheckpoint(ModelCheckpoint):
         return {**super().state_dict(), "best_loss": self.best_loss}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from `state_dict`."""
-        super().load_state_dict(state_dict)
-        self.best_loss = state_dict["best_loss"]
+        """Go on from `state_dict`; where its file is not intact, the best is chosen anew."""
+        best = Path(str(self.dirpath)) / "best.ckpt"
+        if is_intact(best):
+            super().load_state_dict(state_dict)
+            self.best_loss = state_dict["best_loss"]
+        else:
+            log.warning("%s is missing or damaged: the best is chosen among the epochs to come", relative(best))

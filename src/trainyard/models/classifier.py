@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -14,6 +15,7 @@ from trainyard.data.spec import DataSpec
 from trainyard.models.epoch_sums import EpochSums
 from trainyard.models.normalize import input_layer
 from trainyard.models.self_describing import SelfDescribing
+from trainyard.models.split_batch import SplitBatch
 from trainyard.optim.param_groups import without_decay_on_biases_and_norms
 from trainyard.optim.schedules import lightning_scheduler
 
@@ -55,6 +57,7 @@ class Classifier(SelfDescribing):
         weights = torch.tensor(self.spec.class_weights) if self.spec.class_weights else None
         self.register_buffer("class_weights", weights, persistent=False)  # the spec has them
         self.sums: dict[str, EpochSums] = {}  # by stage
+        self.split = SplitBatch()
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "_current_fx_name":  # Lightning's, some fifty times a step, each a search for parameters otherwise
@@ -65,7 +68,7 @@ class Classifier(SelfDescribing):
     def step(self, batch: Batch, stage: str) -> Tensor:
         """Return the mean loss of a batch, and add it and the hits to the sums of the stage."""
         x, y = batch
-        logits = self(x)
+        logits = self.split.forward(self, x)
         weights, smoothing = (self.class_weights, self.label_smoothing) if stage == "train" else (None, 0.0)
         loss = F.cross_entropy(logits, y, weights, reduction="sum", label_smoothing=smoothing)
         if stage not in self.sums:
@@ -77,13 +80,34 @@ class Classifier(SelfDescribing):
         """Return the loss that is minimised."""
         return self.step(batch, "train")
 
+    def optimizer_step(
+        self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None
+    ) -> None:
+        """Compute the gradient and make a step; where the memory does not suffice, once more with the batch in parts.
+
+        Not where gradients of several batches are added up, some of which are there already, nor where other processes
+        wait for this one's.
+        """
+        act, sums = partial(super().optimizer_step, epoch, batch_idx, optimizer, optimizer_closure), self.sums
+        before = sums["train"].examples if "train" in sums else 0
+
+        def undo() -> None:
+            if "train" in sums and sums["train"].examples > before:
+                sums["train"].forget_last()
+
+        alone = self.trainer.accumulate_grad_batches == 1 and self.trainer.world_size == 1
+        if alone:
+            self.split.until_it_fits(act, self.trainer.datamodule.batch_size, undo)  # type: ignore[attr-defined]
+        else:
+            act()
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Score a batch that chooses the best epoch."""
-        self.step(batch, "val")
+        self.split.until_it_fits(lambda: self.step(batch, "val"), len(batch[1]), lambda: None)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Score a batch that is looked at once."""
-        self.step(batch, "test")
+        self.split.until_it_fits(lambda: self.step(batch, "test"), len(batch[1]), lambda: None)
 
     def predict_step(self, batch: Tensor | Batch, batch_idx: int) -> Tensor:
         """Return the probability of each class, `[B, K]`."""

@@ -64,8 +64,8 @@ class EpochSums:
 
     def copied(self) -> "EpochSums":
         """Return sums of their own that are the same."""
-        lists = {"losses": [*self.losses], "answers": [*self.answers]}
-        return replace(self, loss=self.loss.clone(), hits=self.hits.clone(), **lists)
+        loss, hits = self.loss.clone(), self.hits.clone()
+        return replace(self, loss=loss, hits=hits, losses=[*self.losses], answers=[*self.answers])
 
     def state_dict(self) -> dict[str, Any]:
         """Return the sums in the middle of an epoch; losses that wait stay apart, since the order of adding counts."""

@@ -1,0 +1,77 @@
+"""Files of checkpoints that are whole or not there, and known to be whole."""
+
+import errno
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainyard.checksum import is_intact, seal
+from trainyard.files import relative
+
+log = logging.getLogger(__name__)
+
+LAST, PREVIOUS, DAMAGED = "last.ckpt", "previous.ckpt", "damaged.ckpt"
+MIB = 2**20
+
+
+def write_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
+    """Write a checkpoint beside `path` and move it there when the disk has it; of `last.ckpt` the one before stays.
+
+    Raises:
+        OSError: it cannot be written, with what is to be done about it; what was there before is there still.
+    """
+    draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(checkpoint, draft)
+        seal(draft)
+        if path.name == LAST and path.exists():
+            path.replace(path.with_name(PREVIOUS))
+        draft.replace(path)
+    except (OSError, RuntimeError) as error:  # torch does not say which
+        raise reason(error, checkpoint, path) from error
+    finally:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def reason(error: OSError | RuntimeError, checkpoint: Mapping[str, Any], path: Path) -> OSError:
+    """Return why a checkpoint cannot be written, in the words of the person who can change it."""
+    needed, free = size(checkpoint), 0
+    with suppress(OSError):
+        free = shutil.disk_usage(path.parent).free
+    place, number = relative(path), getattr(error, "errno", None)
+    if number in (errno.ENOSPC, errno.EDQUOT) or (number is None and free < 2 * needed):
+        space = f"{needed / MIB:.1f} MiB are needed and {free / MIB:.1f} MiB free there: free some"
+        return OSError(errno.ENOSPC, f"{place} cannot be written: the disk is full, {space}")
+    return OSError(number or errno.EIO, f"{place} cannot be written ({str(error).splitlines()[0]})")
+
+
+def size(node: Any) -> int:
+    """Return the bytes of all tensors in nested dicts and lists."""
+    if isinstance(node, torch.Tensor):
+        return node.nbytes
+    items = node.values() if isinstance(node, dict) else node if isinstance(node, list | tuple) else ()
+    return sum(size(item) for item in items)
+
+
+def newest_intact(folder: Path) -> Path | None:
+    """Return the last checkpoint in a folder, or the one before where the last is damaged; `None` without either."""
+    return next((folder / name for name in (LAST, PREVIOUS) if is_intact(folder / name)), None)
+
+
+def set_damaged_aside(folder: Path) -> None:
+    """Say which checkpoints are damaged, and rename the last, so that it does not take the place of the one before."""
+    for name in (LAST, PREVIOUS):
+        if (folder / name).exists() and not is_intact(folder / name):
+            text = (
+                "%s is damaged, its checksum does not fit; it is %s now, and the one before is used where there is one"
+            )
+            log.warning(text, relative(folder / name), DAMAGED)
+            (folder / name).replace(folder / DAMAGED)
