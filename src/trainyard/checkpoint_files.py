@@ -27,6 +27,7 @@ def write_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
         OSError: it cannot be written, with what is to be done about it; what was there before is there still.
     """
     draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
+    failure: OSError | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(checkpoint, draft)
@@ -35,10 +36,12 @@ def write_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
             path.replace(path.with_name(PREVIOUS))
         draft.replace(path)
     except (OSError, RuntimeError) as error:  # torch does not say which
-        raise reason(error, checkpoint, path) from error
+        failure = reason(error, checkpoint, path)
     finally:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
+    if failure:  # raised here: what torch raises holds on to the file, and so to its space
+        raise failure
 
 
 def reason(error: OSError | RuntimeError, checkpoint: Mapping[str, Any], path: Path) -> OSError:

@@ -1,6 +1,7 @@
 """A checksum at the end of a checkpoint, as the comment that every zip archive may have, which torch's files are."""
 
 import os
+import zipfile
 import zlib
 from pathlib import Path
 from typing import BinaryIO
@@ -26,14 +27,18 @@ def seal(path: Path) -> None:
 
 
 def is_intact(path: Path) -> bool:
-    """Whether a sealed file is there and every bit of it as it was written."""
+    """Whether a file is there and every bit of it as it was written.
+
+    One that others have written, unsealed, is looked at by the checksums of a zip archive's own.
+    """
     try:
         with path.open("rb") as file:
-            end = file.seek(-LENGTH - 2, os.SEEK_END)
-            file.seek(end)
+            end = file.seek(-LENGTH - len(SIZE), os.SEEK_END)
             found = file.read()
-            return found == SIZE + COMMENT % crc32(file, end)
-    except OSError:  # it is not there, or shorter than that
+            if found.startswith(SIZE + COMMENT[:6]):
+                return found == SIZE + COMMENT % crc32(file, end)
+            return zipfile.ZipFile(file).testzip() is None
+    except Exception:  # it is not there, or no archive: each damaged file fails in its own way
         return False
 
 

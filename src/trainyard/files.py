@@ -11,8 +11,11 @@ from trainyard.errors import reject
 def write_text(path: Path, text: str) -> None:
     """Write a file beside `path` and move it there: a reader, or a crash, never meets half of it."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

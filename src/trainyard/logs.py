@@ -5,7 +5,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import copy
 from pathlib import Path
 
@@ -44,12 +44,24 @@ class Screen(logging.StreamHandler):  # type: ignore[type-arg]
             super().emit(shown)
 
 
+class LogFile(logging.FileHandler):
+    """Writes to a file; what the disk does not take is left out, since a log is no reason to end a run."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
+        """Say nothing; the screen has shown it."""
+
+    def close(self) -> None:
+        """Close the file, whether it takes the last lines or not."""
+        with suppress(OSError):
+            super().close()
+
+
 def open_log(path: Path, first: bool = True) -> list[logging.Handler]:
     """Send the log to `path` and to the screen; return the handlers for `close_log`.
 
     A process that is not the `first` of its run adds its warnings and errors to the file alone.
     """
-    file = logging.FileHandler(path, encoding="utf-8", delay=True)
+    file = LogFile(path, encoding="utf-8", delay=True)
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     handlers: list[logging.Handler] = [file]
     if first:

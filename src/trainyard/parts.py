@@ -29,7 +29,8 @@ class Parts:
         """Build the model with its optimizer, schedule and plan."""
         groups = ["optimizer", "scheduler", *(["finetune"] if has_backbone(cfg) else [])]
         model: Classifier = instantiate(cfg.model, spec=data.spec, **{name: instantiate(cfg[name]) for name in groups})
-        model.split.allowed = cfg.oom == "halve"
+        for split in model.split.values():
+            split.allowed = cfg.oom == "halve"
         if cfg.channels_last:
             model.to(memory_format=torch.channels_last)
         if cfg.compile:

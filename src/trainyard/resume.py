@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -60,7 +61,8 @@ def config_to_resume(run: StoredRun, changes: Sequence[str] = (), trusted: Seque
     if run.status == "completed" and not changes:
         problem = f"it is completed, after {run.result.get('epochs')} epochs"
         raise reject(KEY, run.name, problem, "with trainer.max_epochs=N to train on")
-    stored = run.config_in(relative(run.folder))
+    moved = Path(str(run.own.get("dir"))).resolve() != run.folder.resolve()
+    stored = run.config_in(relative(run.folder)) if moved else run.config
     check({key: part for key, part in stored.items() if key != "sweep"}, trusted)  # which a job does not build
     cfg: DictConfig = OmegaConf.create(stored)
     for word in changes:

@@ -1,17 +1,16 @@
 """The directory of a run: what is written at its start, and its result however it ends."""
 
 import errno
-import json
 import logging
 import shutil
 import signal
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from filelock import FileLock
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
@@ -20,6 +19,7 @@ from trainyard.errors import ConfigError, reject
 from trainyard.files import point_to, write_json, write_text
 from trainyard.logs import close_log, open_log
 from trainyard.provenance import provenance
+from trainyard.run_directory import BROUGHT, clear, lock, status
 from trainyard.signals import Signals
 from trainyard.terminal.summary import whereabouts
 
@@ -40,8 +40,10 @@ class Run:
         goes_on: whether the same run was stopped there, and is taken up.
         resumed: whether it was named as the one to go on with.
         pruned: whether it was stopped since others of its sweep did better.
+        lock: which keeps other processes out of the directory.
         signals: that end it.
         replaces: whether another run lies there, which stays until this one begins.
+        changes: whether its config does, likewise.
     """
 
     dir: Path
@@ -54,7 +56,9 @@ class Run:
     goes_on: bool = False
     resumed: bool = False
     replaces: bool = False
+    changes: bool = False
     pruned: bool = False
+    lock: FileLock | None = None
     signals: Signals = field(default_factory=Signals)
 
     @classmethod
@@ -81,13 +85,15 @@ class Run:
         """Make the directory; what an earlier run left in it stays until it is known that this one can begin."""
         try:
             self.dir.mkdir(parents=True, exist_ok=True)
-            self.fresh = {path.name for path in self.dir.iterdir()} <= {".hydra"}
+            self.lock = lock(self.dir)
+            self.fresh = {path.name for path in self.dir.iterdir()} <= BROUGHT
             file = self.dir / "config.yaml"
             earlier = file.read_text(encoding="utf-8") if file.is_file() else ""
             same = earlier == OmegaConf.to_yaml(cfg)
             self.goes_on = (same or self.resumed) and self.stopped_at() is not None
             self.replaces = bool(earlier) and not self.goes_on
-            if not earlier or (self.goes_on and not same):
+            self.changes = bool(earlier) and not same
+            if not earlier:
                 self.write_config(cfg)
         except OSError as error:
             problem = f"cannot be written ({error.strerror})"
@@ -106,10 +112,7 @@ class Run:
 
     def stopped_at(self) -> Path | None:
         """Return the last intact checkpoint of a run that was stopped here, or that is to go on whatever ended it."""
-        result = {}
-        with suppress(OSError, ValueError):
-            result = json.loads((self.dir / "result.json").read_text(encoding="utf-8"))
-        stopped = not isinstance(result, dict) or result.get("status", "interrupted") == "interrupted"
+        stopped = status(self.dir) in (None, "interrupted")
         return newest_intact(self.dir / "checkpoints") if stopped or self.resumed else None
 
     def __enter__(self) -> "Run":
@@ -121,6 +124,7 @@ class Run:
         self.training = True
         if self.first and self.replaces:
             clear(self.dir)
+        if self.first and (self.replaces or self.changes):
             self.write_config(cfg)
         if self.first and self.dir.parent.name == "runs":
             point_to(self.dir.parent.parent / "latest", self.dir)
@@ -144,20 +148,22 @@ class Run:
             close_log(self.handlers)
             if isinstance(error, ConfigError) and not self.training:
                 self.discard()
+            if self.lock is not None:
+                self.lock.release()
 
     def write_result(self, error: BaseException | None) -> None:
         """Write `result.json`; its status tells a failure from an interruption."""
         full = isinstance(error, OSError) and error.errno == errno.ENOSPC  # it can go on when there is space again
         interrupted = isinstance(error, KeyboardInterrupt | SystemExit) or full
         ended = "pruned" if self.pruned else "completed"
-        status = ended if error is None else "interrupted" if interrupted else "failed"
+        state = ended if error is None else "interrupted" if interrupted else "failed"
         reason = (
             None
             if error is None or isinstance(error, KeyboardInterrupt | SystemExit)
             else f"{type(error).__name__}: {error}"
         )
         seconds = round(time.monotonic() - self.started, 3)
-        write_json(self.dir / "result.json", {"status": status, **self.result, "seconds": seconds, "error": reason})
+        write_json(self.dir / "result.json", {"status": state, **self.result, "seconds": seconds, "error": reason})
         if error is None:
             (self.dir / "checkpoints" / PREVIOUS).unlink(missing_ok=True)
 
@@ -165,11 +171,3 @@ class Run:
         """Remove a directory that this run made, as if it had not been started; never one that held anything before."""
         if self.first and self.fresh:
             shutil.rmtree(self.dir, ignore_errors=True)
-
-
-def clear(folder: Path) -> None:
-    """Remove what an earlier run left in a directory; what else lies there stays."""
-    for name in ("checkpoints", "tensorboard", "predictions"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("result.json", "metrics.csv", "profile.txt"):
-        (folder / name).unlink(missing_ok=True)

@@ -50,15 +50,16 @@ def train(cfg: DictConfig, resume: bool = False) -> float:
         data.report["fingerprint"] = fingerprint(data)
         run.result = {"data": data.report}  # of a run that is interrupted too
         model = build.model(cfg, data)
-        if run.first and run.last_checkpoint:
-            stored = torch.load(run.last_checkpoint, weights_only=True, map_location="cpu", mmap=True)
-            log.info("going on from %s, after step %d", relative(run.last_checkpoint), stored["global_step"])
+        last = run.last_checkpoint
+        if run.first and last:
+            stored = torch.load(last, weights_only=True, map_location="cpu", mmap=True)
+            log.info("going on from %s, after step %d", relative(last), stored["global_step"])
             rewind_curves(run.dir, cfg.logger, stored["global_step"])
         trainer = build.trainer(cfg, run)
         log.info("%s", choices(cfg, data, model, trainer))
         run.begin_training(cfg)
         with training_alone(trainer):
-            trainer.fit(model, data, ckpt_path=run.last_checkpoint, weights_only=True)
+            trainer.fit(model, data, ckpt_path=last, weights_only=True)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         result, curves = evaluate(cfg, run, trainer, data)
         run.result = {**result, "parameters": parameters, "data": data.report}

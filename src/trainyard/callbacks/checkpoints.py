@@ -32,7 +32,7 @@ class LastCheckpoint(ModelCheckpoint):
 
     def __init__(self, folder: Path, every_minutes: float | None = None, every_steps: int | None = None) -> None:
         super().__init__(folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
-        self.path = str(folder / "last.ckpt")
+        self.path = str(Path(str(self.dirpath)) / "last.ckpt")  # absolute, as Lightning makes it
         self.every_seconds = every_minutes * 60 if every_minutes else float("inf")
         self.every_steps = every_steps
         self.saved = time.monotonic()

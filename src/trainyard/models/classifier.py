@@ -57,7 +57,7 @@ class Classifier(SelfDescribing):
         weights = torch.tensor(self.spec.class_weights) if self.spec.class_weights else None
         self.register_buffer("class_weights", weights, persistent=False)  # the spec has them
         self.sums: dict[str, EpochSums] = {}  # by stage
-        self.split = SplitBatch()
+        self.split = {"train": SplitBatch(), "val": SplitBatch(), "test": SplitBatch()}
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "_current_fx_name":  # Lightning's, some fifty times a step, each a search for parameters otherwise
@@ -68,7 +68,7 @@ class Classifier(SelfDescribing):
     def step(self, batch: Batch, stage: str) -> Tensor:
         """Return the mean loss of a batch, and add it and the hits to the sums of the stage."""
         x, y = batch
-        logits = self.split.forward(self, x)
+        logits = self.split[stage].forward(self, x)
         weights, smoothing = (self.class_weights, self.label_smoothing) if stage == "train" else (None, 0.0)
         loss = F.cross_entropy(logits, y, weights, reduction="sum", label_smoothing=smoothing)
         if stage not in self.sums:
@@ -97,17 +97,17 @@ class Classifier(SelfDescribing):
 
         alone = self.trainer.accumulate_grad_batches == 1 and self.trainer.world_size == 1
         if alone:
-            self.split.until_it_fits(act, self.trainer.datamodule.batch_size, undo)  # type: ignore[attr-defined]
+            self.split["train"].until_it_fits(act, self.trainer.datamodule.batch_size, undo)  # type: ignore[attr-defined]
         else:
             act()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Score a batch that chooses the best epoch."""
-        self.split.until_it_fits(lambda: self.step(batch, "val"), len(batch[1]), lambda: None)
+        self.split["val"].until_it_fits(lambda: self.step(batch, "val"), len(batch[1]))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Score a batch that is looked at once."""
-        self.split.until_it_fits(lambda: self.step(batch, "test"), len(batch[1]), lambda: None)
+        self.split["test"].until_it_fits(lambda: self.step(batch, "test"), len(batch[1]))
 
     def predict_step(self, batch: Tensor | Batch, batch_idx: int) -> Tensor:
         """Return the probability of each class, `[B, K]`."""
@@ -118,6 +118,7 @@ class Classifier(SelfDescribing):
         """Log the mean loss and the accuracy of all examples of the epoch, over all processes."""
         sums = self.trainer.strategy.reduce(self.sums.pop(stage).stacked(), reduce_op="sum")
         loss, hits, examples = sums.tolist()
+        examples = examples or math.nan  # each batch was left out
         self.log_dict({f"{stage}/acc": hits / examples, f"{stage}/loss": loss / examples}, sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:

@@ -42,7 +42,7 @@ class SplitBatch:
         computed = partial(checkpoint, model, use_reentrant=False, context_fn=partial(contexts, model))
         return torch.cat([computed(part) for part in x.chunk(self.parts)])
 
-    def until_it_fits(self, act: Callable[[], Result], size: int, undo: Callable[[], None]) -> Result:
+    def until_it_fits(self, act: Callable[[], Result], size: int, undo: Callable[[], None] = lambda: None) -> Result:
         """Return what `act` returns, after as many splits as it takes.
 
         Args:

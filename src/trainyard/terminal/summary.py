@@ -46,7 +46,7 @@ def whereabouts(folder: Path) -> str:
     """Return where a run lies that has not come to its end, and how it goes on where that is another command."""
     place = relative(folder)
     goes_on = folder.parent.name == "runs" and (folder / "checkpoints" / "last.ckpt").is_file()
-    how = f"\nto go on, type the same command and hydra.run.dir={place}" if goes_on else ""
+    how = f"\nto go on: python train.py resume={folder.name}" if goes_on else ""
     return f"what it has done so far lies in {place}{how}"
 
 

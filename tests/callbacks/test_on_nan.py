@@ -1,0 +1,118 @@
+"""A loss that is no number: the run stops, leaves the batch out, or goes back."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+from torch import Tensor
+
+from tests.conftest import Compose
+from trainyard.callbacks.finite_loss import REWOUND_AT_MOST, SKIPPED_AT_MOST
+from trainyard.stored_run import StoredRun
+from trainyard.training import train
+
+FEW = [
+    "data=penguins",
+    "model.hidden_dims=[8]",
+    "data.batch_size=49",
+    "accelerator=cpu",
+    "logger=csv",
+    "callbacks=none",
+]
+WATCH = [
+    "+callbacks.finite_loss._target_=trainyard.callbacks.finite_loss.FiniteLoss",
+    "+callbacks.finite_loss.on_nan=${on_nan}",
+    f"+callbacks.poison._target_={__name__}.Poison",
+]
+
+
+class Poison(L.Callback):
+    """Spoils the batches of certain steps, and notes the weights before and after each."""
+
+    steps: frozenset[int] = frozenset()
+    seen: list[Tensor] = []  # noqa: RUF012
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        Poison.seen.append(torch.cat([weights.detach().flatten().clone() for weights in pl_module.parameters()]))
+        if trainer.global_step in Poison.steps:
+            batch[0].fill_(float("inf"))  # a NaN would be a missing number
+
+
+@pytest.fixture
+def poisoned(compose_run: Compose, monkeypatch: pytest.MonkeyPatch):
+    """Train with some steps poisoned; return the run, and the weights before each step."""
+
+    def run(on_nan: str, *steps: int, more: tuple[str, ...] = ()) -> tuple[StoredRun, list[Tensor]]:
+        monkeypatch.setattr(Poison, "steps", frozenset(steps))
+        monkeypatch.setattr(Poison, "seen", [])
+        cfg = compose_run(*FEW, f"on_nan={on_nan}", *WATCH, "data.resident=false", "data.num_workers=0", *more)
+        train(cfg)
+        return StoredRun(Path(cfg.run.dir)), Poison.seen
+
+    return run
+
+
+def test_it_stops_and_says_where(poisoned) -> None:
+    with pytest.raises(FloatingPointError, match=r"the loss became nan at step 4 \(epoch 1\)\n  the batch itself"):
+        poisoned("stop", 3)
+
+
+def test_a_batch_is_left_out(poisoned) -> None:
+    run, weights = poisoned("skip_batch", 3, 7)
+    assert len(weights) == 10
+    same = [step for step in range(9) if torch.equal(weights[step], weights[step + 1])]
+    assert same == [3, 7], "these steps changed nothing, and all others did"
+    assert run.status == "completed"
+    assert run.result["recovered"] == {"skipped_steps": 2}
+    log = (run.folder / "run.log").read_text()
+    assert "the gradient at step 3 (epoch 1) is not finite: no step is made" in log
+    assert "nan" not in (run.folder / "metrics.csv").read_text(), "nor is the batch in the training loss"
+
+
+def test_without_a_bad_batch_nothing_changes(poisoned) -> None:
+    metrics = [poisoned(on_nan)[0].metrics for on_nan in ("stop", "skip_batch", "rewind")]
+    assert metrics[0] == metrics[1] == metrics[2]
+
+
+def test_it_goes_back_to_the_last_epoch(poisoned) -> None:
+    run, weights = poisoned("rewind", 3, 8)
+    assert torch.equal(weights[4], weights[0])
+    assert torch.equal(weights[9], weights[5]), "step 5 begins the second epoch"
+    assert not torch.equal(weights[5], weights[4])
+    assert run.result["recovered"] == {"skipped_steps": 2, "rewinds": 2}
+    assert "back to the weights after step 5" in (run.folder / "run.log").read_text()
+
+
+def test_going_back_takes_the_average_and_the_optimizer_along(poisoned) -> None:
+    run, _ = poisoned("rewind", 9, more=("ema_decay=0.9",))
+    stored = torch.load(run.folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert stored["optimizer_states"][0]["state"][0]["step"] == 5, (
+        "of the steps that were made until the first epoch's end"
+    )
+    assert stored["averaging_state"]["n_averaged"] == 6, "five, and the step that was not made"
+
+
+@pytest.mark.parametrize(("on_nan", "most"), [("skip_batch", SKIPPED_AT_MOST), ("rewind", REWOUND_AT_MOST)])
+def test_it_ends_where_nothing_helps(poisoned, on_nan: str, most: int) -> None:
+    with pytest.raises(FloatingPointError, match=r"the gradient is not finite, .*\n  the learning rate"):
+        poisoned(on_nan, *range(100), more=("data.batch_size=16",))
+    assert len(Poison.seen) == most + 1
+
+
+def test_an_exploding_loss_is_no_loss(compose_run: Compose) -> None:
+    wild = [
+        "optimizer=sgd",
+        "optimizer.lr=1e12",
+        "scheduler=constant",
+        "optimizer.momentum=0",
+        "optimizer.nesterov=false",
+    ]
+    cfg = compose_run(*FEW, "+callbacks.finite_loss._target_=trainyard.callbacks.finite_loss.FiniteLoss", *wild)
+    with pytest.raises(
+        FloatingPointError, match=r"the loss became [0-9.e+]+ at step \d+ .*\n.*try optimizer\.lr=0\.01"
+    ):
+        train(cfg)

@@ -1,0 +1,114 @@
+"""A checkpoint is whole, and known to be: a flipped bit or a lost end has the one before used, and said."""
+
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import Compose
+from tests.test_going_on import COMMON, checkpoint, run, tensors
+from trainyard.checkpoint_files import newest_intact, write_checkpoint
+from trainyard.checksum import LENGTH, is_intact
+from trainyard.training import train
+
+
+def small(value: float) -> dict[str, torch.Tensor]:
+    return {"weights": torch.full((50,), float(value))}
+
+
+def test_the_one_before_stays_beside_the_last(tmp_path: Path) -> None:
+    for value in range(3):
+        write_checkpoint(small(value), tmp_path / "last.ckpt")
+        write_checkpoint(small(value), tmp_path / "best.ckpt")
+    assert {path.name for path in tmp_path.iterdir()} == {"best.ckpt", "last.ckpt", "previous.ckpt"}
+    held = [torch.load(tmp_path / f"{name}.ckpt", weights_only=True)["weights"][0] for name in ("previous", "last")]
+    assert held == [1, 2]
+    assert all(is_intact(path) for path in tmp_path.iterdir())
+
+
+def test_every_flipped_bit_and_every_lost_end_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    write_checkpoint(small(1), path)
+    whole = path.read_bytes()
+    chance = random.Random(0)
+    for place in chance.sample(range(len(whole)), 300):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << chance.randrange(8)
+        path.write_bytes(damaged)
+        seal_alone = len(whole) - place <= LENGTH + 2
+        assert not is_intact(path) or seal_alone, f"a bit of byte {place} of {len(whole)}"
+    for length in (0, 1, 13, *chance.sample(range(len(whole) - LENGTH - 2), 50)):
+        path.write_bytes(whole[:length])
+        assert not is_intact(path), f"{length} of {len(whole)} bytes"
+    path.write_bytes(whole)
+    assert is_intact(path)
+    assert torch.equal(torch.load(path, weights_only=True)["weights"], small(1)["weights"])
+
+
+def test_what_is_not_there_or_no_checkpoint_is_not_intact(tmp_path: Path) -> None:
+    assert newest_intact(tmp_path) is None
+    path = tmp_path / "last.ckpt"
+    path.mkdir()
+    assert not is_intact(path)
+    path.rmdir()
+    path.write_bytes(b"rubbish" * 100)
+    assert not is_intact(path)
+
+
+def test_a_file_that_others_wrote_is_known_by_the_checksums_of_its_parts(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    torch.save(small(1), path)
+    assert is_intact(path)
+    content = bytearray(path.read_bytes())
+    content[content.index(bytes([0, 0, 128, 63]))] ^= 1  # of the first 1.0
+    path.write_bytes(content)
+    assert not is_intact(path)
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "empty", "gone"])
+def test_a_run_goes_on_from_the_one_before(compose_run: Compose, tmp_path: Path, damage: str) -> None:
+    plan = [
+        "model=mlp",
+        "model.dropout=0.1",
+        "checkpoint.every_steps=2",
+        "+trainer.plugins=[{_target_:trainyard.checkpoint_io.PacedCheckpointIO,pause:0.0}]",
+    ]
+    run(compose_run, *plan, folder="whole")
+    run(compose_run, *plan, folder="run", stop=("train", 2, 1))
+    folder = tmp_path / "run" / "checkpoints"
+    last = folder / "last.ckpt"
+    if damage == "gone":  # as a kill between the two renames leaves it
+        last.unlink()
+    else:
+        content = bytearray(last.read_bytes())
+        content[len(content) // 2] ^= 4
+        last.write_bytes({"flip": content, "truncate": content[:-100], "empty": b""}[damage])
+    before = torch.load(folder / "previous.ckpt", weights_only=True)["global_step"]
+    assert 0 < before < 12
+    run(compose_run, *plan, folder="run")
+    log = (tmp_path / "run" / "run.log").read_text()
+    assert f"previous.ckpt, after step {before}" in log
+    assert ("is damaged" in log) == (damage != "gone")
+    mine, theirs = (tensors(checkpoint(tmp_path / name, "last.ckpt")) for name in ("whole", "run"))
+    assert all(torch.equal(tensor, theirs[place]) for place, tensor in mine.items())
+    assert (tmp_path / "whole" / "metrics.csv").read_text() == (tmp_path / "run" / "metrics.csv").read_text()
+    assert not (folder / "previous.ckpt").exists(), "a run that has ended needs it no more"
+
+
+def test_without_any_intact_checkpoint_it_begins_anew(compose_run: Compose, tmp_path: Path) -> None:
+    run(compose_run, folder="run", stop=("train", 2, 1))
+    for path in (tmp_path / "run" / "checkpoints").iterdir():
+        path.write_bytes(b"rubbish")
+    run(compose_run, folder="run")
+    assert "going on" not in (tmp_path / "run" / "run.log").read_text()
+    assert checkpoint(tmp_path / "run", "last.ckpt")["global_step"] == 20
+
+
+def test_a_damaged_best_is_chosen_anew(compose_run: Compose, tmp_path: Path) -> None:
+    run(compose_run, folder="run", stop=("train", 2, 1))
+    best = tmp_path / "run" / "checkpoints" / "best.ckpt"
+    best.write_bytes(best.read_bytes()[:-100])
+    train(compose_run(*COMMON, folder="run"))
+    assert "best.ckpt is missing or damaged" in (tmp_path / "run" / "run.log").read_text()
+    assert is_intact(best)

@@ -1,0 +1,94 @@
+"""A disk that is full: the checkpoint of before stays, the person is told what to free, and the run can go on."""
+
+import errno
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import Compose
+from tests.test_going_on import COMMON, Stop, checkpoint, run, tensors
+from trainyard.checkpoint_files import write_checkpoint
+from trainyard.checkpoint_io import PacedCheckpointIO
+from trainyard.checksum import is_intact
+from trainyard.training import train
+
+SIZE = 8  # MiB
+PLAN = ["model=mlp", "model.hidden_dims=[400]", "logger=csv"]  # 4 MiB a checkpoint
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 8 MiB in memory."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}m", "tmpfs", str(disk)], check=False)
+    if mounted.returncode:
+        pytest.skip("only root may mount a small disk")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def fill(disk: Path, leave: int) -> Path:
+    """Fill a disk but for so many bytes."""
+    free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+    ballast = disk / "ballast"
+    ballast.write_bytes(bytes(max(0, free - leave)))
+    return ballast
+
+
+def test_the_file_of_before_stays_and_the_text_says_what_to_do(small_disk: Path) -> None:
+    path = small_disk / "last.ckpt"
+    write_checkpoint({"weights": torch.zeros(500_000)}, path)
+    fill(small_disk, 1_000_000)
+    with pytest.raises(
+        OSError, match=r"last\.ckpt cannot be written: the disk is full, 1\.9 MiB are needed and"
+    ) as full:
+        write_checkpoint({"weights": torch.ones(500_000)}, path)
+    assert full.value.errno == errno.ENOSPC
+    assert is_intact(path)
+    assert torch.load(path, weights_only=True)["weights"].sum() == 0
+    assert {file.name for file in small_disk.iterdir()} == {"last.ckpt", "ballast"}
+
+
+def test_it_goes_on_trying(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:
+    writer, path = PacedCheckpointIO(pause=1e-9), small_disk / "last.ckpt"
+    ballast = fill(small_disk, 1_000_000)
+    writer.took = 0.0
+    writer.save_checkpoint({"weights": torch.ones(500_000)}, path)
+    writer.finish()
+    assert "the disk is full" in caplog.text
+    assert not path.exists()
+    ballast.unlink()
+    writer.took = 0.0
+    writer.save_checkpoint({"weights": torch.ones(3)}, small_disk / "best.ckpt")
+    writer.teardown()
+    assert is_intact(path)
+    assert is_intact(small_disk / "best.ckpt")
+
+
+def test_a_run_stops_cleanly_and_goes_on_when_there_is_space(
+    small_disk: Path, tmp_path: Path, compose_run: Compose
+) -> None:
+    run(compose_run, *PLAN, folder="whole")
+    run(compose_run, *PLAN, folder="disk/run", stop=("train", 1, 2))
+    ballast = fill(small_disk, 100_000)
+    Stop.at = None
+    cfg = compose_run(*COMMON, *PLAN, folder="disk/run")
+    with pytest.raises(OSError, match="cannot be written: the disk is full") as full:
+        train(cfg)
+    assert full.value.errno == errno.ENOSPC
+    folder = small_disk / "run"
+    result = json.loads((folder / "result.json").read_text())
+    assert result["status"] == "interrupted"
+    assert "free some" in result["error"]
+    assert is_intact(folder / "checkpoints" / "last.ckpt")
+    assert checkpoint(folder, "last.ckpt")["global_step"] == 8
+    ballast.unlink()
+    run(compose_run, *PLAN, folder="disk/run")
+    mine, theirs = (tensors(checkpoint(path, "best.ckpt")) for path in (tmp_path / "whole", folder))
+    assert all(torch.equal(tensor, theirs[place]) for place, tensor in mine.items())

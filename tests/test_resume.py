@@ -1,0 +1,150 @@
+"""`resume=RUN` goes on with a run in its directory, as it was configured or to more epochs."""
+
+import json
+import multiprocessing
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import Compose
+from tests.test_going_on import COMMON, run
+from trainyard.cli import main
+from trainyard.config import compose
+from trainyard.run_directory import lock
+from trainyard.training import train
+
+FEW = [word for word in COMMON if "stop" not in word]
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Run train.py with words in an empty folder; return the exit code and what it printed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+
+    def type_words(*words: str) -> tuple[int, str]:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["train.py", *words, "--trusted-packages", "tests"])  # which stops it
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        printed = capsys.readouterr()
+        return code, printed.out + printed.err
+
+    return type_words
+
+
+@pytest.fixture
+def stopped(compose_run: Compose, tmp_path: Path, typed) -> Path:
+    """A run in outputs/runs that was stopped in its third epoch."""
+    run(compose_run, folder="outputs/runs/first", stop=("train", 2, 1))
+    (tmp_path / "outputs" / "latest").unlink(missing_ok=True)
+    (tmp_path / "outputs" / "latest").symlink_to("runs/first")
+    return tmp_path / "outputs" / "runs" / "first"
+
+
+def result(folder: Path) -> dict:
+    return json.loads((folder / "result.json").read_text())
+
+
+@pytest.mark.parametrize("name", ["latest", "first", "outputs/runs/first/"])
+def test_it_goes_on_where_it_was(compose_run: Compose, tmp_path: Path, stopped: Path, typed, name: str) -> None:
+    run(compose_run, folder="whole")
+    config = (stopped / "config.yaml").read_bytes()
+    code, text = typed(f"resume={name}")
+    assert code == 0
+    assert "last.ckpt, after step 12" in text
+    assert result(stopped)["metrics"] == result(tmp_path / "whole")["metrics"]
+    assert (stopped / "metrics.csv").read_text() == (tmp_path / "whole" / "metrics.csv").read_text()
+    assert (stopped / "config.yaml").read_bytes() == config
+
+
+def test_more_epochs(compose_run: Compose, tmp_path: Path, stopped: Path, typed) -> None:
+    assert typed("resume=latest", "trainer.max_epochs=5")[0] == 0
+    assert result(stopped)["epochs"] == 5
+    code, text = typed("resume=latest")
+    assert (code, text.splitlines()) == (
+        1,
+        ["resume=first: it is completed, after 5 epochs", "  accepted: with trainer.max_epochs=N to train on"],
+    )
+    assert typed("resume=latest", "trainer.max_epochs=6", "checkpoint.every_steps=3")[0] == 0
+    assert result(stopped)["epochs"] == 6
+    assert torch.load(stopped / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 30
+    config = (stopped / "config.yaml").read_text()
+    assert "max_epochs: 6" in config
+    assert "every_steps: 3" in config
+    steps = [line.split(",") for line in (stopped / "metrics.csv").read_text().splitlines()]
+    places = [int(row[steps[0].index("step")]) for row in steps[1:]]
+    assert places == sorted(places)
+
+
+def test_what_failed_goes_on_where_it_is_asked_to(compose_run: Compose, stopped: Path, typed) -> None:
+    failed = {**result(stopped), "status": "failed", "error": "RuntimeError: the cable is loose"}
+    (stopped / "result.json").write_text(json.dumps(failed))
+    code, text = typed("resume=first")
+    assert code == 0
+    assert "going on from" in text
+    assert result(stopped)["status"] == "completed"
+
+
+WRONG = {
+    "resume=frst": ["frst: there is no such run", "first"],
+    "resume=first optimizer.lr=0.1": ["optimizer.lr=0.1: a run that goes on keeps", "trainer.max_epochs=50"],
+    "resume=first model=cnn": ["model=cnn: a run that goes on keeps"],
+    "resume=first trainer.max_epoch=9": ["trainer.max_epoch=9: the run has no such key", "trainer.max_epochs"],
+    "resume=first trainer.max_epochs=1,2": ["trainer.max_epochs=1,2: neither a sweep"],
+    "resume=first trainer.max_epochs=0": ["trainer.max_epochs=0", "a whole number from 1"],
+    "resume=first trainer.max_epochs": ["resume=trainer.max_epochs: "],
+}
+
+
+@pytest.mark.parametrize("words", WRONG)
+def test_what_cannot_be(stopped: Path, typed, words: str) -> None:
+    before = {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()}
+    code, text = typed(*words.split())
+    assert code == 1
+    assert len(text.splitlines()) <= 5, text
+    assert [part for part in WRONG[words] if part not in text] == []
+    assert {path: path.read_bytes() for path in before if path.name != "run.log"} == {
+        path: content for path, content in before.items() if path.name != "run.log"
+    }
+
+
+def test_a_strangers_config_builds_nothing_of_theirs(stopped: Path, typed) -> None:
+    config = stopped / "config.yaml"
+    config.write_text(config.read_text().replace("torch.optim.Adam", "os.system"))
+    code, text = typed("resume=first")
+    assert code == 1
+    assert "os.system: a stored run may not name it" in text
+
+
+def hold(folder: Path, ready: multiprocessing.Event, done: multiprocessing.Event) -> None:
+    held = lock(folder)
+    ready.set()
+    done.wait(60)
+    assert held is not None
+
+
+def test_two_processes_do_not_train_in_one_directory(stopped: Path, typed) -> None:
+    context = multiprocessing.get_context("spawn")
+    ready, done = context.Event(), context.Event()
+    process = context.Process(target=hold, args=(stopped, ready, done))
+    process.start()
+    assert ready.wait(60)
+    code, text = typed("resume=first")
+    done.set()
+    process.join()
+    assert code == 1
+    assert "another process trains there" in text
+    assert result(stopped)["status"] == "interrupted", "as it was"
+    assert typed("resume=first")[0] == 0, "a process that has ended holds nothing"
+
+
+def test_from_python(tmp_path: Path, stopped: Path) -> None:
+    cfg = compose([f"hydra.run.dir={stopped}", "trainer.max_epochs=3", *FEW[:1], "callbacks=none", "accelerator=cpu"])
+    train(cfg, resume=True)
+    assert result(stopped)["epochs"] == 3

@@ -1,0 +1,122 @@
+"""Signals: deferred to the end of a step, obeyed at once where none comes, and handed to whoever wants them."""
+
+import os
+import pickle
+import signal
+from pathlib import Path
+
+import lightning as L
+import pytest
+
+from tests.conftest import Compose
+from tests.test_going_on import COMMON, Stop, checkpoint
+from trainyard.callbacks import interruption
+from trainyard.checksum import is_intact
+from trainyard.signals import Interrupted, Signals
+from trainyard.training import train
+
+
+def send(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_without_steps_to_come_it_ends_at_once(number: int) -> None:
+    with pytest.raises(Interrupted) as end, Signals():
+        send(number)
+    assert end.value.code == 128 + number
+    assert signal.getsignal(number) == signal.SIG_DFL
+
+
+def test_a_ctrl_c_is_a_keyboard_interrupt() -> None:
+    with pytest.raises(KeyboardInterrupt), Signals():
+        send(signal.SIGINT)
+
+
+def test_with_steps_to_come_it_waits_and_the_second_ctrl_c_does_not() -> None:
+    with Signals() as signals:
+        signals.defer(True)
+        send(signal.SIGTERM)
+        send(signal.SIGTERM)
+        assert signals.caught == signal.SIGTERM
+        with pytest.raises(KeyboardInterrupt):
+            send(signal.SIGINT)
+
+
+def test_what_others_have_taken_is_taken_back() -> None:
+    with Signals() as signals:
+        signal.signal(signal.SIGTERM, lambda *_: None)  # as Lightning does
+        signals.defer(True)
+        send(signal.SIGTERM)
+        assert signals.caught == signal.SIGTERM
+
+
+def test_who_wants_the_users_signal_gets_it_when_all_is_saved() -> None:
+    got: list[int] = []
+    before = signal.signal(signal.SIGUSR2, lambda number, _: got.append(number))  # as submitit does
+    try:
+        with Signals() as signals:
+            signals.defer(True)
+            send(signal.SIGUSR2)
+            assert not got
+            with pytest.raises(Interrupted):
+                signals.leave(signals.caught)
+        assert got == [signal.SIGUSR2]
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as of a process in a shell's background
+    try:
+        with Signals() as signals:
+            assert signal.SIGINT not in signals.before
+            send(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_it_goes_to_a_process_that_is_started_for_training() -> None:
+    with Signals() as signals:
+        there = pickle.loads(pickle.dumps(signals))
+    assert there.before.keys() == signals.before.keys()
+
+
+class Impatient(L.Callback):
+    """Presses Ctrl-C twice while a checkpoint is being made."""
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict) -> None:
+        if trainer.global_step == 7:
+            send(signal.SIGINT)
+
+
+def test_a_second_ctrl_c_harms_no_checkpoint(compose_run: Compose, tmp_path: Path) -> None:
+    Stop.at = ("train", 1, 1)
+    slow = [f"+callbacks.impatient._target_={__name__}.Impatient", "checkpoint.every_steps=2"]
+    with pytest.raises((KeyboardInterrupt, SystemExit)) as end:
+        train(compose_run(*COMMON, *slow))
+    assert isinstance(end.value, SystemExit)
+    assert end.value.code == 130
+    folder = tmp_path / "run"
+    assert is_intact(folder / "checkpoints" / "last.ckpt")
+    assert checkpoint(folder, "last.ckpt")["global_step"] in (6, 7)
+    assert '"status": "interrupted"' in (folder / "result.json").read_text()
+
+
+def test_slurm_is_asked_to_queue_the_job_again(
+    compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def note(command: list[str], check: bool) -> None:
+        asked.append(command)
+        assert is_intact(tmp_path / "run" / "checkpoints" / "last.ckpt"), "all is saved by then"
+
+    monkeypatch.setenv("SLURM_JOB_ID", "4711")
+    monkeypatch.setattr(interruption.subprocess, "run", note)
+    monkeypatch.setattr(Stop, "how", signal.SIGUSR1)
+    Stop.at = ("train", 1, 1)
+    with pytest.raises(Interrupted) as end:
+        train(compose_run(*COMMON))
+    assert end.value.code == 138
+    assert asked == [["scontrol", "requeue", "4711"]]
