@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train show find runs test coverage test-slow test-slurm browser check lint typecheck benchmark \
+.PHONY: help train show find runs test coverage test-slow test-gpu test-slurm browser check lint typecheck benchmark \
   benchmark-sweep tensorboard clean
 
 help:  ## this list
@@ -32,6 +32,9 @@ coverage: .venv/installed-dev  ## the tests, and which lines they reach; takes 1
 
 test-slow: .venv/installed-dev  ## the tests that take half a minute each, such as torch.compile; those of the terminal need tmux
 	$(BIN)/python -m pytest -m slow
+
+test-gpu: .venv/installed-dev  ## what only a CUDA GPU can show
+	$(BIN)/python -m pytest -m gpu
 
 test-slurm: .venv/installed-dev  ## sweeps, a requeue and two tasks through a real SLURM: Debian, as root
 	eval "$$(scripts/single_node_slurm.sh up)" && $(BIN)/python -m pytest -m slurm; \

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import OverrideParseException
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.config import leaves
@@ -87,7 +87,7 @@ def parsed(word: str) -> Override:
     """Return an override that is neither a sweep nor a deletion."""
     try:
         override = OverridesParser.create().parse_override(word)
-    except OverrideParseException as error:
+    except HydraException as error:
         raise reject(KEY, word, str(error).splitlines()[0], ACCEPTED) from error
     if override.is_delete() or override.is_sweep_override():
         raise reject(KEY, word, "neither a sweep nor a deletion", ACCEPTED)

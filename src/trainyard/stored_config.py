@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import OverrideParseException
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.config import leaves
@@ -68,7 +68,7 @@ def override(cfg: DictConfig, word: str) -> None:
     """Put one typed value in its place."""
     try:
         parsed = OverridesParser.create().parse_override(word)
-    except OverrideParseException as error:
+    except HydraException as error:
         raise reject("override", word, str(error).splitlines()[0], ACCEPTED) from error
     key = parsed.key_or_group
     if parsed.is_delete() or parsed.is_sweep_override():

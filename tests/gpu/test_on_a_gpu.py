@@ -1,0 +1,136 @@
+"""What only a CUDA GPU can show: each model and precision, exact resume, real lack of memory, compiled steps."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+
+from tests.conftest import Compose
+from trainyard.evaluation.evaluate import evaluate
+from trainyard.training import train
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.filterwarnings("ignore"),  # of each CUDA library, which change with the machine
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU"),
+]
+MODELS = {
+    "mlp": ["model=mlp", "model.dropout=0.2"],
+    "cnn": ["model=cnn", "augment=standard"],
+    "resnet": ["model=resnet", "trainer.max_epochs=3"],
+    "transfer": ["model=transfer", "model.backbone=resnet18", "model.weights=none", "finetune=full"],
+}
+ON_GPU = ["accelerator=gpu", "logger=csv"]
+Compare = dict[str, torch.Tensor]
+
+
+class Stop(L.Callback):
+    """Sends SIGTERM after a step, once."""
+
+    at = -1
+
+    def on_train_batch_end(self, trainer: L.Trainer, *more: Any, **others: Any) -> None:
+        if trainer.global_step == Stop.at:
+            Stop.at = -1
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def result(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "result.json").read_text())  # type: ignore[no-any-return]
+
+
+def tensors(node: Any, path: str = "") -> Compare:
+    if isinstance(node, torch.Tensor):
+        return {path: node}
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list | tuple) else ()
+    return {place: item for key, value in items for place, item in tensors(value, f"{path}/{key}").items()}
+
+
+def last(folder: Path) -> Any:
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True, map_location="cpu")
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed", "bf16-true"])
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_learns_in_every_precision(
+    compose_run: Compose, tmp_path: Path, model: str, precision: str
+) -> None:
+    train(compose_run(*MODELS[model], *ON_GPU, f"trainer.precision={precision}", "optimizer.lr=0.003"))
+    assert result(tmp_path / "run")["metrics"]["val/acc"] > 0.3, "chance is 0.1"
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+def test_a_run_goes_on_bitwise(compose_run: Compose, tmp_path: Path, model: str, precision: str) -> None:
+    words = [*MODELS[model], *ON_GPU, f"trainer.precision={precision}", "trainer.deterministic=true", "callbacks=none"]
+    words += ["data.batch_size=128", f"+callbacks.stop._target_={__name__}.Stop"]
+    train(compose_run(*words, folder="whole"))
+    Stop.at = 13
+    with pytest.raises(SystemExit) as end:
+        train(compose_run(*words, folder="parts"))
+    assert end.value.code == 143
+    assert last(tmp_path / "parts")["global_step"] == 13
+    train(compose_run(*words, folder="parts"))
+    one, other = (tensors(last(tmp_path / name)) for name in ("whole", "parts"))
+    assert one.keys() == other.keys()
+    assert [place for place in one if not torch.equal(one[place], other[place])] == []
+    assert "/processes/0/random/device" in one
+
+
+def test_a_real_lack_of_memory(compose_run: Compose, tmp_path: Path) -> None:
+    words = ["data=shapes", "model=cnn", "model.dropout=0", *ON_GPU, "trainer.precision=32-true", "callbacks=none"]
+    words += ["data.batch_size=2000", "model.channels=[128,256,256]", "trainer.max_epochs=3"]
+    train(compose_run(*words, folder="whole"))
+    peak = torch.cuda.max_memory_allocated()
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(0.6 * peak / torch.cuda.get_device_properties(0).total_memory)
+    try:
+        train(compose_run(*words, folder="parts"))
+        with pytest.raises(torch.OutOfMemoryError):
+            train(compose_run(*words, "oom=stop", folder="refused"))
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    parts = result(tmp_path / "parts")
+    print(f"peak {peak / 2**30:.2f} GiB, then {parts['recovered']}")
+    assert parts["recovered"]["parts_of_a_batch"] >= 2
+    assert parts["metrics"]["val/loss"] == pytest.approx(result(tmp_path / "whole")["metrics"]["val/loss"], rel=0.2)
+
+
+def test_compiled_steps(compose_run: Compose, tmp_path: Path) -> None:
+    for compiled in ("false", "true"):
+        words = [*MODELS["mlp"], *ON_GPU, "model.dropout=0", f"compile={compiled}", "trainer.precision=32-true"]
+        train(compose_run(*words, folder=compiled))
+    losses = [result(tmp_path / name)["metrics"]["val/loss"] for name in ("false", "true")]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-2)
+
+
+def test_what_a_gpu_trained_is_evaluated_on_a_cpu(
+    compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(compose_run(*MODELS["cnn"], *ON_GPU, "trainer.precision=32-true"))
+    monkeypatch.chdir(tmp_path)
+    found, _ = evaluate("run", ["trainer.accelerator=cpu"])
+    for name in ("test/acc", "test/loss"):
+        assert found.scores[name] == pytest.approx(result(tmp_path / "run")["metrics"][name], abs=5e-3)
+
+
+@pytest.mark.parametrize("on_nan", ["skip_batch", "rewind"])
+def test_a_gradient_that_is_no_number(compose_run: Compose, tmp_path: Path, on_nan: str) -> None:
+    spoil = [f"+callbacks.spoil._target_={__name__}.Spoil", f"on_nan={on_nan}"]
+    train(compose_run("model=mlp", *ON_GPU, *spoil))
+    assert result(tmp_path / "run")["recovered"]["skipped_steps"] == 1
+
+
+class Spoil(L.Callback):
+    """Has one gradient be no number."""
+
+    def on_after_backward(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.global_step == 3:
+            next(parameter for parameter in pl_module.parameters() if parameter.grad is not None).grad.fill_(
+                float("nan")
+            )
