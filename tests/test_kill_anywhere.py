@@ -1,4 +1,4 @@
-"""A training that is killed at any moment, also while it writes a checkpoint, comes to the end that it would have had."""
+"""A training that is killed at any moment, also while it writes a checkpoint, comes to the end it would have had."""
 
 import json
 import multiprocessing
@@ -26,7 +26,7 @@ WORDS = [
 
 def run(folder: Path) -> None:
     os.setpgrp()
-    with open(os.devnull, "w") as nothing:
+    with Path(os.devnull).open("w") as nothing:
         os.dup2(nothing.fileno(), 1)
         os.dup2(nothing.fileno(), 2)
     train(compose([f"hydra.run.dir={folder}", *WORDS]))
