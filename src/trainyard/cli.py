@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
@@ -12,6 +13,7 @@ from omegaconf import DictConfig
 from trainyard.complaints import complaint
 from trainyard.config import CONF_DIR, CONFIG_NAME, HYDRA_VERSION_BASE
 from trainyard.logs import print_anything
+from trainyard.processes.torchrun import go_on
 from trainyard.usage import asks_for_help, usage
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -38,6 +40,7 @@ def run(cfg: DictConfig) -> float:
     if first:
         gc.freeze()  # what is imported stays: it need not be looked at while the run goes on, nor at exit
     gc.enable()
+    go_on(Path(cfg.run.dir))
     return train(cfg)
 
 

@@ -1,0 +1,75 @@
+"""Why a process that trains together with others ended, told to the one that started it."""
+
+import os
+import signal
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from torch.distributed import DistError
+
+from trainyard.files import write_text
+
+FOLDER = "TRAINYARD_REASONS"
+TORCHRUN = "TORCHELASTIC_ERROR_FILE"
+
+
+class ProcessDied(RuntimeError):  # noqa: N818  # as torch says ProcessExitedException
+    """A process that trained together with others has died; the message names its rank and the reason."""
+
+
+def collect() -> Path:
+    """Make the folder that the processes started from now on write their reasons to, and return it."""
+    folder = Path(tempfile.mkdtemp(prefix="trainyard-"))
+    os.environ[FOLDER] = str(folder)
+    return folder
+
+
+@contextmanager
+def told(rank: int) -> Iterator[None]:
+    """Write down the error that ends this process, for the process that started it, or for torchrun."""
+    try:
+        yield
+    except BaseException as error:
+        if FOLDER in os.environ:
+            with suppress(OSError):  # the folder is gone with the one that would have read it
+                lost = "lost\n" if lost_another(error) else "\n"
+                write_text(Path(os.environ[FOLDER], str(rank)), f"{lost}{type(error).__name__}: {error}")
+        elif TORCHRUN in os.environ and isinstance(error, Exception):
+            from torch.distributed.elastic.multiprocessing.errors import get_error_handler
+
+            get_error_handler().record_exception(error)
+        raise
+
+
+def lost_another(error: BaseException) -> bool:
+    """Whether an error only says that another process is gone."""
+    return isinstance(error, DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
+
+
+def death(folder: Path, codes: Mapping[int, int]) -> str | None:
+    """Return a sentence on the process that died first, or nothing where none died by itself.
+
+    Args:
+        folder: of the reasons.
+        codes: by rank, how each process that has ended did: its exit code, or minus the number of a signal.
+    """
+    noted = {rank: (folder / str(rank)).read_text(encoding="utf-8") for rank in codes if (folder / str(rank)).is_file()}
+    lost = {rank for rank, text in noted.items() if text.startswith("lost\n")}
+    own = [rank for rank, code in codes.items() if rank not in lost and code != 0]
+    left = [rank for rank, code in codes.items() if code == 0 and rank not in noted]
+    for rank in own or (left if lost else []):
+        reason = noted.get(rank, "").partition("\n")[2]
+        return f"rank {rank} {f'failed: {reason}' if reason else ended(codes[rank])}"
+    return None
+
+
+def ended(code: int) -> str:
+    """Return how a process ended that gave no reason."""
+    if code >= 0:
+        return f"ended with exit code {code}, before the others"
+    with suppress(ValueError):
+        more = ", as the system does when memory runs out" if -code == signal.SIGKILL else ""
+        return f"was killed by {signal.Signals(-code).name}{more}"
+    return f"was killed by signal {-code}"
