@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from trainyard.complaints import complaint
 from trainyard.config import CONF_DIR, CONFIG_NAME, HYDRA_VERSION_BASE
 from trainyard.logs import print_anything
+from trainyard.processes.reasons import FOLDER
 from trainyard.processes.torchrun import go_on
 from trainyard.usage import asks_for_help, usage
 
@@ -72,7 +73,8 @@ def short_errors() -> Iterator[None]:
 
     Hydra prints errors itself, at length, and exits; only when it is asked for full errors it lets them through.
     """
-    if os.environ.get(FULL_ERROR) == "1":
+    told = FOLDER in os.environ  # another process has started this one, is told what goes wrong, and says it
+    if os.environ.get(FULL_ERROR) == "1" and not told:
         yield
         return
     os.environ[FULL_ERROR] = "1"
@@ -82,7 +84,8 @@ def short_errors() -> Iterator[None]:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
-        print(complaint(error), file=sys.stderr)
+        if not told:
+            print(complaint(error), file=sys.stderr)
         sys.exit(1)
     finally:
         del os.environ[FULL_ERROR]

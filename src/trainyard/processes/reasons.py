@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from torch.distributed import DistError
-
 from trainyard.files import write_text
 
 FOLDER = "TRAINYARD_REASONS"
@@ -45,6 +43,8 @@ def told(rank: int) -> Iterator[None]:
 
 def lost_another(error: BaseException) -> bool:
     """Whether an error only says that another process is gone."""
+    from torch.distributed import DistError
+
     return isinstance(error, DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
 
 
