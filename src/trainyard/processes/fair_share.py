@@ -4,17 +4,25 @@ import os
 from typing import Any
 
 import torch
+from lightning.fabric.utilities.distributed import _get_default_process_group_backend_for_device
 from lightning.pytorch.strategies import ParallelStrategy
 from torch import Tensor
 
 from trainyard.data.draws import generator
 from trainyard.data.order import BatchOrder
+from trainyard.processes.torchrun import join_again
 
 
 class FairShare(ParallelStrategy):
     """A part of a strategy that averages the gradients of the processes."""
 
     weight = 1.0
+
+    def setup_environment(self) -> None:
+        """Meet the other processes."""
+        if not torch.distributed.is_initialized():
+            join_again(_get_default_process_group_backend_for_device(self.root_device))
+        super().setup_environment()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Weigh this process's share of a batch, and give it draws of its own.

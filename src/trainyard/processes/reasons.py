@@ -3,11 +3,13 @@
 import os
 import signal
 import tempfile
+import time
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from trainyard.files import write_text
+from trainyard.files import write_json, write_text
 
 FOLDER = "TRAINYARD_REASONS"
 TORCHRUN = "TORCHELASTIC_ERROR_FILE"
@@ -30,15 +32,20 @@ def told(rank: int) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if FOLDER in os.environ:
-            with suppress(OSError):  # the folder is gone with the one that would have read it
+        with suppress(OSError):  # the folder is gone with the one that would have read it
+            if FOLDER in os.environ:
                 lost = "lost\n" if lost_another(error) else "\n"
                 write_text(Path(os.environ[FOLDER], str(rank)), f"{lost}{type(error).__name__}: {error}")
-        elif TORCHRUN in os.environ and isinstance(error, Exception):
-            from torch.distributed.elastic.multiprocessing.errors import get_error_handler
-
-            get_error_handler().record_exception(error)
+            elif TORCHRUN in os.environ and isinstance(error, Exception) and not lost_another(error):
+                tell_torchrun(error)
         raise
+
+
+def tell_torchrun(error: Exception) -> None:
+    """Write what `torch.distributed.elastic` does, but at once: torchrun may read while a process still writes."""
+    more = {"py_callstack": traceback.format_exc(), "timestamp": str(int(time.time()))}
+    message = {"message": f"{type(error).__name__}: {error}", "extraInfo": more}
+    write_json(Path(os.environ[TORCHRUN]), {"message": message})
 
 
 def lost_another(error: BaseException) -> bool:
