@@ -77,6 +77,15 @@ class SpawnedProcesses(_MultiProcessingLauncher):
             for process in self.procs:
                 process.join(max(0.0, until - time.monotonic()))
 
+    def get_extra_results(self, trainer: L.Trainer) -> dict[str, Any]:
+        """Add to what is sent home how far training is: what is measured after it belongs to that step."""
+        return {**super().get_extra_results(trainer), "progress": trainer.fit_loop.state_dict()}
+
+    def update_main_process_results(self, trainer: L.Trainer, extra: dict[str, Any]) -> None:
+        """Take it up."""
+        super().update_main_process_results(trainer, extra)
+        trainer.fit_loop.load_state_dict(extra["progress"])
+
     def _wrapping_function(self, process_idx: int, trainer: Any, *more: Any, **others: Any) -> None:
         with told(process_idx):
             try:
