@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from trainyard.complaints import complaint
 from trainyard.config import CONF_DIR, CONFIG_NAME, HYDRA_VERSION_BASE
 from trainyard.logs import print_anything
-from trainyard.processes.reasons import FOLDER
+from trainyard.processes.reasons import FOLDER, told
 from trainyard.processes.torchrun import go_on
 from trainyard.usage import asks_for_help, usage
 
@@ -28,7 +28,7 @@ def main() -> None:
         print(usage(sys.argv[1:]))
         return
     sys.argv[1:] = [quoted(word) for word in sys.argv[1:]]
-    with short_errors(), collecting_no_garbage():
+    with short_errors(), collecting_no_garbage(), told():
         run()
 
 
@@ -73,8 +73,8 @@ def short_errors() -> Iterator[None]:
 
     Hydra prints errors itself, at length, and exits; only when it is asked for full errors it lets them through.
     """
-    told = FOLDER in os.environ  # another process has started this one, is told what goes wrong, and says it
-    if os.environ.get(FULL_ERROR) == "1" and not told:
+    heard = FOLDER in os.environ  # another process has started this one, is told what goes wrong, and says it
+    if os.environ.get(FULL_ERROR) == "1" and not heard:
         yield
         return
     os.environ[FULL_ERROR] = "1"
@@ -84,7 +84,7 @@ def short_errors() -> Iterator[None]:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
-        if not told:
+        if not heard:
             print(complaint(error), file=sys.stderr)
         sys.exit(1)
     finally:

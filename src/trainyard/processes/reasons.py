@@ -1,6 +1,8 @@
 """Why a process that trains together with others ended, told to the one that started it."""
 
+import atexit
 import os
+import shutil
 import signal
 import tempfile
 import time
@@ -22,13 +24,15 @@ class ProcessDied(RuntimeError):  # noqa: N818  # as torch says ProcessExitedExc
 def collect() -> Path:
     """Make the folder that the processes started from now on write their reasons to, and return it."""
     folder = Path(tempfile.mkdtemp(prefix="trainyard-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ[FOLDER] = str(folder)
     return folder
 
 
 @contextmanager
-def told(rank: int) -> Iterator[None]:
+def told(local_rank: int | None = None) -> Iterator[None]:
     """Write down the error that ends this process, for the process that started it, or for torchrun."""
+    rank = local_rank if local_rank is not None else os.environ.get("LOCAL_RANK", "0")
     try:
         yield
     except BaseException as error:
@@ -55,12 +59,13 @@ def lost_another(error: BaseException) -> bool:
     return isinstance(error, DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
 
 
-def death(folder: Path, codes: Mapping[int, int]) -> str | None:
+def death(folder: Path, codes: Mapping[int, int], first: int = 0) -> str | None:
     """Return a sentence on the process that died first, or nothing where none died by itself.
 
     Args:
         folder: of the reasons.
-        codes: by rank, how each process that has ended did: its exit code, or minus the number of a signal.
+        codes: by local rank, how each process that has ended did: its exit code, or minus the number of a signal.
+        first: the rank of the machine's first process.
     """
     noted = {rank: (folder / str(rank)).read_text(encoding="utf-8") for rank in codes if (folder / str(rank)).is_file()}
     lost = {rank for rank, text in noted.items() if text.startswith("lost\n")}
@@ -68,7 +73,7 @@ def death(folder: Path, codes: Mapping[int, int]) -> str | None:
     left = [rank for rank, code in codes.items() if code == 0 and rank not in noted]
     for rank in own or (left if lost else []):
         reason = noted.get(rank, "").partition("\n")[2]
-        return f"rank {rank} {f'failed: {reason}' if reason else ended(codes[rank])}"
+        return f"rank {first + rank} {f'failed: {reason}' if reason else ended(codes[rank])}"
     return None
 
 

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -29,9 +28,11 @@ class RerunProcesses(_SubprocessScriptLauncher):
 
     Attributes:
         reasons: the folder where the other processes say why they end, when this one has started them.
+        running: whether the others are needed at the moment.
     """
 
     reasons: Path | None = None
+    running = False
 
     def launch(self, function: Callable[..., Any], *args: Any, trainer: L.Trainer | None = None, **kwargs: Any) -> Any:
         """Start the other processes, if they are not there, and run a function in this one.
@@ -43,36 +44,43 @@ class RerunProcesses(_SubprocessScriptLauncher):
         if not self.cluster_environment.creates_processes_externally:
             self.start(Path(trainer.default_root_dir) if trainer else None)
         _set_num_threads_if_needed(num_processes=self.num_processes)
-        if self.reasons is None:
-            with told(self.cluster_environment.global_rank()):
-                return function(*args, **kwargs)
+        self.running = True
         try:
-            return function(*args, **kwargs)
+            with told():
+                return function(*args, **kwargs)
         except BaseException as error:
-            self.done = True
+            self.running = False
             cause = self.cause(PATIENCE if lost_another(error) else 0.0)
             self.end()
             if cause is not None and isinstance(error, Exception):
                 raise ProcessDied(cause) from error
             raise
+        finally:
+            self.running = False
 
     def start(self, run: Path | None) -> None:
         """Start the other processes, and look after them."""
-        folder = collect()
+        self.reasons = collect()
         self._call_children_scripts()
         del os.environ[FOLDER]
-        self.reasons, self.done = folder, False
         threading.Thread(target=self.look, args=(run,), daemon=True).start()
 
     def look(self, run: Path | None) -> None:
         """Look for a process that dies; if this one does not notice by itself, since it waits for the dead, end it."""
-        while not self.done and not any(process.poll() for process in self.procs):
+        died = 0.0  # when
+        while any(process.poll() is None for process in self.procs) or died:
+            if not (self.running and any(process.poll() for process in self.procs)):
+                died = 0.0
+            elif not died:
+                died = time.monotonic()
+            elif time.monotonic() > died + 2 * PATIENCE:
+                break
             time.sleep(LOOK_EVERY)
-        until = time.monotonic() + 2 * PATIENCE
-        while not self.done and time.monotonic() < until:
-            time.sleep(LOOK_EVERY)
-        if self.done:
-            return
+        if died:
+            self.give_up(run)
+
+    def give_up(self, run: Path | None) -> None:
+        """End all processes, this one too, and write why."""
         reason = f"{ProcessDied.__name__}: {self.cause() or 'a process has died'}"
         log.error("%s", reason)
         if run is not None:
@@ -81,12 +89,14 @@ class RerunProcesses(_SubprocessScriptLauncher):
         os._exit(1)
 
     def cause(self, patience: float = 0.0) -> str | None:
-        """Return a sentence on the process that died first, if one does within some seconds."""
-        assert self.reasons is not None
+        """Return a sentence on the process that died first, if this one has started it and it does in some seconds."""
+        if self.reasons is None:
+            return None
+        first = self.cluster_environment.node_rank() * self.num_processes
         until = time.monotonic() + patience
         while True:
             codes = {rank: code for rank, process in enumerate(self.procs, 1) if (code := process.poll()) is not None}
-            if cause := death(self.reasons, codes):
+            if cause := death(self.reasons, codes, first):
                 return cause
             if time.monotonic() > until:
                 return None
@@ -100,5 +110,3 @@ class RerunProcesses(_SubprocessScriptLauncher):
         for process in self.procs:
             process.kill()
             process.wait()
-        if self.reasons is not None:
-            shutil.rmtree(self.reasons, ignore_errors=True)
