@@ -11,7 +11,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.distributed import ranks
-from trainyard.config import compose
+from trainyard.config import compose, instantiate
 from trainyard.data.module import EVALUATED_AT_ONCE
 from trainyard.data.order import BatchOrder
 from trainyard.models.load import load_model
@@ -96,13 +96,9 @@ def test_each_example_is_seen_once(both: tuple[Path, Path]) -> None:
 
 
 def test_the_test_counts_what_the_best_model_gets_right(both: tuple[Path, Path]) -> None:
+    cfg = compose([*PLAN, f"data.path={both[0].parent / 'rows.csv'}"])
     for folder in both:
-        model, cfg = (
-            load_model(folder / "checkpoints" / "best.ckpt"),
-            compose([*PLAN, f"data.path={folder.parent / 'rows.csv'}"]),
-        )
-        from trainyard.config import instantiate
-
+        model = load_model(folder / "checkpoints" / "best.ckpt")
         examples = instantiate(cfg.data).splits["test"]
         with torch.inference_mode():
             hits = int((model(examples.x).argmax(dim=1) == examples.y).sum())
@@ -149,3 +145,19 @@ def test_weights_of_a_share() -> None:
     weighed = [mean * share(order, len(order.positions()), 0) for mean, order in zip(means, orders, strict=True)]
     assert float(sum(weighed)) / 3 == pytest.approx(float(gradients.mean()))
     assert float(sum(means)) / 3 != pytest.approx(float(gradients.mean()))
+
+
+@pytest.mark.slow
+def test_batch_norm_sees_the_examples_of_its_process(tmp_path: Path) -> None:
+    """What is left of the difference is batch norm's: of each process's own 16 examples, not of 32."""
+    plan = ("model=cnn", "model.channels=[4]", "model.dropout=0.0", "trainer.max_epochs=2", "callbacks=none")
+    scores = []
+    for name, words in (
+        ("one", ("accelerator=cpu", "data.batch_size=32")),
+        ("two", ("accelerator=ddp_cpu", "data.batch_size=16")),
+    ):
+        train(compose([f"hydra.run.dir={tmp_path / name}", *plan, *words]))
+        scores.append(result(tmp_path / name)["metrics"])
+    print(scores)
+    assert scores[0]["val/loss"] == pytest.approx(scores[1]["val/loss"], rel=0.05)
+    assert scores[0]["val/loss"] != pytest.approx(scores[1]["val/loss"], rel=1e-4)

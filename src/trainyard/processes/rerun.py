@@ -43,6 +43,8 @@ class RerunProcesses(_SubprocessScriptLauncher):
         self.cluster_environment.validate_settings(num_devices=self.num_processes, num_nodes=self.num_nodes)
         if not self.cluster_environment.creates_processes_externally:
             self.start(Path(trainer.default_root_dir) if trainer else None)
+        elif FOLDER in os.environ:
+            threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
         _set_num_threads_if_needed(num_processes=self.num_processes)
         self.running = True
         try:
@@ -68,16 +70,13 @@ class RerunProcesses(_SubprocessScriptLauncher):
     def look(self, run: Path | None) -> None:
         """Look for a process that dies; if this one does not notice by itself, since it waits for the dead, end it."""
         died = 0.0  # when
-        while any(process.poll() is None for process in self.procs) or died:
-            if not (self.running and any(process.poll() for process in self.procs)):
-                died = 0.0
-            elif not died:
-                died = time.monotonic()
-            elif time.monotonic() > died + 2 * PATIENCE:
-                break
+        while died == 0.0 or time.monotonic() < died + 2 * PATIENCE:
             time.sleep(LOOK_EVERY)
-        if died:
-            self.give_up(run)
+            codes = [process.poll() for process in self.procs]
+            if all(code == 0 for code in codes):
+                return
+            died = (died or time.monotonic()) if self.running and any(codes) else 0.0
+        self.give_up(run)
 
     def give_up(self, run: Path | None) -> None:
         """End all processes, this one too, and write why."""
@@ -110,3 +109,11 @@ class RerunProcesses(_SubprocessScriptLauncher):
         for process in self.procs:
             process.kill()
             process.wait()
+
+
+def end_with(parent: int) -> None:
+    """End this process some seconds after the one that started it, however that ends."""
+    while os.getppid() == parent:
+        time.sleep(LOOK_EVERY)
+    time.sleep(PATIENCE)
+    os._exit(1)
