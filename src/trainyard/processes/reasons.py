@@ -59,19 +59,20 @@ def lost_another(error: BaseException) -> bool:
     return isinstance(error, DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
 
 
-def death(folder: Path, codes: Mapping[int, int], first: int = 0) -> str | None:
+def death(folder: Path, codes: Mapping[int, int], first: int = 0, missed: bool = False) -> str | None:
     """Return a sentence on the process that died first, or nothing where none died by itself.
 
     Args:
         folder: of the reasons.
         codes: by local rank, how each process that has ended did: its exit code, or minus the number of a signal.
         first: the rank of the machine's first process.
+        missed: whether this process misses another; one that has left without an error is it then.
     """
     noted = {rank: (folder / str(rank)).read_text(encoding="utf-8") for rank in codes if (folder / str(rank)).is_file()}
     lost = {rank for rank, text in noted.items() if text.startswith("lost\n")}
     own = [rank for rank, code in codes.items() if rank not in lost and code != 0]
     left = [rank for rank, code in codes.items() if code == 0 and rank not in noted]
-    for rank in own or (left if lost else []):
+    for rank in own or (left if lost or missed else []):
         reason = noted.get(rank, "").partition("\n")[2]
         return f"rank {first + rank} {f'failed: {reason}' if reason else ended(codes[rank])}"
     return None

@@ -52,7 +52,7 @@ class RerunProcesses(_SubprocessScriptLauncher):
                 return function(*args, **kwargs)
         except BaseException as error:
             self.running = False
-            cause = self.cause(PATIENCE if lost_another(error) else 0.0)
+            cause = self.cause(missed=lost_another(error))
             self.end()
             if cause is not None and isinstance(error, Exception):
                 raise ProcessDied(cause) from error
@@ -87,15 +87,15 @@ class RerunProcesses(_SubprocessScriptLauncher):
         self.end(0.0)
         os._exit(1)
 
-    def cause(self, patience: float = 0.0) -> str | None:
-        """Return a sentence on the process that died first, if this one has started it and it does in some seconds."""
+    def cause(self, missed: bool = False) -> str | None:
+        """Return a sentence on the process that died first, if this one has started it; wait for one that is missed."""
         if self.reasons is None:
             return None
         first = self.cluster_environment.node_rank() * self.num_processes
-        until = time.monotonic() + patience
+        until = time.monotonic() + (PATIENCE if missed else 0.0)
         while True:
             codes = {rank: code for rank, process in enumerate(self.procs, 1) if (code := process.poll()) is not None}
-            if cause := death(self.reasons, codes, first):
+            if cause := death(self.reasons, codes, first, missed):
                 return cause
             if time.monotonic() > until:
                 return None
