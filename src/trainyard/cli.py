@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
@@ -12,6 +13,8 @@ from omegaconf import DictConfig
 from trainyard.complaints import complaint
 from trainyard.config import CONF_DIR, CONFIG_NAME, HYDRA_VERSION_BASE
 from trainyard.logs import print_anything
+from trainyard.processes.reasons import FOLDER, told
+from trainyard.processes.torchrun import go_on
 from trainyard.resume import asks_to_resume, resume
 from trainyard.usage import asks_for_help, usage
 
@@ -30,7 +33,7 @@ def main() -> None:
             resume(sys.argv[1:])
         return
     sys.argv[1:] = [quoted(word) for word in sys.argv[1:]]
-    with short_errors(), collecting_no_garbage():
+    with short_errors(), collecting_no_garbage(), told():
         run()
 
 
@@ -43,6 +46,7 @@ def run(cfg: DictConfig) -> float:
     if first:
         gc.freeze()  # what is imported stays: it need not be looked at while the run goes on, nor at exit
     gc.enable()
+    go_on(Path(cfg.run.dir))
     return train(cfg)
 
 
@@ -74,7 +78,8 @@ def short_errors() -> Iterator[None]:
 
     Hydra prints errors itself, at length, and exits; only when it is asked for full errors it lets them through.
     """
-    if os.environ.get(FULL_ERROR) == "1":
+    heard = FOLDER in os.environ  # another process has started this one, is told what goes wrong, and says it
+    if os.environ.get(FULL_ERROR) == "1" and not heard:
         yield
         return
     os.environ[FULL_ERROR] = "1"
@@ -84,7 +89,8 @@ def short_errors() -> Iterator[None]:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
-        print(complaint(error), file=sys.stderr)
+        if not heard:
+            print(complaint(error), file=sys.stderr)
         sys.exit(1)
     finally:
         del os.environ[FULL_ERROR]

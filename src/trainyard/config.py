@@ -12,6 +12,7 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from trainyard.errors import ConfigError
+from trainyard.processes.torchrun import run_name
 
 PACKAGE = Path(__file__).parent
 # A wheel carries conf/ inside the package; in a checkout it stands at the top, where people look for it.
@@ -26,9 +27,14 @@ def objective_mode(metric: str) -> str:
 
 
 def register_resolvers() -> None:
-    """Make `${random_hex:}` (four hex digits, the same within a config) and `${mode:METRIC}` known to OmegaConf."""
+    """Make known to OmegaConf what the configs use.
+
+    `${random_hex:}` is four hex digits, the same within a config; `${mode:METRIC}` is `min` or `max`; `${run_name:OWN}`
+    is a name that all processes of a run share.
+    """
     OmegaConf.register_new_resolver("random_hex", lambda: secrets.token_hex(2), use_cache=True, replace=True)
     OmegaConf.register_new_resolver("mode", objective_mode, replace=True)
+    OmegaConf.register_new_resolver("run_name", run_name, replace=True)
 
 
 register_resolvers()

@@ -1,0 +1,115 @@
+"""Processes that are spawned, and watched."""
+
+import logging
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
+from lightning.pytorch.strategies.launchers.multiprocessing import _GlobalStateSnapshot
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch.multiprocessing.spawn import ProcessException, start_processes
+
+from trainyard.processes.reasons import FOLDER, ProcessDied, collect, death, told
+
+PATIENCE = 5.0  # seconds that the others have to end by themselves, and again when they were told to
+
+
+class SpawnedProcesses(_MultiProcessingLauncher):
+    """Lightning's launcher, but for the end: whatever it is, all processes end, and the first to die is named."""
+
+    def launch(self, function: Callable[..., Any], *args: Any, trainer: L.Trainer | None = None, **kwargs: Any) -> Any:
+        """Run a function in each process, and return what it gave in the first.
+
+        Raises:
+            ProcessDied: one of them has ended before its time.
+        """
+        assert self._strategy.cluster_environment is not None
+        os.environ["MASTER_PORT"] = str(self._strategy.cluster_environment.main_port)
+        results = multiprocessing.get_context(self._start_method).SimpleQueue()
+        folder = collect()
+        try:
+            self.run((trainer, function, args, kwargs, results, _GlobalStateSnapshot.capture()))
+            if results.empty():
+                raise ProcessDied(self.cause(folder) or "rank 0 ended before its time")
+        except ProcessException as error:
+            raise ProcessDied(self.cause(folder) or str(error)) from error
+        finally:
+            self.end()
+            os.environ.pop(FOLDER, None)
+            shutil.rmtree(folder, ignore_errors=True)
+        output = results.get()
+        if trainer is None:
+            return output
+        self._already_fit |= trainer.state.fn == TrainerFn.FITTING
+        self._recover_results_in_main_process(output, trainer)
+        return output.trainer_results
+
+    def run(self, arguments: tuple[Any, ...]) -> None:
+        """Start the processes, and wait for all of them, or for the first that dies and then the others."""
+        count: int = self._strategy.num_processes  # type: ignore[attr-defined]
+        start: Any = start_processes
+        logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)  # that it ends the others is no news
+        with sigterm_raised():
+            started = start(self._wrapping_function, arguments, count, join=False, start_method=self._start_method)
+            self.procs = started.processes
+            while not started.join(grace_period=PATIENCE):
+                pass
+
+    def cause(self, folder: Path) -> str | None:
+        """Return a sentence on the process that died first."""
+        return death(folder, {rank: process.exitcode or 0 for rank, process in enumerate(self.procs)})
+
+    def end(self) -> None:
+        """End the processes that still run: as a Ctrl-C would, so that they write what waits, or else by force."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+            self.kill(number)
+            until = time.monotonic() + PATIENCE
+            for process in self.procs:
+                process.join(max(0.0, until - time.monotonic()))
+
+    def get_extra_results(self, trainer: L.Trainer) -> dict[str, Any]:
+        """Add to what is sent home how far training is: what is measured after it belongs to that step."""
+        return {**super().get_extra_results(trainer), "progress": trainer.fit_loop.state_dict()}
+
+    def update_main_process_results(self, trainer: L.Trainer, extra: dict[str, Any]) -> None:
+        """Take it up."""
+        super().update_main_process_results(trainer, extra)
+        trainer.fit_loop.load_state_dict(extra["progress"])
+
+    def _wrapping_function(self, process_idx: int, trainer: Any, *more: Any, **others: Any) -> None:
+        with told(process_idx):
+            try:
+                super()._wrapping_function(process_idx, trainer, *more, **others)
+            except BaseException:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends; a second one would come in between
+                with suppress(Exception):  # the error that is raised says more
+                    trainer.strategy.checkpoint_io.teardown()  # writes what waits
+                raise
+
+
+@contextmanager
+def sigterm_raised() -> Iterator[None]:
+    """Have SIGTERM end this process by an exception, after the others, unless something else looks after it."""
+    ours = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL and threading.current_thread() is threading.main_thread()
+    if ours:
+        signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def terminate(*_: object) -> None:
+    """Raise what Lightning raises at a SIGTERM."""
+    raise SIGTERMException

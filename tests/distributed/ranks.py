@@ -1,0 +1,154 @@
+"""Runs of two processes as a person starts them, and callbacks that note what each process does, or have one die."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+
+from tests.sweeps.sweeping import REPOSITORY, living
+
+TINY = ("model=mlp", "model.hidden_dims=[8]", "data.batch_size=16", "trainer.max_epochs=3", "callbacks=none")
+SPAWNED = ("accelerator=ddp_cpu",)
+ON_CPU = ("trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=32-true")
+RERUN = ("accelerator=ddp", *ON_CPU)
+MODULE = ("-m", "trainyard")
+TORCHRUN = ("-m", "torch.distributed.run", "--nproc-per-node=2", "--max-restarts=2", "-m", "trainyard")
+
+
+def complain() -> None:
+    raise RuntimeError("the cable is loose")
+
+
+DEATHS: dict[str, Callable[[], object]] = {
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "hard": lambda: os._exit(7),
+    "leave": lambda: os._exit(0),
+    "raise": complain,
+    "exit": lambda: sys.exit(3),
+    "none": lambda: None,
+    "sleep": lambda: time.sleep(600),
+}
+
+
+class Die(L.Callback):
+    """Has one process end in a batch of the second epoch, the first time that it is started."""
+
+    def __init__(self, how: str, rank: int = 1, stage: str = "train", other: str | None = None) -> None:
+        self.how = how
+        self.rank = rank
+        self.stage = stage
+        self.other = other
+
+    def at(self, trainer: L.Trainer, stage: str, batch: int) -> None:
+        restarted = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+        if stage != self.stage or batch != 1 or trainer.current_epoch != 1 or restarted:
+            return
+        if trainer.global_rank == self.rank:
+            Path(trainer.default_root_dir, "died").write_text(str(time.time()))
+            DEATHS[self.how]()
+        elif self.other is not None:
+            DEATHS[self.other]()
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self.at(trainer, "train", batch_idx)
+
+    def on_validation_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        self.at(trainer, "validation", batch_idx)
+
+
+class Note(L.Callback):
+    """Notes which examples a process sees, by their first number, and where its draws are, in `note-STAGE-RANK.pt`."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, list[torch.Tensor]] = {"train": [], "val": [], "test": []}
+        self.states: list[int] = []
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self.seen["train"].append(batch[0][:, 0].clone())
+
+    def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: torch.Tensor) -> None:
+        self.states.append(hash(torch.get_rng_state().numpy().tobytes()))
+
+    def on_validation_batch_start(self, trainer: L.Trainer, model: L.LightningModule, batch: Any, *more: Any) -> None:
+        self.seen["val"].append(batch[0][:, 0].clone())
+
+    def on_test_batch_start(self, trainer: L.Trainer, model: L.LightningModule, batch: Any, *more: Any) -> None:
+        self.seen["test"].append(batch[0][:, 0].clone())
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.write(trainer, "fit")
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.write(trainer, "test")
+
+    def write(self, trainer: L.Trainer, stage: str) -> None:
+        notes = {"seen": self.seen, "states": self.states}
+        torch.save(notes, Path(trainer.default_root_dir) / f"note-{stage}-{trainer.global_rank}.pt")
+
+
+@dataclass
+class End:
+    """How a run ended."""
+
+    code: int
+    screen: str
+    log: str
+    result: dict[str, Any]
+    seconds_after: float
+    left: list[int]
+
+
+def start(folder: Path, *words: str, command: tuple[str, ...] = MODULE) -> "subprocess.Popen[str]":
+    """Start a run in a folder, as the leader of a session."""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    for name in ("HYDRA_FULL_ERROR", "MASTER_ADDR", "MASTER_PORT", "LOCAL_RANK", "WORLD_SIZE", "NODE_RANK"):
+        environment.pop(name, None)
+    return subprocess.Popen(
+        [sys.executable, *command, *TINY, *words],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def end(process: "subprocess.Popen[str]", folder: Path, run: str = "run") -> End:
+    """Wait for a run, and return how it ended."""
+    screen, _ = process.communicate(timeout=200)
+    now, home = time.time(), folder / run
+    died = home / "died"
+    until = time.monotonic() + 1
+    while living(process.pid) and time.monotonic() < until:
+        time.sleep(0.05)
+    return End(
+        process.returncode,
+        screen,
+        (home / "run.log").read_text(),
+        json.loads((home / "result.json").read_text()) if (home / "result.json").is_file() else {},
+        now - float(died.read_text()) if died.is_file() else 0.0,
+        living(process.pid),
+    )
+
+
+def death(folder: Path, how: str, *words: str, rank: int = 1, stage: str = "train", run: str = "run") -> End:
+    """Start a run in which a process dies, and return how it ended."""
+    target = (f"+callbacks.die._target_={__name__}.Die", f"+callbacks.die.how={how}", f"+callbacks.die.rank={rank}")
+    process = start(folder, f"hydra.run.dir={run}", *target, f"+callbacks.die.stage={stage}", *words)
+    return end(process, folder, run)

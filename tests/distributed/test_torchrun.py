@@ -1,0 +1,76 @@
+"""What torchrun starts is one run, and what it starts again goes on."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.distributed.ranks import RERUN, TORCHRUN, Die, end, start
+from trainyard.config import compose
+from trainyard.processes.torchrun import attempt, go_on, run_name
+
+SAME = ("optimizer=sgd", "model.dropout=0.2", *RERUN)
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("04af67a4-f2a4-40ca-aeab-5fb18f9f43f5", "torchrun-04af67a4"),
+        ("night 7/b", "torchrun-night-7-b"),
+        ("none", "torchrun-x8_k2f"),
+    ],
+)
+def test_all_ranks_of_a_command_have_one_directory(monkeypatch: pytest.MonkeyPatch, given: str, name: str) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", given)
+    for rank, restart in ((0, 0), (1, 0), (1, 2)):
+        monkeypatch.setenv(
+            "TORCHELASTIC_ERROR_FILE", f"/tmp/torchelastic_ab/none_x8_k2f/attempt_{restart}/{rank}/error.json"
+        )
+        assert run_name("own") == name
+        assert compose([]).run.dir == str(Path("outputs", "runs", name).absolute())
+
+
+def test_others_have_a_name_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    assert run_name("own") == "own"
+
+
+def test_an_end_is_forgotten_at_a_restart_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    result = tmp_path / "result.json"
+    result.write_text('{"status": "failed"}')
+    monkeypatch.delenv("TORCHELASTIC_RESTART_COUNT", raising=False)
+    go_on(tmp_path)
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")
+    go_on(tmp_path)
+    assert result.is_file()
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    go_on(tmp_path)
+    go_on(tmp_path)
+    assert not result.is_file()
+    assert attempt() == 1
+
+
+def weights(folder: Path, name: str) -> dict[str, torch.Tensor]:
+    return torch.load(folder / "checkpoints" / name, weights_only=True)["state_dict"]  # type: ignore[no-any-return]
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_where_a_rank_was_killed(tmp_path: Path) -> None:
+    whole = end(start(tmp_path, *SAME, "hydra.run.dir=whole"), tmp_path, "whole")
+    assert whole.code == 0, whole.screen
+    killed = (f"+callbacks.die._target_={Die.__module__}.Die", "+callbacks.die.how=kill")
+    process = start(tmp_path, *SAME, *killed, command=TORCHRUN)
+    screen, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, screen
+    [folder] = (tmp_path / "outputs" / "runs").iterdir()
+    log = (folder / "run.log").read_text()
+    assert log.count("going on from") == 1, "torchrun started it again"
+    assert [log.count(f"epoch {number}/3") for number in (1, 2, 3)] == [1, 1, 1]
+    result = json.loads((folder / "result.json").read_text())
+    assert result["status"] == "completed"
+    assert result["metrics"] == whole.result["metrics"]
+    assert (folder / "metrics.csv").read_text() == (tmp_path / "whole" / "metrics.csv").read_text()
+    for name in ("best.ckpt", "last.ckpt"):
+        mine, theirs = weights(tmp_path / "whole", name), weights(folder, name)
+        assert [key for key in mine if not torch.equal(mine[key], theirs[key])] == []
