@@ -13,6 +13,7 @@ from trainyard.complaints import complaint
 from trainyard.config import CONF_DIR, CONFIG_NAME, HYDRA_VERSION_BASE
 from trainyard.logs import print_anything
 from trainyard.usage import asks_for_help, usage
+from trainyard.utf8 import check_words
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 CONDITION = "sweep.where"
@@ -26,6 +27,7 @@ def main() -> None:
         return
     sys.argv[1:] = [quoted(word) for word in sys.argv[1:]]
     with short_errors(), collecting_no_garbage():
+        check_words(sys.argv[1:])
         run()
 
 
