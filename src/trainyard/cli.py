@@ -17,6 +17,7 @@ from trainyard.processes.reasons import FOLDER, told
 from trainyard.processes.torchrun import go_on
 from trainyard.resume import asks_to_resume, resume
 from trainyard.usage import asks_for_help, usage
+from trainyard.utf8 import check_words
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 CONDITION = "sweep.where"
@@ -34,6 +35,7 @@ def main() -> None:
         return
     sys.argv[1:] = [quoted(word) for word in sys.argv[1:]]
     with short_errors(), collecting_no_garbage(), told():
+        check_words(sys.argv[1:])
         run()
 
 

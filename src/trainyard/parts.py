@@ -3,13 +3,13 @@
 from contextvars import ContextVar
 
 import lightning as L
-import torch
 from omegaconf import DictConfig
 
 from trainyard.compatibility import check_config, has_backbone
 from trainyard.config import instantiate
 from trainyard.data.module import DataModule
 from trainyard.models.classifier import Classifier
+from trainyard.models.memory_format import lay_out_channels_last
 from trainyard.runs import Run
 from trainyard.trainers import build_trainer
 
@@ -32,7 +32,7 @@ class Parts:
         for split in model.split.values():
             split.allowed = cfg.oom == "halve"
         if cfg.channels_last:
-            model.to(memory_format=torch.channels_last)
+            lay_out_channels_last(model)
         if cfg.compile:
             model.compile()
         return model

@@ -129,14 +129,19 @@ class StoredRun:
             return str(self.result["status"])
         if not self.own or (self.folder / "result.json").exists():
             return "broken"
-        return "running" if time.time() - self.last_written < QUIET else "unfinished"
+        now = time.time()  # a clock that was set back leaves files of the future
+        return "running" if any(abs(now - when) < QUIET for when in self.written) else "unfinished"
+
+    @property
+    def written(self) -> list[float]:
+        """When its files were written, in seconds since 1970."""
+        paths = [self.folder, *(self.folder / name for name in (*FILES, "metrics.csv", "checkpoints", "tensorboard"))]
+        return [path.stat().st_mtime for path in paths if path.exists()]
 
     @property
     def last_written(self) -> float:
         """When something was written, in seconds since 1970."""
-        written = [self.folder]
-        written += [self.folder / name for name in (*FILES, "metrics.csv", "checkpoints", "tensorboard")]
-        return max((path.stat().st_mtime for path in written if path.exists()), default=0.0)
+        return max(self.written, default=0.0)
 
     @cached_property
     def started(self) -> datetime:

@@ -16,6 +16,17 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 
+class UnreadableImageError(OSError):
+    """A file that is gone or no longer an image; the message names it.
+
+    Args:
+        text: the message; where a worker of a DataLoader raised it, torch gives a traceback that ends with it.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text.rpartition(f"{__name__}.{type(self).__name__}: ")[2].rstrip("\n"))
+
+
 @dataclass(frozen=True)
 class ImageFiles:
     """Image files that look like a tensor of the pictures in them, uint8 `[N, C, H, W]`.
@@ -45,7 +56,7 @@ class ImageFiles:
         """Return the pictures at these positions, uint8 `[B, C, H, W]`.
 
         Raises:
-            OSError: a file that is gone or no longer an image; it says which.
+            UnreadableImageError: a file that is gone or no longer an image.
         """
         return torch.from_numpy(
             np.stack([read_image(Path(path), self.image_shape) for path in self.paths[index.numpy()]])
@@ -58,7 +69,7 @@ def read_image(path: Path, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     What is transparent becomes white, 16 bits a channel become 8, numbers with a point are cut to 0..255.
 
     Raises:
-        OSError: it cannot be read, with the path; it is no regular file, or has more pixels than PIL's limit.
+        UnreadableImageError: it cannot be read; it is no regular file, or has more pixels than PIL's limit.
     """
     channels, height, width = shape
     try:
@@ -72,7 +83,7 @@ def read_image(path: Path, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
                 coloured = ImageOps.fit(coloured, (width, height), Image.Resampling.BICUBIC)
             pixels = np.asarray(coloured)
     except Exception as error:  # every format fails in its own way
-        raise OSError(f"{path}: {reason(error, path)}") from error
+        raise UnreadableImageError(f"{path}: {reason(error, path)}") from error
     return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 

@@ -16,6 +16,7 @@ from trainyard.data.module import DataModule
 from trainyard.errors import listing, reject
 from trainyard.evaluation.predictions import Predictions
 from trainyard.models.classifier import Classifier
+from trainyard.models.memory_format import lay_out_channels_last
 from trainyard.no_profiler import NoProfiler
 from trainyard.trusted import trusted_class
 
@@ -60,7 +61,7 @@ def assess(
     """
     changes = changes_of(cfg) if views > 1 else None
     if cfg.get("channels_last"):
-        model.to(memory_format=torch.channels_last)
+        lay_out_channels_last(model)
     if cfg.get("compile"):
         model.compile()
     trainer, outputs = tester(cfg), Outputs(model)

@@ -10,8 +10,9 @@ from trainyard.stored_run import StoredRun
 
 # Parts of runs. What else these packages have, such as torch.hub.load, can run any code.
 TRUSTED = (
-    *("trainyard.callbacks.", "trainyard.checkpoint_io.", "trainyard.data.", "trainyard.metrics_table."),
+    *("trainyard.callbacks.", "trainyard.checkpoint_io.", "trainyard.data.", "trainyard.event_files."),
     *(
+        "trainyard.metrics_table.",
         "trainyard.models.",
         "trainyard.optim.",
         "trainyard.time_profile.",

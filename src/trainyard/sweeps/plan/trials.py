@@ -16,6 +16,7 @@ STOPWATCH = "+callbacks.stopwatch._target_=trainyard.sweeps.plan.stopwatch.Stopw
 LOCAL = (  # loggers that write into the run's directory and nowhere else
     "lightning.pytorch.loggers.TensorBoardLogger",
     "lightning.pytorch.loggers.CSVLogger",
+    "trainyard.event_files.EventFiles",
     "trainyard.metrics_table.MetricsTable",
 )
 

@@ -30,7 +30,7 @@ CALLBACKS = (
     "trainyard.callbacks.feature_maps.FeatureMaps",
     "trainyard.callbacks.embedding.Embedding",
 )
-LOGGERS = ("trainyard.metrics_table.MetricsTable", "lightning.pytorch.loggers.TensorBoardLogger")
+LOGGERS = ("trainyard.metrics_table.MetricsTable", "trainyard.event_files.EventFiles")
 TRAINER: dict[str, tuple[Any, ...]] = {  # keys of the trainer, and the values that a stack heeds; () for all
     "_target_": ("lightning.Trainer",),
     "max_epochs": (),

@@ -1,0 +1,42 @@
+"""The same config and seed give the same run, to the last bit; another seed gives another."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.determinism.tiny_runs import QUICK, RUNS, config, found_in, run
+from trainyard.parts import Parts
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_same_seed_gives_the_same_run_whatever_was_drawn_before(name: str, tmp_path: Path) -> None:
+    first = run(tmp_path / "first", *RUNS[name], "seed=3")
+    torch.manual_seed(99)
+    torch.rand(7)
+    assert run(tmp_path / "again", *RUNS[name], "seed=3").equals(first)
+    other = run(tmp_path / "other", *RUNS[name], "seed=4")
+    assert other.result["metrics"]["val/loss"] != first.result["metrics"]["val/loss"]
+    moved = [key for key in first.weights if not torch.equal(first.weights[key], other.weights[key])]
+    assert any(key.startswith("net.") or "head" in key for key in moved), moved
+
+
+def test_the_seed_of_the_run_leaves_the_split_alone(tmp_path: Path) -> None:
+    splits = [Parts().data(config(tmp_path, *RUNS["mlp"], f"seed={seed}")).splits for seed in (0, 1)]
+    for name in ("train", "val", "test"):
+        assert torch.equal(splits[0][name].x, splits[1][name].x)
+        assert torch.equal(splits[0][name].y, splits[1][name].y)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["cnn", "transfer"])
+def test_processes_of_other_hash_seeds_agree(name: str, tmp_path: Path) -> None:
+    for seed in ("1", "4321"):
+        command = [sys.executable, "-m", "trainyard", f"hydra.run.dir={tmp_path / seed}", *QUICK, *RUNS[name]]
+        subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": seed}, cwd=tmp_path, check=True)
+    first = found_in(tmp_path / "1")
+    assert found_in(tmp_path / "4321").equals(first)
+    assert run(tmp_path / "here", *RUNS[name]).equals(first), "in this process too"

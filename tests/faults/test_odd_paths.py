@@ -1,0 +1,89 @@
+"""Working folders and files of odd names: the run works and its files are text, or one sentence says why not."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from trainyard.cli import main
+from trainyard.errors import ConfigError
+from trainyard.evaluation.evaluate import evaluate
+from trainyard.find_run import find_run
+from trainyard.utf8 import check_words
+
+ROWS = "\n".join(["x,y,class", *(f"{number % 7},{number % 5},{'ab'[number % 2]}" for number in range(40))])
+TINY = ("model.hidden_dims=[4]", "trainer.max_epochs=1", "callbacks=none", "data.batch_size=8")
+NAMES = ["emoji 🐈 é", "q'uo\"te", "a=b,c$d{e}%f", "new\nline", "a" * 240]
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    def run(*words: str) -> tuple[int, str]:
+        monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+        monkeypatch.setattr(sys, "argv", ["train.py", *words])
+        try:
+            main()
+        except SystemExit as end:
+            return int(end.code or 0), capsys.readouterr().err
+        return 0, capsys.readouterr().err
+
+    return run
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_works_in_a_folder_of_any_text(name: str, typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / name
+    place.mkdir()
+    monkeypatch.chdir(place)
+    (place / "table.csv").write_text(ROWS)
+    code, errors = typed("data=table", "data.path=table.csv", "data.target=class", *TINY)
+    assert (code, errors) == (0, "")
+    run = find_run("latest")
+    result = json.loads((run.folder / "result.json").read_bytes().decode("utf-8"))
+    assert result["status"] == "completed"
+    assert json.loads((run.folder / "provenance.json").read_bytes().decode("utf-8"))["directory"] == str(place)
+    assert "epoch 1/1" in (run.folder / "run.log").read_bytes().decode("utf-8")
+    found, _ = evaluate("latest")
+    assert found.scores["test/acc"] == result["metrics"]["test/acc"]
+
+
+@pytest.mark.parametrize("name", ["${seed}", b"x\xff"])
+def test_a_folder_that_no_file_can_hold_is_named(
+    name: str | bytes, typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / os.fsdecode(name)
+    place.mkdir()
+    monkeypatch.chdir(place)
+    code, errors = typed(*TINY)
+    assert code == 1
+    assert errors.startswith("working folder=")
+    assert len(errors.splitlines()) == 2
+    assert not list(place.iterdir())
+
+
+@pytest.mark.parametrize("word", [b"data.path=t\xff.csv", b"hydra.run.dir=r\xff", b"\xff"])
+def test_a_word_that_no_file_can_hold_is_named(
+    word: bytes, typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, errors = typed("data=table", "data.target=class", os.fsdecode(word))
+    assert code == 1
+    assert "\\xff" in errors
+    assert errors.splitlines()[1:] == ["  accepted: UTF-8 text"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_name_too_long_for_the_disk_is_said(typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, errors = typed(*TINY, f"hydra.run.dir={'a' * 256}")
+    assert code == 1
+    assert "cannot be written (File name too long)" in errors
+    assert not list(tmp_path.iterdir())
+
+
+def test_plain_words_are_text() -> None:
+    check_words(["model=cnn", "data.path=é"])
+    with pytest.raises(ConfigError, match=r"data.path=\\xfe: not UTF-8"):
+        check_words([os.fsdecode(b"data.path=\xfe")])

@@ -1,0 +1,63 @@
+"""Runs that start in the same moment, and draw the same name."""
+
+import json
+import secrets
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from trainyard.cli import main
+from trainyard.own_directory import OwnDirectory
+
+TINY = ("model.hidden_dims=[4]", "trainer.max_epochs=1", "callbacks=none", "logger=csv")
+
+
+def test_the_second_takes_another_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    drawn = iter(["aaaa", "aaaa", "aaaa", "bbbb", "aaaa", "bbbb", "cccc"])
+    monkeypatch.setattr(secrets, "token_hex", lambda size: next(drawn))
+    monkeypatch.chdir(tmp_path)
+    moment = "hydra.run.dir=outputs/runs/20260101-000000-mlp-digits-${random_hex:}"
+    for seed in range(3):
+        monkeypatch.setattr(sys, "argv", ["train.py", moment, *TINY, f"seed={seed}"])
+        main()
+    runs = sorted((tmp_path / "outputs" / "runs").iterdir())
+    assert [run.name[-4:] for run in runs] == ["aaaa", "bbbb", "cccc"]
+    for seed, run in enumerate(runs):
+        assert OmegaConf.load(run / "config.yaml").seed == seed
+        assert OmegaConf.load(run / "config.yaml").run.dir == str(run)
+        assert f"seed={seed}" in OmegaConf.load(run / ".hydra" / "overrides.yaml")
+        assert json.loads((run / "result.json").read_text())["status"] == "completed"
+
+
+def test_of_many_that_ask_at_once_each_has_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(secrets, "token_hex", lambda size: f"{secrets.randbelow(16):x}")  # so that they often collide
+
+    def claim(_: int) -> str:
+        config = OmegaConf.create({"hydra": {"run": {"dir": f"{tmp_path}/run-${{random_hex:}}"}}})
+        OwnDirectory().on_run_start(config)
+        return str(config.hydra.run.dir)
+
+    with ThreadPoolExecutor(8) as pool:
+        names = list(pool.map(claim, range(12)))
+    assert len(set(names)) == 12
+    assert {str(folder) for folder in tmp_path.iterdir()} == set(names)
+
+
+def test_a_directory_that_was_typed_is_used_again(tmp_path: Path) -> None:
+    config = OmegaConf.create({"hydra": {"run": {"dir": f"{tmp_path}/mine"}}})
+    OwnDirectory().on_run_start(config)
+    assert not (tmp_path / "mine").exists(), "that is left to Hydra"
+    (tmp_path / "mine").mkdir()
+    OwnDirectory().on_run_start(config)
+    assert config.hydra.run.dir == f"{tmp_path}/mine"
+
+
+def test_there_is_an_end_where_every_name_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(secrets, "token_hex", lambda size: "aaaa")
+    (tmp_path / "aaaa").mkdir()
+    config = OmegaConf.create({"hydra": {"run": {"dir": f"{tmp_path}/${{random_hex:}}"}}})
+    with pytest.raises(FileExistsError, match="names are taken"):
+        OwnDirectory().on_run_start(config)

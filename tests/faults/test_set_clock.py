@@ -1,0 +1,47 @@
+"""The clock is set while a run trains, an hour back or a year ahead."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from tests.conftest import Compose
+from tests.faults.happenings import SMALL, settable_clock
+from trainyard.stored_run import StoredRun
+from trainyard.training import train
+
+HOUR, YEAR = 3600.0, 365 * 86400.0
+
+
+@pytest.mark.parametrize("by", [-HOUR, YEAR])
+def test_seconds_curves_and_status_do_not_heed_it(by: float, compose_run: Compose, tmp_path: Path) -> None:
+    began = time.monotonic()
+    words = ("trainer.max_epochs=3", f"+callbacks.clock={{_target_:tests.faults.happenings.ClockSet,by:{by}}}")
+    with settable_clock():
+        train(compose_run(*SMALL, "callbacks=default", *words))
+    passed = time.monotonic() - began
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert 0 < result["seconds"] <= passed
+    assert StoredRun(tmp_path / "run").status == "completed"
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    assert len(events.Scalars("val/loss")) == 3
+    assert events.Scalars("test/loss"), "the test came after the clock was set"
+    for tag in events.Tags()["scalars"]:
+        points = events.Scalars(tag)
+        assert [point.step for point in points] == sorted(point.step for point in points), tag
+        times = [point.wall_time for point in points]
+        assert times == sorted(times), tag
+        assert times[-1] - times[0] <= passed, tag
+
+
+@pytest.mark.parametrize(("written", "status"), [(-400.0, "unfinished"), (-60.0, "running"), (HOUR, "unfinished")])
+def test_a_file_from_the_future_is_not_taken_for_a_running_run(
+    written: float, status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.yaml").write_text("run:\n  dir: here\n")
+    when = StoredRun(tmp_path).last_written
+    monkeypatch.setattr(time, "time", lambda: when - written)
+    assert StoredRun(tmp_path).status == status
