@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import OverrideParseException
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.config import leaves
@@ -33,7 +33,7 @@ def stored_config(run: StoredRun, overrides: Sequence[str] = (), trusted: Sequen
         ConfigError: it is missing or damaged, names what it may not, or an override does not fit.
     """
     stored = run.config
-    whole = all(isinstance(stored.get(key), dict) for key in ("data", "trainer", "run"))
+    whole = "seed" in stored and all(isinstance(stored.get(key), dict) for key in ("data", "trainer", "run"))
     if not whole:
         raise reject("RUN", run.name, "its config.yaml is missing or damaged", "a directory that train.py wrote")
     parts = {key: part for key, part in stored.items() if key != "sweep"}  # never built, and names Optuna's
@@ -68,7 +68,7 @@ def override(cfg: DictConfig, word: str) -> None:
     """Put one typed value in its place."""
     try:
         parsed = OverridesParser.create().parse_override(word)
-    except OverrideParseException as error:
+    except HydraException as error:
         raise reject("override", word, str(error).splitlines()[0], ACCEPTED) from error
     key = parsed.key_or_group
     if parsed.is_delete() or parsed.is_sweep_override():
