@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 
 from trainyard.complaints import complaint
 from trainyard.config import CONF_DIR, CONFIG_NAME, HYDRA_VERSION_BASE, resolved
+from trainyard.environment import check_environment
 from trainyard.errors import ConfigError
 from trainyard.logs import print_anything
 from trainyard.usage import asks_for_help, usage
@@ -109,6 +110,7 @@ def short_errors() -> Iterator[None]:
         return
     os.environ[FULL_ERROR] = "1"
     try:
+        check_environment()
         yield
     except KeyboardInterrupt:  # before training, which ends in its own way
         print("interrupted", file=sys.stderr)

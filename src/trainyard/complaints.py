@@ -7,6 +7,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import CompactHydraException, InstantiationException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, InterpolationKeyError, OmegaConfBaseException
+from yaml import MarkedYAMLError  # type: ignore[import-untyped]
 
 from trainyard.config import CONF_DIR
 from trainyard.errors import ConfigError, did_you_mean, listing, reject
@@ -19,6 +20,8 @@ def complaint(error: BaseException) -> str:
     """Return an error's text: ours as it is, Hydra's shortened and with suggestions, others with their kind."""
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         return complaint(error.__cause__)
+    if isinstance(error, MarkedYAMLError) and error.problem_mark:
+        return f"{error.problem_mark.name.strip()}: line {error.problem_mark.line + 1}: {error.problem}"
     if isinstance(error, ConfigError):
         return "\n".join(line if len(line) <= LONGEST else f"{line[:LONGEST]}..." for line in str(error).splitlines())
     if isinstance(error, MissingConfigException) and error.options is not None:

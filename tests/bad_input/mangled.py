@@ -49,7 +49,8 @@ def picture(kind: str, mode: str) -> bytes:
     """Return the bytes of a small picture."""
     stream = io.BytesIO()
     noise = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)
-    Image.fromarray(noise).convert(mode).save(stream, kind)
+    whole = Image.fromarray(noise)
+    (whole.convert("L") if mode == "I;16" else whole).convert(mode).save(stream, kind)
     return stream.getvalue()
 
 
@@ -70,7 +71,7 @@ SORTS += [
     ("ICO", "RGBA"),
     ("TGA", "RGB"),
 ]
-PICTURES = [picture(kind, mode if mode != "I;16" else "I") for kind, mode in SORTS]
+PICTURES = [picture(kind, mode) for kind, mode in SORTS]
 TABLES = [TEXT_TABLE, TEXT_TABLE.decode().encode("utf-16"), parquet()]
 
 

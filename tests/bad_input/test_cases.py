@@ -1,4 +1,7 @@
-"""Every case of bad input ends in a few lines that say what to change, and leaves everything as it was."""
+"""Every case of bad input ends in a few lines that say what to change, and leaves everything as it was.
+
+A third of the table runs always, the rest with the slow tests.
+"""
 
 import json
 import os
@@ -52,7 +55,12 @@ def test_there_are_many_cases_and_none_twice() -> None:
     assert len({str(case) + str(case.files) for case in CASES}) == len(CASES)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if not case.process], ids=str)
+HERE = [
+    pytest.param(case, id=str(case), marks=[] if case.often else pytest.mark.slow) for case in CASES if not case.process
+]
+
+
+@pytest.mark.parametrize("case", HERE)
 def test_bad_input(case: Case, place: Path, typed: Typed, trained: dict[str, Path]) -> None:
     furnish(place, case.files, {name: trained[name] for name in case.runs})
     before = contents(place)
