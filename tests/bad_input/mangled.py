@@ -41,7 +41,9 @@ CELL = st.one_of(
     st.floats().map(str),
     st.integers().map(str),
 )
-CELLS = st.lists(st.tuples(st.sampled_from(["yes", "no", "yes", "no", "", "maybe"]), CELL, CELL).map(list), max_size=30)
+CELLS = st.lists(
+    st.tuples(st.sampled_from(["yes", "no", "yes", "no", "", "maybe"]), CELL, CELL).map(list), min_size=6, max_size=30
+)
 TEXT_TABLE = b"a,b,kind\n" + b"".join(b"%d,%d.5,%s\n" % (i, i * i % 7, [b"yes", b"no"][i % 2]) for i in range(20))
 
 
