@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 from trainyard.cli import short_errors
-from trainyard.files import inside
+from trainyard.files import check_folder, inside
 from trainyard.logs import print_anything
 from trainyard.subcommands import interruptible, on_screen
 
@@ -47,6 +47,8 @@ def main() -> None:
     with short_errors(), interruptible():
         from trainyard.evaluation.evaluate import evaluate, evaluate_ensemble, write
 
+        if chosen.output:
+            check_folder(chosen.output)
         with on_screen():
             if chosen.ensemble:
                 found, home = evaluate_ensemble(chosen.run, chosen.ensemble, chosen.overrides, chosen.trusted_packages)

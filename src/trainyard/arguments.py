@@ -2,7 +2,7 @@
 
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -14,6 +14,15 @@ from trainyard.errors import ConfigError, did_you_mean, listing, reject
 HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")
 # Groups whose keys are names that a person is free to choose.
 NAMED_PARTS = ("callbacks", "logger")
+
+
+# What a run gives to its Trainer, and what is typed instead.
+SET_BY_RUN = {
+    "callbacks": "callbacks=OPTION, or +callbacks.NAME._target_=CLASS",
+    "logger": "logger=OPTION, or logger=csv for the table alone",
+    "default_root_dir": "hydra.run.dir=PATH",
+    "enable_model_summary": "python scripts/show.py model",
+}
 
 
 @cache  # a signature of sixty arguments takes milliseconds, and a sweep asks for it in each job
@@ -43,20 +52,39 @@ def targets(node: DictConfig, path: str = "") -> Iterator[tuple[str, DictConfig]
             yield from targets(node[name], f"{path}.{name}" if path else name)
 
 
-def check_arguments(cfg: DictConfig) -> None:
-    """Raise a ConfigError for a `_target_` that cannot be imported or a key that it does not take."""
+def check_arguments(cfg: DictConfig, kinds: Mapping[str, type] | None = None) -> None:
+    """Raise a ConfigError for a `_target_` that cannot be imported or a key that it does not take.
+
+    Args:
+        cfg: what is to be built.
+        kinds: what the class at a path must be, where it is a class.
+    """
+    check_named_parts(cfg)
     for path, node in targets(cfg):
         try:
             target = pkgutil.resolve_name(node._target_)
-        except (ImportError, AttributeError, ValueError) as error:
-            reason = str(error).splitlines()[0]
+        except (ImportError, AttributeError, ValueError, TypeError) as error:
+            reason = (str(error).splitlines() or ["no name"])[0]
             raise reject(f"{path}._target_", node._target_, reason, "the dotted name of a class or function") from error
+        if isinstance(target, type) and not issubclass(target, kind := (kinds or {}).get(path, object)):
+            raise reject(f"{path}._target_", node._target_, f"it is no {kind.__name__}", f"a class of {path}")
         names, any_name = parameters(target)
         for key in map(str, node):
+            if path == "trainer" and key in SET_BY_RUN:
+                raise reject(f"{path}.{key}", node[key], "every run sets it itself", SET_BY_RUN[key])
             if key not in names and key not in HYDRA_KEYS and not any_name:
                 known = sorted(names)
                 problem = f"{node._target_} has no such argument{did_you_mean(key, known)}"
                 raise reject(f"{path}.{key}", node[key], problem, listing(known))
+
+
+def check_named_parts(cfg: DictConfig) -> None:
+    """Raise a ConfigError for a callback or a logger that does not say what it is."""
+    for group in NAMED_PARTS:
+        for name, part in (cfg.get(group) or {}).items():
+            if part is not None and not (isinstance(part, DictConfig) and "_target_" in part):
+                accepted = f"null to leave it out, or {group}.{name}._target_=CLASS behind a plus"
+                raise reject(f"{group}.{name}", part, "it does not say what is to be built", accepted)
 
 
 def check_additions(cfg: DictConfig, overrides: Sequence[str]) -> None:
@@ -70,7 +98,8 @@ def check_additions(cfg: DictConfig, overrides: Sequence[str]) -> None:
     groups = [folder.name for folder in CONF_DIR.iterdir() if folder.is_dir()]
     known = sorted({*map(str, top), *groups} - {"defaults"})
     for override in overrides:
-        path = override.lstrip("+").partition("=")[0].partition("@")[0]
+        head = override.lstrip("+").partition("=")[0]
+        path = head.partition("@")[2].rpartition(":")[2] or head
         parent, _, name = path.rpartition(".")
         first = path.split(".")[0]
         if not override.startswith("+") or "/" in path or first in NAMED_PARTS:

@@ -2,16 +2,22 @@
 
 import gc
 import os
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from trainyard.complaints import complaint
-from trainyard.config import CONF_DIR, CONFIG_NAME, HYDRA_VERSION_BASE
+from trainyard.config import CONF_DIR, CONFIG_NAME, HYDRA_VERSION_BASE, resolved
+from trainyard.environment import check_environment
+from trainyard.errors import ConfigError
 from trainyard.logs import print_anything
 from trainyard.processes.reasons import FOLDER, told
 from trainyard.processes.torchrun import go_on
@@ -30,10 +36,11 @@ def main() -> None:
         print(usage(sys.argv[1:]))
         return
     if asks_to_resume(sys.argv[1:]):
-        with short_errors():
+        with short_errors(), told():
             resume(sys.argv[1:])
         return
     sys.argv[1:] = [quoted(word) for word in sys.argv[1:]]
+    check_options(sys.argv[1:])
     with short_errors(), collecting_no_garbage(), told():
         check_words(sys.argv[1:])
         run()
@@ -49,7 +56,35 @@ def run(cfg: DictConfig) -> float:
         gc.freeze()  # what is imported stays: it need not be looked at while the run goes on, nor at exit
     gc.enable()
     go_on(Path(cfg.run.dir))
-    return train(cfg)
+    return train(plain(cfg))
+
+
+def plain(cfg: DictConfig) -> DictConfig:
+    """Return the config of a run; what cannot be made of it leaves no trace of what Hydra has written before."""
+    try:
+        for word in HydraConfig.get().overrides.task:
+            if word.lstrip("+~").startswith(("run.", "run=")):
+                raise ConfigError(
+                    f"{word}: every run writes this itself\n  accepted: hydra.run.dir=PATH for its directory"
+                )
+        return resolved(cfg)
+    except Exception:
+        folder = Path(HydraConfig.get().runtime.output_dir)
+        if folder != Path.cwd() and {path.name for path in folder.iterdir()} == {".hydra"}:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def check_options(words: Sequence[str]) -> None:
+    """Exit with 2 where an option is none of Hydra's, in fewer lines than Hydra takes to say so."""
+
+    def short(message: str) -> NoReturn:
+        print(f"{message}\n  accepted: group=option, key=value, -m, and what --hydra-help lists", file=sys.stderr)
+        sys.exit(2)
+
+    parser = get_args_parser()
+    parser.error = short  # type: ignore[method-assign]
+    parser.parse_args(words)
 
 
 def quoted(word: str) -> str:
@@ -86,6 +121,7 @@ def short_errors() -> Iterator[None]:
         return
     os.environ[FULL_ERROR] = "1"
     try:
+        check_environment()
         yield
     except KeyboardInterrupt:  # before training, which ends in its own way
         print("interrupted", file=sys.stderr)

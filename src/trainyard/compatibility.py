@@ -3,28 +3,22 @@
 import pkgutil
 from typing import Any
 
-from lightning.pytorch.accelerators import (
-    Accelerator,
-    CPUAccelerator,
-    CUDAAccelerator,
-    MPSAccelerator,
-    XLAAccelerator,
-)
+import lightning as L
 from omegaconf import DictConfig, OmegaConf
 
+from trainyard.accelerators import check_accelerator
 from trainyard.arguments import check_additions, check_arguments, parameters
 from trainyard.config import group_options, instantiate
 from trainyard.data.spec import DataSpec
 from trainyard.errors import ConfigError, listing, reject
 from trainyard.ranges import check_ranges
 
+NEEDED = (
+    *("seed", "objective", "channels_last", "compile", "ema_decay", "sweep", "callbacks", "logger"),
+    *("trainer.max_epochs", "trainer.accelerator", "trainer.devices", "trainer.precision"),
+)
+KINDS = {"data": L.LightningDataModule, "model": L.LightningModule, "trainer": L.Trainer}
 OBJECTIVES = ("val/acc", "val/loss")
-ACCELERATORS: dict[str, type[Accelerator]] = {
-    "cpu": CPUAccelerator,
-    "cuda": CUDAAccelerator,
-    "mps": MPSAccelerator,
-    "tpu": XLAAccelerator,
-}
 
 
 def check_config(cfg: DictConfig) -> None:
@@ -33,13 +27,27 @@ def check_config(cfg: DictConfig) -> None:
     check_ranges(cfg)
     if cfg.objective not in OBJECTIVES:
         raise reject("objective", cfg.objective, "it is not measured on validation", " or ".join(OBJECTIVES))
-    if cfg.sweep.plan or cfg.sweep.sampler or cfg.sweep.params:
-        raise reject("sweep", cfg.run.choices.sweep, "a single run is no sweep, and has no plan", "with -m")
+    check_is_no_sweep(cfg)
     check_additions(cfg, cfg.run.overrides)
     check_accelerator(cfg)
-    check_arguments(cfg)
+    check_arguments(cfg, KINDS)
     check_augment_fits_data(cfg)
     check_finetune(cfg)
+    check_is_validated(cfg)
+
+
+def check_is_no_sweep(cfg: DictConfig) -> None:
+    """Raise a ConfigError for what only a sweep can do."""
+    key, value = ("sweep.plan", True) if cfg.sweep.plan else ("sweep", cfg.run.choices.sweep)
+    if cfg.sweep.plan or cfg.sweep.sampler or cfg.sweep.params:
+        raise reject(key, value, "a single run is no sweep, and has no plan", "with -m")
+
+
+def check_is_validated(cfg: DictConfig) -> None:
+    """Raise a ConfigError where the run ends before its first validation, which chooses the best epoch."""
+    every, epochs = cfg.trainer.get("check_val_every_n_epoch") or 1, cfg.trainer.max_epochs
+    if every > epochs:
+        raise reject("trainer.check_val_every_n_epoch", every, f"the run ends after {epochs} epochs", f"1 to {epochs}")
 
 
 def check_complete(cfg: DictConfig) -> None:
@@ -49,9 +57,14 @@ def check_complete(cfg: DictConfig) -> None:
         accepted = " ".join(f"{key}={key.rpartition('.')[2].upper()}" for key in missing)
         raise ConfigError(f"{' and '.join(missing)} must be given\n  accepted: {accepted}")
     for group in ("data", "augment", "model", "optimizer", "scheduler", "finetune", "trainer"):
+        options = listing(f"{group}={option}" for option in group_options(group))
         if "_target_" not in (cfg.get(group) or {}):
-            options = listing(f"{group}={option}" for option in group_options(group))
             raise ConfigError(f"{group}: every run needs one, but it was taken out\n  accepted: {options}")
+        if group not in cfg.run.choices:  # of a list of options, none is noted
+            raise ConfigError(f"{group}: every run has one option of it, not a list\n  accepted: {options}")
+    for key in NEEDED:
+        if OmegaConf.select(cfg, key, default=key) == key:
+            raise ConfigError(f"{key}: every run needs it, but it was taken out\n  accepted: without ~{key}")
 
 
 def check_model_fits_data(cfg: DictConfig, spec: DataSpec) -> None:
@@ -77,8 +90,10 @@ def check_augment_fits_data(cfg: DictConfig) -> None:
     source = pkgutil.resolve_name(cfg.data._target_)
     if instantiate(cfg.augment) and getattr(source, "kind", "images") != "images":
         chosen = cfg.run.choices
+        changes = [word for word in cfg.run.overrides if word.startswith("augment.")]
+        typed = " ".join(changes) if chosen.augment == "none" and changes else f"augment={chosen.augment}"
         raise ConfigError(
-            f"augment={chosen.augment} data={chosen.data}: {chosen.augment} changes images, {chosen.data} gives rows\n"
+            f"{typed} data={chosen.data}: augmentation changes images, {chosen.data} gives rows\n"
             f"  accepted: with data={chosen.data}, augment=none"
         )
 
@@ -109,15 +124,3 @@ def check_finetune(cfg: DictConfig) -> None:
 def target_of(group: str, option: str) -> Any:
     """Return the class that an option of the project's names."""
     return pkgutil.resolve_name(group_options(group)[option]._target_)
-
-
-def check_accelerator(cfg: DictConfig) -> None:
-    """Raise a ConfigError when the chosen accelerator is not on this machine."""
-    wanted = cfg.trainer.accelerator
-    here = [name for name, kind in ACCELERATORS.items() if kind.is_available()]
-    if wanted in ("auto", *here):
-        return
-    options = group_options("accelerator")
-    usable = [name for name, option in options.items() if option.accelerator in ("auto", *here)]
-    choice = cfg.run.choices.accelerator
-    raise reject("accelerator", choice, f"there is no {wanted} device here", " or ".join(usable))

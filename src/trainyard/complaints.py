@@ -1,15 +1,18 @@
 """Errors as the person at the keyboard should read them: the key, the value, what is accepted, in a few lines."""
 
 import sys
-import traceback
+from traceback import walk_tb
 
+from hydra.core.override_parser.types import Override
 from hydra.errors import CompactHydraException, InstantiationException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, InterpolationKeyError
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, InterpolationKeyError, OmegaConfBaseException
+from yaml import MarkedYAMLError  # type: ignore[import-untyped]
 
 from trainyard.config import CONF_DIR
 from trainyard.errors import ConfigError, did_you_mean, listing, reject
 
+LONGEST = 390  # characters of a line
 EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}  # launchers, and what brings them
 
 
@@ -17,8 +20,10 @@ def complaint(error: BaseException) -> str:
     """Return an error's text: ours as it is, Hydra's shortened and with suggestions, others with their kind."""
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         return complaint(error.__cause__)
+    if isinstance(error, MarkedYAMLError) and error.problem_mark:
+        return f"{error.problem_mark.name.strip()}: line {error.problem_mark.line + 1}: {error.problem}"
     if isinstance(error, ConfigError):
-        return str(error)
+        return "\n".join(line if len(line) <= LONGEST else f"{line[:LONGEST]}..." for line in str(error).splitlines())
     if isinstance(error, MissingConfigException) and error.options is not None:
         return unknown_option(error)
     if isinstance(error.__cause__, ConfigAttributeError | ConfigKeyError):
@@ -30,8 +35,16 @@ def complaint(error: BaseException) -> str:
     if isinstance(error, InterpolationKeyError) and "hydra.runtime.choices" in str(error):
         problem = "a run is named by its model and its data, and one was taken out"
         return f"hydra.run.dir: {problem}\n  accepted: hydra.run.dir=PATH, or a model and data"
+    if isinstance(error, OmegaConfBaseException) and error.full_key:  # a value that refers to nothing
+        return f"{typed(str(error.full_key))}: {shortened(str(error), 1)}"
+    if nameless := [word for word in sys.argv[1:] if word and word[0] in "+~=" and not word.strip("+~").split("=")[0]]:
+        return f"{nameless[0]}: cannot be read as key=value"
+    if "Multiple values for" in str(error):
+        return there_already(str(error))
     if isinstance(error, CompactHydraException) and str(error):
-        return shortened(str(error), 4)
+        return shortened(f"{about(error)}{error}", 4)
+    if (word := about(error)) and not raised_in_run(error):
+        return shortened(f"{word}cannot be used ({str(error) or type(error).__name__})", 2)
     if isinstance(error, OSError) and not raised_in_run(error):
         problem = f"{error.filename} cannot be written ({error.strerror})"
         return f"{typed('hydra.run.dir')}: {problem}\n  accepted: a folder that you may write to"
@@ -49,7 +62,9 @@ def unknown_option(error: MissingConfigException) -> str:
         return str(reject(group, option, "its package is not installed", accepted))
     options = sorted(error.options or [])
     problem = f"there is no such option{did_you_mean(option, options)}"
-    return f"{group}={option}: {problem}\n  accepted: {listing(options, 40)}"
+    path = str(error.missing_cfg_file)
+    word = next((word for word in sys.argv[1:] if word.lstrip("+").replace("=", "/", 1) == path), f"{group}={option}")
+    return f"{word}: {problem}\n  accepted: {listing(options, 40)}"
 
 
 def no_option() -> str:
@@ -63,6 +78,13 @@ def no_option() -> str:
                 return f"{word}: cannot be read as key=value"
             return f"{word}: a group needs one of its options\n  accepted: {listing(options, 40)}"
     return "a group needs one of its options"
+
+
+def there_already(text: str) -> str:
+    """Return the text for `+model=cnn`."""
+    group = text.partition("Multiple values for ")[2].partition(".")[0]
+    word = next((word for word in sys.argv[1:] if word.startswith(f"+{group}")), group)
+    return f"{word}: {group} is there already\n  accepted: {word.lstrip('+')}"
 
 
 def unknown_key(error: ConfigAttributeError | ConfigKeyError) -> str:
@@ -85,9 +107,21 @@ def typed(key: str) -> str:
     return next((word for word in sys.argv[1:] if word.lstrip("+~").partition("=")[0] == key), key)
 
 
+def about(error: BaseException) -> str:
+    """Return "key=value: " or "FILE: ", of what Hydra was at when an error was raised; nothing where it was at none."""
+    for frame, _ in walk_tb(error.__traceback__):
+        override = frame.f_locals.get("override")
+        if frame.f_globals.get("__name__", "").startswith("hydra.") and isinstance(override, Override):
+            line = str(override.input_line)
+            return "" if line in str(error) else f"{line}: "
+        if frame.f_globals.get("__name__", "").endswith("file_config_source") and "full_path" in frame.f_locals:
+            return f"{frame.f_locals['full_path']}: "
+    return ""
+
+
 def raised_in_run(error: BaseException) -> bool:
     """Whether an error came out of a run, and not from what Hydra does before it."""
-    frames = traceback.walk_tb(error.__traceback__)
+    frames = walk_tb(error.__traceback__)
     return any(frame.f_globals.get("__name__") == "trainyard.training" for frame, _ in frames)
 
 

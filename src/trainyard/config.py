@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
-from trainyard.errors import ConfigError
+from trainyard.errors import ConfigError, reject
 from trainyard.processes.torchrun import run_name
 
 PACKAGE = Path(__file__).parent
@@ -61,12 +61,15 @@ def compose(overrides: Sequence[str] = (), config_dir: Path = CONF_DIR) -> DictC
 
 def resolved(cfg: DictConfig) -> DictConfig:
     """Return a copy without interpolations and without what is Hydra's own: what the run is a function of."""
-    parts = {str(key): cfg[key] for key in cfg if key != "hydra"}
+    parts = {str(key): "???" if OmegaConf.is_missing(cfg, key) else cfg[key] for key in cfg if key != "hydra"}
     values: dict[str, Any] = {
         key: OmegaConf.to_container(part, resolve=True) if OmegaConf.is_config(part) else part
         for key, part in parts.items()
     }
-    chosen = (values.get("run") or {}).get("choices") or {}
+    own = values.get("run")
+    if not isinstance(own, dict) or not isinstance(own.get("choices"), dict):
+        raise reject("run", own, "it is written by every run, not typed", "hydra.run.dir=PATH for its directory")
+    chosen = own["choices"]
     for group in [group for group in chosen if group.startswith("hydra/")]:  # such as the launcher
         del chosen[group]
     plain = OmegaConf.create(values)
@@ -92,9 +95,21 @@ def instantiate(node: DictConfig, **arguments: Any) -> Any:
         cause = error.__cause__
         if isinstance(cause, ConfigError):
             raise cause from None
-        if isinstance(cause, ValueError) or type(cause).__name__ == "MisconfigurationException":  # Lightning's
-            raise ConfigError(f"{node._get_full_key(None)}: {str(cause).splitlines()[0]}") from error
+        if said := of_arguments(cause):
+            raise ConfigError(f"{node._get_full_key(None)}: {said}") from error
         raise
+
+
+def of_arguments(error: BaseException | None) -> str:
+    """Return what an error says of the arguments that something was built with; nothing where it is of another kind."""
+    first = next(iter(str(error).splitlines()), type(error).__name__)
+    if isinstance(error, ValueError) or type(error).__name__ == "MisconfigurationException":  # Lightning's
+        return first
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "allocate memory" in first):
+        return f"there is not so much memory ({first.rpartition(': ')[2].partition('. ')[0]})"
+    if isinstance(error, TypeError | RuntimeError):  # or a mistake in a class of one's own
+        return f"{first}\nHYDRA_FULL_ERROR=1 shows where"
+    return ""
 
 
 def group_options(group: str) -> dict[str, DictConfig]:
@@ -105,8 +120,8 @@ def group_options(group: str) -> dict[str, DictConfig]:
 
 def leaves(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, object]]:
     """Yield the dotted path and the value of every key that holds no further keys; a list of plain items is a value."""
-    for name in map(str, node):
-        path = f"{prefix}{name}"
+    for name in node:  # a number, where a person has typed one
+        path = f"{prefix}{name!s}"
         value = node[name]
         if isinstance(value, DictConfig):
             yield from leaves(value, f"{path}.")

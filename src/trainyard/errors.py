@@ -20,7 +20,8 @@ def reject(key: str, value: object, problem: str, accepted: str = "") -> ConfigE
 
 def did_you_mean(word: str, known: Iterable[object], most: int = 3) -> str:
     """Return "; did you mean a or b?" with the known words nearest to `word`, or nothing when none is near."""
-    near = difflib.get_close_matches(word, [str(name) for name in known], n=most, cutoff=0.6)
+    names = {str(name).casefold(): str(name) for name in known}
+    near = [names[name] for name in difflib.get_close_matches(word.casefold(), names, n=most, cutoff=0.6)]
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
 

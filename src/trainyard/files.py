@@ -39,6 +39,12 @@ def inside(home: Path, name: str) -> Path:
     return folder
 
 
+def check_folder(folder: Path) -> None:
+    """Raise a ConfigError where a file lies in the place of a folder to write into, before anything is computed."""
+    if folder.exists() and not folder.is_dir():
+        raise reject("--output", folder, "it is a file", "a folder, there or not")
+
+
 def point_to(pointer: Path, target: Path) -> None:
     """Make `pointer` a relative link to `target`; a text file with the path where links don't work."""
     relative = os.path.relpath(target, pointer.parent)

@@ -10,6 +10,7 @@ from trainyard.config import instantiate
 from trainyard.data.module import DataModule
 from trainyard.models.classifier import Classifier
 from trainyard.models.memory_format import lay_out_channels_last
+from trainyard.optim.one_weight import check_steps
 from trainyard.runs import Run
 from trainyard.trainers import build_trainer
 
@@ -27,6 +28,7 @@ class Parts:
 
     def model(self, cfg: DictConfig, data: DataModule) -> Classifier:
         """Build the model with its optimizer, schedule and plan."""
+        check_steps(cfg)
         groups = ["optimizer", "scheduler", *(["finetune"] if has_backbone(cfg) else [])]
         model: Classifier = instantiate(cfg.model, spec=data.spec, **{name: instantiate(cfg[name]) for name in groups})
         for split in model.split.values():

@@ -4,7 +4,9 @@ A name means the same everywhere in the project (`lr`, `dropout`, `val_fraction`
 person's own configs too; where a name has two meanings, the dotted path has a rule of its own.
 """
 
-from omegaconf import DictConfig
+from collections.abc import Iterator
+
+from omegaconf import DictConfig, OmegaConf
 
 from trainyard.config import leaves
 from trainyard.errors import reject
@@ -12,13 +14,14 @@ from trainyard.value_kinds import Each, Either, Kind, Number, OneOf, Optional, W
 
 FRACTION = Number(low=0, below=1)
 COUNT = Number(low=1, whole=True)
+YES_OR_NO = OneOf((True, False))
 SPACE = "sweep.params."  # holds what the keys may be, not what they are
 
 RULES: dict[str, Kind] = {
     "seed": Number(low=0, high=2**32 - 1, whole=True),
     "objective": Word(),
-    "channels_last": OneOf((True, False)),
-    "compile": OneOf((True, False)),
+    "channels_last": YES_OR_NO,
+    "compile": YES_OR_NO,
     "ema_decay": Optional(Number(above=0, below=1)),
     "on_nan": OneOf(("stop", "skip_batch", "rewind")),
     "oom": OneOf(("halve", "stop")),
@@ -26,12 +29,12 @@ RULES: dict[str, Kind] = {
     "every_steps": Optional(COUNT),
     "sweep.name": Optional(Either((Word(), Number(low=0)))),
     "retries": Number(low=0, whole=True),
-    "fail_fast": OneOf((True, False)),
+    "fail_fast": YES_OR_NO,
     "keep": Optional(COUNT),
     "trials": Optional(COUNT),
     "batch": COUNT,
     "where": Optional(Word()),
-    "plan": OneOf((True, False)),
+    "plan": YES_OR_NO,
     "pruner": OneOf(("none", "median", "hyperband")),
     "sweep.sampler": Optional(OneOf(())),  # or what builds one, as sweep=tpe has it
     "slots": COUNT,
@@ -39,11 +42,13 @@ RULES: dict[str, Kind] = {
     "lr": Number(above=0),
     "weight_decay": Number(low=0),
     "momentum": FRACTION,
-    "betas": Each(FRACTION, least=2),
+    "betas": Each(FRACTION, least=2, most=2),
     "alpha": FRACTION,
     "rho": FRACTION,
     "eps": Number(low=0),
     "opt": Word(),
+    "fused": Optional(YES_OR_NO),
+    "nesterov": YES_OR_NO,
     # scheduler
     "warmup_fraction": FRACTION,
     "min_lr_factor": Number(low=0, high=1),
@@ -53,11 +58,12 @@ RULES: dict[str, Kind] = {
     "gamma": Number(above=0, high=1),
     "power": Number(above=0),
     "patience": Number(low=0, whole=True),
+    "factor": Number(above=0, below=1),
     # data
     "batch_size": COUNT,
     "val_fraction": Number(above=0, below=1),
     "test_fraction": Number(above=0, below=1),
-    "count": Number(low=30, whole=True),
+    "count": Number(low=30, high=10**7, whole=True),
     "train_fraction": Number(above=0, high=1),
     "folds": Number(low=2, whole=True),
     "fold": Optional(Number(low=0, whole=True)),
@@ -65,12 +71,16 @@ RULES: dict[str, Kind] = {
     "sampler": OneOf(("shuffle", "balanced")),
     "resident": OneOf(("auto", True, False)),
     "resident_limit": Number(low=0),
-    "num_workers": Optional(Number(low=0, whole=True)),
+    "num_workers": Optional(Number(low=0, high=1024, whole=True)),
     "one_hot_limit": Number(low=0, whole=True),
     "data.channels": Optional(Number(low=1, high=3, whole=True, odd=True)),
     "on_error": OneOf(("raise", "skip")),
     "root": Word(),
     "path": Word(),
+    "test_path": Optional(Word()),
+    "cache": Word(),
+    "folder": Word(),
+    "save_dir": Word(),
     "target": Word(),
     # model
     "hidden_dims": Each(COUNT),
@@ -81,7 +91,8 @@ RULES: dict[str, Kind] = {
     "activation": Word(),
     "backbone": Word(),
     "weights": Word(),
-    "image_size": Optional(Number(low=1, whole=True)),
+    "image_size": Optional(Number(low=1, high=4096, whole=True)),
+    "blocks": COUNT,
     "drop_path": FRACTION,
     # finetune
     "thaw": Each(Number(low=0)),
@@ -115,14 +126,31 @@ RULES: dict[str, Kind] = {
     "limit_test_batches": Number(above=0),
     "accumulate_grad_batches": COUNT,
     "gradient_clip_val": Optional(Number(above=0)),
+    "deterministic": OneOf((True, False, "warn")),
+    "detect_anomaly": YES_OR_NO,
+    "log_every_n_steps": Number(low=0, whole=True),
+    "num_sanity_val_steps": Number(low=-1, whole=True),
+    "max_steps": COUNT,
+    "val_check_interval": Either((Number(above=0), Word())),
+    "check_val_every_n_epoch": COUNT,
 }
 
 
 def check_ranges(cfg: DictConfig) -> None:
     """Raise a ConfigError for the first value that its key does not accept."""
-    for path, value in leaves(cfg):
+    for path, value in [*keys_inside(cfg), *leaves(cfg)]:
         if path.startswith(SPACE):
             continue
         kind = RULES.get(path) or RULES.get(path.rpartition(".")[2])
         if kind is not None and not kind.accepts(value):
             raise reject(path, value, f"must be {kind}")
+
+
+def keys_inside(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Yield the dotted path and the value of every key that holds further keys, unless they say what is to be built."""
+    for name in node:
+        value = None if OmegaConf.is_missing(node, name) else node[name]
+        if isinstance(value, DictConfig) and "_target_" not in value:
+            yield f"{prefix}{name!s}", value
+        if isinstance(value, DictConfig):
+            yield from keys_inside(value, f"{prefix}{name!s}.")

@@ -33,7 +33,7 @@ def stored_config(run: StoredRun, overrides: Sequence[str] = (), trusted: Sequen
         ConfigError: it is missing or damaged, names what it may not, or an override does not fit.
     """
     stored = run.config
-    whole = all(isinstance(stored.get(key), dict) for key in ("data", "trainer", "run"))
+    whole = "seed" in stored and all(isinstance(stored.get(key), dict) for key in ("data", "trainer", "run"))
     if not whole:
         raise reject("RUN", run.name, "its config.yaml is missing or damaged", "a directory that train.py wrote")
     parts = {key: part for key, part in stored.items() if key != "sweep"}  # never built, and names Optuna's

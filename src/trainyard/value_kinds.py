@@ -30,17 +30,21 @@ class Number:
 
 @dataclass(frozen=True)
 class Each:
-    """A list whose items are all of one kind; `least` items or more."""
+    """A list whose items are all of one kind; `least` to `most` of them."""
 
     kind: Number
     least: int = 0
+    most: int | None = None
 
     def accepts(self, value: object) -> bool:
         """Whether the value is such a list."""
-        return isinstance(value, list) and len(value) >= self.least and all(map(self.kind.accepts, value))
+        if not isinstance(value, list) or len(value) < self.least or (self.most or len(value)) < len(value):
+            return False
+        return all(map(self.kind.accepts, value))
 
     def __str__(self) -> str:
-        return f"a list like [64,32], each item {self.kind}"
+        count = f"a list of {self.most}" if self.most else "a list like [64,32]"
+        return f"{count}, each item {self.kind}"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trainyard.data.draws import generator
 from trainyard.data.spec import Examples
-from trainyard.errors import reject
+from trainyard.errors import ConfigError, reject
 
 
 def stratified_split(labels: Tensor, fractions: Mapping[str, float], seed: int, least: int = 1) -> dict[str, Tensor]:
@@ -100,7 +100,12 @@ class SplitPlan:
             positions["train"] = positions["train"][kept]
         whole = parts["train"]
         divided = {name: whole.subset(index) for name, index in positions.items()}
-        return {name: {**parts, **divided}[name] for name in ("train", "val", "test")}
+        found = {name: {**parts, **divided}[name] for name in ("train", "val", "test")}
+        if empty := [name for name, part in found.items() if not len(part)]:
+            counts = " / ".join(str(len(part)) for part in found.values())
+            accepted = "data with three examples or more of each class"
+            raise ConfigError(f"data: no example is left for {' and '.join(empty)} ({counts})\n  accepted: {accepted}")
+        return found
 
     def check_fractions(self, fractions: Mapping[str, float]) -> None:
         """Raise a ConfigError when nothing would be left to train on."""

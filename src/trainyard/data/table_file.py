@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainyard.errors import reject
+from trainyard.errors import listing, reject
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +40,10 @@ def read_table(path: Path, key: str) -> "pd.DataFrame":
         raise reject(key, path, f"cannot be read ({str(error).splitlines()[0]})", ACCEPTED) from error
     if not len(table):
         raise reject(key, path, "it has no rows", ACCEPTED)
-    return table.reset_index(drop=True).rename(columns=lambda name: str(name).strip())
+    table = table.reset_index(drop=True).rename(columns=lambda name: str(name).strip())
+    if twice := sorted(set(table.columns[table.columns.duplicated()])):
+        raise reject(key, path, f"several columns {listing(twice)}", "a header with each name once")
+    return table
 
 
 def read_text(path: Path, delimiter: str) -> "pd.DataFrame":
@@ -51,16 +54,29 @@ def read_text(path: Path, delimiter: str) -> "pd.DataFrame":
     """
     import pandas as pd
 
+    check_is_text(path)
+    options = {"sep": delimiter, "skipinitialspace": True}
+    names = pd.read_csv(path, header=None, nrows=1, dtype=str, **options).iloc[0].dropna().str.strip()
+    if names.duplicated().any():  # pandas would give other names to all but the first
+        raise ValueError(f"several columns {listing(names[names.duplicated()].unique())}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             # Without index_col=False, a delimiter at the end of each row would shift the columns by one.
-            table = pd.read_csv(path, sep=delimiter, index_col=False, skipinitialspace=True, low_memory=False)
+            table = pd.read_csv(path, index_col=False, low_memory=False, **options)
     except pd.errors.ParserWarning as warning:
         raise ValueError("its rows have more values than its header has names") from warning
     if delimiter != ";":
         return table
     return table.apply(lambda column: column if pd.api.types.is_numeric_dtype(column) else with_points(column))
+
+
+def check_is_text(path: Path) -> None:
+    """Raise a ValueError for a file with bytes of 0, which pandas would take for values."""
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            if b"\0" in block:
+                raise ValueError("it holds bytes of 0, as UTF-16 and damaged files do")
 
 
 def with_points(texts: "pd.Series[str]") -> "pd.Series[str] | pd.Series[float]":

@@ -9,7 +9,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from trainyard.compatibility import ACCELERATORS
+from trainyard.accelerators import ACCELERATORS
 from trainyard.config import instantiate
 from trainyard.data.augment import Augmentation
 from trainyard.data.module import DataModule

@@ -26,7 +26,7 @@ class CNN(Classifier):
         training: optimizer, scheduler and loss options of `Classifier`.
 
     Raises:
-        ConfigError: more blocks than the image can be halved.
+        ConfigError: more blocks than the image can be halved, or a kernel wider than it.
     """
 
     inputs = ("images",)
@@ -54,6 +54,9 @@ class CNN(Classifier):
         if len(channels) > most:
             accepted = f"1 to {most} numbers for images of {height}x{width} pixels"
             raise reject("model.channels", list(channels), "each block halves the image", accepted)
+        if kernel_size > max(height, width):
+            accepted = f"an odd number below {max(height, width) + 1} for images of {height}x{width} pixels"
+            raise reject("model.kernel_size", kernel_size, "wider than the images", accepted)
         self.blocks = nn.Sequential()
         for size in channels:
             self.blocks.append(convolution_block(maps, size, kernel_size, activation, dropout))

@@ -1,6 +1,7 @@
 """A model from its checkpoint alone."""
 
 import inspect
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,9 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
     """
     try:
         safe = path.suffix == ".safetensors"
-        stored = read_safetensors(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd files; what is wrong with one is said below
+            stored = read_safetensors(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # each damaged file fails in its own way
         unsafe = "weights_only" in str(error).lower() or "Unsupported" in str(error)
         problem = "it holds more than weights, which might be code" if unsafe else f"unreadable ({first_line(error)})"
@@ -68,4 +71,4 @@ def arguments(kind: type[Classifier], stored: Mapping[str, Any]) -> dict[str, An
 
 def first_line(error: Exception) -> str:
     """Return the first line of what an error says."""
-    return (str(error).splitlines() or [""])[0]
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -12,6 +12,7 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
+from trainyard.errors import reject
 from trainyard.optim.timing import timed
 
 Factor = Callable[[float], float]
@@ -63,7 +64,13 @@ def step(optimizer: Optimizer, total_steps: int, drop_fraction: float, gamma: fl
 
 
 def exponential(optimizer: Optimizer, total_steps: int, min_lr_factor: float) -> LambdaLR:
-    """Decay by the same ratio each step, to `min_lr_factor` at the end."""
+    """Decay by the same ratio each step, to `min_lr_factor` at the end.
+
+    Raises:
+        ConfigError: it is 0, which no ratio leads to.
+    """
+    if min_lr_factor == 0:
+        raise reject("scheduler.min_lr_factor", min_lr_factor, "no ratio leads to it", "a number above 0 to 1")
     return schedule(optimizer, total_steps, lambda progress: min_lr_factor**progress)
 
 

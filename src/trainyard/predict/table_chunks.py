@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainyard.data.spec import Column
-from trainyard.data.table_file import ACCEPTED, DELIMITERS, PARQUET, delimiter
+from trainyard.data.table_file import ACCEPTED, DELIMITERS, PARQUET, check_is_text, delimiter
 from trainyard.errors import did_you_mean, reject
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class TableFile:
 
     def text_head(self) -> tuple[list[str], int | None]:
         """Return the names of the columns, and 0 if there is no row."""
+        check_is_text(self.path)
         head = next(self.text_chunks(1))  # without rows where the file has none
         return list(head.columns), None if len(head) else 0
 

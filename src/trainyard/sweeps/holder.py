@@ -20,7 +20,7 @@ def held(folder: Path) -> Iterator[None]:
     Raises:
         ConfigError: another process does, and the message says which; or it cannot be written.
     """
-    lock = FileLock(folder / LOCK)
+    lock, made = FileLock(folder / LOCK), not (folder / LOCK).exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
@@ -36,6 +36,10 @@ def held(folder: Path) -> Iterator[None]:
     try:
         write_text(folder / HOLDER, f"{os.getpid()}\n")
         yield
+    except ConfigError:  # it does not begin: the folder is as it was
+        if made:
+            (folder / LOCK).unlink(missing_ok=True)
+        raise
     finally:
         (folder / HOLDER).unlink(missing_ok=True)
         lock.release()

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from trainyard.arguments import check_arguments
 from trainyard.errors import reject
 from trainyard.ranges import check_ranges
 
@@ -14,12 +15,16 @@ def check_options(config: DictConfig) -> None:
     for name, example in (("zip", "[model,data]"), ("objectives", "[val/acc,seconds]")):
         if own[name] is not None and not isinstance(own[name], ListConfig):
             raise reject(f"sweep.{name}", own[name], "must be a list", f"sweep.{name}={example}")
+    if not isinstance(own.params, DictConfig):
+        raise reject("sweep.params", own.params, "must be keys with their values", "sweep.params={seed:'0,1'}")
     if own.trials is not None and own.sampler is None:
         raise reject("sweep.trials", own.trials, "a grid runs all of its jobs", "with sweep=random or sweep=tpe")
     if own.trials is None and own.sampler is not None:
         raise reject("sweep.trials", "null", "a search goes on until it has so many", "a whole number from 1")
     if own.pruner != "none" and own.objectives and len(own.objectives) > 1:
         raise reject("sweep.pruner", own.pruner, "several objectives give no order to prune by", "sweep.pruner=none")
+    if isinstance(own.sampler, DictConfig):
+        check_arguments(OmegaConf.create({"sweep": {"sampler": own.sampler}}))
     slots = config.hydra.launcher.get("slots", 1)
     check_ranges(OmegaConf.create({"sweep": config.sweep, "hydra": {"launcher": {"slots": slots}}}))
     name = str(config.sweep.name)

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from hydra.core.override_parser.types import Override, RangeSweep
 from trainyard.errors import did_you_mean, listing, reject
 from trainyard.sweeps.search.condition import Condition
 
+MOST = 100_000  # jobs; more are a mistake, and would fill the memory
 GROUP = "sweep"  # keys of the sweep itself, which no job depends on
 
 
@@ -47,7 +49,7 @@ class SearchSpace:
         for override in overrides:
             key = override.get_key_element()
             several, typed = override.is_sweep_override(), str(override.input_line).partition("=")[2]
-            if key == GROUP or key.startswith(f"{GROUP}."):
+            if (plain := key.lstrip("+~")) == GROUP or plain.startswith(f"{GROUP}."):
                 if several:
                     raise reject(key, typed, "a sweep has but one", "a single value")
                 continue
@@ -74,6 +76,9 @@ class SearchSpace:
         if len(counts := {key: len(self.values[key]) for key in self.zipped}) and len(set(counts.values())) > 1:
             told = ", ".join(f"{key} has {count}" for key, count in counts.items())
             raise reject("sweep.zip", listing(self.zipped), f"{told} values", "as many values of each")
+        if not self.sampler and (count := math.prod(map(len, self.axes_together().values()))) > MOST:
+            problem = f"{count:,} combinations, more than a sweep may have"
+            raise reject("sweep", listing(self.axes), problem, f"up to {MOST:,}; or sweep=random, which draws of them")
         if self.where and not self.sampler and not self.jobs():
             raise reject("sweep.where", self.where, "it leaves no job", "a condition that some combination meets")
         if self.where:
@@ -124,11 +129,21 @@ def single_values(override: Override) -> list[str]:
     """Return the values of an override as text."""
     if not override.is_sweep_override():
         return [override.get_value_element_as_str()]
-    texts = list(map(str, override.sweep_string_iterator()))
     swept = override._value
+    if isinstance(swept, RangeSweep):
+        check_range(override, swept)
+    texts = list(map(str, override.sweep_string_iterator()))
     if isinstance(swept, RangeSweep) and swept.stop is not None:  # Hydra's own has range(0,0.4,0.1) end with 0.4
         texts = [text for text in texts if (swept.stop - float(text)) * swept.step > 1e-9 * abs(swept.step)]
     return texts
+
+
+def check_range(override: Override, swept: RangeSweep) -> None:
+    """Raise a ConfigError for a range that never ends, or would fill the memory."""
+    key, text = override.get_key_element(), str(override.input_line).partition("=")[2]
+    start, stop, step = swept.start or 0, swept.stop or 0, swept.step
+    if step == 0 or not (stop - start) / step <= MOST:
+        raise reject(key, text, "it has no end, or more values than a sweep may have", f"up to {MOST:,} values")
 
 
 def typed(values: Mapping[str, str]) -> list[str]:

@@ -67,6 +67,7 @@ def check(config: DictConfig, looked_at: dict[str, Any]) -> None:
     """
     from trainyard.compatibility import check_config, check_model_fits_data
     from trainyard.config import instantiate
+    from trainyard.optim.one_weight import check_steps
 
     cfg = plain(config)
     check_config(cfg)
@@ -74,6 +75,10 @@ def check(config: DictConfig, looked_at: dict[str, Any]) -> None:
     if data not in looked_at:
         looked_at[data] = instantiate(cfg.data, order_seed=0).spec
     check_model_fits_data(cfg, looked_at[data])
+    steps = repr(cfg.optimizer) + repr(cfg.scheduler)
+    if steps not in looked_at:
+        check_steps(cfg)
+        looked_at[steps] = True
     both = data + repr(cfg.model)
     if both not in looked_at and cfg.model.get("weights") != "pretrained":
         instantiate(cfg.model, spec=looked_at[data])

@@ -48,7 +48,7 @@ class Condition:
         try:
             self.tree = ast.parse(text, mode="eval").body
             names = {found for node in ast.walk(self.tree) if (found := name_of(node)) and found not in WORDS}
-        except (SyntaxError, ValueError, RecursionError) as error:
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise reject(KEY, text, "cannot be read", GRAMMAR) from error
         if not names:
             raise reject(KEY, text, "names no key", f"a condition on {listing(sorted(known))}")
@@ -62,7 +62,7 @@ class Condition:
         found = {plain(key): typed(value) for key, value in values.items()}
         try:
             return bool(evaluate(self.tree, found))
-        except (TypeError, ZeroDivisionError, KeyError) as error:
+        except (TypeError, ArithmeticError, KeyError) as error:
             of = " ".join(f"{key}={value}" for key, value in values.items())
             raise reject(KEY, self.text, f"has no answer for {of} ({error})", GRAMMAR) from error
         except NotImplementedError as error:
@@ -85,13 +85,20 @@ def evaluate(node: ast.AST, values: Mapping[str, Any]) -> Any:
         case ast.UnaryOp(op=act, operand=operand) if type(act) in OPERATORS:
             return OPERATORS[type(act)](evaluate(operand, values))
         case ast.BinOp(left=left, op=act, right=right) if type(act) in OPERATORS:
-            return OPERATORS[type(act)](evaluate(left, values), evaluate(right, values))
+            return OPERATORS[type(act)](number(evaluate(left, values)), number(evaluate(right, values)))
         case ast.Compare(left=left, ops=acts, comparators=others):
             sides = [evaluate(side, values) for side in (left, *others)]
             if all(type(act) in OPERATORS for act in acts):
                 pairs = zip(acts, sides, sides[1:], strict=False)
                 return all(OPERATORS[type(act)](one, other) for act, one, other in pairs)
     raise NotImplementedError(f"{ast.unparse(node)} has no place in it")
+
+
+def number(value: Any) -> int | float:
+    """Return what can be calculated with; a text times a number may fill the memory."""
+    if not isinstance(value, int | float):
+        raise TypeError(f"{value} is no number")
+    return value
 
 
 def name_of(node: ast.AST) -> str:

@@ -1,0 +1,71 @@
+"""Runs that cases of bad input find, and a hand that types."""
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.bad_input.case import Case
+from trainyard.config import compose
+from trainyard.training import train
+
+SECONDS = 30  # after which a case hangs
+TINY = ["model.hidden_dims=[4]", "callbacks=none", "logger=csv", "trainer.max_epochs=1", "accelerator=cpu"]
+RUNS = {"rows": ["data=penguins"], "images": ["model=cnn", "model.channels=[4]"]}
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A run of each kind, by its name."""
+    folder = tmp_path_factory.mktemp("trained")
+    for name, words in RUNS.items():
+        train(compose([*TINY, *words, f"hydra.run.dir={folder / name}"]))
+    return {name: folder / name for name in RUNS}
+
+
+class Hanging(BaseException):
+    """A case takes too long; nothing that catches errors catches it."""
+
+
+@pytest.fixture
+def patience() -> Iterator[None]:
+    """End what hangs."""
+
+    def give_up(*_: object) -> None:
+        raise Hanging
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(SECONDS)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+Typed = Callable[[Case], tuple[int, str, str]]
+
+
+@pytest.fixture
+def typed(patience: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Typed:
+    """Type the words of a case in the current folder; return exit code, screen and errors."""
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+
+    def run(case: Case) -> tuple[int, str, str]:
+        for name, value in case.env.items():
+            monkeypatch.setenv(name, value) if value is not None else monkeypatch.delenv(name, raising=False)
+        monkeypatch.setattr(sys, "argv", [f"{case.command}.py", *case.typed])
+        name = "trainyard.cli" if case.command == "train" else f"scripts.{case.command}"
+        code = 0
+        capfd.readouterr()
+        try:
+            importlib.import_module(name).main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        finally:
+            os.environ.pop("TRAINYARD_NOTHING", None)
+        return code, *capfd.readouterr()
+
+    return run

@@ -1,0 +1,23 @@
+"""One bad value among good ones: nothing starts where that can be known before, else that job fails alone."""
+
+from tests.bad_input.places import contents
+from tests.sweeps.conftest import place as place  # the folder to sweep in
+from tests.sweeps.sweeping import Place
+
+
+def test_no_job_starts_where_some_cannot_work(place: Place) -> None:
+    words = ("data=penguins,digits", "augment=none,flip", "optimizer=sgd", "optimizer.momentum=0.9,0", "sweep.name=bad")
+    _, errors = place.sweep(*words, code=1)
+    assert errors.startswith("5 of 8 jobs cannot work; none was started\n")
+    assert "augment=flip data=penguins" in errors
+    assert "optimizer: Nesterov momentum requires a momentum and zero dampening" in errors
+    assert max(map(len, errors.splitlines())) <= 400
+    assert contents(place.folder) == {}
+
+
+def test_a_job_that_goes_wrong_on_its_way_fails_alone(place: Place) -> None:
+    words = ("optimizer=sgd", "optimizer.lr=0.05,1e30,0.01", "sweep.name=alone")
+    said, errors = place.sweep(*words, code=1)
+    assert place.statuses("alone", 3) == ["completed", "failed", "completed"]
+    assert "the loss became" in place.result("alone", 1)["error"]
+    assert "Traceback" not in said + errors

@@ -1,0 +1,159 @@
+"""Whatever is typed, and whatever lies in a file: an answer of the right shape, or an error that says what to change.
+
+Here each property is tried on the same few examples; `fuzz.py` tries it on new ones for as long as is wished.
+"""
+
+import csv
+import io
+import logging
+import os
+import resource
+import sys
+import tempfile
+from pathlib import Path
+from unittest.mock import patch
+
+import hypothesis.strategies as st
+import numpy as np
+import torch
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hypothesis import HealthCheck, given, settings
+
+from tests.bad_input.mangled import BROKEN_PICTURES, CELLS, CONDITIONS, RAW_TABLES, WORDS
+from trainyard.compatibility import check_config
+from trainyard.complaints import complaint
+from trainyard.config import compose
+from trainyard.data.image_files import read_image
+from trainyard.data.image_shape import common_shape
+from trainyard.data.spec import Examples
+from trainyard.data.table import Table
+from trainyard.errors import ConfigError
+from trainyard.sweeps.search.condition import Condition
+from trainyard.sweeps.search_space import SearchSpace
+
+SECONDS = "TRAINYARD_FUZZ_SECONDS"
+MOST_MEMORY = 2 * 2**20  # KiB beyond what the imports take; a picture at PIL's limit takes half a GiB
+FOLDER = Path(tempfile.gettempdir()) / f"trainyard-properties-{os.getpid()}"
+tried: dict[str, int] = {}
+
+
+def examples(count: int) -> settings:
+    """Return how many examples of a property are tried: the same ones always, or twice as many new ones."""
+    endless = SECONDS in os.environ
+    unhealthy = [HealthCheck.too_slow, HealthCheck.data_too_large]
+    how = {"deadline": None, "database": None, "suppress_health_check": unhealthy, "derandomize": not endless}
+    return settings(max_examples=count * 2 if endless else count, **how)
+
+
+def count(name: str) -> None:
+    """Note that one more example of a property was tried."""
+    tried[name] = tried.get(name, 0) + 1
+
+
+def file_of(name: str, content: bytes) -> Path:
+    """Write a file that the next example overwrites."""
+    FOLDER.mkdir(exist_ok=True)
+    path = FOLDER / name
+    path.write_bytes(content)
+    return path
+
+
+def check_text(text: str, begins: str = "") -> None:
+    """Assert that an error is said in a few lines, none endless, and is not merely the name of an exception."""
+    lines = text.splitlines()
+    assert text.startswith(begins)
+    assert 1 <= len(lines) <= 5, text
+    assert max(map(len, lines)) <= 400, text
+    assert "Traceback" not in text
+    assert "shows the traceback" not in text, text
+
+
+@examples(40)
+@given(st.lists(WORDS, min_size=1, max_size=3))
+def test_any_words_compose_or_are_told_what_is_wrong(words: list[str]) -> None:
+    count("words")
+    with patch.object(sys, "argv", ["train.py", *words]):
+        try:
+            check_config(compose(words))
+        except Exception as error:
+            check_text(complaint(error))
+
+
+@examples(60)
+@given(st.lists(WORDS, min_size=1, max_size=3), st.booleans())
+def test_any_words_span_a_sweep_or_are_told_what_is_wrong(words: list[str], search: bool) -> None:
+    count("sweeps")
+    with patch.object(sys, "argv", ["train.py", "-m", *words]):
+        try:
+            space = SearchSpace.of(OverridesParser.create().parse_overrides(words), sampler="any" if search else "")
+            assert search or all(len(job) == len(space.values) for job in space.jobs()[:10])
+        except (ConfigError, HydraException) as error:
+            check_text(complaint(error))
+
+
+@examples(100)
+@given(CONDITIONS)
+def test_any_condition_holds_or_not_or_is_told_what_is_wrong(text: str) -> None:
+    count("conditions")
+    try:
+        condition = Condition(text, {"seed": ["1"], "model": ["mlp"], "optimizer.lr": ["0.1"]})
+        assert condition.holds({"seed": "1", "model": "mlp", "optimizer.lr": "0.1"}) in (True, False)
+    except ConfigError as error:
+        check_text(complaint(error))
+
+
+def check_rows(path: Path) -> dict[str, Examples] | None:
+    """Return the examples of a table where there are any; their numbers must be finite or missing."""
+    source = Table(str(path), "kind", batch_size=1, test_fraction=0.2, val_fraction=0.2)
+    try:
+        with patch.object(logging.getLogger("trainyard.data.table"), "disabled", True):  # of columns it warns
+            splits, spec = source.splits, source.spec
+    except ConfigError as error:
+        check_text(complaint(error), "data")
+        return None
+    for part in splits.values():
+        assert part.x.shape == (len(part), len(spec.columns))
+        assert not torch.isinf(part.x).any()
+        assert part.y.min() >= 0 if len(part) else True
+        assert part.y.max() < len(spec.classes) if len(part) else True
+    assert np.isfinite(spec.mean).all()
+    assert np.isfinite(spec.std).all()
+    return splits
+
+
+@examples(40)
+@given(RAW_TABLES, st.sampled_from([".csv", ".tsv", ".parquet"]))
+def test_any_bytes_are_a_table_or_an_error_that_names_the_file(content: bytes, ending: str) -> None:
+    count("bytes of tables")
+    check_rows(file_of(f"raw{ending}", content))
+
+
+@examples(40)
+@given(CELLS, st.sampled_from(",;\t|"), st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]))
+def test_any_cells_are_examples_in_their_number(rows: list[list[str]], separator: str, quoting: int) -> None:
+    count("cells of tables")
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, delimiter=separator, quoting=quoting)
+    writer.writerows([["kind", "one", "two"], *rows])
+    splits = check_rows(file_of("cells.csv", text.getvalue().encode("utf-8", "replace")))
+    if splits is not None:
+        missing = ("", " ", "NA", "null")
+        assert sum(map(len, splits.values())) == sum(row[0].strip() not in missing for row in rows)
+
+
+@examples(150)
+@given(BROKEN_PICTURES, st.sampled_from([(1, 5, 7), (3, 8, 8)]))
+def test_any_picture_is_read_or_an_error_that_names_the_file(content: bytes, shape: tuple[int, int, int]) -> None:
+    count("pictures")
+    path = file_of("picture.png", content)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    channels, height, width = common_shape([path], None, None)
+    assert channels in (1, 3)
+    assert 1 <= min(height, width) <= max(height, width) <= 224
+    try:
+        pixels = read_image(path, shape)
+        assert (pixels.shape, pixels.dtype) == (shape, np.uint8)
+    except OSError as error:
+        check_text(str(error), f"{path}: ")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST_MEMORY
