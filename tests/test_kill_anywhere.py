@@ -19,7 +19,7 @@ from trainyard.training import train
 WRITER = "+trainer.plugins=[{_target_:trainyard.checkpoint_io.PacedCheckpointIO,pause:0.0}]"
 WORDS = [
     *("model=mlp", "model.dropout=0.2", "model.hidden_dims=[32]", "data.batch_size=64", "accelerator=cpu"),
-    *("trainer.max_epochs=3", "callbacks=none", "checkpoint.every_steps=1", WRITER),
+    *("trainer.max_epochs=3", "callbacks=none", "checkpoint.every_steps=1", "trainer.log_every_n_steps=1", WRITER),
     "+callbacks.rate._target_=lightning.pytorch.callbacks.LearningRateMonitor",
 ]
 

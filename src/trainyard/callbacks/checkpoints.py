@@ -10,6 +10,7 @@ import lightning as L
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
+from trainyard.callbacks.tensorboard import tensorboard_writer
 from trainyard.checksum import is_intact
 from trainyard.config import objective_mode
 from trainyard.files import relative
@@ -54,14 +55,22 @@ class LastCheckpoint(ModelCheckpoint):
     def save(self, trainer: L.Trainer) -> None:
         """Save, in the middle of an epoch; what was logged before is written too, since it will not come again."""
         self.saved = time.monotonic()
-        for logger in trainer.loggers:
-            logger.save()
+        write_logs(trainer)
         trainer.save_checkpoint(self.path, self.save_weights_only)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save."""
+        """Save; what was logged before is written too."""
+        write_logs(trainer)
         super().on_train_epoch_end(trainer, pl_module)
         self.saved = time.monotonic()
+
+
+def write_logs(trainer: L.Trainer) -> None:
+    """Have the disk hold all that was logged: what a checkpoint says is done will not be logged again."""
+    for logger in trainer.loggers:
+        logger.save()
+    if writer := tensorboard_writer(trainer):
+        writer.flush()
 
 
 def between_steps(trainer: L.Trainer) -> bool:

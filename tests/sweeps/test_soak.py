@@ -1,0 +1,105 @@
+"""Two hundred jobs in one sweep, of which many go wrong at random, and the sweep itself once: `make soak`."""
+
+import os
+import random
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.sweeps.faults import KINDS
+from tests.sweeps.sweeping import EAGER, Place, kill, living
+
+JOBS = int(os.environ.get("TRAINYARD_SOAK_JOBS", "200"))
+WORDS = ("sweep.name=soak", f"seed=range({JOBS})", *EAGER, "trainer.max_epochs=2", "sweep.retries=0")
+SOAK = ("+callbacks.soak._target_=tests.sweeps.test_soak.Soak", "+callbacks.soak.seed=${seed}")
+FAILS = {"raise", "hard_exit", "memory", "kill", "nan", "leave"}
+WARM = 20  # jobs after which memory is measured first
+
+
+def fault_of(seed: int) -> tuple[str, int]:
+    """Return what goes wrong in a job, and at the end of which epoch; half of the jobs are well."""
+    chance = random.Random(seed)
+    kinds = ["raise", "hard_exit", "memory", "kill", "child", "nan"]
+    return (chance.choice(kinds) if chance.random() < 0.5 else "none"), chance.choice((1, 2))
+
+
+class Soak:
+    """Built by the config of a job: a callback that lets it go wrong in the way of its seed."""
+
+    def __new__(cls, seed: int):  # a callback of Lightning, which this file need not import to look at a sweep
+        import torch
+
+        from tests.sweeps.faults import Fault
+
+        kind, epoch = fault_of(seed)
+
+        class Poisoned(Fault):
+            def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
+                if kind == "nan" and trainer.current_epoch + 1 == epoch:
+                    with torch.no_grad():
+                        next(pl_module.parameters()).fill_(float("nan"))
+
+        return Poisoned("none" if kind == "nan" else kind, epoch, unless="/nowhere")
+
+
+def memory_of(pid: int) -> int:
+    """Return the KiB that a process holds."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+
+
+def watch(place: Place, process: subprocess.Popen[str], until_done: int) -> list[tuple[int, int, int]]:
+    """Look at a sweep until so many jobs have ended; return jobs, memory in KiB and open files at each look."""
+    seen: list[tuple[int, int, int]] = []
+    while process.poll() is None:
+        done = sum(status in ("completed", "failed") for status in place.statuses("soak", JOBS))
+        if done >= until_done:
+            break
+        try:
+            seen.append((done, memory_of(process.pid), len(list(Path(f"/proc/{process.pid}/fd").iterdir()))))
+        except (OSError, StopIteration):
+            break
+        time.sleep(1.0)
+    return seen
+
+
+@pytest.mark.soak
+def test_a_sweep_outlives_whatever_happens_to_its_jobs(place: Place) -> None:
+    assert {kind for kind, _ in map(fault_of, range(JOBS))} <= {*KINDS, "nan"}
+    first = place.start(*WORDS, *SOAK)
+    watch(place, first, JOBS * 2 // 5)
+    assert first.poll() is None, first.communicate()
+    began = time.monotonic()
+    kill(first)
+    while living(first.pid):
+        assert time.monotonic() - began < 10, "processes of a killed sweep live on"
+        time.sleep(0.1)
+    done_before = place.attempts("soak")
+    log = place.folder / "second.log"
+    with log.open("w") as file:
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+        second = subprocess.Popen(
+            [*first.args], cwd=place.folder, env=environment, stdout=file, stderr=file, start_new_session=True
+        )  # type: ignore[misc]
+        seen = watch(place, second, JOBS + 1)
+        assert second.wait(60) == 1, log.read_text()[-2000:]
+    assert not living(second.pid), "processes are left"
+    expected = {seed: "failed" if fault_of(seed)[0] in FAILS else "completed" for seed in range(JOBS)}
+    assert dict(enumerate(place.statuses("soak", JOBS))) == expected
+    journal = dict(place.attempts("soak"))  # the last attempt at each job
+    assert journal == expected, "every outcome stands in the journal"
+    begun = min(done for done, *_ in seen)
+    warm = [row for row in seen if row[0] >= begun + WARM]
+    growth, files = warm[-1][1] / warm[0][1] - 1, (warm[0][2], max(row[2] for row in warm))
+    again = len(place.attempts("soak")) - JOBS
+    print(
+        f"{JOBS} jobs, {Counter(fault_of(seed)[0] for seed in range(JOBS))}; killed after {len(done_before)} attempts, "
+        f"{again} jobs begun twice; memory {warm[0][1] / 1024:.1f} -> {warm[-1][1] / 1024:.1f} MiB ({growth:+.1%}), "
+        f"open files {files[0]}, at most {files[1]}; no process left"
+    )
+    assert growth <= 0.05
+    assert files[1] <= files[0] + 8
+    assert again <= 2 + 2, "but those that ran when the sweep was killed"
