@@ -24,7 +24,7 @@ def test_a_signal_to_the_parent_ends_all(tmp_path: Path, words: tuple[str, ...],
     began = time.monotonic()
     os.kill(process.pid, number)
     if number == signal.SIGKILL:
-        process.wait()
+        process.communicate(timeout=30)
         until(lambda: not living(process.pid), 30)
         return
     done = end(process, tmp_path)
@@ -47,4 +47,4 @@ def test_a_sweep_goes_on_when_a_rank_of_a_job_dies(tmp_path: Path, words: tuple[
     ends = [json.loads((home / str(number) / "result.json").read_text()) for number in (0, 1)]
     assert [found["status"] for found in ends] == ["failed", "completed"]
     assert ends[0]["error"].startswith("ProcessDied: rank 1 was killed by SIGKILL")
-    assert living(process.pid) == []
+    until(lambda: not living(process.pid), 10)  # the servers that start processes end after the command

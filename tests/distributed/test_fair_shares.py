@@ -158,6 +158,5 @@ def test_batch_norm_sees_the_examples_of_its_process(tmp_path: Path) -> None:
     ):
         train(compose([f"hydra.run.dir={tmp_path / name}", *plan, *words]))
         scores.append(result(tmp_path / name)["metrics"])
-    print(scores)
     assert scores[0]["val/loss"] == pytest.approx(scores[1]["val/loss"], rel=0.05)
     assert scores[0]["val/loss"] != pytest.approx(scores[1]["val/loss"], rel=1e-4)

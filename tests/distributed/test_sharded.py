@@ -11,10 +11,11 @@ from lightning.pytorch.strategies import FSDPStrategy
 from tests.distributed.ranks import ON_CPU, RERUN, TINY, end, start
 from trainyard.config import compose, instantiate
 from trainyard.models.load import load_model
+from trainyard.optim.param_groups import without_decay_on_biases_and_norms
 from trainyard.processes.replicated import DDP
 from trainyard.processes.sharded import FSDP
 
-SAME = ("optimizer=adam", "model.dropout=0.2")
+SAME = ("optimizer=adamw", "optimizer.weight_decay=0.1", "model.dropout=0.2")
 
 
 def test_it_composes() -> None:
@@ -25,8 +26,24 @@ def test_it_composes() -> None:
     assert issubclass(FSDP, FSDPStrategy)
 
 
+def test_a_share_of_a_matrix_decays_though_it_is_flat() -> None:
+    share, bias = torch.nn.Parameter(torch.zeros(7)), torch.nn.Parameter(torch.zeros(7))
+    share.whole_ndim = 2  # type: ignore[attr-defined]
+    weights, others = without_decay_on_biases_and_norms([("share", share), ("bias", bias)])
+    assert weights["params"][0] is share
+    assert "weight_decay" not in weights
+    assert others["params"][0] is bias
+    assert others["weight_decay"] == 0.0
+
+
 def checkpoint(folder: Path) -> dict[str, Any]:
     return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)  # type: ignore[no-any-return]
+
+
+def moments(stored: dict[str, Any]) -> list[torch.Tensor]:
+    """Adam's averages of the gradients, in the order of the groups."""
+    state = stored["optimizer_states"][0]
+    return [state["state"][number]["exp_avg"] for group in state["param_groups"] for number in group["params"]]
 
 
 @pytest.mark.slow
@@ -39,10 +56,10 @@ def test_it_learns_what_copies_learn(tmp_path: Path) -> None:
     assert split["state_dict"].keys() == copied["state_dict"].keys(), "the whole model, as one process has it"
     for name, tensor in copied["state_dict"].items():
         torch.testing.assert_close(split["state_dict"][name], tensor, rtol=1e-5, atol=1e-6)
-    mine, theirs = (state["optimizer_states"][0]["state"] for state in (split, copied))
-    assert mine.keys() == theirs.keys()
-    for key, state in theirs.items():
-        torch.testing.assert_close(mine[key]["exp_avg"], state["exp_avg"], rtol=1e-4, atol=1e-6)
+    groups, others = (state["optimizer_states"][0]["param_groups"] for state in (split, copied))
+    assert [group["weight_decay"] for group in groups] == [group["weight_decay"] for group in others] == [0.1, 0.0]
+    for mine, theirs in zip(moments(split), moments(copied), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
     assert split["metrics"]["val/loss"] == pytest.approx(copied["metrics"]["val/loss"], rel=1e-5)
     model = load_model(tmp_path / "split" / "checkpoints" / "best.ckpt")
     examples = instantiate(compose([*TINY]).data).splits["test"]

@@ -23,7 +23,8 @@ def without_decay_on_biases_and_norms(
     weights: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
     for parameter_name, parameter in named:
-        plain = parameter.ndim < 2 or any(fnmatch(parameter_name, pattern) for pattern in spared)
+        dimensions = getattr(parameter, "whole_ndim", parameter.ndim)  # a share of a split one is flat
+        plain = dimensions < 2 or any(fnmatch(parameter_name, pattern) for pattern in spared)
         (others if plain else weights).append(parameter)
     groups: list[dict[str, Any]] = [
         {"name": f"{name}weights", "params": weights},

@@ -13,6 +13,7 @@ from lightning.fabric.utilities.distributed import _set_num_threads_if_needed
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 
 from trainyard.files import write_json
+from trainyard.processes.parent import end_with_parent
 from trainyard.processes.reasons import FOLDER, ProcessDied, collect, death, lost_another, told
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class RerunProcesses(_SubprocessScriptLauncher):
         if not self.cluster_environment.creates_processes_externally:
             self.start(Path(trainer.default_root_dir) if trainer else None)
         elif FOLDER in os.environ:
-            threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
+            end_with_parent()
         _set_num_threads_if_needed(num_processes=self.num_processes)
         self.running = True
         try:
@@ -109,11 +110,3 @@ class RerunProcesses(_SubprocessScriptLauncher):
         for process in self.procs:
             process.kill()
             process.wait()
-
-
-def end_with(parent: int) -> None:
-    """End this process some seconds after the one that started it, however that ends."""
-    while os.getppid() == parent:
-        time.sleep(LOOK_EVERY)
-    time.sleep(PATIENCE)
-    os._exit(1)

@@ -38,6 +38,8 @@ class FSDP(FairShare, FSDPStrategy):
 
     def _setup_model(self, model: nn.Module) -> nn.Module:
         if self.split is None or self.split.module is not model:  # to be tested, it would be split once more
+            for parameter in model.parameters():
+                parameter.whole_ndim = parameter.ndim  # type: ignore[attr-defined]  # decides on weight decay
             if self.on_cpu:
                 model = FullyShardedDataParallel(model, device_id=self.root_device, **self.kwargs)
             self.split = super()._setup_model(model)

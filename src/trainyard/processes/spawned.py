@@ -19,6 +19,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.multiprocessing.spawn import ProcessException, start_processes
 
+from trainyard.processes.parent import end_with_parent
 from trainyard.processes.reasons import FOLDER, ProcessDied, collect, death, told
 
 PATIENCE = 5.0  # seconds that the others have to end by themselves, and again when they were told to
@@ -87,6 +88,7 @@ class SpawnedProcesses(_MultiProcessingLauncher):
         trainer.fit_loop.load_state_dict(extra["progress"])
 
     def _wrapping_function(self, process_idx: int, trainer: Any, *more: Any, **others: Any) -> None:
+        end_with_parent()
         with told(process_idx):
             try:
                 super()._wrapping_function(process_idx, trainer, *more, **others)
