@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from trainyard.evaluation.confusion_matrix import confusion_counts
 from trainyard.evaluation.markdown import markdown_table
 from trainyard.evaluation.predictions import Predictions
 
@@ -33,8 +32,8 @@ class ClassScores:
 
 def class_scores(predictions: Predictions) -> list[ClassScores]:
     """Return the scores of each class, in the order of the classes."""
-    counts = confusion_counts(predictions)
-    hits, examples, guesses = counts.diag(), counts.sum(dim=1), counts.sum(dim=0)
+    named = (predictions.labels[predictions.hits], predictions.labels, predictions.predicted)
+    hits, examples, guesses = (labels.bincount(minlength=len(predictions.classes)) for labels in named)
     precision, recall = hits / guesses.clamp(min=1), hits / examples.clamp(min=1)
     columns = (predictions.classes, examples.tolist(), precision.tolist(), recall.tolist())
     return [ClassScores(*row) for row in zip(*columns, strict=True)]

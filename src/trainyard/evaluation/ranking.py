@@ -11,20 +11,22 @@ from torchmetrics.functional.classification import (
 from trainyard.evaluation.predictions import Predictions
 
 DRAWN = 10  # classes, those that are ranked worst
+RANKED = 500  # classes, those of the most examples: each takes 20 ms on 10,000 examples
 
 
 def ranked_classes(predictions: Predictions) -> dict[int, tuple[float, float]]:
     """Return average precision and area under the ROC of each class, the worst first.
 
-    A class of no example, or of all, cannot be ranked and is left out.
+    A class of no example, or of all, cannot be ranked and is left out; of very many, those of few examples are.
     """
     found = {}
-    for number in range(len(predictions.classes)):
+    examples = predictions.labels.bincount(minlength=len(predictions.classes))
+    for number in examples.argsort(descending=True, stable=True)[:RANKED].tolist():
         is_it = (predictions.labels == number).long()
         if 0 < int(is_it.sum()) < len(is_it):
             scores = predictions.probabilities[:, number]
             found[number] = (float(binary_average_precision(scores, is_it)), float(binary_auroc(scores, is_it)))
-    return dict(sorted(found.items(), key=lambda item: item[1]))
+    return dict(sorted(sorted(found.items()), key=lambda item: item[1]))
 
 
 def ranking_figure(predictions: Predictions) -> Figure:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from matplotlib import rc_context
 
 from trainyard.evaluation.calibration import calibration_figure, expected_calibration_error
-from trainyard.evaluation.confusion_matrix import confusion_counts, confusion_figure
+from trainyard.evaluation.confusion_matrix import WHOLE, confusion_counts, confusion_figure
 from trainyard.evaluation.interval import accuracy_interval
 from trainyard.evaluation.markdown import cell, markdown_table
 from trainyard.evaluation.per_class import class_scores, class_table
@@ -72,6 +72,12 @@ class Evaluation:
         rest = [f"and {len(rows) - SMALL} classes that are found better"] if len(rows) > SMALL else []
         return [*aligned([head, *texts[:SMALL]]), *rest]
 
+    @property
+    def confusion_matrix(self) -> list[list[int]] | None:
+        """Counts of true (row) and predicted class; `None` for more than 1,000 classes: the file would take 300 MB."""
+        whole = len(self.predictions.classes) <= WHOLE
+        return confusion_counts(self.predictions).tolist() if whole else None
+
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as JSON can hold it."""
         return {
@@ -92,7 +98,7 @@ class Evaluation:
                 }
                 for row in class_scores(self.predictions)
             ],
-            "confusion_matrix": confusion_counts(self.predictions).tolist(),
+            "confusion_matrix": self.confusion_matrix,
             "notes": self.notes,
         }
 

@@ -1,0 +1,73 @@
+"""Ten thousand classes: what shows them neither takes their square in memory nor minutes."""
+
+import time
+
+import pytest
+import torch
+
+from trainyard.evaluation.confusion_matrix import confusion_counts, confusion_figure, most_confused
+from trainyard.evaluation.per_class import class_scores
+from trainyard.evaluation.predictions import Predictions
+from trainyard.evaluation.ranking import RANKED, ranked_classes
+from trainyard.evaluation.report import Evaluation
+
+SCORES = {"test/acc": 0.0, "test/loss": 9.0}
+
+
+def predictions(classes: int, examples: int = 400) -> Predictions:
+    draws = torch.Generator().manual_seed(0)
+    labels = torch.randint(classes, (examples,), generator=draws)
+    probabilities = torch.rand(examples, classes, generator=draws).softmax(dim=1)
+    return Predictions(probabilities, labels, tuple(f"class {number}" for number in range(classes)))
+
+
+@pytest.fixture(scope="module")
+def many() -> Predictions:
+    return predictions(10_000)
+
+
+def test_no_square_of_the_classes_is_made(many: Predictions, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    def counted(some: Predictions) -> torch.Tensor:
+        sizes.append(len(some.classes))
+        return confusion_counts(some)
+
+    monkeypatch.setattr("trainyard.evaluation.confusion_matrix.confusion_counts", counted)
+    monkeypatch.setattr("trainyard.evaluation.report.confusion_counts", counted)
+    began = time.monotonic()
+    figure = confusion_figure(many)
+    found = Evaluation("run", "best.ckpt", "test split", SCORES, many).to_dict()
+    assert sizes == [60]
+    assert found["confusion_matrix"] is None
+    assert len(found["classes"]) == 10_000
+    assert "the 60 of 10000 classes of most mistakes" in figure.get_suptitle()
+    assert time.monotonic() - began < 30
+
+
+def test_the_most_confused_keep_their_counts() -> None:
+    some = predictions(100, 2000)
+    counts = confusion_counts(some)
+    missed = counts.sum(dim=1) - counts.diag()
+    chosen = missed.argsort(descending=True, stable=True)[:60].sort().values
+    few = most_confused(some)
+    assert few.classes == tuple(f"class {number}" for number in chosen.tolist())
+    assert torch.equal(confusion_counts(few), counts[chosen][:, chosen])
+
+
+def test_scores_of_classes_are_those_of_the_matrix() -> None:
+    some = predictions(30, 500)
+    counts = confusion_counts(some)
+    for number, row in enumerate(class_scores(some)):
+        assert row.examples == int(counts[number].sum())
+        assert row.recall == pytest.approx(float(counts[number, number] / counts[number].sum().clamp(min=1)))
+        assert row.precision == pytest.approx(float(counts[number, number] / counts[:, number].sum().clamp(min=1)))
+
+
+def test_of_very_many_the_most_frequent_are_ranked(many: Predictions, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert RANKED == 500
+    monkeypatch.setattr("trainyard.evaluation.ranking.RANKED", 5)
+    found = ranked_classes(many)
+    frequent = many.labels.bincount(minlength=10_000)
+    assert len(found) == 5
+    assert min(int(frequent[number]) for number in found) == int(frequent.sort(descending=True).values[4])
