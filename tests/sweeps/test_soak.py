@@ -14,6 +14,7 @@ from tests.sweeps.sweeping import EAGER, Place, kill, living
 
 JOBS = int(os.environ.get("TRAINYARD_SOAK_JOBS", "200"))
 WORDS = ("sweep.name=soak", f"seed=range({JOBS})", *EAGER, "trainer.max_epochs=2", "sweep.retries=0")
+WATCHED = ("+callbacks.finite_loss._target_=trainyard.callbacks.finite_loss.FiniteLoss",)
 SOAK = ("+callbacks.soak._target_=tests.sweeps.test_soak.Soak", "+callbacks.soak.seed=${seed}")
 FAILS = {"raise", "hard_exit", "memory", "kill", "nan", "leave"}
 WARM = 20  # jobs after which memory is measured first
@@ -69,7 +70,7 @@ def watch(place: Place, process: subprocess.Popen[str], until_done: int) -> list
 @pytest.mark.soak
 def test_a_sweep_outlives_whatever_happens_to_its_jobs(place: Place) -> None:
     assert {kind for kind, _ in map(fault_of, range(JOBS))} <= {*KINDS, "nan"}
-    first = place.start(*WORDS, *SOAK)
+    first = place.start(*WORDS, *WATCHED, *SOAK)
     watch(place, first, JOBS * 2 // 5)
     assert first.poll() is None, first.communicate()
     began = time.monotonic()
