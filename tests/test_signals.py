@@ -7,6 +7,7 @@ from pathlib import Path
 
 import lightning as L
 import pytest
+from lightning.pytorch.loggers import CSVLogger
 
 from tests.conftest import Compose
 from tests.test_going_on import COMMON, Stop, checkpoint
@@ -120,3 +121,19 @@ def test_slurm_is_asked_to_queue_the_job_again(
         train(compose_run(*COMMON))
     assert end.value.code == 138
     assert asked == [["scontrol", "requeue", "4711"]]
+
+
+class Broken(CSVLogger):
+    """Fails when a run has failed."""
+
+    def finalize(self, status: str) -> None:
+        raise OSError("the disk of the logs is gone")
+
+
+def test_a_logger_that_fails_too_has_no_checkpoint_lost(compose_run: Compose, tmp_path: Path) -> None:
+    Stop.at = ("train", 1, 1)
+    broken = [f"+logger.broken._target_={__name__}.Broken", f"+logger.broken.save_dir={tmp_path}", "logger=csv"]
+    with pytest.raises((OSError, SystemExit)):
+        train(compose_run(*COMMON, *broken))
+    assert checkpoint(tmp_path / "run", "last.ckpt")["global_step"] == 7
+    assert checkpoint(tmp_path / "run", "best.ckpt")["global_step"] == 5

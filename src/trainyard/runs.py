@@ -74,6 +74,7 @@ class Run:
         """
         first = getattr(rank_zero_only, "rank", 0) == 0  # by the environment
         run = cls(Path(cfg.run.dir), first, resumed=resume)
+        run.look(cfg)
         if run.first:
             run.write_start(cfg)
         run.handlers = open_log(run.dir / "run.log", run.first)
@@ -81,19 +82,22 @@ class Run:
             set_damaged_aside(run.dir / "checkpoints")
         return run
 
+    def look(self, cfg: DictConfig) -> None:
+        """See what an earlier run left in the directory, which each of several processes does."""
+        file = self.dir / "config.yaml"
+        earlier = file.read_text(encoding="utf-8") if file.is_file() else ""
+        same = earlier == OmegaConf.to_yaml(cfg)
+        self.goes_on = (same or self.resumed) and self.stopped_at() is not None
+        self.replaces = bool(earlier) and not self.goes_on
+        self.changes = bool(earlier) and not same
+
     def write_start(self, cfg: DictConfig) -> None:
         """Make the directory; what an earlier run left in it stays until it is known that this one can begin."""
         try:
             self.dir.mkdir(parents=True, exist_ok=True)
             self.lock = lock(self.dir)
             self.fresh = {path.name for path in self.dir.iterdir()} <= BROUGHT
-            file = self.dir / "config.yaml"
-            earlier = file.read_text(encoding="utf-8") if file.is_file() else ""
-            same = earlier == OmegaConf.to_yaml(cfg)
-            self.goes_on = (same or self.resumed) and self.stopped_at() is not None
-            self.replaces = bool(earlier) and not self.goes_on
-            self.changes = bool(earlier) and not same
-            if not earlier:
+            if not (self.replaces or self.changes or self.goes_on):
                 self.write_config(cfg)
         except OSError as error:
             problem = f"cannot be written ({error.strerror})"
@@ -107,8 +111,8 @@ class Run:
 
     @property
     def last_checkpoint(self) -> Path | None:
-        """What this run goes on from; the first process has decided, the others find what it left."""
-        return self.stopped_at() if self.goes_on or not self.first else None
+        """What this run goes on from."""
+        return self.stopped_at() if self.goes_on else None
 
     def stopped_at(self) -> Path | None:
         """Return the last intact checkpoint of a run that was stopped here, or that is to go on whatever ended it."""
@@ -157,13 +161,16 @@ class Run:
         interrupted = isinstance(error, KeyboardInterrupt | SystemExit) or full
         ended = "pruned" if self.pruned else "completed"
         state = ended if error is None else "interrupted" if interrupted else "failed"
-        reason = (
-            None
-            if error is None or isinstance(error, KeyboardInterrupt | SystemExit)
-            else f"{type(error).__name__}: {error}"
-        )
+        told = error is not None and not isinstance(error, KeyboardInterrupt | SystemExit)
+        reason = f"{type(error).__name__}: {error}" if told else None
         seconds = round(time.monotonic() - self.started, 3)
-        write_json(self.dir / "result.json", {"status": state, **self.result, "seconds": seconds, "error": reason})
+        try:
+            write_json(self.dir / "result.json", {"status": state, **self.result, "seconds": seconds, "error": reason})
+        except OSError as problem:
+            lost = reject("hydra.run.dir", self.dir, f"result.json cannot be written ({problem.strerror})")
+            if error is None:
+                raise lost from problem
+            log.error("%s", lost)
         if error is None:
             (self.dir / "checkpoints" / PREVIOUS).unlink(missing_ok=True)
 

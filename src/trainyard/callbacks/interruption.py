@@ -1,5 +1,6 @@
 """The end of training at the next step, when a signal asks for it."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -11,6 +12,8 @@ import torch
 from trainyard.callbacks.checkpoints import LastCheckpoint, between_steps
 from trainyard.checkpoint_io import PacedCheckpointIO
 from trainyard.signals import Signals
+
+log = logging.getLogger(__name__)
 
 VALIDATION = "epoch_loop.val_loop.batch_progress"
 
@@ -38,8 +41,14 @@ class Interruption(L.Callback):
         self.signals.defer(False)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Have signals wait no more."""
+        """Have signals wait no more, and checkpoints neither: a logger that fails too would have them lost."""
         self.signals.defer(False)
+        writer = trainer.strategy.checkpoint_io
+        if isinstance(writer, PacedCheckpointIO):
+            try:
+                writer.write()
+            except OSError as error:
+                log.warning("%s", error.strerror)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
