@@ -27,6 +27,7 @@ from trainyard.config import compose
 from trainyard.data.image_files import read_image
 from trainyard.data.image_shape import common_shape
 from trainyard.data.spec import Examples
+from trainyard.data.splits import check_no_part_is_empty
 from trainyard.data.table import Table
 from trainyard.errors import ConfigError
 from trainyard.sweeps.search.condition import Condition
@@ -109,6 +110,7 @@ def check_rows(path: Path) -> dict[str, Examples] | None:
     try:
         with patch.object(logging.getLogger("trainyard.data.table"), "disabled", True):  # of columns it warns
             splits, spec = source.splits, source.spec
+        check_no_part_is_empty(splits)
     except ConfigError as error:
         check_text(complaint(error), "data")
         return None
