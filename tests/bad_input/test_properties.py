@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
+from tests.bad_input.examples import count, examples
 from tests.bad_input.mangled import BROKEN_PICTURES, CELLS, CONDITIONS, RAW_TABLES, WORDS
 from trainyard.compatibility import check_config
 from trainyard.complaints import complaint
@@ -33,23 +34,8 @@ from trainyard.errors import ConfigError
 from trainyard.sweeps.search.condition import Condition
 from trainyard.sweeps.search_space import SearchSpace
 
-SECONDS = "TRAINYARD_FUZZ_SECONDS"
 MOST_MEMORY = 2 * 2**20  # KiB beyond what the imports take; a picture at PIL's limit takes half a GiB
 FOLDER = Path(tempfile.gettempdir()) / f"trainyard-properties-{os.getpid()}"
-tried: dict[str, int] = {}
-
-
-def examples(count: int) -> settings:
-    """Return how many examples of a property are tried: the same ones always, or twice as many new ones."""
-    endless = SECONDS in os.environ
-    unhealthy = [HealthCheck.too_slow, HealthCheck.data_too_large]
-    how = {"deadline": None, "database": None, "suppress_health_check": unhealthy, "derandomize": not endless}
-    return settings(max_examples=count * 2 if endless else count, **how)
-
-
-def count(name: str) -> None:
-    """Note that one more example of a property was tried."""
-    tried[name] = tried.get(name, 0) + 1
 
 
 def file_of(name: str, content: bytes) -> Path:
