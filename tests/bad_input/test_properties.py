@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from hypothesis import given
+from hypothesis import assume, given
 
 from tests.bad_input.examples import count, examples
 from tests.bad_input.mangled import BROKEN_PICTURES, CELLS, CONDITIONS, RAW_TABLES, WORDS
@@ -70,6 +70,7 @@ def test_any_words_compose_or_are_told_what_is_wrong(words: list[str]) -> None:
 @examples(60)
 @given(st.lists(WORDS, min_size=1, max_size=3), st.booleans())
 def test_any_words_span_a_sweep_or_are_told_what_is_wrong(words: list[str], search: bool) -> None:
+    assume(not any("glob(" in word for word in words))  # looks into the configs, which this parser has none of
     count("sweeps")
     with patch.object(sys, "argv", ["train.py", "-m", *words]):
         try:
