@@ -30,7 +30,7 @@ def complaint(error: BaseException) -> str:
         return unknown_key(error.__cause__)
     if isinstance(error, OverrideParseException):
         return f"{error.override}: cannot be read as key=value ({str(error).splitlines()[0]})"
-    if "Config group override must be" in str(error):
+    if "Config group override" in str(error):  # "must be a string", "deletion value must be a string"
         return no_option()
     if isinstance(error, InterpolationKeyError) and "hydra.runtime.choices" in str(error):
         problem = "a run is named by its model and its data, and one was taken out"
@@ -70,7 +70,7 @@ def unknown_option(error: MissingConfigException) -> str:
 def no_option() -> str:
     """Return the text for `callbacks=null`, `model=3` or `=3`, of which Hydra does not say which word it was."""
     for word in sys.argv[1:]:
-        group, _, option = word.partition("=")
+        group, _, option = word.lstrip("+~").partition("=")
         folder = CONF_DIR / group
         if folder.is_dir() and not (folder / f"{option}.yaml").is_file():
             options = sorted(file.stem for file in folder.glob("*.yaml"))

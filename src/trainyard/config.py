@@ -130,3 +130,13 @@ def leaves(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, object]]:
                 yield from leaves(item, f"{path}[{position}].")
         else:
             yield path, OmegaConf.to_container(value) if isinstance(value, ListConfig) else value
+
+
+def keys_inside(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Yield the dotted path and the value of every key that holds further keys, unless they say what is to be built."""
+    for name in node:
+        value = None if OmegaConf.is_missing(node, name) else node[name]
+        if isinstance(value, DictConfig) and "_target_" not in value:
+            yield f"{prefix}{name!s}", value
+        if isinstance(value, DictConfig):
+            yield from keys_inside(value, f"{prefix}{name!s}.")

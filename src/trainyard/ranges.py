@@ -4,11 +4,9 @@ A name means the same everywhere in the project (`lr`, `dropout`, `val_fraction`
 person's own configs too; where a name has two meanings, the dotted path has a rule of its own.
 """
 
-from collections.abc import Iterator
+from omegaconf import DictConfig
 
-from omegaconf import DictConfig, OmegaConf
-
-from trainyard.config import leaves
+from trainyard.config import keys_inside, leaves
 from trainyard.errors import reject
 from trainyard.value_kinds import Each, Either, Kind, Number, OneOf, Optional, Word
 
@@ -144,13 +142,3 @@ def check_ranges(cfg: DictConfig) -> None:
         kind = RULES.get(path) or RULES.get(path.rpartition(".")[2])
         if kind is not None and not kind.accepts(value):
             raise reject(path, value, f"must be {kind}")
-
-
-def keys_inside(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Yield the dotted path and the value of every key that holds further keys, unless they say what is to be built."""
-    for name in node:
-        value = None if OmegaConf.is_missing(node, name) else node[name]
-        if isinstance(value, DictConfig) and "_target_" not in value:
-            yield f"{prefix}{name!s}", value
-        if isinstance(value, DictConfig):
-            yield from keys_inside(value, f"{prefix}{name!s}.")

@@ -1,7 +1,6 @@
 """Runs that cases of bad input find, and a hand that types."""
 
 import importlib
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -64,8 +63,6 @@ def typed(patience: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capture
             importlib.import_module(name).main()
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        finally:
-            os.environ.pop("TRAINYARD_NOTHING", None)
         return code, *capfd.readouterr()
 
     return run

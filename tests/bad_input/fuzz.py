@@ -15,7 +15,7 @@ def main() -> int:
     """Try all properties in turn, with a new seed each round; return the exit code."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else float(os.environ.get("TRAINYARD_FUZZ_SECONDS", "300"))
     os.environ["TRAINYARD_FUZZ_SECONDS"] = str(seconds)  # seen by the properties when they are imported
-    from tests.bad_input import test_properties
+    from tests.bad_input import examples, test_properties
 
     properties = {name: test for name, test in vars(test_properties).items() if name.startswith("test_")}
     number, end = int(os.environ.get("TRAINYARD_FUZZ_SEED", time.time_ns() // 1_000_000)), time.monotonic() + seconds
@@ -31,7 +31,7 @@ def main() -> int:
                 print(f"\n{name} does not hold; again by TRAINYARD_FUZZ_SEED={number} python -m tests.bad_input.fuzz")
                 traceback.print_exception(error)
         number += 1
-    print(", ".join(f"{count} {name}" for name, count in test_properties.tried.items()))
+    print(", ".join(f"{count} {name}" for name, count in examples.tried.items()))
     print(f"{len(failed)} of {len(properties)} properties do not hold" if failed else "all properties hold")
     return 1 if failed else 0
 

@@ -94,7 +94,7 @@ WRONG = {
     "empty.parquet": (b"", "the file is empty"),
     "header.csv": (b"a,b,kind\n", "it has no rows"),
     "garbage.csv": (GARBAGE, "cannot be read"),
-    "nul.csv": (b"\0" * 500, "it has no rows"),
+    "nul.csv": (b"\0" * 500, "bytes of 0"),
     "garbage.parquet": (GARBAGE, "cannot be read"),
     "text.parquet": (b"a,b\n1,2\n", "cannot be read"),
     "latin.csv": ("größe,kind\n1,a\n".encode("latin-1"), "utf-8"),

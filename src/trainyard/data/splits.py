@@ -100,12 +100,7 @@ class SplitPlan:
             positions["train"] = positions["train"][kept]
         whole = parts["train"]
         divided = {name: whole.subset(index) for name, index in positions.items()}
-        found = {name: {**parts, **divided}[name] for name in ("train", "val", "test")}
-        if empty := [name for name, part in found.items() if not len(part)]:
-            counts = " / ".join(str(len(part)) for part in found.values())
-            accepted = "data with three examples or more of each class"
-            raise ConfigError(f"data: no example is left for {' and '.join(empty)} ({counts})\n  accepted: {accepted}")
-        return found
+        return {name: {**parts, **divided}[name] for name in ("train", "val", "test")}
 
     def check_fractions(self, fractions: Mapping[str, float]) -> None:
         """Raise a ConfigError when nothing would be left to train on."""
@@ -113,3 +108,11 @@ class SplitPlan:
             accepted = f"below {1 - self.test_fraction:g}, so that something is left to train on"
             problem = f"with data.test_fraction={self.test_fraction:g}"
             raise reject("data.val_fraction", self.val_fraction, problem, accepted)
+
+
+def check_no_part_is_empty(parts: Mapping[str, Examples]) -> None:
+    """Raise a ConfigError where a run would have nothing to choose its best epoch by, or to be tested on."""
+    if empty := [name for name, part in parts.items() if not len(part)]:
+        counts = " / ".join(str(len(part)) for part in parts.values())
+        accepted = "data with three examples or more of each class"
+        raise ConfigError(f"data: no example is left for {' and '.join(empty)} ({counts})\n  accepted: {accepted}")

@@ -127,9 +127,9 @@ class SearchSpace:
 
 def single_values(override: Override) -> list[str]:
     """Return the values of an override as text."""
+    swept = override._value
     if not override.is_sweep_override():
         return [override.get_value_element_as_str()]
-    swept = override._value
     if isinstance(swept, RangeSweep):
         check_range(override, swept)
     texts = list(map(str, override.sweep_string_iterator()))
@@ -140,10 +140,9 @@ def single_values(override: Override) -> list[str]:
 
 def check_range(override: Override, swept: RangeSweep) -> None:
     """Raise a ConfigError for a range that never ends, or would fill the memory."""
-    key, text = override.get_key_element(), str(override.input_line).partition("=")[2]
-    start, stop, step = swept.start or 0, swept.stop or 0, swept.step
-    if step == 0 or not (stop - start) / step <= MOST:
-        raise reject(key, text, "it has no end, or more values than a sweep may have", f"up to {MOST:,} values")
+    if not swept.step or not ((swept.stop or 0) - (swept.start or 0)) / swept.step <= MOST:
+        text = str(override.input_line).partition("=")[2]
+        raise reject(override.get_key_element(), text, "no end, or too many values", f"up to {MOST:,} values")
 
 
 def typed(values: Mapping[str, str]) -> list[str]:

@@ -67,13 +67,16 @@ def check(config: DictConfig, looked_at: dict[str, Any]) -> None:
     """
     from trainyard.compatibility import check_config, check_model_fits_data
     from trainyard.config import instantiate
+    from trainyard.data.splits import check_no_part_is_empty
     from trainyard.optim.one_weight import check_steps
 
     cfg = plain(config)
     check_config(cfg)
     data = repr(cfg.data)
     if data not in looked_at:
-        looked_at[data] = instantiate(cfg.data, order_seed=0).spec
+        source = instantiate(cfg.data, order_seed=0)
+        check_no_part_is_empty(source.splits)
+        looked_at[data] = source.spec
     check_model_fits_data(cfg, looked_at[data])
     steps = repr(cfg.optimizer) + repr(cfg.scheduler)
     if steps not in looked_at:
