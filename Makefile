@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train show find runs test coverage test-slow soak test-gpu test-slurm browser check lint typecheck benchmark \
+.PHONY: help train show find runs test coverage test-slow fuzz soak test-gpu test-slurm browser check lint typecheck benchmark \
   benchmark-sweep tensorboard clean
 
 help:  ## this list
@@ -32,6 +32,9 @@ coverage: .venv/installed-dev  ## the tests, and which lines they reach; takes 1
 
 test-slow: .venv/installed-dev  ## the tests that take half a minute each, such as torch.compile; those of the terminal need tmux
 	$(BIN)/python -m pytest -m slow
+
+fuzz: .venv/installed-dev  ## bad words, tables and pictures at random for five minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bad_input.fuzz 300
 
 soak: .venv/installed-dev  ## a sweep of 200 jobs that go wrong at random; takes ten minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m soak -s tests/sweeps/test_soak.py
