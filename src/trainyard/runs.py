@@ -1,9 +1,7 @@
 """The directory of a run: what is written at its start, and its result however it ends."""
 
-import errno
 import logging
 import shutil
-import signal
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +18,7 @@ from trainyard.files import point_to, write_json, write_text
 from trainyard.logs import close_log, open_log
 from trainyard.provenance import provenance
 from trainyard.run_directory import BROUGHT, clear, lock, status
+from trainyard.run_ending import ending, set_exit_code
 from trainyard.signals import Signals
 from trainyard.terminal.summary import whereabouts
 
@@ -139,8 +138,7 @@ class Run:
         try:
             if isinstance(error, ConfigError) and not self.training:
                 return
-            if isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt):
-                error.code = 128 + signal.SIGINT  # as shells know it; Lightning has made it 1
+            set_exit_code(error)
             if isinstance(error, KeyboardInterrupt | SystemExit):
                 log.warning("interrupted; %s", whereabouts(self.dir))
             elif error is not None:
@@ -157,12 +155,7 @@ class Run:
 
     def write_result(self, error: BaseException | None) -> None:
         """Write `result.json`; its status tells a failure from an interruption."""
-        full = isinstance(error, OSError) and error.errno == errno.ENOSPC  # it can go on when there is space again
-        interrupted = isinstance(error, KeyboardInterrupt | SystemExit) or full
-        ended = "pruned" if self.pruned else "completed"
-        state = ended if error is None else "interrupted" if interrupted else "failed"
-        told = error is not None and not isinstance(error, KeyboardInterrupt | SystemExit)
-        reason = f"{type(error).__name__}: {error}" if told else None
+        state, reason = ending(error, self.pruned)
         seconds = round(time.monotonic() - self.started, 3)
         try:
             write_json(self.dir / "result.json", {"status": state, **self.result, "seconds": seconds, "error": reason})

@@ -98,7 +98,7 @@ def test_a_real_lack_of_memory(compose_run: Compose, tmp_path: Path) -> None:
     print(f"peak {peak / 2**30:.2f} GiB, then {parts['recovered']}")
     assert parts["recovered"]["parts_of_a_batch"] >= 2
     losses = [[float(row["train/loss"]) for row in rows(tmp_path / name)] for name in ("whole", "parts")]
-    assert losses[1] == pytest.approx(losses[0], rel=0.05), "but for batch normalisation, which sees the parts"
+    assert losses[1][0] == pytest.approx(losses[0][0], rel=0.01), "batch normalisation sees the parts, and so they part"
 
 
 def test_compiled_steps(compose_run: Compose, tmp_path: Path) -> None:

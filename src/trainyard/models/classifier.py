@@ -1,28 +1,22 @@
-"""The base of all models: one step, its metrics, and the optimizer, written once."""
+"""The base of all models: one step and its metrics, written once."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from trainyard.data.loader import Batch
 from trainyard.data.spec import DataSpec
 from trainyard.models.epoch_sums import EpochSums
 from trainyard.models.normalize import input_layer
-from trainyard.models.self_describing import SelfDescribing
+from trainyard.models.optimized import MakeOptimizer, Optimized
 from trainyard.models.split_batch import SplitBatch
-from trainyard.optim.param_groups import without_decay_on_biases_and_norms
-from trainyard.optim.schedules import lightning_scheduler
-
-MakeOptimizer = Callable[[Iterable[Any]], Optimizer]
 
 
-class Classifier(SelfDescribing):
+class Classifier(Optimized):
     """Learns to name the class of an example. A subclass adds the network and `forward`: raw inputs -> logits `[B, K]`.
 
     Losses and hits are summed in tensors and logged once an epoch: logging each step costs more than a small
@@ -56,7 +50,7 @@ class Classifier(SelfDescribing):
         self.label_smoothing = label_smoothing
         weights = torch.tensor(self.spec.class_weights) if self.spec.class_weights else None
         self.register_buffer("class_weights", weights, persistent=False)  # the spec has them
-        self.sums: dict[str, EpochSums] = {}  # by stage
+        self.sums = {}  # by stage
         self.split = {"train": SplitBatch(), "val": SplitBatch(), "test": SplitBatch()}
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -79,27 +73,6 @@ class Classifier(SelfDescribing):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss that is minimised."""
         return self.step(batch, "train")
-
-    def optimizer_step(
-        self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None
-    ) -> None:
-        """Compute the gradient and make a step; where the memory does not suffice, once more with the batch in parts.
-
-        Not where gradients of several batches are added up, some of which are there already, nor where other processes
-        wait for this one's.
-        """
-        act, sums = partial(super().optimizer_step, epoch, batch_idx, optimizer, optimizer_closure), self.sums
-        before = sums["train"].examples if "train" in sums else 0
-
-        def undo() -> None:
-            if "train" in sums and sums["train"].examples > before:
-                sums["train"].forget_last()
-
-        alone = self.trainer.accumulate_grad_batches == 1 and self.trainer.world_size == 1
-        if alone:
-            self.split["train"].until_it_fits(act, self.trainer.datamodule.batch_size, undo)  # type: ignore[attr-defined]
-        else:
-            act()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Score a batch that chooses the best epoch."""
@@ -141,26 +114,3 @@ class Classifier(SelfDescribing):
     def blocks_of_maps(self) -> dict[str, nn.Module]:
         """Return the parts whose outputs are feature maps `[B, maps, h, w]`, by name, in order; none by default."""
         return {}
-
-    def parameter_groups(self, total_steps: int, epoch_steps: int) -> list[dict[str, Any]]:
-        """Return what the optimizer changes in a run of so many steps: all that learns; see `Finetune.groups`."""
-        return without_decay_on_biases_and_norms((n, p) for n, p in self.named_parameters() if p.requires_grad)
-
-    def optimizer_and_schedule(self, total_steps: int, epoch_steps: int) -> dict[str, Any]:
-        """Build the optimizer, and what Lightning steps its rates by, for so many optimizer steps."""
-        assert self.make_optimizer is not None, "a model without an optimizer can predict, not fit"
-        optimizer = self.make_optimizer(self.parameter_groups(total_steps, epoch_steps))
-        for group in optimizer.param_groups:
-            group["lr"] *= group.get("lr_factor", 1.0)
-        if self.make_scheduler is None:
-            return {"optimizer": optimizer}
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": lightning_scheduler(self.make_scheduler, optimizer, total_steps),
-        }
-
-    def configure_optimizers(self) -> Any:
-        """Build the optimizer and its schedule, for the run that Lightning is about to start."""
-        total_steps = int(self.trainer.estimated_stepping_batches)
-        epoch_steps = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
-        return self.optimizer_and_schedule(total_steps, epoch_steps)

@@ -1,0 +1,76 @@
+"""How a model learns: its optimizer, schedule and parameter groups, and a step that memory may not suffice for."""
+
+import math
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from torch.optim import Optimizer
+
+from trainyard.models.epoch_sums import EpochSums
+from trainyard.models.self_describing import SelfDescribing
+from trainyard.models.split_batch import SplitBatch
+from trainyard.optim.param_groups import without_decay_on_biases_and_norms
+from trainyard.optim.schedules import lightning_scheduler
+
+MakeOptimizer = Callable[[Iterable[Any]], Optimizer]
+
+
+class Optimized(SelfDescribing):
+    """A model that builds its optimizer from what it was given, when Lightning asks for it.
+
+    Attributes:
+        make_optimizer: called with parameter groups; needed to fit, not to predict.
+        make_scheduler: called with the optimizer, and `total_steps` where it takes it; `None` keeps the rate.
+        sums: of each stage in this epoch.
+        split: of each stage, in how many parts a batch is computed.
+    """
+
+    make_optimizer: MakeOptimizer | None
+    make_scheduler: Callable[..., Any] | None
+    sums: dict[str, EpochSums]
+    split: dict[str, SplitBatch]
+
+    def parameter_groups(self, total_steps: int, epoch_steps: int) -> list[dict[str, Any]]:
+        """Return what the optimizer changes in a run of so many steps: all that learns; see `Finetune.groups`."""
+        return without_decay_on_biases_and_norms((n, p) for n, p in self.named_parameters() if p.requires_grad)
+
+    def optimizer_and_schedule(self, total_steps: int, epoch_steps: int) -> dict[str, Any]:
+        """Build the optimizer, and what Lightning steps its rates by, for so many optimizer steps."""
+        assert self.make_optimizer is not None, "a model without an optimizer can predict, not fit"
+        optimizer = self.make_optimizer(self.parameter_groups(total_steps, epoch_steps))
+        for group in optimizer.param_groups:
+            group["lr"] *= group.get("lr_factor", 1.0)
+        if self.make_scheduler is None:
+            return {"optimizer": optimizer}
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": lightning_scheduler(self.make_scheduler, optimizer, total_steps),
+        }
+
+    def configure_optimizers(self) -> Any:
+        """Build the optimizer and its schedule, for the run that Lightning is about to start."""
+        total_steps = int(self.trainer.estimated_stepping_batches)
+        epoch_steps = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
+        return self.optimizer_and_schedule(total_steps, epoch_steps)
+
+    def optimizer_step(
+        self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None
+    ) -> None:
+        """Compute the gradient and make a step; where the memory does not suffice, once more with the batch in parts.
+
+        Not where gradients of several batches are added up, some of which are there already, nor where other processes
+        wait for this one's.
+        """
+        act, sums = partial(super().optimizer_step, epoch, batch_idx, optimizer, optimizer_closure), self.sums
+        before = sums["train"].examples if "train" in sums else 0
+
+        def undo() -> None:
+            if "train" in sums and sums["train"].examples > before:
+                sums["train"].forget_last()
+
+        alone = self.trainer.accumulate_grad_batches == 1 and self.trainer.world_size == 1
+        if alone:
+            self.split["train"].until_it_fits(act, self.trainer.datamodule.batch_size, undo)  # type: ignore[attr-defined]
+        else:
+            act()
