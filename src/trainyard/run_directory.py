@@ -1,4 +1,4 @@
-"""The directory of a run: who works in it, and what an earlier run left there."""
+"""The directory of a run: who works in it, what an earlier run left there, and what a new one writes first."""
 
 import json
 import shutil
@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from omegaconf import DictConfig, OmegaConf
 
 from trainyard.errors import reject
+from trainyard.files import write_json, write_text
+from trainyard.provenance import provenance
 
 LOCK = ".lock"
 BROUGHT = {".hydra", LOCK}  # what lies in a directory before a run has begun there
@@ -40,6 +43,13 @@ def status(folder: Path) -> str | None:
     with suppress(OSError, ValueError):
         result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     return str(result.get("status")) if isinstance(result, dict) else None
+
+
+def write_config(folder: Path, cfg: DictConfig) -> None:
+    """Write what a run starts from: its config, what was typed, and where it comes from."""
+    write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg))
+    write_text(folder / "overrides.yaml", OmegaConf.to_yaml(cfg.run.overrides))
+    write_json(folder / "provenance.json", provenance())
 
 
 def clear(folder: Path) -> None:

@@ -14,10 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from trainyard.checkpoint_files import PREVIOUS, newest_intact, set_damaged_aside
 from trainyard.errors import ConfigError, reject
-from trainyard.files import point_to, write_json, write_text
+from trainyard.files import point_to, write_json
 from trainyard.logs import close_log, open_log
-from trainyard.provenance import provenance
-from trainyard.run_directory import BROUGHT, clear, lock, status
+from trainyard.run_directory import BROUGHT, clear, lock, status, write_config
 from trainyard.run_ending import ending, set_exit_code
 from trainyard.signals import Signals
 from trainyard.terminal.summary import whereabouts
@@ -97,16 +96,10 @@ class Run:
             self.lock = lock(self.dir)
             self.fresh = {path.name for path in self.dir.iterdir()} <= BROUGHT
             if not (self.replaces or self.changes or self.goes_on):
-                self.write_config(cfg)
+                write_config(self.dir, cfg)
         except OSError as error:
             problem = f"cannot be written ({error.strerror})"
             raise reject("hydra.run.dir", self.dir, problem, "a folder that you may write to") from error
-
-    def write_config(self, cfg: DictConfig) -> None:
-        """Write what the run starts from."""
-        write_text(self.dir / "config.yaml", OmegaConf.to_yaml(cfg))
-        write_text(self.dir / "overrides.yaml", OmegaConf.to_yaml(cfg.run.overrides))
-        write_json(self.dir / "provenance.json", provenance())
 
     @property
     def last_checkpoint(self) -> Path | None:
@@ -128,7 +121,7 @@ class Run:
         if self.first and self.replaces:
             clear(self.dir)
         if self.first and (self.replaces or self.changes):
-            self.write_config(cfg)
+            write_config(self.dir, cfg)
         if self.first and self.dir.parent.name == "runs":
             point_to(self.dir.parent.parent / "latest", self.dir)
 
