@@ -232,7 +232,7 @@ def test_help_lists_groups_and_examples(typed) -> None:
     ):
         assert line in screen
     examples = [line for line in screen.splitlines() if line.strip().startswith("python train.py")]
-    assert len(examples) == 5
+    assert len(examples) == 6
     assert len(screen.splitlines()) < 35
 
 

@@ -23,10 +23,11 @@ def send(number: int) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_without_steps_to_come_it_ends_at_once(number: int) -> None:
+    before = signal.getsignal(number)
     with pytest.raises(Interrupted) as end, Signals():
         send(number)
     assert end.value.code == 128 + number
-    assert signal.getsignal(number) == signal.SIG_DFL
+    assert signal.getsignal(number) == before
 
 
 def test_a_ctrl_c_is_a_keyboard_interrupt() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 DRAWN = "${random_hex:}"
 TRIES = 100
@@ -27,7 +28,7 @@ class OwnDirectory(Callback):
                 Path(config.hydra.run.dir).mkdir(parents=True)
             except FileExistsError:
                 OmegaConf.clear_cache(config)
-            except OSError:
+            except (OSError, OmegaConfBaseException):
                 return
             else:
                 return

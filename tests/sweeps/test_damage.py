@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.sweeps.synthetic import completed, space, stored
+from trainyard.checkpoint_files import write_checkpoint
 from trainyard.errors import ConfigError
 from trainyard.runs import Run
 from trainyard.sweeps.answer.report import text
@@ -52,7 +53,7 @@ def test_a_result_that_is_not_whole_is_none_and_its_job_runs_again(tmp_path: Pat
 def test_a_run_goes_on_from_its_checkpoint_where_its_result_is_no_result(tmp_path: Path, content: str) -> None:
     (tmp_path / "result.json").write_text(content)
     (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "last.ckpt").touch()
+    write_checkpoint({}, tmp_path / "checkpoints" / "last.ckpt")
     assert Run(tmp_path).stopped_at() == tmp_path / "checkpoints" / "last.ckpt"
     assert Job(0, [], tmp_path).look().can_go_on
 

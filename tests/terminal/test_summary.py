@@ -63,5 +63,5 @@ def test_an_unfinished_run_says_how_it_goes_on_where_the_command_alone_would_not
         (folder / "checkpoints").mkdir(parents=True)
         (folder / "checkpoints" / "last.ckpt").touch()
     _, second = whereabouts(run).splitlines()
-    assert second == f"to go on, type the same command and hydra.run.dir={run}"
+    assert second == "to go on: python train.py resume=a"
     assert whereabouts(job) == f"what it has done so far lies in {job}"

@@ -9,24 +9,27 @@ from trainyard.history.code import Code
 from trainyard.stored_run import StoredRun
 
 # Parts of runs. What else these packages have, such as torch.hub.load, can run any code.
+OWN = (
+    "callbacks",
+    "checkpoint_io",
+    "processes",
+    "data",
+    "event_files",
+    "metrics_table",
+    "models",
+    "optim",
+    "time_profile",
+)
 TRUSTED = (
-    *("trainyard.callbacks.", "trainyard.checkpoint_io.", "trainyard.data.", "trainyard.event_files."),
-    *(
-        "trainyard.metrics_table.",
-        "trainyard.models.",
-        "trainyard.optim.",
-        "trainyard.time_profile.",
-        "torch.nn.",
-        "torch.optim.",
-        "timm.optim.",
-        "torchmetrics.",
-    ),
-    *(
-        "lightning.Trainer",
-        "lightning.pytorch.callbacks.",
-        "lightning.pytorch.loggers.",
-        "lightning.pytorch.profilers.",
-    ),
+    *(f"trainyard.{name}." for name in OWN),
+    "torch.nn.",
+    "torch.optim.",
+    "timm.optim.",
+    "torchmetrics.",
+    "lightning.Trainer",
+    "lightning.pytorch.callbacks.",
+    "lightning.pytorch.loggers.",
+    "lightning.pytorch.profilers.",
 )
 
 

@@ -110,9 +110,12 @@ def lines(folder: Path) -> list[str]:
 
 
 def plain(value: Any, folder: Path) -> Any:
-    """A checkpoint without the name of its directory."""
+    """A checkpoint without its directory's name, and the draws of Python and NumPy, which a process's jobs share."""
     if isinstance(value, dict):
-        return {plain(key, folder): plain(item, folder) for key, item in value.items()}
+        kept = {key: item for key, item in value.items() if key not in ("python", "numpy")}
+        return {plain(key, folder): plain(item, folder) for key, item in kept.items()}
+    if isinstance(value, list):
+        return [plain(item, folder) for item in value]
     return value.replace(str(folder), "") if isinstance(value, str) else value
 
 

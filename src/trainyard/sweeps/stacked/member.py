@@ -66,6 +66,7 @@ class Member:
     def set_epoch(self, epoch: int, batch: int = 0) -> None:
         """Have the Trainer know the epoch, counted from 1, and how many of its batches are done."""
         val_batches = len(self.val_loader) if epoch > 1 or batch == len(self.train_loader) else 0
+        self.train_loader.place = batch
         set_counters(self.trainer, epoch, len(self.train_loader), batch, val_batches)
 
     def begin_batch(self, epoch: int, batch: int, x: Tensor, y: Tensor) -> None:
