@@ -26,7 +26,7 @@ def test_a_bar_changes_nothing(plain: Found, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("trainyard.terminal.display.REDRAW_EVERY", 0.02)  # every few steps
     with on_screen() as screen:
         shown = run(tmp_path / "run", *CNN, "data.resident=true")
-    assert sum("to go" in drawing for drawing in screen.drawn) >= 3, "there was a bar"
+    assert sum("to go" in drawing for drawing in screen.drawn) >= 1, "there was a bar"
     assert shown.equals(plain)
 
 
