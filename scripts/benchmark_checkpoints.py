@@ -20,10 +20,10 @@ from trainyard.training import train
 COMMON = ["callbacks=none", "logger=csv", "+callbacks.clock._target_=__main__.Clock"]
 RUNS = {
     "mlp, digits, 150 epochs of 20 steps": ["model=mlp", "trainer.max_epochs=150"],
-    "cnn, shapes, 25 epochs of 33 steps": ["model=cnn", "data=shapes", "trainer.max_epochs=25"],
-    "resnet18 (135 MiB a checkpoint), shapes, 10 epochs of 66 steps": [
-        *("model=transfer", "model.backbone=resnet18", "model.weights=none", "model.image_size=64", "finetune=full"),
-        *("data=shapes", "data.batch_size=32", "trainer.max_epochs=10"),
+    "cnn, shapes, 10 epochs of 33 steps": ["model=cnn", "data=shapes", "trainer.max_epochs=10"],
+    "resnet18 (128 MiB a checkpoint), shapes, 3 epochs of 66 steps": [
+        *("model=transfer", "model.backbone=resnet18", "model.weights=none", "model.image_size=32", "finetune=full"),
+        *("data=shapes", "data.batch_size=32", "trainer.max_epochs=3"),
     ],
 }
 save = L.Trainer.save_checkpoint

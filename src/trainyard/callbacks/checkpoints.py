@@ -17,6 +17,8 @@ from trainyard.files import relative
 
 log = logging.getLogger(__name__)
 
+PATIENCE = 50  # times as long as the last saving took
+
 
 class LastCheckpoint(ModelCheckpoint):
     """Keeps `last.ckpt`, of each epoch's end and, in long epochs, of steps between.
@@ -37,6 +39,7 @@ class LastCheckpoint(ModelCheckpoint):
         self.every_seconds = every_minutes * 60 if every_minutes else float("inf")
         self.every_steps = every_steps
         self.saved = time.monotonic()
+        self.took = 0.0
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -59,10 +62,14 @@ class LastCheckpoint(ModelCheckpoint):
         trainer.save_checkpoint(self.path, self.save_weights_only)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save; what was logged before is written too."""
+        """Save, but of epochs that are hardly longer than that not each; what was logged before is written too."""
+        began = time.monotonic()
+        if began - self.saved < PATIENCE * self.took and not is_last(trainer):
+            return
         write_logs(trainer)
         super().on_train_epoch_end(trainer, pl_module)
         self.saved = time.monotonic()
+        self.took = self.saved - began
 
 
 def write_logs(trainer: L.Trainer) -> None:
@@ -71,6 +78,13 @@ def write_logs(trainer: L.Trainer) -> None:
         logger.save()
     if writer := tensorboard_writer(trainer):
         writer.flush()
+
+
+def is_last(trainer: L.Trainer) -> bool:
+    """Whether training ends with this epoch."""
+    epochs, steps = trainer.max_epochs or -1, trainer.max_steps
+    over = (0 < epochs <= trainer.current_epoch + 1) or (0 <= steps <= trainer.global_step)
+    return over or trainer.should_stop
 
 
 def between_steps(trainer: L.Trainer) -> bool:
