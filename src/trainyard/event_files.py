@@ -101,7 +101,8 @@ class EventFile(FileWriter):
         if self.path is None:
             self.folder.mkdir(exist_ok=True)
             when = EPOCH + time.monotonic()
-            name = f"events.out.tfevents.{int(when)}.{socket.gethostname()}.{os.getpid()}.{next(numbers):06}"  # TensorBoard sorts by name
+            place = f"{socket.gethostname()}.{os.getpid()}.{next(numbers):06}"  # TensorBoard sorts by name
+            name = f"events.out.tfevents.{int(when)}.{place}"
             start = BytesIO()
             RecordWriter(start).write(Event(wall_time=when, file_version=VERSION).SerializeToString())
             self.path, events = self.folder / name, start.getvalue() + events
