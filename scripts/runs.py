@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from trainyard.errors import ConfigError
-from trainyard.find_run import find_run
 from trainyard.logs import print_anything
+from trainyard.stored.find_run import find_run
 
 CONDITIONS = """\
 model=cnn status=completed 'val/acc>0.95' 'optimizer.lr<0.01' data=dig*

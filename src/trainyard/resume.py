@@ -12,9 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from trainyard.config import leaves
 from trainyard.errors import did_you_mean, reject
 from trainyard.files import relative
-from trainyard.find_run import find_run
-from trainyard.stored_config import check
-from trainyard.stored_run import StoredRun
+from trainyard.stored.config import check
+from trainyard.stored.find_run import find_run
+from trainyard.stored.run import StoredRun
 
 KEY = "resume"
 CHANGEABLE = ("trainer", "checkpoint", "callbacks", "logger", "on_nan", "oom")

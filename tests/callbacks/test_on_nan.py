@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tests.conftest import Compose
 from trainyard.callbacks.finite_loss import REWOUND_AT_MOST, SKIPPED_AT_MOST
-from trainyard.stored_run import StoredRun
+from trainyard.stored.run import StoredRun
 from trainyard.training import train
 
 FEW = [

@@ -10,7 +10,7 @@ import pytest
 from trainyard.cli import main
 from trainyard.errors import ConfigError
 from trainyard.evaluation.evaluate import evaluate
-from trainyard.find_run import find_run
+from trainyard.stored.find_run import find_run
 from trainyard.utf8 import check_words
 
 ROWS = "\n".join(["x,y,class", *(f"{number % 7},{number % 5},{'ab'[number % 2]}" for number in range(40))])

@@ -12,7 +12,7 @@ from trainyard.config import CONF_DIR
 from trainyard.errors import ConfigError
 from trainyard.history.code import Code
 from trainyard.history.consent import TRUSTED, agree, targets
-from trainyard.stored_run import StoredRun
+from trainyard.stored.run import StoredRun
 
 PATCH = "--- a/one.py\n+++ b/one.py\n@@ -1 +1 @@\n-one = 1\n+one = 2\n"
 PATCHED = Code("a" * 40, PATCH)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.history.recorded import GIT, SPLIT, predict, record
 from trainyard.history.diff import diff
-from trainyard.stored_run import StoredRun
+from trainyard.stored.run import StoredRun
 
 
 def test_equal_runs_are_one_line(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from trainyard.files import write_json
 from trainyard.history import reproduce as module
 from trainyard.history.reproduce import destination, reproduce
 from trainyard.provenance import git_state, provenance
-from trainyard.stored_run import StoredRun
+from trainyard.stored.run import StoredRun
 
 
 @pytest.fixture

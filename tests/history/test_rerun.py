@@ -10,7 +10,7 @@ from tests.history.checkout import Checkout
 from trainyard.files import write_json
 from trainyard.history.reproduce import reproduce
 from trainyard.provenance import git_state
-from trainyard.stored_run import StoredRun
+from trainyard.stored.run import StoredRun
 from trainyard.training import train
 
 TINY = ("model.hidden_dims=[8]", "trainer.max_epochs=1", "logger=csv", "callbacks=none")

@@ -7,7 +7,7 @@ import pytest
 from tests.history.recorded import record
 from trainyard.errors import ConfigError
 from trainyard.history.condition import Condition, fulfilling
-from trainyard.stored_run import StoredRun
+from trainyard.stored.run import StoredRun
 
 
 @pytest.fixture

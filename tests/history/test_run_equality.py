@@ -9,7 +9,7 @@ import torch
 
 from tests.history.recorded import record
 from trainyard.history.equality import TOLERANCE, differences, same_bits, verdict
-from trainyard.stored_run import StoredRun
+from trainyard.stored.run import StoredRun
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import lightning as L
 import torch
 
 from trainyard.callbacks.checkpoints import LastCheckpoint, between_steps
-from trainyard.checkpoint_io import PacedCheckpointIO
+from trainyard.checkpoints.paced_io import PacedCheckpointIO
 from trainyard.signals import Signals
 
 log = logging.getLogger(__name__)

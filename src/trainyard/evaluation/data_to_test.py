@@ -18,8 +18,8 @@ from trainyard.data.spec import DataSpec, Examples
 from trainyard.data.torchvision_sets import TorchvisionSet
 from trainyard.errors import ConfigError, listing, reject
 from trainyard.history.data_changes import fingerprint_of
-from trainyard.stored_run import StoredRun
-from trainyard.trusted import trusted_class
+from trainyard.stored.run import StoredRun
+from trainyard.stored.trusted import trusted_class
 
 # Keys of `data` that say how it is divided and served, not what it is.
 SERVING = (
@@ -39,7 +39,7 @@ def data_to_test(
     or amount of data was typed, it is all of these examples, or their own test split where they set one apart.
 
     Args:
-        cfg: of the run, with what was typed (see `trainyard.stored_config`).
+        cfg: of the run, with what was typed (see `trainyard.stored.config`).
         run: whose model it is.
         spec: of the model.
         trusted: packages beside the known ones.

@@ -11,10 +11,10 @@ from trainyard.data.spec import DataSpec
 from trainyard.errors import listing, reject
 from trainyard.evaluation.greedy import greedy_selection
 from trainyard.evaluation.kept_predictions import KeptPredictions, read_predictions
-from trainyard.find_run import best_job
 from trainyard.models.classifier import Classifier
 from trainyard.models.load import load_model
-from trainyard.stored_run import StoredRun
+from trainyard.stored.find_run import best_job
+from trainyard.stored.run import StoredRun
 from trainyard.sweeps.stored import StoredSweep
 
 BEST = "best:"

@@ -11,7 +11,7 @@ from trainyard.export.markdown_text import literal
 from trainyard.export.run_record import data, scores, training
 from trainyard.export.snippets import SNIPPETS
 from trainyard.models.classifier import Classifier
-from trainyard.stored_run import StoredRun
+from trainyard.stored.run import StoredRun
 
 FEW = 50  # classes and columns that are listed
 

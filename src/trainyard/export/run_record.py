@@ -6,7 +6,7 @@ from trainyard.evaluation.interval import accuracy_interval
 from trainyard.evaluation.markdown import markdown_table
 from trainyard.export.markdown_text import literal
 from trainyard.history.data_changes import fingerprint_of
-from trainyard.stored_run import StoredRun
+from trainyard.stored.run import StoredRun
 
 MOST = 10**9  # examples of which a test is believed to consist
 

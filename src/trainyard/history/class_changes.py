@@ -1,7 +1,7 @@
 """Which classes two runs tell apart better or worse."""
 
 from trainyard.evaluation.kept_predictions import read_predictions
-from trainyard.stored_run import StoredRun
+from trainyard.stored.run import StoredRun
 
 SHOWN = 8  # classes
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from trainyard.errors import listing
 from trainyard.history.worktree import patched_files
-from trainyard.stored_run import StoredRun
+from trainyard.stored.run import StoredRun
 
 SHOWN = 3  # files that are named
 ABBREVIATED = 10  # digits of a commit

@@ -5,7 +5,7 @@ from pathlib import Path
 from trainyard.errors import ConfigError, listing
 from trainyard.history.code import SHOWN, Code, by_weight
 from trainyard.history.worktree import git
-from trainyard.stored_run import StoredRun
+from trainyard.stored.run import StoredRun
 
 PACKAGE = Path(__file__).parents[1]
 

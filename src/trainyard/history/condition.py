@@ -10,7 +10,7 @@ from typing import Any
 
 from trainyard.errors import did_you_mean, listing, reject
 from trainyard.history.run_values import has, keys_of, value_of
-from trainyard.stored_run import StoredRun
+from trainyard.stored.run import StoredRun
 
 COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,

@@ -6,7 +6,7 @@ from omegaconf import OmegaConf
 
 from trainyard.config import leaves
 from trainyard.history.condition import shown
-from trainyard.stored_run import StoredRun
+from trainyard.stored.run import StoredRun
 
 # By how much they tend to change a score.
 GROUPS = ("data", "model", "optimizer", "scheduler", "augment", "finetune", "trainer", "accelerator")

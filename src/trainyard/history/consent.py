@@ -6,12 +6,12 @@ from typing import Any
 
 from trainyard.errors import listing, reject
 from trainyard.history.code import Code
-from trainyard.stored_run import StoredRun
+from trainyard.stored.run import StoredRun
 
 # Parts of runs. What else these packages have, such as torch.hub.load, can run any code.
 OWN = (
     "callbacks",
-    "checkpoint_io",
+    "checkpoints",
     "processes",
     "data",
     "event_files",

@@ -1,7 +1,7 @@
 """Where the curves of two runs part."""
 
 from trainyard.history.run_curves import read_curves
-from trainyard.stored_run import StoredRun
+from trainyard.stored.run import StoredRun
 
 ROUNDING = 1e-6  # a smaller gap is no parting
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from trainyard.stored_run import StoredRun
+from trainyard.stored.run import StoredRun
 
 COUNTS = ("examples", "classes", "least", "most")
 

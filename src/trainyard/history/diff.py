@@ -7,7 +7,7 @@ from trainyard.history.curve_changes import curve_changes
 from trainyard.history.data_changes import data_changes
 from trainyard.history.environment import hardware_changes, package_changes
 from trainyard.history.scores import score_line
-from trainyard.stored_run import StoredRun
+from trainyard.stored.run import StoredRun
 from trainyard.terminal.aligned import headed
 
 CAUSES = ("config", "data", "code", "packages", "hardware")

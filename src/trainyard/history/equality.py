@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from trainyard.history.run_curves import read_curves
-from trainyard.stored_run import StoredRun
+from trainyard.stored.run import StoredRun
 
 TOLERANCE = 1e-3  # of a number up to 1, and of a larger one relative to it
 

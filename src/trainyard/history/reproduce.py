@@ -7,7 +7,6 @@ from typing import Any
 
 from trainyard.errors import listing, reject
 from trainyard.files import relative
-from trainyard.find_run import ROOT
 from trainyard.history.code import Code
 from trainyard.history.consent import agree
 from trainyard.history.data_changes import data_changes
@@ -16,7 +15,8 @@ from trainyard.history.equality import differences, verdict
 from trainyard.history.rerun import rerun
 from trainyard.history.worktree import check_commit, checked_out, git, repository_of
 from trainyard.provenance import provenance
-from trainyard.stored_run import StoredRun
+from trainyard.stored.find_run import ROOT
+from trainyard.stored.run import StoredRun
 from trainyard.terminal.aligned import headed
 
 PACKAGE = Path(__file__).parents[1]

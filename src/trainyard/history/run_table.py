@@ -6,10 +6,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from trainyard.find_run import all_runs
 from trainyard.history.condition import Condition, check_known, fulfilling, number
 from trainyard.history.run_values import value_of
-from trainyard.stored_run import StoredRun
+from trainyard.stored.find_run import all_runs
+from trainyard.stored.run import StoredRun
 from trainyard.sweeps.objectives import mode_of
 from trainyard.terminal.aligned import aligned
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from trainyard.evaluation.kept_predictions import KeptPredictions, read_predictions
 from trainyard.history.data_changes import fingerprint_of
-from trainyard.stored_run import StoredRun
+from trainyard.stored.run import StoredRun
 
 ERRORS = 2  # standard errors that a difference has to exceed
 METRIC = "val/acc"

@@ -11,7 +11,7 @@ import torch
 from trainyard.errors import ConfigError, reject
 from trainyard.models.classifier import Classifier
 from trainyard.models.safetensors_file import read_safetensors
-from trainyard.trusted import trusted_class
+from trainyard.stored.trusted import trusted_class
 
 ACCEPTED = "a checkpoint that train.py wrote"
 

@@ -7,7 +7,7 @@ import lightning as L
 from torch import Tensor, nn
 
 from trainyard.callbacks.checkpoints import LastCheckpoint
-from trainyard.checkpoint_io import PAUSE, PacedCheckpointIO
+from trainyard.checkpoints.paced_io import PAUSE, PacedCheckpointIO
 
 
 class StackedCheckpointIO(PacedCheckpointIO):

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from tests.history.recorded import record
 from trainyard.errors import ConfigError
 from trainyard.files import point_to
-from trainyard.find_run import all_runs, find_run
+from trainyard.stored.find_run import all_runs, find_run
 
 NAMES = ("20260101-120000-mlp-digits-aa11", "20260102-120000-cnn-digits-bb22", "20260102-130000-cnn-shapes-cc22")
 

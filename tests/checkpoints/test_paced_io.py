@@ -13,19 +13,19 @@ import pytest
 import torch
 
 from tests.conftest import Compose
-from trainyard.checkpoint_io import PacedCheckpointIO
+from trainyard.checkpoints.paced_io import PacedCheckpointIO
 from trainyard.data.digits import Digits
 from trainyard.models.load import load_model
 from trainyard.models.mlp import MLP
 from trainyard.training import train
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 # Saves a checkpoint over another and is killed when half of the file is written.
 KILLED_IN_WRITING = """
 import io, os, signal, sys
 from pathlib import Path
 import torch
-from trainyard.checkpoint_io import PacedCheckpointIO
+from trainyard.checkpoints.paced_io import PacedCheckpointIO
 save = torch.save
 def half(checkpoint, path):
     whole = io.BytesIO()

@@ -10,7 +10,7 @@ from typing import Any
 from lightning.fabric.plugins import TorchCheckpointIO
 from torch import Tensor
 
-from trainyard.checkpoint_files import write_checkpoint
+from trainyard.checkpoints.files import write_checkpoint
 
 log = logging.getLogger(__name__)
 

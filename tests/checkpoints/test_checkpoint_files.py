@@ -8,8 +8,8 @@ import torch
 
 from tests.conftest import Compose
 from tests.test_going_on import COMMON, checkpoint, run, tensors
-from trainyard.checkpoint_files import newest_intact, write_checkpoint
-from trainyard.checksum import LENGTH, is_intact
+from trainyard.checkpoints.checksum import LENGTH, is_intact
+from trainyard.checkpoints.files import newest_intact, write_checkpoint
 from trainyard.training import train
 
 
@@ -72,7 +72,7 @@ def test_a_run_goes_on_from_the_one_before(compose_run: Compose, tmp_path: Path,
         "model=mlp",
         "model.dropout=0.1",
         "checkpoint.every_steps=2",
-        "+trainer.plugins=[{_target_:trainyard.checkpoint_io.PacedCheckpointIO,pause:0.0}]",
+        "+trainer.plugins=[{_target_:trainyard.checkpoints.paced_io.PacedCheckpointIO,pause:0.0}]",
     ]
     run(compose_run, *plan, folder="whole")
     run(compose_run, *plan, folder="run", stop=("train", 2, 1))

@@ -10,8 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 from trainyard.config import leaves
 from trainyard.errors import did_you_mean, reject
 from trainyard.ranges import check_ranges
-from trainyard.stored_run import StoredRun
-from trainyard.trusted import check_package
+from trainyard.stored.run import StoredRun
+from trainyard.stored.trusted import check_package
 
 MOST_NODES = 20_000  # a YAML of a few lines can stand for billions
 OF_USE = ("data", "trainer", "augment")  # what a trained model is tested on, where, and changed in which ways
@@ -21,7 +21,7 @@ ACCEPTED = "data.KEY=VALUE, trainer.accelerator=cpu, trainer.precision=32-true, 
 def stored_config(run: StoredRun, overrides: Sequence[str] = (), trusted: Sequence[str] = ()) -> DictConfig:
     """Return the config of a run with what was typed now in place of what it says.
 
-    Nothing is built or imported: all that it names must belong to a known package (see `trainyard.trusted`), and
+    Nothing is built or imported: all that it names must belong to a known package (see `trainyard.stored.trusted`), and
     there is nothing in it to be interpolated, which could read the environment.
 
     Args:

@@ -12,9 +12,9 @@ import torch
 
 from tests.conftest import Compose
 from tests.test_going_on import COMMON, Stop, checkpoint, run, tensors
-from trainyard.checkpoint_files import write_checkpoint
-from trainyard.checkpoint_io import PacedCheckpointIO
-from trainyard.checksum import is_intact
+from trainyard.checkpoints.checksum import is_intact
+from trainyard.checkpoints.files import write_checkpoint
+from trainyard.checkpoints.paced_io import PacedCheckpointIO
 from trainyard.training import train
 
 SIZE = 8  # MiB

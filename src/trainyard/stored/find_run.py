@@ -7,7 +7,7 @@ from pathlib import Path
 from trainyard.config import objective_mode
 from trainyard.errors import ConfigError, did_you_mean, listing, reject
 from trainyard.files import relative
-from trainyard.stored_run import StoredRun, is_run
+from trainyard.stored.run import StoredRun, is_run
 from trainyard.sweeps.space_file import FILE as SWEEP
 from trainyard.sweeps.stored import StoredSweep
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from tests.test_going_on import checkpoint, curves, tensors
-from trainyard.checkpoint_files import DAMAGED
+from trainyard.checkpoints.files import DAMAGED
 from trainyard.config import compose
 from trainyard.training import train
 
-WRITER = "+trainer.plugins=[{_target_:trainyard.checkpoint_io.PacedCheckpointIO,pause:0.0}]"
+WRITER = "+trainer.plugins=[{_target_:trainyard.checkpoints.paced_io.PacedCheckpointIO,pause:0.0}]"
 WORDS = [
     *("model=mlp", "model.dropout=0.2", "model.hidden_dims=[32]", "data.batch_size=64", "accelerator=cpu"),
     *("trainer.max_epochs=3", "callbacks=none", "checkpoint.every_steps=1", "trainer.log_every_n_steps=1", WRITER),

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from trainyard.checksum import is_intact, seal
+from trainyard.checkpoints.checksum import is_intact, seal
 from trainyard.files import relative
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""Files of checkpoints: whole, sealed with a checksum, and written now and then."""
