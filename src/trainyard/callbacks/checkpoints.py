@@ -17,7 +17,7 @@ from trainyard.files import relative
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 50  # times as long as the last saving took
+PATIENCE = 100  # times as long as the last saving took
 
 
 class LastCheckpoint(ModelCheckpoint):
