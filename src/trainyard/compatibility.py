@@ -33,6 +33,7 @@ def check_config(cfg: DictConfig) -> None:
     check_arguments(cfg, KINDS)
     check_augment_fits_data(cfg)
     check_finetune(cfg)
+    check_on_nan(cfg)
     check_is_validated(cfg)
 
 
@@ -119,6 +120,14 @@ def check_finetune(cfg: DictConfig) -> None:
         raise reject(
             "finetune.thaw", thaw, f"the run ends after {epochs} epochs", f"epochs below {epochs}, or fractions"
         )
+
+
+def check_on_nan(cfg: DictConfig) -> None:
+    """Raise a ConfigError when nothing in the config looks at the gradients that are to be left out."""
+    targets = [part["_target_"] for part in (cfg.callbacks or {}).values() if part]
+    if cfg.on_nan != "stop" and not any(target.endswith(".FiniteLoss") for target in targets):
+        problem = "callbacks.finite_loss does that, which was taken out"
+        raise reject("on_nan", cfg.on_nan, problem, "with callbacks=default, or on_nan=stop")
 
 
 def target_of(group: str, option: str) -> Any:

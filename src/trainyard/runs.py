@@ -72,9 +72,10 @@ class Run:
         """
         first = getattr(rank_zero_only, "rank", 0) == 0  # by the environment
         run = cls(Path(cfg.run.dir), first, resumed=resume)
-        run.look(cfg)
         if run.first:
             run.write_start(cfg)
+        else:
+            run.look(cfg)
         run.handlers = open_log(run.dir / "run.log", run.first)
         if run.first:
             set_damaged_aside(run.dir / "checkpoints")
@@ -95,6 +96,7 @@ class Run:
             self.dir.mkdir(parents=True, exist_ok=True)
             self.lock = lock(self.dir)
             self.fresh = {path.name for path in self.dir.iterdir()} <= BROUGHT
+            self.look(cfg)
             if not (self.replaces or self.changes or self.goes_on):
                 write_config(self.dir, cfg)
         except OSError as error:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tests.conftest import Compose
 from trainyard.callbacks.finite_loss import REWOUND_AT_MOST, SKIPPED_AT_MOST
+from trainyard.errors import ConfigError
 from trainyard.stored.run import StoredRun
 from trainyard.training import train
 
@@ -116,3 +117,8 @@ def test_an_exploding_loss_is_no_loss(compose_run: Compose) -> None:
         FloatingPointError, match=r"the loss became [0-9.e+]+ at step \d+ .*\n.*try optimizer\.lr=0\.01"
     ):
         train(cfg)
+
+
+def test_what_nobody_looks_after_is_refused(compose_run: Compose) -> None:
+    with pytest.raises(ConfigError, match=r"on_nan=rewind: callbacks\.finite_loss does that"):
+        train(compose_run(*FEW, "on_nan=rewind"))
