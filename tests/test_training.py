@@ -88,7 +88,7 @@ def test_checkpoints_are_plain_and_enough_to_predict(
     model = load_model(path)
     from trainyard.data.digits import Digits
 
-    images = Digits(64, 0.15, 0.15)
+    images = Digits(64)
     test = images.splits["test"]
     with torch.inference_mode():
         accuracy = float((model.eval()(test.x).argmax(1) == test.y).float().mean())

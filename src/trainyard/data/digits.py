@@ -7,25 +7,41 @@ scikit-learn would bring SciPy along, which makes every `import lightning` a sec
 """
 
 import lzma
+from collections.abc import Sequence
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 import torch
 
+from trainyard.data.chosen import chosen
 from trainyard.data.module import DataModule
 from trainyard.data.spec import Examples
 
 
 class Digits(DataModule):
-    """Real handwritten digits that need no download: images 1x8x8, 10 classes; arguments as in `DataModule`."""
+    """Real handwritten digits that need no download: images 1x8x8, 10 classes.
+
+    Args:
+        digits: those that are used, at least two, in the order of the labels.
+        shared: as in `DataModule`.
+
+    Raises:
+        ConfigError: another digit, one twice, or a single one.
+    """
 
     kind = "images"
-    classes = tuple("0123456789")
+
+    def __init__(self, batch_size: int, *, digits: Sequence[int] = range(10), **shared: Any) -> None:
+        super().__init__(batch_size, **shared)
+        self.classes = chosen("data.digits", digits, list("0123456789"), least=2)
 
     def read(self) -> dict[str, Examples]:
-        """Return the images uint8 `[1797, 1, 8, 8]`, ink 255, and their labels."""
+        """Return the images of the digits, uint8 `[N, 1, 8, 8]`, ink 255, and their labels."""
         with files("trainyard.data").joinpath("digits.npy.xz").open("rb") as packed, lzma.open(packed) as stream:
             table = np.load(stream)
         pixels = np.rint(table[:64].T * (255 / 16)).astype(np.uint8)
-        labels = torch.from_numpy(table[64].astype(np.int64))
-        return {"train": Examples(torch.from_numpy(pixels.reshape(-1, 1, 8, 8)), labels)}
+        images = torch.from_numpy(pixels.reshape(-1, 1, 8, 8))
+        place = torch.tensor([self.classes.index(name) if name in self.classes else -1 for name in "0123456789"])
+        labels = place[torch.from_numpy(table[64].astype(np.int64))]
+        return {"train": Examples(images[labels >= 0], labels[labels >= 0])}
