@@ -31,7 +31,7 @@ class Place:
         """Start a sweep of tiny runs, as the leader of a process group, and return its process."""
         command = [sys.executable, "-m", "trainyard", "-m", *TINY, *words]
         command += [] if slots is None else [f"hydra.launcher.slots={slots}"]  # which no other launcher has
-        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+        environment = {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONPATH": str(REPOSITORY)}
         return subprocess.Popen(
             command,
             cwd=self.folder,

@@ -21,6 +21,7 @@ def looks(place: Place, name: str, jobs: int) -> list[dict[str, str]]:
 
 def test_jobs_share_the_machine_each_in_a_process_of_its_own(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     cores = len(os.sched_getaffinity(0))
     place.sweep("sweep.name=two", *LOOK, "accelerator=cpu", *FAULT, "+callbacks.fault.pause=1", "seed=0,1,2,3", slots=2)
     found = looks(place, "two", 4)
@@ -35,11 +36,13 @@ def test_jobs_share_the_machine_each_in_a_process_of_its_own(place: Place, monke
         assert sum(began <= one[0] < ended for began, ended in together) == 1, "no two at a time on a GPU"
 
 
-def test_one_at_a_time_has_the_whole_machine(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("wanted", ["", "1"])
+def test_one_at_a_time_has_the_whole_machine(place: Place, monkeypatch: pytest.MonkeyPatch, wanted: str) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    monkeypatch.setenv("OMP_NUM_THREADS", wanted or "64")
     place.sweep("sweep.name=one", *LOOK, "accelerator=cpu", "seed=0,1", slots=1)
     one = looks(place, "one", 2)
-    assert {look["threads"] for look in one} == {str(len(os.sched_getaffinity(0)))}
+    assert {look["threads"] for look in one} == {wanted or str(len(os.sched_getaffinity(0)))}
     assert float(one[0]["ended"]) < float(one[1]["began"])
     assert [look["devices"] for look in one] == ["4,7", "4,7"]
 

@@ -30,7 +30,8 @@ class Slots:
         look: called twice a second while jobs run.
 
     Args:
-        slots: jobs at a time; each has its share of the cores, and of the GPUs.
+        slots: jobs at a time; each has its share of the cores, or of OMP_NUM_THREADS where that is less, and of the
+            GPUs.
         task: the function `module:name` that runs a config.
         context: of multiprocessing, which starts processes.
     """
@@ -40,7 +41,7 @@ class Slots:
         self.task = task
         self.begin: Callable[[int], None] = ignore
         self.look: Callable[[], None] = ignore
-        self.threads = max(1, len(os.sched_getaffinity(0)) // slots) if hasattr(os, "sched_getaffinity") else 1
+        self.threads = max(1, threads_in_all() // slots)
         self.context = context
         self.running: list[Running] = []
         self.stopping = False
@@ -122,3 +123,10 @@ def end_group(pid: int) -> None:
     if hasattr(os, "killpg"):
         with suppress(OSError):  # there is nothing
             os.killpg(pid, signal.SIGKILL)
+
+
+def threads_in_all() -> int:
+    """Return how many threads of torch all jobs together may have: one a core, or fewer where a person says so."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(wanted)) if wanted.isdecimal() and int(wanted) else cores
