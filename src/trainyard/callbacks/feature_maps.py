@@ -62,11 +62,13 @@ def as_images(kernel: Tensor) -> Tensor:
     return kernel[:MOST] if kernel.shape[1] == 3 else kernel.flatten(0, 1)[:MOST, None]
 
 
-def grid(images: Tensor, side: int) -> Tensor:
+def grid(images: Tensor, side: int, columns: int = 8) -> Tensor:
     """Return images `[N, C, h, w]` in one, each from its least value, black, to its largest, white."""
     from torchvision.utils import make_grid
 
-    image: Tensor = make_grid(enlarged(images, side), padding=2, normalize=True, scale_each=True, pad_value=0.5)
+    image: Tensor = make_grid(
+        enlarged(images, side), columns, padding=2, normalize=True, scale_each=True, pad_value=0.5
+    )
     return image
 
 

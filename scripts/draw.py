@@ -1,0 +1,54 @@
+"""Pictures of trained runs: `python scripts/draw.py curves RUN ...`, `... decision RUN`, `... layers RUN`.
+
+A RUN is a run's directory, its name in outputs/runs or an unambiguous part of it, SWEEP/NUMBER, latest, best:SWEEP, or
+a checkpoint in a run; curves take a whole SWEEP too. Pictures lie in outputs/draw. See docs/looking.md.
+"""
+
+import argparse
+
+from trainyard.cli import short_errors
+from trainyard.logs import print_anything
+from trainyard.subcommands import interruptible, on_screen
+
+
+def commands() -> argparse.ArgumentParser:
+    """Return what may be typed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0], allow_abbrev=False)
+    which = parser.add_subparsers(dest="what", required=True, metavar="curves|decision|layers")
+    curves = which.add_parser("curves", help="loss and accuracy of runs, or of the jobs of a sweep, over the epochs")
+    curves.add_argument("names", nargs="+", metavar="RUN|SWEEP")
+    curves.add_argument(
+        "--of", nargs="+", default=(), metavar="NAME", help="columns of metrics.csv, such as val/loss or lr"
+    )
+    decision = which.add_parser("decision", help="what a model of two measurements says of each point of their plane")
+    layers = which.add_parser("layers", help="what each layer makes of one validation image, with the first kernels")
+    layers.add_argument("--example", type=int, default=0, metavar="N", help="its number among the validation images")
+    for parser_ in (decision, layers):
+        parser_.add_argument("run", metavar="RUN")
+        parser_.add_argument(
+            "--trusted-packages", action="append", default=[], metavar="NAME", help="that a run may name classes of"
+        )
+    return parser
+
+
+def main() -> None:
+    """Draw what was typed; bad input ends in a few lines and exit code 1."""
+    print_anything()
+    chosen = commands().parse_args()
+    with short_errors(), interruptible(), on_screen():
+        if chosen.what == "curves":
+            from trainyard.draw import curves
+
+            curves.draw(chosen.names, chosen.of)
+        elif chosen.what == "decision":
+            from trainyard.draw import decision
+
+            decision.draw(chosen.run, chosen.trusted_packages)
+        else:
+            from trainyard.draw import layers
+
+            layers.draw(chosen.run, chosen.example, chosen.trusted_packages)
+
+
+if __name__ == "__main__":
+    main()
