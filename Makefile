@@ -54,6 +54,7 @@ browser: .venv/installed-dev  ## TensorBoard's pages, kept in docs/images, and t
 docs: .venv/installed  ## the documentation as a site, build/site/index.html; what it lacks is an error
 	$(PIP) install -c constraints.txt -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo 'look       $(BIN)/python -m http.server -d build/site'
 
 check: lint typecheck  ## lint and typecheck
 
