@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
 pytestmark = pytest.mark.browser
 REPOSITORY = Path(__file__).parents[2]
@@ -80,11 +80,19 @@ def test_a_page_does_not_scroll_sideways_on_a_phone(page: "Page", address: str, 
     assert page.evaluate("window.scrollX") == 0
 
 
+def inside(link: "Locator") -> bool:
+    """Whether a link lies on the screen."""
+    box = link.bounding_box()
+    return box is not None and 0 <= box["x"] < PHONE["width"]
+
+
 def test_navigation_opens_on_a_phone(page: "Page", address: str) -> None:
     page.goto(f"{address}/howto/own_model.html")
     link = page.locator(".md-sidebar--primary").get_by_role("link", name="Your own table")
-    assert not link.is_visible()
+    assert not inside(link)
     page.locator("label.md-header__button[for=__drawer]").click()
+    page.wait_for_timeout(500)  # it slides in
+    assert inside(link)
     link.click()
     page.wait_for_url("**/own_table.html")
     assert page.get_by_role("heading", level=1).inner_text().startswith("Your own table")
@@ -93,11 +101,11 @@ def test_navigation_opens_on_a_phone(page: "Page", address: str) -> None:
 def test_search_finds_cosine(page: "Page", address: str) -> None:
     page.goto(f"{address}/index.html")
     page.locator("label.md-header__button[for=__search]").click()
-    page.locator("input.md-search__input").fill("cosine")
-    found = page.locator(".md-search-result__link", has_text="cosine").first
-    found.wait_for()
-    found.click()
-    page.wait_for_url("**/reference/scheduler.html**")
+    page.locator("input.md-search__input").press_sequentially("cosine")
+    page.locator(".md-search-result__link mark").first.wait_for()
+    first = page.locator(".md-search-result__item").first.inner_text()
+    assert first.startswith("scheduler")
+    assert "half a cosine" in first
 
 
 def test_a_copied_console_is_the_command_alone(page: "Page", address: str) -> None:
