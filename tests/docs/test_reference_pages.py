@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from trainyard.config import CONF_DIR
 from trainyard.errors import ConfigError
@@ -36,28 +36,44 @@ def test_every_file_has_a_section_on_exactly_one_page(made: dict[str, str]) -> N
     assert set(groups()) == {folder.name for folder in CONF_DIR.iterdir() if folder.is_dir()}
 
 
-def leaves_of(node: DictConfig, prefix: str = "") -> dict[str, object]:
+def leaves_of(node: dict, prefix: str = "") -> dict[str, object]:
     """The keys of a config that Hydra has composed, without what says how an object is built."""
     found: dict[str, object] = {}
-    for key in node:
-        name, value = str(key), OmegaConf.to_container(node).get(key)
+    for name, value in node.items():
         if isinstance(value, dict) and value:
-            found |= leaves_of(node[key], f"{prefix}{name}.")
+            found |= leaves_of(value, f"{prefix}{name}.")
         elif name not in ("_target_", "_partial_"):
-            found[prefix + name] = value
+            found[f"{prefix}{name}"] = value
     return found
 
 
-@pytest.mark.parametrize("name", OPTIONS)
-def test_an_option_has_the_keys_and_values_that_hydra_composes(name: str) -> None:
-    file = read(name)
-    group, option = name.split("/")
-    if group in ("hydra", "experiment", "debug") or file.package != group:
-        pytest.skip("it changes what other groups hold")
+def composed(*overrides: str) -> dict:
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        cfg = hydra_compose("train", [f"{group}={option}", "~accelerator"])
-    ours = {key: OmegaConf.create(f"v: {entry.value}") for key, entry in merged(file).items() if entry.value}
-    assert {key: OmegaConf.to_container(value)["v"] for key, value in ours.items()} == leaves_of(cfg[group])
+        return OmegaConf.to_container(hydra_compose("train", list(overrides), return_hydra_config=True))
+
+
+def stated(file: OptionFile) -> dict[str, object]:
+    """The values of an option's keys, as the reference shows them."""
+    values = {key: OmegaConf.create(f"v: {entry.value}") for key, entry in merged(file).items() if entry.value}
+    return {key: OmegaConf.to_container(value)["v"] for key, value in values.items()}
+
+
+# The others change what these hold.
+WHOLE = [name for name in OPTIONS if read(name).package == name.split("/")[0] != "hydra"]
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_an_option_has_the_keys_and_values_that_hydra_composes(name: str) -> None:
+    group, option = name.split("/")
+    assert stated(read(name)) == leaves_of(composed(f"{group}={option}", "~accelerator")[group])
+
+
+@pytest.mark.parametrize("name", sorted(set(OPTIONS) - set(WHOLE)))
+def test_what_an_option_changes_elsewhere_is_what_hydra_composes(name: str) -> None:
+    file = read(name)
+    cfg = leaves_of(composed(*([] if file.group == "hydra" else [name.replace("/", "=")])))
+    values = {file.typed(key): value for key, value in stated(file).items()}
+    assert {key: cfg[key] for key in values} == values
 
 
 @pytest.mark.parametrize("name", OPTIONS)
