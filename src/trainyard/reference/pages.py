@@ -102,7 +102,7 @@ def table(file: OptionFile) -> str:
     """Return the options of other groups that a file chooses and its keys, each with its value and meaning."""
     rows = [choice_row(file, group, choice) for group, choice in file.choices.items()]
     for key, entry in file.entries.items():
-        built = entry.value or entry.target
+        built = entry.value or entry.target.rpartition(".")[2]
         if key and (built or entry.comment):  # other mappings only hold keys
             meaning = with_code_font(explanation(file, key).rstrip("."))
             rows.append([code(file.typed(key)), code(built) if built else "", meaning + accepted(file, key)])
