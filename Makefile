@@ -5,8 +5,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train show find runs test coverage test-slow fuzz soak test-gpu test-slurm browser check lint typecheck benchmark \
-  benchmark-sweep tensorboard clean
+.PHONY: help train show find runs test coverage test-slow fuzz soak test-gpu test-slurm browser docs check lint typecheck \
+  benchmark benchmark-sweep tensorboard clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 24
@@ -46,10 +46,15 @@ test-slurm: .venv/installed-dev  ## sweeps, a requeue and two tasks through a re
 	eval "$$(scripts/single_node_slurm.sh up)" && $(BIN)/python -m pytest -m slurm; \
 	  code=$$?; scripts/single_node_slurm.sh down; exit $$code
 
-browser: .venv/installed-dev  ## TensorBoard's pages in a real browser, kept in docs/images: Debian, as root where Chromium is missing
+browser: .venv/installed-dev  ## TensorBoard's pages, kept in docs/images, and these docs, in a real browser: Debian, as root where Chromium is missing
 	command -v chromium >/dev/null || apt-get install -y -qq chromium
 	$(PIP) install -c constraints.txt -e '.[browser]'
 	$(BIN)/python -m pytest -m browser
+
+docs: .venv/installed  ## the documentation as a site, build/site/index.html; what it lacks is an error
+	$(PIP) install -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo 'look       $(BIN)/python -m http.server -d build/site'
 
 check: lint typecheck  ## lint and typecheck
 
