@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train show find runs test coverage test-slow fuzz soak test-gpu test-slurm browser docs check lint typecheck \
+.PHONY: help train show find runs test coverage test-slow fuzz soak test-gpu test-slurm browser docs course check lint typecheck \
   benchmark benchmark-sweep tensorboard clean
 
 help:  ## this list
@@ -55,6 +55,9 @@ docs: .venv/installed  ## the documentation as a site, build/site/index.html; wh
 	$(PIP) install -c constraints.txt -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo 'look       $(BIN)/python -m http.server -d build/site'
+
+course: .venv/installed-dev  ## run every page of the course and the guides again, with today's output and new pictures: ten minutes
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/run_pages.py --write docs/course/[1-9]*.md docs/howto/*.md
 
 check: lint typecheck  ## lint and typecheck
 

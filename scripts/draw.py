@@ -1,7 +1,7 @@
 """Pictures of trained runs: `python scripts/draw.py curves RUN ...`, `... decision RUN`, `... layers RUN`.
 
 A RUN is a run's directory, its name in outputs/runs or an unambiguous part of it, SWEEP/NUMBER, latest, best:SWEEP, or
-a checkpoint in a run; curves take a whole SWEEP too. Pictures lie in outputs/draw. See docs/looking.md.
+a checkpoint in a run; curves take a whole SWEEP too. Pictures lie in outputs/draw. See docs/runs.md.
 """
 
 import argparse
