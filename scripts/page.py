@@ -1,7 +1,7 @@
 """A page of the documentation as what can be run: files, commands with what they print, and pictures.
 
 - A fence `console` holds commands, each behind `$ `, and under each a selection of the lines that it prints, `...` for
-  what is left out. In a fence `console error` the commands end with an error.
+  what is left out. In a fence `console error` the last command ends with an error.
 - A fence with a title, such as `yaml title="conf/model/linear.yaml"`, is a file.
 - In a fence `text`, lines that begin with `python train.py` are commands for other machines.
 - A picture with a title, `![what](images/name.png "outputs/draw/curves.png")`, is a copy of what a command drew.
@@ -82,7 +82,8 @@ def inside(fence: re.Match[str], lines: Sequence[str], first: int) -> Iterator[S
     elif fence["kind"] == "console":
         starts = [place for place, line in enumerate(lines) if line.startswith("$ ")]
         for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
-            yield Command(first + start, lines[start][2:], lines[start + 1 : end], bool(fence["error"]))
+            fails = bool(fence["error"]) and end == len(lines)
+            yield Command(first + start, lines[start][2:], lines[start + 1 : end], fails)
     elif fence["kind"] == "text":
         yield from (Elsewhere(line) for line in lines if line.startswith("python train.py"))
 
