@@ -85,13 +85,12 @@ def short(values: Mapping[str, str]) -> str:
 
 
 def course_of(run: StoredRun, label: str) -> Course:
-    """Return the columns of a run's table over the epochs, which follow from the steps of the first one."""
+    """Return the columns of a run's table over the epochs, which follow from the steps at the end of the last one."""
     columns = read_curves(run.folder)
-    ends = read_curves(run.folder, by="epoch").get("val/loss") or {}
-    if not columns or not ends:
+    epochs = read_curves(run.folder, by="epoch").get("train/loss")
+    if not epochs:
         raise reject("RUN", run.name, "it has no metrics.csv with an epoch", "a run that has ended an epoch")
-    epoch, step = min(ends), min(columns["val/loss"])
-    length = (step + 1) / (epoch + 1)
+    length = (max(columns["train/loss"]) + 1) / (max(epochs) + 1)
     return Course(
         label, {name: [((at + 1) / length, y) for at, y in points.items()] for name, points in columns.items()}
     )
