@@ -22,6 +22,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 COPIED = ("conf", "scripts", "src", "train.py")
 QUICK = " trainer.max_epochs=1"
 COLOURS = 128  # of a picture
+LARGEST = (1000, 2400)  # pixels
 
 
 class PageError(Exception):
@@ -60,6 +61,7 @@ def run_page(page: Path, folder: Path, write: bool = False, quick: bool = False)
                 if write:
                     (page.parent / path).parent.mkdir(exist_ok=True)
                     drawn = Image.open(folder / source).convert("RGB")
+                    drawn.thumbnail(LARGEST)
                     drawn.quantize(COLOURS).save(page.parent / path, optimize=True)  # a third of the size
     if write:
         page.write_text("\n".join(lines) + "\n", encoding="utf-8")
