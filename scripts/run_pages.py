@@ -1,7 +1,7 @@
 """The pages of the documentation, run as a reader would: `python scripts/run_pages.py [--write] [--quick] PAGE ...`.
 
 Each page gets a folder of its own with the project in it. What a page shows must be what its commands print, but for
-numbers. `--write` puts today's output and pictures into the page; `--quick` trains one epoch each and compares nothing.
+numbers. `--write` puts today's output and pictures into the page; `--quick` trains two epochs each, compares nothing.
 """
 
 import argparse
@@ -20,9 +20,8 @@ from PIL import Image
 
 PROJECT = Path(__file__).resolve().parents[1]
 COPIED = ("conf", "scripts", "src", "train.py")
-QUICK = " trainer.max_epochs=1"
-COLOURS = 128  # of a picture
-LARGEST = (1000, 2400)  # pixels
+QUICK = " trainer.max_epochs=2"
+COLOURS = 64  # of a picture
 
 
 class PageError(Exception):
@@ -36,7 +35,7 @@ def run_page(page: Path, folder: Path, write: bool = False, quick: bool = False)
         page: Markdown, see `page`.
         folder: where the reader is.
         write: whether output and pictures of the page are replaced by what comes out now.
-        quick: whether each training takes one epoch, and the output is not compared.
+        quick: whether each training takes two epochs, and the output is not compared.
 
     Raises:
         PageError: a command ends otherwise than the page says, or prints or draws something else.
@@ -61,7 +60,6 @@ def run_page(page: Path, folder: Path, write: bool = False, quick: bool = False)
                 if write:
                     (page.parent / path).parent.mkdir(exist_ok=True)
                     drawn = Image.open(folder / source).convert("RGB")
-                    drawn.thumbnail(LARGEST)
                     drawn.quantize(COLOURS).save(page.parent / path, optimize=True)  # a third of the size
     if write:
         page.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -106,7 +104,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("pages", nargs="+", type=Path, metavar="PAGE")
     parser.add_argument("--write", action="store_true", help="put the output and the pictures into the pages")
-    parser.add_argument("--quick", action="store_true", help="train one epoch each, and compare nothing")
+    parser.add_argument("--quick", action="store_true", help="train two epochs each, and compare nothing")
     chosen = parser.parse_args()
     for page in chosen.pages:
         with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,6 @@
 """Every case of bad input ends in a few lines that say what to change, and leaves everything as it was.
 
-A quarter of the table runs always, the rest with the slow tests.
+An eighth of the table runs always, the rest with the slow tests.
 """
 
 import json

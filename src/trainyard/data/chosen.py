@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from trainyard.errors import did_you_mean, listing, reject
 
 
-def chosen(key: str, names: Iterable[object], known: Sequence[str], least: int) -> tuple[str, ...]:
+def chosen(key: str, names: Iterable[object] | str | int, known: Sequence[str], least: int) -> tuple[str, ...]:
     """Return the names as they were chosen, in their order.
 
     Args:
@@ -15,8 +15,10 @@ def chosen(key: str, names: Iterable[object], known: Sequence[str], least: int) 
         least: as many are needed.
 
     Raises:
-        ConfigError: one is unknown, one comes twice, or there are too few.
+        ConfigError: no list, one is unknown, one comes twice, or there are too few.
     """
+    if isinstance(names, str | int):
+        raise reject(key, names, "must be a list", f"{key}=[{','.join(known[:2])}]")
     words = tuple(map(str, names))
     for word in words:
         if word not in known:

@@ -37,7 +37,8 @@ class TorchvisionSet(DataModule):
     """One of torchvision's data sets, downloaded when it is missing, with its official test split.
 
     Args:
-        name: of its class in `torchvision.datasets`, one of `FOLDERS`.
+        name: of its class in `torchvision.datasets`: MNIST, FashionMNIST, KMNIST, EMNIST, CIFAR10, CIFAR100, SVHN or
+            STL10.
         root: folder of the files, relative to the current one.
         variant: which of EMNIST's; `None` for the others.
         shared: as in `DataModule`.

@@ -114,7 +114,8 @@ def finish(axis: Axes, panel: str, courses: Sequence[Course]) -> None:
     named = {name for course in courses for name in matching(panel, course.columns)}
     values = [y for course in courses for name in named & {*course.columns} for _, y in course.columns[name]]
     finite = [value for value in values if math.isfinite(value)]
-    if finite and min(finite) > 0 and max(finite) / min(finite) > WIDE and "acc" not in panel:
+    relative = not {"acc", "lr"} & {*panel.split("/")}  # of those two, what is near 0 is not worth a look
+    if relative and finite and min(finite) > 0 and max(finite) / min(finite) > WIDE:
         axis.set_yscale("log")
     axis.set(xlabel="epoch", title=panel)
     axis.grid(alpha=0.3)

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch import nn
 from torch.utils.data import Dataset
 
-from trainyard.arguments import check_arguments
+from trainyard.arguments import check_arguments, parameters
 from trainyard.config import group_options, instantiate
 from trainyard.data.fingerprint import fingerprint
 from trainyard.data.module import DataModule
@@ -48,6 +48,8 @@ def data_to_test(
         ConfigError: the data is missing, has changed since the run, or does not fit the model.
     """
     other = changed(cfg, run)
+    if "_target_" in other:
+        drop_stored_keys(cfg, run, trusted)
     data = source(cfg, trusted)
     try:
         same = fingerprint(data).get("test") == (fingerprint_of(run) or fingerprint(data)).get("test")
@@ -74,6 +76,14 @@ def changed(cfg: DictConfig, run: StoredRun) -> dict[str, Any]:
     if "path" in found and "test_path" not in found and stored.get("test_path"):
         cfg.data.test_path = None
     return found
+
+
+def drop_stored_keys(cfg: DictConfig, run: StoredRun, trusted: Sequence[str]) -> None:
+    """Take out what the run's own source of data took and the one that was typed does not."""
+    kind = trusted_class("data._target_", cfg.data.get("_target_"), DataModule, trusted)
+    for key, value in run.config["data"].items():
+        if not key.startswith("_") and key not in parameters(kind)[0] and OmegaConf.select(cfg.data, key) == value:
+            del cfg.data[key]
 
 
 def source(cfg: DictConfig, trusted: Sequence[str]) -> DataModule:

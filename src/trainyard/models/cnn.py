@@ -22,7 +22,7 @@ class CNN(Classifier):
         dropout: probability of dropping each whole feature map (Tompson et al. 2015, arXiv:1411.4280), and each hidden
             neuron behind the flattening.
         hidden_dims: neurons in each fully connected layer between the feature maps and the classes.
-        activation: a name of `trainyard.models.activations`.
+        activation: relu, leaky_relu, elu, gelu, silu, tanh, sigmoid or identity.
         training: optimizer, scheduler and loss options of `Classifier`.
 
     Raises:

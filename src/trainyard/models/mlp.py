@@ -16,7 +16,7 @@ class MLP(Classifier):
     Args:
         spec: of the data; a `DataSpec` or what its `to_dict` gave.
         hidden_dims: neurons in each hidden layer; empty for a linear model.
-        activation: a name of `trainyard.models.activations`.
+        activation: relu, leaky_relu, elu, gelu, silu, tanh, sigmoid or identity.
         dropout: probability of dropping each hidden neuron in training.
         training: optimizer, scheduler and loss options of `Classifier`.
     """

@@ -53,6 +53,13 @@ def test_a_seed_is_one_however_it_is_typed(tmp_path: Path, seed: str) -> None:
     assert edges(alone.rows, alone.space.axes) == []
 
 
+def test_an_edge_that_is_no_better_than_what_lies_within_is_none(tmp_path: Path) -> None:
+    equal = stored(tmp_path / "equal", ["lr=1,2,4"], [0.5, 0.5, 0.3])
+    assert edges(equal.rows, equal.space.axes) == []
+    better = stored(tmp_path / "better", ["lr=1,2,4"], [0.5, 0.4, 0.5])
+    assert edges(better.rows, better.space.axes)[0] == "lr=1 is the lowest value tried"
+
+
 def test_seeds_that_failed_do_not_count(tmp_path: Path) -> None:
     [row] = stored(tmp_path, ["model=a", "seed=0,1,2"], [FAILED, 0.5, 0.7]).rows
     assert (row.mean, row.best.number, row.status) == (pytest.approx(0.6), 1, "2 completed, 1 failed")

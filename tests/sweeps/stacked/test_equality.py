@@ -139,6 +139,7 @@ def assert_close(one: Any, other: Any, tolerance: float, path: str = "") -> None
         assert one == other, path
 
 
+@pytest.mark.slow
 def test_heads_on_kept_features_are_what_they_are_alone(compose_run: Compose, tmp_path: Path) -> None:
     network = timm.create_model("test_resnet", num_classes=0)
     torch.save(network.state_dict(), tmp_path / "backbone.pt")

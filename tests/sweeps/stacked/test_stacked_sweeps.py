@@ -30,6 +30,7 @@ def test_a_stacked_sweep_is_a_sweep(place: Place) -> None:
         assert names[0] == names[1] == ["config.yaml", "hydra.yaml", "overrides.yaml"]
 
 
+@pytest.mark.slow
 def test_a_job_that_diverges_fails_alone(place: Place) -> None:
     words = ("sweep.name=high", "optimizer=sgd", "optimizer.lr=1e30,0.01", "seed=0,1", "callbacks=default")
     said, _ = place.sweep(*STACKED, *words, code=1)
@@ -70,6 +71,7 @@ def rows(folder: Path) -> int:
     return len((folder / "metrics.csv").read_text().splitlines()) - 1
 
 
+@pytest.mark.slow
 def test_a_stack_that_is_killed_fails_whole_and_runs_again(place: Place) -> None:
     words = ("sweep.name=kill", "trainer.max_epochs=100000", "seed=0,1", *STACKED)
     process = place.start(*words, slots=1)

@@ -30,6 +30,8 @@ def edges(rows: Sequence[Row], axes: Mapping[str, Sequence[str]]) -> list[str]:
         best, order = numbers[rows[0].values[axis]], sorted(set(numbers.values()))
         if best not in (order[0], order[-1]) or best == 0 == order[0]:  # below nothing there is nothing
             continue
+        if any(row.mean == rows[0].mean and numbers[row.values[axis]] in order[1:-1] for row in rows):
+            continue  # a value within what was tried is as good
         inner = order[1] if best == order[0] else order[-2]
         further[axis] = beyond(best, inner)
         lines.append(f"{axis}={best:g} is the {'lowest' if best == order[0] else 'highest'} value tried")
