@@ -105,7 +105,7 @@ def test_search_finds_cosine(page: "Page", address: str) -> None:
     page.locator(".md-search-result__link mark").first.wait_for()
     first = page.locator(".md-search-result__item").first.inner_text()
     assert first.startswith("scheduler")
-    assert "half a cosine" in first
+    assert "Cosine annealing" in first, "one of the two options that anneal"
 
 
 def test_a_copied_console_is_the_command_alone(page: "Page", address: str) -> None:
