@@ -15,6 +15,8 @@ from pathlib import Path
 FENCE = re.compile(r"^```(?P<kind>\w+)(?P<error> error)?(?: title=\"(?P<title>[^\"]+)\")?\s*$")
 PICTURE = re.compile(r"^!\[[^\]]*\]\((?P<path>[^\s)]+) \"(?P<source>[^\"]+)\"\)")
 LEFT_OUT = "..."
+SCORE = re.compile(r"\d+\.\d{4,}(?:e[-+]?\d+)?")  # losses, accuracies, probabilities have four digits; seconds have one
+TOLERANCE = 0.1  # of a score, from one processor to the next
 
 
 @dataclass(frozen=True)
@@ -98,16 +100,22 @@ def shape(line: str) -> str:
     return re.sub(r"\s+", " ", line).strip()
 
 
+def agree(shown: str, printed: str) -> bool:
+    """Whether two lines are of one shape, and their scores are about the same."""
+    pairs = zip(SCORE.findall(shown), SCORE.findall(printed), strict=False)
+    return shape(shown) == shape(printed) and all(abs(float(one) - float(two)) <= TOLERANCE for one, two in pairs)
+
+
 def refreshed(shown: Sequence[str], printed: Sequence[str]) -> list[str]:
     """Return the shown lines as they are printed now, in the order of the printed ones.
 
     Raises:
-        LookupError: nothing of a line's shape is printed.
+        LookupError: nothing like a line is printed.
     """
     places: list[int] = []
     for line in shown:
         if line.strip() not in ("", LEFT_OUT):
-            same = (place for place, other in enumerate(printed) if shape(other) == shape(line) and place not in places)
+            same = (place for place, other in enumerate(printed) if agree(line, other) and place not in places)
             found = next(same, None)
             if found is None:
                 raise LookupError(line)

@@ -1,7 +1,8 @@
 """The pages of the documentation, run as a reader would: `python scripts/run_pages.py [--write] [--quick] PAGE ...`.
 
-Each page gets a folder of its own with the project in it. What a page shows must be what its commands print, but for
-numbers. `--write` puts today's output and pictures into the page; `--quick` trains two epochs each, compares nothing.
+Each page gets a folder of its own with the project in it. What a page shows must be what its commands print; scores
+may differ by a tenth. `--write` puts today's output and pictures into the page; `--quick` trains two epochs each and
+compares nothing.
 """
 
 import argparse

@@ -103,11 +103,25 @@ def test_what_is_not_printed_or_fails_or_is_not_drawn_is_an_error(tmp_path: Path
 
 
 def test_output_is_replaced_by_what_is_printed_now() -> None:
-    shown = ["epoch 1/2  loss 0.5", "...", "epoch 2/2  loss 0.4", "run  20260101-000000-mlp-digits-abcd", "curve ▁▂█"]
-    printed = ["x", "epoch 1/2  loss 0.7", "epoch 2/2  loss  0.6", "run  20270102-030405-mlp-digits-0123", "curve █▁"]
+    shown = [
+        "epoch 1/2  loss 0.6500",
+        "...",
+        "epoch 2/2  loss 0.6500",
+        "run  20260101-000000-mlp-digits-abcd",
+        "curve ▁▂█",
+    ]
+    printed = [
+        "x",
+        "epoch 1/2  loss 0.7000",
+        "epoch 2/2  loss  0.6000",
+        "run  20270102-030405-mlp-digits-0123",
+        "curve █▁",
+    ]
     assert refreshed(shown, printed) == [printed[1], "...", *printed[2:]]
     with pytest.raises(LookupError):
-        refreshed(["epoch 3/2  loss 0.1"], printed)
+        refreshed(["epoch 3/2  loss 0.6000"], printed)
+    with pytest.raises(LookupError):
+        refreshed(["epoch 1/2  loss 0.9000"], printed)  # another number than rounding explains
     assert shape("best 0.91  3.7e-06 in 4 s") == shape("best 1.00  12.5 in 11 s")
 
 
