@@ -27,8 +27,8 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "noise": (lambda path: path.write_bytes(bytes(range(256)) * 8), "not a checkpoint"),
     "empty": (Path.touch, "not a checkpoint"),
     "payload": (lambda path: torch.save({"state_dict": Payload()}, path), "not a checkpoint"),
-    "no tensors": (lambda path: torch.save({"epoch": 3}, path), "it holds no state dict"),
-    "a list": (lambda path: torch.save([torch.zeros(1)], path), "it holds no state dict"),
+    "no tensors": (lambda path: torch.save({"epoch": 3}, path), "it contains no state dict"),
+    "a list": (lambda path: torch.save([torch.zeros(1)], path), "it contains no state dict"),
     "other network": (lambda path: torch.save(nn.Linear(2, 2).state_dict(), path), "none of its 2 tensors fits"),
 }
 

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
 from torch import nn
 
 from tests.models.watch import IMAGES, SHORT, watched
 from trainyard.config import compose
-from trainyard.models.backbone import create_backbone
 from trainyard.models.load import load_model
 from trainyard.show.rates import rates_by_step
 
@@ -30,7 +30,7 @@ def joins(name: str) -> int:
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A backbone whose statistics are not those of a new one."""
     torch.manual_seed(3)
-    net = create_backbone("test_resnet", 10)
+    net = timm.create_model("test_resnet", num_classes=10)
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_()

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 
 from trainyard.data.spec import DataSpec
 from trainyard.errors import ConfigError
-from trainyard.models.backbone import create_backbone
 from trainyard.models.transfer import TransferModel
 
 THREE = DataSpec((3, 64, 64), ("a", "b", "c"), (), (0.5,) * 3, (0.25,) * 3)
@@ -30,7 +30,10 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_cached_weights_need_no_network(cache: Path) -> None:
     torch.manual_seed(7)
-    state = {name: tensor + torch.rand(1) for name, tensor in create_backbone("test_resnet", 1000).state_dict().items()}
+    state = {
+        name: tensor + torch.rand(1)
+        for name, tensor in timm.create_model("test_resnet", num_classes=1000).state_dict().items()
+    }
     model = cache / "models--timm--test_resnet.r160_in1k"
     (model / "snapshots" / "abc").mkdir(parents=True)
     (model / "refs").mkdir()

@@ -1,6 +1,7 @@
 """A backbone sees the images that it was trained on, rests where it is frozen, and refuses what it cannot take."""
 
 import logging
+import math
 from pathlib import Path
 
 import lightning as L
@@ -91,17 +92,35 @@ def test_frozen_blocks_drop_nothing() -> None:
         for plan in (None, Finetune([0, 0.5]))
     )
     images = pictures(4, 3, 64)
-    assert torch.equal(frozen(images), frozen(images))
-    assert not torch.equal(halves(images), halves(images))
+    assert torch.equal(frozen.features(images), frozen.features(images))
+    assert not torch.equal(halves.features(images), halves.features(images))
     assert [block.drop_path1.training for block in halves.backbone.blocks] == [False, False, True, True, True, True]
     assert not any(module.training for module in frozen.backbone.modules())
     assert halves.backbone.blocks[5].drop_path1.drop_prob == pytest.approx(0.9), "rising from the first to the last"
     halves.eval()
-    assert torch.equal(halves(images), halves(images))
+    assert torch.equal(halves.features(images), halves.features(images))
+
+
+# timm draws the classifiers of these families from +-1/sqrt(classes), at which a first loss is far above ln(classes).
+@pytest.mark.parametrize("classes", [2, 10])
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        *("test_efficientnet", "mobilenetv2_035", "mobilenetv3_small_050", "mobilenetv4_conv_small_035"),
+        *("mnasnet_small", "fbnetc_100", "tinynet_e", "hardcorenas_a", "test_resnet", "test_vit"),
+    ],
+)
+def test_the_first_loss_is_that_of_equal_probabilities(backbone: str, classes: int) -> None:
+    torch.manual_seed(0)
+    spec = DataSpec((3, 32, 32), tuple("abcdefghij"[:classes]), (), (0.5,) * 3, (0.25,) * 3)
+    model = TransferModel(spec, backbone, image_size=32, finetune=Finetune([0]))
+    loss = model.step((pictures(8, 3, 32), torch.arange(8) % classes), "train").detach()
+    assert float(loss) == pytest.approx(math.log(classes), rel=0.1)
 
 
 def test_features_may_stand_in_for_images() -> None:
     model = TransferModel(COLOUR, "test_resnet", image_size=32).eval()
+    nn.init.normal_(model.head.weight)
     images = pictures(4, 3, 64)
     assert model.features(images).shape == (4, model.head.in_features)
     assert torch.equal(model(model.features(images)), model(images))
@@ -127,6 +146,7 @@ def test_a_checkpoint_rebuilds_backbones_with_options_of_their_own(tmp_path: Pat
     from timm.layers import DropPath
 
     model = TransferModel(COLOUR, "test_vit", image_size=32, drop_path=0.3, finetune=Finetune([0])).eval()
+    nn.init.normal_(model.head.weight)
     trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
     trainer.strategy.connect(model)
     model.trainer = trainer

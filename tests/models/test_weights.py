@@ -2,27 +2,29 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import lightning as L
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor
 
 from trainyard.data.spec import DataSpec
-from trainyard.models.backbone import create_backbone
+from trainyard.models.safetensors_file import write_safetensors
 from trainyard.models.transfer import TransferModel
 
 THREE = DataSpec((3, 64, 64), ("a", "b", "c"), (), (0.5,) * 3, (0.25,) * 3)
-FOUR = DataSpec((3, 64, 64), ("a", "b", "c", "d"), (), (0.5,) * 3, (0.25,) * 3)
+FOUR, OTHER_THREE, REORDERED = (replace(THREE, classes=tuple(names)) for names in ("abcd", "xyz", "cba"))
 State = dict[str, Tensor]
 
 
 def state_of(name: str = "test_resnet", **options: int) -> State:
     torch.manual_seed(7)
-    net = create_backbone(name, 3, **options)
+    net = timm.create_model(name, num_classes=3, **options)
     return {key: torch.randn_like(tensor) if tensor.ndim else tensor + 5 for key, tensor in net.state_dict().items()}
 
 
@@ -37,7 +39,7 @@ def filled(model: TransferModel, state: State) -> bool:
 
 
 def message(caplog: pytest.LogCaptureFixture) -> tuple[int, str]:
-    [record] = [record for record in caplog.records if record.name == "trainyard.models.weights"]
+    [record] = [record for record in caplog.records if record.getMessage().startswith("weights ")]
     return record.levelno, record.getMessage().partition("; ")[2]
 
 
@@ -63,20 +65,10 @@ def test_weights_come_from_a_file(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     WRITERS[name](state, tmp_path / name)
     model = built(tmp_path / name)
     assert filled(model, state)
-    assert torch.equal(model.head.weight, state["fc.weight"])
-    assert torch.equal(model.head.bias, state["fc.bias"])
+    assert not model.head.weight.any(), "a file without class names has no head for these classes"
+    assert not model.head.bias.any()
     assert message(caplog) == (logging.INFO, "0 left out for their shape, 0 missing, 0 unexpected")
-    assert f"weights    {len(state)} of {len(state)} tensors loaded from {tmp_path / name}" in caplog.text
-
-
-def test_a_head_for_other_classes_stays_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    state = state_of()
-    torch.save(state, tmp_path / "plain.pth")
-    model = built(tmp_path / "plain.pth", FOUR)
-    assert filled(model, state)
-    assert model.head.weight.shape == (4, state["fc.weight"].shape[1])
-    assert message(caplog) == (logging.INFO, "2 left out for their shape, 0 missing, 0 unexpected")
+    assert f"weights    {len(state) - 2} of {len(state) - 2} tensors loaded from {tmp_path / name}" in caplog.text
 
 
 def test_a_backbone_that_is_filled_in_part_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -97,6 +89,8 @@ def test_a_backbone_that_is_filled_in_part_is_a_warning(tmp_path: Path, caplog: 
 def ours(tmp_path: Path) -> tuple[TransferModel, Path]:
     """A checkpoint of ours, of three classes at 64 pixels."""
     model = built("none", backbone="test_vit", image_size=64)
+    torch.nn.init.normal_(model.head.weight)  # a trained head
+    torch.nn.init.normal_(model.head.bias)
     trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
     trainer.strategy.connect(model)
     model.trainer = trainer
@@ -104,19 +98,43 @@ def ours(tmp_path: Path) -> tuple[TransferModel, Path]:
     return model, tmp_path / "ours.ckpt"
 
 
-@pytest.mark.parametrize("spec", [THREE, FOUR], ids=["the same classes", "others"])
-def test_our_own_checkpoint(ours: tuple[TransferModel, Path], caplog: pytest.LogCaptureFixture, spec: DataSpec) -> None:
+@pytest.mark.parametrize("exported", [False, True], ids=["ckpt", "safetensors"])
+@pytest.mark.parametrize("spec", [THREE, FOUR, OTHER_THREE, REORDERED], ids=["same", "more", "others", "reordered"])
+def test_the_head_of_a_run_is_kept_for_the_same_class_names(
+    ours: tuple[TransferModel, Path], caplog: pytest.LogCaptureFixture, spec: DataSpec, exported: bool
+) -> None:
     caplog.set_level(logging.INFO)
     first, path = ours
+    if exported:
+        path = path.with_suffix(".safetensors")
+        write_safetensors(first, path)
     second = built(path, spec, backbone="test_vit", image_size=None)
     assert second.input_size == (3, 64, 64), "the size that it was trained at"
     assert second.hparams["image_size"] == 64
-    same = spec is THREE
-    assert same == torch.equal(second.head.weight, first.head.weight)
+    if spec is THREE:
+        assert torch.equal(second.head.weight, first.head.weight)
+        assert torch.equal(second.head.bias, first.head.bias)
+        assert f"head       from {path}, which has the same classes" in caplog.text
+    else:
+        assert not second.head.weight.any()
+        assert f"head       new: {path} was trained on the classes a, b, c" in caplog.text
     for name, tensor in first.backbone.state_dict().items():
         assert torch.equal(tensor, second.backbone.state_dict()[name])
-    left_out = 0 if same else 2
-    assert message(caplog) == (logging.INFO, f"{left_out} left out for their shape, 0 missing, 0 unexpected")
+    assert "0 left out for their shape, 0 missing, 0 unexpected" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "hyperparameters", [{}, [1], {"spec": None}, {"spec": {}}, {"spec": {"classes": "abc"}, "image_size": "64"}]
+)
+def test_a_checkpoint_that_does_not_name_its_classes_gives_a_new_head(
+    ours: tuple[TransferModel, Path], hyperparameters: object
+) -> None:
+    first, path = ours
+    stored = torch.load(path, weights_only=True)
+    torch.save({**stored, "hyper_parameters": hyperparameters}, path)
+    second = built(path, backbone="test_vit", image_size=64)
+    assert not second.head.weight.any()
+    assert torch.equal(second.backbone.pos_embed, first.backbone.pos_embed)
 
 
 def test_positions_are_converted_to_another_image_size(
@@ -129,7 +147,6 @@ def test_positions_are_converted_to_another_image_size(
     oracle = resample_abs_pos_embed(first.backbone.pos_embed, [2, 2], [4, 4], num_prefix_tokens=1)
     assert torch.allclose(second.backbone.pos_embed, oracle, atol=1e-6)
     assert torch.equal(second.backbone.blocks[0].mlp.fc1.weight, first.backbone.blocks[0].mlp.fc1.weight)
-    assert torch.equal(second.head.weight, first.head.weight)
     assert message(caplog) == (logging.INFO, "0 left out for their shape, 0 missing, 0 unexpected")
 
 

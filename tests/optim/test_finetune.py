@@ -13,9 +13,8 @@ LAYERS = {"test_resnet": 5, "test_vit": 7}
 
 
 def groups_of(plan: Finetune, name: str, total_steps: int = 200, epoch_steps: int = 10) -> tuple[Any, nn.Module, Any]:
-    backbone = create_backbone(name, 3)
+    backbone = create_backbone(name)
     head = nn.Linear(backbone.head_hidden_size, 3)
-    backbone.reset_classifier(0)
     spared = getattr(backbone, "no_weight_decay", set)()
     return head, backbone, plan.groups(head, backbone, layer_numbers(backbone), total_steps, epoch_steps, spared)
 
@@ -42,7 +41,7 @@ def test_a_frozen_backbone_is_in_no_group() -> None:
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_layers_are_timms(name: str) -> None:
-    assert set(layer_numbers(create_backbone(name, 0)).values()) == set(range(LAYERS[name]))
+    assert set(layer_numbers(create_backbone(name)).values()) == set(range(LAYERS[name]))
 
 
 @pytest.mark.parametrize(

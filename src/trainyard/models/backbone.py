@@ -10,14 +10,11 @@ from trainyard.errors import did_you_mean, listing, reject
 from trainyard.network import check_reachable
 
 
-def create_backbone(
-    name: str, classes: int, image_size: int | None = None, pretrained: bool = False, drop_path: float = 0.0
-) -> Any:
-    """Build a timm model with a classifier for so many classes.
+def create_backbone(name: str, image_size: int | None = None, pretrained: bool = False, drop_path: float = 0.0) -> Any:
+    """Build a timm model without a classifier.
 
     Args:
         name: one of `timm.list_models()`, with or without the tag of its weights.
-        classes: of the classifier.
         image_size: height and width in pixels of what it will see; `None` for what its weights were trained at.
         pretrained: whether timm fills it with weights that it downloads.
         drop_path: probability that training skips a block, rising to this from the first to the last (Huang et al.
@@ -35,7 +32,7 @@ def create_backbone(
     if config.fixed_input_size and image_size:
         options["img_size"] = image_size
     try:
-        net = timm.create_model(name, num_classes=classes, pretrained=pretrained, **options)
+        net = timm.create_model(name, num_classes=0, pretrained=pretrained, **options)
     except TypeError as error:
         if "drop_path_rate" not in str(error):
             raise

@@ -11,7 +11,7 @@ from trainyard.data.spec import DataSpec
 from trainyard.models.backbone import create_backbone, layer_numbers, rest_what_is_frozen
 from trainyard.models.classifier import Classifier
 from trainyard.models.normalize import Normalize
-from trainyard.models.weights import load_weights, read_weights
+from trainyard.models.weights import load_head, load_weights, read_weights
 from trainyard.optim.finetune import Finetune
 
 log = logging.getLogger(__name__)
@@ -21,6 +21,8 @@ SMOOTH = ("bilinear", "bicubic")  # ways to resize a batch; a backbone that want
 
 class TransferModel(Classifier):
     """A backbone by its timm name, and a linear head; a plan says which layers learn when.
+
+    A new head starts at zero. The head of a checkpoint is kept where its classes have the same names.
 
     Images are resized to what the weights were trained at, and normalised as they expect (timm's data config), not by
     the data's statistics; grey images become three equal channels. What is frozen stays as it is to the last bit,
@@ -58,15 +60,13 @@ class TransferModel(Classifier):
         stored = None if weights in ("none", "pretrained") else read_weights(weights)
         image_size = image_size or (stored.image_size if stored else None)
         self.keep_hyperparameters(backbone=backbone, weights="none", image_size=image_size, drop_path=drop_path)
-        net = create_backbone(backbone, len(self.spec.classes), image_size, weights == "pretrained", drop_path)
+        self.backbone = net = create_backbone(backbone, image_size, weights == "pretrained", drop_path)
+        self.head = nn.Linear(net.head_hidden_size, len(self.spec.classes))
+        nn.init.zeros_(self.head.weight)  # the first loss is ln(classes), however large the features are
+        nn.init.zeros_(self.head.bias)
         if stored:
             load_weights(net, stored)
-        self.head = nn.Linear(net.head_hidden_size, len(self.spec.classes))
-        classifier = net.get_classifier()
-        if type(classifier) is nn.Linear:  # a few have another kind, whose place a new linear layer takes
-            self.head.load_state_dict(classifier.state_dict(), strict=False)
-        net.reset_classifier(0)
-        self.backbone = net
+            load_head(self.head, stored, self.spec.classes)
         config = resolve_model_data_config(net)
         channels, height, width = config["input_size"]
         self.input_size = (channels, image_size or height, image_size or width)

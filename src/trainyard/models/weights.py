@@ -1,16 +1,19 @@
-"""Weights for a timm model from a file."""
+"""Weights for a timm backbone from a file, and the head of a checkpoint that was trained on the same classes."""
 
 import logging
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from trainyard.errors import reject
+from trainyard.errors import listing, reject
+from trainyard.models.safetensors_file import read_safetensors
 
 log = logging.getLogger(__name__)
 
@@ -21,26 +24,30 @@ STATE_KEYS = ("state_dict_ema", "model_ema", "state_dict", "model")
 
 @dataclass(frozen=True)
 class Weights:
-    """What a file holds.
+    """The tensors of a file.
 
     Attributes:
         path: of the file.
-        state: tensors by name, those of one of our own checkpoints as `backbone.*` and `head.*`.
-        image_size: in pixels, that they were trained at, where the file says so.
+        state: tensors of the backbone by timm's names; a file of timm's includes its classifier.
+        image_size: in pixels, that they were trained at; `None` where the file does not say.
+        head: weight and bias of the head; only a checkpoint of a run has one.
+        classes: names of the classes of `head`, in the order of its outputs.
     """
 
     path: Path
     state: Mapping[str, Tensor]
     image_size: int | None = None
+    head: Mapping[str, Tensor] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
 
 
 def read_weights(weights: str) -> Weights:
-    """Return what a safetensors file, a state dict or a checkpoint that holds one has, ours included.
+    """Read a safetensors file, a state dict, or a checkpoint that contains one, of a run or of another program.
 
-    Never runs code that the file may hold.
+    Never runs code that the file may contain.
 
     Raises:
-        ConfigError: the file is missing or is no checkpoint.
+        ConfigError: the file does not exist or is not a checkpoint.
     """
     path = Path(weights).expanduser()
     if not path.is_file():
@@ -49,38 +56,54 @@ def read_weights(weights: str) -> Weights:
         stored = read(path)
     except Exception as error:  # each damaged format fails in its own way
         raise reject("model.weights", weights, f"not a checkpoint ({type(error).__name__})", ACCEPTED) from error
-    held = stored if isinstance(stored, dict) else {}
-    state = next((held[key] for key in STATE_KEYS if key in held), held)
+    stored = stored if isinstance(stored, dict) else {}
+    state = next((stored[key] for key in STATE_KEYS if key in stored), stored)
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise reject("model.weights", weights, "it holds no state dict", ACCEPTED)
-    plain = {name.removeprefix("module.").removeprefix("_orig_mod."): tensor for name, tensor in state.items()}
-    size = held.get("hyper_parameters", {}).get("image_size")
-    return Weights(path, plain, size if isinstance(size, int) else None)
+        raise reject("model.weights", weights, "it contains no state dict", ACCEPTED)
+    state = {name.removeprefix("module.").removeprefix("_orig_mod."): tensor for name, tensor in state.items()}
+    backbone, head = (without_prefix(state, prefix) for prefix in ("backbone.", "head."))
+    if not backbone:
+        return Weights(path, state)
+    hyperparameters = dict_at(stored, "hyper_parameters")
+    size, classes = hyperparameters.get("image_size"), dict_at(hyperparameters, "spec").get("classes")
+    size = size if isinstance(size, int) else None
+    return Weights(path, backbone, size, head, tuple(classes) if isinstance(classes, list) else ())
+
+
+def dict_at(values: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return the dict at a key; an empty one where a file of another program has something else there."""
+    value = values.get(key)
+    return value if isinstance(value, dict) else {}
 
 
 def read(path: Path) -> Any:
-    """Return what a safetensors file or torch's own format holds."""
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
+    """Read a safetensors file or a file of `torch.save`; a file that a run exported includes its hyperparameters."""
+    if path.suffix != ".safetensors":
+        return torch.load(path, map_location="cpu", weights_only=True)
+    with safe_open(path, "pt") as file:
+        exported = "trainyard" in (file.metadata() or {})
+    return read_safetensors(path) if exported else load_file(path)
 
-        return load_file(path)
-    return torch.load(path, map_location="cpu", weights_only=True)
+
+def without_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names start with a prefix, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
 
 
 def load_weights(net: Any, weights: Weights) -> None:
-    """Fill a timm model; tensors that do not fit, such as those of a head for other classes, stay as they are.
+    """Fill a timm model without a classifier; tensors whose shapes differ are left as they are.
 
-    The log counts what was loaded, what was left out because of its shape, what the file lacks and what it has too
-    much.
+    The log counts the tensors that were loaded, those left out because of their shape, those that the file lacks and
+    those that the model lacks. The classifier of the file does not count.
 
     Raises:
         ConfigError: nothing fits.
     """
     own = net.state_dict()
-    state: Mapping[str, Tensor] = as_timm_names(net, weights.state)
+    state = without_classifier(net, weights.state)
     fitting = those_that_fit(own, state)
-    if not set(own) - classifier_names(net) <= set(fitting):
-        state = converted(net, state)
+    if len(fitting) < len(own):
+        state = without_classifier(net, converted(net, weights.state))
         fitting = those_that_fit(own, state)
     if not fitting:
         problem = f"none of its {len(state)} tensors fits the backbone's {len(own)}"
@@ -89,12 +112,26 @@ def load_weights(net: Any, weights: Weights) -> None:
     left_out = sum(name in own for name in state) - len(fitting)
     missing = sum(name not in state for name in own)
     unexpected = sum(name not in own for name in state)
-    complete = set(own) - classifier_names(net) <= set(fitting)
     log.log(
-        logging.INFO if complete else logging.WARNING,
+        logging.INFO if len(fitting) == len(own) else logging.WARNING,
         "weights    %d of %d tensors loaded from %s; %d left out for their shape, %d missing, %d unexpected",
         *(len(fitting), len(own), weights.path, left_out, missing, unexpected),
     )
+
+
+def load_head(head: nn.Linear, weights: Weights, classes: tuple[str, ...]) -> None:
+    """Fill the head from a checkpoint whose classes have the same names in the same order; else leave it as it is.
+
+    An equal number of classes is not enough: output 0 of a head for the digits 0 to 4 means "0", not "5".
+    """
+    if not weights.head:
+        return
+    if weights.classes == classes and those_that_fit(head.state_dict(), weights.head):
+        head.load_state_dict(weights.head)
+        log.info("head       from %s, which has the same classes", weights.path)
+    else:
+        trained_on = f"the classes {listing(weights.classes)}" if weights.classes else "other classes"
+        log.info("head       new: %s was trained on %s", weights.path, trained_on)
 
 
 def those_that_fit(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -102,21 +139,11 @@ def those_that_fit(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> di
     return {name: tensor for name, tensor in state.items() if name in own and own[name].shape == tensor.shape}
 
 
-def as_timm_names(net: Any, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors of one of our checkpoints under the names that timm has for them; others as they are."""
-    if not any(name.startswith("backbone.") for name in state):
-        return dict(state)
-    head = next((name for name, module in net.named_modules() if module is net.get_classifier()), "head")
-    renamed = {name.removeprefix("backbone."): tensor for name, tensor in state.items() if name.startswith("backbone.")}
-    return renamed | {f"{head}.{kind}": state[f"head.{kind}"] for kind in ("weight", "bias") if f"head.{kind}" in state}
-
-
-def classifier_names(net: Any) -> set[str]:
-    """Return the names of the classifier's tensors."""
-    heads = net.get_classifier()
-    modules = set(heads) if isinstance(heads, tuple) else {heads}
-    found = [(name, module) for name, module in net.named_modules() if module in modules]
-    return {f"{name}.{tensor}" for name, module in found for tensor in module.state_dict()}
+def without_classifier(net: Any, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of a file of timm's without those of its classifier or classifiers."""
+    names = net.default_cfg.get("classifier") or ()
+    prefixes = tuple(f"{name}." for name in ([names] if isinstance(names, str) else names))
+    return {name: tensor for name, tensor in state.items() if not name.startswith(prefixes)}
 
 
 def converted(net: nn.Module, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
