@@ -1,81 +1,82 @@
-"""What transfer learning gains on few pictures: `python scripts/transfer_study.py CIFAR10_FOLDER`.
+"""How well each fine-tuning plan does with few images: `python scripts/transfer_study.py FOLDER BACKBONE WEIGHTS`.
 
-A small backbone learns five classes of CIFAR-10 (as JPEG files, `train/<class>/` and `test/<class>/`) from all their
-pictures. The other five are then learned from 20 labelled pictures a class, which another 20 validate, from scratch
-and from that checkpoint; over five seeds, each with pictures of its own. Prints a table of the accuracy on all 5,000
-test pictures of the five classes. Everything goes to outputs/transfer/; what is there already is not done again.
+FOLDER contains `train/<class>/` and `test/<class>/`, such as CIFAR-10 as JPEG files. For each seed, 20 or 100 images
+per class train and 20 more choose the epoch, drawn from the first 500 of each class; 100 images per class are the test
+set. Prints the mean and standard deviation of the test accuracy over three seeds. A run that is in outputs/transfer/
+already is not repeated.
 """
 
+import argparse
 import json
 import statistics
-import sys
 from pathlib import Path
+from typing import Any
 
 from trainyard.config import compose
 from trainyard.training import train
 
 OUT = Path("outputs") / "transfer"
-CLASSES = {
-    "first": ("airplane", "bird", "cat", "frog", "truck"),
-    "second": ("automobile", "deer", "dog", "horse", "ship"),
-}
-SEEDS = range(5)
-BACKBONE = ["model=transfer", "model.backbone=resnet10t", "model.image_size=64", "data=image_folder"]
-FIRST = [
-    "model.weights=none", "finetune=full", "augment=photo", "optimizer=adamw", "optimizer.lr=0.003",
-    "optimizer.weight_decay=0.05", "scheduler=one_cycle", "trainer.max_epochs=10", "data.batch_size=128",
-]  # fmt: skip
-# 20 of 5,000 pictures a class to validate on, and 20 of the other 4,980 to train on.
-SECOND = [
-    "data.val_fraction=0.004", "data.train_fraction=0.004016", "data.seed=${seed}", "data.batch_size=20",
-    "optimizer=adamw", "trainer.max_epochs=60",
-]  # fmt: skip
-WAYS = {
-    "from scratch": ["model.weights=none", "finetune=full", "augment=photo"],
-    "head": ["finetune=head", "optimizer.lr=0.01"],
-    "full": ["finetune=full", "augment=photo"],
-    "gradual": ["finetune=gradual", "augment=photo"],
-    "fine_tune": ["finetune=fine_tune", "augment=photo"],
+PER_CLASS = {"train": 500, "test": 100}
+VALIDATION = 20
+TRAINING = (20, 100)
+SEEDS = range(3)
+PLANS = {
+    "from scratch": ["model.weights=none", "finetune=full"],
+    "head": ["finetune=head"],
+    "full": ["finetune=full"],
+    "gradual": ["finetune=gradual"],
+    "fine_tune": ["finetune=fine_tune"],
 }
 
 
-def link_classes(source: Path, name: str) -> Path:
-    """Make a folder that holds five of the classes, as links."""
-    for split in ("train", "test"):
-        folder = OUT / "classes" / name / split
-        folder.mkdir(parents=True, exist_ok=True)
-        for label in CLASSES[name]:
-            if not (folder / label).exists():
-                (folder / label).symlink_to((source / split / label).resolve(), target_is_directory=True)
-    return OUT / "classes" / name
+def link_images(source: Path, target: Path) -> None:
+    """Link the first images of each class into another folder."""
+    for split, count in PER_CLASS.items():
+        for label in sorted((source / split).iterdir()):
+            folder = target / split / label.name
+            folder.mkdir(parents=True, exist_ok=True)
+            for file in sorted(label.iterdir())[:count]:
+                if not (folder / file.name).exists():
+                    (folder / file.name).symlink_to(file.resolve())
 
 
-def run(folder: Path, overrides: list[str]) -> dict[str, float]:
-    """Train what the overrides say, unless it was; return its metrics and seconds."""
+def result_of(folder: Path, overrides: list[str]) -> dict[str, Any]:
+    """Return the result of a run; train it if it has none."""
     if not (folder / "result.json").exists():
-        print(f"python train.py {' '.join(overrides)}")
+        print(f"python train.py {' '.join(overrides)}", flush=True)
         train(compose([*overrides, f"hydra.run.dir={folder}"]))
-    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    return {**result["metrics"], "seconds": result["seconds"]}
+    result: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    return result
 
 
 def main() -> None:
-    """Train the first five classes, then the second five in each way, and print the table."""
-    source = Path(sys.argv[1])
-    first, second = (link_classes(source, name) for name in CLASSES)
-    known = run(OUT / "first", [*BACKBONE, *FIRST, f"data.root={first}"])
-    weights = f"model.weights={OUT / 'first' / 'checkpoints' / 'best.ckpt'}"
-    rows = {}
-    for way, options in WAYS.items():
-        chosen = [*BACKBONE, *SECOND, f"data.root={second}", *([] if way == "from scratch" else [weights]), *options]
-        rows[way] = [run(OUT / way.replace(" ", "_") / str(seed), [*chosen, f"seed={seed}"]) for seed in SEEDS]
-    print(f"\nfirst five classes: test accuracy {known['test/acc']:.4f}, {known['seconds'] / 60:.1f} minutes")
-    print(f"{'second five, 20 pictures a class':<34} {'mean':>7} {'std':>7} {'least':>7} {'seconds':>8}")
-    for way, results in rows.items():
-        scores = [result["test/acc"] for result in results]
-        seconds = statistics.median(result["seconds"] for result in results)
-        figures = f"{statistics.mean(scores):>7.4f} {statistics.stdev(scores):>7.4f} {min(scores):>7.4f}"
-        print(f"{way:<34} {figures} {seconds:>8.1f}")
+    """Train each plan with each number of images and each seed, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path, metavar="FOLDER")
+    parser.add_argument("backbone", metavar="BACKBONE")
+    parser.add_argument("weights", metavar="WEIGHTS")
+    parser.add_argument("--image-size", type=int, default=128, metavar="PIXELS")
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--plans", nargs="+", choices=list(PLANS), default=list(PLANS))
+    args = parser.parse_args()
+    images = OUT / args.source.resolve().name
+    link_images(args.source, images)
+    rest = PER_CLASS["train"] - VALIDATION
+    shared = [
+        *("model=transfer", f"model.backbone={args.backbone}", f"model.weights={args.weights}"),
+        *(f"model.image_size={args.image_size}", "data=image_folder", f"data.root={images}"),
+        *(f"data.val_fraction={VALIDATION / PER_CLASS['train']}", f"trainer.max_epochs={args.epochs}"),
+    ]
+    print(f"{args.backbone}, {args.image_size} px, {args.epochs} epochs, seeds {', '.join(map(str, SEEDS))}")
+    for count in TRAINING:
+        for plan in args.plans:
+            sized = [*shared, *PLANS[plan], f"data.train_fraction={count / rest:.6f}"]
+            folder = OUT / args.backbone / plan.replace(" ", "_") / str(count)
+            found = [result_of(folder / str(seed), [*sized, f"seed={seed}", f"data.seed={seed}"]) for seed in SEEDS]
+            scores = [result["metrics"]["test/acc"] for result in found]
+            seconds = statistics.median(result["seconds"] for result in found)
+            figures = f"{statistics.mean(scores):.3f} ± {statistics.stdev(scores):.3f}"
+            print(f"{plan:<14}{count:>5} per class   {figures}   {seconds:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

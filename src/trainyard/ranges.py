@@ -97,6 +97,7 @@ RULES: dict[str, Kind] = {
     "layer_decay": Number(above=0, high=1),
     "head_lr_factor": Number(above=0),
     "restart_lr_factor": Optional(Number(above=0)),
+    "freeze_batch_norm": YES_OR_NO,
     # augment
     "flip": Number(low=0, high=1),
     "shift": Number(low=0, high=1),

@@ -81,21 +81,29 @@ def test_what_is_frozen_has_no_gradient(gradual: tuple[dict[str, Any], Path]) ->
         assert step["learns"] == step["has a gradient"] == expected
 
 
-def test_a_thawed_norm_follows_the_batches(gradual: tuple[dict[str, Any], Path]) -> None:
+def test_frozen_batch_norms_keep_their_statistics_and_learn_their_scale(gradual: tuple[dict[str, Any], Path]) -> None:
     notes, _ = gradual
+    start, end = notes["start"], notes["steps"][15]["after"]
+    statistics = [name for name in end if "running_" in name or name.endswith("num_batches_tracked")]
+    assert len(statistics) == 45
+    assert all(torch.equal(end[name], start[name]) for name in statistics)
+    assert not torch.equal(end["layer4.0.bn1.weight"], start["layer4.0.bn1.weight"])
+
+
+def test_other_batch_norms_follow_the_batches_once_they_learn(tmp_path: Path) -> None:
+    notes = watched(tmp_path / "run", *GRADUAL, "finetune.freeze_batch_norm=false")
     end = notes["steps"][15]["after"]
     counts = {name: int(tensor) for name, tensor in end.items() if name.endswith("num_batches_tracked")}
     assert counts == {name: 16 - joins(name) for name in counts}
     assert len(counts) == 15
 
 
-def test_only_thawed_layers_are_in_training_mode(gradual: tuple[dict[str, Any], Path]) -> None:
+def test_only_layers_that_learn_are_in_training_mode(gradual: tuple[dict[str, Any], Path]) -> None:
     notes, _ = gradual
     for number, step in notes["steps"].items():
-        layers = {name.partition(".")[0] for name in step["trains"]} - {""}
-        assert {layer for layer in layers if layer in JOINS} == {
-            part for part, first in JOINS.items() if first <= number
-        }
+        layers = {name.partition(".")[0] for name in step["trains"]} & JOINS.keys()
+        assert layers == {part for part, first in JOINS.items() if first <= number} - {"bn1"}
+        assert not [name for name in step["trains"] if ".bn" in name]
 
 
 def test_the_rates_are_those_that_the_script_shows(gradual: tuple[dict[str, Any], Path]) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from trainyard.errors import did_you_mean, listing, reject
 from trainyard.network import check_reachable
@@ -106,11 +107,17 @@ def layer_numbers(backbone: nn.Module) -> dict[str, int]:
     return auto_group_layers(backbone)  # type: ignore[no-any-return]
 
 
-def rest_what_is_frozen(module: nn.Module) -> None:
-    """Put modules whose parameters are all frozen, and what they hold, in evaluation mode."""
+def set_frozen_eval(module: nn.Module, batch_norm: bool = False) -> None:
+    """Put modules whose parameters are all frozen in evaluation mode, with all that they contain.
+
+    Args:
+        module: a network in training mode.
+        batch_norm: whether BatchNorm layers are put in evaluation mode too, whether their parameters are frozen or not.
+    """
     parameters = list(module.parameters())
-    if parameters and not any(parameter.requires_grad for parameter in parameters):
+    frozen = bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
+    if frozen or (batch_norm and isinstance(module, _BatchNorm)):
         module.eval()
         return
     for child in module.children():
-        rest_what_is_frozen(child)
+        set_frozen_eval(child, batch_norm)

@@ -8,7 +8,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 
 from trainyard.data.spec import DataSpec
-from trainyard.models.backbone import create_backbone, layer_numbers, rest_what_is_frozen
+from trainyard.models.backbone import create_backbone, layer_numbers, set_frozen_eval
 from trainyard.models.classifier import Classifier
 from trainyard.models.normalize import Normalize
 from trainyard.models.weights import load_head, load_weights, read_weights
@@ -82,7 +82,7 @@ class TransferModel(Classifier):
     def train(self, mode: bool = True) -> "TransferModel":
         """Switch what learns; frozen norms must not follow the batches, nor frozen layers drop anything."""
         super().train(mode)
-        rest_what_is_frozen(self.backbone)
+        set_frozen_eval(self.backbone, self.finetune.freeze_batch_norm)
         return self
 
     def forward(self, x: Tensor) -> Tensor:

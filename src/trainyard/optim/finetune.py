@@ -22,6 +22,9 @@ class Finetune:
         warmup_fraction: of the run's steps, in which the rate of a part that joins later rises from 0.
         restart_lr_factor: when a part joins, the schedule starts anew for all, with the rates times this (as fastai's
             `fine_tune`, Howard and Gugger 2020, arXiv:2002.04688); `None` lets it go on.
+        freeze_batch_norm: whether the BatchNorm layers of the backbone keep the statistics of its weights, while their
+            scale and shift learn. Few images give poor statistics, which change what all later layers see. A backbone
+            with random weights needs `False`.
     """
 
     def __init__(
@@ -31,12 +34,14 @@ class Finetune:
         head_lr_factor: float = 1.0,
         warmup_fraction: float = 0.0,
         restart_lr_factor: float | None = None,
+        freeze_batch_norm: bool = False,
     ) -> None:
         self.thaw = thaw
         self.layer_decay = layer_decay
         self.head_lr_factor = head_lr_factor
         self.warmup_fraction = warmup_fraction
         self.restart_lr_factor = restart_lr_factor
+        self.freeze_batch_norm = freeze_batch_norm
 
     def part(self, layer: int, layers: int) -> int:
         """Return the part of a layer, counted from the head; layers count from the input."""
