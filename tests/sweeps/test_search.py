@@ -40,7 +40,13 @@ def test_trials_count_in_total_and_a_kill_loses_none(place: Place) -> None:
 
 def test_a_finished_trial_is_answered_by_a_new_one_at_once(place: Place) -> None:
     """In pairs, no trial would begin before both of the pair before it had ended."""
-    words = ("sweep=random", "sweep.trials=6", "trainer.max_epochs=1,60", "seed=range(20)", "sweep.name=mine")
+    words = (
+        "sweep=random",
+        "sweep.trials=6",
+        "trainer.max_epochs=1,60",
+        "model.dropout=range(0,0.5,0.05)",
+        "sweep.name=mine",
+    )
     place.sweep(*words)
     journal = Journal(place.of("mine"), ["val/acc"])
     trials = journal.storage.get_all_trials(journal.study)
