@@ -63,16 +63,15 @@ def table(rows: Sequence[Row], objectives: Sequence[str], test: bool = False) ->
 
 def explanations(sweep: StoredSweep, rows: Sequence[Row]) -> list[str]:
     """Return the lines that say what the numbers of a leaderboard mean, and which run `best:SWEEP` is."""
-    lines = []
+    if not rows or not rows[0].scores:
+        return []
+    lines, job = [], rows[0].best
     if any(len(row.jobs) > 1 for row in rows):
         keys = ", ".join(axis.lstrip("+") for axis in sweep.space.axes if is_replicate(axis))
         lines.append(f"mean ± standard deviation (runs) over {keys}; epoch and checkpoint are those of the best run")
-    if rows and rows[0].scores:
-        job = rows[0].best
-        names = [name for name in (sweep.objective, sweep.objective.replace("val/", "test/")) if name in job.metrics]
-        scores = ", ".join(f"{name} {job.metrics[name]:.4f}{beside_baseline(job.baseline, name)}" for name in names)
-        lines.append(f"best:{sweep.folder.name} is run {job.number}: {scores}")
-    return lines
+    names = [name for name in (sweep.objective, sweep.objective.replace("val/", "test/")) if name in job.metrics]
+    scores = ", ".join(f"{name} {job.metrics[name]:.4f}{beside_baseline(job.baseline, name)}" for name in names)
+    return [*lines, f"best:{sweep.folder.name} is run {job.number}: {scores}"]
 
 
 def text(sweep: StoredSweep, test: bool = False) -> str:
@@ -81,13 +80,13 @@ def text(sweep: StoredSweep, test: bool = False) -> str:
     lines = aligned(table(rows, sweep.objectives, test)[: SHOWN + 1])
     if len(rows) > SHOWN:
         lines.append(f"... {len(rows) - SHOWN} more in leaderboard.csv")
-    lines += explanations(sweep, rows)
     if any(row.on_front for row in rows):
         lines.append(f"* no other is better in {' and '.join(sweep.objectives)}")
     elif len(rows) > 1 and sum(row.tied for row in rows) > 1:
         lines.append("= not significantly different from the best")
     if any(row.status == "pruned" for row in rows):
         lines.append("(...) the best until it was pruned, at the epoch beside")
+    lines += explanations(sweep, rows)
     for axis, effect in main_effects(rows, axes).items():
         lines.append(f"{axis}: " + ", ".join(f"{value} {score:.4f}" for value, score in effect.items()))
     return "\n".join([*lines, *edges(rows, axes)])
