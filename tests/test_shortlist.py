@@ -80,6 +80,20 @@ def test_equals_are_ranked_by_their_cost_and_failures_come_last(
     ]
 
 
+def test_the_folds_of_a_backbone_are_averaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, accuracy in enumerate([0.99, 0.5, 0.8, 0.9]):
+        name, fold = ["lucky", "better"][number // 2], number % 2
+        job(tmp_path / str(number), name, **completed(accuracy, 1.0 + number))
+        own = {"overrides": [f"model.backbone={name}", f"data.fold={fold}"]}
+        OmegaConf.save({"model": {"backbone": name}, "run": own}, tmp_path / str(number) / "config.yaml")
+    Shortlist().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
+    assert rows_of(capsys.readouterr().out) == [
+        ["1", "better", "0.8500", "3.5", "11.2", "M"],
+        ["2", "lucky", "0.7450", "1.5", "11.2", "M"],
+        ["go", "on", "with:", "model=transfer", "model.backbone=better", "finetune=fine_tune"],
+    ]
+
+
 def test_a_backbone_that_fails_leaves_the_shortlist_to_the_others(tmp_path: Path) -> None:
     shapes = ["data=shapes", "data.count=60", "data.image_size=32", "data.batch_size=16", "trainer.max_epochs=1"]
     probe = ["experiment=probe", "model.backbone=test_resnet,test_vit", "model.weights=none", "model.image_size=32"]

@@ -18,7 +18,9 @@ from trainyard.callbacks.pruning import Pruning
 from trainyard.compatibility import check_model_fits_data
 from trainyard.config import resolved
 from trainyard.curves import rewind_curves
+from trainyard.data.balance import majority_baseline
 from trainyard.data.fingerprint import fingerprint
+from trainyard.data.module import DataModule
 from trainyard.files import relative
 from trainyard.parts import parts
 from trainyard.runs import Run
@@ -71,7 +73,7 @@ def train(cfg: DictConfig, resume: bool = False) -> float:
 
 
 def evaluate(
-    cfg: DictConfig, run: Run, trainer: L.Trainer, data: L.LightningDataModule
+    cfg: DictConfig, run: Run, trainer: L.Trainer, data: DataModule
 ) -> tuple[dict[str, Any], dict[str, list[float]]]:
     """Test the best checkpoint, once; a pruned run is not tested.
 
@@ -94,6 +96,7 @@ def evaluate(
     result = {
         "objective": {"name": cfg.objective, "value": metrics[cfg.objective], "epoch": best["epoch"] + 1},
         "metrics": metrics,
+        "baseline": majority_baseline(data.splits, data.classes),
         "epochs": last["epoch"] + 1,
         **recovered(last),
         "checkpoint": str(best_path.relative_to(run.dir)),

@@ -1,6 +1,7 @@
 """Classes of different sizes: weights in the training loss, and a sampler that draws each class as often."""
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,10 @@ import torch.nn.functional as F
 
 from tests.conftest import Compose
 from trainyard.config import instantiate
-from trainyard.data.balance import class_weights_of, example_weights
+from trainyard.data.balance import class_weights_of, example_weights, majority_baseline, warn_of_missing_classes
 from trainyard.data.digits import Digits
 from trainyard.data.order import BatchOrder
-from trainyard.data.spec import Column, DataSpec
+from trainyard.data.spec import Column, DataSpec, Examples
 from trainyard.errors import ConfigError
 from trainyard.models.mlp import MLP
 from trainyard.training import train
@@ -41,6 +42,47 @@ def test_of_a_list_only_the_ratios_count() -> None:
     assert weights == pytest.approx(class_weights_of([0.25, 0.5, 1.0], LABELS, 3))
     assert float(torch.tensor(weights)[LABELS].mean()) == pytest.approx(1), "the loss keeps its size"
     assert class_weights_of([0, 0, 5], LABELS, 3) == pytest.approx([0, 0, 10])
+
+
+def examples(*labels: int) -> Examples:
+    return Examples(torch.zeros(len(labels), 1), torch.tensor(labels))
+
+
+def test_the_baseline_is_the_class_that_training_has_most_of() -> None:
+    splits = {"train": examples(1, 1, 0), "val": examples(0, 0, 0, 1), "test": examples(1, 1, 1, 0, 2)}
+    assert majority_baseline(splits, ("a", "b", "c")) == {"class": "b", "val/acc": 0.25, "test/acc": 0.6}
+
+
+def test_a_class_that_is_not_validated_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    names = ("a", "b", "c", "d")
+    warn_of_missing_classes({"train": examples(0, 1, 2, 2), "val": examples(0), "test": examples(0, 1, 2)}, names)
+    [(_, level, text)] = caplog.record_tuples
+    assert (level, text) == (
+        logging.WARNING,
+        "validation lacks classes that training has (training examples): b (1), c (2)\n  val/acc does not measure them",
+    )
+    caplog.clear()
+    warn_of_missing_classes({name: examples(0, 1) for name in ("train", "val", "test")}, names)
+    assert caplog.record_tuples == []
+
+
+def test_a_run_warns_before_it_trains_and_notes_the_baseline(
+    compose_run: Compose, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = ["x,y", *(f"{number},{'ab'[number % 3 == 0]}" for number in range(60)), "7.5,rare"]
+    (tmp_path / "rows.csv").write_text("\n".join(rows) + "\n")
+    words = ("data=table", f"data.path={tmp_path}/rows.csv", "data.target=y", "data.batch_size=8")
+    cfg = compose_run(*words, "trainer.max_epochs=1")
+    caplog.set_level(logging.INFO)
+    train(cfg)
+    messages = [text for _, _, text in caplog.record_tuples]
+    [warned] = [place for place, text in enumerate(messages) if text.startswith("validation lacks")]
+    [trained] = [place for place, text in enumerate(messages) if text.startswith("epoch 1/1")]
+    assert warned < trained
+    assert "rare (1)" in messages[warned]
+    baseline = json.loads((Path(cfg.run.dir) / "result.json").read_text())["baseline"]
+    assert baseline == {"class": "a", "val/acc": 6 / 9, "test/acc": 6 / 9}
+    assert any("(always 'a': 0.6667)" in text for text in messages)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A run is tested again from its directory alone, to the last bit, or on other data."""
 
 import json
+import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,11 @@ import pandas as pd
 import pytest
 import torch
 from omegaconf import OmegaConf
+from PIL import Image
 
-from trainyard.config import compose
+from trainyard.config import compose, instantiate
 from trainyard.data.digits import Digits
+from trainyard.data.folder_listing import list_folder
 from trainyard.errors import ConfigError
 from trainyard.evaluation.ensemble import ensemble_of
 from trainyard.evaluation.evaluate import evaluate, evaluate_ensemble, write
@@ -29,6 +32,7 @@ RUNS = {
         *("data=shapes", "data.count=80", "data.image_size=32", "data.batch_size=16", "callbacks=default"),
     ],
     "rows": ["model=mlp", "data=table", "data.path=rows.csv", "data.target=size"],
+    "photos": ["model=mlp", "model.hidden_dims=[4]", "data=image_folder", "data.root=photos", "data.batch_size=8"],
 }
 
 
@@ -43,6 +47,16 @@ def rows(count: int = 200, seed: int = 0) -> pd.DataFrame:
     return frame
 
 
+def draw_photos(root: Path, count: int, seed: int) -> None:
+    """Write a folder of two classes of images of noise."""
+    draws = np.random.default_rng(seed)
+    for name in ("cat", "dog"):
+        (root / name).mkdir(parents=True)
+        for number in range(count):
+            pixels = draws.integers(0, 255, (8, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{number}.png")
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with a run of each kind, and a sweep of three seeds."""
@@ -50,6 +64,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
         rows().to_csv("rows.csv", index=False)
+        draw_photos(Path("photos"), 20, seed=0)
         common = ["accelerator=cpu", "logger=csv", "trainer.max_epochs=3", "optimizer.lr=0.02"]
         for name, words in RUNS.items():
             train(compose(["callbacks=none", *common, *words, f"hydra.run.dir=outputs/runs/{name}"]))
@@ -117,8 +132,6 @@ def test_one_row_of_one_class_is_enough() -> None:
 
 
 def test_images_in_another_folder_are_tested_by_class_names(tmp_path: Path) -> None:
-    from PIL import Image
-
     draws = np.random.default_rng(0)
     for name in ("3", "8"):
         for number in range(4):
@@ -131,6 +144,83 @@ def test_images_in_another_folder_are_tested_by_class_names(tmp_path: Path) -> N
     (tmp_path / "8").rename(tmp_path / "eight")
     with pytest.raises(ConfigError, match="classes that training lacks: eight"):
         evaluate("images", folder)
+
+
+def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [text for _, level, text in caplog.record_tuples if level >= logging.WARNING]
+
+
+def test_the_parts_of_another_folder_are_not_compared_with_each_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    draw_photos(tmp_path / "more", 10, seed=1)
+    for number in range(10):
+        shutil.copy(tmp_path / "more" / "cat" / "0.png", tmp_path / "more" / "cat" / f"again{number}.png")
+    found, _ = evaluate("photos", [f"data.root={tmp_path}/more"])
+    assert (len(found.predictions), messages(caplog)) == (30, [])
+    assert found.notes == ["overlap    none of 30 examples identical to training examples of the run"]
+
+
+def test_examples_that_the_run_was_trained_on_are_counted(tmp_path: Path) -> None:
+    draw_photos(tmp_path / "more", 10, seed=2)
+    own = trained_on("photos")
+    for number, path in enumerate(own[:3]):
+        shutil.copy(path, tmp_path / "more" / path.parent.name / f"own{number}.png")
+    found, _ = evaluate("photos", [f"data.root={tmp_path}/more"])
+    assert found.notes == ["overlap    3 of 23 examples identical to training examples of the run"]
+    shutil.rmtree(tmp_path / "more")
+    with Image.open(own[0]) as picture:
+        pixels = np.asarray(picture)
+    draw_photos(tmp_path / "more", 2, seed=3)
+    Image.fromarray(pixels).save(tmp_path / "more" / "cat" / "other_file.bmp")
+    found, _ = evaluate("photos", [f"data.root={tmp_path}/more"])
+    assert found.notes == ["overlap    1 of 5 examples identical to training examples of the run"]
+    rows().iloc[:5].to_csv("first.csv", index=False)
+    found, _ = evaluate("rows", ["data.path=first.csv"])
+    assert found.notes[0].startswith("overlap    ")
+    assert "none" not in found.notes[0]
+
+
+def trained_on(name: str) -> list[Path]:
+    """Return the files of the training images of a run."""
+    data = instantiate(compose(RUNS[name]).data)
+    part = data.splits["train"]
+    return [Path(data.root) / file.path for file in np.array(list_folder(data.root).files, dtype=object)[part.ids]]
+
+
+def test_what_a_run_was_trained_on_may_be_gone(tmp_path: Path) -> None:
+    draw_photos(tmp_path / "more", 5, seed=4)
+    Path("photos").rename("moved")
+    try:
+        found, _ = evaluate("photos", [f"data.root={tmp_path}/more"])
+    finally:
+        Path("moved").rename("photos")
+    unknown = "overlap    unknown: the training examples of the run are missing, changed or in another format"
+    assert found.notes == [unknown]
+
+
+def test_a_finished_model_gets_no_advice_on_training(caplog: pytest.LogCaptureFixture) -> None:
+    other = rows(60, seed=3)
+    other["colour"] = "red"
+    other.to_csv("constant.csv", index=False)
+    evaluate("rows", ["data.path=constant.csv"])
+    assert messages(caplog) == []
+
+
+def test_the_baseline_is_the_most_frequent_class_of_training(tmp_path: Path) -> None:
+    most = json.loads(Path("outputs/runs/rows/result.json").read_text())["baseline"]
+    training = rows()["size"].value_counts()
+    assert most["class"] == training.index[0]
+    found, _ = evaluate("rows")
+    assert found.baseline == {"class": most["class"], "test/acc": most["test/acc"]}
+    labels = [found.predictions.classes[label] for label in found.predictions.labels]
+    assert most["test/acc"] == labels.count(most["class"]) / len(labels)
+    other = rows(60, seed=1)
+    other.to_csv("baseline.csv", index=False)
+    found, _ = evaluate("rows", ["data.path=baseline.csv"])
+    share = (other["size"] == most["class"]).mean()
+    assert found.baseline["test/acc"] == pytest.approx(share)
+    assert f"(always '{most['class']}': {share:.4f})" in found.summary[2]
 
 
 def test_views_are_the_image_and_changes_of_it() -> None:

@@ -26,7 +26,8 @@ def test_scores_and_where_they_are_written(typed_command, run: Path) -> None:
     code, screen, errors = typed_command("evaluate.py", str(run))
     assert (code, errors) == (0, "")
     metrics = json.loads((run / "result.json").read_text())["metrics"]
-    assert f"test/acc   {metrics['test/acc']:.4f}  [" in screen
+    share = json.loads((run / "result.json").read_text())["baseline"]["test/acc"]
+    assert f"test/acc   {metrics['test/acc']:.4f} (always 'Adelie': {share:.4f})  [" in screen
     assert "said the same, to the last bit" in screen
     assert all(name in screen for name in ("Adelie", "Chinstrap", "Gentoo"))
     assert (run / "evaluation" / "test.json").is_file()

@@ -160,3 +160,15 @@ def test_of_equals_the_first_keeps_its_weights(tmp_path: Path) -> None:
         (job(tmp_path, number, **completed(score)).folder / "checkpoints").mkdir()
         found.finish(found.jobs[number], "")
     assert [(tmp_path / str(number) / "checkpoints").exists() for number in range(4)] == [False, True, True, False]
+
+
+def test_the_best_configuration_keeps_its_weights_not_the_lucky_fold(tmp_path: Path) -> None:
+    space = SearchSpace({"lr": ["1", "2"], "data.fold": ["0", "1"]})
+    found = Sweep(StoredSweep.take(tmp_path, space, ["val/acc"]), retries=1, keep=1)
+    kept = []
+    for number, score in enumerate([0.99, 0.1, 0.6, 0.7]):
+        found.begin(found.jobs[number])
+        (job(tmp_path, number, **completed(score)).folder / "checkpoints").mkdir()
+        found.finish(found.jobs[number], "")
+        kept.append(sorted(int(path.parent.name) for path in tmp_path.glob("*/checkpoints")))
+    assert kept == [[0], [0], [0, 2], [3]], "a configuration is judged when all of its folds have ended"

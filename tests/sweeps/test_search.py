@@ -1,10 +1,13 @@
 """Searches as a person starts them."""
 
+import statistics
+
 import pytest
 
 from tests.conftest import Compose
 from tests.sweeps.sweeping import Place, kill, table, until
 from trainyard.errors import ConfigError
+from trainyard.stored.find_run import find_checkpoint
 from trainyard.sweeps.journal import Journal
 from trainyard.training import train
 
@@ -40,7 +43,13 @@ def test_trials_count_in_total_and_a_kill_loses_none(place: Place) -> None:
 
 def test_a_finished_trial_is_answered_by_a_new_one_at_once(place: Place) -> None:
     """In pairs, no trial would begin before both of the pair before it had ended."""
-    words = ("sweep=random", "sweep.trials=6", "trainer.max_epochs=1,60", "seed=range(20)", "sweep.name=mine")
+    words = (
+        "sweep=random",
+        "sweep.trials=6",
+        "trainer.max_epochs=1,60",
+        "model.dropout=range(0,0.5,0.05)",
+        "sweep.name=mine",
+    )
     place.sweep(*words)
     journal = Journal(place.of("mine"), ["val/acc"])
     trials = journal.storage.get_all_trials(journal.study)
@@ -70,6 +79,24 @@ def test_pairs_and_conditions(place: Place) -> None:
     assert place.statuses("mine", 4) == ["completed"] * 3 + ["waiting"]
     _, errors = place.sweep(*words, code=1)
     assert "sweep.zip: there data,model.hidden_dims, now nothing" in errors
+
+
+def test_folds_are_no_hyperparameter(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("data=penguins", "optimizer.lr=0.001,0.01", "data.fold=range(3)", "sweep.name=mine")
+    said, _ = place.sweep(*words, "model.hidden_dims=[16]", "trainer.max_epochs=3")
+    first, second = table(place.of("mine") / "leaderboard.csv")
+    assert [first["optimizer.lr"], second["optimizer.lr"]] == ["0.01", "0.001"]
+    assert "data.fold" not in first
+    results = [place.result("mine", number) for number in range(6)]
+    assert all(result["metrics"].keys() >= {"val/acc", "test/acc"} for result in results)
+    assert len({result["data"]["fingerprint"]["val"]["inputs"] for result in results}) == 3, "each fold is another"
+    assert len({result["data"]["fingerprint"]["test"]["inputs"] for result in results}) == 1
+    for metric in ("val/acc", "test/acc"):
+        values = [result["metrics"][metric] for result in results[3:]]
+        assert first[metric] == f"{statistics.mean(values):.4f} ± {statistics.stdev(values):.4f} (3)"
+    monkeypatch.chdir(place.folder)
+    assert find_checkpoint("best:mine").samefile(place.of("mine") / first["checkpoint"])
+    assert "highest value tried" not in said
 
 
 def test_several_objectives_give_a_front(place: Place) -> None:

@@ -9,6 +9,7 @@ from trainyard.terminal.summary import learning_curve, scores, whereabouts
 
 SCORES = {"val/loss": 0.25, "val/acc": 0.9, "test/loss": 0.5, "test/acc": 0.8}
 RESULT: dict[str, Any] = {"metrics": SCORES, "objective": {"name": "val/acc", "value": 0.9, "epoch": 2}, "epochs": 500}
+BASELINE = {"class": "no", "val/acc": 0.762, "test/acc": 0.75}
 
 
 def curves(epochs: int) -> dict[str, list[float]]:
@@ -31,6 +32,13 @@ def test_a_run_of_any_length_ends_in_a_few_lines_that_fit(tmp_path: Path, epochs
     ]
     assert text[-2:] == [f"run        {tmp_path}", f"look       tensorboard --logdir {tmp_path}"]
     assert all(len(line) <= 80 for line in text[:-2])
+
+
+def test_the_baseline_stands_beside_the_accuracy(tmp_path: Path) -> None:
+    assert scores({**RESULT, "baseline": BASELINE}, 1, tmp_path, {}).splitlines()[1:3] == [
+        "val          0.2500    0.9000 (always 'no': 0.7620)",
+        "test         0.5000    0.8000 (always 'no': 0.7500)",
+    ]
 
 
 def test_one_looks_where_there_is_something(tmp_path: Path) -> None:

@@ -101,8 +101,8 @@ class ResumingSweeper(Sweeper):
     def run_rest(self, stored: "StoredSweep") -> None:
         """Run the jobs of a sweep that are left, if all of them can work."""
         own = self.config.sweep
-        trials = own.trials or len(stored.jobs)
-        launcher = None if stored.done and len(stored.jobs) >= trials else self.start_launcher()
+        trials = own.trials or 0
+        launcher = None if stored.done and len(stored.jobs) == stored.jobs_of(trials) else self.start_launcher()
         from trainyard.config import instantiate
         from trainyard.sweeps.answer import report  # noqa: F401  # now, while the launcher's server imports
         from trainyard.sweeps.execution.elsewhere import run_elsewhere

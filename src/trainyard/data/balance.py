@@ -1,11 +1,16 @@
-"""Classes of different sizes: weights in the loss, or a sampler that draws them equally often."""
+"""Classes of different sizes: weights in the loss, a sampler that draws them equally often, and the baseline."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from trainyard.errors import reject
+from trainyard.data.spec import Examples
+from trainyard.errors import listing, reject
+
+log = logging.getLogger(__name__)
 
 
 def class_weights_of(choice: str | Sequence[float], labels: Tensor, classes: int) -> tuple[float, ...]:
@@ -34,3 +39,25 @@ def class_weights_of(choice: str | Sequence[float], labels: Tensor, classes: int
 def example_weights(labels: Tensor) -> Tensor:
     """Return the proportions in which examples are drawn so that each class is as frequent, float32 `[N]`."""
     return (1 / labels.bincount().float())[labels]
+
+
+def majority_baseline(splits: Mapping[str, Examples], classes: Sequence[str]) -> dict[str, Any]:
+    """Return the most frequent class of the training examples, and the accuracy of always predicting it.
+
+    Returns:
+        `{"class": "no", "val/acc": 0.762, "test/acc": 0.761}`, as `result.json` holds it.
+    """
+    most = int(splits["train"].y.bincount(minlength=len(classes)).argmax())
+    shares = {f"{name}/acc": float((splits[name].y == most).double().mean()) for name in ("val", "test")}
+    return {"class": classes[most], **shares}
+
+
+def warn_of_missing_classes(splits: Mapping[str, Examples], classes: Sequence[str]) -> None:
+    """Log a warning for each of validation and test that lacks classes which training has."""
+    counts = {name: part.y.bincount(minlength=len(classes)).tolist() for name, part in splits.items()}
+    for name, split in (("val", "validation"), ("test", "test")):
+        pairs = zip(classes, counts["train"], counts[name], strict=True)
+        lacking = [f"{label} ({train})" for label, train, other in pairs if train and not other]
+        if lacking:
+            text = "%s lacks classes that training has (training examples): %s\n  %s/acc does not measure them"
+            log.warning(text, split, listing(lacking), name)

@@ -28,6 +28,7 @@ SERVING = (
 )
 INSIDE = (nn.Module, Dataset)  # what a stored source of data may have built for it
 SPLITS = ("test", "val", "train")
+OWN = "test split"  # that of the run
 
 
 def data_to_test(
@@ -50,11 +51,11 @@ def data_to_test(
     other = changed(cfg, run)
     if "_target_" in other:
         drop_stored_keys(cfg, run, trusted)
-    data = source(cfg, trusted)
+    data = source(cfg, trusted, spec)
     try:
         same = fingerprint(data).get("test") == (fingerprint_of(run) or fingerprint(data)).get("test")
         if same and data.spec.input_shape == spec.input_shape and data.spec.classes == spec.classes:
-            return data, "test split"
+            return data, OWN
     except ConfigError:
         if not other:
             raise
@@ -62,7 +63,6 @@ def data_to_test(
         problem = "its test examples are not those of the run, which may have been trained on some"
         accepted = "the data and the split as they were, or other data by data.path=FILE or data.root=FOLDER"
         raise reject("data", run.choices.get("data"), problem, accepted)
-    data = source(cfg, trusted)
     split, examples = as_trained(data, spec)
     data.splits = {"test": examples}
     return data, f"{split} of {', '.join(f'data.{key!s}={value!s}' for key, value in other.items())}"
@@ -86,8 +86,13 @@ def drop_stored_keys(cfg: DictConfig, run: StoredRun, trusted: Sequence[str]) ->
             del cfg.data[key]
 
 
-def source(cfg: DictConfig, trusted: Sequence[str]) -> DataModule:
+def source(cfg: DictConfig, trusted: Sequence[str], known: DataSpec | None = None) -> DataModule:
     """Build the data, if a stored config may name them; what they cache goes where this person's things go.
+
+    Args:
+        cfg: of a run.
+        trusted: packages beside the known ones.
+        known: what the trained model knows: examples are read as it has learned them, without advice on training.
 
     Raises:
         ConfigError: another class, or a download to a place that nobody at the keyboard has chosen.
@@ -103,7 +108,9 @@ def source(cfg: DictConfig, trusted: Sequence[str]) -> DataModule:
         if not root.is_dir() and not root.absolute().resolve().is_relative_to(Path.cwd()):
             problem = "not there, and a stored run downloads nothing outside of the current folder"
             raise reject("data.root", cfg.data.root, problem, "data.root=FOLDER")
-    return instantiate(cfg.data, augment=None, order_seed=cfg.seed)  # type: ignore[no-any-return]
+    data: DataModule = instantiate(cfg.data, augment=None, order_seed=cfg.seed)
+    data.known = known
+    return data
 
 
 def inner_nodes(node: Any, path: str) -> list[tuple[str, Any]]:
@@ -130,7 +137,6 @@ def as_trained(data: DataModule, spec: DataSpec) -> tuple[str, Examples]:
     Raises:
         ConfigError: columns, classes or shapes that the model does not know.
     """
-    data.known = spec
     parts = data.read()
     split = next(name for name in SPLITS if name in parts)
     examples = parts[split]

@@ -11,6 +11,7 @@ from trainyard.data.spec import DataSpec
 from trainyard.errors import listing, reject
 from trainyard.evaluation.greedy import greedy_selection
 from trainyard.evaluation.kept_predictions import KeptPredictions, read_predictions
+from trainyard.history.scores import same_examples
 from trainyard.models.classifier import Classifier
 from trainyard.models.load import load_model
 from trainyard.stored.find_run import best_job
@@ -58,7 +59,8 @@ def select(name: str, size: int) -> Selection:
         problem = f"{best.name} kept no predictions of its validation examples"
         raise reject("--ensemble", size, problem, "a sweep with callbacks=default or pictures")
     done = [StoredRun(job.folder) for job in sweep.jobs if job.score is not None]
-    kept = {job: found for job in done if alike(reference, found := read_predictions(job.folder))}
+    same = [job for job in done if same_examples(best, job)]  # other folds may have the same labels
+    kept = {job: found for job in same if alike(reference, found := read_predictions(job.folder))}
     probabilities = [torch.from_numpy(found.probabilities) for found in kept.values() if found]
     labels = torch.from_numpy(reference.labels)
     taken = greedy_selection(probabilities, labels, size, objective_mode(sweep.objective) == "min")

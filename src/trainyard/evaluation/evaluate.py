@@ -4,12 +4,14 @@ import hashlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from trainyard.errors import reject
-from trainyard.evaluation.data_to_test import data_to_test
+from trainyard.evaluation.data_to_test import OWN, data_to_test
 from trainyard.evaluation.ensemble import Selection, load_members, select
+from trainyard.evaluation.overlap import overlap_notes
 from trainyard.evaluation.predictions import Predictions
 from trainyard.evaluation.report import Evaluation, log_loss
 from trainyard.evaluation.testing import assess
@@ -44,15 +46,18 @@ def evaluate(
     model = load_model(checkpoint, trusted)
     data, which = data_to_test(cfg, run, model.spec, trusted)
     predictions, scores = assess(model, data, cfg, views)
-    notes = []
+    notes = overlap_notes(data, run, which, trusted)
     if views > 1:
         changed = {"test/acc": predictions.accuracy, "test/loss": log_loss(predictions)}
         notes.append(gain(f"{views} views of each image", scores, changed))
         scores = changed
-    elif which == "test split" and checkpoint == run.checkpoint:
+    elif which == OWN and checkpoint == run.checkpoint:
         notes.append(beside(run, scores))
     typed = [*overrides, *(["--tta"] if views > 1 else [])]
-    return Evaluation(run.name, relative(checkpoint), which, scores, predictions, typed, notes), run.folder
+    found = Evaluation(
+        run.name, relative(checkpoint), which, scores, predictions, baseline(run, predictions), typed, notes
+    )
+    return found, run.folder
 
 
 def evaluate_ensemble(
@@ -73,15 +78,26 @@ def evaluate_ensemble(
     together = Predictions(mean, found[chosen.best][0].labels, models[0].spec.classes)
     scores = {"test/acc": together.accuracy, "test/loss": log_loss(together)}
     alone = found[chosen.best][1]
-    notes = [*selected(chosen), gain(f"against {chosen.best.name} alone", alone, scores)]
+    notes = overlap_notes(data, chosen.best, which, trusted)
+    notes += [*selected(chosen), gain(f"against {chosen.best.name} alone", alone, scores)]
     cost = sum(seconds[job] for job in jobs) / seconds[chosen.best]
     parameters = sum(sum(p.numel() for p in model.parameters()) for model in models[: len(jobs)])
     notes.append(f"cost       {len(jobs)} models, {parameters:,} parameters, {cost:.1f} times the seconds of that one")
     checkpoints = f"{len(jobs)} checkpoints"
     folder = chosen.best.folder.parent
-    return Evaluation(
-        f"{name} x {size}", checkpoints, which, scores, together, [*overrides, f"--ensemble {size}"], notes
-    ), folder
+    typed = [*overrides, f"--ensemble {size}"]
+    share = baseline(chosen.best, together)
+    return Evaluation(f"{name} x {size}", checkpoints, which, scores, together, share, typed, notes), folder
+
+
+def baseline(run: StoredRun, predictions: Predictions) -> dict[str, Any]:
+    """Return the accuracy of always predicting the class that is most frequent among the run's training examples."""
+    noted = run.result.get("baseline")
+    name = noted.get("class") if isinstance(noted, dict) else None
+    if name not in predictions.classes:
+        return {}
+    label = predictions.classes.index(name)
+    return {"class": name, "test/acc": float((predictions.labels == label).double().mean())}
 
 
 def selected(chosen: Selection) -> list[str]:

@@ -16,6 +16,7 @@ from trainyard.evaluation.per_class import class_scores, class_table
 from trainyard.evaluation.predictions import Predictions
 from trainyard.files import write_json, write_text
 from trainyard.terminal.aligned import aligned
+from trainyard.terminal.baseline import beside_baseline
 
 SMALL = 20  # classes up to which the confusion matrix is a table too
 
@@ -30,6 +31,7 @@ class Evaluation:
         examples: which ones, such as `test split`.
         scores: `test/acc` and `test/loss`.
         predictions: of each example.
+        baseline: what always predicting the most frequent class of training scores; empty where it is not known.
         typed: overrides and options that make it another evaluation than the run's own.
         notes: lines about it: whether it is what the run said, what an ensemble gains and costs.
     """
@@ -39,6 +41,7 @@ class Evaluation:
     examples: str
     scores: dict[str, float]
     predictions: Predictions
+    baseline: dict[str, Any] = field(default_factory=dict)
     typed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -51,11 +54,11 @@ class Evaluation:
     def summary(self) -> list[str]:
         """What was tested on what, and the scores of all examples together."""
         low, high = self.interval
-        count = len(self.predictions)
+        count, always = len(self.predictions), beside_baseline(self.baseline, "test/acc")
         return [
             f"model      {self.name} ({self.checkpoint})",
             f"examples   {count}: {self.examples}",
-            f"test/acc   {self.scores['test/acc']:.4f}  [{low:.4f}, {high:.4f}] 95 % interval, bootstrap",
+            f"test/acc   {self.scores['test/acc']:.4f}{always}  [{low:.4f}, {high:.4f}] 95 % interval, bootstrap",
             f"test/loss  {self.scores['test/loss']:.4f}",
             f"calibration error {expected_calibration_error(self.predictions):.4f}",
             *self.notes,
@@ -86,6 +89,7 @@ class Evaluation:
             "typed": self.typed,
             "examples": {"count": len(self.predictions), "which": self.examples},
             "metrics": self.scores,
+            "baseline": self.baseline,
             "interval": {"test/acc": list(self.interval)},
             "calibration_error": expected_calibration_error(self.predictions),
             "classes": [

@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from trainyard.config import objective_mode
 from trainyard.errors import ConfigError, did_you_mean, listing, reject
 from trainyard.files import relative
 from trainyard.stored.run import StoredRun, is_run
@@ -22,7 +21,7 @@ def find_run(name: str, root: Path = ROOT) -> StoredRun:
 
     Args:
         name: a run's directory; its name in outputs/runs, or a beginning or an ending that no other has; `SWEEP/3`, a
-            job; `latest`; `best:SWEEP`, the completed job with the best validation score; a checkpoint in a run.
+            job; `latest`; `best:SWEEP`, the best job of the best configuration; a checkpoint in a run.
         root: the folder of all runs.
 
     Raises:
@@ -82,17 +81,15 @@ def latest(root: Path) -> StoredRun:
 
 
 def best_job(name: str) -> StoredRun:
-    """Return the completed job of `best:SWEEP` with the best validation score.
+    """Return the job of `best:SWEEP`: of its best configuration, the completed one with the best validation score.
 
     Raises:
         ConfigError: no such sweep, or none of its jobs is completed.
     """
-    sweep = StoredSweep.find(name.removeprefix("best:"))
-    scored = [(job.score, -job.number, job) for job in sweep.jobs if job.score is not None]
-    if not scored:
+    rows = StoredSweep.find(name.removeprefix("best:")).rows
+    if not rows or not rows[0].scores:
         raise reject("RUN", name, "no job of it is completed", "a sweep with a score")
-    sign = 1 if objective_mode(sweep.objective) == "max" else -1
-    return StoredRun(max(scored, key=lambda row: (sign * row[0], row[1]))[2].folder)
+    return StoredRun(rows[0].best.folder)
 
 
 def unknown(name: str, root: Path) -> ConfigError:

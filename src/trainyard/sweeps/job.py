@@ -51,6 +51,17 @@ class Job:
         """The best validation score of a job that is completed or was pruned."""
         return self.result["objective"]["value"] if self.status in DONE else None
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The scores of the best epoch, and of the test."""
+        return self.result.get("metrics") or {}
+
+    @property
+    def baseline(self) -> dict[str, Any]:
+        """What always predicting the most frequent class scores, see `trainyard.data.balance.majority_baseline`."""
+        found = self.result.get("baseline")
+        return found if isinstance(found, dict) else {}
+
     def measure(self, name: str) -> float:
         """Return a metric of a completed job, or what it cost: `seconds`, `epochs` or `parameters`."""
         return float(self.result["metrics"][name] if "/" in name else self.result[name])

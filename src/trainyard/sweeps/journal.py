@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -19,6 +20,8 @@ from trainyard.files import relative
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.objectives import mode_of
 from trainyard.sweeps.search.distributions import as_parameter
+from trainyard.sweeps.search.study_views import StudyView, one_per_configuration
+from trainyard.sweeps.search_space import SPLITS
 from trainyard.sweeps.stored import JOURNAL
 
 STATES = {
@@ -50,7 +53,8 @@ class Journal:
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         mend(folder / JOURNAL)
-        self.storage = JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
+        self.file = folder / JOURNAL
+        self.storage = JournalStorage(JournalFileBackend(str(self.file)))
         self.objectives = objectives
         self.axes = axes or {}
         studies = self.storage.get_all_studies()
@@ -73,6 +77,10 @@ class Journal:
             job = jobs.get(trial.user_attrs.get("job", -1))
             self.end(trial._trial_id, job)
 
+    def by_configuration(self) -> StudyView:
+        """Return the trials as a sampler is to see them: one a configuration, with the mean of its replicates."""
+        return StudyView(self.file, one_per_configuration)
+
     def draw(self, number: int) -> int:
         """Begin the attempt that a job will be, for a sampler to draw what it consists of."""
         self.drawn[number] = self.storage.create_new_trial(self.study)
@@ -87,18 +95,25 @@ class Journal:
             self.running[job.number] = trial = self.drawn.pop(job.number)
             for name, axis in self.axes.items():
                 self.storage.set_trial_param(trial, name, axis.to_internal_repr(values[name]), axis)
-            self.storage.set_trial_user_attr(trial, "job", job.number)
+            for key, value in self.attributes(job).items():
+                self.storage.set_trial_user_attr(trial, key, value)
             return
         before = self.last_attempt(job) if job.can_go_on else None
         template = create_trial(
             state=TrialState.RUNNING,
             params=values,
             distributions=dict(self.axes),
-            user_attrs={"job": job.number},
+            user_attrs=self.attributes(job),
             system_attrs=before.system_attrs if before else {},
             intermediate_values=before.intermediate_values if before else {},
         )
         self.running[job.number] = self.storage.create_new_trial(self.study, template_trial=template)
+
+    @staticmethod
+    def attributes(job: Job) -> dict[str, Any]:
+        """Return whose attempt a trial is, and which of several splits of the data it is validated on."""
+        split = [word for word in job.overrides if word.partition("=")[0].lstrip("+") in SPLITS]
+        return {"job": job.number, **({"split": " ".join(split)} if split else {})}
 
     def last_attempt(self, job: Job) -> FrozenTrial | None:
         """Return the latest attempt at a job."""

@@ -14,6 +14,8 @@ from trainyard.sweeps.search.condition import Condition
 
 MOST = 100_000  # jobs; more are a mistake, and would fill the memory
 GROUP = "sweep"  # keys of the sweep itself, which no job depends on
+SPLITS = ("data.seed", "data.fold")  # replicates that are validated on other examples
+REPLICATES = ("seed", *SPLITS)  # keys that repeat a configuration; none is a hyperparameter
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class SearchSpace:
                     raise reject(key, typed, "a sweep has but one", "a single value")
                 continue
             continuous = several and not override.is_discrete_sweep()
+            if continuous and is_replicate(key):
+                raise reject(key, typed, "each configuration is repeated with all of its values", "a,b,c or range(3)")
             if continuous and not sampler:
                 raise reject(
                     key, typed, "a grid needs single values", "a,b,c or range(1,4); or sweep=tpe, sweep=random"
@@ -89,6 +93,13 @@ class SearchSpace:
         """The keys that vary, with their values; an interval stands for its own."""
         return {key: values for key, values in self.values.items() if len(values) > 1 or key in self.intervals}
 
+    @property
+    def replicates(self) -> list[dict[str, str]]:
+        """What each configuration is repeated with: the values of all keys that are chosen among replicates alone."""
+        together = self.axes_together()
+        parts = [values for name, values in together.items() if repeats(name)]
+        return [{key: value for part in chosen for key, value in part.items()} for chosen in itertools.product(*parts)]
+
     def combinations(self) -> Iterator[dict[str, str]]:
         """Yield the values of each job by their key; the last axis changes fastest."""
         condition = Condition(self.where, self.values) if self.where else None
@@ -123,6 +134,21 @@ class SearchSpace:
         """What makes two spaces the same; the order of keys and values counts, since it numbers the jobs."""
         further = (self.zipped, self.where, self.sampler)
         return [*self.values.items(), *(further if any(further) else ())]
+
+
+def is_replicate(key: str) -> bool:
+    """Whether a key repeats a configuration, however it is typed: `seed`, `+seed` or `++seed`."""
+    return key.lstrip("+") in REPLICATES
+
+
+def repeats(name: str) -> bool:
+    """Whether all keys that are chosen together, joined by commas, are replicates."""
+    return all(map(is_replicate, name.split(",")))
+
+
+def configuration_of(overrides: Sequence[str]) -> tuple[str, ...]:
+    """Return the overrides of a job without its replicates: jobs with the same ones repeat each other."""
+    return tuple(word for word in overrides if not is_replicate(word.partition("=")[0]))
 
 
 def single_values(override: Override) -> list[str]:

@@ -11,7 +11,7 @@ from trainyard.files import relative, write_text
 from trainyard.sweeps.answer.leaderboard import Row, leaderboard
 from trainyard.sweeps.holder import HOLDER, LOCK
 from trainyard.sweeps.job import DONE, Job
-from trainyard.sweeps.search_space import SearchSpace
+from trainyard.sweeps.search_space import SearchSpace, configuration_of
 from trainyard.sweeps.space_file import FILE, keep, load
 
 JOURNAL = "journal.log"
@@ -105,6 +105,15 @@ class StoredSweep:
         except (OSError, ValueError, TypeError) as error:
             problem = f"{relative(file)} cannot be read, and no other file tells what its jobs are"
             raise reject("sweep.name", self.folder.name, problem, "another sweep.name") from error
+
+    @property
+    def configurations(self) -> int:
+        """How many there are, as far as they have been drawn; their seeds and folds do not count."""
+        return len({configuration_of(job.overrides) for job in self.jobs})
+
+    def jobs_of(self, trials: int | None) -> int:
+        """Return how many jobs there are, with those that a search of so many configurations has still to draw."""
+        return len(self.jobs) + max(0, (trials or 0) - self.configurations) * len(self.space.replicates)
 
     def keep_drawn(self) -> None:
         """Write what the jobs of a search consist of, whose directories may go."""

@@ -5,7 +5,6 @@ import shutil
 from trainyard.files import write_json
 from trainyard.sweeps.job import DONE, Job
 from trainyard.sweeps.journal import Journal
-from trainyard.sweeps.objectives import mode_of
 from trainyard.sweeps.search.distributions import distributions
 from trainyard.sweeps.stored import StoredSweep
 
@@ -16,7 +15,7 @@ class Sweep:
     Args:
         stored: the sweep; only one process at a time may work on it.
         retries: how often a job that failed runs again.
-        keep: number of the best jobs whose weights stay; `None` for all.
+        keep: number of the best jobs whose weights stay, those of the best configuration first; `None` for all.
     """
 
     def __init__(self, stored: StoredSweep, retries: int, keep: int | None = None) -> None:
@@ -65,11 +64,10 @@ class Sweep:
         self.free()
 
     def free(self) -> None:
-        """Remove the weights of the jobs that are not among the best."""
+        """Remove the weights of the jobs that are not among the best, as far as their seeds and folds have ended."""
         if self.keep is None:
             return
-        sign = -1 if mode_of(self.stored.objective) == "max" else 1
-        done = [(sign * job.score, job.number) for job in self.jobs if job.score is not None]
-        pruned = [job.number for job in self.jobs if job.status == "pruned"]
-        for number in [*pruned, *(number for _, number in sorted(done)[self.keep :])]:
-            shutil.rmtree(self.jobs[number].folder / "checkpoints", ignore_errors=True)
+        ranked = [job for row in self.stored.rows if row.has_ended for job in row.by_score]
+        pruned = [job for job in self.jobs if job.status == "pruned"]
+        for job in [*pruned, *ranked[self.keep :]]:
+            shutil.rmtree(job.folder / "checkpoints", ignore_errors=True)

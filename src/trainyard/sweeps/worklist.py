@@ -17,13 +17,13 @@ class Worklist:
 
     Attributes:
         jobs: that have been yielded.
-        total: jobs of the whole sweep; of a search, those that it may have.
+        total: jobs of the whole sweep; of a search, those that it has when all configurations are drawn.
         done: jobs that have ended, those that had before and stay included.
 
     Args:
         sweep: that is worked on.
         suggestions: of a search; `None` for a grid.
-        trials: of a search, in total.
+        trials: configurations of a search, in total.
         pruner: that its jobs ask whether they may go on.
     """
 
@@ -31,7 +31,8 @@ class Worklist:
         self.sweep = sweep
         self.suggestions = suggestions
         self.left = sweep.left() if pruner == "none" else mixed(sweep.left())
-        self.total = max(len(sweep.jobs), trials)
+        self.trials = trials
+        self.total = sweep.stored.jobs_of(trials)
         self.done = len(sweep.jobs) - len(self.left)
         self.jobs: list[Job] = []
         self.fixed = [f"hydra.sweep.dir={sweep.stored.folder}"]
@@ -45,15 +46,20 @@ class Worklist:
             self.jobs.append(job)
             yield job
         known = self.sweep.jobs
-        while self.suggestions and len(known) < self.total:
-            words = self.suggestions.next(len(known))
-            if words is None:
+        while self.suggestions and self.sweep.stored.configurations < self.trials:
+            drawn = self.suggestions.next(len(known))
+            if not drawn:
                 print(f"all {len(known)} combinations have been drawn", flush=True)
                 return
-            job = Job(len(known), words, self.sweep.stored.folder / str(len(known)))
-            known.append(job)
-            self.jobs.append(job)
-            yield job
+            new = [
+                Job(number, words, self.sweep.stored.folder / str(number))
+                for number, words in enumerate(drawn, len(known))
+            ]
+            known += new
+            self.total = self.sweep.stored.jobs_of(self.trials)
+            for job in new:
+                self.jobs.append(job)
+                yield job
 
     @property
     def known_ahead(self) -> bool:

@@ -14,6 +14,7 @@ from trainyard.config import objective_mode
 from trainyard.data.module import DataModule
 from trainyard.files import relative
 from trainyard.models.classifier import Classifier
+from trainyard.terminal.baseline import beside_baseline
 from trainyard.terminal.sparkline import sparkline
 
 SCALE = "loss: log scale"
@@ -62,7 +63,8 @@ def scores(result: dict[str, Any], seconds: float, folder: Path, curves: Mapping
     metrics, best = result["metrics"], result["objective"]
     lines = [f"{'':<10} {'loss':>8} {'accuracy':>9}"]
     for stage in ("val", "test") if "test/loss" in metrics else ("val",):
-        lines.append(f"{stage:<10} {metrics[f'{stage}/loss']:>8.4f} {metrics[f'{stage}/acc']:>9.4f}")
+        baseline = beside_baseline(result.get("baseline", {}), f"{stage}/acc")
+        lines.append(f"{stage:<10} {metrics[f'{stage}/loss']:>8.4f} {metrics[f'{stage}/acc']:>9.4f}{baseline}")
     lines += [
         f"best epoch {best['epoch']} of {result['epochs']} (by {best['name']}), {seconds:.1f} s",
         *learning_curve(curves, shutil.get_terminal_size().columns, sys.stdout.encoding),

@@ -7,12 +7,14 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.sweeps.sweeping import REPOSITORY, table
 from tests.sweeps.synthetic import completed, stored
 from trainyard.errors import ConfigError
+from trainyard.stored.find_run import find_checkpoint, find_run
 from trainyard.sweeps.answer.effects import edges, main_effects
 from trainyard.sweeps.answer.report import text, write_report
 from trainyard.sweeps.stored import StoredSweep
@@ -40,17 +42,73 @@ def test_seeds_repeat_a_configuration(tmp_path: Path) -> None:
     assert [row.mean for row in rows] == pytest.approx([0.82, 0.7])
     assert [row.std for row in rows] == pytest.approx([statistics.stdev(scores[3:]), statistics.stdev(scores[:3])])
     assert [[job.number for job in row.jobs] for row in rows] == [[3, 4, 5], [0, 1, 2]]
-    assert [row.best.number for row in rows] == [3, 0], "the first seed stands for all: the best would be luck"
+    assert [row.best.number for row in rows] == [5, 2], "the best run of each"
 
 
-@pytest.mark.parametrize("seed", ["+seed", "++seed"])
-def test_a_seed_is_one_however_it_is_typed(tmp_path: Path, seed: str) -> None:
+@pytest.mark.parametrize("seed", ["+seed", "++seed", "data.fold", "+data.fold", "data.seed"])
+def test_a_replicate_is_one_however_it_is_typed(tmp_path: Path, seed: str) -> None:
     sweep = stored(tmp_path, ["lr=1,2,4", f"{seed}=0,1"], [0.1, 0.3, 0.5, 0.5, 0.6, 0.8])
     assert [row.values for row in sweep.rows] == [{"lr": "4"}, {"lr": "2"}, {"lr": "1"}]
     assert list(main_effects(sweep.rows, sweep.space.axes)) == ["lr"]
     assert edges(sweep.rows, sweep.space.axes)[-1].endswith(f"-m lr=4,8,16 {seed}=0,1")
     alone = stored(tmp_path / "alone", [f"{seed}=1,2,3"], [0.1, 0.2, 0.3])
     assert edges(alone.rows, alone.space.axes) == []
+
+
+def test_folds_and_seeds_count_together(tmp_path: Path) -> None:
+    scores = [0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
+    [row] = stored(tmp_path, ["seed=0,1", "data.fold=range(3)", "data.folds=3"], scores).rows
+    assert (row.values, len(row.scores), row.mean) == ({}, 6, pytest.approx(0.75))
+    assert row.std == pytest.approx(statistics.stdev(scores))
+
+
+def test_a_lucky_fold_does_not_win_before_the_others_are_done(tmp_path: Path) -> None:
+    words, pruned = ["lr=1,2,3", "data.fold=range(2)"], completed(0.9, status="pruned")
+    rows = stored(tmp_path / "waiting", words, [0.99, None, 0.6, 0.6, 0.7, 0.7]).rows
+    assert [row.values["lr"] for row in rows] == ["3", "2", "1"]
+    rows = stored(tmp_path / "pruned", words, [0.99, pruned, 0.6, 0.6, FAILED, FAILED]).rows
+    assert [row.values["lr"] for row in rows] == ["2", "1", "3"]
+    rows = stored(tmp_path / "begun", words, [0.8, None, 0.9, None, None, None]).rows
+    assert [row.values["lr"] for row in rows] == ["2", "1", "3"], "where none is complete, the best so far"
+
+
+def test_the_row_of_the_winner_shows_the_run_that_best_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    scores = [0.1, 0.99, 0.5, 0.8, 0.9, 0.7]
+    sweep = stored(tmp_path / "outputs" / "sweeps" / "mine", ["lr=1,2", "data.fold=range(3)"], scores)
+    write_report(sweep)
+    best, other = table(sweep.folder / "leaderboard.csv")
+    assert find_checkpoint("best:mine") == find_run("best:mine").folder / "checkpoints" / "best.ckpt"
+    assert find_checkpoint("best:mine").samefile(sweep.folder / best["checkpoint"])
+    assert find_run("best:mine").name == "mine/4", "not the lucky fold of lr=1"
+    assert (best["val/acc"], best["test/acc"]) == ("0.8000 ± 0.1000 (3)", "0.4000 ± 0.0500 (3)")
+    assert (other["val/acc"], other["test/acc"]) == ("0.5300 ± 0.4458 (3)", "")
+    lines = text(sweep).splitlines()
+    assert "mean ± standard deviation (runs) over data.fold; epoch and checkpoint are those of the best run" in lines
+    assert "best:mine is run 4: val/acc 0.9000, test/acc 0.4500" in lines
+
+
+def test_the_baseline_stands_beside_the_score(tmp_path: Path) -> None:
+    def scored(score: float, share: float) -> dict[str, Any]:
+        return completed(score, baseline={"class": "no", "val/acc": share, "test/acc": 0.5})
+
+    results = [scored(0.7, 0.75), scored(0.8, 0.77), 0.6, 0.6]
+    sweep = stored(tmp_path / "mine", ["lr=1,2", "data.fold=0,1"], results)
+    write_report(sweep)
+    assert [row["baseline"] for row in table(tmp_path / "mine" / "leaderboard.csv")] == ["0.7600", ""]
+    assert "best:mine is run 1: val/acc 0.8000 (always 'no': 0.7700), test/acc 0.4000 (always 'no': 0.5000)" in text(
+        sweep
+    )
+
+
+def test_seconds_are_those_of_a_run(tmp_path: Path) -> None:
+    results = [completed(0.5, seconds=seconds) for seconds in (1.0, 2.0, 6.0)]
+    head, row, *_ = text(stored(tmp_path / "folds", ["data.fold=range(3)"], results)).splitlines()
+    assert "mean seconds" in head
+    assert "3.0" in row.split()
+    alone = text(stored(tmp_path / "alone", ["lr=1,2"], results[:2])).splitlines()[0]
+    assert "seconds" in alone
+    assert "mean" not in alone
 
 
 def test_an_edge_that_is_no_better_than_what_lies_within_is_none(tmp_path: Path) -> None:
@@ -62,7 +120,7 @@ def test_an_edge_that_is_no_better_than_what_lies_within_is_none(tmp_path: Path)
 
 def test_seeds_that_failed_do_not_count(tmp_path: Path) -> None:
     [row] = stored(tmp_path, ["model=a", "seed=0,1,2"], [FAILED, 0.5, 0.7]).rows
-    assert (row.mean, row.best.number, row.status) == (pytest.approx(0.6), 1, "2 completed, 1 failed")
+    assert (row.mean, row.best.number, row.status) == (pytest.approx(0.6), 2, "2 completed, 1 failed")
 
 
 # Standard error of the difference of two means of three seeds each, of spread s and t: sqrt(s^2/3 + t^2/3).
@@ -82,15 +140,16 @@ def test_of_single_runs_equals_alone_are_tied(tmp_path: Path) -> None:
 def test_the_table_a_person_reads(tmp_path: Path) -> None:
     sweep = stored(tmp_path, ["lr=1,2,3", "seed=0,1"], [0.5, 0.7, 0.9, 0.9, FAILED, FAILED])
     head, first, second, third, *rest = text(sweep).splitlines()
-    assert head.split() == ["rank", "lr", "status", "val/acc", "epoch", "seconds", "checkpoint", "test/acc"]
+    assert head.split() == ["rank", "lr", "status", "val/acc", "epoch", "mean", "seconds", "checkpoint", "test/acc"]
     assert first.split() == [
-        *("1", "2", "completed", "0.9000", "±", "0.0000", "(2)", "2", "3.0", "2/checkpoints/best.ckpt", "0.4500"),
+        *("1", "2", "completed", "0.9000", "±", "0.0000", "(2)", "2", "1.5", "2/checkpoints/best.ckpt"),
+        *("0.4500", "±", "0.0000", "(2)"),
     ]
-    assert second.split()[-1] == "0/checkpoints/best.ckpt", "the test score of the winner alone"
+    assert second.split()[-1] == "1/checkpoints/best.ckpt", "the test score of the winner alone"
     assert second.split()[:6] == ["2", "1", "completed", "0.6000", "±", "0.1414"]
     assert third.split() == ["3", "3", "failed"]
     assert rest[-1] == "lr: 1 0.6000, 2 0.9000"
-    assert "0.2500" in text(sweep, test=True).splitlines()[2]
+    assert "0.3000 ± 0.0707 (2)" in text(sweep, test=True).splitlines()[2]
 
 
 def test_a_long_leaderboard_is_cut_on_the_screen_alone(tmp_path: Path) -> None:
@@ -129,7 +188,7 @@ def test_nothing_to_draw_where_nothing_has_a_score(tmp_path: Path) -> None:
     write_report(sweep)
     assert [row["status"] for row in table(tmp_path / "leaderboard.csv")] == ["failed", "waiting"]
     assert "model`" not in (tmp_path / "leaderboard.md").read_text()
-    assert len(text(sweep).splitlines()) == 3, "no effect of no score"
+    assert len(text(sweep).splitlines()) == 3, "no effect and no best of no score"
     assert not (tmp_path / "leaderboard.png").exists()
 
 

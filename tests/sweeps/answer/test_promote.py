@@ -56,17 +56,20 @@ def test_it_composes_to_what_won(tmp_path: Path, conf: Path, winner: str) -> Non
         assert content(promoted) == content(compose([*jobs[won], "hydra.run.dir=run"], conf))
 
 
-@pytest.mark.parametrize("seed", ["seed", "+seed", "++seed"])
-def test_seeds_are_no_part_of_it_and_its_head_tells_where_it_is_from(tmp_path: Path, conf: Path, seed: str) -> None:
+@pytest.mark.parametrize("seed", ["seed", "+seed", "++seed", "data.fold", "data.seed"])
+def test_replicates_are_no_part_of_it_and_its_head_tells_where_it_is_from(
+    tmp_path: Path, conf: Path, seed: str
+) -> None:
     sweep = stored(tmp_path / "mine", ["model=mlp,cnn", f"{seed}=3,4"], [0.5, 0.6, 0.8, 0.9])
     promote(sweep, "best", conf)
-    lines = (conf / "experiment" / "best.yaml").read_text().splitlines()
+    lines, plain = (conf / "experiment" / "best.yaml").read_text().splitlines(), seed.lstrip("+")
     assert lines[:3] == [
         "# @package _global_",
         "# python train.py experiment=best",
-        "# The best of 2 configurations of the sweep mine: val/acc 0.8500 ± 0.0707 over 2 seeds.",
+        f"# The best of 2 configurations of the sweep mine: val/acc 0.8500 ± 0.0707 over 2 runs ({plain}).",
     ]
-    assert compose(["experiment=best"], conf).seed == 0
+    promoted, default = compose(["experiment=best"], conf), compose([], conf)
+    assert (promoted.seed, promoted.data) == (default.seed, default.data)
     assert compose(["experiment=best", "seed=9", "optimizer=sgd"], conf).seed == 9
 
 

@@ -13,11 +13,11 @@ from trainyard.sweeps.search.distributions import as_parameter, as_text, distrib
     [
         ("optimizer.lr=tag(log,interval(1e-4,1e-1))", FloatDistribution(1e-4, 1e-1, log=True)),
         ("model.dropout=interval(0,0.5)", FloatDistribution(0, 0.5)),
-        ("seed=int(interval(1,5))", IntDistribution(1, 4)),
-        ("seed=tag(log,int(interval(1,129)))", IntDistribution(1, 128, log=True)),
-        ("seed=range(1,5)", IntDistribution(1, 4)),
-        ("seed=range(0,10,3)", IntDistribution(0, 9, step=3)),
-        ("seed=4,2,8", CategoricalDistribution(("4", "2", "8"))),
+        ("width=int(interval(1,5))", IntDistribution(1, 4)),
+        ("width=tag(log,int(interval(1,129)))", IntDistribution(1, 128, log=True)),
+        ("width=range(1,5)", IntDistribution(1, 4)),
+        ("width=range(0,10,3)", IntDistribution(0, 9, step=3)),
+        ("width=4,2,8", CategoricalDistribution(("4", "2", "8"))),
         ("model=choice(mlp,cnn)", CategoricalDistribution(("mlp", "cnn"))),
         ("model.dropout=range(0,0.4,0.1)", CategoricalDistribution(("0.0", "0.1", "0.2", "0.3"))),
     ],
@@ -29,6 +29,17 @@ def test_each_axis_has_a_distribution(word: str, expected: BaseDistribution) -> 
 def test_what_does_not_vary_has_none_and_zipped_keys_share_one() -> None:
     found = space(["model=mlp,cnn", "data=digits,shapes", "seed=1"], zipped=("model", "data"))
     assert distributions(found) == {"model,data": CategoricalDistribution(("mlp,digits", "cnn,shapes"))}
+
+
+def test_a_sampler_knows_no_replicates() -> None:
+    found = space(["lr=1,2", "seed=0,1", "data.fold=range(3)", "data.seed=4,5"], zipped=("seed", "data.seed"))
+    assert list(distributions(found)) == ["lr"]
+
+
+@pytest.mark.parametrize("key", ["seed", "+data.fold"])
+def test_replicates_have_no_interval(key: str) -> None:
+    with pytest.raises(ConfigError, match="each configuration is repeated with all of its values"):
+        space([f"{key}=int(interval(0,5))"], sampler="x")
 
 
 @pytest.mark.parametrize(

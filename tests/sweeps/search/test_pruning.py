@@ -1,6 +1,7 @@
 """Trials that end early since others did better at the same epoch."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,11 @@ from trainyard.training import train
 RUN = ("data=penguins", "model=mlp", "model.hidden_dims=[4]", "trainer.max_epochs=6", "logger=csv", "callbacks=none")
 
 
-def finished(folder: Path, scores: list[float]) -> Journal:
+def finished(folder: Path, scores: list[float], overrides: Sequence[Sequence[str]] = ()) -> Journal:
     """A sweep of whose jobs each had one score in all of its epochs."""
     journal = Journal(folder, ["val/acc"])
     for number, score in enumerate(scores):
-        job = Job(number, [], folder / str(number))
+        job = Job(number, overrides[number] if overrides else [], folder / str(number))
         job.folder.mkdir()
         journal.begin(job)
         for epoch in range(1, 7):
@@ -57,6 +58,20 @@ def test_a_trial_below_the_median_ends_at_that_epoch(tmp_path: Path, others: flo
     assert trial.state is (TrialState.PRUNED if epochs < 6 else TrialState.COMPLETE)
     assert trial.values == [result["objective"]["value"]]
     assert journal.failures() == {}
+
+
+@pytest.mark.parametrize(("fold", "pruned"), [("0", True), ("1", False)])
+def test_a_job_is_compared_with_those_of_its_own_fold(tmp_path: Path, fold: str, pruned: bool) -> None:
+    """Fold 0 is easy: the others reached 0.9 there, and 0.2 on fold 1."""
+    scores = [0.9, 0.2] * 5
+    journal = finished(tmp_path, scores, [[f"data.fold={number % 2}"] for number in range(10)])
+    job = Job(10, [f"data.fold={fold}", "seed=3"], tmp_path / "10")
+    job.folder.mkdir()
+    journal.begin(job)
+    trial = running_trial(job.folder, "median", 6)
+    assert trial is not None
+    trial.report(0.5, 2)
+    assert bool(trial.should_prune()) is pruned
 
 
 def test_without_a_sweep_nothing_is_pruned(tmp_path: Path) -> None:

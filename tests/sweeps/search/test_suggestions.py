@@ -47,14 +47,54 @@ def run(queue: Worklist, most: int = 1000) -> list[list[str]]:
 
 @pytest.mark.parametrize("sampler", [RandomSampler, TPE])
 def test_a_search_that_was_stopped_draws_what_it_would_have_drawn(tmp_path: Path, sampler: Any) -> None:
-    whole = run(search(tmp_path / "whole", [LR, "seed=range(3)"], 20, sampler))
+    words = [LR, "model.dropout=0,0.1,0.2"]
+    whole = run(search(tmp_path / "whole", words, 20, sampler))
     assert len(whole) == 20
-    parts = run(search(tmp_path / "other", [LR, "seed=range(3)"], 20, sampler), most=7)
-    parts += run(search(tmp_path / "other", [LR, "seed=range(3)"], 20, sampler))
+    parts = run(search(tmp_path / "other", words, 20, sampler), most=7)
+    parts += run(search(tmp_path / "other", words, 20, sampler))
     assert parts == whole
-    assert run(search(tmp_path / "other", [LR, "seed=range(3)"], 20, sampler)) == []
-    assert len(run(search(tmp_path / "other", [LR, "seed=range(3)"], 23, sampler))) == 3, "more in total"
-    assert run(search(tmp_path / "third", [LR, "seed=range(3)"], 20, sampler, seed=1)) != whole
+    assert run(search(tmp_path / "other", words, 20, sampler)) == []
+    assert len(run(search(tmp_path / "other", words, 23, sampler))) == 3, "more in total"
+    assert run(search(tmp_path / "third", words, 20, sampler, seed=1)) != whole
+
+
+@pytest.mark.parametrize("sampler", [RandomSampler, TPE])
+def test_each_configuration_is_run_with_all_seeds_and_folds(tmp_path: Path, sampler: Any) -> None:
+    words = [LR, "data.fold=range(3)", "seed=0,1"]
+    whole = run(search(tmp_path / "whole", words, 8, sampler))
+    assert len(whole) == 8 * 6
+    for start in range(0, len(whole), 6):
+        [rate], folds, seeds = (dict.fromkeys(column) for column in zip(*whole[start : start + 6], strict=True))
+        assert rate.startswith("optimizer.lr=")
+        assert (len(folds), len(seeds)) == (3, 2)
+    parts = run(search(tmp_path / "parts", words, 8, sampler), most=20)  # in the middle of a configuration
+    again = search(tmp_path / "parts", words, 8, sampler)
+    assert (again.total, len(again)) == (48, 28)
+    assert parts + run(again) == whole
+    later = search(tmp_path / "parts", words, 10, sampler)
+    assert (later.total, len(later), len(run(later))) == (60, 12, 12)
+    assert len({row.values["optimizer.lr"] for row in later.sweep.stored.rows if len(row.scores) == 6}) == 10
+
+
+def test_a_condition_on_replicates_holds_in_a_search(tmp_path: Path) -> None:
+    words = ["model=mlp,cnn", "seed=range(3)"]
+    found = run(search(tmp_path / "mine", words, 2, where='not (model == "cnn" and seed > 0)'))
+    assert sorted(found) == [["model=cnn", "seed=0"], *(["model=mlp", f"seed={seed}"] for seed in range(3))]
+
+
+def test_a_sampler_sees_the_mean_over_the_folds(tmp_path: Path) -> None:
+    queue = search(tmp_path / "mine", ["lr=1,2,3,4", "data.fold=range(2)"], 4)
+    means: dict[str, float] = {}
+    for job in queue:
+        queue.sweep.begin(job)
+        job.folder.mkdir()
+        rate, fold = (float(word.partition("=")[2]) for word in job.overrides)
+        result = completed(rate / 10 + fold / 2) if rate < 4 or not fold else {"status": "failed", "error": "E"}
+        (job.folder / "result.json").write_text(json.dumps(result))
+        queue.sweep.finish(job, "")
+        trials = queue.sweep.journal.by_configuration().get_all_trials(queue.sweep.journal.study)
+        means = {str(trial.params["lr"]): trial.values[0] for trial in trials if trial.values}
+    assert means == {rate: pytest.approx(int(rate) / 10 + 0.25 * (rate != "4")) for rate in "1234"}
 
 
 def test_tpe_draws_where_scores_are_high(tmp_path: Path) -> None:

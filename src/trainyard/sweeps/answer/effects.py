@@ -5,14 +5,15 @@ import shlex
 import statistics
 from collections.abc import Mapping, Sequence
 
-from trainyard.sweeps.answer.leaderboard import Row, is_seed
+from trainyard.sweeps.answer.leaderboard import Row
+from trainyard.sweeps.search_space import is_replicate
 
 
 def main_effects(rows: Sequence[Row], axes: Mapping[str, Sequence[str]]) -> dict[str, dict[str, float]]:
     """Return the mean score of each value of each axis, over all configurations that have it, where any has a score."""
     effects: dict[str, dict[str, float]] = {}
     for axis, values in axes.items():
-        if is_seed(axis):
+        if is_replicate(axis):
             continue
         means = {value: [row.mean for row in rows if row.scores and row.values[axis] == value] for value in values}
         effects[axis] = {value: statistics.mean(found) for value, found in means.items() if found}
@@ -25,7 +26,7 @@ def edges(rows: Sequence[Row], axes: Mapping[str, Sequence[str]]) -> list[str]:
     further: dict[str, list[str]] = {}
     for axis, values in axes.items() if rows and rows[0].scores else ():
         numbers = {value: number for value in values if (number := as_number(value)) is not None}
-        if is_seed(axis) or len(numbers) < len(values) or len(set(numbers.values())) < 3:
+        if is_replicate(axis) or len(numbers) < len(values) or len(set(numbers.values())) < 3:
             continue
         best, order = numbers[rows[0].values[axis]], sorted(set(numbers.values()))
         if best not in (order[0], order[-1]) or best == 0 == order[0]:  # below nothing there is nothing
@@ -39,9 +40,9 @@ def edges(rows: Sequence[Row], axes: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def command(row: Row, axes: Mapping[str, Sequence[str]], values: Mapping[str, Sequence[str]]) -> str:
-    """Return the command that runs a configuration with other values of some axes, and with all seeds."""
+    """Return the command that runs a configuration with other values of some axes, and with all of its replicates."""
     words = ["python", "train.py", "-m"]
-    repeats = {axis: seeds for axis, seeds in axes.items() if is_seed(axis)}
+    repeats = {axis: several for axis, several in axes.items() if is_replicate(axis)}
     for override in row.best.overrides:
         key = override.partition("=")[0]
         several = {**repeats, **values}.get(key)

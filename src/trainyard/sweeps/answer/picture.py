@@ -44,13 +44,13 @@ def draw(sweep: StoredSweep, rows: Sequence[Row], effects: Mapping[str, Mapping[
 
 def draw_best(axis: Axes, rows: Sequence[Row], objective: str) -> None:
     """Draw the score of each configuration, with its spread over the seeds."""
-    names = [" ".join(row.values.values()) or "all seeds" for row in rows]
+    names = [" ".join(row.values.values()) or "all runs" for row in rows]
     for place, row in enumerate(rows):
         spread = 0.0 if math.isnan(row.std) else row.std
         axis.errorbar(row.mean, place, xerr=spread, fmt="o", color="tab:blue" if row.tied else "tab:gray", capsize=3)
     axis.set_yticks(range(len(rows)), names)
     axis.invert_yaxis()
-    axis.set_xlabel(f"{objective}; blue cannot be told from the best")
+    axis.set_xlabel(f"{objective}; blue: not significantly different from the best")
     axis.grid(axis="x", alpha=0.3)
 
 

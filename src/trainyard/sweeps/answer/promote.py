@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from trainyard.config import CONF_DIR
 from trainyard.errors import reject
 from trainyard.files import write_text
-from trainyard.sweeps.answer.leaderboard import is_seed
+from trainyard.sweeps.search_space import is_replicate
 from trainyard.sweeps.stored import StoredSweep
 
 NO_TEXT = ("null", "true", "false", "nan", "inf")  # in Hydra's grammar, in any case
@@ -30,10 +30,11 @@ def promote(sweep: StoredSweep, name: str, conf: Path = CONF_DIR) -> str:
     if file.exists():
         raise reject("--promote", name, f"{file} is there already", "another name")
     winner = rows[0]
-    repeats = [axis for axis in sweep.space.axes if is_seed(axis)]
+    repeats = [axis for axis in sweep.space.axes if is_replicate(axis)]
     overrides = OverridesParser.create().parse_overrides(list(winner.best.overrides))
     defaults, values = split([override for override in overrides if override.get_key_element() not in repeats], conf)
-    spread = f" ± {winner.std:.4f} over {len(winner.scores)} seeds" if len(winner.scores) > 1 else ""
+    keys = ", ".join(key.lstrip("+") for key in repeats)
+    spread = f" ± {winner.std:.4f} over {len(winner.scores)} runs ({keys})" if len(winner.scores) > 1 else ""
     head = (
         f"# @package _global_\n# python train.py experiment={name}\n"
         f"# The best of {len(rows)} configurations of the sweep {sweep.folder.name}: "

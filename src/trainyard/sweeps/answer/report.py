@@ -2,7 +2,7 @@
 
 import csv
 import io
-import math
+import statistics
 from collections.abc import Sequence
 
 from trainyard.files import write_text
@@ -10,32 +10,40 @@ from trainyard.sweeps.answer.effects import edges, main_effects
 from trainyard.sweeps.answer.leaderboard import Row
 from trainyard.sweeps.answer.picture import draw
 from trainyard.sweeps.job import Job
+from trainyard.sweeps.search_space import is_replicate
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.terminal.aligned import aligned
+from trainyard.terminal.baseline import beside_baseline
 
 SHOWN = 20  # rows on the screen
 
 
 def columns(row: Row, rank: int, objectives: Sequence[str], test: bool) -> dict[str, str]:
-    """Return what a row of the table says."""
+    """Return what a row of the table says: means over the replicates, and the checkpoint of the best of them."""
     objective, best = objectives[0], row.best.result
-    spread = "" if math.isnan(row.std) else f" ± {row.std:.4f} ({len(row.scores)})"
     mark = " *" if row.on_front else " =" if row.tied and rank > 1 and len(objectives) == 1 else ""
     cells = {"rank": f"{rank}{mark}", **row.values, "status": row.status}
     if row.scores:
-        cells |= {
-            objective: f"{row.mean:.4f}{spread}",
-            "epoch": str(best["objective"]["epoch"]),
-            "seconds": f"{sum(job.result.get('seconds', 0.0) for job in row.jobs):.1f}",
-            "checkpoint": checkpoint_of(row.best),
-        }
+        cells[objective] = mean_and_std(row, objective)
+        shares = [share for job in row.completed if isinstance(share := job.baseline.get(objective), float)]
+        cells |= {"baseline": f"{statistics.mean(shares):.4f}"} if shares else {}
+        seconds = [job.result.get("seconds", 0.0) for job in row.completed]
+        cells |= {"epoch": str(best["objective"]["epoch"]), "seconds": f"{statistics.mean(seconds):.1f}"}
         cells |= {name: f"{row.mean_of(name):.4g}" for name in objectives[1:]}
+        cells["checkpoint"] = checkpoint_of(row.best)
     elif row.best.best_so_far is not None:
         cells |= {objective: f"({row.best.best_so_far:.4f})", "epoch": str(row.best.result["epochs"])}
     metric = objective.replace("val/", "test/")
     if row.scores and (test or rank == 1) and metric in best["metrics"]:
-        cells[metric] = f"{best['metrics'][metric]:.4f}"
+        cells[metric] = mean_and_std(row, metric)
     return cells
+
+
+def mean_and_std(row: Row, metric: str) -> str:
+    """Return the mean of a metric over the completed jobs, with its standard deviation and their number."""
+    values = [value for job in row.completed if (value := job.result["metrics"].get(metric)) is not None]
+    spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.4f}{spread}" + (f" ({len(values)})" if len(row.jobs) > 1 else "")
 
 
 def checkpoint_of(job: Job) -> str:
@@ -47,8 +55,23 @@ def checkpoint_of(job: Job) -> str:
 def table(rows: Sequence[Row], objectives: Sequence[str], test: bool = False) -> list[list[str]]:
     """Return the head and the rows of a leaderboard; the test score is that of the winner alone, unless asked for."""
     cells = [columns(row, rank, objectives, test) for rank, row in enumerate(rows, start=1)]
-    head = list(dict.fromkeys(name for row in cells for name in row))
-    return [head, *([row.get(name, "") for name in head] for row in cells)]
+    names = list(dict.fromkeys(name for row in cells for name in row))
+    repeated = any(len(row.jobs) > 1 for row in rows)
+    head = ["mean seconds" if name == "seconds" and repeated else name for name in names]
+    return [head, *([row.get(name, "") for name in names] for row in cells)]
+
+
+def explanations(sweep: StoredSweep, rows: Sequence[Row]) -> list[str]:
+    """Return the lines that say what the numbers of a leaderboard mean, and which run `best:SWEEP` is."""
+    if not rows or not rows[0].scores:
+        return []
+    lines, job = [], rows[0].best
+    if any(len(row.jobs) > 1 for row in rows):
+        keys = ", ".join(axis.lstrip("+") for axis in sweep.space.axes if is_replicate(axis))
+        lines.append(f"mean ± standard deviation (runs) over {keys}; epoch and checkpoint are those of the best run")
+    names = [name for name in (sweep.objective, sweep.objective.replace("val/", "test/")) if name in job.metrics]
+    scores = ", ".join(f"{name} {job.metrics[name]:.4f}{beside_baseline(job.baseline, name)}" for name in names)
+    return [*lines, f"best:{sweep.folder.name} is run {job.number}: {scores}"]
 
 
 def text(sweep: StoredSweep, test: bool = False) -> str:
@@ -60,9 +83,10 @@ def text(sweep: StoredSweep, test: bool = False) -> str:
     if any(row.on_front for row in rows):
         lines.append(f"* no other is better in {' and '.join(sweep.objectives)}")
     elif len(rows) > 1 and sum(row.tied for row in rows) > 1:
-        lines.append("= cannot be told from the best")
+        lines.append("= not significantly different from the best")
     if any(row.status == "pruned" for row in rows):
         lines.append("(...) the best until it was pruned, at the epoch beside")
+    lines += explanations(sweep, rows)
     for axis, effect in main_effects(rows, axes).items():
         lines.append(f"{axis}: " + ", ".join(f"{value} {score:.4f}" for value, score in effect.items()))
     return "\n".join([*lines, *edges(rows, axes)])
@@ -78,7 +102,10 @@ def write_report(sweep: StoredSweep) -> None:
     head, *body = found
     marked = [head, ["---"] * len(head), *body]
     effects = main_effects(rows, axes)
-    notes = [f"- `{axis}`: " + ", ".join(f"{v} {s:.4f}" for v, s in effect.items()) for axis, effect in effects.items()]
+    notes = [f"- {line}" for line in explanations(sweep, rows)]
+    notes += [
+        f"- `{axis}`: " + ", ".join(f"{v} {s:.4f}" for v, s in effect.items()) for axis, effect in effects.items()
+    ]
     notes += [f"- {line}" for line in edges(rows, axes)]
     lines = [f"# {folder.name}", "", *(f"| {' | '.join(map(bare, row))} |" for row in marked), "", *notes, ""]
     write_text(folder / "leaderboard.md", "\n".join(lines))

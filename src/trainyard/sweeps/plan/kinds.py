@@ -9,8 +9,9 @@ from omegaconf import DictConfig, OmegaConf
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.plan.cost import Cost
 from trainyard.sweeps.plan.networks import Network
+from trainyard.sweeps.search_space import REPLICATES
 
-NO_COST = ("hydra", "run", "sweep", "seed", "objective")  # of the config's own keys
+NO_COST = ("hydra", "run", "sweep", "objective")  # of the config's own keys
 # Groups whose fractions and rates change what is computed, but for 0, which leaves it out, not how long that takes.
 RATES = ("optimizer", "scheduler", "model", "augment", "callbacks", "ema_decay")
 
@@ -73,8 +74,9 @@ def cost_text(config: DictConfig) -> str:
     for name in NO_COST:
         groups.pop(name, None)
     groups["trainer"].pop("max_epochs", None)
-    for name in ("seed", "fold"):
-        groups["data"].pop(name, None)
+    for key in REPLICATES:
+        group, _, name = key.rpartition(".")
+        (groups[group] if group else groups).pop(name, None)
     return repr({name: without_rates(group) if name in RATES else group for name, group in groups.items()})
 
 

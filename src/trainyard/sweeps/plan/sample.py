@@ -10,10 +10,10 @@ def sample(sweep: StoredSweep, trials: int | None) -> tuple[list[Job], int, int]
 
     Args:
         sweep: as its directory tells of it.
-        trials: of a search, in total; `None` for a grid.
+        trials: configurations of a search, in total; `None` for a grid.
     """
     left = [job for job in sweep.jobs if job.status not in DONE]
-    total = max(trials or 0, len(sweep.jobs))
+    total = sweep.jobs_of(trials)
     count = total - len(sweep.jobs) + len(left)
     if count > len(left):
         left += [Job(total + place, words, sweep.folder) for place, words in enumerate(probes(sweep.space))]

@@ -13,15 +13,20 @@ from optuna.distributions import (
 )
 
 from trainyard.errors import reject
-from trainyard.sweeps.search_space import SearchSpace
+from trainyard.sweeps.search_space import SearchSpace, repeats
 
 DIGITS = 4  # of a drawn number: more say nothing, and nobody wants to type them
 
 
 def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
-    """Return the distribution of each axis of a space, by its key; keys that go together are one."""
+    """Return the distribution of each axis of a space, by its key; keys that go together are one.
+
+    Replicates have none: a sampler must not prefer the seed or the fold that scored best.
+    """
     found: dict[str, BaseDistribution] = {}
     for name, values in space.axes_together().items():
+        if repeats(name):
+            continue
         if name in space.intervals:
             found[name] = interval(name, values[0][name])
         elif len(values) > 1:

@@ -12,6 +12,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
+from trainyard.sweeps.search.study_views import StudyView, same_split
 from trainyard.sweeps.stored import JOURNAL
 
 WAIT = 10  # per cent of the epochs before the median says anything
@@ -39,6 +40,8 @@ PRUNERS: dict[str, Callable[[int], BasePruner]] = {"median": median, "hyperband"
 def running_trial(job: Path, pruner: str, max_epochs: int) -> Trial | None:
     """Return the trial that a job's directory belongs to, to report to; `None` where no sweep has it.
 
+    It is compared with trials of the same fold and split seed only.
+
     Args:
         job: its directory, named by its number.
         pruner: a name of `PRUNERS`.
@@ -50,7 +53,9 @@ def running_trial(job: Path, pruner: str, max_epochs: int) -> Trial | None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = JournalStorage(JournalFileBackend(str(journal)))
     [found] = storage.get_all_studies()
-    study = Study(found.study_name, storage, RandomSampler(), PRUNERS[pruner](max_epochs))
     running = storage.get_all_trials(found._study_id, deepcopy=False, states=(TrialState.RUNNING,))
     own = [trial for trial in running if str(trial.user_attrs.get("job")) == job.name]
-    return Trial(study, own[-1]._trial_id) if own else None
+    if not own:
+        return None
+    view = StudyView(journal, same_split(own[-1]))
+    return Trial(Study(found.study_name, view, RandomSampler(), PRUNERS[pruner](max_epochs)), own[-1]._trial_id)

@@ -1,7 +1,7 @@
-"""The next job of a search, drawn by one of Optuna's samplers from what the earlier ones scored."""
+"""The next configuration of a search, drawn by one of Optuna's samplers from what the earlier ones scored."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from optuna.samplers import BaseSampler
@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial
 from trainyard.errors import reject
 from trainyard.sweeps.search.condition import Condition
 from trainyard.sweeps.search.distributions import as_text, joined
-from trainyard.sweeps.search_space import typed
+from trainyard.sweeps.search_space import configuration_of, typed
 from trainyard.sweeps.sweep import Sweep
 
 PATIENCE = 200  # draws for a combination that is new and meets the condition, before all are looked through
@@ -20,7 +20,7 @@ MakeSampler = Callable[..., BaseSampler]
 
 
 class Suggestions:
-    """Draws jobs, none twice.
+    """Draws configurations, none twice; each is run with all seeds and folds of the space.
 
     Each draw has a generator of its own, of the seed and the job's number: a search that was stopped goes on as if it
     had not been, where its jobs have ended in the same order.
@@ -35,30 +35,36 @@ class Suggestions:
         self.space = space = sweep.stored.space
         self.journal = sweep.journal
         self.axes = sweep.journal.axes
+        self.study_storage = sweep.journal.by_configuration() if len(space.replicates) > 1 else sweep.journal.storage
         self.chosen = space.axes_together()
         self.sampler = sampler
         self.seed = seed
         self.condition = Condition(space.where, space.values) if space.where else None
-        self.tried = {frozenset(job.overrides) for job in sweep.jobs}
+        self.tried = {frozenset(configuration_of(job.overrides)) for job in sweep.jobs}
 
-    def next(self, number: int) -> list[str] | None:
-        """Return the overrides of a job, or `None` where all combinations have been drawn.
+    def next(self, number: int) -> list[list[str]]:
+        """Return the overrides of the jobs of a configuration; nothing where all have been drawn.
 
         Args:
-            number: of the job.
+            number: of the first of these jobs.
 
         Raises:
             ConfigError: no combination meets the condition.
         """
         trial = self.journal.draw(number)
         for values in self.draws(number, trial):
-            words = typed(values)
-            if frozenset(words) not in self.tried and (self.condition is None or self.condition.holds(values)):
-                self.tried.add(frozenset(words))
-                return words
+            configuration = frozenset(configuration_of(typed(values)))
+            if configuration not in self.tried and (jobs := self.replicated(values)):
+                self.tried.add(configuration)
+                return jobs
         if self.space.where and not self.tried:
             raise reject("sweep.where", self.space.where, "no combination was found that meets it", "a wider one")
-        return None
+        return []
+
+    def replicated(self, values: Mapping[str, str]) -> list[list[str]]:
+        """Return the overrides of each replicate of a configuration that meets the condition."""
+        jobs = [{key: {**values, **replicate}[key] for key in values} for replicate in self.space.replicates]
+        return [typed(job) for job in jobs if self.condition is None or self.condition.holds(job)]
 
     def draws(self, number: int, trial: int) -> Iterator[dict[str, str]]:
         """Yield combinations: some that the sampler draws, then, of single values, all that there are."""
@@ -70,7 +76,7 @@ class Suggestions:
 
     def draw(self, sampler: BaseSampler, trial: FrozenTrial) -> dict[str, str]:
         """Return the values of a combination by their key."""
-        study = Study(self.journal.name, self.journal.storage)  # a new one: it keeps the trials that it has seen
+        study = Study(self.journal.name, self.study_storage)  # a new one: it keeps the trials that it has seen
         sampler.before_trial(study, trial)
         together = sampler.infer_relative_search_space(study, trial)
         drawn: dict[str, Any] = sampler.sample_relative(study, trial, together)

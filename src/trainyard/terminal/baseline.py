@@ -1,0 +1,15 @@
+"""A score beside that of the simplest prediction."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def beside_baseline(baseline: Mapping[str, Any], metric: str) -> str:
+    """Return what is printed behind a score: ` (always 'no': 0.7620)`; nothing for a metric without a baseline.
+
+    Args:
+        baseline: as in `result.json`, see `trainyard.data.balance.majority_baseline`.
+        metric: such as `test/acc`.
+    """
+    share = baseline.get(metric)
+    return f" (always '{baseline.get('class')}': {share:.4f})" if isinstance(share, float) else ""
