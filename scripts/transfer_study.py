@@ -17,8 +17,8 @@ from trainyard.training import train
 
 OUT = Path("outputs") / "transfer"
 PER_CLASS = {"train": 500, "test": 100}
-VALIDATION = 20
-TRAINING = (20, 100)
+VALIDATION = 20  # images per class
+EPOCHS = {20: 30, 100: 12}  # by training images per class
 SEEDS = range(3)
 PLANS = {
     "from scratch": ["model.weights=none", "finetune=full"],
@@ -56,7 +56,6 @@ def main() -> None:
     parser.add_argument("backbone", metavar="BACKBONE")
     parser.add_argument("weights", metavar="WEIGHTS")
     parser.add_argument("--image-size", type=int, default=128, metavar="PIXELS")
-    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--plans", nargs="+", choices=list(PLANS), default=list(PLANS))
     args = parser.parse_args()
     images = OUT / args.source.resolve().name
@@ -65,12 +64,12 @@ def main() -> None:
     shared = [
         *("model=transfer", f"model.backbone={args.backbone}", f"model.weights={args.weights}"),
         *(f"model.image_size={args.image_size}", "data=image_folder", f"data.root={images}"),
-        *(f"data.val_fraction={VALIDATION / PER_CLASS['train']}", f"trainer.max_epochs={args.epochs}"),
+        f"data.val_fraction={VALIDATION / PER_CLASS['train']}",
     ]
-    print(f"{args.backbone}, {args.image_size} px, {args.epochs} epochs, seeds {', '.join(map(str, SEEDS))}")
-    for count in TRAINING:
+    print(f"{args.backbone}, {args.image_size} px, seeds {', '.join(map(str, SEEDS))}")
+    for count, epochs in EPOCHS.items():
         for plan in args.plans:
-            sized = [*shared, *PLANS[plan], f"data.train_fraction={count / rest:.6f}"]
+            sized = [*shared, *PLANS[plan], f"data.train_fraction={count / rest:.6f}", f"trainer.max_epochs={epochs}"]
             folder = OUT / args.backbone / plan.replace(" ", "_") / str(count)
             found = [result_of(folder / str(seed), [*sized, f"seed={seed}", f"data.seed={seed}"]) for seed in SEEDS]
             scores = [result["metrics"]["test/acc"] for result in found]
