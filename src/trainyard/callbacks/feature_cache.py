@@ -80,7 +80,7 @@ def feature_key(trainer: L.Trainer, model: TransferModel) -> str:
 
     device = trainer.strategy.root_device.type
     arithmetic = (timm.__version__, torch.__version__, device, trainer.precision)
-    seen = (model.hparams["backbone"], model.spec.input_shape, model.input_size, model.mode)
+    seen = (model.hparams["backbone"], model.spec.input_shape, model.spec.value_range, model.input_size, model.mode)
     key = hashlib.sha256(repr((*seen, arithmetic)).encode())
     for network in (model.normalize, model.backbone):
         for name, tensor in network.state_dict().items():

@@ -51,6 +51,8 @@ class DataModule(L.LightningDataModule, ABC):
     kind: ClassVar[str]
     classes: tuple[str, ...]
     columns: tuple[Column, ...] = ()
+    value_range: tuple[float, ...] | None = ()  # of image files, see `DataSpec`
+    read_for: DataSpec | None = None  # of a trained model, by whose value range images are read
     known: DataSpec | None = None  # what a trained model knows; then `read` gives examples as it has learned them
 
     def __init__(
@@ -106,7 +108,9 @@ class DataModule(L.LightningDataModule, ABC):
         train = self.splits["train"]
         mean, std = statistics(train, self.columns)
         weights = class_weights_of(self.class_weights, train.y, len(self.classes))
-        return DataSpec(train.shape, self.classes, self.columns, tuple(mean.tolist()), tuple(std.tolist()), weights)
+        of_values = tuple(mean.tolist()), tuple(std.tolist())
+        value_range = self.value_range if self.kind == "images" else None
+        return DataSpec(train.shape, self.classes, self.columns, *of_values, weights, value_range)
 
     def serve(self, inputs: Mapping[str, Tensor | MappedRows]) -> None:
         """Give each split other inputs of the same examples, such as features; the spec stays that of the data."""

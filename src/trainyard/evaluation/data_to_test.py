@@ -51,6 +51,7 @@ def data_to_test(
     if "_target_" in other:
         drop_stored_keys(cfg, run, trusted)
     data = source(cfg, trusted)
+    data.read_for = spec
     try:
         same = fingerprint(data).get("test") == (fingerprint_of(run) or fingerprint(data)).get("test")
         if same and data.spec.input_shape == spec.input_shape and data.spec.classes == spec.classes:
@@ -130,7 +131,7 @@ def as_trained(data: DataModule, spec: DataSpec) -> tuple[str, Examples]:
     Raises:
         ConfigError: columns, classes or shapes that the model does not know.
     """
-    data.known = spec
+    data.known = data.read_for = spec
     parts = data.read()
     split = next(name for name in SPLITS if name in parts)
     examples = parts[split]

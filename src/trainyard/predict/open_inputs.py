@@ -35,7 +35,8 @@ def opened_inputs(files: Sequence[InputFile], spec: DataSpec, batch_size: int | 
     if spec.kind == "images":
         channels, height, width = spec.input_shape
         names = [file.name for file in files]
-        with closing(image_batches(names, (channels, height, width), batch_size or IMAGES)) as batches:
+        size = batch_size or IMAGES
+        with closing(image_batches(names, (channels, height, width), size, spec.value_range)) as batches:
             yield batches, len(names)
         return
     with stdin_as_file() if STDIN in [file.name for file in files] else nullcontext(Path()) as received:
