@@ -5,7 +5,7 @@ import re
 import stat
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from trainyard.data.find_files import CONVERTIBLE
 from trainyard.data.pixel_values import Range, extremes, over_8_bits, read_values, to_8_bits, upright
+
+with suppress(ImportError):  # where it is installed, Pillow reads HEIC
+    from pillow_heif import register_heif_opener  # type: ignore[import-not-found]
+
+    register_heif_opener()
 
 
 class UnreadableImageError(OSError):
@@ -118,6 +124,7 @@ def opened_image(path: Path) -> Iterator[Image.Image]:
     """
     try:
         check_regular(path)
+        check_format(path)
         with quiet(), Image.open(path) as picture:
             check_pixels(picture)
             yield picture
@@ -129,6 +136,14 @@ def check_regular(path: Path) -> None:
     """Raise an OSError for a pipe or a device, which might be waited for or read for ever."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError("no regular file")
+
+
+def check_format(path: Path) -> None:
+    """Raise an OSError for a format of `CONVERTIBLE`, unless a plugin of Pillow reads it."""
+    ending = path.suffix.lower()
+    if ending in CONVERTIBLE and ending not in Image.registered_extensions():
+        remedy = "install pillow-heif, or convert it" if CONVERTIBLE[ending] == "HEIC" else "convert it"
+        raise OSError(f"{CONVERTIBLE[ending]} is not supported: {remedy} to JPEG or PNG")
 
 
 def check_pixels(picture: Image.Image) -> None:

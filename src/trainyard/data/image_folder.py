@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from trainyard.data.decoded import Decoded, decode
-from trainyard.data.folder_listing import LAYOUT, SPLITS, FolderListing, list_folder
+from trainyard.data.folder_listing import LAYOUT, SPLITS, FolderListing, ending_counts, list_folder, look_alike
 from trainyard.data.image_files import ImageFiles
 from trainyard.data.image_shape import common_shape
 from trainyard.data.module import DataModule
@@ -170,8 +170,17 @@ class ImageFolder(DataModule):
             log.warning("data.on_error=skip: %d left out, %s: %s", len(names), problem, shown(names))
         if found.outside:
             log.warning("data.root=%s: left out, in no split or no class folder: %s", self.root, shown(found.outside))
+        if found.repeated:
+            log.warning(
+                "data.root=%s: left out, links to images that are used at another place: %s",
+                *(self.root, shown(found.repeated)),
+            )
+        if alike := look_alike(found.classes):
+            log.warning(
+                "data.root=%s: classes whose names differ only in case or whitespace: %s", self.root, shown(alike)
+            )
         if found.others:
-            log.info("%d files of %s are no images by their names", found.others, self.root)
+            log.info("files of %s that are not images by their names: %s", self.root, ending_counts(found.others))
 
     def prepare(self, parts: dict[str, Examples]) -> dict[str, Examples]:
         """Count the test images that are trained on too."""
