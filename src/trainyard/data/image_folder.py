@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from trainyard.data.decoded import Decoded, decode
 from trainyard.data.folder_listing import LAYOUT, SPLITS, FolderListing, ending_counts, list_folder, look_alike
 from trainyard.data.image_files import ImageFiles
-from trainyard.data.image_shape import common_shape
+from trainyard.data.image_shape import LARGEST, common_shape
 from trainyard.data.module import DataModule
 from trainyard.data.spec import Examples
 from trainyard.data.statistics import constant_images
@@ -87,9 +87,16 @@ class ImageFolder(DataModule):
 
     def shape_of(self, paths: Sequence[Path]) -> tuple[int, int, int]:
         """Return `(C, H, W)` of the images as a model gets them."""
-        if self.known is None:
-            return common_shape(paths, self.image_size, self.channels)
-        channels, height, width = self.known.input_shape
+        if self.known is not None:
+            channels, height, width = self.known.input_shape
+            return channels, height, width
+        channels, height, width = common_shape(paths, self.image_size, self.channels)
+        if self.image_size is None and max(height, width) == LARGEST and self.read_for is None:
+            log.info(
+                "images     are large and used at %dx%d pixels: data.image_size=%d would need about a quarter of "
+                "the time and memory in a network from scratch",
+                *(height, width, LARGEST // 2),
+            )
         return channels, height, width
 
     def decode(self, paths: Sequence[Path], shape: tuple[int, int, int], training: NDArray[np.bool_]) -> Decoded:

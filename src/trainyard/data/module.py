@@ -1,5 +1,6 @@
 """The DataModule that all sources share: splits, spec, and loaders."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,6 +23,7 @@ from trainyard.data.statistics import statistics
 from trainyard.errors import reject
 
 EVALUATED_AT_ONCE = 4  # training batches: without gradients, what a network computes takes less memory
+EVALUATED_PIXELS = 2**21  # of more than a training batch; they take 0.3 GB in model=cnn, 1.3 GB in model=resnet
 
 
 class DataModule(L.LightningDataModule, ABC):
@@ -133,9 +135,11 @@ class DataModule(L.LightningDataModule, ABC):
         assert trainer is not None, "Lightning attaches the trainer before it asks for a loader"
         device = trainer.strategy.root_device
         part, training = self.splits[split], split == "train"
+        model = getattr(trainer, "lightning_module", None)
+        seen = getattr(model, "input_size", part.shape) if len(part.shape) == 3 else part.shape
         order = BatchOrder(
             len(part),
-            self.batch_size if training else self.batch_size * EVALUATED_AT_ONCE,
+            self.batch_size if training else self.evaluation_batch(seen),
             seed=self.order_seed,
             shuffle=training and not getattr(trainer, "overfit_batches", 0),
             weights=example_weights(part.y) if training and self.sampler == "balanced" else None,
@@ -144,6 +148,15 @@ class DataModule(L.LightningDataModule, ABC):
         )
         augment = partial(self.augment, classes=len(self.classes)) if training and self.augment else None
         return self.residence.loader(part, order, device, augment)
+
+    def evaluation_batch(self, shape: Sequence[int]) -> int:
+        """Return how many examples are evaluated at once: a few training batches, or one of large images.
+
+        Args:
+            shape: of an example as the network sees it, `(F,)` or `(C, H, W)`.
+        """
+        most = self.batch_size * EVALUATED_AT_ONCE
+        return max(self.batch_size, min(most, EVALUATED_PIXELS // math.prod(shape[1:])))
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Return the batch: it is on the device."""
