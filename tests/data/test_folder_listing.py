@@ -124,7 +124,15 @@ def linked(root: Path, links: dict[str, str]) -> None:
 
 def test_each_file_is_listed_once_despite_cycles(tmp_path: Path) -> None:
     root = touched(tmp_path / "set", "a/1.png", "a/deep/2.png", "b/1.png", "b/in/3.png")
-    cycles = {"loop": ".", "a/self": ".", "a/deep/up": "..", "b/root": "../..", "b/in/to_a": "../../a/deep", "b/x": "x"}
+    cycles = {
+        "loop": ".",
+        "itself": "itself",
+        "a/self": ".",
+        "a/deep/up": "..",
+        "b/root": "../..",
+        "b/in/to_a": "../../a/deep",
+        "b/x": "x",
+    }
     linked(root, {**cycles, "a/deep/to_b": "../../b/in"})
     found = list_folder(root)
     assert [file.path for file in found.files] == ["a/1.png", "a/deep/2.png", "b/1.png", "b/in/3.png"]

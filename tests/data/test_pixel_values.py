@@ -114,6 +114,12 @@ def test_pixels_that_are_no_numbers_are_an_error(tmp_path: Path, value: float) -
     assert np.isinf(read_extremes(path)).all()
 
 
+def test_a_tiff_that_pillow_cannot_read_is_no_black_image(tmp_path: Path) -> None:
+    path = save_tiff(tmp_path / "a.tif", BYTES.astype("f8"))
+    with pytest.raises(OSError, match=r"a.tif: a TIFF that Pillow cannot read, of 64-bit numbers for example; convert"):
+        read_image(path, (1, 6, 10))
+
+
 @pytest.mark.parametrize(
     ("found", "expected"),
     [

@@ -176,6 +176,6 @@ def outside_classes(root: Path, parts: dict[str, Path]) -> list[str]:
 def class_folders(folder: Path) -> list[str]:
     """Return the names of the folders in a folder, in natural order, without hidden ones and links to what is above."""
     with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if entry.is_dir() and not ignored(entry.name)]
+        names = [entry.name for entry in entries if Path(entry.path).is_dir() and not ignored(entry.name)]
     links = {name for name in names if (folder / name).is_symlink() and is_above(folder / name, folder)}
     return sorted(set(names) - links, key=natural)

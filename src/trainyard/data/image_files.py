@@ -18,6 +18,8 @@ from torch import Tensor
 from trainyard.data.find_files import CONVERTIBLE
 from trainyard.data.pixel_values import Range, extremes, over_8_bits, read_values, to_8_bits, upright
 
+TIFF = (b"II*\0", b"MM\0*")  # the first bytes
+
 with suppress(ImportError):  # where it is installed, Pillow reads HEIC
     from pillow_heif import register_heif_opener  # type: ignore[import-not-found]
 
@@ -82,7 +84,7 @@ def read_image(path: Path, shape: tuple[int, int, int], value_range: Range | Non
         shape: `(C, H, W)`.
         value_range: the values that become 0 and 255 where the file has more than 8 bits per channel; empty for those
             of its bit depth; `None` for the rule of models that stored no range: the high byte of 16 bits, and
-            fractions cut to 0..255.
+            floats cut to 0..255.
 
     Raises:
         UnreadableImageError: it cannot be read; it is no regular file, has more pixels than PIL's limit, or pixels that
@@ -177,7 +179,13 @@ def in_colours(picture: Image.Image, channels: int) -> Image.Image:
 def reason(error: Exception, path: Path) -> str:
     """Return why an image cannot be read, in a few words."""
     if isinstance(error, UnidentifiedImageError):
-        return "not an image" if path.stat().st_size else "empty"
+        with path.open("rb") as file:
+            head = file.read(4)
+        if head in TIFF:
+            return (
+                "a TIFF that Pillow cannot read, of 64-bit numbers for example; convert it to 16 bits or 32-bit floats"
+            )
+        return "not an image" if head else "empty"
     if isinstance(error, Image.DecompressionBombError):  # ours, or PIL's where it is twice the limit
         found = re.search(r"\d+", str(error))
         count = f"{int(found[0]):,}" if found else "too many"

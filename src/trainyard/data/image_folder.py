@@ -30,7 +30,7 @@ class ImageFolder(DataModule):
             of the files where all have one, else for a square of their usual smaller side, 224 at most.
         channels: 1 for grey, 3 for colour; `None` for grey if all are.
         value_range: the values that become black and white in files of more than 8 bits per channel (16-bit integers,
-            fractions, ...); `None` for the lowest and highest value of the files from which training images are taken.
+            floats, ...); `None` for the lowest and highest value of the files from which training images are taken.
         on_error: `raise` to stop at files that cannot be read, at classes that are empty and at classes that training
             lacks; `skip` to leave them out, count them in the log and in the run's result.
         cache: folder for decoded images; `~` is the home directory.
@@ -93,8 +93,7 @@ class ImageFolder(DataModule):
         channels, height, width = common_shape(paths, self.image_size, self.channels)
         if self.image_size is None and max(height, width) == LARGEST and self.read_for is None:
             log.info(
-                "images     are large and used at %dx%d pixels: data.image_size=%d would need about a quarter of "
-                "the time and memory in a network from scratch",
+                "images     large, used at %dx%d pixels: data.image_size=%d needs a quarter of the time from scratch",
                 *(height, width, LARGEST // 2),
             )
         return channels, height, width

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-FULL_SCALES = (1, 255, 4095, 65535)  # white in images of fractions, 8, 12 and 16 bits
+FULL_SCALES = (1, 255, 4095, 65535)  # white in images of floats from 0 to 1, of 8, 12 and 16 bits
 SAMPLE_FORMAT, SIGNED = 339, 2  # a tag of TIFF, and one of its values
 # Pillow reads these with 8 bits per channel: the high byte of each value.
 DEEP_COLOURS = re.compile(r"(RGB|RGBA|RGBX|LA);16([BLN])")

@@ -41,7 +41,7 @@ def draw(name: str, trusted: Sequence[str] = ()) -> None:
     if len(columns) != 2 or any(column.levels for column in columns):
         takes = ", ".join(column.name for column in columns) or "images"
         raise reject("RUN", name, f"its model takes {takes}", "a run on two measurements, such as experiment=neuron")
-    data = source(stored_config(run, trusted=trusted), trusted)
+    data = source(stored_config(run, trusted=trusted), trusted, model.spec)
     figure = Figure(figsize=(6, 4.5), layout="constrained")
     with rc_context({"text.parse_math": False}):  # a name may have a $ in it
         axis = figure.subplots()

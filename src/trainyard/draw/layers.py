@@ -56,7 +56,7 @@ def draw(name: str, example: int = 0, trusted: Sequence[str] = ()) -> None:
     model = load_model(find_checkpoint(name), trusted)
     if model.spec.kind != "images":
         raise reject("RUN", name, "its model takes rows of a table", "a run on images, such as experiment=shapes_cnn")
-    examples = source(stored_config(run, trusted=trusted), trusted).splits["val"]
+    examples = source(stored_config(run, trusted=trusted), trusted, model.spec).splits["val"]
     if not 0 <= example < len(examples):
         raise reject("--example", example, "there is no such image", f"0 to {len(examples) - 1}")
     image, label = examples.__getitems__([example])

@@ -50,8 +50,7 @@ def data_to_test(
     other = changed(cfg, run)
     if "_target_" in other:
         drop_stored_keys(cfg, run, trusted)
-    data = source(cfg, trusted)
-    data.read_for = spec
+    data = source(cfg, trusted, spec)
     try:
         same = fingerprint(data).get("test") == (fingerprint_of(run) or fingerprint(data)).get("test")
         if same and data.spec.input_shape == spec.input_shape and data.spec.classes == spec.classes:
@@ -63,7 +62,7 @@ def data_to_test(
         problem = "its test examples are not those of the run, which may have been trained on some"
         accepted = "the data and the split as they were, or other data by data.path=FILE or data.root=FOLDER"
         raise reject("data", run.choices.get("data"), problem, accepted)
-    data = source(cfg, trusted)
+    data = source(cfg, trusted, spec)
     split, examples = as_trained(data, spec)
     data.splits = {"test": examples}
     return data, f"{split} of {', '.join(f'data.{key!s}={value!s}' for key, value in other.items())}"
@@ -87,8 +86,10 @@ def drop_stored_keys(cfg: DictConfig, run: StoredRun, trusted: Sequence[str]) ->
             del cfg.data[key]
 
 
-def source(cfg: DictConfig, trusted: Sequence[str]) -> DataModule:
+def source(cfg: DictConfig, trusted: Sequence[str], spec: DataSpec | None = None) -> DataModule:
     """Build the data, if a stored config may name them; what they cache goes where this person's things go.
+
+    Images are read by the value range of the model whose spec is given, if one is.
 
     Raises:
         ConfigError: another class, or a download to a place that nobody at the keyboard has chosen.
@@ -104,7 +105,9 @@ def source(cfg: DictConfig, trusted: Sequence[str]) -> DataModule:
         if not root.is_dir() and not root.absolute().resolve().is_relative_to(Path.cwd()):
             problem = "not there, and a stored run downloads nothing outside of the current folder"
             raise reject("data.root", cfg.data.root, problem, "data.root=FOLDER")
-    return instantiate(cfg.data, augment=None, order_seed=cfg.seed)  # type: ignore[no-any-return]
+    data: DataModule = instantiate(cfg.data, augment=None, order_seed=cfg.seed)
+    data.read_for = spec
+    return data
 
 
 def inner_nodes(node: Any, path: str) -> list[tuple[str, Any]]:
@@ -131,7 +134,7 @@ def as_trained(data: DataModule, spec: DataSpec) -> tuple[str, Examples]:
     Raises:
         ConfigError: columns, classes or shapes that the model does not know.
     """
-    data.known = data.read_for = spec
+    data.known = spec
     parts = data.read()
     split = next(name for name in SPLITS if name in parts)
     examples = parts[split]
