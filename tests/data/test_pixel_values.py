@@ -87,9 +87,10 @@ def test_values_beyond_the_range_are_clipped(tmp_path: Path) -> None:
     assert read_image(path, (1, 1, 7), (0.0, 100.0)).tolist() == [[[0, 0, 0, 128, 255, 255, 255]]]
 
 
-def test_transparent_pixels_become_white_and_alpha_has_no_part_in_the_range(tmp_path: Path) -> None:
+@pytest.mark.parametrize("opaque", [1, 255, 4095, 65535])
+def test_transparent_pixels_become_white_and_alpha_has_no_part_in_the_range(tmp_path: Path, opaque: int) -> None:
     stored = np.full((2, 4, 4), 100, dtype="u2")
-    stored[..., 3] = [[65535, 0, 65535, 65535]] * 2
+    stored[..., 3] = [[opaque, 0, opaque, opaque]] * 2
     stored[0, 0, :3] = 0
     path = save_png16(tmp_path / "a.png", stored)
     assert read_extremes(path) == (0, 100)

@@ -99,14 +99,23 @@ def upright(picture: Image.Image) -> Image.Image:
 
 
 def to_8_bits(values: NDArray[Any], value_range: Range) -> Image.Image:
-    """Return values as an image of 8 bits per channel: `low` becomes 0, `high` 255, and what lies beyond is clipped."""
+    """Return values as an image of 8 bits per channel: `low` becomes 0, `high` 255, and what lies beyond is clipped.
+
+    Alpha has the range of its bit depth.
+    """
     colours = without_alpha(values)
-    low, high = value_range or full_scale(*extremes(values))
-    scaled = (colours.astype(np.float64) - low) / ((high - low) or 1) * 255
-    pixels = (scaled + 0.5).clip(0, 255).astype(np.uint8)
+    pixels = scaled(colours, value_range or full_scale(*extremes(values)))
     if colours.shape == values.shape:
         return Image.fromarray(pixels)
-    return Image.fromarray(np.dstack([pixels, (values[..., -1] >> 8).astype(np.uint8)]))
+    alpha = values[..., -1]
+    return Image.fromarray(np.dstack([pixels, scaled(alpha, full_scale(0, float(alpha.max())))]))
+
+
+def scaled(values: NDArray[Any], value_range: Range) -> NDArray[np.uint8]:
+    """Return values as 0 to 255."""
+    low, high = value_range
+    pixels = (values.astype(np.float64) - low) / ((high - low) or 1) * 255
+    return (pixels + 0.5).clip(0, 255).astype(np.uint8)
 
 
 def extremes(values: NDArray[Any]) -> Range:
