@@ -12,6 +12,7 @@ from trainyard.value_kinds import Each, Either, Kind, Number, OneOf, Optional, W
 
 FRACTION = Number(low=0, below=1)
 COUNT = Number(low=1, whole=True)
+SIDE = Number(low=1, high=4096, whole=True)  # of an image, in pixels
 YES_OR_NO = OneOf((True, False))
 SPACE = "sweep.params."  # holds what the keys may be, not what they are
 
@@ -71,6 +72,7 @@ RULES: dict[str, Kind] = {
     "resident_limit": Number(low=0),
     "num_workers": Optional(Number(low=0, high=1024, whole=True)),
     "one_hot_limit": Number(low=0, whole=True),
+    "value_range": Optional(Each(Number(), least=2, most=2)),
     "data.channels": Optional(Number(low=1, high=3, whole=True, odd=True)),
     "on_error": OneOf(("raise", "skip")),
     "root": Word(),
@@ -89,7 +91,8 @@ RULES: dict[str, Kind] = {
     "activation": Word(),
     "backbone": Word(),
     "weights": Word(),
-    "image_size": Optional(Number(low=1, high=4096, whole=True)),
+    "data.image_size": Optional(Either((SIDE, Each(SIDE, least=2, most=2)))),
+    "image_size": Optional(SIDE),
     "blocks": COUNT,
     "drop_path": FRACTION,
     # finetune

@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +17,9 @@ from trainyard.data.decoded import decode
 CHILD = """
 from trainyard.data import check_files, decoded
 read = check_files.read_image
-def noted(path, shape):
+def noted(path, *rest):
     note(path.name)
-    return read(path, shape)
+    return read(path, *rest)
 check_files.read_image = noted
 wait()
 found = decoded.decode(sorted((folder / "files").iterdir()), (3, 4, 5), folder / "cache", True, 0)
@@ -32,9 +33,9 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     read = check_files.read_image
 
-    def noted(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
+    def noted(path: Path, *rest: Any) -> np.ndarray:
         names.append(path.name)
-        return read(path, shape)
+        return read(path, *rest)
 
     monkeypatch.setattr(check_files, "read_image", noted)
     return names

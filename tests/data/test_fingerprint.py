@@ -82,7 +82,7 @@ def test_files_stand_for_their_pictures(tmp_path: Path) -> None:
     for number in range(24):
         file = root / f"class{number % 2}" / f"{number}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.full((4, 4), number, dtype=np.uint8)).save(file)
+        Image.fromarray(np.arange(number, number + 16, dtype=np.uint8).reshape(4, 4)).save(file)
 
     def found(**options: object) -> dict[str, dict[str, object]]:
         return fingerprint(ImageFolder(str(root), str(tmp_path / "cache"), batch_size=2, num_workers=0, **options))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trainyard.data.folder_listing import FolderListing, list_folder
+from trainyard.data.folder_listing import FolderListing, list_folder, look_alike
 from trainyard.errors import ConfigError
 
 
@@ -29,7 +29,7 @@ def test_class_folders_alone_are_training_images(tmp_path: Path) -> None:
     assert found.classes == ("cat", "dog")
     expected = [("cat/1.jpeg", "cat", "train"), ("dog/10.JPG", "dog", "train"), ("dog/2.png", "dog", "train")]
     assert triples(found) == expected
-    assert (found.empty, found.unknown, found.outside, found.others) == ([], [], [], 0)
+    assert (found.empty, found.unknown, found.outside, found.others) == ([], [], [], {})
 
 
 def test_splits_that_the_folder_has(tmp_path: Path) -> None:
@@ -42,6 +42,33 @@ def test_splits_that_the_folder_has(tmp_path: Path) -> None:
         ("test/a/3.png", 0, "test"),
         ("test/b/4.png", 1, "test"),
     ]
+
+
+@pytest.mark.parametrize("train", ["train", "Training", "TRAIN"])
+@pytest.mark.parametrize("val", ["valid", "VALIDATION", "dev", "Eval", "val"])
+@pytest.mark.parametrize("test", ["test", "Testing"])
+def test_names_of_splits(tmp_path: Path, train: str, val: str, test: str) -> None:
+    files = {
+        f"{train}/a/1.png": "train",
+        f"{train}/b/1.png": "train",
+        f"{val}/a/1.png": "val",
+        f"{test}/b/1.png": "test",
+    }
+    found = list_folder(touched(tmp_path, *files))
+    assert {file.path: file.split for file in found.files} == files
+    assert found.outside == []
+
+
+def test_a_folder_without_class_folders_is_no_second_split(tmp_path: Path) -> None:
+    found = list_folder(touched(tmp_path, "train/a/1.png", "train/b/1.png", "eval/scores.txt", "val/a/1.png"))
+    assert [file.split for file in found.files] == ["train", "train", "val"]
+    assert found.outside == ["eval/"]
+
+
+def test_what_operating_systems_leave_behind_is_ignored(tmp_path: Path) -> None:
+    left = ("__MACOSX/a/._1.png", "__MACOSX/train/a/1.png", "a/__MACOSX/1.png", "a/@eaDir/1.png/x.jpg", "b/._1.png")
+    found = list_folder(touched(tmp_path, "a/1.png", "b/1.png", *left, ".Trash/a/1.png", "b/.DS_Store"))
+    assert (found.classes, len(found.files), found.others) == (("a", "b"), 2, {})
 
 
 def test_classes_are_in_natural_order(tmp_path: Path) -> None:
@@ -58,7 +85,7 @@ def test_empty_and_unknown_classes_are_told_apart(tmp_path: Path) -> None:
     assert found.empty == ["train/c/", "train/d/", "test/b/"]
     assert found.unknown == ["test/c/", "test/z/"]
     assert [file.path for file in found.files] == ["train/a/1.png", "train/b/1.png", "test/a/1.png"]
-    assert found.others == 1
+    assert found.others == {".txt": 1}
 
 
 def test_odd_names(tmp_path: Path) -> None:
@@ -75,7 +102,7 @@ def test_odd_names(tmp_path: Path) -> None:
     found = list_folder(touched(tmp_path, *odd, *hidden, *no_images))
     assert sorted(file.path for file in found.files) == sorted(odd)
     assert found.classes == ("a b", "日本")
-    assert found.others == len(no_images)
+    assert found.others == {".txt": 1, ".csv": 1, ".pdf": 1, ".db": 1}
 
 
 def test_a_name_that_is_no_text_is_found(tmp_path: Path) -> None:
@@ -90,6 +117,73 @@ def test_linked_files_and_folders_count(tmp_path: Path) -> None:
     assert [file.path for file in list_folder(tmp_path / "set").files] == ["a/1.png", "b/3.png", "b/more/2.png"]
 
 
+def linked(root: Path, links: dict[str, str]) -> None:
+    for link, target in links.items():
+        (root / link).symlink_to(target)
+
+
+def test_each_file_is_listed_once_despite_cycles(tmp_path: Path) -> None:
+    root = touched(tmp_path / "set", "a/1.png", "a/deep/2.png", "b/1.png", "b/in/3.png")
+    cycles = {
+        "loop": ".",
+        "itself": "itself",
+        "a/self": ".",
+        "a/deep/up": "..",
+        "b/root": "../..",
+        "b/in/to_a": "../../a/deep",
+        "b/x": "x",
+    }
+    linked(root, {**cycles, "a/deep/to_b": "../../b/in"})
+    found = list_folder(root)
+    assert [file.path for file in found.files] == ["a/1.png", "a/deep/2.png", "b/1.png", "b/in/3.png"]
+    assert (found.classes, found.repeated, found.empty) == (("a", "b"), [], [])
+
+
+def test_cycles_outside_of_the_folder_end_too(tmp_path: Path) -> None:
+    touched(tmp_path, "store/one/1.png", "store/two/2.png", "set/a/0.png", "set/b/0.png")
+    linked(tmp_path, {"store/one/next": "../two", "store/two/next": "../one", "set/a/more": "../../store/one"})
+    found = list_folder(tmp_path / "set")
+    assert [file.path for file in found.files] == ["a/0.png", "a/more/1.png", "a/more/next/2.png", "b/0.png"]
+
+
+def test_a_cycle_in_a_split_does_not_reach_the_others(tmp_path: Path) -> None:
+    root = touched(tmp_path / "set", "train/a/1.png", "train/b/1.png", "test/a/2.png")
+    linked(root, {"train/a/root": "../..", "train/b/train": "../../train"})
+    assert [file.path for file in list_folder(root).files] == ["train/a/1.png", "train/b/1.png", "test/a/2.png"]
+
+
+def test_links_to_a_file_that_is_there_are_left_out(tmp_path: Path) -> None:
+    root = touched(tmp_path / "set", "a/5.png", "b/1.png")
+    touched(tmp_path, "store/7.png")
+    linked(root, {"a/0.png": "5.png", "b/0.png": "../a/5.png", "a/8.png": "../../store/7.png", "b/9.png": "../a/8.png"})
+    found = list_folder(root)
+    assert [(file.path, file.label) for file in found.files] == [("a/5.png", 0), ("a/8.png", 0), ("b/1.png", 1)]
+    assert sorted(found.repeated) == ["a/0.png", "b/0.png", "b/9.png"]
+
+
+def test_splits_may_share_files_by_links(tmp_path: Path) -> None:
+    touched(tmp_path, "store/1.png", "store/2.png", "set/train/a/", "set/train/b/", "set/test/a/")
+    links = {"train/a/1.png": "1.png", "train/b/2.png": "2.png", "test/a/1.png": "1.png"}
+    linked(tmp_path / "set", {link: f"../../../store/{target}" for link, target in links.items()})
+    found = list_folder(tmp_path / "set")
+    assert [file.path for file in found.files] == list(links)
+
+
+def test_names_that_look_alike() -> None:
+    names = ["Cat", "cat ", "dog", "New York", "new  york", "caf\u00e9", "cafe\u0301", "cow"]
+    assert look_alike(names) == ["'Cat' and 'cat '", "'New York' and 'new  york'", "'caf\u00e9' and 'cafe\u0301'"]
+
+
+def test_a_class_that_train_writes_in_another_way_is_named(tmp_path: Path) -> None:
+    found = list_folder(touched(tmp_path, "train/cat/1.png", "train/dog/1.png", "val/Cat/1.png", "test/dog /1.png"))
+    assert found.unknown == ["val/Cat/ (train has 'cat')", "test/dog / (train has 'dog')"]
+
+
+def test_photos_that_cannot_be_read_count_as_images(tmp_path: Path) -> None:
+    found = list_folder(touched(tmp_path, "a/1.HEIC", "a/2.dng", "b/1.heif", "b/2.png"))
+    assert len(found.files) == 4
+
+
 def test_a_class_may_be_called_train(tmp_path: Path) -> None:
     found = list_folder(touched(tmp_path, "bus/1.png", "train/1.png", "test/1.png"))
     assert found.classes == ("bus", "test", "train")
@@ -98,8 +192,8 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
 
 def test_what_lies_outside_is_named(tmp_path: Path) -> None:
     inside = ("train/a/1.png", "train/b/1.png", "test/a/1.png")
-    found = list_folder(touched(tmp_path, *inside, "valid/a/1.png", "0.png", "test/7.jpg", "README.md", ".DS_Store"))
-    assert found.outside == ["valid/", "0.png", "test/7.jpg"]
+    found = list_folder(touched(tmp_path, *inside, "more/a/1.png", "0.png", "test/7.jpg", "README.md", ".DS_Store"))
+    assert found.outside == ["more/", "0.png", "test/7.jpg"]
     assert len(found.files) == len(inside)
 
 
@@ -113,7 +207,13 @@ def test_what_lies_outside_is_named(tmp_path: Path) -> None:
         (["x/1.png", "x/2.png"], "x", "class folders with images: none, not two"),
         (["x/train/a/1.png", "x/test/b/1.png"], "x", "class folders with images: a, not two"),
         (["x/train/1.png", "x/test/2.png"], "x", "test, train are no classes"),
-        (["x/Train/a/1.png", "x/Valid/a/1.png"], "x", "Train, Valid are no classes"),
+        (["x/Test/a/1.png", "x/Valid/a/1.png"], "x", "Test, Valid are no classes"),
+        (
+            ["x/train/a/1.png", "x/val/a/1.png", "x/Valid/b/1.png"],
+            "x",
+            "val/ and Valid/ are both names of the val split",
+        ),
+        (["x/a/1.svg", "x/b/1.svg", "x/b/2.txt"], "x", r"none, not two \(and 2 .svg, 1 .txt, which are not images\)"),
     ],
 )
 def test_what_is_no_such_folder_is_refused(tmp_path: Path, files: list[str], root: str, problem: str) -> None:

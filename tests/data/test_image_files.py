@@ -59,19 +59,6 @@ def test_jpeg_is_near(tmp_path: Path, mode: str) -> None:
     assert np.abs(read_image(path, (3, 16, 16)) - smooth.astype(int)).max() <= 2
 
 
-def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
-    deep = GREY.astype(np.uint16) * 256 + 255
-    for name, values in {
-        "a.png": deep,
-        "a.tif": deep,
-        "b.tif": deep.astype(np.int32),
-        "c.tif": GREY.astype("f4"),
-    }.items():
-        path = saved(tmp_path, name, Image.fromarray(values))
-        assert common_shape([path], None, None) == (1, 6, 10)
-        assert read_image(path, (1, 6, 10))[0].tolist() == GREY.tolist()
-
-
 def test_what_is_transparent_becomes_white(tmp_path: Path) -> None:
     alpha = np.random.default_rng(1).integers(0, 256, (6, 10), dtype=np.uint8)
     rgba = Image.fromarray(np.dstack([COLOUR, alpha]))

@@ -77,6 +77,7 @@ def test_size_and_channels_are_inferred_or_set(tmp_path: Path) -> None:
     root = filled(tmp_path / "set", size=(7, 9))
     assert opened(root).spec.input_shape == (1, 7, 9)
     assert opened(root, image_size=4, channels=3).spec.input_shape == (3, 4, 4)
+    assert opened(root, image_size=[4, 8]).spec.input_shape == (1, 4, 8)
     filled(root, ("dog",), count=1)
     assert opened(root).spec.input_shape == (3, 7, 7)
 
@@ -136,6 +137,43 @@ def test_a_class_of_broken_files_alone_is_none(
         path.write_bytes(b"")
     with pytest.raises(ConfigError, match="classes with a training image that can be read: ape, not two\n  accepted"):
         opened(root, on_error="skip").splits  # noqa: B018
+
+
+def test_a_smaller_size_is_suggested_for_large_images(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    root = filled(tmp_path / "set", count=2, size=(240, 300, 3))
+    line = "images     large, used at 224x224 pixels: data.image_size=112 needs a quarter of the time from scratch"
+    assert opened(root, batch_size=1).shape_of(sorted(root.rglob("*.png"))) == (3, 224, 224)
+    assert [text for _, _, text in caplog.record_tuples] == [line]
+    assert opened(root, image_size=[60, 80]).shape_of(sorted(root.rglob("*.png"))) == (3, 60, 80)
+    assert len(caplog.record_tuples) == 1
+
+
+def test_formats_of_photos_are_named_with_a_remedy(tmp_path: Path) -> None:
+    root = filled(tmp_path / "set")
+    for name in ("a.HEIC", "b.dng", "c.jxl"):
+        (root / "cat" / name).write_bytes((root / "cat/0.png").read_bytes())
+    with pytest.raises(ConfigError) as stopped:
+        opened(root).splits  # noqa: B018
+    assert str(stopped.value).splitlines()[1:3] == [
+        "  cannot be read: cat/a.HEIC (HEIC is not supported: install pillow-heif, or convert it to JPEG or PNG), "
+        "cat/b.dng (the raw format of a camera is not supported: convert it to JPEG or PNG), "
+        "cat/c.jxl (JPEG XL is not supported: convert it to JPEG or PNG)",
+        "  accepted: a folder without them, or data.on_error=skip to leave them out",
+    ]
+    data = opened(root, on_error="skip")
+    assert len(data.splits) == 3
+    assert data.report["skipped_files"] == 3
+
+
+def test_odd_folders_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = filled(tmp_path / "set", ("Cat", "cat", "dog"))
+    (root / "dog/again.png").symlink_to(root / "Cat/0.png")
+    assert opened(root).splits
+    assert warnings_in(caplog) == [
+        f"data.root={root}: left out, links to images that are used at another place: dog/again.png",
+        f"data.root={root}: classes whose names differ only in case or whitespace: 'Cat' and 'cat'",
+    ]
 
 
 def test_images_of_test_that_are_trained_on_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,6 +1,7 @@
 """A run is the same whether its data is resident or streamed, on one process or two; the options reach the batches."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,6 +10,8 @@ from tests.conftest import Compose
 from trainyard.config import instantiate
 from trainyard.data.digits import Digits
 from trainyard.data.loader import ResidentLoader, StreamingLoader
+from trainyard.data.module import DataModule
+from trainyard.data.spec import Examples
 from trainyard.training import train
 
 
@@ -58,6 +61,33 @@ def test_evaluation_takes_four_batches_at_once() -> None:
     data.trainer = OneProcess()  # type: ignore[assignment]
     assert [len(y) for _, y in data.val_dataloader()] == [128, 128, 13]
     assert len(next(iter(data.train_dataloader()))[1]) == 32
+
+
+class Images(DataModule):
+    """Thirty images of a size, for a network that sees them at another one."""
+
+    kind = "images"
+    classes = ("a", "b")
+
+    def __init__(self, side: int, input_size: tuple[int, ...] | None = None) -> None:
+        super().__init__(batch_size=4)
+        self.side = side
+        self.trainer = OneProcess()  # type: ignore[assignment]
+        self.trainer.lightning_module = SimpleNamespace(**({"input_size": input_size} if input_size else {}))
+
+    def read(self) -> dict[str, Examples]:
+        images = Examples(torch.zeros(30, 1, self.side, self.side, dtype=torch.uint8), torch.arange(30) % 2)
+        return dict.fromkeys(("train", "val", "test"), images)
+
+
+@pytest.mark.parametrize(
+    ("side", "input_size", "count"),
+    [(100, None, 16), (400, None, 13), (1200, None, 4), (32, (3, 400, 400), 13), (1200, (3, 32, 32), 16)],
+)
+def test_fewer_large_images_are_evaluated_at_once(side: int, input_size: tuple[int, ...] | None, count: int) -> None:
+    data = Images(side, input_size)
+    assert len(next(iter(data.test_dataloader()))[1]) == count
+    assert len(next(iter(data.train_dataloader()))[1]) == 4
 
 
 def test_learning_curves_use_less_of_the_same(compose_run: Compose) -> None:

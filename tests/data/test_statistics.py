@@ -10,7 +10,8 @@ from PIL import Image
 from trainyard.data.draws import generator
 from trainyard.data.image_files import ImageFiles
 from trainyard.data.spec import Column, Examples
-from trainyard.data.statistics import CHUNK, channel_sums, image_statistics, row_statistics, statistics
+from trainyard.data.statistics import CHUNK, channel_sums, constant_images, image_statistics, row_statistics, statistics
+from trainyard.models.normalize import Normalize
 
 
 def images(count: int, channels: int, side: int) -> torch.Tensor:
@@ -53,12 +54,25 @@ def test_files_give_the_same_to_the_last_bit(tmp_path: Path, channels: int) -> N
         assert all(map(torch.equal, from_files, from_tensor))
 
 
-def test_a_channel_that_never_changes_is_divided_by_one() -> None:
+def test_a_channel_that_never_changes_has_no_deviation_and_is_divided_by_one() -> None:
     pictures = torch.full((4, 3, 2, 2), 51, dtype=torch.uint8)
     pictures[:, 1] = torch.arange(16).view(4, 2, 2)
     mean, std = image_statistics(pictures)
     assert mean.tolist() == pytest.approx([0.2, 7.5 / 255, 0.2])
-    assert std.tolist() == pytest.approx([1, (255 / 12) ** 0.5 / 255, 1])
+    assert std.tolist() == pytest.approx([0, (255 / 12) ** 0.5 / 255, 0])
+    normalized = Normalize(mean.tolist(), std.tolist())(pictures)
+    assert normalized[:, [0, 2]].abs().max() < 1e-6
+    assert normalized[:, 1].std(correction=0).item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("side", [2, 4000])
+def test_constant_images_are_found(side: int) -> None:
+    pictures = torch.full((4, 3, side, side), 255, dtype=torch.uint8)
+    pictures[1, 0] = 0
+    pictures[2, 2, -1, -1] = 254
+    pictures[3, 1, 0, 0] = 0
+    sums = torch.stack([channel_sums(picture[None]) for picture in pictures])
+    assert constant_images(sums, side * side).tolist() == [True, True, False, False]
 
 
 def test_rows_have_their_missing_values_filled() -> None:

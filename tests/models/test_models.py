@@ -53,6 +53,34 @@ def test_a_cnns_blocks_halve_the_image() -> None:
     assert model(torch.zeros(2, 3, 64, 64, dtype=torch.uint8)).shape == (2, 3)
 
 
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [
+        (
+            (1, 9),
+            "images of 1x9 pixels cannot be halved, as each block does\n  accepted: another model, such as ",
+        ),
+        ((3, 3), "each block halves the image\n  accepted: 1 number for images of 3x3 pixels"),
+        ((5, 3), "each block halves the image\n  accepted: 1 number for images of 5x3 pixels"),
+        (
+            (4, 5),
+            "each block halves the image\n  accepted: 1 to 2 numbers for images of 4x5",
+        ),
+    ],
+)
+def test_images_too_small_to_halve(size: tuple[int, int], said: str) -> None:
+    spec = DataSpec((1, *size), ("a", "b"), (), (0.5,), (0.25,))
+    with pytest.raises(ConfigError) as stopped:
+        CNN(spec, channels=[8, 16, 32])
+    assert str(stopped.value).partition(": ")[2].startswith(said)
+
+
+def test_images_need_not_be_square() -> None:
+    assert CNN(DataSpec((1, 32, 48), ("a", "b"), (), (0.5,), (0.25,)), channels=[8])(
+        torch.zeros(2, 1, 32, 48)
+    ).shape == (2, 2)
+
+
 def test_whole_feature_maps_are_dropped_in_training_only() -> None:
     torch.manual_seed(0)
     model = CNN(COLOUR, channels=[64], dropout=0.5)

@@ -5,6 +5,7 @@ import threading
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,10 +56,10 @@ def test_no_more_than_a_few_are_read_ahead_by_a_few_threads(tmp_path: Path, monk
     read: list[str] = []
     threads: set[str] = set()
 
-    def spied(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
+    def spied(path: Path, *rest: Any) -> np.ndarray:
         read.append(path.name)
         threads.add(threading.current_thread().name)
-        return read_image(path, shape)
+        return read_image(path, *rest)
 
     monkeypatch.setattr(module, "read_image", spied)
     batches = image_batches(names, SHAPE, 5)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from trainyard.data.features import Backbone, Features, features_of
 from trainyard.data.mapped_rows import MappedRows
-from trainyard.data.module import EVALUATED_AT_ONCE, DataModule
+from trainyard.data.module import DataModule
 from trainyard.files import relative
 from trainyard.models.transfer import TransferModel
 
@@ -56,7 +56,7 @@ class FeatureCache(L.Callback):
     def features(self, trainer: L.Trainer, model: TransferModel, data: DataModule) -> tuple[Features, Inputs]:
         """Return the features of all images, and each split's as they are served: in memory, if they fit."""
         backbone, key = features_on(trainer, model), feature_key(trainer, model)
-        found = features_of(data.splits, backbone, key, self.folder, data.batch_size * EVALUATED_AT_ONCE)
+        found = features_of(data.splits, backbone, key, self.folder, data.evaluation_batch(model.input_size))
         count, width = sum(map(len, data.splits.values())), next(iter(found.splits.values())).shape[1:]
         in_memory = data.residence.fits(count, width, FLOAT)
         return found, {name: rows.whole() if in_memory else rows for name, rows in found.splits.items()}
@@ -80,7 +80,7 @@ def feature_key(trainer: L.Trainer, model: TransferModel) -> str:
 
     device = trainer.strategy.root_device.type
     arithmetic = (timm.__version__, torch.__version__, device, trainer.precision)
-    seen = (model.hparams["backbone"], model.spec.input_shape, model.input_size, model.mode)
+    seen = (model.hparams["backbone"], model.spec.input_shape, model.spec.value_range, model.input_size, model.mode)
     key = hashlib.sha256(repr((*seen, arithmetic)).encode())
     for network in (model.normalize, model.backbone):
         for name, tensor in network.state_dict().items():

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from trainyard.data.draws import generator
 from trainyard.data.image_files import read_image
+from trainyard.data.pixel_values import Range
 from trainyard.terminal.display import counting
 
 BATCH = 64  # files that a worker reads at a time
@@ -21,9 +22,10 @@ Checked = tuple[NDArray[np.uint8], NDArray[np.int64], str]
 class FileCheck(Dataset[Checked]):
     """The picture, the sums of its values and of their squares a channel, and the error of each file."""
 
-    def __init__(self, paths: Sequence[Path], shape: tuple[int, int, int]) -> None:
+    def __init__(self, paths: Sequence[Path], shape: tuple[int, int, int], value_range: Range | None) -> None:
         self.paths = paths
         self.shape = shape
+        self.value_range = value_range
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -33,7 +35,7 @@ class FileCheck(Dataset[Checked]):
         error = ""
         picture = np.zeros(self.shape, np.uint8)
         try:
-            picture = read_image(path, self.shape)
+            picture = read_image(path, self.shape, self.value_range)
         except OSError as failure:
             error = str(failure).removeprefix(f"{path}: ")
         values = picture.reshape(len(picture), -1).astype(np.int64)
@@ -41,7 +43,12 @@ class FileCheck(Dataset[Checked]):
 
 
 def check_files(
-    paths: Sequence[Path], shape: tuple[int, int, int], folder: Path, keep_pixels: bool, num_workers: int
+    paths: Sequence[Path],
+    shape: tuple[int, int, int],
+    folder: Path,
+    keep_pixels: bool,
+    num_workers: int,
+    value_range: Range | None = (),
 ) -> dict[int, str]:
     """Read all files; write `pixels.npy` (if they are to be kept) and `sums.npy` into a folder, and return the errors.
 
@@ -51,7 +58,7 @@ def check_files(
     sums: list[NDArray[np.int64]] = []
     errors: dict[int, str] = {}
     loader = DataLoader(
-        FileCheck(paths, shape),
+        FileCheck(paths, shape, value_range),
         batch_size=BATCH,
         num_workers=num_workers if count > FEW else 0,
         collate_fn=as_arrays,

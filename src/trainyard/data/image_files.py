@@ -5,8 +5,8 @@ import re
 import stat
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,16 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
+
+from trainyard.data.find_files import CONVERTIBLE
+from trainyard.data.pixel_values import Range, extremes, over_8_bits, read_values, to_8_bits, upright
+
+TIFF = (b"II*\0", b"MM\0*")  # the first bytes
+
+with suppress(ImportError):  # where it is installed, Pillow reads HEIC
+    from pillow_heif import register_heif_opener  # type: ignore[import-not-found]
+
+    register_heif_opener()
 
 
 class UnreadableImageError(OSError):
@@ -36,12 +46,14 @@ class ImageFiles:
         sums: of each picture's values and of their squares, a channel each, int64 `[N, C, 2]`, for statistics.
         contents: digests of the files, uint8 `[N, 16]`.
         image_shape: `(C, H, W)`; C is 1 or 3.
+        value_range: see `read_image`.
     """
 
     paths: NDArray[np.str_]
     sums: Tensor
     contents: NDArray[np.uint8]
     image_shape: tuple[int, int, int]
+    value_range: Range | None = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -50,7 +62,7 @@ class ImageFiles:
 
     def __getitem__(self, index: Tensor) -> "ImageFiles":
         chosen = index.numpy()
-        return ImageFiles(self.paths[chosen], self.sums[index], self.contents[chosen], self.image_shape)
+        return replace(self, paths=self.paths[chosen], sums=self.sums[index], contents=self.contents[chosen])
 
     def read(self, index: Tensor) -> Tensor:
         """Return the pictures at these positions, uint8 `[B, C, H, W]`.
@@ -58,39 +70,82 @@ class ImageFiles:
         Raises:
             UnreadableImageError: a file that is gone or no longer an image.
         """
-        return torch.from_numpy(
-            np.stack([read_image(Path(path), self.image_shape) for path in self.paths[index.numpy()]])
-        )
+        paths = map(Path, self.paths[index.numpy()])
+        return torch.from_numpy(np.stack([read_image(path, self.image_shape, self.value_range) for path in paths]))
 
 
-def read_image(path: Path, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+def read_image(path: Path, shape: tuple[int, int, int], value_range: Range | None = ()) -> NDArray[np.uint8]:
     """Return a picture as uint8 `(C, H, W)`: turned as its camera says, cut to the middle and resized to the shape.
 
-    What is transparent becomes white, 16 bits a channel become 8, numbers with a point are cut to 0..255.
+    What is transparent becomes white.
+
+    Args:
+        path: of the file.
+        shape: `(C, H, W)`.
+        value_range: the values that become 0 and 255 where the file has more than 8 bits per channel; empty for those
+            of its bit depth; `None` for the rule of models that stored no range: the high byte of 16 bits, and
+            floats cut to 0..255.
 
     Raises:
-        UnreadableImageError: it cannot be read; it is no regular file, or has more pixels than PIL's limit.
+        UnreadableImageError: it cannot be read; it is no regular file, has more pixels than PIL's limit, or pixels that
+            are NaN or infinite.
     """
     channels, height, width = shape
+    with opened_image(path) as picture:
+        if value_range is not None and over_8_bits(picture):
+            picture = to_8_bits(read_values(picture, path), value_range)
+        else:
+            picture.draft("L" if channels == 1 else "RGB", (width, height))  # a large JPEG at less than its size
+            picture = upright(picture)
+        coloured = in_colours(picture, channels)
+        if coloured.size != (width, height):
+            coloured = ImageOps.fit(coloured, (width, height), Image.Resampling.BICUBIC)
+        pixels = np.asarray(coloured)
+    return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def read_extremes(path: Path) -> Range:
+    """Return the lowest and the highest value of an image over 8 bits per channel.
+
+    Returns:
+        NaN twice where it has 8 bits, which costs a look at the file's head; infinity twice where it is unreadable.
+    """
+    try:
+        with opened_image(path) as picture:
+            return extremes(read_values(picture, path)) if over_8_bits(picture) else (math.nan, math.nan)
+    except UnreadableImageError:  # reported when its pixels are read
+        return math.inf, math.inf
+
+
+@contextmanager
+def opened_image(path: Path) -> Iterator[Image.Image]:
+    """Open an image file; what fails until it is closed becomes an error that names the file.
+
+    Raises:
+        UnreadableImageError: see `read_image`.
+    """
     try:
         check_regular(path)
+        check_format(path)
         with quiet(), Image.open(path) as picture:
             check_pixels(picture)
-            picture.draft("L" if channels == 1 else "RGB", (width, height))  # a large JPEG at less than its size
-            picture.load()
-            coloured = in_colours(upright(picture), channels)
-            if coloured.size != (width, height):
-                coloured = ImageOps.fit(coloured, (width, height), Image.Resampling.BICUBIC)
-            pixels = np.asarray(coloured)
+            yield picture
     except Exception as error:  # every format fails in its own way
         raise UnreadableImageError(f"{path}: {reason(error, path)}") from error
-    return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
 def check_regular(path: Path) -> None:
     """Raise an OSError for a pipe or a device, which might be waited for or read for ever."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError("no regular file")
+
+
+def check_format(path: Path) -> None:
+    """Raise an OSError for a format of `CONVERTIBLE`, unless a plugin of Pillow reads it."""
+    ending = path.suffix.lower()
+    if ending in CONVERTIBLE and ending not in Image.registered_extensions():
+        remedy = "install pillow-heif, or convert it" if CONVERTIBLE[ending] == "HEIC" else "convert it"
+        raise OSError(f"{CONVERTIBLE[ending]} is not supported: {remedy} to JPEG or PNG")
 
 
 def check_pixels(picture: Image.Image) -> None:
@@ -111,14 +166,6 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def upright(picture: Image.Image) -> Image.Image:
-    """Return a picture that is loaded as its camera was held; as it is where the note of that is damaged."""
-    try:
-        return ImageOps.exif_transpose(picture)
-    except Exception:  # it fails in as many ways as it can be damaged, and the picture is sound
-        return picture
-
-
 def in_colours(picture: Image.Image, channels: int) -> Image.Image:
     """Return the picture in grey (1) or RGB (3), 8 bits a channel."""
     if picture.mode.startswith("I"):
@@ -132,7 +179,13 @@ def in_colours(picture: Image.Image, channels: int) -> Image.Image:
 def reason(error: Exception, path: Path) -> str:
     """Return why an image cannot be read, in a few words."""
     if isinstance(error, UnidentifiedImageError):
-        return "not an image" if path.stat().st_size else "empty"
+        with path.open("rb") as file:
+            head = file.read(4)
+        if head in TIFF:
+            return (
+                "a TIFF that Pillow cannot read, of 64-bit numbers for example; convert it to 16 bits or 32-bit floats"
+            )
+        return "not an image" if head else "empty"
     if isinstance(error, Image.DecompressionBombError):  # ours, or PIL's where it is twice the limit
         found = re.search(r"\d+", str(error))
         count = f"{int(found[0]):,}" if found else "too many"

@@ -8,14 +8,17 @@ import numpy as np
 from PIL import Image
 
 from trainyard.data.image_files import quiet
+from trainyard.data.pixel_values import raw_mode
 
 SAMPLE = 500  # files that are looked at, spread evenly over all
 LARGEST = 224  # pixels of a side, unless asked for more
 GREY = ("1", "L", "LA", "La", "F")
 
 
-def common_shape(paths: Sequence[Path], image_size: int | None, channels: int | None) -> tuple[int, int, int]:
-    """Return `(C, H, W)`: as asked for, or else as the files are.
+def common_shape(
+    paths: Sequence[Path], image_size: int | Sequence[int] | None, channels: int | None
+) -> tuple[int, int, int]:
+    """Return `(C, H, W)`: as asked for (a square where `image_size` is one number), or else as the files are.
 
     Files of one size keep it; otherwise the side is the median of their smaller sides. They are grey if all are.
     """
@@ -23,7 +26,8 @@ def common_shape(paths: Sequence[Path], image_size: int | None, channels: int | 
     if channels is None:
         channels = 1 if looked_at and all(grey for _, _, grey in looked_at) else 3
     if image_size is not None:
-        return channels, image_size, image_size
+        height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+        return channels, height, width
     sizes = {(height, width) for height, width, _ in looked_at}
     if len(sizes) == 1:
         [(height, width)] = sizes
@@ -38,9 +42,10 @@ def size_and_colours(path: Path) -> tuple[int, int, bool] | None:
     """Return height, width and whether it is grey, by the head of a file; `None` where it is no image."""
     try:
         with quiet(), Image.open(path) as picture:
-            turned = quarter_turned(picture)  # first: it may load the picture, which turns a TIFF
+            grey = is_grey(picture)
+            turned = quarter_turned(picture)  # it may load the picture, which turns a TIFF
             width, height = picture.size
-            return (width, height, is_grey(picture)) if turned else (height, width, is_grey(picture))
+            return (width, height, grey) if turned else (height, width, grey)
     except Exception:  # what is wrong with it is said when it is read
         return None
 
@@ -62,4 +67,4 @@ def is_grey(picture: Image.Image) -> bool:
     if picture.mode == "P":
         palette = np.array(picture.getpalette("RGB")).reshape(-1, 3)
         return bool((palette == palette[:, :1]).all())
-    return picture.mode in GREY or picture.mode.startswith("I")
+    return picture.mode in GREY or picture.mode.startswith("I") or raw_mode(picture).startswith("LA;16")

@@ -1,5 +1,6 @@
 """The DataModule that all sources share: splits, spec, and loaders."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,6 +23,7 @@ from trainyard.data.statistics import statistics
 from trainyard.errors import reject
 
 EVALUATED_AT_ONCE = 4  # training batches: without gradients, what a network computes takes less memory
+EVALUATED_PIXELS = 2**21  # of more than a training batch; they take 0.3 GB in model=cnn, 1.3 GB in model=resnet
 
 
 class DataModule(L.LightningDataModule, ABC):
@@ -51,6 +53,7 @@ class DataModule(L.LightningDataModule, ABC):
     kind: ClassVar[str]
     classes: tuple[str, ...]
     columns: tuple[Column, ...] = ()
+    value_range: tuple[float, ...] | None = ()  # of image files, see `DataSpec`
     known: DataSpec | None = None  # what a trained model knows; then `read` gives examples as it has learned them
 
     def __init__(
@@ -106,7 +109,9 @@ class DataModule(L.LightningDataModule, ABC):
         train = self.splits["train"]
         mean, std = statistics(train, self.columns)
         weights = class_weights_of(self.class_weights, train.y, len(self.classes))
-        return DataSpec(train.shape, self.classes, self.columns, tuple(mean.tolist()), tuple(std.tolist()), weights)
+        of_values = tuple(mean.tolist()), tuple(std.tolist())
+        value_range = self.value_range if self.kind == "images" else None
+        return DataSpec(train.shape, self.classes, self.columns, *of_values, weights, value_range)
 
     def serve(self, inputs: Mapping[str, Tensor | MappedRows]) -> None:
         """Give each split other inputs of the same examples, such as features; the spec stays that of the data."""
@@ -129,9 +134,11 @@ class DataModule(L.LightningDataModule, ABC):
         assert trainer is not None, "Lightning attaches the trainer before it asks for a loader"
         device = trainer.strategy.root_device
         part, training = self.splits[split], split == "train"
+        model = getattr(trainer, "lightning_module", None)
+        seen = getattr(model, "input_size", part.shape) if len(part.shape) == 3 else part.shape
         order = BatchOrder(
             len(part),
-            self.batch_size if training else self.batch_size * EVALUATED_AT_ONCE,
+            self.batch_size if training else self.evaluation_batch(seen),
             seed=self.order_seed,
             shuffle=training and not getattr(trainer, "overfit_batches", 0),
             weights=example_weights(part.y) if training and self.sampler == "balanced" else None,
@@ -140,6 +147,15 @@ class DataModule(L.LightningDataModule, ABC):
         )
         augment = partial(self.augment, classes=len(self.classes)) if training and self.augment else None
         return self.residence.loader(part, order, device, augment)
+
+    def evaluation_batch(self, shape: Sequence[int]) -> int:
+        """Return how many examples are evaluated at once: a few training batches, or one of large images.
+
+        Args:
+            shape: of an example as the network sees it, `(F,)` or `(C, H, W)`.
+        """
+        most = self.batch_size * EVALUATED_AT_ONCE
+        return max(self.batch_size, min(most, EVALUATED_PIXELS // math.prod(shape[1:])))
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Return the batch: it is on the device."""

@@ -12,6 +12,7 @@ from trainyard.data.chosen import chosen
 from trainyard.data.draws import generator
 from trainyard.data.module import DataModule
 from trainyard.data.spec import Examples
+from trainyard.errors import reject
 
 CHUNK = 256  # images drawn at a time; bounds the memory of the drawing
 FIRST = ("circle", "square", "triangle")
@@ -30,7 +31,7 @@ class Shapes(DataModule):
         shared: as in `DataModule`.
 
     Raises:
-        ConfigError: an unknown shape, one twice, or a single one.
+        ConfigError: an unknown shape, one twice, a single one, or an image size that is not one number.
     """
 
     kind = "images"
@@ -39,6 +40,8 @@ class Shapes(DataModule):
         self, count: int, image_size: int, shapes: Sequence[str] = FIRST, seed: int = 0, **shared: Any
     ) -> None:
         super().__init__(seed=seed, **shared)
+        if not isinstance(image_size, int):
+            raise reject("data.image_size", image_size, "shapes are drawn in squares", "a whole number")
         self.classes = chosen("data.shapes", shapes, list(DISTANCES), least=2)
         self.seed = seed
         self.count = count

@@ -43,6 +43,8 @@ class DataSpec:
             units of their full range (0 is black, 1 is white).
         class_weights: how much an example of each class counts in the training loss, 1 on the average over the training
             examples; empty where all count the same.
+        value_range: the values that become black and white where image files have more than 8 bits per channel; see
+            `trainyard.data.image_files.read_image`. `None` for rows, and for models that stored none.
     """
 
     input_shape: tuple[int, ...]
@@ -51,6 +53,7 @@ class DataSpec:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     class_weights: tuple[float, ...] = ()
+    value_range: tuple[float, ...] | None = None
 
     @property
     def kind(self) -> str:
@@ -59,13 +62,14 @@ class DataSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Return primitives only, as a checkpoint may hold them."""
-        return {name: list(value) for name, value in asdict(self).items()}
+        return {name: list(value) for name, value in asdict(self).items() if value is not None}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> "DataSpec":
         """Return the spec that `to_dict` stored."""
         columns = tuple(Column(**{**column, "levels": tuple(column["levels"])}) for column in stored["columns"])
-        return cls(**{**{name: tuple(value) for name, value in stored.items()}, "columns": columns})
+        given = {name: tuple(value) for name, value in stored.items() if value is not None}
+        return cls(**{**given, "columns": columns})
 
 
 @dataclass(frozen=True)

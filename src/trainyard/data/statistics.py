@@ -24,12 +24,24 @@ def statistics(train: Examples, columns: Sequence[Column]) -> tuple[Tensor, Tens
 def image_statistics(images: Tensor | ImageFiles) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation of each channel, float64 `[C]` in units of the full range.
 
-    Both come from sums of whole numbers, which are exact. A channel that never changes gets the deviation 1.
+    Both come from sums of whole numbers, which are exact.
     """
     sums = images.sums.sum(0) if isinstance(images, ImageFiles) else channel_sums(images)  # [C, 2]
     count, _, height, width = images.shape
     mean, square = (sums.double() / (count * height * width)).T
-    return mean / 255, one_where_zero((square - mean.square()).clamp(min=0).sqrt() / 255)
+    return mean / 255, (square - mean.square()).clamp(min=0).sqrt() / 255
+
+
+def constant_images(sums: Tensor, pixels: int) -> Tensor:
+    """Return which images have a single value in each channel, bool `[N]`.
+
+    Args:
+        sums: of the values and of their squares, int64 `[N, C, 2]`.
+        pixels: of an image; more than 1.
+    """
+    total, squares = sums.double().unbind(-1)
+    # Of whole numbers that differ, `pixels * squares - total**2` is at least `pixels - 1`.
+    return (pixels * squares - total.square() < pixels / 2).all(dim=1)
 
 
 def channel_sums(images: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainyard.data.folder_listing import natural
+from trainyard.data.find_files import natural
 from trainyard.data.spec import Column
 
 if TYPE_CHECKING:

@@ -117,8 +117,8 @@ def load_members(jobs: Sequence[StoredRun], trusted: Sequence[str] = ()) -> list
     other = [
         job.name
         for job, model in zip(jobs, members, strict=True)
-        if (model.spec.input_shape, model.spec.classes, model.spec.columns)
-        != (first.input_shape, first.classes, first.columns)
+        if (model.spec.input_shape, model.spec.classes, model.spec.columns, model.spec.value_range)
+        != (first.input_shape, first.classes, first.columns, first.value_range)
     ]
     if other:
         raise reject(

@@ -50,4 +50,7 @@ def description(spec: DataSpec) -> str:
     shape = ["batch", *spec.input_shape]
     columns = [{"name": column.name, "levels": list(column.levels)} for column in spec.columns]
     kind = "uint8" if spec.kind == "images" else "float32"
-    return json.dumps({"input": {"type": kind, "shape": shape, "columns": columns}, "classes": list(spec.classes)})
+    values = {"value_range": list(spec.value_range)} if spec.value_range else {}
+    return json.dumps(
+        {"input": {"type": kind, "shape": shape, "columns": columns, **values}, "classes": list(spec.classes)}
+    )

@@ -54,6 +54,7 @@ def inputs(spec: DataSpec) -> str:
     if spec.kind == "images":
         return (
             f"`input`: uint8 `[batch, {shape}]`, pixels from 0 (black) to 255, channels first. Normalisation is inside."
+            f"{deep_images(spec)}"
         )
     rows = [
         (number, literal(column.name), literal(codes(column.levels)) if column.levels else f"{mean:.4g} ± {std:.4g}")
@@ -62,6 +63,15 @@ def inputs(spec: DataSpec) -> str:
     note = "NaN is a missing number, 0 a missing or unknown level. Normalisation is inside."
     table = markdown_table(["column", "name", "in training"], rows[:FEW])
     return f"`input`: float32 `[batch, {shape}]`, the columns in this order. {note}\n\n{table}{more(len(rows))}"
+
+
+def deep_images(spec: DataSpec) -> str:
+    """Return how values of more than 8 bits became pixels, if training had such images."""
+    if not spec.value_range:
+        return ""
+    low, high = spec.value_range
+    pixel = f"round(255 * (value - {low:.9g}) / {high - low:.9g})"
+    return f" Values of images with more than 8 bits per channel become pixels by `{pixel}`, cut to 0 to 255."
 
 
 def codes(levels: tuple[str, ...]) -> str:

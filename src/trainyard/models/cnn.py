@@ -51,8 +51,12 @@ class CNN(Classifier):
         )
         maps, height, width = self.spec.input_shape
         most = min(height, width).bit_length() - 1
+        if not most:
+            problem = f"images of {height}x{width} pixels cannot be halved, as each block does"
+            raise reject("model", "cnn", problem, "another model, such as mlp, or images of at least 2x2 pixels")
         if len(channels) > most:
-            accepted = f"1 to {most} numbers for images of {height}x{width} pixels"
+            count = f"1 to {most} numbers" if most > 1 else "1 number"
+            accepted = f"{count} for images of {height}x{width} pixels"
             raise reject("model.channels", list(channels), "each block halves the image", accepted)
         if kernel_size > max(height, width):
             accepted = f"an odd number below {max(height, width) + 1} for images of {height}x{width} pixels"

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from trainyard.data.spec import DataSpec
+from trainyard.data.statistics import one_where_zero
 from trainyard.models.encode_columns import EncodeColumns
 
 
@@ -17,7 +18,7 @@ def input_layer(spec: DataSpec) -> nn.Module:
 
 
 class Normalize(nn.Module):
-    """Subtracts the mean and divides by the standard deviation of each channel.
+    """Subtracts the mean and divides by the standard deviation of each channel, by 1 where the deviation is 0.
 
     Args:
         mean, std: one number a channel, in units of the full range, 255.
@@ -28,7 +29,7 @@ class Normalize(nn.Module):
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
-        mean_, std_ = torch.tensor(mean), torch.tensor(std)
+        mean_, std_ = torch.tensor(mean), one_where_zero(torch.tensor(std))
         self.register_buffer("scale", (1 / (255 * std_)).view(-1, 1, 1))
         self.register_buffer("shift", (-mean_ / std_).view(-1, 1, 1))
 

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from trainyard.data.image_files import quiet, read_image
+from trainyard.data.pixel_values import Range
 from trainyard.predict.predictor import InputBatch
 
 THREADS = min(4, max(2, os.cpu_count() or 1))
@@ -21,7 +22,7 @@ Decoded = NDArray[np.uint8] | str  # or why there is none
 
 
 def image_batches(
-    names: Sequence[str], shape: tuple[int, int, int], batch_size: int
+    names: Sequence[str], shape: tuple[int, int, int], batch_size: int, value_range: Range | None = ()
 ) -> Generator[InputBatch, None, None]:
     """Yield the pictures of files as training reads them, uint8 `[B, C, H, W]`.
 
@@ -29,12 +30,13 @@ def image_batches(
         names: of the files.
         shape: `(C, H, W)`.
         batch_size: files in a batch; no more than `AHEAD` batches are in memory beside the one that was yielded.
+        value_range: see `read_image`.
     """
     groups = (names[start : start + batch_size] for start in range(0, len(names), batch_size))
     pool = ThreadPoolExecutor(THREADS)
 
     def begun(group: Sequence[str]) -> tuple[Sequence[str], list[Future[Decoded]]]:
-        return group, [pool.submit(decoded, name, shape) for name in group]
+        return group, [pool.submit(decoded, name, shape, value_range) for name in group]
 
     # Each thread saves and restores the process's filters of warnings, in any order; so all of them are as here.
     with quiet():
@@ -50,10 +52,10 @@ def image_batches(
             pool.shutdown(cancel_futures=True)
 
 
-def decoded(name: str, shape: tuple[int, int, int]) -> Decoded:
+def decoded(name: str, shape: tuple[int, int, int], value_range: Range | None) -> Decoded:
     """Return the picture of a file, or why it cannot be read."""
     try:
-        return read_image(Path(name), shape)
+        return read_image(Path(name), shape, value_range)
     except OSError as error:
         return str(error).removeprefix(f"{Path(name)}: ")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainyard.data.folder_listing import files_below, is_image_name, natural
+from trainyard.data.find_files import find_files, is_image_name, natural
 from trainyard.data.table_file import DELIMITERS, PARQUET
 from trainyard.errors import ConfigError, did_you_mean
 
@@ -55,7 +55,9 @@ def files_of(word: str) -> list[InputFile]:
     if word == STDIN:
         return [InputFile(word, "rows")]
     if word and Path(path).is_dir():
-        found = [InputFile(name, "images") for name in in_natural_order(files_below(Path(path))) if is_image_name(name)]
+        found = [
+            InputFile(name, "images") for name in in_natural_order(find_files(Path(path))[0]) if is_image_name(name)
+        ]
         if not found:
             raise ValueError("a folder without images")
         return found

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
+from trainyard.data.module import EVALUATED_PIXELS
 from trainyard.data.spec import DataSpec
 from trainyard.predict.image_batches import image_batches
 from trainyard.predict.inputs import STDIN, InputFile
@@ -14,7 +15,7 @@ from trainyard.predict.predictor import InputBatch
 from trainyard.predict.table_batches import table_batches
 from trainyard.predict.table_chunks import TableFile
 
-IMAGES = 64  # in a batch, unless another size is typed
+IMAGES = 64  # in a batch, fewer if they are large, unless another size is typed
 ROWS = 8192
 
 Opened = tuple[Iterator[InputBatch], int | None]
@@ -27,7 +28,7 @@ def opened_inputs(files: Sequence[InputFile], spec: DataSpec, batch_size: int | 
     Args:
         files: what is to be predicted.
         spec: of the model.
-        batch_size: inputs in a batch; `None` for 64 images or 8192 rows.
+        batch_size: inputs in a batch; `None` for up to 64 images or 8192 rows.
 
     Raises:
         ConfigError: a table that cannot be read, is empty, or lacks columns.
@@ -35,7 +36,8 @@ def opened_inputs(files: Sequence[InputFile], spec: DataSpec, batch_size: int | 
     if spec.kind == "images":
         channels, height, width = spec.input_shape
         names = [file.name for file in files]
-        with closing(image_batches(names, (channels, height, width), batch_size or IMAGES)) as batches:
+        size = batch_size or max(1, min(IMAGES, EVALUATED_PIXELS // (height * width)))
+        with closing(image_batches(names, (channels, height, width), size, spec.value_range)) as batches:
             yield batches, len(names)
         return
     with stdin_as_file() if STDIN in [file.name for file in files] else nullcontext(Path()) as received:

@@ -41,6 +41,11 @@ def text(data: DataModule, name: str) -> str:
     if data.kind == "images":
         mean, std = (" ".join(f"{value:.3f}" for value in values) for values in (spec.mean, spec.std))
         lines.append(f"{'channels':<12} mean {mean}, std {std} in train (0 is black, 1 is white)")
+    if spec.value_range:
+        low, high = spec.value_range
+        mean = " ".join(f"{low + value * (high - low):.5g}" for value in spec.mean)
+        std = " ".join(f"{value * (high - low):.5g}" for value in spec.std)
+        lines.append(f"{'values':<12} {low:.7g} (black) to {high:.7g} (white) in the files; mean {mean}, std {std}")
     paragraphs = ["\n".join(lines), class_counts(data.splits, spec.classes)]
     if data.kind == "rows":
         paragraphs.append(columns(data))
