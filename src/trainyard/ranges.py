@@ -13,6 +13,7 @@ from trainyard.value_kinds import Each, Either, Kind, Number, OneOf, Optional, W
 FRACTION = Number(low=0, below=1)
 COUNT = Number(low=1, whole=True)
 YES_OR_NO = OneOf((True, False))
+NAMES = Optional(Either((Word(), Number(), Each(Either((Word(), Number()))))))
 SPACE = "sweep.params."  # holds what the keys may be, not what they are
 
 RULES: dict[str, Kind] = {
@@ -71,6 +72,10 @@ RULES: dict[str, Kind] = {
     "resident_limit": Number(low=0),
     "num_workers": Optional(Number(low=0, high=1024, whole=True)),
     "one_hot_limit": Number(low=0, whole=True),
+    "data.keep": NAMES,
+    "data.missing": NAMES,
+    "decimal": Optional(OneOf(("point", "comma"))),
+    "dayfirst": Optional(YES_OR_NO),
     "data.channels": Optional(Number(low=1, high=3, whole=True, odd=True)),
     "on_error": OneOf(("raise", "skip")),
     "root": Word(),
