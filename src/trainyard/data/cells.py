@@ -159,26 +159,25 @@ def parse_numbers(texts: "pd.Series[Any]", decimal: str, strict: bool = True) ->
     )
     if decimal == ",":
         numbers = np.where(texts.str.contains(".", regex=False).fillna(False).to_numpy(bool), np.nan, numbers)
-    for position in np.flatnonzero(np.isnan(numbers) & texts.notna().to_numpy(bool)):
-        number = parse_number(texts.iloc[position], decimal)
-        if np.isnan(number) and not strict:
-            number = parse_number(texts.iloc[position], "," if decimal == "." else ".")
-        numbers[position] = number
+    rest = np.isnan(numbers) & texts.notna().to_numpy(bool)
+    numbers[rest] = [parse_number(text, decimal) for text in texts.to_numpy(object)[rest]]
+    if not strict:
+        other = "," if decimal == "." else "."
+        rest &= np.isnan(numbers)
+        numbers[rest] = [parse_number(text, other) for text in texts.to_numpy(object)[rest]]
     return numbers
 
 
 def parse_number(text: str, decimal: str) -> float:
     """Return a number as people and spreadsheets write it, NaN for anything else."""
-    truth = {"true": 1.0, "false": 0.0}.get(text.casefold())
-    if truth is not None:
-        return truth
-    text = text.replace("\N{MINUS SIGN}", "-")
     found = number_pattern(decimal).fullmatch(text)
-    signs = text.count("("), text.count(")"), len(found["before"] or "") + len(found["after"] or "") if found else 0
-    if not found or signs[0] != signs[1] or signs[2] > 1:
+    if not found:
+        return {"true": 1.0, "false": 0.0}.get(text.casefold(), np.nan)
+    before, after = found["before"] or "", found["after"] or ""
+    if text.count("(") != text.count(")") or len(before + after) > 1:
         return np.nan
-    number = float(re.sub(r"[^\d.eE+-]", "", re.sub(rf"[^\d{decimal}eE+-]", "", found["number"]).replace(",", ".")))
-    return -number if {found["before"], found["after"]} & {"-", "("} else number
+    number = float(re.sub(rf"[^\d{decimal}eE+-]", "", found["number"]).replace(",", "."))
+    return number if before + after in ("", "+") else -number
 
 
 @cache
@@ -191,5 +190,5 @@ def number_pattern(decimal: str) -> re.Pattern[str]:
     digits = rf"(?:{groups}|{indian if decimal == '.' else groups.replace('group', 'again')}|\d+)"
     number = rf"(?:{digits}(?:{re.escape(decimal)}\d*)?|{re.escape(decimal)}\d+)(?:[eE][+-]?\d{{1,3}})?"
     return re.compile(
-        rf"(?P<before>[-+(])?\s*(?:{unit}\s*)?(?P<after>[-+(])?(?P<number>{number})\s*\)?(?:\s*{unit})?\)?"
+        rf"(?P<before>[-+(\u2212])?\s*(?:{unit}\s*)?(?P<after>[-+(\u2212])?(?P<number>{number})\s*\)?(?:\s*{unit})?\)?"
     )

@@ -61,6 +61,11 @@ class Cells:
         """The number of cells that hold something."""
         return int(self.counts.sum())
 
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """The texts in natural order, a whole number without a point."""
+        return tuple(sorted({whole(text) for text in self.texts}, key=natural))
+
     def share(self, which: NDArray[np.bool_]) -> float:
         """Return the share of the cells that are among some of the distinct ones."""
         return float(self.counts[which].sum() / self.filled)
@@ -118,9 +123,8 @@ def learn_column(name: str, cells: Cells, said: Conventions) -> tuple[list[Colum
     column = Column(name, decimal=said.decimal or ".", missing=said.missing)
     if not len(cells.texts):
         return [column], ""
-    levels = tuple(sorted({whole(text) for text in cells.texts}, key=natural))
     if isinstance(cells.values.dtype, pd.CategoricalDtype) or is_code(cells):
-        return [replace(column, levels=levels)], ""
+        return [replace(column, levels=cells.levels)], ""
     typed = typed_numbers(cells.values) is not None
     numbers = ~np.isnan(parse_numbers(cells.texts, column.decimal, strict=False))
     numeric = typed or cells.share(numbers) >= SHARE
@@ -139,7 +143,7 @@ def learn_column(name: str, cells: Cells, said: Conventions) -> tuple[list[Colum
     if numeric:
         column, note = with_exceptions(column, cells, numbers, "numeric")
         return [column], note
-    return [replace(column, levels=levels)], almost_numeric(cells, numbers)
+    return [replace(column, levels=cells.levels)], almost_numeric(cells, numbers)
 
 
 def is_code(cells: Cells) -> bool:
