@@ -123,6 +123,7 @@ def test_a_date_in_the_other_order_is_no_date_of_the_column() -> None:
     columns, _ = learned([day.strftime("%m/%d/%Y") for day in DAYS])
     _, wrong = read_rows(pd.DataFrame({"when": ["12/31/2016", "31/12/2016", "12/31/2016 10:00"]}), columns)
     assert wrong["when"].tolist() == [False, True, False]
+    assert read(["01.02.2016", "2 Jan 2016"], columns)["month"] == [2, 1], "no other readings are known"
 
 
 @pytest.mark.parametrize(

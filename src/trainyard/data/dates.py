@@ -74,13 +74,14 @@ def date_formats(text: str, like: str = "") -> list[str]:
 
     Args:
         text: a cell.
-        like: a format; where it has an order of day and month, the others must have the same.
+        like: a format; where it has an order of day and month, the others must have the same, unless points separate
+            them: then the day comes first everywhere.
     """
     time = TIME.search(text)
     head, tail = (text[: time.start()], time_format(time)) if time else (text, "")
     order = day_first(like)
     found = [form for form, pattern in DATES.items() if pattern.fullmatch(head)] if head else [""]
-    same = [form + tail for form in found if order is None or day_first(form) in (None, order)]
+    same = [form + tail for form in found if order is None or "." in form or day_first(form) in (None, order)]
     return [form for form in same if form and has_format(text, form)]
 
 
