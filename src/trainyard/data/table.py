@@ -183,8 +183,8 @@ class Table(Rows):
 
 
 def words(value: str | Sequence[str] | None) -> list[str]:
-    """Return one text or several as a list."""
-    return [value] if isinstance(value, str) else [str(word) for word in value or ()]
+    """Return one text or several as a list; numbers become text."""
+    return [str(value)] if isinstance(value, str | int | float) else [str(word) for word in value or ()]
 
 
 def label_texts(values: "pd.Series[Any]") -> NDArray[np.object_]:
