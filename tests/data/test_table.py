@@ -12,9 +12,10 @@ import torch.nn.functional as F
 
 from tests.conftest import Compose
 from tests.data.table_rows import N, frame, source
+from trainyard.data.cells import read_rows
 from trainyard.data.spec import Column
 from trainyard.data.table import Table
-from trainyard.data.table_columns import fitted
+from trainyard.data.table_columns import fitted, recoded
 from trainyard.models.load import load_model
 from trainyard.training import train
 
@@ -143,3 +144,12 @@ def test_a_test_file_is_read_as_the_training_file_was(tmp_path: Path, caplog: An
 def test_the_embedding_of_a_column_of_many_levels_is_bounded(many: int, width: int) -> None:
     column = fitted(Column("user", tuple(map(str, range(many)))), torch.arange(1, many + 1), one_hot_limit=16)
     assert column.embedding_width == width
+
+
+def test_a_category_that_no_training_row_has_stays_a_category() -> None:
+    column = Column("c", ("a", "b"), decimal=".")
+    after = fitted(column, torch.zeros(5), one_hot_limit=16)
+    assert (len(after.levels), after.may_miss) == (1, True)
+    assert recoded(torch.tensor([0.0, 1.0, 2.0]), column, after).tolist() == [0, 0, 0]
+    x, wrong = read_rows(pd.DataFrame({"c": ["a", "", "z"]}), [after])
+    assert (x.tolist(), wrong["c"].any()) == ([[0]] * 3, False)

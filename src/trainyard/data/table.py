@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FEW = 20  # numbers that may be classes, whatever they are
+MOST = 14  # excluded columns that are named
 DECIMALS = {None: None, "point": ".", "comma": ","}
 
 
@@ -101,8 +102,9 @@ class Table(Rows):
             lines += [f"column {name} {problem}" for name, problem in leaks.items()]
             lines += [f"  to leave out: {typed('data.ignore', [*self.ignore, *leaks])}"]
         if excluded:
-            reasons = listing(f"{name} ({why})" for name, why in excluded.items())
-            lines += [f"excluded: {reasons}; to include: {typed('data.keep', [*self.keep, *excluded])}"]
+            reasons = listing((f"{name} ({why})" for name, why in excluded.items()), MOST)
+            names = [*self.keep, *excluded] if len(excluded) <= MOST else ["NAME"]
+            lines += [f"excluded: {reasons}; to include: {typed('data.keep', names)}"]
         if lines:
             log.warning("%s", "\n".join(lines))
 

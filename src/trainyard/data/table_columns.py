@@ -182,8 +182,9 @@ def fitted(column: Column, train: Tensor, one_hot_limit: int) -> Column:
     """
     if column.levels:
         seen = train.unique().long().tolist()
-        levels = tuple(column.levels[code - 1] for code in seen if code > 0)
-        most = max(LEAST_WIDTH, MOST_WEIGHTS // max(1, len(levels)))
+        # Where training rows have none, the column stays a category, with a level that no cell has.
+        levels = tuple(column.levels[code - 1] for code in seen if code > 0) or ("",)
+        most = max(LEAST_WIDTH, MOST_WEIGHTS // len(levels))
         width = most if most < embedding_width(len(levels)) else 0
         return replace(column, levels=levels, may_miss=0 in seen, embedded=len(levels) > one_hot_limit, width=width)
     known = train[~train.isnan()]
