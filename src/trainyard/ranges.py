@@ -14,6 +14,7 @@ FRACTION = Number(low=0, below=1)
 COUNT = Number(low=1, whole=True)
 SIDE = Number(low=1, high=4096, whole=True)  # of an image, in pixels
 YES_OR_NO = OneOf((True, False))
+NAMES = Optional(Either((Word(), Number(), Each(Either((Word(), Number()))))))
 SPACE = "sweep.params."  # holds what the keys may be, not what they are
 
 RULES: dict[str, Kind] = {
@@ -73,6 +74,10 @@ RULES: dict[str, Kind] = {
     "num_workers": Optional(Number(low=0, high=1024, whole=True)),
     "one_hot_limit": Number(low=0, whole=True),
     "value_range": Optional(Each(Number(), least=2, most=2)),
+    "data.keep": NAMES,
+    "data.missing": NAMES,
+    "decimal": Optional(OneOf(("point", "comma"))),
+    "dayfirst": Optional(YES_OR_NO),
     "data.channels": Optional(Number(low=1, high=3, whole=True, odd=True)),
     "on_error": OneOf(("raise", "skip")),
     "root": Word(),

@@ -32,7 +32,7 @@ class Number:
 class Each:
     """A list whose items are all of one kind; `least` to `most` of them."""
 
-    kind: Number
+    kind: "Kind"
     least: int = 0
     most: int | None = None
 

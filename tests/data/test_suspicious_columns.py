@@ -1,4 +1,4 @@
-"""Columns that give nothing or too much away are warned of by name; innocent ones are not."""
+"""Columns that give nothing or too much away are excluded or reported by name; innocent ones are neither."""
 
 from pathlib import Path
 
@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from trainyard.data.suspicious_columns import suspicious_columns, typed
+from trainyard.data.suspicious_columns import ReadColumn, leak, typed, uninformative
 from trainyard.data.table import Table
+from trainyard.data.table_columns import Conventions, learn_columns
+from trainyard.errors import ConfigError
 
 N = 60
 DRAWS = np.random.default_rng(0)
@@ -18,12 +20,20 @@ MISSING = np.where(ROW == 5, None, 1)
 
 
 def found(values: object, name: str = "column") -> str:
-    return dict(suspicious_columns(pd.DataFrame({name: values}), LABELS)).get(name, "")
+    table = pd.DataFrame({name: values})
+    [inputs] = learn_columns(table, Conventions(), semicolons=False)[0].values()
+    column = ReadColumn.of(table[name], inputs)
+    return uninformative(name, column) or leak(column, (LABELS == "y").astype(int))
 
 
-@pytest.mark.parametrize("values", [[7] * N, ["same"] * N, [None] * N, [False] * N, [0.1] * N])
+@pytest.mark.parametrize("values", [[7] * N, ["same"] * N, [False] * N, [0.1] * N, ["2026-11-30"] * N])
 def test_a_constant_column(values: list[object]) -> None:
-    assert found(values) == "is constant: nothing can be learned from it"
+    assert found(values) == "constant"
+
+
+@pytest.mark.parametrize("values", [[None] * N, [""] * N, ["NA"] * N])
+def test_an_empty_column(values: list[object]) -> None:
+    assert found(values) == "empty"
 
 
 @pytest.mark.parametrize(
@@ -40,7 +50,7 @@ def test_a_constant_column(values: list[object]) -> None:
 )
 def test_an_identifier(values: object, count: int) -> None:
     rows = N - 1 if count == N - 1 else N
-    assert found(values) == f"looks like an identifier: {count} values in {rows} rows"
+    assert found(values) == f"an identifier: {count} values in {rows} rows"
 
 
 def test_numbers_without_an_order_are_identifiers_by_their_name() -> None:
@@ -60,6 +70,25 @@ def test_a_copy_of_the_target(mapping: dict[str, object]) -> None:
     assert found(values) == "", "almost a copy may be an honest measurement"
 
 
+LEAKS = [
+    [f"{label}{row % 7}" for label, row in zip(LABELS, ROW, strict=True)],
+    [{"x": 0, "y": 10}[label] + row % 5 for label, row in zip(LABELS, ROW, strict=True)],  # the same as numbers
+    [f"{label}{row % 7}" if row % 9 else None for label, row in zip(LABELS, ROW, strict=True)],
+    [f"n{row % 6}" if label == "x" else None for label, row in zip(LABELS, ROW, strict=True)],  # present in one class
+]
+
+
+@pytest.mark.parametrize("values", LEAKS)
+def test_a_column_whose_every_value_belongs_to_one_class(values: list[object]) -> None:
+    count = len({value for value in values if value is not None})
+    assert found(values) == f"is probably a leak: each of its {count} values belongs to one class"
+    place = next(row for row in ROW if values[row] is not None)
+    other = next(row for row in ROW if LABELS[row] != LABELS[place])
+    values = list(values)
+    values[other] = values[place]
+    assert found(values) == ""
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -70,29 +99,57 @@ def test_a_copy_of_the_target(mapping: dict[str, object]) -> None:
         DRAWS.choice(["red", "green", "blue"], N),
         MISSING,  # what is missing may tell something
         np.where(ROW % 2, "yes", None),
-        np.where(LABELS == "x", ROW % 4, 9),  # five values tell the two classes apart
+        (LABELS == "x") * 40 + DRAWS.integers(0, 30, N),  # a good measurement tells the classes apart
+        pd.date_range("2026-01-01", periods=N).strftime("%d.%m.%Y"),  # each row its own day
+        [f"2026-01-{1 + i % 3 + 9 * (label == 'x'):02}" for i, label in zip(ROW, LABELS, strict=True)],
+        [{0: "p", 30: "p", 10: "q", 20: "q", 40: "r", 50: "r"}.get(i) for i in ROW],  # six rows say nothing
     ],
 )
 def test_an_innocent_column(values: object) -> None:
     assert found(values) == ""
 
 
-def test_a_table_warns_once_and_says_what_to_type(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_table_says_in_one_line_what_is_excluded_and_how_to_include_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     values = {"a b": ROW, "fine": DRAWS.normal(size=N), "flat": 1, "old": DRAWS.normal(size=N), "label": LABELS}
-    pd.DataFrame(values).to_csv(tmp_path / "t.csv", index=False)
-    Table(str(tmp_path / "t.csv"), "label", ignore=["old"], batch_size=8).read()
+    pd.DataFrame({**values, "leak": LEAKS[0]}).to_csv(tmp_path / "t.csv", index=False)
+    source = Table(str(tmp_path / "t.csv"), "label", ignore=["old"], batch_size=8)
+    source.read()
     [record] = caplog.records
     assert record.getMessage().splitlines() == [
-        "column a b looks like an identifier: 60 values in 60 rows",
-        "column flat is constant: nothing can be learned from it",
-        """  to leave out: 'data.ignore=["old","a b","flat"]'""",
+        "column leak is probably a leak: each of its 14 values belongs to one class",
+        "  to leave out: data.ignore=[old,leak]",
+        "excluded: a b (an identifier: 60 values in 60 rows), flat (constant); "
+        """to include: 'data.keep=["a b","flat"]'""",
     ]
+    assert [column.name for column in source.columns] == ["fine", "leak"], "a leak is reported, not excluded"
     caplog.clear()
-    Table(str(tmp_path / "t.csv"), "label", ignore=["old", "a b", "flat"], batch_size=8).read()
+    keep = Table(str(tmp_path / "t.csv"), "label", ignore=["old"], keep=["a b", "leak"], batch_size=8)
+    keep.read()
+    assert [column.name for column in keep.columns] == ["a b", "fine", "leak"]
+    assert caplog.messages == ["""excluded: flat (constant); to include: 'data.keep=["a b","leak","flat"]'"""]
+    caplog.clear()
+    Table(str(tmp_path / "t.csv"), "label", ignore=["old", "a b", "flat", "leak"], batch_size=8).read()
     assert not caplog.records
+
+
+def test_what_is_kept_must_be_there(tmp_path: Path) -> None:
+    pd.DataFrame({"a": ROW, "label": LABELS}).to_csv(tmp_path / "t.csv", index=False)
+    for keep, options in ((["b"], {}), (["label"], {}), (["a"], {"ignore": ["a"]})):
+        with pytest.raises(ConfigError, match=r"^data\.(keep|ignore)="):
+            Table(str(tmp_path / "t.csv"), "label", keep=keep, batch_size=8, **options).read()
+
+
+def test_a_table_of_nothing_but_identifiers_keeps_them(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pd.DataFrame({"a": ROW, "label": LABELS}).to_csv(tmp_path / "t.csv", index=False)
+    source = Table(str(tmp_path / "t.csv"), "label", batch_size=8)
+    source.read()
+    assert [column.name for column in source.columns] == ["a"]
+    assert caplog.messages == ["column a is an identifier: 60 values in 60 rows; there is no other column"]
 
 
 @pytest.mark.parametrize("names", [["a"], ["a", "b_1"], ["Delta 15 N (o/oo)", "x"], ["a:b"], ["ä,b"], ["x=[1]"]])
 def test_what_is_to_be_typed_is_what_hydra_reads(names: list[str]) -> None:
-    [override] = OverridesParser.create().parse_overrides([typed(names).strip("'")])
+    [override] = OverridesParser.create().parse_overrides([typed("data.keep", names).strip("'")])
     assert [str(getattr(value, "text", value)) for value in override.value()] == names

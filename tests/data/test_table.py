@@ -5,13 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
 
 from tests.conftest import Compose
 from tests.data.table_rows import N, frame, source
+from trainyard.data.cells import read_rows
+from trainyard.data.spec import Column
 from trainyard.data.table import Table
+from trainyard.data.table_columns import fitted, recoded
 from trainyard.models.load import load_model
 from trainyard.training import train
 
@@ -98,3 +102,54 @@ def test_columns_to_ignore(tmp_path: Path) -> None:
 @pytest.mark.parametrize("classes", [np.arange(N) % 3, np.arange(N) % 9 / 2, np.arange(N) % 2 == 0])
 def test_numbers_and_truth_values_may_be_classes(tmp_path: Path, classes: Any) -> None:
     assert len(source(tmp_path, frame().assign(kind=classes)).spec.classes) == len(np.unique(classes))
+
+
+LABELS = ["None", "NA", "null", "n/a", "001", "1", "nan", "a b"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_only_an_empty_cell_is_no_class(tmp_path: Path, ending: str) -> None:
+    kinds = [*LABELS, *(f" {label} " for label in LABELS), "", None] * 4
+    rows = pd.DataFrame({"a": np.random.default_rng(0).normal(size=len(kinds)), "kind": kinds})
+    file = tmp_path / f"t.{ending}"
+    rows.to_parquet(file) if ending == "parquet" else rows.to_csv(file, index=False)
+    data = Table(str(file), "kind", batch_size=8)
+    train = data.read()["train"]
+    assert sorted(data.classes) == sorted(LABELS)
+    assert [data.classes[label] for label in train.y] == [kind.strip() for kind in kinds if kind]
+    assert data.report["path_rows_without_target"] == 8
+
+
+def test_labels_of_a_test_file_that_were_saved_as_numbers(tmp_path: Path) -> None:
+    data = source(tmp_path, frame().assign(kind=np.arange(N) % 2), frame(1).assign(kind=np.arange(N) % 2 / 1.0))
+    assert data.splits["test"].y.tolist() == [0, 1] * (N // 2)
+    assert data.classes == ("0", "1")
+
+
+def test_a_test_file_is_read_as_the_training_file_was(tmp_path: Path, caplog: Any) -> None:
+    days = pd.Series(pd.date_range("2026-01-20", periods=N))
+    rows = frame().assign(day=days.dt.strftime("%m/%d/%Y"), price=[f"{i * 7 % 90},{i % 7}5" for i in range(N)])
+    rows.loc[3, "price"] = "?"
+    test = frame(1).assign(day=days.dt.strftime("%m/%d/%Y"), price=[f"{i}.50" for i in range(N)])
+    test.loc[:1, "price"] = ["?", "free"]
+    test.loc[:2, "day"] = ["2026-12-31", "02/03/2026", ""]
+    x = source(tmp_path, rows, test, keep=["price"]).splits["test"].x
+    assert x[:3, -1].nan_to_num(-1).tolist() == [-1, -1, 2.5], "the columns are a, b, colour, town, rare, day, price"
+    assert x[:3, 5].nan_to_num(-1).tolist() == [12, 2, -1], "month"
+    assert "column price: 1 of 80 values are not numeric: '?'; read as missing" in caplog.text
+    assert "column price: 1 of 80 values of data.test_path are not numbers: 'free'; read as missing" in caplog.text
+
+
+@pytest.mark.parametrize(("many", "width"), [(4000, 166), (12_000, 2**20 // 12_000), (10**6, 8)])
+def test_the_embedding_of_a_column_of_many_levels_is_bounded(many: int, width: int) -> None:
+    column = fitted(Column("user", tuple(map(str, range(many)))), torch.arange(1, many + 1), one_hot_limit=16)
+    assert column.embedding_width == width
+
+
+def test_a_category_that_no_training_row_has_stays_a_category() -> None:
+    column = Column("c", ("a", "b"), decimal=".")
+    after = fitted(column, torch.zeros(5), one_hot_limit=16)
+    assert (len(after.levels), after.may_miss) == (1, True)
+    assert recoded(torch.tensor([0.0, 1.0, 2.0]), column, after).tolist() == [0, 0, 0]
+    x, wrong = read_rows(pd.DataFrame({"c": ["a", "", "z"]}), [after])
+    assert (x.tolist(), wrong["c"].any()) == ([[0]] * 3, False)

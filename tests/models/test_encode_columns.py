@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from trainyard.data.spec import Column
-from trainyard.models.encode_columns import EncodeColumns, embedding_width
+from trainyard.data.spec import Column, embedding_width
+from trainyard.models.encode_columns import EncodeColumns
 
 NAN = float("nan")
 COLUMNS = (
@@ -53,6 +53,16 @@ def test_a_small_deviation_beside_a_large_mean_is_kept() -> None:
 def test_categories_alone_and_numbers_alone() -> None:
     assert EncodeColumns(COLUMNS[1:2], [0.0], [1.0])(torch.tensor([[2.0]])).tolist() == [[0, 0, 1, 0]]
     assert EncodeColumns(COLUMNS[:1], [10.0], [2.0])(torch.tensor([[11.0]])).tolist() == [[0.5]]
+
+
+def test_cyclic_parts_of_dates_are_points_of_a_circle() -> None:
+    columns = [Column("d.year", part="year"), *(Column(f"d.{part}", part=part) for part in ("weekday", "hour"))]
+    encode = EncodeColumns(columns, [2016.0, 3.0, 12.0], [2.0, 2.0, 6.0])
+    out = encode(torch.tensor([[2018, 0, 6], [2016, 3.5, 12], [2016, NAN, NAN]]))
+    expected = [[1, 0, 1, 1, 0], [0, 0, 0, -1, -1], [0, 0, 0, 0, 0]]  # year; sines and cosines of weekday and hour
+    assert np.allclose(out, expected, atol=1e-6)
+    assert encode.width == 5
+    assert not {"cyclic", "periods"} & {*encode.state_dict()}, "older checkpoints load"
 
 
 def test_embedding_widths() -> None:

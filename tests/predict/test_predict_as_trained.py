@@ -71,8 +71,13 @@ def full_table() -> pd.DataFrame:
     draws = np.random.default_rng(1)
     table["on"] = draws.choice(["True", "False", None], N)
     table["day"] = pd.Series(pd.date_range("2026-01-01", periods=N)).dt.strftime("%Y-%m-%d")
-    table["code"] = draws.choice(["007", "1.0", "2", "x"], N, p=[0.4, 0.3, 0.2, 0.1])
+    table["code"] = draws.choice(["007", "1.0", "2", "x"], N, p=[0.3, 0.3, 0.2, 0.2])
     table["count"] = draws.integers(0, 1000, N)
+    table["power"] = [str(number) for number in draws.choice(["5", "5.0", "61.5", "70"], N)]
+    table.loc[7, "power"] = "?"
+    table["price"] = [f"${number:,.2f}" for number in draws.uniform(500, 2000, N)]
+    table["at"] = [f"{hour}:30" for hour in draws.integers(0, 24, N)]
+    table["us"] = pd.Series(pd.date_range("2026-01-01", periods=N)).dt.strftime("%m/%d/%Y")
     return table
 
 

@@ -82,7 +82,7 @@ def test_what_cannot_be_predicted_is_a_row_and_counts(typed: Typed) -> None:
     Path("t.csv").write_text("mass,length,town\n1,x,7\n2,3,7\n")
     code, screen, errors = typed("rows.ckpt", "t.csv", "--output", "out.csv")
     assert (code, screen, errors) == (1, "", "1 of 2 could not be predicted\n")
-    assert rows(Path("out.csv").read_text())[1] == ["1", "error: length is no number: x", "", "", ""]
+    assert rows(Path("out.csv").read_text())[1] == ["1", "error: length is not a number: x", "", "", ""]
 
 
 @pytest.mark.parametrize(

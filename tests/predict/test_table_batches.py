@@ -1,4 +1,4 @@
-"""Cells become numbers and codes one by one: what is no number costs its own row, and nothing else."""
+"""Cells become numbers and codes one by one: what is not a number costs its own row, and nothing else."""
 
 import weakref
 from pathlib import Path
@@ -44,15 +44,15 @@ def test_columns_are_found_by_name_whatever_stands_beside_them(tmp_path: Path) -
 
 @pytest.mark.parametrize("rows", [1, 2, 100])
 def test_a_cell_that_is_no_number_costs_its_row_alone(tmp_path: Path, rows: int) -> None:
-    text = 'length,town,mass\n1,7,2\nabc,7,3\n4,,NA\n"1,5",Rome,x\n 6 ,7,1e2\n7,Bern,\n'
+    text = 'length,town,mass\n1,7,2\nabc,7,3\n4,,NA\n"1,2,5",Rome,x\n 6 ,7,1e2\n7,Bern,\n'
     x, errors = rows_of(tmp_path, text, rows=rows)
     assert x == [[1, 3, 2], [4, 0, -1], [6, 3, 100], [7, 1, -1]]
-    assert errors == {1: "length is no number: abc", 3: "length is no number: 1,5; mass is no number: x"}
+    assert errors == {1: "length is not a number: abc", 3: "length is not a number: 1,2,5; mass is not a number: x"}
 
 
 def test_a_long_cell_is_shortened(tmp_path: Path) -> None:
     _, errors = rows_of(tmp_path, f"length,town,mass\n{'a' * 500},7,2\n")
-    assert errors == {0: f"length is no number: {'a' * 37}..."}
+    assert errors == {0: f"length is not a number: {'a' * 37}..."}
 
 
 @pytest.mark.parametrize("rows", [1, 100])
@@ -60,7 +60,7 @@ def test_dates_and_truth_values_beside_a_cell_that_is_none(tmp_path: Path, rows:
     text = "length,town,mass\n1970-01-11,7,true\n1970-01-02T12:00,7,False\n1970-13-99,7,maybe\n"
     x, errors = rows_of(tmp_path, text, rows=rows)
     assert x == [[10, 3, 1], [1.5, 3, 0]]
-    assert errors == {2: "length is no number: 1970-13-99; mass is no number: maybe"}
+    assert errors == {2: "length is not a number: 1970-13-99; mass is not a number: maybe"}
 
 
 @pytest.mark.parametrize("rows", [1, 100])
@@ -68,13 +68,13 @@ def test_semicolons_allow_decimal_commas(tmp_path: Path, rows: int) -> None:
     text = "length;town;mass\n1,5;7;2\n-0,25;Bern;3,5\n1,2,3;7;4\n;7;5.5\n"
     x, errors = rows_of(tmp_path, text, rows=rows)
     assert x == [[1.5, 3, 2], [-0.25, 1, 3.5], [-1, 3, 5.5]]
-    assert errors == {2: "length is no number: 1,2,3"}
+    assert errors == {2: "length is not a number: 1,2,3"}
 
 
 def test_what_float32_cannot_hold_is_missing_as_in_training(tmp_path: Path) -> None:
     x, errors = rows_of(tmp_path, "length,town,mass\ninf,7,1e39\n1,7,bad\n-inf,7,1e39\n")
     assert x == [[-1, 3, -1], [-1, 3, -1]]
-    assert errors == {1: "mass is no number: bad"}
+    assert errors == {1: "mass is not a number: bad"}
 
 
 def test_a_missing_cell_is_no_error_in_a_column_with_one(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_parquet_gives_what_its_csv_gives(tmp_path: Path) -> None:
 def test_text_in_a_parquet_file_is_read_cell_by_cell() -> None:
     x, errors = numbers_of(pd.DataFrame({"length": ["1.5", "x", None], "town": [7, 7, 8], "mass": [1, 2, 3]}), COLUMNS)
     assert np.nan_to_num(x, nan=-1).tolist() == [[1.5, 3, 1], [-1, 3, 2], [-1, 0, 3]]
-    assert errors == {1: "length is no number: x"}
+    assert errors == {1: "length is not a number: x"}
 
 
 def test_rows_are_numbered_and_with_several_tables_named(tmp_path: Path) -> None:

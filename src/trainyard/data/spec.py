@@ -10,18 +10,26 @@ from torch import Tensor
 from trainyard.data.image_files import ImageFiles
 from trainyard.data.mapped_rows import MappedRows
 
+PERIODS = {"month": 12, "day": 31, "weekday": 7, "hour": 24}
+
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table, and what takes the place of a value that is missing.
+    """One input of a model that takes rows: how the cells of a table are read, and what replaces a missing value.
 
     Attributes:
-        name: as the table has it.
+        name: of the input; the header of the table's column, for a part of a date `HEADER.PART`.
         levels: the values of a categorical column, in the order of their codes 1, 2, ...; code 0 is a value that is
             missing or that training has not seen. Empty for a numeric column.
         median: of a numeric column over the training rows; stands in for a missing value.
         may_miss: whether training rows miss values of a numeric column; it then gets an indicator beside it.
         embedded: whether the levels are embedded instead of one-hot encoded.
+        width: numbers in the embedding of a level; 0 for fastai's rule of thumb.
+        source: the header of the table's column, if it is not the name.
+        part: of a date: `year`, `month`, `day`, `weekday`, `hour` or `days` (since 1970). Empty for other columns.
+        format: of dates, as `strptime` has it, or `ISO8601`; a numeric column that has one takes days since 1970 too.
+        decimal: the decimal separator of numbers, `.` or `,`; empty if nothing is known of it.
+        missing: texts that mark a missing value, beside those that mark one in every table.
     """
 
     name: str
@@ -29,6 +37,32 @@ class Column:
     median: float = 0.0
     may_miss: bool = False
     embedded: bool = False
+    width: int = 0
+    source: str = ""
+    part: str = ""
+    format: str = ""
+    decimal: str = ""
+    missing: tuple[str, ...] = ()
+
+    @property
+    def header(self) -> str:
+        """The header of the table's column."""
+        return self.source or self.name
+
+    @property
+    def period(self) -> int | None:
+        """After which a part of a date begins again; `None` for other columns."""
+        return PERIODS.get(self.part)
+
+    @property
+    def embedding_width(self) -> int:
+        """How many numbers the embedding of a level has."""
+        return self.width or embedding_width(len(self.levels))
+
+
+def embedding_width(levels: int) -> int:
+    """Return how many numbers stand for one of so many levels; fastai's rule of thumb, 600 at most."""
+    return int(min(600, round(1.6 * levels**0.56)))
 
 
 @dataclass(frozen=True)
@@ -67,7 +101,10 @@ class DataSpec:
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> "DataSpec":
         """Return the spec that `to_dict` stored."""
-        columns = tuple(Column(**{**column, "levels": tuple(column["levels"])}) for column in stored["columns"])
+        lists = ("levels", "missing")
+        columns = tuple(
+            Column(**{**column, **{key: tuple(column.get(key, ())) for key in lists}}) for column in stored["columns"]
+        )
         given = {name: tuple(value) for name, value in stored.items() if value is not None}
         return cls(**{**given, "columns": columns})
 

@@ -1,18 +1,21 @@
 """Anyone's table: a CSV, TSV or Parquet file with a column of classes."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from trainyard.data.cells import factorize, read_numbers, read_rows, text_of, whole
+from trainyard.data.folder_listing import natural
 from trainyard.data.rows import Rows
 from trainyard.data.spec import Column, Examples
-from trainyard.data.suspicious_columns import suspicious_columns, typed
-from trainyard.data.table_columns import as_text, codes, ordered, quantities
-from trainyard.data.table_file import read_table
+from trainyard.data.suspicious_columns import ReadColumn, leak, typed, uninformative
+from trainyard.data.table_columns import SHARE, Conventions, learn_columns
+from trainyard.data.table_file import has_semicolons, read_table
 from trainyard.errors import did_you_mean, listing, reject
 
 if TYPE_CHECKING:
@@ -21,14 +24,22 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FEW = 20  # numbers that may be classes, whatever they are
+MOST = 14  # excluded columns that are named
+DECIMALS = {None: None, "point": ".", "comma": ","}
 
 
 class Table(Rows):
-    """Rows of a table; numeric columns as they are, categories as codes, and what training knows of each column.
+    """Rows of a table: numbers, parts of dates, and categories as codes, read as the training file is read.
+
     Args:
         path: a .csv, .tsv or .parquet file.
         target: the column of the classes; rows without one are left out.
         ignore: columns that are not used; one name or several.
+        keep: columns that are used although they look like identifiers or never change, and that are known to be no
+            leaks.
+        missing: texts that mark a missing value, beside an empty cell, `NA`, `null` and the like.
+        decimal: the decimal separator where it cannot be found out, `point` or `comma`; `None` to choose.
+        dayfirst: whether the day comes before the month in dates of which both readings are possible; `None` to choose.
         test_path: a file of test rows with the same columns; `None` to take them out of `path`.
         shared: as in `Rows` and `DataModule`.
 
@@ -41,6 +52,10 @@ class Table(Rows):
         path: str,
         target: str,
         ignore: str | Sequence[str] | None = (),
+        keep: str | Sequence[str] | None = (),
+        missing: str | Sequence[str] | None = (),
+        decimal: str | None = None,
+        dayfirst: bool | None = None,
         test_path: str | None = None,
         **shared: Any,
     ) -> None:
@@ -49,7 +64,8 @@ class Table(Rows):
         if test_path is not None:
             self.files["test_path"] = Path(test_path).expanduser()
         self.target = str(target)
-        self.ignore = [ignore] if isinstance(ignore, str) else [str(name) for name in ignore or ()]
+        self.ignore, self.keep, missing = map(words, (ignore, keep, missing))
+        self.conventions = Conventions(tuple(missing), DECIMALS[decimal], dayfirst)
 
     def read(self) -> dict[str, Examples]:
         """Return the rows, float32 `[N, F]`; a category as its code among all levels of the training file."""
@@ -62,18 +78,35 @@ class Table(Rows):
         return {splits[key]: self.examples(key, table) for key, table in tables.items()}
 
     def learn(self, table: "pd.DataFrame") -> None:
-        """Find out which classes and columns a table has."""
+        """Find out which classes and columns a table has, and how its cells are read."""
         names = self.features([str(name) for name in table.columns])
-        labels = as_text(table[self.target])
-        self.classes = ordered(labels)
+        labels = label_texts(table[self.target])
+        self.classes = tuple(sorted(set(labels), key=natural))
         self.check_classes(table[self.target])
-        found = dict(suspicious_columns(table[names], labels))
-        if found:
-            lines = "\n".join(f"column {name} {problem}" for name, problem in found.items())
-            log.warning("%s\n  to leave out: %s", lines, typed([*self.ignore, *found]))
-        self.columns = tuple(
-            Column(name, ordered(as_text(table[name])) if quantities(table[name]) is None else ()) for name in names
-        )
+        columns, notes = learn_columns(table[names], self.conventions, has_semicolons(self.files["path"]))
+        read = {name: ReadColumn.of(table[name], inputs) for name, inputs in columns.items()}
+        excluded = {name: why for name in names if name not in self.keep and (why := uninformative(name, read[name]))}
+        if len(excluded) == len(columns):
+            notes += [f"column {name} is {why}; there is no other column" for name, why in excluded.items()]
+            excluded = {}
+        columns = {name: inputs for name, inputs in columns.items() if name not in excluded}
+        classes = np.unique(labels, return_inverse=True)[1]
+        leaks = {name: what for name in columns if name not in self.keep and (what := leak(read[name], classes))}
+        self.warn(notes, excluded, leaks)
+        self.columns = tuple(column for inputs in columns.values() for column in inputs)
+
+    def warn(self, notes: Sequence[str], excluded: Mapping[str, str], leaks: Mapping[str, str]) -> None:
+        """Log what a person should know of the columns, and what to type for another choice."""
+        lines = list(notes)
+        if leaks:
+            lines += [f"column {name} {problem}" for name, problem in leaks.items()]
+            lines += [f"  to leave out: {typed('data.ignore', [*self.ignore, *leaks])}"]
+        if excluded:
+            reasons = listing((f"{name} ({why})" for name, why in excluded.items()), MOST)
+            names = [*self.keep, *excluded] if len(excluded) <= MOST else ["NAME"]
+            lines += [f"excluded: {reasons}; to include: {typed('data.keep', names)}"]
+        if lines:
+            log.warning("%s", "\n".join(lines))
 
     def features(self, columns: list[str]) -> list[str]:
         """Return the columns that are learned from, or raise a ConfigError for `ignore` that does not fit them."""
@@ -84,6 +117,9 @@ class Table(Rows):
         if strange:
             raise reject("data.ignore", listing(self.ignore), "; ".join(strange), listing(known, 30))
         names = [name for name in known if name not in self.ignore]
+        unknown = [f"no column {name}{did_you_mean(name, names)}" for name in self.keep if name not in names]
+        if unknown:
+            raise reject("data.keep", listing(self.keep), "; ".join(unknown), listing(names, 30))
         if not names:
             key, value = ("data.ignore", listing(self.ignore)) if self.ignore else ("data.path", self.files["path"])
             raise reject(key, value, "no column is left to learn from", f"columns beside {self.target}")
@@ -95,7 +131,8 @@ class Table(Rows):
         if self.target not in columns:
             problem = f"data.{key} has no such column{did_you_mean(self.target, columns)}"
             raise reject("data.target", self.target, problem, listing(columns, 30))
-        missing = table[self.target].isna()
+        texts = label_texts(table[self.target])
+        missing = np.array([not text for text in texts], bool)
         if missing.all():
             raise reject(f"data.{key}", self.files[key], f"no row has a {self.target}", "rows of known classes")
         if missing.any():
@@ -106,33 +143,54 @@ class Table(Rows):
     def check_classes(self, values: "pd.Series[Any]") -> None:
         """Raise a ConfigError for a target that is constant, or a quantity or an identifier instead of a class."""
         count, rows = len(self.classes), len(values)
-        numbers = quantities(values)
-        measured = numbers is not None and count > FEW and ((numbers % 1).any() or count > rows / 5)
+        numbers, wrong = read_numbers(factorize(values)[1], Column(self.target, decimal="."))
+        measured = not wrong.any() and count > FEW and bool((numbers % 1).any() or count > rows / 5)
         if count < 2 or count > rows / 2 or measured:
             problem = f"it has {count} distinct values in {rows} rows ({listing(self.classes, 5)})"
             raise reject("data.target", self.target, problem, "a column of classes, each in several rows")
 
     def examples(self, key: str, table: "pd.DataFrame") -> Examples:
         """Return the rows of a file as numbers."""
-        lacking = [column.name for column in self.columns if column.name not in table.columns]
+        lacking = list(dict.fromkeys(column.header for column in self.columns if column.header not in table.columns))
         if lacking:
-            accepted = f"a table with {listing([column.name for column in self.columns], 30)}"
+            accepted = f"a table with {listing(dict.fromkeys(column.header for column in self.columns), 30)}"
             raise reject(f"data.{key}", self.files[key], f"no column {listing(lacking)}", accepted)
-        labels = as_text(table[self.target])
-        strange = sorted(set(labels) - set(self.classes))
+        x, wrong = read_rows(table, self.columns, has_semicolons(self.files[key]))
+        for column in {column.header: column for column in self.columns}.values():
+            self.check_cells(key, column, table[column.header], wrong[column.header])
+        y = self.labels(key, label_texts(table[self.target]))
+        return Examples(torch.from_numpy(x).float(), y, torch.tensor(table.index.to_numpy()))
+
+    def check_cells(self, key: str, column: Column, values: "pd.Series[Any]", wrong: NDArray[np.bool_]) -> None:
+        """Warn of cells that training would not have read, or raise a ConfigError if they are many."""
+        if not wrong.any():
+            return
+        what = "dates" if column.part else "numbers"
+        shown = listing((repr(text_of(value)) for value in values[wrong].unique()), 3)
+        if wrong.sum() > (1 - SHARE) * values.notna().sum():
+            problem = f"{column.header} holds text ({shown})"
+            raise reject(f"data.{key}", self.files[key], problem, f"{what}, as in training")
+        count = f"{wrong.sum()} of {len(values)} values of data.{key} are not {what}"
+        log.warning("column %s: %s: %s; read as missing", column.header, count, shown)
+
+    def labels(self, key: str, texts: NDArray[np.object_]) -> torch.Tensor:
+        """Return the class of each row, int64 `[N]`; "1.0" is class 1 where no class is called so."""
+        place = {name: number for number, name in reversed(list(enumerate(self.classes)))}
+        numbers = {whole(name): number for name, number in place.items()} | place
+        strange = sorted({text for text in texts if text not in numbers and whole(text) not in numbers})
         if strange:
             problem = f"classes that training lacks: {listing(strange)}"
             raise reject(f"data.{key}", self.files[key], problem, listing(self.classes))
-        numbers = [self.numbers(column, table[column.name], key) for column in self.columns]
-        y = torch.from_numpy(codes(labels, self.classes)).long() - 1
-        x = torch.from_numpy(np.stack(numbers, axis=1)).float()
-        return Examples(x, y, torch.tensor(table.index.to_numpy()))
+        return torch.tensor([numbers.get(text, numbers.get(whole(text), -1)) for text in texts])
 
-    def numbers(self, column: Column, values: "pd.Series[Any]", key: str) -> Any:
-        """Return a column of a file as float64 `[N]`."""
-        if column.levels:
-            return codes(as_text(values), column.levels)
-        numbers = quantities(values)
-        if numbers is None:
-            raise reject(f"data.{key}", self.files[key], f"{column.name} holds text", "numbers, as in training")
-        return numbers
+
+def words(value: str | Sequence[str] | None) -> list[str]:
+    """Return one text or several as a list; numbers become text."""
+    return [str(value)] if isinstance(value, str | int | float) else [str(word) for word in value or ()]
+
+
+def label_texts(values: "pd.Series[Any]") -> NDArray[np.object_]:
+    """Return labels as text without surrounding whitespace, nothing where there is none."""
+    place, distinct = factorize(values)
+    texts: NDArray[np.object_] = np.array([*map(text_of, distinct.astype(object)), ""], dtype=object)[place]
+    return texts

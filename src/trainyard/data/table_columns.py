@@ -1,7 +1,7 @@
-"""The columns of a table as numbers: quantities as they are, categories as codes."""
+"""How the columns of a table are to be read, learned once from the training file."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,90 +9,184 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trainyard.data.cells import cell_texts, factorize, parse_numbers, typed_numbers, whole
+from trainyard.data.dates import find_format, read_moments, varying_parts
 from trainyard.data.find_files import natural
-from trainyard.data.spec import Column
+from trainyard.data.spec import Column, embedding_width
+from trainyard.errors import listing
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LARGEST = float(np.finfo(np.float32).max)
+SHARE = 0.95  # of the filled cells that must be numbers or dates, for the others to be exceptions
+MOST_WEIGHTS = 2**20  # in the embedding of a column, unless it has more than 131,072 levels
+LEAST_WIDTH = 8
 
 
-def as_text(values: "pd.Series[Any]") -> NDArray[np.object_]:
-    """Return values as text, `None` where one is missing; 3.0 and 3 are both "3"."""
-    import pandas as pd
+@dataclass(frozen=True)
+class Conventions:
+    """How the cells of a table are written, as far as a person has said it.
 
-    try:
-        place, distinct = pd.factorize(values)
-    except TypeError:  # lists and the like, which Parquet may hold
-        place, distinct = pd.factorize(values.map(str, na_action="ignore"))
-    texts: NDArray[np.object_] = np.array([*map(text_of, distinct), None], dtype=object)[place]
-    return texts  # None is the last, and -1 the place of a missing one
-
-
-def text_of(value: object) -> str:
-    """Return a value as text; a whole number without a point."""
-    return str(int(value)) if isinstance(value, float | np.floating) and float(value).is_integer() else str(value)
-
-
-def ordered(values: NDArray[np.object_]) -> tuple[str, ...]:
-    """Return the distinct texts in natural order."""
-    return tuple(sorted({value for value in values if value is not None}, key=natural))
-
-
-def quantities(values: "pd.Series[Any]") -> NDArray[np.float64] | None:
-    """Return the numbers of a column whose differences mean something, NaN where one is missing; `None` for categories.
-
-    Truth values are 0 and 1, points in time days since 1970. What float32 cannot hold, infinity too, is missing.
+    Attributes:
+        missing: texts that mark a missing value.
+        decimal: the decimal separator, `.` or `,`; `None` to find it out.
+        dayfirst: the choice where day and month of dates could be the other way round; `None` for the month first,
+            except where points separate them.
     """
+
+    missing: tuple[str, ...] = ()
+    decimal: str | None = None
+    dayfirst: bool | None = None
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The distinct cells of a column that hold something, as they are and as text, and how often each is there."""
+
+    values: "pd.Series[Any]"
+    texts: "pd.Series[Any]"
+    counts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, column: "pd.Series[Any]", missing: tuple[str, ...]) -> "Cells":
+        """Return the cells of a column."""
+        place, distinct = factorize(column)
+        texts = cell_texts(distinct, missing)
+        filled = texts.notna().to_numpy(bool)
+        counts = np.bincount(place[place >= 0], minlength=len(distinct))
+        return cls(distinct[filled].reset_index(drop=True), texts[filled].reset_index(drop=True), counts[filled])
+
+    @property
+    def filled(self) -> int:
+        """The number of cells that hold something."""
+        return int(self.counts.sum())
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """The texts in natural order, a whole number without a point."""
+        return tuple(sorted({whole(text) for text in self.texts}, key=natural))
+
+    def share(self, which: NDArray[np.bool_]) -> float:
+        """Return the share of the cells that are among some of the distinct ones."""
+        return float(self.counts[which].sum() / self.filled)
+
+
+def learn_columns(
+    table: "pd.DataFrame", said: Conventions, semicolons: bool
+) -> tuple[dict[str, list[Column]], list[str]]:
+    """Return the inputs that each column gives, by its header, and what a person should know of how it is read.
+
+    Args:
+        table: of the training file, without the target.
+        said: what is known already.
+        semicolons: whether they separate the columns, which leaves the comma to the decimals.
+    """
+    cells = {str(name): Cells.of(table[name], said.missing) for name in table.columns}
+    decimals = {name: said.decimal or decimal_of(column) for name, column in cells.items()}
+    usual = Counter(filter(None, decimals.values())).most_common(1)
+    columns: dict[str, list[Column]] = {}
+    notes = []
+    for name, column in cells.items():
+        commas = bool(column.texts.str.contains(",", regex=False).any())
+        decimal = decimals[name] or (usual[0][0] if usual else "," if commas and semicolons else ".")
+        columns[name], note = learn_column(name, column, replace(said, decimal=decimal))
+        numeric = not (columns[name][0].levels or columns[name][0].part)
+        if commas and numeric and not (decimals[name] or usual):
+            note = "; ".join(filter(None, (two_numbers(column.texts, decimal), note)))
+        notes += [f"column {name}: {note}"] if note else []
+    return columns, notes
+
+
+def two_numbers(texts: "pd.Series[Any]", decimal: str) -> str:
+    """Return a note on numbers whose comma could separate decimals or thousands."""
+    other, choice = (",", "comma") if decimal == "." else (".", "point")
+    chosen, others = (parse_numbers(texts, sign) for sign in (decimal, other))
+    differ = np.flatnonzero(np.isfinite(chosen) & np.isfinite(others) & (chosen != others))
+    if not len(differ):
+        return ""
+    place = differ[0]
+    return f"{texts.iloc[place]} is read as {chosen[place]:g}; data.decimal={choice} reads it as {others[place]:g}"
+
+
+def decimal_of(cells: Cells) -> str:
+    """Return the decimal separator with which more cells are numbers, nothing where it makes no difference."""
+    if typed_numbers(cells.values) is not None or not cells.texts.str.contains(r"[.,]").any():
+        return ""
+    point, comma = (cells.share(~np.isnan(parse_numbers(cells.texts, decimal))) for decimal in ".,")
+    return "" if point == comma or max(point, comma) < SHARE else "." if point > comma else ","
+
+
+def learn_column(name: str, cells: Cells, said: Conventions) -> tuple[list[Column], str]:
+    """Return the inputs that a column gives, and a note on its exceptions or on a choice between two readings."""
     import pandas as pd
-    from pandas.api import types
 
-    if values.isna().all():
-        return np.full(len(values), np.nan)
-    kind = types.infer_dtype(values, skipna=True)
-    if kind in ("string", "date", "datetime"):
-        values = as_dates(values)
-    elif kind in ("boolean", "decimal"):  # with missing ones among them, these are Python objects
-        values = values.astype("float64")
-    if types.is_datetime64_any_dtype(values):
-        values = values - pd.Timestamp(0, tz=values.dt.tz)
-    if types.is_timedelta64_dtype(values):
-        values = values / pd.Timedelta(days=1)
-    if not types.is_numeric_dtype(values):
-        return None
-    numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
-    return np.where(np.abs(numbers) <= LARGEST, numbers, np.nan)
-
-
-def as_dates(values: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Return points in time that are written like 2026-11-30 or 2026-11-30T12:00, and any other column as it is."""
-    import pandas as pd
-
-    if not values.dropna().astype(str).str.match(r"\d{4}-\d\d-\d\d").all():
-        return values
-    dates = pd.to_datetime(values, format="ISO8601", errors="coerce", utc=True)
-    return dates if dates.notna().equals(values.notna()) else values
+    column = Column(name, decimal=said.decimal or ".", missing=said.missing)
+    if not len(cells.texts):
+        return [column], ""
+    if isinstance(cells.values.dtype, pd.CategoricalDtype) or is_code(cells):
+        return [replace(column, levels=cells.levels)], ""
+    typed = typed_numbers(cells.values) is not None
+    numbers = ~np.isnan(parse_numbers(cells.texts, column.decimal, strict=False))
+    numeric = typed or cells.share(numbers) >= SHARE
+    if not numeric or cells.texts.str.fullmatch(r"(19|20)\d{6}").all():
+        form, note = find_format(cells.values, cells.texts, said.dayfirst)
+        moments = read_moments(cells.values, cells.texts, form) if form else cells.values
+        dates = moments.notna().to_numpy(bool)
+        if form and cells.share(dates) >= (1 if numeric else SHARE):
+            column, exceptions = with_exceptions(replace(column, format=form), cells, dates, "dates")
+            parts = [
+                replace(column, name=f"{name}.{part}", source=name, part=part) for part in varying_parts(moments, form)
+            ]
+            return parts, "; ".join(filter(None, (note, exceptions)))
+    if typed:
+        return [column], ""
+    if numeric:
+        column, note = with_exceptions(column, cells, numbers, "numeric")
+        return [column], note
+    return [replace(column, levels=cells.levels)], almost_numeric(cells, numbers)
 
 
-def codes(texts: NDArray[np.object_], levels: Sequence[str]) -> NDArray[np.float64]:
-    """Return the code of each text, 1 for the first level and so on; 0 for a missing or unknown one."""
-    code = {level: number for number, level in enumerate(levels, start=1)}
-    return np.array([code.get(text, 0) for text in texts], dtype=np.float64)
+def is_code(cells: Cells) -> bool:
+    """Whether cells are digits of one length with leading zeros, such as zip codes, and most are there repeatedly."""
+    digits = cells.texts.str.fullmatch(r"\d+").all() and cells.texts.str.match(r"0\d").any()
+    return bool(digits and cells.texts.str.len().nunique() == 1 and len(cells.texts) <= cells.filled / 2)
+
+
+def with_exceptions(column: Column, cells: Cells, read: NDArray[np.bool_], what: str) -> tuple[Column, str]:
+    """Return the column with the cells that are not read as markers of missing values, and a note that names them."""
+    others = tuple(cells.texts[~read])
+    if not others:
+        return column, ""
+    count = f"{cells.counts[~read].sum()} of {cells.filled} values are not {what}"
+    note = f"{count}: {listing(map(repr, others), 5)}; read as missing"
+    return replace(column, missing=(*column.missing, *others)), note
+
+
+def almost_numeric(cells: Cells, numbers: NDArray[np.bool_]) -> str:
+    """Return a note on a category that would be numeric if few texts marked missing values."""
+    others = list(cells.texts[~numbers])
+    if len(others) > 3 or cells.share(numbers) < 0.5:
+        return ""
+    count = f"{cells.counts[numbers].sum()} of {cells.filled} values are numeric, the others are"
+    markers = ",".join(f'"{text}"' for text in others)
+    return f"{count} {listing(map(repr, others))}; read as categories, or with 'data.missing=[{markers}]' as numbers"
 
 
 def fitted(column: Column, train: Tensor, one_hot_limit: int) -> Column:
     """Return the column with what the training rows say of it.
 
     Args:
-        column: its name and, if it is categorical, all its levels.
+        column: how it is read; if it is categorical, with all its levels.
         train: its values, float `[N]`; codes where it is categorical.
         one_hot_limit: most levels that are one-hot encoded; more are embedded.
     """
     if column.levels:
         seen = train.unique().long().tolist()
-        levels = tuple(column.levels[code - 1] for code in seen if code > 0)
-        return replace(column, levels=levels, may_miss=0 in seen, embedded=len(levels) > one_hot_limit)
+        # Where training rows have none, the column stays a category, with a level that no cell has.
+        levels = tuple(column.levels[code - 1] for code in seen if code > 0) or ("",)
+        most = max(LEAST_WIDTH, MOST_WEIGHTS // len(levels))
+        width = most if most < embedding_width(len(levels)) else 0
+        return replace(column, levels=levels, may_miss=0 in seen, embedded=len(levels) > one_hot_limit, width=width)
     known = train[~train.isnan()]
     median = float(np.median(known.numpy())) if len(known) else 0.0
     return replace(column, median=median, may_miss=len(known) < len(train))
@@ -102,5 +196,6 @@ def recoded(values: Tensor, before: Column, after: Column) -> Tensor:
     """Return codes for the levels that are left; those that are gone get 0. Quantities stay."""
     if not before.levels:
         return values
-    new = codes(np.array(before.levels, dtype=object), after.levels)
-    return torch.tensor([0.0, *new], dtype=values.dtype)[values.long()]
+    code = {level: float(number) for number, level in enumerate(after.levels, start=1)}
+    new = [0.0, *(code.get(level, 0.0) for level in before.levels)]
+    return torch.tensor(new, dtype=values.dtype)[values.long()]

@@ -3,7 +3,7 @@
 import re
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trainyard.errors import listing, reject
 
@@ -35,7 +35,7 @@ def read_table(path: Path, key: str) -> "pd.DataFrame":
     if path.stat().st_size == 0:
         raise reject(key, path, "the file is empty", ACCEPTED)
     try:
-        table = pd.read_parquet(path) if ending in PARQUET else read_text(path, DELIMITERS[ending] or delimiter(path))
+        table = pd.read_parquet(path) if ending in PARQUET else read_text(path)
     except (ValueError, OSError, NotImplementedError) as error:  # pandas' and pyarrow's errors are of these kinds
         raise reject(key, path, f"cannot be read ({str(error).splitlines()[0]})", ACCEPTED) from error
     if not len(table):
@@ -46,8 +46,8 @@ def read_table(path: Path, key: str) -> "pd.DataFrame":
     return table
 
 
-def read_text(path: Path, delimiter: str) -> "pd.DataFrame":
-    """Return the table of a text file; numbers may have a decimal comma where semicolons separate columns.
+def read_text(path: Path) -> "pd.DataFrame":
+    """Return the cells of a text file as text.
 
     Raises:
         ValueError: it is no such table.
@@ -55,20 +55,28 @@ def read_text(path: Path, delimiter: str) -> "pd.DataFrame":
     import pandas as pd
 
     check_is_text(path)
-    options = {"sep": delimiter, "skipinitialspace": True}
-    names = pd.read_csv(path, header=None, nrows=1, dtype=str, **options).iloc[0].dropna().str.strip()
+    options = text_options(path)
+    names = pd.read_csv(path, header=None, nrows=1, **options).iloc[0].dropna().str.strip()
     if names.duplicated().any():  # pandas would give other names to all but the first
         raise ValueError(f"several columns {listing(names[names.duplicated()].unique())}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            # Without index_col=False, a delimiter at the end of each row would shift the columns by one.
-            table = pd.read_csv(path, index_col=False, low_memory=False, **options)
+            return pd.read_csv(path, index_col=False, **options)
     except pd.errors.ParserWarning as warning:
         raise ValueError("its rows have more values than its header has names") from warning
-    if delimiter != ";":
-        return table
-    return table.apply(lambda column: column if pd.api.types.is_numeric_dtype(column) else with_points(column))
+
+
+def text_options(path: Path) -> dict[str, Any]:
+    """Return the options by which pandas reads a text file without interpreting its cells."""
+    separator = DELIMITERS[path.suffix.lower()] or delimiter(path)
+    # Without na_values, a delimiter at the end of each row would be an unnamed column.
+    return {"sep": separator, "skipinitialspace": True, "dtype": str, "keep_default_na": False, "na_values": [""]}
+
+
+def has_semicolons(path: Path) -> bool:
+    """Whether semicolons separate the columns of a file, which leaves the comma to the decimals."""
+    return path.suffix.lower() not in PARQUET and bool(text_options(path)["sep"] == ";")
 
 
 def check_is_text(path: Path) -> None:
@@ -77,14 +85,6 @@ def check_is_text(path: Path) -> None:
         while block := file.read(1 << 20):
             if b"\0" in block:
                 raise ValueError("it holds bytes of 0, as UTF-16 and damaged files do")
-
-
-def with_points(texts: "pd.Series[str]") -> "pd.Series[str] | pd.Series[float]":
-    """Return numbers that are written with a decimal comma, and any other column as it is."""
-    import pandas as pd
-
-    numbers = pd.to_numeric(texts.astype("string").str.replace(",", ".", regex=False), errors="coerce")
-    return numbers.astype("float64") if numbers.notna().equals(texts.notna()) else texts
 
 
 def delimiter(path: Path) -> str:

@@ -61,6 +61,8 @@ def inputs(spec: DataSpec) -> str:
         for number, (column, mean, std) in enumerate(zip(spec.columns, spec.mean, spec.std, strict=True))
     ]
     note = "NaN is a missing number, 0 a missing or unknown level. Normalisation is inside."
+    if any(column.part for column in spec.columns):
+        note += " Of dates, months and days count from 1, weekdays from 0 (Monday), `days` from 1970-01-01."
     table = markdown_table(["column", "name", "in training"], rows[:FEW])
     return f"`input`: float32 `[batch, {shape}]`, the columns in this order. {note}\n\n{table}{more(len(rows))}"
 

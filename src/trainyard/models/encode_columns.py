@@ -1,5 +1,6 @@
 """The columns of a table as the inputs of a network, as its first layer, so that a checkpoint takes raw rows."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -11,6 +12,7 @@ from trainyard.data.spec import Column
 class EncodeColumns(nn.Module):
     """Standardises numbers, fills missing ones and says which; one-hot encodes or embeds categories.
 
+    A cyclic part of a date is given as its sine and cosine, both 0 where it is missing.
     A level that training has not seen is like a missing one where training misses some, and else gives zeros.
 
     Args:
@@ -26,11 +28,14 @@ class EncodeColumns(nn.Module):
     one_hot: Tensor
     offsets: Tensor
     zero_counts: Tensor
+    cyclic: Tensor
+    periods: Tensor
 
     def __init__(self, columns: Sequence[Column], mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         places = list(enumerate(columns))
-        numeric = [place for place, column in places if not column.levels]
+        numeric = [place for place, column in places if not column.levels and not column.period]
+        periods = {place: column.period for place, column in places if column.period}
         one_hot = [(place, column) for place, column in places if column.levels and not column.embedded]
         embedded = [(place, column) for place, column in places if column.embedded]
         self.register_buffer("numeric", torch.tensor(numeric, dtype=torch.long))
@@ -43,11 +48,15 @@ class EncodeColumns(nn.Module):
         self.register_buffer("one_hot", torch.tensor([place for place, _ in one_hot], dtype=torch.long))
         self.register_buffer("offsets", torch.tensor([0, *widths]).cumsum(0)[:-1])
         self.register_buffer("zero_counts", torch.tensor([column.may_miss for _, column in one_hot], dtype=torch.bool))
+        # Not persistent: the spec has them, and checkpoints without dates stay as they were.
+        self.register_buffer("cyclic", torch.tensor([*periods], dtype=torch.long), persistent=False)
+        self.register_buffer("periods", torch.tensor([*periods.values()], dtype=torch.float32), persistent=False)
         self.numeric_width, self.indicated_width, self.one_hot_width = len(numeric), len(indicated), sum(widths)
+        self.cyclic_width = 2 * len(periods)
         self.embedded = [place for place, _ in embedded]
         self.embeddings = nn.ModuleList(embedding(column) for _, column in embedded)
         widths = [module.embedding_dim for module in self.embeddings if isinstance(module, nn.Embedding)]
-        self.width = len(numeric) + len(indicated) + self.one_hot_width + sum(widths)
+        self.width = len(numeric) + len(indicated) + self.cyclic_width + self.one_hot_width + sum(widths)
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode rows `[B, F]`, NaN where a value is missing, -> `[B, width]`."""
@@ -60,6 +69,10 @@ class EncodeColumns(nn.Module):
             parts.append((numbers - self.mean) * self.scale)
             if self.indicated_width:
                 parts.append(missing.index_select(1, self.indicated).to(numbers))
+        if self.cyclic_width:
+            angles = 2 * math.pi * x.index_select(1, self.cyclic) / self.periods  # periods are exact in any precision
+            circle = torch.cat([angles.sin(), angles.cos()], dim=1)
+            parts.append(torch.where(circle.isnan(), 0.0, circle).to(self.scale.dtype))
         if self.one_hot_width:
             zeros = (parts[0] if parts else x).new_zeros(x.shape[0], self.one_hot_width)
             code = x.index_select(1, self.one_hot).nan_to_num(0).long()
@@ -72,9 +85,4 @@ class EncodeColumns(nn.Module):
 def embedding(column: Column) -> nn.Embedding:
     """Return the vectors of a column's levels; that of code 0 stays zero where training has none to learn it from."""
     count = len(column.levels)
-    return nn.Embedding(count + 1, embedding_width(count), padding_idx=None if column.may_miss else 0)
-
-
-def embedding_width(levels: int) -> int:
-    """Return how many numbers stand for one of so many levels; fastai's rule of thumb, 600 at most."""
-    return int(min(600, round(1.6 * levels**0.56)))
+    return nn.Embedding(count + 1, column.embedding_width, padding_idx=None if column.may_miss else 0)

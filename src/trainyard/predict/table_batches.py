@@ -1,14 +1,15 @@
-"""Rows of tables in batches: numbers, codes, and which cells are neither."""
+"""Rows of tables in batches, read as in training, and the cells that cannot be read."""
 
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from trainyard.data.cells import read_rows
 from trainyard.data.spec import Column
-from trainyard.data.table_columns import as_text, codes, quantities
+from trainyard.data.table_file import has_semicolons
 from trainyard.predict.predictor import InputBatch
 from trainyard.predict.table_chunks import TableFile
 
@@ -21,11 +22,11 @@ SHOWN = 40  # characters of a cell in an error
 def table_batches(tables: Sequence[TableFile], batch_size: int) -> Generator[InputBatch, None, None]:
     """Yield the rows of tables, float32 `[B, F]`, by their number from 1; with several tables, as `FILE:NUMBER`."""
     for table in tables:
-        decimal_comma = not table.is_parquet and table.delimiter == ";"
         prefix = f"{table.name}:" if len(tables) > 1 else ""
+        semicolons = has_semicolons(table.path)
         done = 0
         for chunk in table.chunks(batch_size):
-            x, errors = numbers_of(chunk, table.columns, decimal_comma)
+            x, errors = numbers_of(chunk, table.columns, semicolons)
             names = [f"{prefix}{number}" for number in range(done + 1, done + len(x) + 1)]
             readable = [position for position in range(len(x)) if position not in errors]
             yield InputBatch(names, torch.from_numpy(x[readable] if errors else x), errors)
@@ -33,46 +34,18 @@ def table_batches(tables: Sequence[TableFile], batch_size: int) -> Generator[Inp
 
 
 def numbers_of(
-    frame: "pd.DataFrame", columns: Sequence[Column], decimal_comma: bool = False
+    frame: "pd.DataFrame", columns: Sequence[Column], semicolons: bool = False
 ) -> tuple[NDArray[np.float32], dict[int, str]]:
-    """Return the rows as a model takes them, `[N, F]`, and by position what cell of which column is no number.
+    """Return the rows as a model takes them, `[N, F]`, and by position the cells that are no numbers or dates.
 
     Numbers stay, NaN where one is missing; a category is its code, 0 for a missing or unknown one.
     """
-    x = np.empty((len(frame), len(columns)), np.float64)
+    x, wrong = read_rows(frame, columns, semicolons)
     problems: dict[int, list[str]] = {}
-    for place, column in enumerate(columns):
-        values = frame[column.name]
-        if column.levels:
-            x[:, place] = codes(as_text(values), column.levels)
-            continue
-        x[:, place], wrong = quantities_of_cells(values, decimal_comma)
-        for position in np.flatnonzero(wrong):
-            text = str(values.iloc[position])
+    for column in {column.header: column for column in columns}.values():
+        for position in np.flatnonzero(wrong[column.header]):
+            text = str(frame[column.header].iloc[position]).strip()
             shown = text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
-            problems.setdefault(int(position), []).append(f"{column.name} is no number: {shown}")
+            what = "date" if column.part else "number"
+            problems.setdefault(int(position), []).append(f"{column.header} is not a {what}: {shown}")
     return x.astype(np.float32), {position: "; ".join(found) for position, found in problems.items()}
-
-
-def quantities_of_cells(values: "pd.Series[Any]", decimal_comma: bool) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return a numeric column as training makes it of whole columns, and which cells are no numbers, `[N]`.
-
-    Where one cell is none, pandas reads all of them as text; then each is read by itself.
-    """
-    import pandas as pd
-
-    whole = quantities(values)
-    if whole is not None:
-        return whole, np.zeros(len(values), bool)
-    texts = values.astype("string").str.strip()
-    plain = texts.str.replace(",", ".", regex=False) if decimal_comma else texts
-    numbers = pd.to_numeric(plain, errors="coerce").astype("Float64")
-    numbers = numbers.fillna(texts.str.lower().map({"true": 1.0, "false": 0.0}).astype("Float64"))
-    dates = pd.to_datetime(
-        texts.where(texts.str.match(r"\d{4}-\d\d-\d\d")), format="ISO8601", errors="coerce", utc=True
-    )
-    days = quantities(dates)
-    numbers = numbers.fillna(pd.Series(days, index=values.index, dtype="Float64"))
-    found = quantities(numbers)
-    assert found is not None
-    return found, (numbers.isna() & values.notna()).to_numpy(bool)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainyard.data.spec import Column
-from trainyard.data.table_file import ACCEPTED, DELIMITERS, PARQUET, check_is_text, delimiter
+from trainyard.data.table_file import ACCEPTED, PARQUET, check_is_text, text_options
 from trainyard.errors import did_you_mean, reject
 
 if TYPE_CHECKING:
@@ -34,11 +34,6 @@ class TableFile:
         """Whether it is a Parquet file, and not text."""
         return self.path.suffix.lower() in PARQUET
 
-    @property
-    def delimiter(self) -> str:
-        """What separates the columns of a text file; with semicolons, numbers may have a decimal comma."""
-        return DELIMITERS[self.path.suffix.lower()] or delimiter(self.path)
-
     def check(self) -> int | None:
         """Return how many rows there are, if the file says so.
 
@@ -53,7 +48,7 @@ class TableFile:
             names, rows = self.parquet_head() if self.is_parquet else self.text_head()
         if rows == 0:
             raise reject("INPUT", self.name, "it has no rows", ACCEPTED)
-        wanted = [column.name for column in self.columns]
+        wanted = list(dict.fromkeys(column.header for column in self.columns))
         others = [name for name in names if name not in wanted]
         problems = [f"no column {name}{did_you_mean(name, others)}" for name in wanted if name not in names]
         problems += [f"several columns {name}" for name in wanted if names.count(name) > 1]
@@ -82,13 +77,10 @@ class TableFile:
             yield from self.parquet_chunks(rows) if self.is_parquet else self.text_chunks(rows)
 
     def text_chunks(self, rows: int) -> Iterator["pd.DataFrame"]:
-        """Yield the rows of a text file; categories are text, whatever they look like in a chunk."""
+        """Yield the rows of a text file, all cells as text."""
         import pandas as pd
 
-        texts = {column.name for column in self.columns if column.levels}
-        header = self.read_csv(nrows=0).columns
-        types = {name: str for name in header if stripped(name) in texts}
-        with self.read_csv(chunksize=rows, dtype=types) as reader:
+        with pd.read_csv(self.path, index_col=False, chunksize=rows, **text_options(self.path)) as reader:
             while True:
                 with warnings.catch_warnings():
                     warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -97,17 +89,9 @@ class TableFile:
                     return
                 yield chunk.rename(columns=stripped)
 
-    def read_csv(self, **options: Any) -> Any:
-        """Return what pandas makes of the text; as `trainyard.data.table_file.read_text` reads it."""
-        import pandas as pd
-
-        return pd.read_csv(
-            self.path, sep=self.delimiter, index_col=False, skipinitialspace=True, low_memory=False, **options
-        )
-
     def parquet_chunks(self, rows: int) -> Iterator["pd.DataFrame"]:
         """Yield the rows of a Parquet file, and of its columns those of the model."""
-        wanted = {column.name for column in self.columns}
+        wanted = {column.header for column in self.columns}
         with self.parquet() as file:
             names = [name for name in file.schema_arrow.names if stripped(name) in wanted]
             for batch in file.iter_batches(rows, columns=names):

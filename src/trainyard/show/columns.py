@@ -21,7 +21,8 @@ def columns(data: DataModule) -> str:
     for number, column in enumerate(shown):
         values = train[:, number]
         missing = (values == 0) if column.levels else values.isnan()
-        kind, said = ("category", levels(column, values)) if column.levels else ("number", spread(values[~missing]))
+        kind = "category" if column.levels else "date" if column.part else "number"
+        said = levels(column, values) if column.levels else spread(values[~missing])
         lines.append(f"{column.name:<{width}}  {kind:<10} {missing.float().mean().item():>7.1%}  {said}")
     if len(data.spec.columns) > MOST:
         lines.append(f"... and {len(data.spec.columns) - MOST} more columns")
