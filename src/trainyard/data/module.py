@@ -127,9 +127,16 @@ class DataModule(L.LightningDataModule, ABC):
         """
         trainer = self.trainer
         assert trainer is not None, "Lightning attaches the trainer before it asks for a loader"
-        device = trainer.strategy.root_device
+        augment = partial(self.augment, classes=len(self.classes)) if split == "train" and self.augment else None
+        order = self.order(split, alone)
+        return self.residence.loader(self.splits[split], order, trainer.strategy.root_device, augment)
+
+    def order(self, split: str, alone: bool = False) -> BatchOrder:
+        """Return which examples make up each batch of a split; arguments as in `loader`."""
+        trainer = self.trainer
+        assert trainer is not None, "Lightning attaches the trainer before it asks for a loader"
         part, training = self.splits[split], split == "train"
-        order = BatchOrder(
+        return BatchOrder(
             len(part),
             self.batch_size if training else self.batch_size * EVALUATED_AT_ONCE,
             seed=self.order_seed,
@@ -138,8 +145,6 @@ class DataModule(L.LightningDataModule, ABC):
             rank=0 if alone else trainer.global_rank,
             world_size=1 if alone else trainer.world_size,
         )
-        augment = partial(self.augment, classes=len(self.classes)) if training and self.augment else None
-        return self.residence.loader(part, order, device, augment)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Return the batch: it is on the device."""

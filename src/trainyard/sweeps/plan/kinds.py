@@ -56,7 +56,7 @@ def kinds_of(jobs: Sequence[Job], configs: Iterable[DictConfig]) -> list[Kind]:
     for job, config in zip(jobs, configs, strict=True):
         kind = kinds.setdefault(cost_text(config), Kind())
         kind.jobs.append(job)
-        kind.epochs.append(config.trainer.max_epochs)
+        kind.epochs.append(config.trainer.max_epochs or -1)
         kind.bound |= may_take_less(config)
     return list(kinds.values())
 
