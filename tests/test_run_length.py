@@ -5,6 +5,7 @@ All runs have five batches an epoch unless they are limited; all clocks count ba
 
 import csv
 import json
+import math
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,9 @@ from tests.test_going_on import checkpoint, tensors
 from trainyard.data.digits import Digits
 from trainyard.errors import ConfigError
 from trainyard.models.load import load_model
+from trainyard.run_length import length_text
+from trainyard.show.rates import rates_by_step
+from trainyard.sweeps.plan.kinds import epochs_of
 from trainyard.training import train
 
 COMMON = [
@@ -246,7 +250,7 @@ class Fail(L.Callback):
 @pytest.mark.parametrize(
     "name", ["every second epoch", "plateau", "steps", "batches", "stop, least epochs", "averaged"]
 )
-@pytest.mark.parametrize("limit", [5, 3], ids=["all batches", "some batches"])
+@pytest.mark.parametrize("limit", [3, pytest.param(5, marks=pytest.mark.slow)], ids=["some batches", "all batches"])
 def test_it_resumes_exactly_from_the_end_of_an_epoch(
     compose_run: Compose, tmp_path: Path, name: str, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -347,3 +351,52 @@ def test_early_stopping_at_epochs_that_are_not_validated_is_rejected(compose_run
     )  # fmt: skip
     with pytest.raises(ConfigError, match="not every epoch is validated"):
         train(cfg)
+
+
+class Trial:
+    """A trial of Optuna that is never pruned."""
+
+    def __init__(self) -> None:
+        self.reports: list[tuple[int, float]] = []
+
+    def report(self, value: float, step: int) -> None:
+        self.reports.append((step, value))
+
+    def should_prune(self) -> bool:
+        return False
+
+
+def test_a_pruner_gets_the_scores_of_validated_epochs(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial, lengths = Trial(), []
+
+    def running_trial(job: Path, pruner: str, epochs: int) -> Trial:
+        lengths.append(epochs)
+        return trial
+
+    monkeypatch.setattr("trainyard.sweeps.search.pruners.running_trial", running_trial)
+    cfg = compose_run(*COMMON, SECOND, "trainer.max_epochs=null", "+trainer.max_steps=23", "sweep.pruner=hyperband")
+    train(cfg)
+    scores = [float(row["val/acc"]) for row in table(Path(cfg.run.dir)) if row["val/acc"]]
+    assert lengths == [5], "of which the last is of three steps"
+    assert trial.reports == list(zip([2, 4, 5], scores, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "epochs"),
+    [
+        (["trainer.max_epochs=1"], "1 epoch", 1),
+        (["trainer.max_epochs=3", STEPS], "3 epochs or 13 steps", 3),
+        (["trainer.max_epochs=null", STEPS], "13 steps", math.inf),
+        (["trainer.max_epochs=null", "+trainer.max_time=00:00:07:00", "scheduler=plateau"], "00:00:07:00", None),
+        (["trainer.max_epochs=-1", "callbacks=early_stopping", "scheduler=constant"], "no limit", None),
+    ],
+)
+def test_a_length_is_named_and_planned(compose_run: Compose, words: list[str], text: str, epochs: float | None) -> None:
+    cfg = compose_run(*words)
+    assert length_text(cfg) == text
+    if epochs is not None:
+        assert epochs_of(cfg) == epochs
+        return
+    for action in (epochs_of, rates_by_step):
+        with pytest.raises(ConfigError, match="not known in advance"):
+            action(cfg)
