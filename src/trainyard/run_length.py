@@ -83,7 +83,7 @@ def callback_classes(cfg: DictConfig) -> Iterator[tuple[str, type]]:
 
 
 def check_time(cfg: DictConfig) -> None:
-    """Raise a ConfigError for a limit of time that leaves no time, or is none."""
+    """Raise a ConfigError for a limit of time that is not a positive duration."""
     value = cfg.trainer.get("max_time")
     if value is None:
         return
@@ -94,7 +94,7 @@ def check_time(cfg: DictConfig) -> None:
         seconds = None
     if not seconds or seconds <= 0:
         accepted = "DD:HH:MM:SS, such as 00:01:30:00 for 90 minutes"
-        raise reject("trainer.max_time", value, "no time to train", accepted)
+        raise reject("trainer.max_time", value, "not a positive duration", accepted)
 
 
 def check_without_length(cfg: DictConfig) -> None:
