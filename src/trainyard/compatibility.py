@@ -12,6 +12,7 @@ from trainyard.config import group_options, instantiate
 from trainyard.data.spec import DataSpec
 from trainyard.errors import ConfigError, listing, reject
 from trainyard.ranges import check_ranges
+from trainyard.run_length import check_length, epoch_limit
 
 NEEDED = (
     *("seed", "objective", "channels_last", "compile", "ema_decay", "sweep", "callbacks", "logger"),
@@ -34,7 +35,7 @@ def check_config(cfg: DictConfig) -> None:
     check_augment_fits_data(cfg)
     check_finetune(cfg)
     check_on_nan(cfg)
-    check_is_validated(cfg)
+    check_length(cfg)
 
 
 def check_is_no_sweep(cfg: DictConfig) -> None:
@@ -42,13 +43,6 @@ def check_is_no_sweep(cfg: DictConfig) -> None:
     key, value = ("sweep.plan", True) if cfg.sweep.plan else ("sweep", cfg.run.choices.sweep)
     if cfg.sweep.plan or cfg.sweep.sampler or cfg.sweep.params:
         raise reject(key, value, "a single run is no sweep, and has no plan", "with -m")
-
-
-def check_is_validated(cfg: DictConfig) -> None:
-    """Raise a ConfigError where the run ends before its first validation, which chooses the best epoch."""
-    every, epochs = cfg.trainer.get("check_val_every_n_epoch") or 1, cfg.trainer.max_epochs
-    if every > epochs:
-        raise reject("trainer.check_val_every_n_epoch", every, f"the run ends after {epochs} epochs", f"1 to {epochs}")
 
 
 def check_complete(cfg: DictConfig) -> None:
@@ -106,17 +100,18 @@ def has_backbone(cfg: DictConfig) -> bool:
 
 def check_finetune(cfg: DictConfig) -> None:
     """Raise a ConfigError for a plan that the model has no layers for, or that cannot be kept."""
-    thaw, epochs = list(cfg.finetune.thaw), cfg.trainer.max_epochs
+    thaw, epochs = list(cfg.finetune.thaw), epoch_limit(cfg)
     if (cfg.run.choices.finetune != "head" or thaw) and not has_backbone(cfg):
         chosen = cfg.run.choices
         problem = f"finetune={chosen.finetune} model={chosen.model}: {chosen.model} has no backbone to freeze and thaw"
         raise ConfigError(f"{problem}\n  accepted: with model={chosen.model}, finetune=head; or model=transfer")
     if any(when > 1 and when != round(when) for when in thaw):
         raise reject("finetune.thaw", thaw, "neither fractions nor epochs", "a list like [0.25,0.5] or [1,5,10]")
-    fractions = [when if when < 1 else when / epochs for when in thaw]
+    known = epochs > 0  # else fractions and epochs are only compared with their like
+    fractions = [when / epochs if when >= 1 and known else when for when in thaw]
     if fractions != sorted(fractions):
         raise reject("finetune.thaw", thaw, "a part joins before the one above it", "numbers that rise")
-    if fractions and fractions[-1] >= 1:
+    if fractions and fractions[-1] >= 1 and known:
         raise reject(
             "finetune.thaw", thaw, f"the run ends after {epochs} epochs", f"epochs below {epochs}, or fractions"
         )

@@ -13,6 +13,7 @@ from trainyard.value_kinds import Each, Either, Kind, Number, OneOf, Optional, W
 FRACTION = Number(low=0, below=1)
 COUNT = Number(low=1, whole=True)
 SIDE = Number(low=1, high=4096, whole=True)  # of an image, in pixels
+NO_LIMIT = Number(low=-1, high=-1, whole=True)
 YES_OR_NO = OneOf((True, False))
 NAMES = Optional(Either((Word(), Number(), Each(Either((Word(), Number()))))))
 SPACE = "sweep.params."  # holds what the keys may be, not what they are
@@ -126,7 +127,9 @@ RULES: dict[str, Kind] = {
     # callbacks
     "share": Number(low=0),
     # trainer
-    "max_epochs": COUNT,
+    "max_epochs": Optional(Either((COUNT, NO_LIMIT))),
+    "min_epochs": Optional(Number(low=0, whole=True)),
+    "min_steps": Optional(Number(low=0, whole=True)),
     "precision": OneOf(("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true")),
     "limit_train_batches": Number(above=0),
     "limit_val_batches": Number(above=0),  # validation chooses the best epoch
@@ -137,9 +140,9 @@ RULES: dict[str, Kind] = {
     "detect_anomaly": YES_OR_NO,
     "log_every_n_steps": Number(low=0, whole=True),
     "num_sanity_val_steps": Number(low=-1, whole=True),
-    "max_steps": COUNT,
+    "max_steps": Either((COUNT, NO_LIMIT)),
     "val_check_interval": Either((Number(above=0), Word())),
-    "check_val_every_n_epoch": COUNT,
+    "check_val_every_n_epoch": Optional(COUNT),
 }
 
 

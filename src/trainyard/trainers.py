@@ -17,7 +17,9 @@ from trainyard.callbacks.weight_average import WeightAverage
 from trainyard.checkpoints.paced_io import PacedCheckpointIO
 from trainyard.config import instantiate
 from trainyard.errors import reject
+from trainyard.loops import FitLoop
 from trainyard.no_profiler import NoProfiler
+from trainyard.run_length import epoch_limit
 from trainyard.runs import Run
 
 
@@ -39,15 +41,23 @@ def build_trainer(cfg: DictConfig, run: Run) -> L.Trainer:
         Interruption(run.signals, last),
         ProcessGroup(),
     ]
-    return instantiate(  # type: ignore[no-any-return]
+    loggers = build_loggers(cfg)
+    trainer: L.Trainer = instantiate(
         cfg.trainer,
+        max_epochs=epoch_limit(cfg),
         **({} if cfg.trainer.get("profiler") else {"profiler": NoProfiler()}),
         **({} if cfg.trainer.get("plugins") else {"plugins": [PacedCheckpointIO()]}),
         callbacks=callbacks,
-        logger=build_loggers(cfg),
+        logger=loggers,
         default_root_dir=str(run.dir),
         enable_model_summary=False,
     )
+    trainer.fit_loop = FitLoop(trainer, restore_stop=not run.changes)
+    if trainer.fast_dev_run:  # type: ignore[attr-defined]  # its limits are set; the run still has a checkpoint to test, and scores to write
+        trainer.fast_dev_run, trainer.loggers = False, loggers  # type: ignore[attr-defined]
+    if isinstance(interval := cfg.trainer.get("val_check_interval"), str):
+        trainer.val_check_interval = interval  # type: ignore[assignment]  # early stopping reads it, Lightning forgot it
+    return trainer
 
 
 def build_loggers(cfg: DictConfig) -> list[Any]:

@@ -23,6 +23,7 @@ from trainyard.data.fingerprint import fingerprint
 from trainyard.data.module import DataModule
 from trainyard.files import relative
 from trainyard.parts import parts
+from trainyard.run_length import check_batches
 from trainyard.runs import Run
 from trainyard.terminal.summary import choices, scores
 from trainyard.time_profile import TimeProfile
@@ -58,6 +59,7 @@ def train(cfg: DictConfig, resume: bool = False) -> float:
             log.info("going on from %s, after step %d", relative(last), stored["global_step"])
             rewind_curves(run.dir, cfg.logger, stored["global_step"])
         trainer = build.trainer(cfg, run)
+        check_batches(trainer, data)
         log.info("%s", choices(cfg, data, model, trainer))
         run.begin_training(cfg)
         with training_alone(trainer):

@@ -11,6 +11,7 @@ from trainyard.data.module import DataModule
 from trainyard.models.classifier import Classifier
 from trainyard.no_profiler import NoProfiler
 from trainyard.parts import parts
+from trainyard.run_length import epoch_limit
 
 
 def data_of(cfg: DictConfig) -> DataModule:
@@ -42,4 +43,4 @@ def trainer_of(cfg: DictConfig, **changes: Any) -> L.Trainer:
     """Build the Trainer with changes, and without what writes or prints."""
     quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False}
     quiet |= {"enable_progress_bar": False, "enable_model_summary": False, "profiler": NoProfiler()}
-    return instantiate(cfg.trainer, **quiet, **changes)  # type: ignore[no-any-return]
+    return instantiate(cfg.trainer, **{"max_epochs": epoch_limit(cfg), **quiet, **changes})  # type: ignore[no-any-return]

@@ -23,6 +23,8 @@ class Number:
         return inside and math.isfinite(value) and not (self.odd and value % 2 == 0)
 
     def __str__(self) -> str:
+        if self.low == self.high:
+            return f"{self.low:.10g}"
         kind = "an odd whole number" if self.odd else "a whole number" if self.whole else "a number"
         limits = (("from", self.low), ("above", self.above), ("to", self.high), ("below", self.below))
         return " ".join([kind, *(f"{word} {limit:.10g}" for word, limit in limits if math.isfinite(limit))])

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from trainyard.callbacks import training_display as module
-from trainyard.callbacks.training_display import TrainingDisplay
+from trainyard.callbacks.training_display import TrainingDisplay, epoch_label
 from trainyard.models.epoch_sums import EpochSums
 
 CPU = torch.device("cpu")
@@ -36,9 +36,10 @@ def counter(done: int) -> Any:
 def trainer(**changes: Any) -> Any:
     """In the third of ten epochs of 8 batches and 2 of validation, 4 batches done."""
     loop = SimpleNamespace(batch_progress=counter(4), val_loop=SimpleNamespace(batch_progress=counter(0)))
+    metrics = {"val/acc": torch.tensor(0.4)}
     state = {
         "current_epoch": 2, "max_epochs": 10, "max_steps": -1, "accumulate_grad_batches": 1, "world_size": 1,
-        "num_training_batches": 8, "num_val_batches": [2], "validating": False, "callback_metrics": {},
+        "num_training_batches": 8, "num_val_batches": [2], "validating": False, "callback_metrics": metrics,
         "fit_loop": SimpleNamespace(epoch_loop=loop),
     }  # fmt: skip
     return SimpleNamespace(**{**state, **changes})
@@ -89,15 +90,26 @@ def test_examples_a_second_are_of_training_alone_over_all_processes(clock: Clock
     assert display.activity() == "4,000 examples/s", "6000 in 3 s, twice"
 
 
-def test_scores_are_of_the_epoch_so_far_and_of_the_last_validation() -> None:
-    network = model()
-    metrics = {"train/loss": 0.9, "train/acc": 0.3, "val/loss": 0.8, "val/acc": 0.4}
-    display = TrainingDisplay(trainer(callback_metrics={k: torch.tensor(v) for k, v in metrics.items()}), network)
-    assert display.scores() == pytest.approx({"train/loss": 0.9, "train/acc": 0.3, "val/acc": 0.4})
+def test_scores_of_an_earlier_epoch_are_marked_or_left_out() -> None:
+    network, state = model(), trainer()
+    state.callback_metrics |= {"train/loss": torch.tensor(0.9), "train/acc": torch.tensor(0.3)}
+    display = TrainingDisplay(state, network)
+    assert display.scores() == "train/loss -  train/acc -", "those are of the epoch before"
     network.sums["train"] = EpochSums.empty(CPU)
-    assert display.scores()["train/loss"] == pytest.approx(0.9), "before the first batch of an epoch"
+    assert display.scores() == "train/loss -  train/acc -", "before the first batch of an epoch"
     network.sums["train"].add(torch.tensor(6.0), torch.eye(4), torch.tensor([0, 1, 2, 0]))
-    assert display.scores() == pytest.approx({"train/loss": 1.5, "train/acc": 0.75, "val/acc": 0.4})
+    assert display.scores() == "train/loss 1.5000  train/acc 0.7500"
+    display.begin_validation()
+    display.end_validation()
+    assert display.scores() == "train/loss 1.5000  train/acc 0.7500  val/acc 0.4000"
+    state.current_epoch = 5
+    assert display.scores() == "train/loss 1.5000  train/acc 0.7500  val/acc 0.4000 (ep. 3)"
+
+
+def test_a_run_without_a_known_end_has_no_share_and_no_time_to_go() -> None:
+    display = TrainingDisplay(trainer(max_epochs=-1), model())
+    assert (display.share, display.time_to_go()) == (0.0, "")
+    assert [epoch_label(trainer(max_epochs=epochs), align=True) for epochs in (-1, 10)] == ["epoch 3", "epoch  3/10"]
 
 
 def test_to_look_at_an_epoch_changes_no_bit_of_its_sums() -> None:

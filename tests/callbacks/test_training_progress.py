@@ -17,7 +17,9 @@ from trainyard.terminal.display import REDRAW_EVERY
 from trainyard.training import train
 
 BAR = re.compile(r"^epoch  (\d)/12  [━╸╺ ]+  +[\d,]+ examples/s +(\d+ s to go)$", re.MULTILINE)
-SCORES = re.compile(r"^train/loss (\d\.\d{4})  train/acc (\d\.\d{4})(?:  val/acc (\d\.\d{4}))?$", re.MULTILINE)
+SCORES = re.compile(
+    r"^train/loss (\d\.\d{4})  train/acc (\d\.\d{4})(?:  val/acc (\d\.\d{4}) \(ep\. (\d+)\))?$", re.MULTILINE
+)
 
 
 class Talk(L.Callback):
@@ -72,7 +74,8 @@ def test_a_terminal_shows_a_run_as_two_lines(seen: tuple[Screen, Path]) -> None:
     assert last
     assert last[3]
     logged = re.findall(r"epoch (\d+)/12 .* val/acc (\S+)", (folder / "run.log").read_text())
-    assert last[3] == dict(logged)[str(epochs[-1] - 1)], "of the last epoch that is done"
+    assert last[4] == str(epochs[-1] - 1), "of the last epoch that is done, which it says"
+    assert last[3] == dict(logged)[last[4]]
 
 
 def test_what_is_said_meanwhile_stands_above(seen: tuple[Screen, Path]) -> None:

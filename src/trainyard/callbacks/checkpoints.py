@@ -64,7 +64,8 @@ class LastCheckpoint(ModelCheckpoint):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save, but of epochs that are hardly longer than that not each; what was logged before is written too."""
         began = time.monotonic()
-        if began - self.saved < PATIENCE * self.took and not is_last(trainer):
+        early = began - self.saved < PATIENCE * self.took and not is_last(trainer)
+        if trainer.strategy.broadcast(early):  # saving takes all processes, whose clocks differ
             return
         write_logs(trainer)
         super().on_train_epoch_end(trainer, pl_module)

@@ -90,7 +90,7 @@ class FiniteLoss(L.Callback):
         if self.on_nan != "stop":
             return
         self.losses.append(outputs["loss"])
-        last = batch_idx + 1 == trainer.num_training_batches
+        last = batch_idx + 1 == trainer.num_training_batches or trainer.global_step == trainer.max_steps
         if last or pl_module.device.type == "cpu" or len(self.losses) == LOOK_EVERY:
             losses = torch.stack(self.losses).tolist()
             self.losses.clear()

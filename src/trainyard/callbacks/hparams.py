@@ -49,6 +49,6 @@ def hyperparameters(cfg: DictConfig) -> dict[str, Any]:
     chosen = {group: cfg.run.choices[group] for group in (*GROUPS, *learns)}
     parts = OmegaConf.masked_copy(cfg, ["model", "data", "augment", "optimizer", "scheduler", *learns, "seed"])
     values = {name: value for name, value in leaves(parts) if not name.rpartition(".")[2].startswith("_")}
-    values["trainer.max_epochs"] = cfg.trainer.max_epochs
+    values |= {f"trainer.{key}": cfg.trainer.get(key) for key in ("max_epochs", "max_steps")}
     numbers = {name: value for name, value in values.items() if value is not None}
     return {**chosen, **{k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in numbers.items()}}

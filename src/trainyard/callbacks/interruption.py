@@ -58,8 +58,9 @@ class Interruption(L.Callback):
             self.save_and_leave(trainer, caught)
 
     def on_validation_batch_end(self, trainer: L.Trainer, *more: Any, **others: Any) -> None:
-        """Save and leave."""
-        if not trainer.sanity_checking and (caught := self.caught(trainer)):
+        """Save and leave, unless the validation lies between two batches whose gradients are added up."""
+        between = not trainer.sanity_checking and not trainer.fit_loop.epoch_loop._should_accumulate()
+        if between and (caught := self.caught(trainer)):
             self.save_and_leave(trainer, caught)
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -75,9 +76,11 @@ class Interruption(L.Callback):
         number = self.signals.caught or 0
         if trainer.world_size == 1:
             return number
-        mine = torch.tensor(number, device=trainer.strategy.root_device)
+        mine = torch.tensor([number, trainer.should_stop], device=trainer.strategy.root_device)
         torch.distributed.all_reduce(mine, torch.distributed.ReduceOp.MAX)
-        return int(mine)
+        number, stop = mine.tolist()
+        trainer.should_stop = bool(stop)  # a callback may have requested it on one process only
+        return int(number)
 
     def save_and_leave(self, trainer: L.Trainer, number: int) -> None:
         """Save, to the disk, and raise what ends the run."""

@@ -2,13 +2,14 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 
-from trainyard.callbacks.training_display import TrainingDisplay
+from trainyard.callbacks.training_display import TrainingDisplay, epoch_label
 from trainyard.models.classifier import Classifier
 from trainyard.terminal.display import Display
 
@@ -24,7 +25,10 @@ class Progress(ProgressBar):
     The display is redrawn by time; between two drawings a step pays for a look at the clock.
 
     Attributes:
-        curves: of each score, its values by epoch, of an earlier start of the run too.
+        curves: of each score, its values by epoch, of an earlier start of the run too; those of validation have none
+            for an epoch that was not validated.
+        validation: scores of the last validation in this epoch, if there was one.
+        reported: the optimizer step of the last report, -1 before the first, `None` before training starts.
     """
 
     state_key = "Progress"
@@ -35,6 +39,8 @@ class Progress(ProgressBar):
         self.testing: Display | None = None
         self.shown = True
         self.curves: dict[str, list[float]] = {}
+        self.validation: dict[str, float] = {}
+        self.reported: int | None = None
 
     def disable(self) -> None:
         """Show nothing; Lightning calls it on all processes but the first."""
@@ -47,10 +53,15 @@ class Progress(ProgressBar):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Open the display on a terminal."""
         assert isinstance(pl_module, Classifier)
+        self.reported = -1
         display = TrainingDisplay(trainer, pl_module)
         if self.shown and display.shown:
             self.training = display
             display.show()
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Begin without scores."""
+        self.validation = {}
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -72,19 +83,29 @@ class Progress(ProgressBar):
             self.training.show()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Have the display say that training goes on."""
+        """Keep the scores; have the display say that training goes on."""
+        if trainer.sanity_checking:
+            return
+        self.validation = {name: float(trainer.callback_metrics[name]) for name in SCORES[2:]}
         if self.training is not None:
             self.training.end_validation()
+        if self.reported in (None, trainer.global_step):  # after the last epoch
+            self.report("final weights", self.validation)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Say the epoch's scores."""
-        scores = {name: float(trainer.callback_metrics[name]) for name in SCORES if name in trainer.callback_metrics}
+        """Report the epoch's scores, and none of an earlier epoch."""
+        pl_module.on_train_epoch_end()  # Lightning calls it after its callbacks, where scores of training would be old
+        scores = {name: float(trainer.callback_metrics[name]) for name in SCORES[:2]} | self.validation
+        self.report(epoch_label(trainer), scores)
+        self.reported = trainer.global_step
+
+    def report(self, label: str, scores: Mapping[str, float]) -> None:
+        """Add scores to the curves, and print them; "-" for those that were not measured."""
         for name, value in scores.items():
             self.curves.setdefault(name, []).append(value)
         if self.shown:
-            text = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
-            epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
-            log.info("%s  %s", epoch, text, extra={"displayed": self.training is not None})
+            text = "  ".join(f"{name} {scores[name]:.4f}" if name in scores else f"{name} -" for name in SCORES)
+            log.info("%s  %s", label, text, extra={"displayed": self.training is not None})
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Close the display."""
@@ -120,8 +141,9 @@ class Progress(ProgressBar):
 
     def state_dict(self) -> dict[str, Any]:
         """Give the curves to the checkpoint, out of which a run that goes on has them again."""
-        return {"curves": {name: [*values] for name, values in self.curves.items()}}
+        return {"curves": {name: [*values] for name, values in self.curves.items()}, "validation": self.validation}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with the curves of a checkpoint."""
         self.curves = {name: [*values] for name, values in state_dict["curves"].items()}
+        self.validation = dict(state_dict.get("validation", {}))

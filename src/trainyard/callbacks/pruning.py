@@ -6,6 +6,7 @@ from typing import Any
 import lightning as L
 
 from trainyard.callbacks.leave import leave
+from trainyard.run_length import planned_epochs
 
 
 class Pruning(L.Callback):
@@ -30,22 +31,34 @@ class Pruning(L.Callback):
         self.pruner = pruner
         self.pruned = False
         self.trial: Any = None
+        self.score: float | None = None  # of this epoch
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Find the trial that this job is; leave where it is none."""
         from trainyard.sweeps.search.pruners import running_trial
 
-        assert trainer.max_epochs is not None
         if trainer.is_global_zero:
-            self.trial = running_trial(self.folder, self.pruner, trainer.max_epochs)
+            self.trial = running_trial(self.folder, self.pruner, self.epochs(trainer))
         if not trainer.strategy.broadcast(self.trial is not None):
             leave(trainer, self)
 
+    @staticmethod
+    def epochs(trainer: L.Trainer) -> int:
+        """Return the number of epochs of the run, which is known: see `trainyard.run_length`."""
+        epochs = planned_epochs(trainer)
+        assert epochs is not None
+        return epochs
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Keep the score until the epoch ends."""
+        if not trainer.sanity_checking:
+            self.score = float(trainer.callback_metrics[self.objective])
+
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Report, and ask; the first process does, and the others do as it does."""
-        score, epoch = trainer.callback_metrics.get(self.objective), trainer.current_epoch + 1
-        if self.trial is not None and score is not None:
-            self.pruned = self.ask(float(score), epoch, trainer.max_epochs or 0)
+        """Report the score of an epoch that was validated, and ask; the other processes follow the first."""
+        if self.trial is not None and self.score is not None:
+            self.pruned = self.ask(self.score, trainer.current_epoch + 1, self.epochs(trainer))
+        self.score = None
         self.pruned = trainer.strategy.broadcast(self.pruned)
         trainer.should_stop = trainer.should_stop or self.pruned
 

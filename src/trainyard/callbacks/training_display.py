@@ -9,12 +9,12 @@ from rich.console import Group
 from rich.text import Text
 
 from trainyard.models.classifier import Classifier
+from trainyard.run_length import planned_epochs
 from trainyard.terminal.display import Display
 from trainyard.terminal.durations import duration
 
 WINDOW = 25  # drawings, so at least five seconds, over which the examples a second are taken
 LONG = 1.0  # second of validation: a shorter one is not worth a word
-SCORES = ("train/loss", "train/acc", "val/acc")
 
 
 class TrainingDisplay(Display):
@@ -35,6 +35,7 @@ class TrainingDisplay(Display):
         self.began, self.share_before = time.monotonic(), self.share
         self.validated = 0.0  # seconds, which do not count for the examples a second
         self.validation_began: float | None = None
+        self.scored: tuple[int, float] | None = None  # epoch and accuracy of the last validation
         self.recent: deque[tuple[float, int]] = deque([(self.began, 0)], maxlen=WINDOW)
 
     def begin_validation(self) -> None:
@@ -45,6 +46,7 @@ class TrainingDisplay(Display):
         """Take note that training goes on."""
         self.validated += self.validating
         self.validation_began = None
+        self.scored = self.trainer.current_epoch + 1, float(self.trainer.callback_metrics["val/acc"])
 
     @property
     def validating(self) -> float:
@@ -53,20 +55,15 @@ class TrainingDisplay(Display):
 
     def show(self) -> None:
         """Draw how it stands."""
-        epochs = str(self.trainer.max_epochs)
-        epoch = f"epoch {self.trainer.current_epoch + 1:>{len(epochs)}}/{epochs}"
-        line = self.bar(epoch, self.share, f"{self.activity():>18}", f"{self.time_to_go():>12}")
-        scores = "  ".join(f"{name} {value:.4f}" for name, value in self.scores().items())
-        self.draw(Group(line, Text(scores, no_wrap=True)))
+        facts = f"{self.activity():>18}", f"{self.time_to_go():>12}"
+        line = self.bar(epoch_label(self.trainer, align=True), self.share, *facts)
+        self.draw(Group(line, Text(self.scores(), no_wrap=True)))
 
     @property
     def share(self) -> float:
-        """How much of all batches is done, those of training and of validation, from 0 to 1."""
+        """How much of all batches is done, those of training and of validation, from 0 to 1; 0 without a known end."""
         trainer, loop = self.trainer, self.trainer.fit_loop.epoch_loop
-        epochs = trainer.max_epochs or 1
-        if trainer.max_steps > 0:
-            batches = trainer.max_steps * trainer.accumulate_grad_batches
-            epochs = min(epochs, math.ceil(batches / trainer.num_training_batches))
+        epochs = planned_epochs(trainer) or math.inf
         done: int = loop.batch_progress.current.ready
         if trainer.validating:
             done += loop.val_loop.batch_progress.current.ready
@@ -91,9 +88,24 @@ class TrainingDisplay(Display):
         left = (time.monotonic() - self.began) * (1 - self.share) / done if done > 0 else None
         return f"{duration(left)} to go" if left is not None else ""
 
-    def scores(self) -> dict[str, float]:
-        """Return loss and accuracy of the epoch so far, and the accuracy of the last validation."""
+    def scores(self) -> str:
+        """Return loss and accuracy of training so far, and the accuracy of the last validation.
+
+        An earlier epoch's is marked; the line fits into 60 columns.
+        """
         sums = self.model.sums.get("train")
-        so_far = zip(SCORES, sums.means(), strict=False) if sums and sums.examples else ()
-        known = {name: float(value) for name, value in self.trainer.callback_metrics.items()} | dict(so_far)
-        return {name: known[name] for name in SCORES if name in known}
+        loss, accuracy = (f"{mean:.4f}" for mean in sums.means()) if sums and sums.examples else ("-", "-")
+        text = f"train/loss {loss}  train/acc {accuracy}"
+        if self.scored is None:
+            return text
+        epoch, validated = self.scored
+        earlier = f" (ep. {epoch})" if epoch != self.trainer.current_epoch + 1 else ""
+        return f"{text}  val/acc {validated:.4f}{earlier}"
+
+
+def epoch_label(trainer: L.Trainer, align: bool = False) -> str:
+    """Return "epoch 3/10", or "epoch 3" if nobody knows how many there will be; numbers are aligned on request."""
+    epoch, epochs = str(trainer.current_epoch + 1), planned_epochs(trainer)
+    if epochs is None:
+        return f"epoch {epoch}"
+    return f"epoch {epoch:>{len(str(epochs)) if align else 1}}/{epochs}"

@@ -132,11 +132,18 @@ class DataModule(L.LightningDataModule, ABC):
         """
         trainer = self.trainer
         assert trainer is not None, "Lightning attaches the trainer before it asks for a loader"
-        device = trainer.strategy.root_device
+        augment = partial(self.augment, classes=len(self.classes)) if split == "train" and self.augment else None
+        order = self.order(split, alone)
+        return self.residence.loader(self.splits[split], order, trainer.strategy.root_device, augment)
+
+    def order(self, split: str, alone: bool = False) -> BatchOrder:
+        """Return which examples make up each batch of a split; arguments as in `loader`."""
+        trainer = self.trainer
+        assert trainer is not None, "Lightning attaches the trainer before it asks for a loader"
         part, training = self.splits[split], split == "train"
         model = getattr(trainer, "lightning_module", None)
         seen = getattr(model, "input_size", part.shape) if len(part.shape) == 3 else part.shape
-        order = BatchOrder(
+        return BatchOrder(
             len(part),
             self.batch_size if training else self.evaluation_batch(seen),
             seed=self.order_seed,
@@ -145,8 +152,6 @@ class DataModule(L.LightningDataModule, ABC):
             rank=0 if alone else trainer.global_rank,
             world_size=1 if alone else trainer.world_size,
         )
-        augment = partial(self.augment, classes=len(self.classes)) if training and self.augment else None
-        return self.residence.loader(part, order, device, augment)
 
     def evaluation_batch(self, shape: Sequence[int]) -> int:
         """Return how many examples are evaluated at once: a few training batches, or one of large images.

@@ -19,7 +19,8 @@ ONE_DEVICE = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
 @contextmanager
 def short_fit(cfg: DictConfig, **changes: Any) -> Iterator[L.Trainer]:
     """Give a Trainer whose files go when it is done; bars that Lightning draws are for a terminal alone."""
-    limits = {"max_steps": -1, "max_time": None, "min_epochs": None, "min_steps": None, "fast_dev_run": False}
+    limits: dict[str, Any] = {"max_steps": -1, "max_time": None, "min_epochs": None, "min_steps": None}
+    limits |= {"fast_dev_run": False, "val_check_interval": 1.0}
     with TemporaryDirectory() as folder:
         trainer = trainer_of(cfg, **ONE_DEVICE, **{**limits, **changes}, default_root_dir=folder)
         if sys.stderr.isatty():

@@ -87,12 +87,18 @@ class Classifier(Optimized):
         x = batch if isinstance(batch, Tensor) else batch[0]
         return self(x).softmax(dim=1)  # type: ignore[no-any-return]
 
-    def log_epoch(self, stage: str) -> None:
-        """Log the mean loss and the accuracy of all examples of the epoch, over all processes."""
+    def log_epoch(self, stage: str, logger: bool | None = None) -> None:
+        """Log the mean loss and the accuracy of all examples of the epoch, over all processes.
+
+        Args:
+            stage: `train`, `val` or `test`.
+            logger: whether Lightning passes them to the loggers, or only to callbacks.
+        """
         sums = self.trainer.strategy.reduce(self.sums.pop(stage).stacked(), reduce_op="sum")
         loss, hits, examples = sums.tolist()
         examples = examples or math.nan  # each batch was left out
-        self.log_dict({f"{stage}/acc": hits / examples, f"{stage}/loss": loss / examples}, sync_dist=True)
+        scores = {f"{stage}/acc": hits / examples, f"{stage}/loss": loss / examples}
+        self.log_dict(scores, sync_dist=True, logger=logger)
 
     def on_validation_epoch_end(self) -> None:
         """Log `val/loss` and `val/acc`, and with them `train/loss` and `train/acc` since the last validation.
@@ -100,12 +106,24 @@ class Classifier(Optimized):
         Those of train are of the weights as they changed on the way.
         """
         self.log_epoch("val")
-        self.on_train_epoch_end()
-
-    def on_train_epoch_end(self) -> None:
-        """Log what training has summed since the last validation, where no validation did."""
         if "train" in self.sums:
             self.log_epoch("train")
+
+    def on_train_epoch_end(self) -> None:
+        """Log what training has summed since the last validation, if the last batch was not validated.
+
+        The loggers get it here and not from Lightning, which would wait until the checkpoint of the epoch is saved: a
+        run that resumes from there would lack these scores.
+        """
+        if "train" not in self.sums:
+            return
+        self.log_epoch("train", logger=False)
+        trainer = self.trainer
+        scores = {name: float(trainer.callback_metrics[name]) for name in ("train/acc", "train/loss")}
+        for logger in trainer.loggers:
+            step = trainer.fit_loop.epoch_loop._batches_that_stepped - 1
+            logger.log_metrics({**scores, "epoch": trainer.current_epoch}, step)
+            logger.save()
 
     def on_test_epoch_end(self) -> None:
         """Log `test/loss` and `test/acc`."""

@@ -1,10 +1,12 @@
 """How a model learns: its optimizer, schedule and parameter groups, and a step that memory may not suffice for."""
 
 import math
+import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
+from lightning.pytorch.trainer.states import TrainerFn
 from torch.optim import Optimizer
 
 from trainyard.models.epoch_sums import EpochSums
@@ -50,9 +52,18 @@ class Optimized(SelfDescribing):
 
     def configure_optimizers(self) -> Any:
         """Build the optimizer and its schedule, for the run that Lightning is about to start."""
-        total_steps = int(self.trainer.estimated_stepping_batches)
+        self.trainer.fit_loop.setup_data()  # which counts the batches; without a limit of epochs nobody else does yet
+        total_steps = int(min(self.trainer.estimated_stepping_batches, sys.maxsize))
         epoch_steps = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
         return self.optimizer_and_schedule(total_steps, epoch_steps)
+
+    def on_validation_end(self) -> None:
+        """Step a schedule that waits for a plateau, once for each validation."""
+        if self.trainer.sanity_checking or self.trainer.state.fn != TrainerFn.FITTING:
+            return
+        for config in self.trainer.lr_scheduler_configs:
+            if config.reduce_on_plateau:
+                self.lr_scheduler_step(config.scheduler, self.trainer.callback_metrics[str(config.monitor)])
 
     def optimizer_step(
         self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None

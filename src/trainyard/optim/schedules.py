@@ -6,6 +6,7 @@ groups each keeps its own rate, times the factor. Steps count from 0; after the 
 
 import inspect
 import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -118,11 +119,13 @@ def one_cycle(
 def lightning_scheduler(make: Callable[..., Any], optimizer: Optimizer, total_steps: int) -> dict[str, Any]:
     """Call `make` with the optimizer, and with `total_steps` if it takes that; return what Lightning steps.
 
-    So torch's own schedulers can be named in a config too. One that waits for a plateau watches `val/loss` by the
-    epoch; all others move by the step. The name gives the same curve, `lr/weights`, to every optimizer.
+    So torch's own schedulers can be named in a config too. One that waits for a plateau watches `val/loss`, and the
+    model steps it after each validation: Lightning would step it at the end of each epoch, validated or not. All others
+    move by the step. The name gives the same curve, `lr/weights`, to every optimizer.
     """
     takes_steps = "total_steps" in inspect.signature(make).parameters
     scheduler = make(optimizer, total_steps=total_steps) if takes_steps else make(optimizer)
     if isinstance(scheduler, ReduceLROnPlateau):
-        return {"scheduler": scheduler, "interval": "epoch", "monitor": "val/loss", "name": "lr"}
+        never = {"interval": "epoch", "frequency": sys.maxsize}
+        return {"scheduler": scheduler, **never, "monitor": "val/loss", "name": "lr"}
     return {"scheduler": scheduler, "interval": "step", "name": "lr"}

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import lightning as L
 from omegaconf import DictConfig
 
-from trainyard.errors import listing
+from trainyard.errors import listing, reject
 from trainyard.models.classifier import Classifier
+from trainyard.run_length import LENGTH, has_known_length
 from trainyard.terminal.sparkline import BLOCKS
 from trainyard.untrained import data_of, model_of, trainer_of
 
@@ -79,6 +80,10 @@ def rates_by_step(cfg: DictConfig) -> Rates:
     trainer = trainer_of(cfg)
     attach(trainer, model, data)
     built = model.configure_optimizers()
+    if not has_known_length(cfg):
+        raise reject(
+            "trainer.max_epochs", cfg.trainer.max_epochs, "the number of steps is not known in advance", LENGTH
+        )
     schedule, optimizer = built.get("lr_scheduler"), built["optimizer"]
     names = [str(group.get("name", number)) for number, group in enumerate(optimizer.param_groups)]
     groups: dict[str, list[float]] = {name: [] for name in names}

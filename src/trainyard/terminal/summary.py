@@ -14,6 +14,7 @@ from trainyard.config import objective_mode
 from trainyard.data.module import DataModule
 from trainyard.files import relative
 from trainyard.models.classifier import Classifier
+from trainyard.run_length import length_text
 from trainyard.terminal.baseline import beside_baseline
 from trainyard.terminal.sparkline import sparkline
 
@@ -32,12 +33,11 @@ def choices(cfg: DictConfig, data: DataModule, model: Classifier, trainer: L.Tra
     size = f"{trained:,} parameters" + (f", {frozen:,} more frozen" if frozen else "")
     device = trainer.strategy.root_device.type + (f" x {trainer.world_size}" if trainer.world_size > 1 else "")
     rate = f"{chosen.optimizer} (lr {cfg.optimizer.get('lr', 'its default')})"
-    epochs = f"{cfg.trainer.max_epochs} epoch{'' if cfg.trainer.max_epochs == 1 else 's'}"
     rows = {
         "model": f"{chosen.model} ({size})",
         "data": f"{chosen.data} ({sizes} for train / val / test; {shape}, {len(data.spec.classes)} classes)",
         "optimizer": f"{rate}, scheduler {chosen.scheduler}, augment {chosen.augment}",
-        "trainer": f"{epochs} on {device}, {cfg.trainer.precision}, seed {cfg.seed}",
+        "trainer": f"{length_text(cfg)} on {device}, {cfg.trainer.precision}, seed {cfg.seed}",
         "run": relative(Path(cfg.run.dir)),
     }
     return "\n".join(f"{name:<10} {text}" for name, text in rows.items())

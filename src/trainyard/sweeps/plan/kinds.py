@@ -1,11 +1,14 @@
 """Which jobs of a sweep cost the same, so that one of them has to be tried."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from trainyard.errors import reject
+from trainyard.run_length import LENGTH, epoch_limit, has_known_length
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.plan.cost import Cost
 from trainyard.sweeps.plan.networks import Network
@@ -29,7 +32,7 @@ class Kind:
     """
 
     jobs: list[Job] = field(default_factory=list)
-    epochs: list[int] = field(default_factory=list)
+    epochs: list[float] = field(default_factory=list)
     bound: bool = False
     network: Network | None = None
     cost: Cost | str = "not tried"
@@ -57,9 +60,20 @@ def kinds_of(jobs: Sequence[Job], configs: Iterable[DictConfig]) -> list[Kind]:
     for job, config in zip(jobs, configs, strict=True):
         kind = kinds.setdefault(cost_text(config), Kind())
         kind.jobs.append(job)
-        kind.epochs.append(config.trainer.max_epochs)
+        kind.epochs.append(epochs_of(config))
         kind.bound |= may_take_less(config)
     return list(kinds.values())
+
+
+def epochs_of(config: DictConfig) -> float:
+    """Return the number of epochs of a job, at most; infinite if only steps limit it.
+
+    Raises:
+        ConfigError: neither limits it.
+    """
+    if not has_known_length(config):
+        raise reject("sweep.plan", True, "the number of epochs is not known in advance", f"with {LENGTH}")
+    return epoch_limit(config) if epoch_limit(config) > 0 else math.inf
 
 
 def may_take_less(config: DictConfig) -> bool:

@@ -49,7 +49,7 @@ def shown(network: Network) -> list[str]:
     return [f"{network.parameters:,}", f"{by(network.inputs)} -> {by(network.outputs)}{how}"]
 
 
-def numbers(cost: Cost, epochs: Sequence[int]) -> list[str]:
+def numbers(cost: Cost, epochs: Sequence[float]) -> list[str]:
     """Return the times and sizes of a job of so many epochs, in the mean of several."""
     disk = mean(map(cost.disk, epochs)) + cost.weights
     sizes = [f"{size / MIB:.1f}" for size in (cost.memory, disk, cost.gpu)]

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.loops.fit_loop import _FitLoop
 
 from trainyard.data.loader import ResidentLoader
+from trainyard.loops import FitLoop
 
 
-class StackedFitLoop(_FitLoop):
+class StackedFitLoop(FitLoop):
     """Begins and ends a fit as Lightning's does, and waits in between while a stack trains.
 
     A run whose data turn out not to lie on the device trains by itself, in its turn.
@@ -20,7 +20,7 @@ class StackedFitLoop(_FitLoop):
     """
 
     def __init__(self, trainer: L.Trainer, wait: Callable[[L.Trainer], Any]) -> None:
-        super().__init__(trainer, trainer.min_epochs, trainer.max_epochs)
+        super().__init__(trainer)
         self.wait = wait
 
     def run(self) -> None:

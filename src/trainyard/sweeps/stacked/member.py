@@ -101,6 +101,7 @@ class Member:
                 if save:
                     logger.save()
             self.saved = time.monotonic() if save else self.saved
+            trainer.fit_loop.epoch_loop.validated_step = trainer.global_step
             call_hooks(trainer, "on_validation_end")
             call_hooks(trainer, "on_train_epoch_end", monitoring_callbacks=False)
             call_hooks(trainer, "on_train_epoch_end", monitoring_callbacks=True)
