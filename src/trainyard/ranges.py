@@ -58,7 +58,8 @@ RULES: dict[str, Kind] = {
     "patience": Number(low=0, whole=True),
     "factor": Number(above=0, below=1),
     # data
-    "batch_size": COUNT,
+    "batch_size": Optional(COUNT),
+    "default_batch_size": COUNT,
     "val_fraction": Number(above=0, below=1),
     "test_fraction": Number(above=0, below=1),
     "count": Number(low=30, high=10**7, whole=True),
