@@ -63,7 +63,7 @@ class Tmux:
         """Return the lines that are seen now, without empty ones at the end; with escapes where colours are asked."""
         return self.call("capture-pane", "-p", *(["-e"] if colours else [])).rstrip()
 
-    def until(self, pattern: str, seconds: float = 60.0) -> str:
+    def until(self, pattern: str, seconds: float = 300.0) -> str:
         """Wait until the screen shows a pattern, and return the screen."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -74,7 +74,7 @@ class Tmux:
 
     def gone(self, pattern: str) -> None:
         """Wait until the screen no longer shows a pattern."""
-        end = time.monotonic() + 10
+        end = time.monotonic() + 300
         while re.search(pattern, self.screen(), re.MULTILINE):
             assert time.monotonic() < end, self.screen()
             time.sleep(0.05)
