@@ -188,8 +188,12 @@ def test_what_a_run_stores_and_gets_is_a_number(compose_run: Compose, monkeypatc
 def test_options_of_a_sweep_are_read_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VALUE", "4")
     options = compose(["sweep=random", "sweep.trials=4"]).sweep
-    typed = {"trials": "${oc.env:VALUE}", "retries": "${oc.env:VALUE}", "params": {"seed": "4"}}
-    config = OmegaConf.create({"sweep": {**options, **typed}, "hydra": {"launcher": {"slots": "${oc.env:VALUE}"}}})
+    typed = {"trials": "${oc.env:VALUE}", "retries": "${seed}", "params": {"seed": "4"}}
+    config = OmegaConf.create(
+        {"seed": "4", "sweep": {**options, **typed}, "hydra": {"launcher": {"slots": "${oc.env:VALUE}"}}}
+    )
+    own = config.sweep
     check_options(config)
+    assert own is config.sweep, "whoever holds it sees the change"
     assert (config.sweep.trials, config.sweep.retries, config.hydra.launcher.slots) == (4, 4, 4)
     assert config.sweep.params == {"seed": "4"}, "the values of a search space are overrides, which are text"

@@ -24,7 +24,7 @@ class Tmux:
     def __init__(self, folder: Path, columns: int, **environment: str) -> None:
         self.socket = f"trainyard-{uuid.uuid4().hex[:8]}"  # a server of its own, whatever else runs in tmux here
         self.folder, self.columns = folder, columns
-        self.environment = {"OMP_NUM_THREADS": "1", "PS1": "$ ", **environment}
+        self.environment = {"OMP_NUM_THREADS": "1", "PS1": "$ ", "PYTHONPATH": str(REPOSITORY), **environment}
 
     def __enter__(self) -> "Tmux":
         variables = [f"{name}={value}" for name, value in self.environment.items()]

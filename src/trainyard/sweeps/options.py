@@ -15,14 +15,16 @@ def check_options(config: DictConfig) -> None:
 
     Text from the environment is read as in the config of a run.
     """
-    values = {"sweep": config.sweep, "hydra": {"launcher": {"slots": config.hydra.launcher.get("slots", 1)}}}
-    options: Any = OmegaConf.to_container(OmegaConf.create(values), resolve=True)
+    options: dict[str, Any] = {
+        "sweep": OmegaConf.to_container(config.sweep, resolve=True),
+        "hydra": {"launcher": {"slots": config.hydra.launcher.get("slots", 1)}},
+    }
     read_text(options)
+    own = config.sweep
     with open_dict(config):
-        config.sweep = options["sweep"]
+        own.update(options["sweep"])  # in place, since the caller holds it
         if "slots" in config.hydra.launcher:
             config.hydra.launcher.slots = options["hydra"]["launcher"]["slots"]
-    own = config.sweep
     for name, example in (("zip", "[model,data]"), ("objectives", "[val/acc,seconds]")):
         if own[name] is not None and not isinstance(own[name], ListConfig):
             raise reject(f"sweep.{name}", own[name], "must be a list", f"sweep.{name}={example}")
