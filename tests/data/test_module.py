@@ -114,7 +114,7 @@ def test_a_table_of_thirty_rows_trains(
     cfg = compose_run(*thirty_rows, "callbacks=none", *options)
     train(cfg)
     result = json.loads((Path(cfg.run.dir) / "result.json").read_text())
-    assert result["data"]["batch_size"] == examples
+    assert result["data"]["batch_size"] == examples, "fewer than the default"
     assert result["metrics"]["test/acc"] in (0, 0.25, 0.5, 0.75, 1), "four test rows"
     events = EventAccumulator(str(Path(cfg.run.dir) / "tensorboard")).Reload()
     content = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content

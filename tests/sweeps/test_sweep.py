@@ -110,6 +110,7 @@ def test_jobs_that_cannot_work_are_named_before_the_first_begins(place: Place) -
     assert not [path for path in place.of("no").rglob("*") if path.is_file()]
 
 
+@pytest.mark.slow
 def test_an_option_that_is_not_there_leaves_nothing(place: Place) -> None:
     _, errors = place.sweep("sweep.name=no", "optimizer=sgd,adm", code=1)
     assert "did you mean adam" in errors

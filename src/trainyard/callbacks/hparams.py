@@ -17,7 +17,7 @@ FOREMOST = {"model", "optimizer", "optimizer.lr"}
 def write_hparams(trainer: L.Trainer, cfg: DictConfig, result: dict[str, Any]) -> None:
     """Write the choices, their numbers and the run's final scores, into the same event file as the curves.
 
-    The batch size is the one used, which the config may leave to the data. The scores go under `result/`, since the
+    The batch size is the one that was used, which small data reduces. The scores go under `result/`, since the
     last point of `val/acc` is that of the last epoch, not of the best.
     """
     from torch.utils.tensorboard.summary import hparams
@@ -28,7 +28,8 @@ def write_hparams(trainer: L.Trainer, cfg: DictConfig, result: dict[str, Any]) -
     final = {f"result/{name.replace('/', '_')}": value for name, value in result["metrics"].items()}
     for name, value in final.items():
         writer.add_scalar(name, value, trainer.global_step)
-    columns, *session = hparams({**hyperparameters(cfg), "data.batch_size": result["data"]["batch_size"]}, final)
+    batch_size = result["data"].get("batch_size") or cfg.data.get("batch_size") or cfg.data.get("default_batch_size")
+    columns, *session = hparams({**hyperparameters(cfg), "data.batch_size": batch_size}, final)
     put_first(columns, FOREMOST | {override.partition("=")[0].lstrip("+") for override in cfg.run.overrides})
     for summary in (columns, *session):
         writer.file_writer.add_summary(summary)

@@ -105,8 +105,8 @@ class DataModule(L.LightningDataModule, ABC):
         if self.fixed_batch_size and self.batch_size > examples:
             problem = f"larger than all {examples} training examples"
             raise reject("data.batch_size", self.batch_size, problem, f"1 to {examples}, or null")
-        self.batch_size = max(1, min(self.batch_size, examples))
-        self.report["batch_size"] = self.batch_size
+        if self.batch_size > examples > 0:
+            self.batch_size = self.report["batch_size"] = examples
 
     def prepare(self, parts: dict[str, Examples]) -> dict[str, Examples]:
         """Return the parts as they are served, now that it is known which examples are for training."""

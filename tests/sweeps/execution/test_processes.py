@@ -36,7 +36,7 @@ def test_jobs_share_the_machine_each_in_a_process_of_its_own(place: Place, monke
         assert sum(began <= one[0] < ended for began, ended in together) == 1, "no two at a time on a GPU"
 
 
-@pytest.mark.parametrize("wanted", ["", "1"])
+@pytest.mark.parametrize("wanted", ["", pytest.param("1", marks=pytest.mark.slow)])
 def test_one_at_a_time_has_the_whole_machine(place: Place, monkeypatch: pytest.MonkeyPatch, wanted: str) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
     monkeypatch.setenv("OMP_NUM_THREADS", wanted or "64")
@@ -48,7 +48,7 @@ def test_one_at_a_time_has_the_whole_machine(place: Place, monkeypatch: pytest.M
 
 
 @pytest.mark.skipif("not __import__('pathlib').Path('/proc/self/stat').exists()", reason="there is no /proc here")
-@pytest.mark.parametrize("which", ["the parent alone", "its whole group"])
+@pytest.mark.parametrize("which", ["the parent alone", pytest.param("its whole group", marks=pytest.mark.slow)])
 def test_nothing_is_left_running_when_the_parent_dies(place: Place, which: str) -> None:
     process = place.start("sweep.name=dies", *FAULT, "+callbacks.fault.pause=3600", "seed=0,1,2")
     logs = [place.of("dies") / str(number) / "run.log" for number in (0, 1)]
