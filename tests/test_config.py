@@ -1,14 +1,22 @@
 """Every option of every config group composes, and what is composed is complete and plain."""
 
+import functools
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
+import lightning as L
 import pytest
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from tests.conftest import Compose
+from trainyard.arguments import check_arguments
 from trainyard.config import CONF_DIR, compose, group_options, instantiate, objective_mode
 from trainyard.errors import ConfigError
+from trainyard.ranges import check_ranges, read_text
+from trainyard.sweeps.options import check_options
+from trainyard.training import train
 
 GROUPS = sorted(folder.name for folder in CONF_DIR.iterdir() if folder.is_dir() and folder.name != "hydra")
 OPTIONS = [f"{group}={option}" for group in GROUPS for option in group_options(group)]
@@ -80,3 +88,112 @@ def test_instantiate_gives_plain_lists_and_passes_our_errors_on(compose_run: Com
     assert isinstance(node, DictConfig)
     with pytest.raises(ConfigError, match=r"data\.fold=7: with data\.folds=5"):
         instantiate(node)
+
+
+class Own(L.Callback):
+    """Takes arguments that no rule of the project knows."""
+
+    def __init__(self, size: int, name: str, sizes: Sequence[int] = (), rate=1, flag: bool | None = None) -> None: ...
+
+
+TARGETS = {"trainer": "lightning.Trainer", "data": "trainyard.data.digits.Digits"}
+
+
+def values_with(key: str, value: object) -> tuple[dict, dict, str]:
+    """Return a config that has a value at a dotted path, the node that holds it, and its name there."""
+    own = {"_target_": f"{__name__}.Own", "size": 1, "name": "x"}
+    values = {group: {"_target_": name} for group, name in TARGETS.items()} | {"callbacks": {"own": own}}
+    *parents, name = key.split(".")
+    node = functools.reduce(lambda node, parent: node.setdefault(parent, {}), parents, values)
+    node[name] = value
+    return values, node, name
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("optimizer.lr", "0.01", 0.01),
+        ("optimizer.lr", "1e-3", 0.001),
+        ("trainer.max_epochs", "3", 3),
+        ("seed", " 7 ", 7),
+        ("ema_decay", "null", None),
+        ("ema_decay", "0.9", 0.9),
+        ("compile", "true", True),
+        ("trainer.deterministic", "False", False),
+        ("trainer.deterministic", "warn", "warn"),
+        ("model.hidden_dims", "[64,32]", [64, 32]),
+        ("data.class_weights", "balanced", "balanced"),
+        ("data.digits", "[3,8]", [3, 8]),
+        ("data.batch_size", "null", None),
+        ("trainer.devices", "2", 2),
+        ("trainer.devices", "auto", "auto"),
+        ("trainer.val_check_interval", "0.5", 0.5),
+        ("trainer.val_check_interval", "00:10:00", "00:10:00"),
+        ("trainer.num_nodes", "2", 2),
+        ("sweep.name", "12", "12"),
+        ("optimizer.lr", "abc", "abc"),
+        ("optimizer.lr", "0,01", "0,01"),
+        ("optimizer.lr", "", ""),
+        ("callbacks.own.size", "3", 3),
+        ("callbacks.own.size", "0.5", "0.5"),
+        ("callbacks.own.name", "007", "007"),
+        ("callbacks.own.name", "7", "7"),
+        ("callbacks.own.sizes", "[1,2]", [1, 2]),
+        ("callbacks.own.rate", "0.5", 0.5),
+        ("callbacks.own.flag", "true", True),
+        ("callbacks.own.flag", "null", None),
+    ],
+)
+def test_text_is_read_where_a_number_is_expected(key: str, text: str, value: object) -> None:
+    values, node, name = values_with(key, text)
+    read_text(values)
+    assert (node[name], type(node[name])) == (value, type(value))
+
+
+def test_items_of_a_list_and_interpolations_of_other_keys_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VALUE", "0.25")
+    betas = "optimizer.betas=[${oc.env:VALUE},0.999]"
+    cfg = compose([betas, "optimizer.lr=${oc.env:VALUE}", "optimizer.weight_decay=${optimizer.lr}"])
+    assert (cfg.optimizer.betas, cfg.optimizer.lr, cfg.optimizer.weight_decay) == ([0.25, 0.999], 0.25, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("key", "problem"),
+    [
+        ("optimizer.lr", "optimizer.lr=abc: must be a number above 0"),
+        ("trainer.max_epochs", "trainer.max_epochs=abc: must be a whole number from 1"),
+        ("compile", "compile=abc: must be one of true, false"),
+        ("model.hidden_dims", "model.hidden_dims=abc: must be a list like [64,32], each item a whole number from 1"),
+        ("callbacks.own.size", "callbacks.own.size=abc: must be a whole number"),
+        ("callbacks.own.flag", "callbacks.own.flag=abc: must be one of true, false, or null"),
+    ],
+)
+def test_other_text_is_rejected_with_what_is_accepted(key: str, problem: str) -> None:
+    values, _, _ = values_with(key, "abc")
+    read_text(values)
+    cfg = OmegaConf.create(values)
+    with pytest.raises(ConfigError, match=f"^{re.escape(problem)}"):  # noqa: PT012
+        check_ranges(cfg)
+        check_arguments(cfg)
+
+
+def test_what_a_run_stores_and_gets_is_a_number(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EPOCHS", "1")
+    cfg = compose_run("trainer.max_epochs=${oc.env:EPOCHS,2}", "optimizer.lr=${oc.env:LR,0.005}", "callbacks=none")
+    assert train(cfg) > 0.5
+    stored = OmegaConf.load(Path(cfg.run.dir) / "config.yaml")
+    assert (stored.trainer.max_epochs, stored.optimizer.lr) == (1, 0.005)
+
+
+def test_options_of_a_sweep_are_read_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VALUE", "4")
+    options = compose(["sweep=random", "sweep.trials=4"]).sweep
+    typed = {"trials": "${oc.env:VALUE}", "retries": "${seed}", "params": {"seed": "4"}}
+    config = OmegaConf.create(
+        {"seed": "4", "sweep": {**options, **typed}, "hydra": {"launcher": {"slots": "${oc.env:VALUE}"}}}
+    )
+    own = config.sweep
+    check_options(config)
+    assert own is config.sweep, "whoever holds it sees the change"
+    assert (config.sweep.trials, config.sweep.retries, config.hydra.launcher.slots) == (4, 4, 4)
+    assert config.sweep.params == {"seed": "4"}, "the values of a search space are overrides, which are text"

@@ -26,7 +26,17 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[float, Path]:
     from trainyard.config import compose
 
     folder = tmp_path_factory.mktemp("main") / "runs" / "cnn"
-    score = train(compose(["model=cnn", "optimizer=adam", "trainer.max_epochs=3", f"hydra.run.dir={folder}"]))
+    score = train(
+        compose(
+            [
+                "model=cnn",
+                "optimizer=adam",
+                "trainer.max_epochs=3",
+                "callbacks.budget.share=0",
+                f"hydra.run.dir={folder}",
+            ]
+        )
+    )
     return score, folder
 
 

@@ -2,6 +2,7 @@
 
 import inspect
 import pkgutil
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -10,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from trainyard.config import CONF_DIR, CONFIG_NAME
 from trainyard.errors import ConfigError, did_you_mean, listing, reject
+from trainyard.value_kinds import Each, Either, Kind, Number, OneOf, Optional
 
 HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")
 # Groups whose keys are names that a person is free to choose.
@@ -24,23 +26,45 @@ SET_BY_RUN = {
     "enable_model_summary": "python scripts/show.py model",
 }
 
+TYPES: dict[str, Number | OneOf] = {"int": Number(whole=True), "float": Number(), "bool": OneOf((True, False))}
+SEQUENCES = {"list", "List", "tuple", "Tuple", "Sequence", "Iterable"}
+
 
 @cache  # a signature of sixty arguments takes milliseconds, and a sweep asks for it in each job
-def parameters(target: Callable[..., Any]) -> tuple[frozenset[str], bool]:
-    """Return the argument names of a callable, and whether it takes any others too.
+def parameters(target: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], bool]:
+    """Return the parameters of a callable by name, and whether it takes any others too.
 
     `**options` that a class hands to its base stand for the arguments of that base.
     """
-    names: set[str] = set()
+    names: dict[str, inspect.Parameter] = {}
     layers: list[Any] = [target]
     if isinstance(target, type):
         layers = [vars(cls).get("__init__") for cls in target.__mro__[:-1]]
     for layer in filter(None, layers):
         found = list(inspect.signature(layer).parameters.values())
-        names |= {p.name for p in found if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)} - {"self"}
+        own = {p.name: p for p in found if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name != "self"}
+        names = own | names
         if not any(p.kind is p.VAR_KEYWORD for p in found):
-            return frozenset(names), False
-    return frozenset(names), True
+            return names, False
+    return names, True
+
+
+def kind_of(parameter: inspect.Parameter) -> Kind | None:
+    """Return the kind of values of a parameter of numbers or booleans, by its annotation, or else by its default.
+
+    `None` for other types, and where text is accepted beside.
+    """
+    annotation = parameter.annotation
+    if annotation is parameter.empty:
+        annotation = float if type(parameter.default) is int else type(parameter.default)
+    words = set(re.findall(r"\w+", inspect.formatannotation(annotation)))
+    kinds: list[Kind] = [kind for name, kind in TYPES.items() if name in words]
+    if not kinds or "str" in words:
+        return None
+    if words & SEQUENCES:
+        kinds += [Each(kind) for kind in kinds]
+    kind = kinds[0] if len(kinds) == 1 else Either(tuple(kinds))
+    return Optional(kind) if words & {"None", "Optional"} else kind
 
 
 def targets(node: DictConfig, path: str = "") -> Iterator[tuple[str, DictConfig]]:
@@ -76,6 +100,9 @@ def check_arguments(cfg: DictConfig, kinds: Mapping[str, type] | None = None) ->
                 known = sorted(names)
                 problem = f"{node._target_} has no such argument{did_you_mean(key, known)}"
                 raise reject(f"{path}.{key}", node[key], problem, listing(known))
+            annotated = key in names and names[key].annotation is not inspect.Parameter.empty
+            if annotated and isinstance(node[key], str) and (values := kind_of(names[key])):
+                raise reject(f"{path}.{key}", node[key], f"must be {values}")
 
 
 def check_named_parts(cfg: DictConfig) -> None:

@@ -60,7 +60,12 @@ def compose(overrides: Sequence[str] = (), config_dir: Path = CONF_DIR) -> DictC
 
 
 def resolved(cfg: DictConfig) -> DictConfig:
-    """Return a copy without interpolations and without what is Hydra's own: what the run is a function of."""
+    """Return a copy without interpolations and without what is Hydra's own: what the run is a function of.
+
+    Text from the environment is read as a number where the key takes numbers.
+    """
+    from trainyard.ranges import read_text  # which imports this module
+
     parts = {str(key): "???" if OmegaConf.is_missing(cfg, key) else cfg[key] for key in cfg if key != "hydra"}
     values: dict[str, Any] = {
         key: OmegaConf.to_container(part, resolve=True) if OmegaConf.is_config(part) else part
@@ -72,6 +77,7 @@ def resolved(cfg: DictConfig) -> DictConfig:
     chosen = own["choices"]
     for group in [group for group in chosen if group.startswith("hydra/")]:  # such as the launcher
         del chosen[group]
+    read_text(values)
     plain = OmegaConf.create(values)
     assert isinstance(plain, DictConfig)
     return plain

@@ -4,11 +4,16 @@ A name means the same everywhere in the project (`lr`, `dropout`, `val_fraction`
 person's own configs too; where a name has two meanings, the dotted path has a rule of its own.
 """
 
+import pkgutil
+from contextlib import suppress
+from typing import Any
+
 from omegaconf import DictConfig
 
+from trainyard.arguments import kind_of, parameters
 from trainyard.config import keys_inside, leaves
 from trainyard.errors import reject
-from trainyard.value_kinds import Each, Either, Kind, Number, OneOf, Optional, Word
+from trainyard.value_kinds import Each, Either, Kind, Number, OneOf, Optional, Word, parsed
 
 FRACTION = Number(low=0, below=1)
 COUNT = Number(low=1, whole=True)
@@ -61,7 +66,8 @@ RULES: dict[str, Kind] = {
     "patience": Number(low=0, whole=True),
     "factor": Number(above=0, below=1),
     # data
-    "batch_size": COUNT,
+    "batch_size": Optional(COUNT),
+    "default_batch_size": COUNT,
     "val_fraction": Number(above=0, below=1),
     "test_fraction": Number(above=0, below=1),
     "count": Number(low=30, high=10**7, whole=True),
@@ -127,6 +133,7 @@ RULES: dict[str, Kind] = {
     # callbacks
     "share": Number(low=0),
     # trainer
+    "devices": Either((Number(whole=True), Each(Number(whole=True)), Word())),
     "max_epochs": Optional(Either((COUNT, NO_LIMIT))),
     "min_epochs": Optional(Number(low=0, whole=True)),
     "min_steps": Optional(Number(low=0, whole=True)),
@@ -146,11 +153,48 @@ RULES: dict[str, Kind] = {
 }
 
 
+def rule(path: str) -> Kind | None:
+    """Return the kind of values that a key may hold, by its dotted path; `None` where there is no rule."""
+    return RULES.get(path) or RULES.get(path.rpartition(".")[2])
+
+
+def read_text(values: dict[str, Any], prefix: str = "") -> None:
+    """Replace text by the number, boolean, null or list that it stands for, where the key takes one.
+
+    `${oc.env:LR}` is always text. It is read as Hydra reads what is typed behind a key. Text that the key does not
+    accept stays, for `check_ranges` and `check_arguments` to reject.
+
+    Args:
+        values: of a config, plain; changed in place.
+        prefix: of their dotted paths.
+    """
+    for name, value in values.items():
+        path = f"{prefix}{name}"
+        nodes = {f"{path}.": value} if isinstance(value, dict) else {}
+        if isinstance(value, list):
+            nodes = {f"{path}[{place}].": item for place, item in enumerate(value) if isinstance(item, dict)}
+        for inside, node in nodes.items():
+            read_text(node, inside)
+        if not nodes and not path.startswith(SPACE) and (kind := rule(path) or kind_of_argument(values, name)):
+            values[name] = kind.read(value)
+
+
+def kind_of_argument(values: dict[str, Any], name: str) -> Kind | None:
+    """Return the kind of an argument of a `_target_`, where its value is text that stands for another."""
+    value = values[name]
+    texts = value if isinstance(value, list) else [value]
+    if "_target_" not in values or not any(text != parsed(text) for text in texts):
+        return None
+    with suppress(ImportError, AttributeError, ValueError, TypeError):  # `check_arguments` names what is wrong
+        parameter = parameters(pkgutil.resolve_name(values["_target_"]))[0].get(name)
+        return kind_of(parameter) if parameter else None
+    return None
+
+
 def check_ranges(cfg: DictConfig) -> None:
     """Raise a ConfigError for the first value that its key does not accept."""
     for path, value in [*keys_inside(cfg), *leaves(cfg)]:
         if path.startswith(SPACE):
             continue
-        kind = RULES.get(path) or RULES.get(path.rpartition(".")[2])
-        if kind is not None and not kind.accepts(value):
+        if (kind := rule(path)) is not None and not kind.accepts(value):
             raise reject(path, value, f"must be {kind}")

@@ -67,7 +67,7 @@ def train(cfg: DictConfig, resume: bool = False) -> float:
         parameters = sum(parameter.numel() for parameter in model.parameters())
         result, curves = evaluate(cfg, run, trainer, data)
         run.result = {**result, "parameters": parameters, "data": data.report}
-        write_hparams(trainer, cfg, run.result["metrics"])
+        write_hparams(trainer, cfg, run.result)
         log.info("%s", scores(run.result, time.monotonic() - run.started, run.dir, curves))
         if isinstance(profile := trainer.profiler, TimeProfile):  # type: ignore[attr-defined]
             log.info("%s", profile.table(run.started))

@@ -1,7 +1,31 @@
-"""Kinds of values that a key of a config may hold; each says whether it accepts a value, and what it accepts."""
+"""Kinds of values that a key of a config may hold; each says whether it accepts a value, and what it accepts.
+
+`read` converts text, as `${oc.env:NAME}` gives it, into the value that it stands for. What the kind does not accept is
+returned unchanged.
+"""
 
 import math
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
+
+@cache
+def parse(text: str) -> Any:
+    """Return the value that Hydra reads from a text typed behind a key; the text itself where it is none."""
+    try:
+        override = OverridesParser.create().parse_override(f"key={text}")
+        return text if override.is_sweep_override() else override.value()
+    except HydraException:
+        return text
+
+
+def parsed(value: Any) -> Any:
+    """Return the value of a text; any other value as it is."""
+    return parse(value) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True)
@@ -21,6 +45,10 @@ class Number:
             return False
         inside = self.low <= value <= self.high and self.above < value < self.below
         return inside and math.isfinite(value) and not (self.odd and value % 2 == 0)
+
+    def read(self, value: Any) -> Any:
+        """Return the number of a text."""
+        return parsed(value) if self.accepts(parsed(value)) else value
 
     def __str__(self) -> str:
         if self.low == self.high:
@@ -44,6 +72,11 @@ class Each:
             return False
         return all(map(self.kind.accepts, value))
 
+    def read(self, value: Any) -> Any:
+        """Return the list of a text, or of texts."""
+        items = parsed(value)
+        return [*map(self.kind.read, items)] if isinstance(items, list) else value
+
     def __str__(self) -> str:
         count = f"a list of {self.most}" if self.most else "a list like [64,32]"
         return f"{count}, each item {self.kind}"
@@ -59,6 +92,10 @@ class Optional:
         """Whether the value is `None` or of the kind."""
         return value is None or self.kind.accepts(value)
 
+    def read(self, value: Any) -> Any:
+        """Return `None` for `null`, otherwise what the kind reads."""
+        return None if parsed(value) is None else self.kind.read(value)
+
     def __str__(self) -> str:
         return f"{self.kind}, or null"
 
@@ -73,6 +110,10 @@ class OneOf:
         """Whether the value is one of the words."""
         return any(value is word or (isinstance(word, str) and value == word) for word in self.words)
 
+    def read(self, value: Any) -> Any:
+        """Return `True` or `False` for a text where it is one of the words."""
+        return parsed(value) if not self.accepts(value) and self.accepts(parsed(value)) else value
+
     def __str__(self) -> str:
         return f"one of {', '.join(str(word).lower() if isinstance(word, bool) else word for word in self.words)}"
 
@@ -84,6 +125,10 @@ class Word:
     def accepts(self, value: object) -> bool:
         """Whether the value is a text that is not empty."""
         return isinstance(value, str) and bool(value)
+
+    def read(self, value: Any) -> Any:
+        """Return the value."""
+        return value
 
     def __str__(self) -> str:
         return "a text"
@@ -98,6 +143,11 @@ class Either:
     def accepts(self, value: object) -> bool:
         """Whether one of the kinds accepts the value."""
         return any(kind.accepts(value) for kind in self.kinds)
+
+    def read(self, value: Any) -> Any:
+        """Return what the first kind reads that accepts it."""
+        found = (kind.read(value) for kind in self.kinds if kind.accepts(kind.read(value)))
+        return next(found, value)
 
     def __str__(self) -> str:
         return ", or ".join(map(str, self.kinds))

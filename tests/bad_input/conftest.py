@@ -12,7 +12,7 @@ from tests.bad_input.case import Case
 from trainyard.config import compose
 from trainyard.training import train
 
-SECONDS = 30  # after which a case hangs
+SECONDS = 600  # after which a case hangs
 TINY = ["model.hidden_dims=[4]", "callbacks=none", "logger=csv", "trainer.max_epochs=1", "accelerator=cpu"]
 RUNS = {"rows": ["data=penguins"], "images": ["model=cnn", "model.channels=[4]"]}
 

@@ -1,5 +1,7 @@
 """One bad value among good ones: nothing starts where that can be known before, else that job fails alone."""
 
+import pytest
+
 from tests.bad_input.places import contents
 from tests.sweeps.conftest import place as place  # the folder to sweep in
 from tests.sweeps.sweeping import Place
@@ -15,6 +17,7 @@ def test_no_job_starts_where_some_cannot_work(place: Place) -> None:
     assert contents(place.folder) == {}
 
 
+@pytest.mark.slow
 def test_a_job_that_goes_wrong_on_its_way_fails_alone(place: Place) -> None:
     words = ("optimizer=sgd", "optimizer.lr=0.05,1e30,0.01", "sweep.name=alone")
     said, errors = place.sweep(*words, code=1)

@@ -77,6 +77,6 @@ def test_bad_input_of_a_process(case: Case, place: Path, trained: dict[str, Path
     changed = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", **case.env}
     environment = {name: value for name, value in changed.items() if value is not None}
     command = [sys.executable, str(script), *case.typed]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
     check_said(case, ended.returncode, ended.stdout, ended.stderr)
     check_left(case, place, before)

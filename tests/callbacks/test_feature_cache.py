@@ -188,7 +188,7 @@ def test_two_runs_that_start_together_compute_once(tmp_path: Path, cache: Path) 
         subprocess.Popen([*command, f"hydra.run.dir={folder}"], cwd=REPOSITORY, stdout=subprocess.DEVNULL)
         for folder in folders
     ]
-    assert [run.wait(timeout=120) for run in runs] == [0, 0]
+    assert [run.wait(timeout=600) for run in runs] == [0, 0]
     results = [json.loads((folder / "result.json").read_text()) for folder in folders]
     assert sorted(result["data"]["features"]["computed"] for result in results) == [False, True]
     assert results[0]["metrics"] == results[1]["metrics"]

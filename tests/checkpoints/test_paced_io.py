@@ -5,14 +5,16 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import lightning as L
 import pytest
 import torch
 
 from tests.conftest import Compose
+from tests.sweeps.sweeping import until
+from trainyard.checkpoints import paced_io
 from trainyard.checkpoints.paced_io import PacedCheckpointIO
 from trainyard.data.digits import Digits
 from trainyard.models.load import load_model
@@ -72,11 +74,13 @@ def test_what_waits_is_a_copy(tmp_path: Path) -> None:
     assert [state.tolist() for state in stored["optimizer"]["state"]] == [[1, 1]]
 
 
-def test_after_the_pause_all_is_written_at_once(tmp_path: Path) -> None:
-    writer = PacedCheckpointIO(pause=0.3)
+def test_after_the_pause_all_is_written_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(paced_io, "time", SimpleNamespace(monotonic=lambda: now))
+    writer = PacedCheckpointIO(pause=10)
     writer.save_checkpoint({"weights": torch.ones(2)}, tmp_path / "new" / "best")
     assert not (tmp_path / "new").exists()
-    time.sleep(0.4)
+    now += 11
     writer.save_checkpoint({"weights": torch.zeros(2)}, tmp_path / "new" / "last")
     writer.finish()
     assert names(tmp_path / "new") == ["best", "last"]
@@ -170,11 +174,9 @@ def test_an_interrupted_run_leaves_the_checkpoint_of_its_last_step(tmp_path: Pat
     options = ["trainer.max_epochs=100000", "data.batch_size=256", "callbacks=none", "logger=csv", "accelerator=cpu"]
     command = [sys.executable, "train.py", *options, f"hydra.run.dir={folder}"]
     run = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while len(rows_of(folder)) < 5 and time.monotonic() < deadline:
-        time.sleep(0.1)
+    until(lambda: len(rows_of(folder)) >= 5)
     run.send_signal(signal.SIGINT)
-    assert run.wait(timeout=60) == 130
+    assert run.wait(timeout=300) == 130
     assert json.loads((folder / "result.json").read_text())["status"] == "interrupted"
     epochs = len(rows_of(folder))
     assert epochs >= 5

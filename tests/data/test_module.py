@@ -1,17 +1,23 @@
 """A run is the same whether its data is resident or streamed, on one process or two; the options reach the batches."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from tests.conftest import Compose
-from trainyard.config import instantiate
+from trainyard.config import compose, instantiate
 from trainyard.data.digits import Digits
 from trainyard.data.loader import ResidentLoader, StreamingLoader
 from trainyard.data.module import DataModule
+from trainyard.data.order import BatchOrder
 from trainyard.data.spec import Examples
+from trainyard.errors import ConfigError
 from trainyard.training import train
 
 
@@ -111,3 +117,69 @@ def test_class_weights_reach_the_training_loss(compose_run: Compose) -> None:
     model = load_model(Path(cfg.run.dir) / "checkpoints" / "last.ckpt")
     answers = model(Digits(32).splits["val"].x).argmax(1)
     assert float((answers == 3).float().mean()) > 0.95
+
+
+@pytest.fixture
+def thirty_rows(tmp_path: Path) -> tuple[str, ...]:
+    """The overrides that choose a table of 30 rows, 15 of each class: 22 are for training."""
+    rows = [f"{number % 2 + number / 100},{'no' if number % 2 else 'yes'}\n" for number in range(30)]
+    (tmp_path / "rows.csv").write_text("x,y\n" + "".join(rows))
+    return ("data=table", f"data.path={tmp_path / 'rows.csv'}", "data.target=y")
+
+
+@pytest.mark.parametrize(
+    ("options", "examples"),
+    [
+        ((), 22),
+        (("data.sampler=balanced", "data.class_weights=balanced"), 22),
+        (("data.fold=0",), 20),
+        (("data.train_fraction=0.1",), 2),
+        (("data.resident=false", "data.num_workers=0"), 22),
+    ],
+    ids=str,
+)
+def test_a_table_of_thirty_rows_trains(
+    options: tuple[str, ...], examples: int, thirty_rows: tuple[str, ...], compose_run: Compose
+) -> None:
+    cfg = compose_run(*thirty_rows, "callbacks=none", *options)
+    train(cfg)
+    result = json.loads((Path(cfg.run.dir) / "result.json").read_text())
+    assert result["data"]["batch_size"] == examples, "fewer than the default"
+    assert result["metrics"]["test/acc"] in (0, 0.25, 0.5, 0.75, 1), "four test rows"
+    events = EventAccumulator(str(Path(cfg.run.dir) / "tensorboard")).Reload()
+    content = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    chosen = HParamsPluginData.FromString(content).session_start_info.hparams
+    assert chosen["data.batch_size"].number_value == examples
+
+
+def test_devices_share_a_batch_of_all_examples() -> None:
+    """The batch size is reduced to the examples, not to the share of a device."""
+    shares = [[*BatchOrder(22, 22, shuffle=True, rank=rank, world_size=4)] for rank in range(4)]
+    assert [[len(batch) for batch in share] for share in shares] == [[6], [6], [5], [5]]
+    assert sorted(position for [batch] in shares for position in batch) == [*range(22)]
+
+
+def test_forty_images_train(tmp_path: Path, compose_run: Compose) -> None:
+    for number in range(40):
+        path = tmp_path / "images" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), 10 * number % 256).save(path)
+    cfg = compose_run("data=image_folder", f"data.root={tmp_path / 'images'}", "model=cnn", "callbacks=none")
+    train(cfg)
+    result = json.loads((Path(cfg.run.dir) / "result.json").read_text())
+    assert (result["data"]["batch_size"], result["status"]) == (28, "completed")
+
+
+def test_a_given_batch_size_is_never_changed(thirty_rows: tuple[str, ...], tmp_path: Path) -> None:
+    """Not even where it is the default one."""
+    given = compose([*thirty_rows, "data.batch_size=32"])
+    assert given.data.batch_size == given.data.default_batch_size
+    experiment = tmp_path / "experiment" / "small.yaml"
+    experiment.parent.mkdir()
+    experiment.write_text("# @package _global_\ndata:\n  batch_size: 32\n")
+    in_a_file = compose([*thirty_rows, f"hydra.searchpath=[file://{tmp_path}]", "experiment=small"])
+    for cfg in (given, in_a_file):
+        with pytest.raises(ConfigError, match=r"data\.batch_size=32: larger than all 22 .*\n.*1 to 22, or null"):
+            instantiate(cfg.data).splits  # noqa: B018
+    smaller = instantiate(compose([*thirty_rows, "data.batch_size=5"]).data)
+    assert (len(smaller.splits["train"]), smaller.batch_size) == (22, 5)

@@ -75,3 +75,9 @@ def test_the_splits_are_disjoint_and_stratified(source: type[DataModule]) -> Non
 def test_a_batch_larger_than_the_data_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"data\.batch_size=5000.*\n.*1 to 240"):
         Penguins(**{**SHARED, "batch_size": 5000}).splits  # noqa: B018
+
+
+def test_a_default_batch_size_is_reduced_to_the_number_of_training_examples() -> None:
+    few, many = Penguins(train_fraction=0.1, default_batch_size=128), Penguins(default_batch_size=128)
+    assert {len(few.splits["train"]), few.batch_size, few.report["batch_size"]} == {25}
+    assert (len(many.splits["train"]), many.batch_size) == (240, 128)

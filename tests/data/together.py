@@ -28,9 +28,9 @@ def together(
     """Run a script in two processes; return what each printed, its errors and its exit code, sorted, and the notes."""
     command = [sys.executable, "-c", PREAMBLE + script, str(folder), str(die_at), *map(str, arguments)]
     children = [Popen(command, stdout=PIPE, stderr=PIPE, text=True) for _ in range(2)]
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while len(list(folder.glob("ready*"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.01)
     (folder / "go").touch()
-    outcomes = [(*child.communicate(timeout=60), child.returncode) for child in children]
+    outcomes = [(*child.communicate(timeout=300), child.returncode) for child in children]
     return sorted(outcomes), (folder / "notes").read_text().split()

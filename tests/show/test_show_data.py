@@ -45,9 +45,7 @@ def test_a_table_says_what_its_columns_hold_and_what_leaks(typed_command, tmp_pa
         f"{number % 13},{'ab'[number % 2]},{'' if number % 4 == 0 else 1.5},{'xy'[number % 2]}" for number in range(52)
     ]
     (tmp_path / "table.csv").write_text("\n".join(["size,letter,gap,kind", *rows]) + "\n", encoding="utf-8")
-    code, screen, _ = typed_command(
-        "show.py", "data", "data=table", "data.path=table.csv", "data.target=kind", "data.batch_size=8"
-    )
+    code, screen, _ = typed_command("show.py", "data", "data=table", "data.path=table.csv", "data.target=kind")
     assert code == 0
     assert "letter is a copy of the target" in screen
     head, _, columns, copies, pairs, _ = (cells(part) for part in screen.split("\n\n"))

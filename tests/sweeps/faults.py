@@ -26,20 +26,54 @@ KINDS: dict[str, Callable[[], object]] = {
     "exit": lambda: sys.exit(3),
     "leave": lambda: os._exit(0),
     "hard_exit": lambda: os._exit(7),
-    "child": lambda: subprocess.Popen(["sleep", "60"]),
+    "child": lambda: subprocess.Popen(["sleep", "3600"]),
     "memory": take_all_memory,
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
 }
 
 
-class Fault(L.Callback):
-    """Does what its kind says at the end of an epoch, as long as a file is not there."""
+GATE = "gate"
 
-    def __init__(self, kind: str = "none", epoch: int = 1, pause: float = 0.0, unless: str = "cured") -> None:
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    while not happened():
+        time.sleep(0.02)
+
+
+class Fault(L.Callback):
+    """Does what its kind says at the end of an epoch, as long as a file is not there.
+
+    Args:
+        kind: of what goes wrong.
+        epoch: in which it does, from 1.
+        pause: seconds that each epoch takes longer.
+        unless: the file.
+        gate: the epochs that are trained before the file `GATE` is waited for, in the folder of the sweep.
+        together: the jobs that must have begun before the first epoch of any ends.
+    """
+
+    def __init__(
+        self,
+        kind: str = "none",
+        epoch: int = 1,
+        pause: float = 0.0,
+        unless: str = "cured",
+        gate: int | None = None,
+        together: int = 1,
+    ) -> None:
         self.kind = kind
         self.epoch = epoch
         self.pause = pause
         self.unless = unless
+        self.gate = gate
+        self.together = together
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.together > 1:
+            Path(f"begun-{os.getpid()}").touch()
+            wait_for(lambda: len([*Path().glob("begun-*")]) >= self.together)
+        if trainer.current_epoch == self.gate:
+            wait_for(Path(GATE).exists)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         time.sleep(self.pause)

@@ -45,7 +45,7 @@ class Place:
     def sweep(self, *words: str, code: int = 0, slots: int | str | None = 2) -> tuple[str, str]:
         """Run a sweep to its end and return what it said, and its errors."""
         process = self.start(*words, slots=slots)
-        said, errors = process.communicate(timeout=120)
+        said, errors = process.communicate(timeout=600)
         assert process.returncode == code, f"{process.returncode}\n{said}\n{errors}"
         return said, errors
 
@@ -81,8 +81,8 @@ def scores(folder: Path) -> dict[str, Any]:
     return {name: value for name, value in result.items() if name != "seconds"}
 
 
-def until(happened: Callable[[], object], seconds: float = 60.0) -> None:
-    """Wait until something has happened."""
+def until(happened: Callable[[], object], seconds: float = 300.0) -> None:
+    """Wait until something has happened; a test that hangs ends after some seconds."""
     end = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < end, "it did not happen"

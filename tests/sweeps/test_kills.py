@@ -28,13 +28,18 @@ def finished(place: Place, name: str) -> dict[Path, int]:
 
 
 def killed(place: Place, name: str, moments: list[float]) -> None:
-    """Sweep, with a kill at each of these moments, in seconds since the start, and then to the end."""
+    """Sweep, with a kill at each of these moments, in seconds since the start, and then to the end.
+
+    A moment of 0 is that of the first checkpoint.
+    """
     done: dict[Path, int] = {}
     for moment in moments:
         process = place.start(f"sweep.name={name}", *GRID)
         time.sleep(moment)
+        if moment == 0:
+            until(lambda: [*place.of(name).glob("*/checkpoints/last.ckpt")])
         kill(process)
-        until(lambda leader=process.pid: not living(leader), 5.0)  # type: ignore[misc]
+        until(lambda leader=process.pid: not living(leader))  # type: ignore[misc]
         now = finished(place, name) if place.of(name).exists() else {}
         assert done.items() <= now.items(), "a job that was finished is lost, or ran again"
         done = now
@@ -65,6 +70,6 @@ def test_twenty_kills_change_nothing(place: Place) -> None:
     for round_ in range(4):  # each a sweep of its own: a sweep of four jobs is done after a few
         folder = place.folder / str(round_)
         folder.mkdir()
-        compare(Place(folder), [chance.uniform(0.05, 0.95) for _ in range(5)])
+        compare(Place(folder), [0.0, *(chance.uniform(0.05, 0.95) for _ in range(4))])
     logs = place.folder.glob("*/outputs/sweeps/killed/*/run.log")
     assert any("going on from" in log.read_text() for log in logs), "no kill came in the middle of a job"

@@ -126,11 +126,15 @@ def test_several_objectives_give_a_front(place: Place) -> None:
         (["seed=1,2", "sweep.pruner=medain"], "sweep.pruner=medain: must be one of none, median, hyperband"),
         (["seed=1,2", "sweep=tpee"], "sweep=tpee"),
         (["sweep=tpe", "optimizer.lr=tag(log,interval(0,1))"], "0.0 has no logarithm"),
-        (["sweep=tpe", "optimizer.lrr=interval(0.1,1)"], "optimizer.lrr"),
+        pytest.param(["sweep=tpe", "optimizer.lrr=interval(0.1,1)"], "optimizer.lrr", marks=pytest.mark.slow),
         (["sweep=random", "model=mlp,cnnn", "seed=range(5)"], "model=cnnn"),
         (["sweep=random", "sweep.trials=0", "seed=range(5)"], "sweep.trials=0: must be"),
         (["sweep=random", "sweep.trials=null", "seed=range(5)"], "sweep.trials=null: a search goes on until"),
-        (["sweep=random", "optimizer.lr=tag(lgo,interval(0.1,1))"], "nobody knows the tag lgo"),
+        pytest.param(
+            ["sweep=random", "optimizer.lr=tag(lgo,interval(0.1,1))"],
+            "nobody knows the tag lgo",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_typos(place: Place, words: list[str], said: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from tests.sweeps.faults import GATE
 from tests.sweeps.sweeping import EAGER, FAULT, Place, table, until
 
 
@@ -109,6 +110,7 @@ def test_jobs_that_cannot_work_are_named_before_the_first_begins(place: Place) -
     assert not [path for path in place.of("no").rglob("*") if path.is_file()]
 
 
+@pytest.mark.slow
 def test_an_option_that_is_not_there_leaves_nothing(place: Place) -> None:
     _, errors = place.sweep("sweep.name=no", "optimizer=sgd,adm", code=1)
     assert "did you mean adam" in errors
@@ -128,7 +130,7 @@ def test_weights_of_the_best_alone_are_kept_and_a_sweep_finds_its_name(place: Pl
 
 @pytest.mark.slow
 def test_an_interrupted_sweep_saves_and_goes_on_and_a_second_process_waits(place: Place) -> None:
-    slow = ("sweep.name=stopped", *FAULT, *EAGER, "+callbacks.fault.pause=0.3", "trainer.max_epochs=10", "seed=0,1,2")
+    slow = ("sweep.name=stopped", *FAULT, *EAGER, "+callbacks.fault.gate=3", "trainer.max_epochs=10", "seed=0,1,2")
     process = place.start(*slow)
     job = place.of("stopped") / "0"
     until(lambda: job.is_dir())
@@ -136,8 +138,10 @@ def test_an_interrupted_sweep_saves_and_goes_on_and_a_second_process_waits(place
     assert f"sweep.name=stopped: process {process.pid} works on it" in errors
     assert len(errors.splitlines()) < 5
     until(lambda: job.joinpath("run.log").is_file() and "epoch 3/10" in job.joinpath("run.log").read_text())
+    until(lambda: "epoch 3/10" in job.with_name("1").joinpath("run.log").read_text())
     os.killpg(process.pid, signal.SIGINT)
-    said, errors = process.communicate(timeout=60)
+    (place.folder / GATE).touch()
+    said, errors = process.communicate(timeout=300)
     assert process.returncode == 130, said + errors
     assert "interrupted; the same command goes on" in said
     printed = shlex.split(said.splitlines()[-1].partition(": ")[2])

@@ -50,7 +50,7 @@ def test_a_job_that_leaves_without_an_error_is_not_done(place: Place) -> None:
 
 
 def test_a_reader_that_goes_away_ends_the_jobs_too(place: Place) -> None:
-    words = ("sweep.name=pipe", *FAULT, "trainer.max_epochs=1,40", "+callbacks.fault.pause=0.5")
+    words = ("sweep.name=pipe", *FAULT, "trainer.max_epochs=1,4000", "+callbacks.fault.pause=0.5")
     process = place.start(*words)
     assert process.stdout is not None
     assert process.stderr is not None
@@ -58,6 +58,6 @@ def test_a_reader_that_goes_away_ends_the_jobs_too(place: Place) -> None:
     process.stdout.close()
     with process.stderr:
         process.stderr.read()
-    assert process.wait(timeout=40) != 0
-    until(lambda: not (place.of("pipe") / "holder").exists(), 1.0)
+    assert process.wait(timeout=300) != 0
+    until(lambda: not (place.of("pipe") / "holder").exists())
     assert place.statuses("pipe", 2) == ["completed", "waiting"]

@@ -24,7 +24,7 @@ class Tmux:
     def __init__(self, folder: Path, columns: int, **environment: str) -> None:
         self.socket = f"trainyard-{uuid.uuid4().hex[:8]}"  # a server of its own, whatever else runs in tmux here
         self.folder, self.columns = folder, columns
-        self.environment = {"OMP_NUM_THREADS": "1", "PS1": "$ ", **environment}
+        self.environment = {"OMP_NUM_THREADS": "1", "PS1": "$ ", "PYTHONPATH": str(REPOSITORY), **environment}
 
     def __enter__(self) -> "Tmux":
         variables = [f"{name}={value}" for name, value in self.environment.items()]
@@ -63,7 +63,7 @@ class Tmux:
         """Return the lines that are seen now, without empty ones at the end; with escapes where colours are asked."""
         return self.call("capture-pane", "-p", *(["-e"] if colours else [])).rstrip()
 
-    def until(self, pattern: str, seconds: float = 60.0) -> str:
+    def until(self, pattern: str, seconds: float = 300.0) -> str:
         """Wait until the screen shows a pattern, and return the screen."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -74,7 +74,7 @@ class Tmux:
 
     def gone(self, pattern: str) -> None:
         """Wait until the screen no longer shows a pattern."""
-        end = time.monotonic() + 10
+        end = time.monotonic() + 300
         while re.search(pattern, self.screen(), re.MULTILINE):
             assert time.monotonic() < end, self.screen()
             time.sleep(0.05)

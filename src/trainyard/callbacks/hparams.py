@@ -14,20 +14,22 @@ GROUPS = ("model", "data", "augment", "optimizer", "scheduler", "trainer", "acce
 FOREMOST = {"model", "optimizer", "optimizer.lr"}
 
 
-def write_hparams(trainer: L.Trainer, cfg: DictConfig, metrics: dict[str, float]) -> None:
+def write_hparams(trainer: L.Trainer, cfg: DictConfig, result: dict[str, Any]) -> None:
     """Write the choices, their numbers and the run's final scores, into the same event file as the curves.
 
-    They go under `result/`, since the last point of `val/acc` is that of the last epoch, not of the best.
+    The batch size is the one that was used, which small data reduces. The scores go under `result/`, since the
+    last point of `val/acc` is that of the last epoch, not of the best.
     """
     from torch.utils.tensorboard.summary import hparams
 
     writer = tensorboard_writer(trainer)
     if writer is None:
         return
-    final = {f"result/{name.replace('/', '_')}": value for name, value in metrics.items()}
+    final = {f"result/{name.replace('/', '_')}": value for name, value in result["metrics"].items()}
     for name, value in final.items():
         writer.add_scalar(name, value, trainer.global_step)
-    columns, *session = hparams(hyperparameters(cfg), final)
+    batch_size = result["data"].get("batch_size") or cfg.data.get("batch_size") or cfg.data.get("default_batch_size")
+    columns, *session = hparams({**hyperparameters(cfg), "data.batch_size": batch_size}, final)
     put_first(columns, FOREMOST | {override.partition("=")[0].lstrip("+") for override in cfg.run.overrides})
     for summary in (columns, *session):
         writer.file_writer.add_summary(summary)

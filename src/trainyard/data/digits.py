@@ -32,7 +32,7 @@ class Digits(DataModule):
 
     kind = "images"
 
-    def __init__(self, batch_size: int, *, digits: Sequence[int] = range(10), **shared: Any) -> None:
+    def __init__(self, batch_size: int | None = None, *, digits: Sequence[int] = range(10), **shared: Any) -> None:
         super().__init__(batch_size, **shared)
         self.classes = chosen("data.digits", digits, list("0123456789"), least=2)
 

@@ -32,7 +32,9 @@ class DataModule(L.LightningDataModule, ABC):
     A source is a subclass with `kind`, `classes` and `read()`.
 
     Args:
-        batch_size: examples in a batch of each device.
+        batch_size: training examples in a batch of each device; `None` for `default_batch_size`, or for all training
+            examples where there are fewer.
+        default_batch_size: used where `batch_size` is `None`.
         val_fraction, test_fraction: shares of the examples that choose the best epoch and that are looked at once, at
             the end, where the source sets none apart.
         train_fraction: share of the training examples that is trained on; a smaller one is part of a larger one.
@@ -58,7 +60,8 @@ class DataModule(L.LightningDataModule, ABC):
 
     def __init__(
         self,
-        batch_size: int,
+        batch_size: int | None = None,
+        default_batch_size: int = 64,
         val_fraction: float = 0.15,
         test_fraction: float = 0.15,
         train_fraction: float = 1.0,
@@ -74,7 +77,8 @@ class DataModule(L.LightningDataModule, ABC):
         order_seed: int = 0,
     ) -> None:
         super().__init__()
-        self.batch_size = batch_size
+        self.batch_size = batch_size or default_batch_size
+        self.fixed_batch_size = batch_size is not None
         self.plan = SplitPlan(val_fraction, test_fraction, train_fraction, folds, fold, seed)
         self.class_weights = class_weights
         self.sampler = sampler
@@ -92,12 +96,20 @@ class DataModule(L.LightningDataModule, ABC):
     def splits(self) -> dict[str, Examples]:
         """The examples of `train`, `val` and `test`, read and split at the first look."""
         parts = self.plan.divide(self.read())
-        size = len(parts["train"])
-        if self.batch_size > size:
-            raise reject(
-                "data.batch_size", self.batch_size, f"larger than all {size} training examples", f"1 to {size}"
-            )
+        self.fit_batch_size(len(parts["train"]))
         return self.prepare(parts)
+
+    def fit_batch_size(self, examples: int) -> None:
+        """Reduce the default batch size to the number of training examples.
+
+        Raises:
+            ConfigError: a batch size that was given is larger.
+        """
+        if self.fixed_batch_size and self.batch_size > examples:
+            problem = f"larger than all {examples} training examples"
+            raise reject("data.batch_size", self.batch_size, problem, f"1 to {examples}, or null")
+        if self.batch_size > examples > 0:
+            self.batch_size = self.report["batch_size"] = examples
 
     def prepare(self, parts: dict[str, Examples]) -> dict[str, Examples]:
         """Return the parts as they are served, now that it is known which examples are for training."""

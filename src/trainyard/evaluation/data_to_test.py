@@ -23,8 +23,8 @@ from trainyard.stored.trusted import trusted_class
 
 # Keys of `data` that say how it is divided and served, not what it is.
 SERVING = (
-    *("batch_size", "resident", "resident_limit", "num_workers", "val_fraction", "test_fraction", "train_fraction"),
-    *("folds", "fold", "class_weights", "sampler", "seed", "cache", "on_error"),
+    *("batch_size", "default_batch_size", "resident", "resident_limit", "num_workers", "val_fraction", "test_fraction"),
+    *("train_fraction", "folds", "fold", "class_weights", "sampler", "seed", "cache", "on_error"),
 )
 INSIDE = (nn.Module, Dataset)  # what a stored source of data may have built for it
 SPLITS = ("test", "val", "train")

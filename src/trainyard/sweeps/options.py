@@ -1,17 +1,30 @@
 """What a person may type of a sweep itself."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from trainyard.arguments import check_arguments
 from trainyard.errors import reject
-from trainyard.ranges import check_ranges
+from trainyard.ranges import check_ranges, read_text
 
 
 def check_options(config: DictConfig) -> None:
-    """Raise a ConfigError for what a sweep cannot be told, of its config with Hydra's node."""
+    """Raise a ConfigError for what a sweep cannot be told, of its config with Hydra's node.
+
+    Text from the environment is read as in the config of a run.
+    """
+    options: dict[str, Any] = {
+        "sweep": OmegaConf.to_container(config.sweep, resolve=True),
+        "hydra": {"launcher": {"slots": config.hydra.launcher.get("slots", 1)}},
+    }
+    read_text(options)
     own = config.sweep
+    with open_dict(config):
+        own.update(options["sweep"])  # in place, since the caller holds it
+        if "slots" in config.hydra.launcher:
+            config.hydra.launcher.slots = options["hydra"]["launcher"]["slots"]
     for name, example in (("zip", "[model,data]"), ("objectives", "[val/acc,seconds]")):
         if own[name] is not None and not isinstance(own[name], ListConfig):
             raise reject(f"sweep.{name}", own[name], "must be a list", f"sweep.{name}={example}")
@@ -25,8 +38,7 @@ def check_options(config: DictConfig) -> None:
         raise reject("sweep.pruner", own.pruner, "several objectives give no order to prune by", "sweep.pruner=none")
     if isinstance(own.sampler, DictConfig):
         check_arguments(OmegaConf.create({"sweep": {"sampler": own.sampler}}))
-    slots = config.hydra.launcher.get("slots", 1)
-    check_ranges(OmegaConf.create({"sweep": config.sweep, "hydra": {"launcher": {"slots": slots}}}))
+    check_ranges(OmegaConf.create(options))
     name = str(config.sweep.name)
     if name in (".", "..") or {"/", "\\"} & set(name):
         accepted = "a name without slashes, or hydra.sweep.dir=PATH"

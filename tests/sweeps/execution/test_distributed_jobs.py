@@ -17,7 +17,7 @@ FORKS = pytest.param(("accelerator=ddp_cpu",), id="forks", marks=pytest.mark.slo
 @pytest.mark.parametrize("words", [FORKS, pytest.param(AGAIN, id="runs the command again", marks=pytest.mark.slow)])
 def test_jobs_of_two_processes_make_no_sweep_of_their_own(place: Place, words: tuple[str, ...]) -> None:
     process = place.start("sweep.name=ranks", *words, LOOK, "seed=0,1", slots=1)
-    said, errors = process.communicate(timeout=120)
+    said, errors = process.communicate(timeout=600)
     assert process.returncode == 0, said + errors
     assert not Path("/proc").exists() or not living(process.pid)
     assert place.statuses("ranks", 3) == ["completed", "completed", "waiting"]

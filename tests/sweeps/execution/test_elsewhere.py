@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.sweeps.faults import GATE
 from tests.sweeps.sweeping import FAULT, Place, until
 
 pytest.importorskip("submitit")
@@ -55,7 +56,7 @@ def test_each_job_ends_by_itself_and_the_same_command_goes_on(place: Place) -> N
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="there is no /proc here")
 def test_jobs_outlive_the_sweep_and_are_not_started_twice(place: Place) -> None:
-    words = ("sweep.name=outlive", *SUBMITIT, "trainer.max_epochs=12", "+callbacks.fault.pause=2.5", "seed=0,1")
+    words = ("sweep.name=outlive", *SUBMITIT, "trainer.max_epochs=4", "+callbacks.fault.gate=2", "seed=0,1")
     first = place.start(*words, slots=None)
     until(
         lambda: all(
@@ -75,11 +76,12 @@ def test_jobs_outlive_the_sweep_and_are_not_started_twice(place: Place) -> None:
     until(lambda: (place.of("outlive") / "holder").is_file())
     [preempted] = children(jobs[0])
     os.kill(preempted, signal.SIGUSR2)  # as a cluster says that it wants the machine back
-    said, errors = second.communicate(timeout=120)
+    (place.folder / GATE).touch()
+    said, errors = second.communicate(timeout=600)
     assert second.returncode == 0, said + errors
     assert re.search("queue +[12] of them wait or run already", said)
     assert processes(place, "outlive") == jobs, "nothing was submitted again"
-    whole = [str(epoch) for epoch in range(1, 13)]
+    whole = [str(epoch) for epoch in range(1, 5)]
     assert epochs(place, "outlive", 1) == whole
     assert epochs(place, "outlive", 0) == whole, "it goes on from the last whole epoch"
     assert "going on from" in (place.of("outlive") / "0" / "run.log").read_text()
@@ -88,7 +90,7 @@ def test_jobs_outlive_the_sweep_and_are_not_started_twice(place: Place) -> None:
 
 @pytest.mark.slow
 def test_the_first_failure_ends_the_sweep_where_that_is_asked_for(place: Place) -> None:
-    kinds = ("+callbacks.fault.kind=raise,none", "trainer.max_epochs=60", "+callbacks.fault.pause=1.0")
+    kinds = ("+callbacks.fault.kind=raise,none", "trainer.max_epochs=10000", "+callbacks.fault.pause=1.0")
     place.sweep("sweep.name=fast", *SUBMITIT, *kinds, "sweep.fail_fast=true", code=1, slots=None)
     assert place.statuses("fast", 2) == ["failed", "interrupted"]
     assert sorted(place.attempts("fast")) == [(0, "failed"), (1, "interrupted")]

@@ -23,7 +23,7 @@ def test_jobs_share_the_machine_each_in_a_process_of_its_own(place: Place, monke
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     cores = len(os.sched_getaffinity(0))
-    place.sweep("sweep.name=two", *LOOK, "accelerator=cpu", *FAULT, "+callbacks.fault.pause=1", "seed=0,1,2,3", slots=2)
+    place.sweep("sweep.name=two", *LOOK, "accelerator=cpu", *FAULT, "+callbacks.fault.together=2", "seed=0,1,2,3")
     found = looks(place, "two", 4)
     assert len({look["pid"] for look in found}) == 4
     assert {look["threads"] for look in found} == {str(max(1, cores // 2))}
@@ -36,7 +36,7 @@ def test_jobs_share_the_machine_each_in_a_process_of_its_own(place: Place, monke
         assert sum(began <= one[0] < ended for began, ended in together) == 1, "no two at a time on a GPU"
 
 
-@pytest.mark.parametrize("wanted", ["", "1"])
+@pytest.mark.parametrize("wanted", ["", pytest.param("1", marks=pytest.mark.slow)])
 def test_one_at_a_time_has_the_whole_machine(place: Place, monkeypatch: pytest.MonkeyPatch, wanted: str) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
     monkeypatch.setenv("OMP_NUM_THREADS", wanted or "64")
@@ -48,9 +48,9 @@ def test_one_at_a_time_has_the_whole_machine(place: Place, monkeypatch: pytest.M
 
 
 @pytest.mark.skipif("not __import__('pathlib').Path('/proc/self/stat').exists()", reason="there is no /proc here")
-@pytest.mark.parametrize("which", ["the parent alone", "its whole group"])
+@pytest.mark.parametrize("which", ["the parent alone", pytest.param("its whole group", marks=pytest.mark.slow)])
 def test_nothing_is_left_running_when_the_parent_dies(place: Place, which: str) -> None:
-    process = place.start("sweep.name=dies", *FAULT, "+callbacks.fault.pause=60", "seed=0,1,2")
+    process = place.start("sweep.name=dies", *FAULT, "+callbacks.fault.pause=3600", "seed=0,1,2")
     logs = [place.of("dies") / str(number) / "run.log" for number in (0, 1)]
     until(lambda: all(log.is_file() and "trainer" in log.read_text() for log in logs))
     assert len(living(process.pid)) >= 4, "parent, server and two jobs"
@@ -58,17 +58,17 @@ def test_nothing_is_left_running_when_the_parent_dies(place: Place, which: str) 
         os.kill(process.pid, signal.SIGKILL)
     else:
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait(timeout=5)
-    until(lambda: not living(process.pid), 5.0)
+    process.wait(timeout=300)
+    until(lambda: not living(process.pid))
     process.communicate()
 
 
 @pytest.mark.skipif("not __import__('pathlib').Path('/proc/self/stat').exists()", reason="there is no /proc here")
 def test_what_a_job_started_ends_with_it(place: Place) -> None:
     process = place.start("sweep.name=child", *FAULT, "+callbacks.fault.kind=child")
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     assert place.statuses("child", 1) == ["completed"]
-    until(lambda: not living(process.pid), 5.0)
+    until(lambda: not living(process.pid))
 
 
 # The exit code of a job's process, and what is said of it.

@@ -100,7 +100,7 @@ def test_a_trial_that_goes_on_is_compared_by_all_of_its_epochs(tmp_path: Path) -
 
 def test_a_pruned_sweep(place: Place) -> None:
     words = ("optimizer.lr=0.0001,0.001,0.01,0.1", "seed=range(3)", "trainer.max_epochs=9", "sweep.name=mine")
-    said, _ = place.sweep(*words, "sweep.pruner=hyperband")
+    said, _ = place.sweep(*words, "sweep.pruner=hyperband", slots=1)  # side by side, the order would be by chance
     statuses = place.statuses("mine", 12)
     assert set(statuses) == {"completed", "pruned"}
     assert statuses.count("pruned") >= 3

@@ -52,7 +52,7 @@ def test_an_interrupted_stack_goes_on_with_the_local_launcher(place: Place) -> N
     logs = [place.of("stop") / str(number) / "run.log" for number in (0, 1)]
     until(lambda: all(log.is_file() and "epoch 3/" in log.read_text() for log in logs))
     os.kill(process.pid, signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     assert process.returncode == 130
     assert place.statuses("stop", 2) == ["interrupted", "interrupted"]
     assert all((place.of("stop") / str(number) / "checkpoints" / "last.ckpt").is_file() for number in (0, 1))
@@ -81,7 +81,7 @@ def test_a_stack_that_is_killed_fails_whole_and_runs_again(place: Place) -> None
     jobs = [pid for child in children for pid in Path(f"/proc/{child}/task/{child}/children").read_text().split()]
     for pid in jobs:
         os.kill(int(pid), signal.SIGKILL)
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=300)
     assert process.returncode == 1
     assert place.statuses("kill", 2) == ["failed", "failed"]
     assert "killed by SIGKILL" in said
