@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from trainyard.data.cells import factorize, read_numbers, read_rows, text_of, whole
-from trainyard.data.folder_listing import natural
+from trainyard.data.find_files import natural
 from trainyard.data.rows import Rows
 from trainyard.data.spec import Column, Examples
 from trainyard.data.suspicious_columns import ReadColumn, leak, typed, uninformative
