@@ -91,13 +91,18 @@ def inside(fence: re.Match[str], lines: Sequence[str], first: int) -> Iterator[S
 
 
 def shape(line: str) -> str:
-    """Return a line without what differs from run to run: numbers, names of runs, curves, widths of columns."""
+    """Return a line without what differs from run to run: numbers, names of runs, curves, widths of columns.
+
+    The rank of a leaderboard row is kept, so a page fails where its ranking does not hold; rows marked as not
+    significantly different from the best (`2 =`) may change places.
+    """
+    rank = re.match(r"\d+(?= +[^ =].* completed )", line)
     line = re.sub(r"\b\d{8}-\d{6}-([\w-]+)-[0-9a-f]{4}\b", r"RUN-\1", line)
     line = re.sub(r"[▁▂▃▄▅▆▇█]+", "~", line)
     line = re.sub(r"\d+\.\d+(e[-+]?\d+)?|\b\d+e[-+]?\d+", "#", line)
     if not line.startswith("epoch "):
         line = re.sub(r"\b\d+\b", "#", line)
-    return re.sub(r"\s+", " ", line).strip()
+    return re.sub(r"\s+", " ", f"rank {rank[0]} {line}" if rank else line).strip()
 
 
 def agree(shown: str, printed: str) -> bool:

@@ -128,3 +128,15 @@ def test_output_is_replaced_by_what_is_printed_now() -> None:
 def test_the_first_job_of_a_sweep_stands_for_it() -> None:
     typed = "python train.py -m model=cnn,mlp 'seed=range(3)' optimizer.lr='tag(log,interval(0.1,1))'"
     assert one_job(typed) == "python train.py model=cnn seed=0 optimizer.lr=0.1"
+
+
+def test_the_ranking_of_a_leaderboard_is_compared() -> None:
+    shown = ["1     full    completed  0.90", "2 =   head    completed  0.88", "3     none    completed  0.85"]
+    tied = ["1     full    completed  0.90", "2     none    completed  0.86", "3 =   head    completed  0.85"]
+    assert refreshed(shown, shown) == shown
+    with pytest.raises(LookupError, match="none"):
+        refreshed(shown, tied)
+    swapped = ["1     none    completed  0.90", "2 =   head    completed  0.88", "3     full    completed  0.85"]
+    with pytest.raises(LookupError, match="full"):
+        refreshed(shown, swapped)
+    assert refreshed(shown[:2], ["1     full    completed  0.90", "3 =   head    completed  0.85"])
