@@ -10,7 +10,7 @@ from trainyard.training import train
 
 SHORT = ("data=shapes", "data.count=60", "data.image_size=32", "data.batch_size=16", "model=transfer",
          "model.backbone=test_resnet", "model.weights=none", "model.image_size=32", "finetune=full",
-         "trainer.max_epochs=1", "accelerator=cpu", "logger=csv", "callbacks=none")  # fmt: skip
+         "trainer.max_epochs=3", "accelerator=cpu", "logger=csv", "callbacks=none")  # fmt: skip
 
 
 def end_of(folder: Path, *options: str) -> torch.Tensor:

@@ -20,7 +20,7 @@ from trainyard.training import train
 def trainer(**changes: Any) -> Any:
     optimizer = SimpleNamespace(param_groups=[{"lr": 0.5}])
     state = {"num_training_batches": 1000, "optimizers": [optimizer], "precision": "32-true", "current_epoch": 2}
-    return SimpleNamespace(**{**state, "global_step": 7, **changes})
+    return SimpleNamespace(**{**state, "global_step": 7, "max_steps": -1, **changes})
 
 
 def module(device: str) -> Any:

@@ -44,7 +44,7 @@ def test_a_report_elsewhere(typed_command, run: Path, tmp_path: Path) -> None:
     ("words", "code", "said"),
     [
         (["nothing"], 1, "RUN=nothing: there is no such run"),
-        (["RUN", "batch_size=3"], 1, "did you mean data.batch_size?"),
+        (["RUN", "batch_size=3"], 1, "did you mean data.batch_size or data.default_batch_size?"),
         (["RUN", "--ensemble", "3"], 1, "accepted: best:SWEEP as the RUN"),
         (["RUN", "--ensemble", "0"], 2, "--ensemble 0: a whole number from 1"),
         (["RUN", "--ensemble", "2", "--tta"], 2, "not both"),
