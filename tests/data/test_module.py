@@ -163,9 +163,8 @@ def test_forty_images_train(tmp_path: Path, compose_run: Compose) -> None:
     for number in range(40):
         path = tmp_path / "images" / "ab"[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.linear_gradient("L").resize((8, 8)).rotate(90 * (number % 2)).point(lambda v, n=number: v // 2 + n).save(
-            path
-        )
+        image = Image.linear_gradient("L").resize((8, 8)).rotate(90 * (number % 2))
+        image.point([value // 2 + number for value in range(256)]).save(path)
     cfg = compose_run("data=image_folder", f"data.root={tmp_path / 'images'}", "model=cnn", "callbacks=none")
     train(cfg)
     result = json.loads((Path(cfg.run.dir) / "result.json").read_text())
