@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -55,15 +56,16 @@ def run(cfg: DictConfig) -> float:
     if first:
         gc.freeze()  # what is imported stays: it need not be looked at while the run goes on, nor at exit
     gc.enable()
-    go_on(Path(cfg.run.dir))
-    return train(plain(cfg))
+    composed = plain(cfg)
+    go_on(Path(composed.run.dir))
+    return train(composed)
 
 
 def plain(cfg: DictConfig) -> DictConfig:
     """Return the config of a run; what cannot be made of it leaves no trace of what Hydra has written before."""
     try:
         for word in HydraConfig.get().overrides.task:
-            if word.lstrip("+~").startswith(("run.", "run=")):
+            if re.match(r"[+~]*run([.=]|$)", word):
                 raise ConfigError(
                     f"{word}: every run writes this itself\n  accepted: hydra.run.dir=PATH for its directory"
                 )

@@ -21,7 +21,8 @@ def test_two_processes_learn_what_one_would(tmp_path: Path) -> None:
     assert [len(step["learns"]) for step in first["steps"].values()] == [0, 0, 50, 50, 78, 78]
     for number, step in first["steps"].items():
         other, one = second["steps"][number], alone["steps"][number]
-        assert step["loss"] != other["loss"], "each process has examples of its own"
+        if number:  # a new head gives all examples the same first loss
+            assert step["loss"] != other["loss"], "each process has examples of its own"
         assert (step["loss"] + other["loss"]) / 2 == pytest.approx(one["loss"], rel=1e-4)
         for name, tensor in step["after"].items():
             assert torch.equal(tensor, other["after"][name])

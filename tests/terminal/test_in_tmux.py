@@ -32,7 +32,7 @@ def test_a_run_is_calm_on_a_terminal(tmp_path: Path, columns: int) -> None:
         end = terminal.until(PROMPT)
         assert terminal.cursor
     assert "examples/s" not in end
-    assert re.search(r"^test +\d\.\d{4} +0\.9\d{3}$", end, re.MULTILINE)
+    assert re.search(r"^test +\d\.\d{4} +0\.9\d{3} \(always '\d': 0\.1\d{3}\)$", end, re.MULTILINE)
     assert re.search(r"^val/loss +\d\.\d{4}  [▁▂▃▄▅▆▇█]{19,40} ", end, re.MULTILINE)
     assert "look       tensorboard --logdir outputs/runs/" in end
 
