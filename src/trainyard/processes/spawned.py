@@ -43,7 +43,7 @@ class SpawnedProcesses(_MultiProcessingLauncher):
             if results.empty():
                 raise ProcessDied(self.cause(folder) or "rank 0 ended before its time")
         except ProcessException as error:
-            raise ProcessDied(self.cause(folder) or str(error)) from error
+            raise ProcessDied(self.cause(folder, error.error_index) or str(error)) from error
         finally:
             self.end()
             os.environ.pop(FOLDER, None)
@@ -66,9 +66,15 @@ class SpawnedProcesses(_MultiProcessingLauncher):
             while not started.join(grace_period=PATIENCE):
                 pass
 
-    def cause(self, folder: Path) -> str | None:
-        """Return a sentence on the process that died first."""
-        return death(folder, {rank: process.exitcode or 0 for rank, process in enumerate(self.procs)})
+    def cause(self, folder: Path, first: int = 0) -> str | None:
+        """Return a sentence on the process that died first.
+
+        Args:
+            folder: of the reasons that the processes have written.
+            first: rank of the process that torch saw end first; others may have been killed after it.
+        """
+        ranks = sorted(range(len(self.procs)), key=lambda rank: rank != first)
+        return death(folder, {rank: self.procs[rank].exitcode or 0 for rank in ranks})
 
     def end(self) -> None:
         """End the processes that still run: as a Ctrl-C would, so that they write what waits, or else by force."""
