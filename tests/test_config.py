@@ -17,6 +17,7 @@ from trainyard.errors import ConfigError
 from trainyard.ranges import check_ranges, read_text
 from trainyard.sweeps.options import check_options
 from trainyard.training import train
+from trainyard.value_kinds import Number
 
 GROUPS = sorted(folder.name for folder in CONF_DIR.iterdir() if folder.is_dir() and folder.name != "hydra")
 OPTIONS = [f"{group}={option}" for group in GROUPS for option in group_options(group)]
@@ -197,3 +198,8 @@ def test_options_of_a_sweep_are_read_too(monkeypatch: pytest.MonkeyPatch) -> Non
     assert own is config.sweep, "whoever holds it sees the change"
     assert (config.sweep.trials, config.sweep.retries, config.hydra.launcher.slots) == (4, 4, 4)
     assert config.sweep.params == {"seed": "4"}, "the values of a search space are overrides, which are text"
+
+
+def test_a_whole_number_may_be_of_any_size() -> None:
+    assert Number(whole=True).accepts(10**400)
+    assert not Number().accepts(float("inf"))

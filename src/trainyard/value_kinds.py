@@ -44,7 +44,8 @@ class Number:
         if isinstance(value, bool) or not isinstance(value, int if self.whole else (int, float)):
             return False
         inside = self.low <= value <= self.high and self.above < value < self.below
-        return inside and math.isfinite(value) and not (self.odd and value % 2 == 0)
+        finite = isinstance(value, int) or math.isfinite(value)  # the largest integers do not fit in a float
+        return inside and finite and not (self.odd and value % 2 == 0)
 
     def read(self, value: Any) -> Any:
         """Return the number of a text."""

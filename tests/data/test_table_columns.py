@@ -93,6 +93,7 @@ def test_codes_with_leading_zeros_are_categories() -> None:
     assert learned(["02139", "10001", "02139", "10001"])[0].levels == ("02139", "10001")
     assert learned(["01", "12", "07", "3"])[0].levels == (), "of several lengths"
     assert learned(["001", "002", "003", "004"])[0].levels == (), "each is there once"
+    assert learned([*["02139", "10001"] * 20, "?"])[0].levels == ("02139", "10001", "?"), "an exception changes nothing"
 
 
 def test_categories_of_parquet_stay_categories() -> None:

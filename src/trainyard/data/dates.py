@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ISO = "ISO8601"
 SAMPLE = 20  # cells whose formats are tried on a whole column
 PARTS = ("year", *PERIODS, "days")
-OFFSET = re.compile(r"(:\d\d(?:\.\d+)?)\s*(?:Z|UTC|GMT|[+-]\d\d:?\d\d)$")
+OFFSET = re.compile(r"(:\d\d(?:\.\d+)?)\s*(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)$")
 TIME = re.compile(r"(\s*|T)\d{1,2}:\d\d(:\d\d)?(\.\d{1,6})?(?:(\s*)[AaPp][Mm])?$")
 YEAR_FIRST = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%Y-%m", "%Y/%m")
 NAMED_MONTH = tuple(

@@ -128,11 +128,12 @@ def learn_column(name: str, cells: Cells, said: Conventions) -> tuple[list[Colum
     typed = typed_numbers(cells.values) is not None
     numbers = ~np.isnan(parse_numbers(cells.texts, column.decimal, strict=False))
     numeric = typed or cells.share(numbers) >= SHARE
-    if not numeric or cells.texts.str.fullmatch(r"(19|20)\d{6}").all():
+    compact = cells.texts.str.fullmatch(r"(19|20)\d{6}").to_numpy(bool)  # such as 20160131
+    if not numeric or (compact.any() and compact[numbers].all()):
         form, note = find_format(cells.values, cells.texts, said.dayfirst)
         moments = read_moments(cells.values, cells.texts, form) if form else cells.values
         dates = moments.notna().to_numpy(bool)
-        if form and cells.share(dates) >= (1 if numeric else SHARE):
+        if form and cells.share(dates) >= (cells.share(numbers) if numeric else SHARE):
             column, exceptions = with_exceptions(replace(column, format=form), cells, dates, "dates")
             parts = [
                 replace(column, name=f"{name}.{part}", source=name, part=part) for part in varying_parts(moments, form)
@@ -147,9 +148,12 @@ def learn_column(name: str, cells: Cells, said: Conventions) -> tuple[list[Colum
 
 
 def is_code(cells: Cells) -> bool:
-    """Whether cells are digits of one length with leading zeros, such as zip codes, and most are there repeatedly."""
-    digits = cells.texts.str.fullmatch(r"\d+").all() and cells.texts.str.match(r"0\d").any()
-    return bool(digits and cells.texts.str.len().nunique() == 1 and len(cells.texts) <= cells.filled / 2)
+    """Whether almost all cells are digits of one length with leading zeros, such as zip codes, and most repeat."""
+    digits = cells.texts.str.fullmatch(r"\d+").to_numpy(bool)
+    if not digits.any() or cells.share(digits) < SHARE:
+        return False
+    codes = cells.texts[digits]
+    return bool(codes.str.match(r"0\d").any() and codes.str.len().nunique() == 1 and len(codes) <= cells.filled / 2)
 
 
 def with_exceptions(column: Column, cells: Cells, read: NDArray[np.bool_], what: str) -> tuple[Column, str]:
