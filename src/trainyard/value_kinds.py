@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 
 @cache
 def parse(text: str) -> Any:
-    """Return the value that Hydra reads from a text typed behind a key; the text itself where it is none."""
+    """Return the value that Hydra reads from a text typed behind a key; or the text itself where Hydra reads none."""
     try:
         override = OverridesParser.create().parse_override(f"key={text}")
         return text if override.is_sweep_override() else override.value()

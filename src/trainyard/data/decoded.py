@@ -22,7 +22,7 @@ from trainyard.data.kept import held, kept, why
 from trainyard.data.pixel_values import Range, common_range
 from trainyard.errors import reject
 
-FORMAT = 2  # of what is kept; another number makes all of it anew
+FORMAT = 2  # of the cache; a new number invalidates older entries
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from trainyard.data.spec import Examples
 from trainyard.errors import ConfigError, reject
 from trainyard.terminal.display import counting
 
-FORMAT = 1  # of what is kept; another number makes all of it anew
+FORMAT = 1  # of the cache; a new number invalidates older entries
 FILES = ("features.npy", "digests.npy")
 
 Backbone = Callable[[Tensor], Tensor]

@@ -87,7 +87,7 @@ def read_image(path: Path, shape: tuple[int, int, int], value_range: Range | Non
             floats cut to 0..255.
 
     Raises:
-        UnreadableImageError: it cannot be read; it is no regular file, has more pixels than PIL's limit, or pixels that
+        UnreadableImageError: it cannot be read, is not a regular file, has more pixels than PIL's limit, or pixels that
             are NaN or infinite.
     """
     channels, height, width = shape
