@@ -24,7 +24,7 @@ def parse(text: str) -> Any:
 
 
 def parsed(value: Any) -> Any:
-    """Return the value of a text; any other value as it is."""
+    """Parse text as a value; return any other value unchanged."""
     return parse(value) if isinstance(value, str) else value
 
 
@@ -48,7 +48,7 @@ class Number:
         return inside and finite and not (self.odd and value % 2 == 0)
 
     def read(self, value: Any) -> Any:
-        """Return the number of a text."""
+        """Parse text as a number; return the text unchanged if it is not an accepted one."""
         return parsed(value) if self.accepts(parsed(value)) else value
 
     def __str__(self) -> str:
@@ -74,7 +74,7 @@ class Each:
         return all(map(self.kind.accepts, value))
 
     def read(self, value: Any) -> Any:
-        """Return the list of a text, or of texts."""
+        """Parse text as a list, or each item of a list."""
         items = parsed(value)
         return [*map(self.kind.read, items)] if isinstance(items, list) else value
 

@@ -93,7 +93,7 @@ def time_format(found: re.Match[str]) -> str:
 
 
 def has_format(text: str, form: str) -> bool:
-    """Whether a text has a format."""
+    """Return whether a cell can be parsed with a date format."""
     try:
         datetime.strptime(text, form)
     except ValueError:

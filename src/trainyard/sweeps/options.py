@@ -11,7 +11,7 @@ from trainyard.ranges import check_ranges, read_text
 
 
 def check_options(config: DictConfig) -> None:
-    """Raise a ConfigError for what a sweep cannot be told, of its config with Hydra's node.
+    """Raise a ConfigError for options that a sweep does not accept, from its config with Hydra's node.
 
     Text from the environment is read as in the config of a run.
     """
