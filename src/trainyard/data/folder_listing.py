@@ -55,8 +55,8 @@ def list_folder(root: Path) -> FolderListing:
     """List the images of class folders, or of those in `train/`, `val/` and `test/`.
 
     Raises:
-        ConfigError: the folder does not exist, has fewer than two classes, two folders are the same split, or a folder in it
-            cannot be read.
+        ConfigError: the folder does not exist, has fewer than two classes, two folders are the same split, or a
+            folder in it cannot be read.
     """
     found = FolderListing(())
     try:
