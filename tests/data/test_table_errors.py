@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.data.table_rows import N, frame, source
+from trainyard.data.table import Table
 from trainyard.errors import ConfigError
 
 
@@ -60,3 +62,11 @@ def test_nothing_left_to_learn_from(tmp_path: Path) -> None:
         source(tmp_path, frame()[["kind"]]).splits  # noqa: B018
     with pytest.raises(ConfigError, match=r"data\.ignore=a, b: no column is left"):
         source(tmp_path, frame()[["a", "b", "kind"]], ignore=["a", "b"]).splits  # noqa: B018
+
+
+def test_classes_named_by_numbers_of_5000_digits_are_ordered(tmp_path: Path) -> None:
+    names = ["9" * 5000, "3", "1" * 5000]
+    pd.DataFrame({"a": range(60), "b": [0, 1] * 30, "kind": names * 20}).to_csv(tmp_path / "t.csv", index=False)
+    data = Table(str(tmp_path / "t.csv"), "kind", batch_size=8)
+    data.read()
+    assert list(data.classes) == ["3", "1" * 5000, "9" * 5000]

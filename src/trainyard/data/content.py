@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainyard.data.image_files import ImageFiles
+from trainyard.data.image_files import ImageFiles, check_regular
 
 SIZE = 16  # bytes of a digest
 UNREADABLE = bytes(SIZE)  # in place of that of a file that cannot be opened
@@ -54,6 +54,7 @@ def digest(path: Path) -> bytes:
     """Return the digest of one file's content."""
     hashed = hashlib.blake2b(digest_size=SIZE)
     try:
+        check_regular(path)
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 hashed.update(block)

@@ -1,11 +1,13 @@
 """The files in a folder and in those below it, and which of them are images."""
 
 import errno
+import math
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+MOST_DIGITS = 4000  # of a number; Python converts 4300 at most
 SYSTEM_FOLDERS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
 # Formats of photos that Pillow cannot read, or of which it reads a thumbnail.
 CONVERTIBLE = {
@@ -91,10 +93,15 @@ def is_above(folder: Path | str, other: Path | str) -> bool:
     return Path(os.path.realpath(other)).is_relative_to(os.path.realpath(folder))
 
 
-def natural(name: str) -> tuple[list[tuple[int, str]], str]:
+def natural(name: str) -> tuple[list[tuple[float, str]], str]:
     """Return a key by which `class2` comes before `class10`, and no two names are equal."""
     parts = re.split(r"(\d+)", name)
-    return [(int(part), "") if part.isdecimal() else (-1, part.casefold()) for part in parts], name
+    return [(number(part), "") if part.isdecimal() else (-1, part.casefold()) for part in parts], name
+
+
+def number(digits: str) -> float:
+    """Return the number of some digits; infinity where they are more than Python converts."""
+    return int(digits) if len(digits) <= MOST_DIGITS else math.inf
 
 
 def is_image_name(path: str) -> bool:

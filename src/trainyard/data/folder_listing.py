@@ -102,6 +102,8 @@ def check_is_folder(root: Path) -> None:
     problem = f"there is no folder {root.absolute()}"
     if root.is_file():
         problem = "it is a file, not a folder"
+    elif root.exists():
+        problem = "it is a pipe, a socket or a device, not a folder"
     elif root.parent.is_dir():
         problem += did_you_mean(root.name, class_folders(root.parent))
     raise reject("data.root", root, problem, LAYOUT)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from trainyard.data.image_files import quiet
+from trainyard.data.image_files import check_regular, quiet
 from trainyard.data.pixel_values import raw_mode
 
 SAMPLE = 500  # files that are looked at, spread evenly over all
@@ -41,6 +41,7 @@ def common_shape(
 def size_and_colours(path: Path) -> tuple[int, int, bool] | None:
     """Return height, width and whether it is grey, by the head of a file; `None` where it is no image."""
     try:
+        check_regular(path)
         with quiet(), Image.open(path) as picture:
             grey = is_grey(picture)
             turned = quarter_turned(picture)  # it may load the picture, which turns a TIFF

@@ -15,7 +15,7 @@ from trainyard.data.rows import Rows
 from trainyard.data.spec import Column, Examples
 from trainyard.data.suspicious_columns import ReadColumn, leak, typed, uninformative
 from trainyard.data.table_columns import SHARE, Conventions, learn_columns
-from trainyard.data.table_file import has_semicolons, read_table
+from trainyard.data.table_file import has_semicolons, nested_columns, read_table
 from trainyard.errors import did_you_mean, listing, reject
 
 if TYPE_CHECKING:
@@ -86,6 +86,9 @@ class Table(Rows):
         columns, notes = learn_columns(table[names], self.conventions, has_semicolons(self.files["path"]))
         read = {name: ReadColumn.of(table[name], inputs) for name, inputs in columns.items()}
         excluded = {name: why for name in names if name not in self.keep and (why := uninformative(name, read[name]))}
+        if all(uninformative(name, read[name]) in ("empty", "constant") for name in names):
+            problem = f"every column except {self.target} is empty or constant"
+            raise reject("data.path", self.files["path"], problem, f"different values in {listing(names, MOST)}")
         if len(excluded) == len(columns):
             notes += [f"column {name} is {why}; there is no other column" for name, why in excluded.items()]
             excluded = {}
@@ -131,6 +134,7 @@ class Table(Rows):
         if self.target not in columns:
             problem = f"data.{key} has no such column{did_you_mean(self.target, columns)}"
             raise reject("data.target", self.target, problem, listing(columns, 30))
+        self.check_nested(key, columns)
         texts = label_texts(table[self.target])
         missing = np.array([not text for text in texts], bool)
         if missing.all():
@@ -139,6 +143,17 @@ class Table(Rows):
             log.warning("%d of %d rows of data.%s have no %s: left out", missing.sum(), len(table), key, self.target)
             self.report[f"{key}_rows_without_target"] = int(missing.sum())
         return table[~missing]
+
+    def check_nested(self, key: str, names: Sequence[str]) -> None:
+        """Raise a ConfigError for a column of lists, structs or maps, unless it is ignored."""
+        used = {column.header for column in self.known.columns} if self.known else {*names} - {*self.ignore}
+        nested = nested_columns(self.files[key])
+        if found := [name for name in names if name in nested and name in {*used, self.target}]:
+            types = listing((f"{name} ({nested[name]})" for name in found), MOST)
+            accepted = "columns of numbers, texts or dates"
+            if self.target not in found:
+                accepted += f"; to leave out: {typed('data.ignore', [*self.ignore, *found])}"
+            raise reject(f"data.{key}", self.files[key], f"columns of nested values: {types}", accepted)
 
     def check_classes(self, values: "pd.Series[Any]") -> None:
         """Raise a ConfigError for a target that is constant, or a quantity or an identifier instead of a class."""

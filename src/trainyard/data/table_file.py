@@ -29,7 +29,8 @@ def read_table(path: Path, key: str) -> "pd.DataFrame":
 
     ending = path.suffix.lower()
     if not path.is_file():
-        raise reject(key, path, f"there is no file {path.absolute()}", ACCEPTED)
+        problem = "not a regular file" if path.exists() else f"there is no file {path.absolute()}"
+        raise reject(key, path, problem, ACCEPTED)
     if ending not in (*PARQUET, *DELIMITERS):
         raise reject(key, path, f"the ending {ending or '(none)'} is that of no table", ACCEPTED)
     if path.stat().st_size == 0:
@@ -44,6 +45,16 @@ def read_table(path: Path, key: str) -> "pd.DataFrame":
     if twice := sorted(set(table.columns[table.columns.duplicated()])):
         raise reject(key, path, f"several columns {listing(twice)}", "a header with each name once")
     return table
+
+
+def nested_columns(path: Path) -> dict[str, str]:
+    """Return the type of each column of a Parquet file that holds lists, structs or maps; of a text file, none."""
+    from pyarrow import types  # type: ignore[import-untyped]
+    from pyarrow.parquet import read_schema  # type: ignore[import-untyped]
+
+    if path.suffix.lower() not in PARQUET:
+        return {}
+    return {field.name.strip(): str(field.type) for field in read_schema(path) if types.is_nested(field.type)}
 
 
 def read_text(path: Path) -> "pd.DataFrame":

@@ -51,7 +51,8 @@ def read_weights(weights: str) -> Weights:
     """
     path = Path(weights).expanduser()
     if not path.is_file():
-        raise reject("model.weights", weights, "no such file", ACCEPTED)
+        problem = "not a regular file" if path.exists() else "no such file"
+        raise reject("model.weights", weights, problem, ACCEPTED)
     try:
         stored = read(path)
     except Exception as error:  # each damaged format fails in its own way

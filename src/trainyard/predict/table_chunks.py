@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainyard.data.spec import Column
-from trainyard.data.table_file import ACCEPTED, PARQUET, check_is_text, text_options
+from trainyard.data.table_file import ACCEPTED, PARQUET, check_is_text, nested_columns, text_options
 from trainyard.errors import did_you_mean, reject
 
 if TYPE_CHECKING:
@@ -50,7 +50,9 @@ class TableFile:
             raise reject("INPUT", self.name, "it has no rows", ACCEPTED)
         wanted = list(dict.fromkeys(column.header for column in self.columns))
         others = [name for name in names if name not in wanted]
+        nested = nested_columns(self.path)
         problems = [f"no column {name}{did_you_mean(name, others)}" for name in wanted if name not in names]
+        problems += [f"column {name} of nested values ({nested[name]})" for name in wanted if name in nested]
         problems += [f"several columns {name}" for name in wanted if names.count(name) > 1]
         if problems:
             raise reject("INPUT", self.name, "; ".join(problems), f"the model's columns: {', '.join(wanted)}")
