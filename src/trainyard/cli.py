@@ -13,12 +13,13 @@ from typing import NoReturn
 import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from trainyard.complaints import complaint
 from trainyard.config import CONF_DIR, CONFIG_NAME, HYDRA_VERSION_BASE, resolved
 from trainyard.environment import check_environment
-from trainyard.errors import ConfigError
+from trainyard.errors import ConfigError, PassThrough, reject
 from trainyard.logs import print_anything
 from trainyard.processes.reasons import FOLDER, told
 from trainyard.processes.torchrun import go_on
@@ -44,11 +45,26 @@ def main() -> None:
     check_options(sys.argv[1:])
     with short_errors(), collecting_no_garbage(), told():
         check_words(sys.argv[1:])
-        run()
+        if "hydra.mode=RUN" in sys.argv and not {"-m", "--multirun"}.isdisjoint(sys.argv):
+            raise reject("hydra.mode", "RUN", "contradicts -m", "one of them")
+        try:
+            run()
+        except PassThrough as passed:
+            raise passed.error from passed.error.__cause__
 
 
 @hydra.main(version_base=HYDRA_VERSION_BASE, config_path=str(CONF_DIR), config_name=CONFIG_NAME)
 def run(cfg: DictConfig) -> float:
+    """Run one composed config; in a sweep, the launcher gets its error."""
+    try:
+        return run_config(cfg)
+    except Exception as error:
+        if HydraConfig.get().mode is RunMode.MULTIRUN:
+            raise
+        raise PassThrough(error) from error
+
+
+def run_config(cfg: DictConfig) -> float:
     """Run one composed config; torch and lightning are imported here, not before."""
     first = "trainyard.training" not in sys.modules
     from trainyard.training import train
@@ -72,7 +88,7 @@ def plain(cfg: DictConfig) -> DictConfig:
         return resolved(cfg)
     except Exception:
         folder = Path(HydraConfig.get().runtime.output_dir)
-        if folder != Path.cwd() and {path.name for path in folder.iterdir()} == {".hydra"}:
+        if folder != Path.cwd() and {path.name for path in folder.iterdir()} <= {".hydra"}:
             shutil.rmtree(folder, ignore_errors=True)
         raise
 

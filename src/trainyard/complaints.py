@@ -1,5 +1,6 @@
 """Errors as the person at the keyboard should read them: the key, the value, what is accepted, in a few lines."""
 
+import re
 import sys
 from traceback import walk_tb
 
@@ -37,6 +38,8 @@ def complaint(error: BaseException) -> str:
         return f"hydra.run.dir: {problem}\n  accepted: hydra.run.dir=PATH, or a model and data"
     if isinstance(error, OmegaConfBaseException) and error.full_key:  # a value that refers to nothing
         return f"{typed(str(error.full_key))}: {shortened(str(error), 1)}"
+    if isinstance(error, OmegaConfBaseException) and (word := interpolated(str(error))):
+        return f"{word}: {shortened(str(error), 1)}"
     if nameless := [word for word in sys.argv[1:] if word and word[0] in "+~=" and not word.strip("+~").split("=")[0]]:
         return f"{nameless[0]}: cannot be read as key=value"
     if "Multiple values for" in str(error):
@@ -100,6 +103,12 @@ def unknown_key(error: ConfigAttributeError | ConfigKeyError) -> str:
     near = did_you_mean(name, known)
     more = f"; any other argument of {target} behind a plus, +{key}" if target and not near else ""
     return f"{typed(key)}: {where}{near}\n  accepted: {listing(known, 20)}{more}"
+
+
+def interpolated(text: str) -> str:
+    """Return the word with an interpolation of which an error names a part, or nothing."""
+    named = set(re.findall(r"\w+", text))
+    return next((word for word in sys.argv[1:] if named & set(re.findall(r"\w+", word.partition("${")[2]))), "")
 
 
 def typed(key: str) -> str:

@@ -12,6 +12,20 @@ class ConfigError(ValueError):
     """
 
 
+class PassThrough(BaseException):
+    """Carries an error through Hydra.
+
+    Of an exception in a job Hydra prints a line of its own, and it turns one in a callback into a warning.
+
+    Args:
+        error: that is to be raised again outside of Hydra.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 def reject(key: str, value: object, problem: str, accepted: str = "") -> ConfigError:
     """Return the error "key=value: problem", with what is accepted on a second line unless the problem says it."""
     message = f"{key}={value}: {problem}"

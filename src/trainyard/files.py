@@ -7,6 +7,9 @@ from typing import Any
 
 from trainyard.errors import reject
 
+MOST_NAME, MOST_PATH = 255, 4095  # bytes, on Linux
+PATHS = f"a path of at most {MOST_PATH} bytes, each name in it at most {MOST_NAME}"
+
 
 def write_text(path: Path, text: str) -> None:
     """Write a file beside `path` and move it there: a reader, or a crash, never meets half of it."""
@@ -37,6 +40,22 @@ def inside(home: Path, name: str) -> Path:
     except OSError as error:
         raise reject("--output", folder, f"cannot be written ({error.strerror})", "a folder of yours") from error
     return folder
+
+
+def check_path(key: str, text: str) -> None:
+    """Raise a ConfigError for a path that no file system takes: with a name or as a whole too long, or with a NUL."""
+    if problem := path_problem(text):
+        raise reject(key, text, problem, PATHS)
+
+
+def path_problem(text: str) -> str:
+    """Return why no file system takes a path, and nothing where one does."""
+    if "\0" in text:
+        return "a path with a NUL character"
+    longest = max((os.fsencode(part) for part in Path(text).parts), key=len, default=b"")
+    if len(longest) > MOST_NAME:
+        return f"a name of {len(longest)} bytes"
+    return f"a path of {size} bytes" if (size := len(os.fsencode(text))) > MOST_PATH else ""
 
 
 def check_folder(folder: Path) -> None:

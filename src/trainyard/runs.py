@@ -16,6 +16,7 @@ from trainyard.checkpoints.files import PREVIOUS, newest_intact, set_damaged_asi
 from trainyard.errors import ConfigError, reject
 from trainyard.files import point_to, write_json
 from trainyard.logs import close_log, open_log
+from trainyard.own_directory import check_run_directory
 from trainyard.run_directory import BROUGHT, clear, lock, status, write_config
 from trainyard.run_ending import ending, set_exit_code
 from trainyard.signals import Signals
@@ -92,6 +93,8 @@ class Run:
 
     def write_start(self, cfg: DictConfig) -> None:
         """Make the directory; what an earlier run left in it stays until it is known that this one can begin."""
+        if not self.resumed:
+            check_run_directory(self.dir)
         try:
             self.dir.mkdir(parents=True, exist_ok=True)
             self.lock = lock(self.dir)

@@ -38,6 +38,7 @@ def check_said(case: Case, code: int, screen: str, errors: str) -> None:
     assert 1 <= len(lines) <= 5, said
     assert max(map(len, lines)) <= 400, said
     assert "Traceback" not in screen + errors
+    assert "Error executing job" not in screen + errors  # by Hydra
 
 
 def check_left(case: Case, place: Path, before: dict[str, bytes | None]) -> None:

@@ -86,7 +86,7 @@ def test_cells_stay_as_they_are_written(tmp_path: Path) -> None:
 
 GARBAGE = bytes(range(128, 256)) * 20
 WRONG = {
-    "folder.csv": (None, "there is no file"),
+    "folder.csv": (None, "not a regular file"),
     "empty.csv": (b"", "the file is empty"),
     "empty.parquet": (b"", "the file is empty"),
     "header.csv": (b"a,b,kind\n", "it has no rows"),

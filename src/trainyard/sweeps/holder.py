@@ -8,7 +8,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from trainyard.errors import ConfigError, reject
-from trainyard.files import write_text
+from trainyard.files import check_path, write_text
+from trainyard.own_directory import check_not_current
 
 LOCK, HOLDER = ".lock", "holder"
 
@@ -20,6 +21,8 @@ def held(folder: Path) -> Iterator[None]:
     Raises:
         ConfigError: another process does, and the message says which; or it cannot be written.
     """
+    check_path("hydra.sweep.dir", str(folder))
+    check_not_current("hydra.sweep.dir", folder, "a folder that is new, empty, or of this sweep")
     lock, made = FileLock(folder / LOCK), not (folder / LOCK).exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
