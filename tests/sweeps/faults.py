@@ -81,6 +81,33 @@ class Fault(L.Callback):
             KINDS[self.kind]()
 
 
+class KillSweep(L.Callback):
+    """Kills the sweep and its job by SIGKILL, in each of some epochs once.
+
+    Args:
+        at: job and epoch, such as `2 1`; odd epochs before the score is reported, even ones before it is saved.
+    """
+
+    def __init__(self, at: list[str]) -> None:
+        self.at = at
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.kill(trainer, 1)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.kill(trainer, 0)
+
+    def kill(self, trainer: L.Trainer, rest: int) -> None:
+        epoch = trainer.current_epoch + 1
+        moment = f"{Path(trainer.default_root_dir).name} {epoch}"
+        if not trainer.sanity_checking and epoch % 2 == rest and moment in self.at:
+            mark = Path(f"killed {moment}")
+            if not mark.exists():
+                mark.touch()
+                os.kill(os.getsid(0), signal.SIGKILL)
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
 class Look(L.Callback):
     """Writes what a job sees around itself."""
 

@@ -30,15 +30,15 @@ class Pruning(L.Callback):
         self.objective = objective
         self.pruner = pruner
         self.pruned = False
+        self.scores: dict[int, float] = {}  # by epoch
+        self.rungs: dict[str, float] = {}
         self.trial: Any = None
         self.score: float | None = None  # of this epoch
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Find the trial that this job is; leave where it is none."""
-        from trainyard.sweeps.search.pruners import running_trial
-
+        """Find the trial of this job; leave if it has none."""
         if trainer.is_global_zero:
-            self.trial = running_trial(self.folder, self.pruner, self.epochs(trainer))
+            self.find_trial(self.epochs(trainer))
         if not trainer.strategy.broadcast(self.trial is not None):
             leave(trainer, self)
 
@@ -56,25 +56,45 @@ class Pruning(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Report the score of an epoch that was validated, and ask; the other processes follow the first."""
-        if self.trial is not None and self.score is not None:
+        if trainer.is_global_zero and self.score is not None:
             self.pruned = self.ask(self.score, trainer.current_epoch + 1, self.epochs(trainer))
         self.score = None
         self.pruned = trainer.strategy.broadcast(self.pruned)
         trainer.should_stop = trainer.should_stop or self.pruned
 
+    def find_trial(self, max_epochs: int) -> None:
+        """Find the running trial of this job, and report the epochs that it lacks."""
+        from trainyard.sweeps.search.pruners import running_trial
+
+        self.trial = running_trial(self.folder, self.pruner, max_epochs, self.scores, self.rungs)
+
     def ask(self, score: float, epoch: int, max_epochs: int) -> bool:
         """Report an epoch, and return whether it is to be the last."""
         from optuna.exceptions import UpdateFinishedTrialError
 
-        from trainyard.sweeps.search.pruners import running_trial
-
+        if self.trial is None:  # the sweep was about to begin it again at the epoch before
+            self.find_trial(max_epochs)
         try:
-            self.trial.report(score, epoch)
-        except UpdateFinishedTrialError:  # the sweep was killed and goes on: this job is another trial of it now
-            self.trial = running_trial(self.folder, self.pruner, max_epochs)
+            pruned = self.report(score, epoch)
+        except UpdateFinishedTrialError:  # the sweep was killed and started again: this job is another trial of it now
+            self.find_trial(max_epochs)
+            pruned = self.report(score, epoch)
+        self.scores[epoch] = score
+        return epoch != max_epochs and pruned
+
+    def report(self, score: float, epoch: int) -> bool:
+        """Report an epoch to the trial, if it has one at the moment, and return whether it should end."""
+        if self.trial is None:
             return False
-        return epoch != max_epochs and bool(self.trial.should_prune())
+        self.trial.report(score, epoch)
+        pruned = bool(self.trial.should_prune())
+        self.rungs = self.trial.storage.get_trial_system_attrs(self.trial._trial_id)
+        return pruned
 
     def state_dict(self) -> dict[str, Any]:
-        """Tell the checkpoint, which is all that arrives from a process that was started for the training."""
-        return {"pruned": self.pruned}
+        """Return the decision, and what the decisions to come depend on."""
+        return {"pruned": self.pruned, "scores": dict(self.scores), "rungs": dict(self.rungs)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the scores of the epochs before a checkpoint."""
+        self.pruned, self.scores, self.rungs = (state_dict[name] for name in ("pruned", "scores", "rungs"))

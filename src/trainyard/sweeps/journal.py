@@ -20,7 +20,7 @@ from trainyard.files import relative
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.objectives import mode_of
 from trainyard.sweeps.search.distributions import as_parameter
-from trainyard.sweeps.search.study_views import StudyView, one_per_configuration
+from trainyard.sweeps.search.study_views import RUNG, StudyView, one_per_configuration
 from trainyard.sweeps.search_space import SPLITS
 from trainyard.sweeps.stored import JOURNAL
 
@@ -77,17 +77,22 @@ class Journal:
             job = jobs.get(trial.user_attrs.get("job", -1))
             self.end(trial._trial_id, job)
 
+    def by_job(self) -> StudyView:
+        """Return the trials as a sampler sees them: one for each job."""
+        return StudyView(self.file, lambda trials: trials)
+
     def by_configuration(self) -> StudyView:
-        """Return the trials as a sampler is to see them: one a configuration, with the mean of its replicates."""
+        """Return one trial for each configuration, with the mean of its replicates."""
         return StudyView(self.file, one_per_configuration)
 
     def draw(self, number: int) -> int:
         """Begin the attempt that a job will be, for a sampler to draw what it consists of."""
-        self.drawn[number] = self.storage.create_new_trial(self.study)
-        return self.drawn[number]
+        self.drawn[number] = trial = self.storage.create_new_trial(self.study)
+        self.storage.set_trial_user_attr(trial, "job", number)
+        return trial
 
     def begin(self, job: Job) -> None:
-        """Note that a job starts; one that goes on has reported some of its epochs already."""
+        """Note that a job starts; one that resumes reports the epochs before its checkpoint again."""
         chosen = dict(override.partition("=")[::2] for override in job.overrides)
         texts = {name: ",".join(chosen[key] for key in name.split(",")) for name in self.axes}
         values = {name: as_parameter(text, self.axes[name]) for name, text in texts.items()}
@@ -98,14 +103,14 @@ class Journal:
             for key, value in self.attributes(job).items():
                 self.storage.set_trial_user_attr(trial, key, value)
             return
-        before = self.last_attempt(job) if job.can_go_on else None
+        before = self.last_attempt(job)
+        drawn = {} if before is None else before.system_attrs  # by a sampler
         template = create_trial(
             state=TrialState.RUNNING,
             params=values,
             distributions=dict(self.axes),
             user_attrs=self.attributes(job),
-            system_attrs=before.system_attrs if before else {},
-            intermediate_values=before.intermediate_values if before else {},
+            system_attrs={name: value for name, value in drawn.items() if not name.startswith(RUNG)},
         )
         self.running[job.number] = self.storage.create_new_trial(self.study, template_trial=template)
 

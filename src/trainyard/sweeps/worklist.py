@@ -30,7 +30,10 @@ class Worklist:
     def __init__(self, sweep: Sweep, suggestions: Suggestions | None, trials: int, pruner: str) -> None:
         self.sweep = sweep
         self.suggestions = suggestions
-        self.left = sweep.left() if pruner == "none" else mixed(sweep.left())
+        self.left = sweep.left()
+        if pruner != "none" and suggestions is None:
+            numbers = {job.number for job in self.left}
+            self.left = [job for job in mixed(sweep.jobs) if job.number in numbers]
         self.trials = trials
         self.total = sweep.stored.jobs_of(trials)
         self.done = len(sweep.jobs) - len(self.left)
@@ -87,5 +90,6 @@ def mixed(jobs: list[Job]) -> list[Job]:
     """Return jobs in an order that is always the same and follows no axis.
 
     A pruner compares a job with those before it: in the order of a grid, whose rates may rise, each would do better.
+    All jobs of the grid are shuffled, also if some have ended: the order is the same after a restart.
     """
     return random.Random(0).sample(jobs, len(jobs))

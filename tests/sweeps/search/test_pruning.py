@@ -10,6 +10,7 @@ from optuna.trial import TrialState
 
 from tests.sweeps.sweeping import Place
 from tests.sweeps.synthetic import completed
+from trainyard.callbacks.pruning import Pruning
 from trainyard.config import compose
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.journal import Journal
@@ -68,7 +69,7 @@ def test_a_job_is_compared_with_those_of_its_own_fold(tmp_path: Path, fold: str,
     job = Job(10, [f"data.fold={fold}", "seed=3"], tmp_path / "10")
     job.folder.mkdir()
     journal.begin(job)
-    trial = running_trial(job.folder, "median", 6)
+    trial = running_trial(job.folder, "median", 6, {}, {})
     assert trial is not None
     trial.report(0.5, 2)
     assert bool(trial.should_prune()) is pruned
@@ -77,25 +78,54 @@ def test_a_job_is_compared_with_those_of_its_own_fold(tmp_path: Path, fold: str,
 def test_without_a_sweep_nothing_is_pruned(tmp_path: Path) -> None:
     assert run(tmp_path / "alone", "sweep.pruner=median")["status"] == "completed"
     Journal(tmp_path, ["val/acc"])
-    assert running_trial(tmp_path / "alone", "median", 6) is None
+    assert running_trial(tmp_path / "alone", "median", 6, {}, {}) is None
 
 
-def test_a_trial_that_goes_on_is_compared_by_all_of_its_epochs(tmp_path: Path) -> None:
+def test_a_job_that_resumes_sees_what_it_reported_before_its_checkpoint(tmp_path: Path) -> None:
+    """It was killed after epoch 3, and its checkpoint is of epoch 2; other jobs still see all that it reported."""
     journal = finished(tmp_path, [1.0] * 5)
     job = Job(5, [], tmp_path / "5")
-    (job.folder / "checkpoints").mkdir(parents=True)
-    (job.folder / "checkpoints" / "last.ckpt").touch()
-    (job.folder / "result.json").write_text('{"status": "interrupted"}')
-    journal.begin(job.look())
-    journal.storage.set_trial_intermediate_value(journal.running[5], 1, 0.75)
-    journal.storage.set_trial_system_attr(journal.running[5], "completed_rung_0", 0.75)
-    journal.finish(job)
+    job.folder.mkdir()
     journal.begin(job)
-    trial = journal.last_attempt(job)
+    for epoch, score in {1: 0.75, 2: 0.8, 3: 0.85}.items():
+        journal.storage.set_trial_intermediate_value(journal.running[5], epoch, score)
+    for rung in (0, 1):
+        journal.storage.set_trial_system_attr(journal.running[5], f"completed_rung_{rung}", 0.75)
+    journal.settle({5: job})
+    journal.begin(job)
+    trial = running_trial(job.folder, "hyperband", 6, {1: 0.75, 2: 0.8}, {"completed_rung_0": 0.75})
     assert trial is not None
-    assert (trial.state, trial.intermediate_values) == (TrialState.RUNNING, {1: 0.75})
-    assert trial.system_attrs == {"completed_rung_0": 0.75}
+    own = trial.storage.get_all_trials(journal.study)[5]
+    assert (trial.number, own.number, own.state) == (5, 5, TrialState.RUNNING)
+    assert own.intermediate_values == {1: 0.75, 2: 0.8}
+    assert own.system_attrs == {"completed_rung_0": 0.75}
     assert len(journal.storage.get_all_trials(journal.study)) == 7
+    others = journal.by_job().get_all_trials(journal.study)
+    assert [other.number for other in others] == [0, 1, 2, 3, 4, 5]
+    assert others[5].intermediate_values == {1: 0.75, 2: 0.8, 3: 0.85}
+    assert others[5].system_attrs == {"completed_rung_0": 0.75, "completed_rung_1": 0.75}
+
+
+def test_a_job_that_outlives_its_sweep_reports_to_its_new_trial(tmp_path: Path) -> None:
+    """As on a cluster: the sweep is started again while the job trains."""
+    journal = finished(tmp_path, [1.0] * 5)
+    job = Job(5, [], tmp_path / "5")
+    job.folder.mkdir()
+    journal.begin(job)
+    pruning = Pruning(job.folder, "val/acc", "median")
+    pruning.find_trial(6)
+    assert [pruning.ask(1.0, epoch, 6) for epoch in (1, 2)] == [False, False]
+    journal.settle({5: job})
+    assert pruning.ask(1.0, 3, 6) is False, "it has no trial at the moment"
+    journal.begin(job)
+    assert pruning.ask(0.1, 4, 6) is False, "its best score is that of the others"
+    journal.settle({5: job})
+    journal.begin(job)
+    assert pruning.ask(0.1, 5, 6) is False
+    assert journal.by_job().get_all_trials(journal.study)[5].intermediate_values == {
+        **{1: 1.0, 2: 1.0, 3: 1.0},
+        **{4: 0.1, 5: 0.1},
+    }
 
 
 def test_a_pruned_sweep(place: Place) -> None:

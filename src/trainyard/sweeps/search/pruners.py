@@ -1,7 +1,7 @@
 """Which trials of a sweep end early."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import optuna
@@ -37,7 +37,9 @@ def hyperband(max_epochs: int) -> BasePruner:
 PRUNERS: dict[str, Callable[[int], BasePruner]] = {"median": median, "hyperband": hyperband}
 
 
-def running_trial(job: Path, pruner: str, max_epochs: int) -> Trial | None:
+def running_trial(
+    job: Path, pruner: str, max_epochs: int, scores: Mapping[int, float], rungs: Mapping[str, float]
+) -> Trial | None:
     """Return the trial that a job's directory belongs to, to report to; `None` where no sweep has it.
 
     It is compared with trials of the same fold and split seed only.
@@ -46,6 +48,8 @@ def running_trial(job: Path, pruner: str, max_epochs: int) -> Trial | None:
         job: its directory, named by its number.
         pruner: a name of `PRUNERS`.
         max_epochs: of the job.
+        scores: by epoch, of the epochs before its checkpoint; reported to the trial of a job that resumes.
+        rungs: the attributes that Hyperband gave it in those epochs, likewise.
     """
     journal = job.parent / JOURNAL
     if not journal.is_file():
@@ -57,5 +61,11 @@ def running_trial(job: Path, pruner: str, max_epochs: int) -> Trial | None:
     own = [trial for trial in running if str(trial.user_attrs.get("job")) == job.name]
     if not own:
         return None
-    view = StudyView(journal, same_split(own[-1]))
-    return Trial(Study(found.study_name, view, RandomSampler(), PRUNERS[pruner](max_epochs)), own[-1]._trial_id)
+    trial = own[-1]._trial_id
+    for epoch, score in scores.items():
+        if epoch not in own[-1].intermediate_values:
+            storage.set_trial_intermediate_value(trial, epoch, score)
+    for name in rungs.keys() - own[-1].system_attrs.keys():
+        storage.set_trial_system_attr(trial, name, rungs[name])
+    view = StudyView(journal, same_split(own[-1]), trial)
+    return Trial(Study(found.study_name, view, RandomSampler(), PRUNERS[pruner](max_epochs)), trial)

@@ -22,8 +22,8 @@ MakeSampler = Callable[..., BaseSampler]
 class Suggestions:
     """Draws configurations, none twice; each is run with all seeds and folds of the space.
 
-    Each draw has a generator of its own, of the seed and the job's number: a search that was stopped goes on as if it
-    had not been, where its jobs have ended in the same order.
+    Each draw has a generator of its own, seeded by the seed of the search and the number of the job. So a search that
+    was killed draws what it would have drawn, if the same jobs have ended by then; `RandomSampler` does in any case.
 
     Args:
         sweep: whose space is drawn from, and whose journal tells the scores.
@@ -35,7 +35,7 @@ class Suggestions:
         self.space = space = sweep.stored.space
         self.journal = sweep.journal
         self.axes = sweep.journal.axes
-        self.study_storage = sweep.journal.by_configuration() if len(space.replicates) > 1 else sweep.journal.storage
+        self.study_storage = sweep.journal.by_configuration() if len(space.replicates) > 1 else sweep.journal.by_job()
         self.chosen = space.axes_together()
         self.sampler = sampler
         self.seed = seed
@@ -70,7 +70,7 @@ class Suggestions:
         """Yield combinations: some that the sampler draws, then, of single values, all that there are."""
         for attempt in range(PATIENCE):
             seed = random.Random(f"{self.seed} {number} {attempt}").getrandbits(32)
-            yield self.draw(self.sampler(seed=seed), self.journal.storage.get_trial(trial))
+            yield self.draw(self.sampler(seed=seed), self.study_storage.get_trial(trial))
         if not self.space.intervals:
             yield from self.space.combinations()
 
