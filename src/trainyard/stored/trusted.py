@@ -9,15 +9,15 @@ import importlib
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from pkgutil import resolve_name
 from types import FunctionType
 from typing import Any
 
 from trainyard.arguments import parameters
 from trainyard.errors import listing, reject
+from trainyard.import_path import add_current_folder, installed_only
 
 MOST_NODES = 20_000  # a config has a few hundred values
 NOT_HERE = "a stored config must not build it here"
@@ -207,6 +207,8 @@ def located(words: Sequence[str], homes: Sequence[str], own: bool) -> Any:
     """Return what a dotted name stands for, or `None`; only modules on the way to one of the homes are imported."""
     found: Any = None
     path = ""
+    if own:
+        add_current_folder(words[:1])
     for word in words:
         path = f"{path}.{word}" if path else word
         if hasattr(found, word):
@@ -215,26 +217,11 @@ def located(words: Sequence[str], homes: Sequence[str], own: bool) -> Any:
         if path not in sys.modules and not any(is_inside(path, home) or is_inside(home, path) for home in homes):
             return None
         try:
-            with import_path(own):
+            with nullcontext() if own else installed_only():  # timm.py beside someone else's run is not timm
                 found = importlib.import_module(path)
         except ImportError:
             return None
     return found
-
-
-@contextmanager
-def import_path(own: bool) -> Iterator[None]:
-    """Leave the current folder out of the search for modules, unless the package is the person's own.
-
-    A file named `timm.py` beside someone else's run must not be taken for timm.
-    """
-    before = sys.path[:]
-    if not own:
-        sys.path[:] = [folder for folder in before if folder and Path(folder).resolve() != Path.cwd()]
-    try:
-        yield
-    finally:
-        sys.path[:] = before
 
 
 def is_defined_at_home(found: type | FunctionType) -> bool:
