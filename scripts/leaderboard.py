@@ -21,6 +21,9 @@ def main() -> None:
     parser.add_argument("sweep")
     parser.add_argument("--test", action="store_true", help="show all test scores")
     parser.add_argument("--promote", metavar="NAME", help="write the winner as an experiment")
+    parser.add_argument(
+        "--trusted-packages", action="append", default=[], metavar="NAME", help="that a winner may name classes of"
+    )
     chosen = parser.parse_args()
     try:
         if chosen.promote is not None:
@@ -31,7 +34,7 @@ def main() -> None:
         print(text(sweep, chosen.test))
         write_report(sweep)
         if chosen.promote is not None:
-            print(promote(sweep, chosen.promote))
+            print(promote(sweep, chosen.promote, trusted=chosen.trusted_packages))
     except ConfigError as error:
         print(error, file=sys.stderr)
         sys.exit(1)

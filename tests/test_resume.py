@@ -119,7 +119,7 @@ def test_a_strangers_config_builds_nothing_of_theirs(stopped: Path, typed) -> No
     config.write_text(config.read_text().replace("torch.optim.Adam", "os.system"))
     code, text = typed("resume=first")
     assert code == 1
-    assert "os.system: a stored run may not name it" in text
+    assert "os.system: a stored config must not build it here" in text
 
 
 def hold(folder: Path, ready: multiprocessing.Event, done: multiprocessing.Event) -> None:

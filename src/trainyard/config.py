@@ -12,6 +12,7 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from trainyard.errors import ConfigError, reject
+from trainyard.import_path import add_current_folder, find_plugins
 from trainyard.processes.torchrun import run_name
 
 PACKAGE = Path(__file__).parent
@@ -38,6 +39,7 @@ def register_resolvers() -> None:
 
 
 register_resolvers()
+find_plugins()
 
 
 def compose(overrides: Sequence[str] = (), config_dir: Path = CONF_DIR) -> DictConfig:
@@ -78,9 +80,18 @@ def resolved(cfg: DictConfig) -> DictConfig:
     for group in [group for group in chosen if group.startswith("hydra/")]:  # such as the launcher
         del chosen[group]
     read_text(values)
+    add_current_folder(own_packages(values))
     plain = OmegaConf.create(values)
     assert isinstance(plain, DictConfig)
     return plain
+
+
+def own_packages(node: Any) -> Iterator[str]:
+    """Yield the first word of every `_target_` in nested dicts and lists."""
+    if isinstance(node, dict) and isinstance(target := node.get("_target_"), str):
+        yield target.partition(".")[0]
+    for part in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from own_packages(part)
 
 
 def instantiate(node: DictConfig, **arguments: Any) -> Any:

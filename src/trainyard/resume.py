@@ -1,8 +1,10 @@
 """`python train.py resume=RUN`: a run goes on in its directory, whatever ended it."""
 
 import argparse
+import copy
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -12,9 +14,11 @@ from omegaconf import DictConfig, OmegaConf
 from trainyard.config import leaves
 from trainyard.errors import did_you_mean, reject
 from trainyard.files import relative
-from trainyard.stored.config import check
+from trainyard.stored.config import UNBUILT
 from trainyard.stored.find_run import find_run
+from trainyard.stored.paths import check_download, check_paths, use_own_caches
 from trainyard.stored.run import StoredRun
+from trainyard.stored.trusted import DATA, check_stored, check_target
 
 KEY = "resume"
 CHANGEABLE = ("trainer", "checkpoint", "callbacks", "logger", "on_nan", "oom")
@@ -63,11 +67,37 @@ def config_to_resume(run: StoredRun, changes: Sequence[str] = (), trusted: Seque
         raise reject(KEY, run.name, problem, "with trainer.max_epochs=N to train on")
     moved = Path(str(run.own.get("dir"))).resolve() != run.folder.resolve()
     stored = run.config_in(relative(run.folder)) if moved else run.config
-    check({key: part for key, part in stored.items() if key != "sweep"}, trusted)  # which a job does not build
+    if moved:
+        stored["run"]["dir"] = relative(run.folder)
+    use_own_caches(stored)
+    check_training(without_typed(stored, changes), run.folder, trusted)
     cfg: DictConfig = OmegaConf.create(stored)
     for word in changes:
         change(cfg, word)
     return cfg
+
+
+def check_training(stored: dict[str, Any], folder: Path, trusted: Sequence[str] = ()) -> None:
+    """Raise a ConfigError unless a stored config may be trained in a directory: what it builds, and where it writes."""
+    check_stored(stored, trusted, UNBUILT)
+    check_paths(stored, folder)
+    data = stored.get("data")
+    if not isinstance(data, dict):
+        raise reject("data", data, "not a data module", "a config.yaml that train.py wrote")
+    check_download(data, check_target("data._target_", data.get("_target_"), DATA, trusted))
+
+
+def without_typed(stored: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    """Return a stored config without the values that are typed now, which nobody else has chosen."""
+    left = copy.deepcopy(stored)
+    for override in map(parsed, changes):
+        *parents, last = override.key_or_group.split(".")
+        node: Any = left
+        for name in parents:
+            node = node.get(name) if isinstance(node, dict) else None
+        if isinstance(node, dict) and not isinstance(override.value(), dict):  # dicts are merged
+            node.pop(last, None)
+    return left
 
 
 def change(cfg: DictConfig, word: str) -> None:

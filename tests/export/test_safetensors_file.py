@@ -55,10 +55,10 @@ def test_it_is_found_as_a_run(file: Path) -> None:
 @pytest.mark.parametrize(
     ("held", "said"),
     [
-        ({"model_class": "torch.os.system"}, "no Classifier of a known package"),
-        ({"model_class": "os.system"}, "a stored run may not name it"),
-        ({"model_class": "torch.nn.Linear"}, "no Classifier of a known package"),
-        ({"model_class": ["torch"]}, "a stored run may not name it"),
+        ({"model_class": "torch.os.system"}, "a stored config must not build it here"),
+        ({"model_class": "os.system"}, "a stored config must not build it here"),
+        ({"model_class": "torch.nn.Linear"}, "a stored config must not build it here"),
+        ({"model_class": ["torch"]}, "a stored config must not build it here"),
         ({"hyper_parameters": []}, "no model can be built of it"),
         ({"hyper_parameters": {"spec": {}}}, "no model can be built of it"),
     ],

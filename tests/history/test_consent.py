@@ -8,15 +8,21 @@ import pytest
 from omegaconf import OmegaConf
 
 from tests.history.recorded import record
-from trainyard.config import CONF_DIR
+from trainyard.config import CONF_DIR, compose
 from trainyard.errors import ConfigError
 from trainyard.history.code import Code
-from trainyard.history.consent import TRUSTED, agree, targets
+from trainyard.history.consent import agree
+from trainyard.stored.paths import check_paths, use_own_caches
 from trainyard.stored.run import StoredRun
+from trainyard.stored.trusted import check_stored
 
 PATCH = "--- a/one.py\n+++ b/one.py\n@@ -1 +1 @@\n-one = 1\n+one = 2\n"
 PATCHED = Code("a" * 40, PATCH)
-FOREIGN = {"callbacks": [{"_target_": "os.system"}, {"_target_": "torch.nn.Identity"}]}
+FOREIGN = {"callbacks": {"x": {"_target_": "os.system"}}}
+
+
+def ask(run: StoredRun, code: Code | None, yes: bool = False) -> None:
+    agree(run, code, yes, run.config, run.folder)
 
 
 @pytest.fixture
@@ -40,56 +46,62 @@ def terminal(monkeypatch: pytest.MonkeyPatch):
 
 def test_committed_code_is_not_asked_about(run: StoredRun, terminal) -> None:
     terminal()
-    agree(run, Code("a" * 40), yes=False)
-    agree(run, None, yes=False)
+    ask(run, Code("a" * 40))
+    ask(run, None)
 
 
 def test_a_patch_is_asked_about(run: StoredRun, terminal) -> None:
     terminal()
     with pytest.raises(ConfigError, match=r"RUN=one: .*a patch of 2 lines in one.py\n  accepted: --yes"):
-        agree(run, PATCHED, yes=False)
-    agree(run, PATCHED, yes=True)
+        ask(run, PATCHED)
+    ask(run, PATCHED, yes=True)
+
+
+def configs() -> dict[str, dict]:
+    """The config of a run with each option of the project, by its name."""
+    words = [f"{file.parent.name}={file.stem}" for file in sorted(CONF_DIR.glob("*/*.yaml"))]
+    own = [word for word in words if word.partition("=")[0] not in ("hydra", "sweep", "shared", "experiment")]
+    own += ["experiment=digits_transfer", "experiment=photos_resnet"]
+    more = {"experiment=photos_resnet": ["data.root=."]}
+    return {word: OmegaConf.to_container(compose([word, *more.get(word, [])])) for word in own}
 
 
 def test_no_option_of_the_project_is_asked_about() -> None:
-    named = {
-        name
-        for file in CONF_DIR.glob("*/*.yaml")
-        if file.parent.name != "hydra"  # which no run keeps
-        for name in targets(OmegaConf.to_container(OmegaConf.load(file)))
-    }
-    assert len(named) > 30
-    others = {name for name in named if not name.startswith(TRUSTED)}
-    assert all(name.startswith(("optuna.", "trainyard.shortlist.")) for name in others), "parts of sweeps"
+    found = configs()
+    assert len(found) > 50
+    for config in found.values():
+        use_own_caches(config)
+        check_stored(config, unbuilt=["sweep"])
+        check_paths(config, Path(config["run"]["dir"]))
 
 
 @pytest.mark.parametrize("name", ["torch.hub.load", "trainyard.provenance.git", "torch.optimal.X", "lightning.Fabric"])
 def test_so_is_what_is_no_part_of_a_run(tmp_path: Path, terminal, name: str) -> None:
     terminal()
     run = record(tmp_path / "runs" / "one", config={"model": {"_target_": name}})
-    with pytest.raises(ConfigError, match=f"its directory brings: {name} by its config"):
-        agree(run, None, yes=False)
+    with pytest.raises(ConfigError, match=f"its directory brings: model._target_={name}: "):
+        ask(run, None)
 
 
 def test_so_is_a_class_of_another_package(tmp_path: Path, terminal) -> None:
     terminal()
     run = record(tmp_path / "runs" / "one", config=FOREIGN)
-    with pytest.raises(ConfigError, match=r"its directory brings: os.system by its config\n"):
-        agree(run, Code("a" * 40), yes=False)
-    with pytest.raises(ConfigError, match=r"one.py and os.system by its config\n"):
-        agree(run, PATCHED, yes=False)
+    with pytest.raises(ConfigError, match=r"its directory brings: callbacks.x._target_=os.system: .*\n"):
+        ask(run, Code("a" * 40))
+    with pytest.raises(ConfigError, match=r"one.py and callbacks.x._target_=os.system: .*\n"):
+        ask(run, PATCHED)
 
 
 @pytest.mark.parametrize("answer", ["", "n", "no", "yesterday"])
 def test_anything_but_yes_is_no(run: StoredRun, terminal, answer: str) -> None:
     left = terminal(answer)
     with pytest.raises(ConfigError):
-        agree(run, PATCHED, yes=False)
+        ask(run, PATCHED)
     assert list(left) == []
 
 
 @pytest.mark.parametrize("answer", ["y", "Y", " yes "])
 def test_yes_is_yes(run: StoredRun, terminal, answer: str) -> None:
     left = terminal(answer)
-    agree(run, PATCHED, yes=False)
+    ask(run, PATCHED)
     assert list(left) == []

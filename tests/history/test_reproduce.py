@@ -129,7 +129,7 @@ def test_committed_code_runs_unasked_in_a_directory_of_its_own(
     monkeypatch.chdir(tmp_path)
     checkout.git("checkout", "-q", ".")
     write_json(run.folder / "provenance.json", {**run.provenance, "git": git_state(checkout.folder)})
-    sweep, loggers = {"name": "S", "pruner": "hyperband"}, {"csv": {"save_dir": "x"}, "wandb": {"project": "y"}}
+    sweep, loggers = {"name": "S", "pruner": "hyperband"}, {"csv": {"prefix": "x"}, "wandb": {"project": "y"}}
     config = yaml.safe_load((run.folder / "config.yaml").read_text())
     (run.folder / "config.yaml").write_text(
         yaml.safe_dump({**config, "sweep": sweep, "logger": loggers}, sort_keys=False)
@@ -140,7 +140,7 @@ def test_committed_code_runs_unasked_in_a_directory_of_its_own(
     folders = [Path(call["config"]["run"]["dir"]) for call in calls]
     assert folders == [tmp_path / "outputs" / "reproduced" / name for name in ("one", "one-2")]
     assert calls[0]["config"]["sweep"] == {**sweep, "pruner": "none"}, "which would look for the sweep"
-    assert calls[0]["config"]["logger"] == {"csv": {"save_dir": "x"}}, "nothing is sent anywhere"
+    assert calls[0]["config"]["logger"] == {"csv": {"prefix": "x"}}, "nothing is sent anywhere"
 
 
 def test_an_installed_package_runs_as_it_is(

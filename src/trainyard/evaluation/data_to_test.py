@@ -2,31 +2,28 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, ListConfig, OmegaConf
-from torch import nn
-from torch.utils.data import Dataset
+from omegaconf import DictConfig, OmegaConf
 
 from trainyard.arguments import check_arguments, parameters
-from trainyard.config import group_options, instantiate
+from trainyard.config import instantiate
 from trainyard.data.fingerprint import fingerprint
 from trainyard.data.module import DataModule
 from trainyard.data.spec import DataSpec, Examples
-from trainyard.data.torchvision_sets import TorchvisionSet
 from trainyard.errors import ConfigError, listing, reject
 from trainyard.history.data_changes import fingerprint_of
+from trainyard.stored.paths import check_download, own_cache
 from trainyard.stored.run import StoredRun
-from trainyard.stored.trusted import trusted_class
+from trainyard.stored.trusted import DATA, check_stored, check_target
 
 # Keys of `data` that say how it is divided and served, not what it is.
 SERVING = (
     *("batch_size", "default_batch_size", "resident", "resident_limit", "num_workers", "val_fraction", "test_fraction"),
     *("train_fraction", "folds", "fold", "class_weights", "sampler", "seed", "cache", "on_error"),
 )
-INSIDE = (nn.Module, Dataset)  # what a stored source of data may have built for it
+OURS = replace(DATA, bases=("trainyard.data.module.DataModule",))
 SPLITS = ("test", "val", "train")
 OWN = "test split"  # that of the run
 
@@ -80,7 +77,7 @@ def changed(cfg: DictConfig, run: StoredRun) -> dict[str, Any]:
 
 def drop_stored_keys(cfg: DictConfig, run: StoredRun, trusted: Sequence[str]) -> None:
     """Take out what the run's own source of data took and the one that was typed does not."""
-    kind = trusted_class("data._target_", cfg.data.get("_target_"), DataModule, trusted)
+    kind = check_target("data._target_", cfg.data.get("_target_"), OURS, trusted)
     for key, value in run.config["data"].items():
         if not key.startswith("_") and key not in parameters(kind)[0] and OmegaConf.select(cfg.data, key) == value:
             del cfg.data[key]
@@ -97,38 +94,15 @@ def source(cfg: DictConfig, trusted: Sequence[str], known: DataSpec | None = Non
     Raises:
         ConfigError: another class, or a download to a place that nobody at the keyboard has chosen.
     """
-    kind = trusted_class("data._target_", cfg.data.get("_target_"), DataModule, trusted)
-    for key, node in inner_nodes(cfg.data, "data"):
-        trusted_class(f"{key}._target_", node["_target_"], INSIDE, trusted)
+    kind = check_target("data._target_", cfg.data.get("_target_"), OURS, trusted)
+    check_stored({"data": OmegaConf.to_container(cfg.data)}, trusted)
     check_arguments(OmegaConf.masked_copy(cfg, ["data"]))
     if "cache" in cfg.data:
-        cfg.data.cache = group_options("data")["image_folder"].cache
-    if issubclass(kind, TorchvisionSet):
-        root = Path(cfg.data.root).expanduser()
-        if not root.is_dir() and not root.absolute().resolve().is_relative_to(Path.cwd()):
-            problem = "not there, and a stored run downloads nothing outside of the current folder"
-            raise reject("data.root", cfg.data.root, problem, "data.root=FOLDER")
+        cfg.data.cache = own_cache()
+    check_download(cfg.data, kind)
     data: DataModule = instantiate(cfg.data, augment=None, order_seed=cfg.seed)
     data.known = known
     return data
-
-
-def inner_nodes(node: Any, path: str) -> list[tuple[str, Any]]:
-    """Return what is built inside of a node, by its path."""
-    pairs = (
-        node.items()
-        if isinstance(node, dict | DictConfig)
-        else enumerate(node)
-        if isinstance(node, list | ListConfig)
-        else ()
-    )
-    found: list[tuple[str, Any]] = []
-    for key, part in pairs:
-        inside = f"{path}.{key!s}"
-        if isinstance(part, DictConfig) and "_target_" in part:
-            found.append((inside, part))
-        found += inner_nodes(part, inside)
-    return found
 
 
 def as_trained(data: DataModule, spec: DataSpec) -> tuple[str, Examples]:

@@ -18,7 +18,7 @@ from trainyard.evaluation.predictions import Predictions
 from trainyard.models.classifier import Classifier
 from trainyard.models.memory_format import lay_out_channels_last
 from trainyard.no_profiler import NoProfiler
-from trainyard.stored.trusted import trusted_class
+from trainyard.stored.trusted import AUGMENTATION, check_target
 
 # What of a run's Trainer decides its numbers; one process does the work, however many trained.
 KEPT = ("accelerator", "precision", "deterministic", "benchmark", "limit_test_batches")
@@ -85,7 +85,7 @@ def changes_of(cfg: DictConfig) -> Augmentation:
         ConfigError: there are none: which changes leave a class what it is, nobody has said.
     """
     node = cfg.get("augment") or OmegaConf.create({})
-    trusted_class("augment._target_", node.get("_target_"), Augmentation)
+    check_target("augment._target_", node.get("_target_"), AUGMENTATION)
     changes: Augmentation = instantiate(node, **UNMIXED)
     if not changes:
         name = cfg.run.choices.get("augment")

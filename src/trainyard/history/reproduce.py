@@ -16,6 +16,7 @@ from trainyard.history.rerun import rerun
 from trainyard.history.worktree import check_commit, checked_out, git, repository_of
 from trainyard.provenance import provenance
 from trainyard.stored.find_run import ROOT
+from trainyard.stored.paths import use_own_caches
 from trainyard.stored.run import StoredRun
 from trainyard.terminal.aligned import headed
 
@@ -46,7 +47,8 @@ def reproduce(run: StoredRun, output: Path | None = None, yes: bool = False, pac
     folder, repository = destination(run, output), repository_of(package)
     print(f"run        {run.name}, again in {relative(folder)}")
     code = code_to_run(run, repository)
-    agree(run, code, yes)
+    config = config_for(run, folder)
+    agree(run, code, yes, config, folder)
     now = provenance()
     threads = threads_of(run, now["hardware"])
     tell("packages", package_changes(run.provenance, now))
@@ -55,7 +57,7 @@ def reproduce(run: StoredRun, output: Path | None = None, yes: bool = False, pac
     if code and repository:
         tree = checked_out(repository, code.commit, code.patch)
     with tree as checkout:
-        ended = rerun(config_for(run, folder), checkout, directory_of(run), threads)
+        ended = rerun(config, checkout, directory_of(run), threads)
     return judge(run, StoredRun(folder), ended)
 
 
@@ -104,6 +106,7 @@ def config_for(run: StoredRun, folder: Path) -> dict[str, Any]:
         config["sweep"]["pruner"] = "none"  # there is no sweep around it
     if files := {name: part for name, part in (config.get("logger") or {}).items() if name in LOGGERS}:
         config["logger"] = files  # it is no experiment of its own, to be sent to a server
+    use_own_caches(config)
     return config
 
 

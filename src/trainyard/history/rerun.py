@@ -42,7 +42,8 @@ def rerun(config: Mapping[str, Any], code: Path | None, directory: Path, threads
         script.write_text(SCRIPT, encoding="utf-8")
         file.write_text(OmegaConf.to_yaml(OmegaConf.create(dict(config))), encoding="utf-8")
         places = [str(code / "src"), str(code)] if code else []
-        path = os.pathsep.join([*places, *filter(None, [os.environ.get("PYTHONPATH")])])
+        own = [str(Path(place).absolute()) for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
+        path = os.pathsep.join([*places, *own])  # absolute: the process works in a folder that the run names
         sys.stdout.flush()  # before what the process says
         process = subprocess.Popen(
             [sys.executable, str(script), str(file), str(threads)],

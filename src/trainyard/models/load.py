@@ -3,6 +3,7 @@
 import inspect
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import torch
 from trainyard.errors import ConfigError, reject
 from trainyard.models.classifier import Classifier
 from trainyard.models.safetensors_file import read_safetensors
-from trainyard.stored.trusted import trusted_class
+from trainyard.stored.trusted import MODEL, check_target
 
 ACCEPTED = "a checkpoint that train.py wrote"
+CLASSIFIER = replace(MODEL, bases=("trainyard.models.classifier.Classifier",))
 
 
 def load_model(checkpoint: Path, trusted: Sequence[str] = ()) -> Classifier:
@@ -30,7 +32,8 @@ def load_model(checkpoint: Path, trusted: Sequence[str] = ()) -> Classifier:
         ConfigError: it is no such checkpoint, or names another class.
     """
     stored = read_checkpoint(checkpoint)
-    kind: type[Classifier] = trusted_class(f"{checkpoint}: model_class", stored.get("model_class"), Classifier, trusted)
+    name = stored.get("model_class")
+    kind: type[Classifier] = check_target(f"{checkpoint}: model_class", name, CLASSIFIER, trusted)
     try:
         model = kind(**arguments(kind, stored["hyper_parameters"]))
         model.load_state_dict(stored["state_dict"])

@@ -1,68 +1,237 @@
-"""What a run or a checkpoint from someone else may have built: classes of known packages, and of known kinds."""
+"""Which objects a config that comes from a file may build: the one check of every `_target_` that nobody typed.
+
+A run, a checkpoint or a sweep may come from someone else. A node of its config is built only if its place is known
+(see `PLACES`), the object is *defined* in a module that is allowed there, and it is of the kind that belongs there.
+The dotted name alone says nothing: `lightning.pytorch.callbacks.model_checkpoint.torch.hub.load` begins well too.
+"""
 
 import importlib
-from collections.abc import Sequence
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pkgutil import resolve_name
+from types import FunctionType
 from typing import Any
 
+from trainyard.arguments import parameters
 from trainyard.errors import listing, reject
+from trainyard.import_path import add_current_folder, installed_only
 
-PACKAGES = ("torch", "torchvision", "timm", "lightning", "torchmetrics", "trainyard")
-ACCEPTED = f"classes of {listing(PACKAGES)}; of a package of your own by --trusted-packages NAME"
+MOST_NODES = 20_000  # a config has a few hundred values
+NOT_HERE = "a stored config must not build it here"
+OPTIONS = ("_partial_", "_convert_", "_recursive_")  # of Hydra's instantiate, which only pass on what is checked
+FORBIDDEN = {  # arguments that would load code, or send the weights elsewhere
+    "_args_": "arguments by their names",
+    "weights_only": "true, which reads no code",
+    "model_registry": "no upload of the weights",
+}
+# Options that Lightning's loggers hand on to the library behind them and that cannot do harm; the others could, such
+# as the executable that W&B starts.
+PASSED_ON = ("flush_secs", "max_queue", "purge_step")
 
 
-def check_package(key: str, name: object, trusted: Sequence[str] = ()) -> str:
-    """Return the dotted name of a class, if its package is known; nothing is imported.
+@dataclass(frozen=True)
+class Kind:
+    """What a place of a config may build.
+
+    Attributes:
+        name: of the kind, for messages.
+        bases: dotted names of classes, one of which the object must derive from.
+        homes: modules or packages in which it must be defined.
+        functions: functions, or modules of functions, that are accepted instead of a class.
+    """
+
+    name: str
+    bases: tuple[str, ...]
+    homes: tuple[str, ...]
+    functions: tuple[str, ...] = ()
+
+    def accepts(self, found: object, trusted: Sequence[str]) -> bool:
+        """Whether an object is of this kind, and defined where it may be."""
+        if not isinstance(found, type | FunctionType) or not is_defined_at_home(found):
+            return False
+        name = f"{found.__module__}.{found.__qualname__}"
+        own = any(is_inside(name, package) for package in trusted)
+        if isinstance(found, type):
+            bases = tuple(map(resolve_name, self.bases))
+            return issubclass(found, bases) and (own or any(is_inside(name, home) for home in self.homes))
+        return bool(self.functions) and (own or any(is_inside(name, function) for function in self.functions))
+
+
+MODULES = (
+    *("torch.nn.modules", "torchvision.models", "torchvision.ops"),
+    *("timm.layers", "timm.models", "trainyard.models"),
+)
+METRICS = ("torchmetrics.classification", "torchmetrics.regression", "torchmetrics.aggregation")
+MODEL = Kind("model", ("lightning.LightningModule",), ("trainyard.models",))
+MODULE = Kind("torch.nn.Module", ("torch.nn.Module",), (*MODULES, *METRICS))
+DATA = Kind("data module", ("lightning.LightningDataModule",), ("trainyard.data",))
+INPUT = Kind(
+    "torch.nn.Module or Dataset",
+    ("torch.nn.Module", "torch.utils.data.Dataset"),
+    (*MODULES, "torchvision.transforms", "trainyard.data"),
+)
+OPTIMIZER = Kind(
+    "optimizer",
+    ("torch.optim.Optimizer",),
+    ("torch.optim", "timm.optim", "trainyard.optim"),
+    ("trainyard.optim.timm_optimizer.timm_optimizer", "timm.optim._optim_factory.create_optimizer_v2"),
+)
+SCHEDULE = Kind(
+    "schedule",
+    ("torch.optim.lr_scheduler.LRScheduler",),
+    ("torch.optim", "trainyard.optim"),
+    ("trainyard.optim.schedules",),
+)
+CALLBACK = Kind("callback", ("lightning.Callback",), ("lightning.pytorch.callbacks", "trainyard"))
+LOGGER = Kind("logger", ("lightning.pytorch.loggers.Logger",), ("lightning.pytorch.loggers", "trainyard"))
+TRAINER = Kind("trainer", ("lightning.Trainer",), ("lightning.pytorch.trainer",))
+STRATEGY = Kind(
+    "strategy",
+    ("lightning.pytorch.strategies.Strategy",),
+    ("trainyard.processes", *(f"lightning.pytorch.strategies.{name}" for name in ("ddp", "fsdp", "single_device"))),
+)
+PROFILER = Kind("profiler", ("lightning.pytorch.profilers.Profiler",), ("lightning.pytorch.profilers", "trainyard"))
+PLUGIN = Kind(
+    "plugin",
+    (
+        "lightning.pytorch.plugins.Precision",
+        "lightning.pytorch.plugins.CheckpointIO",
+        "lightning.fabric.plugins.ClusterEnvironment",
+    ),
+    ("lightning.pytorch.plugins", "lightning.fabric.plugins", "trainyard.checkpoints"),
+)
+AUGMENTATION = Kind("augmentation", ("trainyard.data.augment.Augmentation",), ("trainyard.data",))
+FINETUNE = Kind("plan of fine-tuning", ("trainyard.optim.finetune.Finetune",), ("trainyard.optim",))
+# The first pattern that a dotted path matches decides; where none does, nothing may be built.
+PLACES = {
+    r"(model\.)?optimizer": OPTIMIZER,
+    r"(model\.)?scheduler": SCHEDULE,
+    r"model": MODEL,
+    r"model\..+": MODULE,
+    r"data": DATA,
+    r"data\..+": INPUT,
+    r"augment": AUGMENTATION,
+    r"finetune": FINETUNE,
+    r"callbacks\.[^.]+": CALLBACK,
+    r"logger\.[^.]+": LOGGER,
+    r"trainer": TRAINER,
+    r"trainer\.strategy": STRATEGY,
+    r"trainer\.profiler": PROFILER,
+    r"trainer\.plugins(\.\d+)?": PLUGIN,
+}
+
+
+def check_stored(config: Mapping[str, Any], trusted: Sequence[str] = (), unbuilt: Sequence[str] = ()) -> None:
+    """Raise a ConfigError for the first thing in a config, plain, that one from a file may not contain.
+
+    Nothing is built, and only modules of allowed packages are imported.
+
+    Args:
+        config: nested dicts and lists, with their interpolations.
+        trusted: packages that the person at the keyboard adds.
+        unbuilt: keys at the top whose nodes are never built.
+    """
+    nodes = list(walk(config))
+    for path, node in nodes:
+        if isinstance(node, str) and "${" in node:
+            raise reject(path, node, "a stored config must not contain interpolations", "a value")
+        if isinstance(node, dict) and (strange := [key for key in node if "${" in str(key)]):
+            raise reject(path, strange[0], "a stored config must not contain interpolations", "a name")
+    for path, node in nodes:
+        if isinstance(node, dict) and path.partition(".")[0] not in unbuilt:
+            check_node(path, node, trusted)
+
+
+def walk(config: object) -> Iterator[tuple[str, Any]]:
+    """Yield every value of nested dicts and lists with its dotted path, the outer ones first.
+
+    Raises:
+        ConfigError: there are more than `MOST_NODES`.
+    """
+    waiting: list[tuple[str, Any]] = [("", config)]
+    for _ in range(MOST_NODES):
+        if not waiting:
+            return
+        path, node = waiting.pop()
+        yield path, node
+        pairs = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
+        waiting += [(f"{path}.{key}" if path else str(key), part) for key, part in pairs]
+    raise reject("RUN", "config.yaml", f"more than {MOST_NODES} values", "a config that train.py wrote")
+
+
+def check_node(path: str, node: Mapping[str, Any], trusted: Sequence[str]) -> None:
+    """Raise a ConfigError unless a node with Hydra's own keys may be built at its place."""
+    if "_target_" not in node and not set(node) & set(OPTIONS):
+        return
+    kind = next((kind for pattern, kind in PLACES.items() if re.fullmatch(pattern, path)), None)
+    if kind is None:
+        raise reject(f"{path}._target_", node.get("_target_"), NOT_HERE, "plain values")
+    found = check_target(f"{path}._target_", node.get("_target_"), kind, trusted)
+    for key, accepted in FORBIDDEN.items():
+        if key in node and node[key] is not True:
+            raise reject(f"{path}.{key}", node[key], NOT_HERE, accepted)
+    if found.__module__.startswith("lightning."):
+        known = {*parameters(found)[0], *PASSED_ON, *OPTIONS, "_target_"}
+        if strange := [key for key in node if key not in known]:
+            problem = f"not an argument of {found.__qualname__} that a stored config may set"
+            raise reject(f"{path}.{strange[0]}", node[strange[0]], problem, listing(parameters(found)[0]))
+
+
+def check_target(key: str, name: object, kind: Kind, trusted: Sequence[str] = ()) -> Any:
+    """Return the class or function of a dotted name, if it may be built.
 
     Args:
         key: where the name stands, for the error.
-        name: such as `torch.nn.ReLU`.
+        name: such as `torch.optim.Adam`.
+        kind: that its place requires.
         trusted: packages that the person at the keyboard adds.
 
     Raises:
-        ConfigError: another package, or no dotted name.
+        ConfigError: it is of another kind or package, or does not exist.
     """
+    packages = [*dict.fromkeys(home.partition(".")[0] for home in kind.homes), *trusted]
+    accepted = f"{kind.name} of {listing(packages)}; of a package of your own with --trusted-packages NAME"
     words = name.split(".") if isinstance(name, str) else []
-    if len(words) < 2 or not all(map(str.isidentifier, words)) or words[0] not in (*PACKAGES, *trusted):
-        raise reject(key, name, "a stored run may not name it", ACCEPTED)
-    return ".".join(words)
-
-
-def trusted_class(key: str, name: object, kinds: type | tuple[type, ...], trusted: Sequence[str] = ()) -> type:
-    """Return the class of a dotted name, if a stored run may have it built.
-
-    A known package is not enough: `torch.os.system` begins with one, and torch has functions that load, compile or
-    run what they are given. So the class must be defined where a known package says so, and be of a known kind.
-
-    Raises:
-        ConfigError: it may not, or there is no such class.
-    """
-    dotted = check_package(key, name, trusted)
-    found = resolved(dotted)
-    home = str(getattr(found, "__module__", None)).partition(".")[0]
-    if not (isinstance(found, type) and issubclass(found, kinds) and home in (*PACKAGES, *trusted)):
-        names = kinds if isinstance(kinds, tuple) else (kinds,)
-        raise reject(key, name, f"no {' or '.join(kind.__name__ for kind in names)} of a known package", ACCEPTED)
+    if len(words) < 2 or not all(map(str.isidentifier, words)) or words[0] not in packages:
+        raise reject(key, name, NOT_HERE, accepted)
+    found = located(words, (*kind.homes, *trusted), own=words[0] in trusted)
+    if not kind.accepts(found, trusted):
+        raise reject(key, name, NOT_HERE, accepted)
     return found
 
 
-def resolved(dotted: str) -> Any:
-    """Return what a dotted name stands for; `None` where there is no such thing.
-
-    Modules are imported only below the package itself, never by way of an attribute such as `torch.os`.
-    """
-    head, *names = dotted.split(".")
-    try:
-        found: Any = importlib.import_module(head)
-    except ImportError:
-        return None
-    path = head
-    for name in names:
-        path = f"{path}.{name}"
+def located(words: Sequence[str], homes: Sequence[str], own: bool) -> Any:
+    """Return what a dotted name stands for, or `None`; only modules on the way to one of the homes are imported."""
+    found: Any = None
+    path = ""
+    if own:
+        add_current_folder(words[:1])
+    for word in words:
+        path = f"{path}.{word}" if path else word
+        if hasattr(found, word):
+            found = getattr(found, word)
+            continue
+        if path not in sys.modules and not any(is_inside(path, home) or is_inside(home, path) for home in homes):
+            return None
         try:
-            found = getattr(found, name)
-        except AttributeError:
-            try:
+            with nullcontext() if own else installed_only():  # timm.py beside someone else's run is not timm
                 found = importlib.import_module(path)
-            except ImportError:
-                return None
+        except ImportError:
+            return None
     return found
+
+
+def is_defined_at_home(found: type | FunctionType) -> bool:
+    """Whether the module and name that an object gives are really its own."""
+    home: Any = sys.modules.get(found.__module__)
+    for name in found.__qualname__.split("."):
+        home = getattr(home, name, None)
+    return home is found
+
+
+def is_inside(name: str, package: str) -> bool:
+    """Whether a dotted name is a package or lies in it."""
+    return name == package or name.startswith(f"{package}.")

@@ -1,23 +1,34 @@
 """The winner of a sweep as an experiment of its own."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from trainyard.config import CONF_DIR
+from trainyard.config import CONF_DIR, CONFIG_NAME
 from trainyard.errors import reject
 from trainyard.files import write_text
+from trainyard.stored.paths import check_paths
+from trainyard.stored.trusted import check_stored
 from trainyard.sweeps.search_space import is_replicate
 from trainyard.sweeps.stored import StoredSweep
+from trainyard.terminal.controls import escape_controls
 
 NO_TEXT = ("null", "true", "false", "nan", "inf")  # in Hydra's grammar, in any case
 
 
-def promote(sweep: StoredSweep, name: str, conf: Path = CONF_DIR) -> str:
+def promote(sweep: StoredSweep, name: str, conf: Path = CONF_DIR, trusted: Sequence[str] = ()) -> str:
     """Write `conf/experiment/NAME.yaml` with what the best configuration was composed of, and return what to type.
+
+    Args:
+        sweep: which may come from someone else, so that its overrides are checked as a stored config is.
+        name: of the experiment.
+        conf: folder of the config groups.
+        trusted: packages that the person at the keyboard adds to the allowed ones.
 
     Raises:
         ConfigError: no job is completed, the name is taken or none, or an override has no place in a file.
@@ -33,13 +44,12 @@ def promote(sweep: StoredSweep, name: str, conf: Path = CONF_DIR) -> str:
     repeats = [axis for axis in sweep.space.axes if is_replicate(axis)]
     overrides = OverridesParser.create().parse_overrides(list(winner.best.overrides))
     defaults, values = split([override for override in overrides if override.get_key_element() not in repeats], conf)
+    check(values, trusted)
     keys = ", ".join(key.lstrip("+") for key in repeats)
     spread = f" ± {winner.std:.4f} over {len(winner.scores)} runs ({keys})" if len(winner.scores) > 1 else ""
-    head = (
-        f"# @package _global_\n# python train.py experiment={name}\n"
-        f"# The best of {len(rows)} configurations of the sweep {sweep.folder.name}: "
-        f"{sweep.objective} {winner.mean:.4f}{spread}.\n"
-    )
+    title = f"The best of {len(rows)} configurations of the sweep {sweep.folder.name}"
+    comment = escape_controls(f"# {title}: {sweep.objective} {winner.mean:.4f}{spread}.", keep="")
+    head = f"# @package _global_\n# python train.py experiment={name}\n{comment}\n"
     body = OmegaConf.to_yaml(OmegaConf.create({"defaults": defaults})) if defaults else ""
     write_text(file, head + body + (OmegaConf.to_yaml(values) if values else ""))
     return f"{file}: python train.py experiment={name}"
@@ -59,14 +69,29 @@ def split(overrides: list[Override], conf: Path) -> tuple[list[object], DictConf
     values = OmegaConf.create({})
     for override in overrides:
         key, value = override.key_or_group, override.value()
-        if override.is_delete() or override.package is not None:
+        group = conf / key if re.fullmatch(r"[\w/]+", key) else None
+        if override.is_delete() or override.package is not None or key.partition(".")[0] not in known(conf):
             raise reject(
                 "--promote", override.input_line, "it has no place in an experiment's file", "a winner without it"
             )
-        if key == "experiment":
-            defaults.insert(0, str(value))
-        elif (conf / key).is_dir():
-            defaults.append({f"override /{key}": value})
+        if group and group.is_dir():
+            if not re.fullmatch(r"[\w/-]+", str(value)) or not (group / f"{value}.yaml").is_file():
+                raise reject("--promote", override.input_line, "there is no such option", "a winner without it")
+            defaults.insert(0, str(value)) if key == "experiment" else defaults.append({f"override /{key}": value})
         else:
             OmegaConf.update(values, key, value)
     return defaults, values
+
+
+def check(values: DictConfig, trusted: Sequence[str]) -> None:
+    """Raise a ConfigError for values that an experiment must not take over from someone else's sweep."""
+    plain: Any = OmegaConf.to_container(values)
+    check_stored(plain, trusted)
+    check_paths(plain, Path("outputs"))
+
+
+def known(conf: Path) -> set[str]:
+    """Return the keys and groups that an experiment may set: those of a run, but not of Hydra or of the sweep."""
+    top = OmegaConf.load(CONF_DIR / f"{CONFIG_NAME}.yaml")
+    groups = {folder.name for place in (conf, CONF_DIR) for folder in place.iterdir() if folder.is_dir()}
+    return {*map(str, top), *groups} - {"defaults", "run", "sweep", "hydra"}

@@ -3,11 +3,15 @@
 Nothing here may start a thread or touch a GPU, since neither outlives a fork.
 """
 
-import gc
-import pkgutil
-from importlib import import_module
+import sys
 
-import trainyard
+sys.path[:] = filter(None, sys.path)  # not from the current folder, as in the process that asks for it
+
+import gc  # noqa: E402
+import pkgutil  # noqa: E402
+from importlib import import_module  # noqa: E402
+
+import trainyard  # noqa: E402
 
 gc.disable()  # a million objects come, none of them garbage
 for name in ("hydra.core.utils", "timm", "torch.utils.tensorboard.summary"):

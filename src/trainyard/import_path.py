@@ -1,0 +1,44 @@
+"""Which folders modules are imported from: not the current one, which may be someone else's, unless it is asked for."""
+
+import importlib
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+PACKAGES = Path(__file__).parents[1]  # the folder that this package lies in
+
+
+@contextmanager
+def installed_only() -> Iterator[None]:
+    """Import from installed packages and PYTHONPATH alone.
+
+    Python also searches the current folder (`python -m`, `python -c`) or that of the script, and before all others.
+    """
+    before = sys.path[:]
+    typed = {Path(folder).resolve() for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder}
+    started = {Path.cwd(), Path(getattr(sys.modules["__main__"], "__file__", None) or ".").resolve().parent}
+    left_out = started - typed - {PACKAGES.resolve()}
+    sys.path[:] = [folder for folder in before if folder and Path(folder).resolve() not in left_out]
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
+def find_plugins() -> None:
+    """Have Hydra, which imports all of a folder `hydra_plugins`, look for it as `installed_only` does."""
+    with installed_only():
+        package = importlib.import_module("hydra_plugins")
+        package.__path__ = list(package.__path__)  # of a namespace package, which otherwise follows sys.path
+
+
+def add_current_folder(names: Iterable[str]) -> None:
+    """Search the current folder too, after all others, where a package lies there that was named at the keyboard."""
+    for name in names:
+        here = Path.cwd()
+        lies_here = (here / name).is_dir() or (here / f"{name}.py").is_file()
+        if name not in sys.modules and lies_here and str(here) not in sys.path and find_spec(name) is None:
+            sys.path.append(str(here))

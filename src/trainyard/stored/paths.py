@@ -1,0 +1,60 @@
+"""Where a config that comes from a file may write: into its run, and into this person's cache."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from trainyard.config import group_options
+from trainyard.errors import reject
+from trainyard.stored.trusted import walk
+
+BUILT = ("callbacks", "logger", "trainer", "checkpoint")  # parts that write; model and data read
+# Arguments that name a place to write to; other texts may not lead out of the current folder either.
+FOLDERS = ("save_dir", "dirpath", "dir", "folder", "root_dir", "log_dir", "artifact_location", "tracking_uri")
+FEATURE_CACHE = "trainyard.callbacks.feature_cache.FeatureCache"
+SHIPPED_SERVER = "file:outputs/mlruns"  # MLflow's folder, as in conf/logger/mlflow.yaml
+LEADS_OUT = re.compile(r"[/\\~]|[A-Za-z]:[/\\]|.*://|(.*[/\\])?\.\.([/\\]|$)", re.DOTALL)
+
+
+def check_paths(config: Mapping[str, Any], run: Path) -> None:
+    """Raise a ConfigError for the first place outside of a run that its config writes to.
+
+    Args:
+        config: plain, with the caches of this person (see `use_own_caches`).
+        run: its directory.
+    """
+    own = (own_cache(), SHIPPED_SERVER)
+    for path, value in walk({key: config.get(key) for key in BUILT}):
+        keys = [key for key in path.split(".") if not key.isdigit()]
+        if not isinstance(value, str) or value in own or not (keys[-1] in FOLDERS or LEADS_OUT.match(value)):
+            continue
+        if not Path(value).expanduser().resolve().is_relative_to(run.resolve()):
+            problem = "a stored config must not write outside of its run"
+            raise reject(path, value, problem, f"a folder in {run}, or {path}=VALUE typed again")
+
+
+def use_own_caches(config: dict[str, Any]) -> None:
+    """Replace the cache folders of a stored config by this person's: nothing depends on where a cache is."""
+    data, callbacks = config.get("data"), config.get("callbacks")
+    if isinstance(data, dict) and "cache" in data:
+        data["cache"] = own_cache()
+    for part in callbacks.values() if isinstance(callbacks, dict) else ():
+        if isinstance(part, dict) and part.get("_target_") == FEATURE_CACHE:
+            part["folder"] = own_cache()
+
+
+def own_cache() -> str:
+    """Return the cache folder that a config composed now would have."""
+    return str(group_options("data")["image_folder"].cache)
+
+
+def check_download(data: Mapping[str, Any], kind: type) -> None:
+    """Raise a ConfigError where a data set would be downloaded to a place that nobody at the keyboard has chosen."""
+    from trainyard.data.torchvision_sets import TorchvisionSet
+
+    if issubclass(kind, TorchvisionSet):
+        root = Path(str(data["root"])).expanduser()
+        if not root.is_dir() and not root.absolute().resolve().is_relative_to(Path.cwd()):
+            problem = "does not exist, and a stored run downloads nothing outside of the current folder"
+            raise reject("data.root", data["root"], problem, "a folder that exists")
