@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import shutil
 import sys
 from pathlib import Path
 
@@ -112,6 +113,88 @@ def test_what_cannot_be(stopped: Path, typed, words: str) -> None:
     assert {path: path.read_bytes() for path in before if path.name != "run.log"} == {
         path: content for path, content in before.items() if path.name != "run.log"
     }
+
+
+def contents(folder: Path) -> dict[Path, bytes | None]:
+    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+def spoil(checkpoints: Path, damage: str) -> None:
+    last, previous = checkpoints / "last.ckpt", checkpoints / "previous.ckpt"
+    if damage in ("missing", "all missing"):
+        last.unlink()
+    if damage == "all missing":
+        (checkpoints / "best.ckpt").unlink()
+    if damage == "cut":
+        last.write_bytes(last.read_bytes()[:1000])
+    if damage == "both damaged":
+        previous.write_bytes(b"")
+        last.write_bytes(b"\0" * 100)
+    if damage == "a folder":
+        last.unlink()
+        last.mkdir()
+    if damage == "no folder":
+        shutil.rmtree(checkpoints)
+    if damage == "checkpoints is a file":
+        shutil.rmtree(checkpoints)
+        checkpoints.touch()
+
+
+DAMAGES = ["missing", "all missing", "cut", "both damaged", "a folder", "no folder", "checkpoints is a file"]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_complete_run_without_a_checkpoint_is_not_resumed_and_stays_as_it_is(
+    compose_run: Compose, tmp_path: Path, typed, damage: str
+) -> None:
+    run(compose_run, folder="outputs/runs/first")
+    folder = tmp_path / "outputs" / "runs" / "first"
+    spoil(folder / "checkpoints", damage)
+    before = contents(folder)
+    code, text = typed("resume=first", "trainer.max_epochs=9")
+    assert code == 1
+    assert len(text.splitlines()) == 2, text
+    expected = "checkpoints is a file, but must be a folder" if damage == DAMAGES[-1] else "nothing was changed"
+    assert expected in text
+    assert contents(folder) == before
+
+
+def test_a_run_that_was_stopped_before_its_first_checkpoint_starts_again(
+    compose_run: Compose, tmp_path: Path, stopped: Path, typed
+) -> None:
+    run(compose_run, folder="whole")
+    shutil.rmtree(stopped / "checkpoints")
+    (stopped / "result.json").unlink()
+    code, text = typed("resume=first")
+    assert (code, "going on from" in text) == (0, False)
+    assert result(stopped)["metrics"] == result(tmp_path / "whole")["metrics"]
+    assert not (stopped / ".replaced").exists(), "removed when the run is complete"
+
+
+def test_a_run_that_is_replaced_is_kept_until_the_new_one_is_complete(compose_run: Compose, tmp_path: Path) -> None:
+    run(compose_run, folder="run")
+    folder, aside = tmp_path / "run", tmp_path / "run" / ".replaced" / "1"
+    before = {path.relative_to(folder): content for path, content in contents(folder).items()}
+    run(compose_run, "seed=1", folder="run", stop=("train", 1, 2))
+    assert result(aside)["status"] == "completed"
+    kept = {path.relative_to(aside): content for path, content in contents(aside).items()}
+    assert {path: content for path, content in before.items() if path.name not in ("run.log", ".lock")} == kept
+    run(compose_run, "seed=1", folder="run")
+    assert result(folder)["status"] == "completed"
+    assert not (folder / ".replaced").exists()
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "result.json", "metrics.csv", "run.log", "tensorboard"])
+def test_a_folder_in_place_of_a_file_is_named_before_anything_is_written(stopped: Path, typed, name: str) -> None:
+    place = stopped / name
+    shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
+    place.touch() if name == "tensorboard" else place.mkdir()
+    before = contents(stopped)
+    code, text = typed("resume=first")
+    assert code == 1
+    assert len(text.splitlines()) == 2, text
+    assert ("config.yaml is missing" if name == "config.yaml" else f"{name} is a") in text
+    assert contents(stopped) == before
 
 
 def test_a_strangers_config_builds_nothing_of_theirs(stopped: Path, typed) -> None:

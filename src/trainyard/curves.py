@@ -1,30 +1,91 @@
-"""The curves of a run that goes on: what was written after its checkpoint is dropped, since it will come again."""
+"""The table of a run's scores, `metrics.csv`: reading what is intact in it, and ending it where a run resumes."""
 
 import csv
 import io
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from omegaconf import DictConfig
 
-from trainyard.files import write_text
+from trainyard.files import relative, write_text
+
+TABLE = "metrics.csv"
+DAMAGED = "metrics.damaged.csv"
+STEP = "step"
+
+log = logging.getLogger(__name__)
 
 
-def rewind_curves(folder: Path, loggers: DictConfig | None, step: int) -> None:
-    """Have table and TensorBoard end before an optimizer step.
+def read_table(content: bytes) -> tuple[list[str], list[dict[str, str]], int]:
+    """Return the columns and rows of a table, and the number of lines that are damaged.
 
-    Args:
-        folder: of the run.
-        loggers: their config; TensorBoard's is told to hide later points.
-        step: the first that comes anew.
+    A row counts if its line is complete, has a cell for each column, and its step is a whole number; a cell that is no
+    number is empty. A last line without an end is left out and not counted: a kill while it is written leaves one.
     """
-    table = folder / "metrics.csv"
-    if table.is_file():
-        with table.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        kept = io.StringIO()
-        writer = csv.DictWriter(kept, rows[0] if rows else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(row for row in rows if int(row["step"]) < step)
-        write_text(table, kept.getvalue())
+    head, *lines = content.decode("utf-8", errors="replace").replace("\r\n", "\n").split("\n")
+    columns = cells_of(head) if lines else []
+    rows, damaged = [], 0
+    for cells in map(cells_of, lines[:-1]):
+        if STEP in columns and len(cells) == len(columns) and is_count(cells[columns.index(STEP)]):
+            kept = [cell if is_number(cell) else "" for cell in cells]
+            rows.append(dict(zip(columns, kept, strict=True)))
+            damaged += kept != cells
+        else:
+            damaged += 1
+    return columns, rows, damaged
+
+
+def cells_of(line: str) -> list[str]:
+    """Return the cells of a line; none where it is not CSV."""
+    with suppress(csv.Error):
+        return next(csv.reader([line], strict=True), [])
+    return []
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_count(text: str) -> bool:
+    """Whether a text is a whole number from 0 on, of not more than 18 digits."""
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
+def as_text(columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> str:
+    """Return a table as CSV."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
+
+
+def truncate_table(table: Path, step: int) -> None:
+    """Remove the rows from an optimizer step on, which a resumed run will write again, and what cannot be read.
+
+    A table with more damage than a cut end is kept beside it.
+    """
+    if not table.is_file():
+        return
+    content = table.read_bytes()
+    columns, rows, damaged = read_table(content)
+    if damaged:
+        table.with_name(DAMAGED).write_bytes(content)
+        log.warning("%s is damaged; what can be read stays, and %s is a copy of it", relative(table), DAMAGED)
+    if STEP in columns:
+        write_text(table, as_text(columns, (row for row in rows if int(row[STEP]) < step)))
+    else:
+        table.unlink()
+
+
+def hide_later_points(loggers: DictConfig | None, step: int) -> None:
+    """Have TensorBoard hide the points from an optimizer step on, which a resumed run will write again."""
     if loggers and "tensorboard" in loggers:
         loggers.tensorboard.purge_step = step

@@ -1,11 +1,15 @@
 """The scores of a run as a table, `metrics.csv`."""
 
-import csv
+import os
+from contextlib import suppress
 from pathlib import Path
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+
+from trainyard.curves import as_text, read_table
+from trainyard.files import write_text
 
 
 class MetricsTable(CSVLogger):
@@ -30,10 +34,24 @@ class MetricsTable(CSVLogger):
 
 
 class ContinuedTable(ExperimentWriter):
-    """A writer that takes over the columns of the table that is there."""
+    """A writer that continues the table that is there; where the disk is full, the table stays as it was."""
 
     def _check_log_dir_exists(self) -> None:
         path = Path(self.metrics_file_path)
         if path.is_file():
-            with path.open(newline="", encoding="utf-8") as file:
-                self.metrics_keys = next(csv.reader(file), [])
+            self.metrics_keys = read_table(path.read_bytes())[0]
+
+    def save(self) -> None:
+        """Append the rows that wait, all or none."""
+        path = Path(self.metrics_file_path)
+        size = path.stat().st_size if path.is_file() else 0
+        try:
+            super().save()
+        except OSError:
+            with suppress(OSError):
+                os.truncate(path, size)
+            raise
+
+    def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
+        path = Path(self.metrics_file_path)
+        write_text(path, as_text(fieldnames, read_table(path.read_bytes())[1]))

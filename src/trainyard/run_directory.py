@@ -2,17 +2,24 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
-from trainyard.errors import reject
+from trainyard.checkpoints.files import newest_intact
+from trainyard.errors import listing, reject
 from trainyard.files import write_json, write_text
 from trainyard.provenance import provenance
 
+FOLDERS = ("checkpoints", "tensorboard", "predictions")
+FILES = ("config.yaml", "overrides.yaml", "provenance.json", "result.json", "metrics.csv", "profile.txt")
+LOG = "run.log"
+REPLACED = ".replaced"  # holds the files of an earlier run until the run that replaces it is complete
 LOCK = ".lock"
 BROUGHT = {".hydra", LOCK}  # what lies in a directory before a run has begun there
 
@@ -52,9 +59,51 @@ def write_config(folder: Path, cfg: DictConfig) -> None:
     write_json(folder / "provenance.json", provenance())
 
 
-def clear(folder: Path) -> None:
-    """Remove what an earlier run left; what else lies there stays."""
-    for name in ("checkpoints", "tensorboard", "predictions"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("result.json", "metrics.csv", "profile.txt"):
-        (folder / name).unlink(missing_ok=True)
+def move_aside(folder: Path) -> Path | None:
+    """Move the files of an earlier run into a new subfolder, and return it; other files stay.
+
+    Returns:
+        The subfolder, which `remove_replaced` removes; `None` where there is nothing to move.
+    """
+    there = [folder / name for name in (*FOLDERS, *FILES) if (folder / name).exists()]
+    if not there:
+        return None
+    aside = next(path for number in count(1) if not (path := folder / REPLACED / str(number)).exists())
+    aside.mkdir(parents=True)
+    for path in there:
+        path.rename(aside / path.name)
+    return aside
+
+
+def remove_replaced(folder: Path) -> None:
+    """Remove the files of the runs that a complete run has replaced."""
+    shutil.rmtree(folder / REPLACED, ignore_errors=True)
+
+
+def misplaced(folder: Path) -> Iterator[str]:
+    """Yield the names at which a directory holds a folder where a run has a file, or a file where it has a folder."""
+    yield from (name for name in (*FILES, LOG, LOCK) if (folder / name).is_dir())
+    yield from (name for name in FOLDERS if (folder / name).exists() and not (folder / name).is_dir())
+
+
+def check_places(folder: Path) -> None:
+    """Raise a ConfigError where a run could not write one of its files or folders."""
+    for name in misplaced(folder):
+        kind = "a folder, but must be a file" if (folder / name).is_dir() else "a file, but must be a folder"
+        raise reject("hydra.run.dir", folder, f"{name} is {kind}", "the directory without it, or another directory")
+
+
+def check_resumable(folder: Path) -> None:
+    """Raise a ConfigError where resuming a run would replace its results: it has some, but no intact checkpoint.
+
+    A run that was interrupted, or failed, before it wrote a checkpoint can start again from step 0.
+    """
+    checkpoints = folder / "checkpoints"
+    if newest_intact(checkpoints) is not None:
+        return
+    left = sorted(path.name for path in checkpoints.glob("*.ckpt"))
+    ended = (folder / "result.json").exists() and status(folder) not in ("interrupted", "failed")
+    if left or ended:
+        found = listing(left) or "nothing"
+        problem = f"there is no intact last.ckpt or previous.ckpt to resume from ({found} in {checkpoints})"
+        raise reject("resume", folder, f"{problem}; nothing was changed", "a run with one, or a new run")

@@ -14,10 +14,20 @@ from omegaconf import DictConfig, OmegaConf
 
 from trainyard.checkpoints.files import PREVIOUS, newest_intact, set_damaged_aside
 from trainyard.errors import ConfigError, reject
-from trainyard.files import point_to, write_json
+from trainyard.files import point_to, relative, write_json
 from trainyard.logs import close_log, open_log
 from trainyard.own_directory import check_run_directory
-from trainyard.run_directory import BROUGHT, clear, lock, status, write_config
+from trainyard.run_directory import (
+    BROUGHT,
+    LOG,
+    check_places,
+    check_resumable,
+    lock,
+    move_aside,
+    remove_replaced,
+    status,
+    write_config,
+)
 from trainyard.run_ending import ending, set_exit_code
 from trainyard.signals import Signals
 from trainyard.terminal.summary import whereabouts
@@ -69,23 +79,24 @@ class Run:
             resume: go on from its last checkpoint, whatever ended it, and if the config is another now.
 
         Raises:
-            ConfigError: the directory cannot be written.
+            ConfigError: the directory cannot be written, or its results would be lost.
         """
         first = getattr(rank_zero_only, "rank", 0) == 0  # by the environment
         run = cls(Path(cfg.run.dir), first, resumed=resume)
         if run.first:
+            check_places(run.dir)
+            if resume:
+                check_resumable(run.dir)
             run.write_start(cfg)
         else:
             run.look(cfg)
-        run.handlers = open_log(run.dir / "run.log", run.first)
-        if run.first:
-            set_damaged_aside(run.dir / "checkpoints")
+        run.handlers = open_log(run.dir / LOG, run.first)
         return run
 
     def look(self, cfg: DictConfig) -> None:
         """See what an earlier run left in the directory, which each of several processes does."""
         file = self.dir / "config.yaml"
-        earlier = file.read_text(encoding="utf-8") if file.is_file() else ""
+        earlier = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
         same = earlier == OmegaConf.to_yaml(cfg)
         self.goes_on = (same or self.resumed) and self.stopped_at() is not None
         self.replaces = bool(earlier) and not self.goes_on
@@ -123,8 +134,10 @@ class Run:
     def begin_training(self, cfg: DictConfig) -> None:
         """Say that all that was typed fits together; from here on the run leaves a result, whatever happens."""
         self.training = True
-        if self.first and self.replaces:
-            clear(self.dir)
+        if self.first:
+            set_damaged_aside(self.dir / "checkpoints")
+        if self.first and self.replaces and (aside := move_aside(self.dir)):
+            log.info("the files of the earlier run are in %s until this run is complete", relative(aside))
         if self.first and (self.replaces or self.changes):
             write_config(self.dir, cfg)
         if self.first and self.dir.parent.name == "runs":
@@ -164,6 +177,7 @@ class Run:
             log.error("%s", lost)
         if error is None:
             (self.dir / "checkpoints" / PREVIOUS).unlink(missing_ok=True)
+            remove_replaced(self.dir)
 
     def discard(self) -> None:
         """Remove a directory that this run made, as if it had not been started; never one that held anything before."""

@@ -49,6 +49,9 @@ def test_an_end_is_forgotten_at_a_restart_alone(monkeypatch: pytest.MonkeyPatch,
     go_on(tmp_path)
     assert not result.is_file()
     assert attempt() == 1
+    result.write_text('{"status": "completed"}')
+    go_on(tmp_path)
+    assert result.is_file()
 
 
 def weights(folder: Path, name: str) -> dict[str, torch.Tensor]:

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from trainyard.files import relative
 
 log = logging.getLogger(__name__)
 
-LAST, PREVIOUS, DAMAGED = "last.ckpt", "previous.ckpt", "damaged.ckpt"
+LAST, PREVIOUS, BEST, DAMAGED = "last.ckpt", "previous.ckpt", "best.ckpt", "damaged.ckpt"
 MIB = 2**20
 
 
@@ -70,11 +71,10 @@ def newest_intact(folder: Path) -> Path | None:
 
 
 def set_damaged_aside(folder: Path) -> None:
-    """Say which checkpoints are damaged, and rename the last, so that it does not take the place of the one before."""
-    for name in (LAST, PREVIOUS):
+    """Rename damaged checkpoints, with a warning: no intact one is then replaced by them, nor hidden behind them."""
+    for name in (LAST, PREVIOUS, BEST):
         if (folder / name).exists() and not is_intact(folder / name):
-            text = (
-                "%s is damaged, its checksum does not fit; it is %s now, and the one before is used where there is one"
-            )
-            log.warning(text, relative(folder / name), DAMAGED)
-            (folder / name).replace(folder / DAMAGED)
+            numbers = (f"{Path(DAMAGED).stem}-{number}.ckpt" for number in count(2))
+            free = next(new for new in chain([DAMAGED], numbers) if not (folder / new).exists())
+            log.warning("%s is damaged: its checksum is wrong; renamed to %s", relative(folder / name), free)
+            (folder / name).rename(folder / free)

@@ -1,8 +1,9 @@
 """The curves of a run, from its table."""
 
-import csv
 from contextlib import suppress
 from pathlib import Path
+
+from trainyard.curves import TABLE, is_count, read_table
 
 TIMES = ("time", "second")  # in the name of a column that is measured by a clock
 
@@ -14,11 +15,13 @@ def read_curves(folder: Path, by: str = "step") -> dict[str, dict[int, float]]:
         folder: of the run.
         by: `step`, or `epoch`, of which the last value counts.
     """
+    content = b""
+    with suppress(OSError):
+        content = (folder / TABLE).read_bytes()
     curves: dict[str, dict[int, float]] = {}
-    with suppress(OSError, ValueError), (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            values = {name: text for name, text in row.items() if text and name not in ("step", "epoch")}
-            for name, text in values.items():
-                if row[by] and not any(word in name for word in TIMES):
-                    curves.setdefault(name, {})[int(row[by])] = float(text)
+    for row in read_table(content)[1]:
+        values = {name: text for name, text in row.items() if text and name not in ("step", "epoch")}
+        for name, text in values.items() if is_count(at := row.get(by, "")) else ():
+            if not any(word in name for word in TIMES):
+                curves.setdefault(name, {})[int(at)] = float(text)
     return curves

@@ -43,9 +43,13 @@ def join_again(backend: str) -> None:
 
 
 def go_on(run: Path) -> None:
-    """Forget how the run ended when its processes are started again: that was no end.
+    """Remove the result of a run that failed when torchrun starts its processes again: the run has not ended.
 
-    Each process does, before the first of them writes: all go on from the same checkpoint.
+    Each process does, before the first of them writes: all go on from the same checkpoint. The result of a complete
+    run, which an attempt that failed at its start has left in place, stays.
     """
     if attempt():
-        (run / "result.json").unlink(missing_ok=True)
+        from trainyard.run_directory import status  # which imports torch
+
+        if status(run) != "completed":
+            (run / "result.json").unlink(missing_ok=True)
