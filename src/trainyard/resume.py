@@ -1,6 +1,8 @@
 """`python train.py resume=RUN`: a run goes on in its directory, whatever ended it."""
 
 import argparse
+import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,11 +12,13 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.config import leaves
+from trainyard.corrections import program
 from trainyard.errors import did_you_mean, reject
 from trainyard.files import relative
 from trainyard.stored.config import check
 from trainyard.stored.find_run import find_run
 from trainyard.stored.run import StoredRun
+from trainyard.stored.trusted import foreign_packages
 
 KEY = "resume"
 CHANGEABLE = ("trainer", "checkpoint", "callbacks", "logger", "on_nan", "oom")
@@ -24,6 +28,14 @@ ACCEPTED = "values of trainer, checkpoint, callbacks and logger, on_nan and oom,
 def asks_to_resume(words: Sequence[str]) -> bool:
     """Whether a command line names a run that is to go on."""
     return any(word.startswith(f"{KEY}=") for word in words)
+
+
+def resume_command(folder: Path) -> str:
+    """Return the command that resumes a run in outputs/runs, as it works in this shell."""
+    names = foreign_packages(StoredRun(folder).config)
+    words = [f"{KEY}={folder.name}", *(word for name in names for word in ("--trusted-packages", name))]
+    path = os.environ.get("PYTHONPATH", "") if names else ""
+    return f"{f'PYTHONPATH={shlex.quote(path)} ' if path else ''}{program()} {shlex.join(words)}"
 
 
 def resume(words: Sequence[str]) -> float:
@@ -40,7 +52,7 @@ def resume(words: Sequence[str]) -> float:
     """
     parser = argparse.ArgumentParser(prog="train.py resume=RUN", allow_abbrev=False)
     parser.add_argument("words", nargs="+", metavar="KEY=VALUE")
-    parser.add_argument("--trusted-packages", nargs="+", default=[], metavar="NAME")
+    parser.add_argument("--trusted-packages", action="append", default=[], metavar="NAME")
     typed = parser.parse_intermixed_args(words)
     name = next(word for word in typed.words if word.startswith(f"{KEY}=")).partition("=")[2]
     changes = [word for word in typed.words if not word.startswith(f"{KEY}=")]

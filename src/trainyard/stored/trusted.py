@@ -27,6 +27,17 @@ def check_package(key: str, name: object, trusted: Sequence[str] = ()) -> str:
     return ".".join(words)
 
 
+def foreign_packages(node: Any) -> list[str]:
+    """Return the packages that the `_target_` nodes of a plain config name and that are not known."""
+    if isinstance(node, list):
+        node = dict(enumerate(node))
+    if not isinstance(node, dict):
+        return []
+    found = {name for key, part in node.items() if key != "sweep" for name in foreign_packages(part)}
+    own = str(node.get("_target_", PACKAGES[0])).partition(".")[0]
+    return sorted(found | {own} - {*PACKAGES})
+
+
 def trusted_class(key: str, name: object, kinds: type | tuple[type, ...], trusted: Sequence[str] = ()) -> type:
     """Return the class of a dotted name, if a stored run may have it built.
 

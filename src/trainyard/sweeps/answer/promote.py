@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from trainyard.config import CONF_DIR
 from trainyard.errors import reject
-from trainyard.files import write_text
+from trainyard.files import check_path, write_text
 from trainyard.sweeps.search_space import is_replicate
 from trainyard.sweeps.stored import StoredSweep
 
@@ -47,6 +47,7 @@ def promote(sweep: StoredSweep, name: str, conf: Path = CONF_DIR) -> str:
 
 def check_name(name: str) -> None:
     """Raise a ConfigError where `experiment=NAME` would not be a file of conf/experiment, or no text to Hydra."""
+    check_path("--promote", f"{name}.yaml")
     if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name) and name.lower() not in NO_TEXT:
         return
     accepted = "letters, digits, _ and -, from a letter or _ on; not null, true, false, nan or inf"
