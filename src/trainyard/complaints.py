@@ -144,9 +144,9 @@ def unknown_key(error: ConfigAttributeError | ConfigKeyError) -> str:
 
 
 def interpolated(text: str) -> str:
-    """Return the word with an interpolation of which an error names a part, or nothing."""
-    named = set(re.findall(r"\w+", text))
-    return next((word for word in sys.argv[1:] if named & set(re.findall(r"\w+", word.partition("${")[2]))), "")
+    """Return the word with an interpolation, of several the one of which an error names a part; or nothing."""
+    named, words = set(re.findall(r"\w+", text)), [word for word in sys.argv[1:] if "${" in word]
+    return max(words, key=lambda word: len(named & set(re.findall(r"\w+", word.partition("${")[2]))), default="")
 
 
 def typed(key: str) -> str:

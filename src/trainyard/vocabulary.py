@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,17 @@ def overrides_of(words: Iterable[str]) -> list[str]:
     return found
 
 
+@cache
+def keys_of(options: tuple[str, ...]) -> list[str]:
+    """Return the dotted keys of the config that options make, and `resume`; those at the top come first."""
+    try:
+        cfg = compose(options)
+    except (ConfigError, HydraException, OmegaConfBaseException):  # an option of a folder of one's own
+        cfg = compose()
+    found = [path for path in dotted_keys(OmegaConf.to_container(cfg)) if path.partition(".")[0] != "run"]
+    return sorted({RESUME, *found}, key=lambda path: path.count("."))
+
+
 def dotted_keys(values: Any, prefix: str = "") -> Iterator[str]:
     """Yield the dotted paths of all keys of nested dicts."""
     for name, value in values.items():
@@ -118,12 +129,7 @@ class Vocabulary:
         """The dotted keys of the config that the words with a known option make."""
         pairs = {word: word.split("=", 1) for word in map(self.with_value, self.words) if "=" in word}
         chosen = [word for word, (group, option) in pairs.items() if option in self.groups.get(group, ())]
-        try:
-            cfg = compose(chosen)
-        except (ConfigError, HydraException, OmegaConfBaseException):  # an option of a folder of one's own
-            cfg = compose()
-        found = [path for path in dotted_keys(OmegaConf.to_container(cfg)) if path.partition(".")[0] != "run"]
-        return sorted({RESUME, *found}, key=lambda path: path.count("."))
+        return keys_of(tuple(chosen))
 
     def correct(self) -> list[str]:
         """Return the words as they were probably meant."""

@@ -117,7 +117,7 @@ def test_no_run_sweep_or_input_has_such_a_name(name: str) -> None:
     for find in (find_run, find_checkpoint, StoredSweep.find):
         with pytest.raises(ConfigError, match=r"^(RUN|SWEEP)=.*\n  accepted: a path of at most 4095 bytes"):
             find(name)
-    with pytest.raises(ConfigError, match="a (name|path) (of|with)"):
+    with pytest.raises(ConfigError, match=r"a (name|path) (of|with)"):
         find_inputs([name])
 
 
