@@ -14,8 +14,7 @@ from yaml import MarkedYAMLError  # type: ignore[import-untyped]
 from trainyard.config import CONF_DIR
 from trainyard.corrections import COMMANDS, correction
 from trainyard.errors import ConfigError, did_you_mean, listing, reject
-from trainyard.quoting import as_one_value, quoted
-from trainyard.ranges import rule
+from trainyard.quoting import as_one_value, needs_quotes
 
 LONGEST = 390  # characters of a line
 EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}  # launchers, and what brings them
@@ -77,12 +76,7 @@ def unreadable(word: str, reason: str) -> str:
         return f"{word} {after[0]}: no space after the comma"
     if word in COMMANDS:
         return f"{word}: a command of its own"
-    text = f"{word}: cannot be read as key=value ({reason})"
-    argument = quoted(word)
-    kind = rule(word.partition("=")[0])
-    if not argument or not (kind is None or kind.accepts(word.partition("=")[2])):
-        return text
-    return f"{word}: a value with these characters needs quotes\n  accepted: {shlex.quote(argument)}"
+    return needs_quotes(word) or f"{word}: cannot be read as key=value ({reason})"
 
 
 def several_values(word: str) -> str:

@@ -6,15 +6,13 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.config import leaves
 from trainyard.corrections import program
 from trainyard.errors import did_you_mean, reject
 from trainyard.files import relative
+from trainyard.quoting import parse_single
 from trainyard.stored.config import check
 from trainyard.stored.find_run import find_run
 from trainyard.stored.run import StoredRun
@@ -84,7 +82,7 @@ def config_to_resume(run: StoredRun, changes: Sequence[str] = (), trusted: Seque
 
 def change(cfg: DictConfig, word: str) -> None:
     """Put one typed value in its place."""
-    override = parsed(word)
+    override = parse_single(word, KEY, ACCEPTED)
     key, text = override.key_or_group, override.get_value_element_as_str()
     if key.partition(".")[0] not in CHANGEABLE:
         problem = "a run that goes on keeps its model, data, optimizer and schedule"
@@ -93,14 +91,3 @@ def change(cfg: DictConfig, word: str) -> None:
     if key not in known and not override.is_add() and OmegaConf.select(cfg, key) is None:
         raise reject(key, text, f"the run has no such key{did_you_mean(key, known)}", ACCEPTED)
     OmegaConf.update(cfg, key, override.value(), force_add=True)
-
-
-def parsed(word: str) -> Override:
-    """Return an override that is neither a sweep nor a deletion."""
-    try:
-        override = OverridesParser.create().parse_override(word)
-    except HydraException as error:
-        raise reject(KEY, word, str(error).splitlines()[0], ACCEPTED) from error
-    if override.is_delete() or override.is_sweep_override():
-        raise reject(KEY, word, "neither a sweep nor a deletion", ACCEPTED)
-    return override
