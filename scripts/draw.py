@@ -5,10 +5,11 @@ a checkpoint in a run; curves take a whole SWEEP too. Pictures lie in outputs/dr
 """
 
 import argparse
+import sys
 
 from trainyard.cli import short_errors
 from trainyard.logs import print_anything
-from trainyard.subcommands import interruptible, on_screen
+from trainyard.subcommands import check_name, interruptible, on_screen
 
 
 def commands() -> argparse.ArgumentParser:
@@ -34,7 +35,10 @@ def commands() -> argparse.ArgumentParser:
 def main() -> None:
     """Draw what was typed; bad input ends in a few lines and exit code 1."""
     print_anything()
-    chosen = commands().parse_args()
+    parser = commands()
+    if sys.argv[1:] and not sys.argv[1].startswith("-"):
+        check_name(parser, sys.argv[1], ("curves", "decision", "layers"))
+    chosen = parser.parse_args()
     with short_errors(), interruptible(), on_screen():
         if chosen.what == "curves":
             from trainyard.draw import curves

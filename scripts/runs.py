@@ -74,6 +74,10 @@ def main() -> None:
     print_anything()
     parser = commands()
     words = sys.argv[1:]
+    if words and words[0] not in ("list", "diff", "reproduce", "-h", "--help"):
+        from trainyard.subcommands import check_name
+
+        check_name(parser, words[0], ("list", "diff", "reproduce"))
     if "--sort" in words[:-1]:  # which would take -KEY for an option
         place = words.index("--sort")
         words[place : place + 2] = [f"--sort={words[place + 1]}"]

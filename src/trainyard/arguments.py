@@ -89,7 +89,10 @@ def check_arguments(cfg: DictConfig, kinds: Mapping[str, type] | None = None) ->
             target = pkgutil.resolve_name(node._target_)
         except (ImportError, AttributeError, ValueError, TypeError) as error:
             reason = (str(error).splitlines() or ["no name"])[0]
-            raise reject(f"{path}._target_", node._target_, reason, "the dotted name of a class or function") from error
+            accepted = "the dotted name of a class or function"
+            if isinstance(error, ModuleNotFoundError):
+                accepted += "; for a module in another folder: PYTHONPATH=FOLDER before the command"
+            raise reject(f"{path}._target_", node._target_, reason, accepted) from error
         if isinstance(target, type) and not issubclass(target, kind := (kinds or {}).get(path, object)):
             raise reject(f"{path}._target_", node._target_, f"it is no {kind.__name__}", f"a class of {path}")
         names, any_name = parameters(target)

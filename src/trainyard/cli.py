@@ -16,8 +16,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from trainyard.complaints import complaint
+from trainyard.complaints import complaint, suggestion
 from trainyard.config import CONF_DIR, CONFIG_NAME, HYDRA_VERSION_BASE, resolved
+from trainyard.corrections import correction
 from trainyard.environment import check_environment
 from trainyard.errors import ConfigError, PassThrough, reject
 from trainyard.logs import print_anything
@@ -25,7 +26,7 @@ from trainyard.processes.reasons import FOLDER, told
 from trainyard.processes.torchrun import go_on
 from trainyard.resume import asks_to_resume, resume
 from trainyard.usage import asks_for_help, usage
-from trainyard.utf8 import check_words
+from trainyard.utf8 import check_digits, check_words
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 CONDITION = "sweep.where"
@@ -98,6 +99,8 @@ def check_options(words: Sequence[str]) -> None:
 
     def short(message: str) -> NoReturn:
         print(f"{message}\n  accepted: group=option, key=value, -m, and what --hydra-help lists", file=sys.stderr)
+        if command := correction():
+            print(f"  try: {command}", file=sys.stderr)
         sys.exit(2)
 
     parser = get_args_parser()
@@ -140,13 +143,14 @@ def short_errors() -> Iterator[None]:
     os.environ[FULL_ERROR] = "1"
     try:
         check_environment()
+        check_digits(sys.argv[1:])
         yield
     except KeyboardInterrupt:  # before training, which ends in its own way
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
         if not heard:
-            print(complaint(error), file=sys.stderr)
+            print(complaint(error), *suggestion(error), sep="\n", file=sys.stderr)
         sys.exit(1)
     finally:
         del os.environ[FULL_ERROR]

@@ -56,7 +56,8 @@ def check_complete(cfg: DictConfig) -> None:
         if "_target_" not in (cfg.get(group) or {}):
             raise ConfigError(f"{group}: every run needs one, but it was taken out\n  accepted: {options}")
         if group not in cfg.run.choices:  # of a list of options, none is noted
-            raise ConfigError(f"{group}: every run has one option of it, not a list\n  accepted: {options}")
+            typed = next((word for word in cfg.run.overrides if word.startswith(f"{group}=")), group)
+            raise ConfigError(f"{typed}: every run has one option of it, not a list\n  accepted: {options}")
     for key in NEEDED:
         if OmegaConf.select(cfg, key, default=key) == key:
             raise ConfigError(f"{key}: every run needs it, but it was taken out\n  accepted: without ~{key}")

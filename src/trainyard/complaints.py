@@ -1,6 +1,7 @@
 """Errors as the person at the keyboard should read them: the key, the value, what is accepted, in a few lines."""
 
 import re
+import shlex
 import sys
 from traceback import walk_tb
 
@@ -11,7 +12,9 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, Interpolation
 from yaml import MarkedYAMLError  # type: ignore[import-untyped]
 
 from trainyard.config import CONF_DIR
+from trainyard.corrections import COMMANDS, correction
 from trainyard.errors import ConfigError, did_you_mean, listing, reject
+from trainyard.quoting import as_one_value, needs_quotes
 
 LONGEST = 390  # characters of a line
 EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}  # launchers, and what brings them
@@ -30,7 +33,9 @@ def complaint(error: BaseException) -> str:
     if isinstance(error.__cause__, ConfigAttributeError | ConfigKeyError):
         return unknown_key(error.__cause__)
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: cannot be read as key=value ({str(error).splitlines()[0]})"
+        return unreadable(str(error.override), str(error).splitlines()[0])
+    if found := re.match(r"Ambiguous value for argument '(.*)'", str(error)):
+        return several_values(found[1])
     if "Config group override" in str(error):  # "must be a string", "deletion value must be a string"
         return no_option()
     if isinstance(error, InterpolationKeyError) and "hydra.runtime.choices" in str(error):
@@ -55,6 +60,30 @@ def complaint(error: BaseException) -> str:
         shortened(f"{type(error).__name__}: {error}", 3)
         + "\nHYDRA_FULL_ERROR=1 shows the traceback; run.log has it too"
     )
+
+
+def suggestion(error: BaseException) -> list[str]:
+    """Return a line with the command that was probably meant, if an error is about what was typed and one is known."""
+    about_words = isinstance(error, ConfigError) or not raised_in_run(error)
+    command = correction() if about_words else ""
+    return [f"  try: {command}"] if command else []
+
+
+def unreadable(word: str, reason: str) -> str:
+    """Return the text for a word that Hydra cannot parse, with its value in quotes where they help."""
+    after = sys.argv[sys.argv.index(word) + 1 :] if word in sys.argv else []
+    if word.endswith(",") and after:
+        return f"{word} {after[0]}: no space after the comma"
+    if word in COMMANDS:
+        return f"{word}: a command of its own"
+    return needs_quotes(word) or f"{word}: cannot be read as key=value ({reason})"
+
+
+def several_values(word: str) -> str:
+    """Return the text for `model=mlp,cnn` without `-m`."""
+    argument = as_one_value(word)
+    one = f"; as one value: {shlex.quote(argument)}" if argument else ""
+    return f"{word}: several values need -m (--multirun){one}"
 
 
 def unknown_option(error: MissingConfigException) -> str:
@@ -99,6 +128,9 @@ def unknown_key(error: ConfigAttributeError | ConfigKeyError) -> str:
         known = sorted({*known, *(folder.name for folder in CONF_DIR.iterdir() if folder.is_dir())})
     known = [name for name in known if not name.startswith("_")]
     where = f"{parent} has no such key" if parent else "there is no such key or group"
+    word = typed(key)
+    if word.startswith(f"{key}.") and key in known:
+        return f"{word}: the group {key} has no keys of its own"
     target = error.parent_node.get("_target_") if isinstance(error.parent_node, DictConfig) else None
     near = did_you_mean(name, known)
     more = f"; any other argument of {target} behind a plus, +{key}" if target and not near else ""
@@ -106,14 +138,16 @@ def unknown_key(error: ConfigAttributeError | ConfigKeyError) -> str:
 
 
 def interpolated(text: str) -> str:
-    """Return the word with an interpolation of which an error names a part, or nothing."""
-    named = set(re.findall(r"\w+", text))
-    return next((word for word in sys.argv[1:] if named & set(re.findall(r"\w+", word.partition("${")[2]))), "")
+    """Return the word with an interpolation, of several the one of which an error names a part; or nothing."""
+    named, words = set(re.findall(r"\w+", text)), [word for word in sys.argv[1:] if "${" in word]
+    return max(words, key=lambda word: len(named & set(re.findall(r"\w+", word.partition("${")[2]))), default="")
 
 
 def typed(key: str) -> str:
     """Return `key=value` as it was typed, or the key where it was not."""
-    return next((word for word in sys.argv[1:] if word.lstrip("+~").partition("=")[0] == key), key)
+    words = {word.lstrip("+~").partition("=")[0]: word for word in reversed(sys.argv[1:])}
+    below = (word for name, word in words.items() if name.startswith(f"{key}."))
+    return words.get(key) or next(below, key)
 
 
 def about(error: BaseException) -> str:

@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+LONGEST = 200  # characters of a value in an error
+
 
 class ConfigError(ValueError):
     """Something that was typed, composed or pointed at cannot work; the message alone says what to change.
@@ -28,8 +30,14 @@ class PassThrough(BaseException):
 
 def reject(key: str, value: object, problem: str, accepted: str = "") -> ConfigError:
     """Return the error "key=value: problem", with what is accepted on a second line unless the problem says it."""
-    message = f"{key}={value}: {problem}"
+    message = f"{key}={shortened(value)}: {problem}"
     return ConfigError(f"{message}\n  accepted: {accepted}" if accepted else message)
+
+
+def shortened(value: object) -> str:
+    """Return a value as text, without the middle of a long one."""
+    text = str(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}...{text[-LONGEST // 4 :]}"
 
 
 def did_you_mean(word: str, known: Iterable[object], most: int = 3) -> str:

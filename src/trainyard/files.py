@@ -60,6 +60,7 @@ def path_problem(text: str) -> str:
 
 def check_folder(folder: Path) -> None:
     """Raise a ConfigError where a file lies in the place of a folder to write into, before anything is computed."""
+    check_path("--output", str(folder))
     if folder.exists() and not folder.is_dir():
         raise reject("--output", folder, "it is a file", "a folder, there or not")
 

@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from trainyard.errors import PassThrough, listing, reject
 from trainyard.files import check_path
+from trainyard.ranges import check_integers
 
 DRAWN = "${random_hex:}"
 TRIES = 100
@@ -76,7 +77,9 @@ def check_keys(config: DictConfig, unused: str, used: str) -> None:
         unused: the key of the directory that this kind of run does not write to.
         used: the one that it writes to.
     """
-    values: Any = OmegaConf.to_container(config.hydra, resolve=False)
+    whole: Any = OmegaConf.to_container(config, resolve=False)
+    check_integers(whole)
+    values = whole["hydra"]
     for key, (allowed, reason, accepted) in FIXED.items():
         parent, _, name = key.rpartition(".")
         value = (values.get(parent, {}) if parent else values).get(name, allowed[0])

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from trainyard.arguments import kind_of, parameters
 from trainyard.config import keys_inside, leaves
 from trainyard.errors import reject
-from trainyard.value_kinds import Each, Either, Kind, Number, OneOf, Optional, Word, parsed
+from trainyard.value_kinds import Each, Either, Kind, Number, OneOf, Optional, PathText, Word, parsed
 
 FRACTION = Number(low=0, below=1)
 COUNT = Number(low=1, whole=True)
@@ -21,6 +21,7 @@ SIDE = Number(low=1, high=4096, whole=True)  # of an image, in pixels
 NO_LIMIT = Number(low=-1, high=-1, whole=True)
 YES_OR_NO = OneOf((True, False))
 NAMES = Optional(Either((Word(), Number(), Each(Either((Word(), Number()))))))
+MOST_BITS = 14_000  # 4215 digits; Python writes 4300
 SPACE = "sweep.params."  # holds what the keys may be, not what they are
 
 RULES: dict[str, Kind] = {
@@ -87,12 +88,12 @@ RULES: dict[str, Kind] = {
     "dayfirst": Optional(YES_OR_NO),
     "data.channels": Optional(Number(low=1, high=3, whole=True, odd=True)),
     "on_error": OneOf(("raise", "skip")),
-    "root": Word(),
-    "path": Word(),
-    "test_path": Optional(Word()),
-    "cache": Word(),
-    "folder": Word(),
-    "save_dir": Word(),
+    "root": PathText(),
+    "path": PathText(),
+    "test_path": Optional(PathText()),
+    "cache": PathText(),
+    "folder": PathText(),
+    "save_dir": PathText(),
     "target": Word(),
     # model
     "hidden_dims": Each(COUNT),
@@ -102,7 +103,7 @@ RULES: dict[str, Kind] = {
     "label_smoothing": FRACTION,
     "activation": Word(),
     "backbone": Word(),
-    "weights": Word(),
+    "weights": PathText(),
     "data.image_size": Optional(Either((SIDE, Each(SIDE, least=2, most=2)))),
     "image_size": Optional(SIDE),
     "blocks": COUNT,
@@ -189,6 +190,23 @@ def kind_of_argument(values: dict[str, Any], name: str) -> Kind | None:
         parameter = parameters(pkgutil.resolve_name(values["_target_"]))[0].get(name)
         return kind_of(parameter) if parameter else None
     return None
+
+
+def check_integers(values: dict[str, Any], prefix: str = "") -> None:
+    """Raise a ConfigError for an integer that Python does not write, as a YAML file may have it in hexadecimal digits.
+
+    Args:
+        values: of a config, plain.
+        prefix: of their dotted paths.
+    """
+    for name, value in values.items():
+        if isinstance(value, dict):
+            check_integers(value, f"{prefix}{name}.")
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, int) and item.bit_length() > MOST_BITS:
+                raise reject(
+                    f"{prefix}{name}", hex(item), f"a number of {item.bit_length()} bits", f"at most {MOST_BITS}"
+                )
 
 
 def check_ranges(cfg: DictConfig) -> None:

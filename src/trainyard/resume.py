@@ -2,23 +2,24 @@
 
 import argparse
 import copy
+import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.config import leaves
+from trainyard.corrections import program
 from trainyard.errors import did_you_mean, reject
 from trainyard.files import relative
+from trainyard.quoting import parse_single
 from trainyard.stored.config import UNBUILT
 from trainyard.stored.find_run import find_run
 from trainyard.stored.paths import check_download, check_paths, use_own_caches
 from trainyard.stored.run import StoredRun
-from trainyard.stored.trusted import DATA, check_stored, check_target
+from trainyard.stored.trusted import DATA, check_stored, check_target, foreign_packages
 
 KEY = "resume"
 CHANGEABLE = ("trainer", "checkpoint", "callbacks", "logger", "on_nan", "oom")
@@ -28,6 +29,14 @@ ACCEPTED = "values of trainer, checkpoint, callbacks and logger, on_nan and oom,
 def asks_to_resume(words: Sequence[str]) -> bool:
     """Whether a command line names a run that is to go on."""
     return any(word.startswith(f"{KEY}=") for word in words)
+
+
+def resume_command(folder: Path) -> str:
+    """Return the command that resumes a run in outputs/runs, as it works in this shell."""
+    names = foreign_packages(StoredRun(folder).config)
+    words = [f"{KEY}={folder.name}", *(word for name in names for word in ("--trusted-packages", name))]
+    path = os.environ.get("PYTHONPATH", "") if names else ""
+    return f"{f'PYTHONPATH={shlex.quote(path)} ' if path else ''}{program()} {shlex.join(words)}"
 
 
 def resume(words: Sequence[str]) -> float:
@@ -44,7 +53,7 @@ def resume(words: Sequence[str]) -> float:
     """
     parser = argparse.ArgumentParser(prog="train.py resume=RUN", allow_abbrev=False)
     parser.add_argument("words", nargs="+", metavar="KEY=VALUE")
-    parser.add_argument("--trusted-packages", nargs="+", default=[], metavar="NAME")
+    parser.add_argument("--trusted-packages", action="append", default=[], metavar="NAME")
     typed = parser.parse_intermixed_args(words)
     name = next(word for word in typed.words if word.startswith(f"{KEY}=")).partition("=")[2]
     changes = [word for word in typed.words if not word.startswith(f"{KEY}=")]
@@ -90,7 +99,8 @@ def check_training(stored: dict[str, Any], folder: Path, trusted: Sequence[str] 
 def without_typed(stored: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
     """Return a stored config without the values that are typed now, which nobody else has chosen."""
     left = copy.deepcopy(stored)
-    for override in map(parsed, changes):
+    for word in changes:
+        override = parse_single(word, KEY, ACCEPTED)
         *parents, last = override.key_or_group.split(".")
         node: Any = left
         for name in parents:
@@ -102,7 +112,7 @@ def without_typed(stored: dict[str, Any], changes: Sequence[str]) -> dict[str, A
 
 def change(cfg: DictConfig, word: str) -> None:
     """Put one typed value in its place."""
-    override = parsed(word)
+    override = parse_single(word, KEY, ACCEPTED)
     key, text = override.key_or_group, override.get_value_element_as_str()
     if key.partition(".")[0] not in CHANGEABLE:
         problem = "a run that goes on keeps its model, data, optimizer and schedule"
@@ -111,14 +121,3 @@ def change(cfg: DictConfig, word: str) -> None:
     if key not in known and not override.is_add() and OmegaConf.select(cfg, key) is None:
         raise reject(key, text, f"the run has no such key{did_you_mean(key, known)}", ACCEPTED)
     OmegaConf.update(cfg, key, override.value(), force_add=True)
-
-
-def parsed(word: str) -> Override:
-    """Return an override that is neither a sweep nor a deletion."""
-    try:
-        override = OverridesParser.create().parse_override(word)
-    except HydraException as error:
-        raise reject(KEY, word, str(error).splitlines()[0], ACCEPTED) from error
-    if override.is_delete() or override.is_sweep_override():
-        raise reject(KEY, word, "neither a sweep nor a deletion", ACCEPTED)
-    return override

@@ -4,7 +4,7 @@ import argparse
 import os
 import pkgutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -65,14 +65,19 @@ def parsed(
             parser.add_argument(f"--{name}", type=int, metavar="N", help=text)
     found = vars(parser.parse_intermixed_args(words))
     what, overrides = found.pop("what"), found.pop("overrides")
-    if what not in subcommands:
-        problem = f"{what}: there is no such subcommand{did_you_mean(what, subcommands)}" if what else "no subcommand"
-        parser.error(f"{problem}\n  accepted: {', '.join(subcommands)}")
+    check_name(parser, what or "", subcommands)
     chosen = subcommands[what]
     for name, number in found.items():
         if number is not None and (name not in chosen.options or number < 1):
             parser.error(f"--{name} {number}: {'a number from 1' if name in chosen.options else f'not for {what}'}")
     return chosen, overrides, {name: found[name] for name in chosen.options}
+
+
+def check_name(parser: argparse.ArgumentParser, name: str, known: Collection[str]) -> None:
+    """Exit with 2 where a command has no subcommand of this name."""
+    if name not in known:
+        problem = f"{name}: there is no such subcommand{did_you_mean(name, known)}" if name else "no subcommand"
+        parser.error(f"{problem}\n  accepted: {', '.join(known)}")
 
 
 @contextmanager

@@ -1,9 +1,12 @@
 """Whether the files of a run can hold what is typed: YAML, JSON and the log are UTF-8."""
 
 import os
+import re
 from collections.abc import Iterable
 
 from trainyard.errors import reject
+
+MOST_DIGITS = 4300  # of an integer that Python converts to text or from it
 
 
 def check_words(words: Iterable[str]) -> None:
@@ -21,6 +24,14 @@ def check_words(words: Iterable[str]) -> None:
         raise reject("working folder", shown(folder), "its path is not UTF-8", "a folder whose path is")
     if "${" in folder:
         raise reject("working folder", folder, "${...} in a path is replaced", "a folder without it in its path")
+
+
+def check_digits(words: Iterable[str]) -> None:
+    """Raise a ConfigError for a word with a number of more digits than Python converts."""
+    for word in words:
+        if digits := re.search(rf"\d{{{MOST_DIGITS + 1},}}", word):
+            key = word.partition("=")[0] if "=" in word else "typed"
+            raise reject(key, digits[0], f"a number of {len(digits[0])} digits", f"at most {MOST_DIGITS} digits")
 
 
 def is_text(word: str) -> bool:

@@ -12,6 +12,8 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
+from trainyard.files import PATHS, path_problem
+
 
 @cache
 def parse(text: str) -> Any:
@@ -19,7 +21,7 @@ def parse(text: str) -> Any:
     try:
         override = OverridesParser.create().parse_override(f"key={text}")
         return text if override.is_sweep_override() else override.value()
-    except HydraException:
+    except (HydraException, ValueError):  # the second for too many digits
         return text
 
 
@@ -133,6 +135,17 @@ class Word:
 
     def __str__(self) -> str:
         return "a text"
+
+
+class PathText(Word):
+    """Text that a file system takes for a path."""
+
+    def accepts(self, value: object) -> bool:
+        """Whether the value is a path, of a file that need not be there."""
+        return isinstance(value, str) and bool(value) and not path_problem(value)
+
+    def __str__(self) -> str:
+        return f"a text, {PATHS}"
 
 
 @dataclass(frozen=True)

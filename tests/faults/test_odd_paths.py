@@ -10,7 +10,9 @@ import pytest
 from trainyard.cli import main
 from trainyard.errors import ConfigError
 from trainyard.evaluation.evaluate import evaluate
-from trainyard.stored.find_run import find_run
+from trainyard.predict.inputs import find_inputs
+from trainyard.stored.find_run import find_checkpoint, find_run
+from trainyard.sweeps.stored import StoredSweep
 from trainyard.utf8 import check_words
 
 ROWS = "\n".join(["x,y,class", *(f"{number % 7},{number % 5},{'ab'[number % 2]}" for number in range(40))])
@@ -82,6 +84,67 @@ def test_a_name_too_long_for_the_disk_is_said(typed, tmp_path: Path, monkeypatch
     assert "hydra.run.dir=aaa" in errors
     assert ": a name of 256 bytes\n" in errors
     assert not list(tmp_path.iterdir())
+
+
+LONG = ("a" * 256, "b/" * 2100 + "b", "é" * 128)
+PLACES = {
+    "data.path": ("data=table", "data.target=x"),
+    "data.test_path": ("data=table", "data.path=t.csv", "data.target=x"),
+    "data.root": ("data=image_folder",),
+    "model.weights": ("model=transfer", "model.backbone=resnet18"),
+    "logger.csv.save_dir": (),
+    "callbacks.feature_cache.folder": (),
+    "hydra.run.dir": (),
+}
+
+
+@pytest.mark.parametrize("name", LONG[:2], ids=["a name", "a path"])
+@pytest.mark.parametrize("key", PLACES)
+def test_a_path_too_long_for_any_disk_starts_no_run(
+    typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, errors = typed(*PLACES[key], f"{key}={name}")
+    assert code == 1
+    assert errors.startswith(f"{key}={name[:50]}")
+    assert "at most 4095 bytes, each name in it at most 255" in errors
+    assert len(errors.splitlines()) <= 3
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("name", ["a\0b", *LONG])
+def test_no_run_sweep_or_input_has_such_a_name(name: str) -> None:
+    for find in (find_run, find_checkpoint, StoredSweep.find):
+        with pytest.raises(ConfigError, match=r"^(RUN|SWEEP)=.*\n  accepted: a path of at most 4095 bytes"):
+            find(name)
+    with pytest.raises(ConfigError, match=r"a (name|path) (of|with)"):
+        find_inputs([name])
+
+
+DIGITS = "1" * 5000
+
+
+@pytest.mark.parametrize("word", ["seed={}", "optimizer.lr=0.{}", "model.hidden_dims=[8,{}]", "-m seed=0,{}", "+x={}"])
+def test_numbers_of_more_digits_than_python_converts(typed, tmp_path: Path, monkeypatch, word: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, errors = typed(*word.format(DIGITS).split())
+    assert code == 1
+    assert ": a number of 5000 digits\n  accepted: at most 4300 digits\n" in errors
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("number", "said"), [(DIGITS, "big.yaml: "), (f"0x{DIGITS}", "optimizer.lr=0x1")])
+def test_numbers_in_files_and_in_the_environment(typed, tmp_path: Path, monkeypatch, number: str, said: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BIG", number)
+    (tmp_path / "mine" / "experiment").mkdir(parents=True)
+    (tmp_path / "mine" / "experiment" / "big.yaml").write_text(f"# @package _global_\noptimizer:\n  lr: {number}\n")
+    code, errors = typed("--config-dir", "mine", "experiment=big")
+    assert code == 1
+    assert said in errors
+    assert max(map(len, errors.splitlines())) < 400
+    assert typed("seed=${oc.env:BIG}")[0] == 1
+    assert not [path for path in (tmp_path / "outputs").rglob("*") if path.is_file()]
 
 
 def test_plain_words_are_text() -> None:

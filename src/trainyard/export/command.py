@@ -8,7 +8,7 @@ from trainyard.errors import ConfigError, reject
 from trainyard.export.export import FORMATS, TOLERANCE, check_packages, export
 from trainyard.export.interface import BATCHES
 from trainyard.export.model_card import model_card
-from trainyard.files import inside, relative, write_text
+from trainyard.files import check_path, inside, relative, write_text
 from trainyard.models.load import load_model
 from trainyard.stored.find_run import find_checkpoint, run_at
 from trainyard.stored.run import StoredRun
@@ -67,6 +67,7 @@ def target(output: Path | None, checkpoint: Path, run: StoredRun | None, suffix:
     if output is None:
         home = run.folder if run else checkpoint.absolute().parent
         return inside(home, "export") / f"model{suffix}"
+    check_path("--output", str(output))
     problem = accepted = ""
     if output.is_dir():
         problem, accepted = "it is a folder", str(output / f"model{suffix}")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from trainyard.errors import listing, reject
-from trainyard.files import relative
+from trainyard.files import check_path, relative
 from trainyard.history.code import Code
 from trainyard.history.consent import agree
 from trainyard.history.data_changes import data_changes
@@ -91,6 +91,7 @@ def destination(run: StoredRun, output: Path | None) -> Path:
         ConfigError: it was typed, and is not.
     """
     if output is not None:
+        check_path("--output", str(output))
         if output.exists() and (not output.is_dir() or any(output.iterdir())):
             raise reject("--output", output, "it is there already", "a directory that is empty or not there")
         return output.absolute()

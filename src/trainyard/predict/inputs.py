@@ -9,6 +9,7 @@ from pathlib import Path
 from trainyard.data.find_files import find_files, is_image_name, natural
 from trainyard.data.table_file import DELIMITERS, PARQUET
 from trainyard.errors import ConfigError, did_you_mean
+from trainyard.files import path_problem
 
 STDIN = "-"
 ACCEPTED = {
@@ -52,6 +53,8 @@ def files_of(word: str) -> list[InputFile]:
         OSError: a folder cannot be read.
     """
     path = os.path.expanduser(word)  # noqa: PTH111  a Path would lose the ./ that was typed
+    if problem := path_problem(path):
+        raise ValueError(problem)
     if word == STDIN:
         return [InputFile(word, "rows")]
     if word and Path(path).is_dir():

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from trainyard.errors import reject
+from trainyard.files import check_path
 
 ACCEPTED = "a file in a folder that is there, which is none of the inputs"
 
@@ -23,6 +24,7 @@ def check_output(output: Path, inputs: Iterable[Path]) -> Path:
     Raises:
         ConfigError: no file can be written there, or it is one of the inputs.
     """
+    check_path("--output", str(output))
     path = output.expanduser().resolve()
     if not path.parent.is_dir():
         raise reject("--output", output, f"there is no folder {path.parent}", ACCEPTED)

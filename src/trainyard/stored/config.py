@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.config import leaves
 from trainyard.errors import did_you_mean, reject
+from trainyard.quoting import parse_single
 from trainyard.ranges import check_ranges
 from trainyard.stored.run import StoredRun
 from trainyard.stored.trusted import check_stored
@@ -45,13 +44,8 @@ def stored_config(run: StoredRun, overrides: Sequence[str] = (), trusted: Sequen
 
 def override(cfg: DictConfig, word: str) -> None:
     """Put one typed value in its place."""
-    try:
-        parsed = OverridesParser.create().parse_override(word)
-    except HydraException as error:
-        raise reject("override", word, str(error).splitlines()[0], ACCEPTED) from error
+    parsed = parse_single(word, "override", ACCEPTED)
     key = parsed.key_or_group
-    if parsed.is_delete() or parsed.is_sweep_override():
-        raise reject("override", word, "neither a sweep nor a deletion", ACCEPTED)
     root = key.partition(".")[0]
     if root == "trusted_packages":
         raise reject("override", word, "it is an option, so that no file can set it", "--trusted-packages NAME")

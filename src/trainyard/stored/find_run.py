@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from trainyard.errors import ConfigError, did_you_mean, listing, reject
-from trainyard.files import relative
+from trainyard.files import check_path, relative
 from trainyard.stored.run import StoredRun, is_run
 from trainyard.sweeps.space_file import FILE as SWEEP
 from trainyard.sweeps.stored import StoredSweep
@@ -27,6 +27,7 @@ def find_run(name: str, root: Path = ROOT) -> StoredRun:
     Raises:
         ConfigError: there is none, or several; the message says which there are.
     """
+    check_path("RUN", name)
     if name.startswith("best:"):
         return best_job(name)
     if name == "latest" or Path(name) == root / "latest":
@@ -53,6 +54,7 @@ def find_checkpoint(name: str, root: Path = ROOT) -> Path:
     Raises:
         ConfigError: there is no such run, or it kept no checkpoint.
     """
+    check_path("RUN", name)
     path = Path(name).expanduser()
     if path.suffix in CHECKPOINTS and path.is_file():
         return path
@@ -101,7 +103,8 @@ def unknown(name: str, root: Path) -> ConfigError:
         jobs = sorted((folder.name for folder in sweep.iterdir() if folder.name.isdigit() and is_run(folder)), key=int)
         return reject("RUN", name, "the sweep has no such job", listing(jobs) or "one that has begun")
     names = [run.name for run in all_runs(root)]
-    return reject("RUN", name or "''", f"there is no such run{did_you_mean(name, names)}", newest(root))
+    near = did_you_mean(name, ("latest", *names))
+    return reject("RUN", name or "''", f"there is no such run{near}", newest(root))
 
 
 def newest(root: Path) -> str:

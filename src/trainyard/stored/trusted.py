@@ -235,3 +235,11 @@ def is_defined_at_home(found: type | FunctionType) -> bool:
 def is_inside(name: str, package: str) -> bool:
     """Whether a dotted name is a package or lies in it."""
     return name == package or name.startswith(f"{package}.")
+
+
+def foreign_packages(config: Mapping[str, Any]) -> list[str]:
+    """Return the packages of a run's plain config that are not allowed unless they are named at the keyboard."""
+    known = {home.partition(".")[0] for kind in PLACES.values() for home in kind.homes}
+    built = {key: part for key, part in config.items() if key != "sweep"}  # whose sampler a run does not build
+    targets = [part["_target_"] for _, part in walk(built) if isinstance(part, dict) and "_target_" in part]
+    return sorted({str(target).partition(".")[0] for target in targets} - known)

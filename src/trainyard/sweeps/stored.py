@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from trainyard.errors import did_you_mean, listing, reject
-from trainyard.files import relative, write_text
+from trainyard.files import check_path, relative, write_text
 from trainyard.sweeps.answer.leaderboard import Row, leaderboard
 from trainyard.sweeps.holder import HOLDER, LOCK
 from trainyard.sweeps.job import DONE, Job
@@ -45,6 +45,7 @@ class StoredSweep:
         Raises:
             ConfigError: there is none, or it is damaged.
         """
+        check_path("SWEEP", name)
         for folder in (Path(name), ROOT / name):
             if (folder / FILE).is_file():
                 return cls(folder, *load(folder / FILE))

@@ -14,6 +14,7 @@ from trainyard.config import objective_mode
 from trainyard.data.module import DataModule
 from trainyard.files import relative
 from trainyard.models.classifier import Classifier
+from trainyard.resume import resume_command
 from trainyard.run_length import length_text
 from trainyard.terminal.baseline import beside_baseline
 from trainyard.terminal.sparkline import sparkline
@@ -47,7 +48,7 @@ def whereabouts(folder: Path) -> str:
     """Return where a run lies that has not come to its end, and how it goes on where that is another command."""
     place = relative(folder)
     goes_on = folder.parent.name == "runs" and (folder / "checkpoints" / "last.ckpt").is_file()
-    how = f"\nto go on: python train.py resume={folder.name}" if goes_on else ""
+    how = f"\nto go on: {resume_command(folder)}" if goes_on else ""
     return f"what it has done so far lies in {place}{how}"
 
 

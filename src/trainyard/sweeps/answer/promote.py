@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from trainyard.config import CONF_DIR, CONFIG_NAME
 from trainyard.errors import reject
-from trainyard.files import write_text
+from trainyard.files import check_path, write_text
 from trainyard.stored.paths import check_paths
 from trainyard.stored.trusted import check_stored
 from trainyard.sweeps.search_space import is_replicate
@@ -57,6 +57,7 @@ def promote(sweep: StoredSweep, name: str, conf: Path = CONF_DIR, trusted: Seque
 
 def check_name(name: str) -> None:
     """Raise a ConfigError where `experiment=NAME` would not be a file of conf/experiment, or no text to Hydra."""
+    check_path("--promote", f"{name}.yaml")
     if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name) and name.lower() not in NO_TEXT:
         return
     accepted = "letters, digits, _ and -, from a letter or _ on; not null, true, false, nan or inf"

@@ -1,0 +1,124 @@
+"""Nearly right commands are answered with the command that was meant, which works as printed."""
+
+import subprocess
+import sys
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given, settings
+
+from trainyard.corrections import correction
+from trainyard.quoting import as_one_value, parse, quoted
+
+# What is typed, and what is suggested.
+MEANT = {
+    "lr=0.1": "optimizer.lr=0.1",
+    "epochs=5": "trainer.max_epochs=5",
+    "max_epochs=5": "trainer.max_epochs=5",
+    "batch_size=32": "data.batch_size=32",
+    "num_workers=2": "data.num_workers=2",
+    "wd=0.1": "optimizer.weight_decay=0.1",
+    "learning_rate=0.1": "optimizer.lr=0.1",
+    "optimizer.learning_rate=0.1": "optimizer.lr=0.1",
+    "optimizer.lrr=0.1": "optimizer.lr=0.1",
+    "optimizer.batch_size=32": "data.batch_size=32",
+    "data.batch-size=32": "data.batch_size=32",
+    "accelerator.precision=16-mixed": "trainer.precision=16-mixed",
+    "precision=16": "trainer.precision=16-mixed",
+    "trainer.epochs=3": "trainer.max_epochs=3",
+    "trainer.seed=3": "seed=3",
+    "model.lr=0.1": "optimizer.lr=0.1",
+    "+lr=0.1": "optimizer.lr=0.1",
+    "seeds=3": "seed=3",
+    "steps=100": "+trainer.max_steps=100",
+    "gpus=2": "accelerator=gpu trainer.devices=2",
+    "device=cuda": "accelerator=gpu",
+    "accelerator=cuda": "accelerator=gpu",
+    "dataset=minst": "data=mnist",
+    "dataset.batch_size=3": "data.batch_size=3",
+    "optim=Adam": "optimizer=adam",
+    "lr_scheduler=cosine": "scheduler=cosine",
+    "model=CNN kernel=5": "model=cnn model.kernel_size=5",
+    "--lr 0.1": "optimizer.lr=0.1",
+    "--epochs=5": "trainer.max_epochs=5",
+    "--batch-size 32 --lr=0.1": "data.batch_size=32 optimizer.lr=0.1",
+    "--model cnn": "model=cnn",
+    "--resume latest": "resume=latest",
+    "resume=lastest": "resume=latest",
+    "resme=latest": "resume=latest",
+    "model cnn": "model=cnn",
+    "model:cnn": "model=cnn",
+    "model=cnn optimizer = adam seed=1": "model=cnn optimizer=adam seed=1",
+    "-m optimizer.lr=0.1, 0.2": "-m optimizer.lr=0.1,0.2",
+    "-m model=mlp, cnn seed=0, 1": "-m model=mlp,cnn seed=0,1",
+    "-m lr=0.1,0.2": "-m optimizer.lr=0.1,0.2",
+    "model=mlp,cnn": "-m model=mlp,cnn",
+    "model.hidden_dims=[64, 32]": "'model.hidden_dims=[64,32]'",
+    "model=transfer model.weights=old/epoch=9.ckpt": """model=transfer 'model.weights="old/epoch=9.ckpt"'""",
+    "data=image_folder data.root=/x/my pictures": "data=image_folder 'data.root=/x/my pictures'",
+    "data=table data.path=2024": """data=table 'data.path="2024"'""",
+    "train model=cnn": "model=cnn",
+}
+COMMANDS = {
+    "evalaute latest": "python scripts/evaluate.py latest",
+    "evaluate latest --tta": "python scripts/evaluate.py latest --tta",
+    "runs lsit": "python scripts/runs.py list",
+    "shwo modl model=cnn": "python scripts/show.py model model=cnn",
+}
+RIGHT = ["model=cnn optimizer.lr=0.1", "-m seed=0,1", "+trainer.max_steps=3", "resume=mine", "model=nothing", "x=1"]
+
+
+def suggested(monkeypatch: pytest.MonkeyPatch, typed: str, program: str = "train.py") -> str:
+    monkeypatch.setattr(sys, "argv", [program, *typed.split()])
+    return correction()
+
+
+@pytest.mark.parametrize("typed", MEANT)
+def test_the_command_that_was_meant_is_suggested(monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
+    assert suggested(monkeypatch, typed) == f"python train.py {MEANT[typed]}"
+
+
+@pytest.mark.parametrize("typed", COMMANDS)
+def test_another_command_is_suggested(monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
+    assert suggested(monkeypatch, typed) == COMMANDS[typed]
+
+
+@pytest.mark.parametrize("typed", RIGHT)
+def test_nothing_is_suggested_where_nothing_is_known(monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
+    assert not suggested(monkeypatch, typed)
+
+
+def test_the_command_is_that_of_the_program_that_was_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert suggested(monkeypatch, "lr=1", "/x/trainyard/__main__.py") == "python -m trainyard optimizer.lr=1"
+    assert suggested(monkeypatch, "lr=1", "/x/bin/trainyard") == "trainyard optimizer.lr=1"
+    assert suggested(monkeypatch, "schedule lr=1", "scripts/show.py") == (
+        "python scripts/show.py schedule optimizer.lr=1"
+    )
+    assert not suggested(monkeypatch, "latest lr=1", "scripts/evaluate.py")
+
+
+CHARACTERS = st.one_of(st.sampled_from("=, []{}()'\"\\$`!:;&|<>*?#~%^@+-/aé漢😀\t"), st.characters(codec="utf-8"))
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(st.lists(st.text(CHARACTERS, min_size=1, max_size=12), min_size=20, max_size=20))
+def test_what_is_pasted_into_a_shell_is_the_value(values: list[str]) -> None:
+    import shlex
+
+    arguments = {value: quoted(f"data.root={value}") for value in values}
+    for value, argument in arguments.items():
+        assert bool(argument) == (value.isprintable() and "${" not in value), value
+    pasted = {value: argument for value, argument in arguments.items() if argument}
+    command = " ".join(map(shlex.quote, pasted.values()))
+    done = subprocess.run(["bash", "-c", f"printf '%s\\0' {command}"], capture_output=True, text=True, check=True)
+    for word, value in zip(done.stdout.split("\0"), pasted, strict=False):
+        override = parse(word)
+        assert override is not None
+        assert override.value() == value
+
+
+def test_several_values_as_one() -> None:
+    assert as_one_value("data.root=/x/a,b") == 'data.root="/x/a,b"'
+    assert as_one_value("model.hidden_dims=64,32") == "model.hidden_dims=[64,32]"
+    assert not as_one_value("model=mlp,cnn")
+    assert not as_one_value("optimizer.lr=0,1")
