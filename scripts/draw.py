@@ -6,9 +6,8 @@ a checkpoint in a run; curves take a whole SWEEP too. Pictures lie in outputs/dr
 
 import argparse
 
-from trainyard.cli import short_errors
+from trainyard.entry import command
 from trainyard.logs import print_anything
-from trainyard.subcommands import interruptible, on_screen
 
 
 def commands() -> argparse.ArgumentParser:
@@ -34,8 +33,17 @@ def commands() -> argparse.ArgumentParser:
 def main() -> None:
     """Draw what was typed; bad input ends in a few lines and exit code 1."""
     print_anything()
-    chosen = commands().parse_args()
-    with short_errors(), interruptible(), on_screen():
+    with command():
+        chosen = commands().parse_args()
+        draw(chosen)
+
+
+def draw(chosen: argparse.Namespace) -> None:
+    """Draw what was typed."""
+    from trainyard.cli import short_errors
+    from trainyard.subcommands import on_screen
+
+    with short_errors(), on_screen():
         if chosen.what == "curves":
             from trainyard.draw import curves
 

@@ -7,21 +7,29 @@ winner alone: who chooses by it has no test data left. `--promote NAME` writes t
 import argparse
 import sys
 
+from trainyard.entry import command
 from trainyard.errors import ConfigError
 from trainyard.logs import print_anything
-from trainyard.sweeps.answer.promote import check_name, promote
-from trainyard.sweeps.answer.report import text, write_report
-from trainyard.sweeps.stored import StoredSweep
 
 
 def main() -> None:
     """Print the leaderboard, and write its files."""
     print_anything()
+    with command():
+        show_leaderboard()
+
+
+def show_leaderboard() -> None:
+    """Do what was typed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("sweep")
     parser.add_argument("--test", action="store_true", help="show all test scores")
     parser.add_argument("--promote", metavar="NAME", help="write the winner as an experiment")
     chosen = parser.parse_args()
+    from trainyard.sweeps.answer.promote import check_name, promote
+    from trainyard.sweeps.answer.report import text, write_report
+    from trainyard.sweeps.stored import StoredSweep
+
     try:
         if chosen.promote is not None:
             check_name(chosen.promote)
