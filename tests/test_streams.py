@@ -81,9 +81,7 @@ def test_errors_that_nobody_can_read(tmp_path: Path, other: str) -> None:
 
 
 def test_no_file_takes_the_place_of_a_closed_stream(tmp_path: Path) -> None:
-    opens = (
-        "import os\nfrom trainyard.entry import command\nwith command(False):\n    print(os.open('file', os.O_CREAT))"
-    )
+    opens = "import os; from trainyard.entry import command\nwith command(False): print(os.open('file', os.O_CREAT))"
     assert run(tmp_path, "closed", ["-c", opens]) == (0, "", "")
     assert (tmp_path / "file").read_text() == ""
 
@@ -122,13 +120,10 @@ COMMANDS = {
 
 @pytest.mark.slow
 def test_every_command(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text(
-        "island,bill_length_mm,bill_depth_mm,flipper_length_mm,body_mass_g,sex\nDream,1,2,3,4,\n"
-    )
-    assert (
-        run(tmp_path, "read", ["-m", "trainyard", "-m", *TINY[:-1], "data=penguins", "seed=0,1", "sweep.name=mine"])[0]
-        == 0
-    )
+    columns = "island,bill_length_mm,bill_depth_mm,flipper_length_mm,body_mass_g,sex"
+    (tmp_path / "a.csv").write_text(f"{columns}\nDream,1,2,3,4,\n")
+    sweep = ["-m", "trainyard", "-m", *TINY[:-1], "data=penguins", "seed=0,1", "sweep.name=mine"]
+    assert run(tmp_path, "read", sweep)[0] == 0
     for script, words in COMMANDS.items():
         command = [str(REPOSITORY / "scripts" / script), *words]
         code, screen, errors = run(tmp_path, "read", command)

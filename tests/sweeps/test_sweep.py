@@ -144,7 +144,8 @@ def test_an_interrupted_sweep_saves_and_goes_on_and_a_second_process_waits(place
     (place.folder / GATE).touch()
     said, errors = process.communicate(timeout=300)
     assert process.returncode == 128 + number, said + errors
-    assert [row["status"] for row in table(place.of("stopped") / "leaderboard.csv")] == ["interrupted"]
+    [row] = table(place.of("stopped") / "leaderboard.csv")
+    assert row["status"] == "2 interrupted, 1 waiting"
     assert "interrupted; the same command resumes the sweep" in said
     printed = shlex.split(said.splitlines()[-1].partition(": ")[2])
     assert printed == ["python", *process.args[1:]]
