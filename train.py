@@ -1,6 +1,6 @@
 """Train, test and record an experiment: `python train.py model=cnn optimizer=adam`; `--help` lists the choices."""
 
-from trainyard.cli import main
+from trainyard.__main__ import main
 
 if __name__ == "__main__":
     main()

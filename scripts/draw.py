@@ -7,9 +7,8 @@ a checkpoint in a run; curves take a whole SWEEP too. Pictures lie in outputs/dr
 import argparse
 import sys
 
-from trainyard.cli import short_errors
+from trainyard.entry import command
 from trainyard.logs import print_anything
-from trainyard.subcommands import check_name, interruptible, on_screen
 
 
 def commands() -> argparse.ArgumentParser:
@@ -35,11 +34,21 @@ def commands() -> argparse.ArgumentParser:
 def main() -> None:
     """Draw what was typed; bad input ends in a few lines and exit code 1."""
     print_anything()
-    parser = commands()
-    if sys.argv[1:] and not sys.argv[1].startswith("-"):
-        check_name(parser, sys.argv[1], ("curves", "decision", "layers"))
-    chosen = parser.parse_args()
-    with short_errors(), interruptible(), on_screen():
+    with command():
+        from trainyard.subcommands import check_name
+
+        parser = commands()
+        if sys.argv[1:] and not sys.argv[1].startswith("-"):
+            check_name(parser, sys.argv[1], ("curves", "decision", "layers"))
+        draw(parser.parse_args())
+
+
+def draw(chosen: argparse.Namespace) -> None:
+    """Draw what was typed."""
+    from trainyard.cli import short_errors
+    from trainyard.subcommands import on_screen
+
+    with short_errors(), on_screen():
         if chosen.what == "curves":
             from trainyard.draw import curves
 

@@ -7,10 +7,8 @@ a checkpoint in a run. See docs/evaluate.md.
 import argparse
 from pathlib import Path
 
-from trainyard.cli import short_errors
-from trainyard.files import check_folder, inside
+from trainyard.entry import command
 from trainyard.logs import print_anything
-from trainyard.subcommands import interruptible, on_screen
 
 VIEWS = 8
 
@@ -38,13 +36,23 @@ def commands() -> argparse.ArgumentParser:
 def main() -> None:
     """Print what a test says, and write it beside the run; bad input ends in a few lines and exit code 1."""
     print_anything()
+    with command():
+        evaluate_run()
+
+
+def evaluate_run() -> None:
+    """Do what was typed."""
     parser = commands()
     chosen = parser.parse_intermixed_args()
     if chosen.ensemble is not None and chosen.ensemble < 1:
         parser.error(f"--ensemble {chosen.ensemble}: a whole number from 1")
     if chosen.ensemble and chosen.tta:
         parser.error("--tta is for one model, --ensemble for several: not both")
-    with short_errors(), interruptible():
+    from trainyard.cli import short_errors
+    from trainyard.files import check_folder, inside
+    from trainyard.subcommands import on_screen
+
+    with short_errors():
         from trainyard.evaluation.evaluate import evaluate, evaluate_ensemble, write
 
         if chosen.output:

@@ -4,13 +4,10 @@ It takes raw inputs, and gives the probability of each class. See docs/export.md
 """
 
 import argparse
-import signal
-import sys
 from pathlib import Path
 
-from trainyard.cli import short_errors
+from trainyard.entry import command
 from trainyard.logs import print_anything
-from trainyard.subcommands import interruptible
 
 RUN = "a run's directory, its name in outputs/runs or a part of it, SWEEP/NUMBER, latest, best:SWEEP, or a checkpoint"
 
@@ -30,12 +27,14 @@ def commands() -> argparse.ArgumentParser:
 def main() -> None:
     """Export what was typed; bad input ends in a few lines and exit code 1."""
     print_anything()
-    chosen = commands().parse_args()
-    with short_errors(), interruptible():
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that no draft is left
-        from trainyard.export.command import export_run
+    with command():
+        chosen = commands().parse_args()
+        from trainyard.cli import short_errors
 
-        print("\n".join(export_run(chosen.run, chosen.format, chosen.output, chosen.trusted_packages)))
+        with short_errors():
+            from trainyard.export.command import export_run
+
+            print("\n".join(export_run(chosen.run, chosen.format, chosen.output, chosen.trusted_packages)))
 
 
 if __name__ == "__main__":

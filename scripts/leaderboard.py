@@ -7,16 +7,20 @@ winner alone: who chooses by it has no test data left. `--promote NAME` writes t
 import argparse
 import sys
 
+from trainyard.entry import command
 from trainyard.errors import ConfigError
 from trainyard.logs import print_anything
-from trainyard.sweeps.answer.promote import check_name, promote
-from trainyard.sweeps.answer.report import text, write_report
-from trainyard.sweeps.stored import StoredSweep
 
 
 def main() -> None:
     """Print the leaderboard, and write its files."""
     print_anything()
+    with command():
+        show_leaderboard()
+
+
+def show_leaderboard() -> None:
+    """Do what was typed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("sweep")
     parser.add_argument("--test", action="store_true", help="show all test scores")
@@ -25,6 +29,10 @@ def main() -> None:
         "--trusted-packages", action="append", default=[], metavar="NAME", help="that a winner may name classes of"
     )
     chosen = parser.parse_args()
+    from trainyard.sweeps.answer.promote import check_name, promote
+    from trainyard.sweeps.answer.report import text, write_report
+    from trainyard.sweeps.stored import StoredSweep
+
     try:
         if chosen.promote is not None:
             check_name(chosen.promote)

@@ -4,13 +4,11 @@ No config and no training data are needed. See docs/predict.md.
 """
 
 import argparse
-import signal
 import sys
 from pathlib import Path
 
-from trainyard.cli import short_errors
+from trainyard.entry import command
 from trainyard.logs import print_anything
-from trainyard.subcommands import interruptible
 
 RUN = "a run's directory, its name in outputs/runs or a part of it, SWEEP/NUMBER, latest, best:SWEEP, or a checkpoint"
 INPUT = "images, folders of images, tables (.csv, .tsv, .parquet), patterns in quotes such as '**/*.png', - for a CSV"
@@ -40,21 +38,22 @@ def count(text: str) -> int:
 def main() -> None:
     """Predict what was typed; bad input ends in a few lines and exit code 1."""
     print_anything()
-    chosen = commands().parse_intermixed_args()
-    failed = 0
-    with short_errors(), interruptible():
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that no draft is left
-        from trainyard.predict.command import predict_files
+    with command():
+        chosen = commands().parse_intermixed_args()
+        from trainyard.cli import short_errors
 
-        failed = predict_files(
-            chosen.run,
-            chosen.inputs,
-            chosen.output,
-            chosen.batch_size,
-            chosen.trusted_packages,
-            chosen.ensemble,
-        )
-    sys.exit(1 if failed else 0)
+        with short_errors():
+            from trainyard.predict.command import predict_files
+
+            failed = predict_files(
+                chosen.run,
+                chosen.inputs,
+                chosen.output,
+                chosen.batch_size,
+                chosen.trusted_packages,
+                chosen.ensemble,
+            )
+        sys.exit(1 if failed else 0)
 
 
 if __name__ == "__main__":

@@ -5,14 +5,12 @@ latest, best:SWEEP, or a checkpoint in it. See docs/runs.md.
 """
 
 import argparse
-import os
-import signal
 import sys
 from pathlib import Path
 
+from trainyard.entry import command
 from trainyard.errors import ConfigError
 from trainyard.logs import print_anything
-from trainyard.stored.find_run import find_run
 
 CONDITIONS = """\
 model=cnn status=completed 'val/acc>0.95' 'optimizer.lr<0.01' data=dig*
@@ -53,6 +51,8 @@ def count(text: str) -> int:
 
 def execute(chosen: argparse.Namespace) -> int:
     """Do what was typed; return the exit code."""
+    from trainyard.stored.find_run import find_run
+
     if chosen.command == "list":
         from trainyard.history.run_table import chosen_runs, show, write_csv
 
@@ -65,13 +65,18 @@ def execute(chosen: argparse.Namespace) -> int:
         return 0
     from trainyard.history.reproduce import reproduce
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what was made is removed
     return reproduce(find_run(chosen.run), chosen.output, chosen.yes)
 
 
 def main() -> None:
     """Say what is known of runs; bad input ends in a few lines and exit code 1."""
     print_anything()
+    with command():
+        run_command()
+
+
+def run_command() -> None:
+    """Do what was typed."""
     parser = commands()
     words = sys.argv[1:]
     if words and words[0] not in ("list", "diff", "reproduce", "-h", "--help"):
@@ -90,11 +95,6 @@ def main() -> None:
         sys.exit(execute(chosen))
     except ConfigError as error:
         print(error, file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
-    except BrokenPipeError:  # by `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 
 

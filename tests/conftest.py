@@ -34,17 +34,18 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def heard_interrupts() -> Iterator[None]:
-    """Undo what Lightning does at a Ctrl-C: from then on the process, and all that it starts, is deaf to the next.
+def signal_handlers() -> Iterator[None]:
+    """Restore the handlers of signals: Lightning ignores SIGINT after a Ctrl-C, and a command exits at once at its end.
 
-    So is a process that a shell has started in the background.
+    A process that a shell has started in the background ignores SIGINT from the start.
     """
-    handler = signal.getsignal(signal.SIGINT)
-    if handler == signal.SIG_IGN:
-        handler = signal.default_int_handler
-        signal.signal(signal.SIGINT, handler)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    if handlers[signal.SIGINT] == signal.SIG_IGN:
+        handlers[signal.SIGINT] = signal.default_int_handler
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
-    signal.signal(signal.SIGINT, handler)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)

@@ -2,9 +2,18 @@
 
 import sys
 
+
+def main() -> None:
+    """Run the command line; what takes time to import is imported when signals are handled."""
+    from trainyard.entry import command, prints_result
+
+    with command(prints_result(sys.argv[1:])):
+        from trainyard.cli import main
+
+        main()
+
+
 if __name__ == "__main__":
     if not getattr(sys.flags, "safe_path", False):
         del sys.path[0]  # the current folder: what lies there must not be imported instead of a package
-    from trainyard.cli import main
-
     main()

@@ -19,12 +19,14 @@ from omegaconf import DictConfig
 from trainyard.complaints import complaint, suggestion
 from trainyard.config import CONF_DIR, CONFIG_NAME, HYDRA_VERSION_BASE, resolved
 from trainyard.corrections import correction
+from trainyard.entry import lost
 from trainyard.environment import check_environment
 from trainyard.errors import ConfigError, PassThrough, reject
 from trainyard.logs import print_anything
 from trainyard.processes.reasons import FOLDER, told
 from trainyard.processes.torchrun import go_on
 from trainyard.resume import asks_to_resume, resume
+from trainyard.signals import received
 from trainyard.usage import asks_for_help, usage
 from trainyard.utf8 import check_digits, check_words
 
@@ -149,6 +151,8 @@ def short_errors() -> Iterator[None]:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
+        if received or lost:  # whatever was made of it
+            raise
         if not heard:
             print(complaint(error), *suggestion(error), sep="\n", file=sys.stderr)
         sys.exit(1)

@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from copy import copy
 from pathlib import Path
 
+from trainyard.entry import discard
+
 QUIET = ("lightning.pytorch", "lightning.fabric", "fsspec", "httpx", "urllib3")
 
 # What the libraries say that nobody at the keyboard can act on, each by its text.
@@ -42,6 +44,14 @@ class Screen(logging.StreamHandler):  # type: ignore[type-arg]
             shown = copy(record)
             shown.exc_info = shown.exc_text = None
             super().emit(shown)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
+        """Print no more where that fails, and no traceback about it: the log is in the file too."""
+        if isinstance(sys.exc_info()[1], OSError):
+            with suppress(OSError, ValueError):
+                discard(sys.stdout.fileno())
+        else:
+            super().handleError(record)
 
 
 class LogFile(logging.FileHandler):

@@ -3,6 +3,8 @@
 import errno
 import signal
 
+from trainyard.signals import Interrupted
+
 
 def ending(error: BaseException | None, pruned: bool) -> tuple[str, str | None]:
     """Return the status of a run, and the reason that is worth telling.
@@ -19,7 +21,17 @@ def ending(error: BaseException | None, pruned: bool) -> tuple[str, str | None]:
     return "interrupted" if full else "failed", f"{type(error).__name__}: {error}"
 
 
-def set_exit_code(error: BaseException | None) -> None:
-    """Have a Ctrl-C end with the exit code by which shells know it; Lightning has made it 1."""
+def interruption(error: BaseException | None, signum: int | None) -> BaseException | None:
+    """Return what ends a run: `Interrupted` in place of what libraries make of a signal, else the error itself.
+
+    Lightning exits with 1 at a Ctrl-C; a worker process that the signal has ended too is a RuntimeError.
+
+    Args:
+        error: that came; `None` for none.
+        signum: the first signal that the run received, or `None`.
+    """
     if isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt):
-        error.code = 128 + signal.SIGINT
+        return Interrupted(signum or signal.SIGINT)
+    if isinstance(error, Exception) and signum:
+        return Interrupted(signum)
+    return error

@@ -28,7 +28,7 @@ from trainyard.run_directory import (
     status,
     write_config,
 )
-from trainyard.run_ending import ending, set_exit_code
+from trainyard.run_ending import ending, interruption
 from trainyard.signals import Signals
 from trainyard.terminal.summary import whereabouts
 
@@ -146,16 +146,17 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.signals.defer(True)  # until all is written
+        interrupted = interruption(error, self.signals.first)
         try:
             if isinstance(error, ConfigError) and not self.training:
                 return
-            set_exit_code(error)
-            if isinstance(error, KeyboardInterrupt | SystemExit):
+            if isinstance(interrupted, KeyboardInterrupt | SystemExit):
                 log.warning("interrupted; %s", whereabouts(self.dir))
             elif error is not None:
                 log.error("the run failed; %s", whereabouts(self.dir), exc_info=error)
             if self.first:
-                self.write_result(error)
+                self.write_result(interrupted)
         finally:
             self.signals.__exit__(kind, error, trace)
             close_log(self.handlers)
@@ -163,6 +164,10 @@ class Run:
                 self.discard()
             if self.lock is not None:
                 self.lock.release()
+        if interrupted is not None and interrupted is not error:
+            raise interrupted from error
+        if self.signals.caught and error is None:
+            self.signals.leave(self.signals.caught)
 
     def write_result(self, error: BaseException | None) -> None:
         """Write `result.json`; its status tells a failure from an interruption."""

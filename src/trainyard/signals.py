@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 log = logging.getLogger(__name__)
 
-ENDING = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")  # Windows has but the first two
+ENDING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")  # Windows has but the first two
 WANTED = ("SIGUSR1", "SIGUSR2")  # whoever has a handler for them, such as a launcher, gets them when all is saved
 
 
@@ -20,15 +20,33 @@ class Interrupted(SystemExit):
         self.signum = signum
 
 
+received: list[int] = []  # signals that ended the command of this process
+
+
+def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """Handle a signal that ends a command.
+
+    Raises:
+        KeyboardInterrupt: it is SIGINT.
+        Interrupted: it is another.
+    """
+    received.append(number)
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise Interrupted(number)
+
+
 class Signals:
     """Hears the signals; a context manager.
 
     Attributes:
+        first: the signal that came first, or `None`.
         caught: the signal that is to end training, or `None`.
         deferring: whether a step will come that looks at `caught`. A second Ctrl-C is not deferred.
     """
 
     def __init__(self) -> None:
+        self.first: int | None = None
         self.caught: int | None = None
         self.deferring = False
         self.before: dict[int, Any] = {}
@@ -61,9 +79,10 @@ class Signals:
     def hear(self, number: int, frame: FrameType | None) -> None:
         """Note a signal, or leave."""
         again = self.caught is not None and number == signal.SIGINT
+        self.first = self.first or number
         if self.deferring and not again:
-            self.caught = number
-            log.warning("%s: saving after this step; Ctrl-C leaves at once", signal.Signals(number).name)
+            self.caught = self.first
+            log.warning("%s: saving; Ctrl-C ends at once", signal.Signals(number).name)
             return
         self.deferring = False
         if number == signal.SIGINT:

@@ -1,15 +1,13 @@
 """Commands with subcommands, each over a composed config: `python scripts/show.py model model=cnn`."""
 
 import argparse
-import os
 import pkgutil
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from trainyard.cli import short_errors
-from trainyard.config import compose
+from trainyard import entry
 from trainyard.errors import did_you_mean
 from trainyard.logs import Screen, attach, close_log, print_anything
 
@@ -38,12 +36,16 @@ def run(command: str, purpose: str, subcommands: Mapping[str, Subcommand]) -> No
         subcommands: by name.
     """
     print_anything()
-    chosen, overrides, options = parsed(sys.argv[1:], command, purpose, subcommands)
-    with short_errors(), interruptible():
-        cfg = compose(overrides)  # what cannot be composed is said before torch is imported
-        act = pkgutil.resolve_name(chosen.target)
-        with on_screen():  # after Lightning, which sets up a log of its own when it is imported
-            act(cfg, **options)
+    with entry.command():
+        chosen, overrides, options = parsed(sys.argv[1:], command, purpose, subcommands)
+        from trainyard.cli import short_errors
+        from trainyard.config import compose
+
+        with short_errors():
+            cfg = compose(overrides)  # what cannot be composed is said before torch is imported
+            act = pkgutil.resolve_name(chosen.target)
+            with on_screen():  # after Lightning, which sets up a log of its own when it is imported
+                act(cfg, **options)
 
 
 def parsed(
@@ -89,17 +91,3 @@ def on_screen() -> Iterator[None]:
         yield
     finally:
         close_log(handlers)
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """End at Ctrl-C with the exit code that shells know, and silently where a reader goes away, as `| head` does."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to be printed at exit
-        sys.exit(1)
-    except (KeyboardInterrupt, SystemExit):  # Lightning makes the second of the first
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)

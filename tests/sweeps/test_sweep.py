@@ -129,7 +129,8 @@ def test_weights_of_the_best_alone_are_kept_and_a_sweep_finds_its_name(place: Pl
 
 
 @pytest.mark.slow
-def test_an_interrupted_sweep_saves_and_goes_on_and_a_second_process_waits(place: Place) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_sweep_saves_and_goes_on_and_a_second_process_waits(place: Place, number: int) -> None:
     slow = ("sweep.name=stopped", *FAULT, *EAGER, "+callbacks.fault.gate=3", "trainer.max_epochs=10", "seed=0,1,2")
     process = place.start(*slow)
     job = place.of("stopped") / "0"
@@ -139,11 +140,13 @@ def test_an_interrupted_sweep_saves_and_goes_on_and_a_second_process_waits(place
     assert len(errors.splitlines()) < 5
     until(lambda: job.joinpath("run.log").is_file() and "epoch 3/10" in job.joinpath("run.log").read_text())
     until(lambda: "epoch 3/10" in job.with_name("1").joinpath("run.log").read_text())
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, number)  # as a terminal does; a scheduler signals the sweep alone
     (place.folder / GATE).touch()
     said, errors = process.communicate(timeout=300)
-    assert process.returncode == 130, said + errors
-    assert "interrupted; the same command goes on" in said
+    assert process.returncode == 128 + number, said + errors
+    [row] = table(place.of("stopped") / "leaderboard.csv")
+    assert row["status"] == "2 interrupted, 1 waiting"
+    assert "interrupted; the same command resumes the sweep" in said
     printed = shlex.split(said.splitlines()[-1].partition(": ")[2])
     assert printed == ["python", *process.args[1:]]
     assert "Traceback" not in errors

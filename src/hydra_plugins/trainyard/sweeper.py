@@ -17,6 +17,7 @@ from omegaconf import DictConfig, open_dict
 
 from hydra_plugins.trainyard.launcher import LocalLauncher
 from trainyard.errors import reject
+from trainyard.signals import Interrupted
 
 if TYPE_CHECKING:
     from trainyard.sweeps.search_space import SearchSpace
@@ -68,15 +69,22 @@ class ResumingSweeper(Sweeper):
             stored = StoredSweep.take(folder, space, objectives)
             try:
                 self.run_rest(stored)
-            except KeyboardInterrupt:
-                again = shlex.join(sys.orig_argv[1:])
-                print(f"interrupted; the same command goes on with what is left: python {again}")
-                sys.exit(130)
+            except (KeyboardInterrupt, Interrupted) as error:
+                self.interrupted(stored)
+                sys.exit(error.code if isinstance(error, Interrupted) else 130)
             except Exception:
                 if not any(job.folder.exists() for job in stored.jobs):  # it cannot begin
                     stored.discard()
                 raise
             self.answer(stored)
+
+    def interrupted(self, stored: "StoredSweep") -> None:
+        """Write the leaderboard of the jobs that have ended, and say how to resume."""
+        from trainyard.sweeps.answer.report import write_report
+
+        if any(job.folder.exists() for job in stored.jobs):
+            write_report(stored)
+        print(f"interrupted; the same command resumes the sweep: python {shlex.join(sys.orig_argv[1:])}")
 
     def space(self, arguments: list[str]) -> "SearchSpace":
         """Return what the arguments span, with what a file of conf/sweep says beside."""

@@ -37,8 +37,10 @@ class Interruption(L.Callback):
         self.signals.defer(True)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Have signals wait no more."""
+        """Have signals wait no more, and leave if one came in the last step: the last epoch is saved."""
         self.signals.defer(False)
+        if caught := self.caught(trainer):
+            self.signals.leave(caught)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Have signals wait no more, and checkpoints neither: a logger that fails too would have them lost."""

@@ -1,5 +1,6 @@
 """Batches on the training device: from tensors that lie there, or read by worker processes; the same either way."""
 
+import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 
@@ -101,6 +102,7 @@ class StreamingLoader(Loader):
             persistent_workers=num_workers > 0,
             collate_fn=as_it_is,  # type: ignore[arg-type]  # what that gave is a whole batch
             pin_memory=device.type == "cuda",
+            worker_init_fn=ignore_signals,
             generator=generator(0),  # or it would draw from the run's own, and change its dropout
         )
 
@@ -108,6 +110,16 @@ class StreamingLoader(Loader):
         """Yield the batches of an epoch as the examples are, from `sampler.start` on."""
         for x, y in self.batches:
             yield x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
+
+
+def ignore_signals(worker: int) -> None:
+    """Let a worker process survive the signals that a whole process group receives, as by Ctrl-C.
+
+    The process that trains still needs batches until its step ends, and ends the workers itself.
+    """
+    for name in ("SIGINT", "SIGHUP"):  # a worker that hangs is ended by SIGTERM
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
 def as_it_is(batch: Batch) -> Batch:

@@ -40,17 +40,17 @@ def opened(path: Path | None) -> Iterator[TextIO]:
     """Open a file that takes its name when all is written; without a path, the screen.
 
     Raises:
-        ConfigError: it cannot be written.
-        BrokenPipeError: nobody reads the screen any more.
+        ConfigError: the file cannot be written.
+        OSError: the screen cannot.
     """
     try:
         with screen() if path is None else whole_file(path) as stream:
             yield stream
-    except BrokenPipeError:
-        raise
     except OSError as error:
+        if path is None:
+            raise
         problem = f"cannot be written ({error.strerror or error})"
-        raise reject("--output", path or "stdout", problem, "a place that can") from error
+        raise reject("--output", path, problem, "a place that can") from error
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from trainyard.processes.parent import end_with_parent
 from trainyard.processes.reasons import FOLDER, ProcessDied, collect, death, told
 
 PATIENCE = 5.0  # seconds that the others have to end by themselves, and again when they were told to
+SAVING = 60.0  # likewise, when the run was interrupted: until the end of a step, and to save
 
 
 class SpawnedProcesses(_MultiProcessingLauncher):
@@ -44,6 +45,9 @@ class SpawnedProcesses(_MultiProcessingLauncher):
                 raise ProcessDied(self.cause(folder) or "rank 0 ended before its time")
         except ProcessException as error:
             raise ProcessDied(self.cause(folder, error.error_index) or str(error)) from error
+        except (KeyboardInterrupt, SystemExit):
+            self.end(SAVING)
+            raise
         finally:
             self.end()
             os.environ.pop(FOLDER, None)
@@ -76,11 +80,14 @@ class SpawnedProcesses(_MultiProcessingLauncher):
         ranks = sorted(range(len(self.procs)), key=lambda rank: rank != first)
         return death(folder, {rank: self.procs[rank].exitcode or 0 for rank in ranks})
 
-    def end(self) -> None:
-        """End the processes that still run: as a Ctrl-C would, so that they write what waits, or else by force."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+    def end(self, patience: float = PATIENCE) -> None:
+        """End the processes that still run: by SIGTERM, so that they save and write what waits, or else by force.
+
+        Not by SIGINT, which they may have received too: a second one ends them at once.
+        """
+        for number in (signal.SIGTERM, signal.SIGKILL):
             self.kill(number)
-            until = time.monotonic() + PATIENCE
+            until = time.monotonic() + patience
             for process in self.procs:
                 process.join(max(0.0, until - time.monotonic()))
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from hydra.plugins.launcher import Launcher
 
 from trainyard.complaints import complaint
+from trainyard.signals import Interrupted
 from trainyard.sweeps.execution.processes import ignore
 from trainyard.sweeps.execution.queue import check_nothing_waits
 from trainyard.sweeps.execution.running import Ended
@@ -89,7 +90,7 @@ def run_elsewhere(launcher: Launcher, worklist: Worklist, jobs: Sequence[Job], f
     with Watch(worklist, jobs, ignore, fail_fast) as watch:
         try:
             follow(work, jobs, watch)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Interrupted):
             print(work.remains())
             raise
 

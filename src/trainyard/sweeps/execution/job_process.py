@@ -16,6 +16,8 @@ from hydra.core.utils import JobRuntime, JobStatus, run_job, setup_globals
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
+from trainyard.signals import interrupt
+from trainyard.sweeps.execution.server import NOHUP
 from trainyard.sweeps.execution.task import Task
 
 CONSOLE = "console.log"
@@ -106,6 +108,9 @@ def redirect(file: Path) -> None:
 def die_with_parent() -> None:
     """End this process, and all that it starts, when the parent is gone, however that ends."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGTERM, interrupt)  # which the server ignores
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if os.environ.get(NOHUP) == "1" else interrupt)
     if hasattr(os, "setpgrp"):
         os.setpgrp()  # so that a Ctrl-C comes from the parent alone, and the end reaches all
     parent = multiprocessing.parent_process()

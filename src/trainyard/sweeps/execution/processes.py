@@ -3,11 +3,12 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import wait
 from typing import Any
 
+from trainyard.signals import Signals
 from trainyard.sweeps.execution.devices import device_of
 from trainyard.sweeps.execution.job_process import run_in_process
 from trainyard.sweeps.execution.running import Ended, Running
@@ -49,12 +50,18 @@ class Slots:
     def run(self, tasks: Iterable[Task]) -> Generator[Ended, None, None]:
         """Run the tasks in order, and yield each of their jobs as it ends; a slot that is free is filled at once.
 
-        A Ctrl-C is handed on to the jobs, which save and stop; it is raised again when they have. So it goes after
-        `stop`, without an error.
+        A signal that ends the sweep has the jobs save and stop, and is raised as `Interrupted` when they have; a second
+        Ctrl-C ends them at once.
         """
         waiting = iter(tasks)
+        with Signals() as signals:
+            signals.defer(True)
+            yield from self.run_until(signals, waiting)
+
+    def run_until(self, signals: Signals, waiting: Iterator[Task]) -> Generator[Ended, None, None]:
+        """Run tasks, as in `run`, until a signal is caught."""
         try:
-            while True:
+            while not signals.caught:
                 while not self.stopping and len(self.running) < self.slots and (task := next(waiting, None)):
                     self.start(task)
                 if not self.running:
@@ -63,10 +70,9 @@ class Slots:
                 wait([*ends, *(job.hear for job in self.running if len(job.numbers) > 1)], timeout=LOOK_EVERY)
                 self.look()
                 yield from self.ended()
-        except KeyboardInterrupt:
             self.stop()
             yield from self.ended()
-            raise
+            signals.leave(signals.caught)
         finally:  # whatever happened: none runs on when the sweep is free for others
             self.kill()
 

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
+from trainyard.signals import ENDING
+
+SAVED = tuple(128 + getattr(signal, name) for name in ENDING if hasattr(signal, name))
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -44,7 +48,7 @@ class Running:
 
 def reason(code: int | None) -> str:
     """Return why a process ended that did not say so, or nothing where all went well."""
-    if code in (0, 128 + signal.SIGTERM):  # asked to stop, it has saved and said so
+    if code == 0 or code in SAVED:  # asked to stop, it has saved and said so
         return ""
     if code is not None and code < 0:
         hint = ", as the system does when memory runs out" if code == -signal.SIGKILL else ""

@@ -6,6 +6,7 @@ import signal
 from typing import Any
 
 PRELOADED = ["trainyard.sweeps.execution.preloaded"]
+NOHUP = "TRAINYARD_NOHUP"  # whether the sweep, and so its jobs, are to survive the terminal
 PRUNERS = "trainyard.sweeps.search.pruners"
 
 
@@ -21,9 +22,13 @@ def job_context(pruned: bool = False) -> Any:
 
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([*PRELOADED, *([PRUNERS] if pruned else [])])
-    deaf = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server's, while it imports; a job listens again
+    ignored = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]  # by the server, which has to see how its jobs end
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in ignored}
+    os.environ[NOHUP] = str(int(handlers[signal.SIGHUP] == signal.SIG_IGN))
     try:
         ensure_running()
     finally:
-        signal.signal(signal.SIGINT, deaf)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        del os.environ[NOHUP]
     return context
