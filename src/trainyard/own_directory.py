@@ -1,5 +1,6 @@
 """A directory that no other run has, however many start at the same moment."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ class OwnDirectory(Callback):
         """Draw until the name is free; what cannot be written at all, Hydra says."""
         unresolved = OmegaConf.to_container(config.hydra.run, resolve=False)
         if DRAWN not in str(unresolved["dir"]):  # type: ignore[index, call-overload]
+            with suppress(OSError, OmegaConfBaseException):
+                remove_links(Path(config.hydra.run.dir) / ".hydra")
             return
         for _ in range(TRIES):
             try:
@@ -33,3 +36,10 @@ class OwnDirectory(Callback):
             else:
                 return
         raise FileExistsError(0, f"{TRIES} names are taken", config.hydra.run.dir)
+
+
+def remove_links(folder: Path) -> None:
+    """Remove links in a place that Hydra writes to before a run begins, and that may come from someone else."""
+    for path in (folder, *(folder.iterdir() if folder.is_dir() and not folder.is_symlink() else ())):
+        if path.is_symlink():
+            path.unlink()

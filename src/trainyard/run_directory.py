@@ -1,6 +1,5 @@
 """The directory of a run: who works in it, what an earlier run left there, and what a new one writes first."""
 
-import json
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +9,7 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.errors import reject
-from trainyard.files import write_json, write_text
+from trainyard.files import read_json, write_json, write_text
 from trainyard.provenance import provenance
 
 LOCK = ".lock"
@@ -41,7 +40,7 @@ def status(folder: Path) -> str | None:
     """Return how a run ended by its result; `None` where it has none."""
     result: Any = None
     with suppress(OSError, ValueError):
-        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        result = read_json(folder / "result.json")
     return str(result.get("status")) if isinstance(result, dict) else None
 
 

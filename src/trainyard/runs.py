@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from trainyard.checkpoints.files import PREVIOUS, newest_intact, set_damaged_aside
 from trainyard.errors import ConfigError, reject
-from trainyard.files import point_to, write_json
+from trainyard.files import check_own_files, point_to, write_json
 from trainyard.logs import close_log, open_log
 from trainyard.run_directory import BROUGHT, clear, lock, status, write_config
 from trainyard.run_ending import ending, set_exit_code
@@ -94,6 +94,7 @@ class Run:
         """Make the directory; what an earlier run left in it stays until it is known that this one can begin."""
         try:
             self.dir.mkdir(parents=True, exist_ok=True)
+            check_own_files("hydra.run.dir", self.dir)
             self.lock = lock(self.dir)
             self.fresh = {path.name for path in self.dir.iterdir()} <= BROUGHT
             self.look(cfg)

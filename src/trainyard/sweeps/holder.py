@@ -8,7 +8,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from trainyard.errors import ConfigError, reject
-from trainyard.files import write_text
+from trainyard.files import check_own_files, read_text, write_text
 
 LOCK, HOLDER = ".lock", "holder"
 
@@ -20,6 +20,8 @@ def held(folder: Path) -> Iterator[None]:
     Raises:
         ConfigError: another process does, and the message says which; or it cannot be written.
     """
+    if folder.is_dir():
+        check_own_files("hydra.sweep.dir", folder)
     lock, made = FileLock(folder / LOCK), not (folder / LOCK).exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -27,7 +29,7 @@ def held(folder: Path) -> Iterator[None]:
     except Timeout as error:
         holder = "another process"  # while it starts or ends
         with suppress(OSError):
-            holder = f"process {(folder / HOLDER).read_text(encoding='utf-8').strip()}"
+            holder = f"process {read_text(folder / HOLDER).strip()}"
         accepted = "wait for it, or another sweep.name"
         raise ConfigError(f"sweep.name={folder.name}: {holder} works on it\n  accepted: {accepted}") from error
     except OSError as error:
