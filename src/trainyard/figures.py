@@ -19,6 +19,7 @@ def save(figure: Figure, name: str) -> None:
     draft = path.with_name(f".{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        draft.unlink(missing_ok=True)  # a link there would be followed
         figure.savefig(draft, format="png", dpi=110, bbox_inches="tight")
         draft.replace(path)
     except OSError as error:

@@ -1,19 +1,91 @@
-"""Files that are either there whole or not there."""
+"""Files that are either there whole or not there, and files of others, which may be anything."""
 
+import errno
 import json
 import os
+import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from trainyard.errors import reject
 
 MOST_NAME, MOST_PATH = 255, 4095  # bytes, on Linux
 PATHS = f"a path of at most {MOST_PATH} bytes, each name in it at most {MOST_NAME}"
+MIB = 2**20
+MOST_BYTES = 16 * MIB  # of a file of texts
+MOST_TABLE = 1024 * MIB  # of a table or a journal
+
+
+def open_regular(path: Path, most: int | None = MOST_BYTES) -> BinaryIO:
+    """Open a file to read it, if it is a regular one: no link, pipe or device, such as one from someone else may be.
+
+    Args:
+        path: of the file.
+        most: bytes that it may have; `None` for any number.
+
+    Raises:
+        OSError: it is another kind of file, larger, or cannot be read.
+    """
+    flags = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"))
+    descriptor = os.open(path, os.O_RDONLY | flags)
+    try:
+        state = os.fstat(descriptor)
+        if not stat.S_ISREG(state.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        if most is not None and state.st_size > most:
+            raise OSError(errno.EFBIG, f"larger than {most // MIB} MiB", str(path))
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_text(path: Path, most: int = MOST_BYTES) -> str:
+    """Return the text of a regular file.
+
+    Raises:
+        OSError: see `open_regular`.
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    with open_regular(path, most) as file:
+        return file.read(most).decode("utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Return what a regular file of JSON contains.
+
+    Raises:
+        OSError: see `open_regular`.
+        ValueError: it is not JSON, not UTF-8, or nested too deeply.
+    """
+    try:
+        return json.loads(read_text(path))
+    except RecursionError as error:
+        raise ValueError(f"{path}: nested too deeply") from error
+
+
+def check_own_files(key: str, folder: Path) -> None:
+    """Raise a ConfigError where something in a folder would have a run write elsewhere, or wait.
+
+    Those are links that lead out of it, pipes, sockets and devices, at any depth.
+    """
+    home = folder.resolve()
+    for place, folders, files in os.walk(folder):
+        for path in (Path(place, name) for name in (*folders, *files)):
+            try:
+                mode = path.lstat().st_mode
+            except FileNotFoundError:  # another process has removed it
+                continue
+            if stat.S_ISLNK(mode) and not path.resolve().is_relative_to(home):
+                raise reject(key, folder, f"{path} is a link to {path.resolve()}, outside of it", "the link removed")
+            if not (stat.S_ISLNK(mode) or stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                raise reject(key, folder, f"{path} is a pipe, socket or device", "the file removed")
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a file beside `path` and move it there: a reader, or a crash, never meets half of it."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)  # a link there would be followed
     try:
         draft.write_text(text, encoding="utf-8")
         draft.replace(path)

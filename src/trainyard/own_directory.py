@@ -1,7 +1,7 @@
 """The directory of a run or of a sweep, checked before Hydra writes to it; unless typed, one that no other run has."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,8 @@ class OwnDirectory(Callback):
         if DRAWN not in str(unresolved["dir"]):  # type: ignore[index, call-overload]
             with raised_outside():
                 check_run_directory(Path(config.hydra.run.dir))
+            with suppress(OSError, OmegaConfBaseException):
+                remove_links(Path(config.hydra.run.dir) / ".hydra")
             return
         for _ in range(TRIES):
             try:
@@ -110,3 +112,10 @@ def check_not_current(key: str, folder: Path, accepted: str) -> None:
     if Path.cwd().is_relative_to(folder.resolve()):
         problem = "this is the current folder" if folder.resolve() == Path.cwd() else "it contains the current folder"
         raise reject(key, str(folder), problem, accepted)
+
+
+def remove_links(folder: Path) -> None:
+    """Remove links in a place that Hydra writes to before a run begins, and that may come from someone else."""
+    for path in (folder, *(folder.iterdir() if folder.is_dir() and not folder.is_symlink() else ())):
+        if path.is_symlink():
+            path.unlink()

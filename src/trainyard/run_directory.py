@@ -1,6 +1,5 @@
 """The directory of a run: who works in it, what an earlier run left there, and what a new one writes first."""
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from trainyard.checkpoints.files import newest_intact
 from trainyard.errors import listing, reject
-from trainyard.files import write_json, write_text
+from trainyard.files import read_json, write_json, write_text
 from trainyard.provenance import provenance
 
 FOLDERS = ("checkpoints", "tensorboard", "predictions")
@@ -48,7 +47,7 @@ def status(folder: Path) -> str | None:
     """Return how a run ended by its result; `None` where it has none."""
     result: Any = None
     with suppress(OSError, ValueError):
-        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        result = read_json(folder / "result.json")
     return str(result.get("status")) if isinstance(result, dict) else None
 
 

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from trainyard.checkpoints.files import PREVIOUS, newest_intact, set_damaged_aside
 from trainyard.errors import ConfigError, reject
-from trainyard.files import point_to, relative, write_json
+from trainyard.files import check_own_files, point_to, relative, write_json
 from trainyard.logs import close_log, open_log
 from trainyard.own_directory import check_run_directory
 from trainyard.run_directory import (
@@ -108,6 +108,7 @@ class Run:
             check_run_directory(self.dir)
         try:
             self.dir.mkdir(parents=True, exist_ok=True)
+            check_own_files("hydra.run.dir", self.dir)
             self.lock = lock(self.dir)
             self.fresh = {path.name for path in self.dir.iterdir()} <= BROUGHT
             self.look(cfg)

@@ -1,6 +1,5 @@
 """The answer of a probe: which backbone scored best, what it costs, and how large it is."""
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from trainyard.files import read_json, read_text
+from trainyard.plain_yaml import MOST_BYTES, load_yaml
 from trainyard.sweeps.search_space import configuration_of
 
 COLUMNS = f"{'':>2}  {'backbone':<36} {'val acc':>8} {'pass, s':>8} {'parameters':>12}"
@@ -47,9 +48,9 @@ def means(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def row_of(folder: Path) -> dict[str, Any]:
     """Return what a run's directory says of its backbone."""
-    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    result = read_json(folder / "result.json")
     file = folder / "config.yaml"  # not there where a job was killed before it began
-    config = OmegaConf.load(file) if file.is_file() else OmegaConf.create()
+    config = OmegaConf.create(load_yaml(read_text(file, MOST_BYTES)) if file.is_file() else {})
     backbone = OmegaConf.select(config, "model.backbone", default=folder.name)
     if result["status"] != "completed":
         return {"backbone": backbone, "error": result["error"] or result["status"]}

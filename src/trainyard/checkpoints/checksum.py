@@ -6,6 +6,8 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO
 
+from trainyard.files import open_regular
+
 COMMENT = b"crc32:%08x"
 LENGTH = len(COMMENT % 0)
 SIZE = LENGTH.to_bytes(2, "little")
@@ -32,7 +34,7 @@ def is_intact(path: Path) -> bool:
     One that others have written, unsealed, is looked at by the checksums of a zip archive's own.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path, most=None) as file:
             end = file.seek(-LENGTH - len(SIZE), os.SEEK_END)
             found = file.read()
             if found.startswith(SIZE + COMMENT[:6]):

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from trainyard.files import MOST_TABLE, open_regular
+
 FILE = Path("predictions") / "val.npz"
 
 
@@ -41,11 +43,11 @@ class KeptPredictions:
 def read_predictions(folder: Path) -> KeptPredictions | None:
     """Return the predictions that lie in a run's directory; `None` where none do, or they cannot be read."""
     try:
-        with (folder / FILE).open("rb") as file, np.load(file, allow_pickle=False) as saved:
+        with open_regular(folder / FILE, MOST_TABLE) as file, np.load(file, allow_pickle=False) as saved:
             labels = saved["labels"].astype(np.int64)
             probabilities = saved["probabilities"].astype(np.float32)
             classes = [str(name) for name in saved["classes"]]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, MemoryError, zipfile.BadZipFile):
         return None
     fits = probabilities.shape == (len(labels), len(classes))
     return KeptPredictions(classes, labels, probabilities) if fits else None

@@ -53,6 +53,7 @@ class Predictions:
         """Write `probabilities`, `labels` and `classes` as a NumPy archive, whole or not at all."""
         path.parent.mkdir(exist_ok=True)
         draft = path.with_name(f".{path.name}")
+        draft.unlink(missing_ok=True)  # a link there would be followed
         with draft.open("wb") as file:
             np.savez(
                 file,

@@ -132,6 +132,7 @@ class Evaluation:
         for path, figure in zip(pictures, figures.values(), strict=True):
             with rc_context({"text.parse_math": False}):  # a class may have a $ in its name
                 draft = path.with_name(f".{os.getpid()}.{path.name}")  # whole or not at all, and through no link
+                draft.unlink(missing_ok=True)
                 figure(self.predictions).savefig(draft, dpi=110, bbox_inches="tight")
                 draft.replace(path)
         page, data = folder / f"{stem}.md", folder / f"{stem}.json"

@@ -4,6 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from trainyard.curves import TABLE, is_count, read_table
+from trainyard.files import MOST_TABLE, open_regular
 
 TIMES = ("time", "second")  # in the name of a column that is measured by a clock
 
@@ -16,8 +17,8 @@ def read_curves(folder: Path, by: str = "step") -> dict[str, dict[int, float]]:
         by: `step`, or `epoch`, of which the last value counts.
     """
     content = b""
-    with suppress(OSError):
-        content = (folder / TABLE).read_bytes()
+    with suppress(OSError), open_regular(folder / TABLE, MOST_TABLE) as file:
+        content = file.read()
     curves: dict[str, dict[int, float]] = {}
     for row in read_table(content)[1]:
         values = {name: text for name, text in row.items() if text and name not in ("step", "epoch")}

@@ -1,7 +1,9 @@
 """A model from its checkpoint alone."""
 
+import errno
 import inspect
 import warnings
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import torch
 
 from trainyard.errors import ConfigError, reject
+from trainyard.files import open_regular
 from trainyard.models.classifier import Classifier
 from trainyard.models.safetensors_file import read_safetensors
 from trainyard.stored.trusted import MODEL, check_target
@@ -55,6 +58,7 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
         safe = path.suffix == ".safetensors"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd files; what is wrong with one is said below
+            check_archive(path.resolve())
             stored = read_safetensors(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # each damaged file fails in its own way
         unsafe = "weights_only" in str(error).lower() or "Unsupported" in str(error)
@@ -63,6 +67,15 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
     if not isinstance(stored, dict) or not {"model_class", "hyper_parameters", "state_dict"} <= stored.keys():
         raise reject("checkpoint", path, "it does not say of which model it is", ACCEPTED)
     return stored
+
+
+def check_archive(path: Path) -> None:
+    """Raise an OSError unless a path is that of a regular file that is no larger in memory than on the disk."""
+    with open_regular(path, most=None) as file:
+        if zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as archive:
+                if sum(part.file_size for part in archive.infolist()) > path.stat().st_size:
+                    raise OSError(errno.EINVAL, "a compressed archive", str(path))
 
 
 def arguments(kind: type[Classifier], stored: Mapping[str, Any]) -> dict[str, Any]:

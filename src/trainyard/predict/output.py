@@ -66,6 +66,7 @@ def screen() -> Iterator[TextIO]:
 def whole_file(path: Path) -> Iterator[TextIO]:
     """Write beside a file, and move it there at the end; whatever ends it earlier leaves nothing."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)  # a link there would be followed
     try:
         with draft.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             yield file

@@ -1,6 +1,5 @@
 """A run as its directory tells of it, whatever became of it."""
 
-import json
 import re
 import time
 from contextlib import suppress
@@ -12,7 +11,8 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from trainyard.files import relative
+from trainyard.files import read_json, read_text, relative
+from trainyard.plain_yaml import MOST_BYTES, load_yaml
 from trainyard.sweeps.job import is_whole
 from trainyard.sweeps.space_file import FILE as SWEEP
 
@@ -64,14 +64,14 @@ class StoredRun:
         """The text of each key at the top of the config: to read all of a file takes ten times as long as its `run`."""
         text = ""
         with suppress(OSError, UnicodeDecodeError):
-            text = (self.folder / "config.yaml").read_text(encoding="utf-8")
+            text = read_text(self.folder / "config.yaml", MOST_BYTES)
         parts = re.split(r"^(?=[^\s\-#])", text, flags=re.MULTILINE)
         return {part.partition(":")[0]: part for part in parts if ":" in part}
 
     def part(self, key: str) -> Any:
         """Return what the config holds under a key at its top; `None` where it is not there or no YAML."""
         with suppress(yaml.YAMLError, AttributeError, ValueError):  # the last for too many digits
-            return yaml.load(self.texts.get(key, ""), Loader=yaml.CSafeLoader).get(key)
+            return load_yaml(self.texts.get(key, "")).get(key)
         return None
 
     @cached_property
@@ -107,7 +107,7 @@ class StoredRun:
     def json(self, name: str) -> dict[str, Any]:
         """Return the dict that a file holds."""
         with suppress(OSError, ValueError):
-            found = json.loads((self.folder / name).read_text(encoding="utf-8"))
+            found = read_json(self.folder / name)
             return found if isinstance(found, dict) else {}
         return {}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from trainyard.errors import ConfigError, reject
-from trainyard.files import check_path, write_text
+from trainyard.files import check_own_files, check_path, read_text, write_text
 from trainyard.own_directory import check_not_current
 
 LOCK, HOLDER = ".lock", "holder"
@@ -23,6 +23,8 @@ def held(folder: Path) -> Iterator[None]:
     """
     check_path("hydra.sweep.dir", str(folder))
     check_not_current("hydra.sweep.dir", folder, "a folder that is new, empty, or of this sweep")
+    if folder.is_dir():
+        check_own_files("hydra.sweep.dir", folder)
     lock, made = FileLock(folder / LOCK), not (folder / LOCK).exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -30,7 +32,7 @@ def held(folder: Path) -> Iterator[None]:
     except Timeout as error:
         holder = "another process"  # while it starts or ends
         with suppress(OSError):
-            holder = f"process {(folder / HOLDER).read_text(encoding='utf-8').strip()}"
+            holder = f"process {read_text(folder / HOLDER).strip()}"
         accepted = "wait for it, or another sweep.name"
         raise ConfigError(f"sweep.name={folder.name}: {holder} works on it\n  accepted: {accepted}") from error
     except OSError as error:

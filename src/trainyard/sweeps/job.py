@@ -1,11 +1,12 @@
 """A job of a sweep, as its directory tells of it."""
 
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from trainyard.files import read_json
 
 UNFINISHED = "waiting"
 DONE = ("completed", "pruned")
@@ -32,7 +33,7 @@ class Job:
         """Read what became of it, and return it."""
         self.result = {}
         with suppress(OSError, ValueError):
-            found = json.loads((self.folder / "result.json").read_text(encoding="utf-8"))
+            found = read_json(self.folder / "result.json")
             self.result = found if is_whole(found) else {}
         return self
 

@@ -5,6 +5,7 @@ import time
 from contextlib import suppress
 
 from trainyard.config import objective_mode
+from trainyard.files import open_regular
 from trainyard.sweeps.job import Job
 
 EPOCH = re.compile(r": epoch (\d+)/(\d+)(.*)")
@@ -33,7 +34,7 @@ class JobProgress:
 
     def look(self) -> None:
         """Read the lines that have been added."""
-        with suppress(OSError), self.file.open("rb") as log:
+        with suppress(OSError), open_regular(self.file, most=None) as log:
             log.seek(self.read)
             added = log.read()
             lines = added[: added.rfind(b"\n") + 1]

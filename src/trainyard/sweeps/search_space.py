@@ -80,7 +80,8 @@ class SearchSpace:
         if len(counts := {key: len(self.values[key]) for key in self.zipped}) and len(set(counts.values())) > 1:
             told = ", ".join(f"{key} has {count}" for key, count in counts.items())
             raise reject("sweep.zip", listing(self.zipped), f"{told} values", "as many values of each")
-        if not self.sampler and (count := math.prod(map(len, self.axes_together().values()))) > MOST:
+        together = self.axes_together()  # of a search, each configuration has all replicates
+        if (count := math.prod(len(v) for name, v in together.items() if not self.sampler or repeats(name))) > MOST:
             problem = f"{count:,} combinations, more than a sweep may have"
             raise reject("sweep", listing(self.axes), problem, f"up to {MOST:,}; or sweep=random, which draws of them")
         if self.where and not self.sampler and not self.jobs():

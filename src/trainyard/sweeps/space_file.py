@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from trainyard.errors import ConfigError, reject
-from trainyard.files import relative, write_text
+from trainyard.files import read_text, relative, write_text
+from trainyard.plain_yaml import MOST_BYTES, load_yaml
 from trainyard.sweeps.search_space import SearchSpace
 
 FILE = "sweep.yaml"
@@ -23,13 +23,16 @@ def load(file: Path) -> tuple[SearchSpace, list[str]]:
         ConfigError: the file is not what `keep` writes.
     """
     try:
-        content: Any = OmegaConf.to_container(OmegaConf.load(file))
+        content: Any = load_yaml(read_text(file, MOST_BYTES))
         if is_whole(content):
             intervals, zipped = (tuple(content.get(name, ())) for name in LISTS)
             where, sampler = (content.get(name, "") for name in TEXTS)
             space = SearchSpace(content["values"], intervals, zipped, where, sampler)
+            space.check()
             return space, content.get("objectives", [content["objective"]])
-    except (OSError, ValueError, YAMLError, OmegaConfBaseException):
+    except ConfigError:
+        raise
+    except (OSError, ValueError, KeyError, YAMLError):
         pass
     problem = f"{relative(file)} cannot be read"
     raise reject("sweep.name", file.absolute().parent.name, problem, "another sweep.name, or the folder moved away")

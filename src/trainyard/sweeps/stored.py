@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from trainyard.errors import did_you_mean, listing, reject
-from trainyard.files import check_path, relative, write_text
+from trainyard.files import check_path, read_json, relative, write_text
 from trainyard.sweeps.answer.leaderboard import Row, leaderboard
 from trainyard.sweeps.holder import HOLDER, LOCK
 from trainyard.sweeps.job import DONE, Job
@@ -99,7 +99,7 @@ class StoredSweep:
         """
         file = self.folder / DRAWN
         try:
-            found: list[list[str]] = json.loads(file.read_text(encoding="utf-8"))
+            found: list[list[str]] = read_json(file)
             return [list(map(str, words)) for words in found]
         except FileNotFoundError:
             return []

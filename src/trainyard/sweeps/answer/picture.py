@@ -38,6 +38,7 @@ def draw(sweep: StoredSweep, rows: Sequence[Row], effects: Mapping[str, Mapping[
             axis.tick_params(axis="x", labelrotation=30, labelsize=8)
             axis.grid(alpha=0.3)
     draft = sweep.folder / f".{FILE}"
+    draft.unlink(missing_ok=True)  # a link there would be followed
     figure.savefig(draft, format="png", dpi=110)
     draft.replace(sweep.folder / FILE)
 

@@ -49,7 +49,8 @@ def mean_and_std(row: Row, metric: str) -> str:
 def checkpoint_of(job: Job) -> str:
     """Return where the weights of a job lie in the sweep's directory, or that they were not kept."""
     path = job.folder / job.result["checkpoint"]
-    return str(path.relative_to(job.folder.parent)) if path.is_file() else "not kept"
+    inside = path.resolve().is_relative_to(job.folder.resolve())
+    return str(path.relative_to(job.folder.parent)) if inside and path.is_file() else "not kept"
 
 
 def table(rows: Sequence[Row], objectives: Sequence[str], test: bool = False) -> list[list[str]]:

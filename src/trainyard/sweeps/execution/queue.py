@@ -1,7 +1,6 @@
 """Jobs that wait or run in a cluster's queue, whoever put them there."""
 
 import getpass
-import json
 import subprocess
 import time
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainyard.errors import listing, reject
-from trainyard.files import write_json
+from trainyard.files import read_json, write_json
 from trainyard.sweeps.job import Job
 
 FILE = "queue.json"
@@ -36,7 +35,7 @@ class Queue:
         """Return what is remembered of a sweep."""
         queue = cls(folder)
         with suppress(OSError, ValueError):
-            found = json.loads((folder / FILE).read_text(encoding="utf-8"))
+            found = read_json(folder / FILE)
             queue.taken = {int(number): (cluster, name) for number, (cluster, name) in found.items()}
         return queue
 

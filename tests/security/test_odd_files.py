@@ -1,0 +1,231 @@
+"""Files of someone else's run or sweep may be links, pipes, devices, or far larger than they look."""
+
+import json
+import os
+import signal
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.security.tampering import change
+from tests.sweeps.synthetic import stored
+from trainyard.checkpoints.checksum import is_intact
+from trainyard.errors import ConfigError
+from trainyard.evaluation.kept_predictions import read_predictions
+from trainyard.evaluation.predictions import Predictions
+from trainyard.files import check_own_files, open_regular, read_json, write_text
+from trainyard.history.run_curves import read_curves
+from trainyard.history.run_table import chosen_runs
+from trainyard.models.load import load_model
+from trainyard.plain_yaml import load_yaml
+from trainyard.resume import config_to_resume
+from trainyard.runs import Run
+from trainyard.stored.run import StoredRun
+from trainyard.sweeps.answer.report import table, write_report
+from trainyard.sweeps.holder import held
+from trainyard.sweeps.stored import StoredSweep
+from trainyard.training import train
+
+FILES = ["config.yaml", "result.json", "provenance.json", "overrides.yaml", "metrics.csv", "run.log"]
+KINDS = ["pipe", "/dev/zero", "link", "folder", "huge"]
+
+
+@pytest.fixture(autouse=True)
+def no_longer_than_a_minute() -> Iterator[None]:
+    """End a test that waits for a pipe, or reads without an end."""
+    before = signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it hangs"))
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def put(path: Path, kind: str) -> None:
+    """Put something odd in the place of a file."""
+    path.unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "huge":
+        with path.open("wb") as file:
+            file.truncate(2**34)  # takes no space
+    else:
+        target = Path(kind) if kind != "link" else path.parent.parent / "victim"
+        if kind == "link":
+            target.write_text("{}")
+        path.symlink_to(target)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", FILES)
+def test_a_run_with_an_odd_file_is_listed_and_compared(run: Path, name: str, kind: str) -> None:
+    outside = run.parent / "outputs" / "runs"
+    outside.mkdir(parents=True)
+    run = run.rename(outside / "run")
+    put(run / name, kind)
+    [found] = chosen_runs([])
+    assert found.status in (("broken",) if name == "result.json" else ("completed",))
+    assert (found.config == {}) == (name == "config.yaml")
+    assert (found.provenance.get("git") is None) == (name == "provenance.json")
+    assert (read_curves(run) == {}) == (name == "metrics.csv")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_odd_checkpoint_is_read(run: Path, kind: str) -> None:
+    for name in ("last.ckpt", "best.ckpt"):
+        put(run / "checkpoints" / name, kind)
+        if kind not in ("huge", "folder"):
+            with pytest.raises(OSError, match=r"regular|ymbolic|levels"):
+                open_regular(run / "checkpoints" / name, most=None)
+        if kind != "huge":
+            assert not is_intact(run / "checkpoints" / name)
+    if kind != "huge":
+        with pytest.raises(ConfigError):
+            load_model(run / "checkpoints" / "best.ckpt")
+
+
+LINKS = ["run.log", ".lock", "metrics.csv", "checkpoints/last.ckpt.1.draft", "predictions/.val.npz", "deep/er/x"]
+
+
+@pytest.mark.parametrize("name", [*LINKS, "checkpoints", "tensorboard", "predictions"])
+def test_a_run_writes_through_no_link(run: Path, tmp_path: Path, name: str) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "victim").write_text("mine")
+    place = run / name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.is_dir():
+        place.rename(tmp_path / "before")
+    place.unlink(missing_ok=True)
+    place.symlink_to(outside if "." not in name and "/" not in name else outside / "victim")
+    change(run, "logger", {})
+    cfg = config_to_resume(StoredRun(run), ["trainer.max_epochs=2"])
+    with pytest.raises(ConfigError, match=r"is a link to .*outside of it\n  accepted: the link removed"):
+        train(cfg, resume=True)
+    assert [path.name for path in outside.iterdir()] == ["victim"]
+    assert (outside / "victim").read_text() == "mine"
+    assert json.loads((run / "result.json").read_text())["status"] == "completed"
+
+
+def test_links_inside_a_run_are_fine(run: Path) -> None:
+    (run / "newest").symlink_to("checkpoints")
+    check_own_files("hydra.run.dir", run)
+    os.mkfifo(run / "pipe")
+    with pytest.raises(ConfigError, match="pipe, socket or device"):
+        check_own_files("hydra.run.dir", run)
+
+
+def test_drafts_replace_a_link_that_waits_for_them(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    (tmp_path / f".x.json.{os.getpid()}").symlink_to(victim)
+    (tmp_path / ".val.npz").symlink_to(victim)
+    write_text(tmp_path / "x.json", "{}")
+    Predictions(torch.ones(1, 1), torch.zeros(1, dtype=torch.long), ("a",)).save(tmp_path / "val.npz")
+    assert victim.read_text() == "mine"
+    assert not (tmp_path / "x.json").is_symlink()
+    assert not (tmp_path / "val.npz").is_symlink()
+
+
+@pytest.mark.parametrize("name", [".lock", "journal.log", "leaderboard.csv", "0/run.log"])
+def test_a_sweep_writes_through_no_link(tmp_path: Path, name: str) -> None:
+    sweep = stored(tmp_path / "sweep", ["seed=0,1"], [0.1, 0.9])
+    (tmp_path / "victim").write_text("mine")
+    (sweep.folder / name).unlink(missing_ok=True)
+    (sweep.folder / name).symlink_to(tmp_path / "victim")
+    with pytest.raises(ConfigError, match="outside of it"), held(sweep.folder):
+        raise AssertionError
+    (sweep.folder / ".leaderboard.png").symlink_to(tmp_path / "victim")
+    write_report(sweep)
+    assert (tmp_path / "victim").read_text() == "mine"
+
+
+DEEP = {
+    "flow": "a: " + "[" * 100_000 + "]" * 100_000,
+    "open": "a: " + "[" * 1_000_000,
+    "blocks": "a:\n" + "- " * 100_000 + "x",
+    "keys": "a:\n" + "? " * 100_000,
+    "laughs": "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]",
+    "merges": "a: &a {x: 1}\nb: {<<: [*a, *a]}",
+    "numbers": f"a: {'9' * 100_000}",
+    "dates": "a: 2026-99-99",
+}
+
+
+@pytest.mark.parametrize("text", DEEP)
+def test_yaml_that_is_more_than_it_looks(tmp_path: Path, run: Path, text: str) -> None:
+    import yaml
+
+    with pytest.raises(yaml.YAMLError):
+        load_yaml(DEEP[text])
+    indented = DEEP[text].replace("\n", "\n  ")
+    (run / "config.yaml").write_text(f"run:\n  {indented}\n")
+    assert StoredRun(run).own == {}
+    sweep = stored(tmp_path / "sweep", ["seed=0,1"], [0.1, 0.9])
+    (sweep.folder / "sweep.yaml").write_text(f"objective: val/acc\nvalues:\n  {indented}\n")
+    with pytest.raises(ConfigError, match=r"sweep\.yaml cannot be read"):
+        StoredSweep.find(str(sweep.folder))
+
+
+def test_json_that_is_nested(run: Path) -> None:
+    for text in ("[" * 100_000 + "]" * 100_000, '{"a":' * 100_000):
+        (run / "result.json").write_text(text)
+        (run / "provenance.json").write_text(text)
+        with pytest.raises(ValueError, match="deeply"):
+            read_json(run / "result.json")
+        assert StoredRun(run).status == "broken"
+        assert StoredRun(run).provenance["packages"] == {}
+        assert config_to_resume(StoredRun(run)).seed == 0
+
+
+@pytest.mark.parametrize("more", ["", "sampler: optuna.samplers.TPESampler\n"])
+def test_a_sweep_of_too_many_jobs_is_rejected_at_once(tmp_path: Path, more: str) -> None:
+    lists = [f"  {key}: [{', '.join(repr(str(n)) for n in range(220))}]" for key in ("seed", "data.seed", "data.fold")]
+    (tmp_path / "sweep.yaml").write_text("objective: val/acc\nvalues:\n" + "\n".join(lists) + f"\n{more}")
+    with pytest.raises(ConfigError, match="10,648,000 combinations"):
+        StoredSweep.find(str(tmp_path))
+
+
+def test_archives_that_grow_are_not_read(run: Path) -> None:
+    path = run / "checkpoints" / "best.ckpt"
+    with zipfile.ZipFile(path) as before:
+        parts = {part.filename: before.read(part) for part in before.infolist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as after:
+        for name, content in parts.items():
+            after.writestr(name, content + b"\0" * 10_000_000)
+    with pytest.raises(ConfigError, match="compressed archive"):
+        load_model(path)
+    (run / "predictions").mkdir(exist_ok=True)
+    head = b"{'descr': '<i8', 'fortran_order': False, 'shape': (1000000000000000,), }"
+    with zipfile.ZipFile(run / "predictions" / "val.npz", "w") as file:
+        file.writestr("labels.npy", b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head)
+    assert read_predictions(run) is None
+    np.savez(run / "predictions" / "val.npz", labels=[0], probabilities=[[1.0]], classes=["a"])
+    assert read_predictions(run) is not None
+
+
+def test_the_checkpoint_of_a_row_lies_in_its_job(tmp_path: Path) -> None:
+    sweep = stored(tmp_path / "sweep", ["seed=0,1"], [0.1, 0.9])
+    for job in sweep.jobs:
+        job.result["checkpoint"] = "/etc/passwd"
+    assert table(sweep.rows, sweep.objectives)[1].count("not kept") == 1
+
+
+def test_a_run_starts_in_a_folder_whose_hydra_files_are_links(tmp_path: Path) -> None:
+    from omegaconf import OmegaConf
+
+    from trainyard.own_directory import OwnDirectory
+
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / "run" / ".hydra").mkdir(parents=True)
+    (tmp_path / "run" / ".hydra" / "config.yaml").symlink_to(tmp_path / "victim")
+    config = OmegaConf.create({"hydra": {"run": {"dir": str(tmp_path / "run")}}})
+    OwnDirectory().on_run_start(config)
+    assert list((tmp_path / "run" / ".hydra").iterdir()) == []
+    assert Run(tmp_path / "run").dir.is_dir()
+    assert (tmp_path / "victim").read_text() == "mine"
