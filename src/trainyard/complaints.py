@@ -1,8 +1,10 @@
 """Errors as the person at the keyboard should read them: the key, the value, what is accepted, in a few lines."""
 
 import sys
+from pathlib import Path
 from traceback import walk_tb
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override
 from hydra.errors import CompactHydraException, InstantiationException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
@@ -11,6 +13,7 @@ from yaml import MarkedYAMLError  # type: ignore[import-untyped]
 
 from trainyard.config import CONF_DIR
 from trainyard.errors import ConfigError, did_you_mean, listing, reject
+from trainyard.run_ending import AGAIN, full_disk, is_disk_full
 
 LONGEST = 390  # characters of a line
 EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}  # launchers, and what brings them
@@ -22,6 +25,8 @@ def complaint(error: BaseException) -> str:
         return complaint(error.__cause__)
     if isinstance(error, MarkedYAMLError) and error.problem_mark:
         return f"{error.problem_mark.name.strip()}: line {error.problem_mark.line + 1}: {error.problem}"
+    if is_disk_full(error) and not isinstance(error, ConfigError):
+        return out_of_space(error)
     if isinstance(error, ConfigError):
         return "\n".join(line if len(line) <= LONGEST else f"{line[:LONGEST]}..." for line in str(error).splitlines())
     if isinstance(error, MissingConfigException) and error.options is not None:
@@ -52,6 +57,16 @@ def complaint(error: BaseException) -> str:
         shortened(f"{type(error).__name__}: {error}", 3)
         + "\nHYDRA_FULL_ERROR=1 shows the traceback; run.log has it too"
     )
+
+
+def out_of_space(error: BaseException) -> str:
+    """Return the text for a disk that is full, with the path."""
+    if "the disk is full" in str(error):  # of a checkpoint, with the space that it needs
+        return shortened(getattr(error, "strerror", None) or str(error), 1)
+    named = getattr(error, "filename", None)
+    folder = HydraConfig.get().runtime.output_dir if HydraConfig.initialized() else "."
+    place = Path(named or folder).absolute()
+    return f"{place} cannot be written: {full_disk(place)}\n  accepted: {AGAIN}"
 
 
 def unknown_option(error: MissingConfigException) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
-from trainyard.checkpoints.files import newest_intact
+from trainyard.checkpoints.files import LAST, PREVIOUS, newest_intact
 from trainyard.errors import listing, reject
 from trainyard.files import write_json, write_text
 from trainyard.provenance import provenance
@@ -96,14 +96,14 @@ def check_places(folder: Path) -> None:
 def check_resumable(folder: Path) -> None:
     """Raise a ConfigError where resuming a run would replace its results: it has some, but no intact checkpoint.
 
-    A run that was interrupted, or failed, before it wrote a checkpoint can start again from step 0.
+    A run that was interrupted, or failed, before it wrote its first `last.ckpt` can start again from step 0.
     """
     checkpoints = folder / "checkpoints"
     if newest_intact(checkpoints) is not None:
         return
-    left = sorted(path.name for path in checkpoints.glob("*.ckpt"))
+    left = [name for name in (LAST, PREVIOUS) if (checkpoints / name).exists()]
     ended = (folder / "result.json").exists() and status(folder) not in ("interrupted", "failed")
     if left or ended:
-        found = listing(left) or "nothing"
-        problem = f"there is no intact last.ckpt or previous.ckpt to resume from ({found} in {checkpoints})"
-        raise reject("resume", folder, f"{problem}; nothing was changed", "a run with one, or a new run")
+        state = f"{listing(left)} is damaged" if left else f"there is no {LAST}"
+        problem = f"{state} in {checkpoints}, so it cannot be resumed; nothing was changed"
+        raise reject("resume", folder, problem, "a run with an intact last.ckpt or previous.ckpt, or a new run")

@@ -27,7 +27,7 @@ from trainyard.run_directory import (
     status,
     write_config,
 )
-from trainyard.run_ending import ending, set_exit_code
+from trainyard.run_ending import AGAIN, ending, full_disk, is_disk_full, set_exit_code
 from trainyard.signals import Signals
 from trainyard.terminal.summary import whereabouts
 
@@ -60,7 +60,7 @@ class Run:
     training: bool = False
     result: dict[str, Any] = field(default_factory=dict)
     handlers: list[logging.Handler] = field(default_factory=list)
-    fresh: bool = True
+    fresh: bool = False
     goes_on: bool = False
     resumed: bool = False
     replaces: bool = False
@@ -111,6 +111,10 @@ class Run:
             if not (self.replaces or self.changes or self.goes_on):
                 write_config(self.dir, cfg)
         except OSError as error:
+            if self.fresh:  # nothing can resume a run without its config
+                self.discard()
+            if is_disk_full(error):
+                raise reject("hydra.run.dir", self.dir, full_disk(self.dir), AGAIN) from error
             problem = f"cannot be written ({error.strerror})"
             raise reject("hydra.run.dir", self.dir, problem, "a folder that you may write to") from error
 
@@ -149,6 +153,9 @@ class Run:
             set_exit_code(error)
             if isinstance(error, KeyboardInterrupt | SystemExit):
                 log.warning("interrupted; %s", whereabouts(self.dir))
+            elif is_disk_full(error):
+                remedy = f"free some space, then resume with: python train.py resume={relative(self.dir)}"
+                log.error("stopped: %s in %s\n%s", full_disk(self.dir), relative(self.dir), remedy, exc_info=error)
             elif error is not None:
                 log.error("the run failed; %s", whereabouts(self.dir), exc_info=error)
             if self.first:

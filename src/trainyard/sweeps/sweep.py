@@ -56,7 +56,7 @@ class Sweep:
     def finish(self, job: Job, error: str) -> None:
         """Note the end of a job; of one that ended before it could say so itself, its directory is told why."""
         job.look()
-        if error and job.status != "failed":  # also `sys.exit`, which a run takes for an interruption
+        if error and job.status not in (*DONE, "failed"):  # also `sys.exit`, which a run takes for an interruption
             job.folder.mkdir(parents=True, exist_ok=True)
             write_json(job.folder / "result.json", {"status": "failed", "error": error})
             job.look()

@@ -9,10 +9,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Ended:
-    """How a job ended: `error` is empty where all went well."""
+    """How a job ended.
+
+    Attributes:
+        number: of the job.
+        error: empty where all went well.
+        disk_full: whether it was interrupted since the disk is full.
+    """
 
     number: int
     error: str
+    disk_full: bool = False
 
 
 @dataclass
@@ -28,9 +35,9 @@ class Running:
         """Yield the jobs that have ended by what the process says."""
         try:
             while self.numbers and self.hear.poll():
-                number, error = self.hear.recv()
-                self.numbers.remove(number)
-                yield Ended(number, error)
+                ended = Ended(*self.hear.recv())
+                self.numbers.remove(ended.number)
+                yield ended
         except (EOFError, OSError):
             pass
 
