@@ -11,10 +11,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
-from trainyard.checkpoints.files import LAST, PREVIOUS, newest_intact
 from trainyard.errors import listing, reject
-from trainyard.files import write_json, write_text
-from trainyard.provenance import provenance
+from trainyard.files import point_to, remove_stale_drafts, write_json, write_text
 
 FOLDERS = ("checkpoints", "tensorboard", "predictions")
 FILES = ("config.yaml", "overrides.yaml", "provenance.json", "result.json", "metrics.csv", "profile.txt")
@@ -54,9 +52,20 @@ def status(folder: Path) -> str | None:
 
 def write_config(folder: Path, cfg: DictConfig) -> None:
     """Write what a run starts from: its config, what was typed, and where it comes from."""
+    from trainyard.provenance import provenance  # which imports torch
+
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg))
     write_text(folder / "overrides.yaml", OmegaConf.to_yaml(cfg.run.overrides))
     write_json(folder / "provenance.json", provenance())
+
+
+def point_to_latest(folder: Path) -> None:
+    """Have `outputs/latest` point to a run in `outputs/runs`, or of a sweep in `outputs/sweeps`, which starts now."""
+    parents = folder.absolute().parents
+    root = parents[1] if parents[0].name == "runs" else parents[2] if parents[1].name == "sweeps" else None
+    if root is not None:
+        remove_stale_drafts(root, depth=0)
+        point_to(root / "latest", folder.absolute())
 
 
 def move_aside(folder: Path) -> Path | None:
@@ -98,6 +107,8 @@ def check_resumable(folder: Path) -> None:
 
     A run that was interrupted, or failed, before it wrote its first `last.ckpt` can start again from step 0.
     """
+    from trainyard.checkpoints.files import LAST, PREVIOUS, newest_intact  # which imports torch
+
     checkpoints = folder / "checkpoints"
     if newest_intact(checkpoints) is not None:
         return

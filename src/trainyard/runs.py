@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from trainyard.checkpoints.files import PREVIOUS, newest_intact, set_damaged_aside
 from trainyard.errors import ConfigError, reject
-from trainyard.files import point_to, relative, write_json
+from trainyard.files import relative, remove_stale_drafts, write_json
 from trainyard.logs import close_log, open_log
 from trainyard.run_directory import (
     BROUGHT,
@@ -23,6 +23,7 @@ from trainyard.run_directory import (
     check_resumable,
     lock,
     move_aside,
+    point_to_latest,
     remove_replaced,
     status,
     write_config,
@@ -106,6 +107,7 @@ class Run:
         try:
             self.dir.mkdir(parents=True, exist_ok=True)
             self.lock = lock(self.dir)
+            remove_stale_drafts(self.dir, depth=1)
             self.fresh = {path.name for path in self.dir.iterdir()} <= BROUGHT
             self.look(cfg)
             if not (self.replaces or self.changes or self.goes_on):
@@ -141,8 +143,8 @@ class Run:
             log.info("the files of the earlier run are in %s until this run is complete", relative(aside))
         if self.first and (self.replaces or self.changes):
             write_config(self.dir, cfg)
-        if self.first and self.dir.parent.name == "runs":
-            point_to(self.dir.parent.parent / "latest", self.dir)
+        if self.first:
+            point_to_latest(self.dir)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

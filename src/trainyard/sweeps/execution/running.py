@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
+UNFLUSHED = 120  # of Python, where the disk does not take the last lines of the console
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -51,7 +53,7 @@ class Running:
 
 def reason(code: int | None) -> str:
     """Return why a process ended that did not say so, or nothing where all went well."""
-    if code in (0, 128 + signal.SIGTERM):  # asked to stop, it has saved and said so
+    if code in (0, UNFLUSHED, 128 + signal.SIGTERM):  # asked to stop, it has saved and said so
         return ""
     if code is not None and code < 0:
         hint = ", as the system does when memory runs out" if code == -signal.SIGKILL else ""
