@@ -3,8 +3,10 @@
 import re
 import shlex
 import sys
+from pathlib import Path
 from traceback import walk_tb
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override
 from hydra.errors import CompactHydraException, InstantiationException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
@@ -15,6 +17,7 @@ from trainyard.config import CONF_DIR
 from trainyard.corrections import COMMANDS, correction
 from trainyard.errors import ConfigError, did_you_mean, listing, reject
 from trainyard.quoting import as_one_value, needs_quotes
+from trainyard.run_ending import AGAIN, full_disk, is_disk_full
 
 LONGEST = 390  # characters of a line
 EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}  # launchers, and what brings them
@@ -26,6 +29,8 @@ def complaint(error: BaseException) -> str:
         return complaint(error.__cause__)
     if isinstance(error, MarkedYAMLError) and error.problem_mark:
         return f"{error.problem_mark.name.strip()}: line {error.problem_mark.line + 1}: {error.problem}"
+    if is_disk_full(error) and not isinstance(error, ConfigError):
+        return out_of_space(error)
     if isinstance(error, ConfigError):
         return "\n".join(line if len(line) <= LONGEST else f"{line[:LONGEST]}..." for line in str(error).splitlines())
     if isinstance(error, MissingConfigException) and error.options is not None:
@@ -84,6 +89,16 @@ def several_values(word: str) -> str:
     argument = as_one_value(word)
     one = f"; as one value: {shlex.quote(argument)}" if argument else ""
     return f"{word}: several values need -m (--multirun){one}"
+
+
+def out_of_space(error: BaseException) -> str:
+    """Return the text for a disk that is full, with the path."""
+    if "the disk is full" in str(error):  # of a checkpoint, with the space that it needs
+        return shortened(getattr(error, "strerror", None) or str(error), 1)
+    named = getattr(error, "filename", None)
+    folder = HydraConfig.get().runtime.output_dir if HydraConfig.initialized() else "."
+    place = Path(named or folder).absolute()
+    return f"{place} cannot be written: {full_disk(place)}\n  accepted: {AGAIN}"
 
 
 def unknown_option(error: MissingConfigException) -> str:

@@ -3,7 +3,10 @@
 import errno
 import json
 import os
+import re
+import shutil
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,6 +17,8 @@ PATHS = f"a path of at most {MOST_PATH} bytes, each name in it at most {MOST_NAM
 MIB = 2**20
 MOST_BYTES = 16 * MIB  # of a file of texts
 MOST_TABLE = 1024 * MIB  # of a table or a journal
+ENDING = "(?:csv|json|md|npz|onnx|png|pt2|safetensors|txt|yaml)"
+DRAFT = re.compile(rf".+\.(\d+)\.draft|\.[^.]+\.{ENDING}\.(\d+)|\.(\d+)\.[^.]+\.{ENDING}")  # temporary, by process ID
 
 
 def open_regular(path: Path, most: int | None = MOST_BYTES) -> BinaryIO:
@@ -84,7 +89,7 @@ def check_own_files(key: str, folder: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file beside `path` and move it there: a reader, or a crash, never meets half of it."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
     draft.unlink(missing_ok=True)  # a link there would be followed
     try:
         draft.write_text(text, encoding="utf-8")
@@ -140,7 +145,7 @@ def check_folder(folder: Path) -> None:
 def point_to(pointer: Path, target: Path) -> None:
     """Make `pointer` a relative link to `target`; a text file with the path where links don't work."""
     relative = os.path.relpath(target, pointer.parent)
-    draft = pointer.with_name(f".{pointer.name}.{os.getpid()}")
+    draft = pointer.with_name(f".{pointer.name}.{os.getpid()}.draft")
     try:
         draft.symlink_to(relative, target_is_directory=True)
         draft.replace(pointer)
@@ -153,3 +158,36 @@ def relative(folder: Path) -> str:
     """Return the path as a person in the current folder would type it."""
     path = os.path.relpath(folder)
     return str(folder) if path.startswith("..") else path
+
+
+def remove_stale_drafts(folder: Path, depth: int) -> None:
+    """Remove the temporary files that processes which have ended left in a folder, and in those below it."""
+    for path, folders, files in os.walk(folder):
+        if len(Path(path).relative_to(folder).parts) >= depth:
+            folders.clear()
+        for name in files:
+            found = DRAFT.fullmatch(name)
+            if found and not is_other_process(int(next(filter(None, found.groups())))):
+                with suppress(OSError):
+                    Path(path, name).unlink()
+
+
+def is_other_process(pid: int) -> bool:
+    """Whether another process has this ID now; Windows does not let a file go that a process has open."""
+    if pid in (0, os.getpid()) or os.name != "posix":
+        return False
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # it belongs to another user
+        return True
+    return True
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

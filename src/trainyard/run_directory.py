@@ -10,10 +10,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
-from trainyard.checkpoints.files import newest_intact
 from trainyard.errors import listing, reject
-from trainyard.files import read_json, write_json, write_text
-from trainyard.provenance import provenance
+from trainyard.files import point_to, read_json, remove_stale_drafts, write_json, write_text
 
 FOLDERS = ("checkpoints", "tensorboard", "predictions")
 FILES = ("config.yaml", "overrides.yaml", "provenance.json", "result.json", "metrics.csv", "profile.txt")
@@ -53,9 +51,20 @@ def status(folder: Path) -> str | None:
 
 def write_config(folder: Path, cfg: DictConfig) -> None:
     """Write what a run starts from: its config, what was typed, and where it comes from."""
+    from trainyard.provenance import provenance  # which imports torch
+
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg))
     write_text(folder / "overrides.yaml", OmegaConf.to_yaml(cfg.run.overrides))
     write_json(folder / "provenance.json", provenance())
+
+
+def point_to_latest(folder: Path) -> None:
+    """Have `outputs/latest` point to a run in `outputs/runs`, or of a sweep in `outputs/sweeps`, which starts now."""
+    parents = folder.absolute().parents
+    root = parents[1] if parents[0].name == "runs" else parents[2] if parents[1].name == "sweeps" else None
+    if root is not None:
+        remove_stale_drafts(root, depth=0)
+        point_to(root / "latest", folder.absolute())
 
 
 def move_aside(folder: Path) -> Path | None:
@@ -95,14 +104,16 @@ def check_places(folder: Path) -> None:
 def check_resumable(folder: Path) -> None:
     """Raise a ConfigError where resuming a run would replace its results: it has some, but no intact checkpoint.
 
-    A run that was interrupted, or failed, before it wrote a checkpoint can start again from step 0.
+    A run that was interrupted, or failed, before it wrote its first `last.ckpt` can start again from step 0.
     """
+    from trainyard.checkpoints.files import LAST, PREVIOUS, newest_intact  # which imports torch
+
     checkpoints = folder / "checkpoints"
     if newest_intact(checkpoints) is not None:
         return
-    left = sorted(path.name for path in checkpoints.glob("*.ckpt"))
+    left = [name for name in (LAST, PREVIOUS) if (checkpoints / name).exists()]
     ended = (folder / "result.json").exists() and status(folder) not in ("interrupted", "failed")
     if left or ended:
-        found = listing(left) or "nothing"
-        problem = f"there is no intact last.ckpt or previous.ckpt to resume from ({found} in {checkpoints})"
-        raise reject("resume", folder, f"{problem}; nothing was changed", "a run with one, or a new run")
+        state = f"{listing(left)} is damaged" if left else f"there is no {LAST}"
+        problem = f"{state} in {checkpoints}, so it cannot be resumed; nothing was changed"
+        raise reject("resume", folder, problem, "a run with an intact last.ckpt or previous.ckpt, or a new run")

@@ -1,9 +1,16 @@
 """How a run ended, by the error that ended it."""
 
 import errno
+import shutil
 import signal
+from contextlib import suppress
+from pathlib import Path
 
 from trainyard.signals import Interrupted
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+MIB = 2**20
+AGAIN = "the same command when there is space again"
 
 
 def ending(error: BaseException | None, pruned: bool) -> tuple[str, str | None]:
@@ -17,8 +24,27 @@ def ending(error: BaseException | None, pruned: bool) -> tuple[str, str | None]:
         return "pruned" if pruned else "completed", None
     if isinstance(error, KeyboardInterrupt | SystemExit):
         return "interrupted", None
-    full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-    return "interrupted" if full else "failed", f"{type(error).__name__}: {error}"
+    return "interrupted" if is_disk_full(error) else "failed", f"{type(error).__name__}: {error}"
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, says that a disk or a quota is full."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, OSError) and (error.errno in FULL or " requested and " in str(error)):  # numpy: no errno
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def full_disk(folder: Path) -> str:
+    """Return that the disk of a folder is full, with the space that is left."""
+    space = ""
+    with suppress(OSError):
+        there = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+        space = f" ({shutil.disk_usage(there).free / MIB:.1f} MiB free)"
+    return f"the disk is full{space}"
 
 
 def interruption(error: BaseException | None, signum: int | None) -> BaseException | None:

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from trainyard.checkpoints.files import PREVIOUS, newest_intact, set_damaged_aside
 from trainyard.errors import ConfigError, reject
-from trainyard.files import check_own_files, point_to, relative, write_json
+from trainyard.files import check_own_files, relative, remove_stale_drafts, write_json
 from trainyard.logs import close_log, open_log
 from trainyard.own_directory import check_run_directory
 from trainyard.run_directory import (
@@ -24,11 +24,12 @@ from trainyard.run_directory import (
     check_resumable,
     lock,
     move_aside,
+    point_to_latest,
     remove_replaced,
     status,
     write_config,
 )
-from trainyard.run_ending import ending, interruption
+from trainyard.run_ending import AGAIN, ending, full_disk, interruption, is_disk_full
 from trainyard.signals import Signals
 from trainyard.terminal.summary import whereabouts
 
@@ -61,7 +62,7 @@ class Run:
     training: bool = False
     result: dict[str, Any] = field(default_factory=dict)
     handlers: list[logging.Handler] = field(default_factory=list)
-    fresh: bool = True
+    fresh: bool = False
     goes_on: bool = False
     resumed: bool = False
     replaces: bool = False
@@ -110,11 +111,16 @@ class Run:
             self.dir.mkdir(parents=True, exist_ok=True)
             check_own_files("hydra.run.dir", self.dir)
             self.lock = lock(self.dir)
+            remove_stale_drafts(self.dir, depth=1)
             self.fresh = {path.name for path in self.dir.iterdir()} <= BROUGHT
             self.look(cfg)
             if not (self.replaces or self.changes or self.goes_on):
                 write_config(self.dir, cfg)
         except OSError as error:
+            if self.fresh:  # nothing can resume a run without its config
+                self.discard()
+            if is_disk_full(error):
+                raise reject("hydra.run.dir", self.dir, full_disk(self.dir), AGAIN) from error
             problem = f"cannot be written ({error.strerror})"
             raise reject("hydra.run.dir", self.dir, problem, "a folder that you may write to") from error
 
@@ -141,8 +147,8 @@ class Run:
             log.info("the files of the earlier run are in %s until this run is complete", relative(aside))
         if self.first and (self.replaces or self.changes):
             write_config(self.dir, cfg)
-        if self.first and self.dir.parent.name == "runs":
-            point_to(self.dir.parent.parent / "latest", self.dir)
+        if self.first:
+            point_to_latest(self.dir)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -154,6 +160,9 @@ class Run:
                 return
             if isinstance(interrupted, KeyboardInterrupt | SystemExit):
                 log.warning("interrupted; %s", whereabouts(self.dir))
+            elif is_disk_full(error):
+                remedy = f"free some space, then resume with: python train.py resume={relative(self.dir)}"
+                log.error("stopped: %s in %s\n%s", full_disk(self.dir), relative(self.dir), remedy, exc_info=error)
             elif error is not None:
                 log.error("the run failed; %s", whereabouts(self.dir), exc_info=error)
             if self.first:

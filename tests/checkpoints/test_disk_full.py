@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,14 +12,18 @@ import pytest
 import torch
 
 from tests.conftest import Compose
+from tests.sweeps.sweeping import REPOSITORY, Place, scores
 from tests.test_going_on import COMMON, Stop, checkpoint, run, tensors
 from trainyard.checkpoints.checksum import is_intact
 from trainyard.checkpoints.files import write_checkpoint
 from trainyard.checkpoints.paced_io import PacedCheckpointIO
+from trainyard.errors import ConfigError
+from trainyard.resume import resume
+from trainyard.run_ending import is_disk_full
 from trainyard.training import train
 
 SIZE = 8  # MiB
-PLAN = ["model=mlp", "model.hidden_dims=[400]", "logger=csv"]  # 4 MiB a checkpoint
+PLAN = ["model=mlp", "model.hidden_dims=[400]", "logger=csv"]  # 0.4 MiB a checkpoint
 
 
 @pytest.fixture
@@ -92,3 +97,54 @@ def test_a_run_stops_cleanly_and_goes_on_when_there_is_space(
     run(compose_run, *PLAN, folder="disk/run")
     mine, theirs = (tensors(checkpoint(path, "best.ckpt")) for path in (tmp_path / "whole", folder))
     assert all(torch.equal(tensor, theirs[place]) for place, tensor in mine.items())
+
+
+@pytest.mark.parametrize("left", [0, 40, 500])  # KiB: no directory, no checkpoint, only best.ckpt
+def test_a_run_without_a_checkpoint_starts_again_when_there_is_space(
+    small_disk: Path, tmp_path: Path, compose_run: Compose, left: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(compose_run, *PLAN, folder="whole")
+    ballast = fill(small_disk, left * 1024)
+    Stop.at = None
+    folder = small_disk / "run"
+    with pytest.raises((OSError, ConfigError)) as full:
+        train(compose_run(*COMMON, *PLAN, folder="disk/run"))
+    assert is_disk_full(full.value), full.value
+    assert not (folder / "checkpoints" / "last.ckpt").exists()
+    ballast.unlink()
+    if isinstance(full.value, ConfigError):
+        assert "the disk is full" in str(full.value)
+        assert not folder.exists()
+        run(compose_run, *PLAN, folder="disk/run")
+    else:
+        assert "free some space, then resume with: python train.py resume=" in caplog.text
+        assert (folder / "checkpoints" / "best.ckpt").exists() == (left == 500)
+        resume([f"resume={folder}", "--trusted-packages", "tests"])
+    assert scores(folder) == scores(tmp_path / "whole")
+    assert (folder / "metrics.csv").read_text() == (tmp_path / "whole" / "metrics.csv").read_text()
+
+
+def test_hydra_names_the_folder_and_the_remedy_too(small_disk: Path) -> None:
+    fill(small_disk, 0)
+    command = [sys.executable, "-m", "trainyard", *PLAN, "trainer.max_epochs=1"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(command, cwd=small_disk, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"{small_disk} cannot be written: the disk is full (0.0 MiB free)",
+        "  accepted: the same command when there is space again",
+    ]
+
+
+@pytest.mark.parametrize("left", [16, 100, 500])
+def test_a_sweep_goes_on_when_there_is_space_and_uses_up_no_retries(small_disk: Path, left: int) -> None:
+    place, words = Place(small_disk), ["sweep.name=full", "seed=0,1", "model.hidden_dims=[400]", "sweep.retries=0"]
+    ballast = fill(small_disk, left * 1024)
+    said, errors = place.sweep(*words, slots=1, code=1)
+    assert "the disk is full (0." in said + errors
+    assert "Traceback" not in errors
+    assert set(place.statuses("full", 2)) <= {"waiting", "interrupted"}
+    ballast.unlink()
+    said, errors = place.sweep(*words, slots=1)
+    assert place.statuses("full", 2) == ["completed", "completed"], said
+    assert "failed" not in {end for _, end in place.attempts("full")}

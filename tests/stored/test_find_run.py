@@ -8,7 +8,8 @@ from omegaconf import OmegaConf
 from tests.history.recorded import record
 from trainyard.errors import ConfigError
 from trainyard.files import point_to
-from trainyard.stored.find_run import all_runs, find_run
+from trainyard.run_directory import point_to_latest
+from trainyard.stored.find_run import all_runs, find_checkpoint, find_run, find_run_and_checkpoint
 
 NAMES = ("20260101-120000-mlp-digits-aa11", "20260102-120000-cnn-digits-bb22", "20260102-130000-cnn-shapes-cc22")
 
@@ -69,6 +70,50 @@ def test_the_latest_may_stand_in_a_text(outputs: Path) -> None:
     assert find_run("latest").name == find_run("outputs/latest").name == NAMES[2]
 
 
+@pytest.mark.parametrize("name", ["latest", "outputs/latest"])
+def test_the_latest_may_be_a_job_of_a_sweep_and_is_printed(
+    outputs: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (outputs / "sweeps" / "S" / "1" / "checkpoints").mkdir()
+    (outputs / "sweeps" / "S" / "1" / "checkpoints" / "best.ckpt").touch()
+    point_to_latest(outputs / "sweeps" / "S" / "1")
+    for find in (find_run, find_checkpoint, find_run_and_checkpoint):
+        find(name)
+        assert capsys.readouterr() == ("", f"latest     {Path('outputs/sweeps/S/1')}\n")
+    point_to_latest(outputs / "runs" / NAMES[0])
+    assert find_run(name).name == NAMES[0]
+    point_to_latest(outputs / "elsewhere" / "run")
+    assert find_run(name).name == NAMES[0]
+
+
+def gone(pointer: Path) -> None:
+    point_to(pointer, pointer.parent / "runs" / "gone")
+
+
+def outside(pointer: Path) -> None:
+    record(pointer.parent.parent / "foreign")
+    pointer.symlink_to("../foreign")
+
+
+POINTERS = {
+    "none": lambda pointer: None,
+    "gone": gone,
+    "outside": outside,
+    "a loop": lambda pointer: pointer.symlink_to("latest"),
+    "bytes": lambda pointer: pointer.write_bytes(b"\xff\xfe\0"),
+    "long": lambda pointer: pointer.write_text("a" * 5000),
+    "a folder": lambda pointer: pointer.mkdir(),
+}
+
+
+@pytest.mark.parametrize("damage", POINTERS)
+def test_the_latest_is_the_newest_by_its_start_where_the_pointer_leads_to_no_run(outputs: Path, damage: str) -> None:
+    record(outputs / "sweeps" / "S" / "4", provenance={"started": "2026-03-01T00:00:00+00:00"})
+    (outputs / "latest").unlink()
+    POINTERS[damage](outputs / "latest")
+    assert find_run("latest").name == "S/4"
+
+
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
@@ -100,9 +145,10 @@ def test_a_checkpoint_outside_of_a_run_is_said_to_be_one(tmp_path: Path) -> None
 def test_says_that_there_is_no_run_yet(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"RUN=latest: there is none yet\n.*\n  newest: none in"):
         find_run("latest", tmp_path / "empty")
-    point_to(tmp_path / "outputs" / "latest", tmp_path / "outputs" / "runs" / "gone")
-    with pytest.raises(ConfigError, match="outputs/latest points to no run"):
-        find_run("latest")
+    (tmp_path / "empty").mkdir()
+    point_to(tmp_path / "empty" / "latest", tmp_path / "empty" / "runs" / "gone")
+    with pytest.raises(ConfigError, match="empty/latest points to no run"):
+        find_run("latest", tmp_path / "empty")
 
 
 def test_no_completed_job_is_no_best(outputs: Path) -> None:

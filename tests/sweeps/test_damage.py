@@ -1,6 +1,7 @@
 """Files of a sweep that something has damaged: what cannot be read is told, or made anew, and nothing is lost."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,50 @@ def test_a_run_goes_on_from_its_checkpoint_where_its_result_is_no_result(tmp_pat
     write_checkpoint({}, tmp_path / "checkpoints" / "last.ckpt")
     assert Run(tmp_path).stopped_at() == tmp_path / "checkpoints" / "last.ckpt"
     assert Job(0, [], tmp_path).look().can_go_on
+
+
+def test_a_job_with_the_checkpoint_before_the_last_alone_is_resumed(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    write_checkpoint({}, tmp_path / "checkpoints" / "last.ckpt")
+    (tmp_path / "checkpoints" / "last.ckpt").rename(tmp_path / "checkpoints" / "previous.ckpt")
+    assert Job(0, [], tmp_path).look().can_go_on
+    assert Run(tmp_path).stopped_at() == tmp_path / "checkpoints" / "previous.ckpt"
+    (tmp_path / "metrics.csv").mkdir()
+    assert not Job(0, [], tmp_path).look().can_go_on, "the run could not write its table"
+
+
+def test_what_a_killed_sweeper_left_is_removed(tmp_path: Path) -> None:
+    found = stored(tmp_path, ["model=a,b,c"], [0.5, None, {"status": "failed", "error": "E"}])
+    for number in range(4):
+        (tmp_path / f".{number}.removed").mkdir()
+        (tmp_path / f".{number}.removed" / "run.log").touch()
+    stale = [tmp_path / ".sweep.yaml.99999999.draft", tmp_path / "0" / "checkpoints" / "last.ckpt.99999999.draft"]
+    for path in stale:
+        path.touch()
+    sweep = Sweep(found, retries=1)
+    assert not any(path.exists() for path in stale)
+    assert {path.name for path in tmp_path.glob(".*.removed")} == {".1.removed"}, "its job has not ended yet"
+    job = sweep.jobs[1]
+    sweep.begin(job)
+    assert (tmp_path / ".1.removed" / "run.log").exists()
+    job.folder.mkdir()
+    (job.folder / "result.json").write_text(json.dumps(WHOLE))
+    sweep.finish(job, "")
+    assert not (tmp_path / ".1.removed").exists()
+
+
+@pytest.mark.parametrize("kind", ["a file", "a broken link", "a folder"])
+def test_what_lies_in_place_of_a_job_is_kept_until_the_job_has_ended(tmp_path: Path, kind: str) -> None:
+    sweep = Sweep(stored(tmp_path, ["model=a,b"], [0.5, None]), retries=1)
+    job = sweep.jobs[1]
+    {"a file": job.folder.touch, "a folder": job.folder.mkdir, "a broken link": lambda: job.folder.symlink_to("x")}[
+        kind
+    ]()
+    sweep.begin(job)
+    assert not os.path.lexists(job.folder)
+    assert os.path.lexists(tmp_path / ".1.removed")
+    sweep.finish(job, "RuntimeError: no")
+    assert not os.path.lexists(tmp_path / ".1.removed")
 
 
 def test_a_test_score_that_is_not_there_is_left_out(tmp_path: Path) -> None:

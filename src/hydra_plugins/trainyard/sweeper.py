@@ -3,6 +3,8 @@
 import gc
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +19,23 @@ from omegaconf import DictConfig, open_dict
 
 from hydra_plugins.trainyard.launcher import LocalLauncher
 from trainyard.errors import reject
+from trainyard.run_ending import AGAIN, full_disk, is_disk_full
 from trainyard.signals import Interrupted
 
 if TYPE_CHECKING:
     from trainyard.sweeps.search_space import SearchSpace
     from trainyard.sweeps.stored import StoredSweep
+
+
+@contextmanager
+def checking_space(folder: Path) -> Iterator[None]:
+    """Raise a ConfigError where a sweep cannot write its own files since the disk is full; its jobs stay."""
+    try:
+        yield
+    except OSError as error:
+        if is_disk_full(error):
+            raise reject("hydra.sweep.dir", folder, full_disk(folder), AGAIN) from error
+        raise
 
 
 @dataclass
@@ -50,6 +64,7 @@ class ResumingSweeper(Sweeper):
         from trainyard.sweeps.holder import held
         from trainyard.sweeps.objectives import check_objectives
         from trainyard.sweeps.options import check_axes, check_options
+        from trainyard.sweeps.space_file import FILE
         from trainyard.sweeps.stored import StoredSweep
 
         gc.freeze()  # the command was composed without the collector; a sweep goes on for long and needs it
@@ -65,7 +80,8 @@ class ResumingSweeper(Sweeper):
         if own.plan:
             self.plan(StoredSweep.seen(folder, space, objectives))
             return
-        with held(folder):
+        with checking_space(folder), held(folder):
+            known = (folder / FILE).exists()
             stored = StoredSweep.take(folder, space, objectives)
             try:
                 self.run_rest(stored)
@@ -73,7 +89,7 @@ class ResumingSweeper(Sweeper):
                 self.interrupted(stored)
                 sys.exit(error.code if isinstance(error, Interrupted) else 130)
             except Exception:
-                if not any(job.folder.exists() for job in stored.jobs):  # it cannot begin
+                if not known and not any(job.folder.exists() for job in stored.jobs):  # it cannot begin
                     stored.discard()
                 raise
             self.answer(stored)

@@ -16,7 +16,7 @@ from trainyard.figures import save
 from trainyard.models.classifier import Classifier
 from trainyard.models.load import load_model
 from trainyard.stored.config import stored_config
-from trainyard.stored.find_run import find_checkpoint, find_run
+from trainyard.stored.find_run import find_run_and_checkpoint
 
 SIDE = 300  # points of the plane in each direction
 MARGIN = 0.08  # of the range of a measurement, beyond its least and its largest
@@ -35,8 +35,8 @@ def draw(name: str, trusted: Sequence[str] = ()) -> None:
     Raises:
         ConfigError: no such run, or its model takes other inputs than two numbers.
     """
-    run = find_run(name)
-    model = load_model(find_checkpoint(name), trusted)
+    run, checkpoint = find_run_and_checkpoint(name)
+    model = load_model(checkpoint, trusted)
     columns = model.spec.columns
     if len(columns) != 2 or any(column.levels for column in columns):
         takes = ", ".join(column.name for column in columns) or "images"

@@ -16,7 +16,7 @@ from trainyard.figures import save
 from trainyard.models.classifier import Classifier
 from trainyard.models.load import load_model
 from trainyard.stored.config import stored_config
-from trainyard.stored.find_run import find_checkpoint, find_run
+from trainyard.stored.find_run import find_run_and_checkpoint
 
 COLUMNS = 16  # maps, and kernels, in a row; the others are not drawn
 LEAVES = 40  # layers up to which each is drawn; of deeper networks the blocks alone
@@ -52,8 +52,8 @@ def draw(name: str, example: int = 0, trusted: Sequence[str] = ()) -> None:
     Raises:
         ConfigError: no such run, no such image, or a model of something else than images.
     """
-    run = find_run(name)
-    model = load_model(find_checkpoint(name), trusted)
+    run, checkpoint = find_run_and_checkpoint(name)
+    model = load_model(checkpoint, trusted)
     if model.spec.kind != "images":
         raise reject("RUN", name, "its model takes rows of a table", "a run on images, such as experiment=shapes_cnn")
     examples = source(stored_config(run, trusted=trusted), trusted, model.spec).splits["val"]

@@ -18,7 +18,7 @@ from trainyard.evaluation.testing import assess
 from trainyard.files import relative
 from trainyard.models.load import load_model
 from trainyard.stored.config import stored_config
-from trainyard.stored.find_run import find_checkpoint, find_run
+from trainyard.stored.find_run import find_run_and_checkpoint
 from trainyard.stored.run import StoredRun
 
 METRICS = ("test/acc", "test/loss")
@@ -41,7 +41,7 @@ def evaluate(
     Raises:
         ConfigError: no such run, a damaged or a dangerous one, data that is not there or does not fit.
     """
-    run, checkpoint = find_run(name), find_checkpoint(name)
+    run, checkpoint = find_run_and_checkpoint(name)
     cfg = stored_config(run, overrides, trusted)
     model = load_model(checkpoint, trusted)
     data, which = data_to_test(cfg, run, model.spec, trusted)

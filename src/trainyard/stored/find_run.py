@@ -1,7 +1,9 @@
 """How a person names a run: by its directory, a part of its name, a job of a sweep, or as the latest or the best."""
 
 import os
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from trainyard.errors import ConfigError, did_you_mean, listing, reject
@@ -21,7 +23,8 @@ def find_run(name: str, root: Path = ROOT) -> StoredRun:
 
     Args:
         name: a run's directory; its name in outputs/runs, or a beginning or an ending that no other has; `SWEEP/3`, a
-            job; `latest`; `best:SWEEP`, the best job of the best configuration; a checkpoint in a run.
+            job; `latest`, the run that was started last, a job of a sweep included, which is printed to stderr;
+            `best:SWEEP`, the best job of the best configuration; a checkpoint in a run.
         root: the folder of all runs.
 
     Raises:
@@ -56,9 +59,26 @@ def find_checkpoint(name: str, root: Path = ROOT) -> Path:
     """
     check_path("RUN", name)
     path = Path(name).expanduser()
-    if path.suffix in CHECKPOINTS and path.is_file():
-        return path
+    return path if is_checkpoint(path) else checkpoint_of(find_run(name, root), name)
+
+
+def find_run_and_checkpoint(name: str, root: Path = ROOT) -> tuple[StoredRun, Path]:
+    """Return the run that a person means, and its best checkpoint, or the one that was named.
+
+    Raises:
+        ConfigError: there is no such run, or it kept no checkpoint.
+    """
     run = find_run(name, root)
+    return run, Path(name) if is_checkpoint(Path(name)) else checkpoint_of(run, name)
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a path is that of a file that may hold a model."""
+    return path.suffix in CHECKPOINTS and path.is_file()
+
+
+def checkpoint_of(run: StoredRun, name: str) -> Path:
+    """Return the checkpoint of the best epoch of a run that was named so; raise a ConfigError where it kept none."""
     if not run.checkpoint.is_file():
         problem = f"{run.name} ({run.status}) has no {relative(run.checkpoint)}"
         raise reject("RUN", name, problem, "a run that kept the checkpoint of its best epoch")
@@ -73,13 +93,23 @@ def run_at(path: Path) -> StoredRun | None:
 
 
 def latest(root: Path) -> StoredRun:
-    """Return the run that `outputs/latest` points to, by a link or in a text file."""
+    """Return the run that was started last, and print its path to stderr.
+
+    `outputs/latest` points to it, by a link or in a text file; where that leads to no run, the times of all runs tell.
+    """
     pointer = root / "latest"
-    target = root / pointer.read_text(encoding="utf-8").strip() if pointer.is_file() else pointer.resolve()
-    if not is_run(target):
+    run = None
+    with suppress(OSError, ValueError):
+        text = pointer.readlink() if pointer.is_symlink() else pointer.read_text(encoding="utf-8").strip()
+        path = Path(os.path.relpath(root / text, root))
+        if ".." not in path.parts and is_run(root / path):
+            run = StoredRun(root / path)
+    run = run or max(all_runs(root), key=lambda run: run.started, default=None)
+    if run is None:
         problem = f"{pointer} points to no run" if os.path.lexists(pointer) else "there is none yet"
         raise reject("RUN", "latest", problem, newest(root))
-    return StoredRun(root / "runs" / target.name)
+    print(f"latest     {relative(run.folder)}", file=sys.stderr)
+    return run
 
 
 def best_job(name: str) -> StoredRun:

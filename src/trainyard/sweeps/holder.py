@@ -10,6 +10,7 @@ from filelock import FileLock, Timeout
 from trainyard.errors import ConfigError, reject
 from trainyard.files import check_own_files, check_path, read_text, write_text
 from trainyard.own_directory import check_not_current
+from trainyard.run_ending import is_disk_full
 
 LOCK, HOLDER = ".lock", "holder"
 
@@ -36,6 +37,8 @@ def held(folder: Path) -> Iterator[None]:
         accepted = "wait for it, or another sweep.name"
         raise ConfigError(f"sweep.name={folder.name}: {holder} works on it\n  accepted: {accepted}") from error
     except OSError as error:
+        if is_disk_full(error):
+            raise
         accepted = "a folder that you may write to"
         raise reject("hydra.sweep.dir", folder, f"cannot be written ({error.strerror})", accepted) from error
     try:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from trainyard.files import read_json
+from trainyard.run_directory import misplaced
 
+CHECKPOINTS = ("last.ckpt", "previous.ckpt")
 UNFINISHED = "waiting"
 DONE = ("completed", "pruned")
 ENDS = (*DONE, "failed", "interrupted")
@@ -70,7 +72,8 @@ class Job:
     @property
     def can_go_on(self) -> bool:
         """Whether it was stopped on its way, and left a checkpoint to go on from."""
-        return self.status in ("interrupted", UNFINISHED) and (self.folder / "checkpoints" / "last.ckpt").is_file()
+        stopped = self.status in ("interrupted", UNFINISHED) and not any(misplaced(self.folder))
+        return stopped and any((self.folder / "checkpoints" / name).is_file() for name in CHECKPOINTS)
 
     def values(self, objectives: Sequence[str]) -> list[float] | None:
         """Return what a job that is completed, or was pruned, has of each objective; `None` of another."""

@@ -1,8 +1,11 @@
 """A sweep that is worked on: what is left to do, and what becomes of it."""
 
+import os
 import shutil
+from pathlib import Path
 
-from trainyard.files import write_json
+from trainyard.files import remove, remove_stale_drafts, write_json
+from trainyard.sweeps.execution.queue import FILE as QUEUE
 from trainyard.sweeps.job import DONE, Job
 from trainyard.sweeps.journal import Journal
 from trainyard.sweeps.search.distributions import distributions
@@ -26,11 +29,27 @@ class Sweep:
         self.kept = len(self.jobs)
         self.journal = Journal(stored.folder, stored.objectives, distributions(stored.space))
         self.journal.settle({job.number: job for job in self.jobs})
+        self.clean()
 
     @property
     def axes(self) -> list[str]:
         """The keys that vary."""
         return list(self.stored.space.axes)
+
+    def clean(self) -> None:
+        """Remove what a sweeper that was killed left: temporary files, and earlier attempts at jobs that have ended.
+
+        Temporary files in the directories of jobs that a cluster may still run stay.
+        """
+        remove_stale_drafts(self.stored.folder, depth=0 if (self.stored.folder / QUEUE).exists() else 2)
+        unfinished = {self.earlier_attempt(job) for job in self.jobs if job.status not in (*DONE, "failed")}
+        for away in {*self.stored.folder.glob(".*.removed")} - unfinished:
+            remove(away)
+
+    @staticmethod
+    def earlier_attempt(job: Job) -> Path:
+        """Return where an attempt is that a job cannot resume, until the next attempt has ended."""
+        return job.folder.with_name(f".{job.number}.removed")
 
     def left(self) -> list[Job]:
         """Return the jobs to run: those that have not ended, and those that have failed and may once more."""
@@ -42,12 +61,10 @@ class Sweep:
         ]
 
     def begin(self, job: Job) -> None:
-        """Note the start of a job; what an attempt left that it cannot go on from is removed."""
-        if not job.can_go_on and job.folder.exists():
-            away = job.folder.with_name(f".{job.number}.removed")
-            shutil.rmtree(away, ignore_errors=True)
-            job.folder.rename(away)  # at once: half of it might look like something to go on from
-            shutil.rmtree(away, ignore_errors=True)
+        """Note the start of a job; what an attempt left that it cannot go on from is moved away."""
+        if not job.can_go_on and os.path.lexists(job.folder):
+            remove(self.earlier_attempt(job))
+            job.folder.rename(self.earlier_attempt(job))
         if self.stored.space.sampler and job.number >= self.kept:
             self.stored.keep_drawn()
             self.kept = len(self.jobs)
@@ -61,6 +78,8 @@ class Sweep:
             write_json(job.folder / "result.json", {"status": "failed", "error": error})
             job.look()
         self.journal.finish(job)
+        if job.status in (*DONE, "failed"):
+            remove(self.earlier_attempt(job))
         self.free()
 
     def free(self) -> None:

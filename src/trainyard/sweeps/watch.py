@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from trainyard.run_ending import full_disk
 from trainyard.sweeps.execution.running import Ended
 from trainyard.sweeps.job import DONE, Job
 from trainyard.sweeps.progress import JobProgress
@@ -62,7 +63,7 @@ class Watch:
     def end(self, ended: Ended) -> bool:
         """Say how a job ended, in a line; return whether the sweep is to stop because of it."""
         job, progress = self.jobs[ended.number], self.running.pop(ended.number)
-        self.sweep.finish(job, ended.error)
+        self.sweep.finish(job, "" if ended.disk_full else ended.error)
         self.ended += 1
         self.work.done += 1
         count = f"[{self.work.done}/{self.work.total}]"
@@ -70,7 +71,11 @@ class Watch:
         line = f"{count} #{job.number} {job.varying(self.sweep.axes)}  {outcome(job)}  {seconds:.1f} s"
         self.console.print(line, soft_wrap=True, markup=False, highlight=False)
         self.look()
-        return self.fail_fast and job.status == "failed"
+        if ended.disk_full:
+            folder = self.sweep.stored.folder
+            full = f"{full_disk(folder)} in {folder}: no more jobs start; free some space, then repeat the command"
+            self.console.print(full, soft_wrap=True, markup=False, highlight=False)
+        return ended.disk_full or (self.fail_fast and job.status == "failed")
 
     def look(self) -> None:
         """Show where the running jobs stand, where a terminal is."""

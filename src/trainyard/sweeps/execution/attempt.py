@@ -12,6 +12,7 @@ from omegaconf import DictConfig, read_write
 
 from trainyard.complaints import complaint
 from trainyard.files import write_json
+from trainyard.run_ending import is_disk_full
 from trainyard.sweeps.execution.job_process import type_as_single_run
 from trainyard.sweeps.job import Job
 
@@ -41,7 +42,7 @@ class Attempt:
         try:
             return self.task(cfg)
         except Exception as error:
-            if Job(0, [], folder).look().status != "failed":
+            if not is_disk_full(error) and Job(0, [], folder).look().status != "failed":
                 folder.mkdir(parents=True, exist_ok=True)
                 write_json(folder / "result.json", {"status": "failed", "error": complaint(error)})
             raise

@@ -16,6 +16,7 @@ from hydra.core.utils import JobRuntime, JobStatus, run_job, setup_globals
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
+from trainyard.run_ending import is_disk_full
 from trainyard.signals import interrupt
 from trainyard.sweeps.execution.server import NOHUP
 from trainyard.sweeps.execution.task import Task
@@ -31,18 +32,22 @@ def run_in_process(task: Task, function: str, threads: int, device: str | None, 
         function: `module:name`, that Hydra was started with.
         threads: of torch.
         device: GPUs that it may see, as CUDA_VISIBLE_DEVICES has them; `None` for all.
-        say: where the job's number and the error's text go.
+        say: where the job's number, the error's text and whether the disk is full go.
     """
     [number], [config] = task.numbers, task.configs
-    folder = folder_of(config)
-    prepare_process(folder / CONSOLE, device)
-    share_threads(threads, config.get("trainer", {}).get("devices"))
-    type_as_single_run(config, folder)
-    error = run_by_hydra(config, function)
+    error: BaseException | None
+    try:
+        folder = folder_of(config)
+        prepare_process(folder / CONSOLE, device)
+        share_threads(threads, config.get("trainer", {}).get("devices"))
+        type_as_single_run(config, folder)
+        error = run_by_hydra(config, function)
+    except OSError as problem:  # of its directory, or of its console
+        error = problem
     if error is not None:
         from trainyard.complaints import complaint
 
-        say.send((number, complaint(error)))
+        say.send((number, complaint(error), is_disk_full(error)))
         sys.exit(1)
 
 

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -96,7 +97,7 @@ class Slots:
         self.running = [job for job in self.running if job not in gone]
         for job in gone:
             end_group(job.process.pid)
-        return [Ended(ended.number, "" if self.stopping else ended.error) for ended in found]
+        return [replace(ended, error="" if self.stopping else ended.error) for ended in found]
 
     def stop(self) -> None:
         """Start no more, and have those that run save and stop; kill those that do not in a minute."""

@@ -9,14 +9,22 @@ from typing import Any
 from trainyard.signals import ENDING
 
 SAVED = tuple(128 + getattr(signal, name) for name in ENDING if hasattr(signal, name))
+UNFLUSHED = 120  # of Python, where the disk does not take the last lines of the console
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a job ended: `error` is empty where all went well."""
+    """How a job ended.
+
+    Attributes:
+        number: of the job.
+        error: empty where all went well.
+        disk_full: whether it was interrupted since the disk is full.
+    """
 
     number: int
     error: str
+    disk_full: bool = False
 
 
 @dataclass
@@ -32,9 +40,9 @@ class Running:
         """Yield the jobs that have ended by what the process says."""
         try:
             while self.numbers and self.hear.poll():
-                number, error = self.hear.recv()
-                self.numbers.remove(number)
-                yield Ended(number, error)
+                ended = Ended(*self.hear.recv())
+                self.numbers.remove(ended.number)
+                yield ended
         except (EOFError, OSError):
             pass
 
@@ -48,7 +56,7 @@ class Running:
 
 def reason(code: int | None) -> str:
     """Return why a process ended that did not say so, or nothing where all went well."""
-    if code == 0 or code in SAVED:  # asked to stop, it has saved and said so
+    if code in (0, UNFLUSHED, *SAVED):  # asked to stop, it has saved and said so
         return ""
     if code is not None and code < 0:
         hint = ", as the system does when memory runs out" if code == -signal.SIGKILL else ""

@@ -6,6 +6,7 @@ from multiprocessing.connection import Connection
 
 from omegaconf import DictConfig, open_dict
 
+from trainyard.run_ending import is_disk_full
 from trainyard.sweeps.execution.job_process import CONSOLE, folder_of, prepare_process, run_by_hydra, share_threads
 from trainyard.sweeps.execution.task import Task
 
@@ -24,7 +25,7 @@ def run_stack_in_process(task: Task, function: str, threads: int, device: str | 
     from trainyard.sweeps.stacked.training import train_stacked
 
     def ended(place: int, error: BaseException | None) -> None:
-        say.send((task.numbers[place], "" if error is None else complaint(error)))
+        say.send((task.numbers[place], "" if error is None else complaint(error), is_disk_full(error)))
 
     train_stacked([partial(run, config, function) for config in task.configs], ended, lambda: bool(interrupted))
 

@@ -6,6 +6,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from trainyard.sweeps.job import CHECKPOINTS
+
 MLP, TRANSFER = "trainyard.models.mlp.MLP", "trainyard.models.transfer.TransferModel"
 CACHE = "trainyard.callbacks.feature_cache.FeatureCache"
 RATE = "lightning.pytorch.callbacks.LearningRateMonitor"
@@ -125,5 +127,5 @@ def in_sweep(cfg: dict[str, Any]) -> str | None:
     pruner = cfg["sweep"].get("pruner")
     if pruner not in (None, "none"):
         return f"sweep.pruner={pruner} may end it before the others"
-    last = cfg["folder"] / "checkpoints" / "last.ckpt"
-    return "it goes on from its last checkpoint" if last.is_file() else None
+    stopped = any((cfg["folder"] / "checkpoints" / name).is_file() for name in CHECKPOINTS)
+    return "it goes on from its last checkpoint" if stopped else None
