@@ -4,17 +4,15 @@ import csv
 import io
 from pathlib import Path
 
-from omegaconf import DictConfig
-
+from trainyard.event_files import purge_events
 from trainyard.files import write_text
 
 
-def rewind_curves(folder: Path, loggers: DictConfig | None, step: int) -> None:
+def rewind_curves(folder: Path, step: int) -> None:
     """Have table and TensorBoard end before an optimizer step.
 
     Args:
         folder: of the run.
-        loggers: their config; TensorBoard's is told to hide later points.
         step: the first that comes anew.
     """
     table = folder / "metrics.csv"
@@ -26,5 +24,4 @@ def rewind_curves(folder: Path, loggers: DictConfig | None, step: int) -> None:
         writer.writeheader()
         writer.writerows(row for row in rows if int(row["step"]) < step)
         write_text(table, kept.getvalue())
-    if loggers and "tensorboard" in loggers:
-        loggers.tensorboard.purge_step = step
+    purge_events(folder, step)

@@ -57,7 +57,7 @@ def train(cfg: DictConfig, resume: bool = False) -> float:
         if run.first and last:
             stored = torch.load(last, weights_only=True, map_location="cpu", mmap=True)
             log.info("going on from %s, after step %d", relative(last), stored["global_step"])
-            rewind_curves(run.dir, cfg.logger, stored["global_step"])
+            rewind_curves(run.dir, stored["global_step"])
         trainer = build.trainer(cfg, run)
         check_batches(trainer, data)
         log.info("%s", choices(cfg, data, model, trainer))
