@@ -65,7 +65,7 @@ class LastCheckpoint(ModelCheckpoint):
         """Save, but of epochs that are hardly longer than that not each; what was logged before is written too."""
         began = time.monotonic()
         early = began - self.saved < PATIENCE * self.took and not is_last(trainer)
-        if trainer.strategy.broadcast(early):  # saving takes all processes, whose clocks differ
+        if trainer.strategy.reduce_boolean_decision(early):  # saving takes all processes, whose clocks differ
             return
         write_logs(trainer)
         super().on_train_epoch_end(trainer, pl_module)
