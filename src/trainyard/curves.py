@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from omegaconf import DictConfig
-
 from trainyard.files import relative, write_text
 
 TABLE = "metrics.csv"
@@ -83,9 +81,3 @@ def truncate_table(table: Path, step: int) -> None:
         write_text(table, as_text(columns, (row for row in rows if int(row[STEP]) < step)))
     else:
         table.unlink()
-
-
-def hide_later_points(loggers: DictConfig | None, step: int) -> None:
-    """Have TensorBoard hide the points from an optimizer step on, which a resumed run will write again."""
-    if loggers and "tensorboard" in loggers:
-        loggers.tensorboard.purge_step = step

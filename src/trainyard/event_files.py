@@ -5,7 +5,6 @@ import os
 import socket
 import time
 from io import BytesIO
-from itertools import count
 from pathlib import Path
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
@@ -17,9 +16,9 @@ from torch.utils.tensorboard.writer import FileWriter, SummaryWriter
 log = logging.getLogger(__name__)
 
 VERSION = "brain.Event:2"
+PREFIX = "events.out.tfevents."
 MOST_WAITING = 1 << 20  # bytes
 EPOCH = time.time() - time.monotonic()  # when the clock that nobody sets stood at 0, in seconds since 1970
-numbers = count()  # of the files of this process
 
 
 class EventFiles(TensorBoardLogger):
@@ -44,10 +43,6 @@ class EventWriter(SummaryWriter):
         if self.file_writer is None:
             self.file_writer = EventFile(Path(self.log_dir), self.flush_secs)
             self.all_writers = {self.log_dir: self.file_writer}
-            if self.purge_step is not None:
-                self.file_writer.add_event(Event(step=self.purge_step, file_version=VERSION))
-                self.file_writer.add_event(Event(step=self.purge_step, session_log=SessionLog(status=SessionLog.START)))
-                self.purge_step = None
         return self.file_writer
 
 
@@ -100,12 +95,10 @@ class EventFile(FileWriter):
             self.lose("removed")
         if self.path is None:
             self.folder.mkdir(exist_ok=True)
-            when = EPOCH + time.monotonic()
-            place = f"{socket.gethostname()}.{os.getpid()}.{next(numbers):06}"  # TensorBoard sorts by name
-            name = f"events.out.tfevents.{int(when)}.{place}"
             start = BytesIO()
+            when = EPOCH + time.monotonic()
             RecordWriter(start).write(Event(wall_time=when, file_version=VERSION).SerializeToString())
-            self.path, events = self.folder / name, start.getvalue() + events
+            self.path, events = self.folder / new_name(self.folder), start.getvalue() + events
         with self.path.open("ab") as file:
             file.write(events)
 
@@ -121,3 +114,28 @@ class EventFile(FileWriter):
 
     def reopen(self) -> None:
         """Nothing: the next event is written like any other."""
+
+
+def new_name(folder: Path) -> str:
+    """Return a name that sorts after those of all event files in a folder.
+
+    TensorBoard reads files in the order of their names, which begin with the second when they were made. A run that is
+    resumed within that second, or after the clock was set back, must still be read last.
+    """
+    seconds = [path.name.removeprefix(PREFIX).partition(".")[0] for path in folder.glob(f"{PREFIX}*")]
+    latest = max((int(second) for second in seconds if second.isdecimal()), default=0)
+    when = max(int(EPOCH + time.monotonic()), latest + 1)
+    return f"{PREFIX}{when:010}.{socket.gethostname()}.{os.getpid()}"
+
+
+def purge_events(folder: Path, step: int) -> None:
+    """Have TensorBoard drop what was written from an optimizer step on, since a resumed run writes it again.
+
+    Args:
+        folder: of the run; every folder in it that holds event files gets another.
+        step: the first that is dropped.
+    """
+    for place in {path.parent for path in folder.rglob(f"{PREFIX}*")}:
+        file = EventFile(place, flush_secs=0.0)
+        file.add_event(Event(step=step, session_log=SessionLog(status=SessionLog.START)))
+        file.flush()

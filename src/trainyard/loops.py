@@ -37,11 +37,32 @@ class FitLoop(_FitLoop):
         return False
 
     def run(self) -> None:
-        """Train; a run that was resumed beyond its limits only validates what it has."""
+        """Train; a run that was resumed beyond its limits only validates what it has.
+
+        Raises:
+            RuntimeError: the processes have resumed from different checkpoints.
+        """
+        self.follow_first_process()
         self.setup_data()
         if self.skip:
             self.validate_final_weights()
         super().run()
+
+    def follow_first_process(self) -> None:
+        """See that all processes begin at the same step, and stop where the first does: each has read the disk itself.
+
+        Different steps would have the processes wait for each other without end.
+        """
+        trainer, step = self.trainer, self.epoch_loop.global_step
+        first, trainer.should_stop = trainer.strategy.broadcast((step, trainer.should_stop))
+        if step != first:
+            text = f"rank {trainer.global_rank} resumed after step {step}, rank 0 after step {first}"
+            raise RuntimeError(f"{text}: the run's directory must be on a file system that all processes share")
+
+    def on_advance_end(self) -> None:
+        """End the epoch; a stop that a callback has requested on one process holds for all."""
+        super().on_advance_end()
+        agree_on_stop(self.trainer)
 
     def on_run_end(self) -> None:
         """Validate before callbacks end their work."""
@@ -153,4 +174,11 @@ class ValidationLoop(_EvaluationLoop):
         """Note the step before callbacks save it."""
         if not self.trainer.sanity_checking:
             self.trainer.fit_loop.epoch_loop.validated_step = self.trainer.global_step
-        return super().on_run_end()
+        logged = super().on_run_end()
+        agree_on_stop(self.trainer)
+        return logged
+
+
+def agree_on_stop(trainer: L.Trainer) -> None:
+    """Have a stop that is requested on one process hold for all, as each decides by it which collective comes next."""
+    trainer.should_stop = bool(trainer.strategy.reduce_boolean_decision(trainer.should_stop, all=False))

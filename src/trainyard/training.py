@@ -17,10 +17,11 @@ from trainyard.callbacks.progress import Progress
 from trainyard.callbacks.pruning import Pruning
 from trainyard.compatibility import check_model_fits_data
 from trainyard.config import resolved
-from trainyard.curves import TABLE, hide_later_points, truncate_table
+from trainyard.curves import TABLE, truncate_table
 from trainyard.data.balance import majority_baseline
 from trainyard.data.fingerprint import fingerprint
 from trainyard.data.module import DataModule
+from trainyard.event_files import purge_events
 from trainyard.files import relative
 from trainyard.parts import parts
 from trainyard.run_length import check_batches
@@ -57,13 +58,13 @@ def train(cfg: DictConfig, resume: bool = False) -> float:
         if run.first and last:
             stored = torch.load(last, weights_only=True, map_location="cpu", mmap=True)
             log.info("going on from %s, after step %d", relative(last), stored["global_step"])
-            hide_later_points(cfg.logger, stored["global_step"])
         trainer = build.trainer(cfg, run)
         check_batches(trainer, data)
         log.info("%s", choices(cfg, data, model, trainer))
         run.begin_training(cfg)
         if run.first and last:
             truncate_table(run.dir / TABLE, stored["global_step"])
+            purge_events(run.dir, stored["global_step"])
         with training_alone(trainer):
             trainer.fit(model, data, ckpt_path=last, weights_only=True)
         parameters = sum(parameter.numel() for parameter in model.parameters())

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -99,6 +100,36 @@ class Note(L.Callback):
     def write(self, trainer: L.Trainer, stage: str) -> None:
         notes = {"seen": self.seen, "states": self.states}
         torch.save(notes, Path(trainer.default_root_dir) / f"note-{stage}-{trainer.global_rank}.pt")
+
+
+class Delay(L.Callback):
+    """Holds up one process for a random time, at random moments.
+
+    Args:
+        rank: of the process.
+        seed: of the times.
+    """
+
+    def __init__(self, rank: int, seed: int) -> None:
+        self.rank, self.draws = rank, random.Random(seed)
+
+    def wait(self, trainer: L.Trainer, *_: Any, **__: Any) -> None:
+        if trainer.global_rank == self.rank and self.draws.random() < 0.1:
+            time.sleep(self.draws.expovariate(200.0))  # 5 ms on average
+
+    on_train_start = on_train_epoch_start = on_train_batch_start = on_train_batch_end = on_train_epoch_end = wait
+    on_validation_start = on_validation_batch_end = on_validation_end = on_test_batch_end = wait
+
+
+class StopOnOne(L.Callback):
+    """Requests a stop in the second epoch, on the second process alone."""
+
+    def __init__(self, hook: str) -> None:
+        setattr(self, hook, self.stop)
+
+    def stop(self, trainer: L.Trainer, *_: Any, **__: Any) -> None:
+        if trainer.global_rank == 1 and trainer.current_epoch == 1:
+            trainer.should_stop = True
 
 
 @dataclass

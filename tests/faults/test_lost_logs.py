@@ -8,7 +8,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tests.conftest import Compose
 from tests.faults.happenings import SMALL
-from trainyard.event_files import EventFile, EventWriter
+from trainyard import event_files
+from trainyard.event_files import EventFile, EventWriter, purge_events
 from trainyard.training import train
 
 
@@ -56,3 +57,32 @@ def test_what_waits_in_memory_has_a_limit(tmp_path: Path) -> None:
     assert file.stat().st_size > 1 << 21
     assert isinstance(writer.file_writer, EventFile)
     assert writer.file_writer.waiting.tell() == 0
+
+
+def test_a_session_is_read_after_those_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when the clock was set back in the meantime, and when two sessions begin within a second."""
+    for session, step in enumerate((0, 2, 2, 3)):
+        monkeypatch.setattr(event_files, "EPOCH", event_files.EPOCH - 3600.0 * (session == 1))
+        if session:
+            purge_events(tmp_path.parent, step)
+        writer = EventWriter(str(tmp_path))
+        for number in range(step, step + 3):
+            writer.add_scalar("loss", 10.0 * session + number, number)
+        writer.close()
+    assert len({file.name for file in tmp_path.iterdir()}) == 4 + 3
+    assert scalars(tmp_path, "loss") == [(0, 0.0), (1, 1.0), (2, 22.0), (3, 33.0), (4, 34.0), (5, 35.0)]
+
+
+def test_a_resumed_run_whose_file_was_cut_has_each_point_once(tmp_path: Path) -> None:
+    writer = EventWriter(str(tmp_path))
+    for number in range(4):
+        writer.add_scalar("loss", 1.0, number)
+    writer.close()
+    [file] = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:-5])  # killed in the middle of step 3
+    purge_events(tmp_path, 2)
+    writer = EventWriter(str(tmp_path))
+    for number in (2, 3):
+        writer.add_scalar("loss", 2.0, number)
+    writer.close()
+    assert scalars(tmp_path, "loss") == [(0, 1.0), (1, 1.0), (2, 2.0), (3, 2.0)]

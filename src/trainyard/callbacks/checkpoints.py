@@ -65,7 +65,7 @@ class LastCheckpoint(ModelCheckpoint):
         """Save, but of epochs that are hardly longer than that not each; what was logged before is written too."""
         began = time.monotonic()
         early = began - self.saved < PATIENCE * self.took and not is_last(trainer)
-        if trainer.strategy.broadcast(early):  # saving takes all processes, whose clocks differ
+        if trainer.strategy.reduce_boolean_decision(early):  # saving takes all processes, whose clocks differ
             return
         write_logs(trainer)
         super().on_train_epoch_end(trainer, pl_module)
@@ -116,6 +116,7 @@ class BestCheckpoint(ModelCheckpoint):
             enable_version_counter=False,  # a better one replaces best.ckpt
         )
         self.best_loss = float("inf")
+        self.intact = True  # the file of the best epoch in the checkpoint that is resumed
 
     def check_monitor_top_k(self, trainer: L.Trainer, current: Tensor | None = None) -> bool:
         """Whether this epoch is the best so far."""
@@ -131,11 +132,17 @@ class BestCheckpoint(ModelCheckpoint):
         """Add the loss that decides between equals."""
         return {**super().state_dict(), "best_loss": self.best_loss}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from `state_dict`; where its file is not intact, the best is chosen anew."""
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """See whether the best checkpoint is intact; the first process decides, since saving takes all of them."""
         best = Path(str(self.dirpath)) / "best.ckpt"
-        if is_intact(best):
+        self.intact = trainer.strategy.broadcast(is_intact(best))
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Resume from `state_dict`; if the file of its best epoch is not intact, choose the best anew."""
+        if self.intact or not state_dict["best_model_path"]:
             super().load_state_dict(state_dict)
+            self.current_score = state_dict["current_score"]  # which Lightning saves and forgets
             self.best_loss = state_dict["best_loss"]
         else:
-            log.warning("%s is missing or damaged: the best is chosen among the epochs to come", relative(best))
+            best = relative(Path(str(self.dirpath)) / "best.ckpt")
+            log.warning("%s is missing or damaged: the best is chosen among the epochs to come", best)

@@ -1,12 +1,13 @@
 """The log of a run in the processes that training starts."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 
 from trainyard.callbacks.leave import leave
-from trainyard.logs import open_log
+from trainyard.logs import close_log, open_log
 
 
 class RunLog(L.Callback):
@@ -16,8 +17,16 @@ class RunLog(L.Callback):
         path: of `run.log`.
     """
 
+    handlers: list[logging.Handler] | None = None
+
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Take the screen from all processes but the first, whose display another's lines would break."""
+        if self.handlers and not trainer.is_global_zero:
+            close_log(self.handlers)
+            self.handlers = open_log(self.path, first=False)
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Leave; the log is open."""
@@ -25,4 +34,4 @@ class RunLog(L.Callback):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        open_log(self.path)
+        self.handlers = open_log(self.path)

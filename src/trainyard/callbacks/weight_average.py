@@ -1,21 +1,29 @@
 """A running average of the weights."""
 
+from functools import partial
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import EMAWeightAveraging
+from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
 
 
-class WeightAverage(EMAWeightAveraging):
+class WeightAverage(WeightAveraging):
     """Validates, tests and keeps an exponential moving average of the weights (Polyak and Juditsky 1992).
 
-    Lightning's, but for one thing: what is tested is the average that a checkpoint holds, not the weights that
-    training would go on from. And in the middle of a validation, when the two have changed places, a checkpoint has
-    them in the right ones.
+    Lightning's `EMAWeightAveraging`, but for three things. What is tested is the average that a checkpoint holds, not
+    the weights that training would go on from. In the middle of a validation, when the two have changed places, a
+    checkpoint has them in the right ones. And it can be pickled, for processes that a strategy spawns.
+
+    Args:
+        decay: the share of the average that stays at each step, from 0 to 1.
     """
 
     swapped = False
+
+    def __init__(self, decay: float) -> None:
+        super().__init__(device=None, avg_fn=partial(moving_average, decay))
 
     def _swap_models(self, pl_module: L.LightningModule) -> None:
         super()._swap_models(pl_module)
@@ -31,3 +39,8 @@ class WeightAverage(EMAWeightAveraging):
         """Take up both, the average and the weights, to go on with training only."""
         if trainer.state.fn is TrainerFn.FITTING:
             super().on_load_checkpoint(trainer, pl_module, checkpoint)
+
+
+def moving_average(decay: float, average: Tensor, current: Tensor, steps: Tensor | int) -> Tensor:
+    """Return the average after one more step, as `torch.optim.swa_utils.get_ema_avg_fn` does."""
+    return decay * average + (1 - decay) * current

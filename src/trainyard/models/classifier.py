@@ -59,6 +59,14 @@ class Classifier(Optimized):
         else:
             super().__setattr__(name, value)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_compiled_call_impl": self._compiled_call_impl is not None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__({**state, "_compiled_call_impl": None})  # type: ignore[no-untyped-call]
+        if state["_compiled_call_impl"]:  # what torch compiled cannot be pickled, nor used by a copy
+            self.compile()
+
     def step(self, batch: Batch, stage: str) -> Tensor:
         """Return the mean loss of a batch, and add it and the hits to the sums of the stage."""
         x, y = batch

@@ -15,6 +15,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 from lightning.pytorch.strategies.launchers.multiprocessing import _GlobalStateSnapshot
+from lightning.pytorch.trainer.call import _interrupt
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.multiprocessing.spawn import ProcessException, start_processes
@@ -81,11 +82,12 @@ class SpawnedProcesses(_MultiProcessingLauncher):
         return death(folder, {rank: self.procs[rank].exitcode or 0 for rank in ranks})
 
     def end(self, patience: float = PATIENCE) -> None:
-        """End the processes that still run: by SIGTERM, so that they save and write what waits, or else by force.
+        """End the processes that still run: at their next step, or else at once, or else by force.
 
-        Not by SIGINT, which they may have received too: a second one ends them at once.
+        SIGTERM comes first: from a terminal they have a SIGINT already, and a second one would end them in the middle
+        of a step, or of a drawing.
         """
-        for number in (signal.SIGTERM, signal.SIGKILL):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
             self.kill(number)
             until = time.monotonic() + patience
             for process in self.procs:
@@ -102,12 +104,15 @@ class SpawnedProcesses(_MultiProcessingLauncher):
 
     def _wrapping_function(self, process_idx: int, trainer: Any, *more: Any, **others: Any) -> None:
         end_with_parent()
-        with told(process_idx):
+        with sigterm_raised(), told(process_idx):
             try:
                 super()._wrapping_function(process_idx, trainer, *more, **others)
-            except BaseException:
-                signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends; a second one would come in between
+            except BaseException as error:
+                for number in (signal.SIGINT, signal.SIGTERM):  # it ends; another one would come in between
+                    signal.signal(number, signal.SIG_IGN)
                 with suppress(Exception):  # the error that is raised says more
+                    _interrupt(trainer, error)  # which Lightning calls in the parent alone, where nothing has trained
+                with suppress(Exception):
                     trainer.strategy.checkpoint_io.teardown()  # writes what waits
                 raise
 

@@ -1,0 +1,158 @@
+"""A run that is killed resumes bitwise, with every learning-rate schedule and wherever the kills come."""
+
+import json
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import DictConfig
+
+from tests.test_going_on import curves
+from trainyard.callbacks import checkpoints
+from trainyard.callbacks.checkpoints import LastCheckpoint
+from trainyard.config import CONF_DIR, compose
+from trainyard.models.classifier import Classifier
+from trainyard.training import train
+
+SCHEDULES = sorted(path.stem for path in (CONF_DIR / "scheduler").glob("*.yaml"))
+OPTIMIZERS = sorted(path.stem for path in (CONF_DIR / "optimizer").glob("*.yaml"))
+COMMON = (
+    *("model=mlp", "model.hidden_dims=[8]", "model.dropout=0.2", "data.batch_size=256", "optimizer.lr=0.05"),
+    *("trainer.max_epochs=4", "trainer.log_every_n_steps=1", "callbacks=none", "accelerator=cpu"),
+    "+trainer.plugins=[{_target_:trainyard.checkpoints.paced_io.PacedCheckpointIO,pause:0.0}]",
+    "+callbacks.rate._target_=lightning.pytorch.callbacks.LearningRateMonitor",
+)
+EACH_STEP = "checkpoint.every_steps=1"
+PLATEAU = ("scheduler=plateau", "scheduler.patience=0", "+scheduler.threshold=0.1")  # two drops in four epochs
+PLANS: dict[str, tuple[str, ...]] = {
+    "epochs": (),  # no checkpoint within an epoch
+    "steps": (EACH_STEP,),
+    "half": (EACH_STEP, "+trainer.val_check_interval=0.5"),
+    "second": (EACH_STEP, "+trainer.check_val_every_n_epoch=2"),
+    "accumulate": (EACH_STEP, "trainer.accumulate_grad_batches=2"),
+    "average": (EACH_STEP, "ema_decay=0.9"),
+    "max_steps": (EACH_STEP, "trainer.max_epochs=null", "+trainer.max_steps=18"),
+    "stopping": (
+        EACH_STEP,
+        "callbacks=early_stopping",
+        "callbacks.speed=null",
+        "callbacks.early_stopping.patience=1",
+        "objective=val/loss",
+    ),
+}
+
+Point = tuple[Any, str, int]
+POINTS: list[Point] = [  # after which call of what, counted since the start of the process
+    (Classifier, "training_step", 3),
+    (LastCheckpoint, "on_train_epoch_end", 1),
+    (Classifier, "validation_step", 1),
+    (LastCheckpoint, "on_train_epoch_start", 2),
+    (checkpoints, "write_logs", 2),
+    (Classifier, "on_validation_end", 1),
+]
+
+
+def kill_after(owner: Any, name: str, calls: int) -> None:
+    """Have this process kill itself after a call of a function."""
+    function: Callable[..., Any] = getattr(owner, name)
+    left = iter(range(calls - 1, -1, -1))
+
+    def counted(*arguments: Any, **others: Any) -> Any:
+        result = function(*arguments, **others)
+        if next(left) == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(owner, name, counted)
+
+
+def run(cfg: DictConfig, point: Point | None) -> None:
+    os.setpgrp()
+    torch.set_num_threads(1)  # threads do not survive a fork
+    with Path(os.devnull).open("w") as nothing:
+        os.dup2(nothing.fileno(), 1)
+        os.dup2(nothing.fileno(), 2)
+    if point is not None:
+        kill_after(*point)
+    train(cfg)
+
+
+def start(cfg: DictConfig, point: Point | None = None) -> bool:
+    """Train in a process; return whether it came to its end before it was killed."""
+    process = multiprocessing.get_context("fork").Process(target=run, args=(cfg, point))
+    process.start()
+    process.join()
+    assert process.exitcode in (0, -signal.SIGKILL)
+    return process.exitcode == 0
+
+
+def values(node: Any, folder: Path, path: str = "") -> dict[str, Any]:
+    """All values of a checkpoint by their place, without the name of the run's directory."""
+    if not isinstance(node, dict | list | tuple):
+        return {path: node.replace(str(folder), "") if isinstance(node, str) else node}
+    items = node.items() if isinstance(node, dict) else enumerate(node)
+    below = [values(value, folder, f"{path}/{str(key).replace(str(folder), '')}") for key, value in items]
+    return {place: value for found in below for place, value in found.items()}
+
+
+def equal(one: Any, other: Any) -> bool:
+    return torch.is_tensor(other) and torch.equal(one, other) if torch.is_tensor(one) else bool(one == other)
+
+
+def same(whole: Path, parts: Path) -> None:
+    """See that two runs came to the same end, bit by bit."""
+    for name in ("last.ckpt", "best.ckpt"):
+        folders = (whole, parts)
+        one, other = (values(torch.load(home / "checkpoints" / name, weights_only=True), home) for home in folders)
+        assert one.keys() == other.keys()
+        assert {place: (one[place], other[place]) for place in one if not equal(one[place], other[place])} == {}
+    assert (whole / "metrics.csv").read_text() == (parts / "metrics.csv").read_text()
+    assert curves(whole) == curves(parts)
+    ends = [json.loads((folder / "result.json").read_text()) for folder in (whole, parts)]
+    assert [ends[0][key] for key in ("metrics", "objective", "epochs")] == [
+        ends[1][key] for key in ("metrics", "objective", "epochs")
+    ]
+
+
+def check(folder: Path, *words: str) -> None:
+    """Train to the end, and again with a kill at each of the points that are reached."""
+    whole, parts = (compose([f"hydra.run.dir={folder / name}", *COMMON, *words]) for name in ("whole", "parts"))
+    assert start(whole)
+    reached = [not start(parts, point) for point in POINTS]
+    if reached[-1]:
+        assert start(parts)
+    assert sum(reached) > 3
+    assert (folder / "parts" / "run.log").read_text().count("going on from") > 2
+    same(folder / "whole", folder / "parts")
+
+
+def words_of(schedule: str) -> tuple[str, ...]:
+    return PLATEAU if schedule == "plateau" else (f"scheduler={schedule}",)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_every_schedule_resumes_bitwise(schedule: str, tmp_path: Path) -> None:
+    check(tmp_path, *words_of(schedule), EACH_STEP)
+
+
+@pytest.mark.parametrize("plan", [name for name in PLANS if name != "steps"])
+def test_a_plateau_resumes_bitwise_whatever_the_run_does(plan: str, tmp_path: Path) -> None:
+    check(tmp_path, *PLATEAU, *PLANS[plan])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plan", [name for name in PLANS if name != "steps"])
+@pytest.mark.parametrize("schedule", [name for name in SCHEDULES if name != "plateau"])
+def test_every_schedule_resumes_bitwise_whatever_the_run_does(schedule: str, plan: str, tmp_path: Path) -> None:
+    check(tmp_path, *words_of(schedule), *PLANS[plan])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_resumes_bitwise(optimizer: str, tmp_path: Path) -> None:
+    check(tmp_path, f"optimizer={optimizer}", EACH_STEP)
