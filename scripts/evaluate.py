@@ -64,8 +64,8 @@ def evaluate_run() -> None:
                 found, home = evaluate(
                     chosen.run, chosen.overrides, VIEWS if chosen.tta else 1, chosen.trusted_packages
                 )
-            print("\n".join([*found.summary, *found.class_lines]))
-            print("written    " + write(found, chosen.output or inside(home, "evaluation")))
+            written = write(found, chosen.output or inside(home, "evaluation"))
+            print("\n".join([*found.summary, *found.class_lines, f"written    {written}"]))
 
 
 if __name__ == "__main__":

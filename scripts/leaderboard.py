@@ -39,8 +39,8 @@ def show_leaderboard() -> None:
         sweep = StoredSweep.find(chosen.sweep)
         if chosen.test:
             print("the test scores have been looked at: choose by validation all the same")
-        print(text(sweep, chosen.test))
         write_report(sweep)
+        print(text(sweep, chosen.test))
         if chosen.promote is not None:
             print(promote(sweep, chosen.promote, trusted=chosen.trusted_packages))
     except ConfigError as error:

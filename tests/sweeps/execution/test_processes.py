@@ -72,7 +72,10 @@ def test_what_a_job_started_ends_with_it(place: Place) -> None:
 
 
 # The exit code of a job's process, and what is said of it.
-CODES = [(0, ""), (143, ""), (3, "its process ended with code 3"), (-15, "killed by SIGTERM"), (None, "ended with")]
+CODES = [
+    *[(0, ""), (130, ""), (143, ""), (129, "")],
+    *[(3, "its process ended with code 3"), (-15, "killed by SIGTERM"), (None, "ended with")],
+]
 
 
 @pytest.mark.parametrize(("code", "said"), CODES)

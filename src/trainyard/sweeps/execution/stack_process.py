@@ -19,7 +19,10 @@ def run_stack_in_process(task: Task, function: str, threads: int, device: str | 
     """
     interrupted: list[int] = []
     prepare_process(folder_of(task.configs[0]) / CONSOLE, device)
-    signal.signal(signal.SIGINT, lambda number, _: interrupted.append(number))
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows lacks the last
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda number, _: interrupted.append(number))
     share_threads(threads, 1)
     from trainyard.complaints import complaint
     from trainyard.sweeps.stacked.training import train_stacked

@@ -1,6 +1,5 @@
 """What a sweep will take: its jobs, their networks, and the time, the memory and the disk of all."""
 
-import sys
 import time
 from collections.abc import Sequence
 from itertools import cycle, islice
@@ -38,12 +37,8 @@ def plan_sweep(
     jobs, count, total = sample(sweep, trials)
     less = ", and those that are pruned take less than is said here" if pruned else ""
     print(f"plan       {sweep.folder}: {total} jobs, {count} to do{less}", flush=True)
-    try:
-        if count:
-            print(plan(jobs, list(sweep.space.axes), launcher, count, keep))
-    except KeyboardInterrupt:
-        print("interrupted; the plan has left nothing")
-        sys.exit(130)
+    if count:
+        print(plan(jobs, list(sweep.space.axes), launcher, count, keep))
 
 
 def plan(
