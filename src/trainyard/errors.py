@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+from trainyard.terminal.controls import escape_controls
+
 
 class ConfigError(ValueError):
     """Something that was typed, composed or pointed at cannot work; the message alone says what to change.
@@ -10,6 +12,9 @@ class ConfigError(ValueError):
     Raised with one sentence (at most a few lines) that names the key, the value received and what is accepted. Nothing
     is kept of a run that fails with it before training starts.
     """
+
+    def __str__(self) -> str:
+        return escape_controls(super().__str__())  # it may quote a file of someone else
 
 
 def reject(key: str, value: object, problem: str, accepted: str = "") -> ConfigError:

@@ -7,6 +7,8 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
+from trainyard.csv_text import cell
+
 
 class MetricsTable(CSVLogger):
     """Lightning's CSV logger, but it continues a table that is there, where Lightning's begins with deleting it.
@@ -31,6 +33,10 @@ class MetricsTable(CSVLogger):
 
 class ContinuedTable(ExperimentWriter):
     """A writer that takes over the columns of the table that is there."""
+
+    def log_metrics(self, metrics_dict: dict[str, float], step: int | None = None) -> None:
+        """Add a row; a name that a spreadsheet might take for a formula is quoted."""
+        super().log_metrics({str(cell(name)): value for name, value in metrics_dict.items()}, step)
 
     def _check_log_dir_exists(self) -> None:
         path = Path(self.metrics_file_path)

@@ -6,6 +6,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 
+from trainyard.csv_text import restored
 from trainyard.files import MOST_TABLE, open_regular
 
 TIMES = ("time", "second")  # in the name of a column that is measured by a clock
@@ -24,7 +25,7 @@ def read_curves(folder: Path, by: str = "step") -> dict[str, dict[int, float]]:
             values = {name: text for name, text in row.items() if text and name not in ("step", "epoch")}
             for name, text in values.items():
                 if row[by] and not any(word in name for word in TIMES):
-                    curves.setdefault(name, {})[int(row[by])] = float(text)
+                    curves.setdefault(restored(name), {})[int(row[by])] = float(text)
     return curves
 
 
