@@ -18,15 +18,24 @@ from trainyard.corrections import COMMANDS, correction
 from trainyard.errors import ConfigError, did_you_mean, listing, reject
 from trainyard.quoting import as_one_value, needs_quotes
 from trainyard.run_ending import AGAIN, full_disk, is_disk_full
+from trainyard.terminal.controls import escape_controls
 
 LONGEST = 390  # characters of a line
 EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}  # launchers, and what brings them
 
 
 def complaint(error: BaseException) -> str:
-    """Return an error's text: ours as it is, Hydra's shortened and with suggestions, others with their kind."""
+    """Return an error's text, without control characters.
+
+    Ours stays as it is, Hydra's is shortened and has suggestions, others name their kind.
+    """
+    return escape_controls(text_of(error))
+
+
+def text_of(error: BaseException) -> str:
+    """Return an error's text as it is."""
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
-        return complaint(error.__cause__)
+        return text_of(error.__cause__)
     if isinstance(error, MarkedYAMLError) and error.problem_mark:
         return f"{error.problem_mark.name.strip()}: line {error.problem_mark.line + 1}: {error.problem}"
     if is_disk_full(error) and not isinstance(error, ConfigError):

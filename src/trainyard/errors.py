@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+from trainyard.terminal.controls import escape_controls
+
 LONGEST = 200  # characters of a value in an error
 
 
@@ -12,6 +14,9 @@ class ConfigError(ValueError):
     Raised with one sentence (at most a few lines) that names the key, the value received and what is accepted. Nothing
     is kept of a run that fails with it before training starts.
     """
+
+    def __str__(self) -> str:
+        return escape_controls(super().__str__())  # it may quote a file of someone else
 
 
 class PassThrough(BaseException):

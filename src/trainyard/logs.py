@@ -10,6 +10,7 @@ from copy import copy
 from pathlib import Path
 
 from trainyard.entry import discard
+from trainyard.terminal.controls import EscapedStream, escape_controls
 
 QUIET = ("lightning.pytorch", "lightning.fabric", "fsspec", "httpx", "urllib3")
 
@@ -28,14 +29,21 @@ SILENCED = (
 
 
 def print_anything() -> None:
-    """Let a terminal that lacks a character, such as ±, show a question mark instead of raising an error."""
+    """Let a terminal that lacks a character, such as ±, show a question mark, and keep names from controlling it."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    warnings.filterwarnings("ignore", message=r"Glyph \d+ ")  # of matplotlib, which prints the character
+    if isinstance(sys.stdout, io.TextIOBase):
+        sys.stdout = EscapedStream(sys.stdout)  # type: ignore[arg-type]
 
 
 class Screen(logging.StreamHandler):  # type: ignore[type-arg]
     """Prints to whatever `sys.stdout` is at that moment, so that what redirects it is obeyed."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text, without control characters."""
+        return escape_controls(super().format(record))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record, unless a display shows it already; tracebacks are for the file."""
@@ -56,6 +64,10 @@ class Screen(logging.StreamHandler):  # type: ignore[type-arg]
 
 class LogFile(logging.FileHandler):
     """Writes to a file; what the disk does not take is left out, since a log is no reason to end a run."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, without control characters."""
+        return escape_controls(super().format(record))
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
         """Say nothing; the screen has shown it."""

@@ -8,6 +8,7 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
+from trainyard.csv_text import cell
 from trainyard.curves import as_text, read_table
 from trainyard.files import write_text
 
@@ -35,6 +36,10 @@ class MetricsTable(CSVLogger):
 
 class ContinuedTable(ExperimentWriter):
     """A writer that continues the table that is there; where the disk is full, the table stays as it was."""
+
+    def log_metrics(self, metrics_dict: dict[str, float], step: int | None = None) -> None:
+        """Add a row; a name that a spreadsheet might take for a formula is quoted."""
+        super().log_metrics({str(cell(name)): value for name, value in metrics_dict.items()}, step)
 
     def _check_log_dir_exists(self) -> None:
         path = Path(self.metrics_file_path)

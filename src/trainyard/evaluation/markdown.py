@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+from trainyard.terminal.controls import escape_controls
+
 
 def markdown_table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
     """Return a Markdown table; what would end a cell or a line in a text is taken out."""
@@ -11,4 +13,4 @@ def markdown_table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> 
 
 def cell(content: object) -> str:
     """Return a text as one cell."""
-    return " ".join(str(content).split()).replace("|", "\\|")
+    return escape_controls(" ".join(str(content).split()).replace("|", "\\|"), keep="")

@@ -17,6 +17,7 @@ from trainyard.evaluation.predictions import Predictions
 from trainyard.files import write_json, write_text
 from trainyard.terminal.aligned import aligned
 from trainyard.terminal.baseline import beside_baseline
+from trainyard.terminal.controls import escape_controls
 
 SMALL = 20  # classes up to which the confusion matrix is a table too
 
@@ -118,7 +119,7 @@ class Evaluation:
             rows = zip(names, confusion_counts(self.predictions).tolist(), strict=True)
             parts.append(markdown_table(["true, predicted as", *names], [[name, *counts] for name, counts in rows]))
         parts += [f"![{picture}]({picture})" for picture in pictures]
-        return "\n\n".join(parts) + "\n"
+        return escape_controls("\n\n".join(parts) + "\n")
 
     def write(self, folder: Path, stem: str) -> list[Path]:
         """Write JSON, Markdown and pictures into a folder, and return them; the JSON comes last.

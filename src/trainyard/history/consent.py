@@ -9,6 +9,7 @@ from trainyard.errors import ConfigError, reject
 from trainyard.history.code import Code
 from trainyard.resume import check_training
 from trainyard.stored.run import StoredRun
+from trainyard.terminal.controls import escape_controls
 
 
 def agree(run: StoredRun, code: Code | None, yes: bool, config: Mapping[str, Any], folder: Path) -> None:
@@ -31,7 +32,7 @@ def agree(run: StoredRun, code: Code | None, yes: bool, config: Mapping[str, Any
         reasons.append(str(error).splitlines()[0])
     if not reasons or yes:
         return
-    question = f"it would run what its directory brings: {' and '.join(reasons)}"
+    question = escape_controls(f"it would run what its directory brings: {' and '.join(reasons)}", keep="")
     if sys.stdin.isatty() and input(f"{question}: run it? [y/N] ").strip().lower() in ("y", "yes"):
         return
     raise reject("RUN", run.name, question, "--yes, after a look at provenance.json and config.yaml in it")

@@ -3,6 +3,7 @@
 from contextlib import suppress
 from pathlib import Path
 
+from trainyard.csv_text import restored
 from trainyard.curves import TABLE, is_count, read_table
 from trainyard.files import MOST_TABLE, open_regular
 
@@ -24,5 +25,5 @@ def read_curves(folder: Path, by: str = "step") -> dict[str, dict[int, float]]:
         values = {name: text for name, text in row.items() if text and name not in ("step", "epoch")}
         for name, text in values.items() if is_count(at := row.get(by, "")) else ():
             if not any(word in name for word in TIMES):
-                curves.setdefault(name, {})[int(at)] = float(text)
+                curves.setdefault(restored(name), {})[int(at)] = float(text)
     return curves

@@ -6,12 +6,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from trainyard.csv_text import UnixLines, cell
 from trainyard.history.condition import Condition, check_known, fulfilling, number
 from trainyard.history.run_values import value_of
 from trainyard.stored.find_run import all_runs
 from trainyard.stored.run import StoredRun
 from trainyard.sweeps.objectives import mode_of
 from trainyard.terminal.aligned import aligned
+from trainyard.terminal.controls import unescaped
 
 TYPED = 50  # characters of what was typed that are shown
 
@@ -89,8 +91,9 @@ def show(runs: Sequence[StoredRun]) -> None:
 
 def write_csv(runs: Sequence[StoredRun]) -> None:
     """Print a table for other programs, with all metrics and choices, and nothing cut."""
-    rows = [dict(full(run)) for run in runs]
-    writer = csv.DictWriter(sys.stdout, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
+    rows = [{cell(name): cell(value) for name, value in full(run)} for run in runs]
+    stream = sys.stdout if sys.stdout.isatty() else unescaped(sys.stdout)
+    writer = csv.DictWriter(UnixLines(stream), list(dict.fromkeys(name for row in rows for name in row)))
     writer.writeheader()
     writer.writerows(rows)
 

@@ -10,6 +10,7 @@ from typing import TextIO
 
 from trainyard.errors import reject
 from trainyard.files import check_path
+from trainyard.terminal.controls import EscapedStream, unescaped
 
 ACCEPTED = "a file in a folder that is there, which is none of the inputs"
 
@@ -55,11 +56,12 @@ def opened(path: Path | None) -> Iterator[TextIO]:
 
 @contextmanager
 def screen() -> Iterator[TextIO]:
-    """Make the screen, or what it leads to, take the same characters as a file."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="")
-    yield sys.stdout
-    sys.stdout.flush()
+    """Make the screen, or what it leads to, take the same characters as a file, but no control characters."""
+    stream = unescaped(sys.stdout)
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="")
+    yield EscapedStream(stream) if stream.isatty() else stream  # type: ignore[misc]
+    stream.flush()
 
 
 @contextmanager

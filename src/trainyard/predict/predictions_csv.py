@@ -1,16 +1,13 @@
 """Predictions as a CSV that other programs, spreadsheets among them, can read."""
 
 import csv
-import re
 from collections.abc import Sequence
 from typing import TextIO
 
 import numpy as np
 
+from trainyard.csv_text import UnixLines, cell
 from trainyard.predict.predictor import PredictedBatch
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet may take for the beginning of one
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 class PredictionsCSV:
@@ -45,27 +42,11 @@ class PredictionsCSV:
         self.failed += len(batch.errors)
 
 
-class UnixLines:
-    """Ends rows by a line feed alone. `csv` itself would then no longer quote the other half of its own line end."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self.stream = stream
-
-    def write(self, row: str) -> int:
-        """Write a row that ends with CR LF."""
-        return self.stream.write(f"{row[:-2]}\n")
-
-
 def header(classes: Sequence[str]) -> list[str]:
     """Return the names of the columns, no two of which are equal."""
     names = ["input", "prediction"]
-    for name in map(cell, classes):
+    for name in map(str, map(cell, classes)):
         while name in names:
             name = f"class {name}"
         names.append(name)
     return names
-
-
-def cell(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula: with an apostrophe before it where one might."""
-    return f"'{text}" if text.startswith(FORMULA) and not NUMBER.fullmatch(text) else text

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from trainyard.errors import ConfigError, reject
@@ -25,6 +26,7 @@ def load(file: Path) -> tuple[SearchSpace, list[str]]:
     try:
         content: Any = load_yaml(read_text(file, MOST_BYTES))
         if is_whole(content):
+            OmegaConf.create(content)  # raises an error for an interpolation with an open end
             intervals, zipped = (tuple(content.get(name, ())) for name in LISTS)
             where, sampler = (content.get(name, "") for name in TEXTS)
             space = SearchSpace(content["values"], intervals, zipped, where, sampler)
@@ -32,7 +34,7 @@ def load(file: Path) -> tuple[SearchSpace, list[str]]:
             return space, content.get("objectives", [content["objective"]])
     except ConfigError:
         raise
-    except (OSError, ValueError, KeyError, YAMLError):
+    except (OSError, ValueError, KeyError, YAMLError, OmegaConfBaseException):
         pass
     problem = f"{relative(file)} cannot be read"
     raise reject("sweep.name", file.absolute().parent.name, problem, "another sweep.name, or the folder moved away")

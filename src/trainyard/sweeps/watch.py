@@ -1,5 +1,6 @@
 """What a person sees of a sweep while it runs."""
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -14,6 +15,7 @@ from trainyard.sweeps.execution.running import Ended
 from trainyard.sweeps.job import DONE, Job
 from trainyard.sweeps.progress import JobProgress
 from trainyard.sweeps.worklist import Worklist
+from trainyard.terminal.controls import escape_controls, unescaped
 from trainyard.terminal.durations import duration
 
 NUMBERS = 45  # columns of the table beside the overrides, which are cut where the terminal is narrow
@@ -41,7 +43,7 @@ class Watch:
         self.ended = 0
         self.started = time.monotonic()
         self.running: dict[int, JobProgress] = {}
-        self.console = Console()
+        self.console = Console(file=unescaped(sys.stdout))
         self.live = Live(console=self.console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> "Watch":
@@ -69,7 +71,7 @@ class Watch:
         count = f"[{self.work.done}/{self.work.total}]"
         seconds = max(progress.seconds, job.result.get("seconds", 0.0))  # what began elsewhere was seen late
         line = f"{count} #{job.number} {job.varying(self.sweep.axes)}  {outcome(job)}  {seconds:.1f} s"
-        self.console.print(line, soft_wrap=True, markup=False, highlight=False)
+        self.console.print(escape_controls(line, keep=""), soft_wrap=True, markup=False, highlight=False)
         self.look()
         if ended.disk_full:
             folder = self.sweep.stored.folder
@@ -94,9 +96,8 @@ class Watch:
             job = self.jobs[position]
             epoch = f"{progress.epoch}/{progress.epochs}" if progress.epochs else "starting"
             best = "" if progress.best is None else f"{progress.best:.4f}"
-            table.add_row(
-                f"#{job.number}", Text(job.varying(self.sweep.axes)), epoch, best, duration(progress.seconds_left)
-            )
+            varying = Text(escape_controls(job.varying(self.sweep.axes), keep=""))
+            table.add_row(f"#{job.number}", varying, epoch, best, duration(progress.seconds_left))
         return table
 
     def remaining(self) -> str:

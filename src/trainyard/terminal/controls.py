@@ -1,6 +1,7 @@
 """Characters that would control a terminal, in texts that come from files: names, values and messages."""
 
 import unicodedata
+from typing import Any, TextIO
 
 UNSAFE = ("Cc", "Cf", "Cs", "Zl", "Zp")
 HARMLESS = "\n\t"  # in a text of several lines
@@ -29,3 +30,26 @@ def controls(sign: str) -> bool:
 def visible(sign: str) -> str:
     r"""Return a character as Python writes it in a string, such as `\x1b` or `\u202e`."""
     return sign.encode("unicode_escape").decode("ascii")
+
+
+class EscapedStream:
+    """A stream whose `write` escapes control characters; all else is the stream's own.
+
+    Args:
+        stream: to write to.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        """Write a text with its control characters visible."""
+        return self.stream.write(escape_controls(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+def unescaped(stream: TextIO) -> TextIO:
+    """Return what takes control characters as they are: for displays of our own, and for data in a pipe."""
+    return stream.stream if isinstance(stream, EscapedStream) else stream

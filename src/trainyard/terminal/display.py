@@ -11,6 +11,8 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from trainyard.terminal.controls import unescaped
+
 REDRAW_EVERY = 0.2  # seconds
 WIDTH = 100  # columns at most: a longer bar tells no more
 
@@ -26,7 +28,7 @@ class Display:
     """
 
     def __init__(self) -> None:
-        self.console = Console()
+        self.console = Console(file=unescaped(sys.stdout))
         self.live = Live(console=self.console, auto_refresh=False, transient=True, redirect_stderr=sys.stderr.isatty())
         self.shown = sys.stdout.isatty() and self.console.is_interactive
         self.due = time.monotonic() + REDRAW_EVERY if self.shown else float("inf")

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from trainyard.sweeps.answer.leaderboard import Row
 from trainyard.sweeps.stored import StoredSweep
+from trainyard.terminal.controls import escape_controls
 
 FILE = "leaderboard.png"
 SHOWN = 20  # configurations
@@ -34,7 +35,7 @@ def draw(sweep: StoredSweep, rows: Sequence[Row], effects: Mapping[str, Mapping[
             else:
                 axis.plot([float(row.values[name]) for row in scored], [row.mean for row in scored], "o", markersize=3)
                 axis.set_xscale("log" if "log" in sweep.space.values[name][0] else "linear")
-            axis.set_title(name, fontsize=9)
+            axis.set_title(escape_controls(name, keep=""), fontsize=9)
             axis.tick_params(axis="x", labelrotation=30, labelsize=8)
             axis.grid(alpha=0.3)
     draft = sweep.folder / f".{FILE}"
@@ -45,7 +46,7 @@ def draw(sweep: StoredSweep, rows: Sequence[Row], effects: Mapping[str, Mapping[
 
 def draw_best(axis: Axes, rows: Sequence[Row], objective: str) -> None:
     """Draw the score of each configuration, with its spread over the seeds."""
-    names = [" ".join(row.values.values()) or "all runs" for row in rows]
+    names = [escape_controls(" ".join(row.values.values()), keep="") or "all runs" for row in rows]
     for place, row in enumerate(rows):
         spread = 0.0 if math.isnan(row.std) else row.std
         axis.errorbar(row.mean, place, xerr=spread, fmt="o", color="tab:blue" if row.tied else "tab:gray", capsize=3)

@@ -5,6 +5,7 @@ import io
 import statistics
 from collections.abc import Sequence
 
+from trainyard.csv_text import UnixLines, cell
 from trainyard.files import write_text
 from trainyard.sweeps.answer.effects import edges, main_effects
 from trainyard.sweeps.answer.leaderboard import Row
@@ -14,6 +15,7 @@ from trainyard.sweeps.search_space import is_replicate
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.terminal.aligned import aligned
 from trainyard.terminal.baseline import beside_baseline
+from trainyard.terminal.controls import escape_controls
 
 SHOWN = 20  # rows on the screen
 
@@ -98,7 +100,7 @@ def write_report(sweep: StoredSweep) -> None:
     rows, axes, folder = sweep.rows, sweep.space.axes, sweep.folder
     found = table(rows, sweep.objectives)
     file = io.StringIO()
-    csv.writer(file, lineterminator="\n").writerows(found)
+    csv.writer(UnixLines(file)).writerows(map(cell, row) for row in found)
     write_text(folder / "leaderboard.csv", file.getvalue())
     head, *body = found
     marked = [head, ["---"] * len(head), *body]
@@ -109,10 +111,10 @@ def write_report(sweep: StoredSweep) -> None:
     ]
     notes += [f"- {line}" for line in edges(rows, axes)]
     lines = [f"# {folder.name}", "", *(f"| {' | '.join(map(bare, row))} |" for row in marked), "", *notes, ""]
-    write_text(folder / "leaderboard.md", "\n".join(lines))
+    write_text(folder / "leaderboard.md", escape_controls("\n".join(lines)))
     draw(sweep, rows, effects)
 
 
-def bare(cell: str) -> str:
+def bare(text: str) -> str:
     """Return a cell whose bars do not end it."""
-    return cell.replace("|", "\\|")
+    return " ".join(text.split()).replace("|", "\\|")

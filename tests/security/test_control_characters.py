@@ -1,0 +1,146 @@
+"""Names and values of someone else's files control neither a terminal nor a spreadsheet."""
+
+import csv
+import io
+import json
+import logging
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.history.recorded import record
+from tests.security.tampering import change
+from tests.sweeps.synthetic import stored
+from trainyard.complaints import complaint
+from trainyard.csv_text import cell, restored
+from trainyard.errors import ConfigError, reject
+from trainyard.evaluation.evaluate import evaluate
+from trainyard.evaluation.markdown import markdown_table
+from trainyard.history.run_curves import read_curves
+from trainyard.history.run_table import chosen_runs, show, write_csv
+from trainyard.logs import close_log, open_log, print_anything
+from trainyard.metrics_table import MetricsTable
+from trainyard.predict.predictions_csv import header
+from trainyard.sweeps.answer.report import text, write_report
+from trainyard.terminal.aligned import aligned
+from trainyard.terminal.controls import escape_controls, unescaped
+
+EVIL = "a\x1b]0;title\x07\x1b[2J\x9b31m\u202eb\rc\x08"
+SEEN = r"a\x1b]0;title\x07\x1b[2J\x9b31m\u202eb\rc\x08"
+
+
+def is_clean(written: str) -> bool:
+    return all(sign.isprintable() or sign == "\n" for sign in written)
+
+
+@pytest.mark.parametrize(
+    ("raw", "seen"),
+    [
+        (EVIL, SEEN),
+        ("plain", "plain"),
+        ("Größe 猫 ± \u2588 \U0001f408", "Größe 猫 ± \u2588 \U0001f408"),
+        ("\U0001f468\u200d\U0001f469", "\U0001f468\u200d\U0001f469"),  # one sign of two, joined
+        ("C:\\x1b", "C:\\x1b"),
+        ("a\nb\tc", "a\nb\tc"),
+        ("\udc80\u2028\x00\x7f", r"\udc80\u2028\x00\x7f"),
+    ],
+)
+def test_control_characters_are_visible(raw: str, seen: str) -> None:
+    assert escape_controls(raw) == seen
+    assert "\n" not in escape_controls(raw, keep="")
+
+
+def test_all_that_is_printed_logged_or_raised_is_escaped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
+    print_anything()
+    print_anything()
+    print(EVIL)
+    handlers = open_log(tmp_path / "run.log")
+    try:
+        raise ValueError(EVIL)
+    except ValueError:
+        logging.getLogger("trainyard").exception("%s", EVIL)
+    close_log(handlers)
+    assert capsys.readouterr().out == f"{SEEN}\n{SEEN}\n"
+    assert is_clean((tmp_path / "run.log").read_text())
+    assert (tmp_path / "run.log").read_text().count(SEEN) == 2
+    assert complaint(reject("key", EVIL, "problem")) == f"key={SEEN}: problem"
+    assert str(ConfigError(EVIL)) == SEEN
+    assert is_clean(complaint(RuntimeError(EVIL)))
+    unescaped(sys.stdout).write("\x1b")
+    assert capsys.readouterr().out == "\x1b", "a display of ours"
+
+
+def test_a_run_with_evil_names_is_listed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
+    record(
+        tmp_path / "outputs" / "runs" / "one",
+        choices={"model": f"{EVIL}\nrun", "data": '=HYPERLINK("x")'},
+        overrides=["+model.x=-1.5", EVIL],
+        result={"metrics": {"@x": 0.5, "val/acc": -1.5}},
+    )
+    print_anything()
+    show(chosen_runs([]))
+    out = capsys.readouterr().out
+    assert is_clean(out)
+    assert len(out.splitlines()) == 3
+    write_csv(chosen_runs([]))
+    [row] = csv.DictReader(io.StringIO(capsys.readouterr().out, newline=""))
+    assert (row["data"], row["'@x"], row["val/acc"]) == ('\'=HYPERLINK("x")', "0.5", "-1.5")
+    assert restored(row["typed"]) == f"+model.x=-1.5 {EVIL}"
+    assert row["model"] == f"{EVIL}\nrun", "data for another program"
+
+
+def test_an_evaluation_and_its_report(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(run, "data.x\x1b[2J", 1)
+    with pytest.raises(ConfigError) as error:
+        evaluate(str(run))
+    assert is_clean(str(error.value))
+    assert markdown_table(["a"], [[EVIL], ["b\nc"]]).splitlines()[2:] == [f"| {SEEN} |".replace(r"\r", " "), "| b c |"]
+    assert aligned([[EVIL, "x"], ["b\nc", "y"]]) == [f"{SEEN}  x", r"b\nc".ljust(len(SEEN)) + "  y"]
+
+
+def test_a_leaderboard(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = stored(tmp_path / "sweep", [f"+data.x='{EVIL[1:-4]}',-1.5"], [0.1, 0.9])
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
+    print_anything()
+    print(text(sweep))
+    assert is_clean(capsys.readouterr().out)
+    write_report(sweep)
+    assert is_clean((sweep.folder / "leaderboard.md").read_text(encoding="utf-8"))
+    head, *rows = csv.reader(io.StringIO((sweep.folder / "leaderboard.csv").read_text(encoding="utf-8"), newline=""))
+    assert head[1] == "'+data.x"
+    assert rows[0][1] == "-1.5"
+
+
+CELLS = ["=1+1", "+x", "-x", "@x", "\tx", "\rx", "'=x", "''-1", "'-1.5", "'x", "-1.5", "+3e-4", "-inf", "nan", "", "-"]
+
+
+@pytest.mark.parametrize("content", CELLS)
+def test_a_text_is_no_formula_and_comes_back(content: str) -> None:
+    written = cell(content)
+    assert isinstance(written, str)
+    assert not written.startswith(("=", "@", "\t", "\r"))
+    assert written[:1] not in "+-" or written == "" or float(written) is not None
+    assert restored(written) == content
+
+
+def test_numbers_stay_numbers() -> None:
+    assert [cell(value) for value in (-1.5, -3, float("-inf"), None, True)] == [-1.5, -3, float("-inf"), None, True]
+    assert (cell("-1.5"), cell("-inf"), cell("+1e-3")) == ("-1.5", "-inf", "+1e-3")
+
+
+def test_tables_of_metrics_and_predictions(tmp_path: Path) -> None:
+    table = MetricsTable(str(tmp_path))
+    table.log_metrics({"=x": -1.5, "'=y": 2.0, "val/acc": 0.5}, step=3)
+    table.save()
+    assert (tmp_path / "metrics.csv").read_text().splitlines()[0].count("'=") == 2
+    assert read_curves(tmp_path) == {"=x": {3: -1.5}, "'=y": {3: 2.0}, "val/acc": {3: 0.5}}
+    assert header(["=a", "-1", "b"]) == ["input", "prediction", "'=a", "-1", "b"]
+    assert json.loads(json.dumps(restored("'=a"))) == "=a"
