@@ -41,7 +41,8 @@ def text_of(error: BaseException) -> str:
     if is_disk_full(error) and not isinstance(error, ConfigError):
         return out_of_space(error)
     if isinstance(error, ConfigError):
-        return "\n".join(line if len(line) <= LONGEST else f"{line[:LONGEST]}..." for line in str(error).splitlines())
+        lines = [*str(error).splitlines(), *values_of(str(error).partition(":")[0])]
+        return "\n".join(line if len(line) <= LONGEST else f"{line[:LONGEST]}..." for line in lines)
     if isinstance(error, MissingConfigException) and error.options is not None:
         return unknown_option(error)
     if isinstance(error.__cause__, ConfigAttributeError | ConfigKeyError):
@@ -74,6 +75,12 @@ def text_of(error: BaseException) -> str:
         shortened(f"{type(error).__name__}: {error}", 3)
         + "\nHYDRA_FULL_ERROR=1 shows the traceback; run.log has it too"
     )
+
+
+def values_of(part: str) -> list[str]:
+    """Return a line with what was typed of a part of the config, such as `model`, which an error names as a whole."""
+    words = [word for word in sys.argv[1:] if part and word.lstrip("+").startswith(f"{part}.")]
+    return [f"  typed: {' '.join(words)}"] if words else []
 
 
 def suggestion(error: BaseException) -> list[str]:

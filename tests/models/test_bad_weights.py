@@ -23,7 +23,7 @@ class Payload:
 
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda path: None, "no such file"),
-    "a folder": (Path.mkdir, "no such file"),
+    "a folder": (Path.mkdir, "not a regular file"),
     "noise": (lambda path: path.write_bytes(bytes(range(256)) * 8), "not a checkpoint"),
     "empty": (Path.touch, "not a checkpoint"),
     "payload": (lambda path: torch.save({"state_dict": Payload()}, path), "not a checkpoint"),
