@@ -1,5 +1,7 @@
 """What a sweep's directory keeps of its search space, and of what chooses."""
 
+import re
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from trainyard.files import relative, write_text
 from trainyard.sweeps.search_space import SearchSpace
 
 FILE = "sweep.yaml"
+CHECKSUM = re.compile(r"# crc32 of the lines below: ([0-9a-f]{8})\n")
 LISTS = ("intervals", "zipped")
 TEXTS = ("where", "sampler")
 
@@ -23,12 +26,14 @@ def load(file: Path) -> tuple[SearchSpace, list[str]]:
         ConfigError: the file is not what `keep` writes.
     """
     try:
-        content: Any = OmegaConf.to_container(OmegaConf.load(file))
+        text = file.read_text(encoding="utf-8")
+        content: Any = OmegaConf.to_container(OmegaConf.create(text))
         if is_whole(content):
             intervals, zipped = (tuple(content.get(name, ())) for name in LISTS)
             where, sampler = (content.get(name, "") for name in TEXTS)
             space = SearchSpace(content["values"], intervals, zipped, where, sampler)
-            return space, content.get("objectives", [content["objective"]])
+            if is_complete(text, space, file.parent):
+                return space, content.get("objectives", [content["objective"]])
     except (OSError, ValueError, YAMLError, OmegaConfBaseException):
         pass
     problem = f"{relative(file)} cannot be read"
@@ -55,7 +60,19 @@ def keep(space: SearchSpace, objectives: list[str], folder: Path) -> None:
         "values": space.values,
         **{key: value for key, value in more.items() if value},
     }
-    write_text(file, OmegaConf.to_yaml(OmegaConf.create(content)))
+    text = OmegaConf.to_yaml(OmegaConf.create(content))
+    write_text(file, f"# crc32 of the lines below: {zlib.crc32(text.encode()):08x}\n{text}")
+
+
+def is_complete(text: str, space: SearchSpace, folder: Path) -> bool:
+    """Whether nothing was cut off a file: half of it is YAML too, of a smaller sweep.
+
+    Files of earlier versions have no checksum; the directories of the jobs show that one is cut.
+    """
+    if found := CHECKSUM.match(text):
+        return int(found[1], 16) == zlib.crc32(text[found.end() :].encode())
+    jobs = [int(path.name) for path in folder.iterdir() if path.name.isascii() and path.name.isdigit()]
+    return bool(space.sampler) or max(jobs, default=-1) < len(space.jobs())
 
 
 def is_whole(content: Any) -> bool:
