@@ -1,6 +1,7 @@
 """Files of a sweep that something has damaged: what cannot be read is told, or made anew, and nothing is lost."""
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from tests.sweeps.synthetic import completed, space, stored
 from trainyard.checkpoints.files import write_checkpoint
 from trainyard.errors import ConfigError
 from trainyard.runs import Run
-from trainyard.sweeps.answer.report import text
+from trainyard.sweeps.answer.report import text, write_report
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.journal import Journal
 from trainyard.sweeps.space_file import keep
@@ -32,6 +33,10 @@ NOT_WHOLE = {
     "a value that is true": {**WHOLE, "objective": {"name": "val/acc", "value": True, "epoch": 2}},
     "no epoch": {**WHOLE, "objective": {"name": "val/acc", "value": 0.5}},
     "no checkpoint": {**WHOLE, "checkpoint": None},
+    "an infinite value": {**WHOLE, "objective": {"name": "val/acc", "value": math.inf, "epoch": 2}},
+    "a value of NaN": {**WHOLE, "objective": {"name": "val/acc", "value": math.nan, "epoch": 2}},
+    "a value that no float holds": {**WHOLE, "objective": {"name": "val/acc", "value": 10**400, "epoch": 2}},
+    "an objective without a metric": {**WHOLE, "metrics": {"test/acc": 0.5}},
     "no metrics": {**WHOLE, "metrics": []},
     "a metric of text": {**WHOLE, "metrics": {"test/acc": "high"}},
     "seconds of text": {**WHOLE, "seconds": "long"},
@@ -136,6 +141,37 @@ def test_a_sweep_whose_space_cannot_be_read_is_refused_and_stays(tmp_path: Path,
             "  accepted: another sweep.name, or the folder moved away",
         ]
     assert (folder / "sweep.yaml").read_bytes() == DAMAGED[damage]
+
+
+def test_a_space_that_was_cut_anywhere_is_refused_and_an_old_one_that_is_whole_is_read(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    found = stored(folder, ["model=a,b", "seed=0,1"], [0.5, 0.75, 0.25, 0.5])
+    file = folder / "sweep.yaml"
+    whole = file.read_bytes()
+    old = whole.partition(b"\n")[2]
+    for content in (whole, old):
+        for length in range(len(content) - 1):
+            file.write_bytes(content[:length])
+            with pytest.raises(ConfigError, match="cannot be read"):
+                StoredSweep.find(str(folder))
+    for content in (whole, old):
+        file.write_bytes(content)
+        assert StoredSweep.find(str(folder)).space == found.space
+
+
+def test_a_score_of_the_test_may_be_infinite(tmp_path: Path) -> None:
+    results = [{**WHOLE, "metrics": {"val/acc": 0.5, "test/acc": value}} for value in (math.inf, 0.5)]
+    assert "inf ± nan (2)" in text(stored(tmp_path, ["seed=0,1"], results))
+
+
+def test_a_folder_in_place_of_a_file_of_the_sweep(tmp_path: Path) -> None:
+    found = stored(tmp_path, ["model=a,b"], [0.5, 0.75])
+    (tmp_path / "journal.log").mkdir()
+    Sweep(found, retries=1)
+    assert (tmp_path / "journal.log.broken").is_dir()
+    (tmp_path / "leaderboard.md").mkdir()
+    with pytest.raises(ConfigError, match=r"leaderboard\.md is a folder, but must be a file"):
+        write_report(found)
 
 
 def test_a_value_that_refers_to_another_is_kept_as_it_was_typed(tmp_path: Path) -> None:

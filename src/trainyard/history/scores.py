@@ -76,4 +76,4 @@ def paired(one: KeptPredictions, other: KeptPredictions) -> float:
 
 def binomial(accuracy: float, count: int) -> float:
     """Return the standard error of an accuracy on so many examples."""
-    return math.sqrt(accuracy * (1 - accuracy) / count)
+    return math.sqrt(accuracy * (1 - accuracy) / count) if 0 <= accuracy <= 1 else math.nan

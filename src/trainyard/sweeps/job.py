@@ -1,5 +1,6 @@
 """A job of a sweep, as its directory tells of it."""
 
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -91,7 +92,7 @@ def is_whole(result: Any) -> bool:
     """Whether the content of `result.json` has all that is read of it."""
     if not isinstance(result, dict) or result.get("status") not in ENDS:
         return False
-    if not is_number(result.get("seconds", 0.0)):
+    if not is_finite(result.get("seconds", 0.0)):
         return False
     if result["status"] not in DONE:
         return True
@@ -99,15 +100,23 @@ def is_whole(result: Any) -> bool:
     return (
         isinstance(objective, dict)
         and isinstance(objective.get("name"), str)
-        and is_number(objective.get("value"))
-        and is_number(objective.get("epoch"))
-        and is_number(result.get("epochs"))
+        and is_finite(objective.get("value"))
+        and is_finite(objective.get("epoch"))
+        and is_finite(result.get("epochs"))
         and isinstance(result.get("checkpoint"), str)
         and isinstance(metrics, dict)
+        and objective["name"] in metrics
         and all(map(is_number, metrics.values()))
     )
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a number; a truth value is none."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether a value is a number that a float can hold; a truth value is none."""
+    with suppress(OverflowError):
+        return isinstance(value, int | float) and not isinstance(value, bool) and isinstance(float(value), float)
+    return False
+
+
+def is_finite(value: object) -> bool:
+    """Whether a value is a finite number."""
+    return is_number(value) and math.isfinite(value)  # type: ignore[arg-type]

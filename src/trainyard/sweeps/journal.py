@@ -144,7 +144,7 @@ def mend(file: Path) -> None:
     file.with_name(f"{file.name}.lock").unlink(missing_ok=True)
     if file.is_file() and not (content := file.read_bytes()).endswith(b"\n"):
         os.truncate(file, content.rfind(b"\n") + 1)
-    if file.is_file() and not can_be_read(file):
+    if file.exists() and not (file.is_file() and can_be_read(file)):
         numbers = itertools.count(2)
         broken = file.with_name(f"{file.name}.broken")
         while broken.exists():

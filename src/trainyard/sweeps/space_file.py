@@ -1,5 +1,7 @@
 """What a sweep's directory keeps of its search space, and of what chooses."""
 
+import re
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from trainyard.plain_yaml import MOST_BYTES, load_yaml
 from trainyard.sweeps.search_space import SearchSpace
 
 FILE = "sweep.yaml"
+CHECKSUM = re.compile(r"# crc32 of the lines below: ([0-9a-f]{8})\n")
 LISTS = ("intervals", "zipped")
 TEXTS = ("where", "sampler")
 
@@ -24,14 +27,16 @@ def load(file: Path) -> tuple[SearchSpace, list[str]]:
         ConfigError: the file is not what `keep` writes.
     """
     try:
-        content: Any = load_yaml(read_text(file, MOST_BYTES))
+        text = read_text(file, MOST_BYTES)
+        content: Any = load_yaml(text)
         if is_whole(content):
             OmegaConf.create(content)  # raises an error for an interpolation with an open end
             intervals, zipped = (tuple(content.get(name, ())) for name in LISTS)
             where, sampler = (content.get(name, "") for name in TEXTS)
             space = SearchSpace(content["values"], intervals, zipped, where, sampler)
             space.check()
-            return space, content.get("objectives", [content["objective"]])
+            if is_complete(text, space, file.parent):
+                return space, content.get("objectives", [content["objective"]])
     except ConfigError:
         raise
     except (OSError, ValueError, KeyError, YAMLError, OmegaConfBaseException):
@@ -60,7 +65,19 @@ def keep(space: SearchSpace, objectives: list[str], folder: Path) -> None:
         "values": space.values,
         **{key: value for key, value in more.items() if value},
     }
-    write_text(file, OmegaConf.to_yaml(OmegaConf.create(content)))
+    text = OmegaConf.to_yaml(OmegaConf.create(content))
+    write_text(file, f"# crc32 of the lines below: {zlib.crc32(text.encode()):08x}\n{text}")
+
+
+def is_complete(text: str, space: SearchSpace, folder: Path) -> bool:
+    """Whether nothing was cut off a file: half of it is YAML too, of a smaller sweep.
+
+    Files of earlier versions have no checksum; the directories of the jobs show that one is cut.
+    """
+    if found := CHECKSUM.match(text):
+        return int(found[1], 16) == zlib.crc32(text[found.end() :].encode())
+    jobs = [int(path.name) for path in folder.iterdir() if path.name.isascii() and path.name.isdigit()]
+    return bool(space.sampler) or max(jobs, default=-1) < len(space.jobs())
 
 
 def is_whole(content: Any) -> bool:

@@ -2,13 +2,17 @@
 
 import csv
 import io
+import math
 import statistics
 from collections.abc import Sequence
 
 from trainyard.csv_text import UnixLines, cell
+from trainyard.errors import reject
 from trainyard.files import write_text
+from trainyard.stored.run import StoredRun
 from trainyard.sweeps.answer.effects import edges, main_effects
 from trainyard.sweeps.answer.leaderboard import Row
+from trainyard.sweeps.answer.picture import FILE as PICTURE
 from trainyard.sweeps.answer.picture import draw
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.search_space import is_replicate
@@ -43,16 +47,18 @@ def columns(row: Row, rank: int, objectives: Sequence[str], test: bool) -> dict[
 
 def mean_and_std(row: Row, metric: str) -> str:
     """Return the mean of a metric over the completed jobs, with its standard deviation and their number."""
-    values = [value for job in row.completed if (value := job.result["metrics"].get(metric)) is not None]
-    spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
+    values = [float(value) for job in row.completed if (value := job.metrics.get(metric)) is not None]
+    if not values:
+        return ""
+    std = statistics.stdev(values) if all(map(math.isfinite, values)) and len(values) > 1 else math.nan
+    spread = f" ± {std:.4f}" if len(values) > 1 else ""
     return f"{statistics.mean(values):.4f}{spread}" + (f" ({len(values)})" if len(row.jobs) > 1 else "")
 
 
 def checkpoint_of(job: Job) -> str:
     """Return where the weights of a job lie in the sweep's directory, or that they were not kept."""
-    path = job.folder / job.result["checkpoint"]
-    inside = path.resolve().is_relative_to(job.folder.resolve())
-    return str(path.relative_to(job.folder.parent)) if inside and path.is_file() else "not kept"
+    path = StoredRun(job.folder).checkpoint
+    return str(path.relative_to(job.folder.parent)) if path.is_file() else "not kept"
 
 
 def table(rows: Sequence[Row], objectives: Sequence[str], test: bool = False) -> list[list[str]]:
@@ -98,6 +104,9 @@ def text(sweep: StoredSweep, test: bool = False) -> str:
 def write_report(sweep: StoredSweep) -> None:
     """Write leaderboard.csv, leaderboard.md and leaderboard.png into a sweep's directory."""
     rows, axes, folder = sweep.rows, sweep.space.axes, sweep.folder
+    for name in ("leaderboard.csv", "leaderboard.md", PICTURE):
+        if (folder / name).is_dir():
+            raise reject("SWEEP", folder, f"{name} is a folder, but must be a file", "the sweep without that folder")
     found = table(rows, sweep.objectives)
     file = io.StringIO()
     csv.writer(UnixLines(file)).writerows(map(cell, row) for row in found)
