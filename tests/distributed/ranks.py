@@ -32,6 +32,7 @@ def complain() -> None:
 
 DEATHS: dict[str, Callable[[], object]] = {
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "terminate": lambda: os.kill(os.getpid(), signal.SIGTERM),
     "hard": lambda: os._exit(7),
     "leave": lambda: os._exit(0),
     "raise": complain,
@@ -42,17 +43,18 @@ DEATHS: dict[str, Callable[[], object]] = {
 
 
 class Die(L.Callback):
-    """Has one process end in a batch of the second epoch, the first time that it is started."""
+    """Has one process end in a batch of an epoch, the second by default, the first time that it is started."""
 
-    def __init__(self, how: str, rank: int = 1, stage: str = "train", other: str | None = None) -> None:
+    def __init__(self, how: str, rank: int = 1, stage: str = "train", other: str | None = None, epoch: int = 1) -> None:
         self.how = how
         self.rank = rank
         self.stage = stage
         self.other = other
+        self.epoch = epoch
 
     def at(self, trainer: L.Trainer, stage: str, batch: int) -> None:
         restarted = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
-        if stage != self.stage or batch != 1 or trainer.current_epoch != 1 or restarted:
+        if stage != self.stage or batch != 1 or trainer.current_epoch != self.epoch or restarted:
             return
         if trainer.global_rank == self.rank:
             DEATHS[self.how]()
@@ -143,13 +145,15 @@ class End:
     left: list[int]
 
 
-def start(folder: Path, *words: str, command: tuple[str, ...] = MODULE) -> "subprocess.Popen[str]":
+def start(
+    folder: Path, *more: str, command: tuple[str, ...] = MODULE, words: tuple[str, ...] = TINY
+) -> "subprocess.Popen[str]":
     """Start a run in a folder, as the leader of a session."""
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
     for name in ("HYDRA_FULL_ERROR", "MASTER_ADDR", "MASTER_PORT", "LOCAL_RANK", "WORLD_SIZE", "NODE_RANK"):
         environment.pop(name, None)
     return subprocess.Popen(
-        [sys.executable, *command, *TINY, *words],
+        [sys.executable, *command, *words, *more],
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,

@@ -6,9 +6,11 @@ import signal
 from pathlib import Path
 
 import pytest
+import torch
 
-from tests.distributed.ranks import MODULE, RERUN, SPAWNED, Die, end, start
+from tests.distributed.ranks import MODULE, RERUN, SPAWNED, Die, death, end, start
 from tests.sweeps.sweeping import living, until
+from tests.test_going_on import curves
 
 LONG = ("hydra.run.dir=run", "trainer.max_epochs=1000000")
 
@@ -30,6 +32,35 @@ def test_a_signal_to_the_parent_ends_all(tmp_path: Path, words: tuple[str, ...],
     assert done.code == 128 + number, done.screen
     assert done.result["status"] == "interrupted", done.screen
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_signal_to_one_rank_ends_all_and_saves(tmp_path: Path, rank: int) -> None:
+    done = death(tmp_path, "terminate", *SPAWNED, rank=rank)
+    assert done.code == 143, done.screen
+    assert done.result["status"] == "interrupted"
+    assert done.left == []
+    assert done.screen.count("SIGTERM") == (rank == 0), "the first process alone writes to the screen"
+    last = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]["ready"] == 2, "after that step"
+    assert last["epoch"] == 1
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_twice_resumes_with_each_point_once(tmp_path: Path) -> None:
+    words = (*SPAWNED, "+trainer.plugins=[{_target_:trainyard.checkpoints.paced_io.PacedCheckpointIO,pause:0.0}]")
+    for name, rank in (("whole", -1), ("parts", 0)):
+        death(tmp_path, "kill", *words, rank=rank, run=name)
+    for rank in (1, -1):
+        more = (f"callbacks.die.rank={rank}", "+callbacks.die.epoch=2", "--trusted-packages", "tests")
+        done = end(start(tmp_path, "resume=parts", *more, words=()), tmp_path, "parts")
+    assert done.result["status"] == "completed", done.screen
+    assert done.log.count("going on from") == 2
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert (whole / "metrics.csv").read_text() == (parts / "metrics.csv").read_text()
+    assert len(curves(whole)["val/loss"]) == 3
+    assert curves(parts) == curves(whole)
 
 
 @pytest.mark.slow

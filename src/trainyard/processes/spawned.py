@@ -18,10 +18,11 @@ from lightning.pytorch.strategies.launchers.multiprocessing import _GlobalStateS
 from lightning.pytorch.trainer.call import _interrupt
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from torch.multiprocessing.spawn import ProcessException, start_processes
+from torch.multiprocessing.spawn import ProcessException, ProcessExitedException, start_processes
 
 from trainyard.processes.parent import end_with_parent
 from trainyard.processes.reasons import FOLDER, ProcessDied, collect, death, told
+from trainyard.signals import Interrupted
 
 PATIENCE = 5.0  # seconds that the others have to end by themselves, and again when they were told to
 SAVING = 60.0  # likewise, when the run was interrupted: until the end of a step, and to save
@@ -35,6 +36,7 @@ class SpawnedProcesses(_MultiProcessingLauncher):
 
         Raises:
             ProcessDied: one of them has ended before its time.
+            Interrupted: a signal has ended one of them, and so all, after they have saved.
         """
         assert self._strategy.cluster_environment is not None
         os.environ["MASTER_PORT"] = str(self._strategy.cluster_environment.main_port)
@@ -45,6 +47,8 @@ class SpawnedProcesses(_MultiProcessingLauncher):
             if results.empty():
                 raise ProcessDied(self.cause(folder) or "rank 0 ended before its time")
         except ProcessException as error:
+            if isinstance(error, ProcessExitedException) and error.exit_code - 128 in signal.valid_signals():
+                raise Interrupted(error.exit_code - 128) from error
             raise ProcessDied(self.cause(folder, error.error_index) or str(error)) from error
         except (KeyboardInterrupt, SystemExit):
             self.end(SAVING)
