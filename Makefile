@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train show find runs test coverage test-slow fuzz soak test-gpu test-slurm browser docs course check lint typecheck \
+.PHONY: help train show find runs test coverage test-slow fuzz kills soak test-gpu test-slurm browser docs course check lint typecheck \
   benchmark benchmark-sweep tensorboard clean
 
 help:  ## this list
@@ -35,6 +35,9 @@ test-slow: .venv/installed-dev  ## the tests that take half a minute each, such 
 
 fuzz: .venv/installed-dev  ## bad words, tables and pictures at random for five minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bad_input.fuzz 300
+
+kills: .venv/installed  ## kill runs and sweeps 220 times at random moments and compare their ends; takes half an hour
+	$(BIN)/python scripts/kill_runs.py $(ARGS)
 
 soak: .venv/installed-dev  ## a sweep of 200 jobs that go wrong at random; takes ten minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m soak -s tests/sweeps/test_soak.py
