@@ -5,6 +5,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from trainyard.errors import reject
+from trainyard.files import replacing
 
 FOLDER = Path("outputs")
 
@@ -16,12 +17,10 @@ def save(figure: Figure, name: str) -> None:
         ConfigError: it cannot be written.
     """
     path = FOLDER / name
-    draft = path.with_name(f".{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.unlink(missing_ok=True)  # a link there would be followed
-        figure.savefig(draft, format="png", dpi=110, bbox_inches="tight")
-        draft.replace(path)
+        with replacing(path) as draft:
+            figure.savefig(draft, format="png", dpi=110, bbox_inches="tight")
     except OSError as error:
         accepted = "a current folder that you may write to"
         raise reject("outputs", path.parent, f"cannot be written ({error.strerror})", accepted) from error

@@ -6,7 +6,8 @@ import os
 import re
 import shutil
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,7 +19,9 @@ MIB = 2**20
 MOST_BYTES = 16 * MIB  # of a file of texts
 MOST_TABLE = 1024 * MIB  # of a table or a journal
 ENDING = "(?:csv|json|md|npz|onnx|png|pt2|safetensors|txt|yaml)"
-DRAFT = re.compile(rf".+\.(\d+)\.draft|\.[^.]+\.{ENDING}\.(\d+)|\.(\d+)\.[^.]+\.{ENDING}")  # temporary, by process ID
+DRAFT = re.compile(
+    rf".+\.(\d+)\.draft(?:\.\w+)?|\.[^.]+\.{ENDING}\.(\d+)|\.(\d+)\.[^.]+\.{ENDING}"
+)  # the last two: of earlier versions
 
 
 def open_regular(path: Path, most: int | None = MOST_BYTES) -> BinaryIO:
@@ -87,19 +90,29 @@ def check_own_files(key: str, folder: Path) -> None:
                 raise reject(key, folder, f"{path} is a pipe, socket or device", "the file removed")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file beside `path` and move it there: a reader, or a crash, never meets half of it."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`, with the same suffix, which is renamed to `path` at the end of the block.
+
+    So readers never see an incomplete file. If the block raises an error, `path` stays as it was.
+    """
+    draft = path.with_name(f".{path.stem}.{os.getpid()}.draft{path.suffix}")
     draft.unlink(missing_ok=True)  # a link there would be followed
     try:
-        draft.write_text(text, encoding="utf-8")
+        yield draft
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically, see `replacing`."""
+    with replacing(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a dict as indented JSON, whole or not at all."""
+    """Write a dict as indented JSON, atomically."""
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 

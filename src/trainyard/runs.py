@@ -86,8 +86,6 @@ class Run:
         run = cls(Path(cfg.run.dir), first, resumed=resume)
         if run.first:
             check_places(run.dir)
-            if resume:
-                check_resumable(run.dir)
             run.write_start(cfg)
         else:
             run.look(cfg)
@@ -110,6 +108,8 @@ class Run:
         try:
             self.dir.mkdir(parents=True, exist_ok=True)
             check_own_files("hydra.run.dir", self.dir)
+            if self.resumed:
+                check_resumable(self.dir)
             self.lock = lock(self.dir)
             remove_stale_drafts(self.dir, depth=1)
             self.fresh = {path.name for path in self.dir.iterdir()} <= BROUGHT

@@ -96,7 +96,7 @@ def test_a_link_in_place_of_the_draft_is_not_written_through(tmp_path: Path, mon
     monkeypatch.setitem(FORMATS, "safetensors", replace(FORMATS["safetensors"], run=here))
     monkeypatch.setattr("os.getpid", lambda: 7)
     (tmp_path / "mine").write_text("mine")
-    (tmp_path / ".7.model.safetensors").symlink_to(tmp_path / "mine")
+    (tmp_path / ".model.7.draft.safetensors").symlink_to(tmp_path / "mine")
     assert export(build("numbers"), "safetensors", tmp_path / "model.safetensors") == 0
     assert (tmp_path / "mine").read_text() == "mine"
 

@@ -17,7 +17,7 @@ from trainyard.checkpoints.checksum import is_intact
 from trainyard.errors import ConfigError
 from trainyard.evaluation.kept_predictions import read_predictions
 from trainyard.evaluation.predictions import Predictions
-from trainyard.files import check_own_files, open_regular, read_json, write_text
+from trainyard.files import check_own_files, open_regular, read_json, write_json, write_text
 from trainyard.history.run_curves import read_curves
 from trainyard.history.run_table import chosen_runs
 from trainyard.models.load import load_model
@@ -89,7 +89,14 @@ def test_no_odd_checkpoint_is_read(run: Path, kind: str) -> None:
             load_model(run / "checkpoints" / "best.ckpt")
 
 
-LINKS = ["run.log", ".lock", "metrics.csv", "checkpoints/last.ckpt.1.draft", "predictions/.val.npz", "deep/er/x"]
+LINKS = [
+    "run.log",
+    ".lock",
+    "metrics.csv",
+    "checkpoints/last.ckpt.1.draft",
+    "predictions/.val.1.draft.npz",
+    "deep/er/x",
+]
 
 
 @pytest.mark.parametrize("name", [*LINKS, "checkpoints", "tensorboard", "predictions"])
@@ -123,8 +130,8 @@ def test_links_inside_a_run_are_fine(run: Path) -> None:
 def test_drafts_replace_a_link_that_waits_for_them(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("mine")
-    (tmp_path / f".x.json.{os.getpid()}").symlink_to(victim)
-    (tmp_path / ".val.npz").symlink_to(victim)
+    (tmp_path / f".x.{os.getpid()}.draft.json").symlink_to(victim)
+    (tmp_path / f".val.{os.getpid()}.draft.npz").symlink_to(victim)
     write_text(tmp_path / "x.json", "{}")
     Predictions(torch.ones(1, 1), torch.zeros(1, dtype=torch.long), ("a",)).save(tmp_path / "val.npz")
     assert victim.read_text() == "mine"
@@ -140,7 +147,7 @@ def test_a_sweep_writes_through_no_link(tmp_path: Path, name: str) -> None:
     (sweep.folder / name).symlink_to(tmp_path / "victim")
     with pytest.raises(ConfigError, match="outside of it"), held(sweep.folder):
         raise AssertionError
-    (sweep.folder / ".leaderboard.png").symlink_to(tmp_path / "victim")
+    (sweep.folder / f".leaderboard.{os.getpid()}.draft.png").symlink_to(tmp_path / "victim")
     write_report(sweep)
     assert (tmp_path / "victim").read_text() == "mine"
 
@@ -212,8 +219,8 @@ def test_archives_that_grow_are_not_read(run: Path) -> None:
 def test_the_checkpoint_of_a_row_lies_in_its_job(tmp_path: Path) -> None:
     sweep = stored(tmp_path / "sweep", ["seed=0,1"], [0.1, 0.9])
     for job in sweep.jobs:
-        job.result["checkpoint"] = "/etc/passwd"
-    assert table(sweep.rows, sweep.objectives)[1].count("not kept") == 1
+        write_json(job.folder / "result.json", {**job.result, "checkpoint": "/etc/passwd"})
+    assert "1/checkpoints/best.ckpt" in table(sweep.rows, sweep.objectives)[1]
 
 
 def test_a_run_starts_in_a_folder_whose_hydra_files_are_links(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from trainyard.data.loader import Batch
+from trainyard.files import replacing
 from trainyard.models.classifier import Classifier
 
 
@@ -52,16 +53,13 @@ class Predictions:
     def save(self, path: Path) -> None:
         """Write `probabilities`, `labels` and `classes` as a NumPy archive, whole or not at all."""
         path.parent.mkdir(exist_ok=True)
-        draft = path.with_name(f".{path.name}")
-        draft.unlink(missing_ok=True)  # a link there would be followed
-        with draft.open("wb") as file:
+        with replacing(path) as draft, draft.open("wb") as file:
             np.savez(
                 file,
                 probabilities=self.probabilities.numpy(),
                 labels=self.labels.numpy(),
                 classes=np.array(self.classes, dtype=str),
             )
-        draft.replace(path)
 
 
 @torch.inference_mode()

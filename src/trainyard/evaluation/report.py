@@ -1,6 +1,5 @@
 """What an evaluation found, as text, JSON and pictures."""
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from trainyard.evaluation.interval import accuracy_interval
 from trainyard.evaluation.markdown import cell, markdown_table
 from trainyard.evaluation.per_class import class_scores, class_table
 from trainyard.evaluation.predictions import Predictions
-from trainyard.files import write_json, write_text
+from trainyard.files import replacing, write_json, write_text
 from trainyard.terminal.aligned import aligned
 from trainyard.terminal.baseline import beside_baseline
 from trainyard.terminal.controls import escape_controls
@@ -131,11 +130,8 @@ class Evaluation:
         figures = {"confusion_matrix": confusion_figure, "calibration": calibration_figure}
         pictures = [folder / f"{stem}_{name}.png" for name in figures]
         for path, figure in zip(pictures, figures.values(), strict=True):
-            with rc_context({"text.parse_math": False}):  # a class may have a $ in its name
-                draft = path.with_name(f".{os.getpid()}.{path.name}")  # whole or not at all, and through no link
-                draft.unlink(missing_ok=True)
+            with rc_context({"text.parse_math": False}), replacing(path) as draft:  # a class may have a $ in its name
                 figure(self.predictions).savefig(draft, dpi=110, bbox_inches="tight")
-                draft.replace(path)
         page, data = folder / f"{stem}.md", folder / f"{stem}.json"
         write_text(page, self.to_markdown([path.name for path in pictures]))
         write_json(data, self.to_dict())

@@ -2,7 +2,6 @@
 
 import importlib.util
 import math
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from trainyard.export.interface import BATCHES, examples_like
 from trainyard.export.onnx_file import PACKAGES, run_onnx, write_onnx
 from trainyard.export.safetensors_file import run_safetensors, write_safetensors
 from trainyard.export.torch_file import run_torch, write_torch
+from trainyard.files import replacing
 from trainyard.models.classifier import Classifier
 
 TOLERANCE = 1e-4
@@ -61,20 +61,16 @@ def export(model: Classifier, name: str, path: Path) -> float:
     """
     form = FORMATS[name]
     check_packages(name)
-    draft = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        draft.unlink(missing_ok=True)  # a link that a stranger's run has there would be written through
-        difference = written(model, form, draft)
-        if not difference <= TOLERANCE:
-            problem = f"{form.where} gives other probabilities, by {difference:.2g}; the file is removed"
-            raise reject("--format", name, problem, f"a difference of at most {TOLERANCE:g}")
-        draft.replace(path)
+        with replacing(path) as draft:
+            difference = written(model, form, draft)
+            if not difference <= TOLERANCE:
+                problem = f"{form.where} gives other probabilities, by {difference:.2g}; the file is removed"
+                raise reject("--format", name, problem, f"a difference of at most {TOLERANCE:g}")
     except OSError as error:
         raise reject(
             "--output", path, f"cannot be written ({error.strerror})", "a file in a folder of yours"
         ) from error
-    finally:
-        draft.unlink(missing_ok=True)
     return difference
 
 

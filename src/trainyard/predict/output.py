@@ -1,7 +1,6 @@
 """Where predictions are written: a file that is there whole or not at all, or the screen."""
 
 import io
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from trainyard.errors import reject
-from trainyard.files import check_path
+from trainyard.files import check_path, replacing
 from trainyard.terminal.controls import EscapedStream, unescaped
 
 ACCEPTED = "a file in a folder that is there, which is none of the inputs"
@@ -66,12 +65,6 @@ def screen() -> Iterator[TextIO]:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[TextIO]:
-    """Write beside a file, and move it there at the end; whatever ends it earlier leaves nothing."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)  # a link there would be followed
-    try:
-        with draft.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-            yield file
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    """Yield a text file that replaces `path` when it is complete."""
+    with replacing(path) as draft, draft.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        yield file

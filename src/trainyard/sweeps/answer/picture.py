@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from trainyard.files import replacing
 from trainyard.sweeps.answer.leaderboard import Row
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.terminal.controls import escape_controls
@@ -38,10 +39,8 @@ def draw(sweep: StoredSweep, rows: Sequence[Row], effects: Mapping[str, Mapping[
             axis.set_title(escape_controls(name, keep=""), fontsize=9)
             axis.tick_params(axis="x", labelrotation=30, labelsize=8)
             axis.grid(alpha=0.3)
-    draft = sweep.folder / f".{FILE}"
-    draft.unlink(missing_ok=True)  # a link there would be followed
-    figure.savefig(draft, format="png", dpi=110)
-    draft.replace(sweep.folder / FILE)
+    with replacing(sweep.folder / FILE) as draft:
+        figure.savefig(draft, format="png", dpi=110)
 
 
 def draw_best(axis: Axes, rows: Sequence[Row], objective: str) -> None:
