@@ -9,7 +9,7 @@ MOST_BYTES = 2**20  # of a config; a megabyte takes half a second
 
 
 def load_yaml(text: str) -> Any:
-    """Return the plain value of a text, which may contain no aliases and no deep nesting.
+    """Return the plain value of a text, which may contain no aliases, no tagged lists or dicts and no deep nesting.
 
     Raises:
         yaml.YAMLError: it is no such text.
@@ -18,6 +18,8 @@ def load_yaml(text: str) -> Any:
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         if isinstance(event, yaml.AliasEvent):
             raise yaml.YAMLError("aliases are not supported")
+        if isinstance(event, yaml.CollectionStartEvent) and event.tag:  # !!pairs makes tuples
+            raise yaml.YAMLError(f"the tag {event.tag} is not supported")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MOST_DEEP:
             raise yaml.YAMLError(f"nested more than {MOST_DEEP} levels deep")

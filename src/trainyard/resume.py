@@ -69,7 +69,7 @@ def config_to_resume(run: StoredRun, changes: Sequence[str] = (), trusted: Seque
     Raises:
         ConfigError: it is damaged, completed, names what a stored one may not, or a change does not fit.
     """
-    if not run.own:
+    if not run.own or run.unreadable:
         raise reject(KEY, run.name, "its config.yaml is missing or damaged", "a directory that train.py wrote")
     if run.status == "completed" and not changes:
         problem = f"it is completed, after {run.result.get('epochs')} epochs"

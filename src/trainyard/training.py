@@ -26,6 +26,7 @@ from trainyard.files import relative
 from trainyard.parts import parts
 from trainyard.run_length import check_batches
 from trainyard.runs import Run
+from trainyard.stored.paths import check_callback_states
 from trainyard.terminal.summary import choices, scores
 from trainyard.time_profile import TimeProfile
 
@@ -57,6 +58,7 @@ def train(cfg: DictConfig, resume: bool = False) -> float:
         last = run.last_checkpoint
         if run.first and last:
             stored = torch.load(last, weights_only=True, map_location="cpu", mmap=True)
+            check_callback_states(stored.get("callbacks") or {}, last)
             log.info("going on from %s, after step %d", relative(last), stored["global_step"])
         trainer = build.trainer(cfg, run)
         check_batches(trainer, data)

@@ -48,6 +48,10 @@ class LastCheckpoint(ModelCheckpoint):
         if self.is_time(trainer) and between_steps(trainer):
             self.save(trainer)
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over no path: Lightning would remove the file that a state names, which may come from someone else."""
+        self.best_model_path = self.path if state_dict["best_model_path"] else ""
+
     def is_time(self, trainer: L.Trainer) -> bool:
         """Whether it is time; the first process says so for all."""
         if self.every_steps and trainer.global_step % self.every_steps == 0:
@@ -138,9 +142,16 @@ class BestCheckpoint(ModelCheckpoint):
         self.intact = trainer.strategy.broadcast(is_intact(best))
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Resume from `state_dict`; if the file of its best epoch is not intact, choose the best anew."""
+        """Resume from `state_dict`; if the file of its best epoch is not intact, choose the best anew.
+
+        The best epoch is that of `best.ckpt` in this directory, wherever the run was when it wrote the state: Lightning
+        would forget the score of a run that has moved, and remove a file elsewhere.
+        """
         if self.intact or not state_dict["best_model_path"]:
-            super().load_state_dict(state_dict)
+            best = str(Path(str(self.dirpath)) / "best.ckpt") if state_dict["best_model_path"] else ""
+            paths = {"best_model_path": best, "kth_best_model_path": best, "last_model_path": ""}
+            scores = {best: state_dict["best_model_score"]} if best else {}
+            super().load_state_dict({**state_dict, **paths, "dirpath": self.dirpath, "best_k_models": scores})
             self.current_score = state_dict["current_score"]  # which Lightning saves and forgets
             self.best_loss = state_dict["best_loss"]
         else:

@@ -42,7 +42,7 @@ def reproduce(run: StoredRun, output: Path | None = None, yes: bool = False, pac
     """
     if run.status != "completed":
         raise reject("RUN", run.name, f"it is {run.status}", "a completed run: there is no end to compare with")
-    if not run.own:
+    if not run.own or run.unreadable:
         raise reject("RUN", run.name, "its config.yaml is missing or no YAML", "a run whose config is whole")
     folder, repository = destination(run, output), repository_of(package)
     print(f"run        {run.name}, again in {relative(folder)}")

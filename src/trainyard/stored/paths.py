@@ -11,10 +11,15 @@ from trainyard.stored.trusted import walk
 
 BUILT = ("callbacks", "logger", "trainer", "checkpoint")  # parts that write; model and data read
 # Arguments that name a place to write to; other texts may not lead out of the current folder either.
-FOLDERS = ("save_dir", "dirpath", "dir", "folder", "root_dir", "log_dir", "artifact_location", "tracking_uri")
+FOLDERS = (
+    *("save_dir", "dirpath", "dir", "folder", "root_dir", "log_dir"),
+    *("artifact_location", "tracking_uri", "exclude_batches_path"),
+)
 FEATURE_CACHE = "trainyard.callbacks.feature_cache.FeatureCache"
 SHIPPED_SERVER = "file:outputs/mlruns"  # MLflow's folder, as in conf/logger/mlflow.yaml
 LEADS_OUT = re.compile(r"[/\\~]|[A-Za-z]:[/\\]|.*://|(.*[/\\])?\.\.([/\\]|$)", re.DOTALL)
+# Lightning formats file names by metrics: {epoch:c} of epoch 47 is a slash, and so may be a part of an attribute.
+FILE_NAME = re.compile(r"([^{}]|\{[^][{}!:]*(:\d*(\.\d+)?[defg]?)?\})*", re.DOTALL)
 
 
 def check_paths(config: Mapping[str, Any], run: Path) -> None:
@@ -27,11 +32,28 @@ def check_paths(config: Mapping[str, Any], run: Path) -> None:
     own = (own_cache(), SHIPPED_SERVER)
     for path, value in walk({key: config.get(key) for key in BUILT}):
         keys = [key for key in path.split(".") if not key.isdigit()]
+        if keys[-1] == "filename" and isinstance(value, str) and not FILE_NAME.fullmatch(value):
+            problem = "a stored config must not format values but as numbers"
+            raise reject(path, value, problem, "such as {epoch:02d} or {val/loss:.3f}")
         if not isinstance(value, str) or value in own or not (keys[-1] in FOLDERS or LEADS_OUT.match(value)):
             continue
         if not Path(value).expanduser().resolve().is_relative_to(run.resolve()):
             problem = "a stored config must not write outside of its run"
             raise reject(path, value, problem, f"a folder in {run}, or {path}=VALUE typed again")
+
+
+def check_callback_states(states: Mapping[str, Any], checkpoint: Path) -> None:
+    """Raise a ConfigError for a path in the callbacks' states of a checkpoint that leads out by `..`.
+
+    Lightning's ModelCheckpoint removes files that its state names, and takes `RUN/checkpoints/../..` for a part of it.
+    """
+    for name, state in states.items():
+        values = state if isinstance(state, dict) else {}
+        kept = values.get("best_k_models")
+        for text in [*values.values(), *(kept if isinstance(kept, dict) else ())]:
+            if isinstance(text, str) and ".." in re.split(r"[/\\]", text):
+                problem = f"the state of {name} names a file elsewhere ({text})"
+                raise reject("resume", checkpoint, problem, "a checkpoint that train.py wrote")
 
 
 def use_own_caches(config: dict[str, Any]) -> None:

@@ -74,6 +74,11 @@ class StoredRun:
             return load_yaml(self.texts.get(key, "")).get(key)
         return None
 
+    @property
+    def unreadable(self) -> list[str]:
+        """The keys at the top of the config whose values are no YAML, or more than a config may contain."""
+        return [key for key, text in self.texts.items() if not text.startswith("#") and not is_yaml(text)]
+
     @cached_property
     def own(self) -> dict[str, Any]:
         """The config's `run`: directory, choices and overrides."""
@@ -149,6 +154,13 @@ class StoredRun:
         with suppress(TypeError, ValueError):
             return datetime.fromisoformat(self.provenance.get("started")).astimezone()  # type: ignore[arg-type]
         return datetime.fromtimestamp(self.last_written).astimezone()
+
+
+def is_yaml(text: str) -> bool:
+    """Whether a part of a config can be read."""
+    with suppress(yaml.YAMLError, ValueError):
+        return isinstance(load_yaml(text), dict)
+    return False
 
 
 def is_run(folder: Path) -> bool:

@@ -146,7 +146,7 @@ def check_stored(config: Mapping[str, Any], trusted: Sequence[str] = (), unbuilt
 
 
 def walk(config: object) -> Iterator[tuple[str, Any]]:
-    """Yield every value of nested dicts and lists with its dotted path, the outer ones first.
+    """Yield every value of nested dicts, lists and tuples with its dotted path, the outer ones first.
 
     Raises:
         ConfigError: there are more than `MOST_NODES`.
@@ -157,7 +157,7 @@ def walk(config: object) -> Iterator[tuple[str, Any]]:
             return
         path, node = waiting.pop()
         yield path, node
-        pairs = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
+        pairs = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list | tuple) else ()
         waiting += [(f"{path}.{key}" if path else str(key), part) for key, part in pairs]
     raise reject("RUN", "config.yaml", f"more than {MOST_NODES} values", "a config that train.py wrote")
 
