@@ -150,10 +150,11 @@ def checkpoint(file: Path) -> Any:
 
 
 def points(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """Return steps and values of every TensorBoard scalar."""
+    """Return steps and values of every TensorBoard scalar, without those that measure the machine."""
     events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0})
     events.Reload()
-    return {tag: [(point.step, point.value) for point in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    tags = [tag for tag in events.Tags()["scalars"] if not tag.startswith(("speed/", "memory/"))]
+    return {tag: [(point.step, point.value) for point in events.Scalars(tag)] for tag in tags}
 
 
 def outcome(run: Path) -> dict[str, Any]:

@@ -69,7 +69,9 @@ def test_more_epochs(compose_run: Compose, tmp_path: Path, stopped: Path, typed)
     assert typed("resume=latest", "trainer.max_epochs=5")[0] == 0
     assert result(stopped)["epochs"] == 5
     code, text = typed("resume=latest")
-    assert (code, text.splitlines()) == (
+    latest, *lines = text.splitlines()
+    assert latest == "latest     outputs/runs/first"
+    assert (code, lines) == (
         1,
         ["resume=first: it is completed, after 5 epochs", "  accepted: with trainer.max_epochs=N to train on"],
     )

@@ -369,7 +369,7 @@ class Trial:
 def test_a_pruner_gets_the_scores_of_validated_epochs(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     trial, lengths = Trial(), []
 
-    def running_trial(job: Path, pruner: str, epochs: int) -> Trial:
+    def running_trial(job: Path, pruner: str, epochs: int, *state: object) -> Trial:
         lengths.append(epochs)
         return trial
 

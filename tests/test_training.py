@@ -13,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from tests.conftest import Compose
+from trainyard.errors import ConfigError
 from trainyard.models.load import load_model
 from trainyard.training import train
 
@@ -207,7 +208,10 @@ def test_a_directory_that_held_something_is_never_removed(compose_run: Compose) 
     cfg = compose_run("model.dropout=2")
     Path(cfg.run.dir).mkdir()
     (Path(cfg.run.dir) / "thesis.tex").write_text("years of work")
-    with pytest.raises(ValueError, match=r"model\.dropout=2"):
+    with pytest.raises(ConfigError, match=r"it holds other files \(thesis\.tex\)"):
+        train(cfg)
+    (Path(cfg.run.dir) / "provenance.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"model\.dropout=2"):
         train(cfg)
     assert (Path(cfg.run.dir) / "thesis.tex").read_text() == "years of work"
 

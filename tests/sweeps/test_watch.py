@@ -26,7 +26,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
     def make(terminal: bool = False, width: int = 80, **options: bool) -> tuple[Watch, io.StringIO]:
         screen = io.StringIO()
         console = Console(file=screen, force_terminal=terminal, width=width, color_system=None)
-        monkeypatch.setattr(module, "Console", lambda: console)
+        monkeypatch.setattr(module, "Console", lambda **options: console)
         found = stored(tmp_path, ["optimizer.lr=0.0,0.1,0.2,0.3", "+a=1"], [0.5, None, None, None])
         worklist = Worklist(Sweep(found, retries=1), None, 4, "none")
         for job in worklist:
