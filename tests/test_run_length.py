@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import lightning as L
+import optuna
 import pytest
 import torch
 import torch.nn.functional as F
@@ -353,23 +354,11 @@ def test_early_stopping_at_epochs_that_are_not_validated_is_rejected(compose_run
         train(cfg)
 
 
-class Trial:
-    """A trial of Optuna that is never pruned."""
-
-    def __init__(self) -> None:
-        self.reports: list[tuple[int, float]] = []
-
-    def report(self, value: float, step: int) -> None:
-        self.reports.append((step, value))
-
-    def should_prune(self) -> bool:
-        return False
-
-
 def test_a_pruner_gets_the_scores_of_validated_epochs(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
-    trial, lengths = Trial(), []
+    study, lengths = optuna.create_study(), []
+    trial = study.ask()
 
-    def running_trial(job: Path, pruner: str, epochs: int, *state: object) -> Trial:
+    def running_trial(job: Path, pruner: str, epochs: int, *state: object) -> optuna.Trial:
         lengths.append(epochs)
         return trial
 
@@ -378,7 +367,7 @@ def test_a_pruner_gets_the_scores_of_validated_epochs(compose_run: Compose, monk
     train(cfg)
     scores = [float(row["val/acc"]) for row in table(Path(cfg.run.dir)) if row["val/acc"]]
     assert lengths == [5], "of which the last is of three steps"
-    assert trial.reports == list(zip([2, 4, 5], scores, strict=True))
+    assert study.trials[0].intermediate_values == dict(zip([2, 4, 5], scores, strict=True))
 
 
 @pytest.mark.parametrize(

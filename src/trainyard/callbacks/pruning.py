@@ -97,4 +97,5 @@ class Pruning(L.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the scores of the epochs before a checkpoint."""
-        self.pruned, self.scores, self.rungs = (state_dict[name] for name in ("pruned", "scores", "rungs"))
+        self.pruned = state_dict["pruned"]
+        self.scores, self.rungs = (state_dict.get(name, {}) for name in ("scores", "rungs"))  # earlier ones lack them
