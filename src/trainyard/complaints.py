@@ -14,10 +14,11 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, Interpolation
 from yaml import MarkedYAMLError  # type: ignore[import-untyped]
 
 from trainyard.config import CONF_DIR
-from trainyard.corrections import COMMANDS, correction
+from trainyard.corrections import correction
 from trainyard.errors import ConfigError, did_you_mean, listing, reject
 from trainyard.quoting import as_one_value, needs_quotes
 from trainyard.run_ending import AGAIN, full_disk, is_disk_full
+from trainyard.subcommands import COMMANDS
 from trainyard.terminal.controls import escape_controls
 
 LONGEST = 390  # characters of a line
@@ -51,6 +52,11 @@ def text_of(error: BaseException) -> str:
         return unreadable(str(error.override), str(error).splitlines()[0])
     if found := re.match(r"Ambiguous value for argument '(.*)'", str(error)):
         return several_values(found[1])
+    return text_of_other(error)
+
+
+def text_of_other(error: BaseException) -> str:
+    """Return the text of an error that neither its type nor its message assigns to one word of the command."""
     if "Config group override" in str(error):  # "must be a string", "deletion value must be a string"
         return no_option()
     if isinstance(error, InterpolationKeyError) and "hydra.runtime.choices" in str(error):

@@ -9,19 +9,9 @@ from pathlib import Path
 
 from trainyard.config import compose
 from trainyard.quoting import parse
+from trainyard.subcommands import COMMANDS
 from trainyard.vocabulary import RESUME, Vocabulary, overrides_of
 
-# Commands beside training, each a script, with their subcommands.
-COMMANDS = {
-    "evaluate": (),
-    "predict": (),
-    "export": (),
-    "leaderboard": (),
-    "runs": ("list", "diff", "reproduce"),
-    "show": ("data", "model", "schedule", "finetune"),
-    "find": ("lr", "batch_size"),
-    "draw": ("curves", "decision", "layers"),
-}
 COMPOSING = ("show", "find")  # which take a subcommand and the overrides of train.py
 LONGEST = 360  # characters of a suggested command
 

@@ -6,10 +6,10 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
+from trainyard.files import MIB
 from trainyard.signals import Interrupted
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-MIB = 2**20
 AGAIN = "the same command when there is space again"
 
 

@@ -13,12 +13,11 @@ from typing import Any
 import torch
 
 from trainyard.checkpoints.checksum import is_intact, seal
-from trainyard.files import relative
+from trainyard.files import MIB, relative
 
 log = logging.getLogger(__name__)
 
 LAST, PREVIOUS, BEST, DAMAGED = "last.ckpt", "previous.ckpt", "best.ckpt", "damaged.ckpt"
-MIB = 2**20
 
 
 def write_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
