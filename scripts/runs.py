@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def run_command() -> None:
-    """Do what was typed."""
+    """Parse the arguments and run the subcommand."""
     parser = commands()
     words = sys.argv[1:]
     if words and words[0] not in ("-h", "--help"):

@@ -34,7 +34,7 @@ def complaint(error: BaseException) -> str:
 
 
 def text_of(error: BaseException) -> str:
-    """Return an error's text as it is."""
+    """Return an error's text, in which control characters are not yet escaped."""
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         return text_of(error.__cause__)
     if isinstance(error, MarkedYAMLError) and error.problem_mark:
@@ -84,7 +84,7 @@ def text_of_other(error: BaseException) -> str:
 
 
 def values_of(part: str) -> list[str]:
-    """Return a line with what was typed of a part of the config, such as `model`, which an error names as a whole."""
+    """Return a line with the typed overrides of a node, such as `model`, if an error names the node as a whole."""
     words = [word for word in sys.argv[1:] if part and word.lstrip("+").startswith(f"{part}.")]
     return [f"  typed: {' '.join(words)}"] if words else []
 
@@ -114,7 +114,7 @@ def several_values(word: str) -> str:
 
 
 def out_of_space(error: BaseException) -> str:
-    """Return the text for a disk that is full, with the path."""
+    """Return the text for a full disk, with the path."""
     if "the disk is full" in str(error):  # of a checkpoint, with the space that it needs
         return shortened(getattr(error, "strerror", None) or str(error), 1)
     named = getattr(error, "filename", None)
@@ -175,7 +175,10 @@ def unknown_key(error: ConfigAttributeError | ConfigKeyError) -> str:
 
 
 def interpolated(text: str) -> str:
-    """Return the word with an interpolation, of several the one of which an error names a part; or nothing."""
+    """Return the typed word with the interpolation that an error is about, or an empty string.
+
+    If several words contain one, it is the word that shares the most names with the error.
+    """
     named, words = set(re.findall(r"\w+", text)), [word for word in sys.argv[1:] if "${" in word]
     return max(words, key=lambda word: len(named & set(re.findall(r"\w+", word.partition("${")[2]))), default="")
 

@@ -1,4 +1,4 @@
-"""Which folders modules are imported from: not the current one, which may be someone else's, unless it is asked for."""
+"""The import path: modules in the current folder, which may be someone else's, are imported only on request."""
 
 import importlib
 import os
@@ -29,14 +29,14 @@ def installed_only() -> Iterator[None]:
 
 
 def find_plugins() -> None:
-    """Have Hydra, which imports all of a folder `hydra_plugins`, look for it as `installed_only` does."""
+    """Restrict Hydra, which imports every module of a package `hydra_plugins`, to installed plugins."""
     with installed_only():
         package = importlib.import_module("hydra_plugins")
         package.__path__ = list(package.__path__)  # of a namespace package, which otherwise follows sys.path
 
 
 def add_current_folder(names: Iterable[str]) -> None:
-    """Search the current folder too, after all others, where a package lies there that was named at the keyboard."""
+    """Append the current folder to the import path if it contains a named package that is not installed."""
     for name in names:
         here = Path.cwd()
         lies_here = (here / name).is_dir() or (here / f"{name}.py").is_file()

@@ -32,7 +32,7 @@ def asks_to_resume(words: Sequence[str]) -> bool:
 
 
 def resume_command(folder: Path) -> str:
-    """Return the command that resumes a run in outputs/runs, as it works in this shell."""
+    """Return the command that resumes a run in outputs/runs, for this shell."""
     names = foreign_packages(StoredRun(folder).config)
     words = [f"{KEY}={folder.name}", *(word for name in names for word in ("--trusted-packages", name))]
     path = os.environ.get("PYTHONPATH", "") if names else ""
@@ -97,7 +97,7 @@ def check_training(stored: dict[str, Any], folder: Path, trusted: Sequence[str] 
 
 
 def without_typed(stored: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
-    """Return a stored config without the values that are typed now, which nobody else has chosen."""
+    """Return a stored config without the values that are overridden now: what the user types is not checked."""
     left = copy.deepcopy(stored)
     for word in changes:
         override = parse_single(word, KEY, ACCEPTED)

@@ -70,7 +70,7 @@ def newest_intact(folder: Path) -> Path | None:
 
 
 def set_damaged_aside(folder: Path) -> None:
-    """Rename damaged checkpoints, with a warning: no intact one is then replaced by them, nor hidden behind them."""
+    """Rename damaged checkpoints, with a warning, so that an intact one is used and not replaced by them."""
     for name in (LAST, PREVIOUS, BEST):
         if (folder / name).exists() and not is_intact(folder / name):
             numbers = (f"{Path(DAMAGED).stem}-{number}.ckpt" for number in count(2))

@@ -115,7 +115,7 @@ class SpawnedProcesses(_MultiProcessingLauncher):
                 for number in (signal.SIGINT, signal.SIGTERM):  # it ends; another one would come in between
                     signal.signal(number, signal.SIG_IGN)
                 with suppress(Exception):  # the error that is raised says more
-                    _interrupt(trainer, error)  # which Lightning calls in the parent alone, where nothing has trained
+                    _interrupt(trainer, error)  # Lightning calls it only in the parent, which does not train
                 with suppress(Exception):
                     trainer.strategy.checkpoint_io.teardown()  # writes what waits
                 raise
