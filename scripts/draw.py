@@ -35,11 +35,11 @@ def main() -> None:
     """Draw what was typed; bad input ends in a few lines and exit code 1."""
     print_anything()
     with command():
-        from trainyard.subcommands import check_name
+        from trainyard.subcommands import COMMANDS, check_subcommand
 
         parser = commands()
         if sys.argv[1:] and not sys.argv[1].startswith("-"):
-            check_name(parser, sys.argv[1], ("curves", "decision", "layers"))
+            check_subcommand(parser, sys.argv[1], COMMANDS["draw"])
         draw(parser.parse_args())
 
 

@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def evaluate_run() -> None:
-    """Do what was typed."""
+    """Parse the arguments and evaluate."""
     parser = commands()
     chosen = parser.parse_intermixed_args()
     if chosen.ensemble is not None and chosen.ensemble < 1:

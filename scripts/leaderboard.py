@@ -20,7 +20,7 @@ def main() -> None:
 
 
 def show_leaderboard() -> None:
-    """Do what was typed."""
+    """Parse the arguments and print the leaderboard."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("sweep")
     parser.add_argument("--test", action="store_true", help="show all test scores")

@@ -11,6 +11,7 @@ from pathlib import Path
 from trainyard.entry import command
 from trainyard.errors import ConfigError
 from trainyard.logs import print_anything
+from trainyard.subcommands import COMMANDS, check_subcommand
 
 CONDITIONS = """\
 model=cnn status=completed 'val/acc>0.95' 'optimizer.lr<0.01' data=dig*
@@ -76,13 +77,11 @@ def main() -> None:
 
 
 def run_command() -> None:
-    """Do what was typed."""
+    """Parse the arguments and run the subcommand."""
     parser = commands()
     words = sys.argv[1:]
-    if words and words[0] not in ("list", "diff", "reproduce", "-h", "--help"):
-        from trainyard.subcommands import check_name
-
-        check_name(parser, words[0], ("list", "diff", "reproduce"))
+    if words and words[0] not in ("-h", "--help"):
+        check_subcommand(parser, words[0], COMMANDS["runs"])
     if "--sort" in words[:-1]:  # which would take -KEY for an option
         place = words.index("--sort")
         words[place : place + 2] = [f"--sort={words[place + 1]}"]

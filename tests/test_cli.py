@@ -188,7 +188,7 @@ def test_a_run_that_fails_says_where_it_lies(typed, tmp_path: Path) -> None:
     code, screen, errors = typed("experiment=penguins", "trainer.max_epochs=3", "optimizer=sgd", "optimizer.lr=1e30")
     [run] = (tmp_path / "outputs" / "runs").iterdir()
     assert code == 1
-    assert f"\nthe run failed; what it has done so far lies in outputs/runs/{run.name}\n" in screen
+    assert f"\nthe run failed; partial results are in outputs/runs/{run.name}\n" in screen
     assert "Traceback" not in screen + errors
     assert "Traceback" in (run / "run.log").read_text()
 

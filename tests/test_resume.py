@@ -86,6 +86,28 @@ def test_more_epochs(compose_run: Compose, tmp_path: Path, stopped: Path, typed)
     assert places == sorted(places)
 
 
+@pytest.mark.parametrize("end", ["\nsweep:\n", "\n  params: {}\n", "\nlogger:\n"])
+def test_a_config_without_its_end_is_damaged(stopped: Path, typed, end: str) -> None:
+    config = stopped / "config.yaml"
+    text = config.read_text()
+    config.write_text(text[: text.index(end) + 1])
+    before = {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()}
+    code, text = typed("resume=first")
+    assert (code, text.splitlines()[0]) == (1, "resume=first: its config.yaml is missing or damaged")
+    assert {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()} == before
+
+
+def test_an_error_before_training_keeps_the_result_of_a_complete_run(
+    compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(compose_run(*FEW, "trainer.max_epochs=1", folder="run"))
+    before = (tmp_path / "run" / "result.json").read_bytes()
+    monkeypatch.setattr("trainyard.training.check_batches", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        train(compose_run(*FEW, "trainer.max_epochs=2", folder="run"), resume=True)
+    assert (tmp_path / "run" / "result.json").read_bytes() == before
+
+
 def test_what_failed_goes_on_where_it_is_asked_to(compose_run: Compose, stopped: Path, typed) -> None:
     failed = {**result(stopped), "status": "failed", "error": "RuntimeError: the cable is loose"}
     (stopped / "result.json").write_text(json.dumps(failed))

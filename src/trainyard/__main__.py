@@ -4,7 +4,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line; what takes time to import is imported when signals are handled."""
+    """Run the command line; slow imports come after the signal handlers are installed."""
     from trainyard.entry import command, prints_result
 
     with command(prints_result(sys.argv[1:])):
@@ -15,5 +15,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     if not getattr(sys.flags, "safe_path", False):
-        del sys.path[0]  # the current folder: what lies there must not be imported instead of a package
+        del sys.path[0]  # the current folder: its files must not shadow installed packages
     main()

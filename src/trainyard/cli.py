@@ -151,7 +151,7 @@ def short_errors() -> Iterator[None]:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
-        if received or lost:  # whatever was made of it
+        if received or lost:  # trainyard.entry sets the exit code
             raise
         if not heard:
             print(complaint(error), *suggestion(error), sep="\n", file=sys.stderr)

@@ -14,10 +14,11 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, Interpolation
 from yaml import MarkedYAMLError  # type: ignore[import-untyped]
 
 from trainyard.config import CONF_DIR
-from trainyard.corrections import COMMANDS, correction
+from trainyard.corrections import correction
 from trainyard.errors import ConfigError, did_you_mean, listing, reject
 from trainyard.quoting import as_one_value, needs_quotes
 from trainyard.run_ending import AGAIN, full_disk, is_disk_full
+from trainyard.subcommands import COMMANDS
 from trainyard.terminal.controls import escape_controls
 
 LONGEST = 390  # characters of a line
@@ -33,7 +34,7 @@ def complaint(error: BaseException) -> str:
 
 
 def text_of(error: BaseException) -> str:
-    """Return an error's text as it is."""
+    """Return an error's text, in which control characters are not yet escaped."""
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         return text_of(error.__cause__)
     if isinstance(error, MarkedYAMLError) and error.problem_mark:
@@ -51,6 +52,11 @@ def text_of(error: BaseException) -> str:
         return unreadable(str(error.override), str(error).splitlines()[0])
     if found := re.match(r"Ambiguous value for argument '(.*)'", str(error)):
         return several_values(found[1])
+    return text_of_other(error)
+
+
+def text_of_other(error: BaseException) -> str:
+    """Return the text of an error that neither its type nor its message assigns to one word of the command."""
     if "Config group override" in str(error):  # "must be a string", "deletion value must be a string"
         return no_option()
     if isinstance(error, InterpolationKeyError) and "hydra.runtime.choices" in str(error):
@@ -78,7 +84,7 @@ def text_of(error: BaseException) -> str:
 
 
 def values_of(part: str) -> list[str]:
-    """Return a line with what was typed of a part of the config, such as `model`, which an error names as a whole."""
+    """Return a line with the typed overrides of a node, such as `model`, if an error names the node as a whole."""
     words = [word for word in sys.argv[1:] if part and word.lstrip("+").startswith(f"{part}.")]
     return [f"  typed: {' '.join(words)}"] if words else []
 
@@ -108,7 +114,7 @@ def several_values(word: str) -> str:
 
 
 def out_of_space(error: BaseException) -> str:
-    """Return the text for a disk that is full, with the path."""
+    """Return the text for a full disk, with the path."""
     if "the disk is full" in str(error):  # of a checkpoint, with the space that it needs
         return shortened(getattr(error, "strerror", None) or str(error), 1)
     named = getattr(error, "filename", None)
@@ -169,7 +175,10 @@ def unknown_key(error: ConfigAttributeError | ConfigKeyError) -> str:
 
 
 def interpolated(text: str) -> str:
-    """Return the word with an interpolation, of several the one of which an error names a part; or nothing."""
+    """Return the typed word with the interpolation that an error is about, or an empty string.
+
+    If several words contain one, it is the word that shares the most names with the error.
+    """
     named, words = set(re.findall(r"\w+", text)), [word for word in sys.argv[1:] if "${" in word]
     return max(words, key=lambda word: len(named & set(re.findall(r"\w+", word.partition("${")[2]))), default="")
 

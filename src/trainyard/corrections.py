@@ -1,4 +1,4 @@
-"""What was probably meant by words that do not work, as a command to paste."""
+"""Suggests the command that was probably meant by words that do not work."""
 
 import difflib
 import re
@@ -9,25 +9,15 @@ from pathlib import Path
 
 from trainyard.config import compose
 from trainyard.quoting import parse
+from trainyard.subcommands import COMMANDS
 from trainyard.vocabulary import RESUME, Vocabulary, overrides_of
 
-# Commands beside training, each a script, with their subcommands.
-COMMANDS = {
-    "evaluate": (),
-    "predict": (),
-    "export": (),
-    "leaderboard": (),
-    "runs": ("list", "diff", "reproduce"),
-    "show": ("data", "model", "schedule", "finetune"),
-    "find": ("lr", "batch_size"),
-    "draw": ("curves", "decision", "layers"),
-}
 COMPOSING = ("show", "find")  # which take a subcommand and the overrides of train.py
 LONGEST = 360  # characters of a suggested command
 
 
 def correction() -> str:
-    """Return the command that was probably meant, in the quotes that a shell needs; nothing where there is none."""
+    """Return the command that was probably meant, quoted for a shell; an empty string if none is known."""
     name, words = Path(sys.argv[0]).stem, sys.argv[1:]
     if name in COMMANDS and name not in COMPOSING:
         return ""
@@ -35,7 +25,7 @@ def correction() -> str:
     try:
         other = [] if name in COMMANDS else other_command(words)
         fixed = [] if other else composed(Vocabulary(words).correct(), words)
-    except Exception:  # the error that led here is worth more
+    except Exception:  # the original error is more useful
         return ""
     if not (other or fixed):
         return ""

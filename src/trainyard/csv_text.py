@@ -1,14 +1,14 @@
-"""Texts in CSV files: a spreadsheet must not take one for a formula."""
+"""Text in CSV files, quoted so that a spreadsheet does not evaluate it as a formula."""
 
 import re
 from typing import TextIO
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how one may begin
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # first characters of a formula
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)", re.IGNORECASE)
 
 
 def cell(content: object) -> object:
-    """Return the content of a cell: a text with an apostrophe before it where it might be a formula.
+    """Return the content of a cell; text that might be a formula gets a leading apostrophe.
 
     Numbers, also those written as text such as `-1.5`, stay as they are. `restored` is the inverse.
     """
@@ -20,12 +20,12 @@ def cell(content: object) -> object:
 
 
 def restored(text: str) -> str:
-    """Return the text from which `cell` made this one."""
+    """Return the original text of a cell: the inverse of `cell`."""
     return text[1:] if text.startswith("'") and text.lstrip("'").startswith(FORMULA) else text
 
 
 class UnixLines:
-    """Ends rows by a line feed alone. `csv` itself would then no longer quote the other half of its own line end."""
+    """Ends rows with a line feed alone; with `lineterminator="\\n"`, `csv` would not quote a carriage return."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream

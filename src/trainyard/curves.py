@@ -1,4 +1,4 @@
-"""The table of a run's scores, `metrics.csv`: reading what is intact in it, and ending it where a run resumes."""
+"""The table of a run's scores, `metrics.csv`: reads its intact rows, and truncates it when the run resumes."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ def read_table(content: bytes) -> tuple[list[str], list[dict[str, str]], int]:
     """Return the columns and rows of a table, and the number of lines that are damaged.
 
     A row counts if its line is complete, has a cell for each column, and its step is a whole number; a cell that is no
-    number is empty. A last line without an end is left out and not counted: a kill while it is written leaves one.
+    number is empty. An incomplete last line, as a kill leaves, is skipped and not counted as damaged.
     """
     head, *lines = content.decode("utf-8", errors="replace").replace("\r\n", "\n").split("\n")
     columns = cells_of(head) if lines else []
@@ -66,9 +66,9 @@ def as_text(columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> str:
 
 
 def truncate_table(table: Path, step: int) -> None:
-    """Remove the rows from an optimizer step on, which a resumed run will write again, and what cannot be read.
+    """Remove damaged rows, and those from an optimizer step on, which a resumed run writes again.
 
-    A table with more damage than a cut end is kept beside it.
+    If rows are damaged, not only the last one incomplete, a copy of the table is kept.
     """
     if not table.is_file():
         return
@@ -76,7 +76,7 @@ def truncate_table(table: Path, step: int) -> None:
     columns, rows, damaged = read_table(content)
     if damaged:
         table.with_name(DAMAGED).write_bytes(content)
-        log.warning("%s is damaged; what can be read stays, and %s is a copy of it", relative(table), DAMAGED)
+        log.warning("%s is damaged: its readable rows are kept; the original is in %s", relative(table), DAMAGED)
     if STEP in columns:
         write_text(table, as_text(columns, (row for row in rows if int(row[STEP]) < step)))
     else:

@@ -1,4 +1,4 @@
-"""What every command shares: which signals end it, with which exit code, and what happens if nobody can read it.
+"""Signal handling, exit codes and lost output, which are the same for every command.
 
 Only the standard library is imported, so that a Ctrl-C while the rest is imported is handled too.
 """
@@ -26,8 +26,8 @@ def command(prints_result: bool = True) -> Iterator[None]:
     """Run a command: SIGINT, SIGTERM and SIGHUP end it with 130, 143 and 129; those that are ignored stay ignored.
 
     Args:
-        prints_result: whether what is printed is what the command is for. If it cannot be written, the command ends
-            with 1; a command that writes files goes on, and says so in one line.
+        prints_result: whether the printed output is the result of the command. If it cannot be written, the command
+            exits with 1; a command that writes files continues, and prints one line about it.
     """
     received.clear()
     lost.clear()
@@ -53,7 +53,7 @@ def exit_code(error: BaseException | None) -> int | None:
     """Return the exit code of a command that was interrupted, or whose output was lost, after saying so.
 
     Args:
-        error: that ended the command, whatever a library has made of the signal; `None` for none.
+        error: that ended the command, which may be one that a library raised because of the signal; `None` for none.
     """
     leaves = isinstance(error, SystemExit) and error.code
     by_keyboard = error is not None and KeyboardInterrupt in map(type, (error, error.__context__))
@@ -62,7 +62,7 @@ def exit_code(error: BaseException | None) -> int | None:
             print("interrupted", file=sys.stderr)
         return 128 + (received[0] if received else signal.SIGINT)
     if lost and not leaves:
-        if lost[0].errno != errno.EPIPE:  # whose reader has what it wanted, as `head` does
+        if lost[0].errno != errno.EPIPE:  # a closed pipe, as by `head`, is no error
             print(f"stdout cannot be written ({lost[0].strerror})", file=sys.stderr)
         return 1
     return None
@@ -74,7 +74,7 @@ def prints_result(words: list[str]) -> bool:
 
 
 def handle_signals(handler: Callable[..., Any]) -> list[int]:
-    """Let a function handle the signals that Python handles as ever, and return them."""
+    """Install a handler for the signals that have Python's default handler, and return their numbers."""
     if threading.current_thread() is not threading.main_thread():
         return []
     numbers = [getattr(signal, name) for name in HANDLED if hasattr(signal, name)]
@@ -85,12 +85,12 @@ def handle_signals(handler: Callable[..., Any]) -> list[int]:
 
 
 def exit_at_once(number: int, frame: object) -> None:
-    """End this process, whose work is done, while Python shuts down."""
+    """Exit without cleanup on a signal that arrives while Python shuts down."""
     os._exit(128 + number)
 
 
 class Stream(io.FileIO):
-    """A standard stream; what it does not take is discarded, and so is all that comes later.
+    """A standard stream; after the first error, all output is discarded.
 
     Args:
         descriptor: 1 or 2.
@@ -112,7 +112,7 @@ class Stream(io.FileIO):
 
 
 def discard(descriptor: int) -> None:
-    """Send what will be written to a file descriptor nowhere: also what Python flushes at exit."""
+    """Redirect a file descriptor to the null device, also for what Python flushes at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, descriptor)
     os.close(nowhere)
@@ -120,7 +120,7 @@ def discard(descriptor: int) -> None:
 
 @contextmanager
 def streams(required: bool) -> Iterator[None]:
-    """Let standard output and error be closed, or lead to a full disk or to a process that has ended.
+    """Handle a standard output or error that is closed, on a full disk, or a pipe without a reader.
 
     Args:
         required: whether to raise an OSError where standard output cannot be written.
@@ -131,7 +131,7 @@ def streams(required: bool) -> Iterator[None]:
         if sys.stdin is None:
             sys.stdin = open(0, closefd=False)  # noqa: SIM115
         sys.stderr = wrapped(2, sys.stderr, sys.__stderr__, lambda error: None)
-        sys.stdout = wrapped(1, sys.stdout, sys.__stdout__, fail if required else go_on)
+        sys.stdout = wrapped(1, sys.stdout, sys.__stdout__, raise_lost if required else report_lost)
     try:
         yield
     finally:
@@ -160,12 +160,12 @@ def wrapped(descriptor: int, stream: Any, original: Any, failed: Callable[[OSErr
     return io.TextIOWrapper(io.BufferedWriter(Stream(descriptor, failed)), **options)
 
 
-def fail(error: OSError) -> None:
-    """Note and raise the error of standard output."""
+def raise_lost(error: OSError) -> None:
+    """Record the error of standard output and raise it."""
     lost.append(error)
     raise error
 
 
-def go_on(error: OSError) -> None:
-    """Say that standard output cannot be written."""
+def report_lost(error: OSError) -> None:
+    """Print that standard output cannot be written."""
     print(f"stdout cannot be written ({error.strerror}): the run continues, see its run.log", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Files that are either there whole or not there, and files of others, which may be anything."""
+"""Atomic writes, and safe reads of files that may come from someone else."""
 
 import errno
 import json
@@ -25,11 +25,11 @@ DRAFT = re.compile(
 
 
 def open_regular(path: Path, most: int | None = MOST_BYTES) -> BinaryIO:
-    """Open a file to read it, if it is a regular one: no link, pipe or device, such as one from someone else may be.
+    """Open a file for reading, unless it is a link, pipe, socket or device.
 
     Args:
         path: of the file.
-        most: bytes that it may have; `None` for any number.
+        most: largest size in bytes; `None` for no limit.
 
     Raises:
         OSError: it is another kind of file, larger, or cannot be read.
@@ -73,9 +73,9 @@ def read_json(path: Path) -> Any:
 
 
 def check_own_files(key: str, folder: Path) -> None:
-    """Raise a ConfigError where something in a folder would have a run write elsewhere, or wait.
+    """Raise a ConfigError for a link that leads out of a folder, and for a pipe, socket or device in it, at any depth.
 
-    Those are links that lead out of it, pipes, sockets and devices, at any depth.
+    With these, a run would write elsewhere or block.
     """
     home = folder.resolve()
     for place, folders, files in os.walk(folder):
@@ -133,13 +133,13 @@ def inside(home: Path, name: str) -> Path:
 
 
 def check_path(key: str, text: str) -> None:
-    """Raise a ConfigError for a path that no file system takes: with a name or as a whole too long, or with a NUL."""
+    """Raise a ConfigError for an invalid path: too long, with a name that is too long, or with a NUL character."""
     if problem := path_problem(text):
         raise reject(key, text, problem, PATHS)
 
 
 def path_problem(text: str) -> str:
-    """Return why no file system takes a path, and nothing where one does."""
+    """Return why a path is invalid, or an empty string."""
     if "\0" in text:
         return "a path with a NUL character"
     longest = max((os.fsencode(part) for part in Path(text).parts), key=len, default=b"")
@@ -186,7 +186,7 @@ def remove_stale_drafts(folder: Path, depth: int) -> None:
 
 
 def is_other_process(pid: int) -> bool:
-    """Whether another process has this ID now; Windows does not let a file go that a process has open."""
+    """Whether another process has this ID; always false on Windows, where an open file cannot be removed anyway."""
     if pid in (0, os.getpid()) or os.name != "posix":
         return False
     try:

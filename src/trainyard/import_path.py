@@ -1,4 +1,4 @@
-"""Which folders modules are imported from: not the current one, which may be someone else's, unless it is asked for."""
+"""The import path: modules in the current folder, which may be someone else's, are imported only on request."""
 
 import importlib
 import os
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+SAFE_PATH, OURS = "PYTHONSAFEPATH", "trainyard"  # Python asks only whether there is a value
 PACKAGES = Path(__file__).parents[1]  # the folder that this package lies in
 
 
@@ -28,15 +29,37 @@ def installed_only() -> Iterator[None]:
         sys.path[:] = before
 
 
+@contextmanager
+def installed_only_in_children() -> Iterator[None]:
+    """Start processes of multiprocessing, which are `python -c`, so that they do not search the current folder.
+
+    They call `forget_safe_path`, since scripts that they start search their own folder. No effect in Python 3.10.
+    """
+    if SAFE_PATH in os.environ:
+        yield
+        return
+    os.environ[SAFE_PATH] = OURS
+    try:
+        yield
+    finally:
+        forget_safe_path()
+
+
+def forget_safe_path() -> None:
+    """Remove what `installed_only_in_children` has put into the environment."""
+    if os.environ.get(SAFE_PATH) == OURS:
+        del os.environ[SAFE_PATH]
+
+
 def find_plugins() -> None:
-    """Have Hydra, which imports all of a folder `hydra_plugins`, look for it as `installed_only` does."""
+    """Restrict Hydra, which imports every module of a package `hydra_plugins`, to installed plugins."""
     with installed_only():
         package = importlib.import_module("hydra_plugins")
         package.__path__ = list(package.__path__)  # of a namespace package, which otherwise follows sys.path
 
 
 def add_current_folder(names: Iterable[str]) -> None:
-    """Search the current folder too, after all others, where a package lies there that was named at the keyboard."""
+    """Append the current folder to the import path if it contains a named package that is not installed."""
     for name in names:
         here = Path.cwd()
         lies_here = (here / name).is_dir() or (here / f"{name}.py").is_file()

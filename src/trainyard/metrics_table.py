@@ -35,7 +35,7 @@ class MetricsTable(CSVLogger):
 
 
 class ContinuedTable(ExperimentWriter):
-    """A writer that continues the table that is there; where the disk is full, the table stays as it was."""
+    """A writer that appends to an existing table; if the disk is full, the table is unchanged."""
 
     def log_metrics(self, metrics_dict: dict[str, float], step: int | None = None) -> None:
         """Add a row; a name that a spreadsheet might take for a formula is quoted."""

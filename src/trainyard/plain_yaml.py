@@ -1,4 +1,4 @@
-"""YAML of plain values from someone else: a few lines of it can stand for billions of values."""
+"""Loads YAML from untrusted files: plain values only, without aliases, which could expand to billions of values."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ def load_yaml(text: str) -> Any:
     """Return the plain value of a text, which may contain no aliases, no tagged lists or dicts and no deep nesting.
 
     Raises:
-        yaml.YAMLError: it is no such text.
+        yaml.YAMLError: invalid YAML, an alias, or too many levels.
     """
     depth = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):

@@ -21,7 +21,7 @@ def parse(word: str) -> Override | None:
 
 
 def quoted(word: str) -> str:
-    """Return `key=value` with the value in the quotes that Hydra needs; nothing where the value would be another."""
+    """Return `key=value` with the value in the quotes that Hydra needs; an empty string if quotes would change it."""
     key, is_override, value = word.partition("=")
     if not is_override or not value or "${" in value or not word.isprintable():
         return ""
@@ -33,7 +33,7 @@ def quoted(word: str) -> str:
 
 
 def as_one_value(word: str) -> str:
-    """Return `key=a,b` with the value as a text or a list, as the key takes it; nothing where it takes neither."""
+    """Return `key=a,b` with the value as text or as a list, whichever the key accepts; an empty string if neither."""
     key, _, value = word.partition("=")
     if (CONF_DIR / key).is_dir():
         return ""
@@ -57,8 +57,8 @@ def parse_single(word: str, key: str, accepted: str) -> Override:
 
     Args:
         word: as typed.
-        key: and what it accepts, for the error.
-        accepted: likewise.
+        key: for the error.
+        accepted: values, for the error.
 
     Raises:
         ConfigError: it cannot be parsed, or is a sweep or a deletion.

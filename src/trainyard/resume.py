@@ -32,7 +32,7 @@ def asks_to_resume(words: Sequence[str]) -> bool:
 
 
 def resume_command(folder: Path) -> str:
-    """Return the command that resumes a run in outputs/runs, as it works in this shell."""
+    """Return the command that resumes a run in outputs/runs, for this shell."""
     names = foreign_packages(StoredRun(folder).config)
     words = [f"{KEY}={folder.name}", *(word for name in names for word in ("--trusted-packages", name))]
     path = os.environ.get("PYTHONPATH", "") if names else ""
@@ -69,7 +69,7 @@ def config_to_resume(run: StoredRun, changes: Sequence[str] = (), trusted: Seque
     Raises:
         ConfigError: it is damaged, completed, names what a stored one may not, or a change does not fit.
     """
-    if not run.own or run.unreadable:
+    if not run.own or run.unreadable or is_cut(run):
         raise reject(KEY, run.name, "its config.yaml is missing or damaged", "a directory that train.py wrote")
     if run.status == "completed" and not changes:
         problem = f"it is completed, after {run.result.get('epochs')} epochs"
@@ -86,6 +86,12 @@ def config_to_resume(run: StoredRun, changes: Sequence[str] = (), trusted: Seque
     return cfg
 
 
+def is_cut(run: StoredRun) -> bool:
+    """Whether the end of a config.yaml is missing: without it, it is YAML too, but of another run."""
+    sweep = run.config.get("sweep")  # the last group; its last key is `sampler`
+    return not isinstance(sweep, dict) or "sampler" not in sweep
+
+
 def check_training(stored: dict[str, Any], folder: Path, trusted: Sequence[str] = ()) -> None:
     """Raise a ConfigError unless a stored config may be trained in a directory: what it builds, and where it writes."""
     check_stored(stored, trusted, UNBUILT)
@@ -97,7 +103,7 @@ def check_training(stored: dict[str, Any], folder: Path, trusted: Sequence[str] 
 
 
 def without_typed(stored: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
-    """Return a stored config without the values that are typed now, which nobody else has chosen."""
+    """Return a stored config without the values that are overridden now: what the user types is not checked."""
     left = copy.deepcopy(stored)
     for word in changes:
         override = parse_single(word, KEY, ACCEPTED)

@@ -6,10 +6,10 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
+from trainyard.files import MIB
 from trainyard.signals import Interrupted
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-MIB = 2**20
 AGAIN = "the same command when there is space again"
 
 
@@ -39,7 +39,7 @@ def is_disk_full(error: BaseException | None) -> bool:
 
 
 def full_disk(folder: Path) -> str:
-    """Return that the disk of a folder is full, with the space that is left."""
+    """Return the text "the disk is full", with the free space."""
     space = ""
     with suppress(OSError):
         there = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
@@ -48,12 +48,12 @@ def full_disk(folder: Path) -> str:
 
 
 def interruption(error: BaseException | None, signum: int | None) -> BaseException | None:
-    """Return what ends a run: `Interrupted` in place of what libraries make of a signal, else the error itself.
+    """Return `Interrupted` if a signal has ended a run, whichever error a library raised because of it, else the error.
 
     Lightning exits with 1 at a Ctrl-C; a worker process that the signal has ended too is a RuntimeError.
 
     Args:
-        error: that came; `None` for none.
+        error: that was raised; `None` for none.
         signum: the first signal that the run received, or `None`.
     """
     if isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt):

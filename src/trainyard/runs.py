@@ -165,7 +165,7 @@ class Run:
                 log.error("stopped: %s in %s\n%s", full_disk(self.dir), relative(self.dir), remedy, exc_info=error)
             elif error is not None:
                 log.error("the run failed; %s", whereabouts(self.dir), exc_info=error)
-            if self.first:
+            if self.first and (self.training or status(self.dir) not in ("completed", "pruned")):
                 self.write_result(interrupted)
         finally:
             self.signals.__exit__(kind, error, trace)

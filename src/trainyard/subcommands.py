@@ -11,6 +11,18 @@ from trainyard import entry
 from trainyard.errors import did_you_mean
 from trainyard.logs import Screen, attach, close_log, print_anything
 
+# Commands beside training, each a script, with their subcommands.
+COMMANDS = {
+    "evaluate": (),
+    "predict": (),
+    "export": (),
+    "leaderboard": (),
+    "runs": ("list", "diff", "reproduce"),
+    "show": ("data", "model", "schedule", "finetune"),
+    "find": ("lr", "batch_size"),
+    "draw": ("curves", "decision", "layers"),
+}
+
 
 @dataclass(frozen=True)
 class Subcommand:
@@ -67,7 +79,7 @@ def parsed(
             parser.add_argument(f"--{name}", type=int, metavar="N", help=text)
     found = vars(parser.parse_intermixed_args(words))
     what, overrides = found.pop("what"), found.pop("overrides")
-    check_name(parser, what or "", subcommands)
+    check_subcommand(parser, what or "", subcommands)
     chosen = subcommands[what]
     for name, number in found.items():
         if number is not None and (name not in chosen.options or number < 1):
@@ -75,7 +87,7 @@ def parsed(
     return chosen, overrides, {name: found[name] for name in chosen.options}
 
 
-def check_name(parser: argparse.ArgumentParser, name: str, known: Collection[str]) -> None:
+def check_subcommand(parser: argparse.ArgumentParser, name: str, known: Collection[str]) -> None:
     """Exit with 2 where a command has no subcommand of this name."""
     if name not in known:
         problem = f"{name}: there is no such subcommand{did_you_mean(name, known)}" if name else "no subcommand"

@@ -21,7 +21,7 @@ def parse(text: str) -> Any:
     try:
         override = OverridesParser.create().parse_override(f"key={text}")
         return text if override.is_sweep_override() else override.value()
-    except (HydraException, ValueError):  # the second for too many digits
+    except (HydraException, ValueError):  # ValueError: a number of too many digits
         return text
 
 
@@ -138,7 +138,7 @@ class Word:
 
 
 class PathText(Word):
-    """Text that a file system takes for a path."""
+    """Text that is a valid path."""
 
     def accepts(self, value: object) -> bool:
         """Whether the value is a path, of a file that need not be there."""

@@ -1,4 +1,4 @@
-"""The keys, groups and options that a command may name, and those that were probably meant by others."""
+"""The keys, groups and options that a command may name, and corrections for names that do not exist."""
 
 import difflib
 import re
@@ -18,7 +18,7 @@ from trainyard.errors import ConfigError
 from trainyard.quoting import parse, quoted
 from trainyard.ranges import rule
 
-# Key meant, or the last part of it: keys typed. Keys behind `+` are arguments of lightning.Trainer.
+# Correct key, or its last part: other names for it. Keys with a `+` are arguments of lightning.Trainer.
 MEANT = {
     "lr": "learning_rate learningrate base_lr",
     "weight_decay": "wd",
@@ -157,7 +157,7 @@ class Vocabulary:
                 yield word
 
     def joined(self, words: list[str]) -> Iterator[str]:
-        """Yield the words, with those that a space divided put together again."""
+        """Yield the words, joining those that a space has split."""
         place = 0
         while place < len(words):
             word, place = words[place], place + 1
@@ -167,7 +167,7 @@ class Vocabulary:
             yield f"{group}={option}" if "=" not in word and option in self.groups.get(group, ()) else word
 
     def glue(self, word: str, after: str, rest: Sequence[str]) -> str | None:
-        """Return what stood between a word and the next one before a space divided them; `None` for other words."""
+        """Return the text to insert between two words that a space has split; `None` if they do not belong together."""
         _, is_override, value = word.partition("=")
         if word.startswith("-") or after.startswith(("-", "+", "~")):
             return None
@@ -183,7 +183,7 @@ class Vocabulary:
         return "=" if bare and (word.endswith(":") or word in (*self.groups, *self.keys)) else None
 
     def with_key(self, word: str) -> list[str]:
-        """Return a word with the key that was meant, behind others that it needs."""
+        """Return a word with its key corrected, after other overrides that the correction requires."""
         found = KEY.fullmatch(word)
         if not found or found["key"].startswith(("hydra", "-")) or set("@/") & set(found["key"]):
             return [word]
@@ -192,7 +192,7 @@ class Vocabulary:
         return [*more, f"{mark}{key}={found['value']}"]
 
     def meant(self, key: str) -> str:
-        """Return the key that was meant by another; the same where none is known."""
+        """Return the corrected key, or the key itself if no correction is known."""
         if key in self.keys or key in self.groups:
             return key
         key = key.replace("-", "_")
@@ -218,7 +218,7 @@ class Vocabulary:
         return found[0] if found else key
 
     def with_value(self, word: str) -> str:
-        """Return a word with the option that was meant, or with its value in quotes where it needs them."""
+        """Return a word with its option corrected, or with its value quoted if Hydra requires it."""
         found = KEY.fullmatch(word)
         if not found:
             return word

@@ -129,7 +129,7 @@ def test_ctrl_c_leaves_a_clean_terminal_without_colours_where_none_are_wanted(
     assert screen.cursor
     *_, last = screen.text.splitlines()
     assert "examples/s" not in screen.text
-    assert "interrupted; what it has done so far lies in" in screen.text
+    assert "interrupted; partial results are in" in screen.text
     assert last.endswith("run")
 
 

@@ -42,7 +42,20 @@ def typed(command: list[str], words: list[str], folder: Path, **environment: str
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with modules that a stranger has named as packages that are there, or could be."""
-    for name in ("torch", "timm", "yaml", "pathlib", "omegaconf", "kornia", "triton", "torch_xla", "wandb"):
+    for name in (
+        "multiprocessing",
+        "signal",
+        "json",
+        "torch",
+        "timm",
+        "yaml",
+        "pathlib",
+        "omegaconf",
+        "kornia",
+        "triton",
+        "torch_xla",
+        "wandb",
+    ):
         (tmp_path / f"{name}.py").write_text(MODULE)
     for package in ("hydra_plugins", "hydra_plugins/evil", "trainyard", "lightning"):
         (tmp_path / package).mkdir()
@@ -60,6 +73,13 @@ def test_modules_beside_a_run_are_not_imported(folder: Path, command: str) -> No
 
 def test_nor_by_the_jobs_of_a_sweep(folder: Path) -> None:
     done = typed(COMMANDS["python -m trainyard"], ["-m", "seed=0,1", *WORDS, "sweep.name=s"], folder)
+    assert done.returncode == 0, done.stderr
+    assert list(folder.rglob("ran")) == []
+
+
+@pytest.mark.slow
+def test_nor_by_processes_that_train_together(folder: Path) -> None:
+    done = typed(COMMANDS["python -m trainyard"], [*WORDS, "accelerator=ddp_cpu", "hydra.run.dir=run"], folder)
     assert done.returncode == 0, done.stderr
     assert list(folder.rglob("ran")) == []
 

@@ -48,7 +48,7 @@ def test_ctrl_c_leaves_a_clean_terminal_and_says_how_to_go_on(tmp_path: Path) ->
         assert "examples/s" not in end
         assert "Traceback" not in end
         [run] = (tmp_path / "outputs" / "runs").iterdir()
-        assert f"to go on: python train.py resume={run.name}" in end
+        assert f"resume with: python train.py resume={run.name}" in end
         terminal.train(*command, f"hydra.run.dir=outputs/runs/{run.name}")
         assert "going on from outputs/runs/" in terminal.until(BAR)
         terminal.interrupt()
@@ -63,7 +63,7 @@ def test_ctrl_c_is_as_clean_where_another_process_draws(tmp_path: Path) -> None:
         end = terminal.until(PROMPT)
         assert terminal.cursor
     assert "examples/s" not in end
-    assert "\ninterrupted; what it has done so far lies in" in end
+    assert "\ninterrupted; partial results are in" in end
 
 
 def test_no_color_and_a_pipe_are_respected(tmp_path: Path) -> None:

@@ -66,10 +66,10 @@ def test_a_narrow_screen_has_a_shorter_curve(columns: int) -> None:
 
 def test_an_unfinished_run_says_how_it_goes_on_where_the_command_alone_would_not(tmp_path: Path) -> None:
     run, job = tmp_path / "runs" / "a", tmp_path / "sweeps" / "b" / "0"
-    assert whereabouts(run) == f"what it has done so far lies in {run}"
+    assert whereabouts(run) == f"partial results are in {run}"
     for folder in (run, job):
         (folder / "checkpoints").mkdir(parents=True)
         (folder / "checkpoints" / "last.ckpt").touch()
     _, second = whereabouts(run).splitlines()
-    assert second == "to go on: python train.py resume=a"
-    assert whereabouts(job) == f"what it has done so far lies in {job}"
+    assert second == "resume with: python train.py resume=a"
+    assert whereabouts(job) == f"partial results are in {job}"

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def checking_space(folder: Path) -> Iterator[None]:
-    """Raise a ConfigError where a sweep cannot write its own files since the disk is full; its jobs stay."""
+def full_disk_rejected(folder: Path) -> Iterator[None]:
+    """Raise a ConfigError if a sweep cannot write its own files because the disk is full; its jobs are kept."""
     try:
         yield
     except OSError as error:
@@ -80,7 +80,7 @@ class ResumingSweeper(Sweeper):
         if own.plan:
             self.plan(StoredSweep.seen(folder, space, objectives))
             return
-        with checking_space(folder), held(folder):
+        with full_disk_rejected(folder), held(folder):
             known = (folder / FILE).exists()
             stored = StoredSweep.take(folder, space, objectives)
             try:
@@ -89,7 +89,7 @@ class ResumingSweeper(Sweeper):
                 self.interrupted(stored)
                 sys.exit(error.code if isinstance(error, Interrupted) else 130)
             except Exception:
-                if not known and not any(job.folder.exists() for job in stored.jobs):  # it cannot begin
+                if not known and not any(job.folder.exists() for job in stored.jobs):  # no job has started
                     stored.discard()
                 raise
             self.answer(stored)

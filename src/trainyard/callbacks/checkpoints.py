@@ -137,7 +137,7 @@ class BestCheckpoint(ModelCheckpoint):
         return {**super().state_dict(), "best_loss": self.best_loss}
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """See whether the best checkpoint is intact; the first process decides, since saving takes all of them."""
+        """Check the best checkpoint; the first process decides for all, since saving is collective."""
         best = Path(str(self.dirpath)) / "best.ckpt"
         self.intact = trainer.strategy.broadcast(is_intact(best))
 
@@ -152,7 +152,7 @@ class BestCheckpoint(ModelCheckpoint):
             paths = {"best_model_path": best, "kth_best_model_path": best, "last_model_path": ""}
             scores = {best: state_dict["best_model_score"]} if best else {}
             super().load_state_dict({**state_dict, **paths, "dirpath": self.dirpath, "best_k_models": scores})
-            self.current_score = state_dict["current_score"]  # which Lightning saves and forgets
+            self.current_score = state_dict["current_score"]  # Lightning saves it, but does not restore it
             self.best_loss = state_dict["best_loss"]
         else:
             best = relative(Path(str(self.dirpath)) / "best.ckpt")

@@ -37,7 +37,7 @@ class Interruption(L.Callback):
         self.signals.defer(True)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Have signals wait no more, and leave if one came in the last step: the last epoch is saved."""
+        """Stop deferring signals; exit if one came in the last step, since the last epoch is saved."""
         self.signals.defer(False)
         if caught := self.caught(trainer):
             self.signals.leave(caught)

@@ -23,7 +23,7 @@ class RunLog(L.Callback):
         self.path = path
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Take the screen from all processes but the first, whose display another's lines would break."""
+        """Log to the screen in the first process only; lines of others would break its display."""
         if self.handlers and not trainer.is_global_zero:
             close_log(self.handlers)
             self.handlers = open_log(self.path, first=False)

@@ -6,10 +6,9 @@ import lightning as L
 import torch
 
 from trainyard.callbacks.tensorboard import tensorboard_writer
+from trainyard.files import MIB
 from trainyard.memory import peak
 from trainyard.models.classifier import Classifier
-
-MIB = 2**20
 
 
 class Speed(L.Callback):

@@ -13,12 +13,11 @@ from typing import Any
 import torch
 
 from trainyard.checkpoints.checksum import is_intact, seal
-from trainyard.files import relative
+from trainyard.files import MIB, relative
 
 log = logging.getLogger(__name__)
 
 LAST, PREVIOUS, BEST, DAMAGED = "last.ckpt", "previous.ckpt", "best.ckpt", "damaged.ckpt"
-MIB = 2**20
 
 
 def write_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
@@ -71,7 +70,7 @@ def newest_intact(folder: Path) -> Path | None:
 
 
 def set_damaged_aside(folder: Path) -> None:
-    """Rename damaged checkpoints, with a warning: no intact one is then replaced by them, nor hidden behind them."""
+    """Rename damaged checkpoints, with a warning, so that an intact one is used and not replaced by them."""
     for name in (LAST, PREVIOUS, BEST):
         if (folder / name).exists() and not is_intact(folder / name):
             numbers = (f"{Path(DAMAGED).stem}-{number}.ckpt" for number in count(2))

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-MOST_DIGITS = 4000  # of a number; Python converts 4300 at most
+from trainyard.utf8 import MOST_DIGITS
+
 SYSTEM_FOLDERS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
 # Formats of photos that Pillow cannot read, or of which it reads a thumbnail.
 CONVERTIBLE = {

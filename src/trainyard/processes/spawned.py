@@ -20,6 +20,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.multiprocessing.spawn import ProcessException, ProcessExitedException, start_processes
 
+from trainyard.import_path import installed_only_in_children
 from trainyard.processes.parent import end_with_parent
 from trainyard.processes.reasons import FOLDER, ProcessDied, collect, death, told
 from trainyard.signals import Interrupted
@@ -40,7 +41,8 @@ class SpawnedProcesses(_MultiProcessingLauncher):
         """
         assert self._strategy.cluster_environment is not None
         os.environ["MASTER_PORT"] = str(self._strategy.cluster_environment.main_port)
-        results = multiprocessing.get_context(self._start_method).SimpleQueue()
+        with installed_only_in_children():
+            results = multiprocessing.get_context(self._start_method).SimpleQueue()
         folder = collect()
         try:
             self.run((trainer, function, args, kwargs, results, _GlobalStateSnapshot.capture()))
@@ -70,7 +72,8 @@ class SpawnedProcesses(_MultiProcessingLauncher):
         start: Any = start_processes
         logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)  # that it ends the others is no news
         with sigterm_raised():
-            started = start(self._wrapping_function, arguments, count, join=False, start_method=self._start_method)
+            with installed_only_in_children():
+                started = start(self._wrapping_function, arguments, count, join=False, start_method=self._start_method)
             self.procs = started.processes
             while not started.join(grace_period=PATIENCE):
                 pass
@@ -115,7 +118,7 @@ class SpawnedProcesses(_MultiProcessingLauncher):
                 for number in (signal.SIGINT, signal.SIGTERM):  # it ends; another one would come in between
                     signal.signal(number, signal.SIG_IGN)
                 with suppress(Exception):  # the error that is raised says more
-                    _interrupt(trainer, error)  # which Lightning calls in the parent alone, where nothing has trained
+                    _interrupt(trainer, error)  # Lightning calls it only in the parent, which does not train
                 with suppress(Exception):
                     trainer.strategy.checkpoint_io.teardown()  # writes what waits
                 raise

@@ -1,4 +1,4 @@
-"""Where a config that comes from a file may write: into its run, and into this person's cache."""
+"""Where a stored config may write: into its run, and into the user's own cache."""
 
 import re
 from collections.abc import Mapping
@@ -57,7 +57,7 @@ def check_callback_states(states: Mapping[str, Any], checkpoint: Path) -> None:
 
 
 def use_own_caches(config: dict[str, Any]) -> None:
-    """Replace the cache folders of a stored config by this person's: nothing depends on where a cache is."""
+    """Replace the cache folders of a stored config by the user's own; no result depends on them."""
     data, callbacks = config.get("data"), config.get("callbacks")
     if isinstance(data, dict) and "cache" in data:
         data["cache"] = own_cache()

@@ -70,7 +70,7 @@ class StoredRun:
 
     def part(self, key: str) -> Any:
         """Return what the config holds under a key at its top; `None` where it is not there or no YAML."""
-        with suppress(yaml.YAMLError, AttributeError, ValueError):  # the last for too many digits
+        with suppress(yaml.YAMLError, AttributeError, ValueError):  # ValueError: a number of too many digits
             return load_yaml(self.texts.get(key, "")).get(key)
         return None
 

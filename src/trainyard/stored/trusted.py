@@ -1,8 +1,8 @@
-"""Which objects a config that comes from a file may build: the one check of every `_target_` that nobody typed.
+"""Which objects a stored config may build: the check of every `_target_` that was not typed.
 
 A run, a checkpoint or a sweep may come from someone else. A node of its config is built only if its place is known
 (see `PLACES`), the object is *defined* in a module that is allowed there, and it is of the kind that belongs there.
-The dotted name alone says nothing: `lightning.pytorch.callbacks.model_checkpoint.torch.hub.load` begins well too.
+The dotted name alone is not enough: `lightning.pytorch.callbacks.model_checkpoint.torch.hub.load` starts as allowed.
 """
 
 import importlib
@@ -204,7 +204,7 @@ def check_target(key: str, name: object, kind: Kind, trusted: Sequence[str] = ()
 
 
 def located(words: Sequence[str], homes: Sequence[str], own: bool) -> Any:
-    """Return what a dotted name stands for, or `None`; only modules on the way to one of the homes are imported."""
+    """Return the object of a dotted name, or `None`; only modules on the way to one of the homes are imported."""
     found: Any = None
     path = ""
     if own:
@@ -217,7 +217,7 @@ def located(words: Sequence[str], homes: Sequence[str], own: bool) -> Any:
         if path not in sys.modules and not any(is_inside(path, home) or is_inside(home, path) for home in homes):
             return None
         try:
-            with nullcontext() if own else installed_only():  # timm.py beside someone else's run is not timm
+            with nullcontext() if own else installed_only():  # not a timm.py in the current folder
                 found = importlib.import_module(path)
         except ImportError:
             return None
@@ -225,7 +225,7 @@ def located(words: Sequence[str], homes: Sequence[str], own: bool) -> Any:
 
 
 def is_defined_at_home(found: type | FunctionType) -> bool:
-    """Whether the module and name that an object gives are really its own."""
+    """Whether an object is what its own `__module__` and `__qualname__` refer to."""
     home: Any = sys.modules.get(found.__module__)
     for name in found.__qualname__.split("."):
         home = getattr(home, name, None)

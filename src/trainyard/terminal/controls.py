@@ -1,4 +1,4 @@
-"""Characters that would control a terminal, in texts that come from files: names, values and messages."""
+"""Escapes characters that control a terminal, in names, values and messages that come from files."""
 
 import unicodedata
 from typing import Any, TextIO
@@ -51,5 +51,5 @@ class EscapedStream:
 
 
 def unescaped(stream: TextIO) -> TextIO:
-    """Return what takes control characters as they are: for displays of our own, and for data in a pipe."""
+    """Return the stream below an `EscapedStream`: for our own displays, and for data in a pipe."""
     return stream.stream if isinstance(stream, EscapedStream) else stream

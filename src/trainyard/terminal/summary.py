@@ -48,8 +48,8 @@ def whereabouts(folder: Path) -> str:
     """Return where a run lies that has not come to its end, and how it goes on where that is another command."""
     place = relative(folder)
     goes_on = folder.parent.name == "runs" and (folder / "checkpoints" / "last.ckpt").is_file()
-    how = f"\nto go on: {resume_command(folder)}" if goes_on else ""
-    return f"what it has done so far lies in {place}{how}"
+    how = f"\nresume with: {resume_command(folder)}" if goes_on else ""
+    return f"partial results are in {place}{how}"
 
 
 def scores(result: dict[str, Any], seconds: float, folder: Path, curves: Mapping[str, Sequence[float]]) -> str:

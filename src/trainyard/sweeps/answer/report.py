@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from trainyard.csv_text import UnixLines, cell
 from trainyard.errors import reject
+from trainyard.evaluation.markdown import markdown_table
 from trainyard.files import write_text
 from trainyard.stored.run import StoredRun
 from trainyard.sweeps.answer.effects import edges, main_effects
@@ -111,19 +112,12 @@ def write_report(sweep: StoredSweep) -> None:
     file = io.StringIO()
     csv.writer(UnixLines(file)).writerows(map(cell, row) for row in found)
     write_text(folder / "leaderboard.csv", file.getvalue())
-    head, *body = found
-    marked = [head, ["---"] * len(head), *body]
     effects = main_effects(rows, axes)
     notes = [f"- {line}" for line in explanations(sweep, rows)]
     notes += [
         f"- `{axis}`: " + ", ".join(f"{v} {s:.4f}" for v, s in effect.items()) for axis, effect in effects.items()
     ]
     notes += [f"- {line}" for line in edges(rows, axes)]
-    lines = [f"# {folder.name}", "", *(f"| {' | '.join(map(bare, row))} |" for row in marked), "", *notes, ""]
+    lines = [f"# {folder.name}", "", markdown_table(found[0], found[1:]), "", *notes, ""]
     write_text(folder / "leaderboard.md", escape_controls("\n".join(lines)))
     draw(sweep, rows, effects)
-
-
-def bare(text: str) -> str:
-    """Return a cell whose bars do not end it."""
-    return " ".join(text.split()).replace("|", "\\|")

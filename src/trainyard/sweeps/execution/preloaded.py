@@ -12,6 +12,9 @@ import pkgutil  # noqa: E402
 from importlib import import_module  # noqa: E402
 
 import trainyard  # noqa: E402
+from trainyard.import_path import forget_safe_path  # noqa: E402
+
+forget_safe_path()
 
 gc.disable()  # a million objects come, none of them garbage
 for name in ("hydra.core.utils", "timm", "torch.utils.tensorboard.summary"):

@@ -5,6 +5,8 @@ import os
 import signal
 from typing import Any
 
+from trainyard.import_path import installed_only_in_children
+
 PRELOADED = ["trainyard.sweeps.execution.preloaded"]
 NOHUP = "TRAINYARD_NOHUP"  # whether the sweep, and so its jobs, are to survive the terminal
 PRUNERS = "trainyard.sweeps.search.pruners"
@@ -26,7 +28,8 @@ def job_context(pruned: bool = False) -> Any:
     handlers = {number: signal.signal(number, signal.SIG_IGN) for number in ignored}
     os.environ[NOHUP] = str(int(handlers[signal.SIGHUP] == signal.SIG_IGN))
     try:
-        ensure_running()
+        with installed_only_in_children():
+            ensure_running()
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
