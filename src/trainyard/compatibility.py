@@ -54,7 +54,13 @@ def check_complete(cfg: DictConfig) -> None:
     for group in ("data", "augment", "model", "optimizer", "scheduler", "finetune", "trainer"):
         options = listing(f"{group}={option}" for option in group_options(group))
         if "_target_" not in (cfg.get(group) or {}):
-            raise ConfigError(f"{group}: every run needs one, but it was taken out\n  accepted: {options}")
+            option = cfg.run.choices.get(group)
+            problem = (
+                f"{group}={option}: the option is empty"
+                if option
+                else f"{group}: every run needs one, but it was taken out"
+            )
+            raise ConfigError(f"{problem}\n  accepted: {options}")
         if group not in cfg.run.choices:  # of a list of options, none is noted
             typed = next((word for word in cfg.run.overrides if word.startswith(f"{group}=")), group)
             raise ConfigError(f"{typed}: every run has one option of it, not a list\n  accepted: {options}")

@@ -1,5 +1,6 @@
 """The keys, groups and options that a command may name, and corrections for names that do not exist."""
 
+import argparse
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -77,8 +78,19 @@ KEY = re.compile(r"(?P<mark>\+{0,2})(?P<key>[\w./@-]+)=(?P<value>.*)", re.DOTALL
 
 def overrides_of(words: Iterable[str]) -> list[str]:
     """Return words without the options of Hydra and their values."""
-    found: list[str] = get_args_parser().parse_known_args(list(words))[0].overrides
+    found: list[str] = parse_options(words).overrides
     return found
+
+
+def parse_options(words: Iterable[str]) -> argparse.Namespace:
+    """Return Hydra's options among words, and the overrides.
+
+    Raises:
+        argparse.ArgumentError: an option is none of Hydra's.
+    """
+    parser = get_args_parser()
+    parser.exit_on_error = False  # which would print the usage
+    return parser.parse_known_args(list(words))[0]
 
 
 @cache
@@ -113,7 +125,7 @@ class Vocabulary:
     @cached_property
     def folders(self) -> list[Path]:
         """The folders of configs."""
-        own = get_args_parser().parse_known_args(list(self.words))[0].config_dir
+        own = parse_options(self.words).config_dir
         return [CONF_DIR, *([Path(own)] if own else [])]
 
     @cached_property
