@@ -206,7 +206,8 @@ class Undisturbed:
         """Wait for a random moment to kill: of one in five starts at any time, of the others during training."""
         wait = draw.uniform(0.0, self.seconds)
         if draw.random() >= 0.2:
-            target, wait = draw.randint(rows(folder), self.rows - 1), draw.uniform(0.0, self.seconds / self.rows)
+            target = draw.randint(min(rows(folder), self.rows), self.rows)
+            wait = draw.uniform(0.0, self.seconds / self.rows)
             while process.poll() is None and rows(folder) < target:
                 time.sleep(0.02)
         with suppress(subprocess.TimeoutExpired):
