@@ -33,8 +33,8 @@ def commands() -> argparse.ArgumentParser:
 
 def main() -> None:
     """Draw what was typed; bad input ends in a few lines and exit code 1."""
-    print_anything()
     with command():
+        print_anything()
         from trainyard.subcommands import COMMANDS, check_subcommand
 
         parser = commands()

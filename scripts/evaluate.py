@@ -35,8 +35,8 @@ def commands() -> argparse.ArgumentParser:
 
 def main() -> None:
     """Print what a test says, and write it beside the run; bad input ends in a few lines and exit code 1."""
-    print_anything()
     with command():
+        print_anything()
         evaluate_run()
 
 

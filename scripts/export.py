@@ -26,8 +26,8 @@ def commands() -> argparse.ArgumentParser:
 
 def main() -> None:
     """Export what was typed; bad input ends in a few lines and exit code 1."""
-    print_anything()
     with command():
+        print_anything()
         chosen = commands().parse_args()
         from trainyard.cli import short_errors
 

@@ -14,8 +14,8 @@ from trainyard.logs import print_anything
 
 def main() -> None:
     """Print the leaderboard, and write its files."""
-    print_anything()
     with command():
+        print_anything()
         show_leaderboard()
 
 

@@ -37,8 +37,8 @@ def count(text: str) -> int:
 
 def main() -> None:
     """Predict what was typed; bad input ends in a few lines and exit code 1."""
-    print_anything()
     with command():
+        print_anything()
         chosen = commands().parse_intermixed_args()
         from trainyard.cli import short_errors
 

@@ -71,8 +71,8 @@ def execute(chosen: argparse.Namespace) -> int:
 
 def main() -> None:
     """Say what is known of runs; bad input ends in a few lines and exit code 1."""
-    print_anything()
     with command():
+        print_anything()
         run_command()
 
 

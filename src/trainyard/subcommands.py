@@ -47,8 +47,8 @@ def run(command: str, purpose: str, subcommands: Mapping[str, Subcommand]) -> No
         purpose: a sentence for the help.
         subcommands: by name.
     """
-    print_anything()
     with entry.command():
+        print_anything()
         chosen, overrides, options = parsed(sys.argv[1:], command, purpose, subcommands)
         from trainyard.cli import short_errors
         from trainyard.config import compose
