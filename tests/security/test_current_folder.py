@@ -95,7 +95,7 @@ def test_plugins_without_init_are_not_either(tmp_path: Path) -> None:
     assert list(tmp_path.rglob("ran")) != [], "PYTHONPATH is typed"
 
 
-@pytest.mark.parametrize("environment", [{}, {"PYTHONPATH": "."}])
+@pytest.mark.parametrize("environment", [pytest.param({}, marks=pytest.mark.slow), {"PYTHONPATH": "."}])
 def test_what_is_named_at_the_keyboard_is_found(tmp_path: Path, environment: dict[str, str]) -> None:
     (tmp_path / "my_models.py").write_text(LINEAR)
     (tmp_path / "my_conf" / "model").mkdir(parents=True)

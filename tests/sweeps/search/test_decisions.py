@@ -174,7 +174,8 @@ SWEEPS = {
 }
 
 
-@pytest.mark.parametrize("kind", ["hyperband", *(pytest.param(k, marks=pytest.mark.slow) for k in [*SWEEPS][1:])])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", SWEEPS)
 def test_sigkill_changes_no_decision(tmp_path: Path, kind: str) -> None:
     """The sweep is killed before an epoch is reported, and after that but before it is saved."""
     whole = sweep(tmp_path / "whole", SWEEPS[kind], [])
