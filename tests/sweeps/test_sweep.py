@@ -141,6 +141,8 @@ def test_an_interrupted_sweep_saves_and_goes_on_and_a_second_process_waits(place
     until(lambda: job.joinpath("run.log").is_file() and "epoch 3/10" in job.joinpath("run.log").read_text())
     until(lambda: "epoch 3/10" in job.with_name("1").joinpath("run.log").read_text())
     os.killpg(process.pid, number)  # as a terminal does; a scheduler signals the sweep alone
+    logs = [place.of("stopped") / str(number) / "run.log" for number in (0, 1)]
+    until(lambda: all(": saving" in log.read_text() for log in logs))  # each job has the signal
     (place.folder / GATE).touch()
     said, errors = process.communicate(timeout=300)
     assert process.returncode == 128 + number, said + errors
