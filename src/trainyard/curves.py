@@ -43,7 +43,7 @@ def cells_of(line: str) -> list[str]:
 
 
 def is_number(text: str) -> bool:
-    """Whether a text is a number."""
+    """Return whether `text` can be converted to a float."""
     try:
         float(text)
     except ValueError:
@@ -52,7 +52,7 @@ def is_number(text: str) -> bool:
 
 
 def is_count(text: str) -> bool:
-    """Whether a text is a whole number from 0 on, of not more than 18 digits."""
+    """Return whether `text` is a non-negative integer of at most 18 digits."""
     return text.isascii() and text.isdigit() and len(text) < 19
 
 

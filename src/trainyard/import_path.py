@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 SAFE_PATH, OURS = "PYTHONSAFEPATH", "trainyard"  # Python asks only whether there is a value
-PACKAGES = Path(__file__).parents[1]  # the folder that this package lies in
+PACKAGES = Path(__file__).parents[1]  # the folder that contains this package
 
 
 @contextmanager

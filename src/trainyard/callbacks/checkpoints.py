@@ -142,7 +142,7 @@ class BestCheckpoint(ModelCheckpoint):
         self.intact = trainer.strategy.broadcast(is_intact(best))
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Resume from `state_dict`; if the file of its best epoch is not intact, choose the best anew.
+        """Restore the best epoch; if `best.ckpt` is damaged, the best is chosen among the epochs to come.
 
         The best epoch is that of `best.ckpt` in this directory, wherever the run was when it wrote the state: Lightning
         would forget the score of a run that has moved, and remove a file elsewhere.

@@ -48,7 +48,7 @@ def read_table(path: Path, key: str) -> "pd.DataFrame":
 
 
 def nested_columns(path: Path) -> dict[str, str]:
-    """Return the type of each column of a Parquet file that holds lists, structs or maps; of a text file, none."""
+    """Return the types of the nested columns of a Parquet file: lists, structs and maps. CSV files have none."""
     from pyarrow import types  # type: ignore[import-untyped]
     from pyarrow.parquet import read_schema  # type: ignore[import-untyped]
 
