@@ -26,7 +26,6 @@ def find(cfg: DictConfig) -> None:
     """
     data = data_of(cfg)
     model = model_of(cfg, data, download=True)
-    model.split["train"].allowed = False  # to know when it is too large
     examples = len(data.splits["train"])
     print(f"{'batch size':>10} {'examples/s':>11} {'steps/epoch':>12} {'memory MiB':>11}")
     paces = []
