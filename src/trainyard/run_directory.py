@@ -56,5 +56,5 @@ def clear(folder: Path) -> None:
     """Remove what an earlier run left; what else lies there stays."""
     for name in ("checkpoints", "tensorboard", "predictions"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("result.json", "metrics.csv", "profile.txt"):
-        (folder / name).unlink(missing_ok=True)
+    for file in (folder / "result.json", folder / "metrics.csv", *folder.glob("*-profile*.txt")):
+        file.unlink(missing_ok=True)

@@ -29,7 +29,6 @@ from trainyard.parts import parts
 from trainyard.run_length import check_batches
 from trainyard.runs import Run
 from trainyard.terminal.summary import choices, scores
-from trainyard.time_profile import TimeProfile
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +72,6 @@ def train(cfg: DictConfig, resume: bool = False) -> float:
         run.result = {**result, "parameters": parameters, "data": data.report}
         write_hparams(trainer, cfg, run.result)
         log.info("%s", scores(run.result, time.monotonic() - run.started, run.dir, curves))
-        if isinstance(profile := trainer.profiler, TimeProfile):  # type: ignore[attr-defined]
-            log.info("%s", profile.table(run.started))
     return float(run.result["objective"]["value"])
 
 

@@ -18,7 +18,6 @@ OWN = (
     "metrics_table",
     "models",
     "optim",
-    "time_profile",
 )
 TRUSTED = (
     *(f"trainyard.{name}." for name in OWN),
