@@ -124,7 +124,7 @@ class Work(L.Callback):
         ("+trainer.limit_train_batches=40",),
         ("+trainer.val_check_interval=0.2",),
         ("+trainer.check_val_every_n_epoch=2",),
-        ("+trainer.max_steps=400",),
+        ("+trainer.max_steps=630",),
     ],
 )
 def test_a_shortened_run_gives_the_seconds_of_the_job(
