@@ -33,7 +33,7 @@ from trainyard.sweeps.plan import (
 )
 from trainyard.training import train
 
-TOTAL = re.compile(r"^total +(\d+) jobs, 2 at a time: about (\d+) s, ([\d.]+) MiB of disk$", re.M)
+TOTAL = re.compile(r"^total +(\d+) jobs, 2 at a time: about (\d+) (?:s|min), ([\d.]+) MiB of disk$", re.M)
 COST = Cost(startup=1.0, epoch=0.25, max_epochs=math.inf, files=1.5 * MIB, growth=0.5 * MIB, checkpoints=2 * MIB)
 SETUP, EPOCH, STEP, VALIDATED = 3.0, 0.5, 0.01, 0.02  # seconds
 
