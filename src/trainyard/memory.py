@@ -8,7 +8,8 @@ from pathlib import Path
 def peak() -> int:
     """Return the largest resident memory that this process had, in bytes; 0 where the system does not report it."""
     with suppress(OSError):
-        if found := re.search(r"^VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"), re.MULTILINE):
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        if found := re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE):
             return int(found[1]) * 1024
     return 0
 

@@ -49,7 +49,9 @@ def find(cfg: DictConfig) -> None:
             if rate is None or time.monotonic() - began > SECONDS:
                 break
             if (grown := 2 * (peak() - before)) > (free := psutil.virtual_memory().available):
-                print(f"{2 * size:>10} not tried: needs about {grown / GIB:.1f} GiB more, {free / GIB:.1f} GiB are free")
+                print(
+                    f"{2 * size:>10} not tried: needs about {grown / GIB:.1f} GiB more, {free / GIB:.1f} GiB are free"
+                )
                 break
             before = peak()
     finally:
