@@ -37,6 +37,7 @@ def test_sizes_double_up_to_all_examples() -> None:
 
 def test_the_rate_is_that_of_the_steps_after_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([10.0, 10.2, 10.4, 14.4])
+    monkeypatch.setattr(batch_size, "STEPS", 4)
     monkeypatch.setattr(batch_size.time, "perf_counter", lambda: next(times))
 
     class Trainer:

@@ -24,7 +24,7 @@ SMALLEST = 8
 FAST = 0.9  # of the highest rate
 FEW_STEPS = 10  # of an epoch: fewer are too few to learn from
 SECONDS = 60.0  # after which no further size is tried
-STEPS = 4  # of a trial, of which the first is not timed
+STEPS = 9  # of a trial; the first is not timed
 GIB = 2**30
 
 
@@ -49,9 +49,8 @@ def find(cfg: DictConfig) -> None:
             if rate is None or time.monotonic() - began > SECONDS:
                 break
             if (grown := 2 * (peak() - before)) > (free := psutil.virtual_memory().available):
-                print(
-                    f"{2 * size:>10} not tried: needs about {grown / GIB:.1f} GiB more, {free / GIB:.1f} GiB are free"
-                )
+                needed = f"needs about {grown / GIB:.1f} GiB more, {free / GIB:.1f} GiB are free"
+                print(f"{2 * size:>10} not tried: {needed}")
                 break
             before = peak()
     finally:
@@ -91,7 +90,7 @@ def measure(cfg: DictConfig, data: DataModule, model: Classifier, size: int) -> 
 
 
 def suggestion(rates: Mapping[int, float | None], examples: int) -> int | None:
-    """Return the smallest size that is nearly as fast as the fastest of those with enough steps; `None` if none fits."""
+    """Return the smallest size that is nearly as fast as any with enough steps; `None` if none fits."""
     fitting = {size: rate for size, rate in rates.items() if rate}
     enough = {size: rate for size, rate in fitting.items() if math.ceil(examples / size) >= FEW_STEPS}
     chosen = enough or dict(list(fitting.items())[:1])
