@@ -19,7 +19,7 @@ GRIDS = {
     "digits, mlps of three sizes": "model.hidden_dims=[64],[256],[512,512] seed=range(8) trainer.max_epochs=20",
     "shapes, cnn": "data=shapes data.count=600 model=cnn augment=none,standard seed=range(12) trainer.max_epochs=2",
 }
-TOTAL = re.compile(r"about ([\d.]+) (s|min), (\d+) MiB of memory, ([\d.]+) MiB of disk")
+TOTAL = re.compile(r"about ([\d.]+) (s|min), ([\d.]+) MiB of disk")
 
 
 def command(words: list[str], folder: Path) -> tuple[float, str]:
@@ -58,7 +58,7 @@ def measure(words: list[str]) -> Round:
         assert found is not None, said
         took, _ = command(words, folder)
         wrote = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20
-    return Round(planning, float(found[1]) * (60 if found[2] == "min" else 1), took, float(found[4]), wrote)
+    return Round(planning, float(found[1]) * (60 if found[2] == "min" else 1), took, float(found[3]), wrote)
 
 
 def main() -> None:

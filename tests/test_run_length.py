@@ -24,7 +24,8 @@ from trainyard.errors import ConfigError
 from trainyard.models.load import load_model
 from trainyard.run_length import length_text
 from trainyard.show.rates import rates_by_step
-from trainyard.sweeps.plan.kinds import epochs_of
+from trainyard.sweeps.job import Job
+from trainyard.sweeps.plan import kinds_of
 from trainyard.training import train
 
 COMMON = [
@@ -381,11 +382,12 @@ def test_a_pruner_gets_the_scores_of_validated_epochs(compose_run: Compose, monk
     ],
 )
 def test_a_length_is_named_and_planned(compose_run: Compose, words: list[str], text: str, epochs: float | None) -> None:
-    cfg = compose_run(*words)
+    cfg, job = compose_run(*words), Job(0, words, Path())
     assert length_text(cfg) == text
     if epochs is not None:
-        assert epochs_of(cfg) == epochs
+        [kind] = kinds_of([job], [cfg])
+        assert kind.epochs == [epochs]
         return
-    for action in (epochs_of, rates_by_step):
+    for action in (lambda: kinds_of([job], [cfg]), lambda: rates_by_step(cfg)):
         with pytest.raises(ConfigError, match="not known in advance"):
-            action(cfg)
+            action()

@@ -35,8 +35,6 @@ class Parts:
         check_steps(cfg)
         groups = ["optimizer", "scheduler", *(["finetune"] if has_backbone(cfg) else [])]
         model: Classifier = instantiate(cfg.model, spec=data.spec, **{name: instantiate(cfg[name]) for name in groups})
-        for split in model.split.values():
-            split.allowed = cfg.oom == "halve"
         if cfg.channels_last:
             lay_out_channels_last(model)
         if cfg.compile:

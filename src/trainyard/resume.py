@@ -22,8 +22,8 @@ from trainyard.stored.run import StoredRun
 from trainyard.stored.trusted import DATA, check_stored, check_target, foreign_packages
 
 KEY = "resume"
-CHANGEABLE = ("trainer", "checkpoint", "callbacks", "logger", "on_nan", "oom")
-ACCEPTED = "values of trainer, checkpoint, callbacks and logger, on_nan and oom, such as trainer.max_epochs=50"
+CHANGEABLE = ("trainer", "checkpoint", "callbacks", "logger", "on_nan")
+ACCEPTED = "values of trainer, checkpoint, callbacks, logger and on_nan, such as trainer.max_epochs=50"
 
 
 def asks_to_resume(words: Sequence[str]) -> bool:

@@ -14,7 +14,8 @@ from trainyard.errors import listing, reject
 from trainyard.files import point_to, read_json, remove_stale_drafts, write_json, write_text
 
 FOLDERS = ("checkpoints", "tensorboard", "predictions")
-FILES = ("config.yaml", "overrides.yaml", "provenance.json", "result.json", "metrics.csv", "profile.txt")
+PROFILES = ("fit-profile.txt", "test-profile.txt")
+FILES = ("config.yaml", "overrides.yaml", "provenance.json", "result.json", "metrics.csv", *PROFILES)
 LOG = "run.log"
 REPLACED = ".replaced"  # holds the files of an earlier run until the run that replaces it is complete
 LOCK = ".lock"

@@ -3,11 +3,13 @@
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities.memory import is_oom_error
 from omegaconf import DictConfig
 
 from trainyard.callbacks.finite_loss import FiniteLoss
@@ -21,6 +23,7 @@ from trainyard.curves import TABLE, truncate_table
 from trainyard.data.balance import majority_baseline
 from trainyard.data.fingerprint import fingerprint
 from trainyard.data.module import DataModule
+from trainyard.errors import reject
 from trainyard.event_files import purge_events
 from trainyard.files import relative
 from trainyard.parts import parts
@@ -28,7 +31,6 @@ from trainyard.run_length import check_batches
 from trainyard.runs import Run
 from trainyard.stored.paths import check_callback_states
 from trainyard.terminal.summary import choices, scores
-from trainyard.time_profile import TimeProfile
 
 log = logging.getLogger(__name__)
 
@@ -67,16 +69,34 @@ def train(cfg: DictConfig, resume: bool = False) -> float:
         if run.first and last:
             truncate_table(run.dir / TABLE, stored["global_step"])
             purge_events(run.dir, stored["global_step"])
-        with training_alone(trainer):
-            trainer.fit(model, data, ckpt_path=last, weights_only=True)
+        with suggest_smaller_batch(trainer, data):
+            with training_alone(trainer):
+                trainer.fit(model, data, ckpt_path=last, weights_only=True)
+            result, curves = evaluate(cfg, run, trainer, data)
         parameters = sum(parameter.numel() for parameter in model.parameters())
-        result, curves = evaluate(cfg, run, trainer, data)
         run.result = {**result, "parameters": parameters, "data": data.report}
         write_hparams(trainer, cfg, run.result)
         log.info("%s", scores(run.result, time.monotonic() - run.started, run.dir, curves))
-        if isinstance(profile := trainer.profiler, TimeProfile):  # type: ignore[attr-defined]
-            log.info("%s", profile.table(run.started))
     return float(run.result["objective"]["value"])
+
+
+@contextmanager
+def suggest_smaller_batch(trainer: L.Trainer, data: DataModule) -> Iterator[None]:
+    """Say how to train with less memory where torch runs out of it.
+
+    Raises:
+        ConfigError: a batch does not fit into memory; the message names the overrides that halve it and keep the
+            number of examples of an optimizer step.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not (isinstance(error, torch.OutOfMemoryError) or is_oom_error(error)):
+            raise
+        size, batches = data.batch_size, trainer.accumulate_grad_batches
+        halved = f"data.batch_size={size // 2} trainer.accumulate_grad_batches={2 * batches}"
+        accepted = halved if size > 1 else "a smaller model"
+        raise reject("data.batch_size", size, "not enough memory", accepted) from error
 
 
 def evaluate(
@@ -112,7 +132,7 @@ def evaluate(
 
 
 def recovered(last: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a run went through, out of its last checkpoint: steps that were skipped, batches that were split."""
-    counts = {**last["callbacks"].get(FiniteLoss.state_key, {}), "parts_of_a_batch": last["processes"][0]["parts"]}
-    found = {name: count for name, count in counts.items() if count > (name == "parts_of_a_batch")}
+    """Return the number of skipped steps, from the last checkpoint, if any were skipped."""
+    counts = last["callbacks"].get(FiniteLoss.state_key, {})
+    found = {name: count for name, count in counts.items() if count}
     return {"recovered": found} if found else {}

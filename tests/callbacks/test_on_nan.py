@@ -1,4 +1,4 @@
-"""A loss that is no number: the run stops, leaves the batch out, or goes back."""
+"""A loss that is not finite: the run stops, or skips the batch."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tests.conftest import Compose
-from trainyard.callbacks.finite_loss import REWOUND_AT_MOST, SKIPPED_AT_MOST
+from trainyard.callbacks.finite_loss import SKIPPED_AT_MOST
 from trainyard.errors import ConfigError
 from trainyard.stored.run import StoredRun
 from trainyard.training import train
@@ -70,38 +70,19 @@ def test_a_batch_is_left_out(poisoned) -> None:
     assert run.status == "completed"
     assert run.result["recovered"] == {"skipped_steps": 2}
     log = (run.folder / "run.log").read_text()
-    assert "the gradient at step 3 (epoch 1) is not finite: no step is made" in log
+    assert "the gradient at step 3 (epoch 1) is not finite: the step is skipped" in log
     assert "nan" not in (run.folder / "metrics.csv").read_text(), "nor is the batch in the training loss"
 
 
 def test_without_a_bad_batch_nothing_changes(poisoned) -> None:
-    metrics = [poisoned(on_nan)[0].metrics for on_nan in ("stop", "skip_batch", "rewind")]
-    assert metrics[0] == metrics[1] == metrics[2]
+    metrics = [poisoned(on_nan)[0].metrics for on_nan in ("stop", "skip_batch")]
+    assert metrics[0] == metrics[1]
 
 
-def test_it_goes_back_to_the_last_epoch(poisoned) -> None:
-    run, weights = poisoned("rewind", 3, 8)
-    assert torch.equal(weights[4], weights[0])
-    assert torch.equal(weights[9], weights[5]), "step 5 begins the second epoch"
-    assert not torch.equal(weights[5], weights[4])
-    assert run.result["recovered"] == {"skipped_steps": 2, "rewinds": 2}
-    assert "back to the weights after step 5" in (run.folder / "run.log").read_text()
-
-
-def test_going_back_takes_the_average_and_the_optimizer_along(poisoned) -> None:
-    run, _ = poisoned("rewind", 9, more=("ema_decay=0.9",))
-    stored = torch.load(run.folder / "checkpoints" / "last.ckpt", weights_only=True)
-    assert stored["optimizer_states"][0]["state"][0]["step"] == 5, (
-        "of the steps that were made until the first epoch's end"
-    )
-    assert stored["averaging_state"]["n_averaged"] == 6, "five, and the step that was not made"
-
-
-@pytest.mark.parametrize(("on_nan", "most"), [("skip_batch", SKIPPED_AT_MOST), ("rewind", REWOUND_AT_MOST)])
-def test_it_ends_where_nothing_helps(poisoned, on_nan: str, most: int) -> None:
+def test_it_ends_where_nothing_helps(poisoned) -> None:
     with pytest.raises(FloatingPointError, match=r"the gradient is not finite, .*\n  the learning rate"):
-        poisoned(on_nan, *range(100), more=("data.batch_size=16",))
-    assert len(Poison.seen) == most + 1
+        poisoned("skip_batch", *range(100), more=("data.batch_size=16",))
+    assert len(Poison.seen) == SKIPPED_AT_MOST + 1
 
 
 def test_an_exploding_loss_is_no_loss(compose_run: Compose) -> None:
@@ -120,5 +101,5 @@ def test_an_exploding_loss_is_no_loss(compose_run: Compose) -> None:
 
 
 def test_what_nobody_looks_after_is_refused(compose_run: Compose) -> None:
-    with pytest.raises(ConfigError, match=r"on_nan=rewind: callbacks\.finite_loss does that"):
-        train(compose_run(*FEW, "on_nan=rewind"))
+    with pytest.raises(ConfigError, match=r"on_nan=skip_batch: callbacks\.finite_loss does that"):
+        train(compose_run(*FEW, "on_nan=skip_batch"))

@@ -79,7 +79,7 @@ SOUND = {
     "logger.x": ["lightning.pytorch.loggers.CSVLogger", "trainyard.metrics_table.MetricsTable"],
     "trainer": ["lightning.Trainer"],
     "trainer.strategy": ["trainyard.processes.replicated.DDP", "lightning.pytorch.strategies.DDPStrategy"],
-    "trainer.profiler": ["trainyard.time_profile.TimeProfile", "lightning.pytorch.profilers.SimpleProfiler"],
+    "trainer.profiler": ["lightning.pytorch.profilers.SimpleProfiler", "lightning.pytorch.profilers.AdvancedProfiler"],
     "trainer.plugins": ["lightning.pytorch.plugins.environments.SLURMEnvironment"],
     "model.net": ["torch.nn.ReLU", "torchmetrics.classification.MulticlassAccuracy"],
 }
@@ -155,8 +155,8 @@ def test_all_places_of_a_run_are_known() -> None:
         ("logger.x", {"_target_": "lightning.pytorch.loggers.MLFlowLogger", "tracking_uri": "http://their.server"}),
         ("callbacks.x", {"_target_": "lightning.pytorch.callbacks.ModelCheckpoint", "dirpath": "elsewhere"}),
         ("callbacks.x", {"_target_": "lightning.pytorch.callbacks.ModelCheckpoint", "filename": "../../x"}),
-        ("trainer.profiler", {"_target_": "trainyard.time_profile.TimeProfile", "folder": "/tmp/elsewhere"}),
         ("trainer.profiler", {"_target_": "lightning.pytorch.profilers.SimpleProfiler", "dirpath": ".."}),
+        ("trainer.profiler", {"_target_": "lightning.pytorch.profilers.SimpleProfiler", "dirpath": "/tmp/elsewhere"}),
         ("run.dir", "${oc.env:SECRET}"),
         ("sweep.x", "${oc.env:SECRET}"),
     ],

@@ -114,7 +114,7 @@ class ResumingSweeper(Sweeper):
 
     def plan(self, stored: "StoredSweep") -> None:
         """Say what the jobs of a sweep are that are left, and what they will take."""
-        from trainyard.sweeps.plan.plan import plan_sweep
+        from trainyard.sweeps.plan import plan_sweep
 
         launcher, own = self.start_launcher(), self.config.sweep
         if not isinstance(launcher, LocalLauncher):

@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
-from trainyard.callbacks.snapshot import Snapshot
 from trainyard.models.classifier import Classifier
 
 log = logging.getLogger(__name__)
@@ -18,7 +17,6 @@ log = logging.getLogger(__name__)
 LOOK_EVERY = 50  # steps between two looks on an accelerator: each look waits for the device
 EXPLODED = 1e8  # nats
 SKIPPED_AT_MOST = 20  # steps in a row
-REWOUND_AT_MOST = 10  # times
 
 
 class FiniteLoss(L.Callback):
@@ -28,11 +26,10 @@ class FiniteLoss(L.Callback):
     is looked at before the weights change; the scaler of 16-bit precision does that by itself.
 
     Args:
-        on_nan: `stop`; `skip_batch`, no step for that batch; `rewind`, no step, and weights and optimizer as they were
-            at the last epoch's end. The order of the batches and the schedule go on.
+        on_nan: `stop`, or `skip_batch`: no optimizer step for that batch.
 
     Raises:
-        FloatingPointError: from a training step, also when 20 steps in a row are skipped, or after 10 rewinds.
+        FloatingPointError: from a training step, also when more than 20 steps in a row are skipped.
     """
 
     state_key = "FiniteLoss"
@@ -40,48 +37,33 @@ class FiniteLoss(L.Callback):
     def __init__(self, on_nan: str = "stop") -> None:
         self.on_nan = on_nan
         self.losses: list[Tensor] = []
-        self.counts = {"skipped_steps": 0, "rewinds": 0}
-        self.in_a_row = 0
-        self.snapshot: Snapshot | None = None
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Remember where to go back to."""
-        if self.on_nan == "rewind":
-            self.snapshot = Snapshot(trainer, pl_module)
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Remember where to go back to."""
-        self.on_train_start(trainer, pl_module)
+        self.skipped = 0
+        self.skipped_in_a_row = 0
 
     def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer) -> None:
-        """Take out a gradient that is not finite, so that no weight changes; go back where that was asked for."""
+        """Remove a gradient that is not finite, so that no weight changes."""
         if self.on_nan == "stop" or getattr(trainer.precision_plugin, "scaler", None):
             return
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         norm = get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
         if trainer.strategy.reduce_boolean_decision(bool(norm.isfinite()), all=True):
-            self.in_a_row = 0
+            self.skipped_in_a_row = 0
             return
         for parameter in parameters:
             parameter.grad = None
         assert isinstance(pl_module, Classifier)
         pl_module.sums["train"].forget_last()
-        self.recover(trainer, pl_module)
+        self.count_skipped(trainer)
 
-    def recover(self, trainer: L.Trainer, model: Classifier) -> None:
-        """Count, say and, where that was asked for, go back."""
-        step, epoch = trainer.global_step, trainer.current_epoch + 1
-        self.in_a_row += 1
-        self.counts["skipped_steps"] += 1
-        done = "no step is made"
-        if self.snapshot is not None:
-            self.counts["rewinds"] += 1
-            done = f"back to the weights after step {self.snapshot.step}"
-            self.snapshot.restore(trainer, model)
-        if self.in_a_row > SKIPPED_AT_MOST or self.counts["rewinds"] > REWOUND_AT_MOST:
-            times = f"{self.in_a_row} batches in a row" if self.snapshot is None else f"{REWOUND_AT_MOST + 1} times"
-            raise FloatingPointError(f"the gradient is not finite, {times}\n  {self.cause(trainer, True)}")
-        log.warning("the gradient at step %d (epoch %d) is not finite: %s", step, epoch, done)
+    def count_skipped(self, trainer: L.Trainer) -> None:
+        """Count and log a skipped step; raise after too many in a row."""
+        self.skipped += 1
+        self.skipped_in_a_row += 1
+        if self.skipped_in_a_row > SKIPPED_AT_MOST:
+            problem = f"the gradient is not finite, {self.skipped_in_a_row} batches in a row"
+            raise FloatingPointError(f"{problem}\n  {self.cause(trainer, True)}")
+        text = "the gradient at step %d (epoch %d) is not finite: the step is skipped"
+        log.warning(text, trainer.global_step, trainer.current_epoch + 1)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -120,9 +102,9 @@ class FiniteLoss(L.Callback):
         return f"the learning rate ({rate:.2g} there) is likely too high: try optimizer.lr={lower}"
 
     def state_dict(self) -> dict[str, Any]:
-        """Tell the checkpoint what was done."""
-        return dict(self.counts)
+        """Return the number of skipped steps."""
+        return {"skipped_steps": self.skipped}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting."""
-        self.counts = dict(state_dict)
+        """Continue counting."""
+        self.skipped = state_dict["skipped_steps"]

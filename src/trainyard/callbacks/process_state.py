@@ -28,11 +28,7 @@ class ProcessState(L.Callback):
         """Add the state of every process, in their order."""
         assert isinstance(pl_module, Classifier)
         sums = {name: sums.state_dict() for name, sums in pl_module.sums.items() if name == "train"}
-        own = {
-            "random": random_state(trainer.strategy.root_device),
-            "sums": sums,
-            "parts": pl_module.split["train"].parts,
-        }
+        own = {"random": random_state(trainer.strategy.root_device), "sums": sums}
         states: list[Any] = [own] * trainer.world_size
         if trainer.world_size > 1:
             distributed.all_gather_object(states, own)
@@ -55,5 +51,4 @@ class ProcessState(L.Callback):
         set_random_state(self.loaded["random"], trainer.strategy.root_device)
         stored = self.loaded["sums"]
         pl_module.sums = {name: EpochSums.from_state_dict(sums, pl_module.device) for name, sums in stored.items()}
-        pl_module.split["train"].parts = self.loaded["parts"]
         self.loaded = None

@@ -1,102 +1,114 @@
-"""The batch size that trains about as fast as any that fits."""
+"""`find batch_size`: the smallest batch size that trains about as fast as any that fits into memory."""
 
+import copy
 import logging
 import math
-from collections.abc import Sequence
-from functools import partial
+import statistics
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
+import lightning as L
+import psutil
+import torch
+from lightning.pytorch.utilities.memory import garbage_collection_cuda, is_oom_error
 from omegaconf import DictConfig
 
-from trainyard.figures import save
-from trainyard.find.pace import Pace, pace_of
-from trainyard.find.trials import MIB, trials
+from trainyard.data.module import DataModule
+from trainyard.find.short_fit import feature_cache, short_fit
+from trainyard.memory import peak
+from trainyard.models.classifier import Classifier
 from trainyard.untrained import data_of, model_of
 
-FAST = 0.9  # of the highest rate: what is faster than this is not worth fewer steps
-STEPS = 10  # of an epoch, at least
+SMALLEST = 8
+FAST = 0.9  # of the highest rate
+FEW_STEPS = 10  # of an epoch: fewer are too few to learn from
+SECONDS = 60.0  # after which no further size is tried
+STEPS = 9  # of a trial; the first is not timed
+GIB = 2**30
 
 
 def find(cfg: DictConfig) -> None:
-    """Print how fast each batch size trains, the smallest that is about the fastest, and the override for it.
+    """Print how fast each batch size trains, the suggested one, and the override for it.
 
     Raises:
         ConfigError: something in the config cannot work.
     """
     data = data_of(cfg)
     model = model_of(cfg, data, download=True)
-    model.split["train"].allowed = False  # to know when it is too large
     examples = len(data.splits["train"])
-    print(f"{'batch size':>10} {'examples/s':>11} {'steps/epoch':>12} {'memory MiB':>11}")
-    paces = []
-    logging.disable(logging.INFO)  # what a run says of itself, it would say at each size
+    rates: dict[int, float | None] = {}
+    began, before = time.monotonic(), peak()
+    print(f"{'batch size':>10} {'examples/s':>11} {'steps/epoch':>12}")
+    logging.disable(logging.INFO)  # what a run logs, each trial would log again
     try:
-        for trial in trials(partial(pace_of, cfg, data, model), examples):
-            if isinstance(trial, Pace):
-                paces.append(trial)
-            print(row(trial, examples) if isinstance(trial, Pace) else trial, flush=True)
+        for size in sizes(examples):
+            rates[size] = rate = measure(cfg, data, model, size)
+            text = "does not fit into memory" if rate is None else f"{rate:>11,.0f} {math.ceil(examples / size):>12,}"
+            print(f"{size:>10} {text}", flush=True)
+            if rate is None or time.monotonic() - began > SECONDS:
+                break
+            if (grown := 2 * (peak() - before)) > (free := psutil.virtual_memory().available):
+                needed = f"needs about {grown / GIB:.1f} GiB more, {free / GIB:.1f} GiB are free"
+                print(f"{2 * size:>10} not tried: {needed}")
+                break
+            before = peak()
     finally:
         logging.disable(logging.NOTSET)
-    best = suggestion(paces, examples)
-    print(text(best, paces, examples))
+    best = suggestion(rates, examples)
+    print(f"{'suggests':<10} " + ("nothing: not even the smallest fits" if best is None else f"data.batch_size={best}"))
     if best is not None:
-        draw(best, paces, examples)
+        reason = f"the smallest within {1 - FAST:.0%} of the fastest that make {FEW_STEPS} steps or more per epoch"
+        print(f"{'':<10} {reason}\n{'then':<10} find lr data.batch_size={best}: another size needs another rate")
 
 
-def row(pace: Pace, examples: int) -> str:
-    """Return the line of a size."""
-    if pace.rate is None:
-        return f"{pace.batch_size:>10} does not fit in memory"
-    memory = f"{pace.memory / MIB:,.0f}" if pace.memory else ""
-    return f"{pace.batch_size:>10} {pace.rate:>11,.0f} {steps(pace, examples):>12,} {memory:>11}"
+def sizes(examples: int) -> Iterator[int]:
+    """Yield the powers of two below the number of training examples, and that number."""
+    size = SMALLEST
+    while size < examples:
+        yield size
+        size *= 2
+    yield examples
 
 
-def steps(pace: Pace, examples: int) -> int:
-    """Return the steps of an epoch."""
-    return math.ceil(examples / pace.batch_size)
+def measure(cfg: DictConfig, data: DataModule, model: Classifier, size: int) -> float | None:
+    """Return the examples per second of a few steps; `None` if they, or a batch to validate, do not fit into memory."""
+    sized = copy.copy(data)  # the examples are shared
+    sized.batch_size = size
+    clock = Clock()
+    changes: dict[str, Any] = {"max_epochs": STEPS, "limit_val_batches": 1, "check_val_every_n_epoch": STEPS + 1}
+    try:
+        with short_fit(cfg, **changes, callbacks=[*feature_cache(cfg), clock]) as trainer:
+            trainer.fit(model, sized)
+            trainer.validate(model, sized, verbose=False)
+    except RuntimeError as error:
+        if not is_oom_error(error):
+            raise
+        garbage_collection_cuda()
+        return None
+    return statistics.median(clock.rates)
 
 
-def suggestion(paces: Sequence[Pace], examples: int) -> Pace | None:
-    """Return the smallest size that is nearly as fast as the fastest of those with enough steps; None if none fits."""
-    fitting = [pace for pace in paces if pace.rate]
-    chosen = [pace for pace in fitting if steps(pace, examples) >= STEPS] or fitting[:1]
-    highest = max((pace.rate or 0.0 for pace in chosen), default=0.0)
-    return next((pace for pace in chosen if pace.rate and pace.rate >= FAST * highest), None)
+def suggestion(rates: Mapping[int, float | None], examples: int) -> int | None:
+    """Return the smallest size that is nearly as fast as any with enough steps; `None` if none fits."""
+    fitting = {size: rate for size, rate in rates.items() if rate}
+    enough = {size: rate for size, rate in fitting.items() if math.ceil(examples / size) >= FEW_STEPS}
+    chosen = enough or dict(list(fitting.items())[:1])
+    return next((size for size, rate in chosen.items() if rate >= FAST * max(chosen.values())), None)
 
 
-def text(best: Pace | None, paces: Sequence[Pace], examples: int) -> str:
-    """Return the suggestion with its reason, and what to type."""
-    if best is None:
-        return f"{'suggests':<10} nothing: not even {paces[0].batch_size} examples fit"
-    lines = [
-        f"{'suggests':<10} {best.batch_size}: the smallest, so of the most steps, within {1 - FAST:.0%} of the fastest"
-    ]
-    fastest = max(paces, key=lambda pace: pace.rate or 0.0)
-    if steps(fastest, examples) < STEPS:
-        lines.append(
-            f"{'':<10} of those with {STEPS} steps an epoch or more; larger ones are faster, but learn less often"
-        )
-    lines.append(f"{'type':<10} data.batch_size={best.batch_size}")
-    lines.append(f"{'then':<10} find.py lr data.batch_size={best.batch_size}: another size wants another rate")
-    return "\n".join(lines)
+class Clock(L.Callback):
+    """Times the steps after the first, and ends the fit after some."""
 
+    def __init__(self) -> None:
+        self.rates: list[float] = []
+        self.last: float | None = None
 
-def draw(best: Pace, paces: Sequence[Pace], examples: int) -> None:
-    """Draw the rate over the size, and mark the suggestion."""
-    fitting = [(pace.batch_size, pace.rate) for pace in paces if pace.rate]
-    figure = Figure(figsize=(8, 4), layout="constrained")
-    axis = figure.subplots()
-    axis.plot([size for size, _ in fitting], [rate for _, rate in fitting], "o-", color="tab:blue")
-    if (few := examples / (STEPS - 1)) < fitting[-1][0]:
-        axis.axvspan(few, fitting[-1][0], color="tab:gray", alpha=0.2, label=f"fewer than {STEPS} steps an epoch")
-    axis.plot(
-        best.batch_size, best.rate or 0.0, "o", color="tab:red", markersize=9, label=f"suggested: {best.batch_size}"
-    )
-    axis.set_xscale("log", base=2)
-    axis.xaxis.set_major_formatter(ScalarFormatter())
-    axis.set(xlabel="batch size", ylabel="examples a second")
-    axis.set_ylim(bottom=0)
-    axis.legend(fontsize=8)
-    axis.grid(alpha=0.3)
-    save(figure, "find/batch_size.png")
+    def on_train_batch_end(self, trainer: L.Trainer, model: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Note the examples per second."""
+        if trainer.strategy.root_device.type != "cpu":
+            torch.accelerator.synchronize()
+        before, self.last = self.last, time.perf_counter()
+        if before is not None:
+            self.rates.append(len(batch[1]) / (self.last - before))
+        trainer.should_stop = len(self.rates) >= STEPS - 1

@@ -13,7 +13,6 @@ from trainyard.data.spec import DataSpec
 from trainyard.models.epoch_sums import EpochSums
 from trainyard.models.normalize import input_layer
 from trainyard.models.optimized import MakeOptimizer, Optimized
-from trainyard.models.split_batch import SplitBatch
 
 
 class Classifier(Optimized):
@@ -51,7 +50,6 @@ class Classifier(Optimized):
         weights = torch.tensor(self.spec.class_weights) if self.spec.class_weights else None
         self.register_buffer("class_weights", weights, persistent=False)  # the spec has them
         self.sums = {}  # by stage
-        self.split = {"train": SplitBatch(), "val": SplitBatch(), "test": SplitBatch()}
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "_current_fx_name":  # Lightning's, some fifty times a step, each a search for parameters otherwise
@@ -70,7 +68,7 @@ class Classifier(Optimized):
     def step(self, batch: Batch, stage: str) -> Tensor:
         """Return the mean loss of a batch, and add it and the hits to the sums of the stage."""
         x, y = batch
-        logits = self.split[stage].forward(self, x)
+        logits = self(x)
         weights, smoothing = (self.class_weights, self.label_smoothing) if stage == "train" else (None, 0.0)
         loss = F.cross_entropy(logits, y, weights, reduction="sum", label_smoothing=smoothing)
         if stage not in self.sums:
@@ -84,11 +82,11 @@ class Classifier(Optimized):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Score a batch that chooses the best epoch."""
-        self.split["val"].until_it_fits(lambda: self.step(batch, "val"), len(batch[1]))
+        self.step(batch, "val")
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Score a batch that is looked at once."""
-        self.split["test"].until_it_fits(lambda: self.step(batch, "test"), len(batch[1]))
+        self.step(batch, "test")
 
     def predict_step(self, batch: Tensor | Batch, batch_idx: int) -> Tensor:
         """Return the probability of each class, `[B, K]`."""

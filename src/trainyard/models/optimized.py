@@ -1,9 +1,8 @@
-"""How a model learns: its optimizer, schedule and parameter groups, and a step that memory may not suffice for."""
+"""How a model learns: its optimizer, schedule and parameter groups."""
 
 import math
 import sys
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any
 
 from lightning.pytorch.trainer.states import TrainerFn
@@ -11,7 +10,6 @@ from torch.optim import Optimizer
 
 from trainyard.models.epoch_sums import EpochSums
 from trainyard.models.self_describing import SelfDescribing
-from trainyard.models.split_batch import SplitBatch
 from trainyard.optim.param_groups import without_decay_on_biases_and_norms
 from trainyard.optim.schedules import lightning_scheduler
 
@@ -25,13 +23,11 @@ class Optimized(SelfDescribing):
         make_optimizer: called with parameter groups; needed to fit, not to predict.
         make_scheduler: called with the optimizer, and `total_steps` where it takes it; `None` keeps the rate.
         sums: of each stage in this epoch.
-        split: of each stage, in how many parts a batch is computed.
     """
 
     make_optimizer: MakeOptimizer | None
     make_scheduler: Callable[..., Any] | None
     sums: dict[str, EpochSums]
-    split: dict[str, SplitBatch]
 
     def parameter_groups(self, total_steps: int, epoch_steps: int) -> list[dict[str, Any]]:
         """Return what the optimizer changes in a run of so many steps: all that learns; see `Finetune.groups`."""
@@ -64,24 +60,3 @@ class Optimized(SelfDescribing):
         for config in self.trainer.lr_scheduler_configs:
             if config.reduce_on_plateau:
                 self.lr_scheduler_step(config.scheduler, self.trainer.callback_metrics[str(config.monitor)])
-
-    def optimizer_step(
-        self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None
-    ) -> None:
-        """Compute the gradient and make a step; where the memory does not suffice, once more with the batch in parts.
-
-        Not where gradients of several batches are added up, some of which are there already, nor where other processes
-        wait for this one's.
-        """
-        act, sums = partial(super().optimizer_step, epoch, batch_idx, optimizer, optimizer_closure), self.sums
-        before = sums["train"].examples if "train" in sums else 0
-
-        def undo() -> None:
-            if "train" in sums and sums["train"].examples > before:
-                sums["train"].forget_last()
-
-        alone = self.trainer.accumulate_grad_batches == 1 and self.trainer.world_size == 1
-        if alone:
-            self.split["train"].until_it_fits(act, self.trainer.datamodule.batch_size, undo)  # type: ignore[attr-defined]
-        else:
-            act()

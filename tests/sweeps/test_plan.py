@@ -1,0 +1,281 @@
+"""`sweep.plan=true`: jobs, networks, time and disk space of a sweep."""
+
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+
+from tests.conftest import Compose
+from tests.sweeps.sweeping import FAULT, Place
+from trainyard.config import compose, instantiate
+from trainyard.models.classifier import Classifier
+from trainyard.sweeps import cost as cost_module
+from trainyard.sweeps.cost import Cost
+from trainyard.sweeps.job import Job
+from trainyard.sweeps.plan import (
+    MEASURE,
+    MIB,
+    Kind,
+    cost_key,
+    job_lines,
+    kind_lines,
+    kinds_of,
+    network,
+    shortened,
+    total_line,
+)
+from trainyard.training import train
+
+TOTAL = re.compile(r"^total +(\d+) jobs, 2 at a time: about (\d+) (?:s|min), ([\d.]+) MiB of disk$", re.M)
+COST = Cost(startup=1.0, epoch=0.25, max_epochs=math.inf, files=1.5 * MIB, growth=0.5 * MIB, checkpoints=2 * MIB)
+SETUP, EPOCH, STEP, VALIDATED = 3.0, 0.5, 0.01, 0.02  # seconds
+
+
+def test_a_plan_lists_all_jobs_and_writes_nothing(place: Place) -> None:
+    said, _ = place.sweep("optimizer=sgd,adam", "seed=0,1", "sweep.plan=true")
+    assert "4 jobs, 4 to do" in said
+    assert "measuring  2 of 4 jobs" in said
+    assert [line.split()[:3] for line in said.splitlines() if line.startswith("#")] == [
+        ["#0", "optimizer=sgd", "seed=0"],
+        ["#1", "optimizer=sgd", "seed=1"],
+        ["#2", "optimizer=adam", "seed=0"],
+        ["#3", "optimizer=adam", "seed=1"],
+    ]
+    [row] = [line.split() for line in said.splitlines() if line.startswith("optimizer=adam")]
+    assert row[1:6] == ["2", f"{64 * 8 + 8 + 8 * 10 + 10}", "1x8x8", "->", "10"]
+    found = TOTAL.search(said)
+    assert found is not None, said
+    assert int(found[1]) == 4
+    assert not list(place.folder.iterdir())
+
+
+@pytest.mark.slow
+def test_finished_jobs_are_not_counted_and_are_kept(place: Place) -> None:
+    words = ("sweep.name=mine", "seed=0,1")
+    place.sweep(*words)
+    before = sorted(place.of("mine").rglob("*"))
+    said, _ = place.sweep(*words, "sweep.plan=true")
+    assert "2 jobs, 0 to do" in said
+    (place.of("mine") / "1" / "result.json").unlink()
+    said, _ = place.sweep(*words, "sweep.plan=true")
+    assert "2 jobs, 1 to do" in said
+    assert [line.split()[0] for line in said.splitlines() if line.startswith("#")] == ["#1"]
+    assert {*before} - {*place.of("mine").rglob("*")} == {place.of("mine") / "1" / "result.json"}
+    _, errors = place.sweep("sweep.name=mine", "seed=0,2", "sweep.plan=true", code=1)
+    assert "it is another sweep" in errors
+
+
+def test_impossible_jobs_are_named_and_nothing_is_measured(place: Place) -> None:
+    said, errors = place.sweep("data=digits,penguins", "augment=none,standard", "sweep.plan=true", code=1)
+    assert "1 of 4 jobs cannot work" in errors
+    assert "data=penguins augment=standard" in errors
+    assert "measuring" not in said
+    assert not list(place.folder.iterdir())
+
+
+def test_a_failed_measurement_is_named_and_not_in_the_total(place: Place) -> None:
+    said, _ = place.sweep("sweep.plan=true", *FAULT, "+callbacks.fault.kind=none,raise")
+    assert "+callbacks.fault.kind=raise: its shortened run failed, and the total is without it" in said
+    found = TOTAL.search(said)
+    assert found is not None, said
+    assert int(found[1]) == 1
+
+
+class Clock:
+    """A clock that advances only when a test says so."""
+
+    now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+CLOCK = Clock()
+
+
+class Work(L.Callback):
+    """Takes a known time for each part of a run."""
+
+    def on_fit_start(self, *_: object) -> None:
+        CLOCK.now += SETUP
+
+    def on_train_epoch_start(self, *_: object) -> None:
+        CLOCK.now += EPOCH
+
+    def on_train_batch_start(self, *_: object) -> None:
+        CLOCK.now += STEP
+
+    def on_validation_batch_start(self, *_: object) -> None:
+        CLOCK.now += VALIDATED
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        (),
+        ("+trainer.limit_train_batches=0.5",),
+        ("+trainer.limit_train_batches=40",),
+        ("+trainer.val_check_interval=0.2",),
+        ("+trainer.check_val_every_n_epoch=2",),
+        ("+trainer.max_steps=630",),
+    ],
+)
+def test_a_shortened_run_gives_the_seconds_of_the_job(
+    compose_run: Compose, monkeypatch: pytest.MonkeyPatch, limits: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(cost_module, "time", CLOCK)
+    job = ("model.hidden_dims=[8]", "data.batch_size=4", "trainer.max_epochs=4", "callbacks=none", "logger=csv")
+    seconds = {}
+    for folder, extra in (("shortened", [MEASURE]), ("whole", [])):
+        CLOCK.now = 0.0
+        train(compose_run(*job, *limits, *extra, f"+callbacks.work._target_={__name__}.Work", folder=folder))
+        seconds[folder] = CLOCK.now
+    assert seconds["whole"] > SETUP + 2 * (EPOCH + 40 * STEP)
+    assert seconds["shortened"] < seconds["whole"]
+    estimated = Cost.read(Path(compose_run(folder="shortened").run.dir), seconds["shortened"])
+    assert estimated.time(4) == pytest.approx(seconds["whole"], rel=0.06)  # the last validation, and half epochs
+
+
+def test_a_run_of_slow_steps_ends_early(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost_module, "LIMIT", 0.0)
+    cfg = compose_run("model.hidden_dims=[8]", "data.batch_size=8", "logger=csv", "callbacks=none", MEASURE)
+    train(cfg)
+    assert len((Path(cfg.run.dir) / "metrics.csv").read_text().splitlines()) <= 3
+
+
+@pytest.mark.slow
+def test_processes_that_train_together_are_measured(compose_run: Compose) -> None:
+    cfg = compose_run("model.hidden_dims=[8]", "accelerator=ddp_cpu", "trainer.max_epochs=4", MEASURE)
+    train(cfg)
+    assert Cost.read(Path(cfg.run.dir), 60.0).epoch > 0
+
+
+@pytest.mark.slow
+def test_a_grid_takes_the_disk_space_that_was_estimated(place: Place) -> None:
+    grid = ("model=mlp,cnn", "model.hidden_dims=[128]", "optimizer=sgd,adam,rmsprop", "seed=range(4)")
+    words = ("sweep.name=planned", "logger=both", "callbacks=default", "callbacks.budget.share=0", *grid)
+    planned = TOTAL.search(place.sweep(*words, "trainer.max_epochs=10", "sweep.plan=true")[0])
+    assert planned is not None
+    place.sweep(*words, "trainer.max_epochs=10")
+    files = [path for path in place.of("planned").rglob("*") if path.is_file()]
+    assert float(planned[3]) == pytest.approx(sum(path.stat().st_size for path in files) / 2**20, rel=0.1)
+
+
+SAME = ["seed=1", "trainer.max_epochs=7", "optimizer.lr=0.1", "scheduler.warmup_fraction=0.2", "data.seed=3"]
+OTHER = ["optimizer=sgd", "model=cnn", "model.hidden_dims=[7]", "model.dropout=0.5", "data.batch_size=32"]
+OTHER += ["data.train_fraction=0.5", "augment=standard", "logger=csv", "callbacks=none", "ema_decay=0.9"]
+
+
+def key(*overrides: str) -> str:
+    return cost_key(compose(["hydra.run.dir=here", "model=mlp", "optimizer=adam", *overrides]))
+
+
+@pytest.mark.parametrize("override", SAME)
+def test_overrides_that_cost_nothing(override: str) -> None:
+    assert key() == key(override)
+
+
+@pytest.mark.parametrize("override", OTHER)
+def test_overrides_that_change_the_cost(override: str) -> None:
+    assert key() != key(override)
+
+
+def test_a_kind_is_named_by_what_its_jobs_share_and_measured_by_its_longest(tmp_path: Path) -> None:
+    overrides = [
+        ["hydra.run.dir=here", f"optimizer={optimizer}", f"trainer.max_epochs={epochs}", "seed=0"]
+        for optimizer in ("sgd", "adam")
+        for epochs in (2, 5, 3)
+    ]
+    jobs = [Job(number, words, tmp_path / str(number)) for number, words in enumerate(overrides)]
+    kinds = kinds_of(jobs, map(compose, overrides))
+    assert [[job.number for job in kind.jobs] for kind in kinds] == [[0, 1, 2], [3, 4, 5]]
+    assert [kind.longest.number for kind in kinds] == [1, 4]
+    assert [kind.common(["optimizer", "trainer.max_epochs"]) for kind in kinds] == ["optimizer=sgd", "optimizer=adam"]
+
+
+MODELS = [
+    ("digits", ["model=mlp"]),
+    ("penguins", ["model=mlp"]),
+    ("digits", ["model=cnn"]),
+    ("shapes", ["model=resnet", "data.count=200", "data.image_size=32"]),
+    ("shapes", ["model=transfer", "model.backbone=test_resnet", "data.count=200", "model.image_size=32"]),
+    ("shapes", ["model=transfer", "model.backbone=test_vit", "data.count=200", "model.drop_path=0.1"]),
+]
+
+
+@pytest.mark.parametrize(("data", "words"), MODELS)
+def test_a_network_on_the_meta_device_is_the_real_one(data: str, words: list[str]) -> None:
+    cfg = compose([f"data={data}", *words])
+    parameters, shapes = network(OmegaConf.to_yaml(cfg.data), OmegaConf.to_yaml(cfg.model))
+    spec = instantiate(cfg.data, order_seed=0).spec
+    if "weights" in cfg.model:
+        cfg.model.weights = "none"
+    real = instantiate(cfg.model, spec=spec)
+    assert parameters == f"{sum(parameter.numel() for parameter in real.parameters()):,}"
+    assert shapes == f"{'x'.join(map(str, spec.input_shape))} -> {len(spec.classes)}"
+
+
+class ReadsNumber(Classifier):
+    """A network that reads a number from a tensor while it is built."""
+
+    inputs = ("images",)
+
+    def __init__(self, spec: Any, **training: Any) -> None:
+        super().__init__(spec, **training)
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(64, int(torch.tensor(10).item())))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(self.normalize(x))  # type: ignore[no-any-return]
+
+
+def test_a_network_that_the_meta_device_cannot_build() -> None:
+    data = OmegaConf.to_yaml(compose(["data=digits"]).data)
+    assert network(data, f"_target_: {__name__}.ReadsNumber\n") == ("650", "1x8x8 -> 10")
+
+
+def test_a_shortened_run_reports_to_no_server_and_trains_all_layers() -> None:
+    loggers = {
+        "tensorboard": {"_target_": "lightning.pytorch.loggers.TensorBoardLogger"},
+        "wandb": {"_target_": "lightning.pytorch.loggers.WandbLogger"},
+        "csv": {"_target_": "trainyard.metrics_table.MetricsTable"},
+        "none": None,
+    }
+    config = OmegaConf.create({"logger": loggers, "finetune": {"thaw": [0.2, 5]}})
+    assert shortened(["seed=1"], config) == ["seed=1", MEASURE, "finetune.thaw=[0,0]", "logger.wandb=null"]
+
+
+def jobs_of(count: int) -> list[Job]:
+    return [Job(number, [f"seed={number}"], Path(str(number))) for number in range(count)]
+
+
+def test_all_of_few_jobs_are_listed_and_the_first_and_last_of_many() -> None:
+    few = job_lines(jobs_of(40), dict.fromkeys(range(40), (COST, 4)), ["seed"])
+    assert few[7].split() == ["#7", "seed=7", "2.0", "s"]
+    assert len(few) == 40
+    many = job_lines(jobs_of(50), {0: (COST, 4)}, ["seed"])
+    shown = [f"#{number}" for number in range(50)]
+    assert [line.split()[0] for line in many] == [*shown[:20], "...", *shown[30:]]
+    assert many[20] == "... 10 more"
+    assert many[-1].split() == ["#49", "seed=49", "?"]
+
+
+def test_a_row_has_the_network_and_the_mean_of_the_jobs() -> None:
+    kind = Kind(jobs_of(2), [2, 6], network=("1,234", "3x8x8 -> 10"), cost=COST)
+    row = kind_lines([kind], ["seed"])[1]
+    assert row.split() == ["all", "2", "1,234", "3x8x8", "->", "10", "2.0", "0.250", "5.0"]
+
+
+def test_the_total_sums_slots_and_the_checkpoints_that_are_kept() -> None:
+    jobs = [(COST, 4.0)] * 3
+    assert total_line(jobs, 2, None, 5.0, "about") == "total      3 jobs, 2 at a time: about 9 s, 15.0 MiB of disk"
+    assert "1 at a time: at most 11 s, 11.0 MiB" in total_line(jobs, 1, 1, 5.0, "at most")
+    limited = replace(COST, max_epochs=2.0)
+    assert limited.time(10) == 1.5
+    assert limited.disk(10) == 2.0 * MIB
