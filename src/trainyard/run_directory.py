@@ -107,7 +107,7 @@ def check_resumable(folder: Path) -> None:
 
     A run that was interrupted, or failed, before it wrote its first `last.ckpt` can start again from step 0.
     """
-    from trainyard.checkpoints.files import LAST, PREVIOUS, newest_intact  # which imports torch
+    from trainyard.checkpoint_files import LAST, PREVIOUS, newest_intact  # which imports torch
 
     checkpoints = folder / "checkpoints"
     if newest_intact(checkpoints) is not None:

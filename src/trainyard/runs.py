@@ -12,7 +12,7 @@ from filelock import FileLock
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
-from trainyard.checkpoints.files import PREVIOUS, newest_intact, set_damaged_aside
+from trainyard.checkpoint_files import PREVIOUS, newest_intact, set_damaged_aside
 from trainyard.errors import ConfigError, reject
 from trainyard.files import check_own_files, relative, remove_stale_drafts, write_json
 from trainyard.logs import close_log, open_log

@@ -13,7 +13,7 @@ import torch
 
 from tests.security.tampering import change
 from tests.sweeps.synthetic import stored
-from trainyard.checkpoints.checksum import is_intact
+from trainyard.checkpoint_files import is_intact
 from trainyard.errors import ConfigError
 from trainyard.evaluation.kept_predictions import read_predictions
 from trainyard.evaluation.predictions import Predictions

@@ -101,7 +101,7 @@ PLUGIN = Kind(
         "lightning.pytorch.plugins.CheckpointIO",
         "lightning.fabric.plugins.ClusterEnvironment",
     ),
-    ("lightning.pytorch.plugins", "lightning.fabric.plugins", "trainyard.checkpoints"),
+    ("lightning.pytorch.plugins", "lightning.fabric.plugins", "trainyard.checkpoint_files"),
 )
 AUGMENTATION = Kind("augmentation", ("trainyard.data.augment.Augmentation",), ("trainyard.data",))
 FINETUNE = Kind("plan of fine-tuning", ("trainyard.optim.finetune.Finetune",), ("trainyard.optim",))
