@@ -1,4 +1,4 @@
-"""All runs: `python scripts/runs.py list [CONDITION ...]`, `... diff A B`, `... reproduce RUN`.
+"""Earlier runs: `python scripts/runs.py list [CONDITION ...]`, `... diff A B`, `... reproduce RUN`.
 
 A run is named by its directory, its name in outputs/runs or an unambiguous beginning or ending of it, SWEEP/NUMBER,
 latest, best:SWEEP, or a checkpoint in it. See docs/runs.md.
@@ -15,44 +15,45 @@ from trainyard.subcommands import COMMANDS, check_subcommand
 
 CONDITIONS = """\
 model=cnn status=completed 'val/acc>0.95' 'optimizer.lr<0.01' data=dig*
-the option of a group, a dotted key of the config, a metric, or name, status, started, best, epochs, seconds,
-parameters; compared by =, !=, <, <=, >, >= (in quotes, or the shell takes < and > for files)"""
+A key is a config group, a dotted key of the config, a metric, or name, status, started, best, epochs, seconds,
+parameters; comparisons are =, !=, <, <=, >, >= (quote them, or the shell redirects < and >).
+Also expressions: 'model in ["mlp", "cnn"] and not (seed == 0)'"""
 
 
 def commands() -> argparse.ArgumentParser:
-    """Return what may be typed."""
+    """Return the parser."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     which = parser.add_subparsers(dest="command", required=True)
     listed = which.add_parser("list", help="filter and sort all runs under outputs/", epilog=CONDITIONS)
     listed.formatter_class = argparse.RawDescriptionHelpFormatter
-    listed.add_argument("conditions", nargs="*", metavar="CONDITION", help="that a run must fulfil")
+    listed.add_argument("conditions", nargs="*", metavar="CONDITION", help="fulfilled by the runs to list")
     listed.add_argument(
-        "--sort", default="started", metavar="KEY", help="best or newest first; -KEY the other way round"
+        "--sort", default="started", metavar="KEY", help="best or newest first; -KEY: worst or oldest first"
     )
-    listed.add_argument("--last", type=count, metavar="N", help="the newest N of those")
-    listed.add_argument("--csv", action="store_true", help="all columns, for other programs")
-    compared = which.add_parser("diff", help="what differs between two runs, by what probably matters")
+    listed.add_argument("--last", type=count, metavar="N", help="only the newest N")
+    listed.add_argument("--csv", action="store_true", help="all columns, as CSV")
+    compared = which.add_parser("diff", help="differences of two runs, the likely causes first")
     compared.add_argument("a", metavar="A")
     compared.add_argument("b", metavar="B")
-    again = which.add_parser("reproduce", help="run the same code with the same config, and compare")
+    again = which.add_parser("reproduce", help="run the same code with the same config again, and compare")
     again.add_argument("run", metavar="RUN")
     again.add_argument(
-        "--output", type=Path, metavar="DIR", help="of the new run; outputs/reproduced/NAME unless given"
+        "--output", type=Path, metavar="DIR", help="directory of the new run (default: outputs/reproduced/NAME)"
     )
-    again.add_argument("--yes", action="store_true", help="run code that lies in the run's directory, without asking")
+    again.add_argument("--yes", action="store_true", help="run code from the run's directory without asking")
     return parser
 
 
 def count(text: str) -> int:
-    """Return a number from 1."""
+    """Return a positive integer."""
     if not text.isdigit() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text} is no whole number from 1")
+        raise argparse.ArgumentTypeError(f"{text} is not a positive integer")
     return int(text)
 
 
 def execute(chosen: argparse.Namespace) -> int:
-    """Do what was typed; return the exit code."""
-    from trainyard.stored.find_run import find_run
+    """Run the chosen subcommand; return the exit code."""
+    from trainyard.history.find_run import find_run
 
     if chosen.command == "list":
         from trainyard.history.run_table import chosen_runs, show, write_csv
@@ -70,7 +71,7 @@ def execute(chosen: argparse.Namespace) -> int:
 
 
 def main() -> None:
-    """Say what is known of runs; bad input ends in a few lines and exit code 1."""
+    """Run the command; bad input ends in a few lines and exit code 1."""
     with command():
         print_anything()
         run_command()
