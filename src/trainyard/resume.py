@@ -10,13 +10,13 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from trainyard.corrections import program
 from trainyard.errors import reject
 from trainyard.files import relative
 from trainyard.history.find_run import find_run
 from trainyard.history.stored_config import apply_override
 from trainyard.history.stored_run import StoredRun
 from trainyard.quoting import parse_single
+from trainyard.terminal.invocation import train_command
 from trainyard.trusted import foreign_packages
 from trainyard.trusted_paths import check_training, use_own_caches
 
@@ -35,7 +35,7 @@ def resume_command(folder: Path) -> str:
     names = foreign_packages(StoredRun(folder).config)
     words = [f"{KEY}={folder.name}", *(word for name in names for word in ("--trusted-packages", name))]
     path = os.environ.get("PYTHONPATH", "") if names else ""
-    return f"{f'PYTHONPATH={shlex.quote(path)} ' if path else ''}{program()} {shlex.join(words)}"
+    return f"{f'PYTHONPATH={shlex.quote(path)} ' if path else ''}{train_command(*words)}"
 
 
 def resume(words: Sequence[str]) -> float:

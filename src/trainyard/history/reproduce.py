@@ -31,14 +31,17 @@ SCRIPT = """\
 import sys
 import torch
 from omegaconf import OmegaConf
-from trainyard.cli import short_errors
 from trainyard.training import train
+try:
+    from trainyard.cli.error_reports import report_errors
+except ImportError:
+    from trainyard.cli import short_errors as report_errors
 
 if __name__ == "__main__":
     torch.set_num_threads(int(sys.argv[2]))
-    with short_errors():
+    with report_errors():
         train(OmegaConf.load(sys.argv[1]))
-"""  # for the code of any commit, so it imports only what has always existed
+"""  # for the code of any commit
 
 
 def reproduce(run: StoredRun, output: Path | None = None, yes: bool = False, package: Path = PACKAGE) -> int:
