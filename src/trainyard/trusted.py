@@ -60,49 +60,29 @@ class Kind:
         return bool(self.functions) and (own or any(is_inside(name, function) for function in self.functions))
 
 
-MODULES = (
-    *("torch.nn.modules", "torchvision.models", "torchvision.ops"),
-    *("timm.layers", "timm.models", "trainyard.models"),
-)
+LIBRARIES = ("torch.nn.modules", "torchvision.models", "torchvision.ops", "timm.layers", "timm.models")
+MODULES = (*LIBRARIES, "trainyard.models")
 METRICS = ("torchmetrics.classification", "torchmetrics.regression", "torchmetrics.aggregation")
+STRATEGIES = tuple(f"lightning.pytorch.strategies.{name}" for name in ("ddp", "fsdp", "single_device"))
+PLUGINS = ("lightning.pytorch.plugins", "lightning.fabric.plugins")
+TIMM_OPTIMIZERS = ("trainyard.optim.timm_optimizer.timm_optimizer", "timm.optim._optim_factory.create_optimizer_v2")
+INPUTS = ("torch.nn.Module", "torch.utils.data.Dataset")
+PLUGIN_BASES = (f"{PLUGINS[0]}.Precision", f"{PLUGINS[0]}.CheckpointIO", f"{PLUGINS[1]}.ClusterEnvironment")
+OPTIMIZERS = ("torch.optim", "timm.optim", "trainyard.optim")
+SCHEDULERS = ("torch.optim.lr_scheduler.LRScheduler",)
+
 MODEL = Kind("model", ("lightning.LightningModule",), ("trainyard.models",))
 MODULE = Kind("torch.nn.Module", ("torch.nn.Module",), (*MODULES, *METRICS))
 DATA = Kind("data module", ("lightning.LightningDataModule",), ("trainyard.data",))
-INPUT = Kind(
-    "torch.nn.Module or Dataset",
-    ("torch.nn.Module", "torch.utils.data.Dataset"),
-    (*MODULES, "torchvision.transforms", "trainyard.data"),
-)
-OPTIMIZER = Kind(
-    "optimizer",
-    ("torch.optim.Optimizer",),
-    ("torch.optim", "timm.optim", "trainyard.optim"),
-    ("trainyard.optim.timm_optimizer.timm_optimizer", "timm.optim._optim_factory.create_optimizer_v2"),
-)
-SCHEDULE = Kind(
-    "schedule",
-    ("torch.optim.lr_scheduler.LRScheduler",),
-    ("torch.optim", "trainyard.optim"),
-    ("trainyard.optim.schedules",),
-)
+INPUT = Kind("Module or Dataset of torch", INPUTS, (*MODULES, "torchvision.transforms", "trainyard.data"))
+OPTIMIZER = Kind("optimizer", ("torch.optim.Optimizer",), OPTIMIZERS, TIMM_OPTIMIZERS)
+SCHEDULE = Kind("schedule", SCHEDULERS, ("torch.optim", "trainyard.optim"), ("trainyard.optim.schedules",))
 CALLBACK = Kind("callback", ("lightning.Callback",), ("lightning.pytorch.callbacks", "trainyard"))
 LOGGER = Kind("logger", ("lightning.pytorch.loggers.Logger",), ("lightning.pytorch.loggers", "trainyard"))
 TRAINER = Kind("trainer", ("lightning.Trainer",), ("lightning.pytorch.trainer",))
-STRATEGY = Kind(
-    "strategy",
-    ("lightning.pytorch.strategies.Strategy",),
-    ("trainyard.processes", *(f"lightning.pytorch.strategies.{name}" for name in ("ddp", "fsdp", "single_device"))),
-)
+STRATEGY = Kind("strategy", ("lightning.pytorch.strategies.Strategy",), ("trainyard.processes", *STRATEGIES))
 PROFILER = Kind("profiler", ("lightning.pytorch.profilers.Profiler",), ("lightning.pytorch.profilers", "trainyard"))
-PLUGIN = Kind(
-    "plugin",
-    (
-        "lightning.pytorch.plugins.Precision",
-        "lightning.pytorch.plugins.CheckpointIO",
-        "lightning.fabric.plugins.ClusterEnvironment",
-    ),
-    ("lightning.pytorch.plugins", "lightning.fabric.plugins", "trainyard.checkpoint_files"),
-)
+PLUGIN = Kind("plugin", PLUGIN_BASES, (*PLUGINS, "trainyard.checkpoint_files"))
 AUGMENTATION = Kind("augmentation", ("trainyard.data.augment.Augmentation",), ("trainyard.data",))
 FINETUNE = Kind("fine-tuning plan", ("trainyard.optim.finetune.Finetune",), ("trainyard.optim",))
 # The first pattern that matches a dotted path decides; without a match, nothing may be built.

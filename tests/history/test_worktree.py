@@ -6,8 +6,7 @@ import pytest
 
 from tests.history.checkout import Checkout
 from trainyard.errors import ConfigError
-from trainyard.history.code_version import CodeVersion
-from trainyard.history.reproduce import checked_out
+from trainyard.history.code_version import CodeVersion, checked_out
 from trainyard.provenance import git, git_state
 
 

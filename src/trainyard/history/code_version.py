@@ -1,9 +1,11 @@
 """The code that a run was made with, and how that of two runs differs."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from trainyard.errors import ConfigError, listing
 from trainyard.history.stored_run import StoredRun
@@ -52,6 +54,26 @@ class CodeVersion:
         except ConfigError:
             return f"a patch of {count} lines, which git cannot read"
         return f"a patch of {count} lines in {list_files(line.split(chr(9), 2)[2] for line in numbers)}"
+
+
+@contextmanager
+def checked_out(repository: Path, code: CodeVersion | None) -> Iterator[Path | None]:
+    """Yield a temporary worktree with a commit and its patch; the repository's files, index and HEAD do not change."""
+    if code is None:
+        yield None
+        return
+    with TemporaryDirectory(prefix="trainyard-", ignore_cleanup_errors=True) as temporary:
+        tree = Path(temporary) / "code"
+        try:
+            git(repository, "worktree", "add", "--detach", str(tree), code.commit)
+            if code.patch:
+                git(tree, "apply", "--binary", "--whitespace=nowarn", "-", stdin=code.patch)
+            yield tree
+        finally:
+            try:
+                git(repository, "worktree", "remove", "--force", "--force", str(tree))
+            except ConfigError:  # it was not complete
+                git(repository, "worktree", "prune")
 
 
 def code_changes(one: StoredRun, other: StoredRun, package: Path = PACKAGE) -> list[str] | None:

@@ -101,8 +101,7 @@ def latest(root: Path) -> StoredRun:
             run = StoredRun(root / path)
     run = run or max(all_runs(root), key=lambda run: run.started, default=None)
     if run is None:
-        problem = f"{pointer} points to no run" if os.path.lexists(pointer) else "there is none yet"
-        raise reject("RUN", "latest", problem, accepted_names(root))
+        raise unknown_run("latest", root)
     print(f"latest     {relative(run.folder)}", file=sys.stderr)
     return run
 
@@ -120,21 +119,19 @@ def best_job(name: str) -> StoredRun:
 
 
 def unknown_run(name: str, root: Path) -> ConfigError:
-    """Return the error for a name that no run has."""
+    """Return the error for a name that no run has, with the newest runs."""
     if is_checkpoint(Path(name)):
         return reject("RUN", name, "a checkpoint outside of a run", "one of a run's folder checkpoints")
     sweep = root / "sweeps" / Path(name).parent.name
     if (sweep / SWEEP).is_file():
         jobs = sorted((folder.name for folder in sweep.iterdir() if folder.name.isdigit() and is_run(folder)), key=int)
         return reject("RUN", name, "the sweep has no such job", listing(jobs) or "a job that has begun")
-    near = did_you_mean(name, ("latest", *(run.name for run in all_runs(root))))
-    return reject("RUN", name or "''", f"there is no such run{near}", accepted_names(root))
-
-
-def accepted_names(root: Path) -> str:
-    """Return the accepted kinds of names, and the newest runs."""
-    names = sorted((folder.name for folder in (root / "runs").glob("*/")), reverse=True)
-    return f"{ACCEPTED}\n  newest: {listing(names, NEWEST) or f'none in {root}/runs'}"
+    problem = f"there is no such run{did_you_mean(name, ('latest', *(run.name for run in all_runs(root))))}"
+    if name == "latest":
+        problem = f"{root / name} points to no run" if os.path.lexists(root / name) else "there is none yet"
+    newest = sorted((folder.name for folder in (root / "runs").glob("*/")), reverse=True)
+    accepted = f"{ACCEPTED}\n  newest: {listing(newest, NEWEST) or f'none in {root}/runs'}"
+    return reject("RUN", name or "''", problem, accepted)
 
 
 def all_runs(root: Path = ROOT) -> Iterator[StoredRun]:

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from trainyard.errors import ConfigError, listing, reject
 from trainyard.files import check_path, relative
-from trainyard.history.code_version import PACKAGE, CodeVersion
+from trainyard.history.code_version import PACKAGE, CodeVersion, checked_out
 from trainyard.history.diff import Lines, data_changes, hardware_changes, headed, package_changes
 from trainyard.history.find_run import ROOT
 from trainyard.history.stored_run import StoredRun
@@ -32,15 +31,11 @@ import sys
 import torch
 from omegaconf import OmegaConf
 from trainyard.training import train
-try:
-    from trainyard.cli.error_reports import report_errors
-except ImportError:
-    from trainyard.cli import short_errors as report_errors
 
 if __name__ == "__main__":
+    sys.tracebacklimit = 0
     torch.set_num_threads(int(sys.argv[2]))
-    with report_errors():
-        train(OmegaConf.load(sys.argv[1]))
+    train(OmegaConf.load(sys.argv[1]))
 """  # for the code of any commit
 
 
@@ -151,26 +146,6 @@ def confirm(run: StoredRun, code: CodeVersion | None, yes: bool, config: Mapping
     question = escape_controls(f"this would run code from its directory: {' and '.join(reasons)}", keep="")
     if not sys.stdin.isatty() or input(f"{question}: run it? [y/N] ").strip().lower() not in ("y", "yes"):
         raise reject("RUN", run.name, question, "--yes, after reading its provenance.json and config.yaml")
-
-
-@contextmanager
-def checked_out(repository: Path, code: CodeVersion | None) -> Iterator[Path | None]:
-    """Yield a temporary worktree with a commit and its patch; the repository's files, index and HEAD do not change."""
-    if code is None:
-        yield None
-        return
-    with TemporaryDirectory(prefix="trainyard-", ignore_cleanup_errors=True) as temporary:
-        tree = Path(temporary) / "code"
-        try:
-            git(repository, "worktree", "add", "--detach", str(tree), code.commit)
-            if code.patch:
-                git(tree, "apply", "--binary", "--whitespace=nowarn", "-", stdin=code.patch)
-            yield tree
-        finally:
-            try:
-                git(repository, "worktree", "remove", "--force", "--force", str(tree))
-            except ConfigError:  # it was not complete
-                git(repository, "worktree", "prune")
 
 
 def train_again(config: Mapping[str, Any], code: Path | None, directory: Path, threads: int) -> int:

@@ -15,7 +15,6 @@ from trainyard.sweeps.objectives import mode_of
 from trainyard.terminal.controls import unescaped
 from trainyard.terminal.tables import table
 
-COLUMNS = ("name", "status", "started", "best", "epochs", "seconds", "parameters")
 SUGGESTED = 50  # newest runs whose keys are suggested
 WIDTH = 50  # characters of the overrides in the table
 
@@ -71,15 +70,8 @@ def value_of(run: StoredRun, key: str) -> Any:
     Raises:
         KeyError: it has none.
     """
-    if key in ("name", "status"):
-        return getattr(run, key)
-    if key == "started":
-        return run.started.isoformat(timespec="seconds")
-    if key == "best":
-        return (run.result.get("objective") or {})["value"]
-    for values in (run.result if key in COLUMNS else {}, run.metrics, run.choices):
-        if key in values:
-            return values[key]
+    if run.columns.get(key) is not None:
+        return run.columns[key]
     first, *rest = key.split(".")
     if first not in run.texts:
         raise KeyError(key)
@@ -119,7 +111,7 @@ def keys_of(run: StoredRun) -> list[str]:
         return [key for name, part in node.items() for key in below(part, f"{path}.{name}")]
 
     own = [key for name, part in run.config.items() if name != "run" for key in below(part, name)]
-    return [*COLUMNS, *run.metrics, *run.choices, *own]
+    return [*(name for name, value in run.columns.items() if value is not None), *own]
 
 
 def show(runs: Sequence[StoredRun]) -> None:
@@ -132,18 +124,18 @@ def show(runs: Sequence[StoredRun]) -> None:
 
 def row(run: StoredRun) -> dict[str, str]:
     """Return the cells of a run, by column."""
-    objective = run.result.get("objective") or {}
+    columns = run.columns
     overrides = " ".join(word for word in run.overrides if not word.startswith(("model=", "data=")))
     return {
         "run": run.name,
         "started": f"{run.started:%Y-%m-%d %H:%M}",
-        "model": run.choices.get("model", ""),
-        "data": run.choices.get("data", ""),
+        "model": columns.get("model", ""),
+        "data": columns.get("data", ""),
         "typed": shortened(overrides),
         "status": run.status,
-        "best": f"{objective['name']} {objective['value']:.4f}" if objective else "",
-        "epochs": str(run.result.get("epochs", "")),
-        "seconds": f"{run.result['seconds']:.1f}" if "seconds" in run.result else "",
+        "best": "" if columns["best"] is None else f"{columns['objective']} {columns['best']:.4f}",
+        "epochs": "" if columns["epochs"] is None else str(columns["epochs"]),
+        "seconds": "" if columns["seconds"] is None else f"{columns['seconds']:.1f}",
     }
 
 
@@ -156,26 +148,8 @@ def shortened(overrides: str) -> str:
 
 def write_csv(runs: Sequence[StoredRun]) -> None:
     """Print a CSV for other programs, with all metrics and choices."""
-    rows = [full_row(run) for run in runs]
-    names = list(dict.fromkeys(name for cells in rows for name in cells))
+    names = list(dict.fromkeys(name for run in runs for name in run.columns))
+    lines: list[list[Any]] = [["run" if name == "name" else name for name in names]]
+    lines += [[run.columns.get(name) for name in names] for run in runs]
     stream = sys.stdout if sys.stdout.isatty() else unescaped(sys.stdout)
-    lines: list[list[Any]] = [names, *([cells.get(name) for name in names] for cells in rows)]
     csv_writer(stream).writerows(map(escape_formula, line) for line in lines)
-
-
-def full_row(run: StoredRun) -> dict[str, Any]:
-    """Return all values of a run, by column."""
-    objective = run.result.get("objective") or {}
-    return {
-        "run": run.name,
-        "path": str(run.folder),
-        "started": run.started.isoformat(timespec="seconds"),
-        "status": run.status,
-        "typed": " ".join(run.overrides),
-        **run.choices,
-        "objective": objective.get("name"),
-        "best": objective.get("value"),
-        "epoch": objective.get("epoch"),
-        **{name: run.result.get(name) for name in ("epochs", "seconds", "parameters")},
-        **run.metrics,
-    }

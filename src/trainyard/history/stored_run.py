@@ -123,6 +123,24 @@ class StoredRun:
         """The metrics of the best epoch, and of the test."""
         return self.result.get("metrics") or {}
 
+    @cached_property
+    def columns(self) -> dict[str, Any]:
+        """All values but those of the config, by the name of their column in a table; `None` for unknown ones."""
+        objective = self.result.get("objective") or {}
+        return {
+            "name": self.name,
+            "path": str(self.folder),
+            "started": self.started.isoformat(timespec="seconds"),
+            "status": self.status,
+            "typed": " ".join(self.overrides),
+            **self.choices,
+            "objective": objective.get("name"),
+            "best": objective.get("value"),
+            "epoch": objective.get("epoch"),
+            **{name: self.result.get(name) for name in ("epochs", "seconds", "parameters")},
+            **self.metrics,
+        }
+
     @property
     def checkpoint(self) -> Path:
         """The path of the best checkpoint, whether it exists or not; always inside of the run's directory."""
