@@ -19,19 +19,19 @@ from trainyard.callbacks.progress import Progress
 from trainyard.callbacks.pruning import Pruning
 from trainyard.compatibility import check_model_fits_data
 from trainyard.config import resolved
-from trainyard.curves import TABLE, truncate_table
 from trainyard.data.balance import majority_baseline
 from trainyard.data.fingerprint import fingerprint
 from trainyard.data.module import DataModule
 from trainyard.errors import reject
 from trainyard.event_files import purge_events
 from trainyard.files import relative
+from trainyard.metrics_csv import TABLE, truncate_table
 from trainyard.parts import parts
 from trainyard.run_length import check_batches
 from trainyard.run_result import RunResult
 from trainyard.runs import Run
-from trainyard.stored.paths import check_callback_states
 from trainyard.terminal.summary import choices, scores
+from trainyard.trusted_paths import check_callback_states
 
 log = logging.getLogger(__name__)
 
