@@ -41,15 +41,9 @@ def lock_cache(folder: Path, lock: str, consequence: str) -> Iterator[Path]:
 
 
 def load_or_create(entry: Path, create: Callable[[Path], None], load: Callable[[Path], Entry]) -> Entry:
-    """Load a folder of the cache; create it first if it is missing or damaged. The caller holds the lock.
+    """Load a folder of the cache; if `load` raises one of `DAMAGED`, have `create` fill an empty one first.
 
-    Args:
-        entry: the folder.
-        create: called with an empty folder, which becomes the entry afterwards.
-        load: called with the entry; raises one of `DAMAGED` if that is incomplete.
-
-    Raises:
-        OSError: the disk is full.
+    The caller holds the lock. Raises an OSError if the disk is full.
     """
     with suppress(*DAMAGED):
         return load(entry)

@@ -14,40 +14,27 @@ import PIL
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from trainyard.data.cache import cached_array, error_reason, load_or_create, lock_cache
 from trainyard.data.images.image_files import read_image, read_min_max, suppress_warnings
 from trainyard.data.images.pixel_values import ValueRange, common_range
 from trainyard.data.loading.fingerprint import file_digests
-from trainyard.data.loading.sampler import derive_generator
 from trainyard.errors import reject
 from trainyard.terminal.display import counting
 
 FORMAT = 2  # of the cache; a new number invalidates older entries
-BATCH = 64  # files that a worker reads at a time
-FEW = 1000  # files for which starting workers takes longer than it saves
-
-Checked = tuple[NDArray[np.uint8], NDArray[np.int64], str]
+CHUNK = 256  # files submitted at a time; bounds the memory
 
 
 @dataclass(frozen=True)
 class DecodedImages:
-    """The result of decoding a list of image files.
+    """The result of decoding a list of image files."""
 
-    Attributes:
-        pixels: uint8 `[N, C, H, W]`, memory-mapped; zeros for unreadable files; `None` if not requested.
-        sums: of each image's values and of their squares, int64 `[N, C, 2]`.
-        errors: messages of unreadable files, by position.
-        digests: of the files' contents, uint8 `[N, 16]`.
-        value_range: of images with more than 8 bits per channel, see `read_image`.
-    """
-
-    pixels: Tensor | None
-    sums: Tensor
-    errors: dict[int, str]
-    digests: NDArray[np.uint8]
-    value_range: ValueRange = ()
+    pixels: Tensor | None  # uint8 [N, C, H, W], memory-mapped, zeros for unreadable files; `None` if not requested
+    sums: Tensor  # of each image's values and of their squares, int64 [N, C, 2]
+    errors: dict[int, str]  # of unreadable files, by position
+    digests: NDArray[np.uint8]  # of the files' contents, [N, 16]
+    value_range: ValueRange = ()  # see `read_image`
 
 
 def decode_images(
@@ -59,19 +46,10 @@ def decode_images(
     value_range: ValueRange = (),
     training: Sequence[int] | None = None,
 ) -> DecodedImages:
-    """Decode files, or load them from the cache if the same contents were decoded before.
+    """Decode files to `shape` `(C, H, W)`, or load them from the cache if the same contents were decoded before.
 
-    If two processes need the same entry, one decodes and the other waits. If the cache cannot be written, a warning is
-    logged and nothing is kept.
-
-    Args:
-        paths: of the files.
-        shape: `(C, H, W)` of the images.
-        cache: folder.
-        keep_pixels: whether pixels are kept, or only sums.
-        num_workers: processes that decode.
-        value_range: see `read_image`.
-        training: positions of the files whose values determine the range instead.
+    If the cache cannot be written, a warning is logged and nothing is kept. Without `keep_pixels`, only sums are. If
+    `training` has positions of files, the values of these determine the range.
 
     Raises:
         ConfigError: the disk is full.
@@ -120,26 +98,6 @@ def cache_key(digests: NDArray[np.uint8], shape: tuple[int, ...], keep_pixels: b
     return f"{key.hexdigest()}-{'x'.join(map(str, shape))}"
 
 
-class DecodingDataset(Dataset[Checked]):
-    """The image, the sums of its values and of their squares per channel, and the error of each file."""
-
-    def __init__(self, paths: Sequence[Path], shape: tuple[int, int, int], value_range: ValueRange) -> None:
-        self.paths, self.shape, self.value_range = paths, shape, value_range
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, position: int) -> Checked:
-        path = self.paths[position]
-        image, error = np.zeros(self.shape, np.uint8), ""
-        try:
-            image = read_image(path, self.shape, self.value_range)
-        except OSError as failure:
-            error = str(failure).removeprefix(f"{path}: ")
-        values = image.reshape(len(image), -1).astype(np.int64)
-        return image, np.stack([values.sum(1), np.square(values).sum(1)], axis=1), error
-
-
 def decode_files(
     paths: Sequence[Path],
     shape: tuple[int, int, int],
@@ -149,25 +107,29 @@ def decode_files(
     value_range: ValueRange,
 ) -> dict[int, str]:
     """Write `pixels.npy` (if they are kept) and `sums.npy` of all files to a folder; return the errors by position."""
-    count = len(paths)
-    sums: list[NDArray[np.int64]] = []
-    errors: dict[int, str] = {}
-    loader = DataLoader(
-        DecodingDataset(paths, shape, value_range),
-        batch_size=BATCH,
-        num_workers=num_workers if count > FEW else 0,
-        collate_fn=list,
-        generator=derive_generator(0),  # so that the run's own generator stays untouched
-    )
+    count, sums, errors = len(paths), np.zeros((len(paths), shape[0], 2), np.int64), {}
+
+    def decode(path: Path) -> tuple[NDArray[np.uint8], str]:
+        try:
+            return read_image(path, shape, value_range), ""
+        except OSError as error:
+            return np.zeros(shape, np.uint8), str(error).removeprefix(f"{path}: ")
+
     file = folder / "pixels.npy" if keep_pixels else Path(os.devnull)
-    with counting("reading images", count, "images") as add, file.open("wb") as pixels:
+    with (
+        suppress_warnings(),  # here, because warning filters are not thread-safe
+        ThreadPoolExecutor(max(1, num_workers)) as pool,
+        counting("reading images", count, "images") as add,
+        file.open("wb") as pixels,
+    ):
         np.lib.format.write_array_header_1_0(pixels, {"descr": "|u1", "fortran_order": False, "shape": (count, *shape)})
-        for batch in loader:
-            for image, image_sums, error in batch:
+        for start in range(0, count, CHUNK):
+            for position, (image, error) in enumerate(pool.map(decode, paths[start : start + CHUNK]), start):
                 pixels.write(image.tobytes())  # writing to a memory map would kill the process on a full disk
+                values = image.reshape(shape[0], -1).astype(np.int64)
+                sums[position] = np.stack([values.sum(1), np.square(values).sum(1)], axis=1)
                 if error:
-                    errors[len(sums)] = error
-                sums.append(image_sums)
-            add(len(batch))
-    np.save(folder / "sums.npy", np.stack(sums))
+                    errors[position] = error
+            add(min(CHUNK, count - start))
+    np.save(folder / "sums.npy", sums)
     return errors

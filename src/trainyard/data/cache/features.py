@@ -25,17 +25,11 @@ Backbone = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Features:
-    """The features of the examples of each split.
-
-    Attributes:
-        splits: memory-mapped.
-        seconds: that the backbone took, in this run or an earlier one.
-        computed: whether they were computed in this run.
-    """
+    """The features of the examples of each split."""
 
     splits: Mapping[str, MappedRows]
-    seconds: float
-    computed: bool
+    seconds: float  # that the backbone took, in this run or an earlier one
+    computed: bool  # in this run
 
 
 def cached_features(
@@ -43,15 +37,14 @@ def cached_features(
 ) -> Features:
     """Return the features of all examples, from the cache if they were computed before.
 
-    Equal examples share a row, and the order of the examples does not matter, so that different splits of the same data
-    share an entry. If two processes need the same entry, one computes it and the other waits.
+    Equal examples share a row, and their order does not matter: different splits of the same data share an entry.
 
     Args:
         splits: images.
-        backbone: computes the features of a batch.
+        backbone: computes the features of `batch_size` images.
         key: of the backbone's weights and of everything else that the features depend on.
         cache: folder.
-        batch_size: images per call of the backbone.
+        batch_size: images per call.
 
     Raises:
         ConfigError: the disk is full.

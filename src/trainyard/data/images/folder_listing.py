@@ -42,23 +42,14 @@ class ImageFile:
 
 @dataclass
 class FolderListing:
-    """The image files of a folder, in a fixed order.
+    """The image files of a folder, in a fixed order."""
 
-    Attributes:
-        classes: names in natural order (`class2` before `class10`).
-        files: of the classes of the training split.
-        empty: class folders without images.
-        unknown: class folders of val or test that train lacks.
-        unused: images and folders outside of class folders.
-        other_files: number of files without an image suffix, by suffix.
-    """
-
-    classes: tuple[str, ...] = ()
-    files: list[ImageFile] = field(default_factory=list)
-    empty: list[str] = field(default_factory=list)
-    unknown: list[str] = field(default_factory=list)
-    unused: list[str] = field(default_factory=list)
-    other_files: Counter[str] = field(default_factory=Counter)
+    classes: tuple[str, ...] = ()  # in natural order (`class2` before `class10`)
+    files: list[ImageFile] = field(default_factory=list)  # of the classes of the training split
+    empty: list[str] = field(default_factory=list)  # class folders without images
+    unknown: list[str] = field(default_factory=list)  # class folders of val or test that train lacks
+    unused: list[str] = field(default_factory=list)  # images and folders outside of class folders
+    other_files: Counter[str] = field(default_factory=Counter)  # suffixes of files that are not images
 
 
 def list_folder(root: Path) -> FolderListing:
@@ -77,7 +68,12 @@ def list_folder(root: Path) -> FolderListing:
     except OSError as error:
         raise reject("data.root", root, f"{error.filename} cannot be read ({error.strerror})", LAYOUT) from error
     found.classes = tuple(name for name, paths in images["train"].items() if paths)
-    check_classes(root, found, has_splits=split_roots["train"] != root)
+    if len(found.classes) < 2:
+        others = f" (and {count_suffixes(found.other_files)}, which are not images)" if found.other_files else ""
+        problem = f"class folders with images: {listing(found.classes) or 'none'}, at least two are needed{others}"
+        raise reject("data.root", root, problem, LAYOUT)
+    if split_roots["train"] == root and all(split_of(name) for name in found.classes):
+        raise reject("data.root", root, f"{listing(found.classes)} are names of splits, not of classes", LAYOUT)
     for split, classes in images.items():
         for name, paths in classes.items():
             folder = os.path.relpath(split_roots[split] / name, root) + "/"
@@ -93,24 +89,12 @@ def list_folder(root: Path) -> FolderListing:
 
 def check_is_folder(root: Path) -> None:
     """Raise a ConfigError if there is no such folder."""
-    if root.is_dir():
-        return
-    problem = f"there is no folder {root.absolute()}"
-    if root.exists():
-        problem = "it is a file, not a folder" if root.is_file() else "it is a pipe, a socket or a device, not a folder"
-    elif root.parent.is_dir():
-        problem += did_you_mean(root.name, subfolders(root.parent))
-    raise reject("data.root", root, problem, LAYOUT)
-
-
-def check_classes(root: Path, found: FolderListing, has_splits: bool) -> None:
-    """Raise a ConfigError for fewer than two classes, and for classes that are the names of splits."""
-    if len(found.classes) < 2:
-        others = f" (and {count_suffixes(found.other_files)}, which are not images)" if found.other_files else ""
-        problem = f"class folders with images: {listing(found.classes) or 'none'}, at least two are needed{others}"
-        raise reject("data.root", root, problem, LAYOUT)
-    if not has_splits and all(split_of(name) for name in found.classes):
-        raise reject("data.root", root, f"{listing(found.classes)} are names of splits, not of classes", LAYOUT)
+    if not root.exists():
+        hint = did_you_mean(root.name, subfolders(root.parent)) if root.parent.is_dir() else ""
+        raise reject("data.root", root, f"there is no folder {root.absolute()}{hint}", LAYOUT)
+    if not root.is_dir():
+        kind = "a file" if root.is_file() else "a pipe, a socket or a device"
+        raise reject("data.root", root, f"it is {kind}, not a folder", LAYOUT)
 
 
 def find_split_folders(root: Path) -> dict[str, Path]:

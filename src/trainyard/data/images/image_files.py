@@ -39,33 +39,22 @@ with suppress(ImportError):  # with this package Pillow reads HEIC
 
 
 class UnreadableImageError(OSError):
-    """A file is missing or is not a readable image; the message contains its path.
-
-    Args:
-        text: the message; if a DataLoader worker raised the error, torch passes a traceback that ends with it.
-    """
+    """A file is missing or is not a readable image; the message contains its path."""
 
     def __init__(self, text: str) -> None:
+        # If a DataLoader worker raised the error, torch passes a traceback that ends with the message.
         super().__init__(text.rpartition(f"{__name__}.{type(self).__name__}: ")[2].rstrip("\n"))
 
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Image files with the indexing of a tensor of their images, uint8 `[N, C, H, W]`.
+    """Image files with the indexing of a tensor of their images, uint8 `[N, C, H, W]`."""
 
-    Attributes:
-        paths: of the files, `[N]`.
-        sums: of each image's values and of their squares, int64 `[N, C, 2]`, for statistics.
-        digests: of the files' contents, uint8 `[N, 16]`.
-        image_shape: `(C, H, W)`; C is 1 or 3.
-        value_range: see `read_image`.
-    """
-
-    paths: NDArray[np.str_]
-    sums: Tensor
-    digests: NDArray[np.uint8]
-    image_shape: tuple[int, int, int]
-    value_range: ValueRange = ()
+    paths: NDArray[np.str_]  # [N]
+    sums: Tensor  # of each image's values and of their squares, int64 [N, C, 2]
+    digests: NDArray[np.uint8]  # of the files' contents, [N, 16]
+    image_shape: tuple[int, int, int]  # (C, H, W); C is 1 or 3
+    value_range: ValueRange = ()  # see `read_image`
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -77,11 +66,7 @@ class ImageFiles:
         return replace(self, paths=self.paths[rows], sums=self.sums[index], digests=self.digests[rows])
 
     def read(self, index: Tensor) -> Tensor:
-        """Return the images at these positions, uint8 `[B, C, H, W]`.
-
-        Raises:
-            UnreadableImageError: a file is missing or is not an image.
-        """
+        """Return the images at these positions, uint8 `[B, C, H, W]`, or raise an UnreadableImageError."""
         paths = map(Path, self.paths[index.numpy()])
         return torch.from_numpy(np.stack([read_image(path, self.image_shape, self.value_range) for path in paths]))
 

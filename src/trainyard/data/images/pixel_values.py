@@ -50,14 +50,9 @@ def is_signed_byte(image: Image.Image) -> bool:
 
 
 def read_values(image: Image.Image, path: Path) -> NDArray[Any]:
-    """Return the values of an image with more than 8 bits per channel, upright, `[H, W]` or `[H, W, C]`.
+    """Return the values of an image that is not loaded, upright, `[H, W]` or `[H, W, C]`.
 
-    Args:
-        image: opened, not loaded.
-        path: of its file.
-
-    Raises:
-        OSError, ValueError: it cannot be read, or contains NaN or infinite values.
+    Raises a ValueError for NaN and infinite values.
     """
     mode, signed_byte = raw_mode(image), is_signed_byte(image)
     if colors := DEEP_COLORS.fullmatch(mode):

@@ -123,13 +123,7 @@ def unchanged(batch: Batch) -> Batch:
 class DevicePlacement:
     """Decides whether examples stay in the memory of the training device or are read batch by batch.
 
-    Attributes:
-        workers: number of reading processes.
-
-    Args:
-        resident: `True` keeps all examples on the device, `False` none, `auto` those that take at most `limit` GiB.
-        limit: in GiB.
-        num_workers: `None` for one per core.
+    For the arguments see `DataModule`; `limit` is its `resident_limit`.
     """
 
     def __init__(self, resident: str | bool, limit: float, num_workers: int | None) -> None:

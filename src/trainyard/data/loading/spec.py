@@ -110,15 +110,10 @@ class DataSpec:
 
 @dataclass(frozen=True)
 class MappedRows:
-    """Rows of a memory-mapped table, with the indexing of a tensor float32 `[N, F]`.
+    """Rows of a memory-mapped table, with the indexing of a tensor float32 `[N, F]`."""
 
-    Attributes:
-        table: `[M, F]`.
-        rows: positions in the table, int64 `[N]`.
-    """
-
-    table: Tensor
-    rows: Tensor
+    table: Tensor  # [M, F]
+    rows: Tensor  # positions in the table, int64 [N]
 
     @property
     def shape(self) -> tuple[int, ...]:

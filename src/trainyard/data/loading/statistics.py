@@ -48,12 +48,7 @@ def channel_sums(images: Tensor) -> Tensor:
 
 
 def constant_images(sums: Tensor, pixels: int) -> Tensor:
-    """Return which images have a single value per channel, bool `[N]`.
-
-    Args:
-        sums: of the values and of their squares, int64 `[N, C, 2]`.
-        pixels: per image; more than 1.
-    """
+    """Return which images of more than one pixel have a single value per channel, int64 `[N, C, 2]` -> bool `[N]`."""
     total, squares = sums.double().unbind(-1)
     # For integers that are not all equal, `pixels * squares - total**2` is at least `pixels - 1`.
     return (pixels * squares - total.square() < pixels / 2).all(dim=1)
@@ -82,9 +77,6 @@ def compute_class_weights(choice: str | Sequence[float], labels: Tensor, classes
         choice: `none`, `balanced`, or a number per class, of which only the ratios matter.
         labels: of the training examples, int64 `[N]`.
         classes: their number.
-
-    Raises:
-        ConfigError: the number of weights differs from that of the classes, or no example has a positive weight.
     """
     if choice == "none":
         return ()
@@ -105,11 +97,7 @@ def sampling_weights(labels: Tensor) -> Tensor:
 
 
 def majority_baseline(splits: Mapping[str, Examples], classes: Sequence[str]) -> dict[str, Any]:
-    """Return the most frequent class of the training examples and the accuracy of always predicting it.
-
-    Returns:
-        `{"class": "no", "val/acc": 0.762, "test/acc": 0.761}`, as in `result.json`.
-    """
+    """Return the accuracy of the most frequent training class: `{"class": "no", "val/acc": 0.76, "test/acc": 0.76}`."""
     most = int(splits["train"].y.bincount(minlength=len(classes)).argmax())
     shares = {f"{name}/acc": float((splits[name].y == most).double().mean()) for name in ("val", "test")}
     return {"class": classes[most], **shares}

@@ -32,17 +32,7 @@ CHUNK = 256  # images drawn at a time; bounds the memory
 
 
 def select_names(key: str, names: Iterable[object] | str | int, known: Sequence[str], least: int) -> tuple[str, ...]:
-    """Return the selected names in their order.
-
-    Args:
-        key: of the config.
-        names: the selection.
-        known: all names.
-        least: the minimum number.
-
-    Raises:
-        ConfigError: not a list, or unknown, repeated or too few names.
-    """
+    """Return the names as a tuple; raise a ConfigError for unknown, repeated and fewer than `least` names."""
     if isinstance(names, str | int):
         raise reject(key, names, "must be a list", f"{key}=[{','.join(known[:2])}]")
     words = tuple(map(str, names))

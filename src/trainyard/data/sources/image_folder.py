@@ -112,13 +112,7 @@ class ImageFolder(DataModule):
         return decode_images(paths, shape, self.cache, fits, self.placement.workers, given or (), places)
 
     def check_values(self, names: Sequence[str], sums: Tensor, shape: tuple[int, int, int]) -> None:
-        """Log the value range; raise an error if all training images are constant, and warn if most almost are.
-
-        Args:
-            names: of the training images.
-            sums: of their values and squares, `[N, C, 2]`.
-            shape: `(C, H, W)`.
-        """
+        """Log the value range; raise an error if all training images are constant, and warn if most almost are."""
         pixels = shape[1] * shape[2]
         if len(sums) and pixels > 1 and constant_images(sums, pixels).all():
             problem = f"all {len(sums)} training images are constant, each of a single colour: {join_names(names)}"

@@ -18,16 +18,8 @@ from trainyard.network import check_reachable, draft_of, linked
 log = logging.getLogger(__name__)
 
 # The folder below the root in which torchvision keeps the files of each data set.
-FOLDERS = {
-    "MNIST": "MNIST/raw",
-    "FashionMNIST": "FashionMNIST/raw",
-    "KMNIST": "KMNIST/raw",
-    "EMNIST": "EMNIST/raw",
-    "CIFAR10": ".",
-    "CIFAR100": ".",
-    "SVHN": ".",
-    "STL10": ".",
-}
+FOLDERS = {name: f"{name}/raw" for name in ("MNIST", "FashionMNIST", "KMNIST", "EMNIST")}
+FOLDERS |= dict.fromkeys(("CIFAR10", "CIFAR100", "SVHN", "STL10"), ".")
 # Raised by torchvision for missing or damaged files.
 UNUSABLE = (RuntimeError, ValueError, AssertionError, LookupError)
 
@@ -76,9 +68,8 @@ class TorchvisionDataset(DataModule):
     def to_images(self, stored: Any) -> Tensor:
         """Return images as uint8 `[N, C, H, W]`."""
         images = torch.as_tensor(stored)
-        if images.ndim == 3:
-            upright = images.mT if self.dataset_name == "EMNIST" else images  # EMNIST stores transposed images
-            return upright[:, None].contiguous()
+        if images.ndim == 3:  # EMNIST stores transposed images
+            return (images.mT if self.dataset_name == "EMNIST" else images)[:, None].contiguous()
         return (images.permute(0, 3, 1, 2) if images.shape[-1] == 3 else images).contiguous()
 
     def load(self, split: str) -> Any:

@@ -28,18 +28,11 @@ CHANCE = 1e-6  # accepted probability that an unrelated column looks like a leak
 
 @dataclass(frozen=True)
 class CellFormat:
-    """How the cells of a table are written, as far as the config says.
+    """How the cells of a table are written, as far as the config says."""
 
-    Attributes:
-        missing: texts that mark a missing value.
-        decimal: the decimal separator, `.` or `,`; `None` to infer it.
-        dayfirst: the choice between two possible orders of day and month; `None` for the month first, except with
-            points.
-    """
-
-    missing: tuple[str, ...] = ()
-    decimal: str | None = None
-    dayfirst: bool | None = None
+    missing: tuple[str, ...] = ()  # texts that mark a missing value
+    decimal: str | None = None  # separator, `.` or `,`; `None` to infer it
+    dayfirst: bool | None = None  # if both orders are possible; `None` for the month first, except with points
 
 
 @dataclass(frozen=True)
@@ -77,12 +70,9 @@ class DistinctCells:
 def learn_columns(
     table: "pd.DataFrame", given: CellFormat, semicolons: bool
 ) -> tuple[dict[str, list[Column]], list[str]]:
-    """Return the inputs made from each column, by its header, and notes for the user.
+    """Return the inputs made from each column of the training file, by its header, and notes for the user.
 
-    Args:
-        table: of the training file, without the target.
-        given: the format as far as it is known.
-        semicolons: whether they separate the columns, which suggests decimal commas.
+    `semicolons` says whether they separate the columns, which suggests decimal commas.
     """
     cells = {str(name): DistinctCells.of(table[name], given.missing) for name in table.columns}
     decimals = {name: given.decimal or infer_decimal(column) for name, column in cells.items()}
@@ -239,11 +229,7 @@ class ColumnValues:
         return f"an identifier: {distinct} values in {len(known)} rows" if identifier else ""
 
     def leak_reason(self, classes: NDArray[np.int64]) -> str:
-        """Return a note if each value of the column occurs with one class only.
-
-        Args:
-            classes: of each row, `[N]`, from 0.
-        """
+        """Return a note if each value of the column occurs with one class only; `classes` are the labels `[N]`."""
         present, absent = self.present, np.unique(classes[~self.present])
         distinct, place = np.unique(self.values[present], return_inverse=True)
         pairs = np.unique(np.stack([place, classes[present]]), axis=1)

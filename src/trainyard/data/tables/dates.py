@@ -34,12 +34,9 @@ DATES = {
 
 
 def parse_dates(values: "pd.Series[Any]", texts: "pd.Series[Any]", form: str) -> "pd.Series[Any]":
-    """Return timestamps in local time, NaT for cells that are not dates.
+    """Return timestamps in local time, NaT for cells that are not dates; `texts` are the values as text.
 
-    Args:
-        values: the cells.
-        texts: the same as text.
-        form: of the column, as for `strptime`, or `ISO8601`; cells in other formats are read if these are unambiguous.
+    `form` is for `strptime`, or `ISO8601`; cells in other formats are read if these are unambiguous.
     """
     from pandas.api import types
 
@@ -72,10 +69,8 @@ def parse_format(texts: "pd.Series[Any]", form: str) -> "pd.Series[Any]":
 def possible_formats(text: str, like: str = "") -> list[str]:
     """Return the formats in which a cell is a date, a time of day, or both.
 
-    Args:
-        text: a cell.
-        like: a format; if it has an order of day and month, formats with the other order are excluded, except those
-            with points, in which the day always precedes the month.
+    If the format `like` has an order of day and month, formats with the other order are excluded, except those with
+    points, in which the day always precedes the month.
     """
     time, date, clock = TIME.search(text), text, ""
     if time:
@@ -107,11 +102,7 @@ def is_day_first(form: str) -> bool | None:
 def find_format(values: "pd.Series[Any]", texts: "pd.Series[Any]", dayfirst: bool | None) -> tuple[str, str]:
     """Return the format of most cells of a column (empty if none are dates), and a note if two formats are possible.
 
-    Args:
-        values: the distinct cells that are not missing.
-        texts: the same as text.
-        dayfirst: the choice between two possible orders of day and month; `None` for the month first, except with
-            points.
+    `texts` are the distinct non-missing values as text; for `dayfirst` see `Table`.
     """
     from pandas.api import types
 
