@@ -23,8 +23,7 @@ from trainyard.entry import lost
 from trainyard.environment import check_environment
 from trainyard.errors import ConfigError, PassThrough, reject
 from trainyard.logs import print_anything
-from trainyard.processes.reasons import FOLDER, told
-from trainyard.processes.torchrun import go_on
+from trainyard.processes.torchrun import remove_failed_result, reporting_errors
 from trainyard.resume import asks_to_resume, resume
 from trainyard.signals import received
 from trainyard.usage import asks_for_help, usage
@@ -41,12 +40,12 @@ def main() -> None:
         print(usage(sys.argv[1:]))
         return
     if asks_to_resume(sys.argv[1:]):
-        with short_errors(), told():
+        with short_errors(), reporting_errors():
             resume(sys.argv[1:])
         return
     sys.argv[1:] = [quoted(word) for word in sys.argv[1:]]
     check_options(sys.argv[1:])
-    with short_errors(), collecting_no_garbage(), told():
+    with short_errors(), collecting_no_garbage(), reporting_errors():
         check_words(sys.argv[1:])
         if "hydra.mode=RUN" in sys.argv and not {"-m", "--multirun"}.isdisjoint(sys.argv):
             raise reject("hydra.mode", "RUN", "contradicts -m", "one of them")
@@ -76,7 +75,7 @@ def run_config(cfg: DictConfig) -> float:
         gc.freeze()  # what is imported stays: it need not be looked at while the run goes on, nor at exit
     gc.enable()
     composed = plain(cfg)
-    go_on(Path(composed.run.dir))
+    remove_failed_result(Path(composed.run.dir))
     return train(composed)
 
 
@@ -138,8 +137,7 @@ def short_errors() -> Iterator[None]:
 
     Hydra prints errors itself, at length, and exits; only when it is asked for full errors it lets them through.
     """
-    heard = FOLDER in os.environ  # another process has started this one, is told what goes wrong, and says it
-    if os.environ.get(FULL_ERROR) == "1" and not heard:
+    if os.environ.get(FULL_ERROR) == "1":
         yield
         return
     os.environ[FULL_ERROR] = "1"
@@ -153,8 +151,7 @@ def short_errors() -> Iterator[None]:
     except Exception as error:
         if received or lost:  # trainyard.entry sets the exit code
             raise
-        if not heard:
-            print(complaint(error), *suggestion(error), sep="\n", file=sys.stderr)
+        print(complaint(error), *suggestion(error), sep="\n", file=sys.stderr)
         sys.exit(1)
     finally:
         del os.environ[FULL_ERROR]
