@@ -26,8 +26,8 @@ from trainyard.data.module import DataModule
 from trainyard.errors import reject
 from trainyard.event_files import purge_events
 from trainyard.files import relative
-from trainyard.parts import parts
 from trainyard.processes.launch import count_processes, run_in_processes
+from trainyard.run_builder import run_builder
 from trainyard.run_length import check_batches
 from trainyard.runs import Run
 from trainyard.stored.paths import check_callback_states
@@ -51,7 +51,7 @@ def train(cfg: DictConfig, resume: bool = False) -> float:
     """
     cfg = resolved(cfg)
     with Run.start(cfg, resume) as run:
-        parts.get().check(cfg)
+        run_builder.get().check(cfg)
         if (count := count_processes(cfg)) > 1:
             run_in_processes(fit_and_test, cfg, run, count)
         else:
@@ -61,7 +61,7 @@ def train(cfg: DictConfig, resume: bool = False) -> float:
 
 def fit_and_test(cfg: DictConfig, run: Run) -> None:
     """Train and test in this process; `run.result` gets what `result.json` contains."""
-    build = parts.get()
+    build = run_builder.get()
     L.seed_everything(cfg.seed, verbose=False)
     data = build.data(cfg)
     check_model_fits_data(cfg, data.spec)

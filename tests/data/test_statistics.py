@@ -11,7 +11,7 @@ from trainyard.data.draws import generator
 from trainyard.data.image_files import ImageFiles
 from trainyard.data.spec import Column, Examples
 from trainyard.data.statistics import CHUNK, channel_sums, constant_images, image_statistics, row_statistics, statistics
-from trainyard.models.normalize import Normalize
+from trainyard.models.input_layers import Normalize
 
 
 def images(count: int, channels: int, side: int) -> torch.Tensor:

@@ -12,7 +12,7 @@ from tests.distributed import ranks
 from tests.distributed.ranks import ON_CPU, TINY, end, start
 from trainyard.config import compose, instantiate
 from trainyard.models.load import load_model
-from trainyard.optim.param_groups import without_decay_on_biases_and_norms
+from trainyard.optim.optimizers import weight_decay_groups
 from trainyard.processes.strategies import DDP, FSDP
 
 SAME = ("optimizer=adamw", "optimizer.weight_decay=0.1", "model.dropout=0.2")
@@ -29,7 +29,7 @@ def test_it_composes() -> None:
 def test_a_share_of_a_matrix_decays_though_it_is_flat() -> None:
     share, bias = torch.nn.Parameter(torch.zeros(7)), torch.nn.Parameter(torch.zeros(7))
     share.whole_ndim = 2  # type: ignore[attr-defined]
-    weights, others = without_decay_on_biases_and_norms([("share", share), ("bias", bias)])
+    weights, others = weight_decay_groups([("share", share), ("bias", bias)])
     assert weights["params"][0] is share
     assert "weight_decay" not in weights
     assert others["params"][0] is bias

@@ -13,7 +13,7 @@ from torch import Tensor
 from trainyard.data.module import DataModule
 from trainyard.data.spec import Examples
 from trainyard.errors import listing, reject
-from trainyard.network import check_reachable, draft_of, linked
+from trainyard.network import check_reachable, link_or_copy, staging_folder
 
 log = logging.getLogger(__name__)
 
@@ -115,12 +115,12 @@ class TorchvisionSet(DataModule):
             if len(whole) < len(archives):
                 check_reachable(source(self.make))
                 log.info("downloading %s to %s", self.set_name, folder)
-            with draft_of(self.root) as draft:
+            with staging_folder(self.root) as draft:
                 with contextlib.suppress(*UNUSABLE):
                     self.stored(self.root, split)
                     return  # another process came first
                 for name in whole:
-                    linked(folder / name, draft / place / name)
+                    link_or_copy(folder / name, draft / place / name)
                 self.stored(draft, split, download=True)
         except (*UNUSABLE, OSError, HTTPException) as error:
             damaged = [name for name in present if name not in whole]

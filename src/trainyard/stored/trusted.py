@@ -77,7 +77,7 @@ OPTIMIZER = Kind(
     "optimizer",
     ("torch.optim.Optimizer",),
     ("torch.optim", "timm.optim", "trainyard.optim"),
-    ("trainyard.optim.timm_optimizer.timm_optimizer", "timm.optim._optim_factory.create_optimizer_v2"),
+    ("trainyard.optim.optimizers.timm_optimizer", "timm.optim._optim_factory.create_optimizer_v2"),
 )
 SCHEDULE = Kind(
     "schedule",
