@@ -1,4 +1,4 @@
-"""A covering set of combinations trains: every model with every schedule, every optimizer with a pretrained backbone."""
+"""A covering set of combinations trains: models with every schedule, a backbone with every optimizer."""
 
 import warnings
 from itertools import cycle
