@@ -79,7 +79,7 @@ SOUND = {
     "callbacks.x": ["lightning.pytorch.callbacks.EarlyStopping", "trainyard.callbacks.speed.Speed"],
     "logger.x": ["lightning.pytorch.loggers.CSVLogger", "trainyard.metrics_table.MetricsTable"],
     "trainer": ["lightning.Trainer"],
-    "trainer.strategy": ["trainyard.processes.replicated.DDP", "lightning.pytorch.strategies.DDPStrategy"],
+    "trainer.strategy": ["trainyard.processes.strategies.DDP", "lightning.pytorch.strategies.DDPStrategy"],
     "trainer.profiler": ["lightning.pytorch.profilers.SimpleProfiler", "lightning.pytorch.profilers.AdvancedProfiler"],
     "trainer.plugins": ["lightning.pytorch.plugins.environments.SLURMEnvironment"],
     "model.net": ["torch.nn.ReLU", "torchmetrics.classification.MulticlassAccuracy"],

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from trainyard.data.loading.spec import Column, embedding_width
-from trainyard.models.encode_columns import EncodeColumns
+from trainyard.models.input_layers import EncodeColumns
 
 NAN = float("nan")
 COLUMNS = (

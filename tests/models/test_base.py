@@ -7,17 +7,17 @@ import pytest
 import torch
 
 from trainyard.data.loading.spec import DataSpec
-from trainyard.models.memory_format import lay_out_channels_last
+from trainyard.models.base import use_channels_last
 from trainyard.models.resnet import ResNet
 
 BACKWARD = """
 import torch
 from trainyard.data.loading.spec import DataSpec
-from trainyard.models.memory_format import lay_out_channels_last
+from trainyard.models.base import use_channels_last
 from trainyard.models.resnet import ResNet
 for maps in (3, 4, 8):
     model = ResNet(DataSpec((3, 32, 32), ("a", "b"), (), (0.5,) * 3, (0.2,) * 3), channels=[maps, 8])
-    lay_out_channels_last(model)
+    use_channels_last(model)
     for step in range(10):
         model(torch.zeros(16, 3, 32, 32, dtype=torch.uint8)).sum().backward()
 """
@@ -25,7 +25,7 @@ for maps in (3, 4, 8):
 
 def kernel(maps: int) -> torch.Tensor:
     model = ResNet(DataSpec((3, 32, 32), ("a", "b"), (), (0.5,) * 3, (0.2,) * 3), channels=[maps, maps])
-    lay_out_channels_last(model)
+    use_channels_last(model)
     return model.net[0].weight
 
 

@@ -1,4 +1,4 @@
-"""Weights of a backbone from files of every kind, from our own checkpoints, and from timm's cache."""
+"""Weights of a backbone: from files of every kind, from checkpoints of runs, from timm; and files without any."""
 
 import logging
 from collections.abc import Callable
@@ -11,10 +11,11 @@ import timm
 import torch
 from safetensors.torch import save_file
 from timm.layers import resample_abs_pos_embed
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainyard.data.loading.spec import DataSpec
-from trainyard.models.safetensors_file import write_safetensors
+from trainyard.errors import ConfigError
+from trainyard.models.load import write_safetensors
 from trainyard.models.transfer import TransferModel
 
 THREE = DataSpec((3, 64, 64), ("a", "b", "c"), (), (0.5,) * 3, (0.25,) * 3)
@@ -157,3 +158,79 @@ def test_none_is_random_by_the_seed() -> None:
         models.append(built("none").backbone.conv1[0].weight)
     assert torch.equal(models[0], models[1])
     assert not torch.equal(models[0], models[2])
+
+
+class Payload:
+    """Runs code when it is unpickled without care."""
+
+    def __reduce__(self) -> tuple:
+        return (print, ("executed",))
+
+
+BAD: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing": (lambda path: None, "no such file"),
+    "a folder": (Path.mkdir, "not a regular file"),
+    "noise": (lambda path: path.write_bytes(bytes(range(256)) * 8), "not a checkpoint"),
+    "empty": (Path.touch, "not a checkpoint"),
+    "payload": (lambda path: torch.save({"state_dict": Payload()}, path), "not a checkpoint"),
+    "no tensors": (lambda path: torch.save({"epoch": 3}, path), "it contains no state dict"),
+    "a list": (lambda path: torch.save([torch.zeros(1)], path), "not a checkpoint"),
+    "other network": (lambda path: torch.save(nn.Linear(2, 2).state_dict(), path), "none of its 2 tensors fits"),
+}
+
+
+@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_weights_are_named(tmp_path: Path, capsys: pytest.CaptureFixture, kind: str, suffix: str) -> None:
+    path = tmp_path / f"weights.{suffix}"
+    make, problem = BAD[kind]
+    make(path)
+    if suffix == "safetensors" and path.is_file():
+        problem = "not a checkpoint"  # what torch.save writes is none
+    with pytest.raises(ConfigError, match=rf"model\.weights={path}: {problem}.*\n  accepted: "):
+        TransferModel(THREE, backbone="test_resnet", weights=str(path))
+    assert "executed" not in capsys.readouterr().out
+
+
+@pytest.fixture
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty cache of the hub, on a machine without a network."""
+    from huggingface_hub import constants
+
+    def unreachable(*args: object, **kwargs: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr("trainyard.network.urlopen", unreachable)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    return tmp_path
+
+
+def test_cached_weights_need_no_network(cache: Path) -> None:
+    torch.manual_seed(7)
+    state = {
+        name: tensor + torch.rand(1)
+        for name, tensor in timm.create_model("test_resnet", num_classes=1000).state_dict().items()
+    }
+    model = cache / "models--timm--test_resnet.r160_in1k"
+    (model / "snapshots" / "abc").mkdir(parents=True)
+    (model / "refs").mkdir()
+    (model / "refs" / "main").write_text("abc")
+    save_file(state, model / "snapshots" / "abc" / "model.safetensors")
+    filled = TransferModel(THREE, backbone="test_resnet", weights="pretrained", image_size=32)
+    assert torch.equal(filled.backbone.conv1[0].weight, state["conv1.0.weight"])
+    assert filled.head.out_features == 3
+    assert filled.hparams["weights"] == "none", "a checkpoint of it downloads nothing again"
+
+
+@pytest.mark.parametrize("folders", ["", "models--timm--resnet18.a1_in1k/blobs"], ids=["empty", "broken off"])
+def test_without_a_network_the_cache_is_named(cache: Path, folders: str) -> None:
+    (cache / folders).mkdir(parents=True, exist_ok=True)
+    with pytest.raises(ConfigError, match=rf"model\.weights=pretrained: .*{cache}.*\n.*PATH"):
+        TransferModel(THREE, backbone="resnet18", weights="pretrained")
+
+
+def test_a_model_without_weights_says_so(cache: Path) -> None:
+    problem = r"model\.weights=pretrained: timm has no weights for botnet50ts_256\n  accepted: model\.weights=PATH"
+    with pytest.raises(ConfigError, match=problem):
+        TransferModel(THREE, backbone="botnet50ts_256", weights="pretrained")

@@ -1,4 +1,4 @@
-"""What a run is made of, built from its config."""
+"""Builds the data, the model and the Trainer of a run from its config."""
 
 from contextvars import ContextVar
 
@@ -10,18 +10,18 @@ from trainyard.config import instantiate
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.splits import check_splits_not_empty
 from trainyard.data.loading.statistics import warn_about_missing_classes
+from trainyard.models.base import use_channels_last
 from trainyard.models.classifier import Classifier
-from trainyard.models.memory_format import lay_out_channels_last
-from trainyard.optim.one_weight import check_steps
+from trainyard.optim.optimizers import check_optimizer
 from trainyard.runs import Run
 from trainyard.trainers import build_trainer
 
 
-class Parts:
-    """Builds the parts of a run; runs that train together build some of them once (see `sweeps.stacked`)."""
+class RunBuilder:
+    """Builds what a run consists of; runs that are trained together share some of it (see `sweeps.stacked`)."""
 
     def check(self, cfg: DictConfig) -> None:
-        """Raise a ConfigError for the first thing that cannot work."""
+        """Raise a ConfigError for the first problem in the config."""
         check_config(cfg)
 
     def data(self, cfg: DictConfig) -> DataModule:
@@ -29,14 +29,14 @@ class Parts:
         return instantiate(cfg.data, augment=instantiate(cfg.augment), order_seed=cfg.seed)  # type: ignore[no-any-return]
 
     def model(self, cfg: DictConfig, data: DataModule) -> Classifier:
-        """Build the model with its optimizer, schedule and plan."""
+        """Build the model with its optimizer, schedule and fine-tuning plan."""
         check_splits_not_empty(data.splits)
         warn_about_missing_classes(data.splits, data.classes)
-        check_steps(cfg)
+        check_optimizer(cfg)
         groups = ["optimizer", "scheduler", *(["finetune"] if has_backbone(cfg) else [])]
         model: Classifier = instantiate(cfg.model, spec=data.spec, **{name: instantiate(cfg[name]) for name in groups})
         if cfg.channels_last:
-            lay_out_channels_last(model)
+            use_channels_last(model)
         if cfg.compile:
             model.compile()
         return model
@@ -46,5 +46,5 @@ class Parts:
         return build_trainer(cfg, run)
 
 
-parts: ContextVar[Parts] = ContextVar("parts", default=Parts())  # noqa: B039  # it holds nothing
-"""Those that `trainyard.training.train` asks, in this thread."""
+run_builder: ContextVar[RunBuilder] = ContextVar("run_builder", default=RunBuilder())  # noqa: B039  # stateless
+"""The builder that `trainyard.training.train` uses in this thread."""

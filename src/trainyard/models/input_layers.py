@@ -1,4 +1,4 @@
-"""The columns of a table as the inputs of a network, as its first layer, so that a checkpoint takes raw rows."""
+"""The first layers of models, so that a checkpoint takes raw inputs: normalised images, encoded rows of tables."""
 
 import math
 from collections.abc import Sequence
@@ -6,14 +6,43 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from trainyard.data.loading.spec import Column
+from trainyard.data.loading.spec import Column, DataSpec
+from trainyard.data.loading.statistics import one_where_zero
+
+
+def input_layer(spec: DataSpec) -> nn.Module:
+    """Return the first layer for raw examples; its statistics are those of the training examples."""
+    if spec.kind == "rows":
+        return EncodeColumns(spec.columns, spec.mean, spec.std)
+    return Normalize(spec.mean, spec.std)
+
+
+class Normalize(nn.Module):
+    """Subtracts the mean and divides by the standard deviation of each channel, by 1 if the deviation is 0.
+
+    Args:
+        mean, std: one number per channel, in units of the full range, 255.
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        mean_, std_ = torch.tensor(mean), one_where_zero(torch.tensor(std))
+        self.register_buffer("scale", (1 / (255 * std_)).view(-1, 1, 1))
+        self.register_buffer("shift", (-mean_ / std_).view(-1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise images `[B, C, H, W]`, uint8 or float from 0 to 255; returns float."""
+        return (x * self.scale).add_(self.shift)
 
 
 class EncodeColumns(nn.Module):
-    """Standardises numbers, fills missing ones and says which; one-hot encodes or embeds categories.
+    """Standardises numbers, fills and indicates missing ones; one-hot encodes or embeds categories.
 
-    A cyclic part of a date is given as its sine and cosine, both 0 where it is missing.
-    A level that training has not seen is like a missing one where training misses some, and else gives zeros.
+    A cyclic part of a date becomes its sine and cosine, both 0 if it is missing. An unknown category is treated as
+    missing if the training data has missing values in that column, and encoded as zeros otherwise.
 
     Args:
         columns: of the rows, in order.
@@ -48,24 +77,24 @@ class EncodeColumns(nn.Module):
         self.register_buffer("one_hot", torch.tensor([place for place, _ in one_hot], dtype=torch.long))
         self.register_buffer("offsets", torch.tensor([0, *widths]).cumsum(0)[:-1])
         self.register_buffer("zero_counts", torch.tensor([column.may_miss for _, column in one_hot], dtype=torch.bool))
-        # Not persistent: the spec has them, and checkpoints without dates stay as they were.
+        # Not persistent, since the spec contains them: checkpoints from before dates were supported still load.
         self.register_buffer("cyclic", torch.tensor([*periods], dtype=torch.long), persistent=False)
         self.register_buffer("periods", torch.tensor([*periods.values()], dtype=torch.float32), persistent=False)
         self.numeric_width, self.indicated_width, self.one_hot_width = len(numeric), len(indicated), sum(widths)
         self.cyclic_width = 2 * len(periods)
         self.embedded = [place for place, _ in embedded]
         self.embeddings = nn.ModuleList(embedding(column) for _, column in embedded)
-        widths = [module.embedding_dim for module in self.embeddings if isinstance(module, nn.Embedding)]
-        self.width = len(numeric) + len(indicated) + self.cyclic_width + self.one_hot_width + sum(widths)
+        embedded_width = sum(column.embedding_width for _, column in embedded)
+        self.width = len(numeric) + len(indicated) + self.cyclic_width + self.one_hot_width + embedded_width
 
     def forward(self, x: Tensor) -> Tensor:
-        """Encode rows `[B, F]`, NaN where a value is missing, -> `[B, width]`."""
-        parts: list[Tensor] = []  # what is empty is not asked for: there are programs that have no empty tensors
+        """Encode rows `[B, F]`, NaN for missing values; returns `[B, width]`."""
+        parts: list[Tensor] = []  # empty parts are skipped: ONNX runtimes may not support empty tensors
         if self.numeric_width:
             numbers = x.index_select(1, self.numeric).to(self.scale.dtype)
             missing = numbers.isnan()
             numbers = torch.where(missing, self.medians, numbers)
-            # Not x * scale - mean * scale, whose terms lose what a small deviation beside a large mean has to say.
+            # Not x * scale - mean * scale, which cancels digits if the deviation is small beside the mean.
             parts.append((numbers - self.mean) * self.scale)
             if self.indicated_width:
                 parts.append(missing.index_select(1, self.indicated).to(numbers))
@@ -83,6 +112,5 @@ class EncodeColumns(nn.Module):
 
 
 def embedding(column: Column) -> nn.Embedding:
-    """Return the vectors of a column's levels; that of code 0 stays zero where training has none to learn it from."""
-    count = len(column.levels)
-    return nn.Embedding(count + 1, column.embedding_width, padding_idx=None if column.may_miss else 0)
+    """Return the embedding of a column; code 0 (missing) stays zero if the training data has no missing values."""
+    return nn.Embedding(len(column.levels) + 1, column.embedding_width, padding_idx=None if column.may_miss else 0)
