@@ -1,6 +1,5 @@
 """Lists the image files of a folder, and of folders with one folder per class."""
 
-import math
 import os
 import re
 import unicodedata
@@ -12,7 +11,6 @@ from pathlib import Path
 from PIL import Image
 
 from trainyard.errors import did_you_mean, listing, reject
-from trainyard.utf8 import MOST_DIGITS
 
 SYSTEM_FOLDERS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
 # Photo formats that Pillow cannot read, or of which it reads a thumbnail.
@@ -196,12 +194,8 @@ def is_ignored(name: str) -> bool:
 
 def natural_key(name: str) -> tuple[list[tuple[float, str]], str]:
     """Return a sort key by which `class2` precedes `class10`, different for different names."""
-
-    def number(digits: str) -> float:
-        return int(digits) if len(digits) <= MOST_DIGITS else math.inf
-
     parts = re.split(r"(\d+)", name)
-    return [(number(part), "") if part.isdecimal() else (-1, part.casefold()) for part in parts], name
+    return [(float(part), "") if part.isdecimal() else (-1, part.casefold()) for part in parts], name
 
 
 def is_image_name(path: str) -> bool:

@@ -15,15 +15,15 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from trainyard.cli.error_reports import report_errors
+from trainyard.cli.input_checks import check_text
 from trainyard.cli.override_correction import hydra_parser
 from trainyard.cli.suggestions import suggest_command
-from trainyard.cli.training_help import asks_for_help, help_text
+from trainyard.cli.train_help import asks_for_help, help_text
 from trainyard.config import CONF_DIR, CONFIG_NAME, HYDRA_VERSION_BASE, resolved
 from trainyard.errors import ConfigError, PassThrough, reject
 from trainyard.logs import print_anything
 from trainyard.processes.torchrun import remove_failed_result, reporting_errors
 from trainyard.resume import asks_to_resume, resume
-from trainyard.utf8 import check_words
 
 CONDITION = "sweep.where"
 
@@ -41,7 +41,7 @@ def main() -> None:
     sys.argv[1:] = [quote_condition(word) for word in sys.argv[1:]]
     check_options(sys.argv[1:])
     with report_errors(), without_garbage_collection(), reporting_errors():
-        check_words(sys.argv[1:])
+        check_text(sys.argv[1:])
         if "hydra.mode=RUN" in sys.argv and not {"-m", "--multirun"}.isdisjoint(sys.argv):
             raise reject("hydra.mode", "RUN", "contradicts -m", "one of them")
         try:
