@@ -256,7 +256,7 @@ class Fail(L.Callback):
 def test_it_resumes_exactly_from_the_end_of_an_epoch(
     compose_run: Compose, tmp_path: Path, name: str, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainyard.callbacks.checkpoints.PATIENCE", 0)  # each epoch is saved
+    monkeypatch.setattr("trainyard.callbacks.checkpoints.MIN_PAUSE", 0)  # each epoch is saved
     words = [
         "trainer.max_epochs=30",
         *COMMON,

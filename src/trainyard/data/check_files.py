@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 from trainyard.data.draws import generator
 from trainyard.data.image_files import read_image
 from trainyard.data.pixel_values import Range
-from trainyard.terminal.display import counting
+from trainyard.terminal.display import progress_counter
 
 BATCH = 64  # files that a worker reads at a time
 FEW = 1000  # files for which starting workers costs more than it saves
@@ -66,7 +66,7 @@ def check_files(
     )
     done = 0
     file = folder / "pixels.npy" if keep_pixels else Path(os.devnull)
-    with counting("reading images", count, "images") as add, file.open("wb") as pixels:
+    with progress_counter("reading images", count, "images") as add, file.open("wb") as pixels:
         np.lib.format.write_array_header_1_0(pixels, {"descr": "|u1", "fortran_order": False, "shape": (count, *shape)})
         for pictures, part, failures in loader:
             pixels.write(pictures.tobytes())  # not through a map: on a full disk that would end the process

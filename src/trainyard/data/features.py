@@ -16,7 +16,7 @@ from trainyard.data.kept import held, kept, why
 from trainyard.data.mapped_rows import MappedRows
 from trainyard.data.spec import Examples
 from trainyard.errors import ConfigError, reject
-from trainyard.terminal.display import counting
+from trainyard.terminal.display import progress_counter
 
 FORMAT = 1  # of the cache; a new number invalidates older entries
 FILES = ("features.npy", "digests.npy")
@@ -100,7 +100,7 @@ def compute(
     """
     chosen = first_positions(digests)
     total = sum(map(len, chosen.values()))
-    with counting("computing features", total, "images") as add, (folder / "features.npy").open("wb") as file:
+    with progress_counter("computing features", total, "images") as add, (folder / "features.npy").open("wb") as file:
         for name, positions in chosen.items():
             for start in range(0, len(positions), batch_size):
                 images, _ = splits[name].__getitems__(positions[start : start + batch_size])

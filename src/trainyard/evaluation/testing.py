@@ -17,8 +17,8 @@ from trainyard.errors import listing, reject
 from trainyard.evaluation.predictions import Predictions
 from trainyard.models.classifier import Classifier
 from trainyard.models.memory_format import lay_out_channels_last
-from trainyard.no_profiler import NoProfiler
 from trainyard.stored.trusted import AUGMENTATION, check_target
+from trainyard.trainers import NoProfiler
 
 # What of a run's Trainer decides its numbers; one process does the work, however many trained.
 KEPT = ("accelerator", "precision", "deterministic", "benchmark", "limit_test_batches")
