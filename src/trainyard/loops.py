@@ -30,7 +30,6 @@ class FitLoop(fit_loop._FitLoop):
 
     @property
     def done(self) -> bool:
-        """Whether training ends; an interrupted validation is repeated first."""
         return super().done and not self.epoch_loop.repeats_validation
 
     def _iteration_based_training(self) -> bool:
@@ -62,7 +61,6 @@ class FitLoop(fit_loop._FitLoop):
         super().on_run_start()
 
     def on_advance_end(self) -> None:
-        """End the epoch."""
         super().on_advance_end()
         synchronize_stop(self.trainer)
 
@@ -121,7 +119,6 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
         self.data_fetcher: Any = None
 
     def run(self, data_fetcher: Any) -> None:
-        """Train one epoch on the batches of Lightning's fetcher."""
         self.data_fetcher = data_fetcher
         super().run(data_fetcher)
 
@@ -133,7 +130,6 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
 
     @property
     def done(self) -> bool:
-        """Whether the epoch ends; an interrupted validation is repeated first."""
         return super().done and not self.repeats_validation
 
     @property
@@ -181,12 +177,10 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
         return epochs >= (self.trainer.fit_loop.min_epochs or 0) and self.global_step >= (self.min_steps or 0)
 
     def on_save_checkpoint(self) -> dict[str, Any]:
-        """Add the last validation, and whether a stop is requested."""
         stop = {"validated_step": self.validated_step, "should_stop": self.trainer.should_stop}
         return {**super().on_save_checkpoint(), **stop}
 
     def on_load_checkpoint(self, state_dict: dict[str, Any]) -> None:
-        """Restore both."""
         super().on_load_checkpoint(state_dict)
         self.validated_step = state_dict.get("validated_step", -1)
         if self.restore_stop and state_dict.get("should_stop"):

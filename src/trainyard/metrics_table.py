@@ -26,26 +26,14 @@ class MetricsTable(Logger):
         save_dir: run directory.
     """
 
+    name = version = save_dir = ""  # properties of the base class
+
     def __init__(self, save_dir: str) -> None:
         super().__init__()
+        self.save_dir = save_dir
         self.path = Path(save_dir) / TABLE
         self.columns: list[str] = []
         self.rows: list[dict[str, Any]] = []
-
-    @property
-    def name(self) -> str:
-        """No subfolder."""
-        return ""
-
-    @property
-    def version(self) -> str:
-        """No subfolder."""
-        return ""
-
-    @property
-    def save_dir(self) -> str:
-        """The run directory."""
-        return str(self.path.parent)
 
     def log_hyperparams(self, *arguments: Any, **more: Any) -> None:
         """Do nothing: they are in `config.yaml`."""

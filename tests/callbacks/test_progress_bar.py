@@ -217,19 +217,13 @@ def test_time_to_go_is_at_the_pace_since_this_start(clock: FakeClock) -> None:
     assert display.remaining_time() == "67 min to go"
 
 
-def test_examples_a_second_are_of_training_alone_over_all_processes(clock: FakeClock) -> None:
+def test_throughput_is_that_of_all_processes(clock: FakeClock) -> None:
     display = TrainingDisplay(trainer(world_size=2), model())
-    assert display.activity() == ""
+    assert display.throughput() == ""
     display.examples, clock.now = 3000, clock.now + 2
-    assert display.activity() == "3,000 examples/s"
-    display.begin_validation()
-    clock.now += 0.9
-    assert display.activity() == "3,000 examples/s", "a short validation is not worth a word"
-    clock.now += 0.2
-    assert display.activity() == "validating 0/2"
-    display.end_validation()
+    assert display.throughput() == "3,000 examples/s"
     display.examples, clock.now = 6000, clock.now + 1
-    assert display.activity() == "4,000 examples/s", "6000 in 3 s, twice"
+    assert display.throughput() == "4,000 examples/s", "6000 in 3 s, twice"
 
 
 def test_scores_of_an_earlier_epoch_are_marked_or_left_out() -> None:
@@ -241,7 +235,6 @@ def test_scores_of_an_earlier_epoch_are_marked_or_left_out() -> None:
     assert display.scores() == "train/loss -  train/acc -", "before the first batch of an epoch"
     network.sums["train"].add(torch.tensor(6.0), torch.eye(4), torch.tensor([0, 1, 2, 0]))
     assert display.scores() == "train/loss 1.5000  train/acc 0.7500"
-    display.begin_validation()
     display.end_validation()
     assert display.scores() == "train/loss 1.5000  train/acc 0.7500  val/acc 0.4000"
     state.current_epoch = 5

@@ -40,10 +40,7 @@ class LastCheckpoint(ModelCheckpoint):
         self.saved = time.monotonic()
         self.took = 0.0
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Save if an interval has passed and a run can resume after this batch."""
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self.is_due(trainer) and is_between_steps(trainer):
             self.save(trainer)
 
@@ -106,7 +103,6 @@ class BestCheckpoint(ModelCheckpoint):
         return better
 
     def state_dict(self) -> dict[str, Any]:
-        """Add the loss that decides a tie."""
         return {**super().state_dict(), "best_loss": self.best_loss}
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:

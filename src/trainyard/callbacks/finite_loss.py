@@ -65,10 +65,7 @@ class FiniteLoss(L.Callback):
         text = "the gradient at step %d (epoch %d) is not finite: the step is skipped"
         log.warning(text, trainer.global_step, trainer.current_epoch + 1)
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Store the loss, and check the stored ones when it is time."""
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self.on_nan != "stop":
             return
         self.losses.append(outputs["loss"])
@@ -92,11 +89,9 @@ class FiniteLoss(L.Callback):
         raise FloatingPointError(f"the loss became {value} at step {step} (epoch {epoch})\n  {cause}")
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the number of skipped steps."""
         return {"skipped_steps": self.skipped}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the number of skipped steps."""
         self.skipped = state_dict["skipped_steps"]
 
 

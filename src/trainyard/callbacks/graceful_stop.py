@@ -33,7 +33,6 @@ class GracefulStop(L.Callback):
         self.last = last
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Defer signals to the end of a step from now on."""
         self.signals.defer(True)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -50,15 +49,12 @@ class GracefulStop(L.Callback):
         except OSError as error:
             log.warning("%s", error.strerror)
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Save and exit if a run can resume after this batch."""
         if (caught := self.caught(trainer)) and is_between_steps(trainer):
             self.save_and_exit(trainer, caught)
 
     def on_validation_batch_end(self, trainer: L.Trainer, *more: Any, **others: Any) -> None:
-        """Save and exit, unless a gradient is accumulated in part."""
         loop: Any = trainer.fit_loop.epoch_loop
         interruptible = not trainer.sanity_checking and not loop.is_accumulating
         if interruptible and (caught := self.caught(trainer)):

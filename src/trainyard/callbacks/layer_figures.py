@@ -26,7 +26,6 @@ class FeatureMaps(Figure):
     seconds: ClassVar[float] = 0.15
 
     def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
-        """Write one image per block, numbered in the order of the network."""
         model, data = trainer.lightning_module, trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(model, Classifier)
         blocks = model.blocks_of_maps()
@@ -87,7 +86,6 @@ class Embedding(Figure):
     seconds: ClassVar[float] = 0.6
 
     def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
-        """Write the first validation examples; nothing if the network has no linear layer."""
         model, data = trainer.lightning_module, trainer.datamodule  # type: ignore[attr-defined]
         head = getattr(model, "head", model)  # a backbone may have linear layers too
         last = next((m for m in reversed(list(head.modules())) if isinstance(m, nn.Linear)), None)

@@ -31,7 +31,6 @@ class ProcessState(L.Callback):
         self.loaded: dict[str, Any] | None = None
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Add the state of every process, by rank."""
         assert isinstance(pl_module, Classifier)
         sums = {name: sums.state_dict() for name, sums in pl_module.sums.items() if name == "train"}
         own = {"random": random_state(trainer.strategy.root_device), "sums": sums}
@@ -51,7 +50,6 @@ class ProcessState(L.Callback):
             purge_events(trainer, checkpoint["global_step"])
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Restore the state."""
         if self.loaded is None:
             return
         assert isinstance(pl_module, Classifier)
@@ -109,7 +107,6 @@ class SpawnedLog(L.Callback):
             self.handlers = open_log(self.path, first=False)
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Remove this callback: the log is open."""
         remove_callback(trainer, self)
 
 
@@ -122,7 +119,6 @@ class ProcessGroupCleanup(L.Callback):
     registered = False
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Register the cleanup, once per process."""
         if distributed.is_available() and distributed.is_initialized() and not ProcessGroupCleanup.registered:
             ProcessGroupCleanup.registered = True
             atexit.register(destroy_group)

@@ -23,7 +23,6 @@ log = logging.getLogger(__name__)
 JOIN_TIMEOUT = 5.0  # seconds
 SCORES = ("train/loss", "train/acc", "val/loss", "val/acc")
 WINDOW = 25  # redraws, so at least five seconds, over which the examples per second are averaged
-LONG = 1.0  # seconds after which a validation is displayed
 
 
 class ProgressReporter(ProgressBar):
@@ -50,15 +49,12 @@ class ProgressReporter(ProgressBar):
         self.reported: int | None = None
 
     def disable(self) -> None:
-        """Show nothing; Lightning calls it on all processes but rank 0."""
         self.enabled = False
 
     def enable(self) -> None:
-        """Show again."""
         self.enabled = True
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Open the bar on a terminal."""
         assert isinstance(pl_module, Classifier)
         self.reported = -1
         display = TrainingDisplay(trainer, pl_module)
@@ -67,25 +63,15 @@ class ProgressReporter(ProgressBar):
             display.show()
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Forget the scores of the epoch before."""
         self.validation = {}
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Redraw if it is time."""
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self.training is not None:
             self.training.examples += batch[1].shape[0]
             if time.monotonic() >= self.training.due:
                 self.training.show()
 
-    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Exclude the validation from the throughput."""
-        if self.training is not None:
-            self.training.begin_validation()
-
     def on_validation_batch_end(self, *arguments: Any, **more: Any) -> None:
-        """Redraw if it is time."""
         if self.training is not None and time.monotonic() >= self.training.due:
             self.training.show()
 
@@ -100,7 +86,6 @@ class ProgressReporter(ProgressBar):
             self.report("final weights", self.validation)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Report the scores of this epoch."""
         pl_module.on_train_epoch_end()  # Lightning calls it after its callbacks: the training scores would be old
         scores = {name: float(trainer.callback_metrics[name]) for name in SCORES[:2]} | self.validation
         self.report(epoch_label(trainer), scores)
@@ -115,21 +100,17 @@ class ProgressReporter(ProgressBar):
             log.info("%s  %s", label, text, extra={"displayed": self.training is not None})
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Close the bar."""
         self.close()
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Prepare a bar, which appears if the test takes long."""
         self.testing = Display() if self.enabled else None
 
     def on_test_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *more: Any, **others: Any) -> None:
-        """Redraw if it is time."""
         if self.testing is not None and time.monotonic() >= self.testing.due:
             done, total = more[2] + 1, sum(trainer.num_test_batches)
             self.testing.draw(self.testing.bar("test", done / total, f"{done}/{total}"))
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Close the bar."""
         self.close()
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
@@ -147,11 +128,9 @@ class ProgressReporter(ProgressBar):
         self.training = self.testing = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return a copy of the curves, which a resumed run continues."""
         return {"curves": {name: [*values] for name, values in self.curves.items()}, "validation": self.validation}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the curves."""
         self.curves = {name: [*values] for name, values in state_dict["curves"].items()}
         self.validation = dict(state_dict["validation"])
 
@@ -172,29 +151,16 @@ class TrainingDisplay(Display):
         self.trainer, self.model = trainer, model
         self.examples = 0
         self.started, self.first_share = time.monotonic(), self.share
-        self.validated = 0.0  # seconds, which are excluded from the throughput
-        self.validation_started: float | None = None
         self.scored: tuple[int, float] | None = None  # epoch and accuracy of the last validation
         self.recent: deque[tuple[float, int]] = deque([(self.started, 0)], maxlen=WINDOW)
 
-    def begin_validation(self) -> None:
-        """Start the clock of a validation."""
-        self.validation_started = time.monotonic()
-
     def end_validation(self) -> None:
-        """Stop the clock of a validation, and store its accuracy."""
-        self.validated += self.validating
-        self.validation_started = None
+        """Store the accuracy of a validation."""
         self.scored = self.trainer.current_epoch + 1, float(self.trainer.callback_metrics["val/acc"])
-
-    @property
-    def validating(self) -> float:
-        """Seconds since the current validation started, 0 if there is none."""
-        return 0.0 if self.validation_started is None else time.monotonic() - self.validation_started
 
     def show(self) -> None:
         """Redraw."""
-        facts = f"{self.activity():>18}", f"{self.remaining_time():>12}"
+        facts = f"{self.throughput():>18}", f"{self.remaining_time():>12}"
         line = self.bar(epoch_label(self.trainer, align=True), self.share, *facts)
         self.draw(Group(line, Text(self.scores(), no_wrap=True)))
 
@@ -209,15 +175,12 @@ class TrainingDisplay(Display):
         of_epoch = done / (trainer.num_training_batches + sum(trainer.num_val_batches))
         return min(1.0, (trainer.current_epoch + min(1.0, of_epoch)) / epochs)
 
-    def activity(self) -> str:
-        """Return the throughput over all processes, or the progress of a long validation."""
-        if self.validating > LONG:
-            done = self.trainer.fit_loop.epoch_loop.val_loop.batch_progress.current.ready
-            return f"validating {done}/{sum(self.trainer.num_val_batches)}"
+    def throughput(self) -> str:
+        """Return the training examples per second of all processes, over the last redraws."""
         if self.examples == 0:
             return ""
         seconds, examples = self.recent[0]
-        self.recent.append((time.monotonic() - self.validated - self.validating, self.examples))
+        self.recent.append((time.monotonic(), self.examples))
         rate = (self.recent[-1][1] - examples) / (self.recent[-1][0] - seconds)
         return f"{rate * self.trainer.world_size:,.0f} examples/s"
 

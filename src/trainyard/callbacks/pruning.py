@@ -43,7 +43,6 @@ class Pruning(L.Callback):
             remove_callback(trainer, self)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Keep the score until the epoch ends."""
         if not trainer.sanity_checking:
             self.score = float(trainer.callback_metrics[self.objective])
 
@@ -86,9 +85,7 @@ class Pruning(L.Callback):
         return pruned
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the decision, and what later decisions depend on."""
         return {"pruned": self.pruned, "scores": dict(self.scores), "rungs": dict(self.rungs)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the state."""
         self.pruned, self.scores, self.rungs = (state_dict[name] for name in ("pruned", "scores", "rungs"))

@@ -65,7 +65,6 @@ class DrawingBudget(L.Callback):
             self.spent += time.monotonic() - started
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Log how many figures were left out, after the test."""
         if stage == "test" and self.left_out and trainer.is_global_zero:
             text = (
                 "figures    %d left out: they would take more than %.2g %% of the run (draw them: callbacks=pictures)"

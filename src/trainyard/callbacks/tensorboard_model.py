@@ -35,10 +35,7 @@ class FirstBatch(L.Callback):
     def __init__(self, most: int = 64) -> None:
         self.most = most
 
-    def on_train_batch_start(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        """Write the images before the first step."""
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
         remove_callback(trainer, self)
         images, writer = batch[0], tensorboard_writer(trainer)
         if writer is not None and images.ndim == 4 and trainer.global_step == 0:
@@ -52,7 +49,6 @@ class ModelGraph(L.Callback):
     """Shows the network under Graphs, traced with one example; evaluation mode, gradients and random state stay."""
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Trace and write the graph, or log that the network cannot be traced."""
         remove_callback(trainer, self)
         writer, example = tensorboard_writer(trainer), pl_module.example_input_array
         if writer is None or not isinstance(example, torch.Tensor):
@@ -96,7 +92,6 @@ class GradientNorm(L.Callback):
     """Logs `gradient/norm` before clipping, without the scale of 16-bit precision, every `log_every_n_steps`."""
 
     def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer) -> None:
-        """Log the norm of all gradients together."""
         step, interval = trainer.global_step, trainer.log_every_n_steps  # type: ignore[attr-defined]
         if not interval or ((step + 1) % interval and not trainer.should_stop):
             return
@@ -137,19 +132,15 @@ class Throughput(L.Callback):
         self.started: float | None = None
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clock."""
         self.started = time.perf_counter()
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Stop the clock during validation."""
         self.write(trainer, pl_module)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clock: an epoch may have several validations."""
         self.started = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Stop the clock if there were batches after the last validation."""
         self.write(trainer, pl_module)
 
     def write(self, trainer: L.Trainer, model: L.LightningModule) -> None:

@@ -1,7 +1,6 @@
 """What TensorBoard shows about a run as a whole: config, provenance, hyperparameters and the layout of its charts."""
 
 import json
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from trainyard.callbacks.lifecycle import remove_callback
 from trainyard.callbacks.tensorboard import tensorboard_writer
 from trainyard.compatibility import has_backbone
 from trainyard.config import leaves
-from trainyard.evaluation.markdown import markdown_table
 
 PACKAGES = ("torch", "lightning", "torchvision", "timm", "hydra-core", "numpy")
 GROUPS = ("model", "data", "augment", "optimizer", "scheduler", "trainer", "accelerator")
@@ -34,7 +32,6 @@ class ChartLayout(L.Callback):
     """Shows training and validation of a metric in one chart, under Custom Scalars."""
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write the layout."""
         remove_callback(trainer, self)
         if writer := tensorboard_writer(trainer):
             writer.add_custom_scalars(LAYOUT)
@@ -44,38 +41,25 @@ class RunDescription(L.Callback):
     """Shows the resolved config and the provenance of a run, under Text.
 
     Args:
-        folder: run directory, which contains `config.yaml` and `provenance.json`.
+        folder: run directory.
     """
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write both texts."""
         remove_callback(trainer, self)
         if writer := tensorboard_writer(trainer):
-            lines = (self.folder / "config.yaml").read_text(encoding="utf-8").splitlines()
-            writer.add_text("config", "\n".join(f"    {line}" for line in lines))  # four spaces: Markdown's code
+            writer.add_text("config", code_block((self.folder / "config.yaml").read_text(encoding="utf-8")))
             origin = json.loads((self.folder / "provenance.json").read_text(encoding="utf-8"))
-            writer.add_text("provenance", provenance_table(origin))
+            origin["packages"] = {name: version for name, version in origin["packages"].items() if name in PACKAGES}
+            (origin["git"] or {}).pop("uncommitted_patch", None)  # which may be long
+            writer.add_text("provenance", code_block(OmegaConf.to_yaml(origin)))
 
 
-def provenance_table(origin: dict[str, Any]) -> str:
-    """Return `provenance.json` as a Markdown table, with the most important packages only."""
-    git, hardware, versions = origin["git"], origin["hardware"], origin["packages"]
-    changed = git and len(git["uncommitted_patch"].splitlines())
-    rows = {
-        "started": origin["started"],
-        "command": shlex.join(origin["command"]),
-        "directory": origin["directory"],
-        "commit": git["commit"] if git else "not run from a checkout",
-        "uncommitted": f"{changed} lines of patch, {len(git['untracked'])} files untracked" if git else "",
-        "python": origin["python"],
-        **{name: versions[name] for name in PACKAGES if name in versions},
-        "machine": f"{hardware['platform']}, {hardware['cores']} cores, {hardware['threads']} threads",
-        "GPUs": ", ".join(hardware["gpus"]) or "none",
-    }
-    return markdown_table(("property", "value"), list(rows.items()))
+def code_block(text: str) -> str:
+    """Return a text as a code block in Markdown."""
+    return "\n".join(f"    {line}" for line in text.splitlines())
 
 
 def write_hparams(trainer: L.Trainer, cfg: DictConfig, result: dict[str, Any]) -> None:

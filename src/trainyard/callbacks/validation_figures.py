@@ -91,7 +91,6 @@ class PerClass(Figure):
     """Precision, recall and F1 of each class, under Text."""
 
     def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
-        """Write the table."""
         writer.add_text(f"{SPLIT}/per_class", class_table(predictions), trainer.global_step)
 
 
@@ -101,7 +100,6 @@ class ConfusionMatrix(Figure):
     seconds = 0.4
 
     def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
-        """Draw the figure."""
         writer.add_figure(f"{SPLIT}/confusion_matrix", confusion_figure(predictions), trainer.global_step)
 
 
@@ -111,7 +109,6 @@ class Mistakes(Figure):
     seconds = 0.4
 
     def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
-        """Draw images or write rows; nothing if there is no mistake."""
         data: DataModule = trainer.datamodule  # type: ignore[attr-defined]
         places = worst_mistakes(predictions)
         if not places:
@@ -131,7 +128,6 @@ class Calibration(Figure):
     seconds = 0.3
 
     def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
-        """Draw the figure."""
         error = expected_calibration_error(predictions)
         writer.add_scalar(f"{SPLIT}/calibration_error", error, trainer.global_step)
         writer.add_figure(f"{SPLIT}/calibration", calibration_figure(predictions), trainer.global_step)
@@ -143,5 +139,4 @@ class RankingCurves(Figure):
     seconds = 0.5
 
     def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
-        """Draw the figure."""
         writer.add_figure(f"{SPLIT}/precision_recall_and_roc", ranking_figure(predictions), trainer.global_step)

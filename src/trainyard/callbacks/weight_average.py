@@ -12,9 +12,8 @@ from torch import Tensor
 class WeightAverage(WeightAveraging):
     """Validates, tests and saves an exponential moving average of the weights (Polyak and Juditsky 1992).
 
-    It differs from Lightning's `EMAWeightAveraging` in three ways. The test uses the average of the checkpoint, not
-    the weights from which training would resume. A checkpoint saved during a validation, while average and weights
-    are swapped, holds each in its place. And it can be pickled, for processes that a strategy spawns.
+    Unlike Lightning's `EMAWeightAveraging`, it can be pickled for spawned processes, tests the average that a
+    checkpoint contains, and saves correctly during a validation, when average and weights are swapped.
 
     Args:
         decay: the share of the average that remains at each step, from 0 to 1.
@@ -26,12 +25,10 @@ class WeightAverage(WeightAveraging):
         super().__init__(device=None, avg_fn=partial(moving_average, decay))
 
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Swap in the average."""
         super().on_validation_epoch_start(trainer, pl_module)
         self.swapped = True
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Swap in the weights."""
         super().on_validation_epoch_end(trainer, pl_module)
         self.swapped = False
 
@@ -42,7 +39,6 @@ class WeightAverage(WeightAveraging):
         super().on_save_checkpoint(trainer, pl_module, checkpoint)
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Restore average and weights, in training only."""
         if trainer.state.fn is TrainerFn.FITTING:
             super().on_load_checkpoint(trainer, pl_module, checkpoint)
 
