@@ -286,7 +286,7 @@ def same(whole: Path, parts: Path) -> None:
         mine, theirs = tensors(one), tensors(other)
         assert mine.keys() == theirs.keys()
         assert [place for place, tensor in mine.items() if not torch.equal(tensor, theirs[place])] == []
-        assert one["callbacks"]["Progress"] == other["callbacks"]["Progress"]
+        assert one["callbacks"]["ProgressReporter"] == other["callbacks"]["ProgressReporter"]
     assert (whole / "metrics.csv").read_text() == (parts / "metrics.csv").read_text()
     results = [json.loads((folder / "result.json").read_text()) for folder in (whole, parts)]
     assert all(results[0][key] == results[1][key] for key in results[0] if key != "seconds")
