@@ -102,11 +102,6 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
 
     Attributes:
         validated_step: the optimizer step after which the last validation was completed, -1 before the first.
-
-    Args:
-        trainer: the trainer.
-        min_steps, max_steps: limits of the run, in optimizer steps.
-        restore_stop: as in `FitLoop`.
     """
 
     def __init__(self, trainer: L.Trainer, min_steps: int | None, max_steps: int, restore_stop: bool) -> None:

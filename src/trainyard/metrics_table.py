@@ -21,9 +21,6 @@ class MetricsTable(Logger):
     """Appends metrics to `metrics.csv`; a run that is resumed or tested later continues the table.
 
     Lightning's CSVLogger deletes a table that exists.
-
-    Args:
-        save_dir: run directory.
     """
 
     name = version = save_dir = ""  # properties of the base class

@@ -24,9 +24,6 @@ class FeatureCache(L.Callback):
     """Trains the head on cached features instead of running a backbone that does not change.
 
     Batches and results are the same, up to rounding. With random augmentation nothing is cached, and the log says so.
-
-    Args:
-        folder: folder of the cache; `~` is the home directory.
     """
 
     def __init__(self, folder: str) -> None:

@@ -22,10 +22,6 @@ class GracefulStop(L.Callback):
     """Saves and exits when any process has caught a signal; a resumed run continues bitwise from there.
 
     During a validation it exits at once too: the resumed run repeats that validation from its first batch.
-
-    Args:
-        signals: the caught signals.
-        last: saves the checkpoint.
     """
 
     def __init__(self, signals: Signals, last: LastCheckpoint) -> None:

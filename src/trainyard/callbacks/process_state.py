@@ -85,11 +85,7 @@ def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
 
 
 class SpawnedLog(L.Callback):
-    """Opens the run's log in each process that a strategy spawns: it is unpickled there before anything else.
-
-    Args:
-        path: path of `run.log`.
-    """
+    """Opens `run.log` in each process that a strategy spawns: it is unpickled there before anything else."""
 
     handlers: list[logging.Handler] | None = None
 

@@ -140,10 +140,6 @@ class TrainingDisplay(Display):
 
     Attributes:
         examples: number of examples that this process has trained on since the display was opened.
-
-    Args:
-        trainer: the trainer.
-        model: the model that it trains.
     """
 
     def __init__(self, trainer: L.Trainer, model: Classifier) -> None:

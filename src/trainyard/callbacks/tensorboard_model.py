@@ -26,11 +26,7 @@ SECONDS_PER_TENSOR, SECONDS_PER_NUMBER = 2e-3, 4e-8  # to compute a histogram
 
 
 class FirstBatch(L.Callback):
-    """Shows the first training images after augmentation, as `train/first_batch`.
-
-    Args:
-        most: maximum number of images, in rows of eight.
-    """
+    """Shows at most `most` training images of the first batch after augmentation, as `train/first_batch`."""
 
     def __init__(self, most: int = 64) -> None:
         self.most = most

@@ -38,11 +38,7 @@ class ChartLayout(L.Callback):
 
 
 class RunDescription(L.Callback):
-    """Shows the resolved config and the provenance of a run, under Text.
-
-    Args:
-        folder: run directory.
-    """
+    """Shows the resolved config and the provenance in the run directory `folder`, under Text."""
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)

@@ -28,15 +28,12 @@ SPLIT = "val"
 
 
 class ValidationPredictions(AfterFit):
-    """Predicts the validation examples with the best checkpoint, and writes `predictions/val.npz`.
+    """Predicts the validation examples with the best checkpoint, and writes `predictions/val.npz` into `folder`.
 
     The figures use these predictions. The test examples are used once, for the score.
 
     Attributes:
         found: the predictions after the test; `None` before, and if no process has the whole model.
-
-    Args:
-        folder: run directory.
     """
 
     def __init__(self, folder: str) -> None:

@@ -16,7 +16,7 @@ class WeightAverage(WeightAveraging):
     checkpoint contains, and saves correctly during a validation, when average and weights are swapped.
 
     Args:
-        decay: the share of the average that remains at each step, from 0 to 1.
+        decay: share of the average that remains at each step, from 0 to 1.
     """
 
     swapped = False

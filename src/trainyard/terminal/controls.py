@@ -31,11 +31,7 @@ def is_control(sign: str) -> bool:
 
 
 class EscapedStream:
-    """A stream whose `write` escapes control characters.
-
-    Args:
-        stream: the stream; all other attributes are its own.
-    """
+    """A stream whose `write` escapes control characters; all other attributes are those of the stream."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream

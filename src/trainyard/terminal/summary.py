@@ -52,14 +52,7 @@ def partial_results(folder: Path) -> str:
 
 
 def scores(result: dict[str, Any], seconds: float, folder: Path, curves: Mapping[str, Sequence[float]]) -> str:
-    """Return the end of a run's output: scores, learning curve and folder, in at most twelve lines.
-
-    Args:
-        result: content of `result.json`.
-        seconds: duration of the run.
-        folder: run directory.
-        curves: by score, its values by epoch.
-    """
+    """Return the end of a run's output: scores, learning curves (values by epoch) and folder, at most twelve lines."""
     metrics, best = result["metrics"], result["objective"]
     lines = [f"{'':<10} {'loss':>8} {'accuracy':>9}"]
     for stage in ("val", "test") if "test/loss" in metrics else ("val",):
@@ -78,12 +71,7 @@ def scores(result: dict[str, Any], seconds: float, folder: Path, curves: Mapping
 
 
 def learning_curve(curves: Mapping[str, Sequence[float]], columns: int) -> list[str]:
-    """Return one line per curve with its first, last and best value, below a header; nothing for a single epoch.
-
-    Args:
-        curves: by score, its values by epoch.
-        columns: width of the terminal.
-    """
+    """Return one line per curve with its first, last and best value, below a header; nothing for a single epoch."""
     space, lines = max(len(SCALE), min(40, columns - NUMBERS - 1)), []
     for name in ("train/loss", "val/loss", "val/acc"):
         values = np.array(curves.get(name, ()))
