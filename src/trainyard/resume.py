@@ -6,7 +6,7 @@ import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -20,6 +20,9 @@ from trainyard.stored.paths import check_download, check_paths, use_own_caches
 from trainyard.stored.run import StoredRun
 from trainyard.stored.trusted import DATA, check_stored, check_target, foreign_packages
 from trainyard.terminal.invocation import train_command
+
+if TYPE_CHECKING:
+    from trainyard.run_result import RunResult
 
 KEY = "resume"
 CHANGEABLE = ("trainer", "checkpoint", "callbacks", "logger", "on_nan")
@@ -39,14 +42,11 @@ def resume_command(folder: Path) -> str:
     return f"{f'PYTHONPATH={shlex.quote(path)} ' if path else ''}{train_command(*words)}"
 
 
-def resume(words: Sequence[str]) -> float:
+def resume(words: Sequence[str]) -> "RunResult":
     """Train on a run that was typed as `resume=RUN`, in its directory.
 
     Args:
         words: `resume=RUN`, values that may be other than before, and `--trusted-packages NAME`.
-
-    Returns:
-        The best validation score.
 
     Raises:
         ConfigError: there is no such run, it is completed, or something else is to be changed.
