@@ -10,9 +10,9 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
-from trainyard.csv_text import cell
-from trainyard.curves import TABLE, as_text, read_table
+from trainyard.csv_text import escape_formula
 from trainyard.files import write_text
+from trainyard.metrics_csv import TABLE, format_table, parse_table
 
 MAX_PENDING = 100  # rows
 
@@ -39,7 +39,7 @@ class MetricsTable(Logger):
     def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
         """Add a row; a name that a spreadsheet might evaluate as a formula is quoted."""
         numbers = {name: value.item() if isinstance(value, Tensor) else value for name, value in metrics.items()}
-        row = {str(cell(name)): number for name, number in numbers.items()}
+        row = {str(escape_formula(name)): number for name, number in numbers.items()}
         self.rows.append({**row, "step": len(self.rows) if step is None else step})
         if len(self.rows) >= MAX_PENDING:
             self.save()
@@ -55,11 +55,11 @@ class MetricsTable(Logger):
             return
         exists = self.path.is_file()
         if exists and not self.columns:
-            self.columns = read_table(self.path.read_bytes())[0]
+            self.columns = parse_table(self.path.read_bytes())[0]
         columns = sorted({*self.columns, *(name for row in self.rows for name in row)})
         if not exists or columns != self.columns:
-            earlier = read_table(self.path.read_bytes())[1] if exists else []
-            write_text(self.path, as_text(columns, earlier))
+            earlier = parse_table(self.path.read_bytes())[1] if exists else []
+            write_text(self.path, format_table(columns, earlier))
             self.columns = columns
         self.append()
         self.rows = []

@@ -10,11 +10,11 @@ from omegaconf import DictConfig
 
 from trainyard.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from trainyard.callbacks.graceful_stop import GracefulStop
-from trainyard.callbacks.process_state import ProcessGroupCleanup, ProcessState, SpawnedLog
+from trainyard.callbacks.process_state import ProcessGroupCleanup, ProcessState
 from trainyard.callbacks.progress_bar import ProgressReporter
 from trainyard.callbacks.pruning import Pruning
 from trainyard.callbacks.weight_average import WeightAverage
-from trainyard.checkpoints.paced_io import PacedCheckpointIO
+from trainyard.checkpoint_files import PacedCheckpointIO
 from trainyard.config import instantiate
 from trainyard.errors import reject
 from trainyard.loops import FitLoop
@@ -39,7 +39,6 @@ def build_trainer(cfg: DictConfig, run: Run) -> L.Trainer:
     average = [WeightAverage(decay=cfg.ema_decay)] if cfg.ema_decay else []
     pruning = [] if cfg.sweep.pruner == "none" else [Pruning(run.dir, cfg.objective, cfg.sweep.pruner)]
     callbacks = [
-        SpawnedLog(run.dir / "run.log"),
         *build_parts(cfg.callbacks),
         *average,
         BestCheckpoint(folder, cfg.objective),

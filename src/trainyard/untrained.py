@@ -7,9 +7,9 @@ from omegaconf import DictConfig
 
 from trainyard.compatibility import check_model_fits_data
 from trainyard.config import instantiate
-from trainyard.data.module import DataModule
+from trainyard.data.loading.datamodule import DataModule
 from trainyard.models.classifier import Classifier
-from trainyard.parts import parts
+from trainyard.run_builder import run_builder
 from trainyard.run_length import epoch_limit
 from trainyard.trainers import NoProfiler
 
@@ -20,7 +20,7 @@ def data_of(cfg: DictConfig) -> DataModule:
     Raises:
         ConfigError: the config is invalid.
     """
-    build = parts.get()
+    build = run_builder.get()
     build.check(cfg)
     L.seed_everything(cfg.seed, verbose=False)
     data = build.data(cfg)
@@ -36,7 +36,7 @@ def model_of(cfg: DictConfig, data: DataModule, download: bool = False) -> Class
     """
     if not download and cfg.model.get("weights") == "pretrained":
         cfg.model.weights = "none"
-    return parts.get().model(cfg, data)
+    return run_builder.get().model(cfg, data)
 
 
 def trainer_of(cfg: DictConfig, **changes: Any) -> L.Trainer:

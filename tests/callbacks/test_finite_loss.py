@@ -12,7 +12,7 @@ from torch import Tensor
 from tests.conftest import Compose
 from trainyard.callbacks.finite_loss import CHECK_EVERY, MAX_SKIPPED, FiniteLoss
 from trainyard.errors import ConfigError
-from trainyard.stored.run import StoredRun
+from trainyard.history.stored_run import StoredRun
 from trainyard.training import train
 
 FEW = [

@@ -10,7 +10,7 @@ import lightning as L
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
-from trainyard.checkpoints.checksum import is_intact
+from trainyard.checkpoint_files import is_intact
 from trainyard.config import objective_mode
 from trainyard.files import relative
 

@@ -10,7 +10,7 @@ import lightning as L
 import torch
 
 from trainyard.callbacks.checkpoints import LastCheckpoint, is_between_steps
-from trainyard.checkpoints.paced_io import PacedCheckpointIO
+from trainyard.checkpoint_files import PacedCheckpointIO
 from trainyard.signals import Signals
 
 log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ def write_pending(trainer: L.Trainer) -> None:
     """Write checkpoints that wait in memory."""
     writer = trainer.strategy.checkpoint_io
     if isinstance(writer, PacedCheckpointIO):
-        writer.write()
+        writer.flush()
 
 
 def requeue() -> None:

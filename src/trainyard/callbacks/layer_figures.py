@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainyard.callbacks.validation_figures import SPLIT, Figure
-from trainyard.data.module import DataModule
+from trainyard.data.loading.datamodule import DataModule
 from trainyard.evaluation.predictions import Predictions
 from trainyard.models.classifier import Classifier
 
@@ -28,10 +28,10 @@ class FeatureMaps(Figure):
     def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
         model, data = trainer.lightning_module, trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(model, Classifier)
-        blocks = model.blocks_of_maps()
+        blocks = model.feature_map_layers()
         if not blocks:
             return
-        image, _ = data.raw(SPLIT).__getitems__([0])
+        image, _ = data.original(SPLIT).__getitems__([0])
         step = trainer.global_step
         writer.add_image("feature_maps/0_input", enlarged(image.float() / 255, MAP_SIDE)[0], step)
         for number, (name, maps) in enumerate(feature_maps(model, blocks, image.to(model.device)).items(), start=1):
@@ -110,7 +110,7 @@ def inputs_of(layer: nn.Module, model: L.LightningModule, data: DataModule, coun
     inputs: list[Tensor] = []
     hook = layer.register_forward_pre_hook(lambda _, args: inputs.append(args[0].float().cpu()))
     try:
-        for x, _ in data.loader(SPLIT, alone=True):
+        for x, _ in data.loader(SPLIT, all_ranks=True):
             model.forward(x)
             if sum(map(len, inputs)) >= count:
                 break
@@ -134,6 +134,6 @@ def sprites(data: DataModule, count: int) -> Tensor | None:
     """Return the images as small ones, float `[count, 3, S, S]` from 0 to 1; `None` for rows of a table."""
     if data.spec.kind != "images":
         return None
-    images, _ = data.raw(SPLIT).__getitems__(list(range(count)))
+    images, _ = data.original(SPLIT).__getitems__(list(range(count)))
     small = F.interpolate(images.float() / 255, (SPRITE, SPRITE), mode="bilinear", antialias=True)
     return small.expand(-1, 3, -1, -1)

@@ -1,10 +1,9 @@
-"""What each process of a run has to itself: its random state and epoch sums, its log, and its process group."""
+"""What each process of a run has to itself: its random state and epoch sums, and its process group."""
 
 import atexit
 import logging
 import random
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -13,9 +12,7 @@ import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import distributed
 
-from trainyard.callbacks.lifecycle import remove_callback
 from trainyard.callbacks.tensorboard import purge_events
-from trainyard.logs import close_log, open_log
 from trainyard.models.classifier import Classifier
 from trainyard.models.epoch_sums import EpochSums
 
@@ -82,28 +79,6 @@ def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
     torch.set_rng_state(state["torch"].cpu())
     if device.type != "cpu" and "device" in state:
         torch.get_device_module(device).set_rng_state(state["device"].cpu(), device)
-
-
-class SpawnedLog(L.Callback):
-    """Opens `run.log` in each process that a strategy spawns: it is unpickled there before anything else."""
-
-    handlers: list[logging.Handler] | None = None
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self.handlers = open_log(self.path)
-
-    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Log to the screen on rank 0 only."""
-        if self.handlers and not trainer.is_global_zero:
-            close_log(self.handlers)
-            self.handlers = open_log(self.path, first=False)
-
-    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        remove_callback(trainer, self)
 
 
 class ProcessGroupCleanup(L.Callback):

@@ -5,7 +5,6 @@ import math
 import time
 from collections import deque
 from collections.abc import Mapping
-from multiprocessing.process import BaseProcess
 from typing import Any
 
 import lightning as L
@@ -20,7 +19,6 @@ from trainyard.terminal.durations import duration
 
 log = logging.getLogger(__name__)
 
-JOIN_TIMEOUT = 5.0  # seconds
 SCORES = ("train/loss", "train/acc", "val/loss", "val/acc")
 WINDOW = 25  # redraws, so at least five seconds, over which the examples per second are averaged
 
@@ -114,11 +112,8 @@ class ProgressReporter(ProgressBar):
         self.close()
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Close the bar, so that an error starts on its own line; wait for a spawned process that shows it."""
+        """Close the bar, so that an error starts on its own line."""
         self.close()
-        for process in getattr(trainer.strategy.launcher, "procs", [])[:1]:
-            if isinstance(process, BaseProcess):
-                process.join(JOIN_TIMEOUT)
 
     def close(self) -> None:
         """Close the bar, if there is one."""

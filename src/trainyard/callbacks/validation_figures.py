@@ -12,7 +12,7 @@ from matplotlib import rc_context
 
 from trainyard.callbacks.lifecycle import AfterFit
 from trainyard.callbacks.tensorboard import drawing_budget, tensorboard_writer
-from trainyard.data.module import DataModule
+from trainyard.data.loading.datamodule import DataModule
 from trainyard.evaluation.calibration import calibration_figure, expected_calibration_error
 from trainyard.evaluation.confusion_matrix import confusion_figure
 from trainyard.evaluation.kept_predictions import FILE
@@ -47,7 +47,7 @@ class ValidationPredictions(AfterFit):
             return
         if not isinstance(pl_module, Classifier) or not isinstance(data, DataModule):
             return
-        batches, limit = data.loader(SPLIT, alone=True), trainer.limit_val_batches
+        batches, limit = data.loader(SPLIT, all_ranks=True), trainer.limit_val_batches
         count = limit if isinstance(limit, int) else max(1, int(limit * len(batches)))
         with trainer.precision_plugin.forward_context():
             self.found = predict(pl_module, islice(batches, count))
@@ -110,7 +110,7 @@ class Mistakes(Figure):
         places = worst_mistakes(predictions)
         if not places:
             return
-        examples, _ = data.raw(SPLIT).__getitems__(places)
+        examples, _ = data.original(SPLIT).__getitems__(places)
         if data.spec.kind == "images":
             figure = mistakes_figure(predictions, places, examples)
             writer.add_figure(f"{SPLIT}/mistakes", figure, trainer.global_step)
