@@ -1,19 +1,18 @@
 """An exponential moving average of the weights."""
 
-from functools import partial
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.trainer.states import TrainerFn
-from torch import Tensor
+from torch.optim.swa_utils import get_ema_avg_fn
 
 
 class WeightAverage(WeightAveraging):
     """Validates, tests and saves an exponential moving average of the weights (Polyak and Juditsky 1992).
 
-    Unlike Lightning's `EMAWeightAveraging`, it can be pickled for spawned processes, tests the average that a
-    checkpoint contains, and saves correctly during a validation, when average and weights are swapped.
+    Unlike Lightning's `EMAWeightAveraging`, it tests the average that a checkpoint contains, and saves correctly
+    during a validation, when average and weights are swapped.
 
     Args:
         decay: share of the average that remains at each step, from 0 to 1.
@@ -22,7 +21,7 @@ class WeightAverage(WeightAveraging):
     swapped = False
 
     def __init__(self, decay: float) -> None:
-        super().__init__(device=None, avg_fn=partial(moving_average, decay))
+        super().__init__(device=None, avg_fn=get_ema_avg_fn(decay))
 
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         super().on_validation_epoch_start(trainer, pl_module)
@@ -41,8 +40,3 @@ class WeightAverage(WeightAveraging):
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         if trainer.state.fn is TrainerFn.FITTING:
             super().on_load_checkpoint(trainer, pl_module, checkpoint)
-
-
-def moving_average(decay: float, average: Tensor, current: Tensor, steps: Tensor | int) -> Tensor:
-    """Return the average after one more step, as `torch.optim.swa_utils.get_ema_avg_fn` does."""
-    return decay * average + (1 - decay) * current
