@@ -26,7 +26,7 @@ POINTS = {  # the function at whose first call the signal comes, and the status 
     "sanity check": ("lightning.pytorch.trainer.trainer:Trainer._run_sanity_check", "interrupted"),
     "step": (f"{CLASSIFIER}.training_step", "interrupted"),
     "validation": (f"{CLASSIFIER}.validation_step", "interrupted"),
-    "end of training": ("trainyard.callbacks.interruption:Interruption.on_train_end", "interrupted"),
+    "end of training": ("trainyard.callbacks.graceful_stop:GracefulStop.on_train_end", "interrupted"),
     "test": (f"{CLASSIFIER}.test_step", "interrupted"),
     "end of the test": ("trainyard.training:write_hparams", "interrupted"),
     "result": ("trainyard.runs:write_json", "completed"),

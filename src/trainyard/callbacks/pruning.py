@@ -1,24 +1,24 @@
-"""The end of a trial that does worse than others of its sweep did at the same epoch."""
+"""Stops a trial that does worse than others of its sweep did at the same epoch."""
 
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 
-from trainyard.callbacks.leave import leave
+from trainyard.callbacks.lifecycle import remove_callback
 from trainyard.run_length import planned_epochs
 
 
 class Pruning(L.Callback):
-    """Reports each epoch's score to the journal of the sweep, and stops training where its pruner says so.
+    """Reports each epoch's score to the journal of the sweep, and stops training if its pruner decides so.
 
     Jobs that run at the same time, on other machines too, report to the same journal.
 
     Attributes:
-        pruned: whether it has stopped training.
+        pruned: whether training was stopped.
 
     Args:
-        folder: of the job; the journal lies beside it.
+        folder: directory of the job; the journal is beside it.
         objective: the metric that is reported.
         pruner: `median` or `hyperband`.
     """
@@ -36,28 +36,20 @@ class Pruning(L.Callback):
         self.score: float | None = None  # of this epoch
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Find the trial of this job; leave if it has none."""
+        """Find the trial of this job; a job without one is not pruned."""
         if trainer.is_global_zero:
-            self.find_trial(self.epochs(trainer))
+            self.find_trial(planned_epochs(trainer) or 0)  # the config check requires a known length
         if not trainer.strategy.broadcast(self.trial is not None):
-            leave(trainer, self)
-
-    @staticmethod
-    def epochs(trainer: L.Trainer) -> int:
-        """Return the number of epochs of the run, which is known: see `trainyard.run_length`."""
-        epochs = planned_epochs(trainer)
-        assert epochs is not None
-        return epochs
+            remove_callback(trainer, self)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Keep the score until the epoch ends."""
         if not trainer.sanity_checking:
             self.score = float(trainer.callback_metrics[self.objective])
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Report the score of an epoch that was validated, and ask; the other processes follow the first."""
+        """Report the score of an epoch that was validated; rank 0 decides."""
         if trainer.is_global_zero and self.score is not None:
-            self.pruned = self.ask(self.score, trainer.current_epoch + 1, self.epochs(trainer))
+            self.pruned = self.ask(self.score, trainer.current_epoch + 1, planned_epochs(trainer) or 0)
         self.score = None
         self.pruned = trainer.strategy.broadcast(self.pruned)
         trainer.should_stop = trainer.should_stop or self.pruned
@@ -72,30 +64,28 @@ class Pruning(L.Callback):
         """Report an epoch, and return whether it is to be the last."""
         from optuna.exceptions import UpdateFinishedTrialError
 
-        if self.trial is None:  # the sweep was about to begin it again at the epoch before
+        if self.trial is None:  # the sweep was about to restart it at the epoch before
             self.find_trial(max_epochs)
         try:
             pruned = self.report(score, epoch)
-        except UpdateFinishedTrialError:  # the sweep was killed and started again: this job is another trial of it now
+        except UpdateFinishedTrialError:  # the sweep was killed and restarted: this job has another trial now
             self.find_trial(max_epochs)
             pruned = self.report(score, epoch)
         self.scores[epoch] = score
         return epoch != max_epochs and pruned
 
     def report(self, score: float, epoch: int) -> bool:
-        """Report an epoch to the trial, if it has one at the moment, and return whether it should end."""
+        """Report an epoch to the trial, if there is one, and return whether it should be pruned."""
         if self.trial is None:
             return False
         self.trial.report(score, epoch)
         pruned = bool(self.trial.should_prune())
+        # Hyperband keeps its rungs here; Optuna has no public way to read them (tests/sweeps/search/test_pruning.py)
         self.rungs = self.trial.storage.get_trial_system_attrs(self.trial._trial_id)
         return pruned
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the decision, and what the decisions to come depend on."""
         return {"pruned": self.pruned, "scores": dict(self.scores), "rungs": dict(self.rungs)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the scores of the epochs before a checkpoint."""
-        self.pruned = state_dict["pruned"]
-        self.scores, self.rungs = (state_dict.get(name, {}) for name in ("scores", "rungs"))  # earlier ones lack them
+        self.pruned, self.scores, self.rungs = (state_dict[name] for name in ("pruned", "scores", "rungs"))

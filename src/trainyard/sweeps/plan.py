@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from hydra_plugins.trainyard.launcher import LocalLauncher
 
 MEASURE = "+callbacks.measure_cost._target_=trainyard.sweeps.cost.MeasureCost"
-LOCAL_LOGGERS = ("TensorBoardLogger", "CSVLogger", "EventFiles", "MetricsTable")  # the others report to a server
+LOCAL_LOGGERS = ("TensorBoardLogger", "CSVLogger", "MetricsTable")  # the others report to a server
 FREE = ("hydra", "run", "sweep", "objective")  # groups that do not change the cost of an epoch
 RATES = ("optimizer", "scheduler", "model", "augment", "callbacks", "ema_decay")  # fractions in them matter only if 0
 COLUMNS = ("", "jobs", "parameters", "input -> output", "s/job", "s/epoch", "MiB/job")

@@ -20,7 +20,7 @@ from trainyard.data.images.image_files import read_image, read_min_max, suppress
 from trainyard.data.images.pixel_values import ValueRange, common_range
 from trainyard.data.loading.fingerprint import file_digests
 from trainyard.errors import reject
-from trainyard.terminal.display import counting
+from trainyard.terminal.display import progress_counter
 
 FORMAT = 2  # of the cache; a new number invalidates older entries
 CHUNK = 256  # files submitted at a time; bounds the memory
@@ -119,7 +119,7 @@ def decode_files(
     with (
         suppress_warnings(),  # here, because warning filters are not thread-safe
         ThreadPoolExecutor(max(1, num_workers)) as pool,
-        counting("reading images", count, "images") as add,
+        progress_counter("reading images", count, "images") as add,
         file.open("wb") as pixels,
     ):
         np.lib.format.write_array_header_1_0(pixels, {"descr": "|u1", "fortran_order": False, "shape": (count, *shape)})

@@ -1,18 +1,21 @@
-"""What a person sees of a run: two lines on a terminal that are redrawn by time, and a line an epoch in the log."""
+"""The progress of a run: two lines on a terminal that are redrawn by time, and a line per epoch in the log."""
 
 import logging
 import re
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning as L
 import pytest
+import torch
 
 from tests.terminal.pseudo_terminal import Screen, on_screen
-from trainyard.callbacks import progress, training_display
-from trainyard.callbacks.progress import Progress
+from trainyard.callbacks import progress_bar
+from trainyard.callbacks.progress_bar import ProgressReporter, TrainingDisplay, epoch_label
 from trainyard.config import compose
+from trainyard.models.epoch_sums import EpochSums
 from trainyard.terminal import display
 from trainyard.training import train
 
@@ -64,7 +67,7 @@ def run(folder: Path, callback: type[L.Callback]) -> None:
     own = f"+callbacks.own._target_={callback.__module__}.{callback.__name__}"
     short = ["callbacks=none", "logger=csv", "data.batch_size=256", "trainer.max_epochs=12"]
     with pytest.MonkeyPatch.context() as patch:
-        for module in (display, training_display, progress):
+        for module in (display, progress_bar):
             patch.setattr(module, "time", CLOCK)
         train(compose([f"hydra.run.dir={folder}", *short, own]))
 
@@ -140,10 +143,116 @@ def test_a_dumb_terminal_has_lines(tmp_path: Path) -> None:
     assert len(re.findall(r"^epoch \d+/12  train/loss", screen.text, re.MULTILINE)) == 12
 
 
-def test_a_run_that_goes_on_has_the_curves_of_both_parts() -> None:
-    progress, later = Progress(), Progress()
+def test_a_resumed_run_has_the_curves_of_both_parts() -> None:
+    progress, later = ProgressReporter(), ProgressReporter()
     progress.curves = {"val/acc": [0.1, 0.2]}
     later.load_state_dict(progress.state_dict())
     later.curves["val/acc"].append(0.3)
     assert later.curves == {"val/acc": [0.1, 0.2, 0.3]}
     assert progress.curves == {"val/acc": [0.1, 0.2]}, "not the same list"
+
+
+CPU = torch.device("cpu")
+
+
+class FakeClock:
+    """A clock that a test advances."""
+
+    now = 50.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    own = FakeClock()
+    monkeypatch.setattr(progress_bar, "time", own)
+    return own
+
+
+def counter(done: int) -> Any:
+    return SimpleNamespace(current=SimpleNamespace(ready=done))
+
+
+def trainer(**changes: Any) -> Any:
+    """In the third of ten epochs of 8 batches and 2 of validation, 4 batches done."""
+    loop = SimpleNamespace(batch_progress=counter(4), val_loop=SimpleNamespace(batch_progress=counter(0)))
+    metrics = {"val/acc": torch.tensor(0.4)}
+    state = {
+        "current_epoch": 2, "max_epochs": 10, "max_steps": -1, "accumulate_grad_batches": 1, "world_size": 1,
+        "num_training_batches": 8, "num_val_batches": [2], "validating": False, "callback_metrics": metrics,
+        "fit_loop": SimpleNamespace(epoch_loop=loop),
+    }  # fmt: skip
+    return SimpleNamespace(**{**state, **changes})
+
+
+def model() -> Any:
+    return SimpleNamespace(sums={})
+
+
+def test_validation_is_part_of_what_is_to_be_done() -> None:
+    state = trainer()
+    display = TrainingDisplay(state, model())
+    assert display.share == pytest.approx((2 + 4 / 10) / 10)
+    loop = state.fit_loop.epoch_loop
+    loop.batch_progress, loop.val_loop.batch_progress, state.validating = counter(8), counter(1), True
+    assert display.share == pytest.approx((2 + 9 / 10) / 10)
+
+
+def test_steps_may_end_it_before_the_epochs_do() -> None:
+    assert TrainingDisplay(trainer(max_steps=40), model()).share == pytest.approx((2 + 4 / 10) / 5)
+    twice = trainer(max_steps=16, accumulate_grad_batches=2)
+    assert TrainingDisplay(twice, model()).share == pytest.approx((2 + 4 / 10) / 4)
+
+
+def test_time_to_go_is_at_the_pace_since_this_start(clock: FakeClock) -> None:
+    state = trainer()
+    display = TrainingDisplay(state, model())
+    assert display.remaining_time() == ""
+    clock.now += 12
+    state.current_epoch = 3
+    assert display.remaining_time() == "79 s to go", "12 s for a tenth; 0.66 is left"
+    clock.now += 600
+    assert display.remaining_time() == "67 min to go"
+
+
+def test_throughput_is_that_of_all_processes(clock: FakeClock) -> None:
+    display = TrainingDisplay(trainer(world_size=2), model())
+    assert display.throughput() == ""
+    display.examples, clock.now = 3000, clock.now + 2
+    assert display.throughput() == "3,000 examples/s"
+    display.examples, clock.now = 6000, clock.now + 1
+    assert display.throughput() == "4,000 examples/s", "6000 in 3 s, twice"
+
+
+def test_scores_of_an_earlier_epoch_are_marked_or_left_out() -> None:
+    network, state = model(), trainer()
+    state.callback_metrics |= {"train/loss": torch.tensor(0.9), "train/acc": torch.tensor(0.3)}
+    display = TrainingDisplay(state, network)
+    assert display.scores() == "train/loss -  train/acc -", "those are of the epoch before"
+    network.sums["train"] = EpochSums.empty(CPU)
+    assert display.scores() == "train/loss -  train/acc -", "before the first batch of an epoch"
+    network.sums["train"].add(torch.tensor(6.0), torch.eye(4), torch.tensor([0, 1, 2, 0]))
+    assert display.scores() == "train/loss 1.5000  train/acc 0.7500"
+    display.end_validation()
+    assert display.scores() == "train/loss 1.5000  train/acc 0.7500  val/acc 0.4000"
+    state.current_epoch = 5
+    assert display.scores() == "train/loss 1.5000  train/acc 0.7500  val/acc 0.4000 (ep. 3)"
+
+
+def test_a_run_without_a_known_end_has_no_share_and_no_remaining_time() -> None:
+    display = TrainingDisplay(trainer(max_epochs=-1), model())
+    assert (display.share, display.remaining_time()) == (0.0, "")
+    assert [epoch_label(trainer(max_epochs=epochs), align=True) for epochs in (-1, 10)] == ["epoch 3", "epoch  3/10"]
+
+
+def test_reading_the_scores_does_not_change_the_sums() -> None:
+    draws = torch.Generator().manual_seed(0)
+    looked_at, left = EpochSums.empty(CPU), EpochSums.empty(CPU)
+    for _ in range(100):
+        loss, logits = 1e3 * torch.rand((), generator=draws), torch.rand(3, 4, generator=draws)
+        for sums in (looked_at, left):
+            sums.add(loss, logits, torch.tensor([0, 1, 2]))
+        looked_at.means()
+    assert torch.equal(looked_at.stacked(), left.stacked())

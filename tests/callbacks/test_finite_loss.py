@@ -1,6 +1,7 @@
 """A loss that is not finite: the run stops, or skips the batch."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning as L
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tests.conftest import Compose
-from trainyard.callbacks.finite_loss import SKIPPED_AT_MOST
+from trainyard.callbacks.finite_loss import CHECK_EVERY, MAX_SKIPPED, FiniteLoss
 from trainyard.errors import ConfigError
 from trainyard.history.stored_run import StoredRun
 from trainyard.training import train
@@ -57,12 +58,12 @@ def poisoned(compose_run: Compose, monkeypatch: pytest.MonkeyPatch):
     return run
 
 
-def test_it_stops_and_says_where(poisoned) -> None:
+def test_it_stops_and_reports_the_step(poisoned) -> None:
     with pytest.raises(FloatingPointError, match=r"the loss became nan at step 4 \(epoch 1\)\n  the batch itself"):
         poisoned("stop", 3)
 
 
-def test_a_batch_is_left_out(poisoned) -> None:
+def test_a_batch_is_skipped(poisoned) -> None:
     run, weights = poisoned("skip_batch", 3, 7)
     assert len(weights) == 10
     same = [step for step in range(9) if torch.equal(weights[step], weights[step + 1])]
@@ -79,13 +80,13 @@ def test_without_a_bad_batch_nothing_changes(poisoned) -> None:
     assert metrics[0] == metrics[1]
 
 
-def test_it_ends_where_nothing_helps(poisoned) -> None:
+def test_too_many_skipped_batches_stop_the_run(poisoned) -> None:
     with pytest.raises(FloatingPointError, match=r"the gradient is not finite, .*\n  the learning rate"):
         poisoned("skip_batch", *range(100), more=("data.batch_size=16",))
-    assert len(Poison.seen) == SKIPPED_AT_MOST + 1
+    assert len(Poison.seen) == MAX_SKIPPED + 1
 
 
-def test_an_exploding_loss_is_no_loss(compose_run: Compose) -> None:
+def test_an_exploding_loss_stops_the_run(compose_run: Compose) -> None:
     wild = [
         "optimizer=sgd",
         "optimizer.lr=1e12",
@@ -100,6 +101,55 @@ def test_an_exploding_loss_is_no_loss(compose_run: Compose) -> None:
         train(cfg)
 
 
-def test_what_nobody_looks_after_is_refused(compose_run: Compose) -> None:
+def test_skip_batch_requires_the_callback(compose_run: Compose) -> None:
     with pytest.raises(ConfigError, match=r"on_nan=skip_batch: callbacks\.finite_loss does that"):
         train(compose_run(*FEW, "on_nan=skip_batch"))
+
+
+def trainer(**changes: Any) -> Any:
+    optimizer = SimpleNamespace(param_groups=[{"lr": 0.5}])
+    state = {"num_training_batches": 1000, "optimizers": [optimizer], "precision": "32-true", "current_epoch": 2}
+    return SimpleNamespace(**{**state, "global_step": 7, "max_steps": -1, **changes})
+
+
+def module(device: str) -> Any:
+    return SimpleNamespace(device=torch.device(device), get_submodule=lambda name: torch.nn.Identity())
+
+
+BATCH = (torch.rand(2, 3), torch.zeros(2))
+
+
+def test_on_a_cpu_each_step_is_checked() -> None:
+    with pytest.raises(FloatingPointError, match=r"nan at step 7 \(epoch 3\)\n.*learning rate \(0.5 there\).*lr=0.01"):
+        FiniteLoss().on_train_batch_end(trainer(), module("cpu"), {"loss": torch.tensor(float("nan"))}, BATCH, 6)
+
+
+def test_on_an_accelerator_steps_are_checked_together_and_the_first_bad_one_is_reported() -> None:
+    callback = FiniteLoss()
+    for step in range(1, CHECK_EVERY):
+        loss = torch.tensor(float("inf") if step >= 20 else 0.5)
+        callback.on_train_batch_end(trainer(global_step=step), module("meta"), {"loss": loss}, BATCH, step - 1)
+    last = {"loss": torch.tensor(1.0)}
+    with pytest.raises(FloatingPointError, match="inf at step 20 "):
+        callback.on_train_batch_end(trainer(global_step=CHECK_EVERY), module("meta"), last, BATCH, CHECK_EVERY - 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "batch", "cause"),
+    [
+        ({}, (torch.tensor([float("nan")]), torch.zeros(1)), "the batch itself"),
+        ({"precision": "16-mixed"}, BATCH, "half precision"),
+    ],
+)
+def test_the_likely_cause(changes: dict, batch: Any, cause: str) -> None:
+    with pytest.raises(FloatingPointError, match=cause):
+        FiniteLoss().on_train_batch_end(
+            trainer(**changes), module("cpu"), {"loss": torch.tensor(float("nan"))}, batch, 0
+        )
+
+
+def test_a_missing_number_that_the_model_fills_in_is_not_the_cause() -> None:
+    loss = {"loss": torch.tensor(float("nan"))}
+    filling = SimpleNamespace(device=torch.device("cpu"), get_submodule=lambda name: torch.nan_to_num)
+    with pytest.raises(FloatingPointError, match="learning rate"):
+        FiniteLoss().on_train_batch_end(trainer(), filling, loss, (torch.tensor([float("nan")]), torch.zeros(1)), 0)

@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
+from lightning.pytorch.loggers import TensorBoardLogger
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from trainyard.callbacks.budget import Budget, budget_of
-from trainyard.callbacks.chart_layout import LAYOUT
-from trainyard.callbacks.feature_maps import as_images, grid
-from trainyard.callbacks.gradient_norm import GradientNorm
+from tests.conftest import Compose
+from trainyard.callbacks.layer_figures import as_images, grid
+from trainyard.callbacks.tensorboard import DrawingBudget, drawing_budget, purge_events
+from trainyard.callbacks.tensorboard_model import GradientNorm
+from trainyard.callbacks.tensorboard_run import LAYOUT
 from trainyard.config import compose
 from trainyard.training import train
 
@@ -110,13 +113,17 @@ def test_the_norm_of_known_gradients_without_the_scale_of_mixed_precision() -> N
     parameters[0].grad, parameters[1].grad = torch.tensor([6.0, 0.0]), torch.tensor([8.0])
     logged: list[Any] = []
     trainer = SimpleNamespace(
-        _logger_connector=SimpleNamespace(should_update_logs=True),
+        global_step=7,
+        log_every_n_steps=4,
+        should_stop=False,
         precision_plugin=SimpleNamespace(scaler=SimpleNamespace(get_scale=lambda: 4.0)),
-        fit_loop=SimpleNamespace(epoch_loop=SimpleNamespace(_batches_that_stepped=7)),
         loggers=[SimpleNamespace(log_metrics=lambda metrics, step: logged.append((metrics, step)))],
     )
     GradientNorm().on_before_optimizer_step(trainer, None, torch.optim.SGD(parameters, lr=1.0))  # type: ignore[arg-type]
     assert logged == [({"gradient/norm": 2.5}, 7)]
+    trainer.global_step = 8
+    GradientNorm().on_before_optimizer_step(trainer, None, torch.optim.SGD(parameters, lr=1.0))  # type: ignore[arg-type]
+    assert len(logged) == 1, "every fourth step"
 
 
 def test_speed_and_memory_have_a_point_an_epoch_and_stay_out_of_the_table(images: Path) -> None:
@@ -143,11 +150,11 @@ def test_train_and_validation_share_a_chart(images: Path) -> None:
 def test_config_and_provenance_are_texts(images: Path) -> None:
     events = events_of(images)
     assert "trainyard.models.cnn.CNN" in text(events, "config")
-    told = dict(line.strip("| ").split(" | ") for line in text(events, "provenance").splitlines())
-    assert told["torch"].startswith(torch.__version__.partition("+")[0])
+    written = yaml.safe_load(text(events, "provenance"))
     stored = json.loads((images / "provenance.json").read_text())
-    assert told["directory"] == stored["directory"]
-    assert told["commit"] == (stored["git"]["commit"] if stored["git"] else "not run from a checkout")
+    assert written["packages"]["torch"] == stored["packages"]["torch"]
+    assert (written["directory"], written["command"]) == (stored["directory"], stored["command"])
+    assert (written["git"] or {}).get("commit") == (stored["git"] or {}).get("commit")
 
 
 @pytest.mark.parametrize(("kind", "count", "width"), [("images", 30, 30), ("rows", 51, 32)])
@@ -199,7 +206,7 @@ def test_a_transformer_shows_the_kernels_of_its_patches_and_no_maps_of_tokens(tm
     maps = {tag for tag in tags if tag.startswith("feature_maps/")}
     assert maps == {"feature_maps/0_input", "feature_maps/1_convolution"}
     assert list((tmp_path / "run").glob("tensorboard/*/val_embedding/tensors.tsv"))
-    assert "no picture of" not in (tmp_path / "run" / "run.log").read_text()
+    assert "no figure of" not in (tmp_path / "run" / "run.log").read_text()
 
 
 def test_a_class_may_be_called_anything(tmp_path: Path) -> None:
@@ -209,7 +216,7 @@ def test_a_class_may_be_called_anything(tmp_path: Path) -> None:
     words = ("data=table", f"data.path={tmp_path / 'table.csv'}", "data.target=kind", "data.batch_size=16")
     folder = run(tmp_path / "run", *words)
     assert json.loads((folder / "result.json").read_text())["status"] == "completed"
-    assert "no picture of" not in (folder / "run.log").read_text()
+    assert "no figure of" not in (folder / "run.log").read_text()
     assert "val/confusion_matrix" in events_of(folder).Tags()["images"]
     [points] = folder.glob("tensorboard/*/*/metadata.tsv")
     assert {line.count("\t") for line in points.read_text().splitlines()} == {2}
@@ -219,22 +226,22 @@ def test_a_picture_that_cannot_be_drawn_is_a_warning(tmp_path: Path, monkeypatch
     def broken(predictions: Any) -> Any:
         raise ValueError("no paint")
 
-    monkeypatch.setattr("trainyard.callbacks.pictures.calibration_figure", broken)
+    monkeypatch.setattr("trainyard.callbacks.validation_figures.calibration_figure", broken)
     folder = run(tmp_path / "run", "data=penguins")
-    assert "no picture of Calibration: ValueError: no paint" in (folder / "run.log").read_text()
+    assert "no figure of Calibration: ValueError: no paint" in (folder / "run.log").read_text()
     assert json.loads((folder / "result.json").read_text())["status"] == "completed"
 
 
 def test_a_short_run_draws_nothing_that_takes_long_and_says_so(tmp_path: Path) -> None:
     folder = run(tmp_path / "run", "callbacks=default", "callbacks.budget.share=0")
     assert not events_of(folder).Tags()["images"][1:]
-    assert "pictures   6 left out, which would take more than 0 % of the run" in (folder / "run.log").read_text()
+    assert "figures    6 left out: they would take more than 0 % of the run" in (folder / "run.log").read_text()
 
 
 def test_all_pictures_together_stay_within_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    budget = Budget(0.02)
+    budget = DrawingBudget(0.02)
     assert not budget.allows(0.1)
     now[0] += 10.0
     assert budget.allows(0.2)
@@ -246,7 +253,7 @@ def test_all_pictures_together_stay_within_the_budget(monkeypatch: pytest.Monkey
 
 
 def test_without_a_budget_all_is_allowed() -> None:
-    assert budget_of(SimpleNamespace(callbacks=[])).allows(1e9)  # type: ignore[arg-type]
+    assert drawing_budget(SimpleNamespace(callbacks=[])).allows(1e9)  # type: ignore[arg-type]
 
 
 def test_kernels_that_see_many_maps_are_shown_one_by_one() -> None:
@@ -259,3 +266,36 @@ def test_each_map_goes_from_black_to_white() -> None:
     picture = grid(torch.tensor([[[[1.0, 3.0]]], [[[-200.0, 100.0]]]]), 2)
     assert picture[0, 2, 2:4].tolist() == pytest.approx([0.0, 1.0], abs=1e-3)
     assert picture[0, 2, 6:8].tolist() == pytest.approx([0.0, 1.0], abs=1e-3)
+
+
+def test_a_resumed_run_has_each_point_once(tmp_path: Path) -> None:
+    """Also if the file was cut by a kill, and if both sessions start within the same second."""
+    for session, start in enumerate((0, 2, 2)):
+        logger = TensorBoardLogger(tmp_path, name="tensorboard", version="")
+        if session:
+            [*_, file] = sorted((tmp_path / "tensorboard").glob("events*"))
+            file.write_bytes(file.read_bytes()[:-5])  # killed in the middle of the last step
+            purge_events(SimpleNamespace(loggers=[logger], is_global_zero=True), start)  # type: ignore[arg-type]
+        for step in range(start, start + 3):
+            logger.log_metrics({"loss": 10.0 * session + step}, step)
+            logger.experiment.add_image("image", np.full((3, 4, 4), session, np.uint8), step)
+        logger.finalize("")
+    events = events_of(tmp_path)
+    assert [(event.step, event.value) for event in events.Scalars("loss")] == [
+        (0, 0),
+        (1, 1),
+        (2, 22),
+        (3, 23),
+        (4, 24),
+    ]
+    assert [event.step for event in events.Images("image")] == [0, 1, 2, 3, 4]
+
+
+def test_the_graph_changes_no_number(compose_run: Compose) -> None:
+    def weights(*overrides: str, folder: str) -> dict[str, torch.Tensor]:
+        cfg = compose_run("model=cnn", "logger=tensorboard", *overrides, folder=folder)
+        train(cfg)
+        return torch.load(Path(cfg.run.dir) / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+
+    traced, plain = weights(folder="a"), weights("callbacks=none", folder="b")
+    assert all(torch.equal(traced[name], plain[name]) for name in plain)

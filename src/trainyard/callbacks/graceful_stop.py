@@ -1,4 +1,4 @@
-"""The end of training at the next step, when a signal asks for it."""
+"""Saves and stops training at the next step when a signal is caught."""
 
 import logging
 import os
@@ -9,7 +9,7 @@ from typing import Any
 import lightning as L
 import torch
 
-from trainyard.callbacks.checkpoints import LastCheckpoint, between_steps
+from trainyard.callbacks.checkpoints import LastCheckpoint, is_between_steps
 from trainyard.checkpoint_files import PacedCheckpointIO
 from trainyard.signals import Signals
 
@@ -18,14 +18,10 @@ log = logging.getLogger(__name__)
 VALIDATION = "epoch_loop.val_loop.batch_progress"
 
 
-class Interruption(L.Callback):
-    """Saves and leaves when a signal was caught, on whichever process; the run goes on from there bitwise.
+class GracefulStop(L.Callback):
+    """Saves and exits when any process has caught a signal; a resumed run continues bitwise from there.
 
-    In a validation it leaves at once too, and the run goes on with that validation, from its first batch.
-
-    Args:
-        signals: that are caught.
-        last: which saves.
+    During a validation it exits at once too: the resumed run repeats that validation from its first batch.
     """
 
     def __init__(self, signals: Signals, last: LastCheckpoint) -> None:
@@ -33,40 +29,35 @@ class Interruption(L.Callback):
         self.last = last
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Have signals wait for the end of a step, now that there are steps."""
         self.signals.defer(True)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Stop deferring signals; exit if one came in the last step, since the last epoch is saved."""
+        """Stop deferring signals; exit if one came in the last step, whose epoch is saved."""
         self.signals.defer(False)
         if caught := self.caught(trainer):
             self.signals.leave(caught)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Have signals wait no more, and checkpoints neither: a logger that fails too would have them lost."""
+        """Stop deferring signals, and write pending checkpoints: a logger that fails next must not lose them."""
         self.signals.defer(False)
-        writer = trainer.strategy.checkpoint_io
-        if isinstance(writer, PacedCheckpointIO):
-            try:
-                writer.flush()
-            except OSError as error:
-                log.warning("%s", error.strerror)
+        try:
+            write_pending(trainer)
+        except OSError as error:
+            log.warning("%s", error.strerror)
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Save and leave, where the run can go on from here."""
-        if (caught := self.caught(trainer)) and between_steps(trainer):
-            self.save_and_leave(trainer, caught)
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Save and exit if a run can resume after this batch."""
+        if (caught := self.caught(trainer)) and is_between_steps(trainer):
+            self.save_and_exit(trainer, caught)
 
     def on_validation_batch_end(self, trainer: L.Trainer, *more: Any, **others: Any) -> None:
-        """Save and leave, unless the validation lies between two batches whose gradients are added up."""
-        between = not trainer.sanity_checking and not trainer.fit_loop.epoch_loop._should_accumulate()
-        if between and (caught := self.caught(trainer)):
-            self.save_and_leave(trainer, caught)
+        loop: Any = trainer.fit_loop.epoch_loop
+        interruptible = not trainer.sanity_checking and not loop.is_accumulating
+        if interruptible and (caught := self.caught(trainer)):
+            self.save_and_exit(trainer, caught)
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Note, in the middle of a validation, that it has only begun: what it has counted so far is not kept."""
+        """Reset the counters of an unfinished validation to its start, since its sums are not saved."""
         progress = checkpoint["loops"]["fit_loop"][VALIDATION]
         if trainer.validating and progress["current"]["completed"] < progress["current"]["ready"]:
             before = progress["total"]["ready"] - progress["current"]["ready"]
@@ -84,18 +75,23 @@ class Interruption(L.Callback):
         trainer.should_stop = bool(stop)  # a callback may have requested it on one process only
         return int(number)
 
-    def save_and_leave(self, trainer: L.Trainer, number: int) -> None:
-        """Save, to the disk, and raise what ends the run."""
+    def save_and_exit(self, trainer: L.Trainer, number: int) -> None:
+        """Save to disk, requeue a SLURM job, and raise what ends the run."""
         self.last.save(trainer)
-        writer = trainer.strategy.checkpoint_io
-        if isinstance(writer, PacedCheckpointIO):
-            writer.flush()
+        write_pending(trainer)
         if trainer.is_global_zero and number == getattr(signal, "SIGUSR1", None):
-            queue_again()
+            requeue()
         self.signals.leave(number)
 
 
-def queue_again() -> None:
-    """Have SLURM start the job again, in whose script `--signal=SIGUSR1@SECONDS` has asked for this signal."""
+def write_pending(trainer: L.Trainer) -> None:
+    """Write checkpoints that wait in memory."""
+    writer = trainer.strategy.checkpoint_io
+    if isinstance(writer, PacedCheckpointIO):
+        writer.flush()
+
+
+def requeue() -> None:
+    """Requeue a SLURM job, whose script requests this signal by `--signal=SIGUSR1@SECONDS`."""
     if job := os.environ.get("SLURM_JOB_ID"):
         subprocess.run(["scontrol", "requeue", job], check=False)
