@@ -29,8 +29,8 @@ def show_leaderboard() -> None:
         "--trusted-packages", action="append", default=[], metavar="NAME", help="that a winner may name classes of"
     )
     chosen = parser.parse_args()
-    from trainyard.sweeps.answer.promote import check_name, promote
-    from trainyard.sweeps.answer.report import text, write_report
+    from trainyard.sweeps.leaderboard.promote import check_name, promote
+    from trainyard.sweeps.leaderboard.report import leaderboard_text, write_report
     from trainyard.sweeps.stored import StoredSweep
 
     try:
@@ -40,7 +40,7 @@ def show_leaderboard() -> None:
         if chosen.test:
             print("the test scores have been looked at: choose by validation all the same")
         write_report(sweep)
-        print(text(sweep, chosen.test))
+        print(leaderboard_text(sweep, chosen.test))
         if chosen.promote is not None:
             print(promote(sweep, chosen.promote, trusted=chosen.trusted_packages))
     except ConfigError as error:

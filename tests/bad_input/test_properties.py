@@ -74,7 +74,7 @@ def test_any_words_span_a_sweep_or_are_told_what_is_wrong(words: list[str], sear
     count("sweeps")
     with patch.object(sys, "argv", ["train.py", "-m", *words]):
         try:
-            space = SearchSpace.of(OverridesParser.create().parse_overrides(words), sampler="any" if search else "")
+            space = SearchSpace.parse(OverridesParser.create().parse_overrides(words), sampler="any" if search else "")
             assert search or all(len(job) == len(space.values) for job in space.jobs()[:10])
         except (ConfigError, HydraException) as error:
             check_text(complaint(error))

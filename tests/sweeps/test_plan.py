@@ -4,37 +4,35 @@ import math
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import pytest
-import torch
 from omegaconf import OmegaConf
-from torch import Tensor, nn
 
 from tests.conftest import Compose
 from tests.sweeps.sweeping import FAULT, Place
-from trainyard.config import compose, instantiate
-from trainyard.models.classifier import Classifier
+from trainyard.config import compose
 from trainyard.sweeps import cost as cost_module
 from trainyard.sweeps.cost import Cost
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.plan import (
     MEASURE,
     MIB,
-    Kind,
+    JobKind,
     cost_key,
-    job_lines,
-    kind_lines,
-    kinds_of,
-    network,
+    group_by_cost,
+    job_table,
+    kind_table,
     shortened,
     total_line,
 )
 from trainyard.training import train
 
 TOTAL = re.compile(r"^total +(\d+) jobs, 2 at a time: about (\d+) (?:s|min), ([\d.]+) MiB of disk$", re.M)
-COST = Cost(startup=1.0, epoch=0.25, max_epochs=math.inf, files=1.5 * MIB, growth=0.5 * MIB, checkpoints=2 * MIB)
+NETWORK = ("1,234", "3x8x8 -> 10")
+COST = Cost(
+    NETWORK, startup=1.0, epoch=0.25, max_epochs=math.inf, files=1.5 * MIB, growth=0.5 * MIB, checkpoints=2 * MIB
+)
 SETUP, EPOCH, STEP, VALIDATED = 3.0, 0.5, 0.01, 0.02  # seconds
 
 
@@ -194,50 +192,13 @@ def test_a_kind_is_named_by_what_its_jobs_share_and_measured_by_its_longest(tmp_
         for epochs in (2, 5, 3)
     ]
     jobs = [Job(number, words, tmp_path / str(number)) for number, words in enumerate(overrides)]
-    kinds = kinds_of(jobs, map(compose, overrides))
+    kinds = group_by_cost(jobs, map(compose, overrides))
     assert [[job.number for job in kind.jobs] for kind in kinds] == [[0, 1, 2], [3, 4, 5]]
     assert [kind.longest.number for kind in kinds] == [1, 4]
-    assert [kind.common(["optimizer", "trainer.max_epochs"]) for kind in kinds] == ["optimizer=sgd", "optimizer=adam"]
-
-
-MODELS = [
-    ("digits", ["model=mlp"]),
-    ("penguins", ["model=mlp"]),
-    ("digits", ["model=cnn"]),
-    ("shapes", ["model=resnet", "data.count=200", "data.image_size=32"]),
-    ("shapes", ["model=transfer", "model.backbone=test_resnet", "data.count=200", "model.image_size=32"]),
-    ("shapes", ["model=transfer", "model.backbone=test_vit", "data.count=200", "model.drop_path=0.1"]),
-]
-
-
-@pytest.mark.parametrize(("data", "words"), MODELS)
-def test_a_network_on_the_meta_device_is_the_real_one(data: str, words: list[str]) -> None:
-    cfg = compose([f"data={data}", *words])
-    parameters, shapes = network(OmegaConf.to_yaml(cfg.data), OmegaConf.to_yaml(cfg.model))
-    spec = instantiate(cfg.data, order_seed=0).spec
-    if "weights" in cfg.model:
-        cfg.model.weights = "none"
-    real = instantiate(cfg.model, spec=spec)
-    assert parameters == f"{sum(parameter.numel() for parameter in real.parameters()):,}"
-    assert shapes == f"{'x'.join(map(str, spec.input_shape))} -> {len(spec.classes)}"
-
-
-class ReadsNumber(Classifier):
-    """A network that reads a number from a tensor while it is built."""
-
-    inputs = ("images",)
-
-    def __init__(self, spec: Any, **training: Any) -> None:
-        super().__init__(spec, **training)
-        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(64, int(torch.tensor(10).item())))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layers(self.normalize(x))  # type: ignore[no-any-return]
-
-
-def test_a_network_that_the_meta_device_cannot_build() -> None:
-    data = OmegaConf.to_yaml(compose(["data=digits"]).data)
-    assert network(data, f"_target_: {__name__}.ReadsNumber\n") == ("650", "1x8x8 -> 10")
+    assert [kind.common_values(["optimizer", "trainer.max_epochs"]) for kind in kinds] == [
+        "optimizer=sgd",
+        "optimizer=adam",
+    ]
 
 
 def test_a_shortened_run_reports_to_no_server_and_trains_all_layers() -> None:
@@ -256,19 +217,19 @@ def jobs_of(count: int) -> list[Job]:
 
 
 def test_all_of_few_jobs_are_listed_and_the_first_and_last_of_many() -> None:
-    few = job_lines(jobs_of(40), dict.fromkeys(range(40), (COST, 4)), ["seed"])
+    few = job_table(jobs_of(40), dict.fromkeys(range(40), (COST, 4)), ["seed"]).splitlines()
     assert few[7].split() == ["#7", "seed=7", "2.0", "s"]
     assert len(few) == 40
-    many = job_lines(jobs_of(50), {0: (COST, 4)}, ["seed"])
+    many = job_table(jobs_of(50), {0: (COST, 4)}, ["seed"]).splitlines()
     shown = [f"#{number}" for number in range(50)]
     assert [line.split()[0] for line in many] == [*shown[:20], "...", *shown[30:]]
-    assert many[20] == "... 10 more"
+    assert many[20].split() == ["...", "10", "more"]
     assert many[-1].split() == ["#49", "seed=49", "?"]
 
 
 def test_a_row_has_the_network_and_the_mean_of_the_jobs() -> None:
-    kind = Kind(jobs_of(2), [2, 6], network=("1,234", "3x8x8 -> 10"), cost=COST)
-    row = kind_lines([kind], ["seed"])[1]
+    kind = JobKind(jobs_of(2), [2, 6], cost=COST)
+    row = kind_table([kind], ["seed"]).splitlines()[1]
     assert row.split() == ["all", "2", "1,234", "3x8x8", "->", "10", "2.0", "0.250", "5.0"]
 
 

@@ -30,11 +30,11 @@ def test_it_grows_with_the_log(log: Path) -> None:
     found = progress(log)
     assert (found.epoch, found.epochs, found.best, found.seconds_left) == (0, 0, None, None)
     log.write_text("data       digits\n" + line(1, 0.9))
-    found.look()
+    found.update()
     assert (found.epoch, found.epochs, found.best) == (1, 20, 0.9)
     with log.open("a") as file:
         file.write(line(2, 0.95) + line(3, 0.8))
-    found.look()
+    found.update()
     assert (found.epoch, found.best) == (3, 0.95)
 
 
@@ -44,7 +44,7 @@ def test_half_a_line_waits_for_its_other_half(log: Path) -> None:
     found = progress(log)
     assert (found.epoch, found.best) == (1, 0.7)
     log.write_text(line(1, 0.7) + whole)
-    found.look()
+    found.update()
     assert (found.epoch, found.best) == (2, 0.9)
 
 
@@ -62,5 +62,5 @@ def test_the_pace_is_that_since_the_start_not_of_an_earlier_one(log: Path, monke
     now += 10.0
     with log.open("a") as file:
         file.write(line(16, 0.6))
-    found.look()
+    found.update()
     assert found.seconds_left == 40.0, "four more, each ten seconds like the one since then"

@@ -11,7 +11,7 @@ from trainyard.history.condition import Condition, check_known, fulfilling, numb
 from trainyard.history.run_values import value_of
 from trainyard.stored.find_run import all_runs
 from trainyard.stored.run import StoredRun
-from trainyard.sweeps.objectives import mode_of
+from trainyard.sweeps.options import mode_of
 from trainyard.terminal.aligned import aligned
 from trainyard.terminal.controls import unescaped
 

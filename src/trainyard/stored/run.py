@@ -13,8 +13,8 @@ import yaml  # type: ignore[import-untyped]
 
 from trainyard.files import read_json, read_text, relative
 from trainyard.plain_yaml import MOST_BYTES, load_yaml
-from trainyard.sweeps.job import is_whole
-from trainyard.sweeps.space_file import FILE as SWEEP
+from trainyard.sweeps.job import is_valid_result
+from trainyard.sweeps.stored import SWEEP_FILE as SWEEP
 
 QUIET = 300  # seconds without a written line, after which a run without a result is not taken for a running one
 BEST = Path("checkpoints") / "best.ckpt"
@@ -100,7 +100,7 @@ class StoredRun:
     def result(self) -> dict[str, Any]:
         """What `result.json` holds where it is whole."""
         found = self.json("result.json")
-        return found if is_whole(found) else {}
+        return found if is_valid_result(found) else {}
 
     @cached_property
     def provenance(self) -> dict[str, Any]:

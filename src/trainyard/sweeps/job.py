@@ -1,7 +1,7 @@
-"""A job of a sweep, as its directory tells of it."""
+"""A job of a sweep: one run, whose state is read from its directory."""
 
-import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +11,9 @@ from trainyard.files import read_json
 from trainyard.run_directory import misplaced
 
 CHECKPOINTS = ("last.ckpt", "previous.ckpt")
-UNFINISHED = "waiting"
+WAITING = "waiting"
 DONE = ("completed", "pruned")
-ENDS = (*DONE, "failed", "interrupted")
+STATUSES = (*DONE, "failed", "interrupted")
 
 
 @dataclass
@@ -21,76 +21,71 @@ class Job:
     """One run of a sweep.
 
     Attributes:
-        number: its place in the sweep, and the name of its directory.
-        overrides: that make its config.
+        number: index of the job in the sweep, and the name of its directory.
+        overrides: of its config.
         folder: its directory.
-        result: what `result.json` holds; empty while there is none, and where it is not whole.
+        result: content of `result.json`; empty if the file is missing or invalid.
+        sampler_state: what the sampler stores in the Optuna trial of a configuration that it has drawn.
     """
 
     number: int
     overrides: Sequence[str]
     folder: Path
     result: dict[str, Any] = field(default_factory=dict)
+    sampler_state: Mapping[str, Any] = field(default_factory=dict)
 
-    def look(self) -> "Job":
-        """Read what became of it, and return it."""
+    def refresh(self) -> "Job":
+        """Read `result.json` again, and return the job."""
         self.result = {}
         with suppress(OSError, ValueError):
-            found = read_json(self.folder / "result.json")
-            self.result = found if is_whole(found) else {}
+            content = read_json(self.folder / "result.json")
+            self.result = content if is_valid_result(content) else {}
         return self
 
     @property
     def status(self) -> str:
-        """`completed`, `pruned`, `failed`, `interrupted`, or `waiting` where nothing tells."""
-        return str(self.result.get("status", UNFINISHED))
+        """`completed`, `pruned`, `failed`, `interrupted`, or `waiting` without a result."""
+        return str(self.result.get("status", WAITING))
 
     @property
     def score(self) -> float | None:
         """The best validation score of a completed job."""
-        return self.best_so_far if self.status == "completed" else None
+        return self.best_score if self.status == "completed" else None
 
     @property
-    def best_so_far(self) -> float | None:
-        """The best validation score of a job that is completed or was pruned."""
+    def best_score(self) -> float | None:
+        """The best validation score of a completed or pruned job."""
         return self.result["objective"]["value"] if self.status in DONE else None
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The scores of the best epoch, and of the test."""
+        """Metrics of the best epoch, and of the test."""
         return self.result.get("metrics") or {}
 
     @property
     def baseline(self) -> dict[str, Any]:
-        """What always predicting the most frequent class scores, see `trainyard.data.balance.majority_baseline`."""
-        found = self.result.get("baseline")
-        return found if isinstance(found, dict) else {}
+        """Scores of always predicting the most frequent class, see `trainyard.data.balance.majority_baseline`."""
+        baseline = self.result.get("baseline")
+        return baseline if isinstance(baseline, dict) else {}
 
     def measure(self, name: str) -> float:
-        """Return a metric of a completed job, or what it cost: `seconds`, `epochs` or `parameters`."""
+        """Return a metric of a completed job, or its cost: `seconds`, `epochs` or `parameters`."""
         return float(self.result["metrics"][name] if "/" in name else self.result[name])
 
     @property
-    def can_go_on(self) -> bool:
-        """Whether it was stopped on its way, and left a checkpoint to go on from."""
-        stopped = self.status in ("interrupted", UNFINISHED) and not any(misplaced(self.folder))
+    def can_resume(self) -> bool:
+        """Whether the job was interrupted and has a checkpoint."""
+        stopped = self.status in ("interrupted", WAITING) and not any(misplaced(self.folder))
         return stopped and any((self.folder / "checkpoints" / name).is_file() for name in CHECKPOINTS)
 
-    def values(self, objectives: Sequence[str]) -> list[float] | None:
-        """Return what a job that is completed, or was pruned, has of each objective; `None` of another."""
-        if len(objectives) == 1:
-            return None if self.best_so_far is None else [self.best_so_far]
-        return [self.measure(name) for name in objectives] if self.status == "completed" else None
-
-    def varying(self, axes: Sequence[str]) -> str:
-        """Return its values of the keys that vary."""
-        chosen = [override for override in self.overrides if override.partition("=")[0] in axes]
-        return " ".join(chosen) or "(one job)"
+    def axis_values(self, axes: Sequence[str]) -> str:
+        """Return the overrides of the keys that vary, as text."""
+        return " ".join(word for word in self.overrides if word.partition("=")[0] in axes) or "(one job)"
 
 
-def is_whole(result: Any) -> bool:
-    """Whether the content of `result.json` has all that is read of it."""
-    if not isinstance(result, dict) or result.get("status") not in ENDS:
+def is_valid_result(result: Any) -> bool:
+    """Whether the content of `result.json` has all required fields."""
+    if not isinstance(result, dict) or result.get("status") not in STATUSES:
         return False
     if not is_finite(result.get("seconds", 0.0)):
         return False
@@ -106,17 +101,10 @@ def is_whole(result: Any) -> bool:
         and isinstance(result.get("checkpoint"), str)
         and isinstance(metrics, dict)
         and objective["name"] in metrics
-        and all(map(is_number, metrics.values()))
+        and all(isinstance(value, float) or is_finite(value) for value in metrics.values())
     )
 
 
-def is_number(value: object) -> bool:
-    """Whether a value is a number that a float can hold; a truth value is none."""
-    with suppress(OverflowError):
-        return isinstance(value, int | float) and not isinstance(value, bool) and isinstance(float(value), float)
-    return False
-
-
 def is_finite(value: object) -> bool:
-    """Whether a value is a finite number."""
-    return is_number(value) and math.isfinite(value)  # type: ignore[arg-type]
+    """Whether a value is a finite number that a float can hold; a bool is not a number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

@@ -5,78 +5,71 @@ import math
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import cycle, islice
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.utils import setup_globals
+import psutil
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.errors import reject
 from trainyard.run_length import LENGTH, epoch_limit, has_known_length
 from trainyard.sweeps.cost import Cost
-from trainyard.sweeps.execution.checks import plain, refuse
-from trainyard.sweeps.execution.job_process import die_with_parent
-from trainyard.sweeps.execution.processes import Slots
-from trainyard.sweeps.execution.task import Task
+from trainyard.sweeps.distributions import representative_jobs
+from trainyard.sweeps.execution.checks import raise_problems
+from trainyard.sweeps.execution.processes import JobGroup
 from trainyard.sweeps.job import DONE, Job
-from trainyard.sweeps.search.probes import probes
 from trainyard.sweeps.search_space import REPLICATES
 from trainyard.sweeps.stored import StoredSweep
-from trainyard.terminal.aligned import aligned
 from trainyard.terminal.durations import duration
+from trainyard.terminal.tables import table
 
 if TYPE_CHECKING:
-    from hydra_plugins.trainyard.launcher import LocalLauncher
+    from hydra_plugins.trainyard.launchers import LocalLauncher
 
 MEASURE = "+callbacks.measure_cost._target_=trainyard.sweeps.cost.MeasureCost"
-LOCAL_LOGGERS = ("TensorBoardLogger", "CSVLogger", "EventFiles", "MetricsTable")  # the others report to a server
+LOCAL_LOGGERS = ("TensorBoardLogger", "CSVLogger", "EventFiles", "MetricsTable")  # the others send data to a server
 FREE = ("hydra", "run", "sweep", "objective")  # groups that do not change the cost of an epoch
 RATES = ("optimizer", "scheduler", "model", "augment", "callbacks", "ema_decay")  # fractions in them matter only if 0
-COLUMNS = ("", "jobs", "parameters", "input -> output", "s/job", "s/epoch", "MiB/job")
-SHOWN = 40  # jobs; of more, the first and last
+MAX_JOBS = 40  # in the list; of more, the first and last
 MIB = 2**20
 
 
 @dataclass
-class Kind:
+class JobKind:
     """Jobs whose epochs cost the same.
 
     Attributes:
         jobs: all of them.
-        epochs: of each, at most.
-        at_most: whether they may take less time: they may stop early, or train fewer layers at first.
-        network: number of parameters and shapes, as text.
+        epochs: maximum of each job.
+        may_end_early: whether jobs may take less time than `epochs` epochs.
         cost: of one; or the error of its shortened run.
     """
 
     jobs: list[Job] = field(default_factory=list)
     epochs: list[float] = field(default_factory=list)
-    at_most: bool = False
-    network: tuple[str, str] = ("", "")
+    may_end_early: bool = False
     cost: Cost | str = ""
 
     @property
     def longest(self) -> Job:
-        """The job of the most epochs."""
+        """The job with the most epochs."""
         return self.jobs[self.epochs.index(max(self.epochs))]
 
-    def common(self, axes: Sequence[str]) -> str:
-        """Return the values of the axes that all of its jobs share."""
-        first, *others = (job.overrides for job in self.jobs)
-        shared = [override for override in first if all(override in other for other in others)]
-        return " ".join(override for override in shared if override.partition("=")[0] in axes) or "all"
+    def common_values(self, axes: Sequence[str]) -> str:
+        """Return the values of the axes that all jobs share."""
+        shared = set.intersection(*(set(job.overrides) for job in self.jobs))
+        words = [word for word in self.jobs[0].overrides if word in shared and word.partition("=")[0] in axes]
+        return " ".join(words) or "all"
 
 
 def plan_sweep(
     sweep: StoredSweep, launcher: "LocalLauncher", trials: int | None, keep: int | None, pruned: bool
 ) -> None:
-    """Print the jobs of a sweep that are left, and the time and disk space they take. Nothing is written.
+    """Print the unfinished jobs of a sweep, and the time and disk space they take. Nothing is written.
 
     Args:
         sweep: to plan.
@@ -89,45 +82,49 @@ def plan_sweep(
         ConfigError: jobs that cannot work, or whose length is not known in advance.
     """
     jobs, axes = [job for job in sweep.jobs if job.status not in DONE], list(sweep.space.axes)
-    total = sweep.jobs_of(trials)
+    total = sweep.total_jobs(trials)
     count = total - len(sweep.jobs) + len(jobs)
-    if count > len(jobs):  # the jobs that a search will draw are represented by each value of each axis
-        jobs += [Job(total + place, words, sweep.folder) for place, words in enumerate(probes(sweep.space))]
+    if count > len(jobs):  # a search has still to draw jobs
+        jobs += [Job(total + n, words, sweep.folder) for n, words in enumerate(representative_jobs(sweep.space))]
     print(f"plan       {sweep.folder}: {total} jobs, {count} to do", flush=True)
     if not count:
         return
     try:
-        began = time.perf_counter() - time.process_time()
-        refuse(launcher.impossible([job.overrides for job in jobs]), jobs, axes)
-        start = time.perf_counter() - began
-        kinds = kinds_of(jobs, (launcher.compose(job.overrides) for job in jobs))
+        raise_problems(launcher.find_problems([job.overrides for job in jobs]), jobs, axes)
+        startup = time.time() - psutil.Process().create_time()
+        kinds = group_by_cost(jobs, (launcher.compose(job.overrides) for job in jobs))
         print(f"measuring  {len(kinds)} of {len(jobs)} jobs, shortened", flush=True)
         measure(kinds, launcher)
     except KeyboardInterrupt:
         print("interrupted; nothing was written")
         sys.exit(130)
-    known = {job.number: pair for kind in kinds for job, pair in estimates(kind)}
-    print("\n".join([*job_lines(jobs, known, axes), "", *kind_lines(kinds, axes), ""]))
-    everything = list(islice(cycle(known.values()), count if len(known) == len(jobs) else len(known)))
-    at_most = pruned or any(kind.at_most for kind in kinds)
-    print(total_line(everything, launcher.slots, keep, start, "at most" if at_most else "about"))
+    costs = {
+        job.number: (kind.cost, epochs)
+        for kind in kinds
+        for job, epochs in zip(kind.jobs, kind.epochs, strict=True)
+        if isinstance(kind.cost, Cost)
+    }
+    print(f"{job_table(jobs, costs, axes)}\n\n{kind_table(kinds, axes)}\n")
+    counted = list(islice(cycle(costs.values()), count if len(costs) == len(jobs) else len(costs)))
+    at_most = pruned or any(kind.may_end_early for kind in kinds)
+    print(total_line(counted, launcher.slots, keep, startup, "at most" if at_most else "about"))
 
 
-def kinds_of(jobs: Sequence[Job], configs: Iterable[DictConfig]) -> list[Kind]:
+def group_by_cost(jobs: Sequence[Job], configs: Iterable[DictConfig]) -> list[JobKind]:
     """Return the kinds of jobs, in the order of their first.
 
     Raises:
         ConfigError: neither epochs nor steps limit a job.
     """
-    kinds: dict[str, Kind] = {}
+    kinds: dict[str, JobKind] = {}
     for job, config in zip(jobs, configs, strict=True):
         if not has_known_length(config):
             raise reject("sweep.plan", True, "the number of epochs is not known in advance", f"with {LENGTH}")
-        kind = kinds.setdefault(cost_key(config), Kind())
+        kind = kinds.setdefault(cost_key(config), JobKind())
         kind.jobs.append(job)
         kind.epochs.append(epoch_limit(config) if epoch_limit(config) > 0 else math.inf)
         targets = [str(part.get("_target_")) for part in (config.get("callbacks") or {}).values() if part is not None]
-        kind.at_most |= any(config.finetune.thaw) or any(target.endswith("EarlyStopping") for target in targets)
+        kind.may_end_early |= any(config.finetune.thaw) or any(name.endswith("EarlyStopping") for name in targets)
     return list(kinds.values())
 
 
@@ -152,105 +149,71 @@ def without_fractions(node: Any) -> Any:
     return bool(node) if isinstance(node, float) else node
 
 
-def measure(kinds: Sequence[Kind], launcher: "LocalLauncher") -> None:
-    """Find the network of each kind, and its cost by a shortened run of its longest job.
-
-    As many shortened runs as there are slots run at a time, as the jobs will.
-    """
-    configs = [config for _, config in launcher.composed([kind.longest.overrides for kind in kinds], 0)]
-    with ProcessPoolExecutor(1, mp_context=launcher.processes, initializer=die_with_parent) as process:
-        networks = list(process.map(network_of_job, configs))
+def measure(kinds: Sequence[JobKind], launcher: "LocalLauncher") -> None:
+    """Measure the cost of each kind in a shortened run of its longest job; as many run at a time as there are slots."""
     with TemporaryDirectory(prefix="trainyard-plan-") as place:
-        words = [
-            [*shortened(kind.longest.overrides, config), f"hydra.sweep.dir={place}", f"hydra.sweep.subdir={number}"]
-            for number, (kind, config) in enumerate(zip(kinds, configs, strict=True))
+        overrides = [
+            [
+                *shortened(kind.longest.overrides, launcher.compose(kind.longest.overrides)),
+                f"hydra.sweep.dir={place}",
+                f"hydra.sweep.subdir={number}",
+            ]
+            for number, kind in enumerate(kinds)
         ]
-        began: dict[int, float] = {}
-        slots = Slots(launcher.slots, launcher.task, launcher.processes)
-        slots.begin = lambda number: began.update({number: time.perf_counter()})
-        for ended in slots.run([Task([number], [config]) for number, config in launcher.composed(words, 0)]):
-            kind, seconds = kinds[ended.number], time.perf_counter() - began[ended.number]
-            kind.network = networks[ended.number]
+        started: dict[int, float] = {}
+        pool = launcher.pool()
+        pool.on_start = lambda index: started.update({index: time.perf_counter()})
+        for end in pool.run(JobGroup([index], [config]) for index, config in launcher.composed(overrides, 0)):
+            kind, seconds = kinds[end.index], time.perf_counter() - started[end.index]
             try:
-                kind.cost = ended.error or Cost.read(Path(place) / str(ended.number), seconds)
+                kind.cost = end.error or Cost.read(Path(place) / str(end.index), seconds)
             except FileNotFoundError:
                 kind.cost = "its process ended before the run did"
 
 
 def shortened(overrides: Sequence[str], config: DictConfig) -> list[str]:
-    """Return the overrides of a shortened run: it is measured, reports to no server, and trains all layers at once."""
+    """Return the overrides of a shortened run: it is measured, uses no server, and trains all layers from the start."""
     loggers = {name: str(part.get("_target_")) for name, part in (config.get("logger") or {}).items() if part}
     remote = [name for name, target in loggers.items() if target.rpartition(".")[2] not in LOCAL_LOGGERS]
-    late = [f"finetune.thaw=[{','.join('0' for _ in thaw)}]"] if any(thaw := config.finetune.thaw) else []
-    return [*overrides, MEASURE, *late, *(f"logger.{name}=null" for name in remote)]
+    thaw = config.finetune.thaw
+    unfrozen = [f"finetune.thaw=[{','.join('0' for _ in thaw)}]"] if any(thaw) else []
+    return [*overrides, MEASURE, *unfrozen, *(f"logger.{name}=null" for name in remote)]
 
 
-def network_of_job(config: DictConfig) -> tuple[str, str]:
-    """Return the number of parameters of a job's network and its shapes, in a process of its own."""
-    setup_globals()
-    cfg = plain(config)
-    return network(OmegaConf.to_yaml(cfg.data), OmegaConf.to_yaml(cfg.model))
-
-
-@cache
-def network(data: str, model: str) -> tuple[str, str]:
-    """Return the number of parameters and the shapes of a network, built on the meta device and without a download."""
-    import torch
-
-    from trainyard.config import instantiate
-
-    groups = OmegaConf.create({"data": OmegaConf.create(data), "model": OmegaConf.create(model)})
-    if groups.model.get("weights") == "pretrained":
-        groups.model.weights = "none"
-    spec = instantiate(groups.data, order_seed=0).spec
-    try:
-        with torch.device("meta"):
-            built = instantiate(groups.model, spec=spec).eval()
-            output = built(built.example_input_array)
-    except Exception:  # such as a network that reads a number from a tensor, which the meta device does not have
-        built = instantiate(groups.model, spec=spec).eval()
-        output = built(built.example_input_array)
-    shapes = ("x".join(map(str, shape)) for shape in (spec.input_shape, output.shape[1:]))
-    return f"{sum(parameter.numel() for parameter in built.parameters()):,}", " -> ".join(shapes)
-
-
-def estimates(kind: Kind) -> list[tuple[Job, tuple[Cost, float]]]:
-    """Return the cost and the epochs of each job; none where the shortened run failed."""
-    cost = kind.cost
-    if isinstance(cost, str):
-        return []
-    return [(job, (cost, epochs)) for job, epochs in zip(kind.jobs, kind.epochs, strict=True)]
-
-
-def job_lines(jobs: Sequence[Job], known: dict[int, tuple[Cost, float]], axes: Sequence[str]) -> list[str]:
+def job_table(jobs: Sequence[Job], costs: dict[int, tuple[Cost, float]], axes: Sequence[str]) -> str:
     """Return a line per job: its number, the values that vary, its seconds."""
-    half = SHOWN // 2
-    shown = jobs if len(jobs) <= SHOWN else [*jobs[:half], *jobs[-half:]]
-    times = {number: f"{cost.time(epochs):.1f} s" for number, (cost, epochs) in known.items()}
-    lines = aligned([[f"#{job.number}", job.varying(axes), times.get(job.number, "?")] for job in shown])
-    return lines if len(jobs) <= SHOWN else [*lines[:half], f"... {len(jobs) - SHOWN} more", *lines[half:]]
+    times = {number: f"{cost.time(epochs):.1f} s" for number, (cost, epochs) in costs.items()}
+    rows = [[f"#{job.number}", job.axis_values(axes), times.get(job.number, "?")] for job in jobs]
+    half = MAX_JOBS // 2
+    if len(rows) > MAX_JOBS:
+        rows[half:-half] = [["...", f"{len(rows) - MAX_JOBS} more", ""]]
+    return table(["", "", ""], rows)
 
 
-def kind_lines(kinds: Sequence[Kind], axes: Sequence[str]) -> list[str]:
+def kind_table(kinds: Sequence[JobKind], axes: Sequence[str]) -> str:
     """Return a table of the kinds of jobs, and the errors of their shortened runs."""
-    rows, errors = [list(COLUMNS)], []
+    rows, errors = [], []
     for kind in kinds:
-        numbers = ["?"] * 3
+        cells = ["?"] * 5
         if isinstance(cost := kind.cost, Cost):
             size = mean(map(cost.disk, kind.epochs)) + cost.checkpoints
-            numbers = [f"{mean(map(cost.time, kind.epochs)):.1f}", f"{cost.epoch:.3f}", f"{size / MIB:.1f}"]
+            seconds = mean(map(cost.time, kind.epochs))
+            cells = [*cost.network, f"{seconds:.1f}", f"{cost.epoch:.3f}", f"{size / MIB:.1f}"]
         else:
-            errors.append(f"{kind.common(axes)}: its shortened run failed, and the total is without it\n  {cost}")
-        rows.append([kind.common(axes), str(len(kind.jobs)), *kind.network, *numbers])
-    return [*aligned(rows), *errors]
+            errors.append(
+                f"{kind.common_values(axes)}: its shortened run failed, and the total is without it\n  {cost}"
+            )
+        rows.append([kind.common_values(axes), len(kind.jobs), *cells])
+    columns = ["", "jobs", "parameters", "input -> output", "s/job", "s/epoch", "MiB/job"]
+    return "\n".join([table(columns, rows), *errors])
 
 
-def total_line(jobs: Sequence[tuple[Cost, float]], slots: int, keep: int | None, start: float, certainty: str) -> str:
-    """Return the time of all jobs, each of which starts in the first slot that is free, and their disk space."""
+def total_line(jobs: Sequence[tuple[Cost, float]], slots: int, keep: int | None, startup: float, prefix: str) -> str:
+    """Return the time of all jobs, each started in the first free slot, and their disk space."""
     free = [0.0] * slots
     for cost, epochs in jobs:
         heapq.heapreplace(free, free[0] + cost.time(epochs))
     kept = heapq.nlargest(len(jobs) if keep is None else keep, (cost.checkpoints for cost, _ in jobs))
     disk = sum(cost.disk(epochs) for cost, epochs in jobs) + sum(kept)
-    took = f"{certainty} {duration(start + max(free))}, {disk / MIB:.1f} MiB of disk"
-    return f"total      {len(jobs)} jobs, {slots} at a time: {took}"
+    estimate = f"{prefix} {duration(startup + max(free))}, {disk / MIB:.1f} MiB of disk"
+    return f"total      {len(jobs)} jobs, {slots} at a time: {estimate}"
