@@ -73,38 +73,23 @@ def test_a_job_with_the_checkpoint_before_the_last_alone_is_resumed(tmp_path: Pa
     assert not Job(0, [], tmp_path).refresh().can_resume, "the run could not write its table"
 
 
-def test_what_a_killed_sweeper_left_is_removed(tmp_path: Path) -> None:
+def test_temporary_files_of_a_killed_sweep_are_removed(tmp_path: Path) -> None:
     found = stored(tmp_path, ["model=a,b,c"], [0.5, None, {"status": "failed", "error": "E"}])
-    for number in range(4):
-        (tmp_path / f".{number}.removed").mkdir()
-        (tmp_path / f".{number}.removed" / "run.log").touch()
     stale = [tmp_path / ".sweep.yaml.99999999.draft", tmp_path / "0" / "checkpoints" / "last.ckpt.99999999.draft"]
     for path in stale:
         path.touch()
-    sweep = Sweep(found, retries=1)
+    Sweep(found, retries=1)
     assert not any(path.exists() for path in stale)
-    assert {path.name for path in tmp_path.glob(".*.removed")} == {".1.removed"}, "its job has not ended yet"
-    job = sweep.jobs[1]
-    sweep.start(job)
-    assert (tmp_path / ".1.removed" / "run.log").exists()
-    job.folder.mkdir()
-    (job.folder / "result.json").write_text(json.dumps(WHOLE))
-    sweep.finish(job, "")
-    assert not (tmp_path / ".1.removed").exists()
 
 
 @pytest.mark.parametrize("kind", ["a file", "a broken link", "a folder"])
-def test_what_lies_in_place_of_a_job_is_kept_until_the_job_has_ended(tmp_path: Path, kind: str) -> None:
+def test_what_lies_in_place_of_a_job_is_removed_when_it_starts(tmp_path: Path, kind: str) -> None:
     sweep = Sweep(stored(tmp_path, ["model=a,b"], [0.5, None]), retries=1)
     job = sweep.jobs[1]
-    {"a file": job.folder.touch, "a folder": job.folder.mkdir, "a broken link": lambda: job.folder.symlink_to("x")}[
-        kind
-    ]()
+    make = {"a file": job.folder.touch, "a folder": job.folder.mkdir}
+    make.get(kind, lambda: job.folder.symlink_to("x"))()
     sweep.start(job)
     assert not os.path.lexists(job.folder)
-    assert os.path.lexists(tmp_path / ".1.removed")
-    sweep.finish(job, "RuntimeError: no")
-    assert not os.path.lexists(tmp_path / ".1.removed")
 
 
 def test_a_test_score_that_is_not_there_is_left_out(tmp_path: Path) -> None:

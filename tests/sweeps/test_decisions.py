@@ -18,7 +18,7 @@ from tests.sweeps.synthetic import completed, space
 from trainyard.callbacks.pruning import Pruning
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.stored import StoredSweep
-from trainyard.sweeps.sweep import JobQueue, Sweep
+from trainyard.sweeps.sweep import Sweep
 
 EPOCHS = 9
 RATES = "optimizer.lr=" + ",".join(str(round(0.0001 * 2**step, 5)) for step in range(12))
@@ -64,8 +64,8 @@ class Simulation:
         self.folder.mkdir(exist_ok=True, parents=True)
         self.events, self.last = 0, last
         stored = StoredSweep.create(self.folder, space(self.words, sampler="x" if self.sampler else ""), ["val/acc"])
-        sweep = Sweep(stored, retries=1)
-        for job in JobQueue(sweep, self.sampler, 0, 10, self.pruner):
+        sweep = Sweep(stored, 1, None, self.sampler, 0, 10, self.pruner)
+        for job in sweep:
             sweep.start(job)
             self.train(job)
             sweep.finish(job, "")

@@ -12,31 +12,30 @@ from optuna.samplers import RandomSampler, TPESampler
 from tests.sweeps.synthetic import completed, space
 from trainyard.errors import ConfigError
 from trainyard.sweeps.stored import StoredSweep
-from trainyard.sweeps.sweep import JobQueue, Sweep
+from trainyard.sweeps.sweep import Sweep
 
 TPE = partial(TPESampler, n_startup_trials=5)
 LR = "optimizer.lr=tag(log,interval(1e-4,1e-1))"
 
 
-def search(folder: Path, words: list[str], trials: int, sampler: Any = RandomSampler, **options: Any) -> JobQueue:
+def search(folder: Path, words: list[str], trials: int, sampler: Any = RandomSampler, **options: Any) -> Sweep:
     """A search in a folder, as it begins or goes on."""
     folder.mkdir(exist_ok=True)
     seed = options.pop("seed", 0)
     stored = StoredSweep.create(folder, space(words, sampler="x", **options), ["val/acc"])
-    sweep = Sweep(stored, retries=1)
-    return JobQueue(sweep, sampler, seed, trials, "none")
+    return Sweep(stored, 1, None, sampler, seed, trials)
 
 
-def run(queue: JobQueue, most: int = 1000) -> list[list[str]]:
+def run(sweep: Sweep, most: int = 1000) -> list[list[str]]:
     """Run jobs whose score is best at a rate of 0.01, and return what they consist of."""
     found = []
-    for job in queue:
-        queue.sweep.start(job)
+    for job in sweep:
+        sweep.start(job)
         job.folder.mkdir(exist_ok=True)
         values = dict(word.split("=") for word in job.overrides)
         score = 1 - abs(math.log10(float(values.get("optimizer.lr", 0.01))) + 2) / 3
         (job.folder / "result.json").write_text(json.dumps(completed(score)))
-        queue.sweep.finish(job, "")
+        sweep.finish(job, "")
         found.append(list(job.overrides))
         if len(found) == most:
             break
@@ -71,7 +70,7 @@ def test_each_configuration_is_run_with_all_seeds_and_folds(tmp_path: Path, samp
     assert parts + run(again) == whole
     later = search(tmp_path / "parts", words, 10, sampler)
     assert (later.total, len(later), len(run(later))) == (60, 12, 12)
-    assert len({row.values["optimizer.lr"] for row in later.sweep.stored.rows if len(row.scores) == 6}) == 10
+    assert len({row.values["optimizer.lr"] for row in later.stored.rows if len(row.scores) == 6}) == 10
 
 
 def test_a_condition_on_replicates_holds_in_a_search(tmp_path: Path) -> None:
@@ -81,17 +80,17 @@ def test_a_condition_on_replicates_holds_in_a_search(tmp_path: Path) -> None:
 
 
 def test_a_sampler_sees_the_mean_over_the_folds(tmp_path: Path) -> None:
-    queue = search(tmp_path / "mine", ["lr=1,2,3,4", "data.fold=range(2)"], 4)
+    sweep = search(tmp_path / "mine", ["lr=1,2,3,4", "data.fold=range(2)"], 4)
     means: dict[str, float] = {}
-    for job in queue:
-        queue.sweep.start(job)
+    for job in sweep:
+        sweep.start(job)
         job.folder.mkdir()
         rate, fold = (float(word.partition("=")[2]) for word in job.overrides)
         result = completed(rate / 10 + fold / 2) if rate < 4 or not fold else {"status": "failed", "error": "E"}
         (job.folder / "result.json").write_text(json.dumps(result))
-        queue.sweep.finish(job, "")
-        assert queue.sampler is not None
-        trials = queue.sampler.study(queue.sweep.jobs).get_trials()
+        sweep.finish(job, "")
+        assert sweep.sampler is not None
+        trials = sweep.sampler.study(sweep.jobs).get_trials()
         means = {str(trial.params["lr"]): trial.values[0] for trial in trials if trial.values}
     assert means == {rate: pytest.approx(int(rate) / 10 + 0.25 * (rate != "4")) for rate in "1234"}
 
@@ -130,14 +129,14 @@ def test_a_job_whose_directory_is_gone_runs_again_and_the_later_ones_stay(tmp_pa
     found = run(search(tmp_path / "mine", [LR], 3))
     (tmp_path / "mine" / "1").rename(tmp_path / "gone")
     again = search(tmp_path / "mine", [LR], 4)
-    assert [list(job.overrides) for job in again.sweep.jobs] == found
-    assert [job.number for job in again.unfinished] == [1]
+    assert [list(job.overrides) for job in again.jobs] == found
+    assert [job.number for job in again.queue] == [1]
     assert run(again)[0] == found[1]
 
 
 def test_the_jobs_that_stand_for_a_search(tmp_path: Path) -> None:
-    queue = search(tmp_path / "mine", ["model=mlp,cnn", LR, "seed=1"], 5)
-    assert [job.overrides for job in queue.examples] == [
+    sweep = search(tmp_path / "mine", ["model=mlp,cnn", LR, "seed=1"], 5)
+    assert [job.overrides for job in sweep.examples] == [
         ["model=mlp", "optimizer.lr=0.0001", "seed=1"],
         ["model=cnn", "optimizer.lr=0.0001", "seed=1"],
         ["model=mlp", "optimizer.lr=0.1", "seed=1"],

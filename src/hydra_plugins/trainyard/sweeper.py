@@ -3,8 +3,6 @@
 import gc
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,13 +17,12 @@ from omegaconf import DictConfig, open_dict
 
 from hydra_plugins.trainyard.launchers import LocalLauncher
 from trainyard.errors import reject
-from trainyard.run_ending import AGAIN, full_disk, is_disk_full
 from trainyard.signals import Interrupted
 
 if TYPE_CHECKING:
     from trainyard.sweeps.search_space import SearchSpace
     from trainyard.sweeps.stored import StoredSweep
-    from trainyard.sweeps.sweep import JobQueue
+    from trainyard.sweeps.sweep import Sweep
 
 
 @dataclass
@@ -66,7 +63,7 @@ class ResumingSweeper(Sweeper):
         if own.plan:
             self.plan(StoredSweep.preview(folder, space, objectives))
             return
-        with disk_full_as_config_error(folder), lock_sweep(folder):
+        with lock_sweep(folder):
             is_new = not (folder / SWEEP_FILE).exists()
             stored = StoredSweep.create(folder, space, objectives)
             try:
@@ -107,33 +104,33 @@ class ResumingSweeper(Sweeper):
         launcher = None if is_done else self.start_launcher()
         from trainyard.config import instantiate
         from trainyard.sweeps.leaderboard import report  # noqa: F401  # now, while the launcher's server imports
-        from trainyard.sweeps.sweep import JobQueue, Sweep
+        from trainyard.sweeps.sweep import Sweep
 
         make_sampler = instantiate(own.sampler) if own.sampler else None
-        queue = JobQueue(Sweep(stored, own.retries, own.keep), make_sampler, own.get("seed", 0), trials, own.pruner)
-        print(f"sweep      {stored.folder}: {queue.total} jobs, {len(queue)} to do", flush=True)
-        if launcher is None or not len(queue):
+        sweep = Sweep(stored, own.retries, own.keep, make_sampler, own.get("seed", 0), trials, own.pruner)
+        print(f"sweep      {stored.folder}: {sweep.total} jobs, {len(sweep)} to do", flush=True)
+        if launcher is None or not len(sweep):
             return
         if isinstance(launcher, LocalLauncher):
-            self.run_local(launcher, queue)
+            self.run_local(launcher, sweep)
         else:
-            self.run_remote(launcher, queue)
+            self.run_remote(launcher, sweep)
 
-    def run_local(self, launcher: LocalLauncher, queue: "JobQueue") -> None:
+    def run_local(self, launcher: LocalLauncher, sweep: "Sweep") -> None:
         """Run jobs on this machine, each when a slot is free; a search draws each configuration then."""
         from trainyard.sweeps.execution.checks import check_jobs
         from trainyard.sweeps.execution.submission import check_nothing_is_queued
         from trainyard.sweeps.progress import SweepProgress
 
-        check_jobs(launcher, queue)
-        check_nothing_is_queued(queue.sweep.stored.folder, queue.unfinished)
-        overrides = map(queue.overrides, queue)
-        all_at_once = launcher.needs_all_jobs and queue.is_independent
+        check_jobs(launcher, sweep)
+        check_nothing_is_queued(sweep.folder, sweep.queue)
+        overrides = map(sweep.overrides, sweep)
+        all_at_once = launcher.needs_all_jobs and sweep.is_independent
         fail_fast = self.config.sweep.fail_fast
-        with SweepProgress(queue, queue.started, queue.sweep.start, fail_fast) as launcher.progress:
+        with SweepProgress(sweep, sweep.started, sweep.start, fail_fast) as launcher.progress:
             launcher.launch(list(overrides) if all_at_once else overrides, initial_job_idx=0)
 
-    def run_remote(self, launcher: Launcher, queue: "JobQueue") -> None:
+    def run_remote(self, launcher: Launcher, sweep: "Sweep") -> None:
         """Run jobs with another launcher, those of a search in batches."""
         from trainyard.sweeps.execution.checks import check_jobs
         from trainyard.sweeps.execution.remote import run_remote
@@ -141,9 +138,9 @@ class ResumingSweeper(Sweeper):
         own = self.config.sweep
         local = LocalLauncher()
         local.setup(hydra_context=self.context, task_function=self.task_function, config=self.config)
-        check_jobs(local, queue, "trainer.accelerator=auto")  # this machine may have no GPU
-        for batch in queue.batches(own.batch if own.sampler else len(queue)):
-            run_remote(launcher, queue, batch, own.fail_fast)
+        check_jobs(local, sweep, "trainer.accelerator=auto")  # this machine may have no GPU
+        for batch in sweep.batches(own.batch if own.sampler else len(sweep)):
+            run_remote(launcher, sweep, batch, own.fail_fast)
             if own.fail_fast and any(job.status == "failed" for job in batch):
                 return
 
@@ -174,14 +171,3 @@ class ResumingSweeper(Sweeper):
         if any(job.folder.exists() for job in stored.jobs):
             write_report(stored)
         print(f"interrupted; the same command resumes the sweep: python {shlex.join(sys.orig_argv[1:])}")
-
-
-@contextmanager
-def disk_full_as_config_error(folder: Path) -> Iterator[None]:
-    """Raise a ConfigError if the disk is too full for the files of the sweep; its jobs are kept."""
-    try:
-        yield
-    except OSError as error:
-        if is_disk_full(error):
-            raise reject("hydra.sweep.dir", folder, full_disk(folder), AGAIN) from error
-        raise

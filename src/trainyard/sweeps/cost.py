@@ -70,84 +70,65 @@ class MeasureCost(L.Callback):
     """
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Set the limits before Lightning counts the batches; each epoch is validated once, at its end."""
-        self.steps: list[tuple[float, int]] = []  # of each epoch: seconds and number of the steps after the first
-        self.validations: list[float] = []
-        self.epochs: list[float] = []
-        self.sizes: list[int] = []
-        self.clocks: dict[str, float] = {}
+        """Set the limits before Lightning counts the batches."""
         if stage == "fit":
+            self.starts: list[float] = []  # of the epochs
+            self.sizes: list[int] = []  # of the run directory after each epoch, in bytes
             self.limit = limit = trainer.limit_train_batches
             trainer.limit_train_batches = min(limit, STEPS) if isinstance(limit, int) else STEPS
-            self.interval, trainer.val_check_interval = trainer.val_check_interval, 1.0
-            self.every, trainer.check_val_every_n_epoch = trainer.check_val_every_n_epoch or 1, 1
+            trainer.val_check_interval, trainer.check_val_every_n_epoch = 1.0, 1
             trainer.fit_loop.min_epochs, trainer.fit_loop.epoch_loop.min_steps = 0, None
 
-    def elapsed(self, clock: str) -> float:
-        """Return the seconds since a clock was started."""
-        return time.perf_counter() - self.clocks[clock]
-
-    def start(self, clock: str, trainer: L.Trainer) -> None:
-        """Start a clock, after the GPU has finished."""
+    def now(self, trainer: L.Trainer) -> float:
+        """Return the time in seconds, after the GPU has finished."""
         if trainer.strategy.root_device.type != "cpu":
             torch.accelerator.synchronize()
-        self.clocks[clock] = time.perf_counter()
+        return time.perf_counter()
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """End the previous epoch, after its checkpoints were saved."""
-        self.end_epoch(trainer)
-        self.start("epoch", trainer)
+        """Start an epoch, after the checkpoints of the previous one were saved."""
+        if self.starts:
+            self.sizes.append(run_size(trainer))
+        self.starts.append(self.now(trainer))
 
     def on_train_batch_end(self, trainer: L.Trainer, model: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Time the steps after the first, which starts workers and compiles; end a slow run."""
+        self.last_step, self.steps = self.now(trainer), batch_idx
         if batch_idx == 0:
-            self.start("steps", trainer)
-        self.clocks.setdefault("run", time.perf_counter())
-        is_late = self.elapsed("run") > LIMIT
+            self.first_step = self.last_step
+        is_late = self.last_step - self.starts[0] > LIMIT
         trainer.should_stop |= bool(trainer.strategy.reduce_boolean_decision(is_late, all=False))
-        self.batch_idx = batch_idx
-
-    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start timing the validation."""
-        self.start("validation", trainer)
-        self.steps.append((self.clocks["validation"] - self.clocks["steps"], self.batch_idx))
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Store the time of the validation."""
-        self.validations.append(self.elapsed("validation"))
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """End the run after enough epochs."""
         trainer.should_stop |= trainer.current_epoch + 1 >= EPOCHS
 
-    def end_epoch(self, trainer: L.Trainer) -> None:
-        """Store the time of an epoch, and the size of the run directory."""
-        if "epoch" not in self.clocks:
-            return
-        self.epochs.append(self.elapsed("epoch"))
-        if writer := tensorboard_writer(trainer):
-            writer.flush()
-        self.sizes.append(bytes_on_disk(Path(trainer.default_root_dir), but="checkpoints"))
-
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the cost, as estimated by the last epoch."""
-        self.end_epoch(trainer)
-        (seconds, steps), validation = self.steps[-1], self.validations[-1]
-        all_steps = len(trainer.train_dataloader)  # type: ignore[arg-type]
-        all_steps = min(all_steps, self.limit) if isinstance(self.limit, int) else int(all_steps * self.limit)
-        interval = self.interval / all_steps if isinstance(self.interval, int) else self.interval
-        step, other = seconds / max(1, steps), self.epochs[-1] - seconds - validation
+        end = self.now(trainer)
+        self.sizes.append(run_size(trainer))
+        total = len(trainer.train_dataloader)  # type: ignore[arg-type]
+        total = min(total, self.limit) if isinstance(self.limit, int) else int(total * self.limit)
+        seconds = self.last_step - self.first_step
+        step = seconds / max(1, self.steps)
         max_steps = trainer.max_steps * trainer.accumulate_grad_batches
         cost = Cost(
             network=describe_network(pl_module),
-            startup=sum(self.epochs),
-            epoch=(all_steps - 1) * step + other + validation / interval / self.every,
-            max_epochs=max_steps / all_steps if max_steps > 0 else math.inf,
+            startup=end - self.starts[0],
+            epoch=(total - 1) * step + end - self.starts[-1] - seconds,
+            max_epochs=max_steps / total if max_steps > 0 else math.inf,
             files=self.sizes[0],
             growth=self.sizes[-1] - self.sizes[0],
         )
         if trainer.is_global_zero:
             write_json(Path(trainer.default_root_dir) / FILE, asdict(cost))
+
+
+def run_size(trainer: L.Trainer) -> int:
+    """Return the size of the run directory without checkpoints, in bytes."""
+    if writer := tensorboard_writer(trainer):
+        writer.flush()
+    return bytes_on_disk(Path(trainer.default_root_dir), but="checkpoints")
 
 
 def describe_network(module: L.LightningModule) -> tuple[str, str]:
@@ -156,8 +137,6 @@ def describe_network(module: L.LightningModule) -> tuple[str, str]:
     example = module.example_input_array
     if not isinstance(example, torch.Tensor):
         return parameters, ""
-    module.eval()
     with torch.no_grad():
-        output = module(example.to(module.device))
-    module.train()
+        output = module.eval()(example.to(module.device))
     return parameters, " -> ".join("x".join(map(str, tensor.shape[1:])) for tensor in (example, output))

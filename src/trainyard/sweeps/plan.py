@@ -2,7 +2,7 @@
 
 import heapq
 import math
-import sys
+import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -10,10 +10,9 @@ from itertools import cycle, islice
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import psutil
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from trainyard.errors import reject
 from trainyard.run_length import LENGTH, epoch_limit, has_known_length
@@ -32,8 +31,9 @@ if TYPE_CHECKING:
 
 MEASURE = "+callbacks.measure_cost._target_=trainyard.sweeps.cost.MeasureCost"
 LOCAL_LOGGERS = ("TensorBoardLogger", "CSVLogger", "EventFiles", "MetricsTable")  # the others send data to a server
-FREE = ("hydra", "run", "sweep", "objective")  # groups that do not change the cost of an epoch
+FREE = ("objective", "trainer.max_epochs", *REPLICATES)  # keys that do not change the cost of an epoch
 RATES = ("optimizer", "scheduler", "model", "augment", "callbacks", "ema_decay")  # fractions in them matter only if 0
+FRACTION = re.compile(r"\d*\.\d+(e-?\d+)?|\d+e-?\d+")
 MAX_JOBS = 40  # in the list; of more, the first and last
 MIB = 2**20
 
@@ -43,15 +43,12 @@ class JobKind:
     """Jobs whose epochs cost the same.
 
     Attributes:
-        jobs: all of them.
         epochs: maximum of each job.
-        may_end_early: whether jobs may take less time than `epochs` epochs.
         cost: of one; or the error of its shortened run.
     """
 
     jobs: list[Job] = field(default_factory=list)
     epochs: list[float] = field(default_factory=list)
-    may_end_early: bool = False
     cost: Cost | str = ""
 
     @property
@@ -72,8 +69,6 @@ def plan_sweep(
     """Print the unfinished jobs of a sweep, and the time and disk space they take. Nothing is written.
 
     Args:
-        sweep: to plan.
-        launcher: that would run it.
         trials: number of configurations of a search; `None` for a grid.
         keep: number of jobs whose checkpoints are kept; `None` for all.
         pruned: whether a pruner may end jobs early.
@@ -81,6 +76,7 @@ def plan_sweep(
     Raises:
         ConfigError: jobs that cannot work, or whose length is not known in advance.
     """
+    start = time.perf_counter()
     jobs, axes = [job for job in sweep.jobs if job.status not in DONE], list(sweep.space.axes)
     total = sweep.total_jobs(trials)
     count = total - len(sweep.jobs) + len(jobs)
@@ -89,15 +85,11 @@ def plan_sweep(
     print(f"plan       {sweep.folder}: {total} jobs, {count} to do", flush=True)
     if not count:
         return
-    try:
-        raise_problems(launcher.find_problems([job.overrides for job in jobs]), jobs, axes)
-        startup = time.time() - psutil.Process().create_time()
-        kinds = group_by_cost(jobs, (launcher.compose(job.overrides) for job in jobs))
-        print(f"measuring  {len(kinds)} of {len(jobs)} jobs, shortened", flush=True)
-        measure(kinds, launcher)
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written")
-        sys.exit(130)
+    raise_problems(launcher.find_problems([job.overrides for job in jobs]), jobs, axes)
+    startup = time.perf_counter() - start
+    kinds = group_by_cost(jobs, (launcher.compose(job.overrides) for job in jobs))
+    print(f"measuring  {len(kinds)} of {len(jobs)} jobs, shortened", flush=True)
+    measure(kinds, launcher)
     costs = {
         job.number: (kind.cost, epochs)
         for kind in kinds
@@ -106,8 +98,7 @@ def plan_sweep(
     }
     print(f"{job_table(jobs, costs, axes)}\n\n{kind_table(kinds, axes)}\n")
     counted = list(islice(cycle(costs.values()), count if len(costs) == len(jobs) else len(costs)))
-    at_most = pruned or any(kind.may_end_early for kind in kinds)
-    print(total_line(counted, launcher.slots, keep, startup, "at most" if at_most else "about"))
+    print(total_line(counted, launcher.slots, keep, startup, "at most" if pruned else "about"))
 
 
 def group_by_cost(jobs: Sequence[Job], configs: Iterable[DictConfig]) -> list[JobKind]:
@@ -116,37 +107,26 @@ def group_by_cost(jobs: Sequence[Job], configs: Iterable[DictConfig]) -> list[Jo
     Raises:
         ConfigError: neither epochs nor steps limit a job.
     """
-    kinds: dict[str, JobKind] = {}
+    kinds: dict[tuple[str, ...], JobKind] = {}
     for job, config in zip(jobs, configs, strict=True):
         if not has_known_length(config):
             raise reject("sweep.plan", True, "the number of epochs is not known in advance", f"with {LENGTH}")
-        kind = kinds.setdefault(cost_key(config), JobKind())
+        kind = kinds.setdefault(cost_key(job.overrides), JobKind())
         kind.jobs.append(job)
         kind.epochs.append(epoch_limit(config) if epoch_limit(config) > 0 else math.inf)
-        targets = [str(part.get("_target_")) for part in (config.get("callbacks") or {}).values() if part is not None]
-        kind.may_end_early |= any(config.finetune.thaw) or any(name.endswith("EarlyStopping") for name in targets)
     return list(kinds.values())
 
 
-def cost_key(config: DictConfig) -> str:
-    """Return the part of a config that determines the cost of an epoch."""
-    groups: Any = OmegaConf.to_container(config, resolve=False)
-    for name in FREE:
-        groups.pop(name, None)
-    groups["trainer"].pop("max_epochs", None)
-    for key in REPLICATES:
-        group, _, name = key.rpartition(".")
-        (groups[group] if group else groups).pop(name, None)
-    return repr({name: without_fractions(group) if name in RATES else group for name, group in groups.items()})
-
-
-def without_fractions(node: Any) -> Any:
-    """Return a part of a config in which each float only says whether it is 0."""
-    if isinstance(node, dict):
-        return {name: without_fractions(value) for name, value in node.items()}
-    if isinstance(node, list):
-        return [without_fractions(value) for value in node]
-    return bool(node) if isinstance(node, float) else node
+def cost_key(overrides: Sequence[str]) -> tuple[str, ...]:
+    """Return the overrides that determine the cost of an epoch."""
+    words = []
+    for word in overrides:
+        key, _, value = word.lstrip("+").partition("=")
+        if key.partition(".")[0] in RATES and FRACTION.fullmatch(value):
+            words.append(f"{key}={float(value) > 0}")
+        elif key not in FREE:
+            words.append(word)
+    return tuple(words)
 
 
 def measure(kinds: Sequence[JobKind], launcher: "LocalLauncher") -> None:
@@ -181,7 +161,7 @@ def shortened(overrides: Sequence[str], config: DictConfig) -> list[str]:
 
 
 def job_table(jobs: Sequence[Job], costs: dict[int, tuple[Cost, float]], axes: Sequence[str]) -> str:
-    """Return a line per job: its number, the values that vary, its seconds."""
+    """Return a row for each job with the values that vary and its seconds."""
     times = {number: f"{cost.time(epochs):.1f} s" for number, (cost, epochs) in costs.items()}
     rows = [[f"#{job.number}", job.axis_values(axes), times.get(job.number, "?")] for job in jobs]
     half = MAX_JOBS // 2
@@ -191,7 +171,7 @@ def job_table(jobs: Sequence[Job], costs: dict[int, tuple[Cost, float]], axes: S
 
 
 def kind_table(kinds: Sequence[JobKind], axes: Sequence[str]) -> str:
-    """Return a table of the kinds of jobs, and the errors of their shortened runs."""
+    """Return a row for each kind of jobs, and the errors of their shortened runs."""
     rows, errors = [], []
     for kind in kinds:
         cells = ["?"] * 5

@@ -1,4 +1,4 @@
-"""The progress of a sweep on the terminal: a line for each job that ends, and a live table of those that run."""
+"""The progress of a sweep on the terminal: a line for each job that ends, and live bars of those that run."""
 
 import re
 import sys
@@ -7,21 +7,18 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from trainyard.files import open_regular
 from trainyard.run_ending import full_disk
 from trainyard.sweeps.execution.processes import JobExit
 from trainyard.sweeps.job import DONE, Job
 from trainyard.sweeps.options import mode_of
-from trainyard.sweeps.sweep import JobQueue
+from trainyard.sweeps.sweep import Sweep
 from trainyard.terminal.controls import escape_controls, unescaped
-from trainyard.terminal.durations import duration
 
-OTHER_COLUMNS = 45  # width of the table without the overrides, which are cut on a narrow terminal
 EPOCH = re.compile(r": epoch (\d+)/(\d+)(.*)")
 
 
@@ -29,108 +26,96 @@ class SweepProgress:
     """Prints how each job ended, and shows the running jobs if the output is a terminal. A context manager.
 
     Args:
-        queue: of the sweep.
+        sweep: that is run.
         jobs: that run, in the order of their start; more may be added.
         on_start: called with each job that starts.
         fail_fast: whether the first failure ends the sweep.
     """
 
     def __init__(
-        self, queue: JobQueue, jobs: Sequence[Job], on_start: Callable[[Job], object], fail_fast: bool = False
+        self, sweep: Sweep, jobs: Sequence[Job], on_start: Callable[[Job], object], fail_fast: bool = False
     ) -> None:
-        self.queue, self.sweep = queue, queue.sweep
-        self.jobs, self.on_start = jobs, on_start
-        self.objective = queue.sweep.stored.objective
-        self.fail_fast = fail_fast
-        self.ended = 0
-        self.started_at = time.monotonic()
+        self.sweep, self.jobs, self.on_start, self.fail_fast = sweep, jobs, on_start, fail_fast
         self.running: dict[int, JobProgress] = {}
         self.console = Console(file=unescaped(sys.stdout))
-        self.live = Live(console=self.console, auto_refresh=False, transient=True)
+        is_live = self.console.is_terminal and not self.console.is_dumb_terminal
+        self.bars = Progress(
+            TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, ratio=1)),
+            BarColumn(20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[score]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+            auto_refresh=False,
+            transient=True,
+            expand=True,
+            speed_estimate_period=3600,
+            disable=not is_live,
+        )
+        self.all_jobs = self.bars.add_task("all jobs", total=sweep.total, completed=sweep.done, score="")
 
     def __enter__(self) -> "SweepProgress":
-        if self.console.is_terminal and not self.console.is_dumb_terminal:
-            self.live.start()
+        self.bars.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.live.stop()
+        self.bars.stop()
 
     def start(self, index: int) -> None:
         """Add a job that starts, by its index in `jobs`."""
-        self.on_start(self.jobs[index])
-        self.running[index] = JobProgress(self.jobs[index], self.objective)
+        job = self.jobs[index]
+        self.on_start(job)
+        name = escape_controls(f"#{job.number} {job.axis_values(self.sweep.axes)}", keep="")
+        task = self.bars.add_task(name, total=None, score="")
+        self.running[index] = JobProgress(job, self.sweep.stored.objective, self.bars, task)
         self.update()
 
     def finish(self, end: JobExit) -> bool:
         """Print how a job ended; return whether this ends the sweep."""
         job, progress = self.jobs[end.index], self.running.pop(end.index)
         self.sweep.finish(job, "" if end.disk_full else end.error)
-        self.ended += 1
-        self.queue.done += 1
-        seconds = max(progress.seconds, job.result.get("seconds", 0.0))  # a remote job started before it was seen
-        count = f"[{self.queue.done}/{self.queue.total}]"
+        self.sweep.done += 1
+        self.bars.remove_task(progress.task)
+        self.bars.update(self.all_jobs, completed=self.sweep.done, total=self.sweep.total)
+        seconds = job.result.get("seconds", time.monotonic() - progress.started_at)
+        count = f"[{self.sweep.done}/{self.sweep.total}]"
         line = f"{count} #{job.number} {job.axis_values(self.sweep.axes)}  {outcome(job)}  {seconds:.1f} s"
         self.print(escape_controls(line, keep=""))
         self.update()
         if end.disk_full:
-            folder = self.sweep.stored.folder
             advice = "no more jobs start; free some space, then repeat the command"
-            self.print(f"{full_disk(folder)} in {folder}: {advice}")
+            self.print(f"{full_disk(self.sweep.folder)} in {self.sweep.folder}: {advice}")
         return end.disk_full or (self.fail_fast and job.status == "failed")
 
     def print(self, line: str) -> None:
-        """Print a line above the live table."""
+        """Print a line above the bars."""
         self.console.print(line, soft_wrap=True, markup=False, highlight=False)
 
     def update(self) -> None:
-        """Redraw the live table."""
-        if self.live.is_started:
+        """Redraw the bars."""
+        if not self.bars.disable:
             for progress in self.running.values():
                 progress.update()
-            self.live.update(Group(self.table(), Text(self.remaining())), refresh=True)
-
-    def table(self) -> Table:
-        """Return a row for each running job."""
-        table = Table("job", "", "epoch", f"best {self.objective}", "to go", box=None, pad_edge=False)
-        for column in table.columns:
-            column.no_wrap = True
-        table.columns[1].max_width = max(10, self.console.width - OTHER_COLUMNS)
-        for index, progress in self.running.items():
-            job = self.jobs[index]
-            epoch = f"{progress.epoch}/{progress.epochs}" if progress.epochs else "starting"
-            best = "" if progress.best is None else f"{progress.best:.4f}"
-            varying = Text(escape_controls(job.axis_values(self.sweep.axes), keep=""))
-            table.add_row(f"#{job.number}", varying, epoch, best, duration(progress.seconds_left))
-        return table
-
-    def remaining(self) -> str:
-        """Return the number of jobs that are done, and the estimated time of the others."""
-        left = self.queue.total - self.queue.done
-        seconds = (time.monotonic() - self.started_at) / self.ended * left if self.ended else None
-        estimate = f", about {duration(seconds)} to go" if seconds else ""
-        return f"{self.queue.done} of {self.queue.total} done{estimate}"
+            self.bars.refresh()
 
 
 class JobProgress:
-    """The progress of a running job, from its log.
+    """Updates the bar of a running job from its log.
 
     Attributes:
-        epoch: last epoch that is finished; 0 before the first.
-        epochs: number of epochs; 0 before the first is finished.
         best: best score so far, with that of an earlier start.
     """
 
-    def __init__(self, job: Job, objective: str) -> None:
+    def __init__(self, job: Job, objective: str, bars: Progress, task: TaskID) -> None:
         self.file = job.folder / "run.log"
         self.score = re.compile(rf"{re.escape(objective)} (\S+)")
         self.choose = max if mode_of(objective) == "max" else min
-        self.epoch = self.epochs = self.offset = 0
+        self.bars, self.task = bars, task
+        self.offset = 0
         self.best: float | None = None
-        self.update()
-        self.started_at, self.start_epoch = time.monotonic(), self.epoch
+        self.started_at = time.monotonic()
 
     def update(self) -> None:
         """Read the new lines of the log."""
@@ -140,21 +125,11 @@ class JobProgress:
             lines = added[: added.rfind(b"\n") + 1]
             self.offset += len(lines)
             for epoch, epochs, scores in EPOCH.findall(lines.decode("utf-8", errors="replace")):
-                self.epoch, self.epochs = int(epoch), int(epochs)
                 if found := self.score.search(scores):
                     score = float(found[1])
                     self.best = score if self.best is None else self.choose(self.best, score)
-
-    @property
-    def seconds(self) -> float:
-        """Seconds since the start."""
-        return time.monotonic() - self.started_at
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Estimated seconds to the end; `None` before the first epoch is finished."""
-        done = self.epoch - self.start_epoch
-        return self.seconds / done * (self.epochs - self.epoch) if done > 0 else None
+                text = "" if self.best is None else f"{self.best:.4f}"
+                self.bars.update(self.task, completed=int(epoch), total=int(epochs), score=text)
 
 
 def outcome(job: Job) -> str:

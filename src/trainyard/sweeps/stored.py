@@ -18,7 +18,6 @@ from trainyard.errors import ConfigError, did_you_mean, listing, reject
 from trainyard.files import check_own_files, check_path, read_json, read_text, relative, write_text
 from trainyard.own_directory import check_not_current
 from trainyard.plain_yaml import MOST_BYTES, load_yaml
-from trainyard.run_ending import is_disk_full
 from trainyard.sweeps.job import DONE, Job
 from trainyard.sweeps.leaderboard.ranking import Row, leaderboard
 from trainyard.sweeps.search_space import SearchSpace, configuration_of
@@ -227,8 +226,6 @@ def lock_sweep(folder: Path) -> Iterator[None]:
             holder = f"process {read_text(folder / HOLDER).strip()}"
         raise reject("sweep.name", folder.name, f"{holder} is running it", "another sweep.name, or later") from error
     except OSError as error:
-        if is_disk_full(error):
-            raise
         problem = f"cannot be written ({error.strerror})"
         raise reject("hydra.sweep.dir", folder, problem, "a folder with write permission") from error
     try:

@@ -1,11 +1,10 @@
-"""A sweep that is being run: its journal, and the queue of its jobs."""
+"""A sweep that is being run: which jobs are left, and what happens to them."""
 
 import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
 from itertools import islice
-from pathlib import Path
 
 from optuna.samplers import BaseSampler
 
@@ -21,60 +20,106 @@ RANDOM_SAMPLER = "optuna.samplers.RandomSampler"  # its draws do not depend on s
 
 
 class Sweep:
-    """The jobs of a stored sweep, and the journal of what happens to them.
+    """The jobs of a stored sweep, with a journal. Iterating yields the jobs to run.
+
+    Attributes:
+        started: jobs that were yielded.
+        total: number of jobs, with those that a search has still to draw.
+        done: number of jobs that have ended, with those of earlier starts.
 
     Args:
         stored: the sweep, locked by this process.
         retries: how often a job that failed runs again.
         keep: number of the best jobs whose checkpoints are kept, those of the best configuration first; `None` for all.
+        make_sampler: of a search, see `ConfigurationSampler`; `None` for a grid.
+        seed: of the search.
+        trials: configurations of the search in total.
+        pruner: that the jobs use.
     """
 
-    def __init__(self, stored: StoredSweep, retries: int, keep: int | None = None) -> None:
-        self.stored = stored
-        self.retries = retries
-        self.keep = keep
-        self.jobs = stored.jobs
-        self.written = len(self.jobs)  # jobs of a search in the file of drawn jobs
-        self.journal = Journal(stored.folder, stored.objectives, distributions(stored.space))
+    def __init__(
+        self,
+        stored: StoredSweep,
+        retries: int,
+        keep: int | None = None,
+        make_sampler: Callable[..., BaseSampler] | None = None,
+        seed: int = 0,
+        trials: int = 0,
+        pruner: str = "none",
+    ) -> None:
+        self.stored, self.folder = stored, stored.folder
+        self.retries, self.keep, self.trials, self.pruner = retries, keep, trials, pruner
+        self.jobs, self.axes = stored.jobs, list(stored.space.axes)
+        self.written = len(self.jobs)  # jobs in the file of drawn jobs
+        self.journal = Journal(self.folder, stored.objectives, distributions(stored.space))
         self.journal.finish_all(self.jobs)
-        self.remove_leftovers()
-
-    @property
-    def axes(self) -> list[str]:
-        """The keys that vary."""
-        return list(self.stored.space.axes)
-
-    def remove_leftovers(self) -> None:
-        """Remove temporary files of a killed sweep, and earlier attempts at jobs that have ended.
-
-        Temporary files of jobs that may still run on a cluster are kept.
-        """
-        depth = 0 if (self.stored.folder / QUEUE_FILE).exists() else 2
-        remove_stale_drafts(self.stored.folder, depth)
-        unfinished = {self.earlier_attempt(job) for job in self.jobs if job.status not in (*DONE, "failed")}
-        for folder in {*self.stored.folder.glob(".*.removed")} - unfinished:
-            remove(folder)
-
-    @staticmethod
-    def earlier_attempt(job: Job) -> Path:
-        """Return where an attempt that cannot be resumed is kept until the next attempt has ended."""
-        return job.folder.with_name(f".{job.number}.removed")
+        self.sampler = ConfigurationSampler(stored.space, self.journal, make_sampler, seed) if make_sampler else None
+        self.queue = self.unfinished()
+        self.started: list[Job] = []
+        self.total = stored.total_jobs(trials)
+        self.done = len(self.jobs) - len(self.queue)
+        # Jobs of a cluster may still use their temporary files.
+        remove_stale_drafts(self.folder, depth=0 if (self.folder / QUEUE_FILE).exists() else 2)
 
     def unfinished(self) -> list[Job]:
-        """Return the jobs to run: those that have not ended, and those that failed and may be retried."""
+        """Return the jobs that have not ended, or that failed and may be retried, in the order to run them.
+
+        A pruner compares a job with those before it. In the order of a grid with rising learning rates, each job would
+        do better than the last, so all jobs of the grid are shuffled, in the same way after a restart.
+        """
         failures = self.journal.failures()
+        is_shuffled = self.pruner != "none" and self.sampler is None
         return [
             job
-            for job in self.jobs
+            for job in (random.Random(0).sample(self.jobs, len(self.jobs)) if is_shuffled else self.jobs)
             if job.status not in DONE and (job.status != "failed" or failures[job.number] <= self.retries)
         ]
 
+    def __len__(self) -> int:
+        return self.total - self.done
+
+    def __iter__(self) -> Iterator[Job]:
+        for job in self.queue:
+            self.started.append(job)
+            yield job
+        while self.sampler and self.stored.configurations < self.trials:
+            drawn = self.sampler.sample(self.jobs)
+            if not drawn:
+                print(f"all {len(self.jobs)} combinations have been drawn", flush=True)
+                return
+            self.jobs += drawn
+            self.total = self.stored.total_jobs(self.trials)
+            for job in drawn:
+                self.started.append(job)
+                yield job
+
+    def batches(self, size: int) -> Iterator[list[Job]]:
+        """Yield the jobs to run in batches."""
+        jobs = iter(self)
+        while batch := list(islice(jobs, size)):
+            yield batch
+
+    @property
+    def is_independent(self) -> bool:
+        """Whether no job depends on the results of earlier ones."""
+        return self.sampler is None or self.stored.space.sampler == RANDOM_SAMPLER
+
+    def overrides(self, job: Job) -> list[str]:
+        """Return all overrides of a job, with those of its directory."""
+        pruner = [] if self.pruner == "none" else [f"sweep.pruner={self.pruner}"]
+        return [*job.overrides, f"hydra.sweep.dir={self.folder}", *pruner, f"hydra.sweep.subdir={job.number}"]
+
+    @property
+    def examples(self) -> list[Job]:
+        """Jobs to check before the first one starts: all unfinished ones, or representatives of a new search."""
+        words = [] if self.jobs or not self.sampler else representative_jobs(self.stored.space)
+        return [*self.queue, *(Job(number, each, self.folder) for number, each in enumerate(words))]
+
     def start(self, job: Job) -> None:
-        """Record the start of a job, and move an attempt away that it cannot resume."""
+        """Record the start of a job, and remove an attempt that it cannot resume."""
         if not job.can_resume and os.path.lexists(job.folder):
-            remove(self.earlier_attempt(job))
-            job.folder.rename(self.earlier_attempt(job))
-        if self.stored.space.sampler and job.number >= self.written:
+            remove(job.folder)
+        if self.sampler and job.number >= self.written:
             self.stored.write_drawn()
             self.written = len(self.jobs)
         self.journal.start(job)
@@ -87,97 +132,12 @@ class Sweep:
             write_json(job.folder / "result.json", {"status": "failed", "error": error})
             job.refresh()
         self.journal.finish(job)
-        if job.status in (*DONE, "failed"):
-            remove(self.earlier_attempt(job))
-        self.remove_checkpoints()
+        if self.keep is not None:
+            self.remove_checkpoints(self.keep)
 
-    def remove_checkpoints(self) -> None:
+    def remove_checkpoints(self, keep: int) -> None:
         """Remove the checkpoints of jobs that are not among the best, once all replicates have ended."""
-        if self.keep is None:
-            return
         ranked = [job for row in self.stored.rows if row.has_ended for job in row.by_score]
         pruned = [job for job in self.jobs if job.status == "pruned"]
-        for job in [*pruned, *ranked[self.keep :]]:
+        for job in [*pruned, *ranked[keep:]]:
             shutil.rmtree(job.folder / "checkpoints", ignore_errors=True)
-
-
-class JobQueue:
-    """Yields the jobs to run: unfinished ones of an earlier start, then those that a search draws, one at a time.
-
-    Attributes:
-        started: jobs that have been yielded.
-        total: number of jobs of the sweep, with those that the search has still to draw.
-        done: number of jobs that have ended, with those of earlier starts.
-
-    Args:
-        sweep: to run.
-        make_sampler: of a search, see `ConfigurationSampler`; `None` for a grid.
-        seed: of the search.
-        trials: configurations of the search in total.
-        pruner: that its jobs use.
-    """
-
-    def __init__(
-        self, sweep: Sweep, make_sampler: Callable[..., BaseSampler] | None, seed: int, trials: int, pruner: str
-    ) -> None:
-        stored = sweep.stored
-        self.sweep = sweep
-        self.sampler = ConfigurationSampler(stored.space, sweep.journal, make_sampler, seed) if make_sampler else None
-        self.trials = trials
-        self.unfinished = sweep.unfinished()
-        if pruner != "none" and self.sampler is None:
-            numbers = {job.number for job in self.unfinished}
-            self.unfinished = [job for job in shuffled(sweep.jobs) if job.number in numbers]
-        self.total = stored.total_jobs(trials)
-        self.done = len(sweep.jobs) - len(self.unfinished)
-        self.started: list[Job] = []
-        self.common = [f"hydra.sweep.dir={stored.folder}", *([] if pruner == "none" else [f"sweep.pruner={pruner}"])]
-
-    def __len__(self) -> int:
-        return self.total - self.done
-
-    def __iter__(self) -> Iterator[Job]:
-        for job in self.unfinished:
-            self.started.append(job)
-            yield job
-        jobs, stored = self.sweep.jobs, self.sweep.stored
-        while self.sampler and stored.configurations < self.trials:
-            new = self.sampler.sample(jobs)
-            if not new:
-                print(f"all {len(jobs)} combinations have been drawn", flush=True)
-                return
-            jobs += new
-            self.total = stored.total_jobs(self.trials)
-            for job in new:
-                self.started.append(job)
-                yield job
-
-    @property
-    def is_independent(self) -> bool:
-        """Whether no job depends on the results of earlier ones."""
-        return self.sampler is None or self.sweep.stored.space.sampler == RANDOM_SAMPLER
-
-    def batches(self, size: int) -> Iterator[list[Job]]:
-        """Yield the jobs in batches."""
-        jobs = iter(self)
-        while batch := list(islice(jobs, size)):
-            yield batch
-
-    def overrides(self, job: Job) -> list[str]:
-        """Return all overrides of a job, with those of its directory."""
-        return [*job.overrides, *self.common, f"hydra.sweep.subdir={job.number}"]
-
-    @property
-    def examples(self) -> list[Job]:
-        """Jobs to check before the first one starts: all unfinished ones, or representatives of a new search."""
-        words = [] if self.sweep.jobs or not self.sampler else representative_jobs(self.sweep.stored.space)
-        return [*self.unfinished, *(Job(number, each, self.sweep.stored.folder) for number, each in enumerate(words))]
-
-
-def shuffled(jobs: list[Job]) -> list[Job]:
-    """Return jobs in a fixed random order.
-
-    A pruner compares a job with those before it. In the order of a grid with rising learning rates, each job would do
-    better than the last. All jobs are shuffled, so that the order is the same after a restart.
-    """
-    return random.Random(0).sample(jobs, len(jobs))

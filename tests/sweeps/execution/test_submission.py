@@ -17,7 +17,7 @@ from trainyard.sweeps.execution.submission import (
     is_running,
     submission_error,
 )
-from trainyard.sweeps.sweep import JobQueue, Sweep
+from trainyard.sweeps.sweep import Sweep
 
 STATES = {0: "PENDING", 1: "RUNNING", 2: "COMPLETING", 3: "COMPLETED", 4: "OUT_OF_MEMORY", 5: "TIMEOUT", 6: "CANCELLED"}
 
@@ -92,12 +92,12 @@ def test_only_what_neither_waits_nor_has_ended_meanwhile_is_submitted(
     remembered(found.folder)
     executor = Executor()
     monkeypatch.setattr(submission, "make_executor", lambda launcher, cluster: executor)
-    queue = JobQueue(Sweep(found, retries=1), None, 0, 0, "none")
-    jobs = list(queue)
+    sweep = Sweep(found, retries=1)
+    jobs = list(sweep)
     late = found.folder / "3"  # it ends after the sweep has looked, and before SLURM is asked
     late.mkdir()
     (late / "result.json").write_text(json.dumps(completed(0.5)))
-    work = Submission(SlurmLauncher(found.folder), queue, jobs)
+    work = Submission(SlurmLauncher(found.folder), sweep, jobs)
     assert executor.submitted == [4, 5, 6, 7]
     assert (late / "result.json").is_file(), "nothing of it is removed"
     assert ClusterQueue.load(found.folder).submitted[5] == ("slurm", "99_1")
@@ -111,8 +111,8 @@ def test_only_what_neither_waits_nor_has_ended_meanwhile_is_submitted(
 def test_why_a_job_ended(tmp_path: Path, squeue: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = stored(tmp_path / "sweep", ["seed=0,1,2,3,4,5,6,7"], [None] * 8)
     monkeypatch.setattr(submission, "make_executor", lambda launcher, cluster: Executor())
-    queue = JobQueue(Sweep(found, retries=1), None, 0, 0, "none")
-    work = Submission(SlurmLauncher(found.folder), queue, list(queue))
+    sweep = Sweep(found, retries=1)
+    work = Submission(SlurmLauncher(found.folder), sweep, list(sweep))
     remembered(found.folder)
     work.cluster_queue = ClusterQueue.load(found.folder)
     over = work.ended()

@@ -14,20 +14,14 @@ from trainyard.sweeps.job import Job
 
 if TYPE_CHECKING:
     from hydra_plugins.trainyard.launchers import LocalLauncher
-    from trainyard.sweeps.sweep import JobQueue
+    from trainyard.sweeps.sweep import Sweep
 
 
-def check_jobs(launcher: "LocalLauncher", queue: "JobQueue", *overrides: str) -> None:
-    """Raise a ConfigError if jobs of a sweep cannot work.
-
-    Args:
-        launcher: that composes and checks them on this machine.
-        queue: of the sweep.
-        overrides: added to those of each job for the check.
-    """
-    jobs = queue.examples
-    problems = launcher.find_problems([[*queue.overrides(job), *overrides] for job in jobs])
-    raise_problems(problems, jobs, queue.sweep.axes)
+def check_jobs(launcher: "LocalLauncher", sweep: "Sweep", *overrides: str) -> None:
+    """Raise a ConfigError if jobs of a sweep cannot work; `overrides` are added to those of each job."""
+    jobs = sweep.examples
+    problems = launcher.find_problems([[*sweep.overrides(job), *overrides] for job in jobs])
+    raise_problems(problems, jobs, sweep.axes)
 
 
 def raise_problems(problems: Mapping[int, str], jobs: Sequence[Job], axes: Sequence[str]) -> None:

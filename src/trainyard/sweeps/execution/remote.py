@@ -24,7 +24,7 @@ from trainyard.sweeps.execution.processes import JobExit
 from trainyard.sweeps.execution.submission import Submission, check_nothing_is_queued
 from trainyard.sweeps.job import WAITING, Job
 from trainyard.sweeps.progress import SweepProgress
-from trainyard.sweeps.sweep import JobQueue
+from trainyard.sweeps.sweep import Sweep
 
 POLL_INTERVAL = 1.0  # seconds
 INTERVAL_PER_JOB = 0.005  # seconds, to spare a shared file system
@@ -45,22 +45,16 @@ class RemoteJobs(Protocol):
 
 
 class LauncherThread:
-    """Jobs of a launcher that only returns when all have ended; it runs in a thread.
+    """Jobs of a launcher that only returns when all have ended; it runs in a thread."""
 
-    Args:
-        launcher: set up.
-        queue: of the sweep.
-        jobs: to run.
-    """
-
-    def __init__(self, launcher: Any, queue: JobQueue, jobs: Sequence[Job]) -> None:
+    def __init__(self, launcher: Any, sweep: Sweep, jobs: Sequence[Job]) -> None:
         self.launcher = launcher
         self.jobs = jobs
-        self.overrides = [queue.overrides(job) for job in jobs]
+        self.overrides = [sweep.overrides(job) for job in jobs]
         self.stopped = False
-        check_nothing_is_queued(queue.sweep.stored.folder, jobs)
+        check_nothing_is_queued(sweep.folder, jobs)
         for job in jobs:
-            queue.sweep.start(job)
+            sweep.start(job)
         self.thread = threading.Thread(target=self.launch, daemon=True)
         self.thread.start()
 
@@ -85,14 +79,14 @@ class LauncherThread:
         return "running jobs end with this process"
 
 
-def run_remote(launcher: Launcher, queue: JobQueue, jobs: Sequence[Job], fail_fast: bool = False) -> None:
+def run_remote(launcher: Launcher, sweep: Sweep, jobs: Sequence[Job], fail_fast: bool = False) -> None:
     """Run jobs with another launcher, and show their progress.
 
     Jobs that an earlier process has submitted to submitit, and that still wait or run, are not submitted again.
     """
     uses_submitit = "hydra_submitit_launcher" in type(launcher).__module__
-    remote: RemoteJobs = (Submission if uses_submitit else LauncherThread)(launcher, queue, jobs)
-    with SweepProgress(queue, jobs, lambda job: None, fail_fast) as progress:
+    remote: RemoteJobs = (Submission if uses_submitit else LauncherThread)(launcher, sweep, jobs)
+    with SweepProgress(sweep, jobs, lambda job: None, fail_fast) as progress:
         try:
             follow(remote, jobs, progress)
         except (KeyboardInterrupt, Interrupted):

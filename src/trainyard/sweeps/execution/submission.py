@@ -17,7 +17,7 @@ from trainyard.files import read_json, write_json
 from trainyard.sweeps.job import Job
 
 if TYPE_CHECKING:
-    from trainyard.sweeps.sweep import JobQueue
+    from trainyard.sweeps.sweep import Sweep
 
 QUEUE_FILE = "queue.json"
 CLUSTERS = {"SlurmLauncher": "slurm", "LocalLauncher": "local"}  # by the class of the launcher
@@ -126,15 +126,13 @@ class Submission:
 
     Args:
         launcher: of hydra-submitit-launcher, set up.
-        queue: of the sweep.
-        jobs: to run.
     """
 
-    def __init__(self, launcher: Any, queue: "JobQueue", jobs: Sequence[Job]) -> None:
+    def __init__(self, launcher: Any, sweep: "Sweep", jobs: Sequence[Job]) -> None:
         self.launcher = launcher
         self.cluster = CLUSTERS[type(launcher).__name__]
         self.numbers = [job.number for job in jobs]
-        self.cluster_queue = ClusterQueue.load(queue.sweep.stored.folder)
+        self.cluster_queue = ClusterQueue.load(sweep.folder)
         self.last_query, self.last_ended = 0.0, dict[int, str]()
         submitted = self.cluster_queue.submitted
         pending = self.cluster_queue.pending(set(self.numbers))
@@ -146,10 +144,10 @@ class Submission:
             print(f"queue      {len(lost)} have left it without a result: {listing(lost)}", flush=True)
         executor = make_executor(launcher, self.cluster)
         for job in jobs:
-            queue.sweep.journal.start(job) if job.number in pending else queue.sweep.start(job)
+            sweep.journal.start(job) if job.number in pending else sweep.start(job)
         new = [job for job in jobs if job.number not in pending]
         for first in range(0, len(new), MAX_ARRAY):
-            self.submit(executor, {job.number: queue.overrides(job) for job in new[first : first + MAX_ARRAY]})
+            self.submit(executor, {job.number: sweep.overrides(job) for job in new[first : first + MAX_ARRAY]})
 
     def submit(self, executor: Any, overrides: dict[int, list[str]]) -> None:
         """Submit an array of jobs, and store their IDs."""
