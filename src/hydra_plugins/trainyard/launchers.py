@@ -14,7 +14,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 if TYPE_CHECKING:
-    from trainyard.sweeps.execution.processes import JobGroup, ProcessPool
+    from trainyard.sweeps.execution.job_process import JobGroup
+    from trainyard.sweeps.execution.processes import ProcessPool
     from trainyard.sweeps.progress import SweepProgress
 
 
@@ -67,7 +68,7 @@ class LocalLauncher(Launcher):
 
         The lists may come from a generator, which is advanced when a slot is free.
         """
-        from trainyard.sweeps.execution.processes import JobGroup
+        from trainyard.sweeps.execution.job_process import JobGroup
 
         returns: list[JobReturn] = []
 
@@ -159,7 +160,7 @@ class StackedLauncher(LocalLauncher):
 
     def groups(self, configs: dict[int, DictConfig]) -> list["JobGroup"]:
         """Return stacks, then single jobs; print which jobs are single and why."""
-        from trainyard.sweeps.execution.processes import JobGroup
+        from trainyard.sweeps.execution.job_process import JobGroup
         from trainyard.sweeps.stacked.stackable import divided, stackable, told
 
         stackable_groups, reasons = stackable(configs)

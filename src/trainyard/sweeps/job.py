@@ -22,8 +22,6 @@ class Job:
 
     Attributes:
         number: index of the job in the sweep, and the name of its directory.
-        overrides: of its config.
-        folder: its directory.
         result: content of `result.json`; empty if the file is missing or invalid.
         sampler_state: what the sampler stores in the Optuna trial of a configuration that it has drawn.
     """

@@ -1,8 +1,5 @@
 """The journal of a sweep: an Optuna study in a file, with the trials of its jobs."""
 
-import itertools
-import json
-import logging
 import math
 import os
 import warnings
@@ -18,6 +15,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from trainyard.errors import reject
 from trainyard.files import relative
 from trainyard.sweeps.distributions import as_parameter
 from trainyard.sweeps.job import DONE, Job
@@ -27,8 +25,6 @@ from trainyard.sweeps.stored import JOURNAL
 
 RUNG = "completed_rung_"  # prefix of the attributes that Hyperband sets
 
-log = logging.getLogger(__name__)
-
 
 class Journal:
     """Trials of the jobs of a sweep. The user attribute `job` is the number of the job.
@@ -36,13 +32,12 @@ class Journal:
     A job has one trial, which stays RUNNING while it is interrupted. Only a job that failed gets another one when it
     runs again. Only one process at a time may use it: the one that has locked the sweep.
 
-    Attributes:
-        study: Optuna's.
-
     Args:
         folder: directory of the sweep.
-        objectives: the metrics that are optimized.
         distributions: of the axes, by key.
+
+    Raises:
+        ConfigError: the file is damaged.
     """
 
     def __init__(
@@ -52,8 +47,13 @@ class Journal:
         self.objectives = objectives
         self.distributions = dict(distributions or {})
         repair(folder / JOURNAL)
-        storage = open_storage(folder / JOURNAL)
-        self.study = load_study(storage) or self.create_study(storage)
+        try:
+            storage = open_storage(folder / JOURNAL)
+            self.study = load_study(storage) or self.create_study(storage)
+        except Exception as error:  # Optuna does not check what it reads
+            problem = f"{relative(folder / JOURNAL)} cannot be read ({type(error).__name__}: {error})"
+            accepted = "the file moved away; only the number of failures of each job is lost"
+            raise reject("sweep.name", folder.name, problem, accepted) from error
         self.running = {
             trial.user_attrs["job"]: trial.number for trial in self.trials() if trial.state is TrialState.RUNNING
         }
@@ -135,26 +135,7 @@ def latest_by_job(trials: Sequence[FrozenTrial]) -> dict[int, FrozenTrial]:
 
 
 def repair(file: Path) -> None:
-    """Remove the lock and the incomplete line that a killed process has left; rename a journal that is unreadable.
-
-    A new one is created then: only the number of failures of each job is lost.
-    """
+    """Remove the lock and the incomplete line that a killed process has left."""
     file.with_name(f"{file.name}.lock").unlink(missing_ok=True)
     if file.is_file() and not (content := file.read_bytes()).endswith(b"\n"):
         os.truncate(file, content.rfind(b"\n") + 1)
-    if file.is_dir() or (file.exists() and not is_readable(file)):
-        names = (f"{file.name}.broken.{number}" for number in itertools.count(1))
-        broken = next(path for name in names if not (path := file.with_name(name)).exists())
-        file.rename(broken)
-        log.warning("%s cannot be read, and is renamed to %s; failures are counted anew", relative(file), broken.name)
-
-
-def is_readable(file: Path) -> bool:
-    """Whether Optuna can read every line of a journal; it does not check the last one."""
-    try:
-        load_study(open_storage(file))
-        return all(isinstance(json.loads(line), dict) for line in file.read_bytes().splitlines()[-1:])
-    except OSError:
-        raise
-    except Exception:  # Optuna does not validate what it reads
-        return False

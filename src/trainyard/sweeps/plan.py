@@ -19,7 +19,7 @@ from trainyard.run_length import LENGTH, epoch_limit, has_known_length
 from trainyard.sweeps.cost import Cost
 from trainyard.sweeps.distributions import representative_jobs
 from trainyard.sweeps.execution.checks import raise_problems
-from trainyard.sweeps.execution.processes import JobGroup
+from trainyard.sweeps.execution.job_process import JobGroup
 from trainyard.sweeps.job import DONE, Job
 from trainyard.sweeps.search_space import REPLICATES
 from trainyard.sweeps.stored import StoredSweep

@@ -53,13 +53,7 @@ class JobPruner:
 
     @classmethod
     def find(cls, folder: Path, pruner: str, max_epochs: int) -> "JobPruner | None":
-        """Return the pruner of the job with a directory; `None` if it does not belong to a running sweep.
-
-        Args:
-            folder: of the job, named by its number.
-            pruner: key of `PRUNERS`.
-            max_epochs: of the job.
-        """
+        """Return the pruner, a key of `PRUNERS`, of the job with a directory; `None` if no sweep runs it."""
         file = folder.parent / JOURNAL
         if not file.is_file() or not folder.name.isdecimal():
             return None

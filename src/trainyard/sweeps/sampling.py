@@ -25,8 +25,6 @@ class ConfigurationSampler:
     therefore draws the same configurations, given the same finished jobs.
 
     Args:
-        space: to draw from.
-        journal: scores of the jobs.
         make_sampler: called with `seed`, returns one of Optuna's samplers.
         seed: of the search.
     """
@@ -41,10 +39,7 @@ class ConfigurationSampler:
         self.seed = seed
 
     def sample(self, jobs: Sequence[Job]) -> list[Job]:
-        """Return the jobs of a new configuration; none if all have been drawn.
-
-        Args:
-            jobs: drawn before.
+        """Return the jobs of a new configuration, given all earlier jobs; none if all have been drawn.
 
         Raises:
             ConfigError: no combination meets the condition.

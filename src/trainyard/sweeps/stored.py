@@ -28,13 +28,7 @@ ROOT = Path("outputs") / "sweeps"
 
 @dataclass
 class StoredSweep:
-    """The jobs of a sweep and their results.
-
-    Attributes:
-        folder: directory of the sweep.
-        space: its search space.
-        objectives: the metrics that are optimized, the objective of the runs first.
-    """
+    """The jobs of a sweep and their results; the first of `objectives` is that of the runs."""
 
     folder: Path
     space: SearchSpace
@@ -172,18 +166,15 @@ def read_space(file: Path) -> tuple[SearchSpace, list[str]]:
 
 def write_space(space: SearchSpace, objectives: list[str], file: Path) -> None:
     """Write the `sweep.yaml` of a sweep."""
-    content = {
-        "objective": objectives[0],
-        "values": space.values,
+    options = {
         "objectives": objectives if len(objectives) > 1 else [],
         "intervals": list(space.intervals),
         "zipped": list(space.zipped),
         "where": space.where,
         "sampler": space.sampler,
     }
-    required = ("objective", "values")
-    text = OmegaConf.to_yaml(OmegaConf.create({k: v for k, v in content.items() if v or k in required}))
-    write_text(file, text)
+    content = {"objective": objectives[0], "values": space.values, **{k: v for k, v in options.items() if v}}
+    write_text(file, OmegaConf.to_yaml(OmegaConf.create(content)))
 
 
 def identity(space: SearchSpace, objectives: list[str]) -> dict[str, list[str]]:

@@ -40,13 +40,9 @@ def raise_problems(problems: Mapping[int, str], jobs: Sequence[Job], axes: Seque
 
 
 def find_problems(configs: Iterable[tuple[int, DictConfig]], context: Any) -> dict[int, str]:
-    """Return the problem of each job that cannot work.
+    """Return the problem of each job that cannot work, given index and config of each.
 
     The checks run in another process, since they need torch and the data.
-
-    Args:
-        configs: index and config of each job.
-        context: of multiprocessing.
     """
     connection, remote = context.Pipe()
     process = context.Process(target=serve_checks, args=(remote,), daemon=True)
@@ -88,18 +84,17 @@ def serve_checks(connection: Connection) -> None:
 def check_config_parts(config: DictConfig, checked: dict[str, Any]) -> None:
     """Raise a ConfigError if the parts of a job do not fit together.
 
-    Data, models and schedules are built once for all jobs that share them; a model is not downloaded.
-
-    Args:
-        config: of the job.
-        checked: what has been checked before; updated.
+    Data, models and schedules are built once for all jobs that share them, as `checked` stores. Nothing is downloaded.
     """
     from trainyard.compatibility import check_config, check_model_fits_data
-    from trainyard.config import instantiate
+    from trainyard.config import instantiate, resolved
     from trainyard.data.splits import check_no_part_is_empty
     from trainyard.optim.one_weight import check_steps
 
-    cfg = job_config(config)
+    with open_dict(config):
+        config.hydra.runtime.output_dir = "."  # nothing is written
+    HydraConfig.instance().set_config(config)
+    cfg = resolved(config)
     check_config(cfg)
     data = repr(cfg.data)
     if data not in checked:
@@ -115,13 +110,3 @@ def check_config_parts(config: DictConfig, checked: dict[str, Any]) -> None:
     if model not in checked and cfg.model.get("weights") != "pretrained":
         instantiate(cfg.model, spec=checked[data])
         checked[model] = True
-
-
-def job_config(config: DictConfig) -> DictConfig:
-    """Return the resolved config of a job, without Hydra's node, when nothing is written."""
-    from trainyard.config import resolved
-
-    with open_dict(config):
-        config.hydra.runtime.output_dir = "."
-    HydraConfig.instance().set_config(config)
-    return resolved(config)

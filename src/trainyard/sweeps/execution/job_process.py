@@ -29,12 +29,7 @@ NOHUP = "TRAINYARD_NOHUP"  # environment variable: whether jobs survive the end 
 
 @dataclass(frozen=True)
 class HydraTask:
-    """What Hydra runs with each config.
-
-    Attributes:
-        function: as `module:name`.
-        callbacks: Hydra's.
-    """
+    """The function `module:name` that Hydra runs with each config, and Hydra's callbacks."""
 
     function: str
     callbacks: Any
@@ -52,25 +47,25 @@ class HydraTask:
         return None
 
 
-def run_job_process(
-    indices: Sequence[int],
-    configs: Sequence[DictConfig],
-    task: HydraTask,
-    threads: int,
-    devices: str | None,
-    messages: Connection,
-) -> None:
+@dataclass(frozen=True)
+class JobGroup:
+    """Jobs that one process runs, with configs that contain Hydra's node: one job, or a stack that trains together."""
+
+    indices: Sequence[int]
+    configs: Sequence[DictConfig]
+
+
+def run_job_process(group: JobGroup, task: HydraTask, threads: int, devices: str | None, messages: Connection) -> None:
     """Run one job, and report its error.
 
     Args:
-        indices: of the job.
-        configs: of the job, with Hydra's node.
+        group: of one job.
         task: to run.
         threads: of torch.
         devices: value of CUDA_VISIBLE_DEVICES; `None` for all.
         messages: receives index, error and whether the disk is full, only if there is an error.
     """
-    [index], [config] = indices, configs
+    [index], [config] = group.indices, group.configs
     error: BaseException | None
     try:
         folder = make_folder(config)
@@ -88,16 +83,11 @@ def run_job_process(
 
 
 def run_stack_process(
-    indices: Sequence[int],
-    configs: Sequence[DictConfig],
-    task: HydraTask,
-    threads: int,
-    devices: str | None,
-    messages: Connection,
+    group: JobGroup, task: HydraTask, threads: int, devices: str | None, messages: Connection
 ) -> None:
     """Run jobs that train together, and report each one that ends; arguments as in `run_job_process`."""
     signals: list[int] = []
-    prepare_process(make_folder(configs[0]) / CONSOLE, devices)
+    prepare_process(make_folder(group.configs[0]) / CONSOLE, devices)
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
@@ -113,9 +103,9 @@ def run_stack_process(
             raise error
 
     def report(place: int, error: BaseException | None) -> None:
-        messages.send((indices[place], "" if error is None else complaint(error), is_disk_full(error)))
+        messages.send((group.indices[place], "" if error is None else complaint(error), is_disk_full(error)))
 
-    train_stacked([partial(run, config) for config in configs], report, lambda: bool(signals))
+    train_stacked([partial(run, config) for config in group.configs], report, lambda: bool(signals))
 
 
 def make_folder(config: DictConfig) -> Path:

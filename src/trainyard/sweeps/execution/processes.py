@@ -4,18 +4,16 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
-
 from trainyard.import_path import installed_only_in_children
 from trainyard.signals import ENDING, Signals
-from trainyard.sweeps.execution.job_process import NOHUP, HydraTask, run_job_process, run_stack_process
+from trainyard.sweeps.execution.job_process import NOHUP, HydraTask, JobGroup, run_job_process, run_stack_process
 
 POLL_INTERVAL = 0.5  # seconds
 GRACE_PERIOD = 60.0  # seconds in which interrupted jobs have to save a checkpoint
@@ -24,27 +22,8 @@ UNFLUSHED = 120  # exit code of Python if the disk is too full for the last line
 
 
 @dataclass(frozen=True)
-class JobGroup:
-    """Jobs that one process runs: a single one, or a stack of jobs that train together.
-
-    Attributes:
-        indices: of the jobs.
-        configs: of the jobs, with Hydra's node.
-    """
-
-    indices: Sequence[int]
-    configs: Sequence[DictConfig]
-
-
-@dataclass(frozen=True)
 class JobExit:
-    """How a job ended.
-
-    Attributes:
-        index: of the job.
-        error: text; empty without an error.
-        disk_full: whether a full disk interrupted the job.
-    """
+    """How a job ended; `error` is empty without one."""
 
     index: int
     error: str
@@ -132,7 +111,7 @@ class ProcessPool:
         messages, sender = self.context.Pipe(duplex=False)
         target = run_job_process if len(group.indices) == 1 else run_stack_process
         devices = devices_of_slot(slot, self.slots)
-        arguments = (group.indices, group.configs, self.task, self.threads, devices, sender)
+        arguments = (group, self.task, self.threads, devices, sender)
         process = self.context.Process(target=target, args=arguments)
         for index in group.indices:
             self.on_start(index)

@@ -17,8 +17,6 @@ class Row:
 
     Attributes:
         values: of the keys that vary, without replicates.
-        jobs: that ran it.
-        objective: the metric that is optimized.
         tied: whether its score is not significantly different from the best one.
         on_front: with several objectives, whether no other configuration is better in all of them.
     """
@@ -87,11 +85,6 @@ def leaderboard(jobs: Sequence[Job], axes: Sequence[str], objectives: Sequence[s
 
     With several objectives, those on the Pareto front come first. Configurations with several replicates are tied with
     the best if the means differ by at most two standard errors of the difference (Welch), others if they are equal.
-
-    Args:
-        jobs: of the sweep.
-        axes: keys that vary.
-        objectives: metrics that are optimized, that of the runs first.
     """
     groups: dict[tuple[str, ...], list[Job]] = {}
     keys = [axis for axis in axes if not is_replicate(axis)]

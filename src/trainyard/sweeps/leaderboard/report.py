@@ -24,12 +24,7 @@ MAX_ROWS = 20  # on the terminal
 
 
 def leaderboard_text(sweep: StoredSweep, test: bool = False) -> str:
-    """Return the leaderboard for the terminal, with the effect of each axis and values to try next.
-
-    Args:
-        sweep: to report.
-        test: whether to show the test scores of all configurations, not of the winner alone.
-    """
+    """Return the leaderboard for the terminal; with `test`, it has the test scores of all configurations."""
     rows, axes = sweep.rows, sweep.space.axes
     head, *cells = leaderboard_cells(rows, sweep.objectives, test)
     lines = [table(head, cells[:MAX_ROWS])]
