@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from trainyard.data.spec import DataSpec
+from trainyard.data.loading.spec import DataSpec
 from trainyard.errors import ConfigError
 from trainyard.models.transfer import TransferModel
 

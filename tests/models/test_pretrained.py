@@ -7,7 +7,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from trainyard.data.spec import DataSpec
+from trainyard.data.loading.spec import DataSpec
 from trainyard.errors import ConfigError
 from trainyard.models.transfer import TransferModel
 

@@ -72,7 +72,9 @@ def run_config(cfg: DictConfig) -> float:
     gc.enable()
     own = own_config(cfg)
     go_on(Path(own.run.dir))
-    return train(own)
+    objective = train(own).objective
+    assert objective is not None
+    return objective
 
 
 def own_config(cfg: DictConfig) -> DictConfig:

@@ -9,21 +9,20 @@ from omegaconf import DictConfig, OmegaConf
 
 from trainyard.arguments import check_arguments, parameters
 from trainyard.config import instantiate
-from trainyard.data.fingerprint import fingerprint
-from trainyard.data.module import DataModule
-from trainyard.data.spec import DataSpec, Examples
+from trainyard.data.loading.datamodule import DataModule
+from trainyard.data.loading.fingerprint import fingerprint
+from trainyard.data.loading.spec import DataSpec, Examples
 from trainyard.errors import ConfigError, listing, reject
-from trainyard.history.data_changes import fingerprint_of
-from trainyard.stored.paths import check_download, own_cache
-from trainyard.stored.run import StoredRun
-from trainyard.stored.trusted import DATA, check_stored, check_target
+from trainyard.history.stored_run import StoredRun
+from trainyard.trusted import DATA, check_stored, check_target
+from trainyard.trusted_paths import check_download, own_cache
 
 # Keys of `data` that say how it is divided and served, not what it is.
 SERVING = (
     *("batch_size", "default_batch_size", "resident", "resident_limit", "num_workers", "val_fraction", "test_fraction"),
     *("train_fraction", "folds", "fold", "class_weights", "sampler", "seed", "cache", "on_error"),
 )
-OURS = replace(DATA, bases=("trainyard.data.module.DataModule",))
+OURS = replace(DATA, bases=("trainyard.data.loading.datamodule.DataModule",))
 SPLITS = ("test", "val", "train")
 OWN = "test split"  # that of the run
 
@@ -37,7 +36,7 @@ def data_to_test(
     or amount of data was typed, it is all of these examples, or their own test split where they set one apart.
 
     Args:
-        cfg: of the run, with what was typed (see `trainyard.stored.config`).
+        cfg: of the run, with what was typed (see `trainyard.history.stored_config`).
         run: whose model it is.
         spec: of the model.
         trusted: packages beside the known ones.
@@ -50,7 +49,7 @@ def data_to_test(
         drop_stored_keys(cfg, run, trusted)
     data = source(cfg, trusted, spec)
     try:
-        same = fingerprint(data).get("test") == (fingerprint_of(run) or fingerprint(data)).get("test")
+        same = fingerprint(data).get("test") == (run.fingerprint or fingerprint(data)).get("test")
         if same and data.spec.input_shape == spec.input_shape and data.spec.classes == spec.classes:
             return data, OWN
     except ConfigError:
@@ -101,7 +100,7 @@ def source(cfg: DictConfig, trusted: Sequence[str], known: DataSpec | None = Non
         cfg.data.cache = own_cache()
     check_download(cfg.data, kind)
     data: DataModule = instantiate(cfg.data, augment=None, order_seed=cfg.seed)
-    data.known = known
+    data.model_spec = known
     return data
 
 

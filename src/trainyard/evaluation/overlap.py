@@ -5,16 +5,14 @@ from pathlib import Path
 
 from torch import Tensor
 
-from trainyard.data.content import example_digests
-from trainyard.data.fingerprint import fingerprint
-from trainyard.data.image_folder import ImageFolder, ids_of
-from trainyard.data.module import DataModule
-from trainyard.data.spec import Examples
+from trainyard.data.loading.datamodule import DataModule
+from trainyard.data.loading.fingerprint import example_digests, fingerprint
+from trainyard.data.loading.spec import Examples
+from trainyard.data.sources.image_folder import ImageFolder
 from trainyard.errors import ConfigError, reject
 from trainyard.evaluation.data_to_test import OWN, source
-from trainyard.history.data_changes import fingerprint_of
-from trainyard.stored.config import stored_config
-from trainyard.stored.run import StoredRun
+from trainyard.history.stored_config import stored_config
+from trainyard.history.stored_run import StoredRun
 
 
 def overlap_notes(data: DataModule, run: StoredRun, which: str, trusted: Sequence[str] = ()) -> list[str]:
@@ -53,13 +51,13 @@ def training_data(data: DataModule, run: StoredRun, trusted: Sequence[str]) -> D
     Raises:
         ConfigError: they are not there, or have changed since.
     """
-    noted = (fingerprint_of(run) or {}).get("train")
+    noted = (run.fingerprint or {}).get("train")
     if "train" in data.splits and fingerprint(data)["train"] == noted:
         return data
     cfg = stored_config(run, trusted=trusted)
     if "root" in cfg.data and not Path(cfg.data.root).expanduser().is_dir():  # nothing is downloaded to compare
         raise reject("data.root", cfg.data.root, "there is no such folder")
-    own = source(cfg, trusted, data.known)
+    own = source(cfg, trusted, data.model_spec)
     if fingerprint(own)["train"] != noted:
         raise reject("data", run.choices.get("data"), "its training examples are not those of the run")
     return own
@@ -69,7 +67,7 @@ def contents_of(data: DataModule, part: Examples) -> dict[tuple[object, ...], li
     """Return a digest of each example by its format: of its file, and of its values, with their type and shape."""
     found: dict[tuple[object, ...], list[bytes]] = {}
     if isinstance(data, ImageFolder):
-        found["file",] = [data.digests[number] for number in ids_of(part)]
+        found["file",] = data.file_digests(part)
     if isinstance(part.x, Tensor):
         found[part.x.dtype, part.shape] = example_digests(part.x)
     return found

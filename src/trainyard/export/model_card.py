@@ -4,14 +4,14 @@ import platform
 from datetime import datetime
 from pathlib import Path
 
-from trainyard.data.spec import DataSpec
+from trainyard.data.loading.spec import DataSpec
 from trainyard.evaluation.kept_predictions import read_predictions
 from trainyard.evaluation.markdown import markdown_table
 from trainyard.export.markdown_text import literal
 from trainyard.export.run_record import data, scores, training
 from trainyard.export.snippets import SNIPPETS
+from trainyard.history.stored_run import StoredRun
 from trainyard.models.classifier import Classifier
-from trainyard.stored.run import StoredRun
 
 FEW = 50  # classes and columns that are listed
 

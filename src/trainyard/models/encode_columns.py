@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from trainyard.data.spec import Column
+from trainyard.data.loading.spec import Column
 
 
 class EncodeColumns(nn.Module):

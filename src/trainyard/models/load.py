@@ -15,7 +15,7 @@ from trainyard.errors import ConfigError, reject
 from trainyard.files import open_regular
 from trainyard.models.classifier import Classifier
 from trainyard.models.safetensors_file import read_safetensors
-from trainyard.stored.trusted import MODEL, check_target
+from trainyard.trusted import MODEL, check_target
 
 ACCEPTED = "a checkpoint that train.py wrote"
 CLASSIFIER = replace(MODEL, bases=("trainyard.models.classifier.Classifier",))

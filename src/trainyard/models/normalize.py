@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from trainyard.data.spec import DataSpec
-from trainyard.data.statistics import one_where_zero
+from trainyard.data.loading.spec import DataSpec
+from trainyard.data.loading.statistics import one_where_zero
 from trainyard.models.encode_columns import EncodeColumns
 
 

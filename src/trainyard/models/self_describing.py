@@ -4,7 +4,7 @@ from typing import Any
 
 import lightning as L
 
-from trainyard.data.spec import DataSpec
+from trainyard.data.loading.spec import DataSpec
 
 
 class SelfDescribing(L.LightningModule):

@@ -8,8 +8,7 @@ from lightning.fabric.utilities.distributed import _get_default_process_group_ba
 from lightning.pytorch.strategies import ParallelStrategy
 from torch import Tensor
 
-from trainyard.data.draws import generator
-from trainyard.data.order import BatchOrder
+from trainyard.data.loading.sampler import ResumableBatchSampler, derive_generator
 from trainyard.processes.torchrun import join_again
 
 
@@ -35,10 +34,10 @@ class FairShare(ParallelStrategy):
         assert self.lightning_module is not None
         trainer = self.lightning_module.trainer
         order = getattr(trainer.train_dataloader, "sampler", None)
-        self.weight = share(order, len(batch[1]), batch_idx) if isinstance(order, BatchOrder) else 1.0
+        self.weight = share(order, len(batch[1]), batch_idx) if isinstance(order, ResumableBatchSampler) else 1.0
         if self.global_rank:
             seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))
-            torch.manual_seed(generator(seed, trainer.current_epoch, batch_idx, self.global_rank).initial_seed())
+            torch.manual_seed(derive_generator(seed, trainer.current_epoch, batch_idx, self.global_rank).initial_seed())
 
     def pre_backward(self, closure_loss: Tensor) -> None:
         """Weigh the gradients of this process."""
@@ -47,7 +46,7 @@ class FairShare(ParallelStrategy):
             closure_loss.mul_(self.weight)
 
 
-def share(order: BatchOrder, examples: int, batch: int) -> float:
+def share(order: ResumableBatchSampler, examples: int, batch: int) -> float:
     """Return how many examples this process has of a batch, in those that each would have if all had equally many."""
     everywhere = min(order.global_batch, order.size - batch * order.global_batch)
     return examples * order.world_size / everywhere

@@ -1,19 +1,14 @@
 """A job of a sweep: one run, whose state is read from its directory."""
 
-import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trainyard.files import read_json
-from trainyard.run_directory import misplaced
+from trainyard.run_directory import DONE, misplaced, read_result
 
 CHECKPOINTS = ("last.ckpt", "previous.ckpt")
 WAITING = "waiting"
-DONE = ("completed", "pruned")
-STATUSES = (*DONE, "failed", "interrupted")
 
 
 @dataclass
@@ -34,10 +29,7 @@ class Job:
 
     def refresh(self) -> "Job":
         """Read `result.json` again, and return the job."""
-        self.result = {}
-        with suppress(OSError, ValueError):
-            content = read_json(self.folder / "result.json")
-            self.result = content if is_valid_result(content) else {}
+        self.result = read_result(self.folder)
         return self
 
     @property
@@ -62,7 +54,7 @@ class Job:
 
     @property
     def baseline(self) -> dict[str, Any]:
-        """Scores of always predicting the most frequent class, see `trainyard.data.balance.majority_baseline`."""
+        """Scores of always predicting the most frequent class, see `majority_baseline`."""
         baseline = self.result.get("baseline")
         return baseline if isinstance(baseline, dict) else {}
 
@@ -79,30 +71,3 @@ class Job:
     def axis_values(self, axes: Sequence[str]) -> str:
         """Return the overrides of the keys that vary, as text."""
         return " ".join(word for word in self.overrides if word.partition("=")[0] in axes) or "(one job)"
-
-
-def is_valid_result(result: Any) -> bool:
-    """Whether the content of `result.json` has all required fields."""
-    if not isinstance(result, dict) or result.get("status") not in STATUSES:
-        return False
-    if not is_finite(result.get("seconds", 0.0)):
-        return False
-    if result["status"] not in DONE:
-        return True
-    objective, metrics = result.get("objective"), result.get("metrics")
-    return (
-        isinstance(objective, dict)
-        and isinstance(objective.get("name"), str)
-        and is_finite(objective.get("value"))
-        and is_finite(objective.get("epoch"))
-        and is_finite(result.get("epochs"))
-        and isinstance(result.get("checkpoint"), str)
-        and isinstance(metrics, dict)
-        and objective["name"] in metrics
-        and all(isinstance(value, float) or is_finite(value) for value in metrics.values())
-    )
-
-
-def is_finite(value: object) -> bool:
-    """Whether a value is a finite number that a float can hold; a bool is not a number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

@@ -17,8 +17,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from trainyard.errors import reject
 from trainyard.files import relative
+from trainyard.run_directory import DONE
 from trainyard.sweeps.distributions import as_parameter
-from trainyard.sweeps.job import DONE, Job
+from trainyard.sweeps.job import Job
 from trainyard.sweeps.options import mode_of
 from trainyard.sweeps.search_space import SPLITS
 from trainyard.sweeps.stored import JOURNAL

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from trainyard.errors import reject
+from trainyard.run_directory import DONE
 from trainyard.run_length import LENGTH, epoch_limit, has_known_length
 from trainyard.sweeps.cost import Cost
 from trainyard.sweeps.distributions import representative_jobs
 from trainyard.sweeps.execution.checks import raise_problems
 from trainyard.sweeps.execution.job_process import JobGroup
-from trainyard.sweeps.job import DONE, Job
+from trainyard.sweeps.job import Job
 from trainyard.sweeps.search_space import REPLICATES
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.terminal.durations import duration

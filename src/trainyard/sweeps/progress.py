@@ -12,9 +12,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Column
 
 from trainyard.files import open_regular
+from trainyard.run_directory import DONE
 from trainyard.run_ending import full_disk
 from trainyard.sweeps.execution.processes import JobExit
-from trainyard.sweeps.job import DONE, Job
+from trainyard.sweeps.job import Job
 from trainyard.sweeps.options import mode_of
 from trainyard.sweeps.sweep import Sweep
 from trainyard.terminal.controls import escape_controls, unescaped

@@ -11,7 +11,7 @@ from functools import cached_property
 from hydra.core.override_parser.types import Override, RangeSweep
 
 from trainyard.errors import did_you_mean, listing, reject
-from trainyard.sweeps.search.condition import Condition
+from trainyard.sweeps.where import Where
 
 MAX_JOBS = 100_000  # more are a mistake, and would fill the memory
 GROUP = "sweep"  # options of the sweep itself
@@ -88,9 +88,9 @@ class SearchSpace:
             raise reject("sweep.where", self.where, "excludes all jobs", "a condition that some combination meets")
 
     @cached_property
-    def condition(self) -> Condition | None:
+    def condition(self) -> Where | None:
         """The parsed condition, if there is one."""
-        return Condition(self.where, self.values) if self.where else None
+        return Where(self.where, self.values) if self.where else None
 
     def allows(self, values: Mapping[str, str]) -> bool:
         """Whether the values of a job meet the condition."""

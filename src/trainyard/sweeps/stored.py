@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
@@ -18,11 +17,12 @@ from trainyard.errors import ConfigError, did_you_mean, listing, reject
 from trainyard.files import check_own_files, check_path, read_json, read_text, relative, write_text
 from trainyard.own_directory import check_not_current
 from trainyard.plain_yaml import MOST_BYTES, load_yaml
-from trainyard.sweeps.job import DONE, Job
+from trainyard.run_directory import DONE, LOCK, lock
+from trainyard.sweeps.job import Job
 from trainyard.sweeps.leaderboard.ranking import Row, leaderboard
 from trainyard.sweeps.search_space import SearchSpace, configuration_of
 
-SWEEP_FILE, JOURNAL, DRAWN, LOCK, HOLDER = "sweep.yaml", "journal.log", "drawn.json", ".lock", "holder"
+SWEEP_FILE, JOURNAL, DRAWN, HOLDER = "sweep.yaml", "journal.log", "drawn.json", "holder"
 ROOT = Path("outputs") / "sweeps"
 
 
@@ -207,15 +207,14 @@ def lock_sweep(folder: Path) -> Iterator[None]:
     check_not_current("hydra.sweep.dir", folder, "a folder that is new, empty, or of this sweep")
     if folder.is_dir():
         check_own_files("hydra.sweep.dir", folder)
-    lock, is_new = FileLock(folder / LOCK), not (folder / LOCK).exists()
+    is_new = not (folder / LOCK).exists()
+    holder = "another process"
+    with suppress(OSError):
+        holder = f"process {read_text(folder / HOLDER).strip()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        holder = "another process"
-        with suppress(OSError):
-            holder = f"process {read_text(folder / HOLDER).strip()}"
-        raise reject("sweep.name", folder.name, f"{holder} is running it", "another sweep.name, or later") from error
+        error = reject("sweep.name", folder.name, f"{holder} is running it", "another sweep.name, or later")
+        lock_file = lock(folder, error)
     except OSError as error:
         problem = f"cannot be written ({error.strerror})"
         raise reject("hydra.sweep.dir", folder, problem, "a folder with write permission") from error
@@ -228,4 +227,5 @@ def lock_sweep(folder: Path) -> Iterator[None]:
         raise
     finally:
         (folder / HOLDER).unlink(missing_ok=True)
-        lock.release()
+        if lock_file is not None:
+            lock_file.release()

@@ -88,7 +88,7 @@ def check_config_parts(config: DictConfig, checked: dict[str, Any]) -> None:
     """
     from trainyard.compatibility import check_config, check_model_fits_data
     from trainyard.config import instantiate, resolved
-    from trainyard.data.splits import check_no_part_is_empty
+    from trainyard.data.loading.splits import check_splits_not_empty
     from trainyard.optim.one_weight import check_steps
 
     with open_dict(config):
@@ -99,7 +99,7 @@ def check_config_parts(config: DictConfig, checked: dict[str, Any]) -> None:
     data = repr(cfg.data)
     if data not in checked:
         source = instantiate(cfg.data, order_seed=0)
-        check_no_part_is_empty(source.splits)
+        check_splits_not_empty(source.splits)
         checked[data] = source.spec
     check_model_fits_data(cfg, checked[data])
     steps = repr(cfg.optimizer) + repr(cfg.scheduler)

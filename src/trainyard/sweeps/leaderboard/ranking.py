@@ -6,7 +6,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from trainyard.sweeps.job import STATUSES, Job
+from trainyard.run_directory import ENDS
+from trainyard.sweeps.job import Job
 from trainyard.sweeps.options import mode_of
 from trainyard.sweeps.search_space import is_replicate
 
@@ -45,7 +46,7 @@ class Row:
     @property
     def has_ended(self) -> bool:
         """Whether no job is left to run."""
-        return all(job.status in STATUSES and job.status != "interrupted" for job in self.jobs)
+        return all(job.status in ENDS and job.status != "interrupted" for job in self.jobs)
 
     @property
     def mean(self) -> float:

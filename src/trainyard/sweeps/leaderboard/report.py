@@ -1,17 +1,17 @@
 """The leaderboard of a sweep as text, CSV, Markdown and picture, and its failures by cause."""
 
-import csv
 import io
 import math
 import statistics
 from collections.abc import Sequence
 
-from trainyard.csv_text import UnixLines, cell
+from trainyard.csv_text import csv_writer, escape_formula
 from trainyard.errors import reject
 from trainyard.evaluation.markdown import markdown_table
 from trainyard.files import write_text
-from trainyard.stored.run import StoredRun
-from trainyard.sweeps.job import DONE, Job
+from trainyard.history.stored_run import StoredRun
+from trainyard.run_directory import DONE
+from trainyard.sweeps.job import Job
 from trainyard.sweeps.leaderboard.picture import PICTURE, draw
 from trainyard.sweeps.leaderboard.ranking import Row, main_effects, suggest_values
 from trainyard.sweeps.search_space import is_replicate
@@ -115,7 +115,7 @@ def write_report(sweep: StoredSweep) -> None:
             raise reject("SWEEP", folder, f"{name} is a folder, but must be a file", "the sweep without that folder")
     cells = leaderboard_cells(rows, sweep.objectives)
     file = io.StringIO()
-    csv.writer(UnixLines(file)).writerows(map(cell, row) for row in cells)
+    csv_writer(file).writerows(map(escape_formula, row) for row in cells)
     write_text(folder / "leaderboard.csv", file.getvalue())
     notes = [*explanations(sweep, rows), *(f"`{axis}`: {text}" for axis, text in effect_texts(rows, sweep).items())]
     notes += suggest_values(rows, sweep.space.axes)
