@@ -389,8 +389,7 @@ def test_a_length_is_named_and_planned(compose_run: Compose, words: list[str], t
     cfg, job = compose_run(*words), Job(0, words, Path())
     assert length_text(cfg) == text
     if epochs is not None:
-        [kind] = group_by_cost([job], [cfg])
-        assert kind.epochs == [epochs]
+        assert group_by_cost([job], [cfg]) == [[(job, epochs)]]
         return
     for action in (lambda: group_by_cost([job], [cfg]), lambda: rates_by_step(cfg)):
         with pytest.raises(ConfigError, match="not known in advance"):

@@ -18,11 +18,9 @@ from trainyard.sweeps.job import Job
 from trainyard.sweeps.plan import (
     MEASURE,
     MIB,
-    JobKind,
     cost_key,
     group_by_cost,
     job_table,
-    kind_table,
     shortened,
     total_line,
 )
@@ -40,14 +38,13 @@ def test_a_plan_lists_all_jobs_and_writes_nothing(place: Place) -> None:
     said, _ = place.sweep("optimizer=sgd,adam", "seed=0,1", "sweep.plan=true")
     assert "4 jobs, 4 to do" in said
     assert "measuring  2 of 4 jobs" in said
-    assert [line.split()[:3] for line in said.splitlines() if line.startswith("#")] == [
-        ["#0", "optimizer=sgd", "seed=0"],
-        ["#1", "optimizer=sgd", "seed=1"],
-        ["#2", "optimizer=adam", "seed=0"],
-        ["#3", "optimizer=adam", "seed=1"],
+    network = [f"{64 * 8 + 8 + 8 * 10 + 10}", "1x8x8", "->", "10"]
+    assert [line.split()[:7] for line in said.splitlines() if line.startswith("#")] == [
+        ["#0", "optimizer=sgd", "seed=0", *network],
+        ["#1", "optimizer=sgd", "seed=1", *network],
+        ["#2", "optimizer=adam", "seed=0", *network],
+        ["#3", "optimizer=adam", "seed=1", *network],
     ]
-    [row] = [line.split() for line in said.splitlines() if line.startswith("optimizer=adam")]
-    assert row[1:6] == ["2", f"{64 * 8 + 8 + 8 * 10 + 10}", "1x8x8", "->", "10"]
     found = TOTAL.search(said)
     assert found is not None, said
     assert int(found[1]) == 4
@@ -80,7 +77,7 @@ def test_impossible_jobs_are_named_and_nothing_is_measured(place: Place) -> None
 
 def test_a_failed_measurement_is_named_and_not_in_the_total(place: Place) -> None:
     said, _ = place.sweep("sweep.plan=true", *FAULT, "+callbacks.fault.kind=none,raise")
-    assert "+callbacks.fault.kind=raise: its shortened run failed, and the total is without it" in said
+    assert "+callbacks.fault.kind=raise: its shortened run failed; the total is without it" in said
     found = TOTAL.search(said)
     assert found is not None, said
     assert int(found[1]) == 1
@@ -185,20 +182,16 @@ def test_the_cost_depends_on_whether_a_rate_is_zero() -> None:
     assert rates[1:] == [rates[1]] * 3
 
 
-def test_a_kind_is_named_by_what_its_jobs_share_and_measured_by_its_longest(tmp_path: Path) -> None:
+def test_jobs_are_grouped_by_cost_the_longest_first(tmp_path: Path) -> None:
     overrides = [
         ["hydra.run.dir=here", f"optimizer={optimizer}", f"trainer.max_epochs={epochs}", "seed=0"]
         for optimizer in ("sgd", "adam")
         for epochs in (2, 5, 3)
     ]
     jobs = [Job(number, words, tmp_path / str(number)) for number, words in enumerate(overrides)]
-    kinds = group_by_cost(jobs, map(compose, overrides))
-    assert [[job.number for job in kind.jobs] for kind in kinds] == [[0, 1, 2], [3, 4, 5]]
-    assert [kind.longest.number for kind in kinds] == [1, 4]
-    assert [kind.common_values(["optimizer", "trainer.max_epochs"]) for kind in kinds] == [
-        "optimizer=sgd",
-        "optimizer=adam",
-    ]
+    groups = group_by_cost(jobs, map(compose, overrides))
+    found = [[(job.number, epochs) for job, epochs in group] for group in groups]
+    assert found == [[(1, 5), (2, 3), (0, 2)], [(4, 5), (5, 3), (3, 2)]]
 
 
 def test_a_shortened_run_reports_to_no_server_and_trains_all_layers() -> None:
@@ -217,20 +210,15 @@ def jobs_of(count: int) -> list[Job]:
 
 
 def test_all_of_few_jobs_are_listed_and_the_first_and_last_of_many() -> None:
-    few = job_table(jobs_of(40), dict.fromkeys(range(40), (COST, 4)), ["seed"]).splitlines()
-    assert few[7].split() == ["#7", "seed=7", "2.0", "s"]
+    head, *few = job_table(jobs_of(40), dict.fromkeys(range(40), (COST, 4)), ["seed"]).splitlines()
+    assert head.split() == ["job", "parameters", "input", "->", "output", "s/epoch", "s/job", "MiB/job"]
+    assert few[7].split() == ["#7", "seed=7", "1,234", "3x8x8", "->", "10", "0.250", "2.0", "5.0"]
     assert len(few) == 40
-    many = job_table(jobs_of(50), {0: (COST, 4)}, ["seed"]).splitlines()
+    _, *many = job_table(jobs_of(50), {0: (COST, 4)}, ["seed"]).splitlines()
     shown = [f"#{number}" for number in range(50)]
     assert [line.split()[0] for line in many] == [*shown[:20], "...", *shown[30:]]
     assert many[20].split() == ["...", "10", "more"]
-    assert many[-1].split() == ["#49", "seed=49", "?"]
-
-
-def test_a_row_has_the_network_and_the_mean_of_the_jobs() -> None:
-    kind = JobKind(jobs_of(2), [2, 6], cost=COST)
-    row = kind_table([kind], ["seed"]).splitlines()[1]
-    assert row.split() == ["all", "2", "1,234", "3x8x8", "->", "10", "2.0", "0.250", "5.0"]
+    assert many[-1].split() == ["#49", "seed=49", *["?"] * 5]
 
 
 def test_the_total_sums_slots_and_the_checkpoints_that_are_kept() -> None:

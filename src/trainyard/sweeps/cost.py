@@ -21,24 +21,14 @@ LIMIT = 4.0  # seconds of training
 
 @dataclass
 class Cost:
-    """Time and disk space of a job.
+    """Time in seconds and disk space in bytes of a job."""
 
-    Attributes:
-        network: number of parameters and shapes, as text.
-        startup: seconds outside of the epochs, with the test.
-        epoch: seconds of an epoch.
-        max_epochs: limit by `max_steps`; infinite without it.
-        files: bytes of the run directory after the first epoch, without checkpoints.
-        growth: bytes that each further epoch adds.
-        checkpoints: bytes.
-    """
-
-    network: tuple[str, str]
-    startup: float
+    network: tuple[str, str]  # number of parameters and shapes, as text
+    startup: float  # outside of the epochs, with the test
     epoch: float
-    max_epochs: float
-    files: float
-    growth: float
+    max_epochs: float  # limit by `max_steps`
+    files: float  # after the first epoch, without checkpoints
+    growth: float  # in each further epoch
     checkpoints: float = 0.0
 
     def time(self, epochs: float) -> float:
@@ -51,12 +41,7 @@ class Cost:
 
     @classmethod
     def read(cls, folder: Path, seconds: float) -> "Cost":
-        """Return the cost that `MeasureCost` has written.
-
-        Args:
-            folder: of the shortened run.
-            seconds: of its process.
-        """
+        """Return the cost that `MeasureCost` has written into the directory of a run, whose process took `seconds`."""
         content = json.loads((folder / FILE).read_text(encoding="utf-8"))
         content["startup"] = max(0.0, seconds - content["startup"])
         return cls(**{**content, "checkpoints": bytes_on_disk(folder / "checkpoints")})

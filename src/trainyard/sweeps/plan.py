@@ -4,11 +4,9 @@ import heapq
 import math
 import re
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle, islice
 from pathlib import Path
-from statistics import mean
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
@@ -37,31 +35,7 @@ RATES = ("optimizer", "scheduler", "model", "augment", "callbacks", "ema_decay")
 FRACTION = re.compile(r"\d*\.\d+(e-?\d+)?|\d+e-?\d+")
 MAX_JOBS = 40  # in the list; of more, the first and last
 MIB = 2**20
-
-
-@dataclass
-class JobKind:
-    """Jobs whose epochs cost the same.
-
-    Attributes:
-        epochs: maximum of each job.
-        cost: of one; or the error of its shortened run.
-    """
-
-    jobs: list[Job] = field(default_factory=list)
-    epochs: list[float] = field(default_factory=list)
-    cost: Cost | str = ""
-
-    @property
-    def longest(self) -> Job:
-        """The job with the most epochs."""
-        return self.jobs[self.epochs.index(max(self.epochs))]
-
-    def common_values(self, axes: Sequence[str]) -> str:
-        """Return the values of the axes that all jobs share."""
-        shared = set.intersection(*(set(job.overrides) for job in self.jobs))
-        words = [word for word in self.jobs[0].overrides if word in shared and word.partition("=")[0] in axes]
-        return " ".join(words) or "all"
+Group = list[tuple[Job, float]]  # jobs with their numbers of epochs
 
 
 def plan_sweep(
@@ -88,34 +62,34 @@ def plan_sweep(
         return
     raise_problems(launcher.find_problems([job.overrides for job in jobs]), jobs, axes)
     startup = time.perf_counter() - start
-    kinds = group_by_cost(jobs, (launcher.compose(job.overrides) for job in jobs))
-    print(f"measuring  {len(kinds)} of {len(jobs)} jobs, shortened", flush=True)
-    measure(kinds, launcher)
-    costs = {
-        job.number: (kind.cost, epochs)
-        for kind in kinds
-        for job, epochs in zip(kind.jobs, kind.epochs, strict=True)
-        if isinstance(kind.cost, Cost)
-    }
-    print(f"{job_table(jobs, costs, axes)}\n\n{kind_table(kinds, axes)}\n")
-    counted = list(islice(cycle(costs.values()), count if len(costs) == len(jobs) else len(costs)))
+    groups = group_by_cost(jobs, (launcher.compose(job.overrides) for job in jobs))
+    print(f"measuring  {len(groups)} of {len(jobs)} jobs, shortened", flush=True)
+    estimates: dict[int, tuple[Cost, float]] = {}
+    errors = []
+    for group, cost in zip(groups, measure(groups, launcher), strict=True):
+        if isinstance(cost, Cost):
+            estimates |= {job.number: (cost, epochs) for job, epochs in group}
+        else:
+            first, _ = group[0]
+            errors.append(f"{first.axis_values(axes)}: its shortened run failed; the total is without it\n  {cost}")
+    print(job_table(jobs, estimates, axes), *errors, "", sep="\n")
+    counted = list(islice(cycle(estimates.values()), count if len(estimates) == len(jobs) else len(estimates)))
     print(total_line(counted, launcher.slots, keep, startup, "at most" if pruned else "about"))
 
 
-def group_by_cost(jobs: Sequence[Job], configs: Iterable[DictConfig]) -> list[JobKind]:
-    """Return the kinds of jobs, in the order of their first.
+def group_by_cost(jobs: Sequence[Job], configs: Iterable[DictConfig]) -> list[Group]:
+    """Return groups of jobs whose epochs cost the same, each with its number of epochs, the longest first.
 
     Raises:
         ConfigError: neither epochs nor steps limit a job.
     """
-    kinds: dict[tuple[str, ...], JobKind] = {}
+    groups: dict[tuple[str, ...], Group] = {}
     for job, config in zip(jobs, configs, strict=True):
         if not has_known_length(config):
             raise reject("sweep.plan", True, "the number of epochs is not known in advance", f"with {LENGTH}")
-        kind = kinds.setdefault(cost_key(job.overrides), JobKind())
-        kind.jobs.append(job)
-        kind.epochs.append(epoch_limit(config) if epoch_limit(config) > 0 else math.inf)
-    return list(kinds.values())
+        epochs = epoch_limit(config) if epoch_limit(config) > 0 else math.inf
+        groups.setdefault(cost_key(job.overrides), []).append((job, epochs))
+    return [sorted(group, key=lambda pair: -pair[1]) for group in groups.values()]
 
 
 def cost_key(overrides: Sequence[str]) -> tuple[str, ...]:
@@ -130,26 +104,27 @@ def cost_key(overrides: Sequence[str]) -> tuple[str, ...]:
     return tuple(words)
 
 
-def measure(kinds: Sequence[JobKind], launcher: "LocalLauncher") -> None:
-    """Measure the cost of each kind in a shortened run of its longest job; as many run at a time as there are slots."""
+def measure(groups: Sequence[Group], launcher: "LocalLauncher") -> list[Cost | str]:
+    """Return the cost of each group, or the error, from a shortened run of its longest job.
+
+    As many shortened runs as there are slots run at a time, as the jobs will.
+    """
+    costs: dict[int, Cost | str] = {}
+    started: dict[int, float] = {}
     with TemporaryDirectory(prefix="trainyard-plan-") as place:
-        overrides = [
-            [
-                *shortened(kind.longest.overrides, launcher.compose(kind.longest.overrides)),
-                f"hydra.sweep.dir={place}",
-                f"hydra.sweep.subdir={number}",
-            ]
-            for number, kind in enumerate(kinds)
-        ]
-        started: dict[int, float] = {}
+        overrides = []
+        for index, ((job, _), *_) in enumerate(groups):
+            words = shortened(job.overrides, launcher.compose(job.overrides))
+            overrides.append([*words, f"hydra.sweep.dir={place}", f"hydra.sweep.subdir={index}"])
         pool = launcher.pool()
         pool.on_start = lambda index: started.update({index: time.perf_counter()})
         for end in pool.run(JobGroup([index], [config]) for index, config in launcher.composed(overrides, 0)):
-            kind, seconds = kinds[end.index], time.perf_counter() - started[end.index]
+            seconds = time.perf_counter() - started[end.index]
             try:
-                kind.cost = end.error or Cost.read(Path(place) / str(end.index), seconds)
+                costs[end.index] = end.error or Cost.read(Path(place) / str(end.index), seconds)
             except FileNotFoundError:
-                kind.cost = "its process ended before the run did"
+                costs[end.index] = "its process ended before the run did"
+    return [costs[index] for index in range(len(groups))]
 
 
 def shortened(overrides: Sequence[str], config: DictConfig) -> list[str]:
@@ -161,32 +136,21 @@ def shortened(overrides: Sequence[str], config: DictConfig) -> list[str]:
     return [*overrides, MEASURE, *unfrozen, *(f"logger.{name}=null" for name in remote)]
 
 
-def job_table(jobs: Sequence[Job], costs: dict[int, tuple[Cost, float]], axes: Sequence[str]) -> str:
-    """Return a row for each job with the values that vary and its seconds."""
-    times = {number: f"{cost.time(epochs):.1f} s" for number, (cost, epochs) in costs.items()}
-    rows = [[f"#{job.number}", job.axis_values(axes), times.get(job.number, "?")] for job in jobs]
+def job_table(jobs: Sequence[Job], estimates: Mapping[int, tuple[Cost, float]], axes: Sequence[str]) -> str:
+    """Return a row for each job: the values that vary, its network, time and disk space."""
+    rows = []
+    for job in jobs:
+        cells = ["?"] * 5
+        if job.number in estimates:
+            cost, epochs = estimates[job.number]
+            size = (cost.disk(epochs) + cost.checkpoints) / MIB
+            cells = [*cost.network, f"{cost.epoch:.3f}", f"{cost.time(epochs):.1f}", f"{size:.1f}"]
+        rows.append([f"#{job.number}", job.axis_values(axes), *cells])
     half = MAX_JOBS // 2
     if len(rows) > MAX_JOBS:
-        rows[half:-half] = [["...", f"{len(rows) - MAX_JOBS} more", ""]]
-    return table(["", "", ""], rows)
-
-
-def kind_table(kinds: Sequence[JobKind], axes: Sequence[str]) -> str:
-    """Return a row for each kind of jobs, and the errors of their shortened runs."""
-    rows, errors = [], []
-    for kind in kinds:
-        cells = ["?"] * 5
-        if isinstance(cost := kind.cost, Cost):
-            size = mean(map(cost.disk, kind.epochs)) + cost.checkpoints
-            seconds = mean(map(cost.time, kind.epochs))
-            cells = [*cost.network, f"{seconds:.1f}", f"{cost.epoch:.3f}", f"{size / MIB:.1f}"]
-        else:
-            errors.append(
-                f"{kind.common_values(axes)}: its shortened run failed, and the total is without it\n  {cost}"
-            )
-        rows.append([kind.common_values(axes), len(kind.jobs), *cells])
-    columns = ["", "jobs", "parameters", "input -> output", "s/job", "s/epoch", "MiB/job"]
-    return "\n".join([table(columns, rows), *errors])
+        rows[half:-half] = [["...", f"{len(rows) - MAX_JOBS} more", *[""] * 5]]
+    columns = ["job", "", "parameters", "input -> output", "s/epoch", "s/job", "MiB/job"]
+    return table(columns, rows, right=[columns[2], *columns[4:]])
 
 
 def total_line(jobs: Sequence[tuple[Cost, float]], slots: int, keep: int | None, startup: float, prefix: str) -> str:

@@ -153,4 +153,4 @@ def cause_of(job: Job) -> str:
     """Return the first line of an error that is not empty, with the next one if it ends with a colon."""
     lines = [line.strip() for line in str(job.result.get("error") or "").splitlines() if line.strip()]
     text = " ".join(lines[: 2 if lines and lines[0].endswith(":") else 1])
-    return text.rstrip(": ") or "unknown"
+    return text.removeprefix("ConfigError: ").rstrip(": ") or "unknown"
