@@ -12,7 +12,6 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import lightning as L
-import optuna
 import pytest
 import torch
 import torch.nn.functional as F
@@ -25,7 +24,7 @@ from trainyard.models.load import load_model
 from trainyard.run_length import length_text
 from trainyard.show.rates import rates_by_step
 from trainyard.sweeps.job import Job
-from trainyard.sweeps.plan import kinds_of
+from trainyard.sweeps.plan import group_by_cost
 from trainyard.training import train
 
 COMMON = [
@@ -356,19 +355,24 @@ def test_early_stopping_at_epochs_that_are_not_validated_is_rejected(compose_run
 
 
 def test_a_pruner_gets_the_scores_of_validated_epochs(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
-    study, lengths = optuna.create_study(), []
-    trial = study.ask()
+    reported: dict[int, float] = {}
+    lengths = []
 
-    def running_trial(job: Path, pruner: str, epochs: int, *state: object) -> optuna.Trial:
+    class Recorder:
+        def report(self, epoch: int, score: float, rungs: dict[str, float]) -> tuple[bool, dict[str, float]]:
+            reported[epoch] = score
+            return False, rungs
+
+    def find(folder: Path, pruner: str, epochs: int) -> Recorder:
         lengths.append(epochs)
-        return trial
+        return Recorder()
 
-    monkeypatch.setattr("trainyard.sweeps.search.pruners.running_trial", running_trial)
+    monkeypatch.setattr("trainyard.sweeps.pruners.JobPruner.find", find)
     cfg = compose_run(*COMMON, SECOND, "trainer.max_epochs=null", "+trainer.max_steps=23", "sweep.pruner=hyperband")
     train(cfg)
     scores = [float(row["val/acc"]) for row in table(Path(cfg.run.dir)) if row["val/acc"]]
     assert lengths == [5], "of which the last is of three steps"
-    assert study.trials[0].intermediate_values == dict(zip([2, 4, 5], scores, strict=True))
+    assert reported == dict(zip([2, 4, 5], scores, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -385,9 +389,8 @@ def test_a_length_is_named_and_planned(compose_run: Compose, words: list[str], t
     cfg, job = compose_run(*words), Job(0, words, Path())
     assert length_text(cfg) == text
     if epochs is not None:
-        [kind] = kinds_of([job], [cfg])
-        assert kind.epochs == [epochs]
+        assert group_by_cost([job], [cfg]) == [[(job, epochs)]]
         return
-    for action in (lambda: kinds_of([job], [cfg]), lambda: rates_by_step(cfg)):
+    for action in (lambda: group_by_cost([job], [cfg]), lambda: rates_by_step(cfg)):
         with pytest.raises(ConfigError, match="not known in advance"):
             action()

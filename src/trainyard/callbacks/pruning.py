@@ -1,12 +1,15 @@
 """Stops a trial that does worse than others of its sweep did at the same epoch."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning as L
 
 from trainyard.callbacks.lifecycle import remove_callback
 from trainyard.run_length import planned_epochs
+
+if TYPE_CHECKING:
+    from trainyard.sweeps.pruners import JobPruner
 
 
 class Pruning(L.Callback):
@@ -30,16 +33,15 @@ class Pruning(L.Callback):
         self.objective = objective
         self.pruner = pruner
         self.pruned = False
-        self.scores: dict[int, float] = {}  # by epoch
-        self.rungs: dict[str, float] = {}
-        self.trial: Any = None
+        self.rungs: dict[str, float] = {}  # that Hyperband has set
+        self.job_pruner: JobPruner | None = None
         self.score: float | None = None  # of this epoch
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Find the trial of this job; a job without one is not pruned."""
         if trainer.is_global_zero:
-            self.find_trial(planned_epochs(trainer) or 0)  # the config check requires a known length
-        if not trainer.strategy.broadcast(self.trial is not None):
+            self.find_job_pruner(planned_epochs(trainer) or 0)  # the config check requires a known length
+        if not trainer.strategy.broadcast(self.job_pruner is not None):
             remove_callback(trainer, self)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -54,38 +56,21 @@ class Pruning(L.Callback):
         self.pruned = trainer.strategy.broadcast(self.pruned)
         trainer.should_stop = trainer.should_stop or self.pruned
 
-    def find_trial(self, max_epochs: int) -> None:
-        """Find the running trial of this job, and report the epochs that it lacks."""
-        from trainyard.sweeps.search.pruners import running_trial
+    def find_job_pruner(self, max_epochs: int) -> None:
+        """Open the journal of the sweep, if the run is one of its jobs."""
+        from trainyard.sweeps.pruners import JobPruner
 
-        self.trial = running_trial(self.folder, self.pruner, max_epochs, self.scores, self.rungs)
+        self.job_pruner = JobPruner.find(self.folder, self.pruner, max_epochs)
 
     def ask(self, score: float, epoch: int, max_epochs: int) -> bool:
         """Report an epoch, and return whether it is to be the last."""
-        from optuna.exceptions import UpdateFinishedTrialError
-
-        if self.trial is None:  # the sweep was about to restart it at the epoch before
-            self.find_trial(max_epochs)
-        try:
-            pruned = self.report(score, epoch)
-        except UpdateFinishedTrialError:  # the sweep was killed and restarted: this job has another trial now
-            self.find_trial(max_epochs)
-            pruned = self.report(score, epoch)
-        self.scores[epoch] = score
+        if self.job_pruner is None:
+            return False
+        pruned, self.rungs = self.job_pruner.report(epoch, score, self.rungs)
         return epoch != max_epochs and pruned
 
-    def report(self, score: float, epoch: int) -> bool:
-        """Report an epoch to the trial, if there is one, and return whether it should be pruned."""
-        if self.trial is None:
-            return False
-        self.trial.report(score, epoch)
-        pruned = bool(self.trial.should_prune())
-        # Hyperband keeps its rungs here; Optuna has no public way to read them (tests/sweeps/search/test_pruning.py)
-        self.rungs = self.trial.storage.get_trial_system_attrs(self.trial._trial_id)
-        return pruned
-
     def state_dict(self) -> dict[str, Any]:
-        return {"pruned": self.pruned, "scores": dict(self.scores), "rungs": dict(self.rungs)}
+        return {"pruned": self.pruned, "rungs": dict(self.rungs)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.pruned, self.scores, self.rungs = (state_dict[name] for name in ("pruned", "scores", "rungs"))
+        self.pruned, self.rungs = state_dict["pruned"], state_dict.get("rungs", {})
