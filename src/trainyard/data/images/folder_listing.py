@@ -69,8 +69,10 @@ def list_folder(root: Path) -> FolderListing:
         raise reject("data.root", root, f"{error.filename} cannot be read ({error.strerror})", LAYOUT) from error
     found.classes = tuple(name for name, paths in images["train"].items() if paths)
     if len(found.classes) < 2:
-        others = f" (and {count_suffixes(found.other_files)}, which are not images)" if found.other_files else ""
-        problem = f"class folders with images: {listing(found.classes) or 'none'}, at least two are needed{others}"
+        problem = f"class folders with images: {listing(found.classes) or 'none'}, at least two are needed"
+        if found.other_files:
+            counts = (f"{count} {suffix or 'without a suffix'}" for suffix, count in found.other_files.most_common())
+            problem += f" (and {listing(counts)}, which are not images)"
         raise reject("data.root", root, problem, LAYOUT)
     if split_roots["train"] == root and all(split_of(name) for name in found.classes):
         raise reject("data.root", root, f"{listing(found.classes)} are names of splits, not of classes", LAYOUT)
@@ -137,11 +139,6 @@ def unused_entries(root: Path, split_roots: dict[str, Path]) -> list[str]:
 def split_of(name: str) -> str | None:
     """Return the split whose name a folder has, if any."""
     return SPLIT_NAMES.get(name.strip().casefold())
-
-
-def count_suffixes(suffixes: Counter[str]) -> str:
-    """Return the number of files with each suffix, the most frequent first."""
-    return listing(f"{count} {suffix or 'without a suffix'}" for suffix, count in suffixes.most_common())
 
 
 def similar_names(names: Sequence[str]) -> list[str]:
