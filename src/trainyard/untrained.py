@@ -10,7 +10,7 @@ from trainyard.config import instantiate
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.models.classifier import Classifier
 from trainyard.no_profiler import NoProfiler
-from trainyard.parts import parts
+from trainyard.run_builder import run_builder
 from trainyard.run_length import epoch_limit
 
 
@@ -20,7 +20,7 @@ def data_of(cfg: DictConfig) -> DataModule:
     Raises:
         ConfigError: something in the config cannot work.
     """
-    build = parts.get()
+    build = run_builder.get()
     build.check(cfg)
     L.seed_everything(cfg.seed, verbose=False)
     data = build.data(cfg)
@@ -36,7 +36,7 @@ def model_of(cfg: DictConfig, data: DataModule, download: bool = False) -> Class
     """
     if not download and cfg.model.get("weights") == "pretrained":
         cfg.model.weights = "none"
-    return parts.get().model(cfg, data)
+    return run_builder.get().model(cfg, data)
 
 
 def trainer_of(cfg: DictConfig, **changes: Any) -> L.Trainer:

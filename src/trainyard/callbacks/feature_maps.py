@@ -26,7 +26,7 @@ class FeatureMaps(Picture):
         """Write an image for each block, numbered in the order of the network; nothing where there is none."""
         model, data = trainer.lightning_module, trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(model, Classifier)
-        blocks = model.blocks_of_maps()
+        blocks = model.feature_map_layers()
         if not blocks:
             return
         image, _ = data.original(SPLIT).__getitems__([0])

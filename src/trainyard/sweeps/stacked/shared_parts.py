@@ -21,7 +21,7 @@ from trainyard.data.cache.features import Features
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.models.classifier import Classifier
 from trainyard.models.transfer import TransferModel
-from trainyard.parts import Parts
+from trainyard.run_builder import RunBuilder
 from trainyard.runs import Run
 from trainyard.sweeps.stacked.checkpoints import LateLastCheckpoint, StackedCheckpointIO
 from trainyard.sweeps.stacked.fit_loop import StackedFitLoop
@@ -60,7 +60,7 @@ class Shared:
                 self.data.splits[name] = replace(part, x=part.x.to(device), y=part.y.to(device))
 
 
-class JobParts(Parts):
+class JobBuilder(RunBuilder):
     """The parts of a job whose Trainer joins a stack instead of training by itself.
 
     Args:
