@@ -65,16 +65,14 @@ class ResumableBatchSampler:
 
     def positions(self) -> Tensor:
         """Return the positions of this process's examples in this epoch, batch after batch, int64 `[N]`."""
-        return self.global_positions()[self.rank :: self.world_size][: len(self) * self.batch_size]
-
-    def global_positions(self) -> Tensor:
-        """Return the positions that the processes take in turn, int64 `[N]`."""
-        if not self.shuffle:
-            return torch.arange(self.size)
         generator = derive_generator(self.seed, self.epoch)
-        if self.weights is not None:
-            return torch.multinomial(self.weights, self.size, replacement=True, generator=generator)
-        return torch.randperm(self.size, generator=generator)
+        if not self.shuffle:
+            order = torch.arange(self.size)
+        elif self.weights is None:
+            order = torch.randperm(self.size, generator=generator)
+        else:
+            order = torch.multinomial(self.weights, self.size, replacement=True, generator=generator)
+        return order[self.rank :: self.world_size][: len(self) * self.batch_size]  # the processes take turns
 
     def batch_generator(self, batch: int) -> torch.Generator:
         """Return the generator for all random numbers of a batch of this epoch on this process."""
