@@ -23,7 +23,7 @@ from trainyard.errors import reject
 from trainyard.terminal.display import counting
 
 FORMAT = 2  # of the cache; a new number invalidates older entries
-CHUNK = 256  # files submitted at a time; bounds the memory
+CHUNK = 64  # files submitted at a time: all of them are awaited after Ctrl-C
 
 
 @dataclass(frozen=True)
