@@ -17,9 +17,9 @@ from torch import Tensor
 
 from trainyard.export.export import FORMATS
 from trainyard.export.interface import INPUT, OUTPUT, examples_like
+from trainyard.history.find_run import find_checkpoint
 from trainyard.models.classifier import Classifier
 from trainyard.models.load import load_model
-from trainyard.stored.find_run import find_checkpoint
 
 SIZES = (1, 64, 1024)
 ROUNDS = 15

@@ -13,7 +13,7 @@ from trainyard.callbacks.process_state import ProcessState
 from trainyard.callbacks.progress import Progress
 from trainyard.callbacks.pruning import Pruning
 from trainyard.callbacks.weight_average import WeightAverage
-from trainyard.checkpoints.paced_io import PacedCheckpointIO
+from trainyard.checkpoint_files import PacedCheckpointIO
 from trainyard.config import instantiate
 from trainyard.errors import reject
 from trainyard.loops import FitLoop

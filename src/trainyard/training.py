@@ -19,32 +19,33 @@ from trainyard.callbacks.progress import Progress
 from trainyard.callbacks.pruning import Pruning
 from trainyard.compatibility import check_model_fits_data
 from trainyard.config import resolved
-from trainyard.curves import TABLE, truncate_table
 from trainyard.data.balance import majority_baseline
 from trainyard.data.fingerprint import fingerprint
 from trainyard.data.module import DataModule
 from trainyard.errors import reject
 from trainyard.event_files import purge_events
 from trainyard.files import relative
+from trainyard.metrics_csv import TABLE, truncate_table
 from trainyard.processes.launch import count_processes, run_in_processes
 from trainyard.run_builder import run_builder
 from trainyard.run_length import check_batches
+from trainyard.run_result import RunResult
 from trainyard.runs import Run
-from trainyard.stored.paths import check_callback_states
 from trainyard.terminal.summary import choices, scores
+from trainyard.trusted_paths import check_callback_states
 
 log = logging.getLogger(__name__)
 
 
-def train(cfg: DictConfig, resume: bool = False) -> float:
+def train(cfg: DictConfig, resume: bool = False) -> RunResult:
     """Train, test and record one experiment.
 
     Args:
         cfg: as `trainyard.config.compose` or `python train.py` composes it.
-        resume: go on from the last checkpoint in its directory, whatever ended that run.
+        resume: resume from the last checkpoint in its directory, even if that run is completed or its config differs.
 
     Returns:
-        The best validation score, of the metric that `cfg.objective` names.
+        The result; its `objective` is the best validation score, of the metric that `cfg.objective` names.
 
     Raises:
         ConfigError: something in the config cannot work; then no directory is left behind.
@@ -56,7 +57,8 @@ def train(cfg: DictConfig, resume: bool = False) -> float:
             run_in_processes(fit_and_test, cfg, run, count)
         else:
             fit_and_test(cfg, run)
-    return float(run.result["objective"]["value"])
+    status = "pruned" if run.pruned else "completed"
+    return RunResult(run.dir, status, run.result["metrics"], float(run.result["objective"]["value"]))
 
 
 def fit_and_test(cfg: DictConfig, run: Run) -> None:

@@ -31,7 +31,7 @@ from trainyard.data.spec import Examples
 from trainyard.data.splits import check_no_part_is_empty
 from trainyard.data.table import Table
 from trainyard.errors import ConfigError
-from trainyard.sweeps.search.condition import Condition
+from trainyard.sweeps.search.where import Where
 from trainyard.sweeps.search_space import SearchSpace
 
 MOST_MEMORY = 2 * 2**20  # KiB beyond what the imports take; a picture at PIL's limit takes half a GiB
@@ -85,7 +85,7 @@ def test_any_words_span_a_sweep_or_are_told_what_is_wrong(words: list[str], sear
 def test_any_condition_holds_or_not_or_is_told_what_is_wrong(text: str) -> None:
     count("conditions")
     try:
-        condition = Condition(text, {"seed": ["1"], "model": ["mlp"], "optimizer.lr": ["0.1"]})
+        condition = Where(text, {"seed": ["1"], "model": ["mlp"], "optimizer.lr": ["0.1"]})
         assert condition.holds({"seed": "1", "model": "mlp", "optimizer.lr": "0.1"}) in (True, False)
     except ConfigError as error:
         check_text(complaint(error))

@@ -10,7 +10,7 @@ import torch
 from tests.conftest import Compose
 from trainyard.callbacks.checkpoints import BestCheckpoint
 from trainyard.callbacks.finite_loss import LOOK_EVERY, FiniteLoss
-from trainyard.checkpoints.files import write_checkpoint
+from trainyard.checkpoint_files import write_checkpoint
 from trainyard.training import train
 
 

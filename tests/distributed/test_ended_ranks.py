@@ -49,7 +49,7 @@ def test_a_signal_to_one_rank_ends_all_and_saves(tmp_path: Path, rank: int) -> N
 
 @pytest.mark.slow
 def test_a_run_that_was_killed_twice_resumes_with_each_point_once(tmp_path: Path) -> None:
-    words = (*DDP_CPU, "+trainer.plugins=[{_target_:trainyard.checkpoints.paced_io.PacedCheckpointIO,pause:0.0}]")
+    words = (*DDP_CPU, "+trainer.plugins=[{_target_:trainyard.checkpoint_files.PacedCheckpointIO,pause:0.0}]")
     for name, rank in (("whole", -1), ("parts", 0)):
         death(tmp_path, "kill", *words, rank=rank, run=name)
     for rank in (1, -1):

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from trainyard.config import compose
 from trainyard.draw import curves, decision, layers
 from trainyard.draw.curves import course_of, courses_of
+from trainyard.history.stored_run import StoredRun
 from trainyard.models.load import load_model
-from trainyard.stored.run import StoredRun
 from trainyard.training import train
 
 NEURON = ("experiment=neuron", "trainer.max_epochs=3", "callbacks=none", "logger=csv")

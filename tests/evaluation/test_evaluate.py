@@ -241,7 +241,7 @@ def test_views_are_the_image_and_changes_of_it() -> None:
         ("rows", ["data.path=nowhere.csv"], 1, "data.path=nowhere.csv: there is no file"),
         ("rows", ["data.pth=other.csv"], 1, "did you mean data.path"),
         ("rows", ["batch_size=3"], 1, "did you mean data.batch_size"),
-        ("rows", ["model.dropout=0.1"], 1, "of no use to a trained model"),
+        ("rows", ["model.dropout=0.1"], 1, "not used by a trained model"),
         ("rows", ["data.batch_size=1,2"], 1, "neither a sweep nor a deletion"),
         ("rows", ["data.batch_size="], 1, "data.batch_size"),
         ("rows", ["trainer.accelerator=tpu"], 1, "trainer.accelerator=tpu: there is no tpu device here"),

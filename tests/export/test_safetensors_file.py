@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 
 from tests.export.untrained import build
 from trainyard.errors import ConfigError
+from trainyard.history.find_run import find_checkpoint
 from trainyard.models.load import load_model, write_safetensors
-from trainyard.stored.find_run import find_checkpoint
 
 OWN = """
 from trainyard.models.mlp import MLP

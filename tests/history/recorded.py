@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from trainyard.stored.run import StoredRun
+from trainyard.history.stored_run import StoredRun
 
 CHOICES = {"model": "mlp", "data": "digits", "optimizer": "adam", "experiment": None}
 SPLIT = {"examples": 100, "classes": 2, "least": 50, "most": 50, "labels": "aa", "inputs": "bb"}

@@ -10,7 +10,7 @@ from tests.security.tampering import refused
 from trainyard.errors import ConfigError
 from trainyard.evaluation.evaluate import evaluate, write
 from trainyard.files import inside
-from trainyard.stored.run import StoredRun
+from trainyard.history.stored_run import StoredRun
 
 
 @pytest.mark.parametrize("name", ["../../secret.ckpt", "/etc/passwd", "checkpoints/../../secret.ckpt", "link.ckpt"])

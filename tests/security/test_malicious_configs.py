@@ -9,7 +9,7 @@ import yaml
 
 from tests.security.tampering import change, refused
 from trainyard.evaluation.evaluate import evaluate
-from trainyard.stored.run import StoredRun
+from trainyard.history.stored_run import StoredRun
 
 
 def test_an_untouched_one_is_evaluated(run: Path) -> None:

@@ -12,10 +12,11 @@ from omegaconf import OmegaConf
 from tests.security.tampering import change
 from trainyard.config import compose
 from trainyard.errors import ConfigError
-from trainyard.history.consent import agree
-from trainyard.resume import check_training, config_to_resume
-from trainyard.stored.run import StoredRun
-from trainyard.stored.trusted import PLACES, check_stored, walk
+from trainyard.history.reproduce import confirm
+from trainyard.history.stored_run import StoredRun
+from trainyard.resume import config_to_resume
+from trainyard.trusted import PLACES, check_stored, walk
+from trainyard.trusted_paths import check_training
 
 HUB = {"_target_": "torch.hub.load", "repo_or_dir": "hub", "model": "m", "source": "local"}
 LOAD = {"_target_": "torch.load", "f": "evil.pt", "weights_only": False}
@@ -121,7 +122,7 @@ def test_no_file_beside_the_run_is_imported_for_a_package(tmp_path: Path) -> Non
         (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
     code = """
 from trainyard.errors import ConfigError
-from trainyard.stored.trusted import check_stored
+from trainyard.trusted import check_stored
 check_stored({"optimizer": {"_target_": "timm.optim.Lion"}})
 try:
     check_stored({"optimizer": {"_target_": "mine.Lion"}})
@@ -166,8 +167,8 @@ def test_neither_resume_nor_reproduce_takes_it(run: Path, path: str, value: Any)
     (run / "result.json").unlink()
     with pytest.raises(ConfigError, match=re.escape(path.partition(".")[0])):
         config_to_resume(StoredRun(run), ["trainer.max_epochs=2"])
-    with pytest.raises(ConfigError, match=r"it would run what its directory brings|must not contain"):
-        agree(StoredRun(run), None, False, StoredRun(run).config, run)
+    with pytest.raises(ConfigError, match=r"this would run code from its directory|must not contain"):
+        confirm(StoredRun(run), None, False, StoredRun(run).config, run)
 
 
 def test_the_directory_and_the_caches_are_those_of_this_person(

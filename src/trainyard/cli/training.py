@@ -71,7 +71,9 @@ def run_config(cfg: DictConfig) -> float:
     gc.enable()
     own = own_config(cfg)
     remove_failed_result(Path(own.run.dir))
-    return train(own)
+    objective = train(own).objective
+    assert objective is not None
+    return objective
 
 
 def own_config(cfg: DictConfig) -> DictConfig:

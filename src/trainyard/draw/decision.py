@@ -13,10 +13,10 @@ from trainyard.data.module import DataModule
 from trainyard.errors import reject
 from trainyard.evaluation.data_to_test import source
 from trainyard.figures import save
+from trainyard.history.find_run import find_run_and_checkpoint
+from trainyard.history.stored_config import stored_config
 from trainyard.models.classifier import Classifier
 from trainyard.models.load import load_model
-from trainyard.stored.config import stored_config
-from trainyard.stored.find_run import find_run_and_checkpoint
 
 SIDE = 300  # points of the plane in each direction
 MARGIN = 0.08  # of the range of a measurement, beyond its least and its largest

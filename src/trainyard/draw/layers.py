@@ -13,10 +13,10 @@ from trainyard.callbacks.feature_maps import as_images, enlarged, grid
 from trainyard.errors import reject
 from trainyard.evaluation.data_to_test import source
 from trainyard.figures import save
+from trainyard.history.find_run import find_run_and_checkpoint
+from trainyard.history.stored_config import stored_config
 from trainyard.models.classifier import Classifier
 from trainyard.models.load import load_model
-from trainyard.stored.config import stored_config
-from trainyard.stored.find_run import find_run_and_checkpoint
 
 COLUMNS = 16  # maps, and kernels, in a row; the others are not drawn
 LEAVES = 40  # layers up to which each is drawn; of deeper networks the blocks alone

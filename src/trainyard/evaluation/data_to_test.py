@@ -13,10 +13,9 @@ from trainyard.data.fingerprint import fingerprint
 from trainyard.data.module import DataModule
 from trainyard.data.spec import DataSpec, Examples
 from trainyard.errors import ConfigError, listing, reject
-from trainyard.history.data_changes import fingerprint_of
-from trainyard.stored.paths import check_download, own_cache
-from trainyard.stored.run import StoredRun
-from trainyard.stored.trusted import DATA, check_stored, check_target
+from trainyard.history.stored_run import StoredRun
+from trainyard.trusted import DATA, check_stored, check_target
+from trainyard.trusted_paths import check_download, own_cache
 
 # Keys of `data` that say how it is divided and served, not what it is.
 SERVING = (
@@ -37,7 +36,7 @@ def data_to_test(
     or amount of data was typed, it is all of these examples, or their own test split where they set one apart.
 
     Args:
-        cfg: of the run, with what was typed (see `trainyard.stored.config`).
+        cfg: of the run, with what was typed (see `trainyard.history.stored_config`).
         run: whose model it is.
         spec: of the model.
         trusted: packages beside the known ones.
@@ -50,7 +49,7 @@ def data_to_test(
         drop_stored_keys(cfg, run, trusted)
     data = source(cfg, trusted, spec)
     try:
-        same = fingerprint(data).get("test") == (fingerprint_of(run) or fingerprint(data)).get("test")
+        same = fingerprint(data).get("test") == (run.fingerprint or fingerprint(data)).get("test")
         if same and data.spec.input_shape == spec.input_shape and data.spec.classes == spec.classes:
             return data, OWN
     except ConfigError:

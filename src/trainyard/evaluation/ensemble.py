@@ -11,11 +11,11 @@ from trainyard.data.spec import DataSpec
 from trainyard.errors import listing, reject
 from trainyard.evaluation.greedy import greedy_selection
 from trainyard.evaluation.kept_predictions import KeptPredictions, read_predictions
+from trainyard.history.find_run import best_job
 from trainyard.history.scores import same_examples
+from trainyard.history.stored_run import StoredRun
 from trainyard.models.classifier import Classifier
 from trainyard.models.load import load_model
-from trainyard.stored.find_run import best_job
-from trainyard.stored.run import StoredRun
 from trainyard.sweeps.stored import StoredSweep
 
 BEST = "best:"

@@ -16,10 +16,10 @@ from trainyard.evaluation.predictions import Predictions
 from trainyard.evaluation.report import Evaluation, log_loss
 from trainyard.evaluation.testing import assess
 from trainyard.files import relative
+from trainyard.history.find_run import find_run_and_checkpoint
+from trainyard.history.stored_config import stored_config
+from trainyard.history.stored_run import StoredRun
 from trainyard.models.load import load_model
-from trainyard.stored.config import stored_config
-from trainyard.stored.find_run import find_run_and_checkpoint
-from trainyard.stored.run import StoredRun
 
 METRICS = ("test/acc", "test/loss")
 
@@ -30,7 +30,7 @@ def evaluate(
     """Test a run as it was tested when it was trained, or on what is typed now.
 
     Args:
-        name: of the run, as `trainyard.stored.find_run.find_run` takes it.
+        name: of the run, as `trainyard.history.find_run.find_run` takes it.
         overrides: values in place of those of the run's config.
         views: of each image, see `trainyard.evaluation.testing.assess`.
         trusted: packages that a stored config may name beside the known ones.

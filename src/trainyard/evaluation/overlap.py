@@ -12,9 +12,8 @@ from trainyard.data.module import DataModule
 from trainyard.data.spec import Examples
 from trainyard.errors import ConfigError, reject
 from trainyard.evaluation.data_to_test import OWN, source
-from trainyard.history.data_changes import fingerprint_of
-from trainyard.stored.config import stored_config
-from trainyard.stored.run import StoredRun
+from trainyard.history.stored_config import stored_config
+from trainyard.history.stored_run import StoredRun
 
 
 def overlap_notes(data: DataModule, run: StoredRun, which: str, trusted: Sequence[str] = ()) -> list[str]:
@@ -53,7 +52,7 @@ def training_data(data: DataModule, run: StoredRun, trusted: Sequence[str]) -> D
     Raises:
         ConfigError: they are not there, or have changed since.
     """
-    noted = (fingerprint_of(run) or {}).get("train")
+    noted = (run.fingerprint or {}).get("train")
     if "train" in data.splits and fingerprint(data)["train"] == noted:
         return data
     cfg = stored_config(run, trusted=trusted)

@@ -18,7 +18,7 @@ from trainyard.evaluation.predictions import Predictions
 from trainyard.models.base import use_channels_last
 from trainyard.models.classifier import Classifier
 from trainyard.no_profiler import NoProfiler
-from trainyard.stored.trusted import AUGMENTATION, check_target
+from trainyard.trusted import AUGMENTATION, check_target
 
 # What of a run's Trainer decides its numbers; one process does the work, however many trained.
 KEPT = ("accelerator", "precision", "deterministic", "benchmark", "limit_test_batches")

@@ -9,9 +9,9 @@ from trainyard.export.export import FORMATS, TOLERANCE, check_packages, export
 from trainyard.export.interface import BATCHES
 from trainyard.export.model_card import model_card
 from trainyard.files import check_path, inside, relative, write_text
+from trainyard.history.find_run import find_checkpoint, run_at
+from trainyard.history.stored_run import StoredRun
 from trainyard.models.load import load_model
-from trainyard.stored.find_run import find_checkpoint, run_at
-from trainyard.stored.run import StoredRun
 
 CARD = "model_card.md"
 
@@ -20,7 +20,7 @@ def export_run(name: str, form: str, output: Path | None = None, trusted: Sequen
     """Export the best model of a run, or a checkpoint, and return what is to be said of it.
 
     Args:
-        name: as `trainyard.stored.find_run.find_checkpoint` takes it.
+        name: as `trainyard.history.find_run.find_checkpoint` takes it.
         form: one of `FORMATS`.
         output: of the file; `None` for `export/` in the run, or beside a checkpoint that lies in none.
         trusted: packages of models beside the project's own.

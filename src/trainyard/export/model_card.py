@@ -10,8 +10,8 @@ from trainyard.evaluation.markdown import markdown_table
 from trainyard.export.markdown_text import literal
 from trainyard.export.run_record import data, scores, training
 from trainyard.export.snippets import SNIPPETS
+from trainyard.history.stored_run import StoredRun
 from trainyard.models.classifier import Classifier
-from trainyard.stored.run import StoredRun
 
 FEW = 50  # classes and columns that are listed
 

@@ -5,8 +5,7 @@ from typing import Any
 from trainyard.evaluation.interval import accuracy_interval
 from trainyard.evaluation.markdown import markdown_table
 from trainyard.export.markdown_text import literal
-from trainyard.history.data_changes import fingerprint_of
-from trainyard.stored.run import StoredRun
+from trainyard.history.stored_run import StoredRun
 
 MOST = 10**9  # examples of which a test is believed to consist
 
@@ -55,4 +54,4 @@ def training(run: StoredRun | None) -> str:
 
 def splits(run: StoredRun) -> dict[str, dict[str, Any]]:
     """Return what is known of each split."""
-    return {name: part for name, part in (fingerprint_of(run) or {}).items() if isinstance(part, dict)}
+    return {name: part for name, part in (run.fingerprint or {}).items() if isinstance(part, dict)}

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from trainyard.errors import ConfigError, reject
 from trainyard.files import open_regular
 from trainyard.models.classifier import Classifier
-from trainyard.stored.trusted import MODEL, check_target
+from trainyard.trusted import MODEL, check_target
 
 ACCEPTED = "a checkpoint that train.py wrote"
 CLASSIFIER = replace(MODEL, bases=("trainyard.models.classifier.Classifier",))

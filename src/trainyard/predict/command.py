@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trainyard.history.find_run import find_checkpoint
 from trainyard.predict.inputs import InputFile, check_kind, find_inputs
 from trainyard.predict.output import check_output, opened
 from trainyard.predict.progress import progress
-from trainyard.stored.find_run import find_checkpoint
 
 if TYPE_CHECKING:
     from trainyard.predict.predictor import Predictor

@@ -1,12 +1,11 @@
 """Predictions as a CSV that other programs, spreadsheets among them, can read."""
 
-import csv
 from collections.abc import Sequence
 from typing import TextIO
 
 import numpy as np
 
-from trainyard.csv_text import UnixLines, cell
+from trainyard.csv_text import csv_writer, escape_formula
 from trainyard.predict.predictor import PredictedBatch
 
 
@@ -23,9 +22,9 @@ class PredictionsCSV:
     """
 
     def __init__(self, stream: TextIO, classes: Sequence[str]) -> None:
-        self.writer = csv.writer(UnixLines(stream))
+        self.writer = csv_writer(stream)
         self.writer.writerow(header(classes))
-        self.classes = np.array([cell(name) for name in classes], dtype=object)
+        self.classes = np.array([escape_formula(name) for name in classes], dtype=object)
         self.rows = 0
         self.failed = 0
 
@@ -36,7 +35,7 @@ class PredictionsCSV:
         for position, problem in batch.errors.items():
             predictions[position] = f"error: {problem}"
             shares[position] = ""
-        rows = zip(map(cell, batch.names), predictions, shares, strict=True)
+        rows = zip(map(escape_formula, batch.names), predictions, shares, strict=True)
         self.writer.writerows([name, prediction, *row] for name, prediction, row in rows)
         self.rows += len(batch.names)
         self.failed += len(batch.errors)
@@ -45,7 +44,7 @@ class PredictionsCSV:
 def header(classes: Sequence[str]) -> list[str]:
     """Return the names of the columns, no two of which are equal."""
     names = ["input", "prediction"]
-    for name in map(str, map(cell, classes)):
+    for name in map(str, map(escape_formula, classes)):
         while name in names:
             name = f"class {name}"
         names.append(name)

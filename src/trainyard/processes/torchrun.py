@@ -55,9 +55,9 @@ def remove_failed_result(run: Path) -> None:
     run stays.
     """
     if attempt():
-        from trainyard.run_directory import status  # which imports torch
+        from trainyard.run_directory import read_result
 
-        if status(run) != "completed":
+        if read_result(run).get("status") != "completed":
             (run / "result.json").unlink(missing_ok=True)
 
 

@@ -8,8 +8,8 @@ from omegaconf import OmegaConf
 from tests.history.recorded import record
 from trainyard.errors import ConfigError
 from trainyard.files import point_to
+from trainyard.history.find_run import all_runs, find_checkpoint, find_run, find_run_and_checkpoint
 from trainyard.run_directory import point_to_latest
-from trainyard.stored.find_run import all_runs, find_checkpoint, find_run, find_run_and_checkpoint
 
 NAMES = ("20260101-120000-mlp-digits-aa11", "20260102-120000-cnn-digits-bb22", "20260102-130000-cnn-shapes-cc22")
 
@@ -138,7 +138,7 @@ def test_says_which_runs_there_are(name: str, parts: list[str]) -> None:
 
 def test_a_checkpoint_outside_of_a_run_is_said_to_be_one(tmp_path: Path) -> None:
     (tmp_path / "best.ckpt").touch()
-    with pytest.raises(ConfigError, match="lies in no run"):
+    with pytest.raises(ConfigError, match="outside of a run"):
         find_run(str(tmp_path / "best.ckpt"))
 
 

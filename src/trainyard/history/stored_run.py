@@ -1,4 +1,4 @@
-"""A run as its directory tells of it, whatever became of it."""
+"""A run read from its directory, whatever became of it."""
 
 import re
 import time
@@ -13,17 +13,17 @@ import yaml  # type: ignore[import-untyped]
 
 from trainyard.files import read_json, read_text, relative
 from trainyard.plain_yaml import MOST_BYTES, load_yaml
-from trainyard.sweeps.job import is_whole
+from trainyard.run_directory import RESULT, read_result
 from trainyard.sweeps.space_file import FILE as SWEEP
 
-QUIET = 300  # seconds without a written line, after which a run without a result is not taken for a running one
+QUIET = 300  # seconds without a write, after which a run without a result no longer counts as running
 BEST = Path("checkpoints") / "best.ckpt"
-FILES = ("config.yaml", "result.json", "provenance.json", "run.log")
+FILES = ("config.yaml", RESULT, "provenance.json", "run.log")
 
 
 @dataclass(frozen=True)
 class StoredRun:
-    """What lies in a run's directory; what is not there, or cannot be read, is empty.
+    """The contents of a run's directory; what is missing or cannot be read is empty.
 
     Attributes:
         folder: of the run.
@@ -33,7 +33,7 @@ class StoredRun:
 
     @property
     def name(self) -> str:
-        """What a person calls it: its name in outputs/runs, `SWEEP/3`, or its path."""
+        """The name that a user types: that in outputs/runs, `SWEEP/3`, or the path."""
         parent = self.folder.absolute().parent
         if parent.name == "runs":
             return self.folder.name
@@ -41,11 +41,11 @@ class StoredRun:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The resolved config, plain."""
+        """The resolved config as plain values."""
         return {key: self.part(key) for key in self.texts}
 
     def config_in(self, folder: str) -> dict[str, Any]:
-        """Return the config with every path in the run's directory as if it lay in another."""
+        """Return the config with every path in the run's directory moved to another directory."""
         own = str(self.own.get("dir"))
 
         def moved(node: Any) -> Any:
@@ -56,12 +56,12 @@ class StoredRun:
             inside = isinstance(node, str) and (node == own or node.startswith((f"{own}/", f"{own}\\")))
             return folder + node[len(own) :] if inside else node
 
-        found: dict[str, Any] = moved(self.config)
-        return found
+        config: dict[str, Any] = moved(self.config)
+        return config
 
     @cached_property
     def texts(self) -> dict[str, str]:
-        """The text of each key at the top of the config: to read all of a file takes ten times as long as its `run`."""
+        """The YAML text of each top-level key: parsing the whole file takes ten times as long as its `run`."""
         text = ""
         with suppress(OSError, UnicodeDecodeError):
             text = read_text(self.folder / "config.yaml", MOST_BYTES)
@@ -69,15 +69,15 @@ class StoredRun:
         return {part.partition(":")[0]: part for part in parts if ":" in part}
 
     def part(self, key: str) -> Any:
-        """Return what the config holds under a key at its top; `None` where it is not there or no YAML."""
+        """Return the value of a top-level key of the config; `None` if it is missing or invalid YAML."""
         with suppress(yaml.YAMLError, AttributeError, ValueError):  # ValueError: a number of too many digits
             return load_yaml(self.texts.get(key, "")).get(key)
         return None
 
     @property
     def unreadable(self) -> list[str]:
-        """The keys at the top of the config whose values are no YAML, or more than a config may contain."""
-        return [key for key, text in self.texts.items() if not text.startswith("#") and not is_yaml(text)]
+        """The top-level keys of the config whose values are invalid YAML, or more than a config may contain."""
+        return [key for key, text in self.texts.items() if not text.startswith("#") and not is_yaml_dict(text)]
 
     @cached_property
     def own(self) -> dict[str, Any]:
@@ -87,82 +87,102 @@ class StoredRun:
 
     @property
     def choices(self) -> dict[str, str]:
-        """The option of each config group; of groups without one, none."""
+        """The chosen option of each config group; groups without an option are left out."""
         found = self.own.get("choices")
         return {group: str(option) for group, option in (found or {}).items() if option is not None}
 
     @property
     def overrides(self) -> list[str]:
-        """What was typed."""
+        """The overrides that were typed."""
         return [str(word) for word in self.own.get("overrides") or []]
 
     @cached_property
     def result(self) -> dict[str, Any]:
-        """What `result.json` holds where it is whole."""
-        found = self.json("result.json")
-        return found if is_whole(found) else {}
+        """The contents of `result.json`."""
+        return read_result(self.folder)
 
     @cached_property
     def provenance(self) -> dict[str, Any]:
-        """Code, packages and hardware; the latter two are dicts whatever the file says."""
-        found = self.json("provenance.json")
+        """Code, packages and hardware; `packages` and `hardware` are always dicts."""
+        found: Any = None
+        with suppress(OSError, ValueError):
+            found = read_json(self.folder / "provenance.json")
+        found = found if isinstance(found, dict) else {}
         parts = {name: found.get(name) for name in ("packages", "hardware")}
         return {**found, **{name: part if isinstance(part, dict) else {} for name, part in parts.items()}}
 
-    def json(self, name: str) -> dict[str, Any]:
-        """Return the dict that a file holds."""
-        with suppress(OSError, ValueError):
-            found = read_json(self.folder / name)
-            return found if isinstance(found, dict) else {}
-        return {}
+    @property
+    def fingerprint(self) -> dict[str, dict[str, Any]] | None:
+        """Counts and digests of the data, by split; `None` if the run has none."""
+        data = self.result.get("data")
+        found = data.get("fingerprint") if isinstance(data, dict) else None
+        return found if isinstance(found, dict) else None
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The scores of the best epoch, and of the test."""
+        """The metrics of the best epoch, and of the test."""
         return self.result.get("metrics") or {}
+
+    @cached_property
+    def columns(self) -> dict[str, Any]:
+        """All values but those of the config, by the name of their column in a table; `None` for unknown ones."""
+        objective = self.result.get("objective") or {}
+        return {
+            "name": self.name,
+            "path": str(self.folder),
+            "started": self.started.isoformat(timespec="seconds"),
+            "status": self.status,
+            "typed": " ".join(self.overrides),
+            **self.choices,
+            "objective": objective.get("name"),
+            "best": objective.get("value"),
+            "epoch": objective.get("epoch"),
+            **{name: self.result.get(name) for name in ("epochs", "seconds", "parameters")},
+            **self.metrics,
+        }
 
     @property
     def checkpoint(self) -> Path:
-        """Where the weights of the best epoch lie, if they were kept; never outside of the run."""
-        named = self.folder / str(self.result.get("checkpoint") or BEST)
-        return named if named.resolve().is_relative_to(self.folder.resolve()) else self.folder / BEST
+        """The path of the best checkpoint, whether it exists or not; always inside of the run's directory."""
+        path = self.folder / str(self.result.get("checkpoint") or BEST)
+        return path if path.resolve().is_relative_to(self.folder.resolve()) else self.folder / BEST
 
     @cached_property
     def status(self) -> str:
-        """How it ended; `running`, or `unfinished` when it is quiet; `broken` where the files do not tell."""
+        """The status in the result; without one `running` or `unfinished`, or `broken` if files are damaged."""
         if self.result:
             return str(self.result["status"])
-        if not self.own or (self.folder / "result.json").exists():
+        if not self.own or (self.folder / RESULT).exists():
             return "broken"
-        now = time.time()  # a clock that was set back leaves files of the future
-        return "running" if any(abs(now - when) < QUIET for when in self.written) else "unfinished"
+        now = time.time()  # if the clock was set back, times lie in the future
+        return "running" if any(abs(now - when) < QUIET for when in self.write_times) else "unfinished"
 
     @property
-    def written(self) -> list[float]:
-        """When its files were written, in seconds since 1970."""
+    def write_times(self) -> list[float]:
+        """The modification times of its files."""
         paths = [self.folder, *(self.folder / name for name in (*FILES, "metrics.csv", "checkpoints", "tensorboard"))]
         return [path.stat().st_mtime for path in paths if path.exists()]
 
     @property
     def last_written(self) -> float:
-        """When something was written, in seconds since 1970."""
-        return max(self.written, default=0.0)
+        """The latest of the modification times."""
+        return max(self.write_times, default=0.0)
 
     @cached_property
     def started(self) -> datetime:
-        """When it was started, in the time zone of this machine."""
+        """The time of the start, in the local time zone."""
         with suppress(TypeError, ValueError):
             return datetime.fromisoformat(self.provenance.get("started")).astimezone()  # type: ignore[arg-type]
         return datetime.fromtimestamp(self.last_written).astimezone()
 
 
-def is_yaml(text: str) -> bool:
-    """Whether a part of a config can be read."""
+def is_yaml_dict(text: str) -> bool:
+    """Return whether a text is the YAML of a dict."""
     with suppress(yaml.YAMLError, ValueError):
         return isinstance(load_yaml(text), dict)
     return False
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a directory holds what runs write."""
+    """Return whether a directory contains any file of a run."""
     return any((folder / name).is_file() for name in FILES)

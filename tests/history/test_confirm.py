@@ -1,4 +1,4 @@
-"""What comes with a run's directory runs only when somebody agrees."""
+"""Code that comes with a run's directory runs only if the user agrees."""
 
 import sys
 from collections.abc import Iterator
@@ -10,19 +10,19 @@ from omegaconf import OmegaConf
 from tests.history.recorded import record
 from trainyard.config import CONF_DIR, compose
 from trainyard.errors import ConfigError
-from trainyard.history.code import Code
-from trainyard.history.consent import agree
-from trainyard.stored.paths import check_paths, use_own_caches
-from trainyard.stored.run import StoredRun
-from trainyard.stored.trusted import check_stored
+from trainyard.history.code_version import CodeVersion
+from trainyard.history.reproduce import confirm
+from trainyard.history.stored_run import StoredRun
+from trainyard.trusted import check_stored
+from trainyard.trusted_paths import check_paths, use_own_caches
 
 PATCH = "--- a/one.py\n+++ b/one.py\n@@ -1 +1 @@\n-one = 1\n+one = 2\n"
-PATCHED = Code("a" * 40, PATCH)
+PATCHED = CodeVersion("a" * 40, PATCH)
 FOREIGN = {"callbacks": {"x": {"_target_": "os.system"}}}
 
 
-def ask(run: StoredRun, code: Code | None, yes: bool = False) -> None:
-    agree(run, code, yes, run.config, run.folder)
+def ask(run: StoredRun, code: CodeVersion | None, yes: bool = False) -> None:
+    confirm(run, code, yes, run.config, run.folder)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch):
 
 def test_committed_code_is_not_asked_about(run: StoredRun, terminal) -> None:
     terminal()
-    ask(run, Code("a" * 40))
+    ask(run, CodeVersion("a" * 40))
     ask(run, None)
 
 
@@ -79,15 +79,15 @@ def test_no_option_of_the_project_is_asked_about() -> None:
 def test_so_is_what_is_no_part_of_a_run(tmp_path: Path, terminal, name: str) -> None:
     terminal()
     run = record(tmp_path / "runs" / "one", config={"model": {"_target_": name}})
-    with pytest.raises(ConfigError, match=f"its directory brings: model._target_={name}: "):
+    with pytest.raises(ConfigError, match=f"code from its directory: model._target_={name}: "):
         ask(run, None)
 
 
 def test_so_is_a_class_of_another_package(tmp_path: Path, terminal) -> None:
     terminal()
     run = record(tmp_path / "runs" / "one", config=FOREIGN)
-    with pytest.raises(ConfigError, match=r"its directory brings: callbacks.x._target_=os.system: .*\n"):
-        ask(run, Code("a" * 40))
+    with pytest.raises(ConfigError, match=r"code from its directory: callbacks.x._target_=os.system: .*\n"):
+        ask(run, CodeVersion("a" * 40))
     with pytest.raises(ConfigError, match=r"one.py and callbacks.x._target_=os.system: .*\n"):
         ask(run, PATCHED)
 

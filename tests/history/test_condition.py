@@ -1,4 +1,4 @@
-"""Conditions on runs: what they look at, how they compare, and what is said of those that are none."""
+"""Conditions on runs: which values they compare, and how; the errors of invalid ones."""
 
 from pathlib import Path
 
@@ -6,14 +6,16 @@ import pytest
 
 from tests.history.recorded import record
 from trainyard.errors import ConfigError
-from trainyard.history.condition import Condition, fulfilling
-from trainyard.stored.run import StoredRun
+from trainyard.history.condition import Condition
+from trainyard.history.run_table import chosen_runs, fulfils
+from trainyard.history.stored_run import StoredRun
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> StoredRun:
-    """A run with a score of 0.9 and a rate of 0.001."""
-    return record(tmp_path / "runs" / "one", config={"seed": 1, "channels_last": True})
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoredRun:
+    """A run with a score of 0.9 and a learning rate of 0.001."""
+    monkeypatch.chdir(tmp_path)
+    return record(Path("outputs/runs/one"), config={"seed": 1, "channels_last": True})
 
 
 @pytest.mark.parametrize(
@@ -56,33 +58,43 @@ def run(tmp_path: Path) -> StoredRun:
         ("model.depth!=3", False),
         ("seed.deeper=3", False),
         ("model<3", False),
+        ("started<=2026-01-02", True),
+        ("started>2026-01-02", False),
+        ('model in ["cnn", "mlp"] and val/acc > 0.8', True),
+        ('model == "m*" and not (seed == 1)', False),
+        ("val/acc - test/acc == 0", True),
+        ("test/loss / 2 < val/loss", True),
+        ("model.depth == 3 or model == 'mlp'", False),
     ],
 )
 def test_compares_numbers_as_numbers_and_texts_by_patterns(run: StoredRun, text: str, holds: bool) -> None:
-    assert Condition.read(text).holds(run) == holds
+    assert fulfils(run, Condition(text, "CONDITION")) == holds
 
 
-@pytest.mark.parametrize("text", ["model", "", "=3", "val/acc>", "val/acc>high", "optimizer.lr<[1]"])
-def test_refuses_what_is_no_condition(text: str) -> None:
+@pytest.mark.parametrize("text", ["model", "", "=3", "val/acc>", "val/acc>high", "optimizer.lr<[1]", "3", "model()"])
+def test_rejects_other_texts(run: StoredRun, text: str) -> None:
     with pytest.raises(ConfigError, match=r"(?s)CONDITION=.*accepted: KEY=VALUE"):
-        Condition.read(text)
+        chosen_runs([text])
 
 
-def test_a_run_without_a_result_fulfils_nothing_about_it(tmp_path: Path) -> None:
+def test_a_run_without_a_result_fulfils_no_condition_on_it(tmp_path: Path) -> None:
     broken = record(tmp_path / "broken", result=None)
     (broken.folder / "config.yaml").unlink()
     for text in ("val/acc>0", "val/acc!=1", "best>0", "epochs<9", "model!=cnn", "optimizer.lr<9"):
-        assert not Condition.read(text).holds(StoredRun(broken.folder))
-    assert Condition.read("status=broken").holds(StoredRun(broken.folder))
+        assert not fulfils(StoredRun(broken.folder), Condition(text, "CONDITION"))
+    assert fulfils(StoredRun(broken.folder), Condition("status=broken", "CONDITION"))
 
 
-def test_a_key_that_no_run_has_is_a_typing_error(run: StoredRun, tmp_path: Path) -> None:
-    transfer = record(tmp_path / "other", config={"model": {"backbone": "resnet18"}})
-    runs = [run, transfer]
-    assert fulfilling(runs, [Condition.read("model.backbone=res*")]) == [transfer]
-    assert fulfilling(runs, [Condition.read("model.dropout>0.5")]) == []
+def test_a_key_that_no_run_has_is_rejected(run: StoredRun) -> None:
+    record(Path("outputs/runs/other"), config={"model": {"backbone": "resnet18"}})
+    assert [found.name for found in chosen_runs(["model.backbone=res*"])] == ["other"]
+    assert chosen_runs(["model.dropout>0.5"]) == []
     with pytest.raises(ConfigError, match=r"KEY=optimizer.lrr: .*did you mean optimizer.lr.*\n.*optimizer.fused"):
-        fulfilling(runs, [Condition.read("optimizer.lrr>0")])
+        chosen_runs(["optimizer.lrr>0"])
     with pytest.raises(ConfigError, match=r"KEY=vall/acc: .*did you mean val/acc"):
-        fulfilling(runs, [Condition.read("vall/acc>0")])
-    assert fulfilling([], [Condition.read("anything=1")]) == []
+        chosen_runs(["vall/acc>0"])
+
+
+def test_without_runs_any_key_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert chosen_runs(["anything=1"]) == []

@@ -1,4 +1,4 @@
-"""Which objects a stored config may build: the check of every `_target_` that was not typed.
+"""Which objects a stored config may build: the check of every `_target_` that the user did not type.
 
 A run, a checkpoint or a sweep may come from someone else. A node of its config is built only if its place is known
 (see `PLACES`), the object is *defined* in a module that is allowed there, and it is of the kind that belongs there.
@@ -20,21 +20,21 @@ from trainyard.errors import listing, reject
 from trainyard.import_path import add_current_folder, installed_only
 
 MOST_NODES = 20_000  # a config has a few hundred values
+NOT_BUILT = ("sweep",)  # a run does not build the sampler of the sweep around it
 NOT_HERE = "a stored config must not build it here"
-OPTIONS = ("_partial_", "_convert_", "_recursive_")  # of Hydra's instantiate, which only pass on what is checked
+OPTIONS = ("_partial_", "_convert_", "_recursive_")  # of Hydra's instantiate; they pass on what is checked
 FORBIDDEN = {  # arguments that would load code, or send the weights elsewhere
     "_args_": "arguments by their names",
     "weights_only": "true, which reads no code",
     "model_registry": "no upload of the weights",
 }
-# Options that Lightning's loggers hand on to the library behind them and that cannot do harm; the others could, such
-# as the executable that W&B starts.
+# Harmless options that Lightning's loggers pass on to their library; others, such as W&B's executable, are not.
 PASSED_ON = ("flush_secs", "max_queue", "purge_step")
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a place of a config may build.
+    """The objects that may be built at a place of a config.
 
     Attributes:
         name: of the kind, for messages.
@@ -49,7 +49,7 @@ class Kind:
     functions: tuple[str, ...] = ()
 
     def accepts(self, found: object, trusted: Sequence[str]) -> bool:
-        """Whether an object is of this kind, and defined where it may be."""
+        """Return whether an object is of this kind, and defined in an allowed module."""
         if not isinstance(found, type | FunctionType) or not is_defined_at_home(found):
             return False
         name = f"{found.__module__}.{found.__qualname__}"
@@ -60,52 +60,32 @@ class Kind:
         return bool(self.functions) and (own or any(is_inside(name, function) for function in self.functions))
 
 
-MODULES = (
-    *("torch.nn.modules", "torchvision.models", "torchvision.ops"),
-    *("timm.layers", "timm.models", "trainyard.models"),
-)
+LIBRARIES = ("torch.nn.modules", "torchvision.models", "torchvision.ops", "timm.layers", "timm.models")
+MODULES = (*LIBRARIES, "trainyard.models")
 METRICS = ("torchmetrics.classification", "torchmetrics.regression", "torchmetrics.aggregation")
+STRATEGIES = tuple(f"lightning.pytorch.strategies.{name}" for name in ("ddp", "fsdp", "single_device"))
+PLUGINS = ("lightning.pytorch.plugins", "lightning.fabric.plugins")
+TIMM_OPTIMIZERS = ("trainyard.optim.optimizers.timm_optimizer", "timm.optim._optim_factory.create_optimizer_v2")
+INPUTS = ("torch.nn.Module", "torch.utils.data.Dataset")
+PLUGIN_BASES = (f"{PLUGINS[0]}.Precision", f"{PLUGINS[0]}.CheckpointIO", f"{PLUGINS[1]}.ClusterEnvironment")
+OPTIMIZERS = ("torch.optim", "timm.optim", "trainyard.optim")
+SCHEDULERS = ("torch.optim.lr_scheduler.LRScheduler",)
+
 MODEL = Kind("model", ("lightning.LightningModule",), ("trainyard.models",))
 MODULE = Kind("torch.nn.Module", ("torch.nn.Module",), (*MODULES, *METRICS))
 DATA = Kind("data module", ("lightning.LightningDataModule",), ("trainyard.data",))
-INPUT = Kind(
-    "torch.nn.Module or Dataset",
-    ("torch.nn.Module", "torch.utils.data.Dataset"),
-    (*MODULES, "torchvision.transforms", "trainyard.data"),
-)
-OPTIMIZER = Kind(
-    "optimizer",
-    ("torch.optim.Optimizer",),
-    ("torch.optim", "timm.optim", "trainyard.optim"),
-    ("trainyard.optim.optimizers.timm_optimizer", "timm.optim._optim_factory.create_optimizer_v2"),
-)
-SCHEDULE = Kind(
-    "schedule",
-    ("torch.optim.lr_scheduler.LRScheduler",),
-    ("torch.optim", "trainyard.optim"),
-    ("trainyard.optim.schedules",),
-)
+INPUT = Kind("Module or Dataset of torch", INPUTS, (*MODULES, "torchvision.transforms", "trainyard.data"))
+OPTIMIZER = Kind("optimizer", ("torch.optim.Optimizer",), OPTIMIZERS, TIMM_OPTIMIZERS)
+SCHEDULE = Kind("schedule", SCHEDULERS, ("torch.optim", "trainyard.optim"), ("trainyard.optim.schedules",))
 CALLBACK = Kind("callback", ("lightning.Callback",), ("lightning.pytorch.callbacks", "trainyard"))
 LOGGER = Kind("logger", ("lightning.pytorch.loggers.Logger",), ("lightning.pytorch.loggers", "trainyard"))
 TRAINER = Kind("trainer", ("lightning.Trainer",), ("lightning.pytorch.trainer",))
-STRATEGY = Kind(
-    "strategy",
-    ("lightning.pytorch.strategies.Strategy",),
-    ("trainyard.processes", *(f"lightning.pytorch.strategies.{name}" for name in ("ddp", "fsdp", "single_device"))),
-)
+STRATEGY = Kind("strategy", ("lightning.pytorch.strategies.Strategy",), ("trainyard.processes", *STRATEGIES))
 PROFILER = Kind("profiler", ("lightning.pytorch.profilers.Profiler",), ("lightning.pytorch.profilers", "trainyard"))
-PLUGIN = Kind(
-    "plugin",
-    (
-        "lightning.pytorch.plugins.Precision",
-        "lightning.pytorch.plugins.CheckpointIO",
-        "lightning.fabric.plugins.ClusterEnvironment",
-    ),
-    ("lightning.pytorch.plugins", "lightning.fabric.plugins", "trainyard.checkpoints"),
-)
+PLUGIN = Kind("plugin", PLUGIN_BASES, (*PLUGINS, "trainyard.checkpoint_files"))
 AUGMENTATION = Kind("augmentation", ("trainyard.data.augment.Augmentation",), ("trainyard.data",))
-FINETUNE = Kind("plan of fine-tuning", ("trainyard.optim.finetune.Finetune",), ("trainyard.optim",))
-# The first pattern that a dotted path matches decides; where none does, nothing may be built.
+FINETUNE = Kind("fine-tuning plan", ("trainyard.optim.finetune.Finetune",), ("trainyard.optim",))
+# The first pattern that matches a dotted path decides; without a match, nothing may be built.
 PLACES = {
     r"(model\.)?optimizer": OPTIMIZER,
     r"(model\.)?scheduler": SCHEDULE,
@@ -125,14 +105,14 @@ PLACES = {
 
 
 def check_stored(config: Mapping[str, Any], trusted: Sequence[str] = (), unbuilt: Sequence[str] = ()) -> None:
-    """Raise a ConfigError for the first thing in a config, plain, that one from a file may not contain.
+    """Raise a ConfigError for the first thing that a config from a file must not contain.
 
     Nothing is built, and only modules of allowed packages are imported.
 
     Args:
         config: nested dicts and lists, with their interpolations.
-        trusted: packages that the person at the keyboard adds.
-        unbuilt: keys at the top whose nodes are never built.
+        trusted: packages that the user allows in addition.
+        unbuilt: top-level keys whose nodes are never built.
     """
     nodes = list(walk(config))
     for path, node in nodes:
@@ -163,7 +143,7 @@ def walk(config: object) -> Iterator[tuple[str, Any]]:
 
 
 def check_node(path: str, node: Mapping[str, Any], trusted: Sequence[str]) -> None:
-    """Raise a ConfigError unless a node with Hydra's own keys may be built at its place."""
+    """Raise a ConfigError if a node with Hydra's own keys must not be built at its place."""
     if "_target_" not in node and not set(node) & set(OPTIONS):
         return
     kind = next((kind for pattern, kind in PLACES.items() if re.fullmatch(pattern, path)), None)
@@ -184,26 +164,26 @@ def check_target(key: str, name: object, kind: Kind, trusted: Sequence[str] = ()
     """Return the class or function of a dotted name, if it may be built.
 
     Args:
-        key: where the name stands, for the error.
+        key: of the name, for the error.
         name: such as `torch.optim.Adam`.
         kind: that its place requires.
-        trusted: packages that the person at the keyboard adds.
+        trusted: packages that the user allows in addition.
 
     Raises:
         ConfigError: it is of another kind or package, or does not exist.
     """
     packages = [*dict.fromkeys(home.partition(".")[0] for home in kind.homes), *trusted]
-    accepted = f"{kind.name} of {listing(packages)}; of a package of your own with --trusted-packages NAME"
     words = name.split(".") if isinstance(name, str) else []
-    if len(words) < 2 or not all(map(str.isidentifier, words)) or words[0] not in packages:
-        raise reject(key, name, NOT_HERE, accepted)
-    found = located(words, (*kind.homes, *trusted), own=words[0] in trusted)
+    found = None
+    if len(words) > 1 and all(map(str.isidentifier, words)) and words[0] in packages:
+        found = locate(words, (*kind.homes, *trusted), own=words[0] in trusted)
     if not kind.accepts(found, trusted):
+        accepted = f"{kind.name} of {listing(packages)}; of a package of your own with --trusted-packages NAME"
         raise reject(key, name, NOT_HERE, accepted)
     return found
 
 
-def located(words: Sequence[str], homes: Sequence[str], own: bool) -> Any:
+def locate(words: Sequence[str], homes: Sequence[str], own: bool) -> Any:
     """Return the object of a dotted name, or `None`; only modules on the way to one of the homes are imported."""
     found: Any = None
     path = ""
@@ -225,7 +205,7 @@ def located(words: Sequence[str], homes: Sequence[str], own: bool) -> Any:
 
 
 def is_defined_at_home(found: type | FunctionType) -> bool:
-    """Whether an object is what its own `__module__` and `__qualname__` refer to."""
+    """Return whether an object is what its own `__module__` and `__qualname__` refer to."""
     home: Any = sys.modules.get(found.__module__)
     for name in found.__qualname__.split("."):
         home = getattr(home, name, None)
@@ -233,13 +213,13 @@ def is_defined_at_home(found: type | FunctionType) -> bool:
 
 
 def is_inside(name: str, package: str) -> bool:
-    """Whether a dotted name is a package or lies in it."""
+    """Return whether a dotted name is a package or inside it."""
     return name == package or name.startswith(f"{package}.")
 
 
 def foreign_packages(config: Mapping[str, Any]) -> list[str]:
-    """Return the packages of a run's plain config that are not allowed unless they are named at the keyboard."""
+    """Return the packages in a run's plain config that need `--trusted-packages`."""
     known = {home.partition(".")[0] for kind in PLACES.values() for home in kind.homes}
-    built = {key: part for key, part in config.items() if key != "sweep"}  # whose sampler a run does not build
+    built = {key: part for key, part in config.items() if key not in NOT_BUILT}
     targets = [part["_target_"] for _, part in walk(built) if isinstance(part, dict) and "_target_" in part]
     return sorted({str(target).partition(".")[0] for target in targets} - known)

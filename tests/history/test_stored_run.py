@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from tests.conftest import Compose
 from tests.history.recorded import record
-from trainyard.stored.run import QUIET, StoredRun, is_run
+from trainyard.history.stored_run import QUIET, StoredRun, is_run
 
 
 def test_reads_a_config_as_it_is_part_by_part(compose_run: Compose, tmp_path: Path) -> None:

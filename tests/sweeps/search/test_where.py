@@ -1,9 +1,9 @@
-"""The condition that leaves combinations out."""
+"""`sweep.where`, which leaves combinations of values out."""
 
 import pytest
 
 from trainyard.errors import ConfigError
-from trainyard.sweeps.search.condition import Condition
+from trainyard.sweeps.search.where import Where
 
 VALUES = {
     "model": "mlp",
@@ -28,10 +28,17 @@ VALUES = {
         ("compile", True),
         ("-seed + 5 - 2 / 1 == 0", True),
         ('"ml" in model', True),
+        ("model == mlp", True),
+        ("model=m*", True),
+        ("model=cnn", False),
+        ("optimizer.lr<0.1", True),
+        ("model.hidden_dims=[8,4]", True),
+        ("seed=2", False),
+        ("seed=seed", True),
     ],
 )
 def test_what_holds(text: str, answer: bool) -> None:
-    assert Condition(text, VALUES).holds(VALUES) is answer
+    assert Where(text, VALUES).holds(VALUES) is answer
 
 
 @pytest.mark.parametrize(
@@ -39,17 +46,18 @@ def test_what_holds(text: str, answer: bool) -> None:
     [
         ("model ==", "cannot be read"),
         ("modle == 1", "no job has a key modle; did you mean model?"),
-        ("model == mlp", "no job has a key mlp"),
+        ("model == mlp or seed == 1", "no job has a key mlp"),
+        ("optimizer.lr<high", "high is not a number"),
         ("optimizer.momentum > 0", "no job has a key optimizer.momentum"),
         ("", "cannot be read"),
-        ("3", "names no key"),
-        ("true", "names no key"),
+        ("3", "refers to no key"),
+        ("true", "refers to no key"),
         ("(" * 300 + "1" + ")" * 300, "cannot be read"),
     ],
 )
 def test_what_cannot_be_a_condition(text: str, said: str) -> None:
     with pytest.raises(ConfigError, match=r"sweep\.where=") as refused:
-        Condition(text, VALUES)
+        Where(text, VALUES)
     assert said in str(refused.value)
     assert "accepted:" in str(refused.value)
 
@@ -72,4 +80,4 @@ def test_what_cannot_be_a_condition(text: str, said: str) -> None:
 )
 def test_nothing_is_run_as_code(text: str) -> None:
     with pytest.raises(ConfigError, match=r"sweep\.where="):
-        Condition(text, {**VALUES, "m": "1"}).holds(VALUES)
+        Where(text, {**VALUES, "m": "1"}).holds(VALUES)
