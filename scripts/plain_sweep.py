@@ -33,7 +33,7 @@ def main(cfg: Config) -> float:
     from torch import nn
     from torch.utils.data import DataLoader, TensorDataset
 
-    from trainyard.data.digits import Digits
+    from trainyard.data.sources.builtin import Digits
     from trainyard.models.input_layers import Normalize
     from trainyard.models.mlp import fully_connected
 

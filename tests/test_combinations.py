@@ -10,7 +10,7 @@ import torch
 from tests.conftest import Compose
 from trainyard.compatibility import has_backbone
 from trainyard.config import compose, group_options, instantiate
-from trainyard.data.module import DataModule
+from trainyard.data.loading.datamodule import DataModule
 
 MODELS = {
     "mlp": ["model.hidden_dims=[8]"],

@@ -97,7 +97,7 @@ class Own(L.Callback):
     def __init__(self, size: int, name: str, sizes: Sequence[int] = (), rate=1, flag: bool | None = None) -> None: ...
 
 
-TARGETS = {"trainer": "lightning.Trainer", "data": "trainyard.data.digits.Digits"}
+TARGETS = {"trainer": "lightning.Trainer", "data": "trainyard.data.sources.builtin.Digits"}
 
 
 def values_with(key: str, value: object) -> tuple[dict, dict, str]:

@@ -97,7 +97,7 @@ def test_checkpoints_are_plain_and_enough_to_predict(
     assert epoch is None or stored["epoch"] == epoch
     assert stored["hyper_parameters"]["spec"]["classes"] == list("0123456789")
     model = load_model(path)
-    from trainyard.data.digits import Digits
+    from trainyard.data.sources.builtin import Digits
 
     images = Digits(64)
     test = images.splits["test"]

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from trainyard.arguments import check_additions, check_arguments, parameters
 from trainyard.config import group_options, instantiate
-from trainyard.data.spec import DataSpec
+from trainyard.data.loading.spec import DataSpec
 from trainyard.errors import ConfigError, listing, reject
 from trainyard.ranges import check_ranges
 from trainyard.run_length import check_length, epoch_limit

@@ -7,9 +7,9 @@ from omegaconf import DictConfig
 
 from trainyard.compatibility import check_config, has_backbone
 from trainyard.config import instantiate
-from trainyard.data.balance import warn_of_missing_classes
-from trainyard.data.module import DataModule
-from trainyard.data.splits import check_no_part_is_empty
+from trainyard.data.loading.datamodule import DataModule
+from trainyard.data.loading.splits import check_splits_not_empty
+from trainyard.data.loading.statistics import warn_about_missing_classes
 from trainyard.models.base import use_channels_last
 from trainyard.models.classifier import Classifier
 from trainyard.optim.optimizers import check_optimizer
@@ -30,8 +30,8 @@ class RunBuilder:
 
     def model(self, cfg: DictConfig, data: DataModule) -> Classifier:
         """Build the model with its optimizer, schedule and fine-tuning plan."""
-        check_no_part_is_empty(data.splits)
-        warn_of_missing_classes(data.splits, data.classes)
+        check_splits_not_empty(data.splits)
+        warn_about_missing_classes(data.splits, data.classes)
         check_optimizer(cfg)
         groups = ["optimizer", "scheduler", *(["finetune"] if has_backbone(cfg) else [])]
         model: Classifier = instantiate(cfg.model, spec=data.spec, **{name: instantiate(cfg[name]) for name in groups})

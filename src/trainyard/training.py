@@ -19,9 +19,9 @@ from trainyard.callbacks.progress import Progress
 from trainyard.callbacks.pruning import Pruning
 from trainyard.compatibility import check_model_fits_data
 from trainyard.config import resolved
-from trainyard.data.balance import majority_baseline
-from trainyard.data.fingerprint import fingerprint
-from trainyard.data.module import DataModule
+from trainyard.data.loading.datamodule import DataModule
+from trainyard.data.loading.fingerprint import fingerprint
+from trainyard.data.loading.statistics import majority_baseline
 from trainyard.errors import reject
 from trainyard.event_files import purge_events
 from trainyard.files import relative

@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 
 from trainyard.compatibility import check_model_fits_data
 from trainyard.config import instantiate
-from trainyard.data.module import DataModule
+from trainyard.data.loading.datamodule import DataModule
 from trainyard.models.classifier import Classifier
 from trainyard.no_profiler import NoProfiler
 from trainyard.run_builder import run_builder

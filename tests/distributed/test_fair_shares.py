@@ -12,8 +12,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tests.distributed import ranks
 from trainyard.config import compose, instantiate
-from trainyard.data.module import EVALUATED_AT_ONCE
-from trainyard.data.order import BatchOrder
+from trainyard.data.loading.datamodule import EVALUATION_BATCHES
+from trainyard.data.loading.sampler import ResumableBatchSampler
 from trainyard.models.load import load_model
 from trainyard.processes.strategies import gradient_weight
 from trainyard.training import train
@@ -66,7 +66,7 @@ def test_the_sizes_are_such_that_shares_differ(both: tuple[Path, Path]) -> None:
     sizes = {name: part["examples"] for name, part in result(both[0])["data"]["fingerprint"].items()}
     assert sum(sizes.values()) == ROWS
     assert sizes["train"] % BATCH == 25, "the last batch: 13 examples and 12"
-    assert sizes["val"] % (BATCH * EVALUATED_AT_ONCE) == 1, "one example and none"
+    assert sizes["val"] % (BATCH * EVALUATION_BATCHES) == 1, "one example and none"
 
 
 def test_the_numbers_are_the_same(both: tuple[Path, Path]) -> None:
@@ -137,9 +137,9 @@ def test_it_writes_what_one_process_writes(both: tuple[Path, Path]) -> None:
 def test_weights_of_a_share() -> None:
     """The gradients of all examples, averaged: by hand, for three processes and 5 examples in batches of 3."""
     gradients = torch.tensor([3.0, 1.0, 4.0, 1.0, 5.0])
-    orders = [BatchOrder(5, 1, shuffle=True, rank=rank, world_size=3) for rank in range(3)]
+    orders = [ResumableBatchSampler(5, 1, shuffle=True, rank=rank, world_size=3) for rank in range(3)]
     assert [len(order) for order in orders] == [1, 1, 1], "two examples are too few for three"
-    orders = [BatchOrder(5, 2, rank=rank, world_size=3) for rank in range(3)]
+    orders = [ResumableBatchSampler(5, 2, rank=rank, world_size=3) for rank in range(3)]
     means = [gradients[order.positions()].mean() for order in orders]
     assert [gradient_weight(order, len(order.positions()), 0) for order in orders] == [1.2, 1.2, 0.6]
     weights = [gradient_weight(order, len(order.positions()), 0) for order in orders]

@@ -112,7 +112,7 @@ def test_docstrings_of_the_project_of_torch_and_of_lightning_are_read() -> None:
     assert "default" not in argument("torch.optim.Adam", "betas")
     assert argument("lightning.Trainer", "max_epochs") == "Stop training once this number of epochs is reached."
     assert argument("torch.optim.Adam", "no_such") == ""
-    assert summary("trainyard.data.digits.Digits").endswith(".")
+    assert summary("trainyard.data.sources.builtin.Digits").endswith(".")
     assert arguments("It.\n\nArgs:\n    a, b (int): two\n        words.\n    c: one.\n\nRaises:\n    d: e.") == {
         "a": "two\nwords.",
         "b": "two\nwords.",

@@ -14,8 +14,8 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from trainyard.config import compose, instantiate
-from trainyard.data.digits import Digits
-from trainyard.data.folder_listing import list_folder
+from trainyard.data.images.folder_listing import list_folder
+from trainyard.data.sources.builtin import Digits
 from trainyard.errors import ConfigError
 from trainyard.evaluation.ensemble import ensemble_of
 from trainyard.evaluation.evaluate import evaluate, evaluate_ensemble, write
@@ -138,7 +138,11 @@ def test_images_in_another_folder_are_tested_by_class_names(tmp_path: Path) -> N
             path = tmp_path / name / f"{number}.png"
             path.parent.mkdir(exist_ok=True)
             Image.fromarray(draws.integers(0, 255, (8, 8), dtype=np.uint8)).save(path)
-    folder = ["data._target_=trainyard.data.image_folder.ImageFolder", f"+data.root={tmp_path}", "+data.cache=none"]
+    folder = [
+        "data._target_=trainyard.data.sources.image_folder.ImageFolder",
+        f"+data.root={tmp_path}",
+        "+data.cache=none",
+    ]
     found, _ = evaluate("images", folder)
     assert found.predictions.labels.tolist() == [3] * 4 + [8] * 4
     (tmp_path / "8").rename(tmp_path / "eight")

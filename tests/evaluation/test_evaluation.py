@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_f1_score, multiclass_precision, multiclass_recall
 
-from trainyard.data.spec import Column, DataSpec
+from trainyard.data.loading.spec import Column, DataSpec
 from trainyard.evaluation.calibration import calibration_figure, expected_calibration_error, reliability
 from trainyard.evaluation.confusion_matrix import confusion_counts, confusion_figure
 from trainyard.evaluation.markdown import markdown_table

@@ -8,7 +8,7 @@ import torch
 from markdown_it import MarkdownIt
 
 from tests.history.recorded import predict, record
-from trainyard.data.spec import Column, DataSpec
+from trainyard.data.loading.spec import Column, DataSpec
 from trainyard.evaluation.interval import accuracy_interval
 from trainyard.export.export import FORMATS
 from trainyard.export.interface import examples_like

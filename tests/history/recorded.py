@@ -32,7 +32,7 @@ def record(
     whole = {
         "seed": 0,
         "run": own,
-        "data": {"_target_": "trainyard.data.digits.Digits", "seed": 0, "batch_size": 64},
+        "data": {"_target_": "trainyard.data.sources.builtin.Digits", "seed": 0, "batch_size": 64},
         "model": {"_target_": "trainyard.models.mlp.MLP", "hidden_dims": [256, 128], "dropout": 0.0},
         "optimizer": {"lr": 0.001, "fused": True, "betas": None},
         "logger": {"csv": {"save_dir": str(folder)}},

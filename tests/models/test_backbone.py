@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
-from trainyard.data.spec import DataSpec
+from trainyard.data.loading.spec import DataSpec
 from trainyard.errors import ConfigError
 from trainyard.models.load import write_safetensors
 from trainyard.models.transfer import TransferModel

@@ -6,13 +6,13 @@ import sys
 import pytest
 import torch
 
-from trainyard.data.spec import DataSpec
+from trainyard.data.loading.spec import DataSpec
 from trainyard.models.base import use_channels_last
 from trainyard.models.resnet import ResNet
 
 BACKWARD = """
 import torch
-from trainyard.data.spec import DataSpec
+from trainyard.data.loading.spec import DataSpec
 from trainyard.models.base import use_channels_last
 from trainyard.models.resnet import ResNet
 for maps in (3, 4, 8):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainyard.data.spec import Column, embedding_width
+from trainyard.data.loading.spec import Column, embedding_width
 from trainyard.models.input_layers import EncodeColumns
 
 NAN = float("nan")

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 from torchmetrics.functional import accuracy
 
-from trainyard.data.spec import Column, DataSpec
+from trainyard.data.loading.spec import Column, DataSpec
 from trainyard.errors import ConfigError
 from trainyard.models.cnn import CNN
 from trainyard.models.epoch_sums import EpochSums

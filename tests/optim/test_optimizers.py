@@ -7,7 +7,7 @@ from torch import nn
 
 from tests.conftest import Compose
 from trainyard.config import group_options, instantiate
-from trainyard.data.spec import Column, DataSpec
+from trainyard.data.loading.spec import Column, DataSpec
 from trainyard.errors import ConfigError
 from trainyard.models.mlp import MLP
 from trainyard.optim.optimizers import timm_optimizer, weight_decay_groups

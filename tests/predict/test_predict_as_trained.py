@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.data.table_rows import N, frame
+from tests.data.sources.table_rows import N, frame
 from trainyard.config import compose, instantiate
-from trainyard.data.table import Table
+from trainyard.data.sources.table import Table
 from trainyard.predict.command import predict_files
 from trainyard.predict.table_batches import table_batches
 from trainyard.predict.table_chunks import TableFile

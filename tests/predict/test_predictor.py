@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tests.predict.untrained import ROWS, model_of
-from trainyard.data.spec import DataSpec
+from trainyard.data.loading.spec import DataSpec
 from trainyard.predict.predictor import InputBatch, predict
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from trainyard.data.spec import DataSpec
+from trainyard.data.loading.spec import DataSpec
 from trainyard.errors import ConfigError
 from trainyard.models.load import load_model
 from trainyard.models.mlp import MLP

@@ -29,7 +29,7 @@ CALLS = [
     {**LOAD, "_target_": "torch.nn.modules.module.torch.load"},
     {**LOAD, "_target_": "torch.optim.optimizer.torch.load"},
     {"_target_": "trainyard.optim.schedules.math.__loader__.load_module"},
-    {"_target_": "trainyard.data.module.DataModule.__subclasses__"},
+    {"_target_": "trainyard.data.loading.datamodule.DataModule.__subclasses__"},
     {"_target_": "torch.utils.cpp_extension.load", "name": "x", "sources": []},
     {"_target_": "torch.jit.load", "f": "x"},
     {"_target_": "torch.distributed.run.main"},
@@ -75,7 +75,7 @@ SOUND = {
     "optimizer": ["torch.optim.Adam", "torch.optim.adam.Adam", "timm.optim.Lion"],
     "scheduler": ["trainyard.optim.schedules.cosine", "torch.optim.lr_scheduler.StepLR"],
     "model": ["trainyard.models.mlp.MLP"],
-    "data": ["trainyard.data.digits.Digits"],
+    "data": ["trainyard.data.sources.builtin.Digits"],
     "callbacks.x": ["lightning.pytorch.callbacks.EarlyStopping", "trainyard.callbacks.speed.Speed"],
     "logger.x": ["lightning.pytorch.loggers.CSVLogger", "trainyard.metrics_table.MetricsTable"],
     "trainer": ["lightning.Trainer"],
@@ -195,7 +195,11 @@ def test_what_is_typed_again_is_accepted(run: Path) -> None:
 
 
 def test_nothing_is_downloaded_on_resuming(run: Path) -> None:
-    data = {"_target_": "trainyard.data.torchvision_sets.TorchvisionSet", "name": "MNIST", "root": "/tmp/nobody/typed"}
+    data = {
+        "_target_": "trainyard.data.sources.torchvision_datasets.TorchvisionDataset",
+        "name": "MNIST",
+        "root": "/tmp/nobody/typed",
+    }
     change(run, "data", data)
     with pytest.raises(ConfigError, match="downloads nothing outside"):
         check_training({**StoredRun(run).config, "logger": {}}, run)

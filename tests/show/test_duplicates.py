@@ -2,14 +2,14 @@
 
 import torch
 
-from trainyard.data.draws import generator
-from trainyard.data.spec import Examples
+from trainyard.data.loading.sampler import derive_generator
+from trainyard.data.loading.spec import Examples
 from trainyard.show.duplicates import Duplicates, duplicates_of, pairs_of
 
 
 def pictures(count: int, seed: int) -> torch.Tensor:
     """Smooth pictures, uint8 `[N, 3, 32, 32]`, that look different."""
-    coarse = torch.rand(count, 3, 4, 4, generator=generator(seed))
+    coarse = torch.rand(count, 3, 4, 4, generator=derive_generator(seed))
     return (torch.nn.functional.interpolate(coarse, 32, mode="bilinear") * 255).round().to(torch.uint8)
 
 

@@ -5,7 +5,7 @@ import torch
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from trainyard.data.spec import Column
+from trainyard.data.loading.spec import Column
 from trainyard.show.histograms import BINS, OVERLAID, draw_levels, draw_numbers, marks
 
 

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from trainyard.config import compose
-from trainyard.data.spec import Examples
+from trainyard.data.loading.spec import Examples
 from trainyard.show.class_counts import class_counts
 from trainyard.show.contact_sheet import strips_of
 from trainyard.untrained import data_of

@@ -29,7 +29,7 @@ class FeatureMaps(Picture):
         blocks = model.feature_map_layers()
         if not blocks:
             return
-        image, _ = data.raw(SPLIT).__getitems__([0])
+        image, _ = data.original(SPLIT).__getitems__([0])
         step = trainer.global_step
         writer.add_image("feature_maps/0_input", enlarged(image.float() / 255, SIDE)[0], step)
         for number, (name, maps) in enumerate(maps_of(model, blocks, image.to(model.device)).items(), start=1):

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from trainyard.data.module import DataModule
+from trainyard.data.loading.datamodule import DataModule
 from trainyard.errors import reject
 from trainyard.evaluation.data_to_test import source
 from trainyard.figures import save

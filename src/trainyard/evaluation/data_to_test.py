@@ -9,9 +9,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from trainyard.arguments import check_arguments, parameters
 from trainyard.config import instantiate
-from trainyard.data.fingerprint import fingerprint
-from trainyard.data.module import DataModule
-from trainyard.data.spec import DataSpec, Examples
+from trainyard.data.loading.datamodule import DataModule
+from trainyard.data.loading.fingerprint import fingerprint
+from trainyard.data.loading.spec import DataSpec, Examples
 from trainyard.errors import ConfigError, listing, reject
 from trainyard.history.stored_run import StoredRun
 from trainyard.trusted import DATA, check_stored, check_target
@@ -22,7 +22,7 @@ SERVING = (
     *("batch_size", "default_batch_size", "resident", "resident_limit", "num_workers", "val_fraction", "test_fraction"),
     *("train_fraction", "folds", "fold", "class_weights", "sampler", "seed", "cache", "on_error"),
 )
-OURS = replace(DATA, bases=("trainyard.data.module.DataModule",))
+OURS = replace(DATA, bases=("trainyard.data.loading.datamodule.DataModule",))
 SPLITS = ("test", "val", "train")
 OWN = "test split"  # that of the run
 
@@ -100,7 +100,7 @@ def source(cfg: DictConfig, trusted: Sequence[str], known: DataSpec | None = Non
         cfg.data.cache = own_cache()
     check_download(cfg.data, kind)
     data: DataModule = instantiate(cfg.data, augment=None, order_seed=cfg.seed)
-    data.known = known
+    data.model_spec = known
     return data
 
 

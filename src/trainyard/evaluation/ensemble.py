@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from trainyard.config import objective_mode
-from trainyard.data.spec import DataSpec
+from trainyard.data.loading.spec import DataSpec
 from trainyard.errors import listing, reject
 from trainyard.evaluation.greedy import greedy_selection
 from trainyard.evaluation.kept_predictions import KeptPredictions, read_predictions

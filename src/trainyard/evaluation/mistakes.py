@@ -5,7 +5,7 @@ import math
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from trainyard.data.spec import Column, DataSpec
+from trainyard.data.loading.spec import Column, DataSpec
 from trainyard.evaluation.markdown import markdown_table
 from trainyard.evaluation.predictions import Predictions
 

@@ -5,11 +5,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from trainyard.data.content import example_digests
-from trainyard.data.fingerprint import fingerprint
-from trainyard.data.image_folder import ImageFolder, ids_of
-from trainyard.data.module import DataModule
-from trainyard.data.spec import Examples
+from trainyard.data.loading.datamodule import DataModule
+from trainyard.data.loading.fingerprint import example_digests, fingerprint
+from trainyard.data.loading.spec import Examples
+from trainyard.data.sources.image_folder import ImageFolder
 from trainyard.errors import ConfigError, reject
 from trainyard.evaluation.data_to_test import OWN, source
 from trainyard.history.stored_config import stored_config
@@ -58,7 +57,7 @@ def training_data(data: DataModule, run: StoredRun, trusted: Sequence[str]) -> D
     cfg = stored_config(run, trusted=trusted)
     if "root" in cfg.data and not Path(cfg.data.root).expanduser().is_dir():  # nothing is downloaded to compare
         raise reject("data.root", cfg.data.root, "there is no such folder")
-    own = source(cfg, trusted, data.known)
+    own = source(cfg, trusted, data.model_spec)
     if fingerprint(own)["train"] != noted:
         raise reject("data", run.choices.get("data"), "its training examples are not those of the run")
     return own
@@ -68,7 +67,7 @@ def contents_of(data: DataModule, part: Examples) -> dict[tuple[object, ...], li
     """Return a digest of each example by its format: of its file, and of its values, with their type and shape."""
     found: dict[tuple[object, ...], list[bytes]] = {}
     if isinstance(data, ImageFolder):
-        found["file",] = [data.digests[number] for number in ids_of(part)]
+        found["file",] = data.file_digests(part)
     if isinstance(part.x, Tensor):
         found[part.x.dtype, part.shape] = example_digests(part.x)
     return found

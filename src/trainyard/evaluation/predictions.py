@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainyard.data.loader import Batch
+from trainyard.data.loading.loader import Batch
 from trainyard.files import replacing
 from trainyard.models.classifier import Classifier
 

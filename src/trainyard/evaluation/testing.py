@@ -12,7 +12,7 @@ from torch import Tensor
 from trainyard.compatibility import ACCELERATORS
 from trainyard.config import instantiate
 from trainyard.data.augment import Augmentation
-from trainyard.data.module import DataModule
+from trainyard.data.loading.datamodule import DataModule
 from trainyard.errors import listing, reject
 from trainyard.evaluation.predictions import Predictions
 from trainyard.models.base import use_channels_last

@@ -5,7 +5,7 @@ import json
 import torch
 from torch import Tensor, nn
 
-from trainyard.data.spec import DataSpec
+from trainyard.data.loading.spec import DataSpec
 from trainyard.models.classifier import Classifier
 
 INPUT, OUTPUT = "input", "probabilities"

@@ -4,7 +4,7 @@ import platform
 from datetime import datetime
 from pathlib import Path
 
-from trainyard.data.spec import DataSpec
+from trainyard.data.loading.spec import DataSpec
 from trainyard.evaluation.kept_predictions import read_predictions
 from trainyard.evaluation.markdown import markdown_table
 from trainyard.export.markdown_text import literal

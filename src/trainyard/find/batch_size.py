@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch.utilities.memory import garbage_collection_cuda, is_oom_error
 from omegaconf import DictConfig
 
-from trainyard.data.module import DataModule
+from trainyard.data.loading.datamodule import DataModule
 from trainyard.find.short_fit import feature_cache, short_fit
 from trainyard.memory import peak
 from trainyard.models.classifier import Classifier

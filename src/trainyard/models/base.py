@@ -11,7 +11,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import nn
 from torch.optim import Optimizer
 
-from trainyard.data.spec import DataSpec
+from trainyard.data.loading.spec import DataSpec
 from trainyard.optim.optimizers import weight_decay_groups
 from trainyard.optim.schedules import lightning_scheduler
 

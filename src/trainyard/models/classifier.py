@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainyard.data.loader import Batch
-from trainyard.data.spec import DataSpec
+from trainyard.data.loading.loader import Batch
+from trainyard.data.loading.spec import DataSpec
 from trainyard.models.base import MakeOptimizer, OptimizerMixin, PortableCheckpoint
 from trainyard.models.epoch_sums import EpochSums
 from trainyard.models.input_layers import input_layer

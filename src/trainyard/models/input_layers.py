@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from trainyard.data.spec import Column, DataSpec
-from trainyard.data.statistics import one_where_zero
+from trainyard.data.loading.spec import Column, DataSpec
+from trainyard.data.loading.statistics import one_where_zero
 
 
 def input_layer(spec: DataSpec) -> nn.Module:

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from trainyard.data.spec import DataSpec
+from trainyard.data.loading.spec import DataSpec
 from trainyard.errors import did_you_mean, listing, reject
 from trainyard.models.classifier import Classifier
 

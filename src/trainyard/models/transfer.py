@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 
-from trainyard.data.spec import DataSpec
+from trainyard.data.loading.spec import DataSpec
 from trainyard.models.backbone import (
     create_backbone,
     layer_numbers,

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trainyard.data.image_files import quiet, read_image
-from trainyard.data.pixel_values import Range
+from trainyard.data.images.image_files import read_image, suppress_warnings
+from trainyard.data.images.pixel_values import ValueRange
 from trainyard.predict.predictor import InputBatch
 
 THREADS = min(4, max(2, os.cpu_count() or 1))
@@ -22,7 +22,7 @@ Decoded = NDArray[np.uint8] | str  # or why there is none
 
 
 def image_batches(
-    names: Sequence[str], shape: tuple[int, int, int], batch_size: int, value_range: Range | None = ()
+    names: Sequence[str], shape: tuple[int, int, int], batch_size: int, value_range: ValueRange | None = ()
 ) -> Generator[InputBatch, None, None]:
     """Yield the pictures of files as training reads them, uint8 `[B, C, H, W]`.
 
@@ -39,7 +39,7 @@ def image_batches(
         return group, [pool.submit(decoded, name, shape, value_range) for name in group]
 
     # Each thread saves and restores the process's filters of warnings, in any order; so all of them are as here.
-    with quiet():
+    with suppress_warnings():
         try:
             waiting = deque(map(begun, islice(groups, AHEAD)))
             while waiting:
@@ -52,7 +52,7 @@ def image_batches(
             pool.shutdown(cancel_futures=True)
 
 
-def decoded(name: str, shape: tuple[int, int, int], value_range: Range | None) -> Decoded:
+def decoded(name: str, shape: tuple[int, int, int], value_range: ValueRange | None) -> Decoded:
     """Return the picture of a file, or why it cannot be read."""
     try:
         return read_image(Path(name), shape, value_range)

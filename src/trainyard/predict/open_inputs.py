@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
-from trainyard.data.module import EVALUATED_PIXELS
-from trainyard.data.spec import DataSpec
+from trainyard.data.loading.datamodule import EVALUATION_PIXELS
+from trainyard.data.loading.spec import DataSpec
 from trainyard.predict.image_batches import image_batches
 from trainyard.predict.inputs import STDIN, InputFile
 from trainyard.predict.predictor import InputBatch
@@ -36,7 +36,7 @@ def opened_inputs(files: Sequence[InputFile], spec: DataSpec, batch_size: int | 
     if spec.kind == "images":
         channels, height, width = spec.input_shape
         names = [file.name for file in files]
-        size = batch_size or max(1, min(IMAGES, EVALUATED_PIXELS // (height * width)))
+        size = batch_size or max(1, min(IMAGES, EVALUATION_PIXELS // (height * width)))
         with closing(image_batches(names, (channels, height, width), size, spec.value_range)) as batches:
             yield batches, len(names)
         return

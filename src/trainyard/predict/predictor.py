@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainyard.data.spec import DataSpec
+from trainyard.data.loading.spec import DataSpec
 
 
 class Predictor(Protocol):

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trainyard.data.cells import read_rows
-from trainyard.data.spec import Column
-from trainyard.data.table_file import has_semicolons
+from trainyard.data.loading.spec import Column
+from trainyard.data.tables.cells import read_rows
+from trainyard.data.tables.table_file import has_semicolons
 from trainyard.predict.predictor import InputBatch
 from trainyard.predict.table_chunks import TableFile
 

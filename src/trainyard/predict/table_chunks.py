@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainyard.data.spec import Column
-from trainyard.data.table_file import ACCEPTED, PARQUET, check_is_text, nested_columns, text_options
+from trainyard.data.loading.spec import Column
+from trainyard.data.tables.table_file import ACCEPTED, PARQUET, check_is_text, nested_columns, text_options
 from trainyard.errors import did_you_mean, reject
 
 if TYPE_CHECKING:

@@ -17,8 +17,7 @@ from torch.distributed.fsdp import (
 from torch.distributed.fsdp.fully_sharded_data_parallel import OptimStateKeyType
 from torch.optim import Optimizer
 
-from trainyard.data.draws import generator
-from trainyard.data.order import BatchOrder
+from trainyard.data.loading.sampler import ResumableBatchSampler, derive_generator
 from trainyard.processes.torchrun import join_after_restart
 
 
@@ -44,10 +43,12 @@ class WeightedGradients(ParallelStrategy):
         assert self.lightning_module is not None
         trainer = self.lightning_module.trainer
         order = getattr(trainer.train_dataloader, "sampler", None)
-        self.weight = gradient_weight(order, len(batch[1]), batch_idx) if isinstance(order, BatchOrder) else 1.0
+        self.weight = (
+            gradient_weight(order, len(batch[1]), batch_idx) if isinstance(order, ResumableBatchSampler) else 1.0
+        )
         if self.global_rank:
             seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))
-            torch.manual_seed(generator(seed, trainer.current_epoch, batch_idx, self.global_rank).initial_seed())
+            torch.manual_seed(derive_generator(seed, trainer.current_epoch, batch_idx, self.global_rank).initial_seed())
 
     def pre_backward(self, closure_loss: Tensor) -> None:
         """Weight the gradients of this process."""
@@ -56,7 +57,7 @@ class WeightedGradients(ParallelStrategy):
             closure_loss.mul_(self.weight)
 
 
-def gradient_weight(order: BatchOrder, examples: int, batch: int) -> float:
+def gradient_weight(order: ResumableBatchSampler, examples: int, batch: int) -> float:
     """Return the number of examples this process has in a batch, relative to the mean over all processes."""
     total = min(order.global_batch, order.size - batch * order.global_batch)
     return examples * order.world_size / total

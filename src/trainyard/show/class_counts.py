@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from trainyard.data.spec import Examples
+from trainyard.data.loading.spec import Examples
 
 ALL, SOME = 20, 5  # classes of which each has a row; of more, so many of the most and of the least frequent
 

@@ -3,9 +3,8 @@
 import torch
 from torch import Tensor
 
-from trainyard.data.module import DataModule
-from trainyard.data.rows import tensor
-from trainyard.data.spec import Column
+from trainyard.data.loading.datamodule import DataModule
+from trainyard.data.loading.spec import Column
 from trainyard.errors import listing
 
 MOST = 40  # columns
@@ -14,7 +13,8 @@ LEVELS = 5  # of a category, the most frequent
 
 def columns(data: DataModule) -> str:
     """Return a row a column: what it is, the share of rows that miss it, and its values."""
-    train = tensor(data.splits["train"])
+    train = data.splits["train"].x
+    assert isinstance(train, Tensor)
     shown = data.spec.columns[:MOST]
     width = max(len("column"), *(len(column.name) for column in shown))
     lines = [f"{'column':<{width}}  {'kind':<10} {'missing':>7}  values in train"]

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from trainyard.data.draws import generator
-from trainyard.data.module import DataModule
-from trainyard.data.spec import Examples
+from trainyard.data.loading.datamodule import DataModule
+from trainyard.data.loading.sampler import derive_generator
+from trainyard.data.loading.spec import Examples
 from trainyard.figures import save
 
 MOST = 100  # classes
@@ -51,7 +51,7 @@ def aspect(data: DataModule) -> float:
 
 def strips_of(data: DataModule, classes: int, count: int, seed: int) -> list[Tensor]:
     """Return the picture of each class, float `[H, W, 3]`: its images in a row, and the augmented ones below."""
-    train, draws = data.splits["train"], generator(seed)
+    train, draws = data.splits["train"], derive_generator(seed)
     chosen = []
     for label in range(classes):
         members = (train.y == label).nonzero().flatten()

@@ -2,7 +2,7 @@
 
 from omegaconf import DictConfig
 
-from trainyard.data.module import DataModule
+from trainyard.data.loading.datamodule import DataModule
 from trainyard.show.class_counts import class_counts
 from trainyard.show.columns import columns
 from trainyard.show.contact_sheet import draw_images

@@ -9,9 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainyard.data.content import example_digests
-from trainyard.data.mapped_rows import MappedRows
-from trainyard.data.spec import Examples
+from trainyard.data.loading.fingerprint import example_digests
+from trainyard.data.loading.spec import Examples, MappedRows
 
 HASH_SIDE, SIDE = 8, 16  # pixels of the pictures by which two may be, and are, alike
 NEAR = 16  # of 255: mean difference of two pictures that are alike

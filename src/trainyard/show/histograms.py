@@ -10,9 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from trainyard.data.module import DataModule
-from trainyard.data.rows import tensor
-from trainyard.data.spec import Column
+from trainyard.data.loading.datamodule import DataModule
+from trainyard.data.loading.spec import Column
 from trainyard.figures import save
 
 MOST = 24  # columns
@@ -26,7 +25,8 @@ SHOWN = 10  # classes and levels, the most frequent
 def draw_columns(data: DataModule) -> None:
     """Draw how the training rows of each class are spread over each column."""
     train = data.splits["train"]
-    x, classes = tensor(train), data.spec.classes
+    x, classes = train.x, data.spec.classes
+    assert isinstance(x, Tensor)
     labels = train.y.bincount(minlength=len(classes)).argsort(descending=True, stable=True)[:SHOWN].sort().values
     columns = data.spec.columns[:MOST]
     across = min(ACROSS, len(columns))

@@ -9,9 +9,9 @@ import torch
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from trainyard.data.folder_listing import list_folder
-from trainyard.data.image_folder import ImageFolder
-from trainyard.data.module import DataModule
+from trainyard.data.images.folder_listing import list_folder
+from trainyard.data.loading.datamodule import DataModule
+from trainyard.data.sources.image_folder import ImageFolder
 from trainyard.figures import save
 from trainyard.show.contact_sheet import images, strip
 from trainyard.show.duplicates import Duplicates

@@ -54,7 +54,7 @@ class Job:
 
     @property
     def baseline(self) -> dict[str, Any]:
-        """What always predicting the most frequent class scores, see `trainyard.data.balance.majority_baseline`."""
+        """What always predicting the most frequent class scores, see `majority_baseline`."""
         found = self.result.get("baseline")
         return found if isinstance(found, dict) else {}
 

@@ -67,7 +67,7 @@ def check(config: DictConfig, looked_at: dict[str, Any]) -> None:
     """
     from trainyard.compatibility import check_config, check_model_fits_data
     from trainyard.config import instantiate
-    from trainyard.data.splits import check_no_part_is_empty
+    from trainyard.data.loading.splits import check_splits_not_empty
     from trainyard.optim.optimizers import check_optimizer
 
     cfg = plain(config)
@@ -75,7 +75,7 @@ def check(config: DictConfig, looked_at: dict[str, Any]) -> None:
     data = repr(cfg.data)
     if data not in looked_at:
         source = instantiate(cfg.data, order_seed=0)
-        check_no_part_is_empty(source.splits)
+        check_splits_not_empty(source.splits)
         looked_at[data] = source.spec
     check_model_fits_data(cfg, looked_at[data])
     steps = repr(cfg.optimizer) + repr(cfg.scheduler)

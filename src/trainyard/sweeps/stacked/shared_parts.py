@@ -17,8 +17,8 @@ from trainyard.callbacks.checkpoints import LastCheckpoint
 from trainyard.callbacks.feature_cache import FeatureCache, Inputs
 from trainyard.callbacks.model_graph import ModelGraph
 from trainyard.config import instantiate
-from trainyard.data.features import Features
-from trainyard.data.module import DataModule
+from trainyard.data.cache.features import Features
+from trainyard.data.loading.datamodule import DataModule
 from trainyard.models.classifier import Classifier
 from trainyard.models.transfer import TransferModel
 from trainyard.run_builder import RunBuilder
