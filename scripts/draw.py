@@ -50,17 +50,17 @@ def draw(chosen: argparse.Namespace) -> None:
 
     with short_errors(), on_screen():
         if chosen.what == "curves":
-            from trainyard.draw import curves
+            from trainyard.inspect import curves
 
             curves.draw(chosen.names, chosen.of)
         elif chosen.what == "decision":
-            from trainyard.draw import decision
+            from trainyard.inspect import decision_regions
 
-            decision.draw(chosen.run, chosen.trusted_packages)
+            decision_regions.draw(chosen.run, chosen.trusted_packages)
         else:
-            from trainyard.draw import layers
+            from trainyard.inspect import layer_outputs
 
-            layers.draw(chosen.run, chosen.example, chosen.trusted_packages)
+            layer_outputs.draw(chosen.run, chosen.example, chosen.trusted_packages)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def evaluate_run() -> None:
     from trainyard.subcommands import on_screen
 
     with short_errors():
-        from trainyard.evaluation.evaluate import evaluate, evaluate_ensemble, write
+        from trainyard.inference.evaluate import evaluate, evaluate_ensemble, write_report
 
         if chosen.output:
             check_folder(chosen.output)
@@ -64,7 +64,7 @@ def evaluate_run() -> None:
                 found, home = evaluate(
                     chosen.run, chosen.overrides, VIEWS if chosen.tta else 1, chosen.trusted_packages
                 )
-            written = write(found, chosen.output or inside(home, "evaluation"))
+            written = write_report(found, chosen.output or inside(home, "evaluation"))
             print("\n".join([*found.summary, *found.class_lines, f"written    {written}"]))
 
 

@@ -32,7 +32,7 @@ def main() -> None:
         from trainyard.cli import short_errors
 
         with short_errors():
-            from trainyard.export.command import export_run
+            from trainyard.inference.export import export_run
 
             print("\n".join(export_run(chosen.run, chosen.format, chosen.output, chosen.trusted_packages)))
 

@@ -4,11 +4,11 @@ from trainyard.subcommands import Subcommand, run
 
 SUBCOMMANDS = {
     "lr": Subcommand(
-        "trainyard.find.lr:find",
+        "trainyard.inspect.learning_rate:find",
         "the learning rate: Lightning's range test",
         {"steps": "steps of the range test of `lr`; 100 unless it is typed"},
     ),
-    "batch_size": Subcommand("trainyard.find.batch_size:find", "the batch size: examples a second, and what fits"),
+    "batch_size": Subcommand("trainyard.inspect.batch_size:find", "the batch size: examples a second, and what fits"),
 }
 
 

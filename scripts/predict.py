@@ -43,7 +43,7 @@ def main() -> None:
         from trainyard.cli import short_errors
 
         with short_errors():
-            from trainyard.predict.command import predict_files
+            from trainyard.inference.predict import predict_files
 
             failed = predict_files(
                 chosen.run,

@@ -4,15 +4,17 @@ from trainyard.subcommands import Subcommand, run
 
 SUBCOMMANDS = {
     "data": Subcommand(
-        "trainyard.show.data:show", "splits, classes, columns, duplicates and leaks; pictures of examples"
+        "trainyard.inspect.data:show", "splits, classes, columns, duplicates and leaks; pictures of examples"
     ),
     "model": Subcommand(
-        "trainyard.show.model:show",
+        "trainyard.inspect.model:show",
         "layers with output shapes, parameters and FLOPs",
         {"depth": "levels of layers in layers that `model` shows; 2 unless it is typed"},
     ),
-    "schedule": Subcommand("trainyard.show.schedule:show", "the learning rate of each parameter group over the run"),
-    "finetune": Subcommand("trainyard.show.finetune:show", "which layers of a backbone learn when, at which rate"),
+    "schedule": Subcommand("trainyard.inspect.schedule:show", "the learning rate of each parameter group over the run"),
+    "finetune": Subcommand(
+        "trainyard.inspect.schedule:show_finetune", "which layers of a backbone learn when, at which rate"
+    ),
 }
 
 

@@ -21,9 +21,9 @@ from tests.conftest import Compose
 from tests.test_going_on import checkpoint, tensors
 from trainyard.data.digits import Digits
 from trainyard.errors import ConfigError
+from trainyard.inspect.schedule import simulate_rates
 from trainyard.models.load import load_model
 from trainyard.run_length import length_text
-from trainyard.show.rates import rates_by_step
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.plan import kinds_of
 from trainyard.training import train
@@ -388,6 +388,6 @@ def test_a_length_is_named_and_planned(compose_run: Compose, words: list[str], t
         [kind] = kinds_of([job], [cfg])
         assert kind.epochs == [epochs]
         return
-    for action in (lambda: kinds_of([job], [cfg]), lambda: rates_by_step(cfg)):
+    for action in (lambda: kinds_of([job], [cfg]), lambda: simulate_rates(cfg)):
         with pytest.raises(ConfigError, match="not known in advance"):
             action()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.history.recorded import SPLIT, predict, record
-from trainyard.evaluation.kept_predictions import read_predictions
+from trainyard.history.saved_predictions import read_predictions
 from trainyard.history.scores import binomial, paired, score_line
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from trainyard.callbacks.pictures import Picture
 from trainyard.callbacks.predictions import SPLIT
 from trainyard.data.module import DataModule
-from trainyard.evaluation.predictions import Predictions
+from trainyard.tasks.classification import Predictions
 
 MOST = 400  # examples
 DIMENSIONS = 32  # wider features are projected onto their principal components

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from trainyard.callbacks.pictures import Picture
 from trainyard.callbacks.predictions import SPLIT
-from trainyard.evaluation.predictions import Predictions
 from trainyard.models.classifier import Classifier
+from trainyard.tasks.classification import Predictions
 
 MOST = 64  # maps, or kernels, of a picture
 SIDE = 64  # pixels that a map has at least in the picture

@@ -5,19 +5,22 @@ from abc import abstractmethod
 from typing import Any, ClassVar
 
 import lightning as L
-from matplotlib import rc_context
 
 from trainyard.callbacks.budget import budget_of
 from trainyard.callbacks.leave import AtTheTest
 from trainyard.callbacks.predictions import SPLIT, predictions_of
 from trainyard.callbacks.tensorboard import tensorboard_writer
 from trainyard.data.module import DataModule
-from trainyard.evaluation.calibration import calibration_figure, expected_calibration_error
-from trainyard.evaluation.confusion_matrix import confusion_figure
-from trainyard.evaluation.mistakes import mistakes_figure, mistakes_table, worst_mistakes
-from trainyard.evaluation.per_class import class_table
-from trainyard.evaluation.predictions import Predictions
-from trainyard.evaluation.ranking import ranking_figure
+from trainyard.figures import figure_style
+from trainyard.tasks.classification import Predictions, calibration_error, worst_mistakes
+from trainyard.tasks.classification_figures import (
+    calibration_figure,
+    confusion_figure,
+    mistakes_figure,
+    mistakes_table,
+    ranking_figure,
+)
+from trainyard.tasks.classification_report import class_table
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +43,7 @@ class Picture(AtTheTest):
             budget.left_out += 1
             return
         try:
-            with budget.spending(), rc_context({"text.parse_math": False}):  # a $ in a class name is a $
+            with budget.spending(), figure_style():
                 self.draw(writer, predictions, trainer)
         except Exception as error:  # the run is done, and its scores are good
             log.warning("no picture of %s: %s: %s", type(self).__name__, type(error).__name__, error)
@@ -95,7 +98,7 @@ class Calibration(Picture):
 
     def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
         """Draw the figure."""
-        error = expected_calibration_error(predictions)
+        error = calibration_error(predictions)
         writer.add_scalar(f"{SPLIT}/calibration_error", error, trainer.global_step)
         writer.add_figure(f"{SPLIT}/calibration", calibration_figure(predictions), trainer.global_step)
 

@@ -8,9 +8,9 @@ from lightning.pytorch.strategies import FSDPStrategy
 
 from trainyard.callbacks.leave import AtTheTest
 from trainyard.data.module import DataModule
-from trainyard.evaluation.kept_predictions import FILE
-from trainyard.evaluation.predictions import Predictions, predict
+from trainyard.history.saved_predictions import FILE
 from trainyard.models.classifier import Classifier
+from trainyard.tasks.classification import Predictions, predict_batches
 
 SPLIT = "val"
 
@@ -42,7 +42,7 @@ class ValidationPredictions(AtTheTest):
         batches, limit = data.loader(SPLIT, alone=True), trainer.limit_val_batches
         count = limit if isinstance(limit, int) else max(1, int(limit * len(batches)))
         with trainer.precision_plugin.forward_context():
-            self.found = predict(pl_module, islice(batches, count))
+            self.found = predict_batches(pl_module, islice(batches, count))
         self.found.save(self.folder / FILE)
 
 

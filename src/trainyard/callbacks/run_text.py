@@ -9,7 +9,7 @@ import lightning as L
 
 from trainyard.callbacks.leave import leave
 from trainyard.callbacks.tensorboard import tensorboard_writer
-from trainyard.evaluation.markdown import markdown_table
+from trainyard.terminal.markdown import markdown_table
 
 PACKAGES = ("torch", "lightning", "torchvision", "timm", "hydra-core", "numpy")
 

@@ -1,6 +1,6 @@
 """Which classes two runs tell apart better or worse."""
 
-from trainyard.evaluation.kept_predictions import read_predictions
+from trainyard.history.saved_predictions import read_predictions
 from trainyard.stored.run import StoredRun
 
 SHOWN = 8  # classes

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from trainyard.evaluation.kept_predictions import KeptPredictions, read_predictions
 from trainyard.history.data_changes import fingerprint_of
+from trainyard.history.saved_predictions import SavedPredictions, read_predictions
 from trainyard.stored.run import StoredRun
 
 ERRORS = 2  # standard errors that a difference has to exceed
@@ -68,7 +68,7 @@ def same_examples(one: StoredRun, other: StoredRun) -> bool:
     return ours is None or theirs is None or ours == theirs
 
 
-def paired(one: KeptPredictions, other: KeptPredictions) -> float:
+def paired(one: SavedPredictions, other: SavedPredictions) -> float:
     """Return the standard error of the difference of two accuracies on the same examples."""
     gained = one.correct.astype(int) - other.correct
     return float(gained.std() / math.sqrt(len(gained)))

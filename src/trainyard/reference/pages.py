@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from trainyard.errors import ConfigError
-from trainyard.evaluation.markdown import markdown_table
 from trainyard.ranges import RULES
 from trainyard.reference.code_font import code, with_code_font
 from trainyard.reference.explanations import SPACE, explanation, merged
 from trainyard.reference.option_file import Entry, OptionFile, groups, options_of, read
+from trainyard.terminal.markdown import markdown_table
 
 TRAIN = "train"
 INTRODUCTION = """\

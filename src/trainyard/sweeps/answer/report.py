@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from trainyard.csv_text import UnixLines, cell
 from trainyard.errors import reject
-from trainyard.evaluation.markdown import markdown_table
 from trainyard.files import write_text
 from trainyard.stored.run import StoredRun
 from trainyard.sweeps.answer.effects import edges, main_effects
@@ -21,6 +20,7 @@ from trainyard.sweeps.stored import StoredSweep
 from trainyard.terminal.aligned import aligned
 from trainyard.terminal.baseline import beside_baseline
 from trainyard.terminal.controls import escape_controls
+from trainyard.terminal.markdown import markdown_table
 
 SHOWN = 20  # rows on the screen
 

@@ -1,0 +1,112 @@
+"""`find batch_size`: the smallest batch size that trains about as fast as any that fits into memory.
+
+Lightning's BatchSizeFinder returns the largest one that fits, which is seldom the best.
+"""
+
+import copy
+import logging
+import math
+import statistics
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import lightning as L
+import psutil
+import torch
+from lightning.pytorch.utilities.memory import garbage_collection_cuda, is_oom_error
+from omegaconf import DictConfig
+
+from trainyard.data.module import DataModule
+from trainyard.inspect.untrained import build_data, build_model, feature_cache, trial_trainer
+from trainyard.memory import peak
+from trainyard.models.classifier import Classifier
+
+SMALLEST = 8
+FAST = 0.9  # of the highest rate
+MIN_STEPS = 10  # of an epoch, fewer are too few to learn from
+SECONDS = 60.0  # after which no further size is tried
+STEPS = 9  # of a trial; the first is not timed
+GIB = 2**30
+
+
+def find(cfg: DictConfig) -> None:
+    """Print how fast each batch size trains, the suggested one, and the override for it.
+
+    Raises:
+        ConfigError: a value in the config is invalid.
+    """
+    data = build_data(cfg)
+    model = build_model(cfg, data, download=True)
+    examples = len(data.splits["train"])
+    rates: dict[int, float | None] = {}
+    start, before = time.monotonic(), peak()
+    print(f"{'batch size':>10}  {'examples/s':>10}  {'steps/epoch':>11}")
+    logging.disable(logging.INFO)  # each trial would log what a run logs
+    try:
+        for size in candidate_sizes(examples):
+            rates[size] = rate = measure(cfg, data, model, size)
+            text = "does not fit into memory" if rate is None else f"{rate:>10,.0f}  {math.ceil(examples / size):>11,}"
+            print(f"{size:>10}  {text}", flush=True)
+            if rate is None or time.monotonic() - start > SECONDS:
+                break
+            if (growth := 2 * (peak() - before)) > (free := psutil.virtual_memory().available):
+                needed = f"needs about {growth / GIB:.1f} GiB more, {free / GIB:.1f} GiB are free"
+                print(f"{2 * size:>10}  not tried: {needed}")
+                break
+            before = peak()
+    finally:
+        logging.disable(logging.NOTSET)
+    best = suggestion(rates, examples)
+    print(f"{'suggests':<10} " + ("nothing: not even the smallest fits" if best is None else f"data.batch_size={best}"))
+    if best is not None:
+        print(f"{'':<10} the smallest within {1 - FAST:.0%} of the fastest with at least {MIN_STEPS} steps per epoch")
+        print(f"{'then':<10} find lr data.batch_size={best}: another size needs another rate")
+
+
+def candidate_sizes(examples: int) -> list[int]:
+    """Return the powers of two below the number of training examples, and that number."""
+    return [*(2**power for power in range(SMALLEST.bit_length() - 1, (examples - 1).bit_length())), examples]
+
+
+def measure(cfg: DictConfig, data: DataModule, model: Classifier, size: int) -> float | None:
+    """Return the examples per second of a few steps; `None` if training or validation runs out of memory."""
+    sized = copy.copy(data)  # the examples are shared
+    sized.batch_size = size
+    clock = StepClock()
+    changes: dict[str, Any] = {"max_epochs": STEPS, "limit_val_batches": 1, "check_val_every_n_epoch": STEPS + 1}
+    try:
+        with trial_trainer(cfg, **changes, callbacks=[*feature_cache(cfg), clock]) as trainer:
+            trainer.fit(model, sized)
+            trainer.validate(model, sized, verbose=False)
+    except RuntimeError as error:
+        if not is_oom_error(error):
+            raise
+        garbage_collection_cuda()
+        return None
+    return statistics.median(clock.rates)
+
+
+def suggestion(rates: Mapping[int, float | None], examples: int) -> int | None:
+    """Return the smallest size that is nearly as fast as any with enough steps; `None` if none fits."""
+    fitting = {size: rate for size, rate in rates.items() if rate}
+    enough = {size: rate for size, rate in fitting.items() if math.ceil(examples / size) >= MIN_STEPS}
+    chosen = enough or dict(list(fitting.items())[:1])
+    return next((size for size, rate in chosen.items() if rate >= FAST * max(chosen.values())), None)
+
+
+class StepClock(L.Callback):
+    """Measures the examples per second of each step after the first, and stops the fit after `STEPS` steps."""
+
+    def __init__(self) -> None:
+        self.rates: list[float] = []
+        self.last: float | None = None
+
+    def on_train_batch_end(self, trainer: L.Trainer, model: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Record the rate of a step."""
+        if trainer.strategy.root_device.type != "cpu":
+            torch.accelerator.synchronize()
+        before, self.last = self.last, time.perf_counter()
+        if before is not None:
+            self.rates.append(len(batch[1]) / (self.last - before))
+        trainer.should_stop = len(self.rates) >= STEPS - 1

@@ -1,0 +1,133 @@
+"""`draw layers`: the output of each layer of a network for one image."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from trainyard.callbacks.feature_maps import as_images, enlarged, grid
+from trainyard.errors import reject
+from trainyard.figures import figure_style, save_figure
+from trainyard.inference.evaluation_data import load_data
+from trainyard.models.classifier import Classifier
+from trainyard.models.load import load_model
+from trainyard.stored.config import stored_config
+from trainyard.stored.find_run import find_run_and_checkpoint
+
+MAX_MAPS = 16  # maps, and kernels, in a row
+MAX_LAYERS = 40  # of larger networks, only the blocks are drawn
+SIDE = 64  # pixels of a map in the figure, at least
+DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+
+
+@dataclass(frozen=True)
+class Output:
+    """The output of one layer for one image.
+
+    Attributes:
+        title: name, class and output shape of the layer.
+        values: `[maps, h, w]` or `[neurons]`.
+        kernels: of the first convolution, as images `[N, C, h, w]`.
+    """
+
+    title: str
+    values: Tensor
+    kernels: Tensor | None = None
+
+
+@figure_style()
+def draw(name: str, example: int = 0, trusted: Sequence[str] = ()) -> None:
+    """Draw the outputs of all layers for one validation image into `outputs/draw/layers.png`.
+
+    Each map ranges from its smallest value, black, to its largest, white. Dropout is shown as in a training step.
+
+    Args:
+        name: of the run.
+        example: number of the image among those of validation.
+        trusted: packages that a stored config may name beside the known ones.
+
+    Raises:
+        ConfigError: there is no such run or image, or the model does not take images.
+    """
+    run, checkpoint = find_run_and_checkpoint(name)
+    model = load_model(checkpoint, trusted)
+    if model.spec.kind != "images":
+        raise reject("RUN", name, "its model takes rows of a table", "a run on images, such as experiment=shapes_cnn")
+    examples = load_data(stored_config(run, trusted=trusted), trusted, model.spec).splits["val"]
+    if not 0 <= example < len(examples):
+        raise reject("--example", example, "no such image", f"0 to {len(examples) - 1}")
+    image, label = examples.__getitems__([example])
+    rows = [("image", enlarged(image[0].float() / 255, SIDE))]
+    rows += [row for output in layer_outputs(model, image) for row in output_rows(output)]
+    figure = Figure(figsize=(10, 0.78 * len(rows) + 1.4), layout="constrained")
+    axes = figure.subplots(len(rows) + 1, 1, height_ratios=[1.0] * len(rows) + [1.4])
+    for axis, (title, picture) in zip(axes, rows, strict=False):
+        vector = picture.shape[-2] < SIDE
+        aspect = "auto" if vector else "equal"
+        axis.imshow(picture.permute(1, 2, 0).numpy(), aspect=aspect, interpolation="nearest")
+        axis.set_anchor("W")
+        axis.set(xticks=[], yticks=[])
+        axis.set_ylabel(title, rotation=0, ha="right", va="center", fontsize=7)
+    draw_probabilities(axes[-1], model, image, int(label))
+    save_figure(figure, "draw/layers.png")
+
+
+def layer_outputs(model: Classifier, image: Tensor) -> list[Output]:
+    """Return the output of each layer for an image `[1, C, H, W]`, in the order of the forward pass."""
+    layers = {
+        name: module
+        for name, module in model.named_modules()
+        if name and not list(module.children()) and not isinstance(module, nn.Identity)
+    }
+    if len(layers) > MAX_LAYERS:
+        layers = {**model.blocks_of_maps()}
+    outputs: list[Output] = []
+
+    def record(name: str, module: nn.Module, inputs: Tensor, values: Tensor) -> None:
+        kind, kernels = type(module).__name__, None
+        if isinstance(module, DROPOUT):
+            if module.p == 0:
+                return
+            values = type(module)(module.p)(inputs)
+            kind += " in training"
+        if isinstance(module, nn.Conv2d) and all(output.kernels is None for output in outputs):
+            kernels = as_images(module.weight)
+        shape = "x".join(map(str, values.shape[1:]))
+        outputs.append(Output(f"{name}\n{kind}\n{shape}", values[0].float(), kernels))
+
+    hooks = [
+        module.register_forward_hook(lambda part, inputs, out, name=name: record(name, part, inputs[0], out))
+        for name, module in layers.items()
+    ]
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        model.forward(image)
+    for hook in hooks:
+        hook.remove()
+    return outputs
+
+
+def output_rows(output: Output) -> list[tuple[str, Tensor]]:
+    """Return pictures `[C, H, W]` with titles: kernels before the maps that they make; vectors are one pixel high."""
+    rows = []
+    if output.kernels is not None:
+        rows.append(("kernels", grid(output.kernels[:MAX_MAPS], SIDE, MAX_MAPS)))
+    if output.values.ndim == 3:
+        rows.append((output.title, grid(output.values[:MAX_MAPS, None], SIDE, MAX_MAPS)))
+    elif output.values.ndim == 1:
+        rows.append((output.title, grid(output.values[None, None, None], 1, 1)))
+    return rows
+
+
+def draw_probabilities(axis: Axes, model: Classifier, image: Tensor, label: int) -> None:
+    """Draw the probability of each class; the true class is green."""
+    with torch.no_grad():
+        probabilities = model.predict_step(image, 0)[0]
+    classes = model.spec.classes
+    colours = ["tab:green" if number == label else "tab:gray" for number in range(len(classes))]
+    axis.bar(range(len(classes)), probabilities.numpy(), color=colours)
+    axis.set(ylim=(0, 1), ylabel="probability")
+    axis.set_xticks(range(len(classes)), classes if len(classes) <= MAX_MAPS else [""] * len(classes), fontsize=7)
