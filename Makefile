@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train show find runs test coverage test-slow fuzz kills soak test-gpu test-slurm browser docs course check lint typecheck \
+.PHONY: help train test coverage test-slow fuzz kills soak test-gpu test-slurm browser docs course check lint typecheck \
   benchmark benchmark-sweep tensorboard clean
 
 help:  ## this list
@@ -13,15 +13,6 @@ help:  ## this list
 
 train: .venv/installed  ## install if needed, then train: make train ARGS="model=cnn optimizer=adam"
 	@$(BIN)/python train.py $(ARGS)
-
-show: .venv/installed  ## look before a run: make show ARGS="model model=cnn"
-	@$(BIN)/python scripts/show.py $(ARGS)
-
-find: .venv/installed  ## try learning rates or batch sizes: make find ARGS="lr model=cnn"
-	@$(BIN)/python scripts/find.py $(ARGS)
-
-runs: .venv/installed  ## all runs: make runs ARGS="status=completed --sort val/acc"
-	@$(BIN)/python scripts/runs.py list $(ARGS)
 
 # One thread each: processes whose threads are more than the cores wait for each other, ten times as long.
 test: .venv/installed-dev  ## install the test tools if needed, then run the tests, up to four at a time

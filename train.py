@@ -1,6 +1,23 @@
 """Train, test and record an experiment: `python train.py model=cnn optimizer=adam`; `--help` lists the choices."""
 
-from trainyard.__main__ import main
+import shlex
+import sys
+from importlib.util import find_spec
+
+
+def environment_hint() -> str:
+    """Return how to run this file with a Python that has the packages."""
+    words = shlex.join(sys.argv[1:])
+    return f"""\
+train.py: Trainyard is not installed for this Python ({sys.executable})
+  activate the environment:  source .venv/bin/activate    (Windows: .venv\\Scripts\\activate)
+  or name its Python:        .venv/bin/python train.py {words}
+  there is no .venv yet:     make train ARGS={shlex.quote(words)}"""
+
 
 if __name__ == "__main__":
-    main()
+    if find_spec("trainyard") is None or find_spec("hydra") is None:
+        sys.exit(environment_hint())
+    from trainyard.cli.main import train
+
+    train()

@@ -1,7 +1,7 @@
 """What the tests share: runs composed into a temporary folder."""
 
-import importlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig
 
+from trainyard.cli.main import main
 from trainyard.config import compose
+
+# As if the environment were activated, so that messages name `python` and `trainyard`.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
 Compose = Callable[..., DictConfig]
 
@@ -59,16 +63,15 @@ def plain_logging() -> Iterator[None]:
 
 @pytest.fixture
 def typed_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    """Run a command with subcommands in an empty folder; return exit code, screen and errors."""
+    """Run `trainyard COMMAND` in an empty folder; return exit code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
 
-    def run(command: str, *words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", [command, *words])
-        script = importlib.import_module(f"scripts.{command.removesuffix('.py')}")
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["trainyard", *words])
         code = 0
         try:
-            script.main()
+            main()
         except SystemExit as end:
             code = int(end.code or 0)
         return code, *capsys.readouterr()

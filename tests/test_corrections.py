@@ -7,7 +7,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from trainyard.corrections import correction
+from trainyard.cli.suggestions import suggest_command
 from trainyard.quoting import as_one_value, parse, quoted
 
 # What is typed, and what is suggested.
@@ -60,17 +60,17 @@ MEANT = {
     "train model=cnn": "model=cnn",
 }
 COMMANDS = {
-    "evalaute latest": "python scripts/evaluate.py latest",
-    "evaluate latest --tta": "python scripts/evaluate.py latest --tta",
-    "runs lsit": "python scripts/runs.py list",
-    "shwo modl model=cnn": "python scripts/show.py model model=cnn",
+    "evalaute latest": "trainyard evaluate latest",
+    "evaluate latest --tta": "trainyard evaluate latest --tta",
+    "runs lsit": "trainyard runs list",
+    "shwo modl model=cnn": "trainyard show model model=cnn",
 }
 RIGHT = ["model=cnn optimizer.lr=0.1", "-m seed=0,1", "+trainer.max_steps=3", "resume=mine", "model=nothing", "x=1"]
 
 
 def suggested(monkeypatch: pytest.MonkeyPatch, typed: str, program: str = "train.py") -> str:
     monkeypatch.setattr(sys, "argv", [program, *typed.split()])
-    return correction()
+    return suggest_command()
 
 
 @pytest.mark.parametrize("typed", MEANT)
@@ -89,12 +89,9 @@ def test_nothing_is_suggested_where_nothing_is_known(monkeypatch: pytest.MonkeyP
 
 
 def test_the_command_is_that_of_the_program_that_was_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert suggested(monkeypatch, "lr=1", "/x/trainyard/__main__.py") == "python -m trainyard optimizer.lr=1"
     assert suggested(monkeypatch, "lr=1", "/x/bin/trainyard") == "trainyard optimizer.lr=1"
-    assert suggested(monkeypatch, "schedule lr=1", "scripts/show.py") == (
-        "python scripts/show.py schedule optimizer.lr=1"
-    )
-    assert not suggested(monkeypatch, "latest lr=1", "scripts/evaluate.py")
+    assert suggested(monkeypatch, "show schedule lr=1", "trainyard") == "trainyard show schedule optimizer.lr=1"
+    assert not suggested(monkeypatch, "evaluate latest lr=1", "trainyard")
 
 
 CHARACTERS = st.one_of(st.sampled_from("=, []{}()'\"\\$`!:;&|<>*?#~%^@+-/aé漢😀\t"), st.characters(codec="utf-8"))

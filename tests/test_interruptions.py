@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from trainyard.__main__ import main
-from trainyard.entry import command
+from trainyard.cli.main import main
+from trainyard.cli.process import command
 
 REPOSITORY = Path(__file__).parents[1]
 TINY = ("model=mlp", "model.hidden_dims=[8]", "trainer.max_epochs=2", "callbacks=none", "hydra.run.dir=run")
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 CLASSIFIER = "trainyard.models.classifier:Classifier"
 POINTS = {  # the function at whose first call the signal comes, and the status of the run afterwards
-    "composition": ("trainyard.cli:plain", None),
+    "composition": ("trainyard.cli.training:own_config", None),
     "data": ("trainyard.training:fingerprint", "interrupted"),
     "trainer": ("trainyard.training:check_batches", "interrupted"),
     "sanity check": ("lightning.pytorch.trainer.trainer:Trainer._run_sanity_check", "interrupted"),
@@ -91,7 +91,7 @@ def test_a_library_that_makes_another_error_of_it(
             raise RuntimeError("a worker is gone") from error
 
     monkeypatch.chdir(tmp_path)
-    for point in ("trainyard.cli:plain", "trainyard.training:fingerprint"):
+    for point in ("trainyard.cli.training:own_config", "trainyard.training:fingerprint"):
         at_first_call(monkeypatch, point, kill)
         assert typed(monkeypatch, *TINY) == 143
         assert "a worker is gone" not in "".join(capfd.readouterr())
@@ -134,7 +134,7 @@ class Finder(importlib.abc.MetaPathFinder):
 sys.meta_path.insert(0, Finder())
 if os.environ["AT"] == "exit":
     atexit.register(kill)
-from trainyard.__main__ import main
+from trainyard.cli.main import main
 main()
 """
 

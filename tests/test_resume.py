@@ -11,7 +11,7 @@ import torch
 
 from tests.conftest import Compose
 from tests.test_going_on import COMMON, run
-from trainyard.cli import main
+from trainyard.cli.training import main
 from trainyard.config import compose
 from trainyard.resume import resume_command
 from trainyard.run_directory import lock
@@ -264,10 +264,10 @@ def test_the_printed_command_names_the_packages_of_a_model_of_ones_own(
     folder = tmp_path / "runs" / "my run"
     folder.mkdir(parents=True)
     monkeypatch.setenv("PYTHONPATH", "my modules")
-    monkeypatch.setattr(sys, "argv", ["/x/trainyard/__main__.py"])
+    monkeypatch.setattr(sys, "argv", ["/x/bin/trainyard"])
     text = "model:\n  _target_: mine.Net\ncallbacks:\n  c:\n    _target_: other.Callback\nrun:\n  dir: x\n"
     (folder / "config.yaml").write_text(text, encoding="utf-8")
     own = "--trusted-packages mine --trusted-packages other"
-    assert resume_command(folder) == f"PYTHONPATH='my modules' python -m trainyard 'resume=my run' {own}"
+    assert resume_command(folder) == f"PYTHONPATH='my modules' trainyard 'resume=my run' {own}"
     (folder / "config.yaml").write_text("model:\n  _target_: trainyard.models.mlp.MLP\n", encoding="utf-8")
-    assert resume_command(folder) == "python -m trainyard 'resume=my run'"
+    assert resume_command(folder) == "trainyard 'resume=my run'"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts.runs import main
 from tests.history.checkout import REPOSITORY, Checkout
 from tests.history.recorded import record
 from tests.sweeps.sweeping import TINY, until
+from trainyard.cli.main import main
 
 
 @pytest.fixture
@@ -23,10 +23,13 @@ def typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Captur
     record(Path("outputs/runs/two"), 0.8, {"model": "cnn"}, provenance={"started": "2026-02-02T00:00:00+00:00"})
 
     def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["runs.py", *words])
-        with pytest.raises(SystemExit) as end:
+        monkeypatch.setattr(sys, "argv", ["trainyard", "runs", *words])
+        code = 0
+        try:
             main()
-        return int(end.value.code or 0), *capsys.readouterr()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return code, *capsys.readouterr()
 
     return run
 
@@ -53,11 +56,11 @@ def test_compares_two_runs(typed) -> None:
         (["diff", "one", "three"], 1, "RUN=three: there is no such run"),
         (["reproduce", "onn"], 1, "did you mean one?"),
         (["reproduce", "one"], 1, "its commit aaaaaaaaaa is not in"),
-        (["list", "--last", "0"], 2, "0 is no whole number from 1"),
+        (["list", "--last", "0"], 2, "0 is not a whole number from 1"),
         (["list", "--sort"], 2, "expected one argument"),
         (["list", "--nope"], 2, "unrecognized arguments: --nope"),
         (["diff", "one", "two", "three"], 2, "unrecognized arguments: three"),
-        ([], 2, "required"),
+        ([], 2, "a command is required\n  accepted: list, diff, reproduce"),
     ],
 )
 def test_bad_input_is_named_in_a_few_lines(typed, words: list[str], code: int, said: str) -> None:
@@ -85,18 +88,17 @@ def test_a_run_and_a_job_come_out_again_and_other_code_does_not(tmp_path: Path) 
             [sys.executable, *words], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )
 
-    command = str(REPOSITORY / "scripts" / "runs.py")
     assert call("-m", "trainyard", *TINY).returncode == 0
     assert call("-m", "trainyard", "-m", *TINY, "seed=1,2", "sweep.name=S", "sweep.pruner=median").returncode == 0
     for name in ("latest", "S/1"):
-        done = call(command, "reproduce", name)
+        done = call("-m", "trainyard", "runs", "reproduce", name)
         assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "bitwise equal"), done.stderr
     [folder] = (tmp_path / "outputs" / "runs").iterdir()
     stored = json.loads((folder / "provenance.json").read_text())
     checkout.edit("src/trainyard/training.py", "L.seed_everything(cfg.seed", "L.seed_everything(cfg.seed + 1")
     stored["git"]["commit"] = checkout.commit("another seed")
     (folder / "provenance.json").write_text(json.dumps(stored))
-    done = call(command, "reproduce", "latest")
+    done = call("-m", "trainyard", "runs", "reproduce", "latest")
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1].startswith("differs: ")
     assert checkout.git("worktree", "list").count("\n") == 1
@@ -112,7 +114,7 @@ def test_a_reproduction_that_is_stopped_leaves_no_worktree(tmp_path: Path, how: 
     [folder] = (tmp_path / "outputs" / "runs").iterdir()
     config = (folder / "config.yaml").read_text().replace("max_epochs: 2", "max_epochs: 100000")
     (folder / "config.yaml").write_text(config)
-    words = [sys.executable, str(REPOSITORY / "scripts" / "runs.py"), "reproduce", "latest"]
+    words = [sys.executable, "-m", "trainyard", "runs", "reproduce", "latest"]
     process = subprocess.Popen(words, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
     assert process.stdout
     for line in process.stdout:

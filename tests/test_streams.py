@@ -14,7 +14,7 @@ from tests.test_interruptions import REPOSITORY, TINY
 
 PRINT = """
 import sys
-from trainyard.entry import command
+from trainyard.cli.process import command
 
 with command(sys.argv[1] == "required"):
     print("a")
@@ -81,7 +81,9 @@ def test_errors_that_nobody_can_read(tmp_path: Path, other: str) -> None:
 
 
 def test_no_file_takes_the_place_of_a_closed_stream(tmp_path: Path) -> None:
-    opens = "import os; from trainyard.entry import command\nwith command(False): print(os.open('file', os.O_CREAT))"
+    opens = (
+        "import os; from trainyard.cli.process import command\nwith command(False): print(os.open('file', os.O_CREAT))"
+    )
     assert run(tmp_path, "closed", ["-c", opens]) == (0, "", "")
     assert (tmp_path / "file").read_text() == ""
 
@@ -107,14 +109,14 @@ def test_a_sweep_goes_on(tmp_path: Path, kind: str) -> None:
 
 
 COMMANDS = {
-    "runs.py": ("list",),
-    "leaderboard.py": ("mine",),
-    "evaluate.py": ("mine/0",),
-    "predict.py": ("mine/0", "a.csv"),
-    "export.py": ("mine/0", "--format", "safetensors"),
-    "show.py": ("schedule",),
-    "find.py": ("lr", "--steps", "10"),
-    "draw.py": ("curves", "mine/0"),
+    "runs": ("list",),
+    "leaderboard": ("mine",),
+    "evaluate": ("mine/0",),
+    "predict": ("mine/0", "a.csv"),
+    "export": ("mine/0", "--format", "safetensors"),
+    "show": ("schedule",),
+    "find": ("lr", "--steps", "10"),
+    "draw": ("curves", "mine/0"),
 }
 
 
@@ -124,11 +126,11 @@ def test_every_command(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(f"{columns}\nDream,1,2,3,4,\n")
     sweep = ["-m", "trainyard", "-m", *TINY[:-1], "data=penguins", "seed=0,1", "sweep.name=mine"]
     assert run(tmp_path, "read", sweep)[0] == 0
-    for script, words in COMMANDS.items():
-        command = [str(REPOSITORY / "scripts" / script), *words]
+    for name, words in COMMANDS.items():
+        command = ["-m", "trainyard", name, *words]
         code, screen, errors = run(tmp_path, "read", command)
         assert (code, bool(screen)) == (0, True), errors
         for kind, reason in REASONS.items():
             code, _, errors = run(tmp_path, kind, command)
-            assert (script, code) == (script, 1)
-            assert errors == ("" if kind == "pipe" else f"stdout cannot be written ({reason})\n"), script
+            assert (name, code) == (name, 1)
+            assert errors == ("" if kind == "pipe" else f"stdout cannot be written ({reason})\n"), name

@@ -23,7 +23,7 @@ SET_BY_RUN = {
     "callbacks": "callbacks=OPTION, or +callbacks.NAME._target_=CLASS",
     "logger": "logger=OPTION, or logger=csv for the table alone",
     "default_root_dir": "hydra.run.dir=PATH",
-    "enable_model_summary": "python scripts/show.py model",
+    "enable_model_summary": "trainyard show model",
 }
 
 TYPES: dict[str, Number | OneOf] = {"int": Number(whole=True), "float": Number(), "bool": OneOf((True, False))}

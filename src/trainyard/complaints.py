@@ -14,11 +14,9 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, Interpolation
 from yaml import MarkedYAMLError  # type: ignore[import-untyped]
 
 from trainyard.config import CONF_DIR
-from trainyard.corrections import correction
 from trainyard.errors import ConfigError, did_you_mean, listing, reject
 from trainyard.quoting import as_one_value, needs_quotes
 from trainyard.run_ending import AGAIN, full_disk, is_disk_full
-from trainyard.subcommands import COMMANDS
 from trainyard.terminal.controls import escape_controls
 
 LONGEST = 390  # characters of a line
@@ -89,20 +87,11 @@ def values_of(part: str) -> list[str]:
     return [f"  typed: {' '.join(words)}"] if words else []
 
 
-def suggestion(error: BaseException) -> list[str]:
-    """Return a line with the command that was probably meant, if an error is about what was typed and one is known."""
-    about_words = isinstance(error, ConfigError) or not raised_in_run(error)
-    command = correction() if about_words else ""
-    return [f"  try: {command}"] if command else []
-
-
 def unreadable(word: str, reason: str) -> str:
     """Return the text for a word that Hydra cannot parse, with its value in quotes where they help."""
     after = sys.argv[sys.argv.index(word) + 1 :] if word in sys.argv else []
     if word.endswith(",") and after:
         return f"{word} {after[0]}: no space after the comma"
-    if word in COMMANDS:
-        return f"{word}: a command of its own"
     return needs_quotes(word) or f"{word}: cannot be read as key=value ({reason})"
 
 

@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 from copy import copy
 from pathlib import Path
 
-from trainyard.entry import discard
 from trainyard.terminal.controls import EscapedStream, escape_controls
+from trainyard.terminal.streams import discard
 
 QUIET = ("lightning.pytorch", "lightning.fabric", "fsspec", "httpx", "urllib3")
 
@@ -103,6 +103,17 @@ def attach(handlers: Sequence[logging.Handler]) -> None:
     logging.captureWarnings(True)
     for text in SILENCED:
         warnings.filterwarnings("ignore", message=text)
+
+
+@contextmanager
+def log_to_screen() -> Iterator[None]:
+    """Print log messages; to be entered after Lightning is imported, which sets the level of its own loggers then."""
+    handlers = [Screen()]
+    attach(handlers)
+    try:
+        yield
+    finally:
+        close_log(handlers)
 
 
 def close_log(handlers: Sequence[logging.Handler]) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.config import leaves
-from trainyard.corrections import program
 from trainyard.errors import did_you_mean, reject
 from trainyard.files import relative
 from trainyard.quoting import parse_single
@@ -20,6 +19,7 @@ from trainyard.stored.find_run import find_run
 from trainyard.stored.paths import check_download, check_paths, use_own_caches
 from trainyard.stored.run import StoredRun
 from trainyard.stored.trusted import DATA, check_stored, check_target, foreign_packages
+from trainyard.terminal.invocation import train_command
 
 KEY = "resume"
 CHANGEABLE = ("trainer", "checkpoint", "callbacks", "logger", "on_nan")
@@ -36,7 +36,7 @@ def resume_command(folder: Path) -> str:
     names = foreign_packages(StoredRun(folder).config)
     words = [f"{KEY}={folder.name}", *(word for name in names for word in ("--trusted-packages", name))]
     path = os.environ.get("PYTHONPATH", "") if names else ""
-    return f"{f'PYTHONPATH={shlex.quote(path)} ' if path else ''}{program()} {shlex.join(words)}"
+    return f"{f'PYTHONPATH={shlex.quote(path)} ' if path else ''}{train_command(*words)}"
 
 
 def resume(words: Sequence[str]) -> float:

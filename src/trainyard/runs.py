@@ -31,6 +31,7 @@ from trainyard.run_directory import (
 )
 from trainyard.run_ending import AGAIN, ending, full_disk, interruption, is_disk_full
 from trainyard.signals import Signals
+from trainyard.terminal.invocation import train_command
 from trainyard.terminal.summary import whereabouts
 
 log = logging.getLogger(__name__)
@@ -161,7 +162,7 @@ class Run:
             if isinstance(interrupted, KeyboardInterrupt | SystemExit):
                 log.warning("interrupted; %s", whereabouts(self.dir))
             elif is_disk_full(error):
-                remedy = f"free some space, then resume with: python train.py resume={relative(self.dir)}"
+                remedy = f"free some space, then resume with: {train_command(f'resume={relative(self.dir)}')}"
                 log.error("stopped: %s in %s\n%s", full_disk(self.dir), relative(self.dir), remedy, exc_info=error)
             elif error is not None:
                 log.error("the run failed; %s", whereabouts(self.dir), exc_info=error)

@@ -1,6 +1,5 @@
 """Runs that cases of bad input find, and a hand that types."""
 
-import importlib
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -9,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.bad_input.case import Case
+from trainyard.cli import main as cli
+from trainyard.cli import training
 from trainyard.config import compose
 from trainyard.training import train
 
@@ -55,12 +56,14 @@ def typed(patience: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capture
     def run(case: Case) -> tuple[int, str, str]:
         for name, value in case.env.items():
             monkeypatch.setenv(name, value) if value is not None else monkeypatch.delenv(name, raising=False)
-        monkeypatch.setattr(sys, "argv", [f"{case.command}.py", *case.typed])
-        name = "trainyard.cli" if case.command == "train" else f"scripts.{case.command}"
+        train = case.command == "train"
+        monkeypatch.setattr(
+            sys, "argv", ["train.py" if train else "trainyard", *([] if train else [case.command]), *case.typed]
+        )
         code = 0
         capfd.readouterr()
         try:
-            importlib.import_module(name).main()
+            (training if train else cli).main()
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
         return code, *capfd.readouterr()

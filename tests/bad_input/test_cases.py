@@ -74,10 +74,10 @@ def test_bad_input(case: Case, place: Path, typed: Typed, trained: dict[str, Pat
 def test_bad_input_of_a_process(case: Case, place: Path, trained: dict[str, Path]) -> None:
     furnish(place, case.files, {name: trained[name] for name in case.runs})
     before = contents(place)
-    script = REPOSITORY / ("train.py" if case.command == "train" else f"scripts/{case.command}.py")
+    program = [str(REPOSITORY / "train.py")] if case.command == "train" else ["-m", "trainyard", case.command]
     changed = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", **case.env}
     environment = {name: value for name, value in changed.items() if value is not None}
-    command = [sys.executable, str(script), *case.typed]
+    command = [sys.executable, *program, *case.typed]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
     check_said(case, ended.returncode, ended.stdout, ended.stderr)
     check_left(case, place, before)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trainyard.cli import main
+from trainyard.cli.training import main
 from trainyard.errors import ConfigError
 from trainyard.inference.evaluate import evaluate
 from trainyard.inference.prediction_inputs import find_inputs

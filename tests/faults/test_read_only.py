@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Compose
-from trainyard.cli import main
+from trainyard.cli.training import main
 from trainyard.training import train
 
 TINY = ("model.hidden_dims=[4]", "trainer.max_epochs=1", "callbacks=none")
@@ -80,9 +80,9 @@ def test_a_folder_that_is_refused(
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ("evaluate.py", ["{run}"]),
-        ("export.py", ["{run}", "--format", "torch"]),
-        ("predict.py", ["{run}", "rows.csv", "--output", "{run}/answers.csv"]),
+        ("evaluate", ["{run}"]),
+        ("export", ["{run}", "--format", "torch"]),
+        ("predict", ["{run}", "rows.csv", "--output", "{run}/answers.csv"]),
     ],
 )
 def test_commands_on_a_run_that_is_read_only(

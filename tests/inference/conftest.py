@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.predict import main
 from tests.inference.untrained import IMAGES, ROWS, model_of, save
+from trainyard.cli.main import main
 
 Typed = Callable[..., tuple[int, str, str]]
 
@@ -23,9 +23,12 @@ def typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Captur
     save(model_of(ROWS), tmp_path / "rows.ckpt")
 
     def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["predict.py", *words])
-        with pytest.raises(SystemExit) as end:
+        monkeypatch.setattr(sys, "argv", ["trainyard", "predict", *words])
+        code = 0
+        try:
             main()
-        return int(end.value.code or 0), *capsys.readouterr()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return code, *capsys.readouterr()
 
     return run

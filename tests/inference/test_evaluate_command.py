@@ -10,8 +10,6 @@ import pytest
 from trainyard.config import compose
 from trainyard.training import train
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "evaluate.py"
-
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -23,7 +21,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_scores_and_where_they_are_written(typed_command, run: Path) -> None:
-    code, screen, errors = typed_command("evaluate.py", str(run))
+    code, screen, errors = typed_command("evaluate", str(run))
     assert (code, errors) == (0, "")
     metrics = json.loads((run / "result.json").read_text())["metrics"]
     share = json.loads((run / "result.json").read_text())["baseline"]["test/acc"]
@@ -34,7 +32,7 @@ def test_scores_and_where_they_are_written(typed_command, run: Path) -> None:
 
 
 def test_a_report_elsewhere(typed_command, run: Path, tmp_path: Path) -> None:
-    code, _, _ = typed_command("evaluate.py", str(run), "--output", str(tmp_path / "there"), "data.batch_size=5")
+    code, _, _ = typed_command("evaluate", str(run), "--output", str(tmp_path / "there"), "data.batch_size=5")
     assert code == 0
     [stored] = (tmp_path / "there").glob("test-*.json")
     assert json.loads(stored.read_text())["typed"] == ["data.batch_size=5"]
@@ -46,8 +44,8 @@ def test_a_report_elsewhere(typed_command, run: Path, tmp_path: Path) -> None:
         (["nothing"], 1, "RUN=nothing: there is no such run"),
         (["RUN", "batch_size=3"], 1, "did you mean data.batch_size or data.default_batch_size?"),
         (["RUN", "--ensemble", "3"], 1, "accepted: best:SWEEP as the RUN"),
-        (["RUN", "--ensemble", "0"], 2, "--ensemble 0: a whole number from 1"),
-        (["RUN", "--ensemble", "2", "--tta"], 2, "not both"),
+        (["RUN", "--ensemble", "0"], 2, "--ensemble: 0 is not a whole number from 1"),
+        (["RUN", "--ensemble", "2", "--tta"], 2, "argument --tta: not allowed with argument --ensemble"),
         (["RUN", "--ttta"], 2, "--ttta"),
         (["RUN", "--output", "/proc/x"], 1, "--output=/proc/x: cannot be written"),
         (["RUN", "--tta"], 1, "with augment=none, the run was trained without augmentation"),
@@ -57,14 +55,14 @@ def test_a_report_elsewhere(typed_command, run: Path, tmp_path: Path) -> None:
 def test_what_cannot_be_is_said_in_a_few_lines(
     typed_command, run: Path, words: list[str], code: int, said: str
 ) -> None:
-    found = typed_command("evaluate.py", *(str(run) if word == "RUN" else word for word in words))
+    found = typed_command("evaluate", *(str(run) if word == "RUN" else word for word in words))
     assert found[0] == code
     assert said in found[2]
     assert "Traceback" not in found[2]
 
 
 def test_a_reader_may_go_away(run: Path) -> None:
-    line = f"set -o pipefail; {sys.executable} {SCRIPT} {run} | head -1"
+    line = f"set -o pipefail; {sys.executable} -m trainyard evaluate {run} | head -1"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=600)
     assert done.stdout.startswith("model ")
     assert done.stderr == ""

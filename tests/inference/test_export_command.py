@@ -28,7 +28,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_file_lies_in_the_run_with_its_card(typed_command, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code, screen, errors = typed_command("export.py", str(run), "--format", "torch")
+    code, screen, errors = typed_command("export", str(run), "--format", "torch")
     assert (code, errors) == (0, "")
     assert "verified   by a process with torch alone at batches of 1 and 7: largest difference 0" in screen
     card = (run / "export" / "model_card.md").read_text()
@@ -75,13 +75,13 @@ def test_an_exported_file_is_a_run_to_other_commands(
         (["RUN", "--format", "torch", "--output", "model.onnx"], 1, "the extension of this format is .pt2"),
         (["RUN", "--format", "torch", "--output", "no/model.pt2"], 1, "no such folder: no"),
         (["RUN", "--format", "torch", "--output", "/proc/model.pt2"], 1, "cannot be written"),
-        (["RUN", "--fromat", "onnx"], 2, "required: --format"),
+        (["RUN", "--fromat", "onnx"], 2, "unknown option --fromat; did you mean --format?"),
     ],
 )
 def test_what_cannot_be_is_said_in_a_few_lines(
     typed_command, run: Path, words: list[str], code: int, said: str
 ) -> None:
-    found = typed_command("export.py", *(str(run) if word == "RUN" else word for word in words))
+    found = typed_command("export", *(str(run) if word == "RUN" else word for word in words))
     assert found[0] == code
     assert said in found[2]
     assert "Traceback" not in found[2]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts import export as script
 from tests.history.recorded import record
 from tests.inference.exportable import build
 from tests.inference.untrained import save
+from trainyard.cli.main import main
 from trainyard.inference.export import export
 from trainyard.inference.export_formats import FORMATS
 
@@ -31,9 +31,9 @@ def here(path: Path, inputs: list) -> list:
 
 def typed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["export.py", *words, "--format", "safetensors"])
+        patch.setattr(sys, "argv", ["trainyard", "export", *words, "--format", "safetensors"])
         try:
-            script.main()
+            main()
         except SystemExit as end:
             return int(end.code or 0), capsys.readouterr().err
     return 0, capsys.readouterr().err

@@ -99,8 +99,8 @@ def test_what_cannot_be_predicted_is_a_row_and_counts(typed: Typed) -> None:
         (["other.ckpt", "a.csv"], 1, "other.ckpt: model_class=mine.MLP: a stored config must not build it here"),
         (["b.ckpt", "a.csv"], 1, "checkpoint=b.ckpt: it holds more than weights"),
         (["rows.ckpt"], 2, "the following arguments are required: INPUT"),
-        (["rows.ckpt", "a.csv", "--batch-size", "0"], 2, "0 is no whole number from 1"),
-        (["rows.ckpt", "a.csv", "--batch", "3"], 2, "unrecognized arguments: --batch"),
+        (["rows.ckpt", "a.csv", "--batch-size", "0"], 2, "0 is not a whole number from 1"),
+        (["rows.ckpt", "a.csv", "--batch", "3"], 2, "unknown option --batch; did you mean --batch-size?"),
     ],
 )
 def test_says_what_is_wrong_and_writes_nothing(typed: Typed, words: list[str], code: int, said: str) -> None:

@@ -36,6 +36,8 @@ def test_a_terminal_shows_how_many_are_done(
 
 
 def test_help_and_typos_need_no_torch() -> None:
-    code = "import sys, scripts.predict, trainyard.inference.predict; print({'torch', 'pandas'} & {*sys.modules})"
+    code = (
+        "import sys, trainyard.cli.commands, trainyard.inference.predict; print({'torch', 'pandas'} & {*sys.modules})"
+    )
     ended = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert (ended.stdout, ended.stderr) == ("set()\n", "")

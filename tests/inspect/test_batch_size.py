@@ -69,7 +69,7 @@ def limit(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
 
 def test_it_measures_and_suggests_an_override(typed_command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     limit(monkeypatch, 16)
-    code, screen, errors = typed_command("find.py", "batch_size", "data=penguins", "trainer=quick")
+    code, screen, errors = typed_command("find", "batch_size", "data=penguins", "trainer=quick")
     assert (code, errors) == (0, "")
     rows = [line.split() for line in screen.splitlines()]
     assert [row[:1] + row[2:3] for row in rows[1:3]] == [["8", "30"], ["16", "15"]]
@@ -85,6 +85,6 @@ def test_a_size_that_needs_more_memory_than_is_free_is_not_tried(
     peaks = iter([0, 100 << 20])
     monkeypatch.setattr(batch_size, "peak", lambda: next(peaks))
     monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 150 << 20}))
-    _, screen, _ = typed_command("find.py", "batch_size", "data=penguins", "trainer=quick")
+    _, screen, _ = typed_command("find", "batch_size", "data=penguins", "trainer=quick")
     assert "        16  not tried: needs about 0.2 GiB more, 0.1 GiB are free" in screen.splitlines()
     assert "data.batch_size=8" in screen

@@ -60,7 +60,7 @@ def test_a_sweep_is_drawn_by_what_varies(typed_command, tmp_path: Path) -> None:
         trained(folder / str(number), *more)
     keep(SearchSpace({"optimizer.lr": ["0.05", "5"]}), ["val/acc"], folder)
     assert sorted(course.label for course in load_curves("first")) == ["lr=0.05", "lr=5"]
-    code, screen, errors = typed_command("draw.py", "curves", "first", "--of", "val/loss", "acc")
+    code, screen, errors = typed_command("draw", "curves", "first", "--of", "val/loss", "acc")
     assert (code, screen.splitlines()[-1], errors) == (0, "written    outputs/draw/curves.png", "")
     assert matplotlib.image.imread(tmp_path / "outputs/draw/curves.png").shape[1] > 800, "two charts"
 
@@ -120,6 +120,6 @@ def test_what_cannot_be_drawn_is_said(typed_command, tmp_path: Path, words: list
     }
     if words[1] in options:
         trained(tmp_path / "outputs" / "runs" / words[1], *options[words[1]], "trainer.max_epochs=1")
-    code, _, errors = typed_command("draw.py", *words)
+    code, _, errors = typed_command("draw", *words)
     assert code == 1
     assert errors.startswith(said), errors

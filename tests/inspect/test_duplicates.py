@@ -76,7 +76,7 @@ def test_images_are_named_by_their_files_and_drawn(typed_command, tmp_path: Path
     copy.parent.mkdir()
     copy.write_bytes((tmp_path / "pictures" / "train" / "cat" / "2.png").read_bytes())
     words = ("data=image_folder", "data.root=pictures", "data.batch_size=2", f"data.cache={tmp_path}/cache")
-    code, screen, _ = typed_command("show.py", "data", *words, "data.val_fraction=0.01")
+    code, screen, _ = typed_command("show", "data", *words, "data.val_fraction=0.01")
     assert code == 0
     assert "1 of 2 test images are exact duplicates of training images" in screen
     assert "exact  test in train  test/cat/7.png = train/cat/2.png" in screen
@@ -88,7 +88,7 @@ def test_rows_are_counted_from_one(typed_command, tmp_path: Path) -> None:
     rows[40] = rows[4]
     (tmp_path / "table.csv").write_text("\n".join(["a,b,kind", *rows]) + "\n", encoding="utf-8")
     words = ("data=table", "data.path=table.csv", "data.target=kind", "data.batch_size=8")
-    code, screen, _ = typed_command("show.py", "data", *words)
+    code, screen, _ = typed_command("show", "data", *words)
     assert code == 0
     [line] = [line for line in screen.splitlines() if line.startswith("exact ")]
     assert {"5", "41"} <= set(line.split())

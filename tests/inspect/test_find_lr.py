@@ -73,7 +73,7 @@ def test_a_group_keeps_its_share_of_the_rate() -> None:
 
 
 def test_it_suggests_an_override_that_can_be_typed(typed_command, tmp_path: Path, temporary: Path) -> None:
-    code, screen, errors = typed_command("find.py", "lr", "model=mlp", "trainer.max_epochs=1", "debug=fast")
+    code, screen, errors = typed_command("find", "lr", "model=mlp", "trainer.max_epochs=1", "debug=fast")
     assert (code, errors) == (0, "")
     tried, suggests, override, look = screen.splitlines()
     assert tried.startswith("tried      ")
@@ -87,7 +87,7 @@ def test_it_suggests_an_override_that_can_be_typed(typed_command, tmp_path: Path
 
 def test_where_nothing_is_learned_it_says_so(typed_command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Classifier, "forward", lambda self, x: torch.zeros(len(x), 10) * next(self.parameters()).sum())
-    code, screen, _ = typed_command("find.py", "lr", "--steps", "25", "data.train_fraction=0.2")
+    code, screen, _ = typed_command("find", "lr", "--steps", "25", "data.train_fraction=0.2")
     assert code == 0
     assert "nothing clear: the loss stays near 2.3" in screen
     assert "optimizer.lr=" not in screen
@@ -99,7 +99,7 @@ def test_ctrl_c_leaves_nothing(typed_command, monkeypatch: pytest.MonkeyPatch, t
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Classifier, "training_step", interrupted)
-    code, _, errors = typed_command("find.py", "lr", "data.train_fraction=0.2")
+    code, _, errors = typed_command("find", "lr", "data.train_fraction=0.2")
     assert code == 130
     assert errors.splitlines()[-1] == "interrupted"
     assert not list(tmp_path.iterdir())

@@ -23,7 +23,7 @@ def cells(text: str) -> list[list[str]]:
 
 
 def test_digits_are_counted_and_drawn(typed_command, tmp_path: Path) -> None:
-    code, screen, errors = typed_command("show.py", "data", "augment=flip")
+    code, screen, errors = typed_command("show", "data", "augment=flip")
     assert (code, errors) == (0, "")
     head, counts, copies, pairs, look = (cells(part) for part in screen.split("\n\n"))
     assert head[0] == ["digits", "images", "1x8x8,", "10", "classes"]
@@ -45,7 +45,7 @@ def test_a_table_says_what_its_columns_hold_and_what_leaks(typed_command, tmp_pa
         f"{number % 13},{'ab'[number % 2]},{'' if number % 4 == 0 else 1.5},{'xy'[number % 2]}" for number in range(52)
     ]
     (tmp_path / "table.csv").write_text("\n".join(["size,letter,gap,kind", *rows]) + "\n", encoding="utf-8")
-    code, screen, _ = typed_command("show.py", "data", "data=table", "data.path=table.csv", "data.target=kind")
+    code, screen, _ = typed_command("show", "data", "data=table", "data.path=table.csv", "data.target=kind")
     assert code == 0
     assert "letter is a copy of the target" in screen
     head, _, columns, copies, pairs, _ = (cells(part) for part in screen.split("\n\n"))
@@ -88,7 +88,7 @@ def test_a_strip_holds_images_of_its_class_above_and_augmented_ones_below() -> N
 def test_what_cannot_work_is_named_and_leaves_nothing(
     typed_command, tmp_path: Path, line: str, expected: list[str]
 ) -> None:
-    code, screen, errors = typed_command("show.py", "data", *line.split())
+    code, screen, errors = typed_command("show", "data", *line.split())
     assert (code, screen) == (1, "")
     assert all(word in errors for word in expected)
     assert not list(tmp_path.iterdir())

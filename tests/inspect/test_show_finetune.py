@@ -18,7 +18,7 @@ KINDS = ("weights", "biases_and_norms")
 
 def test_shows_strips_and_a_table_and_draws_curves(typed_command, tmp_path: Path) -> None:
     code, screen, errors = typed_command(
-        "show.py", "finetune", *SMALL, "finetune=gradual", "finetune.thaw=[1,0.4,4]", "scheduler=constant"
+        "show", "finetune", *SMALL, "finetune=gradual", "finetune.thaw=[1,0.4,4]", "scheduler=constant"
     )
     assert (code, errors) == (0, "")
     strips, table = screen.split("\n\n")[:2]
@@ -91,7 +91,7 @@ def test_accumulated_batches_are_one_step() -> None:
 def test_bad_input_is_named_in_a_few_lines_and_leaves_nothing(
     typed_command, tmp_path: Path, line: str, words: list[str]
 ) -> None:
-    code, screen, errors = typed_command("show.py", "finetune", *line.split())
+    code, screen, errors = typed_command("show", "finetune", *line.split())
     assert (code, screen) == (1, "")
     for word in words:
         assert word in errors

@@ -51,7 +51,7 @@ def test_what_thaws_in_part_is_said() -> None:
 
 
 def test_the_table(typed_command) -> None:
-    code, screen, errors = typed_command("show.py", "model", "data=penguins", "model.hidden_dims=[8]", "--depth", "1")
+    code, screen, errors = typed_command("show", "model", "data=penguins", "model.hidden_dims=[8]", "--depth", "1")
     assert (code, errors) == (0, "")
     assert screen.splitlines() == [
         "layer      kind           output  parameters  trainable  FLOPs",
@@ -63,7 +63,7 @@ def test_the_table(typed_command) -> None:
 
 
 def test_what_cannot_work_is_named(typed_command) -> None:
-    code, screen, errors = typed_command("show.py", "model", "model=cnn", "data=penguins")
+    code, screen, errors = typed_command("show", "model", "model=cnn", "data=penguins")
     assert (code, screen) == (1, "")
     assert "model=cnn data=penguins" in errors
     assert "model=mlp" in errors

@@ -8,7 +8,7 @@ from PIL import Image
 
 def test_step_shows_first_peak_and_last_rate(typed_command, tmp_path: Path) -> None:
     words = ("optimizer=sgd", "optimizer.lr=0.04", "scheduler=step", "trainer.max_epochs=6")
-    code, screen, errors = typed_command("show.py", "schedule", *words)
+    code, screen, errors = typed_command("show", "schedule", *words)
     assert (code, errors) == (0, "")
     heading, weights, others, steps, _, look = screen.splitlines()
     assert heading.endswith("by epoch, █ is 0.04")
@@ -27,13 +27,13 @@ def test_step_shows_first_peak_and_last_rate(typed_command, tmp_path: Path) -> N
 
 def test_one_cycle_of_ten_steps_peaks_at_the_fourth(typed_command) -> None:
     words = ("scheduler=one_cycle", "trainer.max_epochs=10", "data.batch_size=1259")
-    _, screen, _ = typed_command("show.py", "schedule", *words)
+    _, screen, _ = typed_command("show", "schedule", *words)
     rates = screen.splitlines()[1].split()[2:8]
     assert rates == ["4.00e-05", "(1)", "1.00e-03", "(4)", "4.95e-05", "(10)"]
 
 
 def test_a_plateau_says_that_nobody_knows(typed_command) -> None:
-    code, screen, _ = typed_command("show.py", "schedule", "scheduler=plateau", "trainer.max_epochs=3")
+    code, screen, _ = typed_command("show", "schedule", "scheduler=plateau", "trainer.max_epochs=3")
     assert code == 0
     assert "the rate drops when val/loss stops improving" in screen
     assert "███" in screen
@@ -49,7 +49,7 @@ def test_a_plateau_says_that_nobody_knows(typed_command) -> None:
     ],
 )
 def test_bad_input_is_named_and_leaves_nothing(typed_command, tmp_path: Path, line: str, expected: list[str]) -> None:
-    code, screen, errors = typed_command("show.py", "schedule", *line.split())
+    code, screen, errors = typed_command("show", "schedule", *line.split())
     assert (code, screen) == (1, "")
     assert all(word in errors for word in expected)
     assert len(errors.strip().splitlines()) <= 4

@@ -18,12 +18,15 @@ SCRIPT = """\
 import sys
 import torch
 from omegaconf import OmegaConf
-from trainyard.cli import short_errors
 from trainyard.training import train
+try:
+    from trainyard.cli.error_reports import report_errors
+except ImportError:
+    from trainyard.cli import short_errors as report_errors
 
 if __name__ == "__main__":
     torch.set_num_threads(int(sys.argv[2]))
-    with short_errors():
+    with report_errors():
         train(OmegaConf.load(sys.argv[1]))
 """
 

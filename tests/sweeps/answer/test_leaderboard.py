@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.sweeps.sweeping import REPOSITORY, table
+from tests.sweeps.sweeping import table
 from tests.sweeps.synthetic import completed, stored
 from trainyard.errors import ConfigError
 from trainyard.stored.find_run import find_checkpoint, find_run
@@ -211,7 +211,7 @@ def test_the_command_prints_and_writes_the_leaderboard(tmp_path: Path) -> None:
     stored(tmp_path / "mine", ["model=a,b", "seed=0,1"], [0.5, 0.5, 0.7, 0.7])
 
     def leaderboard(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(REPOSITORY / "scripts" / "leaderboard.py"), *words]
+        command = [sys.executable, "-m", "trainyard", "leaderboard", *words]
         ascii_alone = {**os.environ, "PYTHONIOENCODING": "ascii"}
         return subprocess.run(command, cwd=tmp_path, env=ascii_alone, capture_output=True, text=True, check=False)
 

@@ -82,13 +82,19 @@ def overrides_of(words: Iterable[str]) -> list[str]:
     return found
 
 
+def hydra_parser() -> argparse.ArgumentParser:
+    """Return the parser of Hydra's own options, which `hydra.main` uses; there is no public way to it."""
+    parser: argparse.ArgumentParser = get_args_parser()
+    return parser
+
+
 def parse_options(words: Iterable[str]) -> argparse.Namespace:
     """Return Hydra's options among words, and the overrides.
 
     Raises:
         argparse.ArgumentError: an option is none of Hydra's.
     """
-    parser = get_args_parser()
+    parser = hydra_parser()
     parser.exit_on_error = False  # which would print the usage
     return parser.parse_known_args(list(words))[0]
 
@@ -113,7 +119,7 @@ def dotted_keys(values: Any, prefix: str = "") -> Iterator[str]:
 
 
 @dataclass(frozen=True)
-class Vocabulary:
+class OverrideCorrector:
     """The keys and groups that the words of a command may name.
 
     Attributes:
@@ -154,7 +160,7 @@ class Vocabulary:
     def without_dashes(self) -> Iterator[str]:
         """Yield the words, `--lr=0.1` and `--lr 0.1` as `lr=0.1`."""
         known = {"--trusted-packages": True}  # of resume=RUN
-        known |= {text: action.nargs != 0 for action in get_args_parser()._actions for text in action.option_strings}
+        known |= {text: action.nargs != 0 for action in hydra_parser()._actions for text in action.option_strings}
         words = iter(self.words)
         for word in words:
             name, has_value, _ = word.partition("=")

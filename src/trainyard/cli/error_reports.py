@@ -1,0 +1,52 @@
+"""Reports an error of a command in a few lines."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from trainyard.cli.suggestions import suggest_command
+from trainyard.complaints import complaint, raised_in_run
+from trainyard.environment import check_environment
+from trainyard.errors import ConfigError
+from trainyard.processes.reasons import FOLDER
+from trainyard.signals import received
+from trainyard.terminal.streams import lost
+from trainyard.utf8 import check_digits
+
+FULL_ERROR = "HYDRA_FULL_ERROR"
+
+
+@contextmanager
+def report_errors() -> Iterator[None]:
+    """Print an error in a few lines and exit with 1; with HYDRA_FULL_ERROR=1, let it through with its traceback.
+
+    Hydra prints errors itself, at length, and exits; only when it is asked for full errors it lets them through.
+    """
+    child = FOLDER in os.environ  # the process that started this one reports its errors
+    if os.environ.get(FULL_ERROR) == "1" and not child:
+        yield
+        return
+    os.environ[FULL_ERROR] = "1"
+    try:
+        check_environment()
+        check_digits(sys.argv[1:])
+        yield
+    except KeyboardInterrupt:  # before training, which handles it
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        if received or lost:  # cli.process sets the exit code
+            raise
+        if not child:
+            print(complaint(error), *suggestion(error), sep="\n", file=sys.stderr)
+        sys.exit(1)
+    finally:
+        del os.environ[FULL_ERROR]
+
+
+def suggestion(error: BaseException) -> list[str]:
+    """Return a line with the command that was probably meant, if an error is about the words of the command."""
+    about_words = isinstance(error, ConfigError) or not raised_in_run(error)
+    command = suggest_command() if about_words else ""
+    return [f"  try: {command}"] if command else []

@@ -1,0 +1,50 @@
+"""Entry points: `trainyard`, `python -m trainyard` and `python train.py`."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from trainyard.cli.process import command, prints_result
+
+COMMANDS = ("evaluate", "predict", "export", "leaderboard", "runs", "show", "find", "draw")
+OWN_OPTIONS = ("-h", "--help", "--version", "--completion")
+
+
+def main() -> None:
+    """Run `trainyard COMMAND ...`; words without a command train, and no words print the help."""
+    words = sys.argv[1:]
+    if "_ARGCOMPLETE" in os.environ:  # the shell asks for completions
+        from trainyard.cli.completion import complete
+
+        complete()
+    elif words[:1] == ["train"]:
+        del sys.argv[1]
+        train()
+    elif not words or words[0] in COMMANDS or words[0].partition("=")[0] in OWN_OPTIONS:
+        with command():
+            run_command(words)
+    else:
+        train()
+
+
+def train() -> None:
+    """Train with the overrides in `sys.argv`; slow imports come after the signal handlers are installed."""
+    with command(prints_result(sys.argv[1:])):
+        from trainyard.cli import training
+
+        training.main()
+
+
+def run_command(words: Sequence[str]) -> None:
+    """Parse words and run the command that they name; exit with its exit code."""
+    from trainyard.cli.commands import make_parser
+    from trainyard.logs import print_anything
+
+    print_anything()
+    run, arguments = make_parser().parse(words or ["--help"])
+    from trainyard.cli.error_reports import report_errors
+
+    with report_errors():
+        code = run(arguments)
+    if code:
+        sys.exit(code)
