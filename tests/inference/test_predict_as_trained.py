@@ -12,8 +12,7 @@ from tests.data.table_rows import N, frame
 from trainyard.config import compose, instantiate
 from trainyard.data.table import Table
 from trainyard.inference.predict import predict_files
-from trainyard.inference.prediction_batches import table_batches
-from trainyard.inference.table_chunks import TableFile
+from trainyard.inference.prediction_batches import load_table, table_batches
 from trainyard.training import train
 
 ORIENTATION = 0x0112
@@ -102,7 +101,7 @@ def test_chunks_of_any_length_give_training_s_tensors(tmp_path: Path, rows: int)
     data = Table(str(file), target="kind", batch_size=8, one_hot_limit=5)
     spec = data.spec
     assert [column.name for column in spec.columns if column.levels] == ["colour", "town", "rare", "code"]
-    batches = list(table_batches([TableFile(file, "table.csv", spec.columns)], rows))
+    batches = list(table_batches([load_table(str(file), spec.columns)], spec.columns, rows))
     x = torch.cat([batch.x for batch in batches])
     assert max(len(batch.x) for batch in batches) == min(rows, N)
     for part in data.splits.values():

@@ -67,7 +67,7 @@ def test_a_table_from_standard_input(typed: Typed, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
     code, screen, errors = typed("rows.ckpt", "-")
     assert (code, screen) == (1, "")
-    assert errors.startswith("INPUT=stdin: it is empty\n")
+    assert errors.startswith("INPUT=stdin: the file is empty\n")
 
 
 def test_what_cannot_be_predicted_is_a_row_and_counts(typed: Typed) -> None:

@@ -8,19 +8,18 @@ import pytest
 
 from tests.inference.untrained import COLUMNS, TABLE
 from trainyard.errors import ConfigError
-from trainyard.inference.table_chunks import TableFile
+from trainyard.inference.prediction_batches import load_table
 
 HEADER = "length,town,mass"
 
 
 def refused(folder: Path, content: str | bytes, name: str = "t.csv") -> str:
-    """Return what is said of a file by the check, or when it is read."""
+    """Return the error message for a file."""
     (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    table = TableFile(folder / name, name, COLUMNS)
     with pytest.raises(ConfigError) as caught:
-        table.check() or list(table.chunks(2))
+        load_table(str(folder / name), COLUMNS)
     message = str(caught.value)
-    assert message.startswith(f"INPUT={name}: ")
+    assert message.startswith(f"INPUT={folder / name}: ")
     assert message.count("\n") == 1
     return message
 
@@ -32,7 +31,7 @@ def test_missing_columns_are_all_named_with_what_was_meant(tmp_path: Path) -> No
     file = tmp_path / "a.parquet"
     pd.DataFrame({"length": [1.0], "towns": ["x"]}).to_parquet(file)
     with pytest.raises(ConfigError, match=r"no column town; did you mean towns\?; no column mass\n"):
-        TableFile(file, "a.parquet", COLUMNS).check()
+        load_table(str(file), COLUMNS)
 
 
 def test_a_column_that_is_there_twice_is_not_guessed(tmp_path: Path) -> None:
@@ -56,7 +55,7 @@ def test_rows_with_more_values_than_names(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("t.csv", b"", "it is empty"),
+        ("t.csv", b"", "the file is empty"),
         ("t.csv", b"\n\n", "cannot be read (No columns to parse from file)"),
         ("t.csv", f"{HEADER}\n".encode(), "it has no rows"),
         ("t.csv", f"{HEADER}\n\n\n".encode(), "it has no rows"),
@@ -73,7 +72,7 @@ def test_a_parquet_file_without_rows(tmp_path: Path) -> None:
     file = tmp_path / "a.parquet"
     pd.DataFrame({"length": [], "town": [], "mass": []}).to_parquet(file)
     with pytest.raises(ConfigError, match="it has no rows"):
-        TableFile(file, "a.parquet", COLUMNS).check()
+        load_table(str(file), COLUMNS)
 
 
 @pytest.mark.parametrize(
@@ -81,12 +80,10 @@ def test_a_parquet_file_without_rows(tmp_path: Path) -> None:
 )
 def test_other_ways_to_write_a_table(tmp_path: Path, text: str) -> None:
     (tmp_path / "t.txt").write_bytes(text.encode())
-    table = TableFile(tmp_path / "t.txt", "t", COLUMNS)
-    assert table.check() is None
-    assert pd.concat(table.chunks(2))["mass"].tolist() == ["40", "60", "70"]
+    assert load_table(str(tmp_path / "t.txt"), COLUMNS).frame["mass"].tolist() == ["40", "60", "70"]
 
 
 def test_a_row_that_ends_with_a_delimiter_shifts_nothing(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(f"{HEADER}\n1,Bern,2,\n3,Rome,4,\n5,7,6,\n")
-    table = TableFile(tmp_path / "t.csv", "t", COLUMNS)
-    assert pd.concat(table.chunks(2)).to_numpy().tolist() == [["1", "Bern", "2"], ["3", "Rome", "4"], ["5", "7", "6"]]
+    frame = load_table(str(tmp_path / "t.csv"), COLUMNS).frame
+    assert frame.to_numpy().tolist() == [["1", "Bern", "2"], ["3", "Rome", "4"], ["5", "7", "6"]]

@@ -1,24 +1,21 @@
 """Cells become numbers and codes one by one: what is not a number costs its own row, and nothing else."""
 
-import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
-from tests.inference.untrained import CLASSES, COLUMNS, ROWS, TABLE, model_of
-from trainyard.inference.predict import predict
-from trainyard.inference.prediction_batches import encode_rows, table_batches
-from trainyard.inference.table_chunks import TableFile
+from tests.inference.untrained import COLUMNS, TABLE
+from trainyard.inference.prediction_batches import InputTable, encode_rows, load_table, table_batches
 
 NAN = float("nan")
 
 
-def table(folder: Path, text: str, name: str = "t.csv") -> TableFile:
+def table(folder: Path, text: str, name: str = "t.csv") -> InputTable:
     (folder / name).write_text(text)
-    return TableFile(folder / name, name, COLUMNS)
+    return replace(load_table(str(folder / name), COLUMNS), name=name)
 
 
 def rows_of(folder: Path, text: str, name: str = "t.csv", rows: int = 100) -> tuple[list[list[float]], dict[int, str]]:
@@ -26,7 +23,7 @@ def rows_of(folder: Path, text: str, name: str = "t.csv", rows: int = 100) -> tu
     x: list[list[float]] = []
     errors: dict[int, str] = {}
     done = 0
-    for batch in table_batches([table(folder, text, name)], rows):
+    for batch in table_batches([table(folder, text, name)], COLUMNS, rows):
         x += batch.x.nan_to_num(-1).tolist()
         errors |= {done + position: problem for position, problem in batch.errors.items()}
         done += len(batch.names)
@@ -88,7 +85,7 @@ def test_parquet_gives_what_its_csv_gives(tmp_path: Path) -> None:
     frame.astype({"town": "category"}).set_index("more").to_parquet(tmp_path / "a.parquet")
     found = []
     for name in ("a.csv", "a.parquet"):
-        [batch] = table_batches([TableFile(tmp_path / name, name, COLUMNS)], 9)
+        [batch] = table_batches([load_table(str(tmp_path / name), COLUMNS)], COLUMNS, 9)
         found.append(batch.x.nan_to_num(-1).tolist())
     assert found[0] == found[1] == [[1.5, 2, 40], [-1, 0, 60], [2, 3, 70]]
 
@@ -101,43 +98,7 @@ def test_text_in_a_parquet_file_is_read_cell_by_cell() -> None:
 
 def test_rows_are_numbered_and_with_several_tables_named(tmp_path: Path) -> None:
     tables = [table(tmp_path, TABLE, "a.csv"), table(tmp_path, TABLE.replace(",", "\t"), "b.tsv")]
-    names = [name for batch in table_batches(tables[:1], 2) for name in batch.names]
+    names = [name for batch in table_batches(tables[:1], COLUMNS, 2) for name in batch.names]
     assert names == ["1", "2", "3"]
-    names = [name for batch in table_batches(tables, 2) for name in batch.names]
+    names = [name for batch in table_batches(tables, COLUMNS, 2) for name in batch.names]
     assert names == ["a.csv:1", "a.csv:2", "a.csv:3", "b.tsv:1", "b.tsv:2", "b.tsv:3"]
-
-
-@pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_no_more_than_a_few_chunks_are_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
-    count, rows = 20_000, 500
-    draws = np.random.default_rng(0)
-    frame = pd.DataFrame({"length": draws.normal(size=count), "town": draws.choice(["Bern", "x"], count)})
-    frame["mass"] = np.arange(count)
-    file = tmp_path / f"big.{ending}"
-    frame.to_csv(file, index=False) if ending == "csv" else frame.to_parquet(file)
-    alive = most = 0
-    chunks = TableFile.chunks
-
-    def spied(self: TableFile, size: int):
-        nonlocal alive, most
-        for chunk in chunks(self, size):
-            alive += 1
-            most = max(most, alive)
-            weakref.finalize(chunk, gone)
-            assert len(chunk) <= rows
-            yield chunk
-
-    def gone() -> None:
-        nonlocal alive
-        alive -= 1
-
-    monkeypatch.setattr(TableFile, "chunks", spied)
-    shares = []
-    for batch in predict(model_of(ROWS), table_batches([TableFile(file, "big", COLUMNS)], rows)):
-        shares.append(batch.probabilities)
-    assert 1 <= most <= 3
-    assert len(shares) == count / rows
-    x = np.stack([frame["length"], frame["town"].eq("Bern"), frame["mass"]], axis=1)
-    expected = model_of(ROWS).predict_step(torch.from_numpy(x).float(), 0).detach().numpy()
-    assert np.abs(np.concatenate(shares) - expected).max() < 1e-6
-    assert expected.shape == (count, len(CLASSES))

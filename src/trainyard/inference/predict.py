@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -74,17 +74,15 @@ def predict_files(
     import torch  # takes seconds, so typing errors are reported before
 
     from trainyard.inference.ensemble import load_ensemble
-    from trainyard.inference.prediction_batches import open_batches
+    from trainyard.inference.prediction_batches import input_batches
     from trainyard.models.load import load_model
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = (load_ensemble(run, ensemble, trusted) if ensemble else load_model(checkpoint, trusted)).to(device)
     check_kind(files, model.spec.kind, f"{run} ({type(model).__name__})")
-    with (
-        open_batches(files, model.spec, batch_size) as (batches, total),
-        open_output(target) as stream,
-        progress_bar(hidden=target is None and sys.stdout.isatty()) as bar,
-    ):
+    batches, total = input_batches(files, model.spec, batch_size)
+    hidden = target is None and sys.stdout.isatty()
+    with closing(batches), open_output(target) as stream, progress_bar(hidden) as bar:
         task = bar.add_task("", total=total)
         rows = PredictionsCSV(stream, model.spec.classes)
         for batch in predict(model, batches, device):

@@ -1,16 +1,12 @@
-"""Batches of images and rows to predict, decoded just before they are needed."""
+"""Batches of images and rows to predict, read as in training."""
 
 import os
-import shutil
 import sys
-import tempfile
-from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,16 +19,15 @@ from trainyard.data.image_files import quiet, read_image
 from trainyard.data.module import EVALUATED_PIXELS
 from trainyard.data.pixel_values import Range
 from trainyard.data.spec import Column, DataSpec
-from trainyard.data.table_file import has_semicolons
+from trainyard.data.table_file import has_semicolons, nested_columns, read_table
+from trainyard.errors import ConfigError, did_you_mean, reject
 from trainyard.inference.prediction_inputs import STDIN, InputFile
-from trainyard.inference.table_chunks import TableFile
 
 if TYPE_CHECKING:
     import pandas as pd
 
 IMAGES, ROWS = 64, 8192  # in a batch; fewer images if they are large
 THREADS = min(4, max(2, os.cpu_count() or 1))
-AHEAD = 2  # batches that are decoded while the model predicts one
 MAX_CELL = 40  # characters of a cell in an error
 
 Decoded = NDArray[np.uint8] | str  # an image, or why it cannot be read
@@ -53,11 +48,10 @@ class InputBatch:
     errors: Mapping[int, str]
 
 
-@contextmanager
-def open_batches(
+def input_batches(
     files: Sequence[InputFile], spec: DataSpec, batch_size: int | None = None
-) -> Iterator[tuple[Iterator[InputBatch], int | None]]:
-    """Yield the batches of files, all of the model's kind, and the number of inputs if it is known.
+) -> tuple[Generator[InputBatch, None, None], int]:
+    """Return the batches of files, all of the model's kind, and the number of inputs.
 
     Args:
         files: to predict.
@@ -69,55 +63,22 @@ def open_batches(
     """
     if spec.kind == "images":
         channels, height, width = spec.input_shape
-        names = [file.name for file in files]
         size = batch_size or max(1, min(IMAGES, EVALUATED_PIXELS // (height * width)))
-        with closing(image_batches(names, (channels, height, width), size, spec.value_range)) as batches:
-            yield batches, len(names)
-        return
-    with stdin_file() if STDIN in [file.name for file in files] else nullcontext(Path()) as received:
-        places = [(received, "stdin") if file.name == STDIN else (Path(file.name), file.name) for file in files]
-        tables = [TableFile(path, name, spec.columns) for path, name in places]
-        counts = [table.check() for table in tables]
-        known = [count for count in counts if count is not None]
-        with closing(table_batches(tables, batch_size or ROWS)) as batches:
-            yield batches, sum(known) if len(known) == len(counts) else None
-
-
-@contextmanager
-def stdin_file() -> Iterator[Path]:
-    """Copy standard input to a temporary file, since tables are read more than once."""
-    with tempfile.TemporaryDirectory(prefix="trainyard-") as folder:
-        path = Path(folder) / "stdin.csv"
-        with path.open("wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
-        yield path
+        names = [file.name for file in files]
+        return image_batches(names, (channels, height, width), size, spec.value_range), len(names)
+    tables = [load_table(file.name, spec.columns) for file in files]
+    return table_batches(tables, spec.columns, batch_size or ROWS), sum(len(table.frame) for table in tables)
 
 
 def image_batches(
     names: Sequence[str], shape: tuple[int, int, int], batch_size: int, value_range: Range | None = ()
 ) -> Generator[InputBatch, None, None]:
-    """Yield batches of image files as training reads them, uint8 `[B, C, H, W]`.
-
-    At most `AHEAD` batches are in memory beside the yielded one.
-    """
-    groups = (names[start : start + batch_size] for start in range(0, len(names), batch_size))
-    pool = ThreadPoolExecutor(THREADS)
-
-    def submit(group: Sequence[str]) -> tuple[Sequence[str], list[Future[Decoded]]]:
-        return group, [pool.submit(decode, name, shape, value_range) for name in group]
-
+    """Yield batches of image files as training reads them, uint8 `[B, C, H, W]`."""
     # Each thread saves and restores the warning filters of the process, in any order; the outer block restores them.
-    with quiet():
-        try:
-            waiting = deque(map(submit, islice(groups, AHEAD)))
-            while waiting:
-                group, futures = waiting.popleft()
-                batch = image_batch(group, [future.result() for future in futures], shape)
-                del futures
-                waiting.extend(map(submit, islice(groups, 1)))
-                yield batch
-        finally:
-            pool.shutdown(cancel_futures=True)
+    with quiet(), ThreadPoolExecutor(THREADS) as pool:
+        for start in range(0, len(names), batch_size):
+            group = names[start : start + batch_size]
+            yield image_batch(group, list(pool.map(lambda name: decode(name, shape, value_range), group)), shape)
 
 
 def decode(name: str, shape: tuple[int, int, int], value_range: Range | None) -> Decoded:
@@ -136,18 +97,51 @@ def image_batch(names: Sequence[str], images: Sequence[Decoded], shape: tuple[in
     return InputBatch(names, x, errors)
 
 
-def table_batches(tables: Sequence[TableFile], batch_size: int) -> Generator[InputBatch, None, None]:
+@dataclass(frozen=True)
+class InputTable:
+    """The rows of a table; `semicolons` tells whether semicolons separate its columns."""
+
+    name: str
+    frame: "pd.DataFrame"
+    semicolons: bool
+
+
+def load_table(name: str, columns: Sequence[Column]) -> InputTable:
+    """Read a table as in training; `-` is standard input.
+
+    Raises:
+        ConfigError: it cannot be read, has no rows, or lacks columns of the model, all of which are listed.
+    """
+    with TemporaryDirectory(prefix="trainyard-") as folder:
+        path = Path(name)
+        if name == STDIN:
+            name, path = "stdin", Path(folder) / "stdin.csv"
+            path.write_bytes(sys.stdin.buffer.read())
+        try:
+            frame = read_table(path, "INPUT")
+        except ConfigError as error:
+            raise ConfigError(str(error).replace(str(path), name)) from error
+        nested, semicolons = nested_columns(path), has_semicolons(path)
+    wanted = list(dict.fromkeys(column.header for column in columns))
+    others = [header for header in frame.columns if header not in wanted]
+    problems = [f"no column {header}{did_you_mean(header, others)}" for header in wanted if header not in frame]
+    problems += [f"column {header} of nested values ({nested[header]})" for header in wanted if header in nested]
+    if problems:
+        raise reject("INPUT", name, "; ".join(problems), f"the model's columns: {', '.join(wanted)}")
+    return InputTable(name, frame, semicolons)
+
+
+def table_batches(
+    tables: Sequence[InputTable], columns: Sequence[Column], batch_size: int
+) -> Generator[InputBatch, None, None]:
     """Yield rows of tables, float32 `[B, F]`, named by their number from 1, or `FILE:NUMBER` with several tables."""
     for table in tables:
         prefix = f"{table.name}:" if len(tables) > 1 else ""
-        semicolons = has_semicolons(table.path)
-        done = 0
-        for chunk in table.chunks(batch_size):
-            x, errors = encode_rows(chunk, table.columns, semicolons)
-            names = [f"{prefix}{number}" for number in range(done + 1, done + len(x) + 1)]
+        for start in range(0, len(table.frame), batch_size):
+            x, errors = encode_rows(table.frame[start : start + batch_size], columns, table.semicolons)
+            names = [f"{prefix}{number}" for number in range(start + 1, start + len(x) + 1)]
             readable = [position for position in range(len(x)) if position not in errors]
             yield InputBatch(names, torch.from_numpy(x[readable] if errors else x), errors)
-            done += len(x)
 
 
 def encode_rows(
