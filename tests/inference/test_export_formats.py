@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ from torch import Tensor
 from tests.inference.exportable import KINDS, build
 from trainyard.errors import ConfigError
 from trainyard.inference import export as module
-from trainyard.inference.export import export
-from trainyard.inference.export_formats import FORMATS, Format, random_inputs, write_safetensors, write_torch
+from trainyard.inference import export_formats
+from trainyard.inference.export import export, max_difference
+from trainyard.inference.export_formats import FORMATS, Format, random_inputs, run_torch, write_safetensors, write_torch
 from trainyard.models.load import load_model
 
 QUICK = ("rows", "levels", "transfer")
@@ -88,7 +90,7 @@ def test_what_says_something_else_is_removed(
     path = tmp_path / "model.safetensors"
     path.write_text("an earlier one")
     monkeypatch.setitem(FORMATS, "safetensors", wrong(difference))
-    with pytest.raises(ConfigError, match="the probabilities in a fresh process differ by"):
+    with pytest.raises(ConfigError, match="the probabilities in a reloaded model differ by"):
         export(build("numbers"), "safetensors", path)
     assert path.read_text() == "an earlier one"
     assert list(tmp_path.iterdir()) == [path]
@@ -114,3 +116,26 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "ONNX_PACKAGES", ("onnx", "nobody_has_this"))
     with pytest.raises(ConfigError, match=r"it needs nobody_has_this\n  accepted: after `pip install 'trainyard"):
         export(build("numbers"), "onnx", tmp_path / "model.onnx")
+
+
+def test_a_graph_that_needed_the_project_would_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "model.pt2"
+    write_torch(build("numbers"), file)
+    monkeypatch.setattr(export_formats, "FRESH_PROCESS", export_formats.FRESH_PROCESS + "import trainyard")
+    with pytest.raises(RuntimeError, match="ModuleNotFoundError: import of trainyard halted"):
+        run_torch(file, [torch.zeros(1, 2)])
+
+
+def test_a_model_of_a_trusted_package_is_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "nets_of_mine.py").write_text("from trainyard.models.mlp import MLP\nclass Mine(MLP):\n    pass\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import nets_of_mine
+
+    file = tmp_path / "model.safetensors"
+    assert export(nets_of_mine.Mine(build("numbers").spec, [3]).eval(), "safetensors", file) == 0
+    assert type(load_model(file, ["nets_of_mine"])) is sys.modules["nets_of_mine"].Mine
+
+
+def test_other_shapes_are_no_small_difference() -> None:
+    assert max_difference([torch.zeros(1, 3)], [torch.zeros(7, 3)]) == float("inf")
+    assert max_difference([torch.tensor([[0.5]])], [torch.tensor([[0.25]])]) == 0.25

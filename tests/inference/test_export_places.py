@@ -69,7 +69,7 @@ def test_a_wrong_export_leaves_nothing(
     before = names(run)
     code, errors = typed(capsys, "run")
     assert code == 1
-    assert "the probabilities in a fresh process differ by 0.0002; the file is removed" in errors
+    assert "the probabilities in a reloaded model differ by 0.0002; the file is removed" in errors
     assert names(run) == before
 
 

@@ -83,20 +83,17 @@ def test_the_decision_line_is_where_the_neuron_decides(here: Path, monkeypatch: 
     assert dots == 153 + 33, "of training and validation, none of the test"
 
 
-def test_every_layer_is_drawn_and_what_is_dropped_too(here: Path) -> None:
+def test_every_active_layer_is_drawn(here: Path) -> None:
     words = ("model=cnn", "model.channels=[4,6]", "model.dropout=0.5", "trainer.max_epochs=1", "callbacks=none")
     folder = trained(here / "one", *words)
     model = load_model(folder / "checkpoints" / "best.ckpt")
     image = torch.randint(0, 255, (1, 1, 8, 8), dtype=torch.uint8)
     outputs = layer_outputs.layer_outputs(model, image)
     kinds = [output.title.split("\n")[1] for output in outputs]
-    block = ["Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d", "Dropout2d in training"]
-    assert kinds == ["Normalize", *block, *block, "Flatten", "Linear", "ReLU", "Dropout in training", "Linear"]
+    block = ["Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d"]
+    assert kinds == ["Normalize", *block, *block, "Flatten", "Linear", "ReLU", "Linear"]
     with torch.no_grad():
-        assert torch.equal(outputs[-1].values, model(image)[0]), "what is dropped for the picture changes no answer"
-    pooled, dropped = outputs[9].values, outputs[10].values
-    for before, after in zip(pooled, dropped, strict=True):
-        assert not after.any() or torch.allclose(after, 2 * before), "a map is dropped as a whole"
+        assert torch.equal(outputs[-1].values, model(image)[0])
     assert [output.kernels is not None for output in outputs].index(True) == 1
     layer_outputs.draw("one")
     assert (here / "outputs" / "draw" / "layers.png").stat().st_size > 10_000

@@ -14,37 +14,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from trainyard.data.spec import DataSpec
 from trainyard.models import safetensors_file
 from trainyard.models.classifier import Classifier
+from trainyard.models.load import load_model
 
 INPUT, OUTPUT = "input", "probabilities"
 
+# The file must not need packages that a machine without the project lacks; importing them fails here.
 FRESH_PROCESS = """\
 import sys
-import numpy as np
-import torch
-path, folder, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
-{load}
-with torch.no_grad():
-    for number in range(count):
-        x = torch.from_numpy(np.load(f"{{folder}}/{{number}}.npy"))
-        np.save(f"{{folder}}/out{{number}}.npy", model(x).numpy())
-"""
-# The file must not need packages that a machine without the project lacks; importing them fails here.
-LOAD_TORCH = """\
 sys.modules.update(dict.fromkeys(["trainyard", "lightning", "timm", "torchvision"]))
-model = torch.export.load(path).module()"""
-LOAD_SAFETENSORS = """\
-sys.path[:] = {folders!r}
-from pathlib import Path
-from trainyard.models.load import load_model
-loaded = load_model(Path(path), {trusted!r})
-model = lambda x: loaded.predict_step(x, 0)"""
+import torch
+path, folder = sys.argv[1:]
+model = torch.export.load(path).module()
+with torch.no_grad():
+    torch.save([model(x) for x in torch.load(f"{folder}/inputs.pt")], f"{folder}/outputs.pt")
+"""
 
 USE_ONNX = """\
 import numpy, onnxruntime
@@ -109,28 +98,6 @@ def describe_interface(spec: DataSpec) -> str:
     )
 
 
-def run_in_fresh_process(load: str, path: Path, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """Return the outputs of a model in a new process.
-
-    Args:
-        load: Python code that assigns the model in the file `path` to `model`.
-        path: of the file.
-        inputs: batches.
-
-    Raises:
-        RuntimeError: the process failed; with the last line of its stderr.
-    """
-    with TemporaryDirectory() as folder:
-        for number, x in enumerate(inputs):
-            np.save(f"{folder}/{number}.npy", x.numpy())
-        code = FRESH_PROCESS.format(load=load)
-        words = [sys.executable, "-c", code, str(path.absolute()), folder, str(len(inputs))]
-        done = subprocess.run(words, capture_output=True, text=True, cwd=folder)
-        if done.returncode:
-            raise RuntimeError((done.stderr.strip().splitlines() or ["it ended without a message"])[-1])
-        return [torch.from_numpy(np.load(f"{folder}/out{number}.npy")) for number in range(len(inputs))]
-
-
 def write_onnx(model: Classifier, path: Path) -> None:
     """Write ONNX for batches of any size; its metadata `trainyard` describes inputs and classes."""
     with warnings.catch_warnings():
@@ -173,8 +140,19 @@ def write_torch(model: Classifier, path: Path) -> None:
 
 
 def run_torch(path: Path, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """Return the outputs in a fresh process that cannot import this project."""
-    return run_in_fresh_process(LOAD_TORCH, path, inputs)
+    """Return the outputs in a fresh process that cannot import this project.
+
+    Raises:
+        RuntimeError: the process failed; with the last line of its stderr.
+    """
+    with TemporaryDirectory() as folder:
+        torch.save(list(inputs), f"{folder}/inputs.pt")
+        words = [sys.executable, "-c", FRESH_PROCESS, str(path.absolute()), folder]
+        done = subprocess.run(words, capture_output=True, text=True, cwd=folder)
+        if done.returncode:
+            raise RuntimeError((done.stderr.strip().splitlines() or ["it ended without a message"])[-1])
+        outputs: list[Tensor] = torch.load(f"{folder}/outputs.pt")
+    return outputs
 
 
 def write_safetensors(model: Classifier, path: Path) -> None:
@@ -183,10 +161,11 @@ def write_safetensors(model: Classifier, path: Path) -> None:
 
 
 def run_safetensors(path: Path, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """Return the outputs in a fresh process, which trusts the package of the model's class."""
+    """Return the outputs of a model that is loaded from the file."""
     package = str(safetensors_file.read_safetensors(path)["model_class"]).partition(".")[0]
-    folders = [str(Path(folder).absolute()) for folder in sys.path]
-    return run_in_fresh_process(LOAD_SAFETENSORS.format(folders=folders, trusted=[package]), path, inputs)
+    model = load_model(path, [package])
+    with torch.no_grad():
+        return [model.predict_step(x, 0) for x in inputs]
 
 
 @dataclass(frozen=True)
@@ -196,8 +175,8 @@ class Format:
     Attributes:
         suffix: of the file.
         write: writes a model to a path.
-        run: returns the outputs of the file for batches, outside of this process or project.
-        where: description of where `run` runs it.
+        run: returns the outputs of the file for batches.
+        where: description of what `run` runs it in.
         usage: Python code with a placeholder `{file}`.
     """
 
@@ -211,5 +190,5 @@ class Format:
 FORMATS = {
     "onnx": Format(".onnx", write_onnx, run_onnx, "onnxruntime", USE_ONNX),
     "torch": Format(".pt2", write_torch, run_torch, "a process with torch alone", USE_TORCH),
-    "safetensors": Format(".safetensors", write_safetensors, run_safetensors, "a fresh process", USE_SAFETENSORS),
+    "safetensors": Format(".safetensors", write_safetensors, run_safetensors, "a reloaded model", USE_SAFETENSORS),
 }

@@ -20,7 +20,8 @@ from trainyard.stored.find_run import find_run_and_checkpoint
 MAX_MAPS = 16  # maps, and kernels, in a row
 MAX_LAYERS = 40  # of larger networks, only the blocks are drawn
 SIDE = 64  # pixels of a map in the figure, at least
-DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+# Layers that change nothing in a trained network.
+INACTIVE = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Output:
 def draw(name: str, example: int = 0, trusted: Sequence[str] = ()) -> None:
     """Draw the outputs of all layers for one validation image into `outputs/draw/layers.png`.
 
-    Each map ranges from its smallest value, black, to its largest, white. Dropout is shown as in a training step.
+    Each map ranges from its smallest value, black, to its largest, white.
 
     Args:
         name: of the run.
@@ -80,30 +81,23 @@ def layer_outputs(model: Classifier, image: Tensor) -> list[Output]:
     layers = {
         name: module
         for name, module in model.named_modules()
-        if name and not list(module.children()) and not isinstance(module, nn.Identity)
+        if name and not list(module.children()) and not isinstance(module, INACTIVE)
     }
     if len(layers) > MAX_LAYERS:
         layers = {**model.blocks_of_maps()}
     outputs: list[Output] = []
 
-    def record(name: str, module: nn.Module, inputs: Tensor, values: Tensor) -> None:
-        kind, kernels = type(module).__name__, None
-        if isinstance(module, DROPOUT):
-            if module.p == 0:
-                return
-            values = type(module)(module.p)(inputs)
-            kind += " in training"
-        if isinstance(module, nn.Conv2d) and all(output.kernels is None for output in outputs):
-            kernels = as_images(module.weight)
+    def record(name: str, module: nn.Module, values: Tensor) -> None:
+        first = isinstance(module, nn.Conv2d) and all(output.kernels is None for output in outputs)
+        kernels = as_images(module.weight) if first else None  # type: ignore[arg-type]
         shape = "x".join(map(str, values.shape[1:]))
-        outputs.append(Output(f"{name}\n{kind}\n{shape}", values[0].float(), kernels))
+        outputs.append(Output(f"{name}\n{type(module).__name__}\n{shape}", values[0].float(), kernels))
 
     hooks = [
-        module.register_forward_hook(lambda part, inputs, out, name=name: record(name, part, inputs[0], out))
+        module.register_forward_hook(lambda part, _, out, name=name: record(name, part, out))
         for name, module in layers.items()
     ]
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(0)
+    with torch.no_grad():
         model.forward(image)
     for hook in hooks:
         hook.remove()
