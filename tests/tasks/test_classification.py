@@ -95,16 +95,16 @@ def test_a_class_that_is_never_predicted_scores_zero_and_comes_first() -> None:
 
 def test_the_bins_of_the_reliability_diagram_give_the_calibration_error() -> None:
     found = drawn()
-    bins = reliability(found)
-    assert int(bins.examples.sum()) == 500
-    error = ((bins.accuracy - bins.confidence).abs() * bins.examples).sum() / 500
+    examples, confidence, accuracy = reliability(found)
+    assert int(examples.sum()) == 500
+    error = ((accuracy - confidence).abs() * examples).sum() / 500
     assert float(error) == pytest.approx(calibration_error(found), abs=1e-6)
 
 
 def test_a_model_that_is_always_sure_and_half_of_the_time_right_has_an_error_of_a_half() -> None:
     sure = predictions([[1.0, 0.0], [1.0, 0.0]], [0, 1], "a", "b")
     assert calibration_error(sure) == pytest.approx(0.5)
-    assert reliability(sure).examples[-1] == 2
+    assert reliability(sure)[0][-1] == 2
     assert "0.5000" in calibration_figure(sure).axes[0].get_title()
 
 

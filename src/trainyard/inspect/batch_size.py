@@ -31,11 +31,7 @@ GIB = 2**30
 
 
 def find(cfg: DictConfig) -> None:
-    """Print how fast each batch size trains, the suggested one, and the override for it.
-
-    Raises:
-        ConfigError: a value in the config is invalid.
-    """
+    """Print how fast each batch size trains, the suggested one, and the override for it."""
     data = build_data(cfg)
     model = build_model(cfg, data, download=True)
     examples = len(data.splits["train"])
@@ -50,18 +46,20 @@ def find(cfg: DictConfig) -> None:
             print(f"{size:>10}  {text}", flush=True)
             if rate is None or time.monotonic() - start > SECONDS:
                 break
-            if (growth := 2 * (peak() - before)) > (free := psutil.virtual_memory().available):
-                needed = f"needs about {growth / GIB:.1f} GiB more, {free / GIB:.1f} GiB are free"
-                print(f"{2 * size:>10}  not tried: {needed}")
+            growth, free = 2 * (peak() - before) / GIB, psutil.virtual_memory().available / GIB
+            if growth > free:
+                print(f"{2 * size:>10}  not tried: needs about {growth:.1f} GiB more, {free:.1f} GiB are free")
                 break
             before = peak()
     finally:
         logging.disable(logging.NOTSET)
     best = suggestion(rates, examples)
-    print(f"{'suggests':<10} " + ("nothing: not even the smallest fits" if best is None else f"data.batch_size={best}"))
-    if best is not None:
-        print(f"{'':<10} the smallest within {1 - FAST:.0%} of the fastest with at least {MIN_STEPS} steps per epoch")
-        print(f"{'then':<10} find lr data.batch_size={best}: another size needs another rate")
+    if best is None:
+        print("suggests   nothing: not even the smallest fits")
+        return
+    print(f"suggests   data.batch_size={best}")
+    print(f"           the smallest within {1 - FAST:.0%} of the fastest with at least {MIN_STEPS} steps per epoch")
+    print(f"then       find lr data.batch_size={best}: another size needs another rate")
 
 
 def candidate_sizes(examples: int) -> list[int]:

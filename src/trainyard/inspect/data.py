@@ -10,8 +10,8 @@ from trainyard.data.module import DataModule
 from trainyard.data.rows import tensor
 from trainyard.data.spec import Column, Examples
 from trainyard.errors import listing
-from trainyard.inspect.data_figures import draw_columns, draw_images, draw_pairs
-from trainyard.inspect.duplicates import describe_pairs, duplicate_table, example_namer, find_duplicates, first_pairs
+from trainyard.inspect.data_figures import draw_columns, draw_images
+from trainyard.inspect.duplicates import describe_pairs, duplicate_table, find_duplicates
 from trainyard.inspect.untrained import build_data
 from trainyard.terminal.tables import table
 
@@ -20,19 +20,12 @@ MAX_COLUMNS, MAX_LEVELS = 40, 5
 
 
 def show(cfg: DictConfig) -> None:
-    """Print a summary of the data, and draw examples of each class or the columns of a table.
-
-    Raises:
-        ConfigError: a value in the config is invalid.
-    """
+    """Print a summary of the data, and draw examples of each class or the columns of a table."""
     data = build_data(cfg)
     found = find_duplicates(data.splits)
     print(describe_data(data, cfg.run.choices.data), duplicate_table(data.splits, found), sep="\n\n", end="\n\n")
-    if pairs := first_pairs(found):
-        name = example_namer(data)
-        print(describe_pairs(pairs, name), end="\n\n")
-        if data.kind == "images":
-            draw_pairs(data, pairs, name)
+    if found:
+        print(describe_pairs(data, found), end="\n\n")
     if data.kind == "images":
         draw_images(data, cfg.seed)
     else:

@@ -1,7 +1,6 @@
-"""Figures of a data set: images of each class with their augmentation, columns by class, and duplicates."""
+"""Figures of a data set: images of each class with their augmentation, and columns by class."""
 
 import math
-from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -16,7 +15,6 @@ from trainyard.data.module import DataModule
 from trainyard.data.rows import tensor
 from trainyard.data.spec import Column, Examples
 from trainyard.figures import figure_style, save_figure
-from trainyard.inspect.duplicates import Example, Pair
 
 MAX_CLASSES, ROWS, MAX_IMAGES = 100, 25, 16  # classes, classes below each other, images beside each other
 INCHES = 0.6  # side of an image
@@ -135,21 +133,3 @@ def draw_levels(axis: Axes, values: list[Tensor], column: Column) -> None:
         axis.bar(torch.arange(len(order)) + number * width, heights.numpy(), width, alpha=0.7, label=str(number))
     names = [column.levels[level][:12] for level in order]
     axis.set_xticks((torch.arange(len(order)) + 0.4 - width / 2).tolist(), names, rotation=30, ha="right")
-
-
-@figure_style()
-def draw_pairs(data: DataModule, pairs: Sequence[Pair], name: Callable[[Example], str]) -> None:
-    """Draw the two images of each pair beside each other."""
-    across = min(ACROSS, len(pairs))
-    rows = math.ceil(len(pairs) / across)
-    figure = Figure(figsize=(2.6 * across, 1.9 * rows), layout="constrained")
-    axes = figure.subplots(rows, across, squeeze=False).flatten()
-    for axis in axes:
-        axis.set_axis_off()
-    for axis, pair in zip(axes, pairs, strict=False):
-        examples = (pair.first, pair.second)
-        both = [read_images(data.splits[split], torch.tensor([position])) for split, position in examples]
-        axis.imshow(image_strip(torch.cat(both), 2).numpy())
-        names = [f"{example[0]}: {name(example)[-32:]}" for example in examples]
-        axis.set_title("\n".join([pair.kind, *names]), fontsize=7)
-    save_figure(figure, "show/pairs.png")

@@ -112,22 +112,14 @@ class RangeTest(L.Callback):
 
 
 def find(cfg: DictConfig, steps: int | None = None) -> None:
-    """Print the rate at which the loss falls fastest and its override, and draw the loss over the rate.
-
-    Raises:
-        ConfigError: a value in the config is invalid.
-    """
+    """Print the rate at which the loss falls fastest and its override, and draw the loss over the rate."""
     curve = range_test(cfg, steps or STEPS)
     print(describe_curve(curve, cfg))
     draw_curve(curve)
 
 
 def range_test(cfg: DictConfig, steps: int) -> LossCurve:
-    """Train for so many steps with a rising rate, and return the loss of each.
-
-    Raises:
-        ConfigError: a value in the config is invalid.
-    """
+    """Train for so many steps with a rising rate, and return the loss of each."""
     data = build_data(cfg)
     model = build_model(cfg, data, download=True)
     test = RangeTest(steps)

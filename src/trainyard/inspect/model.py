@@ -35,11 +35,7 @@ class Layer:
 
 
 def show(cfg: DictConfig, depth: int | None = None) -> None:
-    """Print a table of the layers down to a depth (2 if it is `None`), and the totals.
-
-    Raises:
-        ConfigError: a value in the config is invalid.
-    """
+    """Print a table of the layers down to a depth (2 if it is `None`), and the totals."""
     model = build_model(cfg, build_data(cfg))
     layers, flops = summarize_layers(model, depth or 2)
     rows = []

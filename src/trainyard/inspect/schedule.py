@@ -72,11 +72,7 @@ def layer_names(groups: Iterable[str]) -> str:
 
 
 def show(cfg: DictConfig) -> None:
-    """Print first, highest and last rate of each parameter group, and draw the rates.
-
-    Raises:
-        ConfigError: a value in the config is invalid.
-    """
+    """Print first, highest and last rate of each parameter group, and draw the rates."""
     rates = simulate_rates(cfg)
     rows = []
     for name, values in rates.groups.items():
@@ -131,11 +127,7 @@ def draw_rates(rates: Rates, name: str, scale: str) -> None:
 
 
 def simulate_rates(cfg: DictConfig) -> Rates:
-    """Return the learning rates of a composed run by stepping its optimizer and schedule; no weights are downloaded.
-
-    Raises:
-        ConfigError: a value in the config is invalid.
-    """
+    """Return the learning rates of a composed run by stepping its optimizer and schedule; no weights are downloaded."""
     data = build_data(cfg)
     model = build_model(cfg, data)
     trainer = build_trainer(cfg)

@@ -34,11 +34,7 @@ def build_data(cfg: DictConfig) -> DataModule:
 
 
 def build_model(cfg: DictConfig, data: DataModule, download: bool = False) -> Classifier:
-    """Build the model, with random weights in place of pretrained ones unless `download`.
-
-    Raises:
-        ConfigError: a value in the config is invalid.
-    """
+    """Build the model, with random weights in place of pretrained ones unless `download`."""
     if not download and cfg.model.get("weights") == "pretrained":
         cfg.model.weights = "none"
     return parts.get().model(cfg, data)

@@ -144,29 +144,18 @@ def confusion_matrix(predictions: Predictions) -> Tensor:
     return multiclass_confusion_matrix(predictions.predicted, predictions.labels, num_classes=classes)
 
 
-@dataclass(frozen=True)
-class Reliability:
-    """Predictions in bins of equal width by their confidence.
+def reliability(predictions: Predictions) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the number, mean confidence and accuracy of predictions in bins by confidence, `[CALIBRATION_BINS]` each.
 
-    Attributes:
-        examples: number of predictions in each bin, `[CALIBRATION_BINS]`.
-        confidence, accuracy: mean of each bin; 0 for an empty bin.
+    Mean and accuracy of an empty bin are 0.
     """
-
-    examples: Tensor
-    confidence: Tensor
-    accuracy: Tensor
-
-
-def reliability(predictions: Predictions) -> Reliability:
-    """Return the accuracy of predictions by their confidence."""
     bins = (predictions.confidence * CALIBRATION_BINS).ceil().long().clamp(1, CALIBRATION_BINS) - 1
     examples = torch.bincount(bins, minlength=CALIBRATION_BINS)
-    means = (
+    confidence, accuracy = (
         torch.bincount(bins, weights=values.double(), minlength=CALIBRATION_BINS) / examples.clamp(min=1)
         for values in (predictions.confidence, predictions.correct)
     )
-    return Reliability(examples, *means)
+    return examples, confidence, accuracy
 
 
 def calibration_error(predictions: Predictions) -> float:

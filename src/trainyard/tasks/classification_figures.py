@@ -77,19 +77,19 @@ def draw_cells(axis: Axes, cells: Tensor, shares: Tensor, names: tuple[str, ...]
 @figure_style()
 def calibration_figure(predictions: Predictions) -> Figure:
     """Draw the reliability diagram, and below it the number of predictions in each bin."""
-    found = reliability(predictions)
+    examples, confidence, accuracy = reliability(predictions)
     figure = Figure(figsize=(5, 6))
     figure.subplots_adjust(0.14, 0.09, 0.97, 0.94)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     width = 1 / CALIBRATION_BINS
     edges = [number * width for number in range(CALIBRATION_BINS)]
-    filled = found.examples > 0
-    above.bar(edges, found.accuracy.tolist(), width, align="edge", edgecolor="white", label="accuracy")
-    above.plot(found.confidence[filled], found.accuracy[filled], "o", color="tab:orange", label="mean confidence")
+    filled = examples > 0
+    above.bar(edges, accuracy.tolist(), width, align="edge", edgecolor="white", label="accuracy")
+    above.plot(confidence[filled], accuracy[filled], "o", color="tab:orange", label="mean confidence")
     above.plot([0, 1], [0, 1], ":", color="gray", label="perfect calibration")
     above.set(ylabel="accuracy", title=f"calibration error {calibration_error(predictions):.4f}")
     above.legend(loc="upper left")
-    below.bar(edges, found.examples.tolist(), width, align="edge", edgecolor="white", color="tab:gray")
+    below.bar(edges, examples.tolist(), width, align="edge", edgecolor="white", color="tab:gray")
     below.set(xlabel="confidence", ylabel="examples", xlim=(0, 1))
     return figure
 
