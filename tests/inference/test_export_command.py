@@ -37,7 +37,7 @@ def test_the_file_lies_in_the_run_with_its_card(typed_command, run: Path, monkey
     low, high = accuracy_interval(round(accuracy * count), count)
     assert f"test/acc {accuracy:.4f}" in card
     assert f"[{low:.4f}, {high:.4f}]" in card
-    for text in ("Adelie", "bill_length_mm", "optimizer=adam", f"test: {count}", "model.pt2"):
+    for text in ("Adelie", "bill_length_mm", "optimizer=adam", f"test {count}", "model.pt2"):
         assert text in card
     monkeypatch.chdir(run / "export")
     [snippet] = re.findall(r"```python\n(.*?)```", card, re.DOTALL)

@@ -66,7 +66,7 @@ def test_the_card_has_the_split_and_the_interval_of_the_test(tmp_path: Path) -> 
     assert "| 0 | low |\n| 1 | high |" in page
     low, high = accuracy_interval(41, 51)
     assert f"95 % interval of test/acc: [{low:.4f}, {high:.4f}] (Wilson, 51 examples)" in page
-    assert "(test: 51)" in page
+    assert "examples: test 51" in page
     assert f"commit: {'a' * 40}\n" in page
 
 

@@ -1,10 +1,6 @@
-"""`find batch_size`: the smallest batch size that trains about as fast as any that fits into memory.
-
-Lightning's BatchSizeFinder returns the largest one that fits, which is seldom the best.
-"""
+"""`find batch_size`: the smallest size that is about as fast as any (Lightning's finder returns the largest)."""
 
 import copy
-import logging
 import math
 import statistics
 import time
@@ -25,9 +21,8 @@ from trainyard.models.classifier import Classifier
 SMALLEST = 8
 FAST = 0.9  # of the highest rate
 MIN_STEPS = 10  # of an epoch, fewer are too few to learn from
-SECONDS = 60.0  # after which no further size is tried
+SECONDS = 60.0  # after which no other size is tried
 STEPS = 9  # of a trial; the first is not timed
-GIB = 2**30
 
 
 def find(cfg: DictConfig) -> None:
@@ -38,21 +33,17 @@ def find(cfg: DictConfig) -> None:
     rates: dict[int, float | None] = {}
     start, before = time.monotonic(), peak()
     print(f"{'batch size':>10}  {'examples/s':>10}  {'steps/epoch':>11}")
-    logging.disable(logging.INFO)  # each trial would log what a run logs
-    try:
-        for size in candidate_sizes(examples):
-            rates[size] = rate = measure(cfg, data, model, size)
-            text = "does not fit into memory" if rate is None else f"{rate:>10,.0f}  {math.ceil(examples / size):>11,}"
-            print(f"{size:>10}  {text}", flush=True)
-            if rate is None or time.monotonic() - start > SECONDS:
-                break
-            growth, free = 2 * (peak() - before) / GIB, psutil.virtual_memory().available / GIB
-            if growth > free:
-                print(f"{2 * size:>10}  not tried: needs about {growth:.1f} GiB more, {free:.1f} GiB are free")
-                break
-            before = peak()
-    finally:
-        logging.disable(logging.NOTSET)
+    for size in candidate_sizes(examples):
+        rates[size] = rate = measure(cfg, data, model, size)
+        text = "does not fit into memory" if rate is None else f"{rate:>10,.0f}  {math.ceil(examples / size):>11,}"
+        print(f"{size:>10}  {text}", flush=True)
+        if rate is None or time.monotonic() - start > SECONDS:
+            break
+        growth, free = 2 * (peak() - before) / 2**30, psutil.virtual_memory().available / 2**30
+        if growth > free:
+            print(f"{2 * size:>10}  not tried: needs about {growth:.1f} GiB more, {free:.1f} GiB are free")
+            break
+        before = peak()
     best = suggestion(rates, examples)
     if best is None:
         print("suggests   nothing: not even the smallest fits")
@@ -69,10 +60,9 @@ def candidate_sizes(examples: int) -> list[int]:
 
 def measure(cfg: DictConfig, data: DataModule, model: Classifier, size: int) -> float | None:
     """Return the examples per second of a few steps; `None` if training or validation runs out of memory."""
-    sized = copy.copy(data)  # the examples are shared
+    sized, clock = copy.copy(data), StepClock()  # the examples are shared
     sized.batch_size = size
-    clock = StepClock()
-    changes: dict[str, Any] = {"max_epochs": STEPS, "limit_val_batches": 1, "check_val_every_n_epoch": STEPS + 1}
+    changes = {"max_epochs": STEPS, "limit_val_batches": 1, "check_val_every_n_epoch": STEPS + 1}
     try:
         with trial_trainer(cfg, **changes, callbacks=[*feature_cache(cfg), clock]) as trainer:
             trainer.fit(model, sized)
@@ -94,7 +84,7 @@ def suggestion(rates: Mapping[int, float | None], examples: int) -> int | None:
 
 
 class StepClock(L.Callback):
-    """Measures the examples per second of each step after the first, and stops the fit after `STEPS` steps."""
+    """Measures the examples per second of each step after the first, and stops after `STEPS` steps."""
 
     def __init__(self) -> None:
         self.rates: list[float] = []

@@ -1,13 +1,12 @@
 """Figures of a data set: images of each class with their augmentation, and columns by class."""
 
 import math
-from operator import itemgetter
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from torch import Tensor
 
 from trainyard.data.draws import generator
@@ -101,16 +100,11 @@ def draw_columns(data: DataModule) -> None:
         draw(axis, [x[train.y == label, number] for label in labels], column)
         axis.set_title(column.name, fontsize=9)
         axis.tick_params(labelsize=8)
-    figure.legend(legend_handles(axes[0]), [classes[label] for label in labels], loc="outside lower center", ncols=5)
+    handles = [Patch(color=f"C{number}", label=classes[label]) for number, label in enumerate(labels)]
+    figure.legend(handles=handles, loc="outside lower center", ncols=5)
     some = "" if len(classes) <= MAX_LEVELS else f" of the {MAX_LEVELS} most frequent classes"
     figure.suptitle(f"training rows{some}, by column", fontsize=10)
     save_figure(figure, "show/data.png")
-
-
-def legend_handles(axis: Axes) -> list[Any]:
-    """Return the handle of each class in the order of the classes; Matplotlib may list the last one first."""
-    handles, numbers = axis.get_legend_handles_labels()
-    return [handle for _, handle in sorted(zip(map(int, numbers), handles, strict=True), key=itemgetter(0))]
 
 
 def draw_numbers(axis: Axes, values: list[Tensor], column: Column) -> None:
@@ -118,10 +112,9 @@ def draw_numbers(axis: Axes, values: list[Tensor], column: Column) -> None:
     known = [part[~part.isnan()].double() for part in values]
     all_values = torch.cat(known)
     limits = (all_values.min().item(), all_values.max().item()) if len(all_values) else (0.0, 1.0)
-    overlaid = len(known) <= MAX_OVERLAID
-    kind, alpha = ("stepfilled", 0.5) if overlaid else ("barstacked", 0.8)
-    names = list(map(str, range(len(known))))
-    axis.hist([part.numpy() for part in known], BINS, range=limits, label=names, histtype=kind, alpha=alpha)  # type: ignore[arg-type]
+    kind, alpha = ("stepfilled", 0.5) if len(known) <= MAX_OVERLAID else ("barstacked", 0.8)
+    colours = [f"C{number}" for number in range(len(known))]
+    axis.hist([part.numpy() for part in known], BINS, range=limits, color=colours, histtype=kind, alpha=alpha)  # type: ignore[arg-type]
 
 
 def draw_levels(axis: Axes, values: list[Tensor], column: Column) -> None:
@@ -130,6 +123,6 @@ def draw_levels(axis: Axes, values: list[Tensor], column: Column) -> None:
     order = counts.sum(0).argsort(descending=True, stable=True)[:MAX_LEVELS]
     width = 0.8 / len(values)
     for number, heights in enumerate(counts[:, order]):
-        axis.bar(torch.arange(len(order)) + number * width, heights.numpy(), width, alpha=0.7, label=str(number))
+        axis.bar(torch.arange(len(order)) + number * width, heights.numpy(), width, alpha=0.7, color=f"C{number}")
     names = [column.levels[level][:12] for level in order]
     axis.set_xticks((torch.arange(len(order)) + 0.4 - width / 2).tolist(), names, rotation=30, ha="right")

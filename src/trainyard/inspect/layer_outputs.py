@@ -1,7 +1,6 @@
 """`draw layers`: the output of each layer of a network for one image."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from matplotlib.axes import Axes
@@ -22,21 +21,6 @@ MAX_LAYERS = 40  # of larger networks, only the blocks are drawn
 SIDE = 64  # pixels of a map in the figure, at least
 # Layers that change nothing in a trained network.
 INACTIVE = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
-
-
-@dataclass(frozen=True)
-class Output:
-    """The output of one layer for one image.
-
-    Attributes:
-        title: name, class and output shape of the layer.
-        values: `[maps, h, w]` or `[neurons]`.
-        kernels: of the first convolution, as images `[N, C, h, w]`.
-    """
-
-    title: str
-    values: Tensor
-    kernels: Tensor | None = None
 
 
 @figure_style()
@@ -61,8 +45,11 @@ def draw(name: str, example: int = 0, trusted: Sequence[str] = ()) -> None:
     if not 0 <= example < len(examples):
         raise reject("--example", example, "no such image", f"0 to {len(examples) - 1}")
     image, label = examples.__getitems__([example])
-    rows = [("image", enlarged(image[0].float() / 255, SIDE))]
-    rows += [row for output in layer_outputs(model, image) for row in output_rows(output)]
+    outputs = layer_outputs(model, image)
+    rows = [
+        ("image", enlarged(image[0].float() / 255, SIDE)),
+        *((title, as_picture(values)) for title, values in outputs),
+    ]
     figure = Figure(figsize=(10, 0.78 * len(rows) + 1.4), layout="constrained")
     axes = figure.subplots(len(rows) + 1, 1, height_ratios=[1.0] * len(rows) + [1.4])
     for axis, (title, picture) in zip(axes, rows, strict=False):
@@ -76,8 +63,12 @@ def draw(name: str, example: int = 0, trusted: Sequence[str] = ()) -> None:
     save_figure(figure, "draw/layers.png")
 
 
-def layer_outputs(model: Classifier, image: Tensor) -> list[Output]:
-    """Return the output of each layer for an image `[1, C, H, W]`, in the order of the forward pass."""
+def layer_outputs(model: Classifier, image: Tensor) -> list[tuple[str, Tensor]]:
+    """Return title and output of each layer for an image `[1, C, H, W]`, in the order of the forward pass.
+
+    An output is `[maps, h, w]` or `[neurons]`. The kernels of the first convolution, as images `[N, C, h, w]`, precede
+    its output.
+    """
     layers = {
         name: module
         for name, module in model.named_modules()
@@ -85,13 +76,14 @@ def layer_outputs(model: Classifier, image: Tensor) -> list[Output]:
     }
     if len(layers) > MAX_LAYERS:
         layers = {**model.blocks_of_maps()}
-    outputs: list[Output] = []
+    outputs: list[tuple[str, Tensor]] = []
 
     def record(name: str, module: nn.Module, values: Tensor) -> None:
-        first = isinstance(module, nn.Conv2d) and all(output.kernels is None for output in outputs)
-        kernels = as_images(module.weight) if first else None  # type: ignore[arg-type]
+        if isinstance(module, nn.Conv2d) and "kernels" not in dict(outputs):
+            outputs.append(("kernels", as_images(module.weight)))
         shape = "x".join(map(str, values.shape[1:]))
-        outputs.append(Output(f"{name}\n{type(module).__name__}\n{shape}", values[0].float(), kernels))
+        if values.ndim in (2, 4):
+            outputs.append((f"{name}\n{type(module).__name__}\n{shape}", values[0].float()))
 
     hooks = [
         module.register_forward_hook(lambda part, _, out, name=name: record(name, part, out))
@@ -104,16 +96,12 @@ def layer_outputs(model: Classifier, image: Tensor) -> list[Output]:
     return outputs
 
 
-def output_rows(output: Output) -> list[tuple[str, Tensor]]:
-    """Return pictures `[C, H, W]` with titles: kernels before the maps that they make; vectors are one pixel high."""
-    rows = []
-    if output.kernels is not None:
-        rows.append(("kernels", grid(output.kernels[:MAX_MAPS], SIDE, MAX_MAPS)))
-    if output.values.ndim == 3:
-        rows.append((output.title, grid(output.values[:MAX_MAPS, None], SIDE, MAX_MAPS)))
-    elif output.values.ndim == 1:
-        rows.append((output.title, grid(output.values[None, None, None], 1, 1)))
-    return rows
+def as_picture(values: Tensor) -> Tensor:
+    """Return kernels or maps beside each other, or neurons in a row one pixel high, as a picture `[C, H, W]`."""
+    if values.ndim == 1:
+        return grid(values[None, None, None], 1, 1)
+    images = values if values.ndim == 4 else values[:, None]
+    return grid(images[:MAX_MAPS], SIDE, MAX_MAPS)
 
 
 def draw_probabilities(axis: Axes, model: Classifier, image: Tensor, label: int) -> None:

@@ -1,5 +1,6 @@
 """Data, model and Trainer of a composed config, for inspection and short trials that leave no files."""
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr
@@ -53,9 +54,13 @@ def trial_trainer(cfg: DictConfig, **changes: Any) -> Iterator[L.Trainer]:
     one_device = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
     limits: dict[str, Any] = {"max_steps": -1, "max_time": None, "min_epochs": None, "min_steps": None}
     limits |= {"fast_dev_run": False, "val_check_interval": 1.0}
-    terminal = sys.stderr.isatty()  # Lightning writes to stderr even when it is not a terminal
-    with TemporaryDirectory() as folder, nullcontext() if terminal else redirect_stderr(StringIO()):
-        yield build_trainer(cfg, **{**one_device, **limits, **changes}, default_root_dir=folder)
+    quiet = nullcontext() if sys.stderr.isatty() else redirect_stderr(StringIO())  # progress bars of Lightning
+    logging.disable(logging.INFO)  # each trial would log what a run logs
+    try:
+        with TemporaryDirectory() as folder, quiet:
+            yield build_trainer(cfg, **{**one_device, **limits, **changes}, default_root_dir=folder)
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def feature_cache(cfg: DictConfig) -> list[L.Callback]:
