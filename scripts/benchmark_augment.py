@@ -15,7 +15,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from trainyard.data.augment import Augmentation
-from trainyard.data.draws import generator
+from trainyard.data.loading.sampler import derive_generator
 
 ROUNDS = 31
 OURS = {
@@ -33,7 +33,7 @@ Change = Callable[[], object]
 
 def ours(x: Tensor, y: Tensor) -> dict[str, Change]:
     """Return this project's changes."""
-    draws = generator(0)
+    draws = derive_generator(0)
     made = {name: Augmentation(**keys) for name, keys in OURS.items()}  # type: ignore[arg-type]
     return {name: partial(change, x, y, draws, 10) for name, change in made.items()}
 

@@ -15,10 +15,10 @@ import onnxruntime
 import torch
 from torch import Tensor
 
+from trainyard.history.find_run import find_checkpoint
 from trainyard.inference.export_formats import FORMATS, INPUT, OUTPUT, random_inputs
 from trainyard.models.classifier import Classifier
 from trainyard.models.load import load_model
-from trainyard.stored.find_run import find_checkpoint
 
 SIZES = (1, 64, 1024)
 ROUNDS = 15

@@ -7,7 +7,6 @@ and counted twelve times.
 """
 
 import itertools
-import json
 import os
 import statistics
 import tempfile
@@ -19,6 +18,7 @@ import torch
 from epoch_clock import timed_epochs
 
 from trainyard.config import compose
+from trainyard.run_directory import read_result
 from trainyard.training import train
 
 ROUNDS, BATCH, IMAGES, SIZE, EPOCHS = 3, 128, 2000, 64, 10
@@ -76,7 +76,7 @@ def measure(folder: Path) -> dict[str, float]:
 
 def features_seconds(run: Path) -> float:
     """Return what the first run of a sweep took for the features."""
-    return json.loads((run / "result.json").read_text(encoding="utf-8"))["data"]["features"]["seconds"]  # type: ignore[no-any-return]
+    return float(read_result(run)["data"]["features"]["seconds"])
 
 
 def main() -> None:

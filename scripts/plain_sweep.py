@@ -33,9 +33,9 @@ def main(cfg: Config) -> float:
     from torch import nn
     from torch.utils.data import DataLoader, TensorDataset
 
-    from trainyard.data.digits import Digits
+    from trainyard.data.sources.builtin import Digits
+    from trainyard.models.input_layers import Normalize
     from trainyard.models.mlp import fully_connected
-    from trainyard.models.normalize import Normalize
 
     L.seed_everything(cfg.seed, verbose=False)
     data = Digits(batch_size=64)

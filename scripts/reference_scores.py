@@ -4,12 +4,12 @@ Trains each reference with seeds 0 to 4 into outputs/reference/ and prints media
 the test accuracy, and the median of the seconds that a run took.
 """
 
-import json
 import statistics
 import sys
 from pathlib import Path
 
 from trainyard.config import compose
+from trainyard.run_directory import read_result
 from trainyard.training import train
 
 SEEDS = range(5)
@@ -27,7 +27,7 @@ def run(name: str, seed: int) -> tuple[float, float]:
     """Train one reference with one seed; return its test accuracy and its seconds."""
     folder = FOLDER / name / str(seed)
     train(compose([*REFERENCES[name], f"seed={seed}", f"hydra.run.dir={folder}"]))
-    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    result = read_result(folder)
     return result["metrics"]["test/acc"], result["seconds"]
 
 

@@ -7,12 +7,12 @@ already is not repeated.
 """
 
 import argparse
-import json
 import statistics
 from pathlib import Path
 from typing import Any
 
 from trainyard.config import compose
+from trainyard.run_directory import read_result
 from trainyard.training import train
 
 OUT = Path("outputs") / "transfer"
@@ -45,8 +45,7 @@ def result_of(folder: Path, overrides: list[str]) -> dict[str, Any]:
     if not (folder / "result.json").exists():
         print(f"python train.py {' '.join(overrides)}", flush=True)
         train(compose([*overrides, f"hydra.run.dir={folder}"]))
-    result: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    return result
+    return read_result(folder)
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from tests.conftest import Compose
 from tests.test_going_on import COMMON, run
 from trainyard.cli.training import main
 from trainyard.config import compose
+from trainyard.errors import ConfigError
 from trainyard.resume import resume_command
 from trainyard.run_directory import lock
 from trainyard.training import train
@@ -119,9 +120,15 @@ def test_what_failed_goes_on_where_it_is_asked_to(compose_run: Compose, stopped:
 
 WRONG = {
     "resume=frst": ["frst: there is no such run", "first"],
-    "resume=first optimizer.lr=0.1": ["optimizer.lr=0.1: a run that goes on keeps", "trainer.max_epochs=50"],
-    "resume=first model=cnn": ["model=cnn: a run that goes on keeps"],
-    "resume=first trainer.max_epoch=9": ["trainer.max_epoch=9: the run has no such key", "trainer.max_epochs"],
+    "resume=first optimizer.lr=0.1": [
+        "optimizer.lr=0.1: model, data, optimizer and schedule of a run cannot change",
+        "trainer.max_epochs=50",
+    ],
+    "resume=first model=cnn": ["model=cnn: model, data, optimizer and schedule of a run cannot change"],
+    "resume=first trainer.max_epoch=9": [
+        "trainer.max_epoch=9: the stored config has no such key",
+        "trainer.max_epochs",
+    ],
     "resume=first trainer.max_epochs=1,2": ["trainer.max_epochs=1,2: neither a sweep"],
     "resume=first trainer.max_epochs=0": ["trainer.max_epochs=0", "a whole number from 1"],
     "resume=first trainer.max_epochs": ["resume=trainer.max_epochs: "],
@@ -231,7 +238,7 @@ def test_a_strangers_config_builds_nothing_of_theirs(stopped: Path, typed) -> No
 
 
 def hold(folder: Path, ready: multiprocessing.Event, done: multiprocessing.Event) -> None:
-    held = lock(folder)
+    held = lock(folder, ConfigError("locked"))
     ready.set()
     done.wait(60)
     assert held is not None

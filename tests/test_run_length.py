@@ -19,7 +19,7 @@ import torch.nn.functional as F
 
 from tests.conftest import Compose
 from tests.test_going_on import checkpoint, tensors
-from trainyard.data.digits import Digits
+from trainyard.data.sources.builtin import Digits
 from trainyard.errors import ConfigError
 from trainyard.inspect.schedule import simulate_rates
 from trainyard.models.load import load_model

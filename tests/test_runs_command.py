@@ -55,7 +55,7 @@ def test_compares_two_runs(typed) -> None:
         (["list", "--sort", "nothing"], 1, "KEY=nothing"),
         (["diff", "one", "three"], 1, "RUN=three: there is no such run"),
         (["reproduce", "onn"], 1, "did you mean one?"),
-        (["reproduce", "one"], 1, "its commit aaaaaaaaaa is not in"),
+        (["reproduce", "one"], 1, "its commit aaaaaaaaaa is not in a repository at"),
         (["list", "--last", "0"], 2, "0 is not a whole number from 1"),
         (["list", "--sort"], 2, "expected one argument"),
         (["list", "--nope"], 2, "unrecognized arguments: --nope"),

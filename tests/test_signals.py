@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import CSVLogger
 from tests.conftest import Compose
 from tests.test_going_on import COMMON, Stop, checkpoint
 from trainyard.callbacks import interruption
-from trainyard.checkpoints.checksum import is_intact
+from trainyard.checkpoint_files import is_intact
 from trainyard.signals import Interrupted, Signals
 from trainyard.training import train
 

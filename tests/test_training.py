@@ -26,7 +26,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[float, Path]:
     from trainyard.config import compose
 
     folder = tmp_path_factory.mktemp("main") / "runs" / "cnn"
-    score = train(
+    result = train(
         compose(
             [
                 "model=cnn",
@@ -37,7 +37,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[float, Path]:
             ]
         )
     )
-    return score, folder
+    assert result.folder == folder
+    return result.objective, folder
 
 
 def test_returns_the_best_validation_score(finished: tuple[float, Path]) -> None:
@@ -96,7 +97,7 @@ def test_checkpoints_are_plain_and_enough_to_predict(
     assert epoch is None or stored["epoch"] == epoch
     assert stored["hyper_parameters"]["spec"]["classes"] == list("0123456789")
     model = load_model(path)
-    from trainyard.data.digits import Digits
+    from trainyard.data.sources.builtin import Digits
 
     images = Digits(64)
     test = images.splits["test"]
@@ -164,7 +165,7 @@ def test_tests_the_best_checkpoint_not_the_last(compose_run: Compose, monkeypatc
 
 def test_objective_may_be_the_loss(compose_run: Compose) -> None:
     cfg = compose_run("objective=val/loss", "experiment=penguins", "trainer.max_epochs=5")
-    score = train(cfg)
+    score = train(cfg).objective
     with (Path(cfg.run.dir) / "metrics.csv").open() as file:
         losses = [float(row["val/loss"]) for row in csv.DictReader(file) if row["val/loss"]]
     assert score == min(losses)
@@ -232,7 +233,7 @@ def test_debug_options_run(compose_run: Compose, option: str) -> None:
 def test_two_processes_see_each_example_once(compose_run: Compose) -> None:
     cfg = compose_run("accelerator=ddp_cpu", "data.batch_size=32")
     alone = compose_run("accelerator=cpu", "data.batch_size=64", folder="alone")
-    scores = train(cfg), train(alone)
+    scores = train(cfg).objective, train(alone).objective
     assert scores[0] == pytest.approx(scores[1], abs=0.01)
     two, one = result_of(Path(cfg.run.dir)), result_of(Path(alone.run.dir))
     assert two["epochs"] == one["epochs"] == 2

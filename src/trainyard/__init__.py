@@ -2,14 +2,41 @@
 
 `python -m trainyard model=cnn optimizer=adam` composes a run, trains it, tests it and writes it down. From Python:
 
-    from trainyard.config import compose
-    from trainyard.training import train
+    from trainyard import compose, sweep, train
 
-    best_validation_score = train(compose(["model=cnn", "optimizer=adam"]))
+    run = train(compose(["model=cnn", "optimizer=adam"]))
+    run.metrics, run.curves, run.load_model()
+    sweep(["model=mlp,cnn", "seed=range(3)"]).leaderboard
 
-Importing this package imports nothing heavy: torch and lightning come with `trainyard.training`.
+Importing this package is fast: torch and Lightning are imported when `train` is.
 """
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from trainyard import torchvision_ops as torchvision_ops
 
+if TYPE_CHECKING:
+    from trainyard.config import compose as compose
+    from trainyard.run_result import RunResult as RunResult
+    from trainyard.sweeps.result import SweepResult as SweepResult
+    from trainyard.sweeps.result import sweep as sweep
+    from trainyard.training import train as train
+
 __version__ = "0.1.0"
+__all__ = ["RunResult", "SweepResult", "compose", "sweep", "train"]
+
+PUBLIC = {
+    "RunResult": "trainyard.run_result",
+    "SweepResult": "trainyard.sweeps.result",
+    "compose": "trainyard.config",
+    "sweep": "trainyard.sweeps.result",
+    "train": "trainyard.training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public function or class when it is first used."""
+    if name in PUBLIC:
+        return getattr(importlib.import_module(PUBLIC[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

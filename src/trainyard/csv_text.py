@@ -1,16 +1,17 @@
-"""Text in CSV files, quoted so that a spreadsheet does not evaluate it as a formula."""
+"""CSV as Trainyard writes it, with text quoted so that a spreadsheet does not evaluate it as a formula."""
 
+import csv
 import re
-from typing import TextIO
+from typing import Any, TextIO
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # first characters of a formula
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)", re.IGNORECASE)
 
 
-def cell(content: object) -> object:
+def escape_formula(content: object) -> object:
     """Return the content of a cell; text that might be a formula gets a leading apostrophe.
 
-    Numbers, also those written as text such as `-1.5`, stay as they are. `restored` is the inverse.
+    Numbers, also those written as text such as `-1.5`, stay as they are. `unescape_formula` is the inverse.
     """
     if not isinstance(content, str):
         return content
@@ -19,12 +20,17 @@ def cell(content: object) -> object:
     return f"'{content}" if bare.startswith(FORMULA) and not is_number else content
 
 
-def restored(text: str) -> str:
-    """Return the original text of a cell: the inverse of `cell`."""
+def unescape_formula(text: str) -> str:
+    """Return the original text of a cell."""
     return text[1:] if text.startswith("'") and text.lstrip("'").startswith(FORMULA) else text
 
 
-class UnixLines:
+def csv_writer(stream: TextIO) -> Any:
+    """Return a writer of the `csv` module: commas, minimal quotes, lines that end with a line feed."""
+    return csv.writer(LineFeedStream(stream))
+
+
+class LineFeedStream:
     """Ends rows with a line feed alone; with `lineterminator="\\n"`, `csv` would not quote a carriage return."""
 
     def __init__(self, stream: TextIO) -> None:

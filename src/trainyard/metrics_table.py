@@ -8,9 +8,9 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
-from trainyard.csv_text import cell
-from trainyard.curves import as_text, read_table
+from trainyard.csv_text import escape_formula
 from trainyard.files import write_text
+from trainyard.metrics_csv import format_table, parse_table
 
 
 class MetricsTable(CSVLogger):
@@ -39,12 +39,12 @@ class ContinuedTable(ExperimentWriter):
 
     def log_metrics(self, metrics_dict: dict[str, float], step: int | None = None) -> None:
         """Add a row; a name that a spreadsheet might take for a formula is quoted."""
-        super().log_metrics({str(cell(name)): value for name, value in metrics_dict.items()}, step)
+        super().log_metrics({str(escape_formula(name)): value for name, value in metrics_dict.items()}, step)
 
     def _check_log_dir_exists(self) -> None:
         path = Path(self.metrics_file_path)
         if path.is_file():
-            self.metrics_keys = read_table(path.read_bytes())[0]
+            self.metrics_keys = parse_table(path.read_bytes())[0]
 
     def save(self) -> None:
         """Append the rows that wait, all or none."""
@@ -59,4 +59,4 @@ class ContinuedTable(ExperimentWriter):
 
     def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
         path = Path(self.metrics_file_path)
-        write_text(path, as_text(fieldnames, read_table(path.read_bytes())[1]))
+        write_text(path, format_table(fieldnames, parse_table(path.read_bytes())[1]))

@@ -96,7 +96,7 @@ def check_keys(config: DictConfig, unused: str, used: str) -> None:
 
 def check_run_directory(folder: Path) -> None:
     """Raise a ConfigError for a directory that a run may not write to: the current one, or one with other files."""
-    from trainyard.stored.run import StoredRun
+    from trainyard.history.stored_run import StoredRun
 
     accepted = "a folder that is new, empty, or of an earlier run"
     check_path("hydra.run.dir", str(folder))

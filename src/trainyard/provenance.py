@@ -10,11 +10,13 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-import torch
+from trainyard.errors import ConfigError
+
+NO_HOOKS = ("-c", f"core.hooksPath={os.devnull}", "-c", "submodule.recurse=false")
 
 
 def provenance() -> dict[str, Any]:
-    """Return the command, commit, uncommitted changes, package versions and hardware, as JSON can hold them."""
+    """Return the command, commit, uncommitted changes, package versions and hardware, as values for JSON."""
     return {
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "command": sys.argv,
@@ -28,53 +30,55 @@ def provenance() -> dict[str, Any]:
 
 @cache
 def packages() -> dict[str, str]:
-    """Return the version of each installed package; they stay while a process lives."""
+    """Return the version of each installed package; cached, since they do not change within a process."""
     return dict(sorted((d.metadata["Name"], d.version) for d in distributions()))
 
 
 @cache
 def own_git_state() -> dict[str, Any] | None:
-    """Return the state of this project's code; what a process has imported stays as it was."""
+    """Return the state of this project's code; cached, since imported code does not change within a process."""
     return git_state(Path(__file__).parent)
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:
-    """Return commit, patch of tracked files and names of untracked ones; `None` where the code is not in a checkout."""
-    commit = git(folder, "rev-parse", "HEAD")
-    if commit is None:
-        return None
-    return {
-        "commit": commit.strip(),
-        "uncommitted_patch": git(folder, "diff", "HEAD", "--binary") or "",
-        "untracked": (
-            git(folder, "ls-files", "--others", "--exclude-standard", "--full-name", ":/") or ""
-        ).splitlines(),
-    }
-
-
-def git(folder: Path, *arguments: str) -> str | None:
-    """Return what a git command prints, or `None` when it fails or there is no git."""
+    """Return commit, patch of tracked files and names of untracked files; `None` outside of a checkout."""
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments],
-            capture_output=True,
-            check=True,
-            timeout=20,
-            stdin=subprocess.DEVNULL,
-        )
-    except (OSError, subprocess.SubprocessError):
+        return {
+            "commit": git(folder, "rev-parse", "HEAD").strip(),
+            "uncommitted_patch": git(folder, "diff", "HEAD", "--binary"),
+            "untracked": git(folder, "ls-files", "--others", "--exclude-standard", "--full-name", ":/").splitlines(),
+        }
+    except ConfigError:
         return None
-    return done.stdout.decode("utf-8", errors="replace")
+
+
+def git(folder: Path, *arguments: str, stdin: str = "") -> str:
+    """Return the output of a git command; hooks do not run, and GIT_DIR and similar variables are ignored.
+
+    Raises:
+        ConfigError: git fails, with the first lines of its message, or is not installed.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    command = ["git", "-C", str(folder), *NO_HOOKS, *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, input=stdin.encode(), env=environment, check=False)
+    except OSError as error:
+        raise ConfigError(f"git: cannot be run ({error.strerror})") from error
+    if done.returncode:
+        message = done.stderr.decode(errors="replace").strip().splitlines()[:3]
+        raise ConfigError("\n  ".join([f"git {arguments[0]} failed", *message]))
+    return done.stdout.decode(errors="replace")
 
 
 def hardware() -> dict[str, Any]:
-    """Return the processor, the instructions that torch uses of it, its cores and the GPUs."""
-    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    """Return the processor, the instruction set that torch uses, cores, threads and GPUs."""
+    import torch
+
     return {
         "platform": platform.platform(),
         "machine": platform.machine(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "gpus": gpus,
+        "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
     }

@@ -1,4 +1,4 @@
-"""`python train.py resume=RUN`: a run goes on in its directory, whatever ended it."""
+"""`python train.py resume=RUN`: continues a run in its directory."""
 
 import argparse
 import copy
@@ -6,20 +6,22 @@ import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from trainyard.config import leaves
-from trainyard.errors import did_you_mean, reject
+from trainyard.errors import reject
 from trainyard.files import relative
+from trainyard.history.find_run import find_run
+from trainyard.history.stored_config import apply_override
+from trainyard.history.stored_run import StoredRun
 from trainyard.quoting import parse_single
-from trainyard.stored.config import UNBUILT
-from trainyard.stored.find_run import find_run
-from trainyard.stored.paths import check_download, check_paths, use_own_caches
-from trainyard.stored.run import StoredRun
-from trainyard.stored.trusted import DATA, check_stored, check_target, foreign_packages
 from trainyard.terminal.invocation import train_command
+from trainyard.trusted import foreign_packages
+from trainyard.trusted_paths import check_training, use_own_caches
+
+if TYPE_CHECKING:
+    from trainyard.run_result import RunResult
 
 KEY = "resume"
 CHANGEABLE = ("trainer", "checkpoint", "callbacks", "logger", "on_nan")
@@ -27,7 +29,7 @@ ACCEPTED = "values of trainer, checkpoint, callbacks, logger and on_nan, such as
 
 
 def asks_to_resume(words: Sequence[str]) -> bool:
-    """Whether a command line names a run that is to go on."""
+    """Return whether a command line resumes a run."""
     return any(word.startswith(f"{KEY}=") for word in words)
 
 
@@ -39,17 +41,14 @@ def resume_command(folder: Path) -> str:
     return f"{f'PYTHONPATH={shlex.quote(path)} ' if path else ''}{train_command(*words)}"
 
 
-def resume(words: Sequence[str]) -> float:
-    """Train on a run that was typed as `resume=RUN`, in its directory.
+def resume(words: Sequence[str]) -> "RunResult":
+    """Resume training of a run in its directory.
 
     Args:
-        words: `resume=RUN`, values that may be other than before, and `--trusted-packages NAME`.
-
-    Returns:
-        The best validation score.
+        words: `resume=RUN`, overrides, and `--trusted-packages NAME`.
 
     Raises:
-        ConfigError: there is no such run, it is completed, or something else is to be changed.
+        ConfigError: there is no such run, it is completed, or an override is not allowed.
     """
     parser = argparse.ArgumentParser(prog="train.py resume=RUN", allow_abbrev=False)
     parser.add_argument("words", nargs="+", metavar="KEY=VALUE")
@@ -64,12 +63,13 @@ def resume(words: Sequence[str]) -> float:
 
 
 def config_to_resume(run: StoredRun, changes: Sequence[str] = (), trusted: Sequence[str] = ()) -> DictConfig:
-    """Return the config of a run with what is to be other from now on.
+    """Return the config of a run with overrides.
 
     Raises:
-        ConfigError: it is damaged, completed, names what a stored one may not, or a change does not fit.
+        ConfigError: the config is damaged or contains something forbidden, the run is completed, or an override does
+            not fit.
     """
-    if not run.own or run.unreadable or is_cut(run):
+    if not run.own or run.unreadable or is_truncated(run):
         raise reject(KEY, run.name, "its config.yaml is missing or damaged", "a directory that train.py wrote")
     if run.status == "completed" and not changes:
         problem = f"it is completed, after {run.result.get('epochs')} epochs"
@@ -79,51 +79,33 @@ def config_to_resume(run: StoredRun, changes: Sequence[str] = (), trusted: Seque
     if moved:
         stored["run"]["dir"] = relative(run.folder)
     use_own_caches(stored)
-    check_training(without_typed(stored, changes), run.folder, trusted)
+    check_training(without_overridden(stored, changes), run.folder, trusted)
     cfg: DictConfig = OmegaConf.create(stored)
     for word in changes:
-        change(cfg, word)
+        override = parse_single(word, KEY, ACCEPTED)
+        key = override.key_or_group
+        if key.partition(".")[0] not in CHANGEABLE:
+            problem = "model, data, optimizer and schedule of a run cannot change"
+            raise reject(key, override.get_value_element_as_str(), problem, ACCEPTED)
+        apply_override(cfg, override, ACCEPTED)
     return cfg
 
 
-def is_cut(run: StoredRun) -> bool:
-    """Whether the end of a config.yaml is missing: without it, it is YAML too, but of another run."""
+def is_truncated(run: StoredRun) -> bool:
+    """Return whether the end of a config.yaml is missing: it would be valid YAML, but of another run."""
     sweep = run.config.get("sweep")  # the last group; its last key is `sampler`
     return not isinstance(sweep, dict) or "sampler" not in sweep
 
 
-def check_training(stored: dict[str, Any], folder: Path, trusted: Sequence[str] = ()) -> None:
-    """Raise a ConfigError unless a stored config may be trained in a directory: what it builds, and where it writes."""
-    check_stored(stored, trusted, UNBUILT)
-    check_paths(stored, folder)
-    data = stored.get("data")
-    if not isinstance(data, dict):
-        raise reject("data", data, "not a data module", "a config.yaml that train.py wrote")
-    check_download(data, check_target("data._target_", data.get("_target_"), DATA, trusted))
-
-
-def without_typed(stored: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
-    """Return a stored config without the values that are overridden now: what the user types is not checked."""
-    left = copy.deepcopy(stored)
+def without_overridden(stored: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    """Return a stored config without the values that are overridden: what the user types is not checked."""
+    rest = copy.deepcopy(stored)
     for word in changes:
         override = parse_single(word, KEY, ACCEPTED)
         *parents, last = override.key_or_group.split(".")
-        node: Any = left
+        node: Any = rest
         for name in parents:
             node = node.get(name) if isinstance(node, dict) else None
         if isinstance(node, dict) and not isinstance(override.value(), dict):  # dicts are merged
             node.pop(last, None)
-    return left
-
-
-def change(cfg: DictConfig, word: str) -> None:
-    """Put one typed value in its place."""
-    override = parse_single(word, KEY, ACCEPTED)
-    key, text = override.key_or_group, override.get_value_element_as_str()
-    if key.partition(".")[0] not in CHANGEABLE:
-        problem = "a run that goes on keeps its model, data, optimizer and schedule"
-        raise reject(key, text, problem, ACCEPTED)
-    known = {path for path, _ in leaves(cfg)}
-    if key not in known and not override.is_add() and OmegaConf.select(cfg, key) is None:
-        raise reject(key, text, f"the run has no such key{did_you_mean(key, known)}", ACCEPTED)
-    OmegaConf.update(cfg, key, override.value(), force_add=True)
+    return rest

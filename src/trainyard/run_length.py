@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import EarlyStopping, StochasticWeightAveraging
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.arguments import parameters
-from trainyard.data.module import DataModule
+from trainyard.data.loading.datamodule import DataModule
 from trainyard.errors import reject
 
 KEEP_RATE = "trainyard.optim.schedules.constant"
@@ -127,7 +127,7 @@ def check_batches(trainer: L.Trainer, data: DataModule) -> None:
     data.trainer = trainer
     batches, overfit = {}, trainer.overfit_batches  # type: ignore[attr-defined]
     for split in ("train", "val", "test"):
-        limit, length = getattr(trainer, f"limit_{split}_batches"), len(data.order(split))
+        limit, length = getattr(trainer, f"limit_{split}_batches"), len(data.batch_sampler(split))
         batches[split] = min(length, limit) if isinstance(limit, int) else int(length * limit)
         if length and not batches[split]:
             key = "overfit_batches" if overfit and split != "test" else f"limit_{split}_batches"

@@ -12,21 +12,23 @@ from filelock import FileLock
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
-from trainyard.checkpoints.files import PREVIOUS, newest_intact, set_damaged_aside
+from trainyard.checkpoint_files import PREVIOUS, newest_intact, set_damaged_aside
 from trainyard.errors import ConfigError, reject
 from trainyard.files import check_own_files, relative, remove_stale_drafts, write_json
 from trainyard.logs import close_log, open_log
 from trainyard.own_directory import check_run_directory
 from trainyard.run_directory import (
     BROUGHT,
+    DONE,
     LOG,
+    RESULT,
     check_places,
     check_resumable,
     lock,
     move_aside,
     point_to_latest,
+    read_result,
     remove_replaced,
-    status,
     write_config,
 )
 from trainyard.run_ending import AGAIN, ending, full_disk, interruption, is_disk_full
@@ -35,6 +37,8 @@ from trainyard.terminal.invocation import train_command
 from trainyard.terminal.summary import whereabouts
 
 log = logging.getLogger(__name__)
+
+WAIT = "another directory, or wait until it has ended"
 
 
 @dataclass
@@ -111,7 +115,7 @@ class Run:
             check_own_files("hydra.run.dir", self.dir)
             if self.resumed:
                 check_resumable(self.dir)
-            self.lock = lock(self.dir)
+            self.lock = lock(self.dir, reject("hydra.run.dir", self.dir, "another process trains there", WAIT))
             remove_stale_drafts(self.dir, depth=1)
             self.fresh = {path.name for path in self.dir.iterdir()} <= BROUGHT
             self.look(cfg)
@@ -132,7 +136,7 @@ class Run:
 
     def stopped_at(self) -> Path | None:
         """Return the last intact checkpoint of a run that was stopped here, or that is to go on whatever ended it."""
-        stopped = status(self.dir) in (None, "interrupted")
+        stopped = read_result(self.dir).get("status") in (None, "interrupted")
         return newest_intact(self.dir / "checkpoints") if stopped or self.resumed else None
 
     def __enter__(self) -> "Run":
@@ -166,7 +170,7 @@ class Run:
                 log.error("stopped: %s in %s\n%s", full_disk(self.dir), relative(self.dir), remedy, exc_info=error)
             elif error is not None:
                 log.error("the run failed; %s", whereabouts(self.dir), exc_info=error)
-            if self.first and (self.training or status(self.dir) not in ("completed", "pruned")):
+            if self.first and (self.training or read_result(self.dir).get("status") not in DONE):
                 self.write_result(interrupted)
         finally:
             self.signals.__exit__(kind, error, trace)
@@ -185,7 +189,7 @@ class Run:
         state, reason = ending(error, self.pruned)
         seconds = round(time.monotonic() - self.started, 3)
         try:
-            write_json(self.dir / "result.json", {"status": state, **self.result, "seconds": seconds, "error": reason})
+            write_json(self.dir / RESULT, {"status": state, **self.result, "seconds": seconds, "error": reason})
         except OSError as problem:
             lost = reject("hydra.run.dir", self.dir, f"result.json cannot be written ({problem.strerror})")
             if error is None:

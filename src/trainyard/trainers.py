@@ -12,9 +12,8 @@ from trainyard.callbacks.process_group import ProcessGroup
 from trainyard.callbacks.process_state import ProcessState
 from trainyard.callbacks.progress import Progress
 from trainyard.callbacks.pruning import Pruning
-from trainyard.callbacks.run_log import RunLog
 from trainyard.callbacks.weight_average import WeightAverage
-from trainyard.checkpoints.paced_io import PacedCheckpointIO
+from trainyard.checkpoint_files import PacedCheckpointIO
 from trainyard.config import instantiate
 from trainyard.errors import reject
 from trainyard.loops import FitLoop
@@ -31,7 +30,6 @@ def build_trainer(cfg: DictConfig, run: Run) -> L.Trainer:
     average = [WeightAverage(decay=cfg.ema_decay)] if cfg.ema_decay else []
     pruning = [] if cfg.sweep.pruner == "none" else [Pruning(run.dir, cfg.objective, cfg.sweep.pruner)]
     callbacks = [
-        RunLog(run.dir / "run.log"),
         *build_parts(cfg.callbacks),
         *average,
         *checkpoints,

@@ -25,13 +25,12 @@ from tests.bad_input.mangled import BROKEN_PICTURES, CELLS, CONDITIONS, RAW_TABL
 from trainyard.compatibility import check_config
 from trainyard.complaints import complaint
 from trainyard.config import compose
-from trainyard.data.image_files import read_image
-from trainyard.data.image_shape import common_shape
-from trainyard.data.spec import Examples
-from trainyard.data.splits import check_no_part_is_empty
-from trainyard.data.table import Table
+from trainyard.data.images.image_files import common_shape, read_image
+from trainyard.data.loading.spec import Examples
+from trainyard.data.loading.splits import check_splits_not_empty
+from trainyard.data.sources.table import Table
 from trainyard.errors import ConfigError
-from trainyard.sweeps.search.condition import Condition
+from trainyard.sweeps.search.where import Where
 from trainyard.sweeps.search_space import SearchSpace
 
 MOST_MEMORY = 2 * 2**20  # KiB beyond what the imports take; a picture at PIL's limit takes half a GiB
@@ -85,7 +84,7 @@ def test_any_words_span_a_sweep_or_are_told_what_is_wrong(words: list[str], sear
 def test_any_condition_holds_or_not_or_is_told_what_is_wrong(text: str) -> None:
     count("conditions")
     try:
-        condition = Condition(text, {"seed": ["1"], "model": ["mlp"], "optimizer.lr": ["0.1"]})
+        condition = Where(text, {"seed": ["1"], "model": ["mlp"], "optimizer.lr": ["0.1"]})
         assert condition.holds({"seed": "1", "model": "mlp", "optimizer.lr": "0.1"}) in (True, False)
     except ConfigError as error:
         check_text(complaint(error))
@@ -95,9 +94,9 @@ def check_rows(path: Path) -> dict[str, Examples] | None:
     """Return the examples of a table where there are any; their numbers must be finite or missing."""
     source = Table(str(path), "kind", batch_size=1, test_fraction=0.2, val_fraction=0.2)
     try:
-        with patch.object(logging.getLogger("trainyard.data.table"), "disabled", True):  # of columns it warns
+        with patch.object(logging.getLogger("trainyard.data.sources.table"), "disabled", True):  # of columns it warns
             splits, spec = source.splits, source.spec
-        check_no_part_is_empty(splits)
+        check_splits_not_empty(splits)
     except ConfigError as error:
         check_text(complaint(error), "data")
         return None

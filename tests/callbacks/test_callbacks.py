@@ -1,7 +1,5 @@
 """Callbacks: the stop at a loss that is no number, the best of equals, a graph that disturbs nothing."""
 
-import logging
-import pickle
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,8 +10,7 @@ import torch
 from tests.conftest import Compose
 from trainyard.callbacks.checkpoints import BestCheckpoint
 from trainyard.callbacks.finite_loss import LOOK_EVERY, FiniteLoss
-from trainyard.callbacks.run_log import RunLog
-from trainyard.checkpoints.files import write_checkpoint
+from trainyard.checkpoint_files import write_checkpoint
 from trainyard.training import train
 
 
@@ -84,17 +81,6 @@ def test_of_equal_epochs_the_one_of_less_loss_is_best(tmp_path: Path) -> None:
     restored = BestCheckpoint(tmp_path, "val/acc")
     restored.load_state_dict(checkpoint.state_dict())
     assert restored.best_loss == checkpoint.best_loss
-
-
-def test_a_spawned_process_finds_the_log(tmp_path: Path) -> None:
-    before = list(logging.getLogger().handlers)
-    pickle.loads(pickle.dumps(RunLog(tmp_path / "run.log")))
-    opened = [handler for handler in logging.getLogger().handlers if handler not in before]
-    from trainyard.logs import close_log
-
-    logging.getLogger("trainyard").info("from the other side")
-    close_log(opened)
-    assert "from the other side" in (tmp_path / "run.log").read_text()
 
 
 def test_the_graph_changes_no_number(compose_run: Compose) -> None:

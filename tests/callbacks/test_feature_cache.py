@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from tests.conftest import Compose
 from trainyard.callbacks.feature_cache import feature_key
-from trainyard.data.shapes import Shapes
+from trainyard.data.sources.builtin import Shapes
 from trainyard.models.classifier import Classifier
 from trainyard.models.transfer import TransferModel
 from trainyard.training import train

@@ -11,7 +11,7 @@ from torch import Tensor
 from tests.conftest import Compose
 from trainyard.callbacks.finite_loss import SKIPPED_AT_MOST
 from trainyard.errors import ConfigError
-from trainyard.stored.run import StoredRun
+from trainyard.history.stored_run import StoredRun
 from trainyard.training import train
 
 FEW = [

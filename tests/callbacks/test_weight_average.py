@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from trainyard.callbacks.checkpoints import LastCheckpoint
 from trainyard.callbacks.weight_average import WeightAverage
 from trainyard.config import compose
-from trainyard.data.digits import Digits
+from trainyard.data.sources.builtin import Digits
 from trainyard.models.cnn import CNN
 from trainyard.models.load import load_model
 from trainyard.training import train

@@ -1,4 +1,4 @@
-"""A checkpoint is whole, and known to be: a flipped bit or a lost end has the one before used, and said."""
+"""A damaged checkpoint is detected, and the run resumes from the one before."""
 
 import random
 from pathlib import Path
@@ -8,8 +8,7 @@ import torch
 
 from tests.conftest import Compose
 from tests.test_going_on import COMMON, checkpoint, run, tensors
-from trainyard.checkpoints.checksum import LENGTH, is_intact
-from trainyard.checkpoints.files import newest_intact, write_checkpoint
+from trainyard.checkpoint_files import is_intact, newest_intact, write_checkpoint
 from trainyard.training import train
 
 
@@ -22,28 +21,67 @@ def test_the_one_before_stays_beside_the_last(tmp_path: Path) -> None:
         write_checkpoint(small(value), tmp_path / "last.ckpt")
         write_checkpoint(small(value), tmp_path / "best.ckpt")
     assert {path.name for path in tmp_path.iterdir()} == {"best.ckpt", "last.ckpt", "previous.ckpt"}
-    held = [torch.load(tmp_path / f"{name}.ckpt", weights_only=True)["weights"][0] for name in ("previous", "last")]
-    assert held == [1, 2]
+    values = [torch.load(tmp_path / f"{name}.ckpt", weights_only=True)["weights"][0] for name in ("previous", "last")]
+    assert values == [1, 2]
     assert all(is_intact(path) for path in tmp_path.iterdir())
 
 
-def test_every_flipped_bit_and_every_lost_end_is_noticed(tmp_path: Path) -> None:
+def test_every_flipped_bit_is_detected_or_changes_no_value(tmp_path: Path) -> None:
     path = tmp_path / "last.ckpt"
-    write_checkpoint(small(1), path)
+    checkpoint = {**small(1), "epoch": 3, "states": [{"step": torch.tensor(7)}]}
+    write_checkpoint(checkpoint, path)
     whole = path.read_bytes()
+    detected = 0
     chance = random.Random(0)
-    for place in chance.sample(range(len(whole)), 300):
+    directory = whole.index(b"PK\1\2")
+    places = [*chance.sample(range(directory), 500), *range(directory, len(whole))]
+    for place in places:
         damaged = bytearray(whole)
         damaged[place] ^= 1 << chance.randrange(8)
         path.write_bytes(damaged)
-        seal_alone = len(whole) - place <= LENGTH + 2
-        assert not is_intact(path) or seal_alone, f"a bit of byte {place} of {len(whole)}"
-    for length in (0, 1, 13, *chance.sample(range(len(whole) - LENGTH - 2), 50)):
+        if not is_intact(path):
+            detected += 1
+            continue
+        loaded = torch.load(path, weights_only=True)
+        same = torch.equal(loaded["weights"], checkpoint["weights"]) and loaded["states"] == checkpoint["states"]
+        assert same, f"a bit of byte {place} of {len(whole)}"
+        assert loaded["epoch"] == 3
+    assert detected > len(places) / 3
+
+
+def test_every_flipped_bit_of_a_tensor_is_detected(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    write_checkpoint(small(1), path)
+    whole = path.read_bytes()
+    start = whole.index(bytes([0, 0, 128, 63]) * 50)
+    for bit in range(8 * 200):
+        damaged = bytearray(whole)
+        damaged[start + bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        assert not is_intact(path), f"bit {bit}"
+
+
+def test_every_truncation_is_detected(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    write_checkpoint(small(1), path)
+    whole = path.read_bytes()
+    for length in range(len(whole)):
         path.write_bytes(whole[:length])
         assert not is_intact(path), f"{length} of {len(whole)} bytes"
     path.write_bytes(whole)
     assert is_intact(path)
-    assert torch.equal(torch.load(path, weights_only=True)["weights"], small(1)["weights"])
+
+
+def test_an_entry_that_is_marked_as_a_folder_is_detected(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    write_checkpoint(small(1), path)
+    content = bytearray(path.read_bytes())
+    place = -1
+    while (place := content.find(b"PK\1\2", place + 1)) >= 0:
+        damaged = bytearray(content)
+        damaged[place + 38] ^= 0x10  # which torch reads as a file of length 0
+        path.write_bytes(damaged)
+        assert not is_intact(path)
 
 
 def test_what_is_not_there_or_no_checkpoint_is_not_intact(tmp_path: Path) -> None:
@@ -56,7 +94,7 @@ def test_what_is_not_there_or_no_checkpoint_is_not_intact(tmp_path: Path) -> Non
     assert not is_intact(path)
 
 
-def test_a_file_that_others_wrote_is_known_by_the_checksums_of_its_parts(tmp_path: Path) -> None:
+def test_a_file_of_torch_alone_is_verified_too(tmp_path: Path) -> None:
     path = tmp_path / "last.ckpt"
     torch.save(small(1), path)
     assert is_intact(path)
@@ -72,7 +110,7 @@ def test_a_run_goes_on_from_the_one_before(compose_run: Compose, tmp_path: Path,
         "model=mlp",
         "model.dropout=0.1",
         "checkpoint.every_steps=2",
-        "+trainer.plugins=[{_target_:trainyard.checkpoints.paced_io.PacedCheckpointIO,pause:0.0}]",
+        "+trainer.plugins=[{_target_:trainyard.checkpoint_files.PacedCheckpointIO,pause:0.0}]",
     ]
     run(compose_run, *plan, folder="whole")
     run(compose_run, *plan, folder="run", stop=("train", 2, 1))

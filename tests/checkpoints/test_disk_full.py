@@ -14,9 +14,7 @@ import torch
 from tests.conftest import Compose
 from tests.sweeps.sweeping import REPOSITORY, Place, scores
 from tests.test_going_on import COMMON, Stop, checkpoint, run, tensors
-from trainyard.checkpoints.checksum import is_intact
-from trainyard.checkpoints.files import write_checkpoint
-from trainyard.checkpoints.paced_io import PacedCheckpointIO
+from trainyard.checkpoint_files import PacedCheckpointIO, is_intact, write_checkpoint
 from trainyard.errors import ConfigError
 from trainyard.resume import resume
 from trainyard.run_ending import is_disk_full
@@ -63,13 +61,13 @@ def test_the_file_of_before_stays_and_the_text_says_what_to_do(small_disk: Path)
 def test_it_goes_on_trying(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:
     writer, path = PacedCheckpointIO(pause=1e-9), small_disk / "last.ckpt"
     ballast = fill(small_disk, 1_000_000)
-    writer.took = 0.0
+    writer.write_seconds = 0.0
     writer.save_checkpoint({"weights": torch.ones(500_000)}, path)
-    writer.finish()
+    writer.wait()
     assert "the disk is full" in caplog.text
     assert not path.exists()
     ballast.unlink()
-    writer.took = 0.0
+    writer.write_seconds = 0.0
     writer.save_checkpoint({"weights": torch.ones(3)}, small_disk / "best.ckpt")
     writer.teardown()
     assert is_intact(path)

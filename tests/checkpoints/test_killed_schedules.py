@@ -24,7 +24,7 @@ OPTIMIZERS = sorted(path.stem for path in (CONF_DIR / "optimizer").glob("*.yaml"
 COMMON = (
     *("model=mlp", "model.hidden_dims=[8]", "model.dropout=0.2", "data.batch_size=256", "optimizer.lr=0.05"),
     *("trainer.max_epochs=4", "trainer.log_every_n_steps=1", "callbacks=none", "accelerator=cpu"),
-    "+trainer.plugins=[{_target_:trainyard.checkpoints.paced_io.PacedCheckpointIO,pause:0.0}]",
+    "+trainer.plugins=[{_target_:trainyard.checkpoint_files.PacedCheckpointIO,pause:0.0}]",
     "+callbacks.rate._target_=lightning.pytorch.callbacks.LearningRateMonitor",
 )
 EACH_STEP = "checkpoint.every_steps=1"

@@ -14,9 +14,9 @@ import torch
 
 from tests.conftest import Compose
 from tests.sweeps.sweeping import until
-from trainyard.checkpoints import paced_io
-from trainyard.checkpoints.paced_io import PacedCheckpointIO
-from trainyard.data.digits import Digits
+from trainyard import checkpoint_files
+from trainyard.checkpoint_files import PacedCheckpointIO
+from trainyard.data.sources.builtin import Digits
 from trainyard.models.load import load_model
 from trainyard.models.mlp import MLP
 from trainyard.training import train
@@ -27,7 +27,7 @@ KILLED_IN_WRITING = """
 import io, os, signal, sys
 from pathlib import Path
 import torch
-from trainyard.checkpoints.paced_io import PacedCheckpointIO
+from trainyard.checkpoint_files import PacedCheckpointIO
 save = torch.save
 def half(checkpoint, path):
     whole = io.BytesIO()
@@ -76,13 +76,13 @@ def test_what_waits_is_a_copy(tmp_path: Path) -> None:
 
 def test_after_the_pause_all_is_written_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr(paced_io, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(checkpoint_files, "time", SimpleNamespace(monotonic=lambda: now))
     writer = PacedCheckpointIO(pause=10)
     writer.save_checkpoint({"weights": torch.ones(2)}, tmp_path / "new" / "best")
     assert not (tmp_path / "new").exists()
     now += 11
     writer.save_checkpoint({"weights": torch.zeros(2)}, tmp_path / "new" / "last")
-    writer.finish()
+    writer.wait()
     assert names(tmp_path / "new") == ["best", "last"]
     writer.save_checkpoint({"weights": torch.zeros(2)}, tmp_path / "new" / "best")
     assert weights(tmp_path / "new" / "best") == [1, 1], "a new pause has begun"

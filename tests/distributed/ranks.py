@@ -19,9 +19,9 @@ import torch
 from tests.sweeps.sweeping import REPOSITORY, living, until
 
 TINY = ("model=mlp", "model.hidden_dims=[8]", "data.batch_size=16", "trainer.max_epochs=3", "callbacks=none")
-SPAWNED = ("accelerator=ddp_cpu",)
+DDP_CPU = ("accelerator=ddp_cpu",)
 ON_CPU = ("trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=32-true")
-RERUN = ("accelerator=ddp", *ON_CPU)
+DDP = ("accelerator=ddp", *ON_CPU)
 MODULE = ("-m", "trainyard")
 TORCHRUN = ("-m", "torch.distributed.run", "--nproc-per-node=2", "--max-restarts=2", "-m", "trainyard")
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.distributed.ranks import RERUN, TORCHRUN, Die, end, start
+from tests.distributed.ranks import DDP, TORCHRUN, Die, end, start
 from trainyard.config import compose
-from trainyard.processes.torchrun import attempt, go_on, run_name
+from trainyard.processes.torchrun import attempt, remove_failed_result, run_name
 
-SAME = ("optimizer=sgd", "model.dropout=0.2", *RERUN)
+SAME = ("optimizer=sgd", "model.dropout=0.2", *DDP)
 
 
 @pytest.mark.parametrize(
@@ -40,17 +40,17 @@ def test_an_end_is_forgotten_at_a_restart_alone(monkeypatch: pytest.MonkeyPatch,
     result = tmp_path / "result.json"
     result.write_text('{"status": "failed"}')
     monkeypatch.delenv("TORCHELASTIC_RESTART_COUNT", raising=False)
-    go_on(tmp_path)
+    remove_failed_result(tmp_path)
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")
-    go_on(tmp_path)
+    remove_failed_result(tmp_path)
     assert result.is_file()
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
-    go_on(tmp_path)
-    go_on(tmp_path)
+    remove_failed_result(tmp_path)
+    remove_failed_result(tmp_path)
     assert not result.is_file()
     assert attempt() == 1
     result.write_text('{"status": "completed"}')
-    go_on(tmp_path)
+    remove_failed_result(tmp_path)
     assert result.is_file()
 
 

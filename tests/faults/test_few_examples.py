@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from trainyard.data.splits import stratified_split
+from trainyard.data.loading.splits import stratified_split
 
 
 @pytest.mark.parametrize(

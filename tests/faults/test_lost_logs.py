@@ -22,7 +22,7 @@ def scalars(folder: Path, tag: str) -> list[tuple[int, float]]:
 @pytest.mark.parametrize("what", ["tensorboard", "metrics.csv", "run.log"])
 def test_training_goes_on_without_its_log(what: str, compose_run: Compose, tmp_path: Path) -> None:
     gone = f"+callbacks.gone={{_target_:tests.faults.happenings.Removed,path:{tmp_path / 'run' / what}}}"
-    score = train(compose_run(*SMALL, "trainer.max_epochs=3", gone))
+    score = train(compose_run(*SMALL, "trainer.max_epochs=3", gone)).objective
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert (result["status"], result["epochs"], result["objective"]["value"]) == ("completed", 3, score)
     assert {file.name for file in (tmp_path / "run" / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}

@@ -9,9 +9,9 @@ import pytest
 
 from trainyard.cli.training import main
 from trainyard.errors import ConfigError
+from trainyard.history.find_run import find_checkpoint, find_run
 from trainyard.inference.evaluate import evaluate
 from trainyard.inference.prediction_inputs import find_inputs
-from trainyard.stored.find_run import find_checkpoint, find_run
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.utf8 import check_words
 

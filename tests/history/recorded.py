@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from trainyard.stored.run import StoredRun
+from trainyard.history.stored_run import StoredRun
 
 CHOICES = {"model": "mlp", "data": "digits", "optimizer": "adam", "experiment": None}
 SPLIT = {"examples": 100, "classes": 2, "least": 50, "most": 50, "labels": "aa", "inputs": "bb"}
@@ -32,7 +32,7 @@ def record(
     whole = {
         "seed": 0,
         "run": own,
-        "data": {"_target_": "trainyard.data.digits.Digits", "seed": 0, "batch_size": 64},
+        "data": {"_target_": "trainyard.data.sources.builtin.Digits", "seed": 0, "batch_size": 64},
         "model": {"_target_": "trainyard.models.mlp.MLP", "hidden_dims": [256, 128], "dropout": 0.0},
         "optimizer": {"lr": 0.001, "fused": True, "betas": None},
         "logger": {"csv": {"save_dir": str(folder)}},

@@ -1,4 +1,4 @@
-"""A run comes out again, or it is said why not; what is a person's stays as it is."""
+"""A run is reproduced, or the reason is printed; the user's repository does not change."""
 
 import json
 import shutil
@@ -9,14 +9,18 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.conftest import Compose
 from tests.history.checkout import Checkout
 from tests.history.recorded import record
 from trainyard.errors import ConfigError
 from trainyard.files import write_json
 from trainyard.history import reproduce as module
 from trainyard.history.reproduce import destination, reproduce
+from trainyard.history.stored_run import StoredRun
 from trainyard.provenance import git_state, provenance
-from trainyard.stored.run import StoredRun
+from trainyard.training import train
+
+TINY = ("model.hidden_dims=[8]", "trainer.max_epochs=1", "logger=csv", "callbacks=none")
 
 
 @pytest.fixture
@@ -50,7 +54,7 @@ def faked(monkeypatch: pytest.MonkeyPatch, run: StoredRun) -> Rerun:
             change(Path(config["run"]["dir"]))
             return code
 
-        monkeypatch.setattr(module, "rerun", rerun)
+        monkeypatch.setattr(module, "train_again", rerun)
         return calls
 
     return fake
@@ -76,15 +80,14 @@ def test_says_what_runs_and_what_has_changed(
     assert again(StoredRun(run.folder), checkout) == 0
     said = capsys.readouterr().out
     assert "a first commit, a patch of 2 lines in src/trainyard/one.py" in said
-    assert "not restored, since git did not know them: mine.py" in said
+    assert "untracked files are not restored: mine.py" in said
     assert "torch 1.0 -> " in said
     assert "cores 99 -> " in said
-    assert "7, as the run had; it would be" in said
     assert "/gone is gone" in said
     assert "data       the same" in said
-    assert said.endswith("not compared: the run's were not kept\nbitwise equal\n")
+    assert said.endswith("not compared: those of the run were not kept\nbitwise equal\n")
     [call] = calls
-    assert (call["threads"], call["directory"], call["text"]) == (7, Path.cwd(), "one = 2\n")
+    assert (call["threads"], call["directory"], call["text"]) == (7, Path(), "one = 2\n")
 
 
 def test_a_difference_is_the_last_line_and_the_exit_code(
@@ -99,7 +102,10 @@ def test_a_difference_is_the_last_line_and_the_exit_code(
     faked(worse)
     assert again(run, checkout) == 1
     *_, data, _, last = capsys.readouterr().out.splitlines()
-    assert (data, last) == ("data       val: other labels", "differs: 1 value, largest difference 4.0e-01 in val/acc")
+    assert (data, last) == (
+        "data       val: other labels",
+        "differs: 1 of 11 values, the largest by 4.0e-01 in val/acc",
+    )
 
 
 def test_a_rerun_that_fails_is_no_success(
@@ -108,7 +114,7 @@ def test_a_rerun_that_fails_is_no_success(
     faked(shutil.rmtree, code=1)
     before = checkout.state()
     assert again(run, checkout) == 1
-    assert capsys.readouterr().out.splitlines()[-1].startswith("differs: it ended with exit code 1 before")
+    assert capsys.readouterr().out.splitlines()[-1].startswith("differs: the new run ended with exit code 1 before")
     assert checkout.state() == before
 
 
@@ -149,7 +155,7 @@ def test_an_installed_package_runs_as_it_is(
     calls = faked()
     write_json(run.folder / "provenance.json", {**run.provenance, "git": None})
     assert again(StoredRun(run.folder), checkout) == 0
-    assert "the package that is installed: the run was made outside of a checkout" in capsys.readouterr().out
+    assert "the installed package: the run was made outside of a checkout" in capsys.readouterr().out
     around = Checkout.make(tmp_path / "around")
     around.git("rm", "-rq", "src")
     around.commit("something else")
@@ -168,13 +174,13 @@ def test_what_cannot_be_reproduced_is_said_before_anything_runs(
         again(failed, checkout)
     half = record(tmp_path / "half")
     (half.folder / "config.yaml").unlink()
-    with pytest.raises(ConfigError, match=r"half: its config\.yaml is missing or no YAML"):
+    with pytest.raises(ConfigError, match=r"half: its config\.yaml is missing or invalid"):
         again(half, checkout)
     with pytest.raises(ConfigError, match="is not in"):
         again(record(tmp_path / "other"), checkout)
-    with pytest.raises(ConfigError, match="this package lies in no checkout"):
+    with pytest.raises(ConfigError, match="is not in a repository at"):
         reproduce(run, tmp_path / "again", yes=True, package=tmp_path)
-    with pytest.raises(ConfigError, match=r"--output=.*it is there already"):
+    with pytest.raises(ConfigError, match=r"--output=.*it exists already"):
         again(run, checkout, output=run.folder)
     assert not calls
     assert not (tmp_path / "again").exists()
@@ -183,3 +189,32 @@ def test_what_cannot_be_reproduced_is_said_before_anything_runs(
 def test_an_empty_directory_will_do(run: StoredRun, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert destination(run, tmp_path / "empty") == tmp_path / "empty"
+
+
+def test_a_run_is_bitwise_equal_from_commit_and_patch(
+    compose_run: Compose, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    checkout = Checkout.make(tmp_path / "project", whole=True)
+    train(compose_run(*TINY))
+    checkout.edit(
+        "src/trainyard/training.py", "run.begin_training(cfg)", 'log.info("patched"), run.begin_training(cfg)'
+    )
+    run = StoredRun(tmp_path / "run")
+    write_json(run.folder / "provenance.json", {**run.provenance, "git": git_state(checkout.folder)})
+    checkout.git("checkout", "-q", "-b", "other")
+    checkout.commit("what the run had as a patch")
+    checkout.edit("src/trainyard/training.py", '"patched"', '"staged"')
+    checkout.git("add", "-A")
+    checkout.edit("src/trainyard/training.py", '"staged"', '"changed"')
+    before = checkout.state()
+    capfd.readouterr()
+    package = checkout.folder / "src" / "trainyard"
+    assert reproduce(StoredRun(run.folder), tmp_path / "again", yes=True, package=package) == 0
+    said = capfd.readouterr().out
+    assert said.splitlines()[-1] == "bitwise equal"
+    assert "\npatched\n" in said
+    assert "epoch 1/1" in said
+    assert checkout.state() == before
+    config = yaml.safe_load((tmp_path / "again" / "config.yaml").read_text())
+    assert config["logger"]["csv"]["save_dir"] == config["run"]["dir"] == str(tmp_path / "again")
+    assert {**config, "run": 0, "logger": 0} == {**run.config, "run": 0, "logger": 0}

@@ -8,7 +8,7 @@ import pytest
 
 from tests.history.recorded import record
 from trainyard.errors import ConfigError
-from trainyard.history.run_table import TYPED, cells, chosen_runs, shortened, show, write_csv
+from trainyard.history.run_table import WIDTH, chosen_runs, row, shortened, show, write_csv
 
 
 @pytest.fixture(autouse=True)
@@ -60,16 +60,16 @@ def test_the_best_come_first_and_those_without_a_value_last(sort: str, order: st
         assert sort.endswith("seconds") or found[3:] == ["nothing", "failed"]
 
 
-def test_an_unknown_key_to_sort_by_is_refused() -> None:
+def test_an_unknown_key_to_sort_by_is_rejected() -> None:
     with pytest.raises(ConfigError, match=r"KEY=val/ac: .*did you mean val/acc"):
         names(sort="val/ac")
 
 
-def test_a_row_says_what_became_of_a_run() -> None:
-    found = {run.name: cells(run) for run in chosen_runs([])}
-    row = found["run1"]
-    assert (row["model"], row["data"], row["typed"], row["status"]) == ("cnn", "digits", "seed=1", "completed")
-    assert (row["best"], row["epochs"], row["seconds"]) == ("val/acc 0.9000", "2", "10.0")
+def test_a_row_shows_scores_and_status() -> None:
+    found = {run.name: row(run) for run in chosen_runs([])}
+    first = found["run1"]
+    assert (first["model"], first["data"], first["typed"], first["status"]) == ("cnn", "digits", "seed=1", "completed")
+    assert (first["best"], first["epochs"], first["seconds"]) == ("val/acc 0.9000", "2", "10.0")
     assert (found["failed"]["status"], found["failed"]["best"]) == ("failed", "")
     assert (found["nothing"]["status"], found["nothing"]["model"]) == ("broken", "")
 
@@ -89,7 +89,7 @@ def test_a_long_command_is_shortened_so_that_values_stay() -> None:
     assert shortened(short) == short
     long = "trainer.max_epochs=20 model.hidden_dims=[8] data.root=/a.b/c=d optimizer.lr=0.1"
     assert shortened(long) == "max_epochs=20 hidden_dims=[8] root=/a.b/c=d lr=0.1"
-    assert len(shortened("seed=1 " * 30)) == TYPED
+    assert len(shortened("seed=1 " * 30)) == WIDTH
 
 
 def test_a_file_for_other_programs_has_all_columns(capsys: pytest.CaptureFixture[str]) -> None:

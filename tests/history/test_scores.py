@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from tests.history.recorded import SPLIT, predict, record
-from trainyard.history.saved_predictions import read_predictions
-from trainyard.history.scores import binomial, paired, score_line
+from trainyard.history.scores import binomial, score_line, standard_error
 
 
 def test_the_noise_of_two_accuracies_is_binomial(tmp_path: Path) -> None:
@@ -33,10 +32,8 @@ def test_the_same_examples_one_by_one_are_less_noisy(tmp_path: Path) -> None:
     labels = [0] * 100
     predict(one, labels, [1] * 10 + [0] * 90, ["a", "b"])
     predict(other, labels, [1] * 20 + [0] * 80, ["a", "b"])
-    kept = [read_predictions(run.folder) for run in (one, other)]
-    assert kept[0]
-    assert kept[1]
-    assert paired(kept[0], kept[1]) == pytest.approx(math.sqrt(0.1 * 0.9 / 100)), "ten of a hundred, all one way"
+    error, _ = standard_error(one, other)
+    assert error == pytest.approx(math.sqrt(0.1 * 0.9 / 100)), "ten of a hundred, all in one direction"
     assert "more than the noise of 0.0600 (2 standard errors, paired on 100 examples)" in score_line(one, other)
 
 
@@ -47,7 +44,7 @@ def test_examples_that_are_not_the_same_are_said_to_be_none(tmp_path: Path) -> N
     predict(other, [0, 1], [0, 1], ["a", "b"])
     assert "100 and 50 examples, not the same ones" in score_line(one, other)
     unknown = record(tmp_path / "three", 0.9, result={"data": {}})
-    assert score_line(one, unknown).endswith("A is better by 0.0500; on how many examples is not known")
+    assert score_line(one, unknown).endswith("A is better by 0.0500; the number of examples is unknown")
 
 
 def test_an_objective_that_is_a_loss_is_said_too(tmp_path: Path) -> None:

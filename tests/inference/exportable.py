@@ -2,7 +2,7 @@
 
 import torch
 
-from trainyard.data.spec import Column, DataSpec
+from trainyard.data.loading.spec import Column, DataSpec
 from trainyard.models.classifier import Classifier
 from trainyard.models.cnn import CNN
 from trainyard.models.mlp import MLP

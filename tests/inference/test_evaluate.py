@@ -14,8 +14,8 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from trainyard.config import compose, instantiate
-from trainyard.data.digits import Digits
-from trainyard.data.folder_listing import list_folder
+from trainyard.data.images.folder_listing import list_folder
+from trainyard.data.sources.builtin import Digits
 from trainyard.errors import ConfigError
 from trainyard.inference.ensemble import load_ensemble
 from trainyard.inference.evaluate import evaluate, evaluate_ensemble, write_report
@@ -137,7 +137,11 @@ def test_images_in_another_folder_are_tested_by_class_names(tmp_path: Path) -> N
             path = tmp_path / name / f"{number}.png"
             path.parent.mkdir(exist_ok=True)
             Image.fromarray(draws.integers(0, 255, (8, 8), dtype=np.uint8)).save(path)
-    folder = ["data._target_=trainyard.data.image_folder.ImageFolder", f"+data.root={tmp_path}", "+data.cache=none"]
+    folder = [
+        "data._target_=trainyard.data.sources.image_folder.ImageFolder",
+        f"+data.root={tmp_path}",
+        "+data.cache=none",
+    ]
     found, _ = evaluate("images", folder)
     assert found.predictions.labels.tolist() == [3] * 4 + [8] * 4
     (tmp_path / "8").rename(tmp_path / "eight")
@@ -240,7 +244,7 @@ def test_views_are_the_image_and_changes_of_it() -> None:
         ("rows", ["data.path=nowhere.csv"], 1, "data.path=nowhere.csv: there is no file"),
         ("rows", ["data.pth=other.csv"], 1, "did you mean data.path"),
         ("rows", ["batch_size=3"], 1, "did you mean data.batch_size"),
-        ("rows", ["model.dropout=0.1"], 1, "of no use to a trained model"),
+        ("rows", ["model.dropout=0.1"], 1, "not used by a trained model"),
         ("rows", ["data.batch_size=1,2"], 1, "neither a sweep nor a deletion"),
         ("rows", ["data.batch_size="], 1, "data.batch_size"),
         ("rows", ["trainer.accelerator=tpu"], 1, "trainer.accelerator=tpu: there is no tpu device here"),

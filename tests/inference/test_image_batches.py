@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.data.test_image_bombs import png
-from trainyard.data.image_files import read_image
+from tests.data.images.image_writers import save_png_header
+from trainyard.data.images.image_files import read_image
 from trainyard.inference import prediction_batches as module
 from trainyard.inference.prediction_batches import THREADS, image_batches
 
@@ -42,9 +42,9 @@ def test_those_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     Path(names[0]).write_bytes(b"")
     Path(names[2]).unlink()
     os.mkfifo(names[2])
-    bomb = str(png(tmp_path / "bomb.png", 50_000, 50_000))
+    bomb = str(save_png_header(tmp_path / "bomb.png", 50_000, 50_000))
     batches = list(image_batches([*names, bomb], SHAPE, 4))
-    assert batches[0].errors == {0: "empty", 2: "no regular file"}
+    assert batches[0].errors == {0: "empty", 2: "not a regular file"}
     assert len(batches[0].x) == 2
     assert batches[1].errors == {0: "2,500,000,000 pixels, more than the limit of 89,478,485"}
     assert batches[1].x.shape == (0, *SHAPE)

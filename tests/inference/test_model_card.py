@@ -8,7 +8,7 @@ import torch
 from markdown_it import MarkdownIt
 
 from tests.history.recorded import record
-from trainyard.data.spec import Column, DataSpec
+from trainyard.data.loading.spec import Column, DataSpec
 from trainyard.inference.export_formats import FORMATS, random_inputs
 from trainyard.inference.model_card import model_card
 from trainyard.models.mlp import MLP

@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.data.table_rows import N, frame
+from tests.data.sources.table_rows import N, frame
 from trainyard.config import compose, instantiate
-from trainyard.data.table import Table
+from trainyard.data.sources.table import Table
 from trainyard.inference.predict import predict_files
 from trainyard.inference.prediction_batches import load_table, table_batches
 from trainyard.training import train

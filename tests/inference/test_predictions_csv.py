@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
+from trainyard.csv_text import escape_formula
 from trainyard.inference.predict import PredictedBatch
-from trainyard.inference.prediction_output import PredictionsCSV, cell, header
+from trainyard.inference.prediction_output import PredictionsCSV, header
 
 
 def written(classes: Sequence[str], *batches: PredictedBatch) -> list[list[str]]:
@@ -47,14 +48,14 @@ def test_errors_keep_their_place() -> None:
 
 @pytest.mark.parametrize("text", ["=1+1", "+cmd", "-x", "@SUM(1)", "\tx", "\rx", "=", "-1x", "+1+1", "-", "- 1"])
 def test_what_might_be_a_formula_gets_an_apostrophe(text: str) -> None:
-    assert cell(text) == f"'{text}"
+    assert escape_formula(text) == f"'{text}"
     table = written([text, "other"], batch_of([text], [[1.0, 0.0]]))
     assert table == [["input", "prediction", f"'{text}", "other"], [f"'{text}", f"'{text}", "1.0", "0.0"]]
 
 
 @pytest.mark.parametrize("text", ["-1", "+2.5", "-.5", "-1e-3", "7", "a=b", "a-b.png", "", "./-x"])
 def test_numbers_and_others_stay(text: str) -> None:
-    assert cell(text) == text
+    assert escape_formula(text) == text
 
 
 @pytest.mark.parametrize("text", ["a,b", "a\nb", "a\r\nb", "a\rb", 'say "x"', " a ", "ä", ";"])

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tests.inference.untrained import ROWS, model_of
-from trainyard.data.spec import DataSpec
+from trainyard.data.loading.spec import DataSpec
 from trainyard.inference.predict import predict
 from trainyard.inference.prediction_batches import InputBatch
 

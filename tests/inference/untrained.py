@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from trainyard.data.spec import Column, DataSpec
+from trainyard.data.loading.spec import Column, DataSpec
 from trainyard.models.classifier import Classifier
 from trainyard.models.mlp import MLP
 

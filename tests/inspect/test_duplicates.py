@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from trainyard.data.draws import generator
-from trainyard.data.spec import Examples
+from trainyard.data.loading.sampler import derive_generator
+from trainyard.data.loading.spec import Examples
 from trainyard.inspect.duplicates import MAX_PAIRS, describe_pairs, duplicate_table, find_duplicates
 
 
 def pictures(count: int, seed: int) -> torch.Tensor:
     """Smooth pictures, uint8 `[N, 3, 32, 32]`, that look different."""
-    coarse = torch.rand(count, 3, 4, 4, generator=generator(seed))
+    coarse = torch.rand(count, 3, 4, 4, generator=derive_generator(seed))
     return (torch.nn.functional.interpolate(coarse, 32, mode="bilinear") * 255).round().to(torch.uint8)
 
 

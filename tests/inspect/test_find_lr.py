@@ -63,7 +63,7 @@ def test_a_group_keeps_its_share_of_the_rate() -> None:
     words = ("model=transfer", "model.weights=none", "model.backbone=test_resnet", "model.image_size=32")
     cfg = compose([*words, "finetune=full", "finetune.head_lr_factor=3", "finetune.layer_decay=1"])
     model, test = build_model(cfg, build_data(cfg)), RangeTest(7)
-    optimizer = model.optimizer_and_schedule(100, 10)["optimizer"]
+    optimizer = model.build_optimizer(100, 10)["optimizer"]
     trainer = SimpleNamespace(optimizers=[optimizer], global_step=3)
     test.on_train_batch_start(trainer, model, None, 0)  # type: ignore[arg-type]
     rates = {group["name"]: group["lr"] for group in optimizer.param_groups}

@@ -6,7 +6,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 
-from trainyard.data.spec import Column
+from trainyard.data.loading.spec import Column
 from trainyard.inspect.data_figures import BINS, draw_levels, draw_numbers
 
 

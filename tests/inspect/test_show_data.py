@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from trainyard.config import compose
-from trainyard.data.spec import Examples
+from trainyard.data.loading.spec import Examples
 from trainyard.inspect.data import class_counts
 from trainyard.inspect.data_figures import class_strips
 from trainyard.inspect.untrained import build_data

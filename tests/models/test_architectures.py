@@ -6,7 +6,7 @@ import pytest
 import timm
 import torch
 
-from trainyard.data.spec import DataSpec
+from trainyard.data.loading.spec import DataSpec
 from trainyard.models.transfer import TransferModel
 from trainyard.optim.finetune import Finetune
 

@@ -11,9 +11,8 @@ from safetensors.torch import save_file
 
 from tests.inference.exportable import build
 from trainyard.errors import ConfigError
-from trainyard.models.load import load_model
-from trainyard.models.safetensors_file import write_safetensors
-from trainyard.stored.find_run import find_checkpoint
+from trainyard.history.find_run import find_checkpoint
+from trainyard.models.load import load_model, write_safetensors
 
 OWN = """
 from trainyard.models.mlp import MLP

@@ -9,8 +9,8 @@ from omegaconf import OmegaConf
 from tests.security.tampering import refused
 from trainyard.errors import ConfigError
 from trainyard.files import inside
+from trainyard.history.stored_run import StoredRun
 from trainyard.inference.evaluate import evaluate, write_report
-from trainyard.stored.run import StoredRun
 
 
 @pytest.mark.parametrize("name", ["../../secret.ckpt", "/etc/passwd", "checkpoints/../../secret.ckpt", "link.ckpt"])
@@ -45,7 +45,7 @@ def test_a_report_goes_through_no_link(run: Path, tmp_path: Path) -> None:
 def test_nothing_is_downloaded_to_a_place_that_nobody_typed(run: Path, root: str) -> None:
     config = OmegaConf.load(run / "config.yaml")
     data = {
-        "_target_": "trainyard.data.torchvision_sets.TorchvisionSet",
+        "_target_": "trainyard.data.sources.torchvision_datasets.TorchvisionDataset",
         "name": "MNIST",
         "root": root,
         "batch_size": 8,
@@ -59,6 +59,11 @@ def test_images_are_cached_where_this_person_caches(run: Path, monkeypatch: pyte
     from trainyard.inference.evaluation_data import load_data
 
     monkeypatch.setenv("TRAINYARD_CACHE", str(tmp_path / "own"))
-    data = {"_target_": "trainyard.data.image_folder.ImageFolder", "root": "x", "cache": "/etc", "batch_size": 8}
+    data = {
+        "_target_": "trainyard.data.sources.image_folder.ImageFolder",
+        "root": "x",
+        "cache": "/etc",
+        "batch_size": 8,
+    }
     built = load_data(OmegaConf.create({"seed": 0, "data": data}), [])
     assert built.cache == tmp_path / "own"  # type: ignore[attr-defined]

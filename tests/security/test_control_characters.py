@@ -13,13 +13,13 @@ from tests.history.recorded import record
 from tests.security.tampering import change
 from tests.sweeps.synthetic import stored
 from trainyard.complaints import complaint
-from trainyard.csv_text import cell, restored
+from trainyard.csv_text import escape_formula, unescape_formula
 from trainyard.errors import ConfigError, reject
-from trainyard.history.run_curves import read_curves
 from trainyard.history.run_table import chosen_runs, show, write_csv
 from trainyard.inference.evaluate import evaluate
 from trainyard.inference.prediction_output import header
 from trainyard.logs import close_log, open_log, print_anything
+from trainyard.metrics_csv import read_curves
 from trainyard.metrics_table import MetricsTable
 from trainyard.sweeps.answer.report import text, write_report
 from trainyard.terminal.aligned import aligned
@@ -93,7 +93,7 @@ def test_a_run_with_evil_names_is_listed(
     write_csv(chosen_runs([]))
     [row] = csv.DictReader(io.StringIO(capsys.readouterr().out, newline=""))
     assert (row["data"], row["'@x"], row["val/acc"]) == ('\'=HYPERLINK("x")', "0.5", "-1.5")
-    assert restored(row["typed"]) == f"+model.x=-1.5 {EVIL}"
+    assert unescape_formula(row["typed"]) == f"+model.x=-1.5 {EVIL}"
     assert row["model"] == f"{EVIL}\nrun", "data for another program"
 
 
@@ -124,16 +124,22 @@ CELLS = ["=1+1", "+x", "-x", "@x", "\tx", "\rx", "'=x", "''-1", "'-1.5", "'x", "
 
 @pytest.mark.parametrize("content", CELLS)
 def test_a_text_is_no_formula_and_comes_back(content: str) -> None:
-    written = cell(content)
+    written = escape_formula(content)
     assert isinstance(written, str)
     assert not written.startswith(("=", "@", "\t", "\r"))
     assert written[:1] not in "+-" or written == "" or float(written) is not None
-    assert restored(written) == content
+    assert unescape_formula(written) == content
 
 
 def test_numbers_stay_numbers() -> None:
-    assert [cell(value) for value in (-1.5, -3, float("-inf"), None, True)] == [-1.5, -3, float("-inf"), None, True]
-    assert (cell("-1.5"), cell("-inf"), cell("+1e-3")) == ("-1.5", "-inf", "+1e-3")
+    assert [escape_formula(value) for value in (-1.5, -3, float("-inf"), None, True)] == [
+        -1.5,
+        -3,
+        float("-inf"),
+        None,
+        True,
+    ]
+    assert (escape_formula("-1.5"), escape_formula("-inf"), escape_formula("+1e-3")) == ("-1.5", "-inf", "+1e-3")
 
 
 def test_tables_of_metrics_and_predictions(tmp_path: Path) -> None:
@@ -143,4 +149,4 @@ def test_tables_of_metrics_and_predictions(tmp_path: Path) -> None:
     assert (tmp_path / "metrics.csv").read_text().splitlines()[0].count("'=") == 2
     assert read_curves(tmp_path) == {"=x": {3: -1.5}, "'=y": {3: 2.0}, "val/acc": {3: 0.5}}
     assert header(["=a", "-1", "b"]) == ["input", "prediction", "'=a", "-1", "b"]
-    assert json.loads(json.dumps(restored("'=a"))) == "=a"
+    assert json.loads(json.dumps(unescape_formula("'=a"))) == "=a"

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from tests.security.tampering import change, refused
+from trainyard.history.stored_run import StoredRun
 from trainyard.inference.evaluate import evaluate
-from trainyard.stored.run import StoredRun
 
 
 def test_an_untouched_one_is_evaluated(run: Path) -> None:
@@ -117,7 +117,9 @@ def test_trusted_packages_in_a_config_are_nobodys_word(run: Path) -> None:
 
 
 def test_what_the_person_trusts_may_be_built(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "mine_too.py").write_text("from trainyard.data.penguins import Penguins\nclass Mine(Penguins): ...\n")
+    (tmp_path / "mine_too.py").write_text(
+        "from trainyard.data.sources.builtin import Penguins\nclass Mine(Penguins): ...\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     change(run, "data._target_", "mine_too.Mine")
     assert "--trusted-packages" in refused(run)

@@ -8,8 +8,8 @@ import torch
 
 from tests.security.tampering import change
 from trainyard.errors import ConfigError
+from trainyard.history.stored_run import StoredRun
 from trainyard.resume import config_to_resume
-from trainyard.stored.run import StoredRun
 from trainyard.training import train
 
 LIGHTNING = "lightning.pytorch.callbacks.ModelCheckpoint"

@@ -13,17 +13,17 @@ import torch
 
 from tests.security.tampering import change
 from tests.sweeps.synthetic import stored
-from trainyard.checkpoints.checksum import is_intact
+from trainyard.checkpoint_files import is_intact
 from trainyard.errors import ConfigError
 from trainyard.files import check_own_files, open_regular, read_json, write_json, write_text
-from trainyard.history.run_curves import read_curves
 from trainyard.history.run_table import chosen_runs
 from trainyard.history.saved_predictions import read_predictions
+from trainyard.history.stored_run import StoredRun
+from trainyard.metrics_csv import read_curves
 from trainyard.models.load import load_model
 from trainyard.plain_yaml import load_yaml
 from trainyard.resume import config_to_resume
 from trainyard.runs import Run
-from trainyard.stored.run import StoredRun
 from trainyard.sweeps.answer.report import table, write_report
 from trainyard.sweeps.holder import held
 from trainyard.sweeps.stored import StoredSweep

@@ -12,10 +12,11 @@ from omegaconf import OmegaConf
 from tests.security.tampering import change
 from trainyard.config import compose
 from trainyard.errors import ConfigError
-from trainyard.history.consent import agree
-from trainyard.resume import check_training, config_to_resume
-from trainyard.stored.run import StoredRun
-from trainyard.stored.trusted import PLACES, check_stored, walk
+from trainyard.history.reproduce import confirm
+from trainyard.history.stored_run import StoredRun
+from trainyard.resume import config_to_resume
+from trainyard.trusted import PLACES, check_stored, walk
+from trainyard.trusted_paths import check_training
 
 HUB = {"_target_": "torch.hub.load", "repo_or_dir": "hub", "model": "m", "source": "local"}
 LOAD = {"_target_": "torch.load", "f": "evil.pt", "weights_only": False}
@@ -28,7 +29,7 @@ CALLS = [
     {**LOAD, "_target_": "torch.nn.modules.module.torch.load"},
     {**LOAD, "_target_": "torch.optim.optimizer.torch.load"},
     {"_target_": "trainyard.optim.schedules.math.__loader__.load_module"},
-    {"_target_": "trainyard.data.module.DataModule.__subclasses__"},
+    {"_target_": "trainyard.data.loading.datamodule.DataModule.__subclasses__"},
     {"_target_": "torch.utils.cpp_extension.load", "name": "x", "sources": []},
     {"_target_": "torch.jit.load", "f": "x"},
     {"_target_": "torch.distributed.run.main"},
@@ -74,11 +75,11 @@ SOUND = {
     "optimizer": ["torch.optim.Adam", "torch.optim.adam.Adam", "timm.optim.Lion"],
     "scheduler": ["trainyard.optim.schedules.cosine", "torch.optim.lr_scheduler.StepLR"],
     "model": ["trainyard.models.mlp.MLP"],
-    "data": ["trainyard.data.digits.Digits"],
+    "data": ["trainyard.data.sources.builtin.Digits"],
     "callbacks.x": ["lightning.pytorch.callbacks.EarlyStopping", "trainyard.callbacks.speed.Speed"],
     "logger.x": ["lightning.pytorch.loggers.CSVLogger", "trainyard.metrics_table.MetricsTable"],
     "trainer": ["lightning.Trainer"],
-    "trainer.strategy": ["trainyard.processes.replicated.DDP", "lightning.pytorch.strategies.DDPStrategy"],
+    "trainer.strategy": ["trainyard.processes.strategies.DDP", "lightning.pytorch.strategies.DDPStrategy"],
     "trainer.profiler": ["lightning.pytorch.profilers.SimpleProfiler", "lightning.pytorch.profilers.AdvancedProfiler"],
     "trainer.plugins": ["lightning.pytorch.plugins.environments.SLURMEnvironment"],
     "model.net": ["torch.nn.ReLU", "torchmetrics.classification.MulticlassAccuracy"],
@@ -121,7 +122,7 @@ def test_no_file_beside_the_run_is_imported_for_a_package(tmp_path: Path) -> Non
         (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
     code = """
 from trainyard.errors import ConfigError
-from trainyard.stored.trusted import check_stored
+from trainyard.trusted import check_stored
 check_stored({"optimizer": {"_target_": "timm.optim.Lion"}})
 try:
     check_stored({"optimizer": {"_target_": "mine.Lion"}})
@@ -166,8 +167,8 @@ def test_neither_resume_nor_reproduce_takes_it(run: Path, path: str, value: Any)
     (run / "result.json").unlink()
     with pytest.raises(ConfigError, match=re.escape(path.partition(".")[0])):
         config_to_resume(StoredRun(run), ["trainer.max_epochs=2"])
-    with pytest.raises(ConfigError, match=r"it would run what its directory brings|must not contain"):
-        agree(StoredRun(run), None, False, StoredRun(run).config, run)
+    with pytest.raises(ConfigError, match=r"this would run code from its directory|must not contain"):
+        confirm(StoredRun(run), None, False, StoredRun(run).config, run)
 
 
 def test_the_directory_and_the_caches_are_those_of_this_person(
@@ -194,7 +195,11 @@ def test_what_is_typed_again_is_accepted(run: Path) -> None:
 
 
 def test_nothing_is_downloaded_on_resuming(run: Path) -> None:
-    data = {"_target_": "trainyard.data.torchvision_sets.TorchvisionSet", "name": "MNIST", "root": "/tmp/nobody/typed"}
+    data = {
+        "_target_": "trainyard.data.sources.torchvision_datasets.TorchvisionDataset",
+        "name": "MNIST",
+        "root": "/tmp/nobody/typed",
+    }
     change(run, "data", data)
     with pytest.raises(ConfigError, match="downloads nothing outside"):
         check_training({**StoredRun(run).config, "logger": {}}, run)

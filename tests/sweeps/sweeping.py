@@ -18,7 +18,7 @@ from trainyard.sweeps.journal import Journal
 REPOSITORY = Path(__file__).parents[2]
 TINY = ("model=mlp", "model.hidden_dims=[8]", "trainer.max_epochs=1", "logger=csv", "callbacks=none")
 FAULT = ("+callbacks.fault._target_=tests.sweeps.faults.Fault",)
-EAGER = ("+trainer.plugins=[{_target_:trainyard.checkpoints.paced_io.PacedCheckpointIO,pause:0.0}]",)
+EAGER = ("+trainer.plugins=[{_target_:trainyard.checkpoint_files.PacedCheckpointIO,pause:0.0}]",)
 
 
 @dataclass

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.sweeps.synthetic import completed, space, stored
-from trainyard.checkpoints.files import write_checkpoint
+from trainyard.checkpoint_files import write_checkpoint
 from trainyard.errors import ConfigError
 from trainyard.runs import Run
 from trainyard.sweeps.answer.report import text, write_report

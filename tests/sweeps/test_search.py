@@ -7,7 +7,7 @@ import pytest
 from tests.conftest import Compose
 from tests.sweeps.sweeping import Place, kill, table, until
 from trainyard.errors import ConfigError
-from trainyard.stored.find_run import find_checkpoint
+from trainyard.history.find_run import find_checkpoint
 from trainyard.sweeps.journal import Journal
 from trainyard.training import train
 

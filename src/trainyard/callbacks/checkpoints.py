@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from trainyard.callbacks.tensorboard import tensorboard_writer
-from trainyard.checkpoints.checksum import is_intact
+from trainyard.checkpoint_files import is_intact
 from trainyard.config import objective_mode
 from trainyard.files import relative
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from trainyard.callbacks.pictures import Picture
 from trainyard.callbacks.predictions import SPLIT
-from trainyard.data.module import DataModule
+from trainyard.data.loading.datamodule import DataModule
 from trainyard.tasks.classification import Predictions
 
 MOST = 400  # examples
@@ -49,7 +49,7 @@ def inputs_of(layer: nn.Module, model: L.LightningModule, data: DataModule, coun
     seen: list[Tensor] = []
     hook = layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].float().cpu()))
     try:
-        for x, _ in data.loader(SPLIT, alone=True):
+        for x, _ in data.loader(SPLIT, all_ranks=True):
             model.forward(x)
             if sum(map(len, seen)) >= count:
                 break
@@ -73,6 +73,6 @@ def sprites(data: DataModule, count: int) -> Tensor | None:
     """Return the images as small pictures, float `[count, 3, S, S]` from 0 to 1; `None` of rows."""
     if data.spec.kind != "images":
         return None
-    images, _ = data.raw(SPLIT).__getitems__(list(range(count)))
+    images, _ = data.original(SPLIT).__getitems__(list(range(count)))
     small = F.interpolate(images.float() / 255, (SPRITE, SPRITE), mode="bilinear", antialias=True)
     return small.expand(-1, 3, -1, -1)

@@ -9,9 +9,9 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from trainyard.data.features import Backbone, Features, features_of
-from trainyard.data.mapped_rows import MappedRows
-from trainyard.data.module import DataModule
+from trainyard.data.cache.features import Backbone, Features, cached_features
+from trainyard.data.loading.datamodule import DataModule
+from trainyard.data.loading.spec import MappedRows
 from trainyard.files import relative
 from trainyard.models.transfer import TransferModel
 
@@ -51,15 +51,15 @@ class FeatureCache(L.Callback):
         how = f"in {found.seconds:.1f} s, kept in" if found.computed else "from"
         if trainer.is_global_zero:
             log.info("features   of %d images %s %s", count, how, relative(self.folder))
-        data.serve(inputs)
+        data.replace_inputs(inputs)
 
     def features(self, trainer: L.Trainer, model: TransferModel, data: DataModule) -> tuple[Features, Inputs]:
         """Return the features of all images, and each split's as they are served: in memory, if they fit."""
         backbone, key = features_on(trainer, model), feature_key(trainer, model)
-        found = features_of(data.splits, backbone, key, self.folder, data.evaluation_batch(model.input_size))
+        found = cached_features(data.splits, backbone, key, self.folder, data.evaluation_batch_size(model.input_size))
         count, width = sum(map(len, data.splits.values())), next(iter(found.splits.values())).shape[1:]
-        in_memory = data.residence.fits(count, width, FLOAT)
-        return found, {name: rows.whole() if in_memory else rows for name, rows in found.splits.items()}
+        in_memory = data.placement.fits(count, width, FLOAT)
+        return found, {name: rows.read_all() if in_memory else rows for name, rows in found.splits.items()}
 
 
 def features_on(trainer: L.Trainer, model: TransferModel) -> Backbone:

@@ -26,10 +26,10 @@ class FeatureMaps(Picture):
         """Write an image for each block, numbered in the order of the network; nothing where there is none."""
         model, data = trainer.lightning_module, trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(model, Classifier)
-        blocks = model.blocks_of_maps()
+        blocks = model.feature_map_layers()
         if not blocks:
             return
-        image, _ = data.raw(SPLIT).__getitems__([0])
+        image, _ = data.original(SPLIT).__getitems__([0])
         step = trainer.global_step
         writer.add_image("feature_maps/0_input", enlarged(image.float() / 255, SIDE)[0], step)
         for number, (name, maps) in enumerate(maps_of(model, blocks, image.to(model.device)).items(), start=1):

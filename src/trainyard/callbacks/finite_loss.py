@@ -52,7 +52,7 @@ class FiniteLoss(L.Callback):
         for parameter in parameters:
             parameter.grad = None
         assert isinstance(pl_module, Classifier)
-        pl_module.sums["train"].forget_last()
+        pl_module.sums["train"].remove_last()
         self.count_skipped(trainer)
 
     def count_skipped(self, trainer: L.Trainer) -> None:

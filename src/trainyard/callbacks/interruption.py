@@ -10,7 +10,7 @@ import lightning as L
 import torch
 
 from trainyard.callbacks.checkpoints import LastCheckpoint, between_steps
-from trainyard.checkpoints.paced_io import PacedCheckpointIO
+from trainyard.checkpoint_files import PacedCheckpointIO
 from trainyard.signals import Signals
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class Interruption(L.Callback):
         writer = trainer.strategy.checkpoint_io
         if isinstance(writer, PacedCheckpointIO):
             try:
-                writer.write()
+                writer.flush()
             except OSError as error:
                 log.warning("%s", error.strerror)
 
@@ -89,7 +89,7 @@ class Interruption(L.Callback):
         self.last.save(trainer)
         writer = trainer.strategy.checkpoint_io
         if isinstance(writer, PacedCheckpointIO):
-            writer.write()
+            writer.flush()
         if trainer.is_global_zero and number == getattr(signal, "SIGUSR1", None):
             queue_again()
         self.signals.leave(number)

@@ -10,7 +10,7 @@ from trainyard.callbacks.budget import budget_of
 from trainyard.callbacks.leave import AtTheTest
 from trainyard.callbacks.predictions import SPLIT, predictions_of
 from trainyard.callbacks.tensorboard import tensorboard_writer
-from trainyard.data.module import DataModule
+from trainyard.data.loading.datamodule import DataModule
 from trainyard.figures import figure_style
 from trainyard.tasks.classification import Predictions, calibration_error, worst_mistakes
 from trainyard.tasks.classification_figures import (
@@ -82,7 +82,7 @@ class Mistakes(Picture):
         places = worst_mistakes(predictions)
         if not places:
             return
-        examples, _ = data.raw(SPLIT).__getitems__(places)
+        examples, _ = data.original(SPLIT).__getitems__(places)
         if data.spec.kind == "images":
             figure = mistakes_figure(predictions, places, examples)
             writer.add_figure(f"{SPLIT}/mistakes", figure, trainer.global_step)

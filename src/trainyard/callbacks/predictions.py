@@ -7,7 +7,7 @@ import lightning as L
 from lightning.pytorch.strategies import FSDPStrategy
 
 from trainyard.callbacks.leave import AtTheTest
-from trainyard.data.module import DataModule
+from trainyard.data.loading.datamodule import DataModule
 from trainyard.history.saved_predictions import FILE
 from trainyard.models.classifier import Classifier
 from trainyard.tasks.classification import Predictions, predict_batches
@@ -39,7 +39,7 @@ class ValidationPredictions(AtTheTest):
             return
         if not isinstance(pl_module, Classifier) or not isinstance(data, DataModule):
             return
-        batches, limit = data.loader(SPLIT, alone=True), trainer.limit_val_batches
+        batches, limit = data.loader(SPLIT, all_ranks=True), trainer.limit_val_batches
         count = limit if isinstance(limit, int) else max(1, int(limit * len(batches)))
         with trainer.precision_plugin.forward_context():
             self.found = predict_batches(pl_module, islice(batches, count))

@@ -7,7 +7,6 @@ from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
-from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 
 from trainyard.callbacks.training_display import TrainingDisplay, epoch_label
 from trainyard.models.classifier import Classifier
@@ -15,7 +14,6 @@ from trainyard.terminal.display import Display
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 5.0  # seconds
 SCORES = ("train/loss", "train/acc", "val/loss", "val/acc")
 
 
@@ -126,11 +124,8 @@ class Progress(ProgressBar):
         self.close()
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Close the display, so that what follows starts on a line of its own; wait for a process that has it."""
+        """Close the display, so that the next output starts on a new line."""
         self.close()
-        if isinstance(launcher := trainer.strategy.launcher, _MultiProcessingLauncher):
-            for process in launcher.procs[:1]:
-                process.join(PATIENCE)
 
     def close(self) -> None:
         """Close the display where there is one."""

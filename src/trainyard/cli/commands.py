@@ -26,7 +26,8 @@ conditions:
 
   A condition compares the option of a group, a key of the config, a metric,
   or name, status, started, best, epochs, seconds, parameters by =, !=, <, <=,
-  > or >=. Quote < and >, which the shell uses for files."""
+  > or >=. Quote < and >, which the shell uses for files. Expressions work, too:
+  'model in ["mlp", "cnn"] and not (seed == 0)'."""
 TEST_TIME_VIEWS = 8  # of each image, for --tta
 
 
@@ -194,15 +195,15 @@ def list_runs(arguments: argparse.Namespace) -> None:
 def diff_runs(arguments: argparse.Namespace) -> None:
     """Print the differences between two runs."""
     from trainyard.history.diff import diff
-    from trainyard.stored.find_run import find_run
+    from trainyard.history.find_run import find_run
 
     print(diff(find_run(arguments.a), find_run(arguments.b)))
 
 
 def reproduce_run(arguments: argparse.Namespace) -> int:
     """Run a run again; return 0 if it gave the same result."""
+    from trainyard.history.find_run import find_run
     from trainyard.history.reproduce import reproduce
-    from trainyard.stored.find_run import find_run
 
     return reproduce(find_run(arguments.run), arguments.output, arguments.yes)
 

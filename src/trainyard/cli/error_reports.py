@@ -9,7 +9,6 @@ from trainyard.cli.suggestions import suggest_command
 from trainyard.complaints import complaint, raised_in_run
 from trainyard.environment import check_environment
 from trainyard.errors import ConfigError
-from trainyard.processes.reasons import FOLDER
 from trainyard.signals import received
 from trainyard.terminal.streams import lost
 from trainyard.utf8 import check_digits
@@ -23,8 +22,7 @@ def report_errors() -> Iterator[None]:
 
     Hydra prints errors itself, at length, and exits; only when it is asked for full errors it lets them through.
     """
-    child = FOLDER in os.environ  # the process that started this one reports its errors
-    if os.environ.get(FULL_ERROR) == "1" and not child:
+    if os.environ.get(FULL_ERROR) == "1":
         yield
         return
     os.environ[FULL_ERROR] = "1"
@@ -38,8 +36,7 @@ def report_errors() -> Iterator[None]:
     except Exception as error:
         if received or lost:  # cli.process sets the exit code
             raise
-        if not child:
-            print(complaint(error), *suggestion(error), sep="\n", file=sys.stderr)
+        print(complaint(error), *suggestion(error), sep="\n", file=sys.stderr)
         sys.exit(1)
     finally:
         del os.environ[FULL_ERROR]

@@ -21,8 +21,7 @@ from trainyard.cli.training_help import asks_for_help, help_text
 from trainyard.config import CONF_DIR, CONFIG_NAME, HYDRA_VERSION_BASE, resolved
 from trainyard.errors import ConfigError, PassThrough, reject
 from trainyard.logs import print_anything
-from trainyard.processes.reasons import told
-from trainyard.processes.torchrun import go_on
+from trainyard.processes.torchrun import remove_failed_result, reporting_errors
 from trainyard.resume import asks_to_resume, resume
 from trainyard.utf8 import check_words
 
@@ -36,12 +35,12 @@ def main() -> None:
         print(help_text(sys.argv[1:]))
         return
     if asks_to_resume(sys.argv[1:]):
-        with report_errors(), told():
+        with report_errors(), reporting_errors():
             resume(sys.argv[1:])
         return
     sys.argv[1:] = [quote_condition(word) for word in sys.argv[1:]]
     check_options(sys.argv[1:])
-    with report_errors(), without_garbage_collection(), told():
+    with report_errors(), without_garbage_collection(), reporting_errors():
         check_words(sys.argv[1:])
         if "hydra.mode=RUN" in sys.argv and not {"-m", "--multirun"}.isdisjoint(sys.argv):
             raise reject("hydra.mode", "RUN", "contradicts -m", "one of them")
@@ -71,8 +70,10 @@ def run_config(cfg: DictConfig) -> float:
         gc.freeze()  # imported objects stay until the exit: collecting them costs time and frees nothing
     gc.enable()
     own = own_config(cfg)
-    go_on(Path(own.run.dir))
-    return train(own)
+    remove_failed_result(Path(own.run.dir))
+    objective = train(own).objective
+    assert objective is not None
+    return objective
 
 
 def own_config(cfg: DictConfig) -> DictConfig:

@@ -1,1 +1,1 @@
-"""What models are trained on: sources of examples, their splits, and batches that are already on the device."""
+"""Data: sources of examples, their splits, augmentation, and batches on the training device."""

@@ -1,116 +1,155 @@
-"""All runs as a table: those that fulfil conditions, in an order."""
+"""The table of all runs: filtered by conditions, sorted, printed or written as CSV."""
 
-import csv
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
-from trainyard.csv_text import UnixLines, cell
-from trainyard.history.condition import Condition, check_known, fulfilling, number
-from trainyard.history.run_values import value_of
-from trainyard.stored.find_run import all_runs
-from trainyard.stored.run import StoredRun
+from trainyard.csv_text import csv_writer, escape_formula
+from trainyard.errors import did_you_mean, listing, reject
+from trainyard.history.condition import GRAMMAR, Condition, is_number
+from trainyard.history.find_run import all_runs
+from trainyard.history.stored_run import StoredRun
 from trainyard.sweeps.objectives import mode_of
-from trainyard.terminal.aligned import aligned
 from trainyard.terminal.controls import unescaped
+from trainyard.terminal.tables import table
 
-TYPED = 50  # characters of what was typed that are shown
+SUGGESTED = 50  # newest runs whose keys are suggested
+WIDTH = 50  # characters of the overrides in the table
 
 
 def chosen_runs(conditions: Sequence[str], sort: str = "started", last: int | None = None) -> list[StoredRun]:
     """Return the runs under outputs/ that fulfil conditions.
 
     Args:
-        conditions: as in `Condition`.
-        sort: a key: the best come first, which is the largest of a score and the least of a loss, of seconds, epochs
-            and parameters, and the newest of `started`; the other way round behind a minus. Runs without it are last.
-        last: how many of the newest are shown; `None` for all.
+        conditions: see `Condition`; a run without the key does not fulfil it.
+        sort: a key. The best come first: the largest of a score, the smallest of a loss, of seconds, epochs and
+            parameters, the newest of `started`; with a leading minus the worst. Runs without the key come last.
+        last: number of the newest runs to return; `None` for all.
 
     Raises:
-        ConfigError: a condition, or a key to sort by, that no run has.
+        ConfigError: invalid condition, or no run has a key.
     """
-    read = [Condition.read(text) for text in conditions]
-    runs = list(all_runs())
-    found = sorted(fulfilling(runs, read), key=lambda run: run.started, reverse=True)[:last]
-    key, reverse = sort.removeprefix("-"), sort.startswith("-")
-    values = {run.folder: value for run in found if (value := sortable(run, key)) is not None}
-    if found and not values:
-        check_known(key, runs)
-    having = [run for run in found if run.folder in values]
-    descending = mode_of(key) == "max" and (key == "started" or all(number(v) is not None for v in values.values()))
-    having.sort(key=lambda run: order(values[run.folder]), reverse=descending != reverse)
-    return [*having, *(run for run in found if run.folder not in values)]
+    parsed = [Condition(text, "CONDITION") for text in conditions]
+    runs = chosen = list(all_runs())
+    for text, condition in zip(conditions, parsed, strict=True):
+        if condition.keys in (set(), {text.strip()}):
+            raise reject("CONDITION", text, "compares nothing", GRAMMAR)
+        matching = [run for run in chosen if fulfils(run, condition)]
+        if not matching:
+            check_known(condition.keys, chosen)
+        chosen = matching
+    chosen = sorted(chosen, key=lambda run: run.started, reverse=True)[:last]
+    key = sort.removeprefix("-")
+    values = {run.folder: value_of(run, key) for run in chosen if has(run, key)}
+    if chosen and not values:
+        check_known([key], runs)
+    descending = mode_of(key) == "max" and (key == "started" or all(map(is_number, values.values())))
+    having = [run for run in chosen if values.get(run.folder) is not None]
+    having.sort(key=lambda run: order(values[run.folder]), reverse=descending != sort.startswith("-"))
+    return [*having, *(run for run in chosen if values.get(run.folder) is None)]
 
 
-def sortable(run: StoredRun, key: str) -> Any:
-    """Return what a run is sorted by, if it has it."""
+def fulfils(run: StoredRun, condition: Condition) -> bool:
+    """Return whether a condition is true of a run."""
     try:
-        return value_of(run, key)
-    except KeyError:
-        return None
+        return condition.evaluate(partial(value_of, run))
+    except (KeyError, TypeError, ArithmeticError):
+        return False
 
 
 def order(value: Any) -> tuple[bool, float, str]:
-    """Return what puts numbers in their order and before texts."""
-    found = number(value)
-    return (found is None, 0.0 if found is None else found, str(value))
+    """Return a sort key that puts numbers before texts."""
+    return (False, value, "") if is_number(value) else (True, 0.0, str(value))
 
 
-def cells(run: StoredRun) -> dict[str, str]:
-    """Return what a row of the table says."""
-    objective = run.result.get("objective") or {}
-    typed = " ".join(word for word in run.overrides if not word.startswith(("model=", "data=")))
-    return {
-        "run": run.name,
-        "started": f"{run.started:%Y-%m-%d %H:%M}",
-        "model": run.choices.get("model", ""),
-        "data": run.choices.get("data", ""),
-        "typed": shortened(typed),
-        "status": run.status,
-        "best": f"{objective['name']} {objective['value']:.4f}" if objective else "",
-        "epochs": str(run.result.get("epochs", "")),
-        "seconds": f"{run.result['seconds']:.1f}" if "seconds" in run.result else "",
-    }
+def value_of(run: StoredRun, key: str) -> Any:
+    """Return the value that a run has for a key: a column, a metric, an option, or a dotted key of the config.
+
+    Raises:
+        KeyError: it has none.
+    """
+    if run.columns.get(key) is not None:
+        return run.columns[key]
+    first, *rest = key.split(".")
+    if first not in run.texts:
+        raise KeyError(key)
+    node = run.part(first)
+    for name in rest:
+        if not isinstance(node, dict):
+            raise KeyError(key)
+        node = node[name]
+    return node
 
 
-def shortened(typed: str) -> str:
-    """Return what was typed; where it is long, by the last parts of its keys."""
-    if len(typed) > TYPED:
-        typed = " ".join(re.sub(r"^[^=]*\.(?=[^=]*=)", "", word) for word in typed.split(" "))
-    return typed if len(typed) <= TYPED else f"{typed[: TYPED - 3]}..."
+def has(run: StoredRun, key: str) -> bool:
+    """Return whether a run has a value for a key."""
+    try:
+        value_of(run, key)
+    except KeyError:
+        return False
+    return True
+
+
+def check_known(keys: Iterator[str] | Sequence[str] | set[str], runs: Sequence[StoredRun]) -> None:
+    """Raise a ConfigError for a key that no run has."""
+    for key in keys if runs else ():
+        if not any(has(run, key) for run in runs):
+            known = sorted({name for run in runs[-SUGGESTED:] for name in keys_of(run)})
+            parent = key.rpartition(".")[0]
+            near = [name for name in known if name.rpartition(".")[0] == parent] or [n for n in known if "." not in n]
+            raise reject("KEY", key, f"no run has such a key{did_you_mean(key, known)}", listing(near, 40))
+
+
+def keys_of(run: StoredRun) -> list[str]:
+    """Return the keys that a run has values for."""
+
+    def below(node: Any, path: str) -> list[str]:
+        if not isinstance(node, dict):
+            return [path]
+        return [key for name, part in node.items() for key in below(part, f"{path}.{name}")]
+
+    own = [key for name, part in run.config.items() if name != "run" for key in below(part, name)]
+    return [*(name for name, value in run.columns.items() if value is not None), *own]
 
 
 def show(runs: Sequence[StoredRun]) -> None:
     """Print the table."""
-    rows = [cells(run) for run in runs]
+    rows = [row(run) for run in runs]
     if rows:
-        print("\n".join(aligned([list(rows[0]), *(list(row.values()) for row in rows)])))
+        print(table(list(rows[0]), [list(cells.values()) for cells in rows], right=["epochs", "seconds"]))
     print(f"{len(rows)} run{'' if len(rows) == 1 else 's'}")
 
 
+def row(run: StoredRun) -> dict[str, str]:
+    """Return the cells of a run, by column."""
+    columns = run.columns
+    overrides = " ".join(word for word in run.overrides if not word.startswith(("model=", "data=")))
+    return {
+        "run": run.name,
+        "started": f"{run.started:%Y-%m-%d %H:%M}",
+        "model": columns.get("model", ""),
+        "data": columns.get("data", ""),
+        "typed": shortened(overrides),
+        "status": run.status,
+        "best": "" if columns["best"] is None else f"{columns['objective']} {columns['best']:.4f}",
+        "epochs": "" if columns["epochs"] is None else str(columns["epochs"]),
+        "seconds": "" if columns["seconds"] is None else f"{columns['seconds']:.1f}",
+    }
+
+
+def shortened(overrides: str) -> str:
+    """Return overrides; long ones with the last part of each key only."""
+    if len(overrides) > WIDTH:
+        overrides = " ".join(re.sub(r"^[^=]*\.(?=[^=]*=)", "", word) for word in overrides.split(" "))
+    return overrides if len(overrides) <= WIDTH else f"{overrides[: WIDTH - 3]}..."
+
+
 def write_csv(runs: Sequence[StoredRun]) -> None:
-    """Print a table for other programs, with all metrics and choices, and nothing cut."""
-    rows = [{cell(name): cell(value) for name, value in full(run)} for run in runs]
+    """Print a CSV for other programs, with all metrics and choices."""
+    names = list(dict.fromkeys(name for run in runs for name in run.columns))
+    lines: list[list[Any]] = [["run" if name == "name" else name for name in names]]
+    lines += [[run.columns.get(name) for name in names] for run in runs]
     stream = sys.stdout if sys.stdout.isatty() else unescaped(sys.stdout)
-    writer = csv.DictWriter(UnixLines(stream), list(dict.fromkeys(name for row in rows for name in row)))
-    writer.writeheader()
-    writer.writerows(rows)
-
-
-def full(run: StoredRun) -> Iterator[tuple[str, Any]]:
-    """Yield all that is known of a run, by column."""
-    yield "run", run.name
-    yield "path", str(run.folder)
-    yield "started", run.started.isoformat(timespec="seconds")
-    yield "status", run.status
-    yield "typed", " ".join(run.overrides)
-    yield from run.choices.items()
-    objective = run.result.get("objective") or {}
-    yield from (
-        ("objective", objective.get("name")),
-        ("best", objective.get("value")),
-        ("epoch", objective.get("epoch")),
-    )
-    yield from ((name, run.result.get(name)) for name in ("epochs", "seconds", "parameters"))
-    yield from run.metrics.items()
+    csv_writer(stream).writerows(map(escape_formula, line) for line in lines)

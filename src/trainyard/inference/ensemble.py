@@ -9,14 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainyard.config import objective_mode
-from trainyard.data.spec import DataSpec
+from trainyard.data.loading.spec import DataSpec
 from trainyard.errors import listing, reject
+from trainyard.history.find_run import best_job
 from trainyard.history.saved_predictions import SavedPredictions, read_predictions
 from trainyard.history.scores import same_examples
+from trainyard.history.stored_run import StoredRun
 from trainyard.models.classifier import Classifier
 from trainyard.models.load import load_model
-from trainyard.stored.find_run import best_job
-from trainyard.stored.run import StoredRun
 from trainyard.sweeps.stored import StoredSweep
 
 BEST = "best:"

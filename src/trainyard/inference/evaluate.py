@@ -13,24 +13,24 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from trainyard.accelerators import ACCELERATORS
+from trainyard.compatibility import ACCELERATORS
 from trainyard.config import instantiate
 from trainyard.data.augment import Augmentation
-from trainyard.data.module import DataModule
+from trainyard.data.loading.datamodule import DataModule
 from trainyard.errors import listing, reject
 from trainyard.files import relative
+from trainyard.history.find_run import find_run_and_checkpoint
+from trainyard.history.stored_config import stored_config
+from trainyard.history.stored_run import StoredRun
 from trainyard.inference.ensemble import Selection, load_members, select_members
 from trainyard.inference.evaluation_data import OWN_TEST_SPLIT, load_evaluation_data, overlap_notes
+from trainyard.models.base import use_channels_last
 from trainyard.models.classifier import Classifier
 from trainyard.models.load import load_model
-from trainyard.models.memory_format import lay_out_channels_last
 from trainyard.no_profiler import NoProfiler
-from trainyard.stored.config import stored_config
-from trainyard.stored.find_run import find_run_and_checkpoint
-from trainyard.stored.run import StoredRun
-from trainyard.stored.trusted import AUGMENTATION, check_target
 from trainyard.tasks.classification import Predictions
 from trainyard.tasks.classification_report import Evaluation
+from trainyard.trusted import AUGMENTATION, check_target
 
 METRICS = ("test/acc", "test/loss")
 # Arguments of a run's Trainer that decide its numbers; a single process evaluates, however many trained.
@@ -43,7 +43,7 @@ def evaluate(
     """Evaluate a run as at the end of its training, or with other data or settings.
 
     Args:
-        name: of the run, see `trainyard.stored.find_run.find_run`.
+        name: of the run, see `trainyard.history.find_run.find_run`.
         overrides: values in place of those of the run's config.
         views: number of views of each image, see `predict_test_split`.
         trusted: packages that a stored config may name beside the known ones.
@@ -182,7 +182,7 @@ def predict_test_split(
     """
     augment = augmentation_of(cfg) if views > 1 else None
     if cfg.get("channels_last"):
-        lay_out_channels_last(model)
+        use_channels_last(model)
     if cfg.get("compile"):
         model.compile()
     batches: list[Tensor] = []

@@ -11,24 +11,22 @@ from torch import Tensor
 
 from trainyard.arguments import check_arguments, parameters
 from trainyard.config import instantiate
-from trainyard.data.content import example_digests
-from trainyard.data.fingerprint import fingerprint
-from trainyard.data.image_folder import ImageFolder, ids_of
-from trainyard.data.module import DataModule
-from trainyard.data.spec import DataSpec, Examples
+from trainyard.data.loading.datamodule import DataModule
+from trainyard.data.loading.fingerprint import example_digests, fingerprint
+from trainyard.data.loading.spec import DataSpec, Examples
+from trainyard.data.sources.image_folder import ImageFolder
 from trainyard.errors import ConfigError, listing, reject
-from trainyard.history.data_changes import fingerprint_of
-from trainyard.stored.config import stored_config
-from trainyard.stored.paths import check_download, own_cache
-from trainyard.stored.run import StoredRun
-from trainyard.stored.trusted import DATA, check_stored, check_target
+from trainyard.history.stored_config import stored_config
+from trainyard.history.stored_run import StoredRun
+from trainyard.trusted import DATA, check_stored, check_target
+from trainyard.trusted_paths import check_download, own_cache
 
 # Keys of `data` that divide or serve the examples, but do not choose other ones.
 SERVING = (
     *("batch_size", "default_batch_size", "resident", "resident_limit", "num_workers", "val_fraction", "test_fraction"),
     *("train_fraction", "folds", "fold", "class_weights", "sampler", "seed", "cache", "on_error"),
 )
-DATA_MODULE = replace(DATA, bases=("trainyard.data.module.DataModule",))
+DATA_MODULE = replace(DATA, bases=("trainyard.data.loading.datamodule.DataModule",))
 OWN_TEST_SPLIT = "test split"
 
 
@@ -41,7 +39,7 @@ def load_evaluation_data(
     folder or amount of data, it is all of these examples, or their own test split if they have one.
 
     Args:
-        cfg: config of the run with the overrides, see `trainyard.stored.config`.
+        cfg: config of the run with the overrides, see `trainyard.history.stored_config`.
         run: that trained the model.
         spec: of the model.
         trusted: packages beside the known ones.
@@ -54,7 +52,7 @@ def load_evaluation_data(
         drop_stored_keys(cfg, run, trusted)
     data = load_data(cfg, trusted, spec)
     try:
-        same = fingerprint(data).get("test") == (fingerprint_of(run) or fingerprint(data)).get("test")
+        same = fingerprint(data).get("test") == (run.fingerprint or fingerprint(data)).get("test")
         if same and data.spec.input_shape == spec.input_shape and data.spec.classes == spec.classes:
             return data, OWN_TEST_SPLIT
     except ConfigError:
@@ -105,7 +103,7 @@ def load_data(cfg: DictConfig, trusted: Sequence[str], known: DataSpec | None = 
         cfg.data.cache = own_cache()
     check_download(cfg.data, kind)
     data: DataModule = instantiate(cfg.data, augment=None, order_seed=cfg.seed)
-    data.known = known
+    data.model_spec = known
     return data
 
 
@@ -164,13 +162,13 @@ def load_training_data(data: DataModule, run: StoredRun, trusted: Sequence[str])
     Raises:
         ConfigError: they are missing or have changed.
     """
-    expected = (fingerprint_of(run) or {}).get("train")
+    expected = (run.fingerprint or {}).get("train")
     if "train" in data.splits and fingerprint(data)["train"] == expected:
         return data
     cfg = stored_config(run, trusted=trusted)
     if "root" in cfg.data and not Path(cfg.data.root).expanduser().is_dir():  # do not download it only to compare
         raise reject("data.root", cfg.data.root, "no such folder")
-    own = load_data(cfg, trusted, data.known)
+    own = load_data(cfg, trusted, data.model_spec)
     if fingerprint(own)["train"] != expected:
         raise reject("data", run.choices.get("data"), "its training examples are not those of the run")
     return own
@@ -180,7 +178,7 @@ def digests_by_format(data: DataModule, part: Examples) -> dict[tuple[object, ..
     """Return a digest of each example: of its file, and of its values by their type and shape."""
     found: dict[tuple[object, ...], list[bytes]] = {}
     if isinstance(data, ImageFolder):
-        found["file",] = [data.digests[number] for number in ids_of(part)]
+        found["file",] = data.file_digests(part)
     if isinstance(part.x, Tensor):
         found[part.x.dtype, part.shape] = example_digests(part.x)
     return found

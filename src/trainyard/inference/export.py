@@ -11,12 +11,12 @@ from torch import Tensor
 
 from trainyard.errors import ConfigError, reject
 from trainyard.files import check_path, inside, relative, replacing, write_text
+from trainyard.history.find_run import find_checkpoint, run_at
+from trainyard.history.stored_run import StoredRun
 from trainyard.inference.export_formats import FORMATS, random_inputs
 from trainyard.inference.model_card import model_card
 from trainyard.models.classifier import Classifier
 from trainyard.models.load import load_model
-from trainyard.stored.find_run import find_checkpoint, run_at
-from trainyard.stored.run import StoredRun
 
 TOLERANCE = 1e-4
 BATCHES = (1, 7)  # batch sizes at which an exported model is compared with its checkpoint
@@ -28,7 +28,7 @@ def export_run(name: str, form: str, output: Path | None = None, trusted: Sequen
     """Export the best model of a run, or a checkpoint, with a model card, and return a summary in lines.
 
     Args:
-        name: see `trainyard.stored.find_run.find_checkpoint`.
+        name: see `trainyard.history.find_run.find_checkpoint`.
         form: one of `FORMATS`.
         output: file to write; `None` for `export/` in the run or beside the checkpoint.
         trusted: packages of models beside the project's own.

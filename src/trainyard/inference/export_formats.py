@@ -17,10 +17,9 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor, nn
 
-from trainyard.data.spec import DataSpec
-from trainyard.models import safetensors_file
+from trainyard.data.loading.spec import DataSpec
+from trainyard.models import load
 from trainyard.models.classifier import Classifier
-from trainyard.models.load import load_model
 
 INPUT, OUTPUT = "input", "probabilities"
 
@@ -157,13 +156,13 @@ def run_torch(path: Path, inputs: Sequence[Tensor]) -> list[Tensor]:
 
 def write_safetensors(model: Classifier, path: Path) -> None:
     """Write weights, the arguments that rebuild the model, and a description of inputs and classes."""
-    safetensors_file.write_safetensors(model, path, description=describe_interface(model.spec))
+    load.write_safetensors(model, path, description=describe_interface(model.spec))
 
 
 def run_safetensors(path: Path, inputs: Sequence[Tensor]) -> list[Tensor]:
     """Return the outputs of a model that is loaded from the file."""
-    package = str(safetensors_file.read_safetensors(path)["model_class"]).partition(".")[0]
-    model = load_model(path, [package])
+    package = str(load.read_safetensors(path)["model_class"]).partition(".")[0]
+    model = load.load_model(path, [package])
     with torch.no_grad():
         return [model.predict_step(x, 0) for x in inputs]
 

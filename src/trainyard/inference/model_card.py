@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from trainyard.data.spec import DataSpec
-from trainyard.history.data_changes import fingerprint_of
+from trainyard.data.loading.spec import DataSpec
+from trainyard.history.stored_run import StoredRun
 from trainyard.inference.export_formats import FORMATS
 from trainyard.models.classifier import Classifier
-from trainyard.stored.run import StoredRun
 from trainyard.tasks.classification import accuracy_interval
 from trainyard.terminal.markdown import escape_markdown, markdown_table
 
@@ -59,7 +58,7 @@ def first_rows(columns: list[str], rows: Sequence[Sequence[object]]) -> str:
 
 def describe_run(run: StoredRun) -> dict[str, str]:
     """Return sections about training and scores."""
-    splits = {name: part for name, part in (fingerprint_of(run) or {}).items() if isinstance(part, dict)}
+    splits = {name: part for name, part in (run.fingerprint or {}).items() if isinstance(part, dict)}
     scores = [f"- {escape_markdown(name)} {value:.4f}" for name, value in run.metrics.items()]
     examples, accuracy = splits.get("test", {}).get("examples"), run.metrics.get("test/acc", -1.0)
     if isinstance(examples, int) and 0 < examples < 1e9 and 0 <= accuracy <= 1:

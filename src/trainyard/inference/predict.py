@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from trainyard.history.find_run import find_checkpoint
 from trainyard.inference.prediction_inputs import check_kind, find_inputs
 from trainyard.inference.prediction_output import PredictionsCSV, check_output, open_output
-from trainyard.stored.find_run import find_checkpoint
 
 if TYPE_CHECKING:
     import torch
     from rich.progress import Progress
     from torch import Tensor
 
-    from trainyard.data.spec import DataSpec
+    from trainyard.data.loading.spec import DataSpec
     from trainyard.inference.prediction_batches import InputBatch
 
 
@@ -58,7 +58,7 @@ def predict_files(
     """Write the predictions of a run's best model as CSV, and return the number of inputs with an error.
 
     Args:
-        run: see `trainyard.stored.find_run.find_checkpoint`.
+        run: see `trainyard.history.find_run.find_checkpoint`.
         words: files, folders, patterns, or `-` for standard input.
         output: file to write; `None` for stdout.
         batch_size: number of inputs in a batch; `None` for up to 64 images or 8192 rows.

@@ -14,12 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainyard.data.cells import read_rows
-from trainyard.data.image_files import quiet, read_image
-from trainyard.data.module import EVALUATED_PIXELS
-from trainyard.data.pixel_values import Range
-from trainyard.data.spec import Column, DataSpec
-from trainyard.data.table_file import has_semicolons, nested_columns, read_table
+from trainyard.data.images.image_files import read_image, suppress_warnings
+from trainyard.data.images.pixel_values import ValueRange
+from trainyard.data.loading.datamodule import EVALUATION_PIXELS
+from trainyard.data.loading.spec import Column, DataSpec
+from trainyard.data.tables.cells import read_rows
+from trainyard.data.tables.table_file import has_semicolons, nested_columns, read_table
 from trainyard.errors import ConfigError, did_you_mean, reject
 from trainyard.inference.prediction_inputs import STDIN, InputFile
 
@@ -63,7 +63,7 @@ def input_batches(
     """
     if spec.kind == "images":
         channels, height, width = spec.input_shape
-        size = batch_size or max(1, min(IMAGES, EVALUATED_PIXELS // (height * width)))
+        size = batch_size or max(1, min(IMAGES, EVALUATION_PIXELS // (height * width)))
         names = [file.name for file in files]
         return image_batches(names, (channels, height, width), size, spec.value_range), len(names)
     tables = [load_table(file.name, spec.columns) for file in files]
@@ -71,17 +71,17 @@ def input_batches(
 
 
 def image_batches(
-    names: Sequence[str], shape: tuple[int, int, int], batch_size: int, value_range: Range | None = ()
+    names: Sequence[str], shape: tuple[int, int, int], batch_size: int, value_range: ValueRange | None = ()
 ) -> Generator[InputBatch, None, None]:
     """Yield batches of image files as training reads them, uint8 `[B, C, H, W]`."""
     # Each thread saves and restores the warning filters of the process, in any order; the outer block restores them.
-    with quiet(), ThreadPoolExecutor(THREADS) as pool:
+    with suppress_warnings(), ThreadPoolExecutor(THREADS) as pool:
         for start in range(0, len(names), batch_size):
             group = names[start : start + batch_size]
             yield image_batch(group, list(pool.map(lambda name: decode(name, shape, value_range), group)), shape)
 
 
-def decode(name: str, shape: tuple[int, int, int], value_range: Range | None) -> Decoded:
+def decode(name: str, shape: tuple[int, int, int], value_range: ValueRange | None) -> Decoded:
     """Return the image in a file, or why it cannot be read."""
     try:
         return read_image(Path(name), shape, value_range)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainyard.data.find_files import find_files, is_image_name, natural
-from trainyard.data.table_file import DELIMITERS, PARQUET
+from trainyard.data.images.folder_listing import find_files, is_image_name, natural_key
+from trainyard.data.tables.table_file import DELIMITERS, PARQUET
 from trainyard.errors import ConfigError, did_you_mean
 from trainyard.files import path_problem
 
@@ -58,7 +58,7 @@ def files_of(word: str) -> list[InputFile]:
     if word == STDIN:
         return [InputFile(word, "rows")]
     if word and Path(path).is_dir():
-        names = in_natural_order(find_files(Path(path))[0])
+        names = in_natural_order(find_files(Path(path)))
         if found := [InputFile(name, "images") for name in names if is_image_name(name)]:
             return found
         raise ValueError("a folder without images")
@@ -88,7 +88,7 @@ def match_pattern(pattern: str) -> list[InputFile]:
 
 def in_natural_order(names: Iterable[str]) -> list[str]:
     """Return paths sorted folder by folder, `2.png` before `10.png`."""
-    return sorted(names, key=lambda name: [natural(part) for part in Path(name).parts])
+    return sorted(names, key=lambda name: [natural_key(part) for part in Path(name).parts])
 
 
 def kind_of(name: str) -> str | None:

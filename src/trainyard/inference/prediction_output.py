@@ -1,6 +1,5 @@
 """Writes predictions as CSV, to stdout or to a file that is complete or absent."""
 
-import csv
 import io
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
-from trainyard.csv_text import UnixLines, cell
+from trainyard.csv_text import csv_writer, escape_formula
 from trainyard.errors import reject
 from trainyard.files import check_path, replacing
 from trainyard.terminal.controls import EscapedStream, unescaped
@@ -34,9 +33,9 @@ class PredictionsCSV:
     """
 
     def __init__(self, stream: TextIO, classes: Sequence[str]) -> None:
-        self.writer = csv.writer(UnixLines(stream))
+        self.writer = csv_writer(stream)
         self.writer.writerow(header(classes))
-        self.classes = np.array([cell(name) for name in classes], dtype=object)
+        self.classes = np.array([escape_formula(name) for name in classes], dtype=object)
         self.rows = 0
         self.failed = 0
 
@@ -47,7 +46,7 @@ class PredictionsCSV:
         for position, problem in batch.errors.items():
             predictions[position] = f"error: {problem}"
             shares[position] = ""
-        rows = zip(map(cell, batch.names), predictions, shares, strict=True)
+        rows = zip(map(escape_formula, batch.names), predictions, shares, strict=True)
         self.writer.writerows([name, prediction, *row] for name, prediction, row in rows)
         self.rows += len(batch.names)
         self.failed += len(batch.errors)
@@ -56,7 +55,7 @@ class PredictionsCSV:
 def header(classes: Sequence[str]) -> list[str]:
     """Return unique names of the columns."""
     names = ["input", "prediction"]
-    for name in map(str, map(cell, classes)):
+    for name in map(str, map(escape_formula, classes)):
         while name in names:
             name = f"class {name}"
         names.append(name)

@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch.utilities.memory import garbage_collection_cuda, is_oom_error
 from omegaconf import DictConfig
 
-from trainyard.data.module import DataModule
+from trainyard.data.loading.datamodule import DataModule
 from trainyard.inspect.untrained import build_data, build_model, feature_cache, trial_trainer
 from trainyard.memory import peak
 from trainyard.models.classifier import Classifier

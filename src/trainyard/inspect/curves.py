@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from trainyard.errors import ConfigError, did_you_mean, listing, reject
 from trainyard.figures import figure_style, save_figure
-from trainyard.history.run_curves import read_curves
-from trainyard.stored.find_run import find_run
-from trainyard.stored.run import StoredRun
+from trainyard.history.find_run import find_run
+from trainyard.history.stored_run import StoredRun
+from trainyard.metrics_csv import read_curves
 from trainyard.sweeps.stored import StoredSweep
 
 PANELS = ("loss", "acc")

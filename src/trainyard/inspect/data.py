@@ -6,9 +6,8 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from trainyard.data.module import DataModule
-from trainyard.data.rows import tensor
-from trainyard.data.spec import Column, Examples
+from trainyard.data.loading.datamodule import DataModule
+from trainyard.data.loading.spec import Column, Examples
 from trainyard.errors import listing
 from trainyard.inspect.data_figures import draw_columns, draw_images
 from trainyard.inspect.duplicates import describe_pairs, duplicate_table, find_duplicates
@@ -70,7 +69,8 @@ def class_counts(splits: Mapping[str, Examples], classes: Sequence[str]) -> str:
 
 def describe_columns(data: DataModule) -> str:
     """Return a table with the kind, the fraction of missing values, and the values of each column in train."""
-    train = tensor(data.splits["train"])
+    train = data.splits["train"].x
+    assert isinstance(train, Tensor)
     rows = []
     for number, column in enumerate(data.spec.columns[:MAX_COLUMNS]):
         values = train[:, number]

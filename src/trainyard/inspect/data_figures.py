@@ -9,10 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from torch import Tensor
 
-from trainyard.data.draws import generator
-from trainyard.data.module import DataModule
-from trainyard.data.rows import tensor
-from trainyard.data.spec import Column, Examples
+from trainyard.data.loading.datamodule import DataModule
+from trainyard.data.loading.sampler import derive_generator
+from trainyard.data.loading.spec import Column, Examples
 from trainyard.figures import figure_style, save_figure
 
 MAX_CLASSES, ROWS, MAX_IMAGES = 100, 25, 16  # classes, classes below each other, images beside each other
@@ -56,7 +55,7 @@ def draw_images(data: DataModule, seed: int) -> None:
 
 def class_strips(data: DataModule, classes: int, count: int, seed: int) -> list[Tensor]:
     """Return one picture for each class, float `[H, W, 3]`: its images in a row, and the augmented ones below."""
-    train, draws = data.splits["train"], generator(seed)
+    train, draws = data.splits["train"], derive_generator(seed)
     chosen = []
     for label in range(classes):
         members = (train.y == label).nonzero().flatten()
@@ -85,7 +84,8 @@ def image_strip(images: Tensor, count: int) -> Tensor:
 def draw_columns(data: DataModule) -> None:
     """Draw the distribution of each column in the training rows, by class."""
     train = data.splits["train"]
-    x, classes = tensor(train), data.spec.classes
+    x, classes = train.x, data.spec.classes
+    assert isinstance(x, Tensor)
     frequent = train.y.bincount(minlength=len(classes)).argsort(descending=True, stable=True)
     labels = frequent[:MAX_LEVELS].sort().values
     columns = data.spec.columns[:MAX_COLUMNS]

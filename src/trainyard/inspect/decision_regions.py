@@ -9,15 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from trainyard.data.module import DataModule
-from trainyard.data.rows import tensor
+from trainyard.data.loading.datamodule import DataModule
 from trainyard.errors import reject
 from trainyard.figures import figure_style, save_figure
+from trainyard.history.find_run import find_run_and_checkpoint
+from trainyard.history.stored_config import stored_config
 from trainyard.inference.evaluation_data import load_data
 from trainyard.models.classifier import Classifier
 from trainyard.models.load import load_model
-from trainyard.stored.config import stored_config
-from trainyard.stored.find_run import find_run_and_checkpoint
 
 SIDE = 300  # points of the plane in each direction
 MARGIN = 0.08  # of the range of a measurement, on both sides
@@ -56,7 +55,9 @@ def draw(name: str, trusted: Sequence[str] = ()) -> None:
 def draw_plane(axis: Axes, model: Classifier, data: DataModule) -> None:
     """Draw the predictions for each point, and the examples."""
     colours = colormaps["tab10"](np.arange(len(model.spec.classes)) % 10)[:, :3]
-    examples = [(name, tensor(part), part.y) for name, part in data.splits.items() if name != "test"]
+    examples = [
+        (name, part.x, part.y) for name, part in data.splits.items() if name != "test" and isinstance(part.x, Tensor)
+    ]
     points = torch.cat([inputs for _, inputs, _ in examples])
     x, y = (axis_points(points[:, column]) for column in (0, 1))
     grid = torch.cartesian_prod(y, x).flip(1)

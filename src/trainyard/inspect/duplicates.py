@@ -4,12 +4,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations_with_replacement
 
-from trainyard.data.content import example_digests
-from trainyard.data.folder_listing import list_folder
-from trainyard.data.image_folder import ImageFolder
-from trainyard.data.mapped_rows import MappedRows
-from trainyard.data.module import DataModule
-from trainyard.data.spec import Examples
+from trainyard.data.images.folder_listing import list_folder
+from trainyard.data.loading.datamodule import DataModule
+from trainyard.data.loading.fingerprint import example_digests
+from trainyard.data.loading.spec import Examples, MappedRows
+from trainyard.data.sources.image_folder import ImageFolder
 from trainyard.terminal.tables import table
 
 MAX_PAIRS = 12  # that are listed

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from trainyard.callbacks.feature_maps import as_images, enlarged, grid
 from trainyard.errors import reject
 from trainyard.figures import figure_style, save_figure
+from trainyard.history.find_run import find_run_and_checkpoint
+from trainyard.history.stored_config import stored_config
 from trainyard.inference.evaluation_data import load_data
 from trainyard.models.classifier import Classifier
 from trainyard.models.load import load_model
-from trainyard.stored.config import stored_config
-from trainyard.stored.find_run import find_run_and_checkpoint
 
 MAX_MAPS = 16  # maps, and kernels, in a row
 MAX_LAYERS = 40  # of larger networks, only the blocks are drawn
@@ -75,7 +75,7 @@ def layer_outputs(model: Classifier, image: Tensor) -> list[tuple[str, Tensor]]:
         if name and not list(module.children()) and not isinstance(module, INACTIVE)
     }
     if len(layers) > MAX_LAYERS:
-        layers = {**model.blocks_of_maps()}
+        layers = {**model.feature_map_layers()}
     outputs: list[tuple[str, Tensor]] = []
 
     def record(name: str, module: nn.Module, values: Tensor) -> None:

@@ -13,10 +13,10 @@ from omegaconf import DictConfig
 
 from trainyard.compatibility import check_model_fits_data
 from trainyard.config import instantiate
-from trainyard.data.module import DataModule
+from trainyard.data.loading.datamodule import DataModule
 from trainyard.models.classifier import Classifier
 from trainyard.no_profiler import NoProfiler
-from trainyard.parts import parts
+from trainyard.run_builder import run_builder
 from trainyard.run_length import epoch_limit
 
 
@@ -26,7 +26,7 @@ def build_data(cfg: DictConfig) -> DataModule:
     Raises:
         ConfigError: a value in the config is invalid.
     """
-    builder = parts.get()
+    builder = run_builder.get()
     builder.check(cfg)
     L.seed_everything(cfg.seed, verbose=False)
     data = builder.data(cfg)
@@ -38,7 +38,7 @@ def build_model(cfg: DictConfig, data: DataModule, download: bool = False) -> Cl
     """Build the model, with random weights in place of pretrained ones unless `download`."""
     if not download and cfg.model.get("weights") == "pretrained":
         cfg.model.weights = "none"
-    return parts.get().model(cfg, data)
+    return run_builder.get().model(cfg, data)
 
 
 def build_trainer(cfg: DictConfig, **changes: Any) -> L.Trainer:

@@ -5,14 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from trainyard.errors import ConfigError, reject
 from trainyard.files import check_own_files, check_path, read_text, write_text
 from trainyard.own_directory import check_not_current
+from trainyard.run_directory import LOCK, lock
 from trainyard.run_ending import is_disk_full
 
-LOCK, HOLDER = ".lock", "holder"
+HOLDER = "holder"
 
 
 @contextmanager
@@ -26,16 +25,14 @@ def held(folder: Path) -> Iterator[None]:
     check_not_current("hydra.sweep.dir", folder, "a folder that is new, empty, or of this sweep")
     if folder.is_dir():
         check_own_files("hydra.sweep.dir", folder)
-    lock, made = FileLock(folder / LOCK), not (folder / LOCK).exists()
+    made = not (folder / LOCK).exists()
+    holder = "another process"  # while it starts or ends
+    with suppress(OSError):
+        holder = f"process {read_text(folder / HOLDER).strip()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        holder = "another process"  # while it starts or ends
-        with suppress(OSError):
-            holder = f"process {read_text(folder / HOLDER).strip()}"
         accepted = "wait for it, or another sweep.name"
-        raise ConfigError(f"sweep.name={folder.name}: {holder} works on it\n  accepted: {accepted}") from error
+        lock_file = lock(folder, reject("sweep.name", folder.name, f"{holder} works on it", accepted))
     except OSError as error:
         if is_disk_full(error):
             raise
@@ -50,4 +47,5 @@ def held(folder: Path) -> Iterator[None]:
         raise
     finally:
         (folder / HOLDER).unlink(missing_ok=True)
-        lock.release()
+        if lock_file is not None:
+            lock_file.release()

@@ -1,19 +1,14 @@
 """A job of a sweep, as its directory tells of it."""
 
-import math
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trainyard.files import read_json
-from trainyard.run_directory import misplaced
+from trainyard.run_directory import DONE, misplaced, read_result
 
 CHECKPOINTS = ("last.ckpt", "previous.ckpt")
 UNFINISHED = "waiting"
-DONE = ("completed", "pruned")
-ENDS = (*DONE, "failed", "interrupted")
 
 
 @dataclass
@@ -24,7 +19,7 @@ class Job:
         number: its place in the sweep, and the name of its directory.
         overrides: that make its config.
         folder: its directory.
-        result: what `result.json` holds; empty while there is none, and where it is not whole.
+        result: what `result.json` holds; empty if the file is missing or damaged.
     """
 
     number: int
@@ -34,10 +29,7 @@ class Job:
 
     def look(self) -> "Job":
         """Read what became of it, and return it."""
-        self.result = {}
-        with suppress(OSError, ValueError):
-            found = read_json(self.folder / "result.json")
-            self.result = found if is_whole(found) else {}
+        self.result = read_result(self.folder)
         return self
 
     @property
@@ -62,7 +54,7 @@ class Job:
 
     @property
     def baseline(self) -> dict[str, Any]:
-        """What always predicting the most frequent class scores, see `trainyard.data.balance.majority_baseline`."""
+        """What always predicting the most frequent class scores, see `majority_baseline`."""
         found = self.result.get("baseline")
         return found if isinstance(found, dict) else {}
 
@@ -86,37 +78,3 @@ class Job:
         """Return its values of the keys that vary."""
         chosen = [override for override in self.overrides if override.partition("=")[0] in axes]
         return " ".join(chosen) or "(one job)"
-
-
-def is_whole(result: Any) -> bool:
-    """Whether the content of `result.json` has all that is read of it."""
-    if not isinstance(result, dict) or result.get("status") not in ENDS:
-        return False
-    if not is_finite(result.get("seconds", 0.0)):
-        return False
-    if result["status"] not in DONE:
-        return True
-    objective, metrics = result.get("objective"), result.get("metrics")
-    return (
-        isinstance(objective, dict)
-        and isinstance(objective.get("name"), str)
-        and is_finite(objective.get("value"))
-        and is_finite(objective.get("epoch"))
-        and is_finite(result.get("epochs"))
-        and isinstance(result.get("checkpoint"), str)
-        and isinstance(metrics, dict)
-        and objective["name"] in metrics
-        and all(map(is_number, metrics.values()))
-    )
-
-
-def is_number(value: object) -> bool:
-    """Whether a value is a number that a float can hold; a truth value is none."""
-    with suppress(OverflowError):
-        return isinstance(value, int | float) and not isinstance(value, bool) and isinstance(float(value), float)
-    return False
-
-
-def is_finite(value: object) -> bool:
-    """Whether a value is a finite number."""
-    return is_number(value) and math.isfinite(value)  # type: ignore[arg-type]

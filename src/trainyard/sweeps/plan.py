@@ -18,13 +18,14 @@ from hydra.core.utils import setup_globals
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.errors import reject
+from trainyard.run_directory import DONE
 from trainyard.run_length import LENGTH, epoch_limit, has_known_length
 from trainyard.sweeps.cost import Cost
 from trainyard.sweeps.execution.checks import plain, refuse
 from trainyard.sweeps.execution.job_process import die_with_parent
 from trainyard.sweeps.execution.processes import Slots
 from trainyard.sweeps.execution.task import Task
-from trainyard.sweeps.job import DONE, Job
+from trainyard.sweeps.job import Job
 from trainyard.sweeps.search.probes import probes
 from trainyard.sweeps.search_space import REPLICATES
 from trainyard.sweeps.stored import StoredSweep

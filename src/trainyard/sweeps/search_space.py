@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hydra.core.override_parser.types import Override, RangeSweep
 
 from trainyard.errors import did_you_mean, listing, reject
-from trainyard.sweeps.search.condition import Condition
+from trainyard.sweeps.search.where import Where
 
 MOST = 100_000  # jobs; more are a mistake, and would fill the memory
 GROUP = "sweep"  # keys of the sweep itself, which no job depends on
@@ -87,7 +87,7 @@ class SearchSpace:
         if self.where and not self.sampler and not self.jobs():
             raise reject("sweep.where", self.where, "it leaves no job", "a condition that some combination meets")
         if self.where:
-            Condition(self.where, self.values)
+            Where(self.where, self.values)
 
     @property
     def axes(self) -> dict[str, list[str]]:
@@ -103,7 +103,7 @@ class SearchSpace:
 
     def combinations(self) -> Iterator[dict[str, str]]:
         """Yield the values of each job by their key; the last axis changes fastest."""
-        condition = Condition(self.where, self.values) if self.where else None
+        condition = Where(self.where, self.values) if self.where else None
         for parts in itertools.product(*self.axes_together().values()):
             drawn = {key: value for part in parts for key, value in part.items()}
             values = {key: drawn[key] for key in self.values}

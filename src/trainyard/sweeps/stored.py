@@ -8,9 +8,10 @@ from pathlib import Path
 
 from trainyard.errors import did_you_mean, listing, reject
 from trainyard.files import check_path, read_json, relative, write_text
+from trainyard.run_directory import DONE, LOCK
 from trainyard.sweeps.answer.leaderboard import Row, leaderboard
-from trainyard.sweeps.holder import HOLDER, LOCK
-from trainyard.sweeps.job import DONE, Job
+from trainyard.sweeps.holder import HOLDER
+from trainyard.sweeps.job import Job
 from trainyard.sweeps.search_space import SearchSpace, configuration_of
 from trainyard.sweeps.space_file import FILE, keep, load
 

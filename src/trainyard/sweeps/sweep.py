@@ -5,8 +5,9 @@ import shutil
 from pathlib import Path
 
 from trainyard.files import remove, remove_stale_drafts, write_json
+from trainyard.run_directory import DONE
 from trainyard.sweeps.execution.queue import FILE as QUEUE
-from trainyard.sweeps.job import DONE, Job
+from trainyard.sweeps.job import Job
 from trainyard.sweeps.journal import Journal
 from trainyard.sweeps.search.distributions import distributions
 from trainyard.sweeps.stored import StoredSweep

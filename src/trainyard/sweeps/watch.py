@@ -10,9 +10,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from trainyard.run_directory import DONE
 from trainyard.run_ending import full_disk
 from trainyard.sweeps.execution.running import Ended
-from trainyard.sweeps.job import DONE, Job
+from trainyard.sweeps.job import Job
 from trainyard.sweeps.progress import JobProgress
 from trainyard.sweeps.worklist import Worklist
 from trainyard.terminal.controls import escape_controls, unescaped

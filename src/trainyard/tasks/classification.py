@@ -17,7 +17,7 @@ from torchmetrics.functional.classification import (
     multiclass_confusion_matrix,
 )
 
-from trainyard.data.loader import Batch
+from trainyard.data.loading.loader import Batch
 from trainyard.files import replacing
 from trainyard.models.classifier import Classifier
 

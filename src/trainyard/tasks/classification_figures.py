@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, isin, searchsorted
 from torchmetrics.functional.classification import binary_precision_recall_curve, binary_roc
 
-from trainyard.data.spec import Column, DataSpec
+from trainyard.data.loading.spec import Column, DataSpec
 from trainyard.figures import figure_style
 from trainyard.tasks.classification import (
     CALIBRATION_BINS,

@@ -8,7 +8,7 @@ def beside_baseline(baseline: Mapping[str, Any], metric: str) -> str:
     """Return what is printed behind a score: ` (always 'no': 0.7620)`; nothing for a metric without a baseline.
 
     Args:
-        baseline: as in `result.json`, see `trainyard.data.balance.majority_baseline`.
+        baseline: as in `result.json`, see `trainyard.data.loading.statistics.majority_baseline`.
         metric: such as `test/acc`.
     """
     share = baseline.get(metric)

@@ -11,7 +11,7 @@ import numpy as np
 from omegaconf import DictConfig
 
 from trainyard.config import objective_mode
-from trainyard.data.module import DataModule
+from trainyard.data.loading.datamodule import DataModule
 from trainyard.files import relative
 from trainyard.models.classifier import Classifier
 from trainyard.resume import resume_command

@@ -14,7 +14,7 @@ import pytest
 from tests.sweeps.sweeping import table
 from tests.sweeps.synthetic import completed, stored
 from trainyard.errors import ConfigError
-from trainyard.stored.find_run import find_checkpoint, find_run
+from trainyard.history.find_run import find_checkpoint, find_run
 from trainyard.sweeps.answer.effects import edges, main_effects
 from trainyard.sweeps.answer.report import text, write_report
 from trainyard.sweeps.stored import StoredSweep

@@ -23,7 +23,7 @@ WINNERS = {
     "texts": ["data=table", "data.target='a b','yes'", "data.path=x.csv"],
     "null": ["ema_decay=0.9,null", "objective=val/loss", "trainer.gradient_clip_val=1"],
     "a part": [
-        "+trainer.plugins=[{_target_:trainyard.checkpoints.paced_io.PacedCheckpointIO,pause:1.0}]",
+        "+trainer.plugins=[{_target_:trainyard.checkpoint_files.PacedCheckpointIO,pause:1.0}]",
         "model=mlp,cnn",
     ],
     "a seed that all have": ["seed=7", "model=mlp,cnn"],

@@ -1,8 +1,8 @@
 """What a person is told when a sweep ends."""
 
+from trainyard.run_directory import DONE
 from trainyard.sweeps.answer.failures import grouped
 from trainyard.sweeps.answer.report import text, write_report
-from trainyard.sweeps.job import DONE
 from trainyard.sweeps.stored import StoredSweep
 
 

@@ -5,7 +5,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from trainyard.sweeps.job import ENDS, Job
+from trainyard.run_directory import ENDS
+from trainyard.sweeps.job import Job
 from trainyard.sweeps.objectives import is_dominated, mode_of
 from trainyard.sweeps.search_space import is_replicate
 

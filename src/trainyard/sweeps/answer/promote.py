@@ -12,11 +12,11 @@ from omegaconf import DictConfig, OmegaConf
 from trainyard.config import CONF_DIR, CONFIG_NAME
 from trainyard.errors import reject
 from trainyard.files import check_path, write_text
-from trainyard.stored.paths import check_paths
-from trainyard.stored.trusted import check_stored
 from trainyard.sweeps.search_space import is_replicate
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.terminal.controls import escape_controls
+from trainyard.trusted import check_stored
+from trainyard.trusted_paths import check_paths
 
 NO_TEXT = ("null", "true", "false", "nan", "inf")  # in Hydra's grammar, in any case
 

@@ -1,15 +1,14 @@
 """A leaderboard as text and table file."""
 
-import csv
 import io
 import math
 import statistics
 from collections.abc import Sequence
 
-from trainyard.csv_text import UnixLines, cell
+from trainyard.csv_text import csv_writer, escape_formula
 from trainyard.errors import reject
 from trainyard.files import write_text
-from trainyard.stored.run import StoredRun
+from trainyard.history.stored_run import StoredRun
 from trainyard.sweeps.answer.effects import edges, main_effects
 from trainyard.sweeps.answer.leaderboard import Row
 from trainyard.sweeps.answer.picture import FILE as PICTURE
@@ -110,7 +109,7 @@ def write_report(sweep: StoredSweep) -> None:
             raise reject("SWEEP", folder, f"{name} is a folder, but must be a file", "the sweep without that folder")
     found = table(rows, sweep.objectives)
     file = io.StringIO()
-    csv.writer(UnixLines(file)).writerows(map(cell, row) for row in found)
+    csv_writer(file).writerows(map(escape_formula, row) for row in found)
     write_text(folder / "leaderboard.csv", file.getvalue())
     effects = main_effects(rows, axes)
     notes = [f"- {line}" for line in explanations(sweep, rows)]

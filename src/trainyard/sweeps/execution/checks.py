@@ -67,20 +67,20 @@ def check(config: DictConfig, looked_at: dict[str, Any]) -> None:
     """
     from trainyard.compatibility import check_config, check_model_fits_data
     from trainyard.config import instantiate
-    from trainyard.data.splits import check_no_part_is_empty
-    from trainyard.optim.one_weight import check_steps
+    from trainyard.data.loading.splits import check_splits_not_empty
+    from trainyard.optim.optimizers import check_optimizer
 
     cfg = plain(config)
     check_config(cfg)
     data = repr(cfg.data)
     if data not in looked_at:
         source = instantiate(cfg.data, order_seed=0)
-        check_no_part_is_empty(source.splits)
+        check_splits_not_empty(source.splits)
         looked_at[data] = source.spec
     check_model_fits_data(cfg, looked_at[data])
     steps = repr(cfg.optimizer) + repr(cfg.scheduler)
     if steps not in looked_at:
-        check_steps(cfg)
+        check_optimizer(cfg)
         looked_at[steps] = True
     both = data + repr(cfg.model)
     if both not in looked_at and cfg.model.get("weights") != "pretrained":

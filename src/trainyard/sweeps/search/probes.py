@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from optuna.distributions import FloatDistribution, IntDistribution
 
-from trainyard.sweeps.search.condition import Condition
 from trainyard.sweeps.search.distributions import as_text, interval
+from trainyard.sweeps.search.where import Where
 from trainyard.sweeps.search_space import SearchSpace, typed
 
 
@@ -14,7 +14,7 @@ def probes(space: SearchSpace) -> list[list[str]]:
 
     An interval is represented by its ends.
     """
-    condition = Condition(space.where, space.values) if space.where else None
+    condition = Where(space.where, space.values) if space.where else None
     found: dict[tuple[str, ...], list[str]] = {}
     for values in variations(space):
         if condition is None or condition.holds(values):

@@ -9,8 +9,8 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from trainyard.errors import reject
-from trainyard.sweeps.search.condition import Condition
 from trainyard.sweeps.search.distributions import as_text, joined
+from trainyard.sweeps.search.where import Where
 from trainyard.sweeps.search_space import configuration_of, typed
 from trainyard.sweeps.sweep import Sweep
 
@@ -39,7 +39,7 @@ class Suggestions:
         self.chosen = space.axes_together()
         self.sampler = sampler
         self.seed = seed
-        self.condition = Condition(space.where, space.values) if space.where else None
+        self.condition = Where(space.where, space.values) if space.where else None
         self.tried = {frozenset(configuration_of(job.overrides)) for job in sweep.jobs}
 
     def next(self, number: int) -> list[list[str]]:

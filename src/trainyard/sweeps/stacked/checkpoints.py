@@ -7,7 +7,7 @@ import lightning as L
 from torch import Tensor, nn
 
 from trainyard.callbacks.checkpoints import LastCheckpoint
-from trainyard.checkpoints.paced_io import PAUSE, PacedCheckpointIO
+from trainyard.checkpoint_files import PAUSE, PacedCheckpointIO
 
 
 class StackedCheckpointIO(PacedCheckpointIO):
@@ -25,11 +25,11 @@ class StackedCheckpointIO(PacedCheckpointIO):
     @property
     def due(self) -> bool:
         """Whether it is time to write."""
-        return time.monotonic() - self.written >= self.pause
+        return time.monotonic() - self.last_write >= self.pause
 
-    def copied(self, tensor: Tensor) -> Tensor:
+    def copy_tensor(self, tensor: Tensor) -> Tensor:
         """Return a tensor as it is now."""
-        return tensor if tensor.data_ptr() in self.fixed else super().copied(tensor)
+        return tensor if tensor.data_ptr() in self.fixed else super().copy_tensor(tensor)
 
 
 class LateLastCheckpoint(LastCheckpoint):

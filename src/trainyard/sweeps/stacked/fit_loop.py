@@ -5,7 +5,7 @@ from typing import Any
 
 import lightning as L
 
-from trainyard.data.loader import ResidentLoader
+from trainyard.data.loading.loader import ResidentLoader
 from trainyard.loops import FitLoop
 
 

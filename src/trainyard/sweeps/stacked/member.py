@@ -10,7 +10,7 @@ from lightning.pytorch.trainer.call import _call_callback_hooks as call_hooks
 from torch import Tensor, nn
 
 from trainyard.callbacks.finite_loss import FiniteLoss
-from trainyard.data.loader import Loader
+from trainyard.data.loading.loader import Loader
 from trainyard.logs import heard
 from trainyard.models.classifier import Classifier
 from trainyard.models.mlp import MLP
@@ -66,7 +66,7 @@ class Member:
     def set_epoch(self, epoch: int, batch: int = 0) -> None:
         """Have the Trainer know the epoch, counted from 1, and how many of its batches are done."""
         val_batches = len(self.val_loader) if epoch > 1 or batch == len(self.train_loader) else 0
-        self.train_loader.place = batch
+        self.train_loader.next_batch = batch
         set_counters(self.trainer, epoch, len(self.train_loader), batch, val_batches)
 
     def begin_batch(self, epoch: int, batch: int, x: Tensor, y: Tensor) -> None:

@@ -1,1 +1,0 @@
-"""Files of checkpoints: whole, sealed with a checksum, and written now and then."""

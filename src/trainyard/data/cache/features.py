@@ -1,0 +1,111 @@
+"""The cache of features that a frozen backbone computes from each example."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainyard.data.cache import error_reason, load_or_create, lock_cache
+from trainyard.data.loading.fingerprint import DIGEST_SIZE, example_digests
+from trainyard.data.loading.spec import Examples, MappedRows
+from trainyard.errors import reject
+from trainyard.terminal.display import counting
+
+FORMAT = 1  # of the cache; a new number invalidates older entries
+
+Backbone = Callable[[Tensor], Tensor]
+"""Images uint8 `[B, C, H, W]` on the CPU -> features float32 `[B, F]` on the CPU."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """The features of the examples of each split."""
+
+    splits: Mapping[str, MappedRows]
+    seconds: float  # that the backbone took, in this run or an earlier one
+    computed: bool  # in this run
+
+
+def cached_features(
+    splits: Mapping[str, Examples], backbone: Backbone, key: str, cache: Path, batch_size: int
+) -> Features:
+    """Return the features of all examples, from the cache if they were computed before.
+
+    Equal examples share a row, and their order does not matter: different splits of the same data share an entry.
+
+    Args:
+        splits: images.
+        backbone: computes the features of `batch_size` images.
+        key: of the backbone's weights and of everything else that the features depend on.
+        cache: folder.
+        batch_size: images per call.
+
+    Raises:
+        ConfigError: the disk is full.
+        OSError: an image is unreadable.
+    """
+    digests = {name: example_digests(part.x) for name, part in splits.items()}  # type: ignore[arg-type]  # images
+    examples = hashlib.sha256(b"".join(sorted({digest for part in digests.values() for digest in part})))
+    examples.update(f"{FORMAT} {key}".encode())
+    name = examples.hexdigest()[:20]
+    started = time.perf_counter()
+    computed: list[float] = []
+
+    def create(draft: Path) -> None:
+        compute_features(splits, digests, backbone, batch_size, draft)
+        computed.append(time.perf_counter() - started)
+        (draft / "about.json").write_text(json.dumps({"key": key, "seconds": computed[0]}), encoding="utf-8")
+
+    with lock_cache(cache, f"{name}.lock", "features are computed in each run") as folder:
+        try:
+            table, order, seconds = load_or_create(folder / name, create, load_features)
+        except OSError as error:
+            if error.errno is None:  # of an image
+                raise
+            accepted = "a folder on a disk with more space, or callbacks.feature_cache=null to disable the cache"
+            problem = f"cannot be written ({error_reason(error)})"
+            raise reject("callbacks.feature_cache.folder", folder, problem, accepted) from error
+    row = {digest: number for number, digest in enumerate(order)}
+    rows = {split: torch.tensor([row[digest] for digest in part]) for split, part in digests.items()}
+    return Features({split: MappedRows(table, index) for split, index in rows.items()}, seconds, bool(computed))
+
+
+def compute_features(
+    splits: Mapping[str, Examples],
+    digests: Mapping[str, Sequence[bytes]],
+    backbone: Backbone,
+    batch_size: int,
+    folder: Path,
+) -> None:
+    """Write the features of all distinct examples, and their digests in the same order, to a folder."""
+    first: dict[bytes, tuple[str, int]] = {}  # where each example occurs first
+    for name, part in digests.items():
+        for position, digest in enumerate(part):
+            first.setdefault(digest, (name, position))
+    with counting("computing features", len(first), "images") as add, (folder / "features.npy").open("wb") as file:
+        for name, examples in splits.items():
+            positions = [position for split, position in first.values() if split == name]
+            for start in range(0, len(positions), batch_size):
+                images, _ = examples.__getitems__(positions[start : start + batch_size])
+                features = backbone(images).contiguous().numpy()
+                if file.tell() == 0:
+                    header = {"descr": "<f4", "fortran_order": False, "shape": (len(first), features.shape[1])}
+                    np.lib.format.write_array_header_1_0(file, header)
+                file.write(features.tobytes())  # writing to a memory map would kill the process on a full disk
+                add(len(images))
+    np.save(folder / "digests.npy", np.frombuffer(b"".join(first), np.uint8).reshape(-1, DIGEST_SIZE))
+
+
+def load_features(entry: Path) -> tuple[Tensor, list[bytes], float]:
+    """Return the memory-mapped features of an entry, the digest of each row, and the seconds they took."""
+    about = json.loads((entry / "about.json").read_text(encoding="utf-8"))
+    table, digests = (np.load(entry / file, mmap_mode="c") for file in ("features.npy", "digests.npy"))
+    if len(table) != len(digests):
+        raise ValueError(f"{entry} is damaged")
+    return torch.from_numpy(table), [digest.tobytes() for digest in digests], about["seconds"]

@@ -1,0 +1,1 @@
+"""Image files: listing, decoding, and pixel values."""

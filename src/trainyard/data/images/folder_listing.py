@@ -1,0 +1,210 @@
+"""Lists the image files of a folder, and of folders with one folder per class."""
+
+import math
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+
+from trainyard.errors import did_you_mean, listing, reject
+from trainyard.utf8 import MOST_DIGITS
+
+SYSTEM_FOLDERS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
+# Photo formats that Pillow cannot read, or of which it reads a thumbnail.
+UNSUPPORTED = {
+    **dict.fromkeys((".heic", ".heif", ".hif"), "HEIC"),
+    **dict.fromkeys((".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".raf", ".rw2"), "camera raw format"),
+    ".jxl": "JPEG XL",
+    ".dcm": "DICOM",
+}
+SPLITS = ("train", "val", "test")
+SPLIT_NAMES = {  # of folders, in any case
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "eval"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+LAYOUT = "a folder with a folder of images for each class, or with such folders in train/, test/ and optionally val/"
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """One image file: its path below the root, its class, and `train`, `val` or `test`."""
+
+    path: str
+    label: int
+    split: str
+
+
+@dataclass
+class FolderListing:
+    """The image files of a folder, in a fixed order."""
+
+    classes: tuple[str, ...] = ()  # in natural order (`class2` before `class10`)
+    files: list[ImageFile] = field(default_factory=list)  # of the classes of the training split
+    empty: list[str] = field(default_factory=list)  # class folders without images
+    unknown: list[str] = field(default_factory=list)  # class folders of val or test that train lacks
+    unused: list[str] = field(default_factory=list)  # images and folders outside of class folders
+    other_files: Counter[str] = field(default_factory=Counter)  # suffixes of files that are not images
+
+
+def list_folder(root: Path) -> FolderListing:
+    """List the images of the class folders in `root`, or in its `train/`, `val/` and `test/`.
+
+    Raises:
+        ConfigError: the folder does not exist, has fewer than two classes, contains two folders for the same split, or
+            contains a folder that cannot be read.
+    """
+    found = FolderListing()
+    try:
+        check_is_folder(root)
+        split_roots = find_split_folders(root)
+        images = {split: images_by_class(folder, found.other_files) for split, folder in split_roots.items()}
+        found.unused = unused_entries(root, split_roots)
+    except OSError as error:
+        raise reject("data.root", root, f"{error.filename} cannot be read ({error.strerror})", LAYOUT) from error
+    found.classes = tuple(name for name, paths in images["train"].items() if paths)
+    if len(found.classes) < 2:
+        others = f" (and {count_suffixes(found.other_files)}, which are not images)" if found.other_files else ""
+        problem = f"class folders with images: {listing(found.classes) or 'none'}, at least two are needed{others}"
+        raise reject("data.root", root, problem, LAYOUT)
+    if split_roots["train"] == root and all(split_of(name) for name in found.classes):
+        raise reject("data.root", root, f"{listing(found.classes)} are names of splits, not of classes", LAYOUT)
+    for split, classes in images.items():
+        for name, paths in classes.items():
+            folder = os.path.relpath(split_roots[split] / name, root) + "/"
+            if not paths:
+                found.empty.append(folder)
+            elif name not in found.classes:
+                found.unknown.append(folder + did_you_mean(name.strip(), found.classes))
+            else:
+                label, prefix = found.classes.index(name), os.path.join(root, "")  # noqa: PTH118  a Path has no final slash
+                found.files += [ImageFile(path.removeprefix(prefix), label, split) for path in paths]
+    return found
+
+
+def check_is_folder(root: Path) -> None:
+    """Raise a ConfigError if there is no such folder."""
+    if not root.exists():
+        hint = did_you_mean(root.name, subfolders(root.parent)) if root.parent.is_dir() else ""
+        raise reject("data.root", root, f"there is no folder {root.absolute()}{hint}", LAYOUT)
+    if not root.is_dir():
+        kind = "a file" if root.is_file() else "a pipe, a socket or a device"
+        raise reject("data.root", root, f"it is {kind}, not a folder", LAYOUT)
+
+
+def find_split_folders(root: Path) -> dict[str, Path]:
+    """Return the folder of each split; if there is no `train` folder with class folders, `root` is `train`."""
+    named: dict[str, list[str]] = {}
+    for name in subfolders(root):
+        if split := split_of(name):
+            named.setdefault(split, []).append(name)
+    filled = {split: [name for name in names if subfolders(root / name)] for split, names in named.items()}
+    if not filled.get("train"):
+        return {"train": root}
+    for split, names in filled.items():
+        if len(names) > 1:
+            problem = f"{' and '.join(f'{name}/' for name in names)} are both names of the {split} split"
+            raise reject("data.root", root, problem, LAYOUT)
+    return {split: root / (filled[split] or named[split])[0] for split in SPLITS if split in named}
+
+
+def images_by_class(folder: Path, other_files: Counter[str]) -> dict[str, list[str]]:
+    """Return the paths of the images in each class folder; count the other files by suffix."""
+    images: dict[str, list[str]] = {name: [] for name in subfolders(folder)}
+    for name, paths in images.items():
+        for path in find_files(folder / name):
+            if is_image_name(path):
+                paths.append(path)
+            else:
+                other_files[Path(path).suffix.lower()] += 1
+    return images
+
+
+def unused_entries(root: Path, split_roots: dict[str, Path]) -> list[str]:
+    """Return the folders beside those of the splits, and the images beside class folders."""
+    used = {folder.name for folder in split_roots.values()}
+    folders = [] if split_roots["train"] == root else [f"{name}/" for name in subfolders(root) if name not in used]
+    places = {root, *split_roots.values()}
+    images = [path for place in places for path in place.glob("[!.]*.*") if is_image_name(path.name) and path.is_file()]
+    return folders + sorted(os.path.relpath(path, root) for path in images)
+
+
+def split_of(name: str) -> str | None:
+    """Return the split whose name a folder has, if any."""
+    return SPLIT_NAMES.get(name.strip().casefold())
+
+
+def count_suffixes(suffixes: Counter[str]) -> str:
+    """Return the number of files with each suffix, the most frequent first."""
+    return listing(f"{count} {suffix or 'without a suffix'}" for suffix, count in suffixes.most_common())
+
+
+def similar_names(names: Sequence[str]) -> list[str]:
+    """Return groups of names that differ only in case, whitespace or Unicode normalisation."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        normalized = "".join(unicodedata.normalize("NFKC", name).casefold().split())
+        groups.setdefault(normalized, []).append(repr(name))
+    return [" and ".join(group) for group in groups.values() if len(group) > 1]
+
+
+def find_files(folder: Path, above: frozenset[str] | None = None) -> Iterator[str]:
+    """Yield the files of a folder, sorted, then those of its subfolders; hidden and system files are skipped.
+
+    Links are followed, except links to a folder that contains them.
+
+    Raises:
+        OSError: a folder cannot be read.
+    """
+    real = os.path.realpath(folder)
+    above = (frozenset(map(str, Path(real).parents)) if above is None else above) | {real}
+    folders: list[str] = []
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if is_ignored(entry.name):
+                continue
+            if not is_folder(entry):
+                yield entry.path
+            elif not (entry.is_symlink() and os.path.realpath(entry.path) in above):
+                folders.append(entry.path)
+    for path in folders:
+        yield from find_files(Path(path), above)
+
+
+def subfolders(folder: Path) -> list[str]:
+    """Return the names of the folders in a folder, in natural order, without hidden ones and links to parents."""
+    real = Path(os.path.realpath(folder))
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if is_folder(entry) and not is_ignored(entry.name)]
+    return sorted((name for name in names if not real.is_relative_to(os.path.realpath(folder / name))), key=natural_key)
+
+
+def is_folder(entry: "os.DirEntry[str]") -> bool:
+    """Whether an entry is a folder or a link to one; a circular link is not."""
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()  # noqa: PTH112  faster than Path
+
+
+def is_ignored(name: str) -> bool:
+    """Whether a file or folder is hidden or belongs to the operating system."""
+    return name.startswith(".") or name in SYSTEM_FOLDERS
+
+
+def natural_key(name: str) -> tuple[list[tuple[float, str]], str]:
+    """Return a sort key by which `class2` precedes `class10`, different for different names."""
+
+    def number(digits: str) -> float:
+        return int(digits) if len(digits) <= MOST_DIGITS else math.inf
+
+    parts = re.split(r"(\d+)", name)
+    return [(number(part), "") if part.isdecimal() else (-1, part.casefold()) for part in parts], name
+
+
+def is_image_name(path: str) -> bool:
+    """Whether a file has no suffix, one of an image that Pillow reads, or one of `UNSUPPORTED`."""
+    suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122  faster than Path
+    return not suffix or suffix in UNSUPPORTED or Image.registered_extensions().get(suffix) in Image.OPEN

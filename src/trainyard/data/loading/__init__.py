@@ -1,0 +1,1 @@
+"""The DataModule base class and its parts: specification, splits, samplers, loaders, statistics and fingerprint."""

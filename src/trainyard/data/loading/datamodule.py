@@ -1,0 +1,184 @@
+"""The DataModule base class: splits, specification and loaders."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property, partial
+from typing import Any, ClassVar
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from trainyard.data.augment import Augmentation
+from trainyard.data.loading.loader import Batch, DevicePlacement, Loader
+from trainyard.data.loading.sampler import ResumableBatchSampler
+from trainyard.data.loading.spec import Column, DataSpec, Examples, MappedRows
+from trainyard.data.loading.splits import SplitPlan
+from trainyard.data.loading.statistics import compute_class_weights, mean_and_std, sampling_weights
+from trainyard.errors import reject
+
+EVALUATION_BATCHES = 4  # training batches evaluated at once: without gradients they take less memory
+EVALUATION_PIXELS = 2**21  # upper limit of such a batch; about 0.3 GB in model=cnn, 1.3 GB in model=resnet
+
+
+class DataModule(L.LightningDataModule, ABC):
+    """Splits the examples of a source, stratified by class, and serves batches on the training device.
+
+    Subclasses define `kind`, `classes` and `read()`.
+
+    Args:
+        batch_size: training examples per batch and device; `None` for `default_batch_size`, or all training examples if
+            there are fewer.
+        default_batch_size: used if `batch_size` is `None`.
+        val_fraction, test_fraction: shares of the examples for validation and test, if the source has no such splits.
+        train_fraction: share of the training examples that is used; a smaller one is a subset of a larger one.
+        folds, fold: with `fold` 0 to `folds - 1`, validate on that fold of train and validation together.
+        class_weights: of the training loss: `none`, `balanced` (each class has equal weight) or a number per class.
+        sampler: `shuffle`, or `balanced` to draw each class equally often.
+        resident: `True` keeps the examples on the training device, `False` reads each batch in `num_workers` processes
+            (`None`: one per core), `auto` keeps them if they take at most `resident_limit` GiB.
+        seed: of the split; separate from the run's, so that runs with different seeds share their test examples.
+        augment: random changes of the training images.
+        order_seed: of the order of the training examples and of `augment`; the run's seed.
+
+    Raises:
+        ConfigError: fractions, a fold, weights or a batch size that do not fit the examples.
+    """
+
+    kind: ClassVar[str]
+    classes: tuple[str, ...]
+    columns: tuple[Column, ...] = ()
+    value_range: tuple[float, ...] | None = ()  # of image files, see `DataSpec`
+    model_spec: DataSpec | None = None  # of a trained model; if set, `read` prepares the examples for it
+
+    def __init__(
+        self,
+        batch_size: int | None = None,
+        default_batch_size: int = 64,
+        val_fraction: float = 0.15,
+        test_fraction: float = 0.15,
+        train_fraction: float = 1.0,
+        folds: int = 5,
+        fold: int | None = None,
+        class_weights: str | Sequence[float] = "none",
+        sampler: str = "shuffle",
+        resident: str | bool = "auto",
+        resident_limit: float = 4.0,
+        num_workers: int | None = None,
+        seed: int = 0,
+        augment: Augmentation | None = None,
+        order_seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.batch_size = batch_size or default_batch_size
+        self.batch_size_given = batch_size is not None
+        self.split_plan = SplitPlan(val_fraction, test_fraction, train_fraction, folds, fold, seed)
+        self.class_weights = class_weights
+        self.sampler = sampler
+        self.placement = DevicePlacement(resident, resident_limit, num_workers)
+        self.augment = augment
+        self.order_seed = order_seed
+        self.original_splits: dict[str, Examples] = {}  # before `replace_inputs`
+        self.report: dict[str, Any] = {}  # facts about the data for the run's result
+
+    @abstractmethod
+    def read(self) -> Mapping[str, Examples]:
+        """Return the examples of the source: `train`, and `val` and `test` if it has such splits."""
+
+    @cached_property
+    def splits(self) -> dict[str, Examples]:
+        """The examples of `train`, `val` and `test`; read at the first access."""
+        parts = self.split_plan.divide(self.read())
+        count = len(parts["train"])
+        if self.batch_size > count and self.batch_size_given:
+            problem = f"larger than all {count} training examples"
+            raise reject("data.batch_size", self.batch_size, problem, f"1 to {count}, or null")
+        if self.batch_size > count > 0:
+            self.batch_size = self.report["batch_size"] = count
+        return self.preprocess(parts)
+
+    def preprocess(self, parts: dict[str, Examples]) -> dict[str, Examples]:
+        """Return the splits after processing that depends on the training examples."""
+        return parts
+
+    @cached_property
+    def spec(self) -> DataSpec:
+        """The specification for models; its statistics are those of the training examples only."""
+        train = self.splits["train"]
+        mean, std = mean_and_std(train, self.columns)
+        weights = compute_class_weights(self.class_weights, train.y, len(self.classes))
+        value_range = self.value_range if self.kind == "images" else None
+        moments = tuple(mean.tolist()), tuple(std.tolist())
+        return DataSpec(train.shape, self.classes, self.columns, *moments, weights, value_range)
+
+    def fingerprint_inputs(self, part: Examples) -> Tensor:
+        """Return the values that represent the inputs of a split in the data's fingerprint, `[N, ...]`."""
+        assert isinstance(part.x, Tensor)
+        return part.x
+
+    def replace_inputs(self, inputs: Mapping[str, Tensor | MappedRows]) -> None:
+        """Replace the inputs of each split, for example by features; `spec` still describes the data."""
+        assert self.spec, "it is computed from the original examples"
+        self.original_splits = {"val": self.splits["val"]}
+        self.splits = {name: replace(part, x=inputs[name]) for name, part in self.splits.items()}
+
+    def original(self, split: str) -> Examples:
+        """Return the examples of a split before `replace_inputs`; only those of `val` are kept."""
+        return self.original_splits.get(split) or self.splits[split]
+
+    def loader(self, split: str, all_ranks: bool = False) -> Loader:
+        """Return the batches of a split on this process's device; `train` is shuffled and augmented.
+
+        Args:
+            split: `train`, `val` or `test`.
+            all_ranks: serve all examples instead of this process's share.
+        """
+        trainer = self.trainer
+        assert trainer is not None, "Lightning attaches the trainer first"
+        augment = partial(self.augment, classes=len(self.classes)) if split == "train" and self.augment else None
+        sampler = self.batch_sampler(split, all_ranks)
+        return self.placement.loader(self.splits[split], sampler, trainer.strategy.root_device, augment)
+
+    def batch_sampler(self, split: str, all_ranks: bool = False) -> ResumableBatchSampler:
+        """Return the sampler of a split; arguments as in `loader`."""
+        trainer = self.trainer
+        assert trainer is not None, "Lightning attaches the trainer first"
+        part, training = self.splits[split], split == "train"
+        model = getattr(trainer, "lightning_module", None)
+        shape = getattr(model, "input_size", part.shape) if len(part.shape) == 3 else part.shape
+        return ResumableBatchSampler(
+            len(part),
+            self.batch_size if training else self.evaluation_batch_size(shape),
+            seed=self.order_seed,
+            shuffle=training and not getattr(trainer, "overfit_batches", 0),
+            weights=sampling_weights(part.y) if training and self.sampler == "balanced" else None,
+            rank=0 if all_ranks else trainer.global_rank,
+            world_size=1 if all_ranks else trainer.world_size,
+        )
+
+    def evaluation_batch_size(self, shape: Sequence[int]) -> int:
+        """Return the number of examples evaluated at once: a few training batches, or one batch of large images.
+
+        Args:
+            shape: of an example as input of the network, `(F,)` or `(C, H, W)`.
+        """
+        most = self.batch_size * EVALUATION_BATCHES
+        return max(self.batch_size, min(most, EVALUATION_PIXELS // math.prod(shape[1:])))
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Return the batch, which is on the device already."""
+        return batch
+
+    def train_dataloader(self) -> Loader:
+        """Return the shuffled, augmented training batches."""
+        return self.loader("train")
+
+    def val_dataloader(self) -> Loader:
+        """Return the validation batches."""
+        return self.loader("val")
+
+    def test_dataloader(self) -> Loader:
+        """Return the test batches."""
+        return self.loader("test")

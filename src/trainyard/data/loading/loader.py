@@ -1,0 +1,145 @@
+"""Loaders of batches on the training device, from tensors in its memory or from worker processes; results are equal."""
+
+import math
+import os
+import signal
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from trainyard.data.loading.sampler import ResumableBatchSampler, derive_generator
+from trainyard.data.loading.spec import Examples
+
+PREFETCHED_BATCHES = 8  # gathered by one indexing operation: the overhead of an operation exceeds that of small batches
+
+Batch = tuple[Tensor, Tensor]
+Augment = Callable[[Tensor, Tensor, torch.Generator], Batch]
+
+
+class Loader(ABC):
+    """Iterates over `(x, y)` batches; its state is the position in the epoch.
+
+    Args:
+        examples: the data.
+        sampler: composes the batches.
+        device: of the batches.
+        augment: called with inputs, labels and the generator of the batch.
+    """
+
+    def __init__(
+        self, examples: Examples, sampler: ResumableBatchSampler, device: torch.device, augment: Augment | None = None
+    ) -> None:
+        self.examples = examples
+        self.sampler = sampler
+        self.batch_sampler = None  # Lightning expects both attributes of a DataLoader
+        self.device = device
+        self.augment = augment
+        self.start = 0  # first batch of the next iteration
+        self.next_batch = 0
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[Batch]:
+        start, self.start = self.start, 0
+        self.sampler.start = start
+        for batch, (x, y) in enumerate(self.load_batches(), start):
+            self.next_batch = batch + 1
+            yield (x, y) if self.augment is None else self.augment(x, y, self.sampler.batch_generator(batch))
+
+    @abstractmethod
+    def load_batches(self) -> Iterator[Batch]:
+        """Yield the batches of an epoch without augmentation, beginning at `sampler.start`."""
+
+    def state_dict(self) -> dict[str, int]:
+        """Return the position in the epoch; Lightning stores it in checkpoints."""
+        return {"place": self.next_batch}
+
+    def load_state_dict(self, state_dict: Mapping[str, int]) -> None:
+        """Resume after the stored position; at the end of an epoch, with the next one."""
+        self.start = state_dict["place"] % len(self)
+
+
+class ResidentLoader(Loader):
+    """Serves tensors that are already on the device."""
+
+    def load_batches(self) -> Iterator[Batch]:
+        """Yield the batches of an epoch without augmentation, beginning at `sampler.start`."""
+        x, y = self.examples.x, self.examples.y
+        assert isinstance(x, Tensor)
+        positions, size, start = self.sampler.positions().to(self.device), self.sampler.batch_size, self.sampler.start
+        for batch in range(start, len(self)):
+            offset = (batch - start) % PREFETCHED_BATCHES * size
+            if offset == 0:
+                index = positions[batch * size : (batch + PREFETCHED_BATCHES) * size]
+                some_x, some_y = x.index_select(0, index), y.index_select(0, index)
+            yield some_x[offset : offset + size], some_y[offset : offset + size]
+
+
+class StreamingLoader(Loader):
+    """Reads batches in `num_workers` processes (0: in this one) and copies them to the device; see `Loader`."""
+
+    def __init__(
+        self,
+        examples: Examples,
+        sampler: ResumableBatchSampler,
+        device: torch.device,
+        augment: Augment | None = None,
+        num_workers: int = 0,
+    ) -> None:
+        super().__init__(examples, sampler, device, augment)
+        self.batches: DataLoader[Batch] = DataLoader(
+            examples,  # type: ignore[arg-type]  # it has `__getitems__`
+            batch_sampler=sampler,
+            num_workers=num_workers,
+            persistent_workers=num_workers > 0,
+            collate_fn=unchanged,  # type: ignore[arg-type]  # `__getitems__` returns whole batches
+            pin_memory=device.type == "cuda",
+            worker_init_fn=ignore_signals,
+            generator=derive_generator(0),  # so that the run's own generator stays untouched
+        )
+
+    def load_batches(self) -> Iterator[Batch]:
+        """Yield the batches of an epoch without augmentation, beginning at `sampler.start`."""
+        for x, y in self.batches:
+            yield x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
+
+
+def ignore_signals(worker: int) -> None:
+    """Ignore signals to the process group, such as Ctrl-C: the trainer still needs batches, then ends the workers."""
+    for name in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
+def unchanged(batch: Batch) -> Batch:
+    """Return the batch; a function of the module, because worker processes import it."""
+    return batch
+
+
+class DevicePlacement:
+    """Decides whether examples stay in the memory of the training device or are read batch by batch.
+
+    For the arguments see `DataModule`; `limit` is its `resident_limit`.
+    """
+
+    def __init__(self, resident: str | bool, limit: float, num_workers: int | None) -> None:
+        self.resident = resident
+        self.limit = limit
+        self.workers = os.cpu_count() or 1 if num_workers is None else num_workers
+
+    def fits(self, count: int, shape: Sequence[int], item_size: int = 1) -> bool:
+        """Whether `count` inputs of a shape, with `item_size` bytes per number, are to be kept on the device."""
+        size = count * math.prod(shape) * item_size
+        return self.resident if isinstance(self.resident, bool) else size <= self.limit * 2**30
+
+    def loader(
+        self, part: Examples, sampler: ResumableBatchSampler, device: torch.device, augment: Augment | None = None
+    ) -> Loader:
+        """Return the suitable loader."""
+        if isinstance(part.x, Tensor) and self.fits(len(part), part.shape, part.x.element_size()):
+            return ResidentLoader(Examples(part.x.to(device), part.y.to(device)), sampler, device, augment)
+        return StreamingLoader(part, sampler, device, augment, self.workers)

@@ -1,0 +1,87 @@
+"""The composition of each batch and its random numbers: pure functions of (seed, epoch, batch)."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def derive_generator(*key: int) -> torch.Generator:
+    """Return a CPU generator that depends only on `key`, such as (seed, epoch, batch).
+
+    NumPy's SeedSequence mixes the numbers, so that nearby keys give unrelated streams.
+    """
+    state = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state))
+
+
+class ResumableBatchSampler:
+    """Yields the positions of the examples of each batch. Lightning calls `set_epoch`.
+
+    Attributes:
+        start: the batch at which the next iteration begins, to resume inside an epoch.
+
+    Args:
+        size: number of examples.
+        batch_size: examples per batch of this process; the last batch may be smaller.
+        seed: of the order.
+        shuffle: whether each epoch has a new order.
+        weights: float `[N]`; if given, an epoch consists of `size` draws with replacement in these proportions.
+        rank, world_size: each process takes its share of every global batch; together they see each example once. When
+            shuffling, a last batch too small for every process is dropped.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        batch_size: int,
+        *,
+        seed: int = 0,
+        shuffle: bool = False,
+        weights: Tensor | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.size = size
+        self.batch_size = batch_size
+        self.global_batch = batch_size * world_size
+        self.seed = seed
+        self.shuffle = shuffle
+        self.weights = weights
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+        self.start = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch, counted from 0, whose order the next iteration uses."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        if self.shuffle and self.size % self.global_batch < self.world_size:
+            return self.size // self.global_batch
+        return math.ceil(self.size / self.global_batch)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        positions = self.positions().tolist()
+        batches = range(self.start, len(self))
+        return (positions[batch * self.batch_size : (batch + 1) * self.batch_size] for batch in batches)
+
+    def positions(self) -> Tensor:
+        """Return the positions of this process's examples in this epoch, batch after batch, int64 `[N]`."""
+        return self.global_positions()[self.rank :: self.world_size][: len(self) * self.batch_size]
+
+    def global_positions(self) -> Tensor:
+        """Return the positions that the processes take in turn, int64 `[N]`."""
+        if not self.shuffle:
+            return torch.arange(self.size)
+        generator = derive_generator(self.seed, self.epoch)
+        if self.weights is not None:
+            return torch.multinomial(self.weights, self.size, replacement=True, generator=generator)
+        return torch.randperm(self.size, generator=generator)
+
+    def batch_generator(self, batch: int) -> torch.Generator:
+        """Return the generator for all random numbers of a batch of this epoch on this process."""
+        return derive_generator(self.seed, self.epoch, batch, self.rank)

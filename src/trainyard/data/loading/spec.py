@@ -1,0 +1,163 @@
+"""The specification of a data set, from which models are built, and the examples themselves."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainyard.data.images.image_files import ImageFiles
+
+PERIODS = {"month": 12, "day": 31, "weekday": 7, "hour": 24}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One input of a model for rows: how the cells of a table are parsed and what replaces a missing value.
+
+    Attributes:
+        name: of the input: the header of the table's column, or `HEADER.PART` for a part of a date.
+        levels: the values of a categorical column, with codes 1, 2, ...; code 0 is a missing value or one that does
+            not occur in the training rows. Empty for a numeric column.
+        median: of a numeric column over the training rows; replaces missing values.
+        may_miss: whether training rows lack values of a numeric column; the model then adds a missing indicator.
+        embedded: whether the levels are embedded instead of one-hot encoded.
+        width: size of the embedding of a level; 0 for fastai's rule of thumb.
+        source: the header of the table's column, if it differs from the name.
+        part: of a date: `year`, `month`, `day`, `weekday`, `hour` or `days` (since 1970). Empty for other columns.
+        format: of dates, as for `strptime`, or `ISO8601`.
+        decimal: the decimal separator of numbers, `.` or `,`; empty if unknown.
+        missing: texts that mark a missing value, in addition to the standard ones.
+    """
+
+    name: str
+    levels: tuple[str, ...] = ()
+    median: float = 0.0
+    may_miss: bool = False
+    embedded: bool = False
+    width: int = 0
+    source: str = ""
+    part: str = ""
+    format: str = ""
+    decimal: str = ""
+    missing: tuple[str, ...] = ()
+
+    @property
+    def header(self) -> str:
+        """The header of the table's column."""
+        return self.source or self.name
+
+    @property
+    def period(self) -> int | None:
+        """The period of a cyclic part of a date; `None` for other columns."""
+        return PERIODS.get(self.part)
+
+    @property
+    def embedding_width(self) -> int:
+        """The size of the embedding of a level."""
+        return self.width or embedding_width(len(self.levels))
+
+
+def embedding_width(levels: int) -> int:
+    """Return the size of an embedding by fastai's rule of thumb, at most 600."""
+    return int(min(600, round(1.6 * levels**0.56)))
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Describes one example and its classes; a model is built from it, and a checkpoint contains it.
+
+    Attributes:
+        input_shape: `(F,)` for rows of F numbers, `(C, H, W)` for images.
+        classes: names, in the order of the labels.
+        columns: describes each number of a row; empty for images.
+        mean, std: per column or channel, over the training examples only; rows in their own units, images in units of
+            their full range (0 is black, 1 is white).
+        class_weights: weight of each class in the training loss, 1 on average over the training examples; empty for
+            equal weights.
+        value_range: the values that become black and white in image files with more than 8 bits per channel, see
+            `trainyard.data.images.image_files.read_image`. `None` for rows.
+    """
+
+    input_shape: tuple[int, ...]
+    classes: tuple[str, ...]
+    columns: tuple[Column, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    class_weights: tuple[float, ...] = ()
+    value_range: tuple[float, ...] | None = None
+
+    @property
+    def kind(self) -> str:
+        """`images` or `rows`."""
+        return "images" if len(self.input_shape) == 3 else "rows"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return primitives only, for a checkpoint."""
+        return {name: list(value) for name, value in asdict(self).items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> "DataSpec":
+        """Return the spec that `to_dict` stored."""
+
+        def with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+            return {name: tuple(value) if isinstance(value, list | tuple) else value for name, value in values.items()}
+
+        columns = tuple(Column(**with_tuples(column)) for column in stored["columns"])
+        return cls(**{**with_tuples(stored), "columns": columns})
+
+
+@dataclass(frozen=True)
+class MappedRows:
+    """Rows of a memory-mapped table, with the indexing of a tensor float32 `[N, F]`."""
+
+    table: Tensor  # [M, F]
+    rows: Tensor  # positions in the table, int64 [N]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`(N, F)`."""
+        return (len(self.rows), self.table.shape[1])
+
+    def __getitem__(self, index: Tensor) -> "MappedRows":
+        return MappedRows(self.table, self.rows[index])
+
+    def read(self, index: Tensor) -> Tensor:
+        """Return the rows at these positions, `[B, F]`."""
+        return self.table.index_select(0, self.rows[index])
+
+    def read_all(self) -> Tensor:
+        """Return all rows."""
+        return self.table.index_select(0, self.rows)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Inputs and their labels, int64 `[N]`.
+
+    Inputs are images uint8 `[N, C, H, W]`, rows float32 `[N, F]`, or objects that read them on demand. `ids` int64
+    `[N]`, where the source has them, are positions in its list of files or rows.
+    """
+
+    x: Tensor | ImageFiles | MappedRows
+    y: Tensor
+    ids: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one input."""
+        return tuple(self.x.shape[1:])
+
+    def subset(self, index: Tensor) -> "Examples":
+        """Return the examples at these positions."""
+        return Examples(self.x[index], self.y[index], None if self.ids is None else self.ids[index])
+
+    def __getitems__(self, index: list[int]) -> tuple[Tensor, Tensor]:
+        """Return the inputs and labels of a batch; called by DataLoader."""
+        positions = torch.tensor(index)
+        x = self.x.index_select(0, positions) if isinstance(self.x, Tensor) else self.x.read(positions)
+        return x, self.y.index_select(0, positions)

@@ -1,0 +1,116 @@
+"""Stratified splits and folds: each part has the same proportions of the classes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trainyard.data.loading.sampler import derive_generator
+from trainyard.data.loading.spec import Examples
+from trainyard.errors import ConfigError, reject
+
+
+def stratified_split(labels: Tensor, fractions: Mapping[str, float], seed: int, least: int = 1) -> dict[str, Tensor]:
+    """Split the positions 0..N-1 into named parts, class by class; `train` gets the rest.
+
+    Args:
+        labels: int64 `[N]`.
+        fractions: of the parts other than `train`; their sum is below 1. Of the first part, that of a larger fraction
+            contains that of a smaller one.
+        seed: the split is a pure function of it.
+        least: minimum of each class in each part, as long as one example is left for training.
+
+    Returns:
+        Sorted positions of each part, `train` first; the parts are disjoint and cover everything.
+    """
+    generator = derive_generator(seed)
+    parts: dict[str, list[Tensor]] = {"train": [], **{name: [] for name in fractions}}
+    for label in labels.unique():
+        members = (labels == label).nonzero().flatten()
+        members = members[torch.randperm(len(members), generator=generator)]
+        start = 0
+        for name, fraction in fractions.items():
+            wanted = max(least, round(fraction * len(members))) if fraction > 0 else 0
+            size = min(wanted, len(members) - start - 1)
+            parts[name].append(members[start : start + size])
+            start += size
+        parts["train"].append(members[start:])
+    return {name: torch.cat(pieces).sort().values for name, pieces in parts.items()}
+
+
+def stratified_folds(labels: Tensor, folds: int, seed: int) -> Tensor:
+    """Return the fold of each example, int64 `[N]` from 0 to `folds - 1`, a pure function of the seed.
+
+    The members of each class are dealt in turn, and each class continues at the fold where the previous one ended: the
+    sizes of the folds, and of a class in them, differ by at most one example.
+    """
+    generator = derive_generator(seed)
+    fold = torch.empty_like(labels)
+    dealt = 0
+    for label in labels.unique():
+        members = (labels == label).nonzero().flatten()
+        order = torch.randperm(len(members), generator=generator)
+        fold[members[order]] = (torch.arange(len(members)) + dealt) % folds
+        dealt += len(members)
+    return fold
+
+
+@dataclass(frozen=True)
+class SplitPlan:
+    """Divides examples into `train`, `val` and `test`; for the arguments see `DataModule`.
+
+    Raises:
+        ConfigError: the fold does not exist.
+    """
+
+    val_fraction: float
+    test_fraction: float
+    train_fraction: float
+    folds: int
+    fold: int | None
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.fold is not None and not 0 <= self.fold < self.folds:
+            raise reject("data.fold", self.fold, f"with data.folds={self.folds}", f"0 to {self.folds - 1}, or null")
+
+    def divide(self, parts: Mapping[str, Examples]) -> dict[str, Examples]:
+        """Return `train`, `val` and `test`; those that the source does not provide are taken from its `train`.
+
+        The test examples depend neither on the fold nor on `train_fraction`.
+
+        Raises:
+            ConfigError: nothing is left for training, or the source does not allow folds.
+        """
+        if self.fold is not None and "val" in parts:
+            problem = "the data has a validation split of its own"
+            raise reject("data.fold", self.fold, problem, "null, or data without a validation split")
+        labels = parts["train"].y
+        fractions = {"val": self.val_fraction, "test": self.test_fraction}
+        missing = {name: fraction for name, fraction in fractions.items() if name not in parts}
+        if sum(missing.values()) >= 1:
+            accepted = f"below {1 - self.test_fraction:g}, so that examples are left for training"
+            problem = f"with data.test_fraction={self.test_fraction:g}"
+            raise reject("data.val_fraction", self.val_fraction, problem, accepted)
+        positions = stratified_split(labels, missing, self.seed)
+        if self.fold is not None:
+            pool = torch.cat([positions["train"], positions["val"]]).sort().values
+            if self.folds > len(pool):
+                raise reject("data.folds", self.folds, "more folds than examples", f"2 to {len(pool)}")
+            validated = stratified_folds(labels[pool], self.folds, self.seed) == self.fold
+            positions |= {"train": pool[~validated], "val": pool[validated]}
+        if self.train_fraction < 1:
+            dropped = {"dropped": 1 - self.train_fraction}
+            remaining = stratified_split(labels[positions["train"]], dropped, self.seed, least=0)["train"]
+            positions["train"] = positions["train"][remaining]
+        divided = {name: parts["train"].subset(index) for name, index in positions.items()}
+        return {name: {**parts, **divided}[name] for name in ("train", "val", "test")}
+
+
+def check_splits_not_empty(parts: Mapping[str, Examples]) -> None:
+    """Raise a ConfigError if a split has no examples."""
+    if empty := [name for name, part in parts.items() if not len(part)]:
+        counts = " / ".join(str(len(part)) for part in parts.values())
+        accepted = "data with three examples or more of each class"
+        raise ConfigError(f"data: no example is left for {' and '.join(empty)} ({counts})\n  accepted: {accepted}")

@@ -1,0 +1,113 @@
+"""Statistics of examples: mean and standard deviation, class weights, and the majority baseline."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainyard.data.images.image_files import ImageFiles
+from trainyard.data.loading.spec import Column, Examples, MappedRows
+from trainyard.errors import listing, reject
+
+CHUNK = 4096  # images counted at a time; bounds the memory
+
+log = logging.getLogger(__name__)
+
+
+def mean_and_std(train: Examples, columns: Sequence[Column]) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation of each channel of images or column of rows, float64 `[C]` or `[F]`."""
+    if len(train.shape) == 1:
+        assert isinstance(train.x, Tensor)
+        return row_statistics(train.x, columns)
+    assert not isinstance(train.x, MappedRows)
+    return image_statistics(train.x)
+
+
+def image_statistics(images: Tensor | ImageFiles) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation of each channel, float64 `[C]` in units of the full range.
+
+    They are computed from sums of integers, which are exact: the order of the images does not matter.
+    """
+    sums = images.sums.sum(0) if isinstance(images, ImageFiles) else channel_sums(images)  # [C, 2]
+    count, _, height, width = images.shape
+    mean, square = (sums.double() / (count * height * width)).T
+    return mean / 255, (square - mean.square()).clamp(min=0).sqrt() / 255
+
+
+def channel_sums(images: Tensor) -> Tensor:
+    """Return the sum of each channel's values and of their squares, uint8 `[N, C, H, W]` -> int64 `[C, 2]`."""
+    values = torch.arange(256)
+    powers = torch.stack([values, values.square()], dim=1)
+    sums = torch.zeros(images.shape[1], 2, dtype=torch.int64)
+    for part in images.split(CHUNK):
+        for channel, pixels in enumerate(part.unbind(1)):
+            sums[channel] += (pixels.flatten().bincount(minlength=256)[:, None] * powers).sum(0)
+    return sums
+
+
+def constant_images(sums: Tensor, pixels: int) -> Tensor:
+    """Return which images of more than one pixel have a single value per channel, int64 `[N, C, 2]` -> bool `[N]`."""
+    total, squares = sums.double().unbind(-1)
+    # For integers that are not all equal, `pixels * squares - total**2` is at least `pixels - 1`.
+    return (pixels * squares - total.square() < pixels / 2).all(dim=1)
+
+
+def row_statistics(rows: Tensor, columns: Sequence[Column]) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation of each column, float64 `[F]`, with missing values replaced by the median.
+
+    A constant column has the deviation 1, a categorical one mean 0 and deviation 1.
+    """
+    medians = torch.tensor([column.median for column in columns], dtype=torch.float64)
+    std, mean = torch.std_mean(torch.where(rows.isnan(), medians, rows.double()), dim=0, correction=0)
+    categorical = torch.tensor([bool(column.levels) for column in columns])
+    return torch.where(categorical, 0.0, mean), one_where_zero(torch.where(categorical, 0.0, std))
+
+
+def one_where_zero(std: Tensor) -> Tensor:
+    """Return the deviations with 1 in place of 0, to divide by."""
+    return torch.where(std > 0, std, 1.0)
+
+
+def compute_class_weights(choice: str | Sequence[float], labels: Tensor, classes: int) -> tuple[float, ...]:
+    """Return the weight of each class in the loss, 1 on average over the examples; empty for equal weights.
+
+    Args:
+        choice: `none`, `balanced`, or a number per class, of which only the ratios matter.
+        labels: of the training examples, int64 `[N]`.
+        classes: their number.
+    """
+    if choice == "none":
+        return ()
+    counts = labels.bincount(minlength=classes).double()
+    weights = torch.where(counts > 0, 1 / counts, 0) if isinstance(choice, str) else torch.tensor(choice).double()
+    if len(weights) != classes:
+        raise reject("data.class_weights", choice, f"{len(weights)} weights", f"one for each of the {classes} classes")
+    mean = (weights * counts).sum() / counts.sum()
+    if mean == 0:
+        problem = "all examples have weight 0"
+        raise reject("data.class_weights", choice, problem, "a weight above 0 for a class with examples")
+    return tuple((weights / mean).tolist())
+
+
+def sampling_weights(labels: Tensor) -> Tensor:
+    """Return weights with which each class is drawn equally often, float32 `[N]`."""
+    return (1 / labels.bincount().float())[labels]
+
+
+def majority_baseline(splits: Mapping[str, Examples], classes: Sequence[str]) -> dict[str, Any]:
+    """Return the accuracy of the most frequent training class: `{"class": "no", "val/acc": 0.76, "test/acc": 0.76}`."""
+    most = int(splits["train"].y.bincount(minlength=len(classes)).argmax())
+    shares = {f"{name}/acc": float((splits[name].y == most).double().mean()) for name in ("val", "test")}
+    return {"class": classes[most], **shares}
+
+
+def warn_about_missing_classes(splits: Mapping[str, Examples], classes: Sequence[str]) -> None:
+    """Log a warning if validation or test examples lack classes of the training examples."""
+    counts = {name: part.y.bincount(minlength=len(classes)).tolist() for name, part in splits.items()}
+    for name, split in (("val", "validation"), ("test", "test")):
+        pairs = zip(classes, counts["train"], counts[name], strict=True)
+        if missing := [f"{label} ({train})" for label, train, other in pairs if train and not other]:
+            text = "%s lacks classes that training has (training examples): %s\n  %s/acc does not measure them"
+            log.warning(text, split, listing(missing), name)

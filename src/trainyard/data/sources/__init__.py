@@ -1,0 +1,1 @@
+"""The data modules that configs name."""

@@ -1,0 +1,202 @@
+"""Image data sets with one folder per class."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trainyard.data.cache.decoded_images import DecodedImages, decode_images
+from trainyard.data.images.folder_listing import (
+    LAYOUT,
+    SPLITS,
+    FolderListing,
+    count_suffixes,
+    list_folder,
+    similar_names,
+)
+from trainyard.data.images.image_files import LARGEST, ImageFiles, common_shape
+from trainyard.data.loading.datamodule import DataModule
+from trainyard.data.loading.spec import Examples
+from trainyard.data.loading.statistics import constant_images
+from trainyard.errors import ConfigError, listing, reject
+
+log = logging.getLogger(__name__)
+
+
+class ImageFolder(DataModule):
+    """Images in `ROOT/<class>/...`, or in `ROOT/train/<class>/...`, `ROOT/test/...` and optionally `ROOT/val/...`.
+
+    Args:
+        root: the folder.
+        cache: folder for decoded images; `~` is the home directory.
+        image_size: height and width of the model's inputs, one number for a square; `None` for the size of the files if
+            all have one, else for a square of their median smaller side, at most 224.
+        channels: 1 for grey, 3 for colour; `None` for grey if all files are.
+        value_range: the values that become black and white in files with more than 8 bits per channel (16-bit integers,
+            floats, ...); `None` for the lowest and highest value of the training files.
+        on_error: `raise` to stop at unreadable files, empty classes and classes that training lacks; `skip` to leave
+            them out and count them in the log and the run's result.
+        shared: arguments of `DataModule`.
+
+    Raises:
+        ConfigError: the folder does not exist, has fewer than two classes, only constant training images, an invalid
+            range, or problems that `on_error=raise` does not accept.
+    """
+
+    kind = "images"
+
+    def __init__(
+        self,
+        root: str,
+        cache: str,
+        image_size: int | Sequence[int] | None = None,
+        channels: int | None = None,
+        value_range: Sequence[float] | None = None,
+        on_error: str = "raise",
+        **shared: Any,
+    ) -> None:
+        super().__init__(**shared)
+        self.root = Path(root).expanduser()
+        self.cache = Path(cache).expanduser()
+        self.image_size = image_size
+        self.channels = channels
+        self.given_range = None if value_range is None else tuple(map(float, value_range))
+        self.on_error = on_error
+        if self.given_range and self.given_range[0] >= self.given_range[1]:
+            raise reject("data.value_range", list(self.given_range), "black must be lower than white", "[low,high]")
+
+    def read(self) -> dict[str, Examples]:
+        """Return the images of each split: decoded, or as files if they do not fit in memory."""
+        found = list_folder(self.root)
+        paths = [self.root / file.path for file in found.files]
+        splits = np.array([file.split for file in found.files])
+        shape = self.infer_shape(paths)
+        decoded = self.decode(paths, shape, np.flatnonzero(splits == "train"))
+        self.value_range = decoded.value_range
+        self.report_problems(found, decoded)
+        self.digests = [digest.tobytes() for digest in decoded.digests]
+        readable = np.array([position not in decoded.errors for position in range(len(paths))])
+        training = readable & (splits == "train")
+        labels = self.find_labels(found, training)
+        if self.model_spec is None:
+            self.check_values(np.array([file.path for file in found.files])[training], decoded.sums[training], shape)
+        names = np.array([str(path) for path in paths])
+        files = ImageFiles(names, decoded.sums, decoded.digests, shape, decoded.value_range)
+        images = files if decoded.pixels is None else decoded.pixels
+        whole = Examples(images, torch.from_numpy(labels), torch.arange(len(paths)))
+        usable = readable & (labels >= 0)
+        positions = {name: np.flatnonzero(usable & (splits == name)) for name in SPLITS}
+        return {name: whole.subset(torch.from_numpy(index)) for name, index in positions.items() if len(index)}
+
+    def infer_shape(self, paths: Sequence[Path]) -> tuple[int, int, int]:
+        """Return `(C, H, W)` of the model's inputs."""
+        if self.model_spec is not None:
+            channels, height, width = self.model_spec.input_shape
+            return channels, height, width
+        channels, height, width = common_shape(paths, self.image_size, self.channels)
+        if self.image_size is None and max(height, width) == LARGEST:
+            text = "images     resized to %dx%d pixels; data.image_size=%d takes a quarter of the time from scratch"
+            log.info(text, height, width, LARGEST // 2)
+        return channels, height, width
+
+    def decode(self, paths: Sequence[Path], shape: tuple[int, int, int], training: NDArray[np.int64]) -> DecodedImages:
+        """Decode the files with the value range of the model, the given one, or that of the training files."""
+        given = self.given_range if self.model_spec is None else self.model_spec.value_range or ()
+        fits = self.placement.fits(len(paths), shape)
+        places = training.tolist() if given is None else None
+        return decode_images(paths, shape, self.cache, fits, self.placement.workers, given or (), places)
+
+    def check_values(self, names: Sequence[str], sums: Tensor, shape: tuple[int, int, int]) -> None:
+        """Log the value range; raise an error if all training images are constant, and warn if most almost are."""
+        pixels = shape[1] * shape[2]
+        if len(sums) and pixels > 1 and constant_images(sums, pixels).all():
+            problem = f"all {len(sums)} training images are constant, each of a single colour: {join_names(names)}"
+            if self.on_error == "raise":
+                accepted = "images that vary, or data.on_error=skip to train on these"
+                raise reject("data.root", self.root, problem, accepted)
+            log.warning("data.root=%s: %s", self.root, problem)
+        if not self.value_range:
+            return
+        low, high = self.value_range
+        log.info("values     %.7g to %.7g in the image files become black to white", low, high)
+        mean, square = (sums.double().sum(1) / (shape[0] * pixels)).T
+        if len(sums) and (square - mean.square()).median() < 1:  # of variances of values from 0 to 255
+            text = (
+                "half of the training images vary by less than 1/256 of the range from %.7g to %.7g: if values "
+                "are outliers, give the range of the others: data.value_range=[LOW,HIGH]"
+            )
+            log.warning(text, low, high)
+
+    def find_labels(self, found: FolderListing, training: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Return the label of each file, int64 `[N]`; -1 if its class has no training image."""
+        labels = np.array([file.label for file in found.files])
+        if self.model_spec is not None:
+            self.classes = self.model_spec.classes
+            if unknown := [name for name in found.classes if name not in self.classes]:
+                problem = f"classes that training lacks: {join_names(unknown)}"
+                raise reject("data.root", self.root, problem, join_names(self.classes))
+            known = np.array([self.classes.index(name) for name in found.classes], dtype=np.int64)
+            return known[labels]  # type: ignore[no-any-return]
+        used = np.unique(labels[training])
+        self.classes = tuple(found.classes[label] for label in used)
+        lost = [name for name in found.classes if name not in self.classes]
+        if len(used) < 2:
+            readable = join_names(self.classes) or "none"
+            problem = f"classes with a readable training image: {readable}, at least two are needed"
+            raise reject("data.root", self.root, problem, LAYOUT)
+        if lost:
+            log.warning("data.on_error=skip: classes without a readable training image: %s", join_names(lost))
+        self.report["skipped_folders"] += len(lost)
+        return np.where(np.isin(labels, used), np.searchsorted(used, labels), -1)
+
+    def report_problems(self, found: FolderListing, decoded: DecodedImages) -> None:
+        """Raise one error that lists all problems of the folder, or count and log them."""
+        broken = [f"{found.files[position].path} ({text})" for position, text in decoded.errors.items()]
+        problems = {"cannot be read": broken, "no images": found.empty, "not in train": found.unknown}
+        problems = {problem: names for problem, names in problems.items() if names}
+        if problems and self.on_error == "raise":
+            lines = "".join(f"\n  {problem}: {join_names(names)}" for problem, names in problems.items())
+            count = sum(map(len, problems.values()))
+            raise ConfigError(
+                f"data.root={self.root}: {count} problem{'s' if count > 1 else ''}{lines}\n"
+                "  accepted: a folder without them, or data.on_error=skip to leave them out"
+            )
+        self.report |= {"skipped_files": len(broken), "skipped_folders": len(found.empty) + len(found.unknown)}
+        for problem, names in problems.items():
+            log.warning("data.on_error=skip: %d left out, %s: %s", len(names), problem, join_names(names))
+        if found.unused:
+            text = "data.root=%s: left out, in no split or no class folder: %s"
+            log.warning(text, self.root, join_names(found.unused))
+        if similar := similar_names(found.classes):
+            text = "data.root=%s: classes whose names differ only in case or whitespace: %s"
+            log.warning(text, self.root, join_names(similar))
+        if found.other_files:
+            log.info("files of %s without the suffix of an image: %s", self.root, count_suffixes(found.other_files))
+
+    def preprocess(self, parts: dict[str, Examples]) -> dict[str, Examples]:
+        """Count the test images that are also training images."""
+        if self.model_spec is None:
+            train, test = set(self.file_digests(parts["train"])), self.file_digests(parts["test"])
+            self.report["train_test_duplicates"] = count = sum(digest in train for digest in test)
+            if count:
+                log.warning("%d of %d test images are exact duplicates of training images", count, len(test))
+        return parts
+
+    def file_digests(self, part: Examples) -> list[bytes]:
+        """Return the digests of the files of some examples."""
+        assert part.ids is not None
+        return [self.digests[number] for number in part.ids.tolist()]
+
+    def fingerprint_inputs(self, part: Examples) -> Tensor:
+        """Return the digests of the files, uint8 `[N, 16]`."""
+        return torch.frombuffer(bytearray(b"".join(self.file_digests(part))), dtype=torch.uint8).view(-1, 16)
+
+
+def join_names(names: Sequence[str]) -> str:
+    """Return the first names as printable text; names of files need not be valid text."""
+    return listing(names, 20).encode(errors="backslashreplace").decode()

@@ -1,0 +1,248 @@
+"""Sources of rows: the base class, and tables in CSV, TSV and Parquet files."""
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trainyard.data.images.folder_listing import natural_key
+from trainyard.data.loading.datamodule import DataModule
+from trainyard.data.loading.spec import Column, Examples
+from trainyard.data.tables.cells import factorize, read_numbers, read_rows, strip_zeros, to_text
+from trainyard.data.tables.columns import SHARE, CellFormat, ColumnValues, fit_column, learn_columns, recode_levels
+from trainyard.data.tables.table_file import has_semicolons, nested_columns, read_table
+from trainyard.errors import did_you_mean, listing, reject
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+FEW = 20  # so many distinct numbers may always be classes
+MOST = 14  # columns listed in a message
+DECIMALS = {None: None, "point": ".", "comma": ","}
+
+
+class Rows(DataModule):
+    """A source of rows, whose medians and levels are learned from the training rows and stored in the model.
+
+    Missing numbers become the median, with a missing indicator if training rows lack some; categories are one-hot
+    encoded, or embedded if they have many levels.
+
+    Args:
+        one_hot_limit: categories with more levels are embedded.
+        shared: arguments of `DataModule`.
+    """
+
+    kind = "rows"
+
+    def __init__(self, one_hot_limit: int = 16, **shared: Any) -> None:
+        super().__init__(**shared)
+        self.one_hot_limit = one_hot_limit
+
+    def preprocess(self, parts: dict[str, Examples]) -> dict[str, Examples]:
+        """Fit the columns to the training rows, and recode the levels of all splits."""
+        before, train = self.columns, parts["train"].x
+        assert isinstance(train, Tensor)
+        self.columns = tuple(fit_column(column, train[:, i], self.one_hot_limit) for i, column in enumerate(before))
+        pairs = list(zip(before, self.columns, strict=True))
+
+        def recode(x: Any) -> Tensor:
+            return torch.stack([recode_levels(x[:, i], *pair) for i, pair in enumerate(pairs)], dim=1)
+
+        return {name: replace(part, x=recode(part.x)) for name, part in parts.items()}
+
+
+class Table(Rows):
+    """Rows of a table: numbers, parts of dates, and categories as codes.
+
+    Args:
+        path: a .csv, .tsv or .parquet file.
+        target: the column of the classes; rows without one are dropped.
+        ignore: one or several columns that are not used.
+        keep: columns that are used although they look like identifiers or are constant, and that are not leaks.
+        missing: texts that mark a missing value, in addition to an empty cell, `NA`, `null` and the like.
+        decimal: the decimal separator of ambiguous numbers, `point` or `comma`; `None` to infer it.
+        dayfirst: whether the day precedes the month in ambiguous dates; `None` to infer it.
+        test_path: a file of test rows with the same columns; `None` to split `path`.
+        shared: arguments of `Rows` and `DataModule`.
+
+    Raises:
+        ConfigError: a file cannot be read, a column does not exist, or the target is not a column of classes.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        target: str,
+        ignore: str | Sequence[str] | None = (),
+        keep: str | Sequence[str] | None = (),
+        missing: str | Sequence[str] | None = (),
+        decimal: str | None = None,
+        dayfirst: bool | None = None,
+        test_path: str | None = None,
+        **shared: Any,
+    ) -> None:
+        super().__init__(**shared)
+        self.files = {"path": Path(path).expanduser()}
+        if test_path is not None:
+            self.files["test_path"] = Path(test_path).expanduser()
+        self.target = str(target)
+        self.ignore, self.keep, missing = map(as_list, (ignore, keep, missing))
+        self.format = CellFormat(tuple(missing), DECIMALS[decimal], dayfirst)
+
+    def read(self) -> dict[str, Examples]:
+        """Return the rows, float32 `[N, F]`; categories as codes of the levels of the whole training file."""
+        tables = {key: self.labelled_rows(key, read_table(file, f"data.{key}")) for key, file in self.files.items()}
+        if self.model_spec is None:
+            self.learn(tables["path"])
+        else:
+            self.classes, self.columns = self.model_spec.classes, self.model_spec.columns
+        splits = {"path": "train", "test_path": "test"}
+        return {splits[key]: self.examples(key, table) for key, table in tables.items()}
+
+    def labelled_rows(self, key: str, table: "pd.DataFrame") -> "pd.DataFrame":
+        """Return the rows that have a class."""
+        columns = list(table.columns)
+        if self.target not in columns:
+            problem = f"data.{key} has no such column{did_you_mean(self.target, columns)}"
+            raise reject("data.target", self.target, problem, listing(columns, 30))
+        self.check_nested(key, columns)
+        missing = label_texts(table[self.target]) == ""
+        if missing.all():
+            raise reject(f"data.{key}", self.files[key], f"no row has a {self.target}", "rows of known classes")
+        if missing.any():
+            log.warning("%d of %d rows of data.%s have no %s: left out", missing.sum(), len(table), key, self.target)
+            self.report[f"{key}_rows_without_target"] = int(missing.sum())
+        return table[~missing]
+
+    def check_nested(self, key: str, names: Sequence[str]) -> None:
+        """Raise a ConfigError for a column of lists, structs or maps, unless it is ignored."""
+        used = {column.header for column in self.model_spec.columns} if self.model_spec else {*names} - {*self.ignore}
+        nested = nested_columns(self.files[key])
+        if found := [name for name in names if name in nested and name in {*used, self.target}]:
+            types = listing((f"{name} ({nested[name]})" for name in found), MOST)
+            accepted = "columns of numbers, texts or dates"
+            if self.target not in found:
+                accepted += f"; to leave out: {format_override('data.ignore', [*self.ignore, *found])}"
+            raise reject(f"data.{key}", self.files[key], f"columns of nested values: {types}", accepted)
+
+    def learn(self, table: "pd.DataFrame") -> None:
+        """Find the classes and columns of the training file, and the format of its cells."""
+        names = self.feature_names([str(name) for name in table.columns])
+        labels = label_texts(table[self.target])
+        self.classes = tuple(sorted(set(labels), key=natural_key))
+        self.check_classes(table[self.target])
+        columns, notes = learn_columns(table[names], self.format, has_semicolons(self.files["path"]))
+        values = {name: ColumnValues.of(table[name], inputs) for name, inputs in columns.items()}
+        reasons = {name: values[name].exclusion_reason(name) for name in names}
+        if all(reason in ("empty", "constant") for reason in reasons.values()):
+            problem = f"every column except {self.target} is empty or constant"
+            raise reject("data.path", self.files["path"], problem, f"different values in {listing(names, MOST)}")
+        excluded = {name: reason for name, reason in reasons.items() if reason and name not in self.keep}
+        if len(excluded) == len(columns):
+            notes += [f"column {name} is {reason}; there is no other column" for name, reason in excluded.items()]
+            excluded = {}
+        columns = {name: inputs for name, inputs in columns.items() if name not in excluded}
+        codes = np.unique(labels, return_inverse=True)[1]
+        leaks = {name: values[name].leak_reason(codes) for name in columns if name not in self.keep}
+        self.warn(notes, excluded, {name: reason for name, reason in leaks.items() if reason})
+        self.columns = tuple(column for inputs in columns.values() for column in inputs)
+
+    def warn(self, notes: Sequence[str], excluded: Mapping[str, str], leaks: Mapping[str, str]) -> None:
+        """Log notes on the columns, with the overrides that change the choice."""
+        lines = [*notes, *(f"column {name} {problem}" for name, problem in leaks.items())]
+        if leaks:
+            lines += [f"  to leave out: {format_override('data.ignore', [*self.ignore, *leaks])}"]
+        if excluded:
+            reasons = listing((f"{name} ({reason})" for name, reason in excluded.items()), MOST)
+            names = [*self.keep, *excluded] if len(excluded) <= MOST else ["NAME"]
+            lines += [f"excluded: {reasons}; to include: {format_override('data.keep', names)}"]
+        if lines:
+            log.warning("%s", "\n".join(lines))
+
+    def feature_names(self, columns: list[str]) -> list[str]:
+        """Return the columns other than the target and the ignored ones, or raise a ConfigError."""
+        candidates = [name for name in columns if name != self.target]
+        if self.target in self.ignore:
+            problem = f"{self.target} is the target"
+            raise reject("data.ignore", listing(self.ignore), problem, listing(candidates, 30))
+        names = [name for name in candidates if name not in self.ignore]
+        for key, given, known in (("data.ignore", self.ignore, candidates), ("data.keep", self.keep, names)):
+            unknown = [f"no column {name}{did_you_mean(name, known)}" for name in given if name not in known]
+            if unknown:
+                raise reject(key, listing(given), "; ".join(unknown), listing(known, 30))
+        if not names:
+            key, value = ("data.ignore", listing(self.ignore)) if self.ignore else ("data.path", self.files["path"])
+            raise reject(key, value, "no column is left to learn from", f"columns beside {self.target}")
+        return names
+
+    def check_classes(self, values: "pd.Series[Any]") -> None:
+        """Raise a ConfigError for a target that is constant, a quantity or an identifier."""
+        count, rows = len(self.classes), len(values)
+        numbers, invalid = read_numbers(factorize(values)[1], Column(self.target, decimal="."))
+        measured = not invalid.any() and count > FEW and bool((numbers % 1).any() or count > rows / 5)
+        if count < 2 or count > rows / 2 or measured:
+            problem = f"it has {count} distinct values in {rows} rows ({listing(self.classes, 5)})"
+            raise reject("data.target", self.target, problem, "a column of classes, each in several rows")
+
+    def examples(self, key: str, table: "pd.DataFrame") -> Examples:
+        """Return the rows of a file as numbers."""
+        columns = {column.header: column for column in self.columns}
+        if lacking := [header for header in columns if header not in table.columns]:
+            accepted = f"a table with {listing(columns, 30)}"
+            raise reject(f"data.{key}", self.files[key], f"no column {listing(lacking)}", accepted)
+        x, invalid = read_rows(table, self.columns, has_semicolons(self.files[key]))
+        for header, column in columns.items():
+            self.check_cells(key, column, table[header], invalid[header])
+        y = self.labels(key, label_texts(table[self.target]))
+        return Examples(torch.from_numpy(x).float(), y, torch.tensor(table.index.to_numpy()))
+
+    def check_cells(self, key: str, column: Column, values: "pd.Series[Any]", invalid: NDArray[np.bool_]) -> None:
+        """Warn about cells with another format than in training, or raise a ConfigError if there are many."""
+        if not invalid.any():
+            return
+        what = "dates" if column.part else "numbers"
+        examples = listing((repr(to_text(value)) for value in values[invalid].unique()), 3)
+        if invalid.sum() > (1 - SHARE) * values.notna().sum():
+            problem = f"{column.header} holds text ({examples})"
+            raise reject(f"data.{key}", self.files[key], problem, f"{what}, as in training")
+        count = f"{invalid.sum()} of {len(values)} values of data.{key} are not {what}"
+        log.warning("column %s: %s: %s; read as missing", column.header, count, examples)
+
+    def labels(self, key: str, texts: NDArray[np.object_]) -> Tensor:
+        """Return the label of each row, int64 `[N]`; "1.0" is class 1 if there is no class "1.0"."""
+        exact = {name: label for label, name in reversed(list(enumerate(self.classes)))}
+        labels = {strip_zeros(name): label for name, label in exact.items()} | exact
+        found = [labels.get(text, labels.get(strip_zeros(text))) for text in texts]
+        if unknown := sorted({text for text, label in zip(texts, found, strict=True) if label is None}):
+            problem = f"classes that training lacks: {listing(unknown)}"
+            raise reject(f"data.{key}", self.files[key], problem, listing(self.classes))
+        return torch.tensor(found)
+
+
+def as_list(value: str | Sequence[str] | None) -> list[str]:
+    """Return one text or several as a list; numbers become text."""
+    return [str(value)] if isinstance(value, str | int | float) else [str(word) for word in value or ()]
+
+
+def label_texts(values: "pd.Series[Any]") -> NDArray[np.object_]:
+    """Return labels as text without surrounding whitespace, empty if missing."""
+    place, distinct = factorize(values)
+    texts: NDArray[np.object_] = np.array([*map(to_text, distinct.astype(object)), ""], dtype=object)[place]
+    return texts
+
+
+def format_override(key: str, names: Sequence[str]) -> str:
+    """Return a list of columns as an override for the command line."""
+    if all(re.fullmatch(r"[\w.-]+", name) for name in names):
+        return f"{key}=[{','.join(names)}]"
+    quoted = ",".join(f'"{name}"' for name in names)
+    return f"'{key}=[{quoted}]'"

@@ -1,0 +1,138 @@
+"""Data sets of torchvision, downloaded on first use."""
+
+import contextlib
+import importlib
+import logging
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainyard.data.loading.datamodule import DataModule
+from trainyard.data.loading.spec import Examples
+from trainyard.errors import listing, reject
+from trainyard.network import check_reachable, link_or_copy, staging_folder
+
+log = logging.getLogger(__name__)
+
+# The folder below the root in which torchvision keeps the files of each data set.
+FOLDERS = {name: f"{name}/raw" for name in ("MNIST", "FashionMNIST", "KMNIST", "EMNIST")}
+FOLDERS |= dict.fromkeys(("CIFAR10", "CIFAR100", "SVHN", "STL10"), ".")
+# Raised by torchvision for missing or damaged files.
+UNUSABLE = (RuntimeError, ValueError, AssertionError, LookupError)
+
+
+class TorchvisionDataset(DataModule):
+    """One of torchvision's data sets, with its official test split.
+
+    Args:
+        name: of its class: MNIST, FashionMNIST, KMNIST, EMNIST, CIFAR10, CIFAR100, SVHN or STL10.
+        root: folder of the files, relative to the current one.
+        variant: of EMNIST; `None` for the others.
+        shared: arguments of `DataModule`.
+
+    Raises:
+        ConfigError: an unknown data set or variant, or files that are missing or damaged and cannot be downloaded.
+    """
+
+    kind = "images"
+
+    def __init__(self, name: str, root: str, variant: str | None = None, **shared: Any) -> None:
+        from torchvision import datasets
+
+        super().__init__(**shared)
+        if name not in FOLDERS:
+            raise reject("data.name", name, "unknown data set", listing(FOLDERS))
+        variants = datasets.EMNIST.splits if name == "EMNIST" else (None,)
+        if variant not in variants:
+            raise reject("data.variant", variant, f"{name} has no such variant", listing(v or "null" for v in variants))
+        self.dataset_name = name
+        self.dataset_class = getattr(datasets, name)
+        self.root = Path(root).expanduser()
+        self.variant = variant
+
+    def read(self) -> dict[str, Examples]:
+        """Return the images of the official `train` and `test` splits."""
+        parts = {}
+        for split in ("train", "test"):
+            dataset = self.load(split)
+            labels = torch.as_tensor(dataset.targets if hasattr(dataset, "targets") else dataset.labels)
+            names = getattr(dataset, "classes", None) or [str(label) for label in range(10)]  # SVHN has no names
+            first = 1 if names[0] == "N/A" else 0  # the labels of EMNIST's letters begin at 1
+            self.classes = tuple(name.partition(" - ")[0] for name in names[first:])  # those of MNIST: "7 - seven"
+            parts[split] = Examples(self.to_images(dataset.data), labels.long() - first)
+        return parts
+
+    def to_images(self, stored: Any) -> Tensor:
+        """Return images as uint8 `[N, C, H, W]`."""
+        images = torch.as_tensor(stored)
+        if images.ndim == 3:  # EMNIST stores transposed images
+            return (images.mT if self.dataset_name == "EMNIST" else images)[:, None].contiguous()
+        return (images.permute(0, 3, 1, 2) if images.shape[-1] == 3 else images).contiguous()
+
+    def load(self, split: str) -> Any:
+        """Return torchvision's data set, downloaded if it is missing or damaged."""
+        if self.dataset_name == "SVHN":
+            try:
+                importlib.import_module("scipy.io")
+            except ModuleNotFoundError as error:
+                problem = "its files are read by the package scipy, which is not installed"
+                raise reject("data.name", self.dataset_name, problem, "SVHN after `pip install scipy`") from error
+        with contextlib.suppress(*UNUSABLE):
+            return self.open(self.root, split)
+        self.download(split)
+        return self.open(self.root, split)
+
+    def open(self, root: Path, split: str, download: bool = False) -> Any:
+        """Return torchvision's data set below a folder."""
+        by_name = self.dataset_name in ("SVHN", "STL10")
+        options: dict[str, Any] = {"split": split} if by_name else {"train": split == "train"}
+        if self.variant is not None:
+            options["split"] = self.variant
+        return self.dataset_class(root, **options, download=download)
+
+    def download(self, split: str) -> None:
+        """Unpack archives that are present, download the others; if that fails, nothing is left behind."""
+        from torchvision.datasets.utils import check_integrity
+
+        place, archives = FOLDERS[self.dataset_name], archive_checksums(self.dataset_class)
+        folder = (self.root / place).resolve()
+        present = [name for name in archives if (folder / name).is_file()]
+        intact = [name for name in present if check_integrity(folder / name, archives[name])]
+        try:
+            if len(intact) < len(archives):
+                check_reachable(download_url(self.dataset_class))
+                log.info("downloading %s to %s", self.dataset_name, folder)
+            with staging_folder(self.root) as draft:
+                with contextlib.suppress(*UNUSABLE):
+                    self.open(self.root, split)
+                    return  # another process has downloaded it
+                for name in intact:
+                    link_or_copy(folder / name, draft / place / name)
+                self.open(draft, split, download=True)
+        except (*UNUSABLE, OSError, HTTPException) as error:
+            damaged = [name for name in present if name not in intact]
+            state = (
+                f"{listing(damaged)} in {folder} is damaged" if damaged else f"{self.dataset_name} is not in {folder}"
+            )
+            reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+            accepted = f"{folder} with {' '.join(archives)}"
+            raise reject("data.root", self.root, f"{state} and cannot be downloaded ({reason})", accepted) from error
+
+
+def archive_checksums(dataset: Any) -> dict[str, str]:
+    """Return the MD5 of each file that is downloaded for a data set."""
+    if hasattr(dataset, "split_list"):
+        return {name: md5 for _, name, md5 in (dataset.split_list["train"], dataset.split_list["test"])}
+    if hasattr(dataset, "url"):
+        return {dataset.url.rpartition("/")[2]: getattr(dataset, "tgz_md5", None) or dataset.md5}
+    return dict(dataset.resources)
+
+
+def download_url(dataset: Any) -> str:
+    """Return an address from which a data set is downloaded."""
+    if hasattr(dataset, "url"):
+        return str(dataset.url)
+    return str(dataset.mirrors[0] if hasattr(dataset, "mirrors") else dataset.split_list["train"][0])

@@ -1,0 +1,257 @@
+"""Learns from the training file how the columns of a table are parsed, and finds columns not worth learning from."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trainyard.data.images.folder_listing import natural_key
+from trainyard.data.loading.spec import Column, embedding_width
+from trainyard.data.tables.cells import cell_texts, factorize, parse_numbers, read_column, strip_zeros, typed_numbers
+from trainyard.data.tables.dates import find_format, parse_dates, varying_parts
+from trainyard.errors import listing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHARE = 0.95  # of the non-missing cells must be numbers or dates; the others are then exceptions
+MOST_WEIGHTS = 2**20  # in the embedding of a column, unless it has more than 131,072 levels
+LEAST_WIDTH = 8
+CHANCE = 1e-6  # accepted probability that an unrelated column looks like a leak
+
+
+@dataclass(frozen=True)
+class CellFormat:
+    """How the cells of a table are written, as far as the config says."""
+
+    missing: tuple[str, ...] = ()  # texts that mark a missing value
+    decimal: str | None = None  # separator, `.` or `,`; `None` to infer it
+    dayfirst: bool | None = None  # if both orders are possible; `None` for the month first, except with points
+
+
+@dataclass(frozen=True)
+class DistinctCells:
+    """The distinct non-missing cells of a column, as values and as text, and their counts."""
+
+    values: "pd.Series[Any]"
+    texts: "pd.Series[Any]"
+    counts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, column: "pd.Series[Any]", missing: tuple[str, ...]) -> "DistinctCells":
+        """Return the cells of a column."""
+        place, distinct = factorize(column)
+        texts = cell_texts(distinct, missing)
+        present = texts.notna().to_numpy(bool)
+        counts = np.bincount(place[place >= 0], minlength=len(distinct))
+        return cls(distinct[present].reset_index(drop=True), texts[present].reset_index(drop=True), counts[present])
+
+    @property
+    def total(self) -> int:
+        """The number of non-missing cells."""
+        return int(self.counts.sum())
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """The texts in natural order, whole numbers without decimals."""
+        return tuple(sorted({strip_zeros(text) for text in self.texts}, key=natural_key))
+
+    def share(self, which: NDArray[np.bool_]) -> float:
+        """Return the share of the cells that have some of the distinct values."""
+        return float(self.counts[which].sum() / self.total)
+
+
+def learn_columns(
+    table: "pd.DataFrame", given: CellFormat, semicolons: bool
+) -> tuple[dict[str, list[Column]], list[str]]:
+    """Return the inputs made from each column of the training file, by its header, and notes for the user.
+
+    `semicolons` says whether they separate the columns, which suggests decimal commas.
+    """
+    cells = {str(name): DistinctCells.of(table[name], given.missing) for name in table.columns}
+    decimals = {name: given.decimal or infer_decimal(column) for name, column in cells.items()}
+    usual = Counter(filter(None, decimals.values())).most_common(1)
+    columns: dict[str, list[Column]] = {}
+    notes = []
+    for name, column in cells.items():
+        commas = bool(column.texts.str.contains(",", regex=False).any())
+        decimal = decimals[name] or (usual[0][0] if usual else "," if commas and semicolons else ".")
+        columns[name], note = learn_column(name, column, replace(given, decimal=decimal))
+        numeric = not (columns[name][0].levels or columns[name][0].part)
+        if commas and numeric and not (decimals[name] or usual):
+            note = "; ".join(filter(None, (decimal_note(column.texts, decimal), note)))
+        notes += [f"column {name}: {note}"] if note else []
+    return columns, notes
+
+
+def infer_decimal(cells: DistinctCells) -> str:
+    """Return the decimal separator with which more cells are numbers; empty if it makes no difference."""
+    if typed_numbers(cells.values) is not None or not cells.texts.str.contains(r"[.,]").any():
+        return ""
+    point, comma = (cells.share(~np.isnan(parse_numbers(cells.texts, decimal))) for decimal in ".,")
+    return "" if point == comma or max(point, comma) < SHARE else "." if point > comma else ","
+
+
+def decimal_note(texts: "pd.Series[Any]", decimal: str) -> str:
+    """Return a note on numbers whose comma could separate decimals or thousands."""
+    other, choice = (",", "comma") if decimal == "." else (".", "point")
+    numbers, others = (parse_numbers(texts, sign) for sign in (decimal, other))
+    differ = np.flatnonzero(np.isfinite(numbers) & np.isfinite(others) & (numbers != others))
+    if not len(differ):
+        return ""
+    place = differ[0]
+    return f"{texts.iloc[place]} is read as {numbers[place]:g}; data.decimal={choice} reads it as {others[place]:g}"
+
+
+def learn_column(name: str, cells: DistinctCells, given: CellFormat) -> tuple[list[Column], str]:
+    """Return the inputs made from a column, and a note on its exceptions or on a choice between two formats."""
+    import pandas as pd
+
+    column = Column(name, decimal=given.decimal or ".", missing=given.missing)
+    if not len(cells.texts):
+        return [column], ""
+    if isinstance(cells.values.dtype, pd.CategoricalDtype) or is_code(cells):
+        return [replace(column, levels=cells.levels)], ""
+    typed = typed_numbers(cells.values) is not None
+    numbers = ~np.isnan(parse_numbers(cells.texts, column.decimal, strict=False))
+    numeric = typed or cells.share(numbers) >= SHARE
+    compact = cells.texts.str.fullmatch(r"(19|20)\d{6}").to_numpy(bool)  # such as 20160131
+    if not numeric or (compact.any() and compact[numbers].all()):
+        form, note = find_format(cells.values, cells.texts, given.dayfirst)
+        moments = parse_dates(cells.values, cells.texts, form) if form else cells.values
+        dates = moments.notna().to_numpy(bool)
+        if form and cells.share(dates) >= (cells.share(numbers) if numeric else SHARE):
+            column, exceptions = with_exceptions(replace(column, format=form), cells, dates, "dates")
+            parts = [
+                replace(column, name=f"{name}.{part}", source=name, part=part) for part in varying_parts(moments, form)
+            ]
+            return parts, "; ".join(filter(None, (note, exceptions)))
+    if typed:
+        return [column], ""
+    if numeric:
+        column, note = with_exceptions(column, cells, numbers, "numeric")
+        return [column], note
+    return [replace(column, levels=cells.levels)], almost_numeric_note(cells, numbers)
+
+
+def is_code(cells: DistinctCells) -> bool:
+    """Whether most cells are repeated digits of one length, some with leading zeros, such as zip codes."""
+    digits = cells.texts.str.fullmatch(r"\d+").to_numpy(bool)
+    if not digits.any() or cells.share(digits) < SHARE:
+        return False
+    codes = cells.texts[digits]
+    return bool(codes.str.match(r"0\d").any() and codes.str.len().nunique() == 1 and len(codes) <= cells.total / 2)
+
+
+def with_exceptions(column: Column, cells: DistinctCells, valid: NDArray[np.bool_], what: str) -> tuple[Column, str]:
+    """Return the column with invalid cells as markers of missing values, and a note that lists them."""
+    others = tuple(cells.texts[~valid])
+    if not others:
+        return column, ""
+    count = f"{cells.counts[~valid].sum()} of {cells.total} values are not {what}"
+    note = f"{count}: {listing(map(repr, others), 5)}; read as missing"
+    return replace(column, missing=(*column.missing, *others)), note
+
+
+def almost_numeric_note(cells: DistinctCells, numbers: NDArray[np.bool_]) -> str:
+    """Return a note on a category that would be numeric if a few texts marked missing values."""
+    others = list(cells.texts[~numbers])
+    if len(others) > 3 or cells.share(numbers) < 0.5:
+        return ""
+    count = f"{cells.counts[numbers].sum()} of {cells.total} values are numeric, the others are"
+    markers = ",".join(f'"{text}"' for text in others)
+    return f"{count} {listing(map(repr, others))}; read as categories, or with 'data.missing=[{markers}]' as numbers"
+
+
+def fit_column(column: Column, train: Tensor, one_hot_limit: int) -> Column:
+    """Return the column with the levels or the median of the training rows.
+
+    Args:
+        column: if categorical, with the levels of the whole file.
+        train: its values, float `[N]`; codes if it is categorical.
+        one_hot_limit: categories with more levels are embedded.
+    """
+    if column.levels:
+        codes = train.unique().long().tolist()
+        # Without any level in the training rows it stays a category, with a level that no cell has.
+        levels = tuple(column.levels[code - 1] for code in codes if code > 0) or ("",)
+        most = max(LEAST_WIDTH, MOST_WEIGHTS // len(levels))
+        width = most if most < embedding_width(len(levels)) else 0
+        return replace(column, levels=levels, may_miss=0 in codes, embedded=len(levels) > one_hot_limit, width=width)
+    known = train[~train.isnan()]
+    median = float(np.median(known.numpy())) if len(known) else 0.0
+    return replace(column, median=median, may_miss=len(known) < len(train))
+
+
+def recode_levels(values: Tensor, before: Column, after: Column) -> Tensor:
+    """Return the codes of the remaining levels, 0 for removed ones; numeric values are unchanged."""
+    if not before.levels:
+        return values
+    code = {level: float(number) for number, level in enumerate(after.levels, start=1)}
+    new = [0.0, *(code.get(level, 0.0) for level in before.levels)]
+    return torch.tensor(new, dtype=values.dtype)[values.long()]
+
+
+@dataclass(frozen=True)
+class ColumnValues:
+    """A column of the training file: its values `[N]`, which rows have one, and whether it is categorical or dates."""
+
+    values: NDArray[np.float64]
+    present: NDArray[np.bool_]
+    categorical: bool
+    dates: bool
+
+    @classmethod
+    def of(cls, column: "pd.Series[Any]", inputs: Sequence[Column]) -> "ColumnValues":
+        """Read a column; each distinct date becomes one number."""
+        values, _ = read_column(column, inputs)
+        first, categorical = values[:, 0], bool(inputs[0].levels)
+        if inputs[0].part:
+            codes = np.unique(values, axis=0, return_inverse=True)[1].ravel()
+            return cls(codes.astype(np.float64), ~np.isnan(first), False, True)
+        return cls(first, first > 0 if categorical else ~np.isnan(first), categorical, False)
+
+    def exclusion_reason(self, name: str) -> str:
+        """Return why the column cannot help on new rows: it is empty, constant or an identifier; else nothing."""
+        known = self.values[self.present]
+        distinct = len(np.unique(known))
+        if distinct + (len(known) < len(self.values)) <= 1:  # of one value, missing cells may be informative
+            return "constant" if len(known) else "empty"
+        if self.dates:  # new dates have known weekdays and months
+            return ""
+        identifier = distinct > len(known) / 2 if self.categorical else is_identifier(name, known)
+        return f"an identifier: {distinct} values in {len(known)} rows" if identifier else ""
+
+    def leak_reason(self, classes: NDArray[np.int64]) -> str:
+        """Return a note if each value of the column occurs with one class only; `classes` are the labels `[N]`."""
+        present, absent = self.present, np.unique(classes[~self.present])
+        distinct, place = np.unique(self.values[present], return_inverse=True)
+        pairs = np.unique(np.stack([place, classes[present]]), axis=1)
+        if self.dates or pairs.shape[1] > len(distinct):
+            return ""
+        known = len(np.unique(pairs[1]))
+        if len(distinct) == known == classes.max() + 1:
+            return "is a copy of the target: each value means one class"
+        coincidences = int(present.sum()) - len(distinct) + (int((~present).sum()) - 1 if len(absent) == 1 else 0)
+        same_class = float(np.square(np.bincount(classes) / len(classes)).sum())  # probability for two rows
+        by_chance = same_class**coincidences > CHANCE or not (known > 1 or len(absent) == 1)
+        # Measurements may well separate the classes: numbers must be whole and repeated, as codes are.
+        numbers = self.values[present]
+        codes = self.categorical or (not (numbers % 1).any() and len(numbers) >= 5 * len(distinct))
+        if by_chance or not codes:
+            return ""
+        return f"is probably a leak: each of its {len(distinct)} values belongs to one class"
+
+
+def is_identifier(name: str, numbers: NDArray[np.float64]) -> bool:
+    """Whether distinct whole numbers count the rows: they are sorted, without gaps, or the column is called an id."""
+    if (numbers % 1).any() or len(np.unique(numbers)) < len(numbers):
+        return False
+    in_order, gapless = (np.diff(numbers) > 0).all(), np.ptp(numbers) < len(numbers)
+    return bool(in_order or gapless or re.search(r"(\b|_)id$|I[dD]$", name))

@@ -1,0 +1,188 @@
+"""A run read from its directory, whatever became of it."""
+
+import re
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+from trainyard.files import read_json, read_text, relative
+from trainyard.plain_yaml import MOST_BYTES, load_yaml
+from trainyard.run_directory import RESULT, read_result
+from trainyard.sweeps.space_file import FILE as SWEEP
+
+QUIET = 300  # seconds without a write, after which a run without a result no longer counts as running
+BEST = Path("checkpoints") / "best.ckpt"
+FILES = ("config.yaml", RESULT, "provenance.json", "run.log")
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """The contents of a run's directory; what is missing or cannot be read is empty.
+
+    Attributes:
+        folder: of the run.
+    """
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The name that a user types: that in outputs/runs, `SWEEP/3`, or the path."""
+        parent = self.folder.absolute().parent
+        if parent.name == "runs":
+            return self.folder.name
+        return f"{parent.name}/{self.folder.name}" if (parent / SWEEP).is_file() else relative(self.folder)
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The resolved config as plain values."""
+        return {key: self.part(key) for key in self.texts}
+
+    def config_in(self, folder: str) -> dict[str, Any]:
+        """Return the config with every path in the run's directory moved to another directory."""
+        own = str(self.own.get("dir"))
+
+        def moved(node: Any) -> Any:
+            if isinstance(node, dict):
+                return {key: moved(part) for key, part in node.items()}
+            if isinstance(node, list):
+                return [moved(part) for part in node]
+            inside = isinstance(node, str) and (node == own or node.startswith((f"{own}/", f"{own}\\")))
+            return folder + node[len(own) :] if inside else node
+
+        config: dict[str, Any] = moved(self.config)
+        return config
+
+    @cached_property
+    def texts(self) -> dict[str, str]:
+        """The YAML text of each top-level key: parsing the whole file takes ten times as long as its `run`."""
+        text = ""
+        with suppress(OSError, UnicodeDecodeError):
+            text = read_text(self.folder / "config.yaml", MOST_BYTES)
+        parts = re.split(r"^(?=[^\s\-#])", text, flags=re.MULTILINE)
+        return {part.partition(":")[0]: part for part in parts if ":" in part}
+
+    def part(self, key: str) -> Any:
+        """Return the value of a top-level key of the config; `None` if it is missing or invalid YAML."""
+        with suppress(yaml.YAMLError, AttributeError, ValueError):  # ValueError: a number of too many digits
+            return load_yaml(self.texts.get(key, "")).get(key)
+        return None
+
+    @property
+    def unreadable(self) -> list[str]:
+        """The top-level keys of the config whose values are invalid YAML, or more than a config may contain."""
+        return [key for key, text in self.texts.items() if not text.startswith("#") and not is_yaml_dict(text)]
+
+    @cached_property
+    def own(self) -> dict[str, Any]:
+        """The config's `run`: directory, choices and overrides."""
+        found = self.part("run")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def choices(self) -> dict[str, str]:
+        """The chosen option of each config group; groups without an option are left out."""
+        found = self.own.get("choices")
+        return {group: str(option) for group, option in (found or {}).items() if option is not None}
+
+    @property
+    def overrides(self) -> list[str]:
+        """The overrides that were typed."""
+        return [str(word) for word in self.own.get("overrides") or []]
+
+    @cached_property
+    def result(self) -> dict[str, Any]:
+        """The contents of `result.json`."""
+        return read_result(self.folder)
+
+    @cached_property
+    def provenance(self) -> dict[str, Any]:
+        """Code, packages and hardware; `packages` and `hardware` are always dicts."""
+        found: Any = None
+        with suppress(OSError, ValueError):
+            found = read_json(self.folder / "provenance.json")
+        found = found if isinstance(found, dict) else {}
+        parts = {name: found.get(name) for name in ("packages", "hardware")}
+        return {**found, **{name: part if isinstance(part, dict) else {} for name, part in parts.items()}}
+
+    @property
+    def fingerprint(self) -> dict[str, dict[str, Any]] | None:
+        """Counts and digests of the data, by split; `None` if the run has none."""
+        data = self.result.get("data")
+        found = data.get("fingerprint") if isinstance(data, dict) else None
+        return found if isinstance(found, dict) else None
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The metrics of the best epoch, and of the test."""
+        return self.result.get("metrics") or {}
+
+    @cached_property
+    def columns(self) -> dict[str, Any]:
+        """All values but those of the config, by the name of their column in a table; `None` for unknown ones."""
+        objective = self.result.get("objective") or {}
+        return {
+            "name": self.name,
+            "path": str(self.folder),
+            "started": self.started.isoformat(timespec="seconds"),
+            "status": self.status,
+            "typed": " ".join(self.overrides),
+            **self.choices,
+            "objective": objective.get("name"),
+            "best": objective.get("value"),
+            "epoch": objective.get("epoch"),
+            **{name: self.result.get(name) for name in ("epochs", "seconds", "parameters")},
+            **self.metrics,
+        }
+
+    @property
+    def checkpoint(self) -> Path:
+        """The path of the best checkpoint, whether it exists or not; always inside of the run's directory."""
+        path = self.folder / str(self.result.get("checkpoint") or BEST)
+        return path if path.resolve().is_relative_to(self.folder.resolve()) else self.folder / BEST
+
+    @cached_property
+    def status(self) -> str:
+        """The status in the result; without one `running` or `unfinished`, or `broken` if files are damaged."""
+        if self.result:
+            return str(self.result["status"])
+        if not self.own or (self.folder / RESULT).exists():
+            return "broken"
+        now = time.time()  # if the clock was set back, times lie in the future
+        return "running" if any(abs(now - when) < QUIET for when in self.write_times) else "unfinished"
+
+    @property
+    def write_times(self) -> list[float]:
+        """The modification times of its files."""
+        paths = [self.folder, *(self.folder / name for name in (*FILES, "metrics.csv", "checkpoints", "tensorboard"))]
+        return [path.stat().st_mtime for path in paths if path.exists()]
+
+    @property
+    def last_written(self) -> float:
+        """The latest of the modification times."""
+        return max(self.write_times, default=0.0)
+
+    @cached_property
+    def started(self) -> datetime:
+        """The time of the start, in the local time zone."""
+        with suppress(TypeError, ValueError):
+            return datetime.fromisoformat(self.provenance.get("started")).astimezone()  # type: ignore[arg-type]
+        return datetime.fromtimestamp(self.last_written).astimezone()
+
+
+def is_yaml_dict(text: str) -> bool:
+    """Return whether a text is the YAML of a dict."""
+    with suppress(yaml.YAMLError, ValueError):
+        return isinstance(load_yaml(text), dict)
+    return False
+
+
+def is_run(folder: Path) -> bool:
+    """Return whether a directory contains any file of a run."""
+    return any((folder / name).is_file() for name in FILES)

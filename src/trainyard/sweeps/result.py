@@ -1,0 +1,86 @@
+"""Sweeps from Python programs and notebooks, and their results."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainyard.errors import ConfigError
+from trainyard.run_result import RunResult
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STARTED = re.compile(r"sweep +(?P<folder>.+): \d+ jobs, \d+ to do\n")
+INTERRUPTED = (129, 130, 143)  # exit codes after SIGHUP, SIGINT and SIGTERM
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What a sweep left in its directory.
+
+    Attributes:
+        folder: the directory of the sweep.
+        leaderboard: one row for each configuration, the best first; repetitions with other seeds are one row.
+        jobs: the results of the jobs that have one, by the number of the job.
+    """
+
+    folder: Path
+    leaderboard: "pd.DataFrame"
+    jobs: dict[int, RunResult]
+
+    @classmethod
+    def read(cls, folder: Path) -> "SweepResult":
+        """Return the result of the sweep in a directory.
+
+        Raises:
+            OSError, ValueError: there is no leaderboard, or a file is damaged.
+        """
+        import pandas as pd
+
+        numbers = sorted(int(path.parent.name) for path in folder.glob("*/result.json") if path.parent.name.isdigit())
+        jobs = {number: RunResult.read(folder / str(number)) for number in numbers}
+        return cls(folder, pd.read_csv(folder / "leaderboard.csv"), jobs)
+
+    @property
+    def best(self) -> RunResult:
+        """The best run of the best configuration.
+
+        Raises:
+            LookupError: no job has completed.
+        """
+        completed = self.leaderboard[self.leaderboard["status"] == "completed"]
+        if completed.empty:
+            raise LookupError(f"no job of {self.folder} has completed")
+        return self.jobs[int(Path(completed["checkpoint"].iloc[0]).parts[0])]
+
+
+def sweep(overrides: Sequence[str]) -> SweepResult:
+    """Run a sweep as `trainyard -m OVERRIDES` does, print its output, and return its result.
+
+    A sweep that was interrupted resumes when it is called with the same overrides again. It runs in a process of its
+    own, so it works in notebooks too.
+
+    Args:
+        overrides: such as `["model=mlp,cnn", "seed=range(3)"]`.
+
+    Raises:
+        ConfigError: the overrides are rejected; the message says why.
+        KeyboardInterrupt: the sweep was interrupted.
+    """
+    command = [sys.executable, "-m", "trainyard", "-m", *overrides]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            lines.append(line)
+    if process.returncode in INTERRUPTED:
+        raise KeyboardInterrupt
+    started = next(filter(None, map(STARTED.fullmatch, lines)), None)
+    if started is None or not Path(started["folder"], "leaderboard.csv").is_file():
+        raise ConfigError("".join(lines[-20:]).strip())
+    return SweepResult.read(Path(started["folder"]))

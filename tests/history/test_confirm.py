@@ -1,0 +1,107 @@
+"""Code that comes with a run's directory runs only if the user agrees."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from tests.history.recorded import record
+from trainyard.config import CONF_DIR, compose
+from trainyard.errors import ConfigError
+from trainyard.history.code_version import CodeVersion
+from trainyard.history.reproduce import confirm
+from trainyard.history.stored_run import StoredRun
+from trainyard.trusted import check_stored
+from trainyard.trusted_paths import check_paths, use_own_caches
+
+PATCH = "--- a/one.py\n+++ b/one.py\n@@ -1 +1 @@\n-one = 1\n+one = 2\n"
+PATCHED = CodeVersion("a" * 40, PATCH)
+FOREIGN = {"callbacks": {"x": {"_target_": "os.system"}}}
+
+
+def ask(run: StoredRun, code: CodeVersion | None, yes: bool = False) -> None:
+    confirm(run, code, yes, run.config, run.folder)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> StoredRun:
+    """A run whose config names nothing but the project's."""
+    return record(tmp_path / "runs" / "one")
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch):
+    """Sit at a terminal with answers; without any, where none is."""
+
+    def sit(*answers: str) -> Iterator[str]:
+        left = iter(answers)
+        monkeypatch.setattr(sys.stdin, "isatty", lambda: bool(answers), raising=False)
+        monkeypatch.setattr("builtins.input", lambda question: next(left))
+        return left
+
+    return sit
+
+
+def test_committed_code_is_not_asked_about(run: StoredRun, terminal) -> None:
+    terminal()
+    ask(run, CodeVersion("a" * 40))
+    ask(run, None)
+
+
+def test_a_patch_is_asked_about(run: StoredRun, terminal) -> None:
+    terminal()
+    with pytest.raises(ConfigError, match=r"RUN=one: .*a patch of 2 lines in one.py\n  accepted: --yes"):
+        ask(run, PATCHED)
+    ask(run, PATCHED, yes=True)
+
+
+def configs() -> dict[str, dict]:
+    """The config of a run with each option of the project, by its name."""
+    words = [f"{file.parent.name}={file.stem}" for file in sorted(CONF_DIR.glob("*/*.yaml"))]
+    own = [word for word in words if word.partition("=")[0] not in ("hydra", "sweep", "shared", "experiment")]
+    own += ["experiment=digits_transfer", "experiment=photos_resnet"]
+    more = {"experiment=photos_resnet": ["data.root=."]}
+    return {word: OmegaConf.to_container(compose([word, *more.get(word, [])])) for word in own}
+
+
+def test_no_option_of_the_project_is_asked_about() -> None:
+    found = configs()
+    assert len(found) > 50
+    for config in found.values():
+        use_own_caches(config)
+        check_stored(config, unbuilt=["sweep"])
+        check_paths(config, Path(config["run"]["dir"]))
+
+
+@pytest.mark.parametrize("name", ["torch.hub.load", "trainyard.provenance.git", "torch.optimal.X", "lightning.Fabric"])
+def test_so_is_what_is_no_part_of_a_run(tmp_path: Path, terminal, name: str) -> None:
+    terminal()
+    run = record(tmp_path / "runs" / "one", config={"model": {"_target_": name}})
+    with pytest.raises(ConfigError, match=f"code from its directory: model._target_={name}: "):
+        ask(run, None)
+
+
+def test_so_is_a_class_of_another_package(tmp_path: Path, terminal) -> None:
+    terminal()
+    run = record(tmp_path / "runs" / "one", config=FOREIGN)
+    with pytest.raises(ConfigError, match=r"code from its directory: callbacks.x._target_=os.system: .*\n"):
+        ask(run, CodeVersion("a" * 40))
+    with pytest.raises(ConfigError, match=r"one.py and callbacks.x._target_=os.system: .*\n"):
+        ask(run, PATCHED)
+
+
+@pytest.mark.parametrize("answer", ["", "n", "no", "yesterday"])
+def test_anything_but_yes_is_no(run: StoredRun, terminal, answer: str) -> None:
+    left = terminal(answer)
+    with pytest.raises(ConfigError):
+        ask(run, PATCHED)
+    assert list(left) == []
+
+
+@pytest.mark.parametrize("answer", ["y", "Y", " yes "])
+def test_yes_is_yes(run: StoredRun, terminal, answer: str) -> None:
+    left = terminal(answer)
+    ask(run, PATCHED)
+    assert list(left) == []

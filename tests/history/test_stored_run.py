@@ -1,0 +1,89 @@
+"""What a run's directory tells, whole, half-written or broken."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from omegaconf import OmegaConf
+
+from tests.conftest import Compose
+from tests.history.recorded import record
+from trainyard.history.stored_run import QUIET, StoredRun, is_run
+
+
+def test_reads_a_config_as_it_is_part_by_part(compose_run: Compose, tmp_path: Path) -> None:
+    cfg = compose_run("model=cnn", "optimizer.lr=1e-5", "data=penguins", "+trainer.profiler=null", "objective=val/loss")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text(OmegaConf.to_yaml(cfg))
+    run = StoredRun(tmp_path / "run")
+    assert run.config == OmegaConf.to_container(cfg)
+    assert run.part("optimizer")["lr"] == 1e-5
+    assert run.choices["model"] == "cnn"
+    assert "experiment" not in run.choices
+    assert run.overrides[:2] == ["trainer.max_epochs=2", "model=cnn"]
+
+
+def test_names_are_what_a_person_types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert StoredRun(Path("outputs/runs/one")).name == "one"
+    Path("outputs/sweeps/S").mkdir(parents=True)
+    Path("outputs/sweeps/S/sweep.yaml").touch()
+    assert StoredRun(Path("outputs/sweeps/S/3")).name == "S/3"
+    assert StoredRun(tmp_path / "elsewhere" / "one").name == str(Path("elsewhere/one"))
+
+
+def test_tells_how_a_run_stands(tmp_path: Path) -> None:
+    assert record(tmp_path / "a").status == "completed"
+    assert record(tmp_path / "b", result={"status": "failed", "error": "E"}).status == "failed"
+    running = record(tmp_path / "c", result=None)
+    assert running.status == "running"
+    before = time.time() - QUIET - 1
+    for path in [*running.folder.iterdir(), running.folder]:
+        os.utime(path, (before, before))
+    assert StoredRun(running.folder).status == "unfinished"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("config.yaml", "run: [1"),
+        ("config.yaml", ""),
+        ("config.yaml", "\x00\x01"),
+        ("config.yaml", "run: 3\n"),
+        ("result.json", '{"status": "comp'),
+        ("result.json", '{"status": "completed"}'),
+        ("result.json", "[]"),
+    ],
+)
+def test_says_of_half_a_file_that_the_run_is_broken(tmp_path: Path, name: str, content: str) -> None:
+    run = record(tmp_path / "run", result=None)
+    (run.folder / name).write_text(content)
+    found = StoredRun(run.folder)
+    assert found.status == "broken"
+    assert (found.result, found.metrics) == ({}, {})
+    assert found.started.year == 2026
+
+
+def test_provenance_that_is_none_has_no_packages(tmp_path: Path) -> None:
+    run = record(tmp_path / "run")
+    (run.folder / "provenance.json").write_text('{"packages": 3}')
+    assert run.provenance == {"packages": {}, "hardware": {}}
+    assert run.started.timestamp() == pytest.approx(run.last_written)
+
+
+def test_moves_the_paths_of_its_own_directory_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    run = record(folder, config={"data": {"root": f"{folder}-pictures", "files": [f"{folder}/a", "b"]}})
+    moved = run.config_in("/new")
+    assert moved["run"]["dir"] == moved["logger"]["csv"]["save_dir"] == "/new"
+    assert moved["data"] == {"root": f"{folder}-pictures", "files": ["/new/a", "b"]}
+    assert yaml.safe_load((folder / "config.yaml").read_text())["run"]["dir"] == str(folder)
+
+
+def test_a_folder_without_files_of_a_run_is_none(tmp_path: Path) -> None:
+    assert not is_run(tmp_path)
+    assert not is_run(tmp_path / "missing")
+    (tmp_path / "run.log").touch()
+    assert is_run(tmp_path)
