@@ -24,7 +24,7 @@ from trainyard.inference.export_formats import describe_interface
 from trainyard.inference.model_card import describe_inputs
 from trainyard.inference.predict import predict_files
 from trainyard.inspect.data import describe_data
-from trainyard.models.load import load_model
+from trainyard.load_model import load_model
 from trainyard.training import train
 
 DRAWS = np.random.default_rng(0)

@@ -17,7 +17,7 @@ from trainyard.data.sources.table import Table
 from trainyard.data.tables.cells import read_rows
 from trainyard.data.tables.columns import fit_column, recode_levels
 from trainyard.errors import ConfigError
-from trainyard.models.load import load_model
+from trainyard.load_model import load_model
 from trainyard.training import train
 
 
