@@ -1,33 +1,6 @@
 """What a person mistypes of a sweep is told in a few lines, and nothing is lost or left."""
 
-import pytest
-
 from tests.sweeps.sweeping import FAULT, Place
-
-# What is typed, and what the error says.
-TYPOS = [
-    ("sweep.retries=-1", "sweep.retries=-1"),
-    ("sweep.keep=0", "sweep.keep=0"),
-    ("sweep.fail_fast=3", "sweep.fail_fast=3"),
-    ("sweep.name=..", "sweep.name=..: it is not the name of one folder"),
-    ("sweep.name=a/b", "sweep.name=a/b: it is not the name of one folder"),
-    ("objective=val/loss,val/acc", "objective=val/loss,val/acc: scores of several metrics cannot be ranked"),
-    ("hydra.launcher.slots=0", "hydra.launcher.slots=0"),
-    ("hydra.launcher.slots=two", "hydra.launcher.slots=two"),
-    ("objective=val/los", "objective=val/los: it is not measured on validation"),
-    ("optimizer=glob(zzz*)", "optimizer=glob(zzz*): no values"),
-]
-
-
-@pytest.mark.parametrize(("typed", "said"), TYPOS)
-def test_a_typo_starts_nothing(place: Place, typed: str, said: str) -> None:
-    slots = typed.partition("slots=")[2]
-    words = ("sweep.name=no", "seed=0,1", *([] if slots else [typed]))
-    _, errors = place.sweep(*words, code=1, slots=slots or 2)
-    assert said in errors
-    assert "Traceback" not in errors
-    assert len(errors.splitlines()) <= 6
-    assert not [path for path in place.folder.rglob("*") if path.is_file()]
 
 
 def test_jobs_that_do_not_compose_are_named_together_and_other_files_stay(place: Place) -> None:

@@ -18,6 +18,7 @@ from trainyard.files import check_own_files, check_path, read_json, read_text, r
 from trainyard.own_directory import check_not_current
 from trainyard.plain_yaml import MOST_BYTES, load_yaml
 from trainyard.run_directory import DONE, LOCK, lock
+from trainyard.run_ending import is_disk_full
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.leaderboard.ranking import Row, leaderboard
 from trainyard.sweeps.search_space import SearchSpace, configuration_of
@@ -216,6 +217,8 @@ def lock_sweep(folder: Path) -> Iterator[None]:
         error = reject("sweep.name", folder.name, f"{holder} is running it", "another sweep.name, or later")
         lock_file = lock(folder, error)
     except OSError as error:
+        if is_disk_full(error):
+            raise
         problem = f"cannot be written ({error.strerror})"
         raise reject("hydra.sweep.dir", folder, problem, "a folder with write permission") from error
     try:

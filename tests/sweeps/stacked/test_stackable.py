@@ -7,7 +7,6 @@ import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
-from hydra_plugins.trainyard.composer import Composer
 from omegaconf import DictConfig
 
 from trainyard.config import CONF_DIR
@@ -20,9 +19,10 @@ def configs(folder: Path, jobs: Sequence[Sequence[str]]) -> dict[int, DictConfig
     """Compose the jobs of a sweep in a directory."""
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
-        composer = Composer(loader, loader.load_configuration("train", overrides=[], run_mode=RunMode.MULTIRUN))
+        master = loader.load_configuration("train", overrides=[], run_mode=RunMode.MULTIRUN)
         place = f"hydra.sweep.dir={folder}"
-        return {n: composer.compose([*job, place, f"hydra.sweep.subdir={n}"]) for n, job in enumerate(jobs)}
+        words = [[*job, place, f"hydra.sweep.subdir={number}"] for number, job in enumerate(jobs)]
+        return {number: loader.load_sweep_config(master, each) for number, each in enumerate(words)}
 
 
 # What both of two jobs have, and the reason why they do not train together.
