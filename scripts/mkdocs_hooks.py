@@ -1,29 +1,29 @@
-"""What MkDocs does beside its own work: it makes the reference of the config groups, which is never stored."""
+"""Hooks of MkDocs: they add the generated reference of the config groups to the pages of `docs/`."""
 
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
+from option_pages import pages
 
 from trainyard.errors import ConfigError
-from trainyard.reference.pages import pages
 
-# The tests know by it that a command ends in an error; to the highlighter it is an unknown option of the block.
+# Marks a command that ends in an error for the tests; the highlighter does not know the option.
 ENDS_IN_AN_ERROR = "\n```console error\n"
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages of the reference to those of `docs/`."""
+    """Add the pages of the reference."""
     try:
-        made = pages()
+        generated = pages()
     except ConfigError as error:
         raise PluginError(str(error)) from error
-    for name, text in made.items():
+    for name, text in generated.items():
         files.append(File.generated(config, f"reference/{name}.md", content=text))
     return files
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Return the text of a page with all consoles shown alike."""
+    """Remove the option of console blocks that the highlighter does not know."""
     return markdown.replace(ENDS_IN_AN_ERROR, "\n```console\n")

@@ -34,8 +34,8 @@ def main(cfg: Config) -> float:
     from torch.utils.data import DataLoader, TensorDataset
 
     from trainyard.data.sources.builtin import Digits
+    from trainyard.models.input_layers import Normalize
     from trainyard.models.mlp import fully_connected
-    from trainyard.models.normalize import Normalize
 
     L.seed_everything(cfg.seed, verbose=False)
     data = Digits(batch_size=64)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hydra.errors import MissingConfigException
 
-from trainyard.cli.training import main
+from trainyard.cli.train import main
 from trainyard.complaints import complaint
 
 REPOSITORY = Path(__file__).parents[1]
@@ -79,7 +79,11 @@ BAD = {
     ],
     "model=transfer model.weights=none model.backbone=test_vit model.image_size=70": ["image_size=70", "divisible by"],
     "finetune=gradul": ["finetune=gradul", "did you mean gradual", "fine_tune, full, gradual, head"],
-    "finetune=gradual": ["finetune=gradual model=mlp", "mlp has no backbone", "finetune=head; or model=transfer"],
+    "finetune=gradual": [
+        "finetune=gradual model=mlp",
+        "mlp has no pretrained layers",
+        "finetune=head; or model=transfer",
+    ],
     "finetune.thwa=[1]": ["finetune.thwa=[1]", "did you mean thaw"],
     "+finetune.thwa=[1]": ["finetune.thwa=[1]", "Finetune has no such argument; did you mean thaw"],
     "finetune.thaw=5": ["finetune.thaw=5", "a list"],
@@ -256,7 +260,7 @@ def test_looking_imports_no_torch(words: list[str]) -> None:
     code = f"""
 import sys
 sys.argv = ["train.py", *{words!r}]
-from trainyard.cli.training import main
+from trainyard.cli.train import main
 try:
     main()
 finally:

@@ -1,6 +1,7 @@
-"""Every model with every optimizer and every schedule trains, on every kind of data that it takes."""
+"""A covering set of combinations trains: models with every schedule, a backbone with every optimizer."""
 
 import warnings
+from itertools import cycle
 
 import lightning as L
 import pytest
@@ -8,7 +9,7 @@ import torch
 
 from tests.conftest import Compose
 from trainyard.compatibility import has_backbone
-from trainyard.config import group_options, instantiate
+from trainyard.config import compose, group_options, instantiate
 from trainyard.data.loading.datamodule import DataModule
 
 MODELS = {
@@ -17,26 +18,55 @@ MODELS = {
     "resnet": ["model.channels=[4]"],
     "transfer": ["model.backbone=test_resnet", "model.weights=none", "model.image_size=32"],
 }
+SOURCES = {"digits": [], "shapes": ["data.count=60", "data.image_size=32"], "penguins": []}
+IMAGES = ("digits", "shapes")
+UNFREEZING = {  # plans that unfreeze layers within two steps
+    "full": [],
+    "fine_tune": ["finetune.thaw=[0.5]"],
+    "gradual": ["finetune.thaw=[0,0.5]"],
+    "head": ["finetune.thaw=[0.5]"],
+}
+OPTIMIZERS, SCHEDULERS, AUGMENTS = (list(group_options(group)) for group in ("optimizer", "scheduler", "augment"))
+
+
+def combinations() -> list[dict[str, str]]:
+    """Every other model with every schedule, and transfer with every optimizer; the other groups take turns."""
+    optimizers, augments = cycle(OPTIMIZERS), cycle(AUGMENTS)
+    rows = []
+    for model in ("mlp", "cnn", "resnet"):
+        sources = cycle([*SOURCES] if model == "mlp" else IMAGES)
+        for scheduler in SCHEDULERS:
+            row = {"model": model, "data": next(sources), "optimizer": next(optimizers), "scheduler": scheduler}
+            rows.append(row | ({"augment": next(augments)} if row["data"] in IMAGES else {}))
+    turns = zip(OPTIMIZERS, cycle(UNFREEZING), cycle(SCHEDULERS), cycle(IMAGES), strict=False)
+    for optimizer, plan, scheduler, source in turns:
+        row = {"model": "transfer", "data": source, "optimizer": optimizer, "scheduler": scheduler, "finetune": plan}
+        rows.append(row | {"augment": next(augments)})
+    return rows
+
+
+ROWS = combinations()
+
+
+@pytest.mark.parametrize("group", ["model", "optimizer", "scheduler", "finetune", "augment"])
+def test_every_option_is_covered(group: str) -> None:
+    assert {row[group] for row in ROWS if group in row} == set(group_options(group))
+
+
+def test_every_optimizer_trains_at_least_two_models() -> None:
+    assert all(len({row["model"] for row in ROWS if row["optimizer"] == name}) > 1 for name in OPTIMIZERS)
 
 
 @pytest.fixture(scope="module")
 def sources() -> dict[str, DataModule]:
-    """Each source that is there offline, read once; small enough to look at a batch of it 300 times."""
-    from trainyard.config import compose
-
-    few = {"shapes": ["data.count=60", "data.image_size=32"]}
-    return {
-        name: instantiate(compose([f"data={name}", "data.batch_size=8", *few.get(name, [])]).data, order_seed=0)
-        for name in ("digits", "penguins", "shapes")
-    }
+    """Each source that needs no download, read once."""
+    words = {name: [f"data={name}", "data.batch_size=8", *more] for name, more in SOURCES.items()}
+    return {name: instantiate(compose(words[name]).data, order_seed=0) for name in SOURCES}
 
 
-def test_every_model_is_here() -> None:
-    assert set(MODELS) == set(group_options("model"))
-
-
-def train_two_steps(cfg, data: DataModule, part: str = "") -> tuple[torch.Tensor, torch.Tensor]:
+def train_two_steps(cfg, data: DataModule, part: str) -> tuple[torch.Tensor, torch.Tensor]:
     torch.manual_seed(0)
+    data.augment = instantiate(cfg.augment)
     groups = ["optimizer", "scheduler", *(["finetune"] if has_backbone(cfg) else [])]
     model = instantiate(cfg.model, spec=data.spec, **{group: instantiate(cfg[group]) for group in groups})
     trainable = [p for p in model.get_submodule(part).parameters() if p.requires_grad or part]
@@ -50,42 +80,15 @@ def train_two_steps(cfg, data: DataModule, part: str = "") -> tuple[torch.Tensor
     }
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*")
-        warnings.filterwarnings("ignore", message="Found .* in eval mode")  # what is frozen
+        warnings.filterwarnings("ignore", message="Found .* in eval mode")  # frozen layers
         L.Trainer(accelerator="cpu", **options, **quiet).fit(model, data)
     return before, torch.nn.utils.parameters_to_vector(trainable).detach()
 
 
-@pytest.mark.parametrize("scheduler", group_options("scheduler"))
-@pytest.mark.parametrize("optimizer", group_options("optimizer"))
-@pytest.mark.parametrize("model", MODELS)
-def test_trains(compose_run: Compose, sources: dict, model: str, optimizer: str, scheduler: str) -> None:
-    cfg = compose_run(f"model={model}", *MODELS[model], f"optimizer={optimizer}", f"scheduler={scheduler}")
-    before, after = train_two_steps(cfg, sources["digits"])
-    assert bool(after.isfinite().all())
-    assert not torch.equal(before, after)
-
-
-@pytest.mark.parametrize(
-    ("model", "source"),
-    [("mlp", "penguins"), ("mlp", "shapes"), ("cnn", "shapes"), ("resnet", "shapes"), ("transfer", "shapes")],
-)
-def test_trains_on(compose_run: Compose, sources: dict, model: str, source: str) -> None:
-    before, after = train_two_steps(compose_run(f"model={model}", *MODELS[model]), sources[source])
-    assert not torch.equal(before, after)
-
-
-@pytest.mark.parametrize("scheduler", ["cosine_warmup", "one_cycle", "plateau"])
-@pytest.mark.parametrize("finetune", group_options("finetune"))
-def test_every_plan_trains(compose_run: Compose, sources: dict, finetune: str, scheduler: str) -> None:
-    cfg = compose_run("model=transfer", *MODELS["transfer"], f"finetune={finetune}", f"scheduler={scheduler}")
-    before, after = train_two_steps(cfg, sources["digits"])
-    assert bool(after.isfinite().all())
-    assert not torch.equal(before, after)
-
-
-@pytest.mark.parametrize("optimizer", group_options("optimizer"))
-def test_layers_that_thaw_learn_with_every_optimizer(compose_run: Compose, sources: dict, optimizer: str) -> None:
-    cfg = compose_run("model=transfer", *MODELS["transfer"], "finetune.thaw=[0.5]", f"optimizer={optimizer}")
-    before, after = train_two_steps(cfg, sources["digits"], part="backbone")
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: "-".join(row.values()))
+def test_trains(compose_run: Compose, sources: dict[str, DataModule], row: dict[str, str]) -> None:
+    plan = UNFREEZING[row["finetune"]] if "finetune" in row else []
+    cfg = compose_run(*(f"{group}={option}" for group, option in row.items()), *MODELS[row["model"]], *plan)
+    before, after = train_two_steps(cfg, sources[row["data"]], part="backbone" if "finetune" in row else "")
     assert bool(after.isfinite().all())
     assert not torch.equal(before, after)

@@ -255,7 +255,7 @@ class Fail(L.Callback):
 def test_it_resumes_exactly_from_the_end_of_an_epoch(
     compose_run: Compose, tmp_path: Path, name: str, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainyard.callbacks.checkpoints.PATIENCE", 0)  # each epoch is saved
+    monkeypatch.setattr("trainyard.callbacks.checkpoints.MIN_PAUSE", 0)  # each epoch is saved
     words = [
         "trainer.max_epochs=30",
         *COMMON,
@@ -285,7 +285,7 @@ def same(whole: Path, parts: Path) -> None:
         mine, theirs = tensors(one), tensors(other)
         assert mine.keys() == theirs.keys()
         assert [place for place, tensor in mine.items() if not torch.equal(tensor, theirs[place])] == []
-        assert one["callbacks"]["Progress"] == other["callbacks"]["Progress"]
+        assert one["callbacks"]["ProgressReporter"] == other["callbacks"]["ProgressReporter"]
     assert (whole / "metrics.csv").read_text() == (parts / "metrics.csv").read_text()
     results = [json.loads((folder / "result.json").read_text()) for folder in (whole, parts)]
     assert all(results[0][key] == results[1][key] for key in results[0] if key != "seconds")

@@ -1,4 +1,4 @@
-"""What comes over a network: whether a server can be reached, and files that arrive whole or not at all."""
+"""Network access: whether a server can be reached, and downloads that appear complete or not at all."""
 
 import contextlib
 import os
@@ -12,28 +12,26 @@ from urllib.request import Request, urlopen
 
 from filelock import FileLock
 
-SECONDS = 5
+TIMEOUT_SECONDS = 5  # the clients of the hubs retry for a minute
 
 
 def check_reachable(url: str) -> None:
-    """Ask for the head of a page, and wait for seconds: the hubs' own clients try for a minute before they give up.
-
-    Any answer is one, a refusal too.
+    """Request the header of a page; any response counts, including an error status.
 
     Raises:
-        OSError: there is no answer.
+        OSError: no response.
     """
     with contextlib.suppress(HTTPError, HTTPException):
-        urlopen(Request(url, method="HEAD"), timeout=SECONDS).close()
+        urlopen(Request(url, method="HEAD"), timeout=TIMEOUT_SECONDS).close()
 
 
 @contextlib.contextmanager
-def draft_of(root: Path) -> Iterator[Path]:
-    """Give an empty folder whose files are moved below `root` when all went well; else nothing of it stays.
+def staging_folder(root: Path) -> Iterator[Path]:
+    """Yield an empty folder whose files are moved below `root` at the end, or removed after an error.
 
     One process at a time has such a folder; the others wait.
     """
-    made = not root.is_dir()
+    created = not root.is_dir()
     root.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(root / ".lock"), TemporaryDirectory(dir=root, prefix=".draft-") as draft:
@@ -43,14 +41,14 @@ def draft_of(root: Path) -> Iterator[Path]:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 file.replace(target)
     finally:
-        with contextlib.suppress(OSError):  # another process waits for the lock, or the folder holds something
+        with contextlib.suppress(OSError):  # another process waits for the lock, or the folder is not empty
             (root / ".lock").unlink(missing_ok=True)
-            if made:
+            if created:
                 root.rmdir()
 
 
-def linked(file: Path, name: Path) -> None:
-    """Give a file a second name; a copy where the disk has no hard links."""
+def link_or_copy(file: Path, name: Path) -> None:
+    """Create a hard link, or a copy on file systems without hard links."""
     name.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(file, name)

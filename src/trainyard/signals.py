@@ -108,6 +108,3 @@ class Signals:
             for number, handler in self.before.items():
                 if handler is not None:
                     signal.signal(number, handler)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "before": dict.fromkeys(self.before)}  # to a process that is started for training

@@ -1,26 +1,26 @@
-"""Lets `import torchvision` succeed beside a CPU build of torch.
+"""Makes `import torchvision` work beside a CPU-only torch.
 
-The wheel of torchvision for Linux is compiled against a CUDA build of torch. Beside a CPU build its compiled operators
-do not load, and the import dies with "operator torchvision::nms does not exist" (pytorch/vision#9085), which takes
-`import lightning` and `import timm` down with it. Declaring the two missing operators cures that: everything but the
-compiled detection operators works, and those say so when they are called.
+PyPI's Linux wheel of torchvision is compiled for CUDA builds of torch. Beside a CPU-only torch its operators cannot be
+loaded, and the import fails with "operator torchvision::nms does not exist" (pytorch/vision#9085), as do `import
+lightning` and `import timm`. Declaring the two missing operators is enough: everything except the compiled detection
+operators works, and those raise an error when they are called.
 
-Importing this module puts a finder in front of the others. It acts when the first part of torchvision is imported after
-its library was tried, only if that library did not load, and never imports torch itself: torchvision has by then. Every
-interpreter of the environment imports this file at its start, so it imports nothing more.
+Importing this module installs a finder on `sys.meta_path`. It acts at the first import of a part of torchvision after
+torchvision tried to load its operators, and only if that failed. A `.pth` file imports this module in every interpreter
+of the environment, so it imports nothing else, not even torch.
 """
 
 import sys
 
 NMS_SIGNATURE = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-_libraries: list[object] = []  # torch forgets a declaration as soon as its Library object is collected
+_libraries: list[object] = []  # torch removes a declaration when its Library object is collected
 
 
 class TorchvisionOps:
-    """Finds nothing itself; declares the missing operators at the moment that torchvision is about to need them."""
+    """A finder that never finds a module; it declares the missing operators just before torchvision needs them."""
 
     def find_spec(self, fullname: str, path: object, target: object = None) -> None:
-        """Look at each import until torchvision has tried to load its library; always leaves the finding to others."""
+        """Declare the operators once torchvision has tried to load them; return `None` for every module."""
         has_ops = getattr(sys.modules.get("torchvision.extension"), "_has_ops", None)
         if has_ops is not None and fullname.startswith("torchvision."):
             sys.meta_path.remove(self)

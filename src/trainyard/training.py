@@ -13,20 +13,20 @@ from lightning.pytorch.utilities.memory import is_oom_error
 from omegaconf import DictConfig
 
 from trainyard.callbacks.finite_loss import FiniteLoss
-from trainyard.callbacks.hparams import write_hparams
-from trainyard.callbacks.leave import training_alone
-from trainyard.callbacks.progress import Progress
+from trainyard.callbacks.lifecycle import fit_callbacks_only
+from trainyard.callbacks.progress_bar import ProgressReporter
 from trainyard.callbacks.pruning import Pruning
+from trainyard.callbacks.tensorboard_run import write_hparams
 from trainyard.compatibility import check_model_fits_data
 from trainyard.config import resolved
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.fingerprint import fingerprint
 from trainyard.data.loading.statistics import majority_baseline
 from trainyard.errors import reject
-from trainyard.event_files import purge_events
 from trainyard.files import relative
 from trainyard.metrics_csv import TABLE, truncate_table
-from trainyard.parts import parts
+from trainyard.processes.launch import count_processes, run_in_processes
+from trainyard.run_builder import run_builder
 from trainyard.run_length import check_batches
 from trainyard.run_result import RunResult
 from trainyard.runs import Run
@@ -49,37 +49,45 @@ def train(cfg: DictConfig, resume: bool = False) -> RunResult:
     Raises:
         ConfigError: something in the config cannot work; then no directory is left behind.
     """
-    cfg, build = resolved(cfg), parts.get()
+    cfg = resolved(cfg)
     with Run.start(cfg, resume) as run:
-        build.check(cfg)
-        L.seed_everything(cfg.seed, verbose=False)
-        data = build.data(cfg)
-        check_model_fits_data(cfg, data.spec)
-        data.report["fingerprint"] = fingerprint(data)
-        run.result = {"data": data.report}  # of a run that is interrupted too
-        model = build.model(cfg, data)
-        last = run.last_checkpoint
-        if run.first and last:
-            stored = torch.load(last, weights_only=True, map_location="cpu", mmap=True)
-            check_callback_states(stored.get("callbacks") or {}, last)
-            log.info("going on from %s, after step %d", relative(last), stored["global_step"])
-        trainer = build.trainer(cfg, run)
-        check_batches(trainer, data)
-        log.info("%s", choices(cfg, data, model, trainer))
-        run.begin_training(cfg)
-        if run.first and last:
-            truncate_table(run.dir / TABLE, stored["global_step"])
-            purge_events(run.dir, stored["global_step"])
-        with suggest_smaller_batch(trainer, data):
-            with training_alone(trainer):
-                trainer.fit(model, data, ckpt_path=last, weights_only=True)
-            result, curves = evaluate(cfg, run, trainer, data)
-        parameters = sum(parameter.numel() for parameter in model.parameters())
-        run.result = {**result, "parameters": parameters, "data": data.report}
-        write_hparams(trainer, cfg, run.result)
-        log.info("%s", scores(run.result, time.monotonic() - run.started, run.dir, curves))
+        run_builder.get().check(cfg)
+        if (count := count_processes(cfg)) > 1:
+            run_in_processes(fit_and_test, cfg, run, count)
+        else:
+            fit_and_test(cfg, run)
     status = "pruned" if run.pruned else "completed"
     return RunResult(run.dir, status, run.result["metrics"], float(run.result["objective"]["value"]))
+
+
+def fit_and_test(cfg: DictConfig, run: Run) -> None:
+    """Train and test in this process; `run.result` gets what `result.json` contains."""
+    build = run_builder.get()
+    L.seed_everything(cfg.seed, verbose=False)
+    data = build.data(cfg)
+    check_model_fits_data(cfg, data.spec)
+    data.report["fingerprint"] = fingerprint(data)
+    run.result = {"data": data.report}  # of a run that is interrupted too
+    model = build.model(cfg, data)
+    last = run.last_checkpoint
+    if run.first and last:
+        stored = torch.load(last, weights_only=True, map_location="cpu", mmap=True)
+        check_callback_states(stored.get("callbacks") or {}, last)
+        log.info("going on from %s, after step %d", relative(last), stored["global_step"])
+    trainer = build.trainer(cfg, run)
+    check_batches(trainer, data)
+    log.info("%s", choices(cfg, data, model, trainer))
+    run.begin_training(cfg)
+    if run.first and last:
+        truncate_table(run.dir / TABLE, stored["global_step"])
+    with suggest_smaller_batch(trainer, data):
+        with fit_callbacks_only(trainer):
+            trainer.fit(model, data, ckpt_path=last, weights_only=True)
+        result, curves = evaluate(cfg, run, trainer, data)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    run.result = {**result, "parameters": parameters, "data": data.report}
+    write_hparams(trainer, cfg, run.result)
+    log.info("%s", scores(run.result, time.monotonic() - run.started, run.dir, curves))
 
 
 @contextmanager
@@ -130,7 +138,7 @@ def evaluate(
         **recovered(last),
         "checkpoint": str(best_path.relative_to(run.dir)),
     }
-    return result, last["callbacks"].get(Progress.state_key, {}).get("curves", {})
+    return result, last["callbacks"].get(ProgressReporter.state_key, {}).get("curves", {})
 
 
 def recovered(last: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tests.determinism.tiny_runs import config
 from trainyard.config import group_options
-from trainyard.parts import Parts
+from trainyard.run_builder import RunBuilder
 
 CHANGES = [name for name in group_options("augment") if name != "none"]
 
@@ -17,7 +17,7 @@ CHANGES = [name for name in group_options("augment") if name != "none"]
 def epochs(folder: Path, name: str, seed: int = 0) -> list[Tensor]:
     """Return the training pictures of two epochs, each back in the order of the examples; those are all the same."""
     few = ("data=shapes", "data.count=64", "data.image_size=32", "data.batch_size=8")
-    data = Parts().data(config(folder, *few, "model=cnn", f"augment={name}", f"seed={seed}"))
+    data = RunBuilder().data(config(folder, *few, "model=cnn", f"augment={name}", f"seed={seed}"))
     data.trainer = Mock(global_rank=0, world_size=1, overfit_batches=0)
     data.trainer.strategy.root_device = torch.device("cpu")
     train = data.splits["train"]

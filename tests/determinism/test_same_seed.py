@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.determinism.tiny_runs import QUICK, RUNS, config, found_in, run
-from trainyard.parts import Parts
+from trainyard.run_builder import RunBuilder
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -25,7 +25,7 @@ def test_the_same_seed_gives_the_same_run_whatever_was_drawn_before(name: str, t
 
 
 def test_the_seed_of_the_run_leaves_the_split_alone(tmp_path: Path) -> None:
-    splits = [Parts().data(config(tmp_path, *RUNS["mlp"], f"seed={seed}")).splits for seed in (0, 1)]
+    splits = [RunBuilder().data(config(tmp_path, *RUNS["mlp"], f"seed={seed}")).splits for seed in (0, 1)]
     for name in ("train", "val", "test"):
         assert torch.equal(splits[0][name].x, splits[1][name].x)
         assert torch.equal(splits[0][name].y, splits[1][name].y)

@@ -17,11 +17,12 @@ import lightning as L
 import torch
 
 from tests.sweeps.sweeping import REPOSITORY, living, until
+from trainyard.callbacks.tensorboard import tensorboard_writer
 
 TINY = ("model=mlp", "model.hidden_dims=[8]", "data.batch_size=16", "trainer.max_epochs=3", "callbacks=none")
-SPAWNED = ("accelerator=ddp_cpu",)
+DDP_CPU = ("accelerator=ddp_cpu",)
 ON_CPU = ("trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=32-true")
-RERUN = ("accelerator=ddp", *ON_CPU)
+DDP = ("accelerator=ddp", *ON_CPU)
 MODULE = ("-m", "trainyard")
 TORCHRUN = ("-m", "torch.distributed.run", "--nproc-per-node=2", "--max-restarts=2", "-m", "trainyard")
 
@@ -40,6 +41,14 @@ DEATHS: dict[str, Callable[[], object]] = {
     "none": lambda: None,
     "sleep": lambda: time.sleep(3600),
 }
+
+
+class ValidationImage(L.Callback):
+    """Writes an image to TensorBoard after each validation."""
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if writer := tensorboard_writer(trainer):
+            writer.add_image("image", torch.zeros(3, 2, 2), trainer.global_step - 1)
 
 
 class Die(L.Callback):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.distributed import ranks
-from tests.distributed.ranks import SPAWNED, end, start
+from tests.distributed.ranks import DDP_CPU, end, start
 
 RUNS, EPOCHS = 20, 200
 SAVE_AT_ONCE = "+trainer.plugins=[{_target_:trainyard.checkpoint_files.PacedCheckpointIO,pause:0.0}]"
@@ -36,7 +36,7 @@ def test_a_stop_that_one_process_requests_holds_for_all(tmp_path: Path, hook: st
         f"+callbacks.stop.hook={hook}",
         "hydra.run.dir=run",
     )
-    done = end(start(tmp_path, *SPAWNED, *words, "trainer.max_epochs=50"), tmp_path)
+    done = end(start(tmp_path, *DDP_CPU, *words, "trainer.max_epochs=50"), tmp_path)
     assert done.code == 0, done.screen
     assert done.result["epochs"] == 2
 
@@ -45,7 +45,7 @@ def test_a_stop_that_one_process_requests_holds_for_all(tmp_path: Path, hook: st
 def test_delays_of_one_process_hang_no_run(tmp_path: Path) -> None:
     for number in range(RUNS):
         delay = (f"+callbacks.delay.rank={number % 2}", f"+callbacks.delay.seed={number}")
-        process = start(tmp_path, *SPAWNED, *FEW, *PLANS[number % len(PLANS)], *delay, f"hydra.run.dir={number}")
+        process = start(tmp_path, *DDP_CPU, *FEW, *PLANS[number % len(PLANS)], *delay, f"hydra.run.dir={number}")
         try:
             screen, _ = process.communicate(timeout=600)  # no run takes a minute: only one that hangs takes so long
         finally:

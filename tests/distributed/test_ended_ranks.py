@@ -7,16 +7,23 @@ from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.distributed.ranks import MODULE, RERUN, SPAWNED, Die, death, end, start
+from tests.distributed.ranks import DDP, DDP_CPU, MODULE, Die, ValidationImage, death, end, start
 from tests.sweeps.sweeping import living, until
 from tests.test_going_on import curves
 
 LONG = ("hydra.run.dir=run", "trainer.max_epochs=1000000")
 
 
+def image_steps(folder: Path) -> list[int]:
+    events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"images": 0})
+    events.Reload()
+    return [event.step for event in events.Images("image")]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [SPAWNED, RERUN], ids=["spawned", "rerun"])
+@pytest.mark.parametrize("words", [DDP_CPU, DDP], ids=["ddp_cpu", "ddp"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_a_signal_to_the_parent_ends_all(tmp_path: Path, words: tuple[str, ...], number: int) -> None:
     process = start(tmp_path, *words, *LONG)
@@ -37,7 +44,7 @@ def test_a_signal_to_the_parent_ends_all(tmp_path: Path, words: tuple[str, ...],
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_signal_to_one_rank_ends_all_and_saves(tmp_path: Path, rank: int) -> None:
-    done = death(tmp_path, "terminate", *SPAWNED, rank=rank)
+    done = death(tmp_path, "terminate", *DDP_CPU, rank=rank)
     assert done.code == 143, done.screen
     assert done.result["status"] == "interrupted"
     assert done.left == []
@@ -49,7 +56,9 @@ def test_a_signal_to_one_rank_ends_all_and_saves(tmp_path: Path, rank: int) -> N
 
 @pytest.mark.slow
 def test_a_run_that_was_killed_twice_resumes_with_each_point_once(tmp_path: Path) -> None:
-    words = (*SPAWNED, "+trainer.plugins=[{_target_:trainyard.checkpoint_files.PacedCheckpointIO,pause:0.0}]")
+    image = f"+callbacks.image._target_={ValidationImage.__module__}.ValidationImage"
+    pause = "+trainer.plugins=[{_target_:trainyard.checkpoint_files.PacedCheckpointIO,pause:0.0}]"
+    words = (*DDP_CPU, pause, image)
     for name, rank in (("whole", -1), ("parts", 0)):
         death(tmp_path, "kill", *words, rank=rank, run=name)
     for rank in (1, -1):
@@ -61,10 +70,12 @@ def test_a_run_that_was_killed_twice_resumes_with_each_point_once(tmp_path: Path
     assert (whole / "metrics.csv").read_text() == (parts / "metrics.csv").read_text()
     assert len(curves(whole)["val/loss"]) == 3
     assert curves(parts) == curves(whole)
+    steps = [point for point, _ in curves(whole)["val/loss"]]
+    assert [image_steps(folder) for folder in (whole, parts)] == [steps, steps]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [SPAWNED, RERUN], ids=["spawned", "rerun"])
+@pytest.mark.parametrize("words", [DDP_CPU, DDP], ids=["ddp_cpu", "ddp"])
 def test_a_sweep_goes_on_when_a_rank_of_a_job_dies(tmp_path: Path, words: tuple[str, ...]) -> None:
     dying = (f"+callbacks.die._target_={Die.__module__}.Die", "+callbacks.die.how=kill,none")
     process = start(tmp_path, *dying, *words, "sweep.name=ranks", "hydra.launcher.slots=1", command=(*MODULE, "-m"))

@@ -2,8 +2,6 @@
 
 import csv
 import json
-import pickle
-from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +11,11 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.distributed import ranks
-from trainyard.config import CONF_DIR, compose, instantiate
+from trainyard.config import compose, instantiate
 from trainyard.data.loading.datamodule import EVALUATION_BATCHES
 from trainyard.data.loading.sampler import ResumableBatchSampler
 from trainyard.models.load import load_model
-from trainyard.parts import parts
-from trainyard.processes.fair_share import share
-from trainyard.runs import Run
+from trainyard.processes.strategies import gradient_weight
 from trainyard.training import train
 
 ROWS, BATCH, EPOCHS = 859, 32, 3
@@ -145,8 +141,9 @@ def test_weights_of_a_share() -> None:
     assert [len(order) for order in orders] == [1, 1, 1], "two examples are too few for three"
     orders = [ResumableBatchSampler(5, 2, rank=rank, world_size=3) for rank in range(3)]
     means = [gradients[order.positions()].mean() for order in orders]
-    assert [share(order, len(order.positions()), 0) for order in orders] == [1.2, 1.2, 0.6]
-    weighed = [mean * share(order, len(order.positions()), 0) for mean, order in zip(means, orders, strict=True)]
+    assert [gradient_weight(order, len(order.positions()), 0) for order in orders] == [1.2, 1.2, 0.6]
+    weights = [gradient_weight(order, len(order.positions()), 0) for order in orders]
+    weighed = [mean * weight for mean, weight in zip(means, weights, strict=True)]
     assert float(sum(weighed)) / 3 == pytest.approx(float(gradients.mean()))
     assert float(sum(means)) / 3 != pytest.approx(float(gradients.mean()))
 
@@ -164,21 +161,3 @@ def test_batch_norm_sees_the_examples_of_its_process(tmp_path: Path) -> None:
         scores.append(result(tmp_path / name)["metrics"])
     assert scores[0]["val/loss"] == pytest.approx(scores[1]["val/loss"], rel=0.05)
     assert scores[0]["val/loss"] != pytest.approx(scores[1]["val/loss"], rel=1e-4)
-
-
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script")  # torch.compile's own imports
-@pytest.mark.parametrize(
-    "words",
-    [("ema_decay=0.9",), ("optimizer=timm",), ("compile=true",), ("callbacks=[early_stopping,pictures]",)]
-    + [(f"{group}={path.stem}",) for group in ("scheduler", "debug") for path in (CONF_DIR / group).glob("*.yaml")],
-    ids=" ".join,
-)
-def test_a_run_can_be_pickled_for_other_processes(words: tuple[str, ...], tmp_path: Path) -> None:
-    cfg = compose([f"hydra.run.dir={tmp_path / 'run'}", "accelerator=ddp_cpu", *ranks.TINY, *words])
-    build = parts.get()
-    data = build.data(cfg)
-    model = build.model(cfg, data)
-    trainer = build.trainer(cfg, Run(tmp_path / "run"))
-    copy = pickle.loads(ForkingPickler.dumps((model, data, trainer.callbacks[1:])))[0]  # but the log, which opens it
-    assert (copy._compiled_call_impl is not None) == (words == ("compile=true",))
-    assert copy.state_dict().keys() == model.state_dict().keys()

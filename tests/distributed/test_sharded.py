@@ -8,12 +8,12 @@ import pytest
 import torch
 from lightning.pytorch.strategies import FSDPStrategy
 
-from tests.distributed.ranks import ON_CPU, RERUN, TINY, end, start
+from tests.distributed import ranks
+from tests.distributed.ranks import ON_CPU, TINY, end, start
 from trainyard.config import compose, instantiate
 from trainyard.models.load import load_model
-from trainyard.optim.param_groups import without_decay_on_biases_and_norms
-from trainyard.processes.replicated import DDP
-from trainyard.processes.sharded import FSDP
+from trainyard.optim.optimizers import weight_decay_groups
+from trainyard.processes.strategies import DDP, FSDP
 
 SAME = ("optimizer=adamw", "optimizer.weight_decay=0.1", "model.dropout=0.2")
 
@@ -29,7 +29,7 @@ def test_it_composes() -> None:
 def test_a_share_of_a_matrix_decays_though_it_is_flat() -> None:
     share, bias = torch.nn.Parameter(torch.zeros(7)), torch.nn.Parameter(torch.zeros(7))
     share.whole_ndim = 2  # type: ignore[attr-defined]
-    weights, others = without_decay_on_biases_and_norms([("share", share), ("bias", bias)])
+    weights, others = weight_decay_groups([("share", share), ("bias", bias)])
     assert weights["params"][0] is share
     assert "weight_decay" not in weights
     assert others["params"][0] is bias
@@ -48,7 +48,7 @@ def moments(stored: dict[str, Any]) -> list[torch.Tensor]:
 
 @pytest.mark.slow
 def test_it_learns_what_copies_learn(tmp_path: Path) -> None:
-    for name, words in (("split", ("accelerator=fsdp", *ON_CPU)), ("copied", RERUN)):
+    for name, words in (("split", ("accelerator=fsdp", *ON_CPU)), ("copied", ranks.DDP)):
         done = end(start(tmp_path, *SAME, *words, f"hydra.run.dir={name}"), tmp_path, name)
         assert done.code == 0, done.screen
         assert done.left == []

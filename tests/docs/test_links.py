@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 from markdown.extensions.toc import slugify
-
-from trainyard.reference.pages import pages
+from option_pages import pages
 
 REPOSITORY = Path(__file__).parents[2]
 PAGES = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]

@@ -8,15 +8,11 @@ import pytest
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from omegaconf import OmegaConf
+from option_files import Entry, OptionFile, all_files, argument, arguments, explanation, groups, merged, read, summary
+from option_pages import pages, with_code_font
 
 from trainyard.config import CONF_DIR
 from trainyard.errors import ConfigError
-from trainyard.reference import pages as pages_module
-from trainyard.reference.code_font import with_code_font
-from trainyard.reference.docstrings import argument, arguments, summary
-from trainyard.reference.explanations import explanation, merged
-from trainyard.reference.option_file import Entry, OptionFile, all_files, groups, read
-from trainyard.reference.pages import pages
 
 OPTIONS = [file.name for file in all_files() if file.name.count("/") == 1]
 ROW = re.compile(r"^\| `([^`]+)` \| (.*?) \| (.*) \|$", re.MULTILINE)
@@ -105,7 +101,7 @@ def test_a_key_has_the_comment_or_the_docstring_and_the_range(made: dict[str, st
 
 def test_a_key_without_an_explanation_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     bad = OptionFile("model/mine", header=["Mine."], package="model", entries={"depth": Entry("3")})
-    monkeypatch.setattr(pages_module, "options_of", lambda group: [bad])
+    monkeypatch.setattr("option_pages.options_of", lambda group: [bad])
     with pytest.raises(ConfigError, match=r"conf/model/mine\.yaml: model\.depth"):
         pages()
 
@@ -117,9 +113,9 @@ def test_docstrings_of_the_project_of_torch_and_of_lightning_are_read() -> None:
     assert argument("lightning.Trainer", "max_epochs") == "Stop training once this number of epochs is reached."
     assert argument("torch.optim.Adam", "no_such") == ""
     assert summary("trainyard.data.sources.builtin.Digits").endswith(".")
-    assert arguments("It.\n\nArgs:\n    a, b (int) : two\n        words.\n    c: one.\n\nRaises:\n    d: e.") == {
-        "a": "two words.",
-        "b": "two words.",
+    assert arguments("It.\n\nArgs:\n    a, b (int): two\n        words.\n    c: one.\n\nRaises:\n    d: e.") == {
+        "a": "two\nwords.",
+        "b": "two\nwords.",
         "c": "one.",
     }
 

@@ -20,9 +20,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_site_has_guides_pages_and_the_reference(site: Path) -> None:
-    for name in ("index", "howto/own_model", "sweeps", "reference/index", "reference/model"):
+    for name in ("index", "howto/own_model", "sweeps", "reference/index", "reference/model", "python"):
         assert (site / f"{name}.html").is_file()
     assert "model.kernel_size" in (site / "reference" / "model.html").read_text(encoding="utf-8")
+    text = (site / "python.html").read_text(encoding="utf-8")
+    assert 'id="trainyard.training.train"' in text
+    assert "Train, test and record one experiment" in text
 
 
 def test_no_page_loads_anything_from_another_server(site: Path) -> None:

@@ -12,8 +12,7 @@ from safetensors.torch import save_file
 from tests.export.untrained import build
 from trainyard.errors import ConfigError
 from trainyard.history.find_run import find_checkpoint
-from trainyard.models.load import load_model
-from trainyard.models.safetensors_file import write_safetensors
+from trainyard.models.load import load_model, write_safetensors
 
 OWN = """
 from trainyard.models.mlp import MLP

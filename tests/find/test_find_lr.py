@@ -61,7 +61,7 @@ def test_a_group_keeps_its_share_of_the_rate() -> None:
     cfg = compose([*words, "finetune=full", "finetune.head_lr_factor=3", "finetune.layer_decay=1"])
     model = model_of(cfg, data_of(cfg))
     recorder = Recorder(model, 1)
-    optimizer = model.optimizer_and_schedule(100, 10)["optimizer"]
+    optimizer = model.build_optimizer(100, 10)["optimizer"]
     for group in optimizer.param_groups:
         group["lr"] = 0.01
     optimizer.step()

@@ -8,11 +8,10 @@ from torchmetrics.functional import accuracy
 
 from trainyard.data.loading.spec import Column, DataSpec
 from trainyard.errors import ConfigError
-from trainyard.models.activations import ACTIVATIONS
 from trainyard.models.cnn import CNN
 from trainyard.models.epoch_sums import EpochSums
-from trainyard.models.mlp import MLP
-from trainyard.models.normalize import Normalize, input_layer
+from trainyard.models.input_layers import Normalize, input_layer
+from trainyard.models.mlp import ACTIVATIONS, MLP
 
 ROWS = DataSpec((4,), ("a", "b", "c"), tuple(map(Column, "wxyz")), (1.0, 2.0, 3.0, 4.0), (1.0, 2.0, 1.0, 2.0))
 IMAGES = DataSpec((1, 8, 8), tuple("0123456789"), (), (0.3,), (0.4,))
@@ -118,9 +117,9 @@ def test_epoch_sums_agree_with_torchmetrics_over_uneven_batches() -> None:
     sums = EpochSums.empty(torch.device("cpu"))
     for part, labels in zip(logits.split(16), y.split(16), strict=True):
         sums.add(F.cross_entropy(part, labels, reduction="sum"), part, labels)
-    loss, hits, count = sums.stacked().tolist()
+    loss, correct, count = sums.stacked().tolist()
     assert loss / count == pytest.approx(float(F.cross_entropy(logits, y)), rel=1e-5)
-    assert hits / count == pytest.approx(float(accuracy(logits, y, "multiclass", num_classes=3)))
+    assert correct / count == pytest.approx(float(accuracy(logits, y, "multiclass", num_classes=3)))
 
 
 def test_label_smoothing_is_for_training_alone() -> None:

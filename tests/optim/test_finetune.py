@@ -58,9 +58,9 @@ def test_layers_are_divided_evenly_from_the_head_down(layers: int, parts: int, e
     assert [Finetune([0.5] * parts).part(layer, layers) for layer in range(layers)] == expected
 
 
-def test_what_learns_at_once() -> None:
-    assert [Finetune([0, 0.5]).learns_at_once(layer, 5) for layer in range(5)] == [False, False, True, True, True]
-    assert not any(Finetune().learns_at_once(layer, 5) for layer in range(5))
+def test_what_trained_from_start() -> None:
+    assert [Finetune([0, 0.5]).trained_from_start(layer, 5) for layer in range(5)] == [False, False, True, True, True]
+    assert not any(Finetune().trained_from_start(layer, 5) for layer in range(5))
 
 
 def test_rates_fall_towards_the_input() -> None:

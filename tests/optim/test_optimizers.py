@@ -10,8 +10,7 @@ from trainyard.config import group_options, instantiate
 from trainyard.data.loading.spec import Column, DataSpec
 from trainyard.errors import ConfigError
 from trainyard.models.mlp import MLP
-from trainyard.optim.param_groups import without_decay_on_biases_and_norms
-from trainyard.optim.timm_optimizer import timm_optimizer
+from trainyard.optim.optimizers import timm_optimizer, weight_decay_groups
 
 ORACLES = {
     "sgd": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, nesterov=True),
@@ -52,14 +51,14 @@ def test_takes_the_oracles_steps(compose_run: Compose, option: str) -> None:
     weights = [p for p in theirs.parameters() if p.ndim > 1]
     rest = [p for p in theirs.parameters() if p.ndim < 2]
     groups = [{"params": weights}, {"params": rest, "weight_decay": 0.0}]
-    after = trained(ours, make(without_decay_on_biases_and_norms(ours.named_parameters())))
+    after = trained(ours, make(weight_decay_groups(ours.named_parameters())))
     assert torch.allclose(after, trained(theirs, ORACLES[option](groups)), atol=1e-6)
     assert not torch.equal(after, nn.utils.parameters_to_vector(network().parameters()))
 
 
 def test_weight_decay_spares_biases_and_norms() -> None:
     net = network()
-    groups = without_decay_on_biases_and_norms(net.named_parameters())
+    groups = weight_decay_groups(net.named_parameters())
     optimizer = torch.optim.SGD(groups, lr=0.1, weight_decay=0.5)
     before = [p.detach().clone() for p in net.parameters()]
     for parameter in net.parameters():
@@ -69,16 +68,16 @@ def test_weight_decay_spares_biases_and_norms() -> None:
         assert torch.allclose(parameter, old * 0.95 if parameter.ndim > 1 else old)
 
 
-def test_patterns_spare_further_parameters() -> None:
+def test_patterns_exclude_further_parameters() -> None:
     names = dict(network().named_parameters())
-    groups = without_decay_on_biases_and_norms(names.items(), "net_", spared={"3.*"})
+    groups = weight_decay_groups(names.items(), "net_", no_decay={"3.*"})
     assert [group["name"] for group in groups] == ["net_weights", "net_biases_and_norms"]
     assert [len(group["params"]) for group in groups] == [1, 4]
     assert groups[0]["params"] == [names["0.weight"]]
 
 
 def test_a_group_without_parameters_is_left_out() -> None:
-    [group] = without_decay_on_biases_and_norms([("bias", nn.Parameter(torch.zeros(3)))])
+    [group] = weight_decay_groups([("bias", nn.Parameter(torch.zeros(3)))])
     assert group["name"] == "biases_and_norms"
 
 

@@ -125,10 +125,10 @@ def test_arguments_that_no_checkpoint_has_are_left_out(tmp_path: Path, key: str)
 
 
 def test_weights_are_neither_read_nor_downloaded_again(tmp_path: Path) -> None:
-    from trainyard.models.load import arguments
+    from trainyard.models.load import constructor_arguments
     from trainyard.models.transfer import TransferModel
 
-    assert arguments(TransferModel, {"backbone": "x", "weights": "/etc/passwd"})["weights"] == "none"
+    assert constructor_arguments(TransferModel, {"backbone": "x", "weights": "/etc/passwd"})["weights"] == "none"
 
 
 @pytest.mark.parametrize(

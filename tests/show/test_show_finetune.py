@@ -85,7 +85,7 @@ def test_accumulated_batches_are_one_step() -> None:
         ("model=transfer finetune=gradul", ["finetune=gradul", "did you mean gradual"]),
         ("model=transfer finetune.thaw=[40]", ["finetune.thaw=[40]", "the run ends after 30 epochs"]),
         ("", ["model=mlp: it has no backbone", "model=transfer"]),
-        ("finetune=gradual", ["finetune=gradual model=mlp", "has no backbone to freeze"]),
+        ("finetune=gradual", ["finetune=gradual model=mlp", "has no pretrained layers"]),
     ],
 )
 def test_bad_input_is_named_in_a_few_lines_and_leaves_nothing(

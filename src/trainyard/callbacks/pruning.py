@@ -1,11 +1,11 @@
-"""The end of a trial that does worse than others of its sweep did at the same epoch."""
+"""Stops a trial that does worse than others of its sweep did at the same epoch."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lightning as L
 
-from trainyard.callbacks.leave import leave
+from trainyard.callbacks.lifecycle import remove_callback
 from trainyard.run_length import planned_epochs
 
 if TYPE_CHECKING:
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 class Pruning(L.Callback):
-    """Reports each epoch's score to the journal of the sweep, and stops training where its pruner says so.
+    """Reports each epoch's score to the journal of the sweep, and stops training if its pruner decides so.
 
     Jobs that run at the same time, on other machines too, report to the same journal.
 
     Attributes:
-        pruned: whether it has stopped training.
+        pruned: whether training was stopped.
 
     Args:
-        folder: of the job; the journal lies beside it.
+        folder: directory of the job; the journal is beside it.
         objective: the metric that is reported.
         pruner: `median` or `hyperband`.
     """
@@ -38,28 +38,20 @@ class Pruning(L.Callback):
         self.score: float | None = None  # of this epoch
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Find the trial of this job; leave if it has none."""
+        """Find the trial of this job; a job without one is not pruned."""
         if trainer.is_global_zero:
-            self.find_job_pruner(self.epochs(trainer))
+            self.find_job_pruner(planned_epochs(trainer) or 0)  # the config check requires a known length
         if not trainer.strategy.broadcast(self.job_pruner is not None):
-            leave(trainer, self)
-
-    @staticmethod
-    def epochs(trainer: L.Trainer) -> int:
-        """Return the number of epochs of the run, which is known: see `trainyard.run_length`."""
-        epochs = planned_epochs(trainer)
-        assert epochs is not None
-        return epochs
+            remove_callback(trainer, self)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Keep the score until the epoch ends."""
         if not trainer.sanity_checking:
             self.score = float(trainer.callback_metrics[self.objective])
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Report the score of an epoch that was validated, and ask; the other processes follow the first."""
+        """Report the score of an epoch that was validated; rank 0 decides."""
         if trainer.is_global_zero and self.score is not None:
-            self.pruned = self.ask(self.score, trainer.current_epoch + 1, self.epochs(trainer))
+            self.pruned = self.ask(self.score, trainer.current_epoch + 1, planned_epochs(trainer) or 0)
         self.score = None
         self.pruned = trainer.strategy.broadcast(self.pruned)
         trainer.should_stop = trainer.should_stop or self.pruned
@@ -78,9 +70,7 @@ class Pruning(L.Callback):
         return epoch != max_epochs and pruned
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the decision, and the rungs that later decisions depend on."""
         return {"pruned": self.pruned, "rungs": dict(self.rungs)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the decision and the rungs."""
         self.pruned, self.rungs = state_dict["pruned"], state_dict.get("rungs", {})

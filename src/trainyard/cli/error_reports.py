@@ -5,14 +5,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from trainyard.cli.input_checks import check_input
 from trainyard.cli.suggestions import suggest_command
 from trainyard.complaints import complaint, raised_in_run
-from trainyard.environment import check_environment
 from trainyard.errors import ConfigError
-from trainyard.processes.reasons import FOLDER
 from trainyard.signals import received
 from trainyard.terminal.streams import lost
-from trainyard.utf8 import check_digits
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 
@@ -23,14 +21,12 @@ def report_errors() -> Iterator[None]:
 
     Hydra prints errors itself, at length, and exits; only when it is asked for full errors it lets them through.
     """
-    child = FOLDER in os.environ  # the process that started this one reports its errors
-    if os.environ.get(FULL_ERROR) == "1" and not child:
+    if os.environ.get(FULL_ERROR) == "1":
         yield
         return
     os.environ[FULL_ERROR] = "1"
     try:
-        check_environment()
-        check_digits(sys.argv[1:])
+        check_input(sys.argv[1:])
         yield
     except KeyboardInterrupt:  # before training, which handles it
         print("interrupted", file=sys.stderr)
@@ -38,8 +34,7 @@ def report_errors() -> Iterator[None]:
     except Exception as error:
         if received or lost:  # cli.process sets the exit code
             raise
-        if not child:
-            print(complaint(error), *suggestion(error), sep="\n", file=sys.stderr)
+        print(complaint(error), *suggestion(error), sep="\n", file=sys.stderr)
         sys.exit(1)
     finally:
         del os.environ[FULL_ERROR]

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from trainyard.callbacks.feature_maps import as_images, enlarged, grid
+from trainyard.callbacks.layer_figures import as_images, enlarged, grid
 from trainyard.errors import reject
 from trainyard.evaluation.data_to_test import source
 from trainyard.figures import save
@@ -75,7 +75,7 @@ def outputs_of(model: Classifier, image: Tensor) -> list[Output]:
     layers = {name: module for name, module in model.named_modules() if not list(module.children()) and name}
     layers = {name: module for name, module in layers.items() if not isinstance(module, nn.Identity)}
     if len(layers) > LEAVES:
-        layers = {**model.blocks_of_maps()}
+        layers = {**model.feature_map_layers()}
     outputs: list[Output] = []
 
     def keep(name: str, module: nn.Module, inputs: Tensor, values: Tensor) -> None:

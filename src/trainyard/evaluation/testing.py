@@ -9,15 +9,15 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from trainyard.accelerators import ACCELERATORS
+from trainyard.compatibility import ACCELERATORS
 from trainyard.config import instantiate
 from trainyard.data.augment import Augmentation
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.errors import listing, reject
 from trainyard.evaluation.predictions import Predictions
+from trainyard.models.base import use_channels_last
 from trainyard.models.classifier import Classifier
-from trainyard.models.memory_format import lay_out_channels_last
-from trainyard.no_profiler import NoProfiler
+from trainyard.trainers import NoProfiler
 from trainyard.trusted import AUGMENTATION, check_target
 
 # What of a run's Trainer decides its numbers; one process does the work, however many trained.
@@ -61,7 +61,7 @@ def assess(
     """
     changes = changes_of(cfg) if views > 1 else None
     if cfg.get("channels_last"):
-        lay_out_channels_last(model)
+        use_channels_last(model)
     if cfg.get("compile"):
         model.compile()
     trainer, outputs = tester(cfg), Outputs(model)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trainyard.export.fresh_process import run_fresh
 from trainyard.export.interface import description
-from trainyard.models import safetensors_file
+from trainyard.models import load
 from trainyard.models.classifier import Classifier
 
 LOAD = """\
@@ -21,11 +21,11 @@ model = lambda x: loaded.predict_step(x, 0)"""
 
 def write_safetensors(model: Classifier, path: Path) -> None:
     """Write weights, what rebuilds the model, and a description of inputs and classes."""
-    safetensors_file.write_safetensors(model, path, description=description(model.spec))
+    load.write_safetensors(model, path, description=description(model.spec))
 
 
 def run_safetensors(path: Path, inputs: Sequence[Tensor]) -> list[Tensor]:
     """Return what a fresh process makes of a file that this one has just written, whose package it trusts."""
-    package = str(safetensors_file.read_safetensors(path)["model_class"]).partition(".")[0]
+    package = str(load.read_safetensors(path)["model_class"]).partition(".")[0]
     folders = [str(Path(folder).absolute()) for folder in sys.path]  # where a package of one's own may lie
     return run_fresh(LOAD.format(folders=folders, trusted=[package]), path, inputs)

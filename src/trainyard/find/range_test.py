@@ -51,8 +51,8 @@ class Recorder:
         self.losses: list[float] = []
         self.batches = batches
         self.waiting: list[float] = []
-        self.build = model.optimizer_and_schedule
-        model.optimizer_and_schedule = self.optimizer  # type: ignore[method-assign]
+        self.build = model.build_optimizer
+        model.build_optimizer = self.optimizer  # type: ignore[method-assign]
         model.on_train_batch_end = self.end_batch  # type: ignore[method-assign]
 
     def optimizer(self, total_steps: int, epoch_steps: int) -> dict[str, Any]:

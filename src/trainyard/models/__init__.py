@@ -1,1 +1,1 @@
-"""Three LightningModules with one story: `MLP`, `CNN` and `TransferModel` differ only in their network."""
+"""The networks, and the LightningModule around them: `MLP`, `CNN`, `ResNet` and `TransferModel`."""

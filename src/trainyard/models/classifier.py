@@ -1,4 +1,4 @@
-"""The base of all models: one step and its metrics, written once."""
+"""The base class of all models: training, validation and test steps with their metrics."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -10,28 +10,29 @@ from torch import Tensor, nn
 
 from trainyard.data.loading.loader import Batch
 from trainyard.data.loading.spec import DataSpec
+from trainyard.models.base import MakeOptimizer, OptimizerMixin, PortableCheckpoint
 from trainyard.models.epoch_sums import EpochSums
-from trainyard.models.normalize import input_layer
-from trainyard.models.optimized import MakeOptimizer, Optimized
+from trainyard.models.input_layers import input_layer
 
 
-class Classifier(Optimized):
-    """Learns to name the class of an example. A subclass adds the network and `forward`: raw inputs -> logits `[B, K]`.
+class Classifier(OptimizerMixin, PortableCheckpoint):
+    """Predicts the class of an example. A subclass adds the network and `forward`: raw inputs -> logits `[B, K]`.
 
-    Losses and hits are summed in tensors and logged once an epoch: logging each step costs more than a small
-    network's own arithmetic, and would make the device wait.
+    Losses and correct predictions are summed in tensors and logged once per epoch: logging each step costs more than
+    the forward pass of a small network, and would make the host wait for the device.
 
     Args:
-        spec: of the data; a `DataSpec` or what its `to_dict` gave.
+        spec: of the data; a `DataSpec` or the result of its `to_dict`.
         optimizer: called with parameter groups; needed to fit, not to predict.
-        scheduler: called with the optimizer, and `total_steps` where it takes it; `None` keeps the rate.
+        scheduler: called with the optimizer, and with `total_steps` if it accepts that; `None` for a constant rate.
         label_smoothing: share of the target spread over all classes, in the training loss (Szegedy et al. 2016,
             arXiv:1512.00567).
     """
 
     class_weights: Tensor | None
+    sums: dict[str, EpochSums]
     inputs: ClassVar[tuple[str, ...]]
-    """The kinds of data it can take: `images`, `rows`."""
+    """The kinds of data that it accepts: `images`, `rows`."""
 
     def __init__(
         self,
@@ -48,25 +49,18 @@ class Classifier(Optimized):
         self.make_scheduler = scheduler
         self.label_smoothing = label_smoothing
         weights = torch.tensor(self.spec.class_weights) if self.spec.class_weights else None
-        self.register_buffer("class_weights", weights, persistent=False)  # the spec has them
+        self.register_buffer("class_weights", weights, persistent=False)  # the spec contains them
         self.sums = {}  # by stage
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name == "_current_fx_name":  # Lightning's, some fifty times a step, each a search for parameters otherwise
+        # Lightning sets this about fifty times per step; `nn.Module` would search its parameters each time.
+        if name == "_current_fx_name":
             self.__dict__[name] = value
         else:
             super().__setattr__(name, value)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_compiled_call_impl": self._compiled_call_impl is not None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__({**state, "_compiled_call_impl": None})  # type: ignore[no-untyped-call]
-        if state["_compiled_call_impl"]:  # what torch compiled cannot be pickled, nor used by a copy
-            self.compile()
-
     def step(self, batch: Batch, stage: str) -> Tensor:
-        """Return the mean loss of a batch, and add it and the hits to the sums of the stage."""
+        """Return the mean loss of a batch, and add it to the sums of the stage."""
         x, y = batch
         logits = self(x)
         weights, smoothing = (self.class_weights, self.label_smoothing) if stage == "train" else (None, 0.0)
@@ -77,15 +71,15 @@ class Classifier(Optimized):
         return loss / max(1, len(y))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss that is minimised."""
+        """Return the loss to minimise."""
         return self.step(batch, "train")
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Score a batch that chooses the best epoch."""
+        """Add a validation batch to the sums."""
         self.step(batch, "val")
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Score a batch that is looked at once."""
+        """Add a test batch to the sums."""
         self.step(batch, "test")
 
     def predict_step(self, batch: Tensor | Batch, batch_idx: int) -> Tensor:
@@ -94,32 +88,32 @@ class Classifier(Optimized):
         return self(x).softmax(dim=1)  # type: ignore[no-any-return]
 
     def log_epoch(self, stage: str, logger: bool | None = None) -> None:
-        """Log the mean loss and the accuracy of all examples of the epoch, over all processes.
+        """Log the mean loss and the accuracy over all examples of the epoch, of all processes.
 
         Args:
             stage: `train`, `val` or `test`.
-            logger: whether Lightning passes them to the loggers, or only to callbacks.
+            logger: `False` to leave out the loggers.
         """
         sums = self.trainer.strategy.reduce(self.sums.pop(stage).stacked(), reduce_op="sum")
-        loss, hits, examples = sums.tolist()
-        examples = examples or math.nan  # each batch was left out
-        scores = {f"{stage}/acc": hits / examples, f"{stage}/loss": loss / examples}
+        loss, correct, examples = sums.tolist()
+        examples = examples or math.nan  # all batches were skipped
+        scores = {f"{stage}/acc": correct / examples, f"{stage}/loss": loss / examples}
         self.log_dict(scores, sync_dist=True, logger=logger)
 
     def on_validation_epoch_end(self) -> None:
-        """Log `val/loss` and `val/acc`, and with them `train/loss` and `train/acc` since the last validation.
+        """Log `val/loss` and `val/acc`, and `train/loss` and `train/acc` since the last validation.
 
-        Those of train are of the weights as they changed on the way.
+        The training scores are those of the weights during training.
         """
         self.log_epoch("val")
         if "train" in self.sums:
             self.log_epoch("train")
 
     def on_train_epoch_end(self) -> None:
-        """Log what training has summed since the last validation, if the last batch was not validated.
+        """Log the training scores since the last validation, if no validation followed the last batch.
 
-        The loggers get it here and not from Lightning, which would wait until the checkpoint of the epoch is saved: a
-        run that resumes from there would lack these scores.
+        They go to the loggers here: Lightning would pass them on after the checkpoint of the epoch is saved, and a run
+        resumed from that checkpoint would lack them.
         """
         if "train" not in self.sums:
             return
@@ -127,14 +121,13 @@ class Classifier(Optimized):
         trainer = self.trainer
         scores = {name: float(trainer.callback_metrics[name]) for name in ("train/acc", "train/loss")}
         for logger in trainer.loggers:
-            step = trainer.fit_loop.epoch_loop._batches_that_stepped - 1
-            logger.log_metrics({**scores, "epoch": trainer.current_epoch}, step)
+            logger.log_metrics({**scores, "epoch": trainer.current_epoch}, trainer.global_step - 1)
             logger.save()
 
     def on_test_epoch_end(self) -> None:
         """Log `test/loss` and `test/acc`."""
         self.log_epoch("test")
 
-    def blocks_of_maps(self) -> dict[str, nn.Module]:
-        """Return the parts whose outputs are feature maps `[B, maps, h, w]`, by name, in order; none by default."""
+    def feature_map_layers(self) -> dict[str, nn.Module]:
+        """Return the modules whose outputs are feature maps `[B, maps, h, w]`, by name, in order; none by default."""
         return {}

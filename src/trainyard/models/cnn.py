@@ -1,4 +1,4 @@
-"""The convolutional network: feature maps from kernels, pooled, flattened and classified."""
+"""The convolutional network."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,26 +7,25 @@ from torch import Tensor, nn
 
 from trainyard.data.loading.spec import DataSpec
 from trainyard.errors import reject
-from trainyard.models.activations import activation_layer
 from trainyard.models.classifier import Classifier
-from trainyard.models.mlp import fully_connected
+from trainyard.models.mlp import activation_layer, fully_connected
 
 
 class CNN(Classifier):
-    """Blocks of convolution, norm, activation, max-pooling and dropped feature maps, then fully connected layers.
+    """Blocks of convolution, norm, activation, max-pooling and dropout, then fully connected layers.
 
     Args:
-        spec: of the data; a `DataSpec` or what its `to_dict` gave.
+        spec: of the data; a `DataSpec` or the result of its `to_dict`.
         channels: feature maps of each block; every block halves height and width.
         kernel_size: height and width of the kernels in pixels; odd.
         dropout: probability of dropping each whole feature map (Tompson et al. 2015, arXiv:1411.4280), and each hidden
-            neuron behind the flattening.
+            neuron of the fully connected layers.
         hidden_dims: neurons in each fully connected layer between the feature maps and the classes.
         activation: relu, leaky_relu, elu, gelu, silu, tanh, sigmoid or identity.
         training: optimizer, scheduler and loss options of `Classifier`.
 
     Raises:
-        ConfigError: more blocks than the image can be halved, or a kernel wider than it.
+        ConfigError: more blocks than the image can be halved, or a kernel wider than the image.
     """
 
     inputs = ("images",)
@@ -42,7 +41,7 @@ class CNN(Classifier):
         **training: Any,
     ) -> None:
         super().__init__(spec, **training)
-        self.keep_hyperparameters(
+        self.save_arguments(
             channels=channels,
             kernel_size=kernel_size,
             dropout=dropout,
@@ -71,15 +70,15 @@ class CNN(Classifier):
         """Return the logits of raw images: `[B, C, H, W]` -> `[B, K]`."""
         return self.head(self.blocks(self.normalize(x)))  # type: ignore[no-any-return]
 
-    def blocks_of_maps(self) -> dict[str, nn.Module]:
-        """Return the blocks."""
+    def feature_map_layers(self) -> dict[str, nn.Module]:
+        """Return the blocks by name."""
         return {f"block{number}": block for number, block in enumerate(self.blocks, start=1)}
 
 
 def convolution_block(inputs: int, outputs: int, kernel_size: int, activation: str, dropout: float) -> nn.Sequential:
     """Return one block: `[B, inputs, H, W]` -> `[B, outputs, H // 2, W // 2]`."""
     return nn.Sequential(
-        # The norm that follows has a bias of its own.
+        # No bias: the norm that follows has one.
         nn.Conv2d(inputs, outputs, kernel_size, padding=kernel_size // 2, bias=False),
         nn.BatchNorm2d(outputs),
         activation_layer(activation)(),

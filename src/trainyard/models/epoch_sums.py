@@ -1,4 +1,8 @@
-"""Loss and accuracy of an epoch, summed in tensors on the device."""
+"""Loss and accuracy of an epoch, summed in tensors on the device.
+
+torchmetrics' `MeanMetric` and `MulticlassAccuracy` take several small operations and Python calls per step, longer than
+a step of a small network; here most of the work is done once for 32 batches.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -7,74 +11,81 @@ from typing import Any
 import torch
 from torch import Tensor
 
-ADDED_AT_ONCE = 32  # batches: to ask for five small operations a step takes as long as a layer
+BATCHES_PER_UPDATE = 32
 
 
 @dataclass
 class EpochSums:
-    """What a stage has seen so far in this epoch; nothing here makes the host wait for the device."""
+    """Sums of one stage in the current epoch; adding a batch never makes the host wait for the device.
+
+    Attributes:
+        loss, correct: summed loss, and number of correct predictions, without the pending batches.
+        examples: number of examples, with those of pending batches.
+        losses: of pending batches, which are added together.
+        predictions: logits and labels of pending batches.
+    """
 
     loss: Tensor
-    hits: Tensor
+    correct: Tensor
     examples: int = 0
-    losses: list[Tensor] = field(default_factory=list)  # of batches that wait to be added
-    answers: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # their logits and labels
+    losses: list[Tensor] = field(default_factory=list)
+    predictions: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
     @classmethod
     def empty(cls, device: torch.device) -> "EpochSums":
-        """Return sums of nothing, float32 on the device (MPS has no float64; 2**24 hits are exact)."""
+        """Return empty sums in float32: MPS has no float64, and counts are exact up to 2**24."""
         return cls(torch.zeros((), device=device), torch.zeros((), device=device))
 
     def add(self, loss: Tensor, logits: Tensor, y: Tensor) -> None:
         """Add a batch: its summed loss (a scalar), logits `[B, K]` and labels `[B]` or probabilities `[B, K]`."""
-        if len(self.losses) == ADDED_AT_ONCE:
-            self.add_waiting()
+        if len(self.losses) == BATCHES_PER_UPDATE:
+            self.add_pending()
         self.losses.append(loss.detach())
-        self.answers.append((logits.detach(), y if y.ndim == 1 else y.argmax(dim=1)))
+        self.predictions.append((logits.detach(), y if y.ndim == 1 else y.argmax(dim=1)))
         self.examples += len(y)
 
-    def forget_last(self) -> None:
-        """Take out the batch that was added last, as one that taught nothing."""
+    def remove_last(self) -> None:
+        """Remove the batch that was added last."""
         self.losses.pop()
-        self.examples -= len(self.answers.pop()[1])
+        self.examples -= len(self.predictions.pop()[1])
 
-    def add_waiting(self) -> None:
-        """Add the batches that wait."""
+    def add_pending(self) -> None:
+        """Add the pending batches."""
         self.loss += torch.stack(self.losses).sum()
         self.losses.clear()
-        self.add_hits()
+        self.count_correct()
 
-    def add_hits(self) -> None:
-        """Add the hits of the batches that wait, which are whole numbers: so it does not matter when."""
-        if self.answers:
-            logits, labels = zip(*self.answers, strict=True)
-            self.hits += (torch.cat(logits).argmax(dim=1) == torch.cat(labels)).sum()
-            self.answers.clear()
+    def count_correct(self) -> None:
+        """Count the correct predictions of the pending batches; these are integers, so the order does not matter."""
+        if self.predictions:
+            logits, labels = zip(*self.predictions, strict=True)
+            self.correct += (torch.cat(logits).argmax(dim=1) == torch.cat(labels)).sum()
+            self.predictions.clear()
 
     def stacked(self) -> Tensor:
-        """Return `[loss, hits, examples]`, which processes can add up."""
+        """Return `[loss, correct, examples]`, which can be summed over processes."""
         if self.losses:
-            self.add_waiting()
-        return torch.stack([self.loss, self.hits, torch.full_like(self.loss, self.examples)])
+            self.add_pending()
+        return torch.stack([self.loss, self.correct, torch.full_like(self.loss, self.examples)])
 
     def means(self) -> tuple[float, float]:
-        """Return mean loss and accuracy so far, of a copy: what is added in another order is rounded differently."""
-        loss, hits, examples = self.copied().stacked().tolist()
-        return loss / examples, hits / examples
+        """Return the mean loss and the accuracy so far, of a copy: adding early would change the rounding."""
+        loss, correct, examples = self.copy().stacked().tolist()
+        return loss / examples, correct / examples
 
-    def copied(self) -> "EpochSums":
-        """Return sums of their own that are the same."""
-        loss, hits = self.loss.clone(), self.hits.clone()
-        return replace(self, loss=loss, hits=hits, losses=[*self.losses], answers=[*self.answers])
+    def copy(self) -> "EpochSums":
+        """Return an independent copy."""
+        loss, correct = self.loss.clone(), self.correct.clone()
+        return replace(self, loss=loss, correct=correct, losses=[*self.losses], predictions=[*self.predictions])
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the sums in the middle of an epoch; losses that wait stay apart, since the order of adding counts."""
-        copy = self.copied()
-        copy.add_hits()
-        return {"loss": copy.loss, "hits": copy.hits, "examples": copy.examples, "losses": copy.losses}
+        """Return the sums in the middle of an epoch; pending losses stay separate, since the order changes rounding."""
+        copy = self.copy()
+        copy.count_correct()
+        return {"loss": copy.loss, "hits": copy.correct, "examples": copy.examples, "losses": copy.losses}
 
     @classmethod
     def from_state_dict(cls, state: Mapping[str, Any], device: torch.device) -> "EpochSums":
-        """Return the sums that `state_dict` gave, on a device."""
+        """Return the sums of `state_dict` on a device."""
         losses = [loss.to(device) for loss in state["losses"]]
         return cls(state["loss"].to(device), state["hits"].to(device), state["examples"], losses)

@@ -1,7 +1,8 @@
-"""A model from its checkpoint alone."""
+"""Loading a model from its checkpoint alone: a Lightning checkpoint, or an exported safetensors file."""
 
 import errno
 import inspect
+import json
 import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -10,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from trainyard.errors import ConfigError, reject
 from trainyard.files import open_regular
 from trainyard.models.classifier import Classifier
-from trainyard.models.safetensors_file import read_safetensors
 from trainyard.trusted import MODEL, check_target
 
 ACCEPTED = "a checkpoint that train.py wrote"
@@ -22,23 +24,22 @@ CLASSIFIER = replace(MODEL, bases=("trainyard.models.classifier.Classifier",))
 
 
 def load_model(checkpoint: Path, trusted: Sequence[str] = ()) -> Classifier:
-    """Rebuild the model that a checkpoint holds, with its weights, on the CPU, ready to predict.
+    """Rebuild the model of a checkpoint, with its weights, on the CPU and in evaluation mode.
 
-    No config or data is needed. No code that the file may hold is run, nothing is downloaded, and nothing is built but
-    a model of the project or of a package that the person at the keyboard trusts.
+    Neither config nor data is needed. Nothing is downloaded, no code in the file runs, and only models of the project
+    or of trusted packages are built.
 
     Args:
         checkpoint: the file.
         trusted: packages of models beside the project's own.
 
     Raises:
-        ConfigError: it is no such checkpoint, or names another class.
+        ConfigError: the file is not such a checkpoint, or contains another class.
     """
     stored = read_checkpoint(checkpoint)
-    name = stored.get("model_class")
-    kind: type[Classifier] = check_target(f"{checkpoint}: model_class", name, CLASSIFIER, trusted)
+    kind: type[Classifier] = check_target(f"{checkpoint}: model_class", stored.get("model_class"), CLASSIFIER, trusted)
     try:
-        model = kind(**arguments(kind, stored["hyper_parameters"]))
+        model = kind(**constructor_arguments(kind, stored["hyper_parameters"]))
         model.load_state_dict(stored["state_dict"])
     except ConfigError:
         raise
@@ -49,17 +50,16 @@ def load_model(checkpoint: Path, trusted: Sequence[str] = ()) -> Classifier:
 
 
 def read_checkpoint(path: Path) -> Mapping[str, Any]:
-    """Return what a checkpoint holds: plain values and tensors on the CPU, never objects of other kinds.
+    """Return the content of a checkpoint: plain values and tensors on the CPU, never other objects.
 
     Raises:
-        ConfigError: it cannot be read, or holds something else.
+        ConfigError: it cannot be read, or contains something else.
     """
     try:
-        safe = path.suffix == ".safetensors"
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd files; what is wrong with one is said below
+            warnings.simplefilter("ignore")  # damaged files cause warnings; the error below says what is wrong
             check_archive(path.resolve())
-            stored = read_safetensors(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
+            stored = read_file(path)
     except Exception as error:  # each damaged file fails in its own way
         unsafe = "weights_only" in str(error).lower() or "Unsupported" in str(error)
         problem = "it holds more than weights, which might be code" if unsafe else f"unreadable ({first_line(error)})"
@@ -69,8 +69,13 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
     return stored
 
 
+def read_file(path: Path) -> Any:
+    """Read a file of `torch.save`, or one that `write_safetensors` wrote."""
+    return read_safetensors(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+
+
 def check_archive(path: Path) -> None:
-    """Raise an OSError unless a path is that of a regular file that is no larger in memory than on the disk."""
+    """Raise an OSError unless the path is a regular file that is no larger in memory than on the disk."""
     with open_regular(path, most=None) as file:
         if zipfile.is_zipfile(file):
             with zipfile.ZipFile(file) as archive:
@@ -78,13 +83,32 @@ def check_archive(path: Path) -> None:
                     raise OSError(errno.EINVAL, "a compressed archive", str(path))
 
 
-def arguments(kind: type[Classifier], stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the stored arguments that models have; `weights` is not to be read or downloaded once more."""
+def constructor_arguments(kind: type[Classifier], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the stored arguments that the constructors accept; pretrained `weights` are not loaded again."""
     known = {name for parent in kind.__mro__ for name in inspect.signature(parent.__init__).parameters}  # type: ignore[misc]
     plain = {name: value for name, value in stored.items() if name in known}
     return plain | ({"weights": "none"} if "weights" in plain else {})
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of what an error says."""
+    """Return the first line of an error message."""
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def write_safetensors(model: Classifier, path: Path, **metadata: str) -> None:
+    """Write a trained model as safetensors, with what `load_model` needs in the header, and further metadata."""
+    kind = type(model)
+    rebuilt = {"model_class": f"{kind.__module__}.{kind.__qualname__}", "hyper_parameters": dict(model.hparams)}
+    state = {name: tensor.contiguous().clone() for name, tensor in model.state_dict().items()}
+    save_file(state, path, {"trainyard": json.dumps(rebuilt), **metadata})
+
+
+def read_safetensors(path: Path) -> Mapping[str, Any]:
+    """Return the content of a file that `write_safetensors` wrote, as of a checkpoint.
+
+    Raises:
+        SafetensorError, OSError, TypeError, KeyError, ValueError: it is not such a file.
+    """
+    with safe_open(path, "pt") as file:
+        header = json.loads(file.metadata()["trainyard"])
+        return {**header, "state_dict": {name: file.get_tensor(name) for name in file.keys()}}  # noqa: SIM118

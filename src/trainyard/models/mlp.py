@@ -1,4 +1,4 @@
-"""The multi-layer perceptron: fully connected layers of neurons."""
+"""The multi-layer perceptron."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,15 +6,37 @@ from typing import Any
 from torch import Tensor, nn
 
 from trainyard.data.loading.spec import DataSpec
-from trainyard.models.activations import activation_layer
+from trainyard.errors import did_you_mean, listing, reject
 from trainyard.models.classifier import Classifier
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "identity": nn.Identity,
+}
+
+
+def activation_layer(name: str) -> type[nn.Module]:
+    """Return the layer class of an activation function.
+
+    Raises:
+        ConfigError: unknown name.
+    """
+    if name not in ACTIVATIONS:
+        raise reject("model.activation", name, f"unknown{did_you_mean(name, ACTIVATIONS)}", listing(ACTIVATIONS))
+    return ACTIVATIONS[name]
 
 
 class MLP(Classifier):
-    """Weighted sums, biases and activations; takes rows, and images after flattening them.
+    """Fully connected layers with activations; takes rows, and images after flattening them.
 
     Args:
-        spec: of the data; a `DataSpec` or what its `to_dict` gave.
+        spec: of the data; a `DataSpec` or the result of its `to_dict`.
         hidden_dims: neurons in each hidden layer; empty for a linear model.
         activation: relu, leaky_relu, elu, gelu, silu, tanh, sigmoid or identity.
         dropout: probability of dropping each hidden neuron in training.
@@ -32,7 +54,7 @@ class MLP(Classifier):
         **training: Any,
     ) -> None:
         super().__init__(spec, **training)
-        self.keep_hyperparameters(hidden_dims=hidden_dims, activation=activation, dropout=dropout)
+        self.save_arguments(hidden_dims=hidden_dims, activation=activation, dropout=dropout)
         size = self.normalize(self.example_input_array).flatten(1).shape[1]
         self.net = fully_connected(size, hidden_dims, len(self.spec.classes), activation, dropout)
 
@@ -44,7 +66,7 @@ class MLP(Classifier):
 def fully_connected(
     inputs: int, hidden_dims: Sequence[int], outputs: int, activation: str, dropout: float
 ) -> nn.Sequential:
-    """Flatten, then a linear layer, activation and dropout for each hidden size, then a linear layer: `[B, K]`."""
+    """Return a flattening, a linear layer with activation and dropout per hidden size, and a linear layer: `[B, K]`."""
     layers: list[nn.Module] = [nn.Flatten()]
     for size in hidden_dims:
         layers += [nn.Linear(inputs, size), activation_layer(activation)()]

@@ -1,4 +1,4 @@
-"""The residual network, in the small size that suits small photographs."""
+"""The residual network for small images."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ class ResNet(Classifier):
     arXiv:1512.03385; the blocks are torchvision's.
 
     Args:
-        spec: of the data; a `DataSpec` or what its `to_dict` gave.
+        spec: of the data; a `DataSpec` or the result of its `to_dict`.
         channels: feature maps of each stage; every stage halves height and width.
         blocks: residual blocks in a stage, two convolutions each.
         dropout: probability of dropping each mean before the linear layer.
@@ -35,7 +35,7 @@ class ResNet(Classifier):
         from torchvision.models.resnet import BasicBlock, conv1x1, conv3x3
 
         super().__init__(spec, **training)
-        self.keep_hyperparameters(channels=channels, blocks=blocks, dropout=dropout)
+        self.save_arguments(channels=channels, blocks=blocks, dropout=dropout)
         maps = channels[0]
         self.net = nn.Sequential(conv3x3(self.spec.input_shape[0], maps), nn.BatchNorm2d(maps), nn.ReLU())
         for size in channels:
@@ -50,7 +50,7 @@ class ResNet(Classifier):
         """Return the logits of raw images: `[B, C, H, W]` -> `[B, K]`."""
         return self.net(self.normalize(x))  # type: ignore[no-any-return]
 
-    def blocks_of_maps(self) -> dict[str, nn.Module]:
-        """Return the first convolution, and the residual blocks."""
+    def feature_map_layers(self) -> dict[str, nn.Module]:
+        """Return the first convolution and the residual blocks by name."""
         blocks = {name: module for name, module in self.net.named_children() if hasattr(module, "conv1")}
         return {"convolution": self.net[0], **{f"block{n}": block for n, block in enumerate(blocks.values(), start=1)}}

@@ -1,4 +1,4 @@
-"""Transfer learning: a timm backbone that was trained on something else, and a new head."""
+"""Transfer learning: a pretrained timm backbone with a new head."""
 
 import logging
 from typing import Any
@@ -8,38 +8,44 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 
 from trainyard.data.loading.spec import DataSpec
-from trainyard.models.backbone import create_backbone, layer_numbers, set_frozen_eval
+from trainyard.models.backbone import (
+    create_backbone,
+    layer_numbers,
+    load_head,
+    load_weights,
+    read_weights,
+    set_frozen_eval,
+)
 from trainyard.models.classifier import Classifier
-from trainyard.models.normalize import Normalize
-from trainyard.models.weights import load_head, load_weights, read_weights
+from trainyard.models.input_layers import Normalize
 from trainyard.optim.finetune import Finetune
 
 log = logging.getLogger(__name__)
 
-SMOOTH = ("bilinear", "bicubic")  # ways to resize a batch; a backbone that wants another gets the first
+INTERPOLATIONS = ("bilinear", "bicubic")  # that resize batches of tensors; others are replaced by the first
 
 
 class TransferModel(Classifier):
-    """A backbone by its timm name, and a linear head; a plan says which layers learn when.
+    """A timm backbone and a linear head; a fine-tuning plan decides which layers are trained when.
 
-    A new head starts at zero. The head of a checkpoint is kept where its classes have the same names.
+    A new head starts at zero. The head of a checkpoint is loaded if its classes have the same names.
 
-    Images are resized to what the weights were trained at, and normalised as they expect (timm's data config), not by
-    the data's statistics; grey images become three equal channels. What is frozen stays as it is to the last bit,
-    norms too.
+    Images are resized to the size that the weights were trained with, and normalised as they expect (timm's data
+    config), not by the statistics of the data; grey images are repeated to three channels. Frozen layers stay bitwise
+    unchanged, including the statistics of norms.
 
     Args:
-        spec: of the data; a `DataSpec` or what its `to_dict` gave.
+        spec: of the data; a `DataSpec` or the result of its `to_dict`.
         backbone: one of `timm.list_models()`, with or without the tag of its weights.
         weights: `none` (random), `pretrained` (downloaded by timm), or the path of a checkpoint. A model that is
-            rebuilt from a checkpoint of ours never downloads again.
-        image_size: height and width in pixels that the backbone sees; `None` for what its weights were trained at.
-        drop_path: largest probability that training skips a block.
+            rebuilt from a checkpoint of a run never downloads again.
+        image_size: height and width of the backbone's input in pixels; `None` for those its weights were trained with.
+        drop_path: largest probability of skipping a block in training.
         finetune: the plan; `None` freezes the backbone.
         training: optimizer, scheduler and loss options of `Classifier`.
 
     Raises:
-        ConfigError: a backbone that timm does not have, or weights that cannot be had.
+        ConfigError: unknown backbone, or unavailable weights.
     """
 
     inputs = ("images",)
@@ -59,7 +65,7 @@ class TransferModel(Classifier):
         super().__init__(spec, **training)
         stored = None if weights in ("none", "pretrained") else read_weights(weights)
         image_size = image_size or (stored.image_size if stored else None)
-        self.keep_hyperparameters(backbone=backbone, weights="none", image_size=image_size, drop_path=drop_path)
+        self.save_arguments(backbone=backbone, weights="none", image_size=image_size, drop_path=drop_path)
         self.backbone = net = create_backbone(backbone, image_size, weights == "pretrained", drop_path)
         self.head = nn.Linear(net.head_hidden_size, len(self.spec.classes))
         nn.init.zeros_(self.head.weight)  # the first loss is ln(classes), however large the features are
@@ -70,27 +76,27 @@ class TransferModel(Classifier):
         config = resolve_model_data_config(net)
         channels, height, width = config["input_size"]
         self.input_size = (channels, image_size or height, image_size or width)
-        self.mode = config["interpolation"] if config["interpolation"] in SMOOTH else SMOOTH[0]
+        self.mode = config["interpolation"] if config["interpolation"] in INTERPOLATIONS else INTERPOLATIONS[0]
         self.normalize = Normalize(config["mean"], config["std"])
         self.finetune = finetune or Finetune()
         self.layer_of = layer_numbers(net)
         layers = max(self.layer_of.values()) + 1
         for name, parameter in net.named_parameters():
-            parameter.requires_grad_(self.finetune.learns_at_once(self.layer_of[name], layers))
+            parameter.requires_grad_(self.finetune.trained_from_start(self.layer_of[name], layers))
         self.train()
 
     def train(self, mode: bool = True) -> "TransferModel":
-        """Switch what learns; frozen norms must not follow the batches, nor frozen layers drop anything."""
+        """Set the training mode; frozen layers stay in evaluation mode: no dropout, no updates of norm statistics."""
         super().train(mode)
         set_frozen_eval(self.backbone, self.finetune.freeze_batch_norm)
         return self
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits `[B, K]` of raw images `[B, C, H, W]`, or of `features` `[B, F]` that are there already."""
+        """Return the logits `[B, K]` of raw images `[B, C, H, W]`, or of precomputed `features` `[B, F]`."""
         return self.head(self.features(x) if x.ndim == 4 else x)  # type: ignore[no-any-return]
 
     def features(self, x: Tensor) -> Tensor:
-        """Return what the backbone makes of raw images: `[B, C, H, W]` -> `[B, F]`."""
+        """Return the backbone's features of raw images: `[B, C, H, W]` -> `[B, F]`."""
         channels, *size = self.input_size
         images = x.float()
         if list(images.shape[2:]) != size:
@@ -98,18 +104,18 @@ class TransferModel(Classifier):
         images = self.normalize(images.expand(-1, channels, -1, -1)).to(self.head.weight.dtype)
         return self.backbone.forward_head(self.backbone.forward_features(images), pre_logits=True)  # type: ignore[no-any-return]
 
-    def blocks_of_maps(self) -> dict[str, nn.Module]:
-        """Return the first convolution, and the stages that timm knows of the backbone, where those make maps."""
+    def feature_map_layers(self) -> dict[str, nn.Module]:
+        """Return the first convolution, and timm's stages of the backbone, if their outputs are feature maps."""
         first = next((module for module in self.backbone.modules() if isinstance(module, nn.Conv2d)), None)
-        blocks: dict[str, nn.Module] = {"convolution": first} if first is not None else {}
+        layers: dict[str, nn.Module] = {"convolution": first} if first is not None else {}
         if getattr(self.backbone, "output_fmt", "NCHW") != "NCHW":
-            return blocks
+            return layers
         stages = getattr(self.backbone, "feature_info", None) or []
         names = [str(stage["module"]) for stage in stages if stage.get("module")]
-        return blocks | {name.replace(".", "_"): self.backbone.get_submodule(name) for name in names}
+        return layers | {name.replace(".", "_"): self.backbone.get_submodule(name) for name in names}
 
     def setup(self, stage: str) -> None:
-        """Say what it costs that the backbone sees other images than the data has."""
+        """Log the cost of resizing images for the backbone."""
         (channels, height, width), (_, *size) = self.spec.input_shape, self.input_size
         if stage == "fit" and self.trainer.is_global_zero and [height, width] != size:
             ratio = size[0] * size[1] / (height * width)
@@ -117,33 +123,32 @@ class TransferModel(Classifier):
             log.info("images     %s for the backbone, %.3g times the pixels (model.image_size=...)", shapes, ratio)
 
     def parameter_groups(self, total_steps: int, epoch_steps: int) -> list[dict[str, Any]]:
-        """Return head and layers in groups, those that are still frozen too, if they are to learn later."""
-        spared: set[str] = getattr(self.backbone, "no_weight_decay", set)()
-        return self.finetune.groups(self.head, self.backbone, self.layer_of, total_steps, epoch_steps, spared)
+        """Return the groups of the head and of all layers that are trained, now or later."""
+        no_decay: set[str] = getattr(self.backbone, "no_weight_decay", set)()
+        return self.finetune.groups(self.head, self.backbone, self.layer_of, total_steps, epoch_steps, no_decay)
 
     def on_train_start(self) -> None:
-        """Thaw what learns at this step, be it the first or one at which a run goes on."""
-        self.next_thaw = 0.0
+        """Unfreeze the layers that are trained at this step, which may be that of a resumed run."""
+        self.next_unfreeze = 0.0
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Thaw the layers whose step has come."""
-        if self.trainer.global_step >= self.next_thaw:
-            self.thaw(self.trainer.global_step)
+        """Unfreeze layers at their step."""
+        if self.trainer.global_step >= self.next_unfreeze:
+            self.unfreeze_layers(self.trainer.global_step)
 
-    def thaw(self, step: int) -> None:
-        """Let all layers learn that do at a step, and note when the next ones will."""
+    def unfreeze_layers(self, step: int) -> None:
+        """Unfreeze all layers that are trained at a step, and compute the step of the next change."""
         groups = self.trainer.optimizers[0].param_groups
-        changed = [
-            p for group in groups if group["timing"]["joins"] <= step for p in group["params"] if not p.requires_grad
-        ]
+        due = [parameter for group in groups if group["timing"]["joins"] <= step for parameter in group["params"]]
         later = [group["timing"]["joins"] for group in groups if group["timing"]["joins"] > step]
-        self.next_thaw = min(later, default=float("inf"))
+        self.next_unfreeze = min(later, default=float("inf"))
+        changed = [parameter for parameter in due if not parameter.requires_grad]
         if not changed:
             return
         for parameter in changed:
             parameter.requires_grad_(True)
         self.train()
         strategy = self.trainer.strategy
-        if isinstance(strategy, DDPStrategy):  # it exchanges gradients of what learned when it was set up
+        if isinstance(strategy, DDPStrategy):  # it synchronises the gradients of parameters trained when it was set up
             strategy.model = self
             strategy.configure_ddp()

@@ -1,1 +1,1 @@
-"""Which parameters an optimizer sees, and how its learning rate changes over a run."""
+"""Parameter groups, learning-rate schedules and fine-tuning plans."""

@@ -1,30 +1,31 @@
-"""Learning-rate schedules as factors of the optimizer's own rate, over the fraction of the run that is done.
+"""Learning-rate schedules as factors of the optimizer's rate, over the completed fraction of the run.
 
-Each is called with the optimizer and the number of steps of the run, which nobody has to type; with several parameter
-groups each keeps its own rate, times the factor. Steps count from 0; after the last step the factor stays at its end.
+Each is called with the optimizer and the number of steps of the run, which is injected. Each parameter group keeps its
+own rate, times the factor. Steps count from 0; after the last step the factor stays constant.
 """
 
 import inspect
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from trainyard.errors import reject
-from trainyard.optim.timing import timed
 
 Factor = Callable[[float], float]
+Cycle = Callable[[int, int], float]
+"""Factor at a step, of a number of steps."""
 
 
 def schedule(optimizer: Optimizer, total_steps: int, factor: Factor, warmup_fraction: float = 0.0) -> LambdaLR:
-    """Return the scheduler whose rate at step s is `lr * factor(progress)`.
+    """Return a scheduler with the rate `lr * factor(progress)`.
 
-    The first `warmup_fraction` of the steps rises linearly to `lr`, with 1/(warm-up steps) at step 0 so that no step is
-    wasted; the factor then sees the progress 0..1 of what is left. A parameter group that has a `timing` joins later,
-    or starts anew (see `timed`).
+    In the first `warmup_fraction` of the steps the rate rises linearly to `lr`, from 1/(warm-up steps) at step 0 so
+    that no step is wasted; `factor` then gets the progress 0..1 of the other steps. Parameter groups with a `timing`
+    start later or restart (see `group_factor`).
     """
 
     def cycle(step: int, steps: int) -> float:
@@ -33,13 +34,43 @@ def schedule(optimizer: Optimizer, total_steps: int, factor: Factor, warmup_frac
             return (step + 1) / warmup
         return factor(min(1.0, (step - warmup) / max(1, steps - warmup)))
 
-    return LambdaLR(
-        optimizer, [timed(cycle, total_steps, **group.get("timing", {})) for group in optimizer.param_groups]
-    )
+    factors = [group_factor(cycle, total_steps, **group.get("timing", {})) for group in optimizer.param_groups]
+    return LambdaLR(optimizer, factors)
+
+
+def group_factor(
+    cycle: Cycle,
+    total_steps: int,
+    joins: int = 0,
+    warmup_steps: int = 0,
+    restarts: Sequence[int] = (),
+    restart_lr_factor: float = 1.0,
+) -> Callable[[int], float]:
+    """Return the factor of a parameter group's rate at each step.
+
+    Args:
+        cycle: the schedule.
+        total_steps: of the run.
+        joins: step before which the factor is 0.
+        warmup_steps: after `joins`, in which the factor rises to that of the schedule.
+        restarts: steps at which the schedule restarts; each cycle ends at the next one or with the run.
+        restart_lr_factor: of all rates, applied again at each restart.
+    """
+
+    def at(step: int) -> float:
+        if step < joins:
+            return 0.0
+        starts = [0, *(restart for restart in restarts if restart <= step)]
+        end = next((restart for restart in restarts if restart > step), total_steps)
+        warmup = min(1.0, (step - joins + 1) / warmup_steps) if warmup_steps else 1.0
+        scale = restart_lr_factor ** (len(starts) - 1)
+        return warmup * scale * cycle(step - starts[-1], end - starts[-1])
+
+    return at
 
 
 def constant(optimizer: Optimizer, total_steps: int) -> LambdaLR:
-    """Keep the rate."""
+    """Constant rate."""
     return schedule(optimizer, total_steps, lambda progress: 1.0)
 
 
@@ -55,20 +86,20 @@ def cosine(
 
 
 def step(optimizer: Optimizer, total_steps: int, drop_fraction: float, gamma: float) -> LambdaLR:
-    """Multiply by `gamma` after each `drop_fraction` of the run."""
+    """Multiply the rate by `gamma` after each `drop_fraction` of the run."""
 
     def factor(progress: float) -> float:
-        drops = math.floor(progress / drop_fraction + 1e-9)  # a third of the way over one third is a whole drop
+        drops = math.floor(progress / drop_fraction + 1e-9)  # progress 1/3 over a fraction of 1/3 is one drop
         return math.pow(gamma, drops)
 
     return schedule(optimizer, total_steps, factor)
 
 
 def exponential(optimizer: Optimizer, total_steps: int, min_lr_factor: float) -> LambdaLR:
-    """Decay by the same ratio each step, to `min_lr_factor` at the end.
+    """Decay by a constant ratio per step, to `min_lr_factor` at the end.
 
     Raises:
-        ConfigError: it is 0, which no ratio leads to.
+        ConfigError: `min_lr_factor` is 0, which no ratio reaches.
     """
     if min_lr_factor == 0:
         raise reject("scheduler.min_lr_factor", min_lr_factor, "no ratio leads to it", "a number above 0 to 1")
@@ -78,7 +109,7 @@ def exponential(optimizer: Optimizer, total_steps: int, min_lr_factor: float) ->
 def linear(
     optimizer: Optimizer, total_steps: int, min_lr_factor: float = 0.0, warmup_fraction: float = 0.0
 ) -> LambdaLR:
-    """Fall in a straight line from 1 to `min_lr_factor`."""
+    """Decrease linearly from 1 to `min_lr_factor`."""
     return polynomial(optimizer, total_steps, 1.0, min_lr_factor, warmup_fraction)
 
 
@@ -89,7 +120,7 @@ def polynomial(
     min_lr_factor: float = 0.0,
     warmup_fraction: float = 0.0,
 ) -> LambdaLR:
-    """Fall from 1 to `min_lr_factor` as `(1 - progress) ** power`."""
+    """Decrease from 1 to `min_lr_factor` as `(1 - progress) ** power`."""
 
     def factor(progress: float) -> float:
         return min_lr_factor + (1 - min_lr_factor) * math.pow(1 - progress, power)
@@ -102,7 +133,7 @@ def one_cycle(
 ) -> LambdaLR:
     """Rise from `start_lr_factor` to 1 until `peak_fraction` of the run, then fall to `min_lr_factor`, along cosines.
 
-    The rates of Smith and Topin 2018 (arXiv:1708.07120) as torch's OneCycleLR anneals them; the momentum stays.
+    The rates of Smith and Topin 2018 (arXiv:1708.07120) as in torch's OneCycleLR; the momentum is constant.
     """
 
     def between(start: float, end: float, progress: float) -> float:
@@ -117,11 +148,11 @@ def one_cycle(
 
 
 def lightning_scheduler(make: Callable[..., Any], optimizer: Optimizer, total_steps: int) -> dict[str, Any]:
-    """Call `make` with the optimizer, and with `total_steps` if it takes that; return what Lightning steps.
+    """Build a scheduler, with `total_steps` if it accepts that, and return Lightning's config for it.
 
-    So torch's own schedulers can be named in a config too. One that waits for a plateau watches `val/loss`, and the
-    model steps it after each validation: Lightning would step it at the end of each epoch, validated or not. All others
-    move by the step. The name gives the same curve, `lr/weights`, to every optimizer.
+    Configs can thus use torch's schedulers too. `ReduceLROnPlateau` monitors `val/loss` and is stepped by the model
+    after each validation; Lightning would step it at the end of each epoch, validated or not. All others are stepped
+    after each optimizer step. The name gives the curve the same name, `lr/weights`, for every optimizer.
     """
     takes_steps = "total_steps" in inspect.signature(make).parameters
     scheduler = make(optimizer, total_steps=total_steps) if takes_steps else make(optimizer)

@@ -1,1 +1,1 @@
-"""Processes that train together: how they start, and how they end when one of them dies."""
+"""Distributed training: strategies, and the processes of a run."""

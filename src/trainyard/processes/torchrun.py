@@ -1,37 +1,43 @@
-"""What torchrun says of itself to the processes that it starts, and starts again."""
+"""Runs whose processes torchrun starts, and restarts."""
 
 import os
 import re
-from contextlib import suppress
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import UUID
 
+from trainyard.files import write_json
+
+ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
+
 
 def run_name(own: str) -> str:
-    """Return the name of a run's directory: that of the torchrun command, which all its processes share, or `own`.
+    """Return the name of a run's directory: the ID of the torchrun command, which all processes share, or `own`.
 
-    It is `--rdzv-id`, so that the same command goes on there; where none is given, what torchrun draws at random.
+    The ID is `--rdzv-id`, so that the same command resumes the run; without it, the random ID that torchrun drew.
     """
     name = os.environ.get("TORCHELASTIC_RUN_ID")
     if name is None:
         return own
-    if name == "none":  # the folder of the command's error files: none_RANDOM/attempt_N/RANK/error.json
-        name = Path(os.environ["TORCHELASTIC_ERROR_FILE"]).parents[2].name.removeprefix("none_")
+    if name == "none":  # the error file is none_RANDOM/attempt_N/RANK/error.json
+        name = Path(os.environ[ERROR_FILE]).parents[2].name.removeprefix("none_")
     with suppress(ValueError):
         name = f"{UUID(name)}"[:8]
     return f"torchrun-{re.sub(r'[^A-Za-z0-9_.-]', '-', name)}"
 
 
 def attempt() -> int:
-    """Return how often torchrun has started these processes again."""
+    """Return how often torchrun has restarted the processes."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
-def join_again(backend: str) -> None:
-    """Join the process group of this attempt.
+def join_after_restart(backend: str) -> None:
+    """Join the process group of a restart.
 
-    The store where processes find each other is torchrun's, and still has the addresses of the attempt before: torch
-    2.13 takes each attempt's to be new, and so asks at addresses where nobody is.
+    torch 2.13 reads the addresses of the previous attempt from torchrun's store; a prefix for each attempt avoids it.
     """
     if attempt() and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
         from torch.distributed import PrefixStore, TCPStore, init_process_group  # type: ignore[attr-defined]
@@ -42,14 +48,35 @@ def join_again(backend: str) -> None:
         init_process_group(backend, store=store, rank=rank, world_size=size)
 
 
-def go_on(run: Path) -> None:
-    """Remove the result of a run that failed when torchrun starts its processes again: the run has not ended.
+def remove_failed_result(run: Path) -> None:
+    """Remove `result.json` of a run that failed when torchrun restarts its processes: the run resumes.
 
-    Each process does, before the first of them writes: all go on from the same checkpoint. The result of a complete
-    run, which an attempt that failed at its start has left in place, stays.
+    Each process calls it before rank 0 writes, so that all resume from the same checkpoint. The result of a completed
+    run stays.
     """
     if attempt():
         from trainyard.run_directory import read_result
 
         if read_result(run).get("status") != "completed":
             (run / "result.json").unlink(missing_ok=True)
+
+
+@contextmanager
+def reporting_errors() -> Iterator[None]:
+    """Write the error that ends this process to torchrun's error file, atomically: torchrun may be reading it."""
+    try:
+        yield
+    except Exception as error:
+        if ERROR_FILE in os.environ and not lost_another(error):
+            more = {"py_callstack": traceback.format_exc(), "timestamp": str(int(time.time()))}
+            message = {"message": f"{type(error).__name__}: {error}", "extraInfo": more}
+            with suppress(OSError):
+                write_json(Path(os.environ[ERROR_FILE]), {"message": message})
+        raise
+
+
+def lost_another(error: BaseException) -> bool:
+    """Whether an error only says that another process is gone."""
+    from torch.distributed import DistError
+
+    return isinstance(error, DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hydra_plugins.trainyard.launchers import LocalLauncher
 
 MEASURE = "+callbacks.measure_cost._target_=trainyard.sweeps.cost.MeasureCost"
-LOCAL_LOGGERS = ("TensorBoardLogger", "CSVLogger", "EventFiles", "MetricsTable")  # the others send data to a server
+LOCAL_LOGGERS = ("TensorBoardLogger", "CSVLogger", "MetricsTable")  # the others send data to a server
 FREE = ("objective", "trainer.max_epochs", *REPLICATES)  # keys that do not change the cost of an epoch
 RATES = ("optimizer", "scheduler", "model", "augment", "callbacks", "ema_decay")  # fractions in them matter only if 0
 FRACTION = re.compile(r"\d*\.\d+(e-?\d+)?|\d+e-?\d+")

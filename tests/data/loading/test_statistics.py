@@ -18,7 +18,7 @@ from trainyard.data.loading.statistics import (
     mean_and_std,
     row_statistics,
 )
-from trainyard.models.normalize import Normalize
+from trainyard.models.input_layers import Normalize
 
 
 def images(count: int, channels: int, side: int) -> torch.Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.spec import Examples
 from trainyard.errors import listing, reject
-from trainyard.network import check_reachable, draft_of, linked
+from trainyard.network import check_reachable, link_or_copy, staging_folder
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ class TorchvisionDataset(DataModule):
     """
 
     kind = "images"
+    downloads = True
 
     def __init__(self, name: str, root: str, variant: str | None = None, **shared: Any) -> None:
         from torchvision import datasets
@@ -105,12 +106,12 @@ class TorchvisionDataset(DataModule):
             if len(intact) < len(archives):
                 check_reachable(download_url(self.dataset_class))
                 log.info("downloading %s to %s", self.dataset_name, folder)
-            with draft_of(self.root) as draft:
+            with staging_folder(self.root) as draft:
                 with contextlib.suppress(*UNUSABLE):
                     self.open(self.root, split)
                     return  # another process has downloaded it
                 for name in intact:
-                    linked(folder / name, draft / place / name)
+                    link_or_copy(folder / name, draft / place / name)
                 self.open(draft, split, download=True)
         except (*UNUSABLE, OSError, HTTPException) as error:
             damaged = [name for name in present if name not in intact]

@@ -89,7 +89,7 @@ def check_config_parts(config: DictConfig, checked: dict[str, Any]) -> None:
     from trainyard.compatibility import check_config, check_model_fits_data
     from trainyard.config import instantiate, resolved
     from trainyard.data.loading.splits import check_splits_not_empty
-    from trainyard.optim.one_weight import check_steps
+    from trainyard.optim.optimizers import check_optimizer
 
     with open_dict(config):
         config.hydra.runtime.output_dir = "."  # nothing is written
@@ -104,7 +104,7 @@ def check_config_parts(config: DictConfig, checked: dict[str, Any]) -> None:
     check_model_fits_data(cfg, checked[data])
     steps = repr(cfg.optimizer) + repr(cfg.scheduler)
     if steps not in checked:
-        check_steps(cfg)
+        check_optimizer(cfg)
         checked[steps] = True
     model = data + repr(cfg.model)
     if model not in checked and cfg.model.get("weights") != "pretrained":

@@ -12,16 +12,16 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from trainyard.callbacks.budget import Budget
 from trainyard.callbacks.checkpoints import LastCheckpoint
 from trainyard.callbacks.feature_cache import FeatureCache, Inputs
-from trainyard.callbacks.model_graph import ModelGraph
+from trainyard.callbacks.tensorboard import DrawingBudget
+from trainyard.callbacks.tensorboard_model import ModelGraph
 from trainyard.config import instantiate
 from trainyard.data.cache.features import Features
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.models.classifier import Classifier
 from trainyard.models.transfer import TransferModel
-from trainyard.parts import Parts
+from trainyard.run_builder import RunBuilder
 from trainyard.runs import Run
 from trainyard.sweeps.stacked.checkpoints import LateLastCheckpoint, StackedCheckpointIO
 from trainyard.sweeps.stacked.fit_loop import StackedFitLoop
@@ -60,7 +60,7 @@ class Shared:
                 self.data.splits[name] = replace(part, x=part.x.to(device), y=part.y.to(device))
 
 
-class JobParts(Parts):
+class JobBuilder(RunBuilder):
     """The parts of a job whose Trainer joins a stack instead of training by itself.
 
     Args:
@@ -113,7 +113,7 @@ class JobParts(Parts):
         """Return what takes the place of a callback in a stack."""
         if isinstance(callback, FeatureCache):
             return SharedFeatures(str(callback.folder.parent), self.shared)
-        if isinstance(callback, Budget):
+        if isinstance(callback, DrawingBudget):
             callback.share /= self.shared.jobs  # all take the time of the stack
         if isinstance(callback, LastCheckpoint):
             return LateLastCheckpoint(Path(str(callback.dirpath)), io)

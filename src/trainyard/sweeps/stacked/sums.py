@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from trainyard.models.epoch_sums import ADDED_AT_ONCE
+from trainyard.models.epoch_sums import BATCHES_PER_UPDATE
 
 
 class StackedSums:
@@ -19,10 +19,10 @@ class StackedSums:
         """Add a batch: summed losses `[K]`, logits `[K, B, C]`, labels `[K, B]` or `[1, B]`."""
         self.waiting.append((losses.detach(), (logits.detach().argmax(dim=2) == y).sum(dim=1)))
         self.examples += y.shape[1]
-        if len(self.waiting) == ADDED_AT_ONCE:
-            self.add_waiting()
+        if len(self.waiting) == BATCHES_PER_UPDATE:
+            self.add_pending()
 
-    def add_waiting(self) -> None:
+    def add_pending(self) -> None:
         """Add the batches that wait."""
         losses, hits = zip(*self.waiting, strict=True)
         self.loss = self.loss + torch.stack(losses).sum(dim=0)
@@ -32,7 +32,7 @@ class StackedSums:
     def means(self) -> tuple[list[float], list[float]]:
         """Return the accuracy and the loss of each network."""
         if self.waiting:
-            self.add_waiting()
+            self.add_pending()
         assert isinstance(self.loss, Tensor)
         assert isinstance(self.hits, Tensor)
         return tuple([sum_ / self.examples for sum_ in sums.tolist()] for sums in (self.hits, self.loss))  # type: ignore[return-value]

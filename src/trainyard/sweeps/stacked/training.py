@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 import lightning as L
 
 from trainyard.logs import muted
-from trainyard.parts import parts
+from trainyard.run_builder import run_builder
 from trainyard.sweeps.stacked.member import Member
-from trainyard.sweeps.stacked.shared_parts import JobParts, Shared
+from trainyard.sweeps.stacked.shared_parts import JobBuilder, Shared
 from trainyard.sweeps.stacked.stack import Stack
 from trainyard.sweeps.stacked.turns import Turn
 
@@ -37,7 +37,7 @@ def train_stacked(
                 turns[place].wait()
 
         def run() -> object:
-            parts.set(JobParts(shared, join))
+            run_builder.set(JobBuilder(shared, join))
             return jobs[place]()
 
         return run

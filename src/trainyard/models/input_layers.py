@@ -1,0 +1,116 @@
+"""The first layers of models, so that a checkpoint takes raw inputs: normalised images, encoded rows of tables."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from trainyard.data.loading.spec import Column, DataSpec
+from trainyard.data.loading.statistics import one_where_zero
+
+
+def input_layer(spec: DataSpec) -> nn.Module:
+    """Return the first layer for raw examples; its statistics are those of the training examples."""
+    if spec.kind == "rows":
+        return EncodeColumns(spec.columns, spec.mean, spec.std)
+    return Normalize(spec.mean, spec.std)
+
+
+class Normalize(nn.Module):
+    """Subtracts the mean and divides by the standard deviation of each channel, by 1 if the deviation is 0.
+
+    Args:
+        mean, std: one number per channel, in units of the full range, 255.
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        mean_, std_ = torch.tensor(mean), one_where_zero(torch.tensor(std))
+        self.register_buffer("scale", (1 / (255 * std_)).view(-1, 1, 1))
+        self.register_buffer("shift", (-mean_ / std_).view(-1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise images `[B, C, H, W]`, uint8 or float from 0 to 255; returns float."""
+        return (x * self.scale).add_(self.shift)
+
+
+class EncodeColumns(nn.Module):
+    """Standardises numbers, fills and indicates missing ones; one-hot encodes or embeds categories.
+
+    A cyclic part of a date becomes its sine and cosine, both 0 if it is missing. An unknown category is treated as
+    missing if the training data has missing values in that column, and encoded as zeros otherwise.
+
+    Args:
+        columns: of the rows, in order.
+        mean, std: of each column; used for the numeric ones.
+    """
+
+    numeric: Tensor
+    medians: Tensor
+    mean: Tensor
+    scale: Tensor
+    indicated: Tensor
+    one_hot: Tensor
+    offsets: Tensor
+    zero_counts: Tensor
+    cyclic: Tensor
+    periods: Tensor
+
+    def __init__(self, columns: Sequence[Column], mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        places = list(enumerate(columns))
+        numeric = [place for place, column in places if not column.levels and not column.period]
+        periods = {place: column.period for place, column in places if column.period}
+        one_hot = [(place, column) for place, column in places if column.levels and not column.embedded]
+        embedded = [(place, column) for place, column in places if column.embedded]
+        self.register_buffer("numeric", torch.tensor(numeric, dtype=torch.long))
+        self.register_buffer("medians", torch.tensor([columns[place].median for place in numeric]))
+        self.register_buffer("mean", torch.tensor(mean)[numeric])
+        self.register_buffer("scale", 1 / torch.tensor(std)[numeric])
+        indicated = [order for order, place in enumerate(numeric) if columns[place].may_miss]
+        self.register_buffer("indicated", torch.tensor(indicated, dtype=torch.long))
+        widths = [len(column.levels) + 1 for _, column in one_hot]
+        self.register_buffer("one_hot", torch.tensor([place for place, _ in one_hot], dtype=torch.long))
+        self.register_buffer("offsets", torch.tensor([0, *widths]).cumsum(0)[:-1])
+        self.register_buffer("zero_counts", torch.tensor([column.may_miss for _, column in one_hot], dtype=torch.bool))
+        # Not persistent, since the spec contains them: checkpoints from before dates were supported still load.
+        self.register_buffer("cyclic", torch.tensor([*periods], dtype=torch.long), persistent=False)
+        self.register_buffer("periods", torch.tensor([*periods.values()], dtype=torch.float32), persistent=False)
+        self.numeric_width, self.indicated_width, self.one_hot_width = len(numeric), len(indicated), sum(widths)
+        self.cyclic_width = 2 * len(periods)
+        self.embedded = [place for place, _ in embedded]
+        self.embeddings = nn.ModuleList(embedding(column) for _, column in embedded)
+        embedded_width = sum(column.embedding_width for _, column in embedded)
+        self.width = len(numeric) + len(indicated) + self.cyclic_width + self.one_hot_width + embedded_width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode rows `[B, F]`, NaN for missing values; returns `[B, width]`."""
+        parts: list[Tensor] = []  # empty parts are skipped: ONNX runtimes may not support empty tensors
+        if self.numeric_width:
+            numbers = x.index_select(1, self.numeric).to(self.scale.dtype)
+            missing = numbers.isnan()
+            numbers = torch.where(missing, self.medians, numbers)
+            # Not x * scale - mean * scale, which cancels digits if the deviation is small beside the mean.
+            parts.append((numbers - self.mean) * self.scale)
+            if self.indicated_width:
+                parts.append(missing.index_select(1, self.indicated).to(numbers))
+        if self.cyclic_width:
+            angles = 2 * math.pi * x.index_select(1, self.cyclic) / self.periods  # periods are exact in any precision
+            circle = torch.cat([angles.sin(), angles.cos()], dim=1)
+            parts.append(torch.where(circle.isnan(), 0.0, circle).to(self.scale.dtype))
+        if self.one_hot_width:
+            zeros = (parts[0] if parts else x).new_zeros(x.shape[0], self.one_hot_width)
+            code = x.index_select(1, self.one_hot).nan_to_num(0).long()
+            parts.append(zeros.scatter(1, code + self.offsets, ((code > 0) | self.zero_counts).to(zeros)))
+        places = zip(self.embedded, self.embeddings, strict=True)
+        parts += [embed(x[:, place].nan_to_num(0).long()) for place, embed in places]
+        return torch.cat(parts, dim=1)
+
+
+def embedding(column: Column) -> nn.Embedding:
+    """Return the embedding of a column; code 0 (missing) stays zero if the training data has no missing values."""
+    return nn.Embedding(len(column.levels) + 1, column.embedding_width, padding_idx=None if column.may_miss else 0)

@@ -1,0 +1,104 @@
+"""Parameter groups, timm's optimizers by name, and a check of optimizers and schedulers before a run."""
+
+from collections.abc import Callable, Collection, Iterable
+from fnmatch import fnmatch
+from functools import partial
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from torch import nn
+from torch.optim import Optimizer
+
+from trainyard.config import instantiate, of_arguments
+from trainyard.errors import ConfigError, did_you_mean, listing, reject
+from trainyard.optim.schedules import lightning_scheduler
+
+STEPS = 100
+
+
+def weight_decay_groups(
+    named: Iterable[tuple[str, nn.Parameter]], prefix: str = "", no_decay: Collection[str] = ()
+) -> list[dict[str, Any]]:
+    """Return parameters in two groups; vectors and scalars (biases, norms) get `weight_decay: 0`.
+
+    Decay regularises the weights of a sum, but only shifts a bias or the scale of a norm (He et al. 2018,
+    arXiv:1812.01187). timm's `param_groups_weight_decay` has the same rule, but skips frozen parameters and needs
+    modules with whole tensors, which FSDP has not.
+
+    Args:
+        named: parameters with their names.
+        prefix: of the names of the groups, `weights` and `biases_and_norms`.
+        no_decay: names or patterns, such as `pos_embed.*`, of further parameters without decay.
+    """
+    weights: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for name, parameter in named:
+        dimensions = getattr(parameter, "whole_ndim", parameter.ndim)  # FSDP flattens parameters
+        excluded = dimensions < 2 or any(fnmatch(name, pattern) for pattern in no_decay)
+        (others if excluded else weights).append(parameter)
+    groups: list[dict[str, Any]] = [
+        {"name": f"{prefix}weights", "params": weights},
+        {"name": f"{prefix}biases_and_norms", "params": others, "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def timm_optimizer(
+    opt: str, lr: float, weight_decay: float = 0.0, **options: Any
+) -> Callable[[Iterable[Any]], Optimizer]:
+    """Return a function that builds timm's optimizer `opt`, with its own options, for parameter groups.
+
+    Raises:
+        ConfigError: unknown optimizer; when the function is called, an unknown option.
+    """
+    from timm.optim import list_optimizers
+
+    known = list_optimizers()
+    if opt.lower() not in known:
+        raise reject("optimizer.opt", opt, f"timm has no such optimizer{did_you_mean(opt, known)}", listing(known, 40))
+    return partial(build_timm_optimizer, opt=opt, lr=lr, weight_decay=weight_decay, **options)
+
+
+def build_timm_optimizer(params: Iterable[Any], opt: str, **options: Any) -> Optimizer:
+    """Build timm's optimizer `opt` for parameter groups."""
+    from timm.optim import create_optimizer_v2
+
+    try:
+        return create_optimizer_v2(params, opt=opt, **options)  # type: ignore[no-any-return]
+    except TypeError as error:
+        raise reject("optimizer.opt", opt, str(error), f"the options of timm's {opt}") from error
+
+
+def check_optimizer(cfg: DictConfig) -> None:
+    """Build the optimizer and the scheduler of a config for a single weight.
+
+    Raises:
+        ConfigError: one of them rejects its arguments, or is not an optimizer.
+    """
+    weight = torch.nn.Parameter(torch.zeros(2, 2))
+    optimizer = call("optimizer", instantiate_partial(cfg, "optimizer"), [weight])
+    if not isinstance(optimizer, Optimizer):
+        raise reject("optimizer._target_", cfg.optimizer._target_, "not an optimizer", "a class of optimizers")
+    call("scheduler", lightning_scheduler, instantiate_partial(cfg, "scheduler"), optimizer, STEPS)
+
+
+def instantiate_partial(cfg: DictConfig, group: str) -> Callable[..., Any]:
+    """Instantiate an option that must have `_partial_: true`."""
+    make = instantiate(cfg[group])
+    if not callable(make):
+        problem = "it is built when the weights exist"
+        raise reject(f"{group}._partial_", cfg[group].get("_partial_"), problem, "true")
+    return make  # type: ignore[no-any-return]
+
+
+def call(group: str, make: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a partial; an error about its arguments becomes a ConfigError."""
+    try:
+        return make(*arguments)
+    except ConfigError:
+        raise
+    except Exception as error:
+        if problem := of_arguments(error):
+            raise ConfigError(f"{group}: {problem}") from error
+        raise
