@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hydra.errors import MissingConfigException
 
-from trainyard.cli.training import main
+from trainyard.cli.train import main
 from trainyard.complaints import complaint
 
 REPOSITORY = Path(__file__).parents[1]
@@ -260,7 +260,7 @@ def test_looking_imports_no_torch(words: list[str]) -> None:
     code = f"""
 import sys
 sys.argv = ["train.py", *{words!r}]
-from trainyard.cli.training import main
+from trainyard.cli.train import main
 try:
     main()
 finally:

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tests.distributed.ranks import DDP, TORCHRUN, Die, end, start
-from trainyard.config import compose
-from trainyard.processes.torchrun import attempt, remove_failed_result, run_name
+from trainyard.config import compose, run_name
+from trainyard.processes.torchrun import attempt, remove_failed_result
 
 SAME = ("optimizer=sgd", "model.dropout=0.2", *DDP)
 
@@ -36,7 +36,7 @@ def test_others_have_a_name_of_their_own(monkeypatch: pytest.MonkeyPatch) -> Non
     assert run_name("own") == "own"
 
 
-def test_an_end_is_forgotten_at_a_restart_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_failed_result_is_removed_at_a_restart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     result = tmp_path / "result.json"
     result.write_text('{"status": "failed"}')
     monkeypatch.delenv("TORCHELASTIC_RESTART_COUNT", raising=False)
@@ -49,7 +49,14 @@ def test_an_end_is_forgotten_at_a_restart_alone(monkeypatch: pytest.MonkeyPatch,
     remove_failed_result(tmp_path)
     assert not result.is_file()
     assert attempt() == 1
-    result.write_text('{"status": "completed"}')
+    objective = {"name": "val/acc", "value": 0.5, "epoch": 1}
+    completed = {
+        "objective": objective,
+        "metrics": {"val/acc": 0.5},
+        "epochs": 1,
+        "checkpoint": "checkpoints/best.ckpt",
+    }
+    result.write_text(json.dumps({"status": "completed", **completed}))
     remove_failed_result(tmp_path)
     assert result.is_file()
 

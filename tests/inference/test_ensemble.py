@@ -9,7 +9,7 @@ import torch
 from tests.history.recorded import SPLIT, predict, record
 from tests.sweeps.synthetic import space
 from trainyard.inference.ensemble import greedy_selection, loss_and_correct, select_members
-from trainyard.sweeps.space_file import keep
+from trainyard.sweeps.stored import StoredSweep
 
 LABELS = torch.tensor([0, 0, 1, 1])
 GOOD_AT_THE_FIRST = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.55, 0.45]])
@@ -57,7 +57,7 @@ def test_an_ensemble_has_no_members_of_other_folds(tmp_path: Path, monkeypatch: 
         fold = {**SPLIT, "inputs": f"fold {number % 2}"}
         run = record(folder / str(number), score, val=fold)
         predict(run, [0, 0, 1, 1], [0, 0, 1, number % 2], ["a", "b"])
-    keep(space(["optimizer.lr=1,2", "data.fold=0,1"]), ["val/acc"], folder)
+    StoredSweep.create(folder, space(["optimizer.lr=1,2", "data.fold=0,1"]), ["val/acc"])
     chosen = select_members("best:S", 2)
     assert chosen.best.name == "S/2"
     assert (chosen.candidates, chosen.skipped) == (2, 2)

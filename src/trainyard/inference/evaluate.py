@@ -27,9 +27,9 @@ from trainyard.inference.evaluation_data import OWN_TEST_SPLIT, load_evaluation_
 from trainyard.models.base import use_channels_last
 from trainyard.models.classifier import Classifier
 from trainyard.models.load import load_model
-from trainyard.no_profiler import NoProfiler
 from trainyard.tasks.classification import Predictions
 from trainyard.tasks.classification_report import Evaluation
+from trainyard.trainers import NoProfiler
 from trainyard.trusted import AUGMENTATION, check_target
 
 METRICS = ("test/acc", "test/loss")

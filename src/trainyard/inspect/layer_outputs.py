@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from trainyard.callbacks.feature_maps import as_images, enlarged, grid
+from trainyard.callbacks.layer_figures import as_images, enlarged, grid
 from trainyard.errors import reject
 from trainyard.figures import figure_style, save_figure
 from trainyard.history.find_run import find_run_and_checkpoint

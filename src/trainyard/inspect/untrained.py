@@ -15,9 +15,9 @@ from trainyard.compatibility import check_model_fits_data
 from trainyard.config import instantiate
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.models.classifier import Classifier
-from trainyard.no_profiler import NoProfiler
 from trainyard.run_builder import run_builder
 from trainyard.run_length import epoch_limit
+from trainyard.trainers import NoProfiler
 
 
 def build_data(cfg: DictConfig) -> DataModule:
