@@ -15,9 +15,8 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from trainyard.export.export import FORMATS
-from trainyard.export.interface import INPUT, OUTPUT, examples_like
 from trainyard.history.find_run import find_checkpoint
+from trainyard.inference.export_formats import FORMATS, INPUT, OUTPUT, random_inputs
 from trainyard.models.classifier import Classifier
 from trainyard.models.load import load_model
 
@@ -61,7 +60,7 @@ def main() -> None:
         print(f"{type(model).__name__}, {torch.get_num_threads()} threads, torch {torch.__version__}", end=", ")
         print(f"onnxruntime {onnxruntime.__version__}; ms a batch, medians of {ROUNDS} rounds")
         for size in SIZES:
-            x = examples_like(model.spec, size)
+            x = random_inputs(model.spec, size)
             for way in predict.values():
                 way(x)
             rounds = [{name: milliseconds(way, x) for name, way in predict.items()} for _ in range(ROUNDS)]

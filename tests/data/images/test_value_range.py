@@ -19,12 +19,12 @@ from trainyard.data.loading.spec import DataSpec
 from trainyard.data.loading.statistics import image_statistics
 from trainyard.data.sources.image_folder import ImageFolder
 from trainyard.errors import ConfigError
-from trainyard.evaluation.evaluate import evaluate
-from trainyard.export.interface import description
-from trainyard.export.model_card import inputs
+from trainyard.inference.evaluate import evaluate
+from trainyard.inference.export_formats import describe_interface
+from trainyard.inference.model_card import describe_inputs
+from trainyard.inference.predict import predict_files
+from trainyard.inspect.data import describe_data
 from trainyard.models.load import load_model
-from trainyard.predict.command import predict_files
-from trainyard.show.data import text
 from trainyard.training import train
 
 DRAWS = np.random.default_rng(0)
@@ -202,10 +202,11 @@ def test_another_folder_is_read_by_the_range_of_the_model(run: Path, tmp_path: P
 
 def test_export_and_show_tell_the_range(run: Path) -> None:
     spec = load_model(run / "checkpoints/best.ckpt").spec
-    assert json.loads(description(spec))["input"]["value_range"] == pytest.approx([5 / 255, 170 / 255])
-    assert "pixels by `round(255 * (value - 0.0196078438) / 0.647058843)`, cut to 0 to 255" in inputs(spec)
+    assert json.loads(describe_interface(spec))["input"]["value_range"] == pytest.approx([5 / 255, 170 / 255])
+    low, high = spec.value_range
+    assert f"Values from {low:.9g} to {high:.9g} in the image files are pixels from 0 to 255" in describe_inputs(spec)
     data = opened(run.parent / "set")
     std = image_statistics(data.splits["train"].x)[1] * (170 - 5) / 255
-    line = next(line for line in text(data, "image_folder").splitlines() if line.startswith("values"))
+    line = next(line for line in describe_data(data, "image_folder").splitlines() if line.startswith("values"))
     assert line.startswith("values       0.01960784 (black) to 0.6666667 (white) in the files; mean 0.")
     assert line.endswith(f"std {std.item():.5g}")

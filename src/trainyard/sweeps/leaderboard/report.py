@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from trainyard.csv_text import csv_writer, escape_formula
 from trainyard.errors import reject
-from trainyard.evaluation.markdown import markdown_table
 from trainyard.files import write_text
 from trainyard.history.stored_run import StoredRun
 from trainyard.run_directory import DONE
@@ -18,6 +17,7 @@ from trainyard.sweeps.search_space import is_replicate
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.terminal.baseline import beside_baseline
 from trainyard.terminal.controls import escape_controls
+from trainyard.terminal.markdown import markdown_table
 from trainyard.terminal.tables import table
 
 MAX_ROWS = 20  # on the terminal
