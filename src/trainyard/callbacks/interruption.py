@@ -43,14 +43,14 @@ class Interruption(L.Callback):
             self.signals.leave(caught)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Have signals wait no more, and checkpoints neither: a logger that fails too would have them lost."""
-        self.signals.defer(False)
+        """Write pending checkpoints, which a logger that fails too would lose; then stop deferring signals."""
         writer = trainer.strategy.checkpoint_io
         if isinstance(writer, PacedCheckpointIO):
             try:
                 writer.flush()
             except OSError as error:
                 log.warning("%s", error.strerror)
+        self.signals.defer(False)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
