@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hydra.errors import MissingConfigException
 
-from trainyard.cli.training import main
+from trainyard.cli.train import main
 from trainyard.complaints import complaint
 
 REPOSITORY = Path(__file__).parents[1]
@@ -92,7 +92,7 @@ BAD = {
     "model=transfer finetune.thaw=[0.5,0.25]": [
         "finetune.thaw=[0.5, 0.25]",
         "before the one above",
-        "numbers that rise",
+        "increasing numbers",
     ],
     "model=transfer finetune.thaw=[20,0.5]": ["finetune.thaw=[20, 0.5]", "before the one above"],
     "finetune.layer_decay=0": ["finetune.layer_decay=0", "above 0 to 1"],
@@ -101,14 +101,14 @@ BAD = {
     "finetune.restart_lr_factor=0": ["finetune.restart_lr_factor=0", "a number above 0, or null"],
     "finetune.warmup_fraction=1": ["finetune.warmup_fraction=1", "from 0 below 1"],
     "finetune=null": ["finetune=null", "fine_tune, full, gradual, head"],
-    "~finetune": ["finetune: every run needs one", "finetune=head"],
+    "~finetune": ["finetune: required, but removed", "finetune=head"],
     "data.batch_size=5000": ["data.batch_size=5000", "1 to 1259"],
     "data.val_fraction=0.9 data.test_fraction=0.2": ["data.val_fraction=0.9", "below 0.8"],
     "model=null": ["model=null", "cnn, mlp, resnet, transfer"],
     "callbacks.budget.share=-1": ["callbacks.budget.share=-1", "a number from 0"],
     "callbacks=null": ["callbacks=null", "none"],
     "~model": ["taken out", "hydra.run.dir=PATH"],
-    "~optimizer": ["optimizer: every run needs one", "optimizer=adam"],
+    "~optimizer": ["optimizer: required, but removed", "optimizer=adam"],
     "trainer.precision=banana": ["trainer.precision=banana", "bf16-mixed"],
     "trainer.devices=0": ["trainer.devices=0", "1 to "],
     "trainer.strategy=nonsense": ["trainer: ", "strategy='nonsense'", "ddp"],
@@ -260,7 +260,7 @@ def test_looking_imports_no_torch(words: list[str]) -> None:
     code = f"""
 import sys
 sys.argv = ["train.py", *{words!r}]
-from trainyard.cli.training import main
+from trainyard.cli.train import main
 try:
     main()
 finally:

@@ -20,13 +20,13 @@ TINY = ("model=mlp", "model.hidden_dims=[8]", "trainer.max_epochs=2", "callbacks
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 CLASSIFIER = "trainyard.models.classifier:Classifier"
 POINTS = {  # the function at whose first call the signal comes, and the status of the run afterwards
-    "composition": ("trainyard.cli.training:own_config", None),
+    "composition": ("trainyard.cli.train:own_config", None),
     "data": ("trainyard.training:fingerprint", "interrupted"),
     "trainer": ("trainyard.training:check_batches", "interrupted"),
     "sanity check": ("lightning.pytorch.trainer.trainer:Trainer._run_sanity_check", "interrupted"),
     "step": (f"{CLASSIFIER}.training_step", "interrupted"),
     "validation": (f"{CLASSIFIER}.validation_step", "interrupted"),
-    "end of training": ("trainyard.callbacks.interruption:Interruption.on_train_end", "interrupted"),
+    "end of training": ("trainyard.callbacks.graceful_stop:GracefulStop.on_train_end", "interrupted"),
     "test": (f"{CLASSIFIER}.test_step", "interrupted"),
     "end of the test": ("trainyard.training:write_hparams", "interrupted"),
     "result": ("trainyard.runs:write_json", "completed"),
@@ -91,7 +91,7 @@ def test_a_library_that_makes_another_error_of_it(
             raise RuntimeError("a worker is gone") from error
 
     monkeypatch.chdir(tmp_path)
-    for point in ("trainyard.cli.training:own_config", "trainyard.training:fingerprint"):
+    for point in ("trainyard.cli.train:own_config", "trainyard.training:fingerprint"):
         at_first_call(monkeypatch, point, kill)
         assert typed(monkeypatch, *TINY) == 143
         assert "a worker is gone" not in "".join(capfd.readouterr())

@@ -11,7 +11,7 @@ import torch
 
 from tests.conftest import Compose
 from tests.test_going_on import COMMON, run
-from trainyard.cli.training import main
+from trainyard.cli.train import main
 from trainyard.config import compose
 from trainyard.errors import ConfigError
 from trainyard.resume import resume_command

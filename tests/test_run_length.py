@@ -12,7 +12,6 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import lightning as L
-import optuna
 import pytest
 import torch
 import torch.nn.functional as F
@@ -25,7 +24,7 @@ from trainyard.models.load import load_model
 from trainyard.run_length import length_text
 from trainyard.show.rates import rates_by_step
 from trainyard.sweeps.job import Job
-from trainyard.sweeps.plan import kinds_of
+from trainyard.sweeps.plan import group_by_cost
 from trainyard.training import train
 
 COMMON = [
@@ -256,7 +255,7 @@ class Fail(L.Callback):
 def test_it_resumes_exactly_from_the_end_of_an_epoch(
     compose_run: Compose, tmp_path: Path, name: str, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainyard.callbacks.checkpoints.PATIENCE", 0)  # each epoch is saved
+    monkeypatch.setattr("trainyard.callbacks.checkpoints.MIN_PAUSE", 0)  # each epoch is saved
     words = [
         "trainer.max_epochs=30",
         *COMMON,
@@ -286,7 +285,7 @@ def same(whole: Path, parts: Path) -> None:
         mine, theirs = tensors(one), tensors(other)
         assert mine.keys() == theirs.keys()
         assert [place for place, tensor in mine.items() if not torch.equal(tensor, theirs[place])] == []
-        assert one["callbacks"]["Progress"] == other["callbacks"]["Progress"]
+        assert one["callbacks"]["ProgressReporter"] == other["callbacks"]["ProgressReporter"]
     assert (whole / "metrics.csv").read_text() == (parts / "metrics.csv").read_text()
     results = [json.loads((folder / "result.json").read_text()) for folder in (whole, parts)]
     assert all(results[0][key] == results[1][key] for key in results[0] if key != "seconds")
@@ -356,19 +355,24 @@ def test_early_stopping_at_epochs_that_are_not_validated_is_rejected(compose_run
 
 
 def test_a_pruner_gets_the_scores_of_validated_epochs(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
-    study, lengths = optuna.create_study(), []
-    trial = study.ask()
+    reported: dict[int, float] = {}
+    lengths = []
 
-    def running_trial(job: Path, pruner: str, epochs: int, *state: object) -> optuna.Trial:
+    class Recorder:
+        def report(self, epoch: int, score: float, rungs: dict[str, float]) -> tuple[bool, dict[str, float]]:
+            reported[epoch] = score
+            return False, rungs
+
+    def find(folder: Path, pruner: str, epochs: int) -> Recorder:
         lengths.append(epochs)
-        return trial
+        return Recorder()
 
-    monkeypatch.setattr("trainyard.sweeps.search.pruners.running_trial", running_trial)
+    monkeypatch.setattr("trainyard.sweeps.pruners.JobPruner.find", find)
     cfg = compose_run(*COMMON, SECOND, "trainer.max_epochs=null", "+trainer.max_steps=23", "sweep.pruner=hyperband")
     train(cfg)
     scores = [float(row["val/acc"]) for row in table(Path(cfg.run.dir)) if row["val/acc"]]
     assert lengths == [5], "of which the last is of three steps"
-    assert study.trials[0].intermediate_values == dict(zip([2, 4, 5], scores, strict=True))
+    assert reported == dict(zip([2, 4, 5], scores, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -385,9 +389,8 @@ def test_a_length_is_named_and_planned(compose_run: Compose, words: list[str], t
     cfg, job = compose_run(*words), Job(0, words, Path())
     assert length_text(cfg) == text
     if epochs is not None:
-        [kind] = kinds_of([job], [cfg])
-        assert kind.epochs == [epochs]
+        assert group_by_cost([job], [cfg]) == [[(job, epochs)]]
         return
-    for action in (lambda: kinds_of([job], [cfg]), lambda: rates_by_step(cfg)):
+    for action in (lambda: group_by_cost([job], [cfg]), lambda: rates_by_step(cfg)):
         with pytest.raises(ConfigError, match="not known in advance"):
             action()

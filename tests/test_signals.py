@@ -11,7 +11,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from tests.conftest import Compose
 from tests.test_going_on import COMMON, Stop, checkpoint
-from trainyard.callbacks import interruption
+from trainyard.callbacks import graceful_stop
 from trainyard.checkpoint_files import is_intact
 from trainyard.signals import Interrupted, Signals
 from trainyard.training import train
@@ -115,7 +115,7 @@ def test_slurm_is_asked_to_queue_the_job_again(
         assert is_intact(tmp_path / "run" / "checkpoints" / "last.ckpt"), "all is saved by then"
 
     monkeypatch.setenv("SLURM_JOB_ID", "4711")
-    monkeypatch.setattr(interruption.subprocess, "run", note)
+    monkeypatch.setattr(graceful_stop.subprocess, "run", note)
     monkeypatch.setattr(Stop, "how", signal.SIGUSR1)
     Stop.at = ("train", 1, 1)
     with pytest.raises(Interrupted) as end:

@@ -1,23 +1,24 @@
-"""Lightning's training loop, changed so that every run ends with one validation of its final weights."""
+"""Lightning's training loop, extended by a validation of the final weights, an exact resume and a common stop."""
 
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.loops.evaluation_loop import _EvaluationLoop
-from lightning.pytorch.loops.fit_loop import _FitLoop
-from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
+from lightning.pytorch.loops import evaluation_loop, fit_loop, training_epoch_loop
 from lightning.pytorch.trainer.states import RunningStage, TrainerFn
 
 from trainyard.callbacks.checkpoints import LastCheckpoint
 
+# Lightning has no public way to replace its loops: these three classes and the hooks below are private names.
+# tests/test_run_length.py and tests/test_going_on.py fail where one of them disappears or changes.
 
-class FitLoop(_FitLoop):
+
+class FitLoop(fit_loop._FitLoop):
     """Trains as Lightning does, and validates the final weights if the last step was not validated.
 
     Args:
-        trainer: whose loop it replaces; the limits stay.
-        restore_stop: whether a stop that was requested before the checkpoint (by early stopping, by time) still holds
-            when training resumes.
+        trainer: the trainer whose loop is replaced; its limits are copied.
+        restore_stop: whether a stop that was requested before the checkpoint (by early stopping or `max_time`) still
+            holds when training resumes.
     """
 
     epoch_loop: "EpochLoop"
@@ -29,50 +30,49 @@ class FitLoop(_FitLoop):
 
     @property
     def done(self) -> bool:
-        """Whether to leave the loop; not before an interrupted validation is repeated."""
         return super().done and not self.epoch_loop.repeats_validation
 
     def _iteration_based_training(self) -> bool:
-        # Lightning restarts a finished epoch after a checkpoint of a run with `max_steps`
-        return False
+        return False  # with `max_steps`, Lightning would repeat the epoch that a checkpoint has completed
 
     def run(self) -> None:
-        """Train; a run that was resumed beyond its limits only validates what it has.
+        """Train; a run that is resumed beyond its limits is only validated.
 
         Raises:
             RuntimeError: the processes have resumed from different checkpoints.
         """
-        self.follow_first_process()
+        self.synchronize_start()
         self.setup_data()
         if self.skip:
             self.validate_final_weights()
         super().run()
 
-    def follow_first_process(self) -> None:
-        """See that all processes begin at the same step, and stop where the first does: each has read the disk itself.
-
-        Different steps would have the processes wait for each other without end.
-        """
+    def synchronize_start(self) -> None:
+        """Check that all processes start at the same step, else they would deadlock; rank 0 decides about a stop."""
         trainer, step = self.trainer, self.epoch_loop.global_step
         first, trainer.should_stop = trainer.strategy.broadcast((step, trainer.should_stop))
         if step != first:
             text = f"rank {trainer.global_rank} resumed after step {step}, rank 0 after step {first}"
             raise RuntimeError(f"{text}: the run's directory must be on a file system that all processes share")
 
+    def on_run_start(self) -> None:
+        """Load the state of the data loader: Lightning tries to before the checkpoint is loaded."""
+        self._load_combined_loader_states()
+        super().on_run_start()
+
     def on_advance_end(self) -> None:
-        """End the epoch; a stop that a callback has requested on one process holds for all."""
         super().on_advance_end()
-        agree_on_stop(self.trainer)
+        synchronize_stop(self.trainer)
 
     def on_run_end(self) -> None:
-        """Validate before callbacks end their work."""
+        """Validate the final weights before the callbacks' `on_train_end`."""
         self.validate_final_weights()
         super().on_run_end()
 
     def validate_final_weights(self) -> None:
-        """Validate, and save, unless the last step was validated.
+        """Validate and save, unless the last step was validated.
 
-        In most runs it was: `EpochLoop` knows the last batch in advance. It does not if a callback requests the stop
+        Usually it was, since `EpochLoop` knows the last batch in advance. It does not if a callback requests the stop
         at the end of an epoch without validation, or if the limits were lowered when the run was resumed.
         """
         trainer, loop, epochs = self.trainer, self.epoch_loop, self.epoch_progress
@@ -81,7 +81,7 @@ class FitLoop(_FitLoop):
         self.restarting = False
         both: list[Any] = [epochs.total, epochs.current]
         counts = [count for count in both if count.ready == count.processed == count.completed]
-        loop._batches_that_stepped -= 1  # to log it at the last step
+        loop._batches_that_stepped -= 1  # Lightning logs the scores at this step: the last one
         for count in counts:
             count.completed -= 1  # and in the last epoch
         trainer.validating = True
@@ -97,16 +97,11 @@ class FitLoop(_FitLoop):
             count.completed += 1
 
 
-class EpochLoop(_TrainingEpochLoop):
-    """Trains an epoch as Lightning does; validates after the last batch of the run too.
+class EpochLoop(training_epoch_loop._TrainingEpochLoop):
+    """Trains one epoch as Lightning does; validates after the last batch of the run too.
 
     Attributes:
         validated_step: the optimizer step after which the last validation was completed, -1 before the first.
-
-    Args:
-        trainer: that trains.
-        min_steps, max_steps: of the run.
-        restore_stop: as in `FitLoop`.
     """
 
     def __init__(self, trainer: L.Trainer, min_steps: int | None, max_steps: int, restore_stop: bool) -> None:
@@ -116,69 +111,89 @@ class EpochLoop(_TrainingEpochLoop):
         )
         self.validated_step = -1
         self.restore_stop = restore_stop
-        self.decided = (-1, False)
+        self.data_fetcher: Any = None
+
+    def run(self, data_fetcher: Any) -> None:
+        self.data_fetcher = data_fetcher
+        super().run(data_fetcher)
 
     @property
     def repeats_validation(self) -> bool:
-        """Whether the checkpoint was saved in the middle of a validation, which has to be repeated."""
+        """Whether the checkpoint was saved during a validation, which has to be repeated."""
         progress = self.val_loop.batch_progress.current
         return self.restarting and progress.completed < progress.ready
 
     @property
     def done(self) -> bool:
-        """Whether to leave the epoch; not before an interrupted validation is repeated."""
         return super().done and not self.repeats_validation
 
+    @property
+    def is_last_batch(self) -> bool:
+        """Whether this batch is the last of its epoch."""
+        progress = self.batch_progress
+        return progress.is_last_batch or progress.current.ready == self.trainer.num_training_batches
+
+    @property
+    def is_accumulating(self) -> bool:
+        """Whether the gradient of this batch waits for that of the next."""
+        return self.batch_progress.current.ready % self.trainer.accumulate_grad_batches != 0 and not self.is_last_batch
+
+    @property
+    def is_between_steps(self) -> bool:
+        """Whether a run can resume after this batch: no gradient is accumulated in part, and no validation is due."""
+        return not (self.is_accumulating or self.is_last_batch or self.is_validation_due())
+
     def _should_check_val_fx(self, data_fetcher: Any) -> bool:
+        return self.is_validation_due()
+
+    def is_validation_due(self) -> bool:
+        """Whether to validate after this batch; rank 0 decides where the interval is a time."""
         if not self.trainer.enable_validation:
             return False
         if self.is_last_batch_of_run() or self.repeats_validation:
             return True
-        if self.trainer._val_check_time_interval is None:
-            return super()._should_check_val_fx(data_fetcher)
-        batch = self.batch_progress.total.ready
-        if self.decided[0] != batch:  # the clock of the first process decides, once a batch
-            due = super()._should_check_val_fx(data_fetcher)
-            self.decided = batch, bool(self.trainer.strategy.broadcast(due))
-        return self.decided[1]
+        due = super()._should_check_val_fx(self.data_fetcher)
+        by_time = self.trainer.val_check_batch is None
+        return bool(self.trainer.strategy.broadcast(due)) if by_time else due
 
     def is_last_batch_of_run(self) -> bool:
         """Whether training ends after this batch."""
-        fit, stops = self.trainer.fit_loop, self.trainer.should_stop
-        if 0 <= self.max_steps <= self.global_step or (stops and fit._can_stop_early):
+        fit, stop = self.trainer.fit_loop, self.trainer.should_stop
+        epochs, limit = fit.epoch_progress.current.processed, fit.max_epochs
+        if 0 <= self.max_steps <= self.global_step or (stop and self.may_stop_after(epochs)):
             return True
-        if not self._num_ready_batches_reached():
+        if not self.is_last_batch:
             return False
-        epochs, limit = fit.epoch_progress.current.processed + 1, fit.max_epochs
         assert limit is not None
-        may_stop = epochs >= (fit.min_epochs or 0) and self.global_step >= (self.min_steps or 0)
-        return 0 <= limit <= epochs or (stops and may_stop)
+        return 0 <= limit <= epochs + 1 or (stop and self.may_stop_after(epochs + 1))
+
+    def may_stop_after(self, epochs: int) -> bool:
+        """Whether `min_epochs` and `min_steps` allow to stop after this number of epochs."""
+        return epochs >= (self.trainer.fit_loop.min_epochs or 0) and self.global_step >= (self.min_steps or 0)
 
     def on_save_checkpoint(self) -> dict[str, Any]:
-        """Add what Lightning forgets: the last validation, and whether a stop is requested."""
         stop = {"validated_step": self.validated_step, "should_stop": self.trainer.should_stop}
         return {**super().on_save_checkpoint(), **stop}
 
     def on_load_checkpoint(self, state_dict: dict[str, Any]) -> None:
-        """Restore both."""
         super().on_load_checkpoint(state_dict)
         self.validated_step = state_dict.get("validated_step", -1)
         if self.restore_stop and state_dict.get("should_stop"):
             self.trainer.should_stop = True
 
 
-class ValidationLoop(_EvaluationLoop):
-    """Validates as Lightning does, and notes the step."""
+class ValidationLoop(evaluation_loop._EvaluationLoop):
+    """Validates as Lightning does, and records the step."""
 
     def on_run_end(self) -> list[Any]:
-        """Note the step before callbacks save it."""
+        """Record the step before callbacks save it."""
         if not self.trainer.sanity_checking:
             self.trainer.fit_loop.epoch_loop.validated_step = self.trainer.global_step
         logged = super().on_run_end()
-        agree_on_stop(self.trainer)
+        synchronize_stop(self.trainer)
         return logged
 
 
-def agree_on_stop(trainer: L.Trainer) -> None:
-    """Have a stop that is requested on one process hold for all, as each decides by it which collective comes next."""
+def synchronize_stop(trainer: L.Trainer) -> None:
+    """Stop all processes if one requests it: the next collective operation depends on it."""
     trainer.should_stop = bool(trainer.strategy.reduce_boolean_decision(trainer.should_stop, all=False))

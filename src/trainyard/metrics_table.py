@@ -1,62 +1,81 @@
-"""The scores of a run as a table, `metrics.csv`."""
+"""The metrics of a run as a table, `metrics.csv`."""
 
+import csv
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from lightning.fabric.loggers.logger import rank_zero_experiment
-from lightning.pytorch.loggers import CSVLogger
-from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
 
 from trainyard.csv_text import escape_formula
 from trainyard.files import write_text
-from trainyard.metrics_csv import format_table, parse_table
+from trainyard.metrics_csv import TABLE, format_table, parse_table
+
+MAX_PENDING = 100  # rows
 
 
-class MetricsTable(CSVLogger):
-    """Lightning's CSV logger, but it continues a table that is there, where Lightning's begins with deleting it.
+class MetricsTable(Logger):
+    """Appends metrics to `metrics.csv`; a run that is resumed or tested later continues the table.
 
-    A run is continued in its directory, and a second process tests what the first has trained.
-
-    Args:
-        save_dir: the run's directory.
+    Lightning's CSVLogger deletes a table that exists.
     """
 
+    name = version = save_dir = ""  # properties of the base class
+
     def __init__(self, save_dir: str) -> None:
-        super().__init__(save_dir, name="", version="")
+        super().__init__()
+        self.save_dir = save_dir
+        self.path = Path(save_dir) / TABLE
+        self.columns: list[str] = []
+        self.rows: list[dict[str, Any]] = []
 
-    @property
-    @rank_zero_experiment
-    def experiment(self) -> "ContinuedTable":
-        """The writer of the table."""
-        if not isinstance(self._experiment, ContinuedTable):
-            self._experiment = ContinuedTable(self.log_dir)
-        return self._experiment
+    def log_hyperparams(self, *arguments: Any, **more: Any) -> None:
+        """Do nothing: they are in `config.yaml`."""
 
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
+        """Add a row; a name that a spreadsheet might evaluate as a formula is quoted."""
+        numbers = {name: value.item() if isinstance(value, Tensor) else value for name, value in metrics.items()}
+        row = {str(escape_formula(name)): number for name, number in numbers.items()}
+        self.rows.append({**row, "step": len(self.rows) if step is None else step})
+        if len(self.rows) >= MAX_PENDING:
+            self.save()
 
-class ContinuedTable(ExperimentWriter):
-    """A writer that appends to an existing table; if the disk is full, the table is unchanged."""
-
-    def log_metrics(self, metrics_dict: dict[str, float], step: int | None = None) -> None:
-        """Add a row; a name that a spreadsheet might take for a formula is quoted."""
-        super().log_metrics({str(escape_formula(name)): value for name, value in metrics_dict.items()}, step)
-
-    def _check_log_dir_exists(self) -> None:
-        path = Path(self.metrics_file_path)
-        if path.is_file():
-            self.metrics_keys = parse_table(path.read_bytes())[0]
-
+    @rank_zero_only
     def save(self) -> None:
-        """Append the rows that wait, all or none."""
-        path = Path(self.metrics_file_path)
-        size = path.stat().st_size if path.is_file() else 0
+        """Append the pending rows, all or none; new columns rewrite the table.
+
+        Raises:
+            OSError: the disk is full; the table is unchanged.
+        """
+        if not self.rows:
+            return
+        exists = self.path.is_file()
+        if exists and not self.columns:
+            self.columns = parse_table(self.path.read_bytes())[0]
+        columns = sorted({*self.columns, *(name for row in self.rows for name in row)})
+        if not exists or columns != self.columns:
+            earlier = parse_table(self.path.read_bytes())[1] if exists else []
+            write_text(self.path, format_table(columns, earlier))
+            self.columns = columns
+        self.append()
+        self.rows = []
+
+    def append(self) -> None:
+        """Append the pending rows to the file."""
+        size = self.path.stat().st_size
         try:
-            super().save()
+            with self.path.open("a", newline="", encoding="utf-8") as file:
+                csv.DictWriter(file, self.columns, lineterminator="\n").writerows(self.rows)
         except OSError:
             with suppress(OSError):
-                os.truncate(path, size)
+                os.truncate(self.path, size)
             raise
 
-    def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
-        path = Path(self.metrics_file_path)
-        write_text(path, format_table(fieldnames, parse_table(path.read_bytes())[1]))
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Write what is pending."""
+        self.save()

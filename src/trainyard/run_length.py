@@ -1,4 +1,4 @@
-"""How long a run trains and how often it validates: what Lightning's limits mean together, and which cannot work."""
+"""The length of a run and its validation interval: what the limits mean together, and which are invalid."""
 
 import math
 import pkgutil
@@ -17,7 +17,7 @@ LENGTH = "trainer.max_epochs=N or +trainer.max_steps=N"
 
 
 def epoch_limit(cfg: DictConfig) -> int:
-    """Return the largest number of epochs, -1 for no limit (Lightning takes 1000 for null)."""
+    """Return the maximum number of epochs, -1 for no limit (Lightning takes 1000 for null)."""
     return -1 if cfg.trainer.max_epochs is None else int(cfg.trainer.max_epochs)
 
 
@@ -27,7 +27,7 @@ def has_known_length(cfg: DictConfig) -> bool:
 
 
 def length_text(cfg: DictConfig) -> str:
-    """Return the limits of a run, such as "30 epochs or 100 steps"; the first that is reached ends it."""
+    """Return the limits of a run, such as "30 epochs or 100 steps"."""
     trainer = cfg.trainer
     counts = {"epoch": epoch_limit(cfg), "step": trainer.get("max_steps", -1)}
     limits = [f"{count} {unit}{'' if count == 1 else 's'}" for unit, count in counts.items() if count > 0]
@@ -39,10 +39,7 @@ def length_text(cfg: DictConfig) -> str:
 
 
 def planned_epochs(trainer: L.Trainer) -> int | None:
-    """Return the largest number of epochs of a fit, the last perhaps in part; `None` if there is no limit.
-
-    The batches of an epoch must be known, as they are from `on_fit_start` on.
-    """
+    """Return the maximum number of epochs of a fit, from `on_fit_start` on; `None` if there is no limit."""
     limits = [trainer.max_epochs] if trainer.max_epochs and trainer.max_epochs > 0 else []
     if trainer.max_steps > 0:
         steps = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
@@ -51,7 +48,7 @@ def planned_epochs(trainer: L.Trainer) -> int | None:
 
 
 def check_length(cfg: DictConfig) -> None:
-    """Raise a ConfigError for limits that contradict each other, or that another part cannot work with."""
+    """Raise a ConfigError for limits that contradict each other or another part of the config."""
     trainer, callbacks = cfg.trainer, dict(callback_classes(cfg))
     check_time(cfg)
     ends = has_known_length(cfg) or trainer.get("max_time") is not None
@@ -83,14 +80,14 @@ def callback_classes(cfg: DictConfig) -> Iterator[tuple[str, type]]:
 
 
 def check_time(cfg: DictConfig) -> None:
-    """Raise a ConfigError for a limit of time that is not a positive duration."""
+    """Raise a ConfigError for a time limit that is not a positive duration."""
     value = cfg.trainer.get("max_time")
     if value is None:
         return
     duration = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
     try:
         seconds = Timer(duration).time_remaining()  # type: ignore[arg-type]
-    except Exception:  # of any kind, since it reads what was typed
+    except Exception:  # Lightning raises several kinds for an invalid text
         seconds = None
     if not seconds or seconds <= 0:
         accepted = "DD:HH:MM:SS, such as 00:01:30:00 for 90 minutes"
@@ -98,7 +95,7 @@ def check_time(cfg: DictConfig) -> None:
 
 
 def check_without_length(cfg: DictConfig) -> None:
-    """Raise a ConfigError for a part that has to know the number of steps, which a limit of time does not give."""
+    """Raise a ConfigError for a part that requires the number of steps, which a time limit does not give."""
     target = cfg.scheduler._target_
     if target != KEEP_RATE and "total_steps" in parameters(pkgutil.resolve_name(target))[0]:
         problem = "the number of steps is not known in advance"
@@ -113,17 +110,17 @@ def check_without_length(cfg: DictConfig) -> None:
 
 
 def check_averaging(name: str, kind: type) -> None:
-    """Raise a ConfigError for a callback whose average of the weights would be neither tested nor kept."""
+    """Raise a ConfigError for a callback whose average of the weights would be neither tested nor saved."""
     from trainyard.callbacks.weight_average import WeightAverage
 
     if issubclass(kind, StochasticWeightAveraging | WeightAveraging) and not issubclass(kind, WeightAverage):
-        problem = "its average would not be what is tested and kept"
-        accepted = "without it, and with ema_decay=0.999: an average that is validated, tested and kept"
+        problem = "its average would be neither tested nor saved"
+        accepted = "ema_decay=0.999 instead: an average that is validated, tested and saved"
         raise reject(f"callbacks.{name}", kind.__name__, problem, accepted)
 
 
 def check_batches(trainer: L.Trainer, data: DataModule) -> None:
-    """Raise a ConfigError for limits that do not fit the number of batches, which the data tell."""
+    """Raise a ConfigError for limits that do not fit the number of batches of the data."""
     data.trainer = trainer
     batches, overfit = {}, trainer.overfit_batches  # type: ignore[attr-defined]
     for split in ("train", "val", "test"):

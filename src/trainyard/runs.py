@@ -34,7 +34,7 @@ from trainyard.run_directory import (
 from trainyard.run_ending import AGAIN, ending, full_disk, interruption, is_disk_full
 from trainyard.signals import Signals
 from trainyard.terminal.invocation import train_command
-from trainyard.terminal.summary import whereabouts
+from trainyard.terminal.summary import partial_results
 
 log = logging.getLogger(__name__)
 
@@ -164,12 +164,12 @@ class Run:
             if isinstance(error, ConfigError) and not self.training:
                 return
             if isinstance(interrupted, KeyboardInterrupt | SystemExit):
-                log.warning("interrupted; %s", whereabouts(self.dir))
+                log.warning("interrupted; %s", partial_results(self.dir))
             elif is_disk_full(error):
                 remedy = f"free some space, then resume with: {train_command(f'resume={relative(self.dir)}')}"
                 log.error("stopped: %s in %s\n%s", full_disk(self.dir), relative(self.dir), remedy, exc_info=error)
             elif error is not None:
-                log.error("the run failed; %s", whereabouts(self.dir), exc_info=error)
+                log.error("the run failed; %s", partial_results(self.dir), exc_info=error)
             if self.first and (self.training or read_result(self.dir).get("status") not in DONE):
                 self.write_result(interrupted)
         finally:

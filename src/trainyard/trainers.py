@@ -1,43 +1,53 @@
-"""Lightning's Trainer with what every run has: checkpoints and progress."""
+"""Builds the Trainer of a run: callbacks, loggers, checkpoints and progress."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import lightning as L
 from hydra.errors import InstantiationException
+from lightning.pytorch.profilers import PassThroughProfiler
 from omegaconf import DictConfig
 
 from trainyard.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
-from trainyard.callbacks.interruption import Interruption
-from trainyard.callbacks.process_group import ProcessGroup
-from trainyard.callbacks.process_state import ProcessState
-from trainyard.callbacks.progress import Progress
+from trainyard.callbacks.graceful_stop import GracefulStop
+from trainyard.callbacks.process_state import ProcessGroupCleanup, ProcessState
+from trainyard.callbacks.progress_bar import ProgressReporter
 from trainyard.callbacks.pruning import Pruning
 from trainyard.callbacks.weight_average import WeightAverage
 from trainyard.checkpoint_files import PacedCheckpointIO
 from trainyard.config import instantiate
 from trainyard.errors import reject
 from trainyard.loops import FitLoop
-from trainyard.no_profiler import NoProfiler
 from trainyard.run_length import epoch_limit
 from trainyard.runs import Run
 
 
+class NoProfiler(PassThroughProfiler):
+    """A profiler without overhead: Lightning's default creates a generator some eighty times a step."""
+
+    nothing: AbstractContextManager[None] = nullcontext()
+
+    def profile(self, action_name: str) -> AbstractContextManager[None]:  # type: ignore[override]
+        """Return a context that does nothing."""
+        return self.nothing
+
+
 def build_trainer(cfg: DictConfig, run: Run) -> L.Trainer:
-    """Build the Trainer of a config: its callbacks and loggers, the best and the last checkpoint, and the progress."""
+    """Build the Trainer of a config with its callbacks and loggers, and with those that every run has."""
     folder = run.dir / "checkpoints"
     last = LastCheckpoint(folder, **cfg.checkpoint)
-    checkpoints = [BestCheckpoint(folder, cfg.objective), last]
     average = [WeightAverage(decay=cfg.ema_decay)] if cfg.ema_decay else []
     pruning = [] if cfg.sweep.pruner == "none" else [Pruning(run.dir, cfg.objective, cfg.sweep.pruner)]
     callbacks = [
         *build_parts(cfg.callbacks),
         *average,
-        *checkpoints,
-        Progress(),
+        BestCheckpoint(folder, cfg.objective),
+        last,
+        ProgressReporter(),
         *pruning,
         ProcessState(),
-        Interruption(run.signals, last),
-        ProcessGroup(),
+        GracefulStop(run.signals, last),
+        ProcessGroupCleanup(),
     ]
     loggers = build_loggers(cfg)
     trainer: L.Trainer = instantiate(
@@ -51,15 +61,19 @@ def build_trainer(cfg: DictConfig, run: Run) -> L.Trainer:
         enable_model_summary=False,
     )
     trainer.fit_loop = FitLoop(trainer, restore_stop=not run.changes)
-    if trainer.fast_dev_run:  # type: ignore[attr-defined]  # its limits are set; the run still has a checkpoint to test, and scores to write
+    if trainer.fast_dev_run:  # type: ignore[attr-defined]  # its limits are set; the run still saves, tests and logs
         trainer.fast_dev_run, trainer.loggers = False, loggers  # type: ignore[attr-defined]
     if isinstance(interval := cfg.trainer.get("val_check_interval"), str):
-        trainer.val_check_interval = interval  # type: ignore[assignment]  # early stopping reads it, Lightning forgot it
+        trainer.val_check_interval = interval  # type: ignore[assignment]  # early stopping reads what Lightning drops
     return trainer
 
 
 def build_loggers(cfg: DictConfig) -> list[Any]:
-    """Build the loggers, or say which extra brings the package that one needs."""
+    """Build the loggers.
+
+    Raises:
+        ConfigError: the package that one needs is not installed; the message contains the command.
+    """
     try:
         return build_parts(cfg.logger)
     except InstantiationException as error:
@@ -71,5 +85,5 @@ def build_loggers(cfg: DictConfig) -> list[Any]:
 
 
 def build_parts(group: DictConfig | None) -> list[Any]:
-    """Build every part that a group of named parts holds; one that was set to null is left out."""
+    """Build every part of a config group; null leaves one out."""
     return [instantiate(part) for part in (group or {}).values() if part is not None]

@@ -13,17 +13,16 @@ from lightning.pytorch.utilities.memory import is_oom_error
 from omegaconf import DictConfig
 
 from trainyard.callbacks.finite_loss import FiniteLoss
-from trainyard.callbacks.hparams import write_hparams
-from trainyard.callbacks.leave import training_alone
-from trainyard.callbacks.progress import Progress
+from trainyard.callbacks.lifecycle import fit_callbacks_only
+from trainyard.callbacks.progress_bar import ProgressReporter
 from trainyard.callbacks.pruning import Pruning
+from trainyard.callbacks.tensorboard_run import write_hparams
 from trainyard.compatibility import check_model_fits_data
 from trainyard.config import resolved
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.fingerprint import fingerprint
 from trainyard.data.loading.statistics import majority_baseline
 from trainyard.errors import reject
-from trainyard.event_files import purge_events
 from trainyard.files import relative
 from trainyard.metrics_csv import TABLE, truncate_table
 from trainyard.processes.launch import count_processes, run_in_processes
@@ -81,9 +80,8 @@ def fit_and_test(cfg: DictConfig, run: Run) -> None:
     run.begin_training(cfg)
     if run.first and last:
         truncate_table(run.dir / TABLE, stored["global_step"])
-        purge_events(run.dir, stored["global_step"])
     with suggest_smaller_batch(trainer, data):
-        with training_alone(trainer):
+        with fit_callbacks_only(trainer):
             trainer.fit(model, data, ckpt_path=last, weights_only=True)
         result, curves = evaluate(cfg, run, trainer, data)
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -140,7 +138,7 @@ def evaluate(
         **recovered(last),
         "checkpoint": str(best_path.relative_to(run.dir)),
     }
-    return result, last["callbacks"].get(Progress.state_key, {}).get("curves", {})
+    return result, last["callbacks"].get(ProgressReporter.state_key, {}).get("curves", {})
 
 
 def recovered(last: Mapping[str, Any]) -> dict[str, Any]:

@@ -83,9 +83,7 @@ def own_cache() -> str:
 
 def check_download(data: Mapping[str, Any], kind: type) -> None:
     """Raise a ConfigError if a data set would be downloaded outside of the current folder."""
-    from trainyard.data.sources.torchvision_datasets import TorchvisionDataset
-
-    if issubclass(kind, TorchvisionDataset):
+    if getattr(kind, "downloads", False):
         root = Path(str(data["root"])).expanduser()
         if not root.is_dir() and not root.absolute().resolve().is_relative_to(Path.cwd()):
             problem = "does not exist, and a stored run downloads nothing outside of the current folder"

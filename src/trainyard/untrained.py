@@ -1,4 +1,4 @@
-"""The data and the model of a run before its first step, and a Trainer that leaves nothing behind."""
+"""Data, model and Trainer of a config for inspection: nothing is trained, written or printed."""
 
 from typing import Any
 
@@ -9,16 +9,16 @@ from trainyard.compatibility import check_model_fits_data
 from trainyard.config import instantiate
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.models.classifier import Classifier
-from trainyard.no_profiler import NoProfiler
 from trainyard.run_builder import run_builder
 from trainyard.run_length import epoch_limit
+from trainyard.trainers import NoProfiler
 
 
 def data_of(cfg: DictConfig) -> DataModule:
-    """Build the data of a config that has been checked.
+    """Build the data.
 
     Raises:
-        ConfigError: something in the config cannot work.
+        ConfigError: the config is invalid.
     """
     build = run_builder.get()
     build.check(cfg)
@@ -29,10 +29,10 @@ def data_of(cfg: DictConfig) -> DataModule:
 
 
 def model_of(cfg: DictConfig, data: DataModule, download: bool = False) -> Classifier:
-    """Build the model; weights that would be downloaded are random unless they are asked for: the shapes are the same.
+    """Build the model; without `download`, pretrained weights are replaced by random ones of the same shapes.
 
     Raises:
-        ConfigError: something in the config cannot work.
+        ConfigError: the config is invalid.
     """
     if not download and cfg.model.get("weights") == "pretrained":
         cfg.model.weights = "none"
@@ -40,7 +40,7 @@ def model_of(cfg: DictConfig, data: DataModule, download: bool = False) -> Class
 
 
 def trainer_of(cfg: DictConfig, **changes: Any) -> L.Trainer:
-    """Build the Trainer with changes, and without what writes or prints."""
+    """Build the Trainer with changes, without loggers, checkpoints and progress bar."""
     quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False}
     quiet |= {"enable_progress_bar": False, "enable_model_summary": False, "profiler": NoProfiler()}
     return instantiate(cfg.trainer, **{"max_epochs": epoch_limit(cfg), **quiet, **changes})  # type: ignore[no-any-return]

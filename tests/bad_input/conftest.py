@@ -9,7 +9,7 @@ import pytest
 
 from tests.bad_input.case import Case
 from trainyard.cli import main as cli
-from trainyard.cli import training
+from trainyard.cli import train as training
 from trainyard.config import compose
 from trainyard.training import train
 

@@ -30,8 +30,8 @@ from trainyard.data.loading.spec import Examples
 from trainyard.data.loading.splits import check_splits_not_empty
 from trainyard.data.sources.table import Table
 from trainyard.errors import ConfigError
-from trainyard.sweeps.search.where import Where
 from trainyard.sweeps.search_space import SearchSpace
+from trainyard.sweeps.where import Where
 
 MOST_MEMORY = 2 * 2**20  # KiB beyond what the imports take; a picture at PIL's limit takes half a GiB
 FOLDER = Path(tempfile.gettempdir()) / f"trainyard-properties-{os.getpid()}"
@@ -73,7 +73,7 @@ def test_any_words_span_a_sweep_or_are_told_what_is_wrong(words: list[str], sear
     count("sweeps")
     with patch.object(sys, "argv", ["train.py", "-m", *words]):
         try:
-            space = SearchSpace.of(OverridesParser.create().parse_overrides(words), sampler="any" if search else "")
+            space = SearchSpace.parse(OverridesParser.create().parse_overrides(words), sampler="any" if search else "")
             assert search or all(len(job) == len(space.values) for job in space.jobs()[:10])
         except (ConfigError, HydraException) as error:
             check_text(complaint(error))

@@ -125,7 +125,7 @@ def test_the_result_tells_where_the_features_came_from(compose_run: Compose, cac
     assert (made["images"], made["computed"]) == (60, True)
     assert found == {**made, "computed": False}
     assert 0 < made["seconds"] < result_of(first)["seconds"]
-    assert f"kept in {cache}" in (Path(first.run.dir) / "run.log").read_text()
+    assert f"cached in {cache}" in (Path(first.run.dir) / "run.log").read_text()
     assert f"features   of 60 images from {cache}" in (Path(second.run.dir) / "run.log").read_text()
 
 
@@ -140,7 +140,7 @@ def test_what_changes_is_not_kept(
     assert entries(cache) == []
     lines = [record.message for record in caplog.records if record.message.startswith("features")]
     assert len(lines) == said
-    assert not said or "not kept: augmentation changes the images" in lines[0]
+    assert not said or "not cached: random augmentation changes the images" in lines[0]
 
 
 def test_folds_share_their_features(compose_run: Compose, cache: Path) -> None:

@@ -52,7 +52,7 @@ POINTS: list[Point] = [  # after which call of what, counted since the start of 
     (LastCheckpoint, "on_train_epoch_end", 1),
     (Classifier, "validation_step", 1),
     (LastCheckpoint, "on_train_epoch_start", 2),
-    (checkpoints, "write_logs", 2),
+    (checkpoints, "flush_loggers", 2),
     (Classifier, "on_validation_end", 1),
 ]
 

@@ -17,6 +17,7 @@ import lightning as L
 import torch
 
 from tests.sweeps.sweeping import REPOSITORY, living, until
+from trainyard.callbacks.tensorboard import tensorboard_writer
 
 TINY = ("model=mlp", "model.hidden_dims=[8]", "data.batch_size=16", "trainer.max_epochs=3", "callbacks=none")
 DDP_CPU = ("accelerator=ddp_cpu",)
@@ -40,6 +41,14 @@ DEATHS: dict[str, Callable[[], object]] = {
     "none": lambda: None,
     "sleep": lambda: time.sleep(3600),
 }
+
+
+class ValidationImage(L.Callback):
+    """Writes an image to TensorBoard after each validation."""
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if writer := tensorboard_writer(trainer):
+            writer.add_image("image", torch.zeros(3, 2, 2), trainer.global_step - 1)
 
 
 class Die(L.Callback):

@@ -7,12 +7,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.distributed.ranks import DDP, DDP_CPU, MODULE, Die, death, end, start
+from tests.distributed.ranks import DDP, DDP_CPU, MODULE, Die, ValidationImage, death, end, start
 from tests.sweeps.sweeping import living, until
 from tests.test_going_on import curves
 
 LONG = ("hydra.run.dir=run", "trainer.max_epochs=1000000")
+
+
+def image_steps(folder: Path) -> list[int]:
+    events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"images": 0})
+    events.Reload()
+    return [event.step for event in events.Images("image")]
 
 
 @pytest.mark.slow
@@ -49,7 +56,9 @@ def test_a_signal_to_one_rank_ends_all_and_saves(tmp_path: Path, rank: int) -> N
 
 @pytest.mark.slow
 def test_a_run_that_was_killed_twice_resumes_with_each_point_once(tmp_path: Path) -> None:
-    words = (*DDP_CPU, "+trainer.plugins=[{_target_:trainyard.checkpoint_files.PacedCheckpointIO,pause:0.0}]")
+    image = f"+callbacks.image._target_={ValidationImage.__module__}.ValidationImage"
+    pause = "+trainer.plugins=[{_target_:trainyard.checkpoint_files.PacedCheckpointIO,pause:0.0}]"
+    words = (*DDP_CPU, pause, image)
     for name, rank in (("whole", -1), ("parts", 0)):
         death(tmp_path, "kill", *words, rank=rank, run=name)
     for rank in (1, -1):
@@ -61,6 +70,8 @@ def test_a_run_that_was_killed_twice_resumes_with_each_point_once(tmp_path: Path
     assert (whole / "metrics.csv").read_text() == (parts / "metrics.csv").read_text()
     assert len(curves(whole)["val/loss"]) == 3
     assert curves(parts) == curves(whole)
+    steps = [point for point, _ in curves(whole)["val/loss"]]
+    assert [image_steps(folder) for folder in (whole, parts)] == [steps, steps]
 
 
 @pytest.mark.slow

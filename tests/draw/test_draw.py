@@ -52,13 +52,13 @@ def test_rates_of_groups_that_are_equal_are_drawn_once(here: Path) -> None:
 
 def test_a_sweep_is_drawn_by_what_varies(typed_command, tmp_path: Path) -> None:
     from trainyard.sweeps.search_space import SearchSpace
-    from trainyard.sweeps.space_file import keep
+    from trainyard.sweeps.stored import StoredSweep
 
     folder = tmp_path / "outputs" / "sweeps" / "first"
     words = [[*NEURON, "optimizer.lr=0.05"], [*NEURON, "optimizer.lr=5"]]
     for number, more in enumerate(words):
         trained(folder / str(number), *more)
-    keep(SearchSpace({"optimizer.lr": ["0.05", "5"]}), ["val/acc"], folder)
+    StoredSweep.create(folder, SearchSpace({"optimizer.lr": ["0.05", "5"]}), ["val/acc"])
     assert sorted(course.label for course in courses_of("first")) == ["lr=0.05", "lr=5"]
     code, screen, errors = typed_command("draw", "curves", "first", "--of", "val/loss", "acc")
     assert (code, screen.splitlines()[-1], errors) == (0, "look       outputs/draw/curves.png", "")

@@ -9,7 +9,7 @@ from tests.history.recorded import SPLIT, predict, record
 from tests.sweeps.synthetic import space
 from trainyard.evaluation.ensemble import select
 from trainyard.evaluation.kept_predictions import read_predictions
-from trainyard.sweeps.space_file import keep
+from trainyard.sweeps.stored import StoredSweep
 
 
 def test_predictions_that_cannot_be_read_are_none(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_an_ensemble_has_no_members_of_other_folds(tmp_path: Path, monkeypatch: 
         fold = {**SPLIT, "inputs": f"fold {number % 2}"}
         run = record(folder / str(number), score, val=fold)
         predict(run, [0, 0, 1, 1], [0, 0, 1, number % 2], ["a", "b"])
-    keep(space(["optimizer.lr=1,2", "data.fold=0,1"]), ["val/acc"], folder)
+    StoredSweep.create(folder, space(["optimizer.lr=1,2", "data.fold=0,1"]), ["val/acc"])
     chosen = select("best:S", 2)
     assert chosen.best.name == "S/2"
     assert (chosen.candidates, chosen.left_out) == (2, 2)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from trainyard.cli.training import main
+from trainyard.cli.input_checks import check_text
+from trainyard.cli.train import main
 from trainyard.errors import ConfigError
 from trainyard.evaluation.evaluate import evaluate
 from trainyard.history.find_run import find_checkpoint, find_run
 from trainyard.predict.inputs import find_inputs
 from trainyard.sweeps.stored import StoredSweep
-from trainyard.utf8 import check_words
 
 ROWS = "\n".join(["x,y,class", *(f"{number % 7},{number % 5},{'ab'[number % 2]}" for number in range(40))])
 TINY = ("model.hidden_dims=[4]", "trainer.max_epochs=1", "callbacks=none", "data.batch_size=8")
@@ -148,6 +148,6 @@ def test_numbers_in_files_and_in_the_environment(typed, tmp_path: Path, monkeypa
 
 
 def test_plain_words_are_text() -> None:
-    check_words(["model=cnn", "data.path=é"])
+    check_text(["model=cnn", "data.path=é"])
     with pytest.raises(ConfigError, match=r"data.path=\\xfe: not UTF-8"):
-        check_words([os.fsdecode(b"data.path=\xfe")])
+        check_text([os.fsdecode(b"data.path=\xfe")])

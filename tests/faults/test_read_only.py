@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Compose
-from trainyard.cli.training import main
+from trainyard.cli.train import main
 from trainyard.training import train
 
 TINY = ("model.hidden_dims=[4]", "trainer.max_epochs=1", "callbacks=none")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from trainyard.cli.training import main
+from trainyard.cli.train import main
 from trainyard.own_directory import OwnDirectory
 
 TINY = ("model.hidden_dims=[4]", "trainer.max_epochs=1", "callbacks=none", "logger=csv")

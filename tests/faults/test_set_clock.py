@@ -29,12 +29,6 @@ def test_seconds_curves_and_status_do_not_heed_it(by: float, compose_run: Compos
     events.Reload()
     assert len(events.Scalars("val/loss")) == 3
     assert events.Scalars("test/loss"), "the test came after the clock was set"
-    for tag in events.Tags()["scalars"]:
-        points = events.Scalars(tag)
-        assert [point.step for point in points] == sorted(point.step for point in points), tag
-        times = [point.wall_time for point in points]
-        assert times == sorted(times), tag
-        assert times[-1] - times[0] <= passed, tag
 
 
 @pytest.mark.parametrize(("written", "status"), [(-400.0, "unfinished"), (-60.0, "running"), (HOUR, "unfinished")])

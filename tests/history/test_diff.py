@@ -104,7 +104,7 @@ def test_the_packages_that_results_depend_on_come_first() -> None:
 def test_hardware_is_compared_if_both_runs_have_it() -> None:
     before = {"hardware": {"gpus": [], "threads": 1, "cores": 2, "machine": "x86_64"}}
     after = {"hardware": {"gpus": ["H100"], "threads": 2, "cores": 2, "machine": "x86_64", "instructions": "AVX2"}}
-    assert hardware_changes(before, after) == ["gpus none -> H100", "threads 1 -> 2"]
+    assert hardware_changes(before, after) == ["gpus [] -> [H100]", "threads 1 -> 2"]
 
 
 def test_curves_differ_from_the_first_epoch_whose_gap_exceeds_rounding(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from trainyard.logs import close_log, open_log, print_anything
 from trainyard.metrics_csv import read_curves
 from trainyard.metrics_table import MetricsTable
 from trainyard.predict.predictions_csv import header
-from trainyard.sweeps.answer.report import text, write_report
+from trainyard.sweeps.leaderboard.report import leaderboard_text, write_report
 from trainyard.terminal.aligned import aligned
 from trainyard.terminal.controls import escape_controls, unescaped
 
@@ -110,7 +110,7 @@ def test_a_leaderboard(tmp_path: Path, capsys: pytest.CaptureFixture[str], monke
     sweep = stored(tmp_path / "sweep", [f"+data.x='{EVIL[1:-4]}',-1.5"], [0.1, 0.9])
     monkeypatch.setattr(sys, "stdout", sys.stdout)
     print_anything()
-    print(text(sweep))
+    print(leaderboard_text(sweep))
     assert is_clean(capsys.readouterr().out)
     write_report(sweep)
     assert is_clean((sweep.folder / "leaderboard.md").read_text(encoding="utf-8"))

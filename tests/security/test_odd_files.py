@@ -25,9 +25,8 @@ from trainyard.models.load import load_model
 from trainyard.plain_yaml import load_yaml
 from trainyard.resume import config_to_resume
 from trainyard.runs import Run
-from trainyard.sweeps.answer.report import table, write_report
-from trainyard.sweeps.holder import held
-from trainyard.sweeps.stored import StoredSweep
+from trainyard.sweeps.leaderboard.report import leaderboard_cells, write_report
+from trainyard.sweeps.stored import StoredSweep, lock_sweep
 from trainyard.training import train
 
 FILES = ["config.yaml", "result.json", "provenance.json", "overrides.yaml", "metrics.csv", "run.log"]
@@ -145,7 +144,7 @@ def test_a_sweep_writes_through_no_link(tmp_path: Path, name: str) -> None:
     (tmp_path / "victim").write_text("mine")
     (sweep.folder / name).unlink(missing_ok=True)
     (sweep.folder / name).symlink_to(tmp_path / "victim")
-    with pytest.raises(ConfigError, match="outside of it"), held(sweep.folder):
+    with pytest.raises(ConfigError, match="outside of it"), lock_sweep(sweep.folder):
         raise AssertionError
     (sweep.folder / f".leaderboard.{os.getpid()}.draft.png").symlink_to(tmp_path / "victim")
     write_report(sweep)
@@ -220,7 +219,7 @@ def test_the_checkpoint_of_a_row_lies_in_its_job(tmp_path: Path) -> None:
     sweep = stored(tmp_path / "sweep", ["seed=0,1"], [0.1, 0.9])
     for job in sweep.jobs:
         write_json(job.folder / "result.json", {**job.result, "checkpoint": "/etc/passwd"})
-    assert "1/checkpoints/best.ckpt" in table(sweep.rows, sweep.objectives)[1]
+    assert "1/checkpoints/best.ckpt" in leaderboard_cells(sweep.rows, sweep.objectives)[1]
 
 
 def test_a_run_starts_in_a_folder_whose_hydra_files_are_links(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from tests.sweeps.synthetic import stored
 from trainyard.errors import ConfigError
-from trainyard.sweeps.answer.promote import promote
+from trainyard.sweeps.leaderboard.promote import promote
 
 HUB = "{_target_:torch.hub.load,repo_or_dir:hub,model:m,source:local}"
 

@@ -76,7 +76,7 @@ SOUND = {
     "scheduler": ["trainyard.optim.schedules.cosine", "torch.optim.lr_scheduler.StepLR"],
     "model": ["trainyard.models.mlp.MLP"],
     "data": ["trainyard.data.sources.builtin.Digits"],
-    "callbacks.x": ["lightning.pytorch.callbacks.EarlyStopping", "trainyard.callbacks.speed.Speed"],
+    "callbacks.x": ["lightning.pytorch.callbacks.EarlyStopping", "trainyard.callbacks.tensorboard_model.Throughput"],
     "logger.x": ["lightning.pytorch.loggers.CSVLogger", "trainyard.metrics_table.MetricsTable"],
     "trainer": ["lightning.Trainer"],
     "trainer.strategy": ["trainyard.processes.strategies.DDP", "lightning.pytorch.strategies.DDPStrategy"],

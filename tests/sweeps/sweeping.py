@@ -12,11 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from optuna.trial import TrialState
+
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.journal import Journal
 
 REPOSITORY = Path(__file__).parents[2]
 TINY = ("model=mlp", "model.hidden_dims=[8]", "trainer.max_epochs=1", "logger=csv", "callbacks=none")
+STATES = {
+    TrialState.COMPLETE: "completed",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+}
 FAULT = ("+callbacks.fault._target_=tests.sweeps.faults.Fault",)
 EAGER = ("+trainer.plugins=[{_target_:trainyard.checkpoint_files.PacedCheckpointIO,pause:0.0}]",)
 
@@ -55,18 +63,16 @@ class Place:
 
     def result(self, name: str, number: int) -> dict[str, Any]:
         """Return what `result.json` of a job holds, or nothing."""
-        return Job(number, [], self.of(name) / str(number)).look().result
+        return Job(number, [], self.of(name) / str(number)).refresh().result
 
     def statuses(self, name: str, jobs: int) -> list[str]:
         """Return how each job stands."""
-        return [Job(number, [], self.of(name) / str(number)).look().status for number in range(jobs)]
+        return [Job(number, [], self.of(name) / str(number)).refresh().status for number in range(jobs)]
 
     def attempts(self, name: str) -> list[tuple[int, str]]:
-        """Return job and end of each attempt, from the journal."""
-        journal = Journal(self.of(name), ["val/acc"])
-        trials = journal.storage.get_all_trials(journal.study)
-        known = [trial.user_attrs for trial in trials if "job" in trial.user_attrs]  # else killed while it was noted
-        return [(attempt["job"], attempt.get("status", "running")) for attempt in known]
+        """Return job and state of each trial, from the journal."""
+        trials = Journal(self.of(name), ["val/acc"]).trials()
+        return [(trial.user_attrs["job"], STATES[trial.state]) for trial in trials]
 
 
 def table(file: Path) -> list[dict[str, str]]:

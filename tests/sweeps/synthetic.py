@@ -8,7 +8,6 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from trainyard.sweeps.search_space import SearchSpace
-from trainyard.sweeps.space_file import keep
 from trainyard.sweeps.stored import StoredSweep
 
 
@@ -28,7 +27,7 @@ def completed(score: float, objective: str = "val/acc", **more: Any) -> dict[str
 
 def space(words: Sequence[str], **options: Any) -> SearchSpace:
     """What a command line spans."""
-    return SearchSpace.of(OverridesParser.create().parse_overrides(list(words)), **options)
+    return SearchSpace.parse(OverridesParser.create().parse_overrides(list(words)), **options)
 
 
 def stored(
@@ -37,7 +36,7 @@ def stored(
     """Write a sweep whose jobs ended so: with a score, a whole result, or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     found = space(words)
-    keep(found, [objective], folder)
+    StoredSweep.create(folder, found, [objective])
     assert len(results) == len(found.jobs())
     for number, result in enumerate(results):
         if result is None:

@@ -7,11 +7,10 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.trial import TrialState
 
 from tests.sweeps.synthetic import completed
 from trainyard.sweeps.job import Job
-from trainyard.sweeps.journal import Journal
+from trainyard.sweeps.journal import Journal, open_storage
 from trainyard.sweeps.search_space import SearchSpace
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.sweeps.sweep import Sweep
@@ -23,24 +22,23 @@ def job(folder: Path, number: int, **result: Any) -> Job:
     found.folder.mkdir(exist_ok=True)
     if result:
         (found.folder / "result.json").write_text(json.dumps(result))
-    return found.look()
+    return found.refresh()
 
 
 def trials(folder: Path) -> list[tuple[int, str, list[float] | None]]:
     """Job, state and score of each attempt, as another process reads the file."""
-    again = Journal(folder, ["val/acc"])
-    found = again.storage.get_all_trials(again.study)
+    found = Journal(folder, ["val/acc"]).trials()
     return [(trial.user_attrs["job"], trial.state.name, trial.values) for trial in found]
 
 
 def test_each_attempt_is_a_trial(tmp_path: Path) -> None:
     journal = Journal(tmp_path, ["val/acc"])
     for number, result in enumerate([completed(0.75), {"status": "failed"}, {"status": "interrupted"}]):
-        journal.begin(job(tmp_path, number))
+        journal.start(job(tmp_path, number))
         journal.finish(job(tmp_path, number, **result))
-    assert trials(tmp_path) == [(0, "COMPLETE", [0.75]), (1, "FAIL", None), (2, "FAIL", None)]
+    assert trials(tmp_path) == [(0, "COMPLETE", [0.75]), (1, "FAIL", None), (2, "RUNNING", None)]
     assert journal.failures() == {1: 1}, "an interruption is no failure"
-    journal.begin(job(tmp_path, 1))
+    journal.start(job(tmp_path, 1))
     journal.finish(job(tmp_path, 1, status="failed"))
     assert Journal(tmp_path, ["val/acc"]).failures() == {1: 2}
 
@@ -48,36 +46,40 @@ def test_each_attempt_is_a_trial(tmp_path: Path) -> None:
 def test_what_was_left_running_ends_as_its_directory_says(tmp_path: Path) -> None:
     journal = Journal(tmp_path, ["val/acc"])
     for number in range(4):
-        journal.begin(job(tmp_path, number))
+        journal.start(job(tmp_path, number))
     results = {0: completed(0.5), 1: {"status": "failed"}, 2: {}, 3: {"status": "interrupted"}}
     jobs = {number: job(tmp_path, number, **result) for number, result in results.items()}
     later = Journal(tmp_path, ["val/acc"])
-    later.settle(jobs)
-    assert trials(tmp_path) == [(0, "COMPLETE", [0.5]), (1, "FAIL", None), (2, "FAIL", None), (3, "FAIL", None)]
+    later.finish_all(list(jobs.values()))
+    assert trials(tmp_path) == [
+        *[(0, "COMPLETE", [0.5]), (1, "FAIL", None)],
+        *[(2, "RUNNING", None), (3, "RUNNING", None)],
+    ]
     assert later.failures() == {1: 1}
     size = (tmp_path / "journal.log").stat().st_size
-    later.settle(jobs)
+    later.finish_all(list(jobs.values()))
     assert (tmp_path / "journal.log").stat().st_size == size
 
 
-def test_an_attempt_that_was_killed_before_it_had_a_job(tmp_path: Path) -> None:
+def test_an_interrupted_job_continues_its_trial(tmp_path: Path) -> None:
     journal = Journal(tmp_path, ["val/acc"])
-    trial = journal.storage.create_new_trial(journal.study)
+    journal.start(job(tmp_path, 0))
+    journal.finish(job(tmp_path, 0, status="interrupted"))
     later = Journal(tmp_path, ["val/acc"])
-    later.settle({})
-    assert later.storage.get_trial(trial).state is TrialState.FAIL
-    assert later.failures() == {}
+    later.start(job(tmp_path, 0))
+    later.finish(job(tmp_path, 0, **completed(0.5)))
+    assert trials(tmp_path) == [(0, "COMPLETE", [0.5])]
 
 
 @pytest.mark.parametrize("half", [b"{", b'{"op_code":4,"worker_id":"x"', b'{"op_code":4,"worker_id":"x"}'])
 def test_half_a_line_that_a_kill_left_loses_nothing(tmp_path: Path, half: bytes) -> None:
     journal = Journal(tmp_path, ["val/acc"])
-    journal.begin(job(tmp_path, 0))
+    journal.start(job(tmp_path, 0))
     journal.finish(job(tmp_path, 0, **completed(0.5)))
     with (tmp_path / "journal.log").open("ab") as file:
         file.write(half)
     later = Journal(tmp_path, ["val/acc"])
-    later.begin(job(tmp_path, 1))
+    later.start(job(tmp_path, 1))
     later.finish(job(tmp_path, 1, **completed(0.25)))
     assert trials(tmp_path) == [(0, "COMPLETE", [0.5]), (1, "COMPLETE", [0.25])]
 
@@ -87,7 +89,7 @@ def test_a_lock_that_a_kill_left_holds_nobody_up(tmp_path: Path, monkeypatch: py
     Journal(tmp_path, ["val/acc"])
     (tmp_path / "journal.log.lock").symlink_to(tmp_path / "journal.log")
     monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("it waits"))
-    Journal(tmp_path, ["val/acc"]).begin(job(tmp_path, 0))
+    Journal(tmp_path, ["val/acc"]).start(job(tmp_path, 0))
     assert trials(tmp_path) == [(0, "RUNNING", None)]
 
 
@@ -97,14 +99,14 @@ def test_optuna_reads_it(tmp_path: Path, objective: str, best: float) -> None:
     folder.mkdir()
     journal = Journal(folder, [objective])
     for number, score in enumerate([0.25, 0.75, 0.5]):
-        journal.begin(job(folder, number))
+        journal.start(job(folder, number))
         journal.finish(job(folder, number, **completed(score)))
-    assert optuna.load_study(study_name="mine", storage=journal.storage).best_value == best
+    assert optuna.load_study(study_name="mine", storage=open_storage(folder / "journal.log")).best_value == best
 
 
 def sweep(folder: Path, jobs: int = 4, **options: Any) -> Sweep:
     space = SearchSpace({"seed": [str(number) for number in range(jobs)]})
-    return Sweep(StoredSweep.take(folder, space, ["val/acc"]), options.pop("retries", 1), **options)
+    return Sweep(StoredSweep.create(folder, space, ["val/acc"]), options.pop("retries", 1), **options)
 
 
 def numbers(jobs: list[Job]) -> list[int]:
@@ -113,26 +115,26 @@ def numbers(jobs: list[Job]) -> list[int]:
 
 def test_what_is_left_is_what_has_not_ended_and_what_may_fail_again(tmp_path: Path) -> None:
     first = sweep(tmp_path)
-    assert numbers(first.left()) == [0, 1, 2, 3]
+    assert numbers(first.unfinished()) == [0, 1, 2, 3]
     for number, result in enumerate([completed(0.5), {"status": "failed"}, {"status": "interrupted"}]):
-        first.begin(first.jobs[number])
+        first.start(first.jobs[number])
         job(tmp_path, number, **result)
         first.finish(first.jobs[number], "")
-    assert numbers(sweep(tmp_path, retries=0).left()) == [2, 3]
+    assert numbers(sweep(tmp_path, retries=0).unfinished()) == [2, 3]
     again = sweep(tmp_path, retries=1)
-    assert numbers(again.left()) == [1, 2, 3]
-    again.begin(again.jobs[1])
+    assert numbers(again.unfinished()) == [1, 2, 3]
+    again.start(again.jobs[1])
     again.finish(again.jobs[1], "RuntimeError: again")
     assert json.loads((tmp_path / "1" / "result.json").read_text())["error"] == "RuntimeError: again"
-    assert numbers(sweep(tmp_path, retries=1).left()) == [2, 3]
-    assert numbers(sweep(tmp_path, retries=2).left()) == [1, 2, 3]
+    assert numbers(sweep(tmp_path, retries=1).unfinished()) == [2, 3]
+    assert numbers(sweep(tmp_path, retries=2).unfinished()) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("result", [{}, {"status": "interrupted", "error": None}, completed(0.5)])
 def test_a_process_that_ended_badly_has_failed_whatever_its_run_says(tmp_path: Path, result: dict[str, Any]) -> None:
     """A run takes `sys.exit` for an interruption; one that is killed says nothing."""
     one = sweep(tmp_path, jobs=1)
-    one.begin(one.jobs[0])
+    one.start(one.jobs[0])
     job(tmp_path, 0, **result)
     one.finish(one.jobs[0], "its process ended with code 3")
     assert one.jobs[0].status == "failed"
@@ -140,7 +142,7 @@ def test_a_process_that_ended_badly_has_failed_whatever_its_run_says(tmp_path: P
     assert one.journal.failures() == {0: 1}
 
 
-def test_what_a_failed_attempt_left_is_removed_and_what_can_go_on_stays(tmp_path: Path) -> None:
+def test_what_a_failed_attempt_left_is_removed_and_what_can_resume_stays(tmp_path: Path) -> None:
     sweep(tmp_path)
     for number, result in enumerate([{"status": "failed"}, {"status": "interrupted"}, {}, {"status": "interrupted"}]):
         folder = job(tmp_path, number, **result).folder / "checkpoints"
@@ -149,14 +151,14 @@ def test_what_a_failed_attempt_left_is_removed_and_what_can_go_on_stays(tmp_path
             (folder / "last.ckpt").touch()
     found = sweep(tmp_path)
     for each in found.jobs:
-        found.begin(each)
+        found.start(each)
     assert [(tmp_path / str(number)).exists() for number in range(4)] == [False, True, True, False]
 
 
 def test_of_equals_the_first_keeps_its_weights(tmp_path: Path) -> None:
     found = sweep(tmp_path, keep=2)
     for number, score in enumerate([0.5, 0.75, 0.75, 0.75]):
-        found.begin(found.jobs[number])
+        found.start(found.jobs[number])
         (job(tmp_path, number, **completed(score)).folder / "checkpoints").mkdir()
         found.finish(found.jobs[number], "")
     assert [(tmp_path / str(number) / "checkpoints").exists() for number in range(4)] == [False, True, True, False]
@@ -164,10 +166,10 @@ def test_of_equals_the_first_keeps_its_weights(tmp_path: Path) -> None:
 
 def test_the_best_configuration_keeps_its_weights_not_the_lucky_fold(tmp_path: Path) -> None:
     space = SearchSpace({"lr": ["1", "2"], "data.fold": ["0", "1"]})
-    found = Sweep(StoredSweep.take(tmp_path, space, ["val/acc"]), retries=1, keep=1)
+    found = Sweep(StoredSweep.create(tmp_path, space, ["val/acc"]), retries=1, keep=1)
     kept = []
     for number, score in enumerate([0.99, 0.1, 0.6, 0.7]):
-        found.begin(found.jobs[number])
+        found.start(found.jobs[number])
         (job(tmp_path, number, **completed(score)).folder / "checkpoints").mkdir()
         found.finish(found.jobs[number], "")
         kept.append(sorted(int(path.parent.name) for path in tmp_path.glob("*/checkpoints")))

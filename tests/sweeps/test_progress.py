@@ -1,13 +1,93 @@
-"""How far a running job is, by its log."""
+"""What a person sees while a sweep runs."""
 
+import io
+import json
+import re
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
+from rich.progress import Progress
 
+from tests.sweeps.synthetic import completed, stored
 from trainyard.sweeps import progress as module
+from trainyard.sweeps.execution.processes import JobExit
 from trainyard.sweeps.job import Job
-from trainyard.sweeps.progress import JobProgress
+from trainyard.sweeps.progress import JobProgress, SweepProgress
+from trainyard.sweeps.sweep import Sweep
+
+Build = Callable[..., tuple[SweepProgress, io.StringIO]]
+
+
+@pytest.fixture
+def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
+    def make(terminal: bool = False, width: int = 80, **options: bool) -> tuple[SweepProgress, io.StringIO]:
+        screen = io.StringIO()
+        console = Console(file=screen, force_terminal=terminal, width=width, color_system=None)
+        monkeypatch.setattr(module, "Console", lambda **options: console)
+        found = stored(tmp_path, ["optimizer.lr=0.0,0.1,0.2,0.3", "+a=1"], [0.5, None, None, None])
+        sweep = Sweep(found, retries=1)
+        for job in sweep:
+            job.folder.mkdir()
+        monkeypatch.setattr(sweep, "finish", finish)
+        return SweepProgress(sweep, sweep.started, lambda job: None, **options), screen
+
+    return make
+
+
+def finish(job: Job, error: str) -> None:
+    """As a job does: leave a result."""
+    done = completed(0.9, epochs=20)
+    result = {"status": "failed", "error": error} if error else done
+    (job.folder / "result.json").write_text(json.dumps(result))
+    job.refresh()
+
+
+def test_piped_it_is_a_line_for_each_job_that_ended(build: Build) -> None:
+    progress, screen = build(width=20)
+    with progress:
+        progress.start(0)
+        progress.start(1)
+        progress.update()
+        assert not progress.finish(JobExit(1, ""))
+        assert not progress.finish(JobExit(0, "RuntimeError: [b] is loose\nand more"))
+    first, second = screen.getvalue().splitlines()
+    assert re.fullmatch(r"\[2/4\] #2 optimizer\.lr=0\.2  val/acc 0\.9000 at epoch 2 of 20  1\.5 s", first)
+    assert re.fullmatch(r"\[3/4\] #1 optimizer\.lr=0\.1  failed: RuntimeError: \[b\] is loose  \d+\.\d s", second)
+
+
+def test_on_a_terminal_bars_show_the_running_jobs(build: Build, tmp_path: Path) -> None:
+    progress, screen = build(terminal=True)
+    with progress:
+        progress.start(0)
+        assert "0/?" in screen.getvalue()
+        (tmp_path / "1" / "run.log").write_text(line(3, 0.9))
+        progress.start(1)
+        shown = screen.getvalue()
+        assert re.search(r"all jobs .* 1/4 ", shown)
+        assert re.search(r"#1 optimizer\.lr=0\.1 .* 3/20 +0\.9000", shown)
+        progress.finish(JobExit(0, ""))
+        assert re.search(r"all jobs .* 2/4 ", screen.getvalue())
+    assert "\x1b[?25h" in screen.getvalue(), "the cursor is back"
+
+
+def test_a_narrow_terminal_cuts_and_never_wraps_a_row(build: Build) -> None:
+    progress, screen = build(terminal=True, width=58)
+    with progress:
+        progress.start(0)
+        rows = [row for row in screen.getvalue().splitlines() if "#1" in row]
+    shown = [re.sub(r"\x1b\[[^A-Za-z]*[A-Za-z]", "", row) for row in rows]
+    assert shown
+    assert all("#1 optim" in row and "0/?" in row and len(row) <= 58 for row in shown)
+
+
+def test_the_first_failure_stops_where_that_is_wanted(build: Build) -> None:
+    progress, _ = build(fail_fast=True)
+    progress.start(0)
+    progress.start(1)
+    assert not progress.finish(JobExit(0, ""))
+    assert progress.finish(JobExit(1, "no"))
 
 
 def line(epoch: int, accuracy: float, loss: float = 0.5) -> str:
@@ -22,45 +102,37 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "run.log"
 
 
-def progress(log: Path, objective: str = "val/acc") -> JobProgress:
-    return JobProgress(Job(0, [], log.parent), objective)
+def job_progress(log: Path, objective: str = "val/acc") -> JobProgress:
+    bars = Progress(disable=True)
+    found = JobProgress(Job(0, [], log.parent), objective, bars, bars.add_task("", total=None))
+    found.update()
+    return found
 
 
 def test_it_grows_with_the_log(log: Path) -> None:
-    found = progress(log)
-    assert (found.epoch, found.epochs, found.best, found.seconds_left) == (0, 0, None, None)
+    found = job_progress(log)
+    [bar] = found.bars.tasks
+    assert (bar.completed, bar.total, found.best) == (0, None, None)
     log.write_text("data       digits\n" + line(1, 0.9))
-    found.look()
-    assert (found.epoch, found.epochs, found.best) == (1, 20, 0.9)
+    found.update()
+    assert (bar.completed, bar.total, found.best) == (1, 20, 0.9)
     with log.open("a") as file:
         file.write(line(2, 0.95) + line(3, 0.8))
-    found.look()
-    assert (found.epoch, found.best) == (3, 0.95)
+    found.update()
+    assert (bar.completed, found.best) == (3, 0.95)
 
 
 def test_half_a_line_waits_for_its_other_half(log: Path) -> None:
     whole = line(2, 0.9)
     log.write_text(line(1, 0.7) + whole[:-5])
-    found = progress(log)
-    assert (found.epoch, found.best) == (1, 0.7)
+    found = job_progress(log)
+    [bar] = found.bars.tasks
+    assert (bar.completed, found.best) == (1, 0.7)
     log.write_text(line(1, 0.7) + whole)
-    found.look()
-    assert (found.epoch, found.best) == (2, 0.9)
+    found.update()
+    assert (bar.completed, found.best) == (2, 0.9)
 
 
 def test_of_a_loss_the_smallest_is_the_best(log: Path) -> None:
     log.write_text(line(1, 0.9, 0.4) + line(2, 0.9, 0.2) + line(3, 0.9, 0.3))
-    assert progress(log, "val/loss").best == 0.2
-
-
-def test_the_pace_is_that_since_the_start_not_of_an_earlier_one(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 100.0
-    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now))
-    log.write_text("".join(line(epoch, 0.5) for epoch in range(1, 16)))
-    found = progress(log)
-    assert (found.epoch, found.best, found.seconds_left) == (15, 0.5, None)
-    now += 10.0
-    with log.open("a") as file:
-        file.write(line(16, 0.6))
-    found.look()
-    assert found.seconds_left == 40.0, "four more, each ten seconds like the one since then"
+    assert job_progress(log, "val/loss").best == 0.2

@@ -8,8 +8,7 @@ import pytest
 from tests.sweeps import synthetic
 from trainyard.errors import ConfigError
 from trainyard.sweeps.search_space import SearchSpace
-from trainyard.sweeps.space_file import difference, keep
-from trainyard.sweeps.stored import StoredSweep
+from trainyard.sweeps.stored import StoredSweep, differences
 
 
 def space(*words: str) -> SearchSpace:
@@ -79,36 +78,36 @@ def test_the_name_is_that_of_the_space() -> None:
 
 def test_a_directory_keeps_its_space_and_refuses_another(tmp_path: Path) -> None:
     own = space("seed=0,1", "model=mlp", "+x='a,b',null")
-    keep(own, ["val/acc"], tmp_path)
+    StoredSweep.create(tmp_path, own, ["val/acc"])
     written = (tmp_path / "sweep.yaml").read_text()
-    keep(own, ["val/acc"], tmp_path)
+    StoredSweep.create(tmp_path, own, ["val/acc"])
     with pytest.raises(ConfigError) as refused:
-        keep(space("seed=0,1,2", "optimizer=sgd", "+x='a,b',null"), ["val/acc"], tmp_path)
+        StoredSweep.create(tmp_path, space("seed=0,1,2", "optimizer=sgd", "+x='a,b',null"), ["val/acc"])
     assert str(refused.value).splitlines() == [
         f"sweep.name={tmp_path.name}: it is another sweep",
-        "  seed: there 0,1, now 0,1,2",
-        "  model: there mlp, now nothing",
-        "  optimizer: there nothing, now sgd",
-        "  accepted: the same command, to go on with it; or another sweep.name",
+        "  seed: before 0,1, now 0,1,2",
+        "  model: before mlp, now nothing",
+        "  optimizer: before nothing, now sgd",
+        "  accepted: the same command, to resume it; or another sweep.name",
     ]
     assert (tmp_path / "sweep.yaml").read_text() == written
 
 
 def test_another_order_is_another_sweep(tmp_path: Path) -> None:
     """Its jobs would have other numbers."""
-    keep(space("seed=0,1", "model=mlp,cnn"), ["val/acc"], tmp_path)
+    StoredSweep.create(tmp_path, space("seed=0,1", "model=mlp,cnn"), ["val/acc"])
     with pytest.raises(ConfigError, match="another order"):
-        keep(space("model=mlp,cnn", "seed=0,1"), ["val/acc"], tmp_path)
-    assert difference({"seed": ["0", "1"]}, {"seed": ["1", "0"]}) == "  seed: there 0,1, now 1,0"
+        StoredSweep.create(tmp_path, space("model=mlp,cnn", "seed=0,1"), ["val/acc"])
+    assert differences({"seed": ["0", "1"]}, {"seed": ["1", "0"]}) == "  seed: before 0,1, now 1,0"
 
 
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        ("seed=range(3,1)", "seed=range(3,1): it gives no value"),
+        ("seed=range(3,1)", "seed=range(3,1): no values"),
         ("lr=interval(0.1,1)", "lr=interval(0.1,1): a grid needs single values"),
-        ("sweep.keep=1,2", "sweep.keep=1,2: a sweep has but one"),
-        ("sweep.name=a,b", "sweep.name=a,b: a sweep has but one"),
+        ("sweep.keep=1,2", "sweep.keep=1,2: a sweep has only one"),
+        ("sweep.name=a,b", "sweep.name=a,b: a sweep has only one"),
     ],
 )
 def test_what_spans_no_grid(word: str, said: str) -> None:
@@ -123,8 +122,8 @@ def test_twice_the_same_value_is_no_repetition() -> None:
 def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "0").mkdir()
     (tmp_path / "0" / "picture.png").touch()
-    with pytest.raises(ConfigError, match=r"holds other files \(0\)"):
-        StoredSweep.take(tmp_path, space("seed=0,1"), ["val/acc"])
+    with pytest.raises(ConfigError, match=r"contains other files \(0\)"):
+        StoredSweep.create(tmp_path, space("seed=0,1"), ["val/acc"])
     assert [path.name for path in tmp_path.rglob("*")] == ["0", "picture.png"]
 
 

@@ -43,8 +43,8 @@ def test_a_grid_is_run_once_and_a_second_time_only_shown(place: Place) -> None:
     assert said.partition("rank ")[2] == again.partition("rank ")[2] != ""
     _, errors = place.sweep("sweep.name=grid", "optimizer=sgd,adam", "seed=3,4,5", "augment=none", code=1)
     assert "sweep.name=grid: it is another sweep" in errors
-    assert "seed: there 3,4, now 3,4,5" in errors
-    assert "augment: there nothing, now none" in errors
+    assert "seed: before 3,4, now 3,4,5" in errors
+    assert "augment: before nothing, now none" in errors
     assert "Traceback" not in errors
     assert stamps(place, "grid") == before
     assert sorted(place.attempts("grid")) == journal
@@ -136,7 +136,7 @@ def test_an_interrupted_sweep_saves_and_goes_on_and_a_second_process_waits(place
     job = place.of("stopped") / "0"
     until(lambda: job.is_dir())
     _, errors = place.sweep(*slow, code=1)
-    assert f"sweep.name=stopped: process {process.pid} works on it" in errors
+    assert f"sweep.name=stopped: process {process.pid} is running it" in errors
     assert len(errors.splitlines()) < 5
     until(lambda: job.joinpath("run.log").is_file() and "epoch 3/10" in job.joinpath("run.log").read_text())
     until(lambda: "epoch 3/10" in job.with_name("1").joinpath("run.log").read_text())
@@ -153,7 +153,7 @@ def test_an_interrupted_sweep_saves_and_goes_on_and_a_second_process_waits(place
     assert printed == ["python", *process.args[1:]]
     assert "Traceback" not in errors
     assert place.statuses("stopped", 3) == ["interrupted", "interrupted", "waiting"]
-    assert sorted(place.attempts("stopped")) == [(0, "interrupted"), (1, "interrupted")]
+    assert sorted(place.attempts("stopped")) == [(0, "running"), (1, "running")]
     said, _ = place.sweep(*slow)
     assert "3 jobs, 3 to do" in said
     assert place.statuses("stopped", 3) == ["completed"] * 3

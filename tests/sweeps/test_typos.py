@@ -14,8 +14,8 @@ TYPOS = [
     ("objective=val/loss,val/acc", "objective=val/loss,val/acc: scores of several metrics cannot be ranked"),
     ("hydra.launcher.slots=0", "hydra.launcher.slots=0"),
     ("hydra.launcher.slots=two", "hydra.launcher.slots=two"),
-    ("objective=val/los", "objective=val/los: it is not measured on validation"),
-    ("optimizer=glob(zzz*)", "optimizer=glob(zzz*): it gives no value"),
+    ("objective=val/los", "objective=val/los: not a validation metric"),
+    ("optimizer=glob(zzz*)", "optimizer=glob(zzz*): no values"),
 ]
 
 
@@ -35,7 +35,7 @@ def test_jobs_that_do_not_compose_are_named_together_and_other_files_stay(place:
     notes.parent.mkdir()
     notes.touch()
     _, errors = place.sweep("hydra.sweep.dir=mine", "optimizer=sgdd,adam,adamm", code=1)
-    assert "sweep.name=mine: mine holds other files (notes.txt)" in errors
+    assert "sweep.name=mine: mine contains other files (notes.txt)" in errors
     notes.unlink()
     _, errors = place.sweep("hydra.sweep.dir=mine", "optimizer=sgdd,adam,adamm", code=1)
     assert "2 of 3 jobs cannot work; none was started" in errors
@@ -46,7 +46,7 @@ def test_jobs_that_do_not_compose_are_named_together_and_other_files_stay(place:
 
 def test_a_job_that_leaves_without_an_error_is_not_done(place: Place) -> None:
     said, _ = place.sweep("sweep.name=left", *FAULT, "+callbacks.fault.kind=none,leave", code=1)
-    assert "1 not done: #1; the same command goes on with them" in said
+    assert "1 not done: #1; the same command resumes them" in said
 
 
 def test_a_reader_that_goes_away_does_not_end_the_jobs(place: Place) -> None:

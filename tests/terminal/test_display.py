@@ -8,12 +8,12 @@ import pytest
 
 from tests.terminal.pseudo_terminal import on_screen
 from trainyard.terminal import display as module
-from trainyard.terminal.display import Display, counting
+from trainyard.terminal.display import Display, progress_counter
 
 
 def test_what_is_counted_is_shown_and_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REDRAW_EVERY", 0.0)
-    with on_screen(60) as screen, counting("reading images", 4000, "images") as add:
+    with on_screen(60) as screen, progress_counter("reading images", 4000, "images") as add:
         for _ in range(4):
             add(1000)
     pictures = dict.fromkeys(screen.drawn)  # the last is drawn again before it is taken away
@@ -29,7 +29,7 @@ def test_what_is_counted_is_shown_and_taken_away(monkeypatch: pytest.MonkeyPatch
 def test_drawings_are_no_more_than_their_time_allows(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now))
-    with on_screen() as screen, counting("reading images", 10**5, "images") as add:
+    with on_screen() as screen, progress_counter("reading images", 10**5, "images") as add:
         for _ in range(1000):
             now += 2**-10
             add(1)
@@ -64,7 +64,7 @@ def test_a_process_that_ends_without_a_word_leaves_the_terminal_as_it_was(monkey
 
 
 def test_an_error_leaves_the_terminal_as_it_was() -> None:
-    with on_screen() as screen, pytest.raises(OSError, match="full"), counting("x", 2, "y"):
+    with on_screen() as screen, pytest.raises(OSError, match="full"), progress_counter("x", 2, "y"):
         raise OSError("full")
     assert screen.text == ""
     assert screen.cursor

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from trainyard.terminal.sparkline import BLOCKS, PLAIN, sparkline
+from trainyard.terminal.sparkline import BLOCKS, sparkline
 
 
 def test_the_lowest_and_the_highest_value_have_the_lowest_and_the_highest_character() -> None:
@@ -13,7 +13,7 @@ def test_the_lowest_and_the_highest_value_have_the_lowest_and_the_highest_charac
 
 
 @pytest.mark.parametrize(("values", "line"), [([3.0], "▅"), ([2, 2, 2], "▅▅▅")])
-def test_what_does_not_change_stands_in_the_middle(values: list[float], line: str) -> None:
+def test_a_constant_is_in_the_middle(values: list[float], line: str) -> None:
     assert sparkline(values, 10) == line
 
 
@@ -22,12 +22,6 @@ def test_neighbours_of_a_long_curve_are_averaged() -> None:
     assert len(sparkline(range(500), 40)) == 40
 
 
-def test_what_is_no_number_is_left_out() -> None:
+def test_values_that_are_not_finite_are_spaces() -> None:
     assert sparkline([1, math.nan, math.inf, 0], 4) == "█  ▁"
     assert sparkline([math.nan], 4) == " "
-
-
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252", None, "no such encoding"])
-def test_a_stream_without_blocks_gets_plain_characters(encoding: str | None) -> None:
-    assert sparkline(range(8), 8, encoding) == PLAIN
-    assert PLAIN.isascii()

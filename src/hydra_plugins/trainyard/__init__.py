@@ -1,1 +1,1 @@
-"""Hydra's plugins of the project: it finds them by their place."""
+"""Hydra's plugins of Trainyard, which Hydra finds by the name of this package."""

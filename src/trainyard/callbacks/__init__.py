@@ -1,1 +1,1 @@
-"""What Lightning lacks: progress by time, a stop at a loss that is no number, config and graph in TensorBoard."""
+"""Callbacks that Lightning lacks: exact resume, checkpoints, progress, pruning, TensorBoard."""

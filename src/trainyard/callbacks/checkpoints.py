@@ -10,117 +10,87 @@ import lightning as L
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
-from trainyard.callbacks.tensorboard import tensorboard_writer
 from trainyard.checkpoint_files import is_intact
 from trainyard.config import objective_mode
 from trainyard.files import relative
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 100  # times as long as the last saving took
+MIN_PAUSE = 100  # between two epochs that are saved, as a multiple of the time that the last saving took
 
 
 class LastCheckpoint(ModelCheckpoint):
-    """Keeps `last.ckpt`, of each epoch's end and, in long epochs, of steps between.
+    """Saves `last.ckpt` at the end of each epoch and, on request, between two steps.
 
-    Lightning's `save_last` writes one only when the best changed too.
+    Lightning's `save_last` only saves when the best checkpoint changes too.
 
     Args:
-        folder: where it goes.
-        every_minutes: of training; `None` for none.
-        every_steps: of the optimizer; `None` for none.
+        folder: where the file is saved.
+        every_minutes: interval in minutes of training; `None` for none.
+        every_steps: interval in optimizer steps; `None` for none.
     """
 
-    state_key = "LastCheckpoint"  # Lightning makes a long one anew six times a step
+    state_key = "LastCheckpoint"  # Lightning computes a long one six times a step
 
     def __init__(self, folder: Path, every_minutes: float | None = None, every_steps: int | None = None) -> None:
         super().__init__(folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
-        self.path = str(Path(str(self.dirpath)) / "last.ckpt")  # absolute, as Lightning makes it
-        self.every_seconds = every_minutes * 60 if every_minutes else float("inf")
+        self.path = str(Path(str(self.dirpath)) / "last.ckpt")  # absolute, as Lightning's dirpath
+        self.every_seconds = every_minutes * 60 if every_minutes else math.inf
         self.every_steps = every_steps
         self.saved = time.monotonic()
         self.took = 0.0
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Save where it is time, and a run can go on from here."""
-        if self.is_time(trainer) and between_steps(trainer):
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if self.is_due(trainer) and is_between_steps(trainer):
             self.save(trainer)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over no path: Lightning would remove the file that a state names, which may come from someone else."""
+        """Use the own path: Lightning would remove the file that the state names, which may be anybody's."""
         self.best_model_path = self.path if state_dict["best_model_path"] else ""
 
-    def is_time(self, trainer: L.Trainer) -> bool:
-        """Whether it is time; the first process says so for all."""
+    def is_due(self, trainer: L.Trainer) -> bool:
+        """Whether an interval has passed; rank 0 decides."""
         if self.every_steps and trainer.global_step % self.every_steps == 0:
             return True
         late = time.monotonic() - self.saved > self.every_seconds
         return trainer.strategy.broadcast(late) if trainer.world_size > 1 and self.every_seconds < math.inf else late
 
     def save(self, trainer: L.Trainer) -> None:
-        """Save, in the middle of an epoch; what was logged before is written too, since it will not come again."""
+        """Save, in the middle of an epoch."""
         self.saved = time.monotonic()
-        write_logs(trainer)
+        flush_loggers(trainer)
         trainer.save_checkpoint(self.path, self.save_weights_only)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save, but of epochs that are hardly longer than that not each; what was logged before is written too."""
+        """Save, but skip epochs that take hardly longer than saving."""
         began = time.monotonic()
-        early = began - self.saved < PATIENCE * self.took and not is_last(trainer)
-        if trainer.strategy.reduce_boolean_decision(early):  # saving takes all processes, whose clocks differ
+        early = began - self.saved < MIN_PAUSE * self.took and not is_last_epoch(trainer)
+        if trainer.strategy.reduce_boolean_decision(early):  # saving is collective, and clocks differ
             return
-        write_logs(trainer)
+        flush_loggers(trainer)
         super().on_train_epoch_end(trainer, pl_module)
         self.saved = time.monotonic()
         self.took = self.saved - began
 
 
-def write_logs(trainer: L.Trainer) -> None:
-    """Have the disk hold all that was logged: what a checkpoint says is done will not be logged again."""
-    for logger in trainer.loggers:
-        logger.save()
-    if writer := tensorboard_writer(trainer):
-        writer.flush()
-
-
-def is_last(trainer: L.Trainer) -> bool:
-    """Whether training ends with this epoch."""
-    epochs, steps = trainer.max_epochs or -1, trainer.max_steps
-    over = (0 < epochs <= trainer.current_epoch + 1) or (0 <= steps <= trainer.global_step)
-    return over or trainer.should_stop
-
-
-def between_steps(trainer: L.Trainer) -> bool:
-    """Whether a run can go on from the end of this batch: no gradient is half added up, and no validation is due."""
-    loop, fetcher = trainer.fit_loop.epoch_loop, trainer.fit_loop._data_fetcher
-    assert fetcher is not None
-    return not (loop._should_accumulate() or loop._num_ready_batches_reached() or loop._should_check_val_fx(fetcher))
-
-
 class BestCheckpoint(ModelCheckpoint):
-    """Keeps `best.ckpt`, of the best epoch; of two that the objective cannot tell apart, of the one of less loss.
+    """Saves `best.ckpt`, of the best epoch; a tie is decided by the lower validation loss.
 
-    On few validation examples many epochs share the best accuracy, and the first of them has hardly learned yet.
+    On few validation examples many epochs share the best accuracy, and the first of them is rarely the best model.
 
     Args:
-        folder: where it goes.
-        objective: the metric that chooses, `val/acc` or `val/loss`.
+        folder: where the file is saved.
+        objective: the metric that is compared, `val/acc` or `val/loss`.
     """
 
     state_key = "BestCheckpoint"
 
     def __init__(self, folder: Path, objective: str) -> None:
-        super().__init__(
-            dirpath=folder,
-            filename="best",
-            monitor=objective,
-            mode=objective_mode(objective),
-            enable_version_counter=False,  # a better one replaces best.ckpt
-        )
-        self.best_loss = float("inf")
-        self.intact = True  # the file of the best epoch in the checkpoint that is resumed
+        mode = objective_mode(objective)
+        super().__init__(folder, filename="best", monitor=objective, mode=mode, enable_version_counter=False)
+        self.path = str(Path(str(self.dirpath)) / "best.ckpt")
+        self.best_loss = math.inf
+        self.intact = True  # whether best.ckpt can be read when training resumes
 
     def check_monitor_top_k(self, trainer: L.Trainer, current: Tensor | None = None) -> bool:
         """Whether this epoch is the best so far."""
@@ -133,27 +103,43 @@ class BestCheckpoint(ModelCheckpoint):
         return better
 
     def state_dict(self) -> dict[str, Any]:
-        """Add the loss that decides between equals."""
         return {**super().state_dict(), "best_loss": self.best_loss}
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Check the best checkpoint; the first process decides for all, since saving is collective."""
-        best = Path(str(self.dirpath)) / "best.ckpt"
-        self.intact = trainer.strategy.broadcast(is_intact(best))
+        """Check `best.ckpt`; rank 0 decides, since saving is collective."""
+        self.intact = trainer.strategy.broadcast(is_intact(Path(self.path)))
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the best epoch; if `best.ckpt` is damaged, the best is chosen among the epochs to come.
+        """Restore the best epoch; if `best.ckpt` is missing or damaged, the best is chosen among the epochs to come.
 
-        The best epoch is that of `best.ckpt` in this directory, wherever the run was when it wrote the state: Lightning
-        would forget the score of a run that has moved, and remove a file elsewhere.
+        The state refers to this directory, whatever path it contains: Lightning would forget the score of a run that
+        was moved, and remove a file elsewhere.
         """
-        if self.intact or not state_dict["best_model_path"]:
-            best = str(Path(str(self.dirpath)) / "best.ckpt") if state_dict["best_model_path"] else ""
-            paths = {"best_model_path": best, "kth_best_model_path": best, "last_model_path": ""}
-            scores = {best: state_dict["best_model_score"]} if best else {}
-            super().load_state_dict({**state_dict, **paths, "dirpath": self.dirpath, "best_k_models": scores})
-            self.current_score = state_dict["current_score"]  # Lightning saves it, but does not restore it
-            self.best_loss = state_dict["best_loss"]
-        else:
-            best = relative(Path(str(self.dirpath)) / "best.ckpt")
-            log.warning("%s is missing or damaged: the best is chosen among the epochs to come", best)
+        best = self.path if state_dict["best_model_path"] else ""
+        if best and not self.intact:
+            log.warning("%s is missing or damaged: choosing the best of the epochs to come", relative(Path(best)))
+            return
+        paths = {"best_model_path": best, "kth_best_model_path": best, "last_model_path": ""}
+        scores = {best: state_dict["best_model_score"]} if best else {}
+        super().load_state_dict({**state_dict, **paths, "dirpath": self.dirpath, "best_k_models": scores})
+        self.current_score = state_dict["current_score"]  # Lightning saves it, but does not restore it
+        self.best_loss = state_dict["best_loss"]
+
+
+def flush_loggers(trainer: L.Trainer) -> None:
+    """Write all that was logged to disk: a run that resumes from the next checkpoint will not log it again."""
+    for logger in trainer.loggers:
+        logger.save()
+
+
+def is_last_epoch(trainer: L.Trainer) -> bool:
+    """Whether training ends with this epoch."""
+    epochs, steps = trainer.max_epochs or -1, trainer.max_steps
+    over = (0 < epochs <= trainer.current_epoch + 1) or (0 <= steps <= trainer.global_step)
+    return over or trainer.should_stop
+
+
+def is_between_steps(trainer: L.Trainer) -> bool:
+    """Whether a run can resume after this batch; see `trainyard.loops.EpochLoop`."""
+    loop: Any = trainer.fit_loop.epoch_loop
+    return bool(loop.is_between_steps)

@@ -1,4 +1,4 @@
-"""What is done about a loss that is not a number, or has exploded."""
+"""Stops at, or skips, a loss that is not finite."""
 
 import logging
 import math
@@ -14,22 +14,22 @@ from trainyard.models.classifier import Classifier
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY = 50  # steps between two looks on an accelerator: each look waits for the device
+CHECK_EVERY = 50  # steps on an accelerator: each check waits for the device
 EXPLODED = 1e8  # nats
-SKIPPED_AT_MOST = 20  # steps in a row
+MAX_SKIPPED = 20  # steps in a row
 
 
 class FiniteLoss(L.Callback):
-    """Ends a run whose loss became NaN, infinite or huge, with the step and the likely cause; or saves it.
+    """Stops a run whose loss became NaN, infinite or huge, and reports the step and the likely cause.
 
-    To end it, on a CPU each step is looked at, on an accelerator the last 50 at once. To save it, each step's gradient
-    is looked at before the weights change; the scaler of 16-bit precision does that by itself.
+    With `stop`, each loss is checked on a CPU, the last 50 together on an accelerator. With `skip_batch`, each
+    gradient is checked before the weights change; the gradient scaler of 16-bit precision does that by itself.
 
     Args:
         on_nan: `stop`, or `skip_batch`: no optimizer step for that batch.
 
     Raises:
-        FloatingPointError: from a training step, also when more than 20 steps in a row are skipped.
+        FloatingPointError: from a training step, also if more than 20 steps in a row are skipped.
     """
 
     state_key = "FiniteLoss"
@@ -59,52 +59,48 @@ class FiniteLoss(L.Callback):
         """Count and log a skipped step; raise after too many in a row."""
         self.skipped += 1
         self.skipped_in_a_row += 1
-        if self.skipped_in_a_row > SKIPPED_AT_MOST:
+        if self.skipped_in_a_row > MAX_SKIPPED:
             problem = f"the gradient is not finite, {self.skipped_in_a_row} batches in a row"
-            raise FloatingPointError(f"{problem}\n  {self.cause(trainer, True)}")
+            raise FloatingPointError(f"{problem}\n  {likely_cause(trainer, True)}")
         text = "the gradient at step %d (epoch %d) is not finite: the step is skipped"
         log.warning(text, trainer.global_step, trainer.current_epoch + 1)
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Keep the loss; look at those kept when it is time."""
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self.on_nan != "stop":
             return
         self.losses.append(outputs["loss"])
         last = batch_idx + 1 == trainer.num_training_batches or trainer.global_step == trainer.max_steps
-        if last or pl_module.device.type == "cpu" or len(self.losses) == LOOK_EVERY:
-            losses = torch.stack(self.losses).tolist()
-            self.losses.clear()
-            for batches_ago, loss in zip(reversed(range(len(losses))), losses, strict=True):
-                if not abs(loss) < EXPLODED:
-                    inputs = batch[0]
-                    if inputs.isnan().any():  # as a missing number of a table, which the model fills
-                        inputs = pl_module.get_submodule("normalize")(inputs)
-                    self.stop(trainer, bool(inputs.isfinite().all()), loss, batches_ago)
+        if not (last or pl_module.device.type == "cpu" or len(self.losses) == CHECK_EVERY):
+            return
+        losses = torch.stack(self.losses).tolist()
+        self.losses.clear()
+        for batches_ago, loss in zip(reversed(range(len(losses))), losses, strict=True):
+            if not abs(loss) < EXPLODED:
+                inputs = batch[0]
+                if inputs.isnan().any():  # a missing number of a table, which the model fills in
+                    inputs = pl_module.get_submodule("normalize")(inputs)
+                self.stop(trainer, bool(inputs.isfinite().all()), loss, batches_ago)
 
     def stop(self, trainer: L.Trainer, inputs_are_finite: bool, loss: float, batches_ago: int) -> None:
-        """Raise the error that names the step and the likely cause."""
+        """Raise the error with the step and the likely cause."""
         step, epoch = trainer.global_step - batches_ago, trainer.current_epoch + 1
         value = f"{loss:.2g}" if math.isfinite(loss) else loss
-        cause = self.cause(trainer, inputs_are_finite)
+        cause = likely_cause(trainer, inputs_are_finite)
         raise FloatingPointError(f"the loss became {value} at step {step} (epoch {epoch})\n  {cause}")
 
-    @staticmethod
-    def cause(trainer: L.Trainer, inputs_are_finite: bool) -> str:
-        """Return the likely cause, and what may help."""
-        rate = trainer.optimizers[0].param_groups[0]["lr"]
-        if not inputs_are_finite:
-            return "the batch itself holds values that are not finite: look at the data, or on_nan=skip_batch"
-        if str(trainer.precision).startswith("16"):
-            return f"half precision may overflow: try trainer.precision=32-true, or an optimizer.lr below {rate:.2g}"
-        lower = f"{min(rate / 10, 0.01):.2g}"
-        return f"the learning rate ({rate:.2g} there) is likely too high: try optimizer.lr={lower}"
-
     def state_dict(self) -> dict[str, Any]:
-        """Return the number of skipped steps."""
         return {"skipped_steps": self.skipped}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue counting."""
         self.skipped = state_dict["skipped_steps"]
+
+
+def likely_cause(trainer: L.Trainer, inputs_are_finite: bool) -> str:
+    """Return the likely cause of a loss that is not finite, and a remedy."""
+    rate = trainer.optimizers[0].param_groups[0]["lr"]
+    if not inputs_are_finite:
+        return "the batch itself holds values that are not finite: check the data, or use on_nan=skip_batch"
+    if str(trainer.precision).startswith("16"):
+        return f"half precision may overflow: try trainer.precision=32-true, or an optimizer.lr below {rate:.2g}"
+    lower = f"{min(rate / 10, 0.01):.2g}"
+    return f"the learning rate ({rate:.2g} there) is likely too high: try optimizer.lr={lower}"

@@ -1,23 +1,26 @@
-"""What a process alone knows of the training, kept in the checkpoint of all."""
+"""What each process of a run has to itself: its random state and epoch sums, and its process group."""
 
+import atexit
 import logging
+import random
+from collections.abc import Mapping
 from typing import Any
 
 import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import distributed
 
+from trainyard.callbacks.tensorboard import purge_events
 from trainyard.models.classifier import Classifier
 from trainyard.models.epoch_sums import EpochSums
-from trainyard.random_state import random_state, set_random_state
 
 log = logging.getLogger(__name__)
 
 
 class ProcessState(L.Callback):
-    """Keeps the random numbers of each process, and what it has summed since the last validation.
-
-    With them a run that was stopped in the middle of an epoch goes on as if it had not been.
-    """
+    """Saves the random state of each process, and its sums since the last validation, for an exact resume."""
 
     state_key = "ProcessState"
 
@@ -25,7 +28,6 @@ class ProcessState(L.Callback):
         self.loaded: dict[str, Any] | None = None
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Add the state of every process, in their order."""
         assert isinstance(pl_module, Classifier)
         sums = {name: sums.state_dict() for name, sums in pl_module.sums.items() if name == "train"}
         own = {"random": random_state(trainer.strategy.root_device), "sums": sums}
@@ -35,20 +37,65 @@ class ProcessState(L.Callback):
         checkpoint["processes"] = states
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Keep the state until training goes on; until then others may draw."""
+        """Keep the state until training starts, since random numbers are drawn before."""
         states = checkpoint.get("processes") or [None]
         if len(states) != trainer.world_size:
-            text = "saved by %d processes, gone on with %d: the order of the examples changes"
+            text = "the checkpoint was saved by %d processes, now there are %d: the order of the examples changes"
             log.warning(text, len(states), trainer.world_size)
         self.loaded = states[trainer.global_rank % len(states)]
+        if trainer.state.fn is TrainerFn.FITTING:
+            purge_events(trainer, checkpoint["global_step"])
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Take up what was kept."""
         if self.loaded is None:
             return
-        trainer.fit_loop._load_combined_loader_states()  # Lightning tries to before it has them
         assert isinstance(pl_module, Classifier)
         set_random_state(self.loaded["random"], trainer.strategy.root_device)
         stored = self.loaded["sums"]
         pl_module.sums = {name: EpochSums.from_state_dict(sums, pl_module.device) for name, sums in stored.items()}
         self.loaded = None
+
+
+def random_state(device: torch.device) -> dict[str, Any]:
+    """Return the state of the global generators of Python, NumPy, torch and a device, as numbers and tensors."""
+    version, internal, gauss = random.getstate()
+    name, keys, *rest = np.random.get_state(legacy=True)
+    state = {
+        "python": [version, torch.tensor(internal), gauss],  # a tensor is copied faster than 625 numbers
+        "numpy": [name, torch.tensor(np.asarray(keys).astype(np.int64)), *rest],
+        "torch": torch.get_rng_state(),
+    }
+    if device.type != "cpu":
+        state["device"] = torch.get_device_module(device).get_rng_state(device)
+    return state
+
+
+def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
+    """Restore what `random_state` returned; a device of another type keeps its own state."""
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal.tolist()), gauss))
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
+    torch.set_rng_state(state["torch"].cpu())
+    if device.type != "cpu" and "device" in state:
+        torch.get_device_module(device).set_rng_state(state["device"].cpu(), device)
+
+
+class ProcessGroupCleanup(L.Callback):
+    """Destroys the process group at exit, which Lightning does for NCCL only.
+
+    Otherwise the threads of the group sometimes abort a process that has finished.
+    """
+
+    registered = False
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if distributed.is_available() and distributed.is_initialized() and not ProcessGroupCleanup.registered:
+            ProcessGroupCleanup.registered = True
+            atexit.register(destroy_group)
+
+
+def destroy_group() -> None:
+    """Destroy the process group, if there still is one."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()

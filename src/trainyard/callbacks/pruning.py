@@ -1,24 +1,27 @@
-"""The end of a trial that does worse than others of its sweep did at the same epoch."""
+"""Stops a trial that does worse than others of its sweep did at the same epoch."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning as L
 
-from trainyard.callbacks.leave import leave
+from trainyard.callbacks.lifecycle import remove_callback
 from trainyard.run_length import planned_epochs
+
+if TYPE_CHECKING:
+    from trainyard.sweeps.pruners import JobPruner
 
 
 class Pruning(L.Callback):
-    """Reports each epoch's score to the journal of the sweep, and stops training where its pruner says so.
+    """Reports each epoch's score to the journal of the sweep, and stops training if its pruner decides so.
 
     Jobs that run at the same time, on other machines too, report to the same journal.
 
     Attributes:
-        pruned: whether it has stopped training.
+        pruned: whether training was stopped.
 
     Args:
-        folder: of the job; the journal lies beside it.
+        folder: directory of the job; the journal is beside it.
         objective: the metric that is reported.
         pruner: `median` or `hyperband`.
     """
@@ -30,72 +33,44 @@ class Pruning(L.Callback):
         self.objective = objective
         self.pruner = pruner
         self.pruned = False
-        self.scores: dict[int, float] = {}  # by epoch
-        self.rungs: dict[str, float] = {}
-        self.trial: Any = None
+        self.rungs: dict[str, float] = {}  # that Hyperband has set
+        self.job_pruner: JobPruner | None = None
         self.score: float | None = None  # of this epoch
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Find the trial of this job; leave if it has none."""
+        """Find the trial of this job; a job without one is not pruned."""
         if trainer.is_global_zero:
-            self.find_trial(self.epochs(trainer))
-        if not trainer.strategy.broadcast(self.trial is not None):
-            leave(trainer, self)
-
-    @staticmethod
-    def epochs(trainer: L.Trainer) -> int:
-        """Return the number of epochs of the run, which is known: see `trainyard.run_length`."""
-        epochs = planned_epochs(trainer)
-        assert epochs is not None
-        return epochs
+            self.find_job_pruner(planned_epochs(trainer) or 0)  # the config check requires a known length
+        if not trainer.strategy.broadcast(self.job_pruner is not None):
+            remove_callback(trainer, self)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Keep the score until the epoch ends."""
         if not trainer.sanity_checking:
             self.score = float(trainer.callback_metrics[self.objective])
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Report the score of an epoch that was validated, and ask; the other processes follow the first."""
+        """Report the score of an epoch that was validated; rank 0 decides."""
         if trainer.is_global_zero and self.score is not None:
-            self.pruned = self.ask(self.score, trainer.current_epoch + 1, self.epochs(trainer))
+            self.pruned = self.ask(self.score, trainer.current_epoch + 1, planned_epochs(trainer) or 0)
         self.score = None
         self.pruned = trainer.strategy.broadcast(self.pruned)
         trainer.should_stop = trainer.should_stop or self.pruned
 
-    def find_trial(self, max_epochs: int) -> None:
-        """Find the running trial of this job, and report the epochs that it lacks."""
-        from trainyard.sweeps.search.pruners import running_trial
+    def find_job_pruner(self, max_epochs: int) -> None:
+        """Open the journal of the sweep, if the run is one of its jobs."""
+        from trainyard.sweeps.pruners import JobPruner
 
-        self.trial = running_trial(self.folder, self.pruner, max_epochs, self.scores, self.rungs)
+        self.job_pruner = JobPruner.find(self.folder, self.pruner, max_epochs)
 
     def ask(self, score: float, epoch: int, max_epochs: int) -> bool:
         """Report an epoch, and return whether it is to be the last."""
-        from optuna.exceptions import UpdateFinishedTrialError
-
-        if self.trial is None:  # the sweep was about to begin it again at the epoch before
-            self.find_trial(max_epochs)
-        try:
-            pruned = self.report(score, epoch)
-        except UpdateFinishedTrialError:  # the sweep was killed and started again: this job is another trial of it now
-            self.find_trial(max_epochs)
-            pruned = self.report(score, epoch)
-        self.scores[epoch] = score
+        if self.job_pruner is None:
+            return False
+        pruned, self.rungs = self.job_pruner.report(epoch, score, self.rungs)
         return epoch != max_epochs and pruned
 
-    def report(self, score: float, epoch: int) -> bool:
-        """Report an epoch to the trial, if it has one at the moment, and return whether it should end."""
-        if self.trial is None:
-            return False
-        self.trial.report(score, epoch)
-        pruned = bool(self.trial.should_prune())
-        self.rungs = self.trial.storage.get_trial_system_attrs(self.trial._trial_id)
-        return pruned
-
     def state_dict(self) -> dict[str, Any]:
-        """Return the decision, and what the decisions to come depend on."""
-        return {"pruned": self.pruned, "scores": dict(self.scores), "rungs": dict(self.rungs)}
+        return {"pruned": self.pruned, "rungs": dict(self.rungs)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the scores of the epochs before a checkpoint."""
-        self.pruned = state_dict["pruned"]
-        self.scores, self.rungs = (state_dict.get(name, {}) for name in ("scores", "rungs"))  # earlier ones lack them
+        self.pruned, self.rungs = state_dict["pruned"], state_dict.get("rungs", {})

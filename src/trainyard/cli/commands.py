@@ -152,15 +152,15 @@ def add_leaderboard(commands: Parser) -> None:
 
 def leaderboard(arguments: argparse.Namespace) -> None:
     """Print a leaderboard, write its files, and promote its winner if asked to."""
-    from trainyard.sweeps.answer.promote import check_name, promote
-    from trainyard.sweeps.answer.report import text, write_report
+    from trainyard.sweeps.leaderboard.promote import check_name, promote
+    from trainyard.sweeps.leaderboard.report import leaderboard_text, write_report
     from trainyard.sweeps.stored import StoredSweep
 
     if arguments.promote is not None:
         check_name(arguments.promote)
     sweep = StoredSweep.find(arguments.sweep)
     write_report(sweep)
-    print(text(sweep, arguments.test))
+    print(leaderboard_text(sweep, arguments.test))
     if arguments.promote is not None:
         print(promote(sweep, arguments.promote, trusted=arguments.trusted_packages))
 

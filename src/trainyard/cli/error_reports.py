@@ -5,13 +5,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from trainyard.cli.input_checks import check_input
 from trainyard.cli.suggestions import suggest_command
 from trainyard.complaints import complaint, raised_in_run
-from trainyard.environment import check_environment
 from trainyard.errors import ConfigError
 from trainyard.signals import received
 from trainyard.terminal.streams import lost
-from trainyard.utf8 import check_digits
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 
@@ -27,8 +26,7 @@ def report_errors() -> Iterator[None]:
         return
     os.environ[FULL_ERROR] = "1"
     try:
-        check_environment()
-        check_digits(sys.argv[1:])
+        check_input(sys.argv[1:])
         yield
     except KeyboardInterrupt:  # before training, which handles it
         print("interrupted", file=sys.stderr)

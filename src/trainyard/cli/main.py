@@ -30,7 +30,7 @@ def main() -> None:
 def train() -> None:
     """Train with the overrides in `sys.argv`; slow imports come after the signal handlers are installed."""
     with command(prints_result(sys.argv[1:])):
-        from trainyard.cli import training
+        from trainyard.cli import train as training
 
         training.main()
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from trainyard.callbacks.feature_maps import as_images, enlarged, grid
+from trainyard.callbacks.layer_figures import as_images, enlarged, grid
 from trainyard.errors import reject
 from trainyard.evaluation.data_to_test import source
 from trainyard.figures import save

@@ -17,7 +17,7 @@ from trainyard.errors import listing, reject
 from trainyard.evaluation.predictions import Predictions
 from trainyard.models.base import use_channels_last
 from trainyard.models.classifier import Classifier
-from trainyard.no_profiler import NoProfiler
+from trainyard.trainers import NoProfiler
 from trainyard.trusted import AUGMENTATION, check_target
 
 # What of a run's Trainer decides its numbers; one process does the work, however many trained.

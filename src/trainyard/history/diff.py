@@ -64,8 +64,8 @@ def headed(name: str, lines: Sequence[str]) -> list[str]:
 
 def changes(ours: Mapping[str, Any], theirs: Mapping[str, Any], keys: Iterable[str], sign: str = " ") -> list[str]:
     """Return a line for each key whose values differ."""
-    changed = [key for key in keys if ours.get(key) != theirs.get(key)]
-    return [f"{key}{sign}{ours.get(key, 'none')} -> {theirs.get(key, 'none')}" for key in changed]
+    pairs = {key: (ours.get(key, "none"), theirs.get(key, "none")) for key in keys}
+    return [f"{key}{sign}{as_yaml(old)} -> {as_yaml(new)}" for key, (old, new) in pairs.items() if old != new]
 
 
 def config_changes(one: StoredRun, other: StoredRun) -> Lines:
@@ -86,11 +86,10 @@ def config_changes(one: StoredRun, other: StoredRun) -> Lines:
     return [*options, *changes(left, right, (k for k in keys if k in typed or k.split(".")[0] not in groups), "=")]
 
 
-def values_of(run: StoredRun) -> dict[str, str]:
-    """Return the config values that results may depend on, as YAML."""
+def values_of(run: StoredRun) -> dict[str, object]:
+    """Return the config values that results may depend on, by dotted key."""
     config = {key: part for key, part in run.config_in("RUN").items() if key not in ("run", *OF_SWEEPS)}
-    values = {key: as_yaml(value) for key, value in leaves(OmegaConf.create(config))}
-    return {**values, "sweep.pruner": str((run.part("sweep") or {}).get("pruner", "none"))}
+    return {**dict(leaves(OmegaConf.create(config))), "sweep.pruner": (run.part("sweep") or {}).get("pruner", "none")}
 
 
 def as_yaml(value: object) -> str:
@@ -133,13 +132,7 @@ def hardware_changes(one: Mapping[str, Any], other: Mapping[str, Any]) -> Lines:
     Args:
         one, other: contents of `provenance.json`.
     """
-    ours, theirs = (
-        {
-            name: (", ".join(map(str, value)) or "none") if isinstance(value, list) else value
-            for name, value in run.items()
-        }
-        for run in (one["hardware"], other["hardware"])
-    )
+    ours, theirs = one["hardware"], other["hardware"]
     if not ours or not theirs:
         return None
     return changes(ours, theirs, (name for name in HARDWARE if name in ours and name in theirs))

@@ -9,7 +9,7 @@ from pathlib import Path
 from trainyard.errors import ConfigError, did_you_mean, listing, reject
 from trainyard.files import check_path, relative
 from trainyard.history.stored_run import StoredRun, is_run
-from trainyard.sweeps.space_file import FILE as SWEEP
+from trainyard.sweeps.stored import SWEEP_FILE as SWEEP
 from trainyard.sweeps.stored import StoredSweep
 
 ROOT = Path("outputs")

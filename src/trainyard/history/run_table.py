@@ -11,7 +11,7 @@ from trainyard.errors import did_you_mean, listing, reject
 from trainyard.history.condition import GRAMMAR, Condition, is_number
 from trainyard.history.find_run import all_runs
 from trainyard.history.stored_run import StoredRun
-from trainyard.sweeps.objectives import mode_of
+from trainyard.sweeps.options import mode_of
 from trainyard.terminal.controls import unescaped
 from trainyard.terminal.tables import table
 

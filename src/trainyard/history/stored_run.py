@@ -14,7 +14,7 @@ import yaml  # type: ignore[import-untyped]
 from trainyard.files import read_json, read_text, relative
 from trainyard.plain_yaml import MOST_BYTES, load_yaml
 from trainyard.run_directory import RESULT, read_result
-from trainyard.sweeps.space_file import FILE as SWEEP
+from trainyard.sweeps.stored import SWEEP_FILE as SWEEP
 
 QUIET = 300  # seconds without a write, after which a run without a result no longer counts as running
 BEST = Path("checkpoints") / "best.ckpt"

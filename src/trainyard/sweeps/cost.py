@@ -1,4 +1,4 @@
-"""The time and the disk space of a job, estimated from a shortened run of it."""
+"""The time and disk space of a job, measured in a shortened run."""
 
 import json
 import math
@@ -15,28 +15,20 @@ from trainyard.files import write_json
 from trainyard.memory import bytes_on_disk
 
 FILE = "cost.json"
-EPOCHS, STEPS = 2, 32  # of a shortened run, at most; it validates and tests as the job does
-LIMIT = 4.0  # seconds of training after which it ends
+EPOCHS, STEPS = 2, 32  # of a shortened run, at most; validation and test are not shortened
+LIMIT = 4.0  # seconds of training
 
 
 @dataclass
 class Cost:
-    """What a job takes.
+    """Time in seconds and disk space in bytes of a job."""
 
-    Attributes:
-        startup: seconds beside the epochs, with the test.
-        epoch: seconds.
-        max_epochs: that `max_steps` allows; infinite without it.
-        files: bytes of the run's directory after the first epoch, without checkpoints.
-        growth: bytes that each further epoch adds.
-        checkpoints: bytes.
-    """
-
-    startup: float
+    network: tuple[str, str]  # number of parameters and shapes, as text
+    startup: float  # outside of the epochs, with the test
     epoch: float
-    max_epochs: float
-    files: float
-    growth: float
+    max_epochs: float  # limit by `max_steps`
+    files: float  # after the first epoch, without checkpoints
+    growth: float  # in each further epoch
     checkpoints: float = 0.0
 
     def time(self, epochs: float) -> float:
@@ -44,104 +36,92 @@ class Cost:
         return self.startup + min(epochs, self.max_epochs) * self.epoch
 
     def disk(self, epochs: float) -> float:
-        """Return the bytes that a job of so many epochs leaves, without its checkpoints."""
+        """Return the bytes that a job of so many epochs writes, without its checkpoints."""
         return self.files + (min(epochs, self.max_epochs) - 1) * self.growth
 
     @classmethod
     def read(cls, folder: Path, seconds: float) -> "Cost":
-        """Return the cost that `MeasureCost` has written.
-
-        Args:
-            folder: of the shortened run.
-            seconds: of its whole process.
-        """
-        found = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        found |= {"startup": max(0.0, seconds - found["startup"]), "checkpoints": bytes_on_disk(folder / "checkpoints")}
-        return cls(**found)
+        """Return the cost that `MeasureCost` has written into the directory of a run, whose process took `seconds`."""
+        content = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        content["startup"] = max(0.0, seconds - content["startup"])
+        return cls(**{**content, "checkpoints": bytes_on_disk(folder / "checkpoints")})
 
 
 class MeasureCost(L.Callback):
-    """Shortens a run, times its epochs, and writes its cost into the run's directory.
+    """Shortens a run, and writes its cost into the run directory.
 
-    The config stays that of the job, since schedules and fine-tuning follow from it: limits are set in the Trainer.
-    Until `Cost.read` replaces it, `startup` holds the seconds of the epochs.
+    The config stays that of the job, since schedules and fine-tuning depend on it: the limits are set in the Trainer.
+    Until `Cost.read` replaces it, `startup` contains the seconds of the epochs.
     """
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Set the limits before Lightning counts the batches; each epoch is validated once, at its end."""
-        self.steps: list[tuple[float, int]] = []  # seconds and number of the steps after the first, by epoch
-        self.validations: list[float] = []
-        self.epochs: list[float] = []
-        self.sizes: list[int] = []
-        self.clocks: dict[str, float] = {}
+        """Set the limits before Lightning counts the batches."""
         if stage == "fit":
+            self.starts: list[float] = []  # of the epochs
+            self.sizes: list[int] = []  # of the run directory after each epoch, in bytes
             self.limit = limit = trainer.limit_train_batches
             trainer.limit_train_batches = min(limit, STEPS) if isinstance(limit, int) else STEPS
-            self.interval, trainer.val_check_interval = trainer.val_check_interval, 1.0
-            self.every, trainer.check_val_every_n_epoch = trainer.check_val_every_n_epoch or 1, 1
+            trainer.val_check_interval, trainer.check_val_every_n_epoch = 1.0, 1
             trainer.fit_loop.min_epochs, trainer.fit_loop.epoch_loop.min_steps = 0, None
 
-    def elapsed(self, clock: str) -> float:
-        """Return the seconds since a clock was started."""
-        return time.perf_counter() - self.clocks[clock]
-
-    def start(self, clock: str, trainer: L.Trainer) -> None:
-        """Start a clock, when a GPU has computed what was queued."""
+    def now(self, trainer: L.Trainer) -> float:
+        """Return the time in seconds, after the GPU has finished."""
         if trainer.strategy.root_device.type != "cpu":
             torch.accelerator.synchronize()
-        self.clocks[clock] = time.perf_counter()
+        return time.perf_counter()
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """End the epoch before, whose checkpoints are saved by now."""
-        self.end_epoch(trainer)
-        self.start("epoch", trainer)
+        """Start an epoch, after the checkpoints of the previous one were saved."""
+        if self.starts:
+            self.sizes.append(run_size(trainer))
+        self.starts.append(self.now(trainer))
 
     def on_train_batch_end(self, trainer: L.Trainer, model: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Start the clock after the first step, which starts workers and compiles; end a run that takes long."""
+        """Time the steps after the first, which starts workers and compiles; end a slow run."""
+        self.last_step, self.steps = self.now(trainer), batch_idx
         if batch_idx == 0:
-            self.start("steps", trainer)
-        self.clocks.setdefault("run", time.perf_counter())
-        late = self.elapsed("run") > LIMIT
-        trainer.should_stop |= bool(trainer.strategy.reduce_boolean_decision(late, all=False))
-        self.batch_idx = batch_idx
-
-    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Stop the clock of the steps, and start that of the validation."""
-        self.start("validation", trainer)
-        self.steps.append((self.clocks["validation"] - self.clocks["steps"], self.batch_idx))
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Stop the clock of the validation."""
-        self.validations.append(self.elapsed("validation"))
+            self.first_step = self.last_step
+        is_late = self.last_step - self.starts[0] > LIMIT
+        trainer.should_stop |= bool(trainer.strategy.reduce_boolean_decision(is_late, all=False))
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """End the run after enough epochs."""
         trainer.should_stop |= trainer.current_epoch + 1 >= EPOCHS
 
-    def end_epoch(self, trainer: L.Trainer) -> None:
-        """Note the seconds of an epoch, and the bytes of the run's directory after it."""
-        if "epoch" not in self.clocks:
-            return
-        self.epochs.append(self.elapsed("epoch"))
-        if writer := tensorboard_writer(trainer):
-            writer.flush()
-        self.sizes.append(bytes_on_disk(Path(trainer.default_root_dir), but="checkpoints"))
-
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write the cost, by the last epoch: the first takes longer."""
-        self.end_epoch(trainer)
-        (seconds, steps), validation = self.steps[-1], self.validations[-1]
-        all_steps = len(trainer.train_dataloader)  # type: ignore[arg-type]
-        all_steps = min(all_steps, self.limit) if isinstance(self.limit, int) else int(all_steps * self.limit)
-        interval = self.interval / all_steps if isinstance(self.interval, int) else self.interval
-        step, beside = seconds / max(1, steps), self.epochs[-1] - seconds - validation
+        """Write the cost, as estimated by the last epoch."""
+        end = self.now(trainer)
+        self.sizes.append(run_size(trainer))
+        total = len(trainer.train_dataloader)  # type: ignore[arg-type]
+        total = min(total, self.limit) if isinstance(self.limit, int) else int(total * self.limit)
+        seconds = self.last_step - self.first_step
+        step = seconds / max(1, self.steps)
         max_steps = trainer.max_steps * trainer.accumulate_grad_batches
         cost = Cost(
-            startup=sum(self.epochs),
-            epoch=(all_steps - 1) * step + beside + validation / interval / self.every,
-            max_epochs=max_steps / all_steps if max_steps > 0 else math.inf,
+            network=describe_network(pl_module),
+            startup=end - self.starts[0],
+            epoch=(total - 1) * step + end - self.starts[-1] - seconds,
+            max_epochs=max_steps / total if max_steps > 0 else math.inf,
             files=self.sizes[0],
             growth=self.sizes[-1] - self.sizes[0],
         )
         if trainer.is_global_zero:
             write_json(Path(trainer.default_root_dir) / FILE, asdict(cost))
+
+
+def run_size(trainer: L.Trainer) -> int:
+    """Return the size of the run directory without checkpoints, in bytes."""
+    if writer := tensorboard_writer(trainer):
+        writer.flush()
+    return bytes_on_disk(Path(trainer.default_root_dir), but="checkpoints")
+
+
+def describe_network(module: L.LightningModule) -> tuple[str, str]:
+    """Return the number of parameters, and the shapes of input and output without the batch, as text."""
+    parameters = f"{sum(parameter.numel() for parameter in module.parameters()):,}"
+    example = module.example_input_array
+    if not isinstance(example, torch.Tensor):
+        return parameters, ""
+    with torch.no_grad():
+        output = module.eval()(example.to(module.device))
+    return parameters, " -> ".join("x".join(map(str, tensor.shape[1:])) for tensor in (example, output))

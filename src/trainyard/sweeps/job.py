@@ -1,6 +1,6 @@
-"""A job of a sweep, as its directory tells of it."""
+"""A job of a sweep: one run, whose state is read from its directory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from trainyard.run_directory import DONE, misplaced, read_result
 
 CHECKPOINTS = ("last.ckpt", "previous.ckpt")
-UNFINISHED = "waiting"
+WAITING = "waiting"
 
 
 @dataclass
@@ -16,65 +16,58 @@ class Job:
     """One run of a sweep.
 
     Attributes:
-        number: its place in the sweep, and the name of its directory.
-        overrides: that make its config.
-        folder: its directory.
-        result: what `result.json` holds; empty if the file is missing or damaged.
+        number: index of the job in the sweep, and the name of its directory.
+        result: content of `result.json`; empty if the file is missing or invalid.
+        sampler_state: what the sampler stores in the Optuna trial of a configuration that it has drawn.
     """
 
     number: int
     overrides: Sequence[str]
     folder: Path
     result: dict[str, Any] = field(default_factory=dict)
+    sampler_state: Mapping[str, Any] = field(default_factory=dict)
 
-    def look(self) -> "Job":
-        """Read what became of it, and return it."""
+    def refresh(self) -> "Job":
+        """Read `result.json` again, and return the job."""
         self.result = read_result(self.folder)
         return self
 
     @property
     def status(self) -> str:
-        """`completed`, `pruned`, `failed`, `interrupted`, or `waiting` where nothing tells."""
-        return str(self.result.get("status", UNFINISHED))
+        """`completed`, `pruned`, `failed`, `interrupted`, or `waiting` without a result."""
+        return str(self.result.get("status", WAITING))
 
     @property
     def score(self) -> float | None:
         """The best validation score of a completed job."""
-        return self.best_so_far if self.status == "completed" else None
+        return self.best_score if self.status == "completed" else None
 
     @property
-    def best_so_far(self) -> float | None:
-        """The best validation score of a job that is completed or was pruned."""
+    def best_score(self) -> float | None:
+        """The best validation score of a completed or pruned job."""
         return self.result["objective"]["value"] if self.status in DONE else None
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The scores of the best epoch, and of the test."""
+        """Metrics of the best epoch, and of the test."""
         return self.result.get("metrics") or {}
 
     @property
     def baseline(self) -> dict[str, Any]:
-        """What always predicting the most frequent class scores, see `majority_baseline`."""
-        found = self.result.get("baseline")
-        return found if isinstance(found, dict) else {}
+        """Scores of always predicting the most frequent class, see `majority_baseline`."""
+        baseline = self.result.get("baseline")
+        return baseline if isinstance(baseline, dict) else {}
 
     def measure(self, name: str) -> float:
-        """Return a metric of a completed job, or what it cost: `seconds`, `epochs` or `parameters`."""
+        """Return a metric of a completed job, or its cost: `seconds`, `epochs` or `parameters`."""
         return float(self.result["metrics"][name] if "/" in name else self.result[name])
 
     @property
-    def can_go_on(self) -> bool:
-        """Whether it was stopped on its way, and left a checkpoint to go on from."""
-        stopped = self.status in ("interrupted", UNFINISHED) and not any(misplaced(self.folder))
+    def can_resume(self) -> bool:
+        """Whether the job was interrupted and has a checkpoint."""
+        stopped = self.status in ("interrupted", WAITING) and not any(misplaced(self.folder))
         return stopped and any((self.folder / "checkpoints" / name).is_file() for name in CHECKPOINTS)
 
-    def values(self, objectives: Sequence[str]) -> list[float] | None:
-        """Return what a job that is completed, or was pruned, has of each objective; `None` of another."""
-        if len(objectives) == 1:
-            return None if self.best_so_far is None else [self.best_so_far]
-        return [self.measure(name) for name in objectives] if self.status == "completed" else None
-
-    def varying(self, axes: Sequence[str]) -> str:
-        """Return its values of the keys that vary."""
-        chosen = [override for override in self.overrides if override.partition("=")[0] in axes]
-        return " ".join(chosen) or "(one job)"
+    def axis_values(self, axes: Sequence[str]) -> str:
+        """Return the overrides of the keys that vary, as text."""
+        return " ".join(word for word in self.overrides if word.partition("=")[0] in axes) or "(one job)"

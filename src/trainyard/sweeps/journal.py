@@ -1,165 +1,142 @@
-"""What happened in a sweep, attempt by attempt, in a file that only grows."""
+"""The journal of a sweep: an Optuna study in a file, with the trials of its jobs."""
 
-import itertools
-import json
-import logging
+import math
 import os
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.study import StudyDirection
+from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from trainyard.errors import reject
 from trainyard.files import relative
+from trainyard.run_directory import DONE
+from trainyard.sweeps.distributions import as_parameter
 from trainyard.sweeps.job import Job
-from trainyard.sweeps.objectives import mode_of
-from trainyard.sweeps.search.distributions import as_parameter
-from trainyard.sweeps.search.study_views import RUNG, StudyView, one_per_configuration
+from trainyard.sweeps.options import mode_of
 from trainyard.sweeps.search_space import SPLITS
 from trainyard.sweeps.stored import JOURNAL
 
-STATES = {
-    "completed": TrialState.COMPLETE,
-    "pruned": TrialState.PRUNED,
-    "failed": TrialState.FAIL,
-    "interrupted": TrialState.FAIL,
-}
-DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
-
-NAMES = "study:metric_names"  # where Optuna looks for what its plots are called
-
-log = logging.getLogger(__name__)
+RUNG = "completed_rung_"  # prefix of the attributes that Hyperband sets
 
 
 class Journal:
-    """The attempts at the jobs of a sweep, as trials of an Optuna study; `job` tells whose attempt one is.
+    """Trials of the jobs of a sweep. The user attribute `job` is the number of the job.
 
-    Only one process at a time may have it: the one that holds the sweep's directory.
+    A job has one trial, which stays RUNNING while it is interrupted. Only a job that failed gets another one when it
+    runs again. Only one process at a time may use it: the one that has locked the sweep.
 
     Args:
-        folder: of the sweep.
-        objectives: the metrics that choose.
-        axes: what varies, by the keys that are chosen together.
+        folder: directory of the sweep.
+        distributions: of the axes, by key.
+
+    Raises:
+        ConfigError: the file is damaged.
     """
 
     def __init__(
-        self, folder: Path, objectives: Sequence[str], axes: Mapping[str, BaseDistribution] | None = None
+        self, folder: Path, objectives: Sequence[str], distributions: Mapping[str, BaseDistribution] | None = None
     ) -> None:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        mend(folder / JOURNAL)
-        self.file = folder / JOURNAL
-        self.storage = JournalStorage(JournalFileBackend(str(self.file)))
+        self.folder = folder
         self.objectives = objectives
-        self.axes = axes or {}
-        studies = self.storage.get_all_studies()
-        directions = [DIRECTIONS[mode_of(name)] for name in objectives]
-        self.name = studies[0].study_name if studies else folder.name
-        self.study = studies[0]._study_id if studies else self.storage.create_new_study(directions, self.name)
-        if not studies:
-            self.storage.set_study_system_attr(self.study, NAMES, list(objectives))
-        self.running: dict[int, int] = {}  # the attempt at each job that runs
-        self.drawn: dict[int, int] = {}  # the first attempt at a job that a search draws
+        self.distributions = dict(distributions or {})
+        repair(folder / JOURNAL)
+        try:
+            storage = open_storage(folder / JOURNAL)
+            self.study = load_study(storage) or self.create_study(storage)
+        except Exception as error:  # Optuna does not check what it reads
+            problem = f"{relative(folder / JOURNAL)} cannot be read ({type(error).__name__}: {error})"
+            accepted = "the file moved away; only the number of failures of each job is lost"
+            raise reject("sweep.name", folder.name, problem, accepted) from error
+        self.running = {
+            trial.user_attrs["job"]: trial.number for trial in self.trials() if trial.state is TrialState.RUNNING
+        }
+
+    def create_study(self, storage: JournalStorage) -> Study:
+        """Create the study, with the names of the objectives for Optuna's plots."""
+        directions = [
+            StudyDirection.MAXIMIZE if mode_of(name) == "max" else StudyDirection.MINIMIZE for name in self.objectives
+        ]
+        study = optuna.create_study(storage=storage, study_name=self.folder.name, directions=directions)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            study.set_metric_names(list(self.objectives))
+        return study
+
+    def trials(self) -> list[FrozenTrial]:
+        """Return all trials; do not change them."""
+        return self.study.get_trials(deepcopy=False)
 
     def failures(self) -> Counter[int]:
-        """Return how often each job has failed; being interrupted is no failure."""
-        trials = self.storage.get_all_trials(self.study, deepcopy=False, states=(TrialState.FAIL,))
-        return Counter(trial.user_attrs["job"] for trial in trials if trial.user_attrs.get("status") == "failed")
+        """Return how often each job has failed."""
+        return Counter(trial.user_attrs["job"] for trial in self.trials() if trial.state is TrialState.FAIL)
 
-    def settle(self, jobs: dict[int, Job]) -> None:
-        """End the attempts that a killed sweeper left running, by what their directories tell."""
-        for trial in self.storage.get_all_trials(self.study, deepcopy=False, states=(TrialState.RUNNING,)):
-            job = jobs.get(trial.user_attrs.get("job", -1))
-            self.end(trial._trial_id, job)
-
-    def by_job(self) -> StudyView:
-        """Return the trials as a sampler sees them: one for each job."""
-        return StudyView(self.file, lambda trials: trials)
-
-    def by_configuration(self) -> StudyView:
-        """Return one trial for each configuration, with the mean of its replicates."""
-        return StudyView(self.file, one_per_configuration)
-
-    def draw(self, number: int) -> int:
-        """Begin the attempt that a job will be, for a sampler to draw what it consists of."""
-        self.drawn[number] = trial = self.storage.create_new_trial(self.study)
-        self.storage.set_trial_user_attr(trial, "job", number)
-        return trial
-
-    def begin(self, job: Job) -> None:
-        """Note that a job starts; one that resumes reports the epochs before its checkpoint again."""
-        chosen = dict(override.partition("=")[::2] for override in job.overrides)
-        texts = {name: ",".join(chosen[key] for key in name.split(",")) for name in self.axes}
-        values = {name: as_parameter(text, self.axes[name]) for name, text in texts.items()}
-        if job.number in self.drawn:
-            self.running[job.number] = trial = self.drawn.pop(job.number)
-            for name, axis in self.axes.items():
-                self.storage.set_trial_param(trial, name, axis.to_internal_repr(values[name]), axis)
-            for key, value in self.attributes(job).items():
-                self.storage.set_trial_user_attr(trial, key, value)
+    def start(self, job: Job) -> None:
+        """Record the start of a job; one that was interrupted continues its trial."""
+        if job.number in self.running:
             return
-        before = self.last_attempt(job)
-        drawn = {} if before is None else before.system_attrs  # by a sampler
-        template = create_trial(
+        chosen = dict(word.partition("=")[::2] for word in job.overrides)
+        texts = {name: ",".join(chosen[key] for key in name.split(",")) for name in self.distributions}
+        split = " ".join(word for word in job.overrides if word.partition("=")[0].lstrip("+") in SPLITS)
+        before = latest_by_job(self.trials()).get(job.number)
+        state = job.sampler_state if before is None else before.system_attrs
+        trial = create_trial(
             state=TrialState.RUNNING,
-            params=values,
-            distributions=dict(self.axes),
-            user_attrs=self.attributes(job),
-            system_attrs={name: value for name, value in drawn.items() if not name.startswith(RUNG)},
+            params={name: as_parameter(text, self.distributions[name]) for name, text in texts.items()},
+            distributions=self.distributions,
+            user_attrs={"job": job.number, **({"split": split} if split else {})},
+            system_attrs={name: value for name, value in state.items() if not name.startswith(RUNG)},
         )
-        self.running[job.number] = self.storage.create_new_trial(self.study, template_trial=template)
-
-    @staticmethod
-    def attributes(job: Job) -> dict[str, Any]:
-        """Return whose attempt a trial is, and which of several splits of the data it is validated on."""
-        split = [word for word in job.overrides if word.partition("=")[0].lstrip("+") in SPLITS]
-        return {"job": job.number, **({"split": " ".join(split)} if split else {})}
-
-    def last_attempt(self, job: Job) -> FrozenTrial | None:
-        """Return the latest attempt at a job."""
-        trials = reversed(self.storage.get_all_trials(self.study, deepcopy=False))
-        return next((trial for trial in trials if trial.user_attrs.get("job") == job.number), None)
+        self.study.add_trial(trial)
+        self.running[job.number] = len(self.trials()) - 1
 
     def finish(self, job: Job) -> None:
-        """Note how a job ended."""
-        self.end(self.running.pop(job.number), job)
+        """Record how a job ended, unless it was interrupted."""
+        if job.status not in (*DONE, "failed"):
+            return
+        number = self.running.pop(job.number)
+        if job.status == "pruned":
+            self.study.tell(number, state=TrialState.PRUNED)
+            return
+        values = [job.score, *map(job.measure, self.objectives[1:])] if job.score is not None else []
+        if values and all(map(math.isfinite, values)):
+            self.study.tell(number, values)
+        else:
+            self.study.tell(number, state=TrialState.FAIL)
 
-    def end(self, trial: int, job: Job | None) -> None:
-        """Note how an attempt ended."""
-        status = job.status if job is not None and job.status in STATES else "interrupted"
-        self.storage.set_trial_user_attr(trial, "status", status)
-        self.storage.set_trial_state_values(trial, STATES[status], job.values(self.objectives) if job else None)
+    def finish_all(self, jobs: Sequence[Job]) -> None:
+        """Record jobs that ended after the sweep was killed."""
+        for job in jobs:
+            if job.number in self.running:
+                self.finish(job)
 
 
-def mend(file: Path) -> None:
-    """Take away what a kill in the middle of a write left: a lock, which would hold the next up, and half a line.
+def open_storage(file: Path) -> JournalStorage:
+    """Return Optuna's storage of a journal."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return JournalStorage(JournalFileBackend(str(file)))
 
-    A journal that cannot be read all the same is moved aside: only how often jobs have failed is told nowhere else.
-    """
+
+def load_study(storage: JournalStorage) -> Study | None:
+    """Return the study of a journal, if there is one."""
+    names = optuna.get_all_study_names(storage)
+    return optuna.load_study(study_name=names[0], storage=storage) if names else None
+
+
+def latest_by_job(trials: Sequence[FrozenTrial]) -> dict[int, FrozenTrial]:
+    """Return the last trial of each job."""
+    return {trial.user_attrs["job"]: trial for trial in trials}
+
+
+def repair(file: Path) -> None:
+    """Remove the lock and the incomplete line that a killed process has left."""
     file.with_name(f"{file.name}.lock").unlink(missing_ok=True)
     if file.is_file() and not (content := file.read_bytes()).endswith(b"\n"):
         os.truncate(file, content.rfind(b"\n") + 1)
-    if file.exists() and not (file.is_file() and can_be_read(file)):
-        numbers = itertools.count(2)
-        broken = file.with_name(f"{file.name}.broken")
-        while broken.exists():
-            broken = file.with_name(f"{file.name}.broken.{next(numbers)}")
-        file.rename(broken)
-        log.warning("%s cannot be read, and is kept as %s; failures are counted anew", relative(file), broken.name)
-
-
-def can_be_read(file: Path) -> bool:
-    """Whether Optuna makes sense of every line of a journal; of the last alone it says nothing."""
-    last = file.read_bytes().splitlines()[-1:]
-    try:
-        JournalStorage(JournalFileBackend(str(file)))
-        return all(isinstance(json.loads(line), dict) for line in last)
-    except OSError:
-        raise
-    except Exception:  # of any kind: it trusts what it reads
-        return False

@@ -1,57 +1,143 @@
-"""How far a job is that runs."""
+"""The progress of a sweep on the terminal: a line for each job that ends, and live bars of those that run."""
 
 import re
+import sys
 import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from types import TracebackType
 
-from trainyard.config import objective_mode
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
+
 from trainyard.files import open_regular
+from trainyard.run_directory import DONE
+from trainyard.run_ending import full_disk
+from trainyard.sweeps.execution.processes import JobExit
 from trainyard.sweeps.job import Job
+from trainyard.sweeps.options import mode_of
+from trainyard.sweeps.sweep import Sweep
+from trainyard.terminal.controls import escape_controls, unescaped
 
 EPOCH = re.compile(r": epoch (\d+)/(\d+)(.*)")
 
 
-class JobProgress:
-    """What the log of a running job tells of it.
-
-    Attributes:
-        epoch, epochs: the last one that is done, and how many there will be; 0 before the first line.
-        best: the best score so far, of an earlier start too.
+class SweepProgress:
+    """Prints how each job ended, and shows the running jobs if the output is a terminal. A context manager.
 
     Args:
-        job: that has just been started.
-        objective: the metric that chooses.
+        sweep: that is run.
+        jobs: that run, in the order of their start; more may be added.
+        on_start: called with each job that starts.
+        fail_fast: whether the first failure ends the sweep.
     """
 
-    def __init__(self, job: Job, objective: str) -> None:
+    def __init__(
+        self, sweep: Sweep, jobs: Sequence[Job], on_start: Callable[[Job], object], fail_fast: bool = False
+    ) -> None:
+        self.sweep, self.jobs, self.on_start, self.fail_fast = sweep, jobs, on_start, fail_fast
+        self.running: dict[int, JobProgress] = {}
+        self.console = Console(file=unescaped(sys.stdout))
+        is_live = self.console.is_terminal and not self.console.is_dumb_terminal
+        self.bars = Progress(
+            TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, ratio=1)),
+            BarColumn(20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[score]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+            auto_refresh=False,
+            transient=True,
+            expand=True,
+            speed_estimate_period=3600,
+            disable=not is_live,
+        )
+        self.all_jobs = self.bars.add_task("all jobs", total=sweep.total, completed=sweep.done, score="")
+
+    def __enter__(self) -> "SweepProgress":
+        self.bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bars.stop()
+
+    def start(self, index: int) -> None:
+        """Add a job that starts, by its index in `jobs`."""
+        job = self.jobs[index]
+        self.on_start(job)
+        name = escape_controls(f"#{job.number} {job.axis_values(self.sweep.axes)}", keep="")
+        task = self.bars.add_task(name, total=None, score="")
+        self.running[index] = JobProgress(job, self.sweep.stored.objective, self.bars, task)
+        self.update()
+
+    def finish(self, end: JobExit) -> bool:
+        """Print how a job ended; return whether this ends the sweep."""
+        job, progress = self.jobs[end.index], self.running.pop(end.index)
+        self.sweep.finish(job, "" if end.disk_full else end.error)
+        self.sweep.done += 1
+        self.bars.remove_task(progress.task)
+        self.bars.update(self.all_jobs, completed=self.sweep.done, total=self.sweep.total)
+        seconds = job.result.get("seconds", time.monotonic() - progress.started_at)
+        count = f"[{self.sweep.done}/{self.sweep.total}]"
+        line = f"{count} #{job.number} {job.axis_values(self.sweep.axes)}  {outcome(job)}  {seconds:.1f} s"
+        self.print(escape_controls(line, keep=""))
+        self.update()
+        if end.disk_full:
+            advice = "no more jobs start; free some space, then repeat the command"
+            self.print(f"{full_disk(self.sweep.folder)} in {self.sweep.folder}: {advice}")
+        return end.disk_full or (self.fail_fast and job.status == "failed")
+
+    def print(self, line: str) -> None:
+        """Print a line above the bars."""
+        self.console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+    def update(self) -> None:
+        """Redraw the bars."""
+        if not self.bars.disable:
+            for progress in self.running.values():
+                progress.update()
+            self.bars.refresh()
+
+
+class JobProgress:
+    """Updates the bar of a running job from its log.
+
+    Attributes:
+        best: best score so far, with that of an earlier start.
+    """
+
+    def __init__(self, job: Job, objective: str, bars: Progress, task: TaskID) -> None:
         self.file = job.folder / "run.log"
         self.score = re.compile(rf"{re.escape(objective)} (\S+)")
-        self.choose = max if objective_mode(objective) == "max" else min
-        self.epoch = self.epochs = self.read = 0
+        self.choose = max if mode_of(objective) == "max" else min
+        self.bars, self.task = bars, task
+        self.offset = 0
         self.best: float | None = None
-        self.look()
-        self.started, self.start_epoch = time.monotonic(), self.epoch
+        self.started_at = time.monotonic()
 
-    def look(self) -> None:
-        """Read the lines that have been added."""
+    def update(self) -> None:
+        """Read the new lines of the log."""
         with suppress(OSError), open_regular(self.file, most=None) as log:
-            log.seek(self.read)
+            log.seek(self.offset)
             added = log.read()
             lines = added[: added.rfind(b"\n") + 1]
-            self.read += len(lines)
+            self.offset += len(lines)
             for epoch, epochs, scores in EPOCH.findall(lines.decode("utf-8", errors="replace")):
-                self.epoch, self.epochs = int(epoch), int(epochs)
                 if found := self.score.search(scores):
                     score = float(found[1])
                     self.best = score if self.best is None else self.choose(self.best, score)
+                text = "" if self.best is None else f"{self.best:.4f}"
+                self.bars.update(self.task, completed=int(epoch), total=int(epochs), score=text)
 
-    @property
-    def seconds(self) -> float:
-        """Seconds since it was started."""
-        return time.monotonic() - self.started
 
-    @property
-    def seconds_left(self) -> float | None:
-        """Seconds that it will still take, at its pace so far; `None` before its first epoch is done."""
-        done = self.epoch - self.start_epoch
-        return self.seconds / done * (self.epochs - self.epoch) if done > 0 else None
+def outcome(job: Job) -> str:
+    """Return how a job ended, in a few words."""
+    if job.status in DONE:
+        best = job.result["objective"]
+        score = f"{best['name']} {best['value']:.4f} at epoch {best['epoch']} of {job.result['epochs']}"
+        return score if job.status == "completed" else f"pruned: {score}"
+    error = str(job.result.get("error") or "").strip()
+    return f"{job.status}: {error.splitlines()[0][:160]}" if error else job.status

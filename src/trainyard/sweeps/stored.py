@@ -1,34 +1,34 @@
-"""A sweep as its directory tells of it, whoever works on it."""
+"""A sweep as it is stored in its directory: search space, jobs and results."""
 
 import json
-from contextlib import suppress
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from trainyard.errors import did_you_mean, listing, reject
-from trainyard.files import check_path, read_json, relative, write_text
-from trainyard.run_directory import DONE, LOCK
-from trainyard.sweeps.answer.leaderboard import Row, leaderboard
-from trainyard.sweeps.holder import HOLDER
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]
+
+from trainyard.errors import ConfigError, did_you_mean, listing, reject
+from trainyard.files import check_own_files, check_path, read_json, read_text, relative, write_text
+from trainyard.own_directory import check_not_current
+from trainyard.plain_yaml import MOST_BYTES, load_yaml
+from trainyard.run_directory import DONE, LOCK, lock
 from trainyard.sweeps.job import Job
+from trainyard.sweeps.leaderboard.ranking import Row, leaderboard
 from trainyard.sweeps.search_space import SearchSpace, configuration_of
-from trainyard.sweeps.space_file import FILE, keep, load
 
-JOURNAL = "journal.log"
-DRAWN = "drawn.json"
+SWEEP_FILE, JOURNAL, DRAWN, HOLDER = "sweep.yaml", "journal.log", "drawn.json", "holder"
 ROOT = Path("outputs") / "sweeps"
 
 
 @dataclass
 class StoredSweep:
-    """The jobs of a sweep and what they scored.
-
-    Attributes:
-        folder: of the sweep.
-        space: its jobs.
-        objectives: the metrics that choose; the first is that of the runs.
-    """
+    """The jobs of a sweep and their results; the first of `objectives` is that of the runs."""
 
     folder: Path
     space: SearchSpace
@@ -36,97 +36,196 @@ class StoredSweep:
 
     @property
     def objective(self) -> str:
-        """The metric that chooses the best epoch of each run."""
+        """The metric by which each run chooses its best epoch."""
         return self.objectives[0]
 
     @classmethod
     def find(cls, name: str) -> "StoredSweep":
-        """Return the sweep of a directory, or of a name in outputs/sweeps.
+        """Return the sweep with a directory, or with a name in outputs/sweeps.
 
         Raises:
-            ConfigError: there is none, or it is damaged.
+            ConfigError: no such sweep, or it is damaged.
         """
         check_path("SWEEP", name)
         for folder in (Path(name), ROOT / name):
-            if (folder / FILE).is_file():
-                return cls(folder, *load(folder / FILE))
-        known = sorted(file.parent.name for file in ROOT.glob(f"*/{FILE}"))
+            if (folder / SWEEP_FILE).is_file():
+                return cls(folder, *read_space(folder / SWEEP_FILE))
+        known = sorted(file.parent.name for file in ROOT.glob(f"*/{SWEEP_FILE}"))
         problem = f"there is no such sweep{did_you_mean(name, known)}"
         raise reject("SWEEP", name, problem, listing(known) or "a directory with a sweep.yaml")
 
     @classmethod
-    def take(cls, folder: Path, space: SearchSpace, objectives: list[str]) -> "StoredSweep":
-        """Return the sweep of a search space in its directory, which must be empty or its own.
+    def create(cls, folder: Path, space: SearchSpace, objectives: list[str]) -> "StoredSweep":
+        """Write `sweep.yaml`, unless the directory already contains the same sweep.
 
         Raises:
-            ConfigError: the directory is another sweep's, or holds what no sweep has written.
+            ConfigError: the directory contains another sweep or other files.
         """
+        sweep = cls.preview(folder, space, objectives)
         foreign = sorted({path.name for path in folder.iterdir()} - {LOCK, HOLDER})
-        if foreign and not (folder / FILE).exists():
-            problem = f"{folder} holds other files ({listing(foreign)})"
-            raise reject("sweep.name", folder.name, problem, "another name, or an empty folder")
-        keep(space, objectives, folder)
-        return cls(folder, space, objectives)
+        if not (folder / SWEEP_FILE).exists():
+            if foreign:
+                problem = f"{folder} contains other files ({listing(foreign)})"
+                raise reject("sweep.name", folder.name, problem, "another name, or an empty folder")
+            write_space(space, objectives, folder / SWEEP_FILE)
+        return sweep
 
     @classmethod
-    def seen(cls, folder: Path, space: SearchSpace, objectives: list[str]) -> "StoredSweep":
-        """Return the sweep of a search space as its directory tells of it, if it is there; nothing is written.
+    def preview(cls, folder: Path, space: SearchSpace, objectives: list[str]) -> "StoredSweep":
+        """Return the sweep of a search space, with the results in its directory, without writing anything.
 
         Raises:
-            ConfigError: the directory is another sweep's.
+            ConfigError: the directory contains another sweep.
         """
-        if (folder / FILE).exists():
-            keep(space, objectives, folder)
+        if (folder / SWEEP_FILE).exists():
+            before, now = identity(*read_space(folder / SWEEP_FILE)), identity(space, objectives)
+            if lines := differences(before, now):
+                accepted = "the same command, to resume it; or another sweep.name"
+                raise ConfigError(f"sweep.name={folder.name}: it is another sweep\n{lines}\n  accepted: {accepted}")
         return cls(folder, space, objectives)
 
     def discard(self) -> None:
-        """Remove what a sweep writes before its first job, and its directory where nothing else is there."""
-        for name in (FILE, JOURNAL, DRAWN, LOCK, HOLDER):
+        """Remove the files that are written before the first job, and the directory if it is empty then."""
+        for name in (SWEEP_FILE, JOURNAL, DRAWN, LOCK, HOLDER):
             (self.folder / name).unlink(missing_ok=True)
         with suppress(OSError):
             self.folder.rmdir()
 
     @cached_property
     def jobs(self) -> list[Job]:
-        """All jobs, as their directories tell; of a search, those that have been drawn."""
-        found = self.drawn() if self.space.sampler else self.space.jobs()
-        return [Job(number, overrides, self.folder / str(number)).look() for number, overrides in enumerate(found)]
+        """All jobs with their results; of a search, those that have been drawn."""
+        jobs = self.read_drawn() if self.space.sampler else self.space.jobs()
+        return [Job(number, words, self.folder / str(number)).refresh() for number, words in enumerate(jobs)]
 
-    def drawn(self) -> list[list[str]]:
-        """Return the overrides of the jobs that a search has drawn so far.
+    def read_drawn(self) -> list[list[str]]:
+        """Return the overrides of the jobs that a search has drawn.
 
         Raises:
-            ConfigError: the file that keeps them is damaged.
+            ConfigError: the file is damaged.
         """
         file = self.folder / DRAWN
         try:
-            found: list[list[str]] = read_json(file)
-            return [list(map(str, words)) for words in found]
+            return [list(map(str, words)) for words in read_json(file)]
         except FileNotFoundError:
             return []
         except (OSError, ValueError, TypeError) as error:
-            problem = f"{relative(file)} cannot be read, and no other file tells what its jobs are"
+            problem = f"{relative(file)}, the list of its jobs, cannot be read"
             raise reject("sweep.name", self.folder.name, problem, "another sweep.name") from error
 
-    @property
-    def configurations(self) -> int:
-        """How many there are, as far as they have been drawn; their seeds and folds do not count."""
-        return len({configuration_of(job.overrides) for job in self.jobs})
-
-    def jobs_of(self, trials: int | None) -> int:
-        """Return how many jobs there are, with those that a search of so many configurations has still to draw."""
-        return len(self.jobs) + max(0, (trials or 0) - self.configurations) * len(self.space.replicates)
-
-    def keep_drawn(self) -> None:
-        """Write what the jobs of a search consist of, whose directories may go."""
+    def write_drawn(self) -> None:
+        """Write the overrides of the jobs that a search has drawn."""
         write_text(self.folder / DRAWN, json.dumps([list(job.overrides) for job in self.jobs]))
 
     @property
+    def configurations(self) -> int:
+        """The number of configurations so far, without replicates."""
+        return len({configuration_of(job.overrides) for job in self.jobs})
+
+    def total_jobs(self, trials: int | None) -> int:
+        """Return the number of jobs, with those that a search of so many configurations has still to draw."""
+        return len(self.jobs) + max(0, (trials or 0) - self.configurations) * len(self.space.replicates)
+
+    @property
     def done(self) -> bool:
-        """Whether all jobs are, as far as they have been drawn."""
+        """Whether all jobs are completed or pruned."""
         return all(job.status in DONE for job in self.jobs)
 
     @property
     def rows(self) -> list[Row]:
         """The leaderboard."""
         return leaderboard(self.jobs, list(self.space.axes), self.objectives)
+
+
+def read_space(file: Path) -> tuple[SearchSpace, list[str]]:
+    """Return the search space and the objectives of a `sweep.yaml`.
+
+    Raises:
+        ConfigError: the file is damaged.
+    """
+    try:
+        content: Any = load_yaml(read_text(file, MOST_BYTES))
+        OmegaConf.create(content)  # checks the syntax of interpolations
+        values, objectives = content["values"], content.get("objectives", [content["objective"]])
+        intervals, zipped = content.get("intervals", []), content.get("zipped", [])
+        texts = [content.get("where", ""), content.get("sampler", ""), *values, *intervals, *zipped]
+        for each in (*values.values(), objectives):
+            texts += each
+            if not isinstance(each, list) or not each:
+                raise TypeError
+        if all(isinstance(text, str) for text in texts):
+            space = SearchSpace(values, tuple(intervals), tuple(zipped), texts[0], texts[1])
+            space.check()
+            return space, objectives
+    except ConfigError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, YAMLError, OmegaConfBaseException):
+        pass
+    problem = f"{relative(file)} cannot be read"
+    raise reject("sweep.name", file.absolute().parent.name, problem, "another sweep.name, or the folder moved away")
+
+
+def write_space(space: SearchSpace, objectives: list[str], file: Path) -> None:
+    """Write the `sweep.yaml` of a sweep."""
+    options = {
+        "objectives": objectives if len(objectives) > 1 else [],
+        "intervals": list(space.intervals),
+        "zipped": list(space.zipped),
+        "where": space.where,
+        "sampler": space.sampler,
+    }
+    content = {"objective": objectives[0], "values": space.values, **{k: v for k, v in options.items() if v}}
+    write_text(file, OmegaConf.to_yaml(OmegaConf.create(content)))
+
+
+def identity(space: SearchSpace, objectives: list[str]) -> dict[str, list[str]]:
+    """Return the keys and values that define a sweep, as in its command."""
+    options = {"sweep.zip": list(space.zipped), "sweep.where": [space.where], "sweep.sampler": [space.sampler]}
+    options["sweep.objectives"] = objectives if len(objectives) > 1 else []
+    return {**space.values, **{key: values for key, values in options.items() if any(values)}}
+
+
+def differences(before: Mapping[str, Sequence[str]], now: Mapping[str, Sequence[str]]) -> str:
+    """Return a line for each key whose values differ; empty if all are the same, in the same order."""
+    if list(before.items()) == list(now.items()):
+        return ""
+    lines = []
+    for key in dict.fromkeys([*before, *now]):
+        texts = [",".join(values[key]) if key in values else "nothing" for values in (before, now)]
+        if texts[0] != texts[1]:
+            lines.append(f"  {key}: before {texts[0]}, now {texts[1]}")
+    return "\n".join(lines) or "  the keys or values are in another order"
+
+
+@contextmanager
+def lock_sweep(folder: Path) -> Iterator[None]:
+    """Lock the directory of a sweep, which is created if necessary, for this process.
+
+    Raises:
+        ConfigError: another process has locked it, or the directory cannot be used.
+    """
+    check_path("hydra.sweep.dir", str(folder))
+    check_not_current("hydra.sweep.dir", folder, "a folder that is new, empty, or of this sweep")
+    if folder.is_dir():
+        check_own_files("hydra.sweep.dir", folder)
+    is_new = not (folder / LOCK).exists()
+    holder = "another process"
+    with suppress(OSError):
+        holder = f"process {read_text(folder / HOLDER).strip()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        error = reject("sweep.name", folder.name, f"{holder} is running it", "another sweep.name, or later")
+        lock_file = lock(folder, error)
+    except OSError as error:
+        problem = f"cannot be written ({error.strerror})"
+        raise reject("hydra.sweep.dir", folder, problem, "a folder with write permission") from error
+    try:
+        write_text(folder / HOLDER, f"{os.getpid()}\n")
+        yield
+    except ConfigError:  # nothing has started
+        if is_new:
+            (folder / LOCK).unlink(missing_ok=True)
+        raise
+    finally:
+        (folder / HOLDER).unlink(missing_ok=True)
+        if lock_file is not None:
+            lock_file.release()

@@ -1,93 +1,144 @@
-"""A sweep that is worked on: what is left to do, and what becomes of it."""
+"""A sweep that is being run: which jobs are left, and what happens to them."""
 
 import os
+import random
 import shutil
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+from optuna.samplers import BaseSampler
 
 from trainyard.files import remove, remove_stale_drafts, write_json
 from trainyard.run_directory import DONE
-from trainyard.sweeps.execution.queue import FILE as QUEUE
+from trainyard.sweeps.distributions import distributions, representative_jobs
+from trainyard.sweeps.execution.submission import QUEUE_FILE
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.journal import Journal
-from trainyard.sweeps.search.distributions import distributions
+from trainyard.sweeps.sampling import ConfigurationSampler
 from trainyard.sweeps.stored import StoredSweep
+
+RANDOM_SAMPLER = "optuna.samplers.RandomSampler"  # its draws do not depend on scores
 
 
 class Sweep:
-    """The jobs of a stored sweep, and the journal of what happens to them.
+    """The jobs of a stored sweep, with a journal. Iterating yields the jobs to run.
+
+    Attributes:
+        started: jobs that were yielded.
+        total: number of jobs, with those that a search has still to draw.
+        done: number of jobs that have ended, with those of earlier starts.
 
     Args:
-        stored: the sweep; only one process at a time may work on it.
+        stored: the sweep, locked by this process.
         retries: how often a job that failed runs again.
-        keep: number of the best jobs whose weights stay, those of the best configuration first; `None` for all.
+        keep: number of the best jobs whose checkpoints are kept, those of the best configuration first; `None` for all.
+        make_sampler: of a search, see `ConfigurationSampler`; `None` for a grid.
+        seed: of the search.
+        trials: configurations of the search in total.
+        pruner: that the jobs use.
     """
 
-    def __init__(self, stored: StoredSweep, retries: int, keep: int | None = None) -> None:
-        self.stored = stored
-        self.retries = retries
-        self.keep = keep
-        self.jobs = stored.jobs
-        self.kept = len(self.jobs)
-        self.journal = Journal(stored.folder, stored.objectives, distributions(stored.space))
-        self.journal.settle({job.number: job for job in self.jobs})
-        self.clean()
+    def __init__(
+        self,
+        stored: StoredSweep,
+        retries: int,
+        keep: int | None = None,
+        make_sampler: Callable[..., BaseSampler] | None = None,
+        seed: int = 0,
+        trials: int = 0,
+        pruner: str = "none",
+    ) -> None:
+        self.stored, self.folder = stored, stored.folder
+        self.retries, self.keep, self.trials, self.pruner = retries, keep, trials, pruner
+        self.jobs, self.axes = stored.jobs, list(stored.space.axes)
+        self.written = len(self.jobs)  # jobs in the file of drawn jobs
+        self.journal = Journal(self.folder, stored.objectives, distributions(stored.space))
+        self.journal.finish_all(self.jobs)
+        self.sampler = ConfigurationSampler(stored.space, self.journal, make_sampler, seed) if make_sampler else None
+        self.queue = self.unfinished()
+        self.started: list[Job] = []
+        self.total = stored.total_jobs(trials)
+        self.done = len(self.jobs) - len(self.queue)
+        # Jobs of a cluster may still use their temporary files.
+        remove_stale_drafts(self.folder, depth=0 if (self.folder / QUEUE_FILE).exists() else 2)
 
-    @property
-    def axes(self) -> list[str]:
-        """The keys that vary."""
-        return list(self.stored.space.axes)
+    def unfinished(self) -> list[Job]:
+        """Return the jobs that have not ended, or that failed and may be retried, in the order to run them.
 
-    def clean(self) -> None:
-        """Remove what a sweeper that was killed left: temporary files, and earlier attempts at jobs that have ended.
-
-        Temporary files in the directories of jobs that a cluster may still run stay.
+        A pruner compares a job with those before it. In the order of a grid with rising learning rates, each job would
+        do better than the last, so all jobs of the grid are shuffled, in the same way after a restart.
         """
-        remove_stale_drafts(self.stored.folder, depth=0 if (self.stored.folder / QUEUE).exists() else 2)
-        unfinished = {self.earlier_attempt(job) for job in self.jobs if job.status not in (*DONE, "failed")}
-        for away in {*self.stored.folder.glob(".*.removed")} - unfinished:
-            remove(away)
-
-    @staticmethod
-    def earlier_attempt(job: Job) -> Path:
-        """Return where an attempt is that a job cannot resume, until the next attempt has ended."""
-        return job.folder.with_name(f".{job.number}.removed")
-
-    def left(self) -> list[Job]:
-        """Return the jobs to run: those that have not ended, and those that have failed and may once more."""
         failures = self.journal.failures()
+        is_shuffled = self.pruner != "none" and self.sampler is None
         return [
             job
-            for job in self.jobs
+            for job in (random.Random(0).sample(self.jobs, len(self.jobs)) if is_shuffled else self.jobs)
             if job.status not in DONE and (job.status != "failed" or failures[job.number] <= self.retries)
         ]
 
-    def begin(self, job: Job) -> None:
-        """Note the start of a job; what an attempt left that it cannot go on from is moved away."""
-        if not job.can_go_on and os.path.lexists(job.folder):
-            remove(self.earlier_attempt(job))
-            job.folder.rename(self.earlier_attempt(job))
-        if self.stored.space.sampler and job.number >= self.kept:
-            self.stored.keep_drawn()
-            self.kept = len(self.jobs)
-        self.journal.begin(job)
+    def __len__(self) -> int:
+        return self.total - self.done
+
+    def __iter__(self) -> Iterator[Job]:
+        for job in self.queue:
+            self.started.append(job)
+            yield job
+        while self.sampler and self.stored.configurations < self.trials:
+            drawn = self.sampler.sample(self.jobs)
+            if not drawn:
+                print(f"all {len(self.jobs)} combinations have been drawn", flush=True)
+                return
+            self.jobs += drawn
+            self.total = self.stored.total_jobs(self.trials)
+            for job in drawn:
+                self.started.append(job)
+                yield job
+
+    def batches(self, size: int) -> Iterator[list[Job]]:
+        """Yield the jobs to run in batches."""
+        jobs = iter(self)
+        while batch := list(islice(jobs, size)):
+            yield batch
+
+    @property
+    def is_independent(self) -> bool:
+        """Whether no job depends on the results of earlier ones."""
+        return self.sampler is None or self.stored.space.sampler == RANDOM_SAMPLER
+
+    def overrides(self, job: Job) -> list[str]:
+        """Return all overrides of a job, with those of its directory."""
+        pruner = [] if self.pruner == "none" else [f"sweep.pruner={self.pruner}"]
+        return [*job.overrides, f"hydra.sweep.dir={self.folder}", *pruner, f"hydra.sweep.subdir={job.number}"]
+
+    @property
+    def examples(self) -> list[Job]:
+        """Jobs to check before the first one starts: all unfinished ones, or representatives of a new search."""
+        words = [] if self.jobs or not self.sampler else representative_jobs(self.stored.space)
+        return [*self.queue, *(Job(number, each, self.folder) for number, each in enumerate(words))]
+
+    def start(self, job: Job) -> None:
+        """Record the start of a job, and remove an attempt that it cannot resume."""
+        if not job.can_resume and os.path.lexists(job.folder):
+            remove(job.folder)
+        if self.sampler and job.number >= self.written:
+            self.stored.write_drawn()
+            self.written = len(self.jobs)
+        self.journal.start(job)
 
     def finish(self, job: Job, error: str) -> None:
-        """Note the end of a job; of one that ended before it could say so itself, its directory is told why."""
-        job.look()
-        if error and job.status != "failed":  # also `sys.exit`, which a run takes for an interruption
+        """Record the end of a job. An error that its process could not write itself becomes its result."""
+        job.refresh()
+        if error and job.status != "failed":  # also after `sys.exit`, which looks like an interruption
             job.folder.mkdir(parents=True, exist_ok=True)
             write_json(job.folder / "result.json", {"status": "failed", "error": error})
-            job.look()
+            job.refresh()
         self.journal.finish(job)
-        if job.status in (*DONE, "failed"):
-            remove(self.earlier_attempt(job))
-        self.free()
+        if self.keep is not None:
+            self.remove_checkpoints(self.keep)
 
-    def free(self) -> None:
-        """Remove the weights of the jobs that are not among the best, as far as their seeds and folds have ended."""
-        if self.keep is None:
-            return
+    def remove_checkpoints(self, keep: int) -> None:
+        """Remove the checkpoints of jobs that are not among the best, once all replicates have ended."""
         ranked = [job for row in self.stored.rows if row.has_ended for job in row.by_score]
         pruned = [job for job in self.jobs if job.status == "pruned"]
-        for job in [*pruned, *ranked[self.keep :]]:
+        for job in [*pruned, *ranked[keep:]]:
             shutil.rmtree(job.folder / "checkpoints", ignore_errors=True)

@@ -1,1 +1,1 @@
-"""What a person sees in a terminal: lines that are redrawn, tables, curves, times."""
+"""Terminal output: progress bars, tables, curves, durations."""

@@ -1,11 +1,11 @@
-"""A score beside that of the simplest prediction."""
+"""The accuracy of the simplest prediction, printed beside a score."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 def beside_baseline(baseline: Mapping[str, Any], metric: str) -> str:
-    """Return what is printed behind a score: ` (always 'no': 0.7620)`; nothing for a metric without a baseline.
+    """Return a text such as ` (always 'no': 0.7620)`; nothing for a metric without a baseline.
 
     Args:
         baseline: as in `result.json`, see `trainyard.data.loading.statistics.majority_baseline`.

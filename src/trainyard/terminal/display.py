@@ -1,4 +1,4 @@
-"""A few lines at the foot of a terminal, redrawn by time."""
+"""Progress bars at the bottom of a terminal, redrawn by time."""
 
 import atexit
 import sys
@@ -14,43 +14,44 @@ from rich.table import Table
 from trainyard.terminal.controls import unescaped
 
 REDRAW_EVERY = 0.2  # seconds
-WIDTH = 100  # columns at most: a longer bar tells no more
+MAX_WIDTH = 100  # columns
 
 
 class Display:
-    """Keeps what is drawn below all that is printed in the meantime, and removes it at the end.
+    """A few lines below all other output, which disappear at the end.
 
-    It appears with the first drawing. No thread redraws it: one that holds a lock while workers are forked would leave
-    them locked, and the caller knows when there is something new.
+    They appear with the first call of `draw`. No thread redraws them: a lock that it holds while workers are forked
+    would stay locked in them.
 
     Attributes:
-        due: when to draw next, in seconds of `time.monotonic`; never where no terminal is.
+        visible: whether there is a terminal.
+        due: when to draw next, in seconds of `time.monotonic`; infinite without a terminal.
     """
 
     def __init__(self) -> None:
         self.console = Console(file=unescaped(sys.stdout))
         self.live = Live(console=self.console, auto_refresh=False, transient=True, redirect_stderr=sys.stderr.isatty())
-        self.shown = sys.stdout.isatty() and self.console.is_interactive
-        self.due = time.monotonic() + REDRAW_EVERY if self.shown else float("inf")
+        self.visible = sys.stdout.isatty() and self.console.is_interactive
+        self.due = time.monotonic() + REDRAW_EVERY if self.visible else float("inf")
 
     def draw(self, lines: RenderableType) -> None:
-        """Show new lines instead of those before."""
+        """Replace the lines."""
         if not self.live.is_started:
             self.live.start()
-            atexit.register(self.close)  # a process that Lightning has spawned ends at a Ctrl-C without another word
+            atexit.register(self.close)  # Ctrl-C ends a process that Lightning has spawned without an exception
         self.live.update(lines, refresh=True)
         self.due = time.monotonic() + REDRAW_EVERY
 
     def close(self) -> None:
-        """Leave the terminal as it was: without the lines, and with a cursor."""
+        """Remove the lines and restore the cursor."""
         self.live.stop()
         atexit.unregister(self.close)
         self.due = float("inf")
 
     def bar(self, label: str, share: float, *facts: str) -> Table:
-        """Return a line: what is done, a bar that is filled to `share` (0 to 1), and facts at its right."""
+        """Return a line: a label, a bar that is filled to `share` (0 to 1), and facts on the right."""
         line = Table.grid(padding=(0, 2), expand=True)
-        line.width = min(WIDTH, self.console.width - 1)
+        line.width = min(MAX_WIDTH, self.console.width - 1)
         line.add_column(no_wrap=True)
         line.add_column(ratio=1)
         for _ in facts:
@@ -60,15 +61,15 @@ class Display:
 
 
 @contextmanager
-def counting(what: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-    """Show how many of `total` are done; yields what is to be called with the number of those done since."""
+def progress_counter(label: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    """Show a bar with the number of finished units; yields a function that adds to this number."""
     display, done = Display(), 0
 
     def add(number: int) -> None:
         nonlocal done
         done += number
         if time.monotonic() >= display.due:
-            display.draw(display.bar(what, done / total, f"{done:,} of {total:,} {unit}"))
+            display.draw(display.bar(label, done / total, f"{done:,} of {total:,} {unit}"))
 
     try:
         yield add

@@ -1,9 +1,10 @@
-"""Times as a person says them."""
+"""Durations as text."""
 
 
 def duration(seconds: float | None) -> str:
-    """Return a time in seconds, minutes or hours; nothing where it is not known."""
+    """Return a duration in seconds, minutes or hours; an empty text for `None`."""
     if seconds is None:
         return ""
-    unit, size = ("h", 3600) if seconds > 5400 else ("min", 60) if seconds > 90 else ("s", 1)
-    return f"{seconds / size:.1f} {unit}" if unit == "h" else f"{seconds / size:.0f} {unit}"
+    if seconds > 5400:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.0f} min" if seconds > 90 else f"{seconds:.0f} s"

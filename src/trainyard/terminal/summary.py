@@ -1,7 +1,6 @@
-"""What a run says of itself: its choices at the start, its scores at the end, and where it lies."""
+"""What a run prints: its choices at the start, its scores and folder at the end."""
 
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,8 @@ from trainyard.terminal.baseline import beside_baseline
 from trainyard.terminal.sparkline import sparkline
 
 SCALE = "loss: log scale"
-TINY = 1e-6  # a loss that counts as none
-NUMBERS = 39  # columns of the learning curve beside the curve itself
+MIN_LOSS = 1e-6  # on the log scale
+NUMBERS = 39  # columns beside a learning curve
 
 
 def choices(cfg: DictConfig, data: DataModule, model: Classifier, trainer: L.Trainer) -> str:
@@ -44,23 +43,16 @@ def choices(cfg: DictConfig, data: DataModule, model: Classifier, trainer: L.Tra
     return "\n".join(f"{name:<10} {text}" for name, text in rows.items())
 
 
-def whereabouts(folder: Path) -> str:
-    """Return where a run lies that has not come to its end, and how it goes on where that is another command."""
-    place = relative(folder)
-    goes_on = folder.parent.name == "runs" and (folder / "checkpoints" / "last.ckpt").is_file()
-    how = f"\nresume with: {resume_command(folder)}" if goes_on else ""
-    return f"partial results are in {place}{how}"
+def partial_results(folder: Path) -> str:
+    """Return where the results of an unfinished run are, and the command that resumes it (a sweep repeats its own)."""
+    text = f"partial results are in {relative(folder)}"
+    if folder.parent.name == "runs" and (folder / "checkpoints" / "last.ckpt").is_file():
+        text += f"\nresume with: {resume_command(folder)}"
+    return text
 
 
 def scores(result: dict[str, Any], seconds: float, folder: Path, curves: Mapping[str, Sequence[float]]) -> str:
-    """Return what ends a run: the table, the learning curve, and where to look next; twelve lines at most.
-
-    Args:
-        result: as `result.json` will have it.
-        seconds: that the run took.
-        folder: of the run.
-        curves: of each score, its values by epoch.
-    """
+    """Return the end of a run's output: scores, learning curves (values by epoch) and folder, at most twelve lines."""
     metrics, best = result["metrics"], result["objective"]
     lines = [f"{'':<10} {'loss':>8} {'accuracy':>9}"]
     for stage in ("val", "test") if "test/loss" in metrics else ("val",):
@@ -68,7 +60,7 @@ def scores(result: dict[str, Any], seconds: float, folder: Path, curves: Mapping
         lines.append(f"{stage:<10} {metrics[f'{stage}/loss']:>8.4f} {metrics[f'{stage}/acc']:>9.4f}{baseline}")
     lines += [
         f"best epoch {best['epoch']} of {result['epochs']} (by {best['name']}), {seconds:.1f} s",
-        *learning_curve(curves, shutil.get_terminal_size().columns, sys.stdout.encoding),
+        *learning_curve(curves, shutil.get_terminal_size().columns),
         f"run        {relative(folder)}",
     ]
     if (folder / "tensorboard").is_dir():
@@ -78,21 +70,15 @@ def scores(result: dict[str, Any], seconds: float, folder: Path, curves: Mapping
     return "\n".join(lines)
 
 
-def learning_curve(curves: Mapping[str, Sequence[float]], columns: int, encoding: str | None) -> list[str]:
-    """Return a line for each curve, with its first, last and best value; nothing for a single epoch.
-
-    Args:
-        curves: of each score, its values by epoch.
-        columns: of the screen.
-        encoding: of the screen.
-    """
+def learning_curve(curves: Mapping[str, Sequence[float]], columns: int) -> list[str]:
+    """Return one line per curve with its first, last and best value, below a header; nothing for a single epoch."""
     space, lines = max(len(SCALE), min(40, columns - NUMBERS - 1)), []
     for name in ("train/loss", "val/loss", "val/acc"):
         values = np.array(curves.get(name, ()))
         if len(values) > 1:
-            least = objective_mode(name) == "min"
-            line = sparkline(np.log(values.clip(TINY)) if least else values, space, encoding)
-            best = values.min() if least else values.max()
+            is_loss = objective_mode(name) == "min"
+            line = sparkline(np.log(values.clip(MIN_LOSS)) if is_loss else values, space)
+            best = values.min() if is_loss else values.max()
             lines.append(f"{name:<10} {values[0]:>8.4f}  {line:<{len(SCALE)}} {values[-1]:>8.4f} {best:>8.4f}")
     width = max(map(len, lines), default=0) - NUMBERS
     return [f"{'':<10} {'first':>8}  {SCALE:<{width}} {'last':>8} {'best':>8}", *lines] if lines else []

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from tests.data.cache.image_files_to_decode import COUNT, PIXELS, SHAPE, entries
 from tests.data.cache.together import KILLED, together
+from trainyard.data.cache.decoded_images import file_digests
 from trainyard.data.cache.features import Features, cached_features
 from trainyard.data.images.image_files import ImageFiles
-from trainyard.data.loading.fingerprint import file_digests
 from trainyard.data.loading.sampler import derive_generator
 from trainyard.data.loading.spec import Examples
 from trainyard.errors import ConfigError

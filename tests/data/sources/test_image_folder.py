@@ -231,8 +231,7 @@ def batches(data: ImageFolder) -> dict[str, list[tuple[Tensor, Tensor]]]:
     return found
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("sampler", ["shuffle", "balanced"])
+@pytest.mark.parametrize(("workers", "sampler"), [(0, "balanced"), (2, "shuffle")])
 def test_streamed_batches_are_the_resident_ones(root: Path, workers: int, sampler: str) -> None:
     options = {"augment": shaken, "order_seed": 5, "sampler": sampler, "num_workers": workers}
     resident, streamed = (with_trainer(root, resident=kept, **options) for kept in (True, False))

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.sweeps.sweeping import FAULT, Place, living, until
-from trainyard.sweeps.execution.devices import device_of
-from trainyard.sweeps.execution.running import reason
+from trainyard.sweeps.execution.processes import devices_of_slot, exit_reason
 
 LOOK = ("+callbacks.look._target_=tests.sweeps.faults.Look",)
 
@@ -80,7 +79,7 @@ CODES = [
 
 @pytest.mark.parametrize(("code", "said"), CODES)
 def test_a_process_that_was_asked_to_stop_and_has_saved_is_no_failure(code: int | None, said: str) -> None:
-    assert (said in reason(code)) if said else reason(code) == ""
+    assert (said in exit_reason(code)) if said else exit_reason(code) == ""
 
 
 # What is visible, slots, and what each slot sees.
@@ -101,13 +100,13 @@ def test_each_slot_sees_its_gpus(
     monkeypatch: pytest.MonkeyPatch, visible: str, slots: int, seen: list[str | None]
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert [device_of(slot, slots) for slot in range(slots)] == seen
+    assert [devices_of_slot(slot, slots) for slot in range(slots)] == seen
 
 
 def test_gpus_are_counted_without_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     names = [Path("/dev") / name for name in ("nvidia10", "nvidia2", "nvidiactl", "nvidia-uvm")]
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(Path, "glob", lambda self, pattern: iter(names if str(self) == "/dev" else []))
-    assert [device_of(slot, 2) for slot in (0, 1)] == ["2", "10"]
+    assert [devices_of_slot(slot, 2) for slot in (0, 1)] == ["2", "10"]
     monkeypatch.setattr(Path, "glob", lambda self, pattern: iter([]))
-    assert device_of(0, 2) is None
+    assert devices_of_slot(0, 2) is None

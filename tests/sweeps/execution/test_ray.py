@@ -15,8 +15,8 @@ def test_a_sweep_on_ray_survives_a_worker_that_dies_and_goes_on(place: Place) ->
     said, _ = place.sweep(*words, code=1, slots=None)
     assert place.statuses("ray", 3) == ["completed", "failed", "waiting"]
     assert "1 failed: RuntimeError: the cable is loose: #1" in said
-    assert "the launcher has given up: WorkerCrashedError" in said
-    assert "1 not done: #2; the same command goes on with them" in said
+    assert "the launcher has stopped: WorkerCrashedError" in said
+    assert "1 not done: #2; the same command resumes them" in said
     (place.folder / "cured").touch()
     said, _ = place.sweep(*words, slots=None)
     assert "3 jobs, 2 to do" in said

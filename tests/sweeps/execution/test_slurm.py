@@ -61,7 +61,7 @@ def test_a_preempted_job_goes_on_in_its_directory_and_nothing_is_submitted_twice
     content = (place.of("taken") / "queue.json").read_text()
     [_, job] = json.loads(content)["0"]
     if how != "scontrol requeue":
-        assert f"stay in the queue; scancel {job.partition('_')[0]} takes them out" in said
+        assert f"stay in the queue; cancel them with: scancel {job.partition('_')[0]} " in said
     if how == "scontrol requeue":
         command("scontrol", "requeue", job)
     else:
@@ -87,15 +87,15 @@ def test_what_reaches_its_time_limit_is_interrupted_and_goes_on(place: Place) ->
     said, _ = first.communicate(timeout=90)
     assert first.returncode == 1
     assert place.statuses("limit", 1) == ["interrupted"]
-    assert "1 not done: #0; the same command goes on with them" in said
+    assert "1 not done: #0; the same command resumes them" in said
     place.sweep(*words, slots=None)
     assert epochs(log(place, "limit", 0)) == ["1", "2", "3", "4", "5", "6"]
-    assert place.attempts("limit") == [(0, "interrupted"), (0, "completed")]
+    assert place.attempts("limit") == [(0, "completed")]
 
 
 def test_what_slurm_refuses_is_said_and_nothing_is_left(place: Place) -> None:
     _, errors = place.sweep("sweep.name=no", *SLURM, "hydra.launcher.partition=moon", "seed=0,1", code=1, slots=None)
-    assert "hydra/launcher=submitit_slurm: the jobs are refused" in errors
+    assert "hydra/launcher=submitit_slurm: the jobs were rejected" in errors
     assert "invalid partition specified: moon" in errors
     assert not place.of("no").exists()
 

@@ -7,9 +7,9 @@ import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
+from hydra_plugins.trainyard.composer import Composer
 from omegaconf import DictConfig
 
-from hydra_plugins.trainyard.composer import Composer
 from trainyard.config import CONF_DIR
 from trainyard.sweeps.stacked.stackable import ALONE, divided, stackable, told
 

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainyard.data.cache import cached_array, error_reason, load_or_create, lock_cache
-from trainyard.data.images.image_files import read_image, read_min_max, suppress_warnings
+from trainyard.data.images.image_files import check_regular, read_image, read_min_max, suppress_warnings
 from trainyard.data.images.pixel_values import ValueRange, common_range
-from trainyard.data.loading.fingerprint import file_digests
+from trainyard.data.loading.fingerprint import DIGEST_SIZE
 from trainyard.errors import reject
-from trainyard.terminal.display import counting
+from trainyard.terminal.display import progress_counter
 
 FORMAT = 2  # of the cache; a new number invalidates older entries
-CHUNK = 256  # files submitted at a time; bounds the memory
+CHUNK = 64  # files submitted at a time: all of them are awaited after Ctrl-C
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,38 @@ def decode_images(
             raise reject("data.cache", folder, f"cannot be written ({error_reason(error)})", accepted) from error
 
 
+def file_digests(paths: Sequence[Path], cache: Path) -> NDArray[np.uint8]:
+    """Return a digest of each file's content, uint8 `[N, 16]`; zeros for a file that cannot be opened.
+
+    The result is cached for files of unchanged size and modification time, unless some cannot be opened.
+    """
+    key = hashlib.blake2b(digest_size=DIGEST_SIZE)
+    for path in paths:
+        try:
+            state = path.stat()
+            changes = f"{state.st_size} {state.st_mtime_ns}"
+        except OSError:
+            changes = ""
+        key.update(f"{path.absolute()}\0{changes}\0".encode(errors="surrogateescape"))
+
+    def digest(path: Path) -> bytes:
+        hashed = hashlib.blake2b(digest_size=DIGEST_SIZE)
+        try:
+            check_regular(path)
+            with path.open("rb") as file:
+                while block := file.read(1 << 20):
+                    hashed.update(block)
+        except OSError:  # reported when the file is decoded
+            return bytes(DIGEST_SIZE)
+        return hashed.digest()
+
+    def compute() -> NDArray[np.uint8]:
+        with ThreadPoolExecutor() as pool:
+            return np.frombuffer(b"".join(pool.map(digest, paths)), np.uint8).reshape(-1, DIGEST_SIZE)
+
+    return cached_array(cache / f"{key.hexdigest()}.digests.npy", compute, keep=lambda found: bool(found.any(1).all()))
+
+
 def training_range(paths: Sequence[Path], digests: NDArray[np.uint8], folder: Path) -> ValueRange:
     """Return the common value range of files; their extreme values are cached."""
 
@@ -119,7 +151,7 @@ def decode_files(
     with (
         suppress_warnings(),  # here, because warning filters are not thread-safe
         ThreadPoolExecutor(max(1, num_workers)) as pool,
-        counting("reading images", count, "images") as add,
+        progress_counter("reading images", count, "images") as add,
         file.open("wb") as pixels,
     ):
         np.lib.format.write_array_header_1_0(pixels, {"descr": "|u1", "fortran_order": False, "shape": (count, *shape)})

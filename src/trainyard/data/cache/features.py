@@ -15,7 +15,7 @@ from trainyard.data.cache import error_reason, load_or_create, lock_cache
 from trainyard.data.loading.fingerprint import DIGEST_SIZE, example_digests
 from trainyard.data.loading.spec import Examples, MappedRows
 from trainyard.errors import reject
-from trainyard.terminal.display import counting
+from trainyard.terminal.display import progress_counter
 
 FORMAT = 1  # of the cache; a new number invalidates older entries
 
@@ -88,7 +88,10 @@ def compute_features(
     for name, part in digests.items():
         for position, digest in enumerate(part):
             first.setdefault(digest, (name, position))
-    with counting("computing features", len(first), "images") as add, (folder / "features.npy").open("wb") as file:
+    with (
+        progress_counter("computing features", len(first), "images") as add,
+        (folder / "features.npy").open("wb") as file,
+    ):
         for name, examples in splits.items():
             positions = [position for split, position in first.values() if split == name]
             for start in range(0, len(positions), batch_size):

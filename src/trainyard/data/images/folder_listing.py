@@ -1,6 +1,5 @@
 """Lists the image files of a folder, and of folders with one folder per class."""
 
-import math
 import os
 import re
 import unicodedata
@@ -12,7 +11,6 @@ from pathlib import Path
 from PIL import Image
 
 from trainyard.errors import did_you_mean, listing, reject
-from trainyard.utf8 import MOST_DIGITS
 
 SYSTEM_FOLDERS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
 # Photo formats that Pillow cannot read, or of which it reads a thumbnail.
@@ -69,8 +67,10 @@ def list_folder(root: Path) -> FolderListing:
         raise reject("data.root", root, f"{error.filename} cannot be read ({error.strerror})", LAYOUT) from error
     found.classes = tuple(name for name, paths in images["train"].items() if paths)
     if len(found.classes) < 2:
-        others = f" (and {count_suffixes(found.other_files)}, which are not images)" if found.other_files else ""
-        problem = f"class folders with images: {listing(found.classes) or 'none'}, at least two are needed{others}"
+        problem = f"class folders with images: {listing(found.classes) or 'none'}, at least two are needed"
+        if found.other_files:
+            counts = (f"{count} {suffix or 'without a suffix'}" for suffix, count in found.other_files.most_common())
+            problem += f" (and {listing(counts)}, which are not images)"
         raise reject("data.root", root, problem, LAYOUT)
     if split_roots["train"] == root and all(split_of(name) for name in found.classes):
         raise reject("data.root", root, f"{listing(found.classes)} are names of splits, not of classes", LAYOUT)
@@ -130,18 +130,13 @@ def unused_entries(root: Path, split_roots: dict[str, Path]) -> list[str]:
     used = {folder.name for folder in split_roots.values()}
     folders = [] if split_roots["train"] == root else [f"{name}/" for name in subfolders(root) if name not in used]
     places = {root, *split_roots.values()}
-    images = [path for place in places for path in place.glob("[!.]*.*") if is_image_name(path.name) and path.is_file()]
+    images = [place / name for place in places for name in scan(place)[0] if "." in name and is_image_name(name)]
     return folders + sorted(os.path.relpath(path, root) for path in images)
 
 
 def split_of(name: str) -> str | None:
     """Return the split whose name a folder has, if any."""
     return SPLIT_NAMES.get(name.strip().casefold())
-
-
-def count_suffixes(suffixes: Counter[str]) -> str:
-    """Return the number of files with each suffix, the most frequent first."""
-    return listing(f"{count} {suffix or 'without a suffix'}" for suffix, count in suffixes.most_common())
 
 
 def similar_names(names: Sequence[str]) -> list[str]:
@@ -153,55 +148,48 @@ def similar_names(names: Sequence[str]) -> list[str]:
     return [" and ".join(group) for group in groups.values() if len(group) > 1]
 
 
-def find_files(folder: Path, above: frozenset[str] | None = None) -> Iterator[str]:
-    """Yield the files of a folder, sorted, then those of its subfolders; hidden and system files are skipped.
+def find_files(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[str]:
+    """Yield the files of a folder, sorted, then those of its subfolders; see `scan`.
 
-    Links are followed, except links to a folder that contains them.
-
-    Raises:
-        OSError: a folder cannot be read.
+    Links to folders are followed unless they lead back; `above` contains the folders that led here.
     """
     real = os.path.realpath(folder)
-    above = (frozenset(map(str, Path(real).parents)) if above is None else above) | {real}
-    folders: list[str] = []
-    with os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda entry: entry.name):
-            if is_ignored(entry.name):
-                continue
-            if not is_folder(entry):
-                yield entry.path
-            elif not (entry.is_symlink() and os.path.realpath(entry.path) in above):
-                folders.append(entry.path)
-    for path in folders:
-        yield from find_files(Path(path), above)
+    if real not in above:
+        files, folders = scan(folder)
+        yield from (os.path.join(folder, name) for name in files)  # noqa: PTH118  faster than Path
+        for name in folders:
+            yield from find_files(folder / name, above | {real})
 
 
 def subfolders(folder: Path) -> list[str]:
-    """Return the names of the folders in a folder, in natural order, without hidden ones and links to parents."""
+    """Return the names of the folders in a folder in natural order; see `scan`."""
+    return sorted(scan(folder)[1], key=natural_key)
+
+
+def scan(folder: Path) -> tuple[list[str], list[str]]:
+    """Return the sorted names of the files and folders in a folder, or raise an OSError.
+
+    Hidden and system entries and links to parent folders are left out.
+    """
     real = Path(os.path.realpath(folder))
+    files: list[str] = []
+    folders: list[str] = []
     with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if is_folder(entry) and not is_ignored(entry.name)]
-    return sorted((name for name in names if not real.is_relative_to(os.path.realpath(folder / name))), key=natural_key)
-
-
-def is_folder(entry: "os.DirEntry[str]") -> bool:
-    """Whether an entry is a folder or a link to one; a circular link is not."""
-    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()  # noqa: PTH112  faster than Path
-
-
-def is_ignored(name: str) -> bool:
-    """Whether a file or folder is hidden or belongs to the operating system."""
-    return name.startswith(".") or name in SYSTEM_FOLDERS
+        for entry in entries:
+            link = entry.is_symlink()
+            if entry.name.startswith(".") or entry.name in SYSTEM_FOLDERS:
+                continue
+            if not (os.path.isdir(entry.path) if link else entry.is_dir()):  # noqa: PTH112  circular links are files
+                files.append(entry.name)
+            elif not (link and real.is_relative_to(os.path.realpath(entry.path))):
+                folders.append(entry.name)
+    return sorted(files), sorted(folders)
 
 
 def natural_key(name: str) -> tuple[list[tuple[float, str]], str]:
     """Return a sort key by which `class2` precedes `class10`, different for different names."""
-
-    def number(digits: str) -> float:
-        return int(digits) if len(digits) <= MOST_DIGITS else math.inf
-
     parts = re.split(r"(\d+)", name)
-    return [(number(part), "") if part.isdecimal() else (-1, part.casefold()) for part in parts], name
+    return [(float(part), "") if part.isdecimal() else (-1, part.casefold()) for part in parts], name
 
 
 def is_image_name(path: str) -> bool:

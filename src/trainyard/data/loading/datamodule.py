@@ -48,6 +48,7 @@ class DataModule(L.LightningDataModule, ABC):
     """
 
     kind: ClassVar[str]
+    downloads: ClassVar[bool] = False  # whether missing files are downloaded to `root`
     classes: tuple[str, ...]
     columns: tuple[Column, ...] = ()
     value_range: tuple[float, ...] | None = ()  # of image files, see `DataSpec`

@@ -1,22 +1,15 @@
-"""Digests of files, images and whole data sets."""
+"""The fingerprint of a data set, and digests of its examples."""
 
 import hashlib
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
-from trainyard.data.cache import cached_array
-from trainyard.data.images.image_files import ImageFiles, check_regular
+from trainyard.data.images.image_files import ImageFiles
 from trainyard.data.loading.datamodule import DataModule
 
 SAMPLE = 2**18  # bytes of the inputs of a split that are hashed
 DIGEST_SIZE = 16  # bytes
-UNREADABLE = bytes(DIGEST_SIZE)  # digest of a file that cannot be opened
 
 
 def fingerprint(data: DataModule) -> dict[str, dict[str, Any]]:
@@ -55,38 +48,3 @@ def example_digests(images: Tensor | ImageFiles) -> list[bytes]:
     if isinstance(images, ImageFiles):
         return [digest.tobytes() for digest in images.digests]
     return [hashlib.blake2b(row, digest_size=DIGEST_SIZE).digest() for row in images.contiguous().flatten(1).numpy()]
-
-
-def file_digests(paths: Sequence[Path], cache: Path) -> NDArray[np.uint8]:
-    """Return a digest of each file's content, uint8 `[N, 16]`; zeros for a file that cannot be opened.
-
-    The result is cached for files of unchanged size and modification time, unless some cannot be opened.
-    """
-    key = hashlib.blake2b(digest_size=DIGEST_SIZE)
-    for path in paths:
-        try:
-            state = path.stat()
-            changes = f"{state.st_size} {state.st_mtime_ns}"
-        except OSError:
-            changes = ""
-        key.update(f"{path.absolute()}\0{changes}\0".encode(errors="surrogateescape"))
-
-    def compute() -> NDArray[np.uint8]:
-        with ThreadPoolExecutor() as pool:
-            found = b"".join(pool.map(file_digest, paths))
-        return np.frombuffer(found, np.uint8).reshape(-1, DIGEST_SIZE)
-
-    return cached_array(cache / f"{key.hexdigest()}.digests.npy", compute, keep=lambda found: bool(found.any(1).all()))
-
-
-def file_digest(path: Path) -> bytes:
-    """Return the digest of a file's content."""
-    hashed = hashlib.blake2b(digest_size=DIGEST_SIZE)
-    try:
-        check_regular(path)
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                hashed.update(block)
-    except OSError:  # reported when the file is decoded
-        return UNREADABLE
-    return hashed.digest()

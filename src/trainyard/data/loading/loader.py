@@ -5,6 +5,7 @@ import os
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -19,26 +20,21 @@ Batch = tuple[Tensor, Tensor]
 Augment = Callable[[Tensor, Tensor, torch.Generator], Batch]
 
 
+@dataclass(eq=False)
 class Loader(ABC):
-    """Iterates over `(x, y)` batches; its state is the position in the epoch.
+    """Iterates over `(x, y)` batches on a device; its state is the position in the epoch.
 
-    Args:
-        examples: the data.
-        sampler: composes the batches.
-        device: of the batches.
+    Attributes:
         augment: called with inputs, labels and the generator of the batch.
     """
 
-    def __init__(
-        self, examples: Examples, sampler: ResumableBatchSampler, device: torch.device, augment: Augment | None = None
-    ) -> None:
-        self.examples = examples
-        self.sampler = sampler
-        self.batch_sampler = None  # Lightning expects both attributes of a DataLoader
-        self.device = device
-        self.augment = augment
-        self.start = 0  # first batch of the next iteration
-        self.next_batch = 0
+    examples: Examples
+    sampler: ResumableBatchSampler
+    device: torch.device
+    augment: Augment | None = None
+    batch_sampler: None = field(default=None, init=False)  # Lightning expects both attributes of a DataLoader
+    start: int = field(default=0, init=False)  # first batch of the next iteration
+    next_batch: int = field(default=0, init=False)
 
     def __len__(self) -> int:
         return len(self.sampler)
@@ -79,25 +75,20 @@ class ResidentLoader(Loader):
             yield some_x[offset : offset + size], some_y[offset : offset + size]
 
 
+@dataclass(eq=False)
 class StreamingLoader(Loader):
-    """Reads batches in `num_workers` processes (0: in this one) and copies them to the device; see `Loader`."""
+    """Reads batches in `num_workers` processes (0: in this one) and copies them to the device."""
 
-    def __init__(
-        self,
-        examples: Examples,
-        sampler: ResumableBatchSampler,
-        device: torch.device,
-        augment: Augment | None = None,
-        num_workers: int = 0,
-    ) -> None:
-        super().__init__(examples, sampler, device, augment)
+    num_workers: int = 0
+
+    def __post_init__(self) -> None:
         self.batches: DataLoader[Batch] = DataLoader(
-            examples,  # type: ignore[arg-type]  # it has `__getitems__`
-            batch_sampler=sampler,
-            num_workers=num_workers,
-            persistent_workers=num_workers > 0,
+            self.examples,  # type: ignore[arg-type]  # it has `__getitems__`
+            batch_sampler=self.sampler,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
             collate_fn=unchanged,  # type: ignore[arg-type]  # `__getitems__` returns whole batches
-            pin_memory=device.type == "cuda",
+            pin_memory=self.device.type == "cuda",
             worker_init_fn=ignore_signals,
             generator=derive_generator(0),  # so that the run's own generator stays untouched
         )
@@ -120,16 +111,21 @@ def unchanged(batch: Batch) -> Batch:
     return batch
 
 
+@dataclass
 class DevicePlacement:
     """Decides whether examples stay in the memory of the training device or are read batch by batch.
 
     For the arguments see `DataModule`; `limit` is its `resident_limit`.
     """
 
-    def __init__(self, resident: str | bool, limit: float, num_workers: int | None) -> None:
-        self.resident = resident
-        self.limit = limit
-        self.workers = os.cpu_count() or 1 if num_workers is None else num_workers
+    resident: str | bool
+    limit: float
+    num_workers: int | None
+
+    @property
+    def workers(self) -> int:
+        """The number of processes that read."""
+        return os.cpu_count() or 1 if self.num_workers is None else self.num_workers
 
     def fits(self, count: int, shape: Sequence[int], item_size: int = 1) -> bool:
         """Whether `count` inputs of a shape, with `item_size` bytes per number, are to be kept on the device."""

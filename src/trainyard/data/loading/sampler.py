@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 import torch
@@ -17,13 +18,11 @@ def derive_generator(*key: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state))
 
 
+@dataclass(eq=False)
 class ResumableBatchSampler:
     """Yields the positions of the examples of each batch. Lightning calls `set_epoch`.
 
     Attributes:
-        start: the batch at which the next iteration begins, to resume inside an epoch.
-
-    Args:
         size: number of examples.
         batch_size: examples per batch of this process; the last batch may be smaller.
         seed: of the order.
@@ -31,29 +30,24 @@ class ResumableBatchSampler:
         weights: float `[N]`; if given, an epoch consists of `size` draws with replacement in these proportions.
         rank, world_size: each process takes its share of every global batch; together they see each example once. When
             shuffling, a last batch too small for every process is dropped.
+        start: the batch at which the next iteration begins, to resume inside an epoch.
     """
 
-    def __init__(
-        self,
-        size: int,
-        batch_size: int,
-        *,
-        seed: int = 0,
-        shuffle: bool = False,
-        weights: Tensor | None = None,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> None:
-        self.size = size
-        self.batch_size = batch_size
-        self.global_batch = batch_size * world_size
-        self.seed = seed
-        self.shuffle = shuffle
-        self.weights = weights
-        self.rank = rank
-        self.world_size = world_size
-        self.epoch = 0
-        self.start = 0
+    size: int
+    batch_size: int
+    _: KW_ONLY
+    seed: int = 0
+    shuffle: bool = False
+    weights: Tensor | None = None
+    rank: int = 0
+    world_size: int = 1
+    epoch: int = 0
+    start: int = 0
+
+    @property
+    def global_batch(self) -> int:
+        """Examples per batch of all processes."""
+        return self.batch_size * self.world_size
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch, counted from 0, whose order the next iteration uses."""
@@ -71,16 +65,14 @@ class ResumableBatchSampler:
 
     def positions(self) -> Tensor:
         """Return the positions of this process's examples in this epoch, batch after batch, int64 `[N]`."""
-        return self.global_positions()[self.rank :: self.world_size][: len(self) * self.batch_size]
-
-    def global_positions(self) -> Tensor:
-        """Return the positions that the processes take in turn, int64 `[N]`."""
-        if not self.shuffle:
-            return torch.arange(self.size)
         generator = derive_generator(self.seed, self.epoch)
-        if self.weights is not None:
-            return torch.multinomial(self.weights, self.size, replacement=True, generator=generator)
-        return torch.randperm(self.size, generator=generator)
+        if not self.shuffle:
+            order = torch.arange(self.size)
+        elif self.weights is None:
+            order = torch.randperm(self.size, generator=generator)
+        else:
+            order = torch.multinomial(self.weights, self.size, replacement=True, generator=generator)
+        return order[self.rank :: self.world_size][: len(self) * self.batch_size]  # the processes take turns
 
     def batch_generator(self, batch: int) -> torch.Generator:
         """Return the generator for all random numbers of a batch of this epoch on this process."""

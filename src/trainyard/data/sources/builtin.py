@@ -161,16 +161,6 @@ def coverage(labels: Tensor, shapes: Sequence[str], size: int, radius: Tensor, c
     return torch.clamp(0.5 - distance, 0, 1)
 
 
-def circle_distance(dx: Tensor, dy: Tensor, radius: Tensor, turn: Tensor) -> Tensor:
-    """Return the distance of each pixel to the edge of a circle, negative inside."""
-    return torch.hypot(dx, dy) - radius
-
-
-def ring_distance(dx: Tensor, dy: Tensor, radius: Tensor, turn: Tensor) -> Tensor:
-    """Return the distance to a ring whose hole has half its radius."""
-    return (torch.hypot(dx, dy) - 0.75 * radius).abs() - 0.25 * radius
-
-
 def polygon_distance(dx: Tensor, dy: Tensor, radius: Tensor, turn: Tensor, sides: int) -> Tensor:
     """Return the distance to a regular polygon with its corners on the circle: the largest to any of its sides."""
     angles = turn[:, None] + torch.arange(sides) * (2 * math.pi / sides)  # [N, sides]
@@ -187,11 +177,11 @@ def cross_distance(dx: Tensor, dy: Tensor, radius: Tensor, turn: Tensor) -> Tens
 
 
 DISTANCES: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]] = {
-    "circle": circle_distance,
+    "circle": lambda dx, dy, radius, turn: torch.hypot(dx, dy) - radius,
     "square": partial(polygon_distance, sides=4),
     "triangle": partial(polygon_distance, sides=3),
     "pentagon": partial(polygon_distance, sides=5),
-    "ring": ring_distance,
+    "ring": lambda dx, dy, radius, turn: (torch.hypot(dx, dy) - 0.75 * radius).abs() - 0.25 * radius,
     "cross": cross_distance,
 }
 """The distance of each pixel `[N, size, size]` to the edge of a shape, negative inside, by the shape's name."""

@@ -15,7 +15,6 @@ from trainyard.data.images.folder_listing import (
     LAYOUT,
     SPLITS,
     FolderListing,
-    count_suffixes,
     list_folder,
     similar_names,
 )
@@ -175,8 +174,6 @@ class ImageFolder(DataModule):
         if similar := similar_names(found.classes):
             text = "data.root=%s: classes whose names differ only in case or whitespace: %s"
             log.warning(text, self.root, join_names(similar))
-        if found.other_files:
-            log.info("files of %s without the suffix of an image: %s", self.root, count_suffixes(found.other_files))
 
     def preprocess(self, parts: dict[str, Examples]) -> dict[str, Examples]:
         """Count the test images that are also training images."""

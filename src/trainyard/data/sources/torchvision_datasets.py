@@ -38,6 +38,7 @@ class TorchvisionDataset(DataModule):
     """
 
     kind = "images"
+    downloads = True
 
     def __init__(self, name: str, root: str, variant: str | None = None, **shared: Any) -> None:
         from torchvision import datasets

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 ACCEPTED = "a .csv, .tsv or .parquet file with a header and rows, text in UTF-8"
 PARQUET = (".parquet", ".pq")
-DELIMITERS = {".csv": None, ".txt": None, ".tsv": "\t", ".tab": "\t"}  # None: inferred from the header
+DELIMITERS = {".csv": None, ".txt": None, ".tsv": "\t", ".tab": "\t"}  # None: the most frequent candidate in the header
 
 
 def read_table(path: Path, key: str) -> "pd.DataFrame":
@@ -66,17 +66,14 @@ def read_text(path: Path) -> "pd.DataFrame":
 
 def text_options(path: Path) -> dict[str, Any]:
     """Return options for `pandas.read_csv` that leave the cells of a text file as they are."""
-    separator = DELIMITERS[path.suffix.lower()] or infer_delimiter(path)
+    separator = DELIMITERS[path.suffix.lower()]
+    if separator is None:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            header = next((line for line in file if line.strip()), "")
+        unquoted = re.sub(r'"[^"]*"', "", header)
+        separator = max(",;\t|", key=unquoted.count)
     # Without na_values, a delimiter at the end of each row would become an unnamed column.
     return {"sep": separator, "skipinitialspace": True, "dtype": str, "keep_default_na": False, "na_values": [""]}
-
-
-def infer_delimiter(path: Path) -> str:
-    """Return the candidate that is most frequent in the header of a text file, outside of quotes."""
-    with path.open(encoding="utf-8", errors="replace") as file:
-        header = next((line for line in file if line.strip()), "")
-    unquoted = re.sub(r'"[^"]*"', "", header)
-    return max(",;\t|", key=unquoted.count)
 
 
 def has_semicolons(path: Path) -> bool:

@@ -1,1 +1,1 @@
-"""How jobs run: on this machine, each in a process of its own, or elsewhere."""
+"""Running the jobs of a sweep: in processes on this machine, or on a cluster."""

@@ -1,9 +1,9 @@
-"""Whether every job of a sweep can work, before the first begins."""
+"""Checks of all jobs of a sweep before the first one starts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import setup_globals
@@ -12,102 +12,101 @@ from omegaconf import DictConfig, open_dict
 from trainyard.errors import ConfigError
 from trainyard.sweeps.job import Job
 
+if TYPE_CHECKING:
+    from hydra_plugins.trainyard.launchers import LocalLauncher
+    from trainyard.sweeps.sweep import Sweep
 
-def impossible(configs: Iterable[tuple[int, DictConfig]], context: Any) -> dict[int, str]:
-    """Return why a job cannot work, by its number, for all that cannot.
 
-    A process of its own looks at them, since that takes what a run takes: torch, and the data.
+def check_jobs(launcher: "LocalLauncher", sweep: "Sweep", *overrides: str) -> None:
+    """Raise a ConfigError if jobs of a sweep cannot work; `overrides` are added to those of each job."""
+    jobs = sweep.examples
+    problems = launcher.find_problems([[*sweep.overrides(job), *overrides] for job in jobs])
+    raise_problems(problems, jobs, sweep.axes)
 
-    Args:
-        configs: number and config of each job, composed one after the other.
-        context: of multiprocessing.
+
+def raise_problems(problems: Mapping[int, str], jobs: Sequence[Job], axes: Sequence[str]) -> None:
+    """Raise one ConfigError for all jobs that cannot work, grouped by problem; keys are indices of jobs."""
+    if not problems:
+        return
+    groups: dict[str, list[Job]] = {}
+    for index, problem in problems.items():
+        groups.setdefault(problem, []).append(jobs[index])
+    lines = [f"{len(problems)} of {len(jobs)} jobs cannot work; none was started"]
+    for problem, members in groups.items():
+        names = "; ".join(f"#{job.number} {job.axis_values(axes)}" for job in members[:5])
+        more = f" and {len(members) - 5} more" if len(members) > 5 else ""
+        lines.append(f"{names}{more}\n  {problem}")
+    raise ConfigError("\n".join(lines))
+
+
+def find_problems(configs: Iterable[tuple[int, DictConfig]], context: Any) -> dict[int, str]:
+    """Return the problem of each job that cannot work, given index and config of each.
+
+    The checks run in another process, since they need torch and the data.
     """
-    here, there = context.Pipe()
-    process = context.Process(target=answer, args=(there,), daemon=True)
+    connection, remote = context.Pipe()
+    process = context.Process(target=serve_checks, args=(remote,), daemon=True)
     process.start()
-    there.close()
-    found = {}
+    remote.close()
+    problems = {}
     try:
-        for number, config in configs:
+        for index, config in configs:
             try:
-                here.send(config)
-                problem = here.recv()
+                connection.send(config)
+                problem = connection.recv()
             except (EOFError, OSError):
-                found[number] = "the process that checks it is gone: its data or its model ends Python"
+                problems[index] = "the process that checks it has crashed, in the code of its data or model"
                 break
             if problem:
-                found[number] = problem
+                problems[index] = problem
     finally:
-        here.close()
+        connection.close()
         process.join()
-    return found
+    return problems
 
 
-def answer(connection: Connection) -> None:
-    """Say of each config that arrives what is wrong with it, or nothing."""
+def serve_checks(connection: Connection) -> None:
+    """Answer each config with its problem, or with an empty text, until the connection is closed."""
     from trainyard.complaints import complaint
 
     setup_globals()
-    looked_at: dict[str, Any] = {}
-    with suppress(EOFError, OSError):  # when there are no more
+    checked: dict[str, Any] = {}
+    with suppress(EOFError, OSError):
         while True:
             config = connection.recv()
             try:
-                check(config, looked_at)
+                check_config_parts(config, checked)
                 connection.send("")
-            except Exception as error:  # what goes wrong here would when the job runs
+            except Exception as error:  # whatever it is, the job would fail with it
                 connection.send(complaint(error))
 
 
-def check(config: DictConfig, looked_at: dict[str, Any]) -> None:
-    """Raise a ConfigError where the parts of a job do not fit each other.
+def check_config_parts(config: DictConfig, checked: dict[str, Any]) -> None:
+    """Raise a ConfigError if the parts of a job do not fit together.
 
-    Data is read once for all jobs that share it, and a model built once for all that share it on the same data; one
-    that would be downloaded is not built.
+    Data, models and schedules are built once for all jobs that share them, as `checked` stores. Nothing is downloaded.
     """
     from trainyard.compatibility import check_config, check_model_fits_data
-    from trainyard.config import instantiate
+    from trainyard.config import instantiate, resolved
     from trainyard.data.loading.splits import check_splits_not_empty
     from trainyard.optim.optimizers import check_optimizer
 
-    cfg = plain(config)
+    with open_dict(config):
+        config.hydra.runtime.output_dir = "."  # nothing is written
+    HydraConfig.instance().set_config(config)
+    cfg = resolved(config)
     check_config(cfg)
     data = repr(cfg.data)
-    if data not in looked_at:
+    if data not in checked:
         source = instantiate(cfg.data, order_seed=0)
         check_splits_not_empty(source.splits)
-        looked_at[data] = source.spec
-    check_model_fits_data(cfg, looked_at[data])
+        checked[data] = source.spec
+    check_model_fits_data(cfg, checked[data])
     steps = repr(cfg.optimizer) + repr(cfg.scheduler)
-    if steps not in looked_at:
+    if steps not in checked:
         check_optimizer(cfg)
-        looked_at[steps] = True
-    both = data + repr(cfg.model)
-    if both not in looked_at and cfg.model.get("weights") != "pretrained":
-        instantiate(cfg.model, spec=looked_at[data])
-        looked_at[both] = True
-
-
-def plain(config: DictConfig) -> DictConfig:
-    """Return what a job is a function of, where nothing is to be written."""
-    from trainyard.config import resolved
-
-    with open_dict(config):
-        config.hydra.runtime.output_dir = "."
-    HydraConfig.instance().set_config(config)
-    return resolved(config)
-
-
-def refuse(impossible: dict[int, str], jobs: Sequence[Job], axes: Sequence[str]) -> None:
-    """Raise one error that names all jobs that cannot work, with their reason."""
-    if not impossible:
-        return
-    causes: dict[str, list[int]] = {}
-    for place, cause in impossible.items():
-        causes.setdefault(cause, []).append(place)
-    lines = [f"{len(impossible)} of {len(jobs)} jobs cannot work; none was started"]
-    for cause, places in causes.items():
-        names = "; ".join(f"#{jobs[place].number} {jobs[place].varying(axes)}" for place in places[:5])
-        more = f" and {len(places) - 5} more" if len(places) > 5 else ""
-        lines.append(f"{names}{more}\n  {cause}")
-    raise ConfigError("\n".join(lines))
+        checked[steps] = True
+    model = data + repr(cfg.model)
+    if model not in checked and cfg.model.get("weights") != "pretrained":
+        instantiate(cfg.model, spec=checked[data])
+        checked[model] = True

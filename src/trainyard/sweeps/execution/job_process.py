@@ -1,5 +1,6 @@
-"""What runs in the process of a job."""
+"""The process of a job, or of a stack of jobs that train together."""
 
+import argparse
 import faulthandler
 import multiprocessing
 import os
@@ -7,80 +8,124 @@ import pkgutil
 import signal
 import sys
 import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
-from hydra._internal.utils import get_args_parser
-from hydra.core.utils import JobRuntime, JobStatus, run_job, setup_globals
+from hydra.core.utils import JobRuntime, run_job, setup_globals
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
 from trainyard.run_ending import is_disk_full
 from trainyard.signals import interrupt
-from trainyard.sweeps.execution.server import NOHUP
-from trainyard.sweeps.execution.task import Task
 
 CONSOLE = "console.log"
+NOHUP = "TRAINYARD_NOHUP"  # environment variable: whether jobs survive the end of the terminal
 
 
-def run_in_process(task: Task, function: str, threads: int, device: str | None, say: Connection) -> None:
-    """Run the job of a task, and tell the parent what went wrong.
+@dataclass(frozen=True)
+class HydraTask:
+    """The function `module:name` that Hydra runs with each config, and Hydra's callbacks."""
+
+    function: str
+    callbacks: Any
+
+    def run(self, config: DictConfig) -> BaseException | None:
+        """Run one job as Hydra's own launcher does, and return its error."""
+        JobRuntime.instance().set("name", config.hydra.job.name)
+        function = pkgutil.resolve_name(self.function)
+        function = getattr(function, "__wrapped__", function)
+        context = HydraContext(config_loader=None, callbacks=self.callbacks)  # type: ignore[arg-type]  # not used
+        try:
+            _ = run_job(function, config, "hydra.sweep.dir", "hydra.sweep.subdir", context).return_value
+        except Exception as error:
+            return error
+        return None
+
+
+@dataclass(frozen=True)
+class JobGroup:
+    """Jobs that one process runs, with configs that contain Hydra's node: one job, or a stack that trains together."""
+
+    indices: Sequence[int]
+    configs: Sequence[DictConfig]
+
+
+def run_job_process(group: JobGroup, task: HydraTask, threads: int, devices: str | None, messages: Connection) -> None:
+    """Run one job, and report its error.
 
     Args:
-        task: of one job, whose config has Hydra's own node, that names the directory.
-        function: `module:name`, that Hydra was started with.
+        group: of one job.
+        task: to run.
         threads: of torch.
-        device: GPUs that it may see, as CUDA_VISIBLE_DEVICES has them; `None` for all.
-        say: where the job's number, the error's text and whether the disk is full go.
+        devices: value of CUDA_VISIBLE_DEVICES; `None` for all.
+        messages: receives index, error and whether the disk is full, only if there is an error.
     """
-    [number], [config] = task.numbers, task.configs
+    [index], [config] = group.indices, group.configs
     error: BaseException | None
     try:
-        folder = folder_of(config)
-        prepare_process(folder / CONSOLE, device)
-        share_threads(threads, config.get("trainer", {}).get("devices"))
-        type_as_single_run(config, folder)
-        error = run_by_hydra(config, function)
-    except OSError as problem:  # of its directory, or of its console
+        folder = make_folder(config)
+        prepare_process(folder / CONSOLE, devices)
+        set_threads(threads, config.get("trainer", {}).get("devices"))
+        set_command_line(config, folder)
+        error = task.run(config)
+    except OSError as problem:
         error = problem
     if error is not None:
         from trainyard.complaints import complaint
 
-        say.send((number, complaint(error), is_disk_full(error)))
+        messages.send((index, complaint(error), is_disk_full(error)))
         sys.exit(1)
 
 
-def folder_of(config: DictConfig) -> Path:
-    """Make the directory of a job, and return it."""
+def run_stack_process(
+    group: JobGroup, task: HydraTask, threads: int, devices: str | None, messages: Connection
+) -> None:
+    """Run jobs that train together, and report each one that ends; arguments as in `run_job_process`."""
+    signals: list[int] = []
+    prepare_process(make_folder(group.configs[0]) / CONSOLE, devices)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda number, _: signals.append(number))
+    set_threads(threads, 1)
+    from trainyard.complaints import complaint
+    from trainyard.sweeps.stacked.training import train_stacked
+
+    def run(config: DictConfig) -> None:
+        with open_dict(config):
+            config.hydra.run.dir = str(make_folder(config))
+        if error := task.run(config):
+            raise error
+
+    def report(place: int, error: BaseException | None) -> None:
+        messages.send((group.indices[place], "" if error is None else complaint(error), is_disk_full(error)))
+
+    train_stacked([partial(run, config) for config in group.configs], report, lambda: bool(signals))
+
+
+def make_folder(config: DictConfig) -> Path:
+    """Create the directory of a job."""
     folder = Path(config.hydra.sweep.dir) / str(config.hydra.sweep.subdir)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
-def prepare_process(console: Path, device: str | None) -> None:
-    """Set up what all that runs in this process shares."""
-    die_with_parent()
-    redirect(console)
-    if device is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = device
+def prepare_process(console: Path, devices: str | None) -> None:
+    """Set up signals, console, GPUs and Hydra's resolvers."""
+    exit_with_parent()
+    redirect_output(console)
+    if devices is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = devices
     setup_globals()
 
 
-def run_by_hydra(config: DictConfig, function: str) -> BaseException | None:
-    """Run the function that Hydra was started with as Hydra does, and return the error that it raised."""
-    from hydra._internal.callbacks import Callbacks
-
-    JobRuntime.instance().set("name", config.hydra.job.name)
-    called = pkgutil.resolve_name(function)
-    called = getattr(called, "__wrapped__", called)
-    context = HydraContext(config_loader=None, callbacks=Callbacks(config))  # type: ignore[arg-type]  # nothing is composed
-    done = run_job(called, config, "hydra.sweep.dir", "hydra.sweep.subdir", context)
-    return None if done.status is JobStatus.COMPLETED else done._return_value
-
-
-def share_threads(threads: int, devices: object) -> None:
-    """Set the threads of torch in this process, and in each of those that train with it."""
+def set_threads(threads: int, devices: object) -> None:
+    """Set the number of threads of torch, here and in the processes of distributed training."""
     import torch
 
     if isinstance(devices, int) and devices > 1:
@@ -89,19 +134,22 @@ def share_threads(threads: int, devices: object) -> None:
     os.environ["OMP_NUM_THREADS"] = str(threads)
 
 
-def type_as_single_run(config: DictConfig, folder: Path) -> None:
-    """Let the command line be that of this job: distributed training runs it again for each of its processes."""
-    typed = get_args_parser().parse_args(sys.argv[1:])
-    flags = {"config-path": typed.config_path, "config-name": typed.config_name, "config-dir": typed.config_dir}
-    sys.argv[1:] = [*(f"--{name}={value}" for name, value in flags.items() if value), *config.hydra.overrides.task]
-    if Path(sys.argv[0]).name == "__main__.py":  # by `python -m`, which a fork does not know any more
+def set_command_line(config: DictConfig, folder: Path) -> None:
+    """Replace `sys.argv` by the command of a single run, which distributed training repeats for its processes."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for short, name in (("-cp", "--config-path"), ("-cn", "--config-name"), ("-cd", "--config-dir")):
+        parser.add_argument(short, name)
+    flags = vars(parser.parse_known_args(sys.argv[1:])[0])
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in flags.items() if value]
+    sys.argv[1:] = [*words, *config.hydra.overrides.task]
+    if Path(sys.argv[0]).name == "__main__.py":  # of `python -m`, which a forked process does not know
         sys.modules["__main__"].__spec__ = find_spec("trainyard.__main__")
     with open_dict(config):
         config.hydra.run.dir = str(folder)
 
 
-def redirect(file: Path) -> None:
-    """Send what the process prints, and the last words of one that crashes, to a file."""
+def redirect_output(file: Path) -> None:
+    """Append all output of the process, also that of a crash, to a file."""
     with file.open("ab") as console:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
@@ -110,14 +158,14 @@ def redirect(file: Path) -> None:
     faulthandler.enable(2)
 
 
-def die_with_parent() -> None:
-    """End this process, and all that it starts, when the parent is gone, however that ends."""
+def exit_with_parent() -> None:
+    """Handle signals as a single run does, and kill this process and its children when the parent has exited."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGTERM, interrupt)  # which the server ignores
+        signal.signal(signal.SIGTERM, interrupt)  # the fork server ignores both
         signal.signal(signal.SIGHUP, signal.SIG_IGN if os.environ.get(NOHUP) == "1" else interrupt)
     if hasattr(os, "setpgrp"):
-        os.setpgrp()  # so that a Ctrl-C comes from the parent alone, and the end reaches all
+        os.setpgrp()  # a Ctrl-C then comes only from the parent
     parent = multiprocessing.parent_process()
     if parent is None:
         return

@@ -1,11 +1,11 @@
-"""What every job needs, imported once: the server that forks jobs imports this module, and has it all.
+"""Imports of every job: the fork server of jobs imports this module once.
 
-Nothing here may start a thread or touch a GPU, since neither outlives a fork.
+It must not start a thread or use a GPU, since neither survives a fork.
 """
 
 import sys
 
-sys.path[:] = filter(None, sys.path)  # not from the current folder, as in the process that asks for it
+sys.path[:] = filter(None, sys.path)  # without the current folder, as in the parent process
 
 import gc  # noqa: E402
 import pkgutil  # noqa: E402
@@ -16,12 +16,12 @@ from trainyard.import_path import forget_safe_path  # noqa: E402
 
 forget_safe_path()
 
-gc.disable()  # a million objects come, none of them garbage
+gc.disable()
 for name in ("hydra.core.utils", "timm", "torch.utils.tensorboard.summary"):
     import_module(name)
 for module in pkgutil.walk_packages(trainyard.__path__, "trainyard."):
     if not module.name.startswith(("trainyard.__main__", "trainyard.sweeps")):
         import_module(module.name)
-import_module("trainyard.provenance").packages()  # keeps what it finds
-gc.freeze()  # jobs need not look through them either, which would also copy the memory that they share
+import_module("trainyard.provenance").packages()  # caches its result
+gc.freeze()  # so that garbage collection in a job does not copy shared memory
 gc.enable()

@@ -1,139 +1,212 @@
-"""Jobs in processes of their own, a few at a time."""
+"""Jobs in processes of their own on this machine, a few at a time."""
 
+import multiprocessing
 import os
 import signal
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
-from multiprocessing.connection import wait
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any
 
-from trainyard.signals import Signals
-from trainyard.sweeps.execution.devices import device_of
-from trainyard.sweeps.execution.job_process import run_in_process
-from trainyard.sweeps.execution.running import Ended, Running
-from trainyard.sweeps.execution.stack_process import run_stack_in_process
-from trainyard.sweeps.execution.task import Task
+from trainyard.import_path import installed_only_in_children
+from trainyard.signals import ENDING, Signals
+from trainyard.sweeps.execution.job_process import NOHUP, HydraTask, JobGroup, run_job_process, run_stack_process
 
-LOOK_EVERY = 0.5  # seconds
-PATIENCE = 60.0  # seconds that jobs have to save and stop
-
-
-def ignore(*_: object) -> None:
-    """Do nothing."""
+POLL_INTERVAL = 0.5  # seconds
+GRACE_PERIOD = 60.0  # seconds in which interrupted jobs have to save a checkpoint
+SAVED = tuple(128 + getattr(signal, name) for name in ENDING if hasattr(signal, name))  # exit codes after a checkpoint
+UNFLUSHED = 120  # exit code of Python if the disk is too full for the last lines of the console
 
 
-class Slots:
-    """Runs jobs side by side, each in a process that a server forks which has imported torch and Lightning.
+@dataclass(frozen=True)
+class JobExit:
+    """How a job ended; `error` is empty without one."""
+
+    index: int
+    error: str
+    disk_full: bool = False
+
+
+@dataclass
+class JobProcess:
+    """A running process, with the indices of its jobs that have not ended."""
+
+    indices: list[int]
+    process: Any
+    slot: int
+    messages: Connection
+
+    def reported(self) -> Iterator[JobExit]:
+        """Yield the jobs whose end the process has reported."""
+        with suppress(EOFError, OSError):
+            while self.indices and self.messages.poll():
+                end = JobExit(*self.messages.recv())
+                self.indices.remove(end.index)
+                yield end
+
+    def exited(self) -> Iterator[JobExit]:
+        """Yield all jobs of a process that has exited."""
+        yield from self.reported()
+        for index in self.indices:
+            yield JobExit(index, exit_reason(self.process.exitcode))
+        self.indices = []
+
+
+class ProcessPool:
+    """Runs jobs side by side, each in a process forked from a server that has imported torch and Lightning.
 
     Attributes:
-        begin: called with the number of each job when it starts.
-        look: called twice a second while jobs run.
+        on_start: called with the index of each job that starts.
+        on_poll: called twice a second.
 
     Args:
-        slots: jobs at a time; each has its share of the cores, or of OMP_NUM_THREADS where that is less, and of the
-            GPUs.
-        task: the function `module:name` that runs a config.
-        context: of multiprocessing, which starts processes.
+        slots: number of jobs at a time. Each has its share of the cores (or of OMP_NUM_THREADS) and of the GPUs.
+        task: run by Hydra with the config of a job.
+        context: of multiprocessing, see `job_context`.
     """
 
-    def __init__(self, slots: int, task: str, context: Any) -> None:
+    def __init__(self, slots: int, task: HydraTask, context: Any) -> None:
         self.slots = slots
         self.task = task
-        self.begin: Callable[[int], None] = ignore
-        self.look: Callable[[], None] = ignore
-        self.threads = max(1, threads_in_all() // slots)
         self.context = context
-        self.running: list[Running] = []
+        self.on_start: Callable[[int], object] = lambda index: None
+        self.on_poll: Callable[[], object] = lambda: None
+        self.threads = max(1, available_threads() // slots)
+        self.running: list[JobProcess] = []
         self.stopping = False
 
-    def run(self, tasks: Iterable[Task]) -> Generator[Ended, None, None]:
-        """Run the tasks in order, and yield each of their jobs as it ends; a slot that is free is filled at once.
+    def run(self, groups: Iterable[JobGroup]) -> Generator[JobExit, None, None]:
+        """Run groups in order, and yield each job as it ends; a free slot is filled at once.
 
-        A signal that ends the sweep has the jobs save and stop, and is raised as `Interrupted` when they have; a second
-        Ctrl-C ends them at once.
+        At a signal that ends the sweep, the jobs save a checkpoint and stop; a second Ctrl-C kills them.
+
+        Raises:
+            Interrupted: at such a signal, when all jobs have stopped.
         """
-        waiting = iter(tasks)
+        waiting = iter(groups)
         with Signals() as signals:
             signals.defer(True)
-            yield from self.run_until(signals, waiting)
+            try:
+                while not signals.caught:
+                    while not self.stopping and len(self.running) < self.slots and (group := next(waiting, None)):
+                        self.start(group)
+                    if not self.running:
+                        return
+                    stacks = [job.messages for job in self.running if len(job.indices) > 1]
+                    wait([*(job.process.sentinel for job in self.running), *stacks], timeout=POLL_INTERVAL)
+                    self.on_poll()
+                    yield from self.collect()
+                self.stop()
+                yield from self.collect()
+                signals.leave(signals.caught)
+            finally:
+                self.kill()
 
-    def run_until(self, signals: Signals, waiting: Iterator[Task]) -> Generator[Ended, None, None]:
-        """Run tasks, as in `run`, until a signal is caught."""
-        try:
-            while not signals.caught:
-                while not self.stopping and len(self.running) < self.slots and (task := next(waiting, None)):
-                    self.start(task)
-                if not self.running:
-                    return
-                ends = [job.process.sentinel for job in self.running]
-                wait([*ends, *(job.hear for job in self.running if len(job.numbers) > 1)], timeout=LOOK_EVERY)
-                self.look()
-                yield from self.ended()
-            self.stop()
-            yield from self.ended()
-            signals.leave(signals.caught)
-        finally:  # whatever happened: none runs on when the sweep is free for others
-            self.kill()
-
-    def start(self, task: Task) -> None:
-        """Start a task in the first free slot."""
+    def start(self, group: JobGroup) -> None:
+        """Start a process in the first free slot."""
         slot = min(set(range(self.slots)) - {job.slot for job in self.running})
-        hear, say = self.context.Pipe(duplex=False)
-        run = run_in_process if len(task.numbers) == 1 else run_stack_in_process
-        arguments = (task, self.task, self.threads, device_of(slot, self.slots), say)
-        process = self.context.Process(target=run, args=arguments)
-        for number in task.numbers:
-            self.begin(number)
+        messages, sender = self.context.Pipe(duplex=False)
+        target = run_job_process if len(group.indices) == 1 else run_stack_process
+        devices = devices_of_slot(slot, self.slots)
+        arguments = (group, self.task, self.threads, devices, sender)
+        process = self.context.Process(target=target, args=arguments)
+        for index in group.indices:
+            self.on_start(index)
         process.start()
-        say.close()
-        self.running.append(Running(list(task.numbers), process, slot, hear))
+        sender.close()
+        self.running.append(JobProcess(list(group.indices), process, slot, messages))
 
-    def ended(self) -> list[Ended]:
-        """Return the jobs that have ended since the last look."""
+    def collect(self) -> list[JobExit]:
+        """Return the jobs that have ended since the last call."""
         gone = [job for job in self.running if not job.process.is_alive()]
-        found = [ended for job in self.running for ended in (job.left() if job in gone else job.heard())]
+        ends = [end for job in self.running for end in (job.exited() if job in gone else job.reported())]
         self.running = [job for job in self.running if job not in gone]
         for job in gone:
-            end_group(job.process.pid)
-        return [replace(ended, error="" if self.stopping else ended.error) for ended in found]
+            send_signal(job.process.pid, signal.SIGKILL, to_process=False)  # what it has started and left behind
+        return [replace(end, error="" if self.stopping else end.error) for end in ends]
 
     def stop(self) -> None:
-        """Start no more, and have those that run save and stop; kill those that do not in a minute."""
+        """Start no more jobs, and interrupt the running ones; kill those that do not stop in a minute."""
         self.stopping = True
         for job in self.running:
-            signal_to(job.process.pid, signal.SIGINT)
-        until = time.monotonic() + PATIENCE
+            send_signal(job.process.pid, signal.SIGINT)
+        deadline = time.monotonic() + GRACE_PERIOD
         for job in self.running:
-            job.process.join(max(0.0, until - time.monotonic()))
+            job.process.join(max(0.0, deadline - time.monotonic()))
         self.kill()
 
     def kill(self) -> None:
-        """End the jobs that still run, at once."""
+        """Kill the running jobs."""
         for job in self.running:
             if job.process.is_alive():
-                signal_to(job.process.pid, signal.SIGKILL)
+                send_signal(job.process.pid, signal.SIGKILL)
                 job.process.join()
 
 
-def signal_to(pid: int, number: int) -> None:
-    """Send a signal to the processes of a job."""
-    for send in (os.killpg, os.kill):  # a job that has just started has no group yet
-        with suppress(OSError):  # it has ended
+def send_signal(pid: int, number: int, to_process: bool = True) -> None:
+    """Send a signal to the process group of a job, or to the process alone while it has no group yet."""
+    senders = [os.killpg] if hasattr(os, "killpg") else []
+    for send in (*senders, *([os.kill] if to_process else [])):
+        with suppress(OSError):
             send(pid, number)
             return
 
 
-def end_group(pid: int) -> None:
-    """End what a job has started and left behind."""
-    if hasattr(os, "killpg"):
-        with suppress(OSError):  # there is nothing
-            os.killpg(pid, signal.SIGKILL)
+def exit_reason(code: int | None) -> str:
+    """Return why a process ended that has not reported it; empty if it was successful or was asked to stop."""
+    if code in (0, UNFLUSHED, *SAVED):
+        return ""
+    if code is not None and code < 0:
+        hint = ", as the system does when memory runs out" if code == -signal.SIGKILL else ""
+        return f"killed by {signal.Signals(-code).name}{hint}"
+    return f"its process ended with code {code}"
 
 
-def threads_in_all() -> int:
-    """Return how many threads of torch all jobs together may have: one a core, or fewer where a person says so."""
+def available_threads() -> int:
+    """Return the number of threads that all jobs may use together: the cores, or OMP_NUM_THREADS if it is less."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
-    return min(cores, int(wanted)) if wanted.isdecimal() and int(wanted) else cores
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(limit)) if limit.isdecimal() and int(limit) else cores
+
+
+def devices_of_slot(slot: int, slots: int) -> str | None:
+    """Return the GPUs of a slot as a value of CUDA_VISIBLE_DEVICES; `None` without GPUs to divide.
+
+    They are counted without CUDA, which must not be initialized before a fork.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        numbers = sorted(int(file.name[6:]) for file in Path("/dev").glob("nvidia*") if file.name[6:].isdigit())
+        visible = ",".join(map(str, numbers))
+    devices = [device for device in visible.split(",") if device]
+    if not devices or slots == 1:
+        return None
+    return ",".join(devices[slot % len(devices) :: slots])
+
+
+def job_context(with_pruner: bool = False) -> Any:
+    """Return the multiprocessing context of jobs: on POSIX a fork server that has imported what they need.
+
+    The server ignores signals, since it has to outlive the jobs.
+    """
+    if os.name != "posix":
+        return multiprocessing.get_context("spawn")
+    from multiprocessing.forkserver import ensure_running
+
+    context = multiprocessing.get_context("forkserver")
+    pruners = ["trainyard.sweeps.pruners"] if with_pruner else []
+    context.set_forkserver_preload(["trainyard.sweeps.execution.preloaded", *pruners])
+    ignored = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in ignored}
+    os.environ[NOHUP] = str(int(handlers[signal.SIGHUP] == signal.SIG_IGN))
+    try:
+        with installed_only_in_children():
+            ensure_running()
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        del os.environ[NOHUP]
+    return context

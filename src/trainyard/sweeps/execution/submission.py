@@ -1,118 +1,224 @@
-"""Jobs that submitit hands to a cluster, each once."""
+"""Jobs in the queue of a cluster, submitted with submitit, each once."""
 
+import getpass
 import shutil
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.singleton import Singleton
 
 from trainyard.errors import ConfigError, listing, reject
-from trainyard.sweeps.execution.queue import STOPPED, Queue
+from trainyard.files import read_json, write_json
 from trainyard.sweeps.job import Job
-from trainyard.sweeps.sweep import Sweep
 
-CHUNK = 1000  # jobs in an array, the most that SLURM allows unless it is told otherwise
-ASK_EVERY = {"slurm": 10.0, "local": 0.5}  # seconds between two questions
+if TYPE_CHECKING:
+    from trainyard.sweeps.sweep import Sweep
+
+QUEUE_FILE = "queue.json"
+CLUSTERS = {"SlurmLauncher": "slurm", "LocalLauncher": "local"}  # by the class of the launcher
+MAX_ARRAY = 1000  # jobs in an array, SLURM's default limit
+QUERY_INTERVAL = {"slurm": 10.0, "local": 0.5}  # seconds
+CONFIRM_AFTER = 5.0  # seconds to a second query: a job that is queued again is missing for a moment
+STOPPED = ("CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE")  # not the fault of the job
+ENDED = ("COMPLETED", "FAILED", "OUT_OF_MEMORY", *STOPPED)
+
+
+@dataclass
+class ClusterQueue:
+    """The jobs of a sweep that were submitted, stored in its directory.
+
+    Attributes:
+        folder: directory of the sweep.
+        submitted: by number of the job, the cluster (`slurm`, or `local` for a process on this machine) and its ID.
+    """
+
+    folder: Path
+    submitted: dict[int, tuple[str, str]] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, folder: Path) -> "ClusterQueue":
+        """Read the queue of a sweep; empty if there is none."""
+        queue = cls(folder)
+        with suppress(OSError, ValueError):
+            content = read_json(folder / QUEUE_FILE)
+            queue.submitted = {int(number): (cluster, name) for number, (cluster, name) in content.items()}
+        return queue
+
+    def add(self, submitted: dict[int, tuple[str, str]]) -> None:
+        """Store submitted jobs."""
+        self.submitted |= submitted
+        write_json(self.folder / QUEUE_FILE, {str(number): place for number, place in self.submitted.items()})
+
+    def ended(self, numbers: set[int]) -> dict[int, str]:
+        """Return the jobs that neither wait nor run, with SLURM's state, which may be empty.
+
+        Raises:
+            OSError: SLURM does not respond.
+        """
+        places = {number: self.submitted.get(number, ("", "")) for number in numbers}
+        states = slurm_states() if any(cluster == "slurm" for cluster, _ in places.values()) else {}
+        ended = {}
+        for number, (cluster, name) in places.items():
+            state = states.get(name, "")
+            has_ended = not is_running(int(name)) if cluster == "local" else state in ("", *ENDED)
+            if has_ended:
+                ended[number] = state
+        return ended
+
+    def pending(self, numbers: set[int]) -> set[int]:
+        """Return the jobs that wait or run.
+
+        Raises:
+            ConfigError: SLURM does not respond.
+        """
+        try:
+            ended = self.ended(numbers)
+            if any(self.submitted.get(number, ("", ""))[0] == "slurm" for number in ended):
+                time.sleep(CONFIRM_AFTER)
+                ended = {number: state for number, state in self.ended(numbers).items() if number in ended}
+            return numbers - ended.keys()
+        except OSError as error:
+            problem = f"its jobs may be in SLURM's queue, and squeue does not respond ({error})"
+            accepted = f"a machine where squeue works; or, if no job runs, remove {self.folder / QUEUE_FILE}"
+            raise reject("sweep.name", self.folder.name, problem, accepted) from error
+
+
+def check_nothing_is_queued(folder: Path, jobs: Sequence[Job]) -> None:
+    """Raise a ConfigError if jobs for another launcher wait or run in a queue."""
+    queue = ClusterQueue.load(folder)
+    if pending := sorted(queue.pending({job.number for job in jobs})):
+        names = listing(queue.submitted[number][1] for number in pending)
+        accepted = f"hydra/launcher=submitit_{queue.submitted[pending[0]][0]}, to resume them"
+        raise reject("sweep.name", folder.name, f"{len(pending)} of its jobs wait or run as {names}", accepted)
+
+
+def slurm_states() -> dict[str, str]:
+    """Return the states of the user's jobs by ID, such as `12_0` for the first of array 12.
+
+    `squeue` is used since `sacct` needs accounting, which small clusters lack.
+
+    Raises:
+        OSError: it does not respond.
+    """
+    command = ["squeue", f"--user={getpass.getuser()}", "--noheader", "--array", "--states=all", "--format=%i %T"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OSError(done.stderr.strip()[-200:])
+    return dict(line.split(maxsplit=1) for line in done.stdout.splitlines() if line)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process of submitit runs on this machine."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state != "Z" and b"submitit" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 class Submission:
-    """Jobs in a queue: those that were not there already are submitted, in arrays.
+    """Jobs in a queue; those that are not there already are submitted, in arrays.
 
     Args:
         launcher: of hydra-submitit-launcher, set up.
-        sweep: theirs.
-        jobs: to run.
-        overrides: of each.
     """
 
-    def __init__(self, launcher: Any, sweep: Sweep, jobs: Sequence[Job], overrides: Sequence[Sequence[str]]) -> None:
+    def __init__(self, launcher: Any, sweep: "Sweep", jobs: Sequence[Job]) -> None:
         self.launcher = launcher
-        self.cluster: str = launcher._EXECUTOR
+        self.cluster = CLUSTERS[type(launcher).__name__]
         self.numbers = [job.number for job in jobs]
-        self.queue = Queue.of(sweep.stored.folder)
-        self.asked, self.known = 0.0, dict[int, str]()
-        there = self.queue.left(set(self.numbers))
-        if there:
-            print(f"queue      {len(there)} of them wait or run already", flush=True)
-        there |= {
-            job.number for job in jobs if job.result != job.look().result
-        }  # they have ended since the sweep looked
-        again = [self.queue.taken[number][1] for number in self.numbers if number in self.queue.taken.keys() - there]
-        if again:
-            print(f"queue      {len(again)} have left it without a result: {listing(again)}", flush=True)
-        executor = make_executor(launcher)
+        self.cluster_queue = ClusterQueue.load(sweep.folder)
+        self.last_query, self.last_ended = 0.0, dict[int, str]()
+        submitted = self.cluster_queue.submitted
+        pending = self.cluster_queue.pending(set(self.numbers))
+        if pending:
+            print(f"queue      {len(pending)} of them wait or run already", flush=True)
+        pending |= {job.number for job in jobs if job.result != job.refresh().result}  # ended in the meantime
+        lost = [submitted[number][1] for number in self.numbers if number in submitted.keys() - pending]
+        if lost:
+            print(f"queue      {len(lost)} have left it without a result: {listing(lost)}", flush=True)
+        executor = make_executor(launcher, self.cluster)
         for job in jobs:
-            sweep.journal.begin(job) if job.number in there else sweep.begin(job)
-        fresh = [place for place, number in enumerate(self.numbers) if number not in there]
-        for start in range(0, len(fresh), CHUNK):
-            self.submit(executor, {self.numbers[place]: overrides[place] for place in fresh[start : start + CHUNK]})
+            sweep.journal.start(job) if job.number in pending else sweep.start(job)
+        new = [job for job in jobs if job.number not in pending]
+        for first in range(0, len(new), MAX_ARRAY):
+            self.submit(executor, {job.number: sweep.overrides(job) for job in new[first : first + MAX_ARRAY]})
 
-    def submit(self, executor: Any, overrides: dict[int, Sequence[str]]) -> None:
-        """Hand jobs to the cluster, and remember them."""
-        calls = [
-            (list(words), "hydra.sweep.dir", number, str(number), Singleton.get_state())
-            for number, words in overrides.items()
-        ]
+    def submit(self, executor: Any, overrides: dict[int, list[str]]) -> None:
+        """Submit an array of jobs, and store their IDs."""
+        state = Singleton.get_state()
+        calls = [(words, "hydra.sweep.dir", number, str(number), state) for number, words in overrides.items()]
         try:
-            taken = executor.map_array(self.launcher, *zip(*calls, strict=True))
+            submitted = executor.map_array(self.launcher, *zip(*calls, strict=True))
         except (RuntimeError, OSError, subprocess.SubprocessError) as error:
-            if not self.queue.taken:
+            if not self.cluster_queue.submitted:
                 shutil.rmtree(Path(self.launcher.params["submitit_folder"]).parent, ignore_errors=True)
-            raise refused(self.cluster, error) from error
-        self.queue.remember({number: (self.cluster, job.job_id) for number, job in zip(overrides, taken, strict=True)})
-        names = sorted({job.job_id.partition("_")[0] for job in taken})
+            raise submission_error(self.cluster, error) from error
+        places = {number: (self.cluster, job.job_id) for number, job in zip(overrides, submitted, strict=True)}
+        self.cluster_queue.add(places)
         if self.cluster == "slurm":
-            print(f"queue      {len(taken)} jobs submitted as {', '.join(names)}", flush=True)
+            names = ", ".join(array_names(places))
+            print(f"queue      {len(submitted)} jobs submitted as {names}", flush=True)
 
-    def over(self) -> dict[int, str]:
-        """Return why jobs do not run any more, by their place; empty where that is no fault of theirs."""
-        if time.monotonic() - self.asked >= ASK_EVERY[self.cluster]:
-            self.asked = time.monotonic()
+    def ended(self) -> dict[int, str]:
+        """Return the jobs that do not run any more: index to error, which is empty if it is not their fault."""
+        if time.monotonic() - self.last_query >= QUERY_INTERVAL[self.cluster]:
+            self.last_query = time.monotonic()
             try:
-                self.known = self.queue.ended(set(self.numbers))
-            except OSError:
-                return {}  # SLURM's controller is busy or away; the jobs are not
-        return {place: self.reason(number) for place, number in enumerate(self.numbers) if number in self.known}
+                self.last_ended = self.cluster_queue.ended(set(self.numbers))
+            except OSError:  # SLURM's controller is busy or restarts
+                return {}
+        return {index: self.reason(number) for index, number in enumerate(self.numbers) if number in self.last_ended}
 
     def reason(self, number: int) -> str:
-        """Return why a job ended that left no result."""
-        state = self.known[number]
+        """Return why a job without a result ended."""
+        state, (_, name) = self.last_ended[number], self.cluster_queue.submitted[number]
         if state in STOPPED:
             return ""
-        _, name = self.queue.taken[number]
         log = Path(self.launcher.params["submitit_folder"].replace("%j", name)) / f"{name}_0_log.err"
         return f"it ended without a result{f' (SLURM: {state})' if state else ''}\nsee {log}"
 
     def stop(self) -> None:
-        """Take the jobs out of the queue, and end those that run."""
+        """Cancel the jobs."""
         for number in self.numbers:
-            cluster, name = self.queue.taken[number]
+            cluster, name = self.cluster_queue.submitted[number]
             command = ["scancel", name] if cluster == "slurm" else ["kill", "-TERM", name]
             subprocess.run(command, capture_output=True, check=False)
 
-    def remains(self) -> str:
-        """Return what becomes of the jobs when nobody waits any more."""
-        names = sorted({name.partition("_")[0] for _, name in map(self.queue.taken.__getitem__, self.numbers)})
-        end = f"; scancel {' '.join(names)} takes them out" if self.cluster == "slurm" else ""
-        return f"jobs that wait or run stay in the queue{end}"
+    def pending_note(self) -> str:
+        """Return what happens to the jobs when this process ends."""
+        names = array_names({number: self.cluster_queue.submitted[number] for number in self.numbers})
+        cancel = f"; cancel them with: scancel {' '.join(names)}" if self.cluster == "slurm" else ""
+        return f"jobs that wait or run stay in the queue{cancel}"
 
 
-def make_executor(launcher: Any) -> Any:
-    """Return what submits, with the launcher's options."""
+def array_names(places: dict[int, tuple[str, str]]) -> list[str]:
+    """Return the IDs of the arrays of jobs."""
+    return sorted({name.partition("_")[0] for _, name in places.values()})
+
+
+def make_executor(launcher: Any, cluster: str) -> Any:
+    """Return submitit's executor with the options of the launcher.
+
+    Raises:
+        ConfigError: there is no SLURM on this machine.
+    """
     import submitit
     from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 
-    cluster, options = launcher._EXECUTOR, dict(launcher.params)
+    options = dict(launcher.params)
     folder = options.pop("submitit_folder")
     first = {f"{cluster}_max_num_timeout": options.pop("max_num_timeout")} if "max_num_timeout" in options else {}
     try:
         executor = submitit.AutoExecutor(cluster=cluster, folder=folder, **first)
     except RuntimeError as error:
-        accepted = "on a machine that has srun and sbatch; hydra/launcher=local or submitit_local anywhere"
-        raise reject("hydra/launcher", f"submitit_{cluster}", "there is no SLURM here", accepted) from error
+        accepted = "a machine that has srun and sbatch; or hydra/launcher=local or submitit_local"
+        raise reject("hydra/launcher", f"submitit_{cluster}", "SLURM is not available", accepted) from error
     common = BaseQueueConf.__dataclass_fields__
     executor.update_parameters(
         **{name if name in common else f"{cluster}_{name}": value for name, value in options.items()}
@@ -120,8 +226,8 @@ def make_executor(launcher: Any) -> Any:
     return executor
 
 
-def refused(cluster: str, error: Exception) -> ConfigError:
-    """Return the error that says what a cluster has against the jobs."""
+def submission_error(cluster: str, error: Exception) -> ConfigError:
+    """Return the error of a rejected submission, with the message of the cluster."""
     lines = [line for line in str(error).splitlines() if "error:" in line] or str(error).splitlines()[:1]
-    accepted = "hydra.launcher.partition, timeout_min, mem_gb, ... as the cluster has them"
-    return reject("hydra/launcher", f"submitit_{cluster}", f"the jobs are refused ({'; '.join(lines)})", accepted)
+    accepted = "hydra.launcher.partition, timeout_min, mem_gb, ... that the cluster accepts"
+    return reject("hydra/launcher", f"submitit_{cluster}", f"the jobs were rejected ({'; '.join(lines)})", accepted)

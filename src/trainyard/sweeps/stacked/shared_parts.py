@@ -12,10 +12,10 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from trainyard.callbacks.budget import Budget
 from trainyard.callbacks.checkpoints import LastCheckpoint
 from trainyard.callbacks.feature_cache import FeatureCache, Inputs
-from trainyard.callbacks.model_graph import ModelGraph
+from trainyard.callbacks.tensorboard import DrawingBudget
+from trainyard.callbacks.tensorboard_model import ModelGraph
 from trainyard.config import instantiate
 from trainyard.data.cache.features import Features
 from trainyard.data.loading.datamodule import DataModule
@@ -113,7 +113,7 @@ class JobBuilder(RunBuilder):
         """Return what takes the place of a callback in a stack."""
         if isinstance(callback, FeatureCache):
             return SharedFeatures(str(callback.folder.parent), self.shared)
-        if isinstance(callback, Budget):
+        if isinstance(callback, DrawingBudget):
             callback.share /= self.shared.jobs  # all take the time of the stack
         if isinstance(callback, LastCheckpoint):
             return LateLastCheckpoint(Path(str(callback.dirpath)), io)

@@ -1,0 +1,172 @@
+"""The launchers that run jobs on this machine: each in a process of its own, or stacked."""
+
+import pickle
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import HydraException
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+if TYPE_CHECKING:
+    from trainyard.sweeps.execution.job_process import JobGroup
+    from trainyard.sweeps.execution.processes import ProcessPool
+    from trainyard.sweeps.progress import SweepProgress
+
+
+@dataclass
+class LocalLauncherConf:
+    """Config of `hydra.launcher`."""
+
+    _target_: str = "hydra_plugins.trainyard.launchers.LocalLauncher"
+    slots: Any = 1  # checked with the options of the sweep
+
+
+@dataclass
+class StackedLauncherConf(LocalLauncherConf):
+    """Config of `hydra.launcher`."""
+
+    _target_: str = "hydra_plugins.trainyard.launchers.StackedLauncher"
+
+
+for name, node in (("local", LocalLauncherConf), ("stacked", StackedLauncherConf)):
+    ConfigStore.instance().store(group="hydra/launcher", name=name, node=node, provider="trainyard")
+
+
+class LocalLauncher(Launcher):
+    """Runs jobs on this machine, `slots` of them side by side; a job that fails does not affect the others.
+
+    Args:
+        slots: number of jobs at a time; each has its share of the cores and of the GPUs.
+    """
+
+    needs_all_jobs: ClassVar[bool] = False
+    """Whether `launch` should get a list of all jobs, rather than a generator."""
+
+    def __init__(self, slots: int = 1) -> None:
+        self.slots = slots
+        self.progress: SweepProgress | None = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Store what Hydra passes to every launcher, and start the server that forks jobs."""
+        from trainyard.sweeps.execution.job_process import HydraTask
+        from trainyard.sweeps.execution.processes import job_context
+
+        self.config = config
+        self.loader = hydra_context.config_loader
+        self.composed_configs: dict[tuple[str, ...], bytes] = {}  # pickled, which takes a hundredth of the memory
+        self.task = HydraTask(f"{task_function.__module__}:{task_function.__qualname__}", hydra_context.callbacks)
+        self.context = job_context(config.sweep.pruner != "none")
+
+    def launch(self, job_overrides: Iterable[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run a job for each list of overrides, and return how they ended, in the same order.
+
+        The lists may come from a generator, which is advanced when a slot is free.
+        """
+        from trainyard.sweeps.execution.job_process import JobGroup
+
+        returns: list[JobReturn] = []
+
+        def recorded() -> Iterator[Sequence[str]]:
+            for overrides in job_overrides:
+                returns.append(JobReturn(overrides=list(overrides)))
+                yield overrides
+
+        groups = (JobGroup([index], [config]) for index, config in self.composed(recorded(), initial_job_idx))
+        self.run(self.pool(), groups, returns, initial_job_idx)
+        return returns
+
+    def pool(self, slots: int | None = None) -> "ProcessPool":
+        """Return a pool that runs the jobs."""
+        from trainyard.sweeps.execution.processes import ProcessPool
+
+        return ProcessPool(slots or self.slots, self.task, self.context)
+
+    def run(self, pool: "ProcessPool", groups: Iterable["JobGroup"], returns: Sequence[JobReturn], first: int) -> None:
+        """Run groups of jobs, and set `returns` to how they ended; `first` is the index of the first job."""
+        if self.progress:
+            pool.on_start, pool.on_poll = self.progress.start, self.progress.update
+        with closing(pool.run(groups)) as ends:
+            for end in ends:
+                done = returns[end.index - first]
+                done.status = JobStatus.FAILED if end.error else JobStatus.COMPLETED
+                done.return_value = RuntimeError(end.error) if end.error else None
+                if self.progress and self.progress.finish(end):
+                    pool.stop()
+
+    def find_problems(self, job_overrides: Sequence[Sequence[str]]) -> dict[int, str]:
+        """Return the problem of each job that cannot work, by its index."""
+        from trainyard.complaints import complaint
+        from trainyard.sweeps.execution.checks import find_problems
+
+        problems = {}
+        for index, overrides in enumerate(job_overrides):  # while the server imports what jobs need
+            try:
+                self.compose(overrides)
+            except HydraException as error:
+                problems[index] = complaint(error)
+        return problems or find_problems(self.composed(job_overrides, 0), self.context)
+
+    def composed(self, job_overrides: Iterable[Sequence[str]], first: int) -> Iterator[tuple[int, DictConfig]]:
+        """Yield the index and the config of each job."""
+        for index, overrides in enumerate(job_overrides, start=first):
+            config = self.compose(overrides)
+            with open_dict(config):
+                config.hydra.job.id = str(index)
+                config.hydra.job.num = index
+            yield index, config
+
+    def compose(self, overrides: Sequence[str]) -> DictConfig:
+        """Return the config of a job; Hydra composes it once.
+
+        Raises:
+            hydra.errors.HydraException: the overrides are invalid.
+        """
+        key = tuple(overrides)
+        if key not in self.composed_configs:
+            self.composed_configs[key] = pickle.dumps(self.loader.load_sweep_config(self.config, list(key)))
+        config: DictConfig = pickle.loads(self.composed_configs[key])
+        return config
+
+
+class StackedLauncher(LocalLauncher):
+    """Trains jobs of the same network as one network with stacked parameters; runs the others as `LocalLauncher` does.
+
+    Args:
+        slots: number of processes at a time, among which a stack is divided.
+    """
+
+    needs_all_jobs = True
+
+    def launch(self, job_overrides: Iterable[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run a job for each list of overrides, and return how they ended, in the same order.
+
+        Lists from a generator may depend on the results of earlier jobs, and are not stacked.
+        """
+        if not isinstance(job_overrides, Sequence):
+            print("not stacked: the next configuration depends on the results of earlier jobs", flush=True)
+            return super().launch(job_overrides, initial_job_idx)
+        configs = dict(self.composed(job_overrides, initial_job_idx))
+        groups = self.groups(configs)
+        returns = [JobReturn(overrides=list(overrides)) for overrides in job_overrides]
+        pool = self.pool(max(1, min(self.slots, len(groups))))
+        self.run(pool, groups, returns, initial_job_idx)
+        return returns
+
+    def groups(self, configs: dict[int, DictConfig]) -> list["JobGroup"]:
+        """Return stacks, then single jobs; print which jobs are single and why."""
+        from trainyard.sweeps.execution.job_process import JobGroup
+        from trainyard.sweeps.stacked.stackable import divided, stackable, told
+
+        stackable_groups, reasons = stackable(configs)
+        stacks = [stack for group in stackable_groups for stack in divided(group, self.slots)]
+        if reasons:
+            names = {index: str(config.hydra.sweep.subdir) for index, config in configs.items()}
+            print(told(reasons, names), flush=True)
+        chosen = [*stacks, *([index] for index in configs if index in reasons)]
+        return [JobGroup(indices, [configs[index] for index in indices]) for indices in chosen]

@@ -1,0 +1,97 @@
+"""Saves and stops training at the next step when a signal is caught."""
+
+import logging
+import os
+import signal
+import subprocess
+from typing import Any
+
+import lightning as L
+import torch
+
+from trainyard.callbacks.checkpoints import LastCheckpoint, is_between_steps
+from trainyard.checkpoint_files import PacedCheckpointIO
+from trainyard.signals import Signals
+
+log = logging.getLogger(__name__)
+
+VALIDATION = "epoch_loop.val_loop.batch_progress"
+
+
+class GracefulStop(L.Callback):
+    """Saves and exits when any process has caught a signal; a resumed run continues bitwise from there.
+
+    During a validation it exits at once too: the resumed run repeats that validation from its first batch.
+    """
+
+    def __init__(self, signals: Signals, last: LastCheckpoint) -> None:
+        self.signals = signals
+        self.last = last
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.signals.defer(True)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Stop deferring signals; exit if one came in the last step, whose epoch is saved."""
+        self.signals.defer(False)
+        if caught := self.caught(trainer):
+            self.signals.leave(caught)
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Write pending checkpoints, which a logger that fails next must not lose; then stop deferring signals."""
+        try:
+            write_pending(trainer)
+        except OSError as error:
+            log.warning("%s", error.strerror)
+        self.signals.defer(False)
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Save and exit if a run can resume after this batch."""
+        if (caught := self.caught(trainer)) and is_between_steps(trainer):
+            self.save_and_exit(trainer, caught)
+
+    def on_validation_batch_end(self, trainer: L.Trainer, *more: Any, **others: Any) -> None:
+        loop: Any = trainer.fit_loop.epoch_loop
+        interruptible = not trainer.sanity_checking and not loop.is_accumulating
+        if interruptible and (caught := self.caught(trainer)):
+            self.save_and_exit(trainer, caught)
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Reset the counters of an unfinished validation to its start, since its sums are not saved."""
+        progress = checkpoint["loops"]["fit_loop"][VALIDATION]
+        if trainer.validating and progress["current"]["completed"] < progress["current"]["ready"]:
+            before = progress["total"]["ready"] - progress["current"]["ready"]
+            for name, done in (("total", before), ("current", 0)):
+                progress[name] |= {"ready": done + 1, "started": done + 1, "processed": done, "completed": done}
+
+    def caught(self, trainer: L.Trainer) -> int:
+        """Return the signal that any process has caught, 0 for none."""
+        number = self.signals.caught or 0
+        if trainer.world_size == 1:
+            return number
+        mine = torch.tensor([number, trainer.should_stop], device=trainer.strategy.root_device)
+        torch.distributed.all_reduce(mine, torch.distributed.ReduceOp.MAX)
+        number, stop = mine.tolist()
+        trainer.should_stop = bool(stop)  # a callback may have requested it on one process only
+        return int(number)
+
+    def save_and_exit(self, trainer: L.Trainer, number: int) -> None:
+        """Save to disk, requeue a SLURM job, and raise what ends the run."""
+        self.last.save(trainer)
+        write_pending(trainer)
+        if trainer.is_global_zero and number == getattr(signal, "SIGUSR1", None):
+            requeue()
+        self.signals.leave(number)
+
+
+def write_pending(trainer: L.Trainer) -> None:
+    """Write checkpoints that wait in memory."""
+    writer = trainer.strategy.checkpoint_io
+    if isinstance(writer, PacedCheckpointIO):
+        writer.flush()
+
+
+def requeue() -> None:
+    """Requeue a SLURM job, whose script requests this signal by `--signal=SIGUSR1@SECONDS`."""
+    if job := os.environ.get("SLURM_JOB_ID"):
+        subprocess.run(["scontrol", "requeue", job], check=False)

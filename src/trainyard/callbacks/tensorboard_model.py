@@ -1,0 +1,155 @@
+"""What TensorBoard shows about the model while it trains: graph, first batch, gradients, weights and throughput."""
+
+import logging
+import time
+import warnings
+from functools import partial
+from typing import Any
+from unittest.mock import patch
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
+from torch.optim import Optimizer
+
+from trainyard.callbacks.lifecycle import remove_callback
+from trainyard.callbacks.tensorboard import drawing_budget, tensorboard_writer
+from trainyard.files import MIB
+from trainyard.memory import peak
+from trainyard.models.classifier import Classifier
+
+log = logging.getLogger(__name__)
+
+PART = 0.3  # of the drawing budget: the rest is for the figures at the end
+SECONDS_PER_TENSOR, SECONDS_PER_NUMBER = 2e-3, 4e-8  # to compute a histogram
+
+
+class FirstBatch(L.Callback):
+    """Shows at most `most` training images of the first batch after augmentation, as `train/first_batch`."""
+
+    def __init__(self, most: int = 64) -> None:
+        self.most = most
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        remove_callback(trainer, self)
+        images, writer = batch[0], tensorboard_writer(trainer)
+        if writer is not None and images.ndim == 4 and trainer.global_step == 0:
+            from torchvision.utils import make_grid
+
+            first = images[: self.most].float() / 255
+            writer.add_image("train/first_batch", make_grid(first.clamp(0, 1), padding=1, pad_value=0.5), 0)
+
+
+class ModelGraph(L.Callback):
+    """Shows the network under Graphs, traced with one example; evaluation mode, gradients and random state stay."""
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        remove_callback(trainer, self)
+        writer, example = tensorboard_writer(trainer), pl_module.example_input_array
+        if writer is None or not isinstance(example, torch.Tensor):
+            return
+        try:
+            graph = self.traced(pl_module, example.to(pl_module.device))
+        except Exception as error:  # a tracer cannot follow every network
+            log.info("no graph for TensorBoard: the network cannot be traced (%s)", type(error).__name__)
+        else:
+            writer.file_writer.add_graph(graph)
+
+    def traced(self, model: L.LightningModule, example: Tensor) -> Any:
+        """Return the graph in TensorBoard's format."""
+        from torch.utils.tensorboard.writer import graph  # type: ignore[attr-defined]
+
+        modes = {module: module.training for module in model.modules()}
+        model.eval()
+        trace_once = patch.object(torch.jit, "trace", partial(torch.jit.trace, check_trace=False))
+        try:
+            with torch.random.fork_rng(), torch.no_grad(), warnings.catch_warnings(), trace_once:
+                warnings.simplefilter("ignore")  # about shapes that are Python numbers
+                return graph(Uncompiled(model), example)
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
+
+
+class Uncompiled(nn.Module):
+    """Calls a model without `torch.compile`, whose result cannot be traced."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Any:
+        """Call the model's own `forward`."""
+        return self.model.forward(x)
+
+
+class GradientNorm(L.Callback):
+    """Logs `gradient/norm` before clipping, without the scale of 16-bit precision, every `log_every_n_steps`."""
+
+    def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer) -> None:
+        step, interval = trainer.global_step, trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if not interval or ((step + 1) % interval and not trainer.should_stop):
+            return
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norm: Any = get_total_norm(gradients)
+        scaler = getattr(trainer.precision_plugin, "scaler", None)
+        scale = scaler.get_scale() if scaler else 1.0
+        for logger in trainer.loggers:
+            logger.log_metrics({"gradient/norm": float(norm) / scale}, step)
+
+
+class Histograms(L.Callback):
+    """Shows trainable weights and their gradients at the last step of an epoch, within the drawing budget."""
+
+    def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer) -> None:
+        """Write the histograms here: validation will clear the gradients."""
+        if not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+            return
+        writer, budget = tensorboard_writer(trainer), drawing_budget(trainer)
+        trainable = [(name, p) for name, p in pl_module.named_parameters() if p.requires_grad]
+        seconds = sum(2 * (SECONDS_PER_TENSOR + SECONDS_PER_NUMBER * p.numel()) for _, p in trainable)
+        if writer is None or not budget.allows(seconds, PART):
+            return
+        with budget.spending():
+            for name, parameter in trainable:
+                writer.add_histogram(f"weights/{name}", parameter, trainer.global_step)
+                if parameter.grad is not None:
+                    writer.add_histogram(f"gradients/{name}", parameter.grad, trainer.global_step)
+
+
+class Throughput(L.Callback):
+    """Shows training examples per second of each epoch, and the peak memory of the process and its GPU.
+
+    They are written to TensorBoard only: `metrics.csv` is identical when a run is repeated.
+    """
+
+    def __init__(self) -> None:
+        self.started: float | None = None
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.started = time.perf_counter()
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.write(trainer, pl_module)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.started = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.write(trainer, pl_module)
+
+    def write(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+        """Write the throughput since the clock was started, over all processes, at the step that was just made."""
+        writer, started, self.started = tensorboard_writer(trainer), self.started, None
+        if writer is None or started is None or not isinstance(model, Classifier) or "train" not in model.sums:
+            return
+        device, step = trainer.strategy.root_device, trainer.global_step - 1
+        if device.type != "cpu":
+            torch.accelerator.synchronize()
+        examples = model.sums["train"].examples * trainer.world_size
+        writer.add_scalar("speed/examples_per_second", examples / (time.perf_counter() - started), step)
+        if process := peak():
+            writer.add_scalar("memory/process_mib", process / MIB, step)
+        if device.type == "cuda":
+            writer.add_scalar("memory/gpu_mib", torch.cuda.max_memory_allocated() / MIB, step)

@@ -1,1 +1,0 @@
-"""What a sweep says when it is done."""

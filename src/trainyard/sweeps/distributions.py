@@ -1,0 +1,96 @@
+"""Hydra's grammar as Optuna's distributions."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from trainyard.errors import reject
+from trainyard.sweeps.search_space import SearchSpace, are_replicates, as_overrides
+
+DIGITS = 4  # significant digits of drawn numbers
+
+
+def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
+    """Return the distribution of each choice; replicates have none, so that no sampler prefers a lucky seed or fold."""
+    found: dict[str, BaseDistribution] = {}
+    for name, values in space.choices().items():
+        if are_replicates(name):
+            continue
+        if name in space.intervals:
+            found[name] = interval(name, values[0][name])
+        elif len(values) > 1:
+            found[name] = choice([",".join(chosen.values()) for chosen in values])
+    return found
+
+
+def interval(key: str, text: str) -> FloatDistribution | IntDistribution:
+    """Return the distribution of `interval(low,high)`; logarithmic with `tag(log,...)`.
+
+    As in Hydra, the upper end of integers is excluded: `int(interval(1,5))` gives 1 to 4.
+
+    Raises:
+        ConfigError: the interval is empty, has an unknown tag, or is logarithmic and not positive.
+    """
+    found = OverridesParser.create().parse_override(f"{key}={text}").value()
+    assert isinstance(found, IntervalSweep)
+    low, high, log = found.start, found.end, "log" in found.tags
+    assert low is not None
+    assert high is not None
+    if unknown := found.tags - {"log"}:
+        raise reject(key, text, f"unknown tag {', '.join(map(str, unknown))}", "tag(log, interval(low,high))")
+    if log and low <= 0:
+        raise reject(key, text, f"{low} has no logarithm", "an interval above 0, or without tag(log, ...)")
+    if low >= high:
+        raise reject(key, text, "the interval is empty", "interval(low,high) with low < high")
+    if isinstance(low, int) and isinstance(high, int):
+        return IntDistribution(low, high - 1, log=log)
+    return FloatDistribution(float(low), float(high), log=log)
+
+
+def choice(values: Sequence[str]) -> IntDistribution | CategoricalDistribution:
+    """Return the distribution of single values: ordered for evenly spaced, increasing integers, else categorical."""
+    try:
+        numbers = [int(value) for value in values]
+    except ValueError:
+        return CategoricalDistribution(tuple(values))
+    steps = {after - before for before, after in itertools.pairwise(numbers)}
+    if len(steps) == 1 and [str(number) for number in numbers] == list(values) and (step := steps.pop()) > 0:
+        return IntDistribution(numbers[0], numbers[-1], step=step)
+    return CategoricalDistribution(tuple(values))
+
+
+def as_text(drawn: object, distribution: BaseDistribution) -> str:
+    """Return a drawn parameter as the text of an override."""
+    if not isinstance(distribution, FloatDistribution):
+        return str(drawn)
+    rounded = float(f"{drawn:.{DIGITS}g}")
+    return str(min(max(rounded, distribution.low), distribution.high))
+
+
+def as_parameter(text: str, distribution: BaseDistribution) -> str | int | float:
+    """Return the parameter for the text of an override; the inverse of `as_text`."""
+    if isinstance(distribution, IntDistribution):
+        return int(text)
+    return float(text) if isinstance(distribution, FloatDistribution) else text
+
+
+def representative_jobs(space: SearchSpace) -> list[list[str]]:
+    """Return the overrides of jobs that contain each value of each axis once, and both ends of each interval."""
+    choices = {name: list(endpoints(space, name, values)) for name, values in space.choices().items()}
+    first = {name: values[0] for name, values in choices.items()}
+    variations = [first, *({**first, name: value} for name, values in choices.items() for value in values[1:])]
+    jobs = [space.combine(list(variation.values())) for variation in variations]
+    return [list(words) for words in dict.fromkeys(tuple(as_overrides(job)) for job in jobs if space.allows(job))]
+
+
+def endpoints(space: SearchSpace, name: str, values: list[dict[str, str]]) -> Iterator[dict[str, str]]:
+    """Yield the values of a choice, or both ends of an interval."""
+    if name not in space.intervals:
+        yield from values
+        return
+    distribution = interval(name, values[0][name])
+    for end in (distribution.low, distribution.high):
+        yield {name: as_text(end, distribution)}

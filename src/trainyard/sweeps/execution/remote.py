@@ -1,0 +1,173 @@
+"""Jobs of other launchers, such as submitit and Ray, whose progress is read from their directories."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig, read_write
+
+from trainyard.complaints import complaint
+from trainyard.files import write_json
+from trainyard.run_ending import is_disk_full
+from trainyard.signals import Interrupted
+from trainyard.sweeps.execution.job_process import set_command_line
+from trainyard.sweeps.execution.processes import JobExit
+from trainyard.sweeps.execution.submission import Submission, check_nothing_is_queued
+from trainyard.sweeps.job import WAITING, Job
+from trainyard.sweeps.progress import SweepProgress
+from trainyard.sweeps.sweep import Sweep
+
+POLL_INTERVAL = 1.0  # seconds
+INTERVAL_PER_JOB = 0.005  # seconds, to spare a shared file system
+GRACE_PERIOD = 5.0  # seconds until a shared file system shows the last changes of another machine
+
+
+class RemoteJobs(Protocol):
+    """Jobs that another launcher runs."""
+
+    def ended(self) -> dict[int, str]:
+        """Return the jobs that do not run any more: index to error, which is empty if it is not their fault."""
+
+    def stop(self) -> None:
+        """Stop all jobs."""
+
+    def pending_note(self) -> str:
+        """Return what happens to the jobs when this process ends."""
+
+
+class LauncherThread:
+    """Jobs of a launcher that only returns when all have ended; it runs in a thread."""
+
+    def __init__(self, launcher: Any, sweep: Sweep, jobs: Sequence[Job]) -> None:
+        self.launcher = launcher
+        self.jobs = jobs
+        self.overrides = [sweep.overrides(job) for job in jobs]
+        self.stopped = False
+        check_nothing_is_queued(sweep.folder, jobs)
+        for job in jobs:
+            sweep.start(job)
+        self.thread = threading.Thread(target=self.launch, daemon=True)
+        self.thread.start()
+
+    def launch(self) -> None:
+        """Run the launcher. Its error does not count as a failure of jobs that have no result."""
+        try:
+            self.launcher.launch(self.overrides, 0)
+        except BaseException as error:  # such as the death of one job's process
+            print(f"the launcher has stopped: {complaint(error).splitlines()[0]}", flush=True)
+
+    def ended(self) -> dict[int, str]:
+        """Return all jobs when the launcher has returned or is stopped."""
+        is_running = self.thread.is_alive() and not self.stopped
+        return {} if is_running else dict.fromkeys(range(len(self.jobs)), "")
+
+    def stop(self) -> None:
+        """Stop waiting; the jobs end with this process."""
+        self.stopped = True
+
+    def pending_note(self) -> str:
+        """Return what happens to the jobs when this process ends."""
+        return "running jobs end with this process"
+
+
+def run_remote(launcher: Launcher, sweep: Sweep, jobs: Sequence[Job], fail_fast: bool = False) -> None:
+    """Run jobs with another launcher, and show their progress.
+
+    Jobs that an earlier process has submitted to submitit, and that still wait or run, are not submitted again.
+    """
+    uses_submitit = "hydra_submitit_launcher" in type(launcher).__module__
+    remote: RemoteJobs = (Submission if uses_submitit else LauncherThread)(launcher, sweep, jobs)
+    with SweepProgress(sweep, jobs, lambda job: None, fail_fast) as progress:
+        try:
+            follow(remote, jobs, progress)
+        except (KeyboardInterrupt, Interrupted):
+            print(remote.pending_note())
+            raise
+
+
+def follow(remote: RemoteJobs, jobs: Sequence[Job], progress: SweepProgress) -> None:
+    """Read the directories of jobs until all have ended."""
+    log_sizes = [log_size(job) for job in jobs]
+    waiting, running = set(range(len(jobs))), set[int]()
+    gone_since: dict[int, float] = {}
+    while waiting or running:
+        time.sleep(POLL_INTERVAL + INTERVAL_PER_JOB * len(waiting | running))
+        ended = remote.ended()
+        gone_since = {index: gone_since.get(index, time.monotonic()) for index in ended}
+        for index in sorted(waiting | running):
+            job = jobs[index].refresh()
+            has_result = job.status not in ("interrupted", WAITING)
+            if index in ended and not has_result:
+                with suppress(OSError):  # makes NFS read the directory again
+                    os.chmod(job.folder, job.folder.stat().st_mode)  # noqa: PTH101
+            is_over = has_result or (index in ended and time.monotonic() - gone_since[index] > GRACE_PERIOD)
+            if index in waiting and (is_over or log_size(job) != log_sizes[index]):
+                waiting.remove(index)
+                running.add(index)
+                progress.start(index)
+            if is_over:
+                running.remove(index)
+                if progress.finish(JobExit(index, ended[index] if job.status == WAITING else "")):
+                    remote.stop()
+        progress.update()
+
+
+def log_size(job: Job) -> int:
+    """Return the size of the log of a job in bytes; 0 without a log."""
+    with suppress(OSError):
+        return (job.folder / "run.log").stat().st_size
+    return 0
+
+
+class RemoteTask:
+    """Runs the config of a job on the other machine; writes `result.json` if the run itself could not.
+
+    Args:
+        task: the function that Hydra was started with.
+    """
+
+    def __init__(self, task: Callable[[DictConfig], Any]) -> None:
+        self.task = task
+        self.command_line = list(sys.argv)
+
+    def __call__(self, cfg: DictConfig) -> Any:
+        """Return what the task returns; its error is also the launcher's."""
+        config: Any = HydraConfig.instance().cfg
+        folder = Path(config.hydra.runtime.output_dir)
+        sys.argv[:] = self.command_line
+        sys.modules["__main__"].__spec__ = None  # distributed training must not repeat the launcher's program
+        with read_write(config.hydra):
+            set_command_line(config, folder)
+        exit_on_preemption_error()
+        try:
+            return self.task(cfg)
+        except Exception as error:
+            if not is_disk_full(error) and Job(0, [], folder).refresh().status != "failed":
+                folder.mkdir(parents=True, exist_ok=True)
+                write_json(folder / "result.json", {"status": "failed", "error": complaint(error)})
+            raise
+
+
+def exit_on_preemption_error() -> None:
+    """Turn the error of submitit's signal handler, for a job that may not be queued again, into an interruption."""
+    number = getattr(signal, "SIGUSR2", None)  # Windows has none
+    handler = None if number is None else signal.getsignal(number)
+    if number is None or not callable(handler):
+        return
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        try:
+            handler(signum, frame)
+        except Exception as error:
+            sys.exit(str(error))
+
+    signal.signal(number, stop)

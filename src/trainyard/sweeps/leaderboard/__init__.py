@@ -1,0 +1,1 @@
+"""The results of a sweep: ranking, reports, and the winner as an experiment."""

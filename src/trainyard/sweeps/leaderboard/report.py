@@ -1,0 +1,156 @@
+"""The leaderboard of a sweep as text, CSV, Markdown and picture, and its failures by cause."""
+
+import io
+import math
+import statistics
+from collections.abc import Sequence
+
+from trainyard.csv_text import csv_writer, escape_formula
+from trainyard.errors import reject
+from trainyard.evaluation.markdown import markdown_table
+from trainyard.files import write_text
+from trainyard.history.stored_run import StoredRun
+from trainyard.run_directory import DONE
+from trainyard.sweeps.job import Job
+from trainyard.sweeps.leaderboard.picture import PICTURE, draw
+from trainyard.sweeps.leaderboard.ranking import Row, main_effects, suggest_values
+from trainyard.sweeps.search_space import is_replicate
+from trainyard.sweeps.stored import StoredSweep
+from trainyard.terminal.baseline import beside_baseline
+from trainyard.terminal.controls import escape_controls
+from trainyard.terminal.tables import table
+
+MAX_ROWS = 20  # on the terminal
+
+
+def leaderboard_text(sweep: StoredSweep, test: bool = False) -> str:
+    """Return the leaderboard for the terminal; with `test`, it has the test scores of all configurations."""
+    rows, axes = sweep.rows, sweep.space.axes
+    head, *cells = leaderboard_cells(rows, sweep.objectives, test)
+    lines = [table(head, cells[:MAX_ROWS])]
+    if len(rows) > MAX_ROWS:
+        lines.append(f"... {len(rows) - MAX_ROWS} more in leaderboard.csv")
+    if any(row.on_front for row in rows):
+        lines.append(f"* no other is better in {' and '.join(sweep.objectives)}")
+    elif len(rows) > 1 and sum(row.tied for row in rows) > 1:
+        lines.append("= not significantly different from the best")
+    if any(row.status == "pruned" for row in rows):
+        lines.append("(...) best score before pruning, and the epoch of pruning")
+    lines += explanations(sweep, rows)
+    lines += [f"{axis}: {effect}" for axis, effect in effect_texts(rows, sweep).items()]
+    return "\n".join([*lines, *suggest_values(rows, axes)])
+
+
+def leaderboard_cells(rows: Sequence[Row], objectives: Sequence[str], test: bool = False) -> list[list[str]]:
+    """Return the header and the rows of a leaderboard."""
+    cells = [row_cells(row, rank, objectives, test) for rank, row in enumerate(rows, start=1)]
+    names = list(dict.fromkeys(name for row in cells for name in row))
+    repeated = any(len(row.jobs) > 1 for row in rows)
+    head = ["mean seconds" if name == "seconds" and repeated else name for name in names]
+    return [head, *([row.get(name, "") for name in names] for row in cells)]
+
+
+def row_cells(row: Row, rank: int, objectives: Sequence[str], test: bool) -> dict[str, str]:
+    """Return the cells of a row by column: means over the replicates, epoch and checkpoint of the best one."""
+    objective, best = objectives[0], row.best.result
+    mark = " *" if row.on_front else " =" if row.tied and rank > 1 and len(objectives) == 1 else ""
+    cells = {"rank": f"{rank}{mark}", **row.values, "status": row.status}
+    if row.scores:
+        cells[objective] = mean_and_std(row, objective)
+        baselines = [score for job in row.completed if isinstance(score := job.baseline.get(objective), float)]
+        if baselines:
+            cells["baseline"] = f"{statistics.mean(baselines):.4f}"
+        cells["epoch"] = str(best["objective"]["epoch"])
+        cells["seconds"] = f"{statistics.mean(job.result.get('seconds', 0.0) for job in row.completed):.1f}"
+        cells |= {name: f"{row.mean_of(name):.4g}" for name in objectives[1:]}
+        cells["checkpoint"] = checkpoint_of(row.best)
+    elif row.best.best_score is not None:
+        cells |= {objective: f"({row.best.best_score:.4f})", "epoch": str(best["epochs"])}
+    metric = objective.replace("val/", "test/")
+    if row.scores and (test or rank == 1) and metric in best["metrics"]:
+        cells[metric] = mean_and_std(row, metric)
+    return cells
+
+
+def mean_and_std(row: Row, metric: str) -> str:
+    """Return the mean of a metric over the completed jobs, with standard deviation and number of jobs."""
+    values = [float(value) for job in row.completed if (value := job.metrics.get(metric)) is not None]
+    if not values:
+        return ""
+    std = statistics.stdev(values) if all(map(math.isfinite, values)) and len(values) > 1 else math.nan
+    spread = f" ± {std:.4f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.4f}{spread}" + (f" ({len(values)})" if len(row.jobs) > 1 else "")
+
+
+def checkpoint_of(job: Job) -> str:
+    """Return the path of a job's checkpoint in the sweep's directory, or that it was not kept."""
+    path = StoredRun(job.folder).checkpoint
+    return str(path.relative_to(job.folder.parent)) if path.is_file() else "not kept"
+
+
+def explanations(sweep: StoredSweep, rows: Sequence[Row]) -> list[str]:
+    """Return the lines that explain the numbers, and name the run of `best:SWEEP`."""
+    if not rows or not rows[0].scores:
+        return []
+    lines, job = [], rows[0].best
+    if any(len(row.jobs) > 1 for row in rows):
+        keys = ", ".join(axis.lstrip("+") for axis in sweep.space.axes if is_replicate(axis))
+        lines.append(f"mean ± standard deviation (runs) over {keys}; epoch and checkpoint are those of the best run")
+    names = [name for name in (sweep.objective, sweep.objective.replace("val/", "test/")) if name in job.metrics]
+    scores = ", ".join(f"{name} {job.metrics[name]:.4f}{beside_baseline(job.baseline, name)}" for name in names)
+    return [*lines, f"best:{sweep.folder.name} is run {job.number}: {scores}"]
+
+
+def effect_texts(rows: Sequence[Row], sweep: StoredSweep) -> dict[str, str]:
+    """Return the mean score of each value of each axis, as text by axis."""
+    effects = main_effects(rows, sweep.space.axes)
+    return {axis: ", ".join(f"{value} {score:.4f}" for value, score in each.items()) for axis, each in effects.items()}
+
+
+def write_report(sweep: StoredSweep) -> None:
+    """Write leaderboard.csv, leaderboard.md and leaderboard.png into the directory of a sweep."""
+    rows, folder = sweep.rows, sweep.folder
+    for name in ("leaderboard.csv", "leaderboard.md", PICTURE):
+        if (folder / name).is_dir():
+            raise reject("SWEEP", folder, f"{name} is a folder, but must be a file", "the sweep without that folder")
+    cells = leaderboard_cells(rows, sweep.objectives)
+    file = io.StringIO()
+    csv_writer(file).writerows(map(escape_formula, row) for row in cells)
+    write_text(folder / "leaderboard.csv", file.getvalue())
+    notes = [*explanations(sweep, rows), *(f"`{axis}`: {text}" for axis, text in effect_texts(rows, sweep).items())]
+    notes += suggest_values(rows, sweep.space.axes)
+    lines = [f"# {folder.name}", "", markdown_table(cells[0], cells[1:]), "", *(f"- {note}" for note in notes), ""]
+    write_text(folder / "leaderboard.md", escape_controls("\n".join(lines)))
+    draw(sweep, rows)
+
+
+def final_report(sweep: StoredSweep) -> tuple[str, bool]:
+    """Write the leaderboard; return it with the failures by cause, and whether all jobs are done."""
+    write_report(sweep)
+    problems = group_failures(sweep.jobs, list(sweep.space.axes))
+    if missing := [f"#{job.number}" for job in sweep.jobs if job.status not in (*DONE, "failed")]:
+        problems.append(f"{len(missing)} not done: {', '.join(missing)}; the same command resumes them")
+    return "\n".join([leaderboard_text(sweep), *problems]), not problems
+
+
+def group_failures(jobs: Sequence[Job], axes: Sequence[str]) -> list[str]:
+    """Return a line for each cause of failures, with the overrides that only the jobs of this cause have."""
+    causes: dict[str, list[Job]] = {}
+    for job in jobs:
+        if job.status == "failed":
+            causes.setdefault(cause_of(job), []).append(job)
+    lines = []
+    for cause, members in causes.items():
+        others = {override for job in jobs if job not in members for override in job.overrides}
+        shared = set.intersection(*(set(job.overrides) for job in members)) - others
+        varying = sorted(override for override in shared if override.partition("=")[0] in axes)
+        common = f" (all {len(members)} have {' '.join(varying)})" if varying and len(members) > 1 else ""
+        lines.append(f"{len(members)} failed: {cause}{common}: {', '.join(f'#{job.number}' for job in members)}")
+    return lines
+
+
+def cause_of(job: Job) -> str:
+    """Return the first line of an error that is not empty, with the next one if it ends with a colon."""
+    lines = [line.strip() for line in str(job.result.get("error") or "").splitlines() if line.strip()]
+    text = " ".join(lines[: 2 if lines and lines[0].endswith(":") else 1])
+    return text.removeprefix("ConfigError: ").rstrip(": ") or "unknown"

@@ -1,0 +1,102 @@
+"""Drawing the configurations of a search with one of Optuna's samplers."""
+
+import random
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import optuna
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from trainyard.errors import reject
+from trainyard.sweeps.distributions import as_text
+from trainyard.sweeps.job import Job
+from trainyard.sweeps.journal import Journal, latest_by_job
+from trainyard.sweeps.search_space import SearchSpace, as_overrides, configuration_of
+
+MAX_DRAWS = 200  # for a new combination that meets the condition; then all combinations are tried in order
+
+
+class ConfigurationSampler:
+    """Draws configurations, none twice; each has a job for every replicate.
+
+    Each draw has its own seed, from the seed of the search and the number of the job. A search that was killed
+    therefore draws the same configurations, given the same finished jobs.
+
+    Args:
+        make_sampler: called with `seed`, returns one of Optuna's samplers.
+        seed: of the search.
+    """
+
+    def __init__(
+        self, space: SearchSpace, journal: Journal, make_sampler: Callable[..., BaseSampler], seed: int
+    ) -> None:
+        self.space = space
+        self.journal = journal
+        self.distributions = journal.distributions
+        self.make_sampler = make_sampler
+        self.seed = seed
+
+    def sample(self, jobs: Sequence[Job]) -> list[Job]:
+        """Return the jobs of a new configuration, given all earlier jobs; none if all have been drawn.
+
+        Raises:
+            ConfigError: no combination meets the condition.
+        """
+        known = {frozenset(configuration_of(job.overrides)) for job in jobs}
+        for values, state in self.draws(jobs):
+            if frozenset(configuration_of(as_overrides(values))) in known:
+                continue
+            replicated = [self.space.combine([values, replicate]) for replicate in self.space.replicates]
+            if allowed := [as_overrides(each) for each in replicated if self.space.allows(each)]:
+                folder = self.journal.folder
+                return [Job(n, words, folder / str(n), {}, state) for n, words in enumerate(allowed, len(jobs))]
+        if self.space.where and not known:
+            raise reject("sweep.where", self.space.where, "no combination meets it", "a wider condition")
+        return []
+
+    def draws(self, jobs: Sequence[Job]) -> Iterator[tuple[dict[str, str], Mapping[str, object]]]:
+        """Yield drawn combinations with the state of the sampler; then, without intervals, all combinations."""
+        study = self.study(jobs)
+        for attempt in range(MAX_DRAWS):
+            study.sampler = self.make_sampler(seed=random.Random(f"{self.seed} {len(jobs)} {attempt}").getrandbits(32))
+            trial = study.ask(self.distributions)
+            yield self.as_values(trial.params), study.get_trials(deepcopy=False)[trial.number].system_attrs
+        if not self.space.intervals:
+            yield from ((values, {}) for values in self.space.combinations())
+
+    def study(self, jobs: Sequence[Job]) -> Study:
+        """Return a study in memory with one trial for each configuration."""
+        groups: dict[tuple[str, ...], list[FrozenTrial]] = {}
+        for number, trial in sorted(latest_by_job(self.journal.trials()).items()):
+            groups.setdefault(configuration_of(jobs[number].overrides), []).append(trial)
+        study = optuna.create_study(study_name=self.journal.study.study_name, directions=self.journal.study.directions)
+        study.add_trials(map(merge_replicates, groups.values()))
+        return study
+
+    def as_values(self, drawn: Mapping[str, object]) -> dict[str, str]:
+        """Return drawn parameters as text by key, with the first value of all other keys."""
+        parts = []
+        for name, values in self.space.choices().items():
+            text = as_text(drawn[name], self.distributions[name]) if name in drawn else ",".join(values[0].values())
+            found = next((value for value in values if ",".join(value.values()) == text), {name: text})
+            parts.append(found)
+        return self.space.combine(parts)
+
+
+def merge_replicates(trials: Sequence[FrozenTrial]) -> FrozenTrial:
+    """Return one trial for a configuration: running or pruned if one is, else with the mean of the values."""
+    unfinished = [trial for trial in trials if not trial.state.is_finished()]
+    pruned = [trial for trial in trials if trial.state is TrialState.PRUNED]
+    completed = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    if unfinished or pruned or not completed:
+        return [*unfinished, *pruned, *trials][0]
+    first = completed[0]
+    return create_trial(
+        values=[statistics.fmean(values) for values in zip(*(trial.values for trial in completed), strict=True)],
+        params=first.params,
+        distributions=first.distributions,
+        system_attrs=first.system_attrs,
+        intermediate_values=first.intermediate_values,
+    )

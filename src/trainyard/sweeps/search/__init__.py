@@ -1,1 +1,0 @@
-"""How a search chooses its next job, and which jobs it ends early."""

@@ -1,0 +1,30 @@
+"""Which epochs are saved."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from trainyard.callbacks.checkpoints import BestCheckpoint
+from trainyard.checkpoint_files import write_checkpoint
+
+
+def test_a_tie_is_decided_by_the_lower_loss(tmp_path: Path) -> None:
+    checkpoint = BestCheckpoint(tmp_path, "val/acc")
+    strategy = SimpleNamespace(reduce_boolean_decision=bool)
+    chosen = []
+    for accuracy, loss in ((0.9, 0.5), (1.0, 0.4), (1.0, 0.3), (1.0, 0.35), (0.95, 0.1)):
+        score = torch.tensor(accuracy)
+        scores = {"val/loss": torch.tensor(loss), "val/acc": score}
+        state = SimpleNamespace(callback_metrics=scores, strategy=strategy)
+        chosen.append(checkpoint.check_monitor_top_k(state, score))
+        if chosen[-1]:
+            checkpoint.best_k_models = {"best": score}
+            checkpoint.kth_best_model_path, checkpoint.best_model_score = "best", score
+    assert chosen == [True, True, True, False, False]
+    assert checkpoint.state_dict()["best_loss"] == pytest.approx(0.3)
+    write_checkpoint({}, tmp_path / "best.ckpt")
+    restored = BestCheckpoint(tmp_path, "val/acc")
+    restored.load_state_dict(checkpoint.state_dict())
+    assert restored.best_loss == checkpoint.best_loss

@@ -1,0 +1,155 @@
+"""A loss that is not finite: the run stops, or skips the batch."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+from torch import Tensor
+
+from tests.conftest import Compose
+from trainyard.callbacks.finite_loss import CHECK_EVERY, MAX_SKIPPED, FiniteLoss
+from trainyard.errors import ConfigError
+from trainyard.history.stored_run import StoredRun
+from trainyard.training import train
+
+FEW = [
+    "data=penguins",
+    "model.hidden_dims=[8]",
+    "data.batch_size=49",
+    "accelerator=cpu",
+    "logger=csv",
+    "callbacks=none",
+]
+WATCH = [
+    "+callbacks.finite_loss._target_=trainyard.callbacks.finite_loss.FiniteLoss",
+    "+callbacks.finite_loss.on_nan=${on_nan}",
+    f"+callbacks.poison._target_={__name__}.Poison",
+]
+
+
+class Poison(L.Callback):
+    """Spoils the batches of certain steps, and notes the weights before and after each."""
+
+    steps: frozenset[int] = frozenset()
+    seen: list[Tensor] = []  # noqa: RUF012
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        Poison.seen.append(torch.cat([weights.detach().flatten().clone() for weights in pl_module.parameters()]))
+        if trainer.global_step in Poison.steps:
+            batch[0].fill_(float("inf"))  # a NaN would be a missing number
+
+
+@pytest.fixture
+def poisoned(compose_run: Compose, monkeypatch: pytest.MonkeyPatch):
+    """Train with some steps poisoned; return the run, and the weights before each step."""
+
+    def run(on_nan: str, *steps: int, more: tuple[str, ...] = ()) -> tuple[StoredRun, list[Tensor]]:
+        monkeypatch.setattr(Poison, "steps", frozenset(steps))
+        monkeypatch.setattr(Poison, "seen", [])
+        cfg = compose_run(*FEW, f"on_nan={on_nan}", *WATCH, "data.resident=false", "data.num_workers=0", *more)
+        train(cfg)
+        return StoredRun(Path(cfg.run.dir)), Poison.seen
+
+    return run
+
+
+def test_it_stops_and_reports_the_step(poisoned) -> None:
+    with pytest.raises(FloatingPointError, match=r"the loss became nan at step 4 \(epoch 1\)\n  the batch itself"):
+        poisoned("stop", 3)
+
+
+def test_a_batch_is_skipped(poisoned) -> None:
+    run, weights = poisoned("skip_batch", 3, 7)
+    assert len(weights) == 10
+    same = [step for step in range(9) if torch.equal(weights[step], weights[step + 1])]
+    assert same == [3, 7], "these steps changed nothing, and all others did"
+    assert run.status == "completed"
+    assert run.result["recovered"] == {"skipped_steps": 2}
+    log = (run.folder / "run.log").read_text()
+    assert "the gradient at step 3 (epoch 1) is not finite: the step is skipped" in log
+    assert "nan" not in (run.folder / "metrics.csv").read_text(), "nor is the batch in the training loss"
+
+
+def test_without_a_bad_batch_nothing_changes(poisoned) -> None:
+    metrics = [poisoned(on_nan)[0].metrics for on_nan in ("stop", "skip_batch")]
+    assert metrics[0] == metrics[1]
+
+
+def test_too_many_skipped_batches_stop_the_run(poisoned) -> None:
+    with pytest.raises(FloatingPointError, match=r"the gradient is not finite, .*\n  the learning rate"):
+        poisoned("skip_batch", *range(100), more=("data.batch_size=16",))
+    assert len(Poison.seen) == MAX_SKIPPED + 1
+
+
+def test_an_exploding_loss_stops_the_run(compose_run: Compose) -> None:
+    wild = [
+        "optimizer=sgd",
+        "optimizer.lr=1e12",
+        "scheduler=constant",
+        "optimizer.momentum=0",
+        "optimizer.nesterov=false",
+    ]
+    cfg = compose_run(*FEW, "+callbacks.finite_loss._target_=trainyard.callbacks.finite_loss.FiniteLoss", *wild)
+    with pytest.raises(
+        FloatingPointError, match=r"the loss became [0-9.e+]+ at step \d+ .*\n.*try optimizer\.lr=0\.01"
+    ):
+        train(cfg)
+
+
+def test_skip_batch_requires_the_callback(compose_run: Compose) -> None:
+    with pytest.raises(ConfigError, match=r"on_nan=skip_batch: callbacks\.finite_loss, which does that, is missing"):
+        train(compose_run(*FEW, "on_nan=skip_batch"))
+
+
+def trainer(**changes: Any) -> Any:
+    optimizer = SimpleNamespace(param_groups=[{"lr": 0.5}])
+    state = {"num_training_batches": 1000, "optimizers": [optimizer], "precision": "32-true", "current_epoch": 2}
+    return SimpleNamespace(**{**state, "global_step": 7, "max_steps": -1, **changes})
+
+
+def module(device: str) -> Any:
+    return SimpleNamespace(device=torch.device(device), get_submodule=lambda name: torch.nn.Identity())
+
+
+BATCH = (torch.rand(2, 3), torch.zeros(2))
+
+
+def test_on_a_cpu_each_step_is_checked() -> None:
+    with pytest.raises(FloatingPointError, match=r"nan at step 7 \(epoch 3\)\n.*learning rate \(0.5 there\).*lr=0.01"):
+        FiniteLoss().on_train_batch_end(trainer(), module("cpu"), {"loss": torch.tensor(float("nan"))}, BATCH, 6)
+
+
+def test_on_an_accelerator_steps_are_checked_together_and_the_first_bad_one_is_reported() -> None:
+    callback = FiniteLoss()
+    for step in range(1, CHECK_EVERY):
+        loss = torch.tensor(float("inf") if step >= 20 else 0.5)
+        callback.on_train_batch_end(trainer(global_step=step), module("meta"), {"loss": loss}, BATCH, step - 1)
+    last = {"loss": torch.tensor(1.0)}
+    with pytest.raises(FloatingPointError, match="inf at step 20 "):
+        callback.on_train_batch_end(trainer(global_step=CHECK_EVERY), module("meta"), last, BATCH, CHECK_EVERY - 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "batch", "cause"),
+    [
+        ({}, (torch.tensor([float("nan")]), torch.zeros(1)), "the batch itself"),
+        ({"precision": "16-mixed"}, BATCH, "half precision"),
+    ],
+)
+def test_the_likely_cause(changes: dict, batch: Any, cause: str) -> None:
+    with pytest.raises(FloatingPointError, match=cause):
+        FiniteLoss().on_train_batch_end(
+            trainer(**changes), module("cpu"), {"loss": torch.tensor(float("nan"))}, batch, 0
+        )
+
+
+def test_a_missing_number_that_the_model_fills_in_is_not_the_cause() -> None:
+    loss = {"loss": torch.tensor(float("nan"))}
+    filling = SimpleNamespace(device=torch.device("cpu"), get_submodule=lambda name: torch.nan_to_num)
+    with pytest.raises(FloatingPointError, match="learning rate"):
+        FiniteLoss().on_train_batch_end(trainer(), filling, loss, (torch.tensor([float("nan")]), torch.zeros(1)), 0)

@@ -1,0 +1,258 @@
+"""The progress of a run: two lines on a terminal that are redrawn by time, and a line per epoch in the log."""
+
+import logging
+import re
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+
+from tests.terminal.pseudo_terminal import Screen, on_screen
+from trainyard.callbacks import progress_bar
+from trainyard.callbacks.progress_bar import ProgressReporter, TrainingDisplay, epoch_label
+from trainyard.config import compose
+from trainyard.models.epoch_sums import EpochSums
+from trainyard.terminal import display
+from trainyard.training import train
+
+BAR = re.compile(r"^epoch  (\d)/12  [━╸╺ ]+  +[\d,]+ examples/s +(\d+ s to go)$", re.MULTILINE)
+SCORES = re.compile(
+    r"^train/loss (\d\.\d{4})  train/acc (\d\.\d{4})(?:  val/acc (\d\.\d{4}) \(ep\. (\d+)\))?$", re.MULTILINE
+)
+
+
+STEPS, SECONDS = 60, 0.0625  # of the run, and that a step takes: every fourth is drawn
+
+
+class Clock:
+    """The clock of the display, which advances by steps of the training alone."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+CLOCK = Clock()
+
+
+class Talk(L.Callback):
+    """Advances the clock, and says something in many ways while the display is there."""
+
+    def on_train_batch_end(self, trainer: L.Trainer, *more: Any) -> None:
+        CLOCK.now += SECONDS
+        if trainer.global_step == 10:
+            with warnings.catch_warnings():
+                warnings.simplefilter("always")
+                warnings.warn("a warning", stacklevel=1)
+            logging.getLogger("trainyard.test").warning("a line of the log")
+            print("printed")
+
+
+class Interrupt(L.Callback):
+    """Advances the clock, and is Ctrl-C in the third epoch."""
+
+    def on_train_batch_end(self, trainer: L.Trainer, *more: Any) -> None:
+        CLOCK.now += SECONDS
+        if trainer.current_epoch == 2:
+            raise KeyboardInterrupt
+
+
+def run(folder: Path, callback: type[L.Callback]) -> None:
+    """Train twelve epochs of five batches, with a callback."""
+    own = f"+callbacks.own._target_={callback.__module__}.{callback.__name__}"
+    short = ["callbacks=none", "logger=csv", "data.batch_size=256", "trainer.max_epochs=12"]
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (display, progress_bar):
+            patch.setattr(module, "time", CLOCK)
+        train(compose([f"hydra.run.dir={folder}", *short, own]))
+
+
+@pytest.fixture(scope="module", params=[80, 60], ids=["80 columns", "60 columns"])
+def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Screen, Path]:
+    folder = tmp_path_factory.mktemp("run")
+    with on_screen(request.param) as screen:
+        run(folder, Talk)
+    return screen, folder
+
+
+def test_a_terminal_shows_a_run_as_two_lines(seen: tuple[Screen, Path]) -> None:
+    screen, folder = seen
+    found = [picture for picture in screen.drawn if BAR.search(picture)]
+    assert STEPS // 4 - 1 <= len(found) <= STEPS // 4
+    assert len(screen.drawn) <= STEPS // 4 + 6, "once more for what was printed"
+    assert all(len(line) <= screen.columns for picture in found for line in picture.splitlines())
+    epochs = [int(BAR.search(picture)[1]) for picture in found]  # type: ignore[index]
+    assert epochs == sorted(epochs)
+    assert epochs[-1] > epochs[0]
+    assert all(len(BAR.findall(picture)) == 1 for picture in found), "one display, and nothing left of those before"
+    last = SCORES.search(found[-1])
+    assert last
+    assert last[3]
+    logged = re.findall(r"epoch (\d+)/12 .* val/acc (\S+)", (folder / "run.log").read_text())
+    assert last[4] == str(epochs[-1] - 1), "of the last epoch that is done, which it says"
+    assert last[3] == dict(logged)[last[4]]
+
+
+def test_what_is_said_meanwhile_stands_above(seen: tuple[Screen, Path]) -> None:
+    screen, _ = seen
+    later = [picture for picture in screen.drawn if "printed" in picture and BAR.search(picture)]
+    assert later
+    for picture in [*later, screen.text]:
+        lines = picture.splitlines()
+        assert lines.count("printed") == lines.count("a line of the log") == 1
+        assert len(re.findall(r"UserWarning:\s+a\s+warning", picture)) == 1, "wrapped where the path is long"
+    assert later[0].index("printed") < later[0].index("examples/s")
+
+
+def test_a_terminal_ends_clean_and_the_file_has_every_epoch(seen: tuple[Screen, Path]) -> None:
+    screen, folder = seen
+    assert screen.cursor
+    assert screen.colours
+    assert "examples/s" not in screen.text
+    assert not re.search(r"^epoch", screen.text, re.MULTILINE), "the display and the learning curve stand for the lines"
+    log = (folder / "run.log").read_text(encoding="utf-8")
+    assert re.findall(r"INFO .*: epoch (\d+)/12  train/loss \d", log) == [str(n) for n in range(1, 13)]
+    assert re.search(r"look  .*/metrics\.csv$", screen.text.replace("\n", ""))
+    assert re.search(r"^val/acc .* [▁▂▃▄▅▆▇█]{12} ", screen.text, re.MULTILINE)
+
+
+def test_ctrl_c_leaves_a_clean_terminal_without_colours_where_none_are_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # Lightning would have Ctrl-C ignored from here on
+    with on_screen(NO_COLOR="1") as screen, pytest.raises(SystemExit):
+        run(tmp_path / "run", Interrupt)
+    assert BAR.search(screen.drawn[-1])
+    assert not screen.colours
+    assert screen.cursor
+    *_, last = screen.text.splitlines()
+    assert "examples/s" not in screen.text
+    assert "interrupted; partial results are in" in screen.text
+    assert last.endswith("run")
+
+
+def test_a_dumb_terminal_has_lines(tmp_path: Path) -> None:
+    with on_screen(TERM="dumb") as screen:
+        run(tmp_path / "run", L.Callback)
+    assert screen.drawn == []
+    assert len(re.findall(r"^epoch \d+/12  train/loss", screen.text, re.MULTILINE)) == 12
+
+
+def test_a_resumed_run_has_the_curves_of_both_parts() -> None:
+    progress, later = ProgressReporter(), ProgressReporter()
+    progress.curves = {"val/acc": [0.1, 0.2]}
+    later.load_state_dict(progress.state_dict())
+    later.curves["val/acc"].append(0.3)
+    assert later.curves == {"val/acc": [0.1, 0.2, 0.3]}
+    assert progress.curves == {"val/acc": [0.1, 0.2]}, "not the same list"
+
+
+CPU = torch.device("cpu")
+
+
+class FakeClock:
+    """A clock that a test advances."""
+
+    now = 50.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    own = FakeClock()
+    monkeypatch.setattr(progress_bar, "time", own)
+    return own
+
+
+def counter(done: int) -> Any:
+    return SimpleNamespace(current=SimpleNamespace(ready=done))
+
+
+def trainer(**changes: Any) -> Any:
+    """In the third of ten epochs of 8 batches and 2 of validation, 4 batches done."""
+    loop = SimpleNamespace(batch_progress=counter(4), val_loop=SimpleNamespace(batch_progress=counter(0)))
+    metrics = {"val/acc": torch.tensor(0.4)}
+    state = {
+        "current_epoch": 2, "max_epochs": 10, "max_steps": -1, "accumulate_grad_batches": 1, "world_size": 1,
+        "num_training_batches": 8, "num_val_batches": [2], "validating": False, "callback_metrics": metrics,
+        "fit_loop": SimpleNamespace(epoch_loop=loop),
+    }  # fmt: skip
+    return SimpleNamespace(**{**state, **changes})
+
+
+def model() -> Any:
+    return SimpleNamespace(sums={})
+
+
+def test_validation_is_part_of_what_is_to_be_done() -> None:
+    state = trainer()
+    display = TrainingDisplay(state, model())
+    assert display.share == pytest.approx((2 + 4 / 10) / 10)
+    loop = state.fit_loop.epoch_loop
+    loop.batch_progress, loop.val_loop.batch_progress, state.validating = counter(8), counter(1), True
+    assert display.share == pytest.approx((2 + 9 / 10) / 10)
+
+
+def test_steps_may_end_it_before_the_epochs_do() -> None:
+    assert TrainingDisplay(trainer(max_steps=40), model()).share == pytest.approx((2 + 4 / 10) / 5)
+    twice = trainer(max_steps=16, accumulate_grad_batches=2)
+    assert TrainingDisplay(twice, model()).share == pytest.approx((2 + 4 / 10) / 4)
+
+
+def test_time_to_go_is_at_the_pace_since_this_start(clock: FakeClock) -> None:
+    state = trainer()
+    display = TrainingDisplay(state, model())
+    assert display.remaining_time() == ""
+    clock.now += 12
+    state.current_epoch = 3
+    assert display.remaining_time() == "79 s to go", "12 s for a tenth; 0.66 is left"
+    clock.now += 600
+    assert display.remaining_time() == "67 min to go"
+
+
+def test_throughput_is_that_of_all_processes(clock: FakeClock) -> None:
+    display = TrainingDisplay(trainer(world_size=2), model())
+    assert display.throughput() == ""
+    display.examples, clock.now = 3000, clock.now + 2
+    assert display.throughput() == "3,000 examples/s"
+    display.examples, clock.now = 6000, clock.now + 1
+    assert display.throughput() == "4,000 examples/s", "6000 in 3 s, twice"
+
+
+def test_scores_of_an_earlier_epoch_are_marked_or_left_out() -> None:
+    network, state = model(), trainer()
+    state.callback_metrics |= {"train/loss": torch.tensor(0.9), "train/acc": torch.tensor(0.3)}
+    display = TrainingDisplay(state, network)
+    assert display.scores() == "train/loss -  train/acc -", "those are of the epoch before"
+    network.sums["train"] = EpochSums.empty(CPU)
+    assert display.scores() == "train/loss -  train/acc -", "before the first batch of an epoch"
+    network.sums["train"].add(torch.tensor(6.0), torch.eye(4), torch.tensor([0, 1, 2, 0]))
+    assert display.scores() == "train/loss 1.5000  train/acc 0.7500"
+    display.end_validation()
+    assert display.scores() == "train/loss 1.5000  train/acc 0.7500  val/acc 0.4000"
+    state.current_epoch = 5
+    assert display.scores() == "train/loss 1.5000  train/acc 0.7500  val/acc 0.4000 (ep. 3)"
+
+
+def test_a_run_without_a_known_end_has_no_share_and_no_remaining_time() -> None:
+    display = TrainingDisplay(trainer(max_epochs=-1), model())
+    assert (display.share, display.remaining_time()) == (0.0, "")
+    assert [epoch_label(trainer(max_epochs=epochs), align=True) for epochs in (-1, 10)] == ["epoch 3", "epoch  3/10"]
+
+
+def test_reading_the_scores_does_not_change_the_sums() -> None:
+    draws = torch.Generator().manual_seed(0)
+    looked_at, left = EpochSums.empty(CPU), EpochSums.empty(CPU)
+    for _ in range(100):
+        loss, logits = 1e3 * torch.rand((), generator=draws), torch.rand(3, 4, generator=draws)
+        for sums in (looked_at, left):
+            sums.add(loss, logits, torch.tensor([0, 1, 2]))
+        looked_at.means()
+    assert torch.equal(looked_at.stacked(), left.stacked())
