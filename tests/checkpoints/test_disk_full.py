@@ -15,10 +15,10 @@ from tests.conftest import Compose
 from tests.sweeps.sweeping import REPOSITORY, Place, scores
 from tests.test_going_on import COMMON, Stop, checkpoint, run, tensors
 from trainyard.checkpoint_files import PacedCheckpointIO, is_intact, write_checkpoint
+from trainyard.disk_space import is_disk_full
 from trainyard.errors import ConfigError
 from trainyard.files import relative
 from trainyard.resume import resume
-from trainyard.run_ending import is_disk_full
 from trainyard.terminal.invocation import train_command
 from trainyard.training import train
 
