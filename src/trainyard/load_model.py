@@ -65,10 +65,10 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
             stored = read_file(path)
     except Exception as error:  # each damaged file fails in its own way
         unsafe = "weights_only" in str(error).lower() or "Unsupported" in str(error)
-        problem = "it holds more than weights, which might be code" if unsafe else f"unreadable ({first_line(error)})"
+        problem = "it contains more than weights, possibly code" if unsafe else f"unreadable ({first_line(error)})"
         raise reject("checkpoint", path, problem, ACCEPTED) from error
     if not isinstance(stored, dict) or not {"model_class", "hyper_parameters", "state_dict"} <= stored.keys():
-        raise reject("checkpoint", path, "it does not say of which model it is", ACCEPTED)
+        raise reject("checkpoint", path, "its model class is missing", ACCEPTED)
     return stored
 
 
