@@ -14,7 +14,7 @@ from trainyard.config import compose
 from trainyard.history.stored_run import StoredRun
 from trainyard.inspect import curves, decision_regions, layer_outputs
 from trainyard.inspect.curves import load_curves, run_curves
-from trainyard.models.load import load_model
+from trainyard.load_model import load_model
 from trainyard.training import train
 
 FOUR = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")

@@ -81,10 +81,11 @@ def predict_files(
 
     from trainyard.inference.ensemble import load_ensemble
     from trainyard.inference.prediction_batches import input_batches
-    from trainyard.models.load import load_model
+    from trainyard.tasks.classification import load_classifier
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = (load_ensemble(run, ensemble, trusted) if ensemble else load_model(checkpoint, trusted)).to(device)
+    model = load_ensemble(run, ensemble, trusted) if ensemble else load_classifier(checkpoint, trusted)
+    model = model.to(device)
     check_kind(files, model.spec.kind, f"{run} ({type(model).__name__})")
     batches, total = input_batches(files, model.spec, batch_size)
     hidden = target is None and sys.stdout.isatty()

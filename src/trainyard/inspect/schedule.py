@@ -8,7 +8,8 @@ import lightning as L
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
-from trainyard.compatibility import check_config, has_backbone
+from trainyard.arguments import has_backbone
+from trainyard.compatibility import check_config
 from trainyard.errors import ConfigError, listing, reject
 from trainyard.figures import figure_style, save_figure
 from trainyard.inspect.untrained import build_data, build_model, build_trainer
