@@ -14,7 +14,7 @@ from lightning.pytorch.accelerators import (
 )
 from omegaconf import DictConfig, OmegaConf
 
-from trainyard.arguments import check_additions, check_arguments, parameters
+from trainyard.arguments import check_additions, check_arguments, has_backbone
 from trainyard.config import group_options, instantiate
 from trainyard.data.loading.spec import DataSpec
 from trainyard.errors import ConfigError, listing, reject
@@ -108,11 +108,6 @@ def check_augment_fits_data(cfg: DictConfig) -> None:
             f"{typed} data={chosen.data}: augmentation changes images, {chosen.data} gives rows\n"
             f"  accepted: with data={chosen.data}, augment=none"
         )
-
-
-def has_backbone(cfg: DictConfig) -> bool:
-    """Whether the model has pretrained layers that `finetune` can freeze and unfreeze."""
-    return "finetune" in parameters(pkgutil.resolve_name(cfg.model._target_))[0]
 
 
 def check_finetune(cfg: DictConfig) -> None:

@@ -1,25 +1,7 @@
 """Runs whose processes torchrun starts, and restarts."""
 
 import os
-import re
-from contextlib import suppress
 from pathlib import Path
-from uuid import UUID
-
-
-def run_name(own: str) -> str:
-    """Return the name of a run's directory: the ID of the torchrun command, which all processes share, or `own`.
-
-    The ID is `--rdzv-id`, so that the same command resumes the run; without it, the random ID that torchrun drew.
-    """
-    name = os.environ.get("TORCHELASTIC_RUN_ID")
-    if name is None:
-        return own
-    if name == "none":  # the error file is none_RANDOM/attempt_N/RANK/error.json
-        name = Path(os.environ["TORCHELASTIC_ERROR_FILE"]).parents[2].name.removeprefix("none_")
-    with suppress(ValueError):
-        name = f"{UUID(name)}"[:8]
-    return f"torchrun-{re.sub(r'[^A-Za-z0-9_.-]', '-', name)}"
 
 
 def attempt() -> int:

@@ -7,7 +7,6 @@ import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
-from hydra_plugins.trainyard.composer import Composer
 from omegaconf import DictConfig
 
 from trainyard.config import CONF_DIR
@@ -20,9 +19,9 @@ def configs(folder: Path, jobs: Sequence[Sequence[str]]) -> dict[int, DictConfig
     """Compose the jobs of a sweep in a directory."""
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
-        composer = Composer(loader, loader.load_configuration("train", overrides=[], run_mode=RunMode.MULTIRUN))
-        place = f"hydra.sweep.dir={folder}"
-        return {n: composer.compose([*job, place, f"hydra.sweep.subdir={n}"]) for n, job in enumerate(jobs)}
+        sweep = loader.load_configuration("train", overrides=[], run_mode=RunMode.MULTIRUN)
+        words = [[*job, f"hydra.sweep.dir={folder}", f"hydra.sweep.subdir={n}"] for n, job in enumerate(jobs)]
+        return {n: loader.load_sweep_config(sweep, overrides) for n, overrides in enumerate(words)}
 
 
 # What both of two jobs have, and the reason why they do not train together.
