@@ -83,7 +83,7 @@ def test_a_plain_pickle_is_not_run(tmp_path: Path) -> None:
         "os.system",
         "subprocess.Popen",
         "torch.os.system",
-        "trainyard.load_model.torch.load",
+        "trainyard.weight_files.torch.load",
         "trainyard.training.train",
         "trainyard.runs.shutil.rmtree",
         "torch.nn.Linear",
