@@ -15,11 +15,10 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from trainyard.export.export import FORMATS
-from trainyard.export.interface import INPUT, OUTPUT, examples_like
 from trainyard.history.find_run import find_checkpoint
+from trainyard.inference.export_formats import FORMATS, INPUT, OUTPUT, random_inputs
 from trainyard.models.classifier import Classifier
-from trainyard.models.load import load_model
+from trainyard.tasks.classification import load_classifier
 
 SIZES = (1, 64, 1024)
 ROUNDS = 15
@@ -55,13 +54,13 @@ def main() -> None:
     """Print a row for each size of batch."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("run", metavar="RUN")
-    model = load_model(find_checkpoint(parser.parse_args().run))
+    model = load_classifier(find_checkpoint(parser.parse_args().run))
     with TemporaryDirectory() as folder:
         predict = ways(model, Path(folder))
         print(f"{type(model).__name__}, {torch.get_num_threads()} threads, torch {torch.__version__}", end=", ")
         print(f"onnxruntime {onnxruntime.__version__}; ms a batch, medians of {ROUNDS} rounds")
         for size in SIZES:
-            x = examples_like(model.spec, size)
+            x = random_inputs(model.spec, size)
             for way in predict.values():
                 way(x)
             rounds = [{name: milliseconds(way, x) for name, way in predict.items()} for _ in range(ROUNDS)]

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from option_files import SPACE, Entry, OptionFile, explanation, groups, merged, options_of, read
 
 from trainyard.errors import ConfigError
-from trainyard.evaluation.markdown import markdown_table
 from trainyard.ranges import RULES
+from trainyard.terminal.markdown import markdown_table
 
 TRAIN = "train"
 INTRODUCTION = """\

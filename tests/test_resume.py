@@ -14,8 +14,8 @@ from tests.test_going_on import COMMON, run
 from trainyard.cli.train import main
 from trainyard.config import compose
 from trainyard.errors import ConfigError
-from trainyard.resume import resume_command
 from trainyard.run_directory import lock
+from trainyard.terminal.summary import resume_command
 from trainyard.training import train
 
 FEW = [word for word in COMMON if "stop" not in word]

@@ -20,9 +20,9 @@ from tests.conftest import Compose
 from tests.test_going_on import checkpoint, tensors
 from trainyard.data.sources.builtin import Digits
 from trainyard.errors import ConfigError
-from trainyard.models.load import load_model
+from trainyard.inspect.schedule import simulate_rates
+from trainyard.load_model import load_model
 from trainyard.run_length import length_text
-from trainyard.show.rates import rates_by_step
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.plan import group_by_cost
 from trainyard.training import train
@@ -391,6 +391,6 @@ def test_a_length_is_named_and_planned(compose_run: Compose, words: list[str], t
     if epochs is not None:
         assert group_by_cost([job], [cfg]) == [[(job, epochs)]]
         return
-    for action in (lambda: group_by_cost([job], [cfg]), lambda: rates_by_step(cfg)):
+    for action in (lambda: group_by_cost([job], [cfg]), lambda: simulate_rates(cfg)):
         with pytest.raises(ConfigError, match="not known in advance"):
             action()

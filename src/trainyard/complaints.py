@@ -14,9 +14,9 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, Interpolation
 from yaml import MarkedYAMLError  # type: ignore[import-untyped]
 
 from trainyard.config import CONF_DIR
+from trainyard.disk_space import TRY_AGAIN, describe_full_disk, is_disk_full
 from trainyard.errors import ConfigError, did_you_mean, listing, reject
 from trainyard.quoting import as_one_value, needs_quotes
-from trainyard.run_ending import AGAIN, full_disk, is_disk_full
 from trainyard.terminal.controls import escape_controls
 
 LONGEST = 390  # characters of a line
@@ -109,7 +109,7 @@ def out_of_space(error: BaseException) -> str:
     named = getattr(error, "filename", None)
     folder = HydraConfig.get().runtime.output_dir if HydraConfig.initialized() else "."
     place = Path(named or folder).absolute()
-    return f"{place} cannot be written: {full_disk(place)}\n  accepted: {AGAIN}"
+    return f"{place} cannot be written: {describe_full_disk(place)}\n  accepted: {TRY_AGAIN}"
 
 
 def unknown_option(error: MissingConfigException) -> str:

@@ -1,9 +1,13 @@
 """Composition: where the configs lie, how they become a run's config, and how a config becomes objects."""
 
+import os
+import re
 import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -13,7 +17,6 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from trainyard.errors import ConfigError, reject
 from trainyard.import_path import add_current_folder, find_plugins
-from trainyard.processes.torchrun import run_name
 
 PACKAGE = Path(__file__).parent
 # A wheel carries conf/ inside the package; in a checkout it stands at the top, where people look for it.
@@ -25,6 +28,21 @@ HYDRA_VERSION_BASE = "1.3"
 def objective_mode(metric: str) -> str:
     """Return whether a metric is to be made large (`max`) or, being a loss, small (`min`)."""
     return "min" if metric.endswith("loss") else "max"
+
+
+def run_name(own: str) -> str:
+    """Return the name of a run's directory: the ID of the torchrun command, which all processes share, or `own`.
+
+    The ID is `--rdzv-id`, so that the same command resumes the run; without it, the random ID that torchrun drew.
+    """
+    name = os.environ.get("TORCHELASTIC_RUN_ID")
+    if name is None:
+        return own
+    if name == "none":  # the error file is none_RANDOM/attempt_N/RANK/error.json
+        name = Path(os.environ["TORCHELASTIC_ERROR_FILE"]).parents[2].name.removeprefix("none_")
+    with suppress(ValueError):
+        name = f"{UUID(name)}"[:8]
+    return f"torchrun-{re.sub(r'[^A-Za-z0-9_.-]', '-', name)}"
 
 
 def register_resolvers() -> None:

@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from trainyard.errors import PassThrough, listing, reject
 from trainyard.files import check_path
 from trainyard.ranges import check_integers
+from trainyard.run_directory import read_config
 
 DRAWN = "${random_hex:}"
 TRIES = 100
@@ -96,14 +97,12 @@ def check_keys(config: DictConfig, unused: str, used: str) -> None:
 
 def check_run_directory(folder: Path) -> None:
     """Raise a ConfigError for a directory that a run may not write to: the current one, or one with other files."""
-    from trainyard.history.stored_run import StoredRun
-
     accepted = "a folder that is new, empty, or of an earlier run"
     check_path("hydra.run.dir", str(folder))
     check_not_current("hydra.run.dir", folder, accepted)
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     others = [name for name in names if not name.startswith(".") and name != "console.log"]  # that of a sweep's job
-    if others and not StoredRun(folder).own and "provenance.json" not in others:
+    if others and not isinstance(read_config(folder).get("run"), dict) and "provenance.json" not in others:
         raise reject("hydra.run.dir", folder, f"it holds other files ({listing(others, 5)})", accepted)
 
 

@@ -2,8 +2,6 @@
 
 import argparse
 import copy
-import os
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +14,6 @@ from trainyard.history.find_run import find_run
 from trainyard.history.stored_config import apply_override
 from trainyard.history.stored_run import StoredRun
 from trainyard.quoting import parse_single
-from trainyard.terminal.invocation import train_command
-from trainyard.trusted import foreign_packages
 from trainyard.trusted_paths import check_training, use_own_caches
 
 if TYPE_CHECKING:
@@ -31,14 +27,6 @@ ACCEPTED = "values of trainer, checkpoint, callbacks, logger and on_nan, such as
 def asks_to_resume(words: Sequence[str]) -> bool:
     """Return whether a command line resumes a run."""
     return any(word.startswith(f"{KEY}=") for word in words)
-
-
-def resume_command(folder: Path) -> str:
-    """Return the command that resumes a run in outputs/runs, for this shell."""
-    names = foreign_packages(StoredRun(folder).config)
-    words = [f"{KEY}={folder.name}", *(word for name in names for word in ("--trusted-packages", name))]
-    path = os.environ.get("PYTHONPATH", "") if names else ""
-    return f"{f'PYTHONPATH={shlex.quote(path)} ' if path else ''}{train_command(*words)}"
 
 
 def resume(words: Sequence[str]) -> "RunResult":

@@ -10,9 +10,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from trainyard.errors import ConfigError, listing, reject
-from trainyard.files import point_to, read_json, remove_stale_drafts, write_json, write_text
+from trainyard.files import point_to, read_json, read_text, remove_stale_drafts, write_json, write_text
+from trainyard.plain_yaml import MOST_BYTES, load_yaml
 
 RESULT = "result.json"
 FOLDERS = ("checkpoints", "tensorboard", "predictions")
@@ -51,6 +53,15 @@ def read_result(folder: Path) -> dict[str, Any]:
         result: dict[str, Any] = read_json(folder / RESULT)
         if is_complete(result):
             return result
+    return {}
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return the contents of a run's `config.yaml` as plain values; empty if the file is missing or damaged."""
+    with suppress(OSError, ValueError, YAMLError):
+        config = load_yaml(read_text(folder / "config.yaml", MOST_BYTES))
+        if isinstance(config, dict):
+            return config
     return {}
 
 

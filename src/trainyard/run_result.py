@@ -59,6 +59,6 @@ class RunResult:
         Raises:
             ConfigError: there is no checkpoint, or it names a class that is not trusted.
         """
-        from trainyard.models.load import load_model
+        from trainyard.load_model import load_model
 
         return load_model(self.folder / "checkpoints" / "best.ckpt", trusted_packages)

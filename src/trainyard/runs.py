@@ -13,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.checkpoint_files import PREVIOUS, newest_intact, set_damaged_aside
+from trainyard.disk_space import TRY_AGAIN, describe_full_disk, is_disk_full
 from trainyard.errors import ConfigError, reject
 from trainyard.files import check_own_files, relative, remove_stale_drafts, write_json
 from trainyard.logs import close_log, open_log
@@ -31,7 +32,7 @@ from trainyard.run_directory import (
     remove_replaced,
     write_config,
 )
-from trainyard.run_ending import AGAIN, ending, full_disk, interruption, is_disk_full
+from trainyard.run_ending import ending, interruption
 from trainyard.signals import Signals
 from trainyard.terminal.invocation import train_command
 from trainyard.terminal.summary import partial_results
@@ -125,7 +126,7 @@ class Run:
             if self.fresh:  # nothing can resume a run without its config
                 self.discard()
             if is_disk_full(error):
-                raise reject("hydra.run.dir", self.dir, full_disk(self.dir), AGAIN) from error
+                raise reject("hydra.run.dir", self.dir, describe_full_disk(self.dir), TRY_AGAIN) from error
             problem = f"cannot be written ({error.strerror})"
             raise reject("hydra.run.dir", self.dir, problem, "a folder that you may write to") from error
 
@@ -167,7 +168,9 @@ class Run:
                 log.warning("interrupted; %s", partial_results(self.dir))
             elif is_disk_full(error):
                 remedy = f"free some space, then resume with: {train_command(f'resume={relative(self.dir)}')}"
-                log.error("stopped: %s in %s\n%s", full_disk(self.dir), relative(self.dir), remedy, exc_info=error)
+                log.error(
+                    "stopped: %s in %s\n%s", describe_full_disk(self.dir), relative(self.dir), remedy, exc_info=error
+                )
             elif error is not None:
                 log.error("the run failed; %s", partial_results(self.dir), exc_info=error)
             if self.first and (self.training or read_result(self.dir).get("status") not in DONE):

@@ -70,7 +70,7 @@ def result_of(cfg: DictConfig) -> dict:
     return json.loads((Path(cfg.run.dir) / "result.json").read_text())
 
 
-def numbers_of(cfg: DictConfig) -> list[float]:
+def encode_rows(cfg: DictConfig) -> list[float]:
     """All losses and accuracies of a run, epoch by epoch."""
     with (Path(cfg.run.dir) / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -82,7 +82,7 @@ def weights_of(cfg: DictConfig) -> dict[str, torch.Tensor]:
 
 
 def assert_same_run(one: DictConfig, other: DictConfig) -> None:
-    assert numbers_of(one) == pytest.approx(numbers_of(other), abs=1e-5)
+    assert encode_rows(one) == pytest.approx(encode_rows(other), abs=1e-5)
     assert result_of(one)["metrics"] == pytest.approx(result_of(other)["metrics"], abs=1e-5)
     weights, others = weights_of(one), weights_of(other)
     assert list(weights) == list(others)
@@ -149,7 +149,7 @@ def test_folds_share_their_features(compose_run: Compose, cache: Path) -> None:
         train(cfg)
     assert [result_of(cfg)["data"]["features"]["computed"] for cfg in folds] == [True, False]
     assert len(entries(cache)) == 1
-    assert numbers_of(folds[0]) != numbers_of(folds[1])
+    assert encode_rows(folds[0]) != encode_rows(folds[1])
 
 
 def key(precision: str = "32-true", seed: int = 0, head_seed: int = 0, channels_last: bool = False, **model) -> str:
@@ -178,7 +178,7 @@ def test_another_image_size_computes_anew(compose_run: Compose) -> None:
     for cfg in (small, large, plain):
         train(cfg)
     assert_same_run(large, plain)
-    assert numbers_of(small) != pytest.approx(numbers_of(large), abs=1e-5)
+    assert encode_rows(small) != pytest.approx(encode_rows(large), abs=1e-5)
 
 
 def test_two_runs_that_start_together_compute_once(tmp_path: Path, cache: Path) -> None:

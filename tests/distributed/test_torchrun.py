@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tests.distributed.ranks import DDP, TORCHRUN, Die, end, start
-from trainyard.config import compose
-from trainyard.processes.torchrun import attempt, remove_failed_result, run_name
+from trainyard.config import compose, run_name
+from trainyard.processes.torchrun import attempt, remove_failed_result
 
 SAME = ("optimizer=sgd", "model.dropout=0.2", *DDP)
 

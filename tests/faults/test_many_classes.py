@@ -3,11 +3,9 @@
 import pytest
 import torch
 
-from trainyard.evaluation.confusion_matrix import confusion_counts, confusion_figure, most_confused
-from trainyard.evaluation.per_class import class_scores
-from trainyard.evaluation.predictions import Predictions
-from trainyard.evaluation.ranking import RANKED, ranked_classes
-from trainyard.evaluation.report import Evaluation
+from trainyard.tasks.classification import MAX_RANKED, Predictions, class_scores, confusion_matrix, ranking_scores
+from trainyard.tasks.classification_figures import confusion_figure, most_confused
+from trainyard.tasks.classification_report import Evaluation
 
 SCORES = {"test/acc": 0.0, "test/loss": 9.0}
 
@@ -29,31 +27,31 @@ def test_no_square_of_the_classes_is_made(many: Predictions, monkeypatch: pytest
 
     def counted(some: Predictions) -> torch.Tensor:
         sizes.append(len(some.classes))
-        return confusion_counts(some)
+        return confusion_matrix(some)
 
-    monkeypatch.setattr("trainyard.evaluation.confusion_matrix.confusion_counts", counted)
-    monkeypatch.setattr("trainyard.evaluation.report.confusion_counts", counted)
+    monkeypatch.setattr("trainyard.tasks.classification_figures.confusion_matrix", counted)
+    monkeypatch.setattr("trainyard.tasks.classification_report.confusion_matrix", counted)
     figure = confusion_figure(many)
     found = Evaluation("run", "best.ckpt", "test split", SCORES, many).to_dict()
     assert sizes == [60]
     assert found["confusion_matrix"] is None
     assert len(found["classes"]) == 10_000
-    assert "the 60 of 10000 classes of most mistakes" in figure.get_suptitle()
+    assert "the 60 of 10000 classes with most mistakes" in figure.get_suptitle()
 
 
 def test_the_most_confused_keep_their_counts() -> None:
     some = predictions(100, 2000)
-    counts = confusion_counts(some)
+    counts = confusion_matrix(some)
     missed = counts.sum(dim=1) - counts.diag()
     chosen = missed.argsort(descending=True, stable=True)[:60].sort().values
     few = most_confused(some)
     assert few.classes == tuple(f"class {number}" for number in chosen.tolist())
-    assert torch.equal(confusion_counts(few), counts[chosen][:, chosen])
+    assert torch.equal(confusion_matrix(few), counts[chosen][:, chosen])
 
 
 def test_scores_of_classes_are_those_of_the_matrix() -> None:
     some = predictions(30, 500)
-    counts = confusion_counts(some)
+    counts = confusion_matrix(some)
     for number, row in enumerate(class_scores(some)):
         assert row.examples == int(counts[number].sum())
         assert row.recall == pytest.approx(float(counts[number, number] / counts[number].sum().clamp(min=1)))
@@ -61,9 +59,9 @@ def test_scores_of_classes_are_those_of_the_matrix() -> None:
 
 
 def test_of_very_many_the_most_frequent_are_ranked(many: Predictions, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert RANKED == 500
-    monkeypatch.setattr("trainyard.evaluation.ranking.RANKED", 5)
-    found = ranked_classes(many)
+    assert MAX_RANKED == 500
+    monkeypatch.setattr("trainyard.tasks.classification.MAX_RANKED", 5)
+    found = ranking_scores(many)
     frequent = many.labels.bincount(minlength=10_000)
     assert len(found) == 5
     assert min(int(frequent[number]) for number in found) == int(frequent.sort(descending=True).values[4])

@@ -14,7 +14,7 @@ import torch
 from tests.conftest import Compose
 from tests.test_going_on import tensors
 from trainyard.errors import ConfigError
-from trainyard.evaluation.evaluate import evaluate
+from trainyard.inference.evaluate import evaluate
 from trainyard.training import train
 
 pytestmark = [

@@ -10,8 +10,8 @@ from torch import nn
 
 from tests.models.watch import IMAGES, SHORT, watched
 from trainyard.config import compose
-from trainyard.models.load import load_model
-from trainyard.show.rates import rates_by_step
+from trainyard.inspect.schedule import simulate_rates
+from trainyard.load_model import load_model
 
 # When each part of test_resnet joins a run of 16 steps.
 JOINS = {"layer4": 4, "layer3": 4, "layer2": 8, "layer1": 8, "conv1": 12, "bn1": 12}
@@ -108,7 +108,7 @@ def test_only_layers_that_learn_are_in_training_mode(gradual: tuple[dict[str, An
 
 def test_the_rates_are_those_that_the_script_shows(gradual: tuple[dict[str, Any], Path]) -> None:
     notes, folder = gradual
-    shown = rates_by_step(compose([f"hydra.run.dir={folder}", *SHORT, *GRADUAL]))
+    shown = simulate_rates(compose([f"hydra.run.dir={folder}", *SHORT, *GRADUAL]))
     assert shown.epoch_steps == 4
     seen = {name: [step["rates"][name] for step in notes["steps"].values()] for name in notes["steps"][0]["rates"]}
     assert seen == shown.groups

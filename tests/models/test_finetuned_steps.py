@@ -11,13 +11,13 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from tests.conftest import Compose
 from tests.models.watch import SHORT, Watch, watched
 from trainyard.config import compose, instantiate
-from trainyard.show.rates import rates_by_step
+from trainyard.inspect.schedule import simulate_rates
 
 
 def test_accumulated_batches_are_one_step(tmp_path: Path) -> None:
     plan = ("finetune=gradual", "finetune.thaw=[2]", "trainer.accumulate_grad_batches=3")
     steps = watched(tmp_path / "run", *plan)["steps"]
-    shown = rates_by_step(compose([f"hydra.run.dir={tmp_path}", *SHORT, *plan]))
+    shown = simulate_rates(compose([f"hydra.run.dir={tmp_path}", *SHORT, *plan]))
     assert (len(steps), shown.epoch_steps) == (8, 2), "of three batches, and of one"
     assert [len(step["learns"]) for step in steps.values()] == [0] * 4 + [45] * 4
     assert {name: [step["rates"][name] for step in steps.values()] for name in shown.groups} == shown.groups

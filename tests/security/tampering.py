@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from trainyard.errors import ConfigError
-from trainyard.evaluation.evaluate import evaluate
+from trainyard.inference.evaluate import evaluate
 
 
 def change(run: Path, path: str, value: Any) -> None:

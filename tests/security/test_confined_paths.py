@@ -8,9 +8,9 @@ from omegaconf import OmegaConf
 
 from tests.security.tampering import refused
 from trainyard.errors import ConfigError
-from trainyard.evaluation.evaluate import evaluate, write
 from trainyard.files import inside
 from trainyard.history.stored_run import StoredRun
+from trainyard.inference.evaluate import evaluate, write_report
 
 
 @pytest.mark.parametrize("name", ["../../secret.ckpt", "/etc/passwd", "checkpoints/../../secret.ckpt", "link.ckpt"])
@@ -36,7 +36,7 @@ def test_a_report_goes_through_no_link(run: Path, tmp_path: Path) -> None:
     for name in ("test.json", "test.md", "test_calibration.png", "test_confusion_matrix.png"):
         (folder / name).symlink_to(victim)
     found, _ = evaluate(str(run))
-    write(found, folder)
+    write_report(found, folder)
     assert victim.read_text() == "mine"
     assert not (folder / "test.json").is_symlink()
 
@@ -56,7 +56,7 @@ def test_nothing_is_downloaded_to_a_place_that_nobody_typed(run: Path, root: str
 
 
 def test_images_are_cached_where_this_person_caches(run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from trainyard.evaluation.data_to_test import source
+    from trainyard.inference.evaluation_data import load_data
 
     monkeypatch.setenv("TRAINYARD_CACHE", str(tmp_path / "own"))
     data = {
@@ -65,5 +65,5 @@ def test_images_are_cached_where_this_person_caches(run: Path, monkeypatch: pyte
         "cache": "/etc",
         "batch_size": 8,
     }
-    built = source(OmegaConf.create({"seed": 0, "data": data}), [])
+    built = load_data(OmegaConf.create({"seed": 0, "data": data}), [])
     assert built.cache == tmp_path / "own"  # type: ignore[attr-defined]

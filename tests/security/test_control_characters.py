@@ -15,16 +15,16 @@ from tests.sweeps.synthetic import stored
 from trainyard.complaints import complaint
 from trainyard.csv_text import escape_formula, unescape_formula
 from trainyard.errors import ConfigError, reject
-from trainyard.evaluation.evaluate import evaluate
-from trainyard.evaluation.markdown import markdown_table
 from trainyard.history.run_table import chosen_runs, show, write_csv
+from trainyard.inference.evaluate import evaluate
+from trainyard.inference.prediction_output import header
 from trainyard.logs import close_log, open_log, print_anything
 from trainyard.metrics_csv import read_curves
 from trainyard.metrics_table import MetricsTable
-from trainyard.predict.predictions_csv import header
 from trainyard.sweeps.leaderboard.report import leaderboard_text, write_report
 from trainyard.terminal.aligned import aligned
 from trainyard.terminal.controls import escape_controls, unescaped
+from trainyard.terminal.markdown import markdown_table
 
 EVIL = "a\x1b]0;title\x07\x1b[2J\x9b31m\u202eb\rc\x08"
 SEEN = r"a\x1b]0;title\x07\x1b[2J\x9b31m\u202eb\rc\x08"

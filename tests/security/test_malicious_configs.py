@@ -8,13 +8,13 @@ import pytest
 import yaml
 
 from tests.security.tampering import change, refused
-from trainyard.evaluation.evaluate import evaluate
 from trainyard.history.stored_run import StoredRun
+from trainyard.inference.evaluate import evaluate
 
 
 def test_an_untouched_one_is_evaluated(run: Path) -> None:
     found, _ = evaluate(str(run))
-    assert found.notes == ["the run    said the same, to the last bit"]
+    assert found.notes == ["the run    has exactly the same scores"]
 
 
 CALL = {"_target_": "os.system", "command": "touch ran"}
@@ -124,4 +124,4 @@ def test_what_the_person_trusts_may_be_built(run: Path, tmp_path: Path, monkeypa
     change(run, "data._target_", "mine_too.Mine")
     assert "--trusted-packages" in refused(run)
     found, _ = evaluate(str(run), trusted=["mine_too"])
-    assert found.notes == ["the run    said the same, to the last bit"]
+    assert found.notes == ["the run    has exactly the same scores"]

@@ -15,18 +15,18 @@ from tests.security.tampering import change
 from tests.sweeps.synthetic import stored
 from trainyard.checkpoint_files import is_intact
 from trainyard.errors import ConfigError
-from trainyard.evaluation.kept_predictions import read_predictions
-from trainyard.evaluation.predictions import Predictions
 from trainyard.files import check_own_files, open_regular, read_json, write_json, write_text
 from trainyard.history.run_table import chosen_runs
+from trainyard.history.saved_predictions import read_predictions
 from trainyard.history.stored_run import StoredRun
+from trainyard.load_model import load_model
 from trainyard.metrics_csv import read_curves
-from trainyard.models.load import load_model
 from trainyard.plain_yaml import load_yaml
 from trainyard.resume import config_to_resume
 from trainyard.runs import Run
 from trainyard.sweeps.leaderboard.report import leaderboard_cells, write_report
 from trainyard.sweeps.stored import StoredSweep, lock_sweep
+from trainyard.tasks.classification import Predictions
 from trainyard.training import train
 
 FILES = ["config.yaml", "result.json", "provenance.json", "overrides.yaml", "metrics.csv", "run.log"]

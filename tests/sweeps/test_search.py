@@ -123,5 +123,5 @@ def test_another_launcher_searches_and_prunes_too(place: Place) -> None:
 
 @pytest.mark.parametrize("word", ["sweep.plan=true", "sweep=mlp_tpe", "sweep=random"])
 def test_a_single_run_is_no_sweep(compose_run: Compose, word: str) -> None:
-    with pytest.raises(ConfigError, match="a single run is no sweep"):
+    with pytest.raises(ConfigError, match="only for sweeps"):
         train(compose_run(word))

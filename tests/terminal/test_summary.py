@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from trainyard.terminal.invocation import train_command
 from trainyard.terminal.summary import learning_curve, partial_results, scores
 
 SCORES = {"val/loss": 0.25, "val/acc": 0.9, "test/loss": 0.5, "test/acc": 0.8}
@@ -70,5 +71,5 @@ def test_an_unfinished_run_has_a_command_that_resumes_it(tmp_path: Path) -> None
         (folder / "checkpoints").mkdir(parents=True)
         (folder / "checkpoints" / "last.ckpt").touch()
     _, second = partial_results(run).splitlines()
-    assert second == "resume with: python train.py resume=a"
+    assert second == f"resume with: {train_command('resume=a')}"
     assert partial_results(job) == f"partial results are in {job}"

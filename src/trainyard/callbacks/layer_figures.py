@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from trainyard.callbacks.validation_figures import SPLIT, Figure
 from trainyard.data.loading.datamodule import DataModule
-from trainyard.evaluation.predictions import Predictions
 from trainyard.models.classifier import Classifier
+from trainyard.tasks.classification import Predictions
 
 MAX_MAPS = 64  # maps, or kernels, in an image
 MAP_SIDE, KERNEL_SIDE = 64, 48  # minimum size in the image, in pixels

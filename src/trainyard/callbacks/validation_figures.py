@@ -8,19 +8,22 @@ from typing import Any, ClassVar
 
 import lightning as L
 from lightning.pytorch.strategies import FSDPStrategy
-from matplotlib import rc_context
 
 from trainyard.callbacks.lifecycle import AfterFit
 from trainyard.callbacks.tensorboard import drawing_budget, tensorboard_writer
 from trainyard.data.loading.datamodule import DataModule
-from trainyard.evaluation.calibration import calibration_figure, expected_calibration_error
-from trainyard.evaluation.confusion_matrix import confusion_figure
-from trainyard.evaluation.kept_predictions import FILE
-from trainyard.evaluation.mistakes import mistakes_figure, mistakes_table, worst_mistakes
-from trainyard.evaluation.per_class import class_table
-from trainyard.evaluation.predictions import Predictions, predict
-from trainyard.evaluation.ranking import ranking_figure
+from trainyard.figures import figure_style
+from trainyard.history.saved_predictions import FILE
 from trainyard.models.classifier import Classifier
+from trainyard.tasks.classification import Predictions, calibration_error, predict_batches, worst_mistakes
+from trainyard.tasks.classification_figures import (
+    calibration_figure,
+    confusion_figure,
+    mistakes_figure,
+    mistakes_table,
+    ranking_figure,
+)
+from trainyard.tasks.classification_report import class_table
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +53,7 @@ class ValidationPredictions(AfterFit):
         batches, limit = data.loader(SPLIT, all_ranks=True), trainer.limit_val_batches
         count = limit if isinstance(limit, int) else max(1, int(limit * len(batches)))
         with trainer.precision_plugin.forward_context():
-            self.found = predict(pl_module, islice(batches, count))
+            self.found = predict_batches(pl_module, islice(batches, count))
         self.found.save(self.folder / FILE)
 
 
@@ -74,7 +77,7 @@ class Figure(AfterFit):
             budget.left_out += 1
             return
         try:
-            with budget.spending(), rc_context({"text.parse_math": False}):  # class names may contain a $
+            with budget.spending(), figure_style():
                 self.draw(writer, predictions, trainer)
         except Exception as error:  # the run is finished, and its scores are valid
             log.warning("no figure of %s: %s: %s", type(self).__name__, type(error).__name__, error)
@@ -125,7 +128,7 @@ class Calibration(Figure):
     seconds = 0.3
 
     def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
-        error = expected_calibration_error(predictions)
+        error = calibration_error(predictions)
         writer.add_scalar(f"{SPLIT}/calibration_error", error, trainer.global_step)
         writer.add_figure(f"{SPLIT}/calibration", calibration_figure(predictions), trainer.global_step)
 

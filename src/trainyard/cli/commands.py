@@ -88,8 +88,8 @@ def add_evaluate(commands: Parser) -> None:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Print what a test says, and write a report."""
-    from trainyard.evaluation import evaluate as evaluation
     from trainyard.files import check_folder, inside
+    from trainyard.inference import evaluate as evaluation
     from trainyard.logs import log_to_screen
 
     run, overrides, trusted = arguments.run, arguments.overrides, arguments.trusted_packages
@@ -100,7 +100,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
             report, folder = evaluation.evaluate_ensemble(run, arguments.ensemble, overrides, trusted)
         else:
             report, folder = evaluation.evaluate(run, overrides, TEST_TIME_VIEWS if arguments.tta else 1, trusted)
-    written = evaluation.write(report, arguments.output or inside(folder, "evaluation"))
+    written = evaluation.write_report(report, arguments.output or inside(folder, "evaluation"))
     print(*report.summary, *report.class_lines, f"written    {written}", sep="\n")
 
 
@@ -117,7 +117,7 @@ def add_predict(commands: Parser) -> None:
 
 def predict(arguments: argparse.Namespace) -> int:
     """Write a CSV of predictions; return 1 if some inputs could not be predicted."""
-    from trainyard.predict.command import predict_files
+    from trainyard.inference.predict import predict_files
 
     trusted, ensemble = arguments.trusted_packages, arguments.ensemble
     failed = predict_files(arguments.run, arguments.inputs, arguments.output, arguments.batch_size, trusted, ensemble)
@@ -134,7 +134,7 @@ def add_export(commands: Parser) -> None:
 
 def export(arguments: argparse.Namespace) -> None:
     """Write a model file and its model card."""
-    from trainyard.export.command import export_run
+    from trainyard.inference.export import export_run
 
     print(*export_run(arguments.run, arguments.format, arguments.output, arguments.trusted_packages), sep="\n")
 
@@ -212,23 +212,23 @@ def add_show(commands: Parser) -> None:
     """Add `show data`, `show model`, `show schedule` and `show finetune`."""
     show = commands.add_command("show", "inspect data, model or schedule before a run")
     data = "show splits, classes, columns, duplicates and leaks, and draw examples"
-    add_composed(show, "data", data, "trainyard.show.data:show")
+    add_composed(show, "data", data, "trainyard.inspect.data:show")
     layers = "show layers with output shapes, parameters and FLOPs"
-    model = add_composed(show, "model", layers, "trainyard.show.model:show")
+    model = add_composed(show, "model", layers, "trainyard.inspect.model:show")
     model.add_argument("--depth", type=positive, metavar="N", help="levels of nested layers (default: 2)")
     schedule = "show the learning rate of each parameter group over the run"
-    add_composed(show, "schedule", schedule, "trainyard.show.schedule:show")
+    add_composed(show, "schedule", schedule, "trainyard.inspect.schedule:show")
     finetune = "show which layers of a backbone learn when, and at which rate"
-    add_composed(show, "finetune", finetune, "trainyard.show.finetune:show")
+    add_composed(show, "finetune", finetune, "trainyard.inspect.schedule:show_finetune")
 
 
 def add_find(commands: Parser) -> None:
     """Add `find lr` and `find batch_size`."""
     find = commands.add_command("find", "find a learning rate or batch size by short trials")
-    rate = add_composed(find, "lr", "find a learning rate with a range test", "trainyard.find.lr:find")
+    rate = add_composed(find, "lr", "find a learning rate with a range test", "trainyard.inspect.learning_rate:find")
     rate.add_argument("--steps", type=positive, metavar="N", help="steps of the range test (default: 100)")
     size = "measure the speed of batch sizes and which of them fit into memory"
-    add_composed(find, "batch_size", size, "trainyard.find.batch_size:find")
+    add_composed(find, "batch_size", size, "trainyard.inspect.batch_size:find")
 
 
 def add_composed(group: Parser, name: str, summary: str, target: str) -> Parser:
@@ -271,7 +271,7 @@ def add_draw(commands: Parser) -> None:
 
 def draw_curves(arguments: argparse.Namespace) -> None:
     """Draw curves."""
-    from trainyard.draw.curves import draw
+    from trainyard.inspect.curves import draw
     from trainyard.logs import log_to_screen
 
     with log_to_screen():
@@ -280,7 +280,7 @@ def draw_curves(arguments: argparse.Namespace) -> None:
 
 def draw_decision(arguments: argparse.Namespace) -> None:
     """Draw decision regions."""
-    from trainyard.draw.decision import draw
+    from trainyard.inspect.decision_regions import draw
     from trainyard.logs import log_to_screen
 
     with log_to_screen():
@@ -289,7 +289,7 @@ def draw_decision(arguments: argparse.Namespace) -> None:
 
 def draw_layers(arguments: argparse.Namespace) -> None:
     """Draw the outputs of layers."""
-    from trainyard.draw.layers import draw
+    from trainyard.inspect.layer_outputs import draw
     from trainyard.logs import log_to_screen
 
     with log_to_screen():

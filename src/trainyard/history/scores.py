@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from trainyard.evaluation.kept_predictions import read_predictions
+from trainyard.history.saved_predictions import read_predictions
 from trainyard.history.stored_run import StoredRun
 
 ERRORS = 2  # standard errors that a difference has to exceed

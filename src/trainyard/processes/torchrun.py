@@ -1,32 +1,7 @@
 """Runs whose processes torchrun starts, and restarts."""
 
 import os
-import re
-import time
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from uuid import UUID
-
-from trainyard.files import write_json
-
-ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
-
-
-def run_name(own: str) -> str:
-    """Return the name of a run's directory: the ID of the torchrun command, which all processes share, or `own`.
-
-    The ID is `--rdzv-id`, so that the same command resumes the run; without it, the random ID that torchrun drew.
-    """
-    name = os.environ.get("TORCHELASTIC_RUN_ID")
-    if name is None:
-        return own
-    if name == "none":  # the error file is none_RANDOM/attempt_N/RANK/error.json
-        name = Path(os.environ[ERROR_FILE]).parents[2].name.removeprefix("none_")
-    with suppress(ValueError):
-        name = f"{UUID(name)}"[:8]
-    return f"torchrun-{re.sub(r'[^A-Za-z0-9_.-]', '-', name)}"
 
 
 def attempt() -> int:
@@ -59,24 +34,3 @@ def remove_failed_result(run: Path) -> None:
 
         if read_result(run).get("status") != "completed":
             (run / "result.json").unlink(missing_ok=True)
-
-
-@contextmanager
-def reporting_errors() -> Iterator[None]:
-    """Write the error that ends this process to torchrun's error file, atomically: torchrun may be reading it."""
-    try:
-        yield
-    except Exception as error:
-        if ERROR_FILE in os.environ and not lost_another(error):
-            more = {"py_callstack": traceback.format_exc(), "timestamp": str(int(time.time()))}
-            message = {"message": f"{type(error).__name__}: {error}", "extraInfo": more}
-            with suppress(OSError):
-                write_json(Path(os.environ[ERROR_FILE]), {"message": message})
-        raise
-
-
-def lost_another(error: BaseException) -> bool:
-    """Whether an error only says that another process is gone."""
-    from torch.distributed import DistError
-
-    return isinstance(error, DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))

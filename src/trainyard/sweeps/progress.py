@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from trainyard.disk_space import describe_full_disk
 from trainyard.files import open_regular
 from trainyard.run_directory import DONE
-from trainyard.run_ending import full_disk
 from trainyard.sweeps.execution.processes import JobExit
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.options import mode_of
@@ -87,7 +87,7 @@ class SweepProgress:
         self.update()
         if end.disk_full:
             advice = "no more jobs start; free some space, then repeat the command"
-            self.print(f"{full_disk(self.sweep.folder)} in {self.sweep.folder}: {advice}")
+            self.print(f"{describe_full_disk(self.sweep.folder)} in {self.sweep.folder}: {advice}")
         return end.disk_full or (self.fail_fast and job.status == "failed")
 
     def print(self, line: str) -> None:

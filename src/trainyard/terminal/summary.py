@@ -1,5 +1,7 @@
 """What a run prints: its choices at the start, its scores and folder at the end."""
 
+import os
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,18 +14,19 @@ from omegaconf import DictConfig
 from trainyard.config import objective_mode
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.files import relative
-from trainyard.models.classifier import Classifier
-from trainyard.resume import resume_command
+from trainyard.run_directory import read_config
 from trainyard.run_length import length_text
 from trainyard.terminal.baseline import beside_baseline
+from trainyard.terminal.invocation import train_command
 from trainyard.terminal.sparkline import sparkline
+from trainyard.trusted import foreign_packages
 
 SCALE = "loss: log scale"
 MIN_LOSS = 1e-6  # on the log scale
 NUMBERS = 39  # columns beside a learning curve
 
 
-def choices(cfg: DictConfig, data: DataModule, model: Classifier, trainer: L.Trainer) -> str:
+def choices(cfg: DictConfig, data: DataModule, model: L.LightningModule, trainer: L.Trainer) -> str:
     """Return the composed choices in a few lines."""
     chosen = cfg.run.choices
     sizes = " / ".join(str(len(part)) for part in data.splits.values())
@@ -49,6 +52,14 @@ def partial_results(folder: Path) -> str:
     if folder.parent.name == "runs" and (folder / "checkpoints" / "last.ckpt").is_file():
         text += f"\nresume with: {resume_command(folder)}"
     return text
+
+
+def resume_command(folder: Path) -> str:
+    """Return the command that resumes a run in outputs/runs, for this shell."""
+    names = foreign_packages(read_config(folder))
+    words = [f"resume={folder.name}", *(word for name in names for word in ("--trusted-packages", name))]
+    path = os.environ.get("PYTHONPATH", "") if names else ""
+    return f"{f'PYTHONPATH={shlex.quote(path)} ' if path else ''}{train_command(*words)}"
 
 
 def scores(result: dict[str, Any], seconds: float, folder: Path, curves: Mapping[str, Sequence[float]]) -> str:

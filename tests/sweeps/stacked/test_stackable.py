@@ -19,10 +19,9 @@ def configs(folder: Path, jobs: Sequence[Sequence[str]]) -> dict[int, DictConfig
     """Compose the jobs of a sweep in a directory."""
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
-        master = loader.load_configuration("train", overrides=[], run_mode=RunMode.MULTIRUN)
-        place = f"hydra.sweep.dir={folder}"
-        words = [[*job, place, f"hydra.sweep.subdir={number}"] for number, job in enumerate(jobs)]
-        return {number: loader.load_sweep_config(master, each) for number, each in enumerate(words)}
+        sweep = loader.load_configuration("train", overrides=[], run_mode=RunMode.MULTIRUN)
+        words = [[*job, f"hydra.sweep.dir={folder}", f"hydra.sweep.subdir={n}"] for n, job in enumerate(jobs)]
+        return {n: loader.load_sweep_config(sweep, overrides) for n, overrides in enumerate(words)}
 
 
 # What both of two jobs have, and the reason why they do not train together.

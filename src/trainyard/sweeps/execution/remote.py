@@ -16,8 +16,8 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, read_write
 
 from trainyard.complaints import complaint
+from trainyard.disk_space import is_disk_full
 from trainyard.files import write_json
-from trainyard.run_ending import is_disk_full
 from trainyard.signals import Interrupted
 from trainyard.sweeps.execution.job_process import set_command_line
 from trainyard.sweeps.execution.processes import JobExit

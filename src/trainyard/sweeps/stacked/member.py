@@ -94,7 +94,7 @@ class Member:
             metrics = {name: torch.tensor(value) for name, value in scores.items()}
             rounded = {name: float(metric) for name, metric in metrics.items()}  # to float32, as Lightning logs it
             trainer.callback_metrics.update(metrics)
-            step = trainer.fit_loop.epoch_loop._batches_that_stepped - 1
+            step = trainer.global_step - 1
             save = last or time.monotonic() - self.saved > SAVE_EVERY
             for logger in trainer.loggers:
                 logger.log_metrics({**rounded, "epoch": epoch - 1}, step)

@@ -1,1 +1,0 @@
-"""Pictures of trained runs, as files."""

@@ -1,0 +1,126 @@
+"""Predictions of a trained model for new images or rows."""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainyard.history.find_run import find_checkpoint
+from trainyard.inference.prediction_inputs import check_kind, find_inputs
+from trainyard.inference.prediction_output import PredictionsCSV, check_output, open_output
+
+if TYPE_CHECKING:
+    import torch
+    from rich.progress import Progress
+    from torch import Tensor
+
+    from trainyard.data.loading.spec import DataSpec
+    from trainyard.inference.prediction_batches import InputBatch
+
+
+class Predictor(Protocol):
+    """A model that predicts, such as a `Classifier` or an `Ensemble`."""
+
+    spec: "DataSpec"
+
+    def predict_step(self, batch: "Tensor", batch_idx: int, /) -> "Tensor":
+        """Return the probability of each class, `[B, K]`, for raw inputs."""
+
+
+@dataclass(frozen=True)
+class PredictedBatch:
+    """Predictions for consecutive inputs.
+
+    Attributes:
+        names: of all N inputs.
+        probabilities: float32 `[N, K]`; NaN for an input with an error.
+        errors: why there is no prediction, by position.
+    """
+
+    names: Sequence[str]
+    probabilities: NDArray[np.float32]
+    errors: Mapping[int, str]
+
+
+def predict_files(
+    run: str,
+    words: Sequence[str],
+    output: Path | None = None,
+    batch_size: int | None = None,
+    trusted: Sequence[str] = (),
+    ensemble: int | None = None,
+) -> int:
+    """Write the predictions of a run's best model as CSV, and return the number of inputs with an error.
+
+    Args:
+        run: see `trainyard.history.find_run.find_checkpoint`.
+        words: files, folders, patterns, or `-` for standard input.
+        output: file to write; `None` for stdout.
+        batch_size: number of inputs in a batch; `None` for up to 64 images or 8192 rows.
+        trusted: packages of models beside the project's own.
+        ensemble: number of jobs of `best:SWEEP` to average; `None` for a single model.
+
+    Raises:
+        ConfigError: invalid input; no file is written then.
+    """
+    checkpoint = find_checkpoint(run)
+    files = find_inputs(words)
+    target = check_output(output, [checkpoint, *(Path(file.name) for file in files)]) if output is not None else None
+    import torch  # takes seconds, so typing errors are reported before
+
+    from trainyard.inference.ensemble import load_ensemble
+    from trainyard.inference.prediction_batches import input_batches
+    from trainyard.tasks.classification import load_classifier
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = load_ensemble(run, ensemble, trusted) if ensemble else load_classifier(checkpoint, trusted)
+    model = model.to(device)
+    check_kind(files, model.spec.kind, f"{run} ({type(model).__name__})")
+    batches, total = input_batches(files, model.spec, batch_size)
+    hidden = target is None and sys.stdout.isatty()
+    with closing(batches), open_output(target) as stream, progress_bar(hidden) as bar:
+        task = bar.add_task("", total=total)
+        rows = PredictionsCSV(stream, model.spec.classes)
+        for batch in predict(model, batches, device):
+            rows.write(batch)
+            bar.advance(task, len(batch.names))
+    if rows.failed:
+        print(f"{rows.failed} of {rows.rows} inputs could not be predicted", file=sys.stderr)
+    return rows.failed
+
+
+def predict(
+    model: Predictor, inputs: Iterable["InputBatch"], device: "torch.device | str" = "cpu"
+) -> Iterator[PredictedBatch]:
+    """Yield the predictions of each batch; the model is in evaluation mode on the device."""
+    import torch
+
+    for batch in inputs:
+        probabilities = np.full((len(batch.names), len(model.spec.classes)), np.nan, np.float32)
+        readable = [position for position in range(len(batch.names)) if position not in batch.errors]
+        if readable:
+            with torch.inference_mode():
+                probabilities[readable] = model.predict_step(batch.x.to(device), 0).float().cpu().numpy()
+        invalid = np.flatnonzero(~np.isfinite(probabilities).all(axis=1)).tolist()
+        errors = dict.fromkeys(invalid, "the model's probabilities are NaN")
+        yield PredictedBatch(batch.names, probabilities, {**errors, **batch.errors})
+
+
+def progress_bar(hidden: bool) -> "AbstractContextManager[Progress]":
+    """Return a progress bar on stderr; nothing is shown if `hidden` or if stderr is not a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        *(TextColumn("predicting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()),
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+        disable=hidden or not sys.stderr.isatty(),
+    )

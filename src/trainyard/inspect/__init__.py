@@ -1,0 +1,1 @@
+"""Before and after training: data, model, schedule, learning rate, batch size, curves, decisions and layer outputs."""

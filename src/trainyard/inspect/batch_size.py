@@ -1,0 +1,100 @@
+"""`find batch_size`: the smallest size that is about as fast as any (Lightning's finder returns the largest)."""
+
+import copy
+import math
+import statistics
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import lightning as L
+import psutil
+import torch
+from lightning.pytorch.utilities.memory import garbage_collection_cuda, is_oom_error
+from omegaconf import DictConfig
+
+from trainyard.data.loading.datamodule import DataModule
+from trainyard.inspect.untrained import build_data, build_model, feature_cache, trial_trainer
+from trainyard.memory import peak
+from trainyard.models.classifier import Classifier
+
+SMALLEST = 8
+FAST = 0.9  # of the highest rate
+MIN_STEPS = 10  # of an epoch, fewer are too few to learn from
+SECONDS = 60.0  # after which no other size is tried
+STEPS = 9  # of a trial; the first is not timed
+
+
+def find(cfg: DictConfig) -> None:
+    """Print how fast each batch size trains, the suggested one, and the override for it."""
+    data = build_data(cfg)
+    model = build_model(cfg, data, download=True)
+    examples = len(data.splits["train"])
+    rates: dict[int, float | None] = {}
+    start, before = time.monotonic(), peak()
+    print(f"{'batch size':>10}  {'examples/s':>10}  {'steps/epoch':>11}")
+    for size in candidate_sizes(examples):
+        rates[size] = rate = measure(cfg, data, model, size)
+        text = "does not fit into memory" if rate is None else f"{rate:>10,.0f}  {math.ceil(examples / size):>11,}"
+        print(f"{size:>10}  {text}", flush=True)
+        if rate is None or time.monotonic() - start > SECONDS:
+            break
+        growth, free = 2 * (peak() - before) / 2**30, psutil.virtual_memory().available / 2**30
+        if growth > free:
+            print(f"{2 * size:>10}  not tried: needs about {growth:.1f} GiB more, {free:.1f} GiB are free")
+            break
+        before = peak()
+    best = suggestion(rates, examples)
+    if best is None:
+        print("suggests   nothing: not even the smallest fits")
+        return
+    print(f"suggests   data.batch_size={best}")
+    print(f"           the smallest within {1 - FAST:.0%} of the fastest with at least {MIN_STEPS} steps per epoch")
+    print(f"then       find lr data.batch_size={best}: another size needs another rate")
+
+
+def candidate_sizes(examples: int) -> list[int]:
+    """Return the powers of two below the number of training examples, and that number."""
+    return [*(2**power for power in range(SMALLEST.bit_length() - 1, (examples - 1).bit_length())), examples]
+
+
+def measure(cfg: DictConfig, data: DataModule, model: Classifier, size: int) -> float | None:
+    """Return the examples per second of a few steps; `None` if training or validation runs out of memory."""
+    sized, clock = copy.copy(data), StepClock()  # the examples are shared
+    sized.batch_size = size
+    changes = {"max_epochs": STEPS, "limit_val_batches": 1, "check_val_every_n_epoch": STEPS + 1}
+    try:
+        with trial_trainer(cfg, **changes, callbacks=[*feature_cache(cfg), clock]) as trainer:
+            trainer.fit(model, sized)
+            trainer.validate(model, sized, verbose=False)
+    except RuntimeError as error:
+        if not is_oom_error(error):
+            raise
+        garbage_collection_cuda()
+        return None
+    return statistics.median(clock.rates)
+
+
+def suggestion(rates: Mapping[int, float | None], examples: int) -> int | None:
+    """Return the smallest size that is nearly as fast as any with enough steps; `None` if none fits."""
+    fitting = {size: rate for size, rate in rates.items() if rate}
+    enough = {size: rate for size, rate in fitting.items() if math.ceil(examples / size) >= MIN_STEPS}
+    chosen = enough or dict(list(fitting.items())[:1])
+    return next((size for size, rate in chosen.items() if rate >= FAST * max(chosen.values())), None)
+
+
+class StepClock(L.Callback):
+    """Measures the examples per second of each step after the first, and stops after `STEPS` steps."""
+
+    def __init__(self) -> None:
+        self.rates: list[float] = []
+        self.last: float | None = None
+
+    def on_train_batch_end(self, trainer: L.Trainer, model: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Record the rate of a step."""
+        if trainer.strategy.root_device.type != "cpu":
+            torch.accelerator.synchronize()
+        before, self.last = self.last, time.perf_counter()
+        if before is not None:
+            self.rates.append(len(batch[1]) / (self.last - before))
+        trainer.should_stop = len(self.rates) >= STEPS - 1

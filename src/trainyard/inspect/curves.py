@@ -1,0 +1,132 @@
+"""`draw curves`: the curves of runs, and of the best configurations of sweeps, over the epochs."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from trainyard.errors import ConfigError, did_you_mean, listing, reject
+from trainyard.figures import figure_style, save_figure
+from trainyard.history.find_run import find_run
+from trainyard.history.stored_run import StoredRun
+from trainyard.metrics_csv import read_curves
+from trainyard.sweeps.stored import StoredSweep
+
+PANELS = ("loss", "acc")
+MAX_ROWS = 10  # configurations of a sweep, as many as there are colours
+LOG_RATIO = 100  # of the largest and the smallest value, above which an axis is logarithmic
+MAX_LABEL = 30  # characters of a label, above which labels are below each other
+
+Points = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class RunCurves:
+    """The curves of a run.
+
+    Attributes:
+        label: of the run in the legend.
+        columns: points of each column of its table: completed epochs, possibly a fraction, and values.
+    """
+
+    label: str
+    columns: Mapping[str, Points]
+
+
+@figure_style()
+def draw(names: Sequence[str], panels: Sequence[str] = ()) -> None:
+    """Draw curves of runs and of the best configurations of sweeps into `outputs/draw/curves.png`.
+
+    Args:
+        names: of runs or sweeps.
+        panels: of a chart each: a column such as `val/loss`, or a part of columns' names, such as `loss` or `lr`.
+
+    Raises:
+        ConfigError: there is no such run, it has no table, or there is no such column.
+    """
+    curves = [run for name in names for run in load_curves(name)]
+    labels = list(dict.fromkeys(run.label for run in curves))
+    panels = panels or PANELS
+    figure = Figure(figsize=(4.8 * len(panels), 3.6), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axis, panel in zip(axes, panels, strict=True):
+        for run in curves:
+            for name in matching_columns(panel, run.columns):
+                style = "--" if name.startswith("train/") else "-"
+                epochs, values = zip(*run.columns[name], strict=True)
+                marker = "." if len(values) == 1 else ""
+                axis.plot(epochs, values, style, color=f"C{labels.index(run.label) % MAX_ROWS}", marker=marker)
+        finish_axis(axis, panel, curves)
+    if len(labels) > 1:
+        lines = [axes[0].plot([], [], color=f"C{number % MAX_ROWS}")[0] for number in range(len(labels))]
+        columns = 1 if max(map(len, labels)) > MAX_LABEL else 3
+        figure.legend(lines, labels, loc="outside lower center", ncols=columns)
+    save_figure(figure, "draw/curves.png")
+
+
+def load_curves(name: str) -> list[RunCurves]:
+    """Return the curves of a run, or of the jobs of the best configurations of a sweep."""
+    try:
+        sweep = StoredSweep.find(name)
+    except ConfigError as no_sweep:
+        try:
+            run = find_run(name)
+        except ConfigError as no_run:
+            raise no_run from no_sweep
+        return [run_curves(run, run.name)]
+    rows = [row for row in sweep.rows if any(read_curves(job.folder) for job in row.jobs)]
+    if not rows:
+        raise reject("SWEEP", name, "no job of it has a metrics.csv yet", "a sweep that has started")
+    if len(rows) > MAX_ROWS:
+        print(f"drawn      the best {MAX_ROWS} of {len(rows)} configurations")
+    best = [(row, job) for row in rows[:MAX_ROWS] for job in row.jobs if read_curves(job.folder)]
+    return [run_curves(StoredRun(job.folder), short_label(row.values) or sweep.folder.name) for row, job in best]
+
+
+def short_label(values: Mapping[str, str]) -> str:
+    """Return the values of a configuration, by the last part of each key."""
+    return " ".join(f"{key.rpartition('.')[2]}={value}" for key, value in values.items())
+
+
+def run_curves(run: StoredRun, label: str) -> RunCurves:
+    """Return the columns of a run's table over the epochs, which are computed from the steps of the last epoch end."""
+    columns = read_curves(run.folder)
+    epochs = read_curves(run.folder, by="epoch").get("train/loss")
+    if not epochs:
+        raise reject("RUN", run.name, "it has no metrics.csv with an epoch", "a run that has completed an epoch")
+    length = (max(columns["train/loss"]) + 1) / (max(epochs) + 1)
+    return RunCurves(
+        label, {name: [((step + 1) / length, y) for step, y in points.items()] for name, points in columns.items()}
+    )
+
+
+def matching_columns(panel: str, columns: Mapping[str, Points]) -> list[str]:
+    """Return the columns of a chart, the first of equal ones.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    names = [name for name in columns if name == panel or (panel in name.split("/") and not name.startswith("test/"))]
+    if not names:
+        known = sorted({*columns, *PANELS, *(part for name in columns for part in name.split("/"))})
+        raise reject("--of", panel, f"no such column{did_you_mean(panel, known)}", listing(sorted(columns)))
+    return [name for i, name in enumerate(names) if columns[name] not in [columns[other] for other in names[:i]]]
+
+
+def finish_axis(axis: Axes, panel: str, curves: Sequence[RunCurves]) -> None:
+    """Label a chart; its scale is logarithmic if the values differ by orders of magnitude."""
+    names = {name for run in curves for name in matching_columns(panel, run.columns)}
+    values = [y for run in curves for name in names & {*run.columns} for _, y in run.columns[name]]
+    finite = [value for value in values if math.isfinite(value)]
+    linear = {"acc", "lr"} & {*panel.split("/")}  # values near 0 are of no interest there
+    if not linear and finite and min(finite) > 0 and max(finite) / min(finite) > LOG_RATIO:
+        axis.set_yscale("log")
+    axis.set(xlabel="epoch", title=panel)
+    axis.grid()
+    for style, prefix in (("--", "train"), ("-", "val")):
+        if len(names) > 1 and any(name.startswith(f"{prefix}/") for name in names):
+            axis.plot([], [], style, color="gray", label=prefix)
+    if axis.get_legend_handles_labels()[1]:
+        axis.legend()

@@ -1,0 +1,75 @@
+"""`show model`: output shape, parameters and FLOPs of each layer."""
+
+from dataclasses import dataclass
+
+import torch
+from lightning.pytorch.utilities.model_summary.model_summary import ModelSummary
+from omegaconf import DictConfig
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from trainyard.inspect.untrained import build_data, build_model
+from trainyard.models.classifier import Classifier
+from trainyard.terminal.tables import table
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer with all layers inside it.
+
+    Attributes:
+        name: dotted, as in the checkpoint.
+        kind: name of its class.
+        shape: of the output for one example; empty if the forward pass calls only layers inside it.
+        parameters: number of parameters.
+        trainable: `yes`, `no` or `partly` at the first step; empty without parameters.
+        flops: of a forward pass of one example.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    parameters: int
+    trainable: str
+    flops: int
+
+
+def show(cfg: DictConfig, depth: int | None = None) -> None:
+    """Print a table of the layers down to a depth (2 if it is `None`), and the totals."""
+    model = build_model(cfg, build_data(cfg))
+    layers, flops = summarize_layers(model, depth or 2)
+    rows = []
+    for layer in layers:
+        name = "  " * layer.name.count(".") + layer.name.rpartition(".")[2]
+        numbers = [f"{number:,}" if number else "" for number in (layer.parameters, layer.flops)]
+        rows.append((name, layer.kind, "x".join(map(str, layer.shape)), numbers[0], layer.trainable, numbers[1]))
+    columns = ("layer", "kind", "output", "parameters", "trainable", "FLOPs")
+    print(table(columns, rows, right=("parameters", "FLOPs")))
+    parameters = list(model.parameters())
+    total, mebibytes = sum(p.numel() for p in parameters), sum(p.nbytes for p in parameters) / 2**20
+    trainable = sum(p.numel() for p in parameters if p.requires_grad)
+    print(f"{total:,} parameters ({mebibytes:.1f} MiB), {trainable:,} of them trainable from the start")
+    print(f"{flops:,} FLOPs of matrix products and convolutions in a forward pass of one example; a multiply-add is 2")
+
+
+def summarize_layers(model: Classifier, depth: int) -> tuple[list[Layer], int]:
+    """Return the layers down to a depth, and the total FLOPs; activations, norms and pooling are not counted."""
+    model.example_input_array = torch.zeros(1, *model.spec.input_shape)
+    with sdpa_kernel(SDPBackend.MATH):  # FLOPs of the other attention kernels are not counted on every device
+        summary = ModelSummary(model, max_depth=depth)
+    costs = {name: sum(counts.values()) for name, counts in summary.flop_counts.items()}
+    found = []
+    for name, kind, sizes in zip(summary.layer_names, summary.layer_types, summary.out_sizes, strict=True):
+        module = model.get_submodule(name)
+        shape = tuple(sizes[1:]) if isinstance(sizes, list) and all(isinstance(n, int) for n in sizes) else ()
+        parameters = sum(p.numel() for p in module.parameters())
+        if shape or parameters:  # a layer that was removed from a backbone remains as an empty one
+            flops = costs[name] or sum(costs[below] for below in costs if below.rpartition(".")[0] == name)
+            found.append(Layer(name, kind, shape, parameters, trainable_state(module), flops))
+    return found, summary.total_flops
+
+
+def trainable_state(module: nn.Module) -> str:
+    """Return whether all, none or some parameters of a module are trainable."""
+    states = {"yes" if parameter.requires_grad else "no" for parameter in module.parameters()}
+    return "partly" if len(states) > 1 else "".join(states)

@@ -1,0 +1,71 @@
+"""Data, model and Trainer of a composed config, for inspection and short trials that leave no files."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, redirect_stderr
+from io import StringIO
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import lightning as L
+from omegaconf import DictConfig
+
+from trainyard.compatibility import check_model_fits_data
+from trainyard.config import instantiate
+from trainyard.data.loading.datamodule import DataModule
+from trainyard.models.classifier import Classifier
+from trainyard.run_builder import run_builder
+from trainyard.run_length import epoch_limit
+from trainyard.trainers import NoProfiler
+
+
+def build_data(cfg: DictConfig) -> DataModule:
+    """Check the config and build its data.
+
+    Raises:
+        ConfigError: a value in the config is invalid.
+    """
+    builder = run_builder.get()
+    builder.check(cfg)
+    L.seed_everything(cfg.seed, verbose=False)
+    data = builder.data(cfg)
+    check_model_fits_data(cfg, data.spec)
+    return data
+
+
+def build_model(cfg: DictConfig, data: DataModule, download: bool = False) -> Classifier:
+    """Build the model, with random weights in place of pretrained ones unless `download`."""
+    if not download and cfg.model.get("weights") == "pretrained":
+        cfg.model.weights = "none"
+    model = run_builder.get().model(cfg, data)
+    assert isinstance(model, Classifier)
+    return model
+
+
+def build_trainer(cfg: DictConfig, **changes: Any) -> L.Trainer:
+    """Build the Trainer with changed arguments, which logs, saves and prints nothing."""
+    quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False}
+    quiet |= {"enable_progress_bar": False, "enable_model_summary": False, "profiler": NoProfiler()}
+    return instantiate(cfg.trainer, **{"max_epochs": epoch_limit(cfg), **quiet, **changes})  # type: ignore[no-any-return]
+
+
+@contextmanager
+def trial_trainer(cfg: DictConfig, **changes: Any) -> Iterator[L.Trainer]:
+    """Yield a Trainer for a few steps on one device, whose files are deleted afterwards."""
+    one_device = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
+    limits: dict[str, Any] = {"max_steps": -1, "max_time": None, "min_epochs": None, "min_steps": None}
+    limits |= {"fast_dev_run": False, "val_check_interval": 1.0}
+    quiet = nullcontext() if sys.stderr.isatty() else redirect_stderr(StringIO())  # progress bars of Lightning
+    logging.disable(logging.INFO)  # each trial would log what a run logs
+    try:
+        with TemporaryDirectory() as folder, quiet:
+            yield build_trainer(cfg, **{**one_device, **limits, **changes}, default_root_dir=folder)
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def feature_cache(cfg: DictConfig) -> list[L.Callback]:
+    """Return the callback that caches features of the backbone, if the run has it: it changes the training step."""
+    cache = (cfg.callbacks or {}).get("feature_cache")
+    return [instantiate(cache)] if cache else []

@@ -1,0 +1,1 @@
+"""What depends on the type of the target: metrics, figures and reports."""

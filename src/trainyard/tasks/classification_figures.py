@@ -1,0 +1,160 @@
+"""Figures of predictions: confusion matrix, calibration, ranking, and the most confident mistakes."""
+
+import math
+from dataclasses import replace
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor, isin, searchsorted
+from torchmetrics.functional.classification import binary_precision_recall_curve, binary_roc
+
+from trainyard.data.loading.spec import Column, DataSpec
+from trainyard.figures import figure_style
+from trainyard.tasks.classification import (
+    CALIBRATION_BINS,
+    Predictions,
+    calibration_error,
+    confusion_matrix,
+    ranking_scores,
+    reliability,
+)
+from trainyard.terminal.markdown import markdown_table
+
+MAX_NUMBERS, MAX_NAMES = 20, 60  # classes up to which cells show numbers, and rows show names
+MAX_CLASSES = 1000  # classes up to which the whole matrix is drawn
+MAX_CURVES = 10  # classes, those ranked worst
+ACROSS = 4  # images beside each other
+
+
+@figure_style()
+def confusion_figure(predictions: Predictions) -> Figure:
+    """Draw the confusion matrix as counts and as fractions of each true class; of over 1,000 classes, the worst 60."""
+    title = f"{len(predictions)} examples, {predictions.accuracy:.2%} correct"
+    if len(predictions.classes) > MAX_CLASSES:
+        title += f"; the {MAX_NAMES} of {len(predictions.classes)} classes with most mistakes, among themselves"
+        predictions = most_confused(predictions)
+    counts = confusion_matrix(predictions)
+    shares = counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
+    names = predictions.classes
+    side = min(9.0, 2.4 + 0.3 * len(names))
+    figure = Figure(figsize=(2 * side, side + 0.8), layout="tight")
+    left, right = figure.subplots(1, 2, sharey=True)
+    draw_cells(left, counts, shares, names, digits=0)
+    draw_cells(right, shares, shares, names, digits=2)
+    left.set(xlabel="predicted", ylabel="true", title="examples")
+    right.set(xlabel="predicted", title="fraction of the true class")
+    figure.suptitle(title)
+    return figure
+
+
+def most_confused(predictions: Predictions) -> Predictions:
+    """Return the predictions within the `MAX_NAMES` classes with most mistakes."""
+    missed = predictions.labels[~predictions.correct].bincount(minlength=len(predictions.classes))
+    chosen = missed.argsort(descending=True, stable=True)[:MAX_NAMES].sort().values
+    both = isin(predictions.labels, chosen) & isin(predictions.predicted, chosen)
+    return replace(
+        predictions,
+        probabilities=predictions.probabilities[both][:, chosen],
+        labels=searchsorted(chosen, predictions.labels[both]),
+        classes=tuple(predictions.classes[number] for number in chosen.tolist()),
+    )
+
+
+def draw_cells(axis: Axes, cells: Tensor, shares: Tensor, names: tuple[str, ...], digits: int) -> None:
+    """Draw a matrix coloured by `shares`; cells without examples have no number."""
+    axis.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
+    size = 8 if len(names) <= MAX_NUMBERS else 5
+    if len(names) <= MAX_NAMES:
+        axis.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor", fontsize=size)
+        axis.set_yticks(range(len(names)), names, fontsize=size)
+    if len(names) <= MAX_NUMBERS:
+        for row, column in cells.nonzero().tolist():
+            colour = "white" if float(shares[row, column]) > 0.5 else "black"
+            text = f"{float(cells[row, column]):.{digits}f}"
+            axis.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
+
+
+@figure_style()
+def calibration_figure(predictions: Predictions) -> Figure:
+    """Draw the reliability diagram, and below it the number of predictions in each bin."""
+    examples, confidence, accuracy = reliability(predictions)
+    figure = Figure(figsize=(5, 6))
+    figure.subplots_adjust(0.14, 0.09, 0.97, 0.94)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    width = 1 / CALIBRATION_BINS
+    edges = [number * width for number in range(CALIBRATION_BINS)]
+    filled = examples > 0
+    above.bar(edges, accuracy.tolist(), width, align="edge", edgecolor="white", label="accuracy")
+    above.plot(confidence[filled], accuracy[filled], "o", color="tab:orange", label="mean confidence")
+    above.plot([0, 1], [0, 1], ":", color="gray", label="perfect calibration")
+    above.set(ylabel="accuracy", title=f"calibration error {calibration_error(predictions):.4f}")
+    above.legend(loc="upper left")
+    below.bar(edges, examples.tolist(), width, align="edge", edgecolor="white", color="tab:gray")
+    below.set(xlabel="confidence", ylabel="examples", xlim=(0, 1))
+    return figure
+
+
+@figure_style()
+def ranking_figure(predictions: Predictions) -> Figure:
+    """Draw precision-recall and ROC curves of each class against all others; of many classes, the worst ten."""
+    scores = ranking_scores(predictions)
+    figure = Figure(figsize=(11, 5))
+    figure.subplots_adjust(0.06, 0.11, 0.98, 0.92, wspace=0.15)
+    left, right = figure.subplots(1, 2)
+    for number in list(scores)[:MAX_CURVES]:
+        target, probabilities = (predictions.labels == number).long(), predictions.probabilities[:, number]
+        precision, recall, _ = binary_precision_recall_curve(probabilities, target)
+        false_positive, true_positive, _ = binary_roc(probabilities, target)
+        name, (average, area) = predictions.classes[number], scores[number]
+        left.plot(recall, precision, drawstyle="steps-post", label=f"{name} {average:.3f}")
+        right.plot(false_positive, true_positive, label=f"{name} {area:.3f}")
+    means = [sum(values) / len(scores) for values in zip(*scores.values(), strict=True)] or [0.0, 0.0]
+    which = f"the {MAX_CURVES} worst of {len(scores)} classes" if len(scores) > MAX_CURVES else "each class"
+    left.set(xlabel="recall", ylabel="precision", title=f"{which}; mean average precision {means[0]:.3f}")
+    right.set(xlabel="false positive rate", ylabel="true positive rate", title=f"ROC; mean area {means[1]:.3f}")
+    right.plot([0, 1], [0, 1], ":", color="gray")
+    for axis in (left, right):
+        axis.grid()
+        axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+        if scores:
+            axis.legend()
+    return figure
+
+
+def describe_mistake(predictions: Predictions, position: int) -> tuple[str, str, str]:
+    """Return the predicted class, its probability, and the true class."""
+    names = predictions.classes
+    predicted, true = names[int(predictions.predicted[position])], names[int(predictions.labels[position])]
+    return predicted, f"{float(predictions.confidence[position]):.0%}", true
+
+
+@figure_style()
+def mistakes_figure(predictions: Predictions, positions: list[int], images: Tensor) -> Figure:
+    """Draw images, uint8 `[M, C, H, W]`, with their predicted and true classes."""
+    rows = math.ceil(len(positions) / ACROSS)
+    figure = Figure(figsize=(1.9 * ACROSS, 2.3 * rows))
+    figure.subplots_adjust(0.02, 0.02, 0.98, 1 - 0.2 / rows, wspace=0.05, hspace=0.35)
+    axes = figure.subplots(rows, ACROSS, squeeze=False).flatten()
+    for axis in axes:
+        axis.axis("off")
+    for axis, position, image in zip(axes, positions, images.permute(0, 2, 3, 1), strict=False):
+        predicted, confidence, true = describe_mistake(predictions, position)
+        axis.imshow(image.expand(-1, -1, 3).numpy(), aspect="equal")
+        axis.set_title(f"{predicted} {confidence}\nis {true}", fontsize=8)
+    return figure
+
+
+def mistakes_table(predictions: Predictions, positions: list[int], rows: Tensor, spec: DataSpec) -> str:
+    """Return rows `[M, F]` as a Markdown table with their predicted and true classes."""
+    lines = []
+    for position, row in zip(positions, rows.tolist(), strict=True):
+        values = [original_value(column, number) for column, number in zip(spec.columns, row, strict=True)]
+        lines.append([*describe_mistake(predictions, position), *values])
+    return markdown_table(["predicted", "confidence", "true", *(column.name for column in spec.columns)], lines)
+
+
+def original_value(column: Column, number: float) -> str:
+    """Return a value as the table had it; empty if it was missing."""
+    if column.levels:
+        return column.levels[int(number) - 1] if number >= 1 else ""
+    return "" if math.isnan(number) else f"{number:.6g}"

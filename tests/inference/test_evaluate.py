@@ -1,0 +1,307 @@
+"""A run is tested again from its directory alone, to the last bit, or on other data."""
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from omegaconf import OmegaConf
+from PIL import Image
+
+from trainyard.config import compose, instantiate
+from trainyard.data.images.folder_listing import list_folder
+from trainyard.data.sources.builtin import Digits
+from trainyard.errors import ConfigError
+from trainyard.inference.ensemble import load_ensemble
+from trainyard.inference.evaluate import evaluate, evaluate_ensemble, write_report
+from trainyard.load_model import load_model
+from trainyard.training import train
+
+CLASSES = ("low", "middle", "high")
+RUNS = {
+    "images": ["model=cnn", "model.channels=[4,8]", "channels_last=true", "augment=flip"],
+    "average": ["model=mlp", "ema_decay=0.9", "data.batch_size=50"],
+    "features": [
+        *("model=transfer", "model.backbone=test_resnet", "model.weights=none", "model.image_size=32"),
+        *("data=shapes", "data.count=80", "data.image_size=32", "data.batch_size=16", "callbacks=default"),
+    ],
+    "rows": ["model=mlp", "data=table", "data.path=rows.csv", "data.target=size"],
+    "photos": ["model=mlp", "model.hidden_dims=[4]", "data=image_folder", "data.root=photos", "data.batch_size=8"],
+}
+
+
+def rows(count: int = 200, seed: int = 0) -> pd.DataFrame:
+    """A table with a number that some rows lack, a category, and a class that both tell."""
+    draws = np.random.default_rng(seed)
+    width = draws.normal(10, 3, count).round(2)
+    colour = draws.choice(["red", "green", "blue"], count)
+    size = np.digitize(width + 4 * (colour == "red"), [9, 13])
+    frame = pd.DataFrame({"width": width, "colour": colour, "size": [CLASSES[number] for number in size]})
+    frame.loc[draws.random(count) < 0.05, "width"] = np.nan
+    return frame
+
+
+def draw_photos(root: Path, count: int, seed: int) -> None:
+    """Write a folder of two classes of images of noise."""
+    draws = np.random.default_rng(seed)
+    for name in ("cat", "dog"):
+        (root / name).mkdir(parents=True)
+        for number in range(count):
+            pixels = draws.integers(0, 255, (8, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{number}.png")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a run of each kind, and a sweep of three seeds."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        rows().to_csv("rows.csv", index=False)
+        draw_photos(Path("photos"), 20, seed=0)
+        common = ["accelerator=cpu", "logger=csv", "trainer.max_epochs=3", "optimizer.lr=0.02"]
+        for name, words in RUNS.items():
+            train(compose(["callbacks=none", *common, *words, f"hydra.run.dir=outputs/runs/{name}"]))
+        for seed in range(3):
+            place = f"hydra.run.dir=outputs/sweeps/S/{seed}"
+            train(compose([*common, f"seed={seed}", "model.hidden_dims=[8]", place]))
+        content = {"objective": "val/acc", "values": {"seed": ["0", "1", "2"]}}
+        Path("outputs/sweeps/S/sweep.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(content)))
+        yield home
+
+
+@pytest.fixture(autouse=True)
+def inside(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+
+
+def own(name: str) -> dict[str, float]:
+    metrics = json.loads((Path("outputs/runs") / name / "result.json").read_text())["metrics"]
+    return {key: metrics[key] for key in ("test/acc", "test/loss")}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_scores_are_those_of_the_run_to_the_last_bit(name: str) -> None:
+    found, folder = evaluate(name)
+    assert found.scores == own(name)
+    assert found.notes == ["the run    has exactly the same scores"]
+    assert found.predictions.accuracy == pytest.approx(own(name)["test/acc"], abs=1e-6)
+    assert folder == Path("outputs/runs") / name
+
+
+def test_another_batch_size_gives_the_same_but_for_the_last_bits() -> None:
+    found, _ = evaluate("images", ["data.batch_size=7"])
+    assert found.scores == pytest.approx(own("images"), rel=1e-5)
+
+
+def test_the_same_rows_elsewhere_are_still_the_test_split() -> None:
+    Path("elsewhere").mkdir(exist_ok=True)
+    shutil.copy("rows.csv", "elsewhere/moved.csv")
+    found, _ = evaluate("rows", ["data.path=elsewhere/moved.csv"])
+    assert found.examples == "test split"
+    assert found.scores == own("rows")
+
+
+def test_all_rows_of_another_file_are_tested_by_names_as_training_knew_them() -> None:
+    other = rows(60, seed=1)
+    other.loc[0, "colour"] = "violet"
+    other[["size", "colour", "width"]].assign(more=1).to_csv("other.csv", index=False)
+    found, _ = evaluate("rows", ["data.path=other.csv"])
+    model = load_model(Path("outputs/runs/rows/checkpoints/best.ckpt"))
+    place = {column.name: number for number, column in enumerate(model.spec.columns)}
+    codes = {"blue": 1, "green": 2, "red": 3, "violet": 0}
+    x = torch.empty(60, 2)
+    x[:, place["width"]] = torch.tensor(other["width"].to_numpy(), dtype=torch.float32)
+    x[:, place["colour"]] = torch.tensor(other["colour"].map(codes).to_numpy(), dtype=torch.float32)
+    expected = model.predict_step(x, 0).detach()
+    assert torch.equal(found.predictions.probabilities, expected)
+    assert [found.predictions.classes[label] for label in found.predictions.labels] == list(other["size"])
+    assert found.examples == "all of data.path=other.csv"
+
+
+def test_one_row_of_one_class_is_enough() -> None:
+    rows(1, seed=2).to_csv("one.csv", index=False)
+    found, _ = evaluate("rows", ["data.path=one.csv"])
+    assert len(found.predictions) == 1
+
+
+def test_images_in_another_folder_are_tested_by_class_names(tmp_path: Path) -> None:
+    draws = np.random.default_rng(0)
+    for name in ("3", "8"):
+        for number in range(4):
+            path = tmp_path / name / f"{number}.png"
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(draws.integers(0, 255, (8, 8), dtype=np.uint8)).save(path)
+    folder = [
+        "data._target_=trainyard.data.sources.image_folder.ImageFolder",
+        f"+data.root={tmp_path}",
+        "+data.cache=none",
+    ]
+    found, _ = evaluate("images", folder)
+    assert found.predictions.labels.tolist() == [3] * 4 + [8] * 4
+    (tmp_path / "8").rename(tmp_path / "eight")
+    with pytest.raises(ConfigError, match="classes that training lacks: eight"):
+        evaluate("images", folder)
+
+
+def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [text for _, level, text in caplog.record_tuples if level >= logging.WARNING]
+
+
+def test_the_parts_of_another_folder_are_not_compared_with_each_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    draw_photos(tmp_path / "more", 10, seed=1)
+    for number in range(10):
+        shutil.copy(tmp_path / "more" / "cat" / "0.png", tmp_path / "more" / "cat" / f"again{number}.png")
+    found, _ = evaluate("photos", [f"data.root={tmp_path}/more"])
+    assert (len(found.predictions), messages(caplog)) == (30, [])
+    assert found.notes == ["overlap    none of 30 examples identical to training examples of the run"]
+
+
+def test_examples_that_the_run_was_trained_on_are_counted(tmp_path: Path) -> None:
+    draw_photos(tmp_path / "more", 10, seed=2)
+    own = trained_on("photos")
+    for number, path in enumerate(own[:3]):
+        shutil.copy(path, tmp_path / "more" / path.parent.name / f"own{number}.png")
+    found, _ = evaluate("photos", [f"data.root={tmp_path}/more"])
+    assert found.notes == ["overlap    3 of 23 examples identical to training examples of the run"]
+    shutil.rmtree(tmp_path / "more")
+    with Image.open(own[0]) as picture:
+        pixels = np.asarray(picture)
+    draw_photos(tmp_path / "more", 2, seed=3)
+    Image.fromarray(pixels).save(tmp_path / "more" / "cat" / "other_file.bmp")
+    found, _ = evaluate("photos", [f"data.root={tmp_path}/more"])
+    assert found.notes == ["overlap    1 of 5 examples identical to training examples of the run"]
+    rows().iloc[:5].to_csv("first.csv", index=False)
+    found, _ = evaluate("rows", ["data.path=first.csv"])
+    assert found.notes[0].startswith("overlap    ")
+    assert "none" not in found.notes[0]
+
+
+def trained_on(name: str) -> list[Path]:
+    """Return the files of the training images of a run."""
+    data = instantiate(compose(RUNS[name]).data)
+    part = data.splits["train"]
+    return [Path(data.root) / file.path for file in np.array(list_folder(data.root).files, dtype=object)[part.ids]]
+
+
+def test_what_a_run_was_trained_on_may_be_gone(tmp_path: Path) -> None:
+    draw_photos(tmp_path / "more", 5, seed=4)
+    Path("photos").rename("moved")
+    try:
+        found, _ = evaluate("photos", [f"data.root={tmp_path}/more"])
+    finally:
+        Path("moved").rename("photos")
+    unknown = "overlap    unknown: the training examples of the run are missing, changed or in another format"
+    assert found.notes == [unknown]
+
+
+def test_a_finished_model_gets_no_advice_on_training(caplog: pytest.LogCaptureFixture) -> None:
+    other = rows(60, seed=3)
+    other["colour"] = "red"
+    other.to_csv("constant.csv", index=False)
+    evaluate("rows", ["data.path=constant.csv"])
+    assert messages(caplog) == []
+
+
+def test_the_baseline_is_the_most_frequent_class_of_training(tmp_path: Path) -> None:
+    most = json.loads(Path("outputs/runs/rows/result.json").read_text())["baseline"]
+    training = rows()["size"].value_counts()
+    assert most["class"] == training.index[0]
+    found, _ = evaluate("rows")
+    assert found.baseline == {"class": most["class"], "test/acc": most["test/acc"]}
+    labels = [found.predictions.classes[label] for label in found.predictions.labels]
+    assert most["test/acc"] == labels.count(most["class"]) / len(labels)
+    other = rows(60, seed=1)
+    other.to_csv("baseline.csv", index=False)
+    found, _ = evaluate("rows", ["data.path=baseline.csv"])
+    share = (other["size"] == most["class"]).mean()
+    assert found.baseline["test/acc"] == pytest.approx(share)
+    assert f"(always '{most['class']}': {share:.4f})" in found.summary[2]
+
+
+def test_views_are_the_image_and_changes_of_it() -> None:
+    found, _ = evaluate("images", ["augment.flip=1.0"], views=3)
+    model = load_model(Path("outputs/runs/images/checkpoints/best.ckpt"))
+    x = Digits(batch_size=64).splits["test"].x
+    expected = (model.predict_step(x, 0) + 2 * model.predict_step(x.flip(-1), 0)).detach() / 3
+    torch.testing.assert_close(found.predictions.probabilities, expected, atol=1e-5, rtol=1e-4)
+    assert found.scores["test/acc"] == found.predictions.accuracy
+    assert "3 views of each image: test/acc" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "views", "said"),
+    [
+        ("average", [], 8, "--tta=: with augment=none, the run was trained without augmentation"),
+        ("rows", ["data.seed=3"], 1, "its test examples are not those of the run"),
+        ("rows", ["data.path=nowhere.csv"], 1, "data.path=nowhere.csv: there is no file"),
+        ("rows", ["data.pth=other.csv"], 1, "did you mean data.path"),
+        ("rows", ["batch_size=3"], 1, "did you mean data.batch_size"),
+        ("rows", ["model.dropout=0.1"], 1, "not used by a trained model"),
+        ("rows", ["data.batch_size=1,2"], 1, "neither a sweep nor a deletion"),
+        ("rows", ["data.batch_size="], 1, "data.batch_size"),
+        ("rows", ["trainer.accelerator=tpu"], 1, "trainer.accelerator=tpu: there is no tpu device here"),
+        ("rows", ["trainer.precision=banana"], 1, "banana"),
+        ("rows", ["trusted_packages=[mine]"], 1, "--trusted-packages NAME"),
+    ],
+)
+def test_what_cannot_be_is_said(name: str, words: list[str], views: int, said: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        evaluate(name, words, views)
+    assert said in str(error.value)
+    assert len(str(error.value).splitlines()) <= 2
+
+
+def test_data_that_have_changed_since_are_not_taken_for_the_same(home: Path) -> None:
+    try:
+        rows(150, seed=5).to_csv("rows.csv", index=False)
+        with pytest.raises(ConfigError, match="data=table: its test examples are not those of the run"):
+            evaluate("rows")
+    finally:
+        rows().to_csv("rows.csv", index=False)
+
+
+def test_the_report_is_written_beside_the_run_and_others_do_not_replace_it() -> None:
+    found, folder = evaluate("rows")
+    write_report(found, folder / "evaluation")
+    stored = json.loads((folder / "evaluation" / "test.json").read_text())
+    assert stored["metrics"] == own("rows")
+    assert sum(map(sum, stored["confusion_matrix"])) == stored["examples"]["count"] == len(found.predictions)
+    assert [row["name"] for row in stored["classes"]] == list(found.predictions.classes)
+    low, high = stored["interval"]["test/acc"]
+    assert low <= stored["metrics"]["test/acc"] <= high
+    assert 0 <= stored["calibration_error"] <= 1
+    page = (folder / "evaluation" / "test.md").read_text()
+    assert "| class | examples | precision | recall | F1 |" in page
+    assert "![test_confusion_matrix.png](test_confusion_matrix.png)" in page
+    other, _ = evaluate("rows", ["data.batch_size=9"])
+    write_report(other, folder / "evaluation")
+    assert json.loads((folder / "evaluation" / "test.json").read_text()) == stored
+    assert len(list((folder / "evaluation").glob("test-*.json"))) == 1
+
+
+def test_an_ensemble_averages_its_members() -> None:
+    found, folder = evaluate_ensemble("best:S", 4)
+    [line] = [note for note in found.notes if note.startswith("members")]
+    words = line.split("(of")[0].replace(",", "").split()[1:]
+    times = {name: 1 for name in words if name.startswith("S/")}
+    for place, word in enumerate(words):
+        if word == "x":
+            times[words[place - 1]] = int(words[place + 1])
+    assert sum(times.values()) == 4
+    each = {name: evaluate(name)[0].predictions.probabilities for name in times}
+    expected = sum(each[name] * count for name, count in times.items()) / 4
+    torch.testing.assert_close(found.predictions.probabilities, expected)
+    x = Digits(batch_size=64).splits["test"].x
+    assert isinstance(x, torch.Tensor)
+    torch.testing.assert_close(load_ensemble("best:S", 4).predict_step(x, 0).detach(), expected, atol=1e-6, rtol=1e-4)
+    assert folder == Path("outputs/sweeps/S")
+    assert any(note.startswith("gain       against S/") for note in found.notes)
+    assert any(note.startswith("cost       ") for note in found.notes)
