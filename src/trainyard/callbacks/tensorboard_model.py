@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from trainyard.callbacks.lifecycle import remove_callback
 from trainyard.callbacks.tensorboard import drawing_budget, tensorboard_writer
 from trainyard.files import MIB
-from trainyard.memory import peak
+from trainyard.memory import peak_memory
 from trainyard.models.classifier import Classifier
 
 log = logging.getLogger(__name__)
@@ -149,7 +149,7 @@ class Throughput(L.Callback):
             torch.accelerator.synchronize()
         examples = model.sums["train"].examples * trainer.world_size
         writer.add_scalar("speed/examples_per_second", examples / (time.perf_counter() - started), step)
-        if process := peak():
+        if process := peak_memory():
             writer.add_scalar("memory/process_mib", process / MIB, step)
         if device.type == "cuda":
             writer.add_scalar("memory/gpu_mib", torch.cuda.max_memory_allocated() / MIB, step)
