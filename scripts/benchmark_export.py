@@ -18,7 +18,7 @@ from torch import Tensor
 from trainyard.history.find_run import find_checkpoint
 from trainyard.inference.export_formats import FORMATS, INPUT, OUTPUT, random_inputs
 from trainyard.models.classifier import Classifier
-from trainyard.models.load import load_model
+from trainyard.tasks.classification import load_classifier
 
 SIZES = (1, 64, 1024)
 ROUNDS = 15
@@ -54,7 +54,7 @@ def main() -> None:
     """Print a row for each size of batch."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("run", metavar="RUN")
-    model = load_model(find_checkpoint(parser.parse_args().run))
+    model = load_classifier(find_checkpoint(parser.parse_args().run))
     with TemporaryDirectory() as folder:
         predict = ways(model, Path(folder))
         print(f"{type(model).__name__}, {torch.get_num_threads()} threads, torch {torch.__version__}", end=", ")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.conftest import Compose
-from trainyard.compatibility import has_backbone
+from trainyard.arguments import has_backbone
 from trainyard.config import compose, group_options, instantiate
 from trainyard.data.loading.datamodule import DataModule
 

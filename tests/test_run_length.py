@@ -21,7 +21,7 @@ from tests.test_going_on import checkpoint, tensors
 from trainyard.data.sources.builtin import Digits
 from trainyard.errors import ConfigError
 from trainyard.inspect.schedule import simulate_rates
-from trainyard.models.load import load_model
+from trainyard.load_model import load_model
 from trainyard.run_length import length_text
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.plan import group_by_cost

@@ -13,7 +13,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from tests.conftest import Compose
 from trainyard.errors import ConfigError
-from trainyard.models.load import load_model
+from trainyard.load_model import load_model
 from trainyard.training import train
 
 

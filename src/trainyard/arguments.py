@@ -49,6 +49,11 @@ def parameters(target: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter]
     return names, True
 
 
+def has_backbone(cfg: DictConfig) -> bool:
+    """Whether the model has pretrained layers that `finetune` can freeze and unfreeze."""
+    return "finetune" in parameters(pkgutil.resolve_name(cfg.model._target_))[0]
+
+
 def kind_of(parameter: inspect.Parameter) -> Kind | None:
     """Return the kind of values of a parameter of numbers or booleans, by its annotation, or else by its default.
 

@@ -14,7 +14,7 @@ from lightning.pytorch.accelerators import (
 )
 from omegaconf import DictConfig, OmegaConf
 
-from trainyard.arguments import check_additions, check_arguments, parameters
+from trainyard.arguments import check_additions, check_arguments, has_backbone
 from trainyard.config import group_options, instantiate
 from trainyard.data.loading.spec import DataSpec
 from trainyard.errors import ConfigError, listing, reject
@@ -41,7 +41,7 @@ def check_config(cfg: DictConfig) -> None:
     check_complete(cfg)
     check_ranges(cfg)
     if cfg.objective not in OBJECTIVES:
-        raise reject("objective", cfg.objective, "it is not measured on validation", " or ".join(OBJECTIVES))
+        raise reject("objective", cfg.objective, "not a validation metric", " or ".join(OBJECTIVES))
     check_single_run(cfg)
     check_additions(cfg, cfg.run.overrides)
     check_accelerator(cfg)
@@ -56,7 +56,7 @@ def check_single_run(cfg: DictConfig) -> None:
     """Raise a ConfigError for options of sweeps."""
     key, value = ("sweep.plan", True) if cfg.sweep.plan else ("sweep", cfg.run.choices.sweep)
     if cfg.sweep.plan or cfg.sweep.sampler or cfg.sweep.params:
-        raise reject(key, value, "a single run is no sweep, and has no plan", "with -m")
+        raise reject(key, value, "only for sweeps", "with -m")
 
 
 def check_complete(cfg: DictConfig) -> None:
@@ -69,18 +69,14 @@ def check_complete(cfg: DictConfig) -> None:
         options = listing(f"{group}={option}" for option in group_options(group))
         if "_target_" not in (cfg.get(group) or {}):
             option = cfg.run.choices.get(group)
-            problem = (
-                f"{group}={option}: the option is empty"
-                if option
-                else f"{group}: every run needs one, but it was taken out"
-            )
+            problem = f"{group}={option}: the option is empty" if option else f"{group}: required, but removed"
             raise ConfigError(f"{problem}\n  accepted: {options}")
         if group not in cfg.run.choices:  # Hydra notes no choice for a list of options
             typed = next((word for word in cfg.run.overrides if word.startswith(f"{group}=")), group)
             raise ConfigError(f"{typed}: every run has one option of it, not a list\n  accepted: {options}")
     for key in REQUIRED:
         if OmegaConf.select(cfg, key, default=key) == key:
-            raise ConfigError(f"{key}: every run needs it, but it was taken out\n  accepted: without ~{key}")
+            raise ConfigError(f"{key}: required, but removed\n  accepted: without ~{key}")
 
 
 def check_model_fits_data(cfg: DictConfig, spec: DataSpec) -> None:
@@ -114,11 +110,6 @@ def check_augment_fits_data(cfg: DictConfig) -> None:
         )
 
 
-def has_backbone(cfg: DictConfig) -> bool:
-    """Whether the model has pretrained layers that `finetune` can freeze and unfreeze."""
-    return "finetune" in parameters(pkgutil.resolve_name(cfg.model._target_))[0]
-
-
 def check_finetune(cfg: DictConfig) -> None:
     """Raise a ConfigError for a fine-tuning plan that the model or the length of the run does not allow."""
     thaw, epochs = list(cfg.finetune.thaw), epoch_limit(cfg)
@@ -131,7 +122,7 @@ def check_finetune(cfg: DictConfig) -> None:
     known = epochs > 0  # otherwise fractions and epochs cannot be compared
     fractions = [when / epochs if when >= 1 and known else when for when in thaw]
     if fractions != sorted(fractions):
-        raise reject("finetune.thaw", thaw, "a part joins before the one above it", "numbers that rise")
+        raise reject("finetune.thaw", thaw, "a part is unfrozen before the one above it", "increasing numbers")
     if fractions and fractions[-1] >= 1 and known:
         raise reject(
             "finetune.thaw", thaw, f"the run ends after {epochs} epochs", f"epochs below {epochs}, or fractions"

@@ -5,13 +5,13 @@ from contextvars import ContextVar
 import lightning as L
 from omegaconf import DictConfig
 
-from trainyard.compatibility import check_config, has_backbone
+from trainyard.arguments import has_backbone
+from trainyard.compatibility import check_config
 from trainyard.config import instantiate
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.splits import check_splits_not_empty
 from trainyard.data.loading.statistics import warn_about_missing_classes
-from trainyard.models.base import use_channels_last
-from trainyard.models.classifier import Classifier
+from trainyard.memory_format import use_channels_last
 from trainyard.optim.optimizers import check_optimizer
 from trainyard.runs import Run
 from trainyard.trainers import build_trainer
@@ -28,13 +28,14 @@ class RunBuilder:
         """Build the data, with its augmentation."""
         return instantiate(cfg.data, augment=instantiate(cfg.augment), order_seed=cfg.seed)  # type: ignore[no-any-return]
 
-    def model(self, cfg: DictConfig, data: DataModule) -> Classifier:
+    def model(self, cfg: DictConfig, data: DataModule) -> L.LightningModule:
         """Build the model with its optimizer, schedule and fine-tuning plan."""
         check_splits_not_empty(data.splits)
         warn_about_missing_classes(data.splits, data.classes)
         check_optimizer(cfg)
         groups = ["optimizer", "scheduler", *(["finetune"] if has_backbone(cfg) else [])]
-        model: Classifier = instantiate(cfg.model, spec=data.spec, **{name: instantiate(cfg[name]) for name in groups})
+        parts = {name: instantiate(cfg[name]) for name in groups}
+        model: L.LightningModule = instantiate(cfg.model, spec=data.spec, **parts)
         if cfg.channels_last:
             use_channels_last(model)
         if cfg.compile:

@@ -6,13 +6,12 @@ from typing import Any
 import lightning as L
 from hydra.errors import InstantiationException
 from lightning.pytorch.profilers import PassThroughProfiler
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from trainyard.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from trainyard.callbacks.graceful_stop import GracefulStop
 from trainyard.callbacks.process_state import ProcessGroupCleanup, ProcessState
 from trainyard.callbacks.progress_bar import ProgressReporter
-from trainyard.callbacks.pruning import Pruning
 from trainyard.callbacks.weight_average import WeightAverage
 from trainyard.checkpoint_files import PacedCheckpointIO
 from trainyard.config import instantiate
@@ -20,6 +19,9 @@ from trainyard.errors import reject
 from trainyard.loops import FitLoop
 from trainyard.run_length import epoch_limit
 from trainyard.runs import Run
+
+# By name, since sweeps import runs and not the reverse.
+PRUNING = OmegaConf.create({"_target_": "trainyard.sweeps.pruning_callback.Pruning"})
 
 
 class NoProfiler(PassThroughProfiler):
@@ -37,7 +39,8 @@ def build_trainer(cfg: DictConfig, run: Run) -> L.Trainer:
     folder = run.dir / "checkpoints"
     last = LastCheckpoint(folder, **cfg.checkpoint)
     average = [WeightAverage(decay=cfg.ema_decay)] if cfg.ema_decay else []
-    pruning = [] if cfg.sweep.pruner == "none" else [Pruning(run.dir, cfg.objective, cfg.sweep.pruner)]
+    pruned = {"folder": run.dir, "objective": cfg.objective, "pruner": cfg.sweep.pruner}
+    pruning = [] if cfg.sweep.pruner == "none" else [instantiate(PRUNING, **pruned)]
     callbacks = [
         *build_parts(cfg.callbacks),
         *average,

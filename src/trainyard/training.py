@@ -15,7 +15,6 @@ from omegaconf import DictConfig
 from trainyard.callbacks.finite_loss import FiniteLoss
 from trainyard.callbacks.lifecycle import fit_callbacks_only
 from trainyard.callbacks.progress_bar import ProgressReporter
-from trainyard.callbacks.pruning import Pruning
 from trainyard.callbacks.tensorboard_run import write_hparams
 from trainyard.compatibility import check_model_fits_data
 from trainyard.config import resolved
@@ -123,7 +122,7 @@ def evaluate(
         torch.load(path, map_location="cpu", weights_only=True, mmap=True)  # but a few numbers are looked at
         for path in (best_path, best_path.with_name("last.ckpt"))
     )
-    run.pruned = last["callbacks"].get(Pruning.state_key, {}).get("pruned", False)
+    run.pruned = any(state.get("pruned", False) for state in last["callbacks"].values())
     test: Mapping[str, float] = {}
     if not run.pruned:
         [test] = trainer.test(trainer.lightning_module, data, ckpt_path=best_path, verbose=False, weights_only=True)

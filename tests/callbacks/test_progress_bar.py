@@ -15,6 +15,7 @@ from tests.terminal.pseudo_terminal import Screen, on_screen
 from trainyard.callbacks import progress_bar
 from trainyard.callbacks.progress_bar import ProgressReporter, TrainingDisplay, epoch_label
 from trainyard.config import compose
+from trainyard.models.classifier import Classifier
 from trainyard.models.epoch_sums import EpochSums
 from trainyard.terminal import display
 from trainyard.training import train
@@ -188,7 +189,9 @@ def trainer(**changes: Any) -> Any:
 
 
 def model() -> Any:
-    return SimpleNamespace(sums={})
+    network = SimpleNamespace(sums={})
+    network.training_scores = lambda: Classifier.training_scores(network)
+    return network
 
 
 def test_validation_is_part_of_what_is_to_be_done() -> None:

@@ -14,8 +14,8 @@ from trainyard.callbacks.checkpoints import LastCheckpoint
 from trainyard.callbacks.weight_average import WeightAverage
 from trainyard.config import compose
 from trainyard.data.sources.builtin import Digits
+from trainyard.load_model import load_model
 from trainyard.models.cnn import CNN
-from trainyard.models.load import load_model
 from trainyard.training import train
 
 DECAY = 0.9

@@ -17,7 +17,9 @@ from tests.test_going_on import COMMON, Stop, checkpoint, run, tensors
 from trainyard.checkpoint_files import PacedCheckpointIO, is_intact, write_checkpoint
 from trainyard.disk_space import is_disk_full
 from trainyard.errors import ConfigError
+from trainyard.files import relative
 from trainyard.resume import resume
+from trainyard.terminal.invocation import train_command
 from trainyard.training import train
 
 SIZE = 8  # MiB
@@ -115,7 +117,8 @@ def test_a_run_without_a_checkpoint_starts_again_when_there_is_space(
         assert not folder.exists()
         run(compose_run, *PLAN, folder="disk/run")
     else:
-        assert "free some space, then resume with: python train.py resume=" in caplog.text
+        command = train_command(f"resume={relative(folder)}")
+        assert f"free some space, then resume with: {command}" in caplog.text
         assert (folder / "checkpoints" / "best.ckpt").exists() == (left == 500)
         resume([f"resume={folder}", "--trusted-packages", "tests"])
     assert scores(folder) == scores(tmp_path / "whole")

@@ -17,7 +17,7 @@ from tests.sweeps.sweeping import until
 from trainyard import checkpoint_files
 from trainyard.checkpoint_files import PacedCheckpointIO
 from trainyard.data.sources.builtin import Digits
-from trainyard.models.load import load_model
+from trainyard.load_model import load_model
 from trainyard.models.mlp import MLP
 from trainyard.training import train
 

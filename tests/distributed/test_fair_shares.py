@@ -14,7 +14,7 @@ from tests.distributed import ranks
 from trainyard.config import compose, instantiate
 from trainyard.data.loading.datamodule import EVALUATION_BATCHES
 from trainyard.data.loading.sampler import ResumableBatchSampler
-from trainyard.models.load import load_model
+from trainyard.load_model import load_model
 from trainyard.processes.strategies import gradient_weight
 from trainyard.training import train
 

@@ -11,7 +11,7 @@ from lightning.pytorch.strategies import FSDPStrategy
 from tests.distributed import ranks
 from tests.distributed.ranks import ON_CPU, TINY, end, start
 from trainyard.config import compose, instantiate
-from trainyard.models.load import load_model
+from trainyard.load_model import load_model
 from trainyard.optim.optimizers import weight_decay_groups
 from trainyard.processes.strategies import DDP, FSDP
 

@@ -93,7 +93,8 @@ def test_an_experiment_shows_what_it_chooses_and_the_score_to_expect(made: dict[
 
 def test_a_key_has_the_comment_or_the_docstring_and_the_range(made: dict[str, str]) -> None:
     assert (
-        "| `data.val_fraction` | `0.15` | of train, where the data sets none apart<br>*a number above 0" in made["data"]
+        "| `data.val_fraction` | `0.15` | of train, if the data has no validation split<br>*a number above 0"
+        in made["data"]
     )
     inherited = "| `model.label_smoothing` | `0.0` | share of the target spread over all classes"
     assert made["model"].count(inherited) == 4

@@ -87,3 +87,12 @@ def test_a_folder_without_files_of_a_run_is_none(tmp_path: Path) -> None:
     assert not is_run(tmp_path / "missing")
     (tmp_path / "run.log").touch()
     assert is_run(tmp_path)
+
+
+def test_values_of_another_type_are_ignored(tmp_path: Path) -> None:
+    failed = {"status": "failed", "metrics": [1], "objective": "val/acc", "data": "digits"}
+    own = {"dir": 3, "choices": [1], "overrides": 7}
+    run = record(tmp_path / "run", result=failed, config={"run": own}, provenance={"packages": 3, "started": []})
+    assert (run.metrics, run.choices, run.overrides, run.fingerprint) == ({}, {}, [], None)
+    assert (run.columns["status"], run.columns["best"]) == ("failed", None)
+    assert run.config_in("/new")["run"] == own

@@ -19,7 +19,7 @@ from trainyard.data.sources.builtin import Digits
 from trainyard.errors import ConfigError
 from trainyard.inference.ensemble import load_ensemble
 from trainyard.inference.evaluate import evaluate, evaluate_ensemble, write_report
-from trainyard.models.load import load_model
+from trainyard.load_model import load_model
 from trainyard.training import train
 
 CLASSES = ("low", "middle", "high")

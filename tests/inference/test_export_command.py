@@ -13,7 +13,7 @@ from trainyard.config import compose
 from trainyard.inference.export import export_run
 from trainyard.inference.export_formats import FORMATS
 from trainyard.inference.model_card import model_card
-from trainyard.models.load import load_model
+from trainyard.load_model import load_model
 from trainyard.tasks.classification import accuracy_interval
 from trainyard.training import train
 

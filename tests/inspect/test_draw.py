@@ -14,9 +14,10 @@ from trainyard.config import compose
 from trainyard.history.stored_run import StoredRun
 from trainyard.inspect import curves, decision_regions, layer_outputs
 from trainyard.inspect.curves import load_curves, run_curves
-from trainyard.models.load import load_model
+from trainyard.load_model import load_model
 from trainyard.training import train
 
+FOUR = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
 NEURON = ("experiment=neuron", "trainer.max_epochs=3", "callbacks=none", "logger=csv")
 
 
@@ -25,25 +26,33 @@ def trained(folder: Path, *words: str) -> Path:
     return folder
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with runs on two measurements, on four, and on images, by name."""
+    home = tmp_path_factory.mktemp("home")
+    runs = home / "outputs" / "runs"
+    trained(runs / "two", *NEURON, "trainer.max_epochs=20")
+    trained(runs / "four", *NEURON, f"data.measurements=[{','.join(FOUR)}]", "trainer.max_epochs=1")
+    cnn = ("model=cnn", "model.channels=[4,6]", "model.dropout=0.5", "trainer.max_epochs=1", "callbacks=none")
+    trained(runs / "images", *cnn)
+    return home
 
 
-def test_curves_are_those_of_the_table_over_epochs(here: Path) -> None:
-    folder = trained(here / "one", *NEURON)
+def test_curves_are_those_of_the_table_over_epochs(home: Path) -> None:
+    folder = home / "outputs" / "runs" / "two"
     with (folder / "metrics.csv").open(newline="") as file:
         losses = [float(row["val/loss"]) for row in csv.DictReader(file) if row["val/loss"]]
-    course = run_curves(StoredRun(folder), "one")
-    assert course.columns["val/loss"] == list(zip([1.0, 2.0, 3.0], losses, strict=True))
-    assert curves.matching_columns("loss", course.columns) == ["train/loss", "val/loss"], "the test is no curve"
-    assert curves.matching_columns("val/acc", course.columns) == ["val/acc"]
+    run = run_curves(StoredRun(folder), "two")
+    epochs, values = zip(*run.columns["val/loss"], strict=True)
+    assert epochs == pytest.approx(range(1, 21))
+    assert list(values) == losses
+    assert curves.matching_columns("loss", run.columns) == ["train/loss", "val/loss"], "the test is no curve"
+    assert curves.matching_columns("val/acc", run.columns) == ["val/acc"]
 
 
-def test_rates_of_groups_that_are_equal_are_drawn_once(here: Path) -> None:
+def test_rates_of_groups_that_are_equal_are_drawn_once(tmp_path: Path) -> None:
     words = ("experiment=neuron", "trainer.max_epochs=2", "trainer.log_every_n_steps=1")
-    columns = run_curves(StoredRun(trained(here / "one", *words)), "one").columns
+    columns = run_curves(StoredRun(trained(tmp_path / "one", *words)), "one").columns
     assert curves.matching_columns("lr", columns) == ["lr/biases_and_norms"]
     epochs = [epoch for epoch, _ in columns["lr/weights"]]
     assert epochs[-1] == 2.0
@@ -65,16 +74,16 @@ def test_a_sweep_is_drawn_by_what_varies(typed_command, tmp_path: Path) -> None:
     assert matplotlib.image.imread(tmp_path / "outputs/draw/curves.png").shape[1] > 800, "two charts"
 
 
-def test_the_decision_line_is_where_the_neuron_decides(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = trained(here / "outputs" / "runs" / "one", *NEURON, "trainer.max_epochs=20")
+def test_the_decision_line_is_where_the_neuron_decides(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
     drawn: list[Figure] = []
     monkeypatch.setattr(decision_regions, "save_figure", lambda figure, name: drawn.append(figure))
-    decision_regions.draw("one")
+    decision_regions.draw("two")
     [axis] = drawn[0].axes
     lines = [artist for artist in axis.collections if isinstance(artist, QuadContourSet)]
     points = torch.tensor(np.concatenate([line.get_paths()[0].vertices for line in lines]), dtype=torch.float32)
     assert len(points) > 100
-    model = load_model(folder / "checkpoints" / "best.ckpt")
+    model = load_model(home / "outputs" / "runs" / "two" / "checkpoints" / "best.ckpt")
     with torch.no_grad():
         assert model.predict_step(points, 0)[:, 0].numpy() == pytest.approx(0.5, abs=0.01)
         sums = model.get_submodule("net.1")(model.normalize(points))
@@ -83,10 +92,9 @@ def test_the_decision_line_is_where_the_neuron_decides(here: Path, monkeypatch: 
     assert dots == 153 + 33, "of training and validation, none of the test"
 
 
-def test_every_active_layer_is_drawn(here: Path) -> None:
-    words = ("model=cnn", "model.channels=[4,6]", "model.dropout=0.5", "trainer.max_epochs=1", "callbacks=none")
-    folder = trained(here / "one", *words)
-    model = load_model(folder / "checkpoints" / "best.ckpt")
+def test_every_active_layer_is_drawn(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+    model = load_model(home / "outputs" / "runs" / "images" / "checkpoints" / "best.ckpt")
     image = torch.randint(0, 255, (1, 1, 8, 8), dtype=torch.uint8)
     outputs = layer_outputs.layer_outputs(model, image)
     kinds = [title.split("\n")[1] for title, _ in outputs if title != "kernels"]
@@ -96,28 +104,27 @@ def test_every_active_layer_is_drawn(here: Path) -> None:
         assert torch.equal(outputs[-1][1], model(image)[0])
     assert [title.split("\n")[0] for title, _ in outputs[:3]] == ["normalize", "kernels", "blocks.0.0"]
     assert torch.equal(outputs[1][1], model.get_submodule("blocks.0.0").weight)
-    layer_outputs.draw("one")
-    assert (here / "outputs" / "draw" / "layers.png").stat().st_size > 10_000
+    layer_outputs.draw("images")
+    assert (home / "outputs" / "draw" / "layers.png").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["curves", "nothing"], "RUN=nothing: there is no such run"),
-        (["curves", "one", "--of", "los"], "--of=los: no such column; did you mean loss?"),
-        (["layers", "one"], "RUN=one: its model takes rows of a table"),
-        (["decision", "two"], "RUN=two: its model takes bill_length_mm, bill_depth_mm, flipper_length_mm, body_mass_g"),
-        (["layers", "three", "--example", "9999"], "--example=9999: no such image\n  accepted: 0 to 268"),
+        (["curves", "two", "--of", "los"], "--of=los: no such column; did you mean loss?"),
+        (["layers", "two"], "RUN=two: its model takes rows of a table"),
+        (
+            ["decision", "four"],
+            f"RUN=four: its model takes {', '.join(FOUR)}",
+        ),
+        (["layers", "images", "--example", "9999"], "--example=9999: no such image\n  accepted: 0 to 268"),
     ],
 )
-def test_what_cannot_be_drawn_is_said(typed_command, tmp_path: Path, words: list[str], said: str) -> None:
-    options = {
-        "one": NEURON,
-        "two": (*NEURON, "data.measurements=[bill_length_mm,bill_depth_mm,flipper_length_mm,body_mass_g]"),
-        "three": ("model=cnn", "trainer.max_epochs=1", "callbacks=none"),
-    }
-    if words[1] in options:
-        trained(tmp_path / "outputs" / "runs" / words[1], *options[words[1]], "trainer.max_epochs=1")
+def test_what_cannot_be_drawn_is_an_error(
+    typed_command, home: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+) -> None:
+    monkeypatch.chdir(home)
     code, _, errors = typed_command("draw", *words)
     assert code == 1
     assert errors.startswith(said), errors

@@ -1,15 +1,18 @@
-"""`show.py data`: its tables and its pictures."""
+"""`show data`: its tables and its figures."""
 
 from pathlib import Path
 
 import pytest
 import torch
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Polygon
 from PIL import Image
 
 from trainyard.config import compose
-from trainyard.data.loading.spec import Examples
+from trainyard.data.loading.spec import Column, Examples
 from trainyard.inspect.data import class_counts
-from trainyard.inspect.data_figures import class_strips
+from trainyard.inspect.data_figures import BINS, class_strips, draw_levels, draw_numbers
 from trainyard.inspect.untrained import build_data
 
 
@@ -91,3 +94,25 @@ def test_what_cannot_work_is_named_and_leaves_nothing(
     assert (code, screen) == (1, "")
     assert all(word in errors for word in expected)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("classes", [2, 4, 6])
+def test_each_class_has_its_colour_where_its_values_are(classes: int) -> None:
+    axis = Figure().subplots()
+    draw_numbers(axis, [torch.full((5,), float(label)) for label in range(classes)], Column("a"))
+    width = (classes - 1) / BINS
+    for label in range(classes):
+        own = [patch for patch in axis.patches if to_rgb(patch.get_facecolor()) == pytest.approx(to_rgb(f"C{label}"))]
+        if isinstance(own[0], Polygon):
+            corners = own[0].get_xy()
+            place = corners[corners[:, 1] > 0][:, 0].mean()
+        else:
+            [place] = [bar.get_x() + width / 2 for bar in own if bar.get_height() > 0]
+        assert place == pytest.approx(label, abs=width), "where its values are"
+
+
+def test_missing_values_are_not_drawn_and_levels_are_counted() -> None:
+    axis = Figure().subplots()
+    draw_levels(axis, [torch.tensor([0.0, 1.0, 2.0, 2.0]), torch.tensor([1.0, 0.0])], Column("a", ("x", "y")))
+    heights = {round(float(bar.get_x()), 1): bar.get_height() for bar in axis.patches}
+    assert heights == {-0.2: 1, 0.8: 2, 0.2: 1, 1.2: 0}

@@ -7,6 +7,7 @@ import timm
 import torch
 
 from trainyard.data.loading.spec import DataSpec
+from trainyard.models.backbone import layer_numbers
 from trainyard.models.transfer import TransferModel
 from trainyard.optim.finetune import Finetune
 
@@ -46,11 +47,11 @@ def members() -> list[str]:
     return chosen
 
 
-# A third of them each time; all with the slow tests.
-STEPPED = [pytest.param(name, marks=pytest.mark.slow if place % 3 else ()) for place, name in enumerate(members())]
+# A third of them by default; all with the slow tests.
+SHARED = [pytest.param(name, marks=pytest.mark.slow if place % 3 else ()) for place, name in enumerate(members())]
 
 
-@pytest.mark.parametrize("backbone", STEPPED)
+@pytest.mark.parametrize("backbone", SHARED)
 def test_builds_freezes_and_takes_a_step(backbone: str) -> None:
     torch.manual_seed(0)
     model = TransferModel(SPEC, backbone=backbone, image_size=SIZES.get(backbone, 32))
@@ -69,13 +70,11 @@ def test_builds_freezes_and_takes_a_step(backbone: str) -> None:
     assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
-@pytest.mark.parametrize("backbone", members())
+@pytest.mark.parametrize("backbone", SHARED)
 def test_every_parameter_has_a_layer_and_a_group(backbone: str) -> None:
     with torch.device("meta"):
         net = timm.create_model(backbone, num_classes=0)
         head = torch.nn.Linear(net.head_hidden_size, 3)
-    from trainyard.models.backbone import layer_numbers
-
     groups = Finetune(thaw=[0], layer_decay=0.9).groups(head, net, layer_numbers(net), 10, 5)
     grouped = [id(parameter) for group in groups for parameter in group["params"]]
     assert sorted(grouped) == sorted(map(id, [*net.parameters(), *head.parameters()]))

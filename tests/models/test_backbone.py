@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from trainyard.data.loading.spec import DataSpec
 from trainyard.errors import ConfigError
-from trainyard.models.load import write_safetensors
+from trainyard.load_model import write_safetensors
 from trainyard.models.transfer import TransferModel
 
 THREE = DataSpec((3, 64, 64), ("a", "b", "c"), (), (0.5,) * 3, (0.25,) * 3)

@@ -34,6 +34,11 @@ def test_an_mlp_without_hidden_layers_is_linear() -> None:
     assert torch.allclose(model(x), model.net[1](model.normalize(x)))
 
 
+def test_the_attribute_that_lightning_sets_often_exists() -> None:
+    model = MLP(ROWS, hidden_dims=[5])
+    assert "_current_fx_name" in vars(model), "Classifier.__setattr__ need not handle it any more"
+
+
 def test_an_mlp_flattens_images() -> None:
     assert MLP(IMAGES, hidden_dims=[16])(torch.zeros(2, 1, 8, 8, dtype=torch.uint8)).shape == (2, 10)
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from trainyard.data.loading.spec import DataSpec
 from trainyard.errors import ConfigError
-from trainyard.models.load import load_model
+from trainyard.load_model import load_model
 from trainyard.models.transfer import TransferModel
 from trainyard.optim.finetune import Finetune
 

@@ -17,7 +17,7 @@ from trainyard.csv_text import escape_formula, unescape_formula
 from trainyard.errors import ConfigError, reject
 from trainyard.history.run_table import chosen_runs, show, write_csv
 from trainyard.inference.evaluate import evaluate
-from trainyard.inference.prediction_output import header
+from trainyard.inference.predict import header
 from trainyard.logs import close_log, open_log, print_anything
 from trainyard.metrics_csv import read_curves
 from trainyard.metrics_table import MetricsTable

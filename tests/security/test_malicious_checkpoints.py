@@ -10,7 +10,7 @@ import torch
 
 from trainyard.data.loading.spec import DataSpec
 from trainyard.errors import ConfigError
-from trainyard.models.load import load_model
+from trainyard.load_model import load_model
 from trainyard.models.mlp import MLP
 
 SPEC = DataSpec((1, 2, 2), ("a", "b"), (), (0.5,), (0.2,))
@@ -83,7 +83,7 @@ def test_a_plain_pickle_is_not_run(tmp_path: Path) -> None:
         "os.system",
         "subprocess.Popen",
         "torch.os.system",
-        "trainyard.models.load.torch.load",
+        "trainyard.load_model.torch.load",
         "trainyard.training.train",
         "trainyard.runs.shutil.rmtree",
         "torch.nn.Linear",
@@ -125,7 +125,7 @@ def test_arguments_that_no_checkpoint_has_are_left_out(tmp_path: Path, key: str)
 
 
 def test_weights_are_neither_read_nor_downloaded_again(tmp_path: Path) -> None:
-    from trainyard.models.load import constructor_arguments
+    from trainyard.load_model import constructor_arguments
     from trainyard.models.transfer import TransferModel
 
     assert constructor_arguments(TransferModel, {"backbone": "x", "weights": "/etc/passwd"})["weights"] == "none"

@@ -19,8 +19,8 @@ from trainyard.files import check_own_files, open_regular, read_json, write_json
 from trainyard.history.run_table import chosen_runs
 from trainyard.history.saved_predictions import read_predictions
 from trainyard.history.stored_run import StoredRun
+from trainyard.load_model import load_model
 from trainyard.metrics_csv import read_curves
-from trainyard.models.load import load_model
 from trainyard.plain_yaml import load_yaml
 from trainyard.resume import config_to_resume
 from trainyard.runs import Run

@@ -70,16 +70,8 @@ class LocalLauncher(Launcher):
         """
         from trainyard.sweeps.execution.job_process import JobGroup
 
-        returns: list[JobReturn] = []
-
-        def recorded() -> Iterator[Sequence[str]]:
-            for overrides in job_overrides:
-                returns.append(JobReturn(overrides=list(overrides)))
-                yield overrides
-
-        groups = (JobGroup([index], [config]) for index, config in self.composed(recorded(), initial_job_idx))
-        self.run(self.pool(), groups, returns, initial_job_idx)
-        return returns
+        composed = self.composed(job_overrides, initial_job_idx)
+        return self.run(self.pool(), (JobGroup([index], [config]) for index, config in composed))
 
     def pool(self, slots: int | None = None) -> "ProcessPool":
         """Return a pool that runs the jobs."""
@@ -87,17 +79,18 @@ class LocalLauncher(Launcher):
 
         return ProcessPool(slots or self.slots, self.task, self.context)
 
-    def run(self, pool: "ProcessPool", groups: Iterable["JobGroup"], returns: Sequence[JobReturn], first: int) -> None:
-        """Run groups of jobs, and set `returns` to how they ended; `first` is the index of the first job."""
+    def run(self, pool: "ProcessPool", groups: Iterable["JobGroup"]) -> list[JobReturn]:
+        """Run groups of jobs, and return how those that were started ended."""
         if self.progress:
             pool.on_start, pool.on_poll = self.progress.start, self.progress.update
+        returns = {}
         with closing(pool.run(groups)) as ends:
             for end in ends:
-                done = returns[end.index - first]
-                done.status = JobStatus.FAILED if end.error else JobStatus.COMPLETED
-                done.return_value = RuntimeError(end.error) if end.error else None
+                returns[end.index] = JobReturn(status=JobStatus.FAILED if end.error else JobStatus.COMPLETED)
+                returns[end.index].return_value = RuntimeError(end.error) if end.error else None
                 if self.progress and self.progress.finish(end):
                     pool.stop()
+        return [returns[index] for index in sorted(returns)]
 
     def find_problems(self, job_overrides: Sequence[Sequence[str]]) -> dict[int, str]:
         """Return the problem of each job that cannot work, by its index."""
@@ -153,10 +146,7 @@ class StackedLauncher(LocalLauncher):
             return super().launch(job_overrides, initial_job_idx)
         configs = dict(self.composed(job_overrides, initial_job_idx))
         groups = self.groups(configs)
-        returns = [JobReturn(overrides=list(overrides)) for overrides in job_overrides]
-        pool = self.pool(max(1, min(self.slots, len(groups))))
-        self.run(pool, groups, returns, initial_job_idx)
-        return returns
+        return self.run(self.pool(max(1, min(self.slots, len(groups)))), groups)
 
     def groups(self, configs: dict[int, DictConfig]) -> list["JobGroup"]:
         """Return stacks, then single jobs; print which jobs are single and why."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
-from trainyard.models.classifier import Classifier
+from trainyard.callbacks.protocols import DiscardsBatches
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +51,8 @@ class FiniteLoss(L.Callback):
             return
         for parameter in parameters:
             parameter.grad = None
-        assert isinstance(pl_module, Classifier)
-        pl_module.sums["train"].remove_last()
+        if isinstance(pl_module, DiscardsBatches):
+            pl_module.discard_last_batch()
         self.count_skipped(trainer)
 
     def count_skipped(self, trainer: L.Trainer) -> None:

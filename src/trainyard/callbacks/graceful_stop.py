@@ -38,12 +38,12 @@ class GracefulStop(L.Callback):
             self.signals.leave(caught)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Stop deferring signals, and write pending checkpoints: a logger that fails next must not lose them."""
-        self.signals.defer(False)
+        """Write pending checkpoints, which a logger that fails next must not lose; then stop deferring signals."""
         try:
             write_pending(trainer)
         except OSError as error:
             log.warning("%s", error.strerror)
+        self.signals.defer(False)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Save and exit if a run can resume after this batch."""

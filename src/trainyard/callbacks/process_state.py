@@ -1,4 +1,4 @@
-"""What each process of a run has to itself: its random state and epoch sums, and its process group."""
+"""What each process of a run has to itself: its random state and the state of its model, and its process group."""
 
 import atexit
 import logging
@@ -12,15 +12,14 @@ import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import distributed
 
+from trainyard.callbacks.protocols import Resumable
 from trainyard.callbacks.tensorboard import purge_events
-from trainyard.models.classifier import Classifier
-from trainyard.models.epoch_sums import EpochSums
 
 log = logging.getLogger(__name__)
 
 
 class ProcessState(L.Callback):
-    """Saves the random state of each process, and its sums since the last validation, for an exact resume."""
+    """Saves the random state of each process, and the training state of its model, for an exact resume."""
 
     state_key = "ProcessState"
 
@@ -28,9 +27,9 @@ class ProcessState(L.Callback):
         self.loaded: dict[str, Any] | None = None
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        assert isinstance(pl_module, Classifier)
-        sums = {name: sums.state_dict() for name, sums in pl_module.sums.items() if name == "train"}
-        own = {"random": random_state(trainer.strategy.root_device), "sums": sums}
+        own: dict[str, Any] = {"random": random_state(trainer.strategy.root_device)}
+        if isinstance(pl_module, Resumable):
+            own["model"] = pl_module.training_state()
         states: list[Any] = [own] * trainer.world_size
         if trainer.world_size > 1:
             distributed.all_gather_object(states, own)
@@ -49,10 +48,9 @@ class ProcessState(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.loaded is None:
             return
-        assert isinstance(pl_module, Classifier)
         set_random_state(self.loaded["random"], trainer.strategy.root_device)
-        stored = self.loaded["sums"]
-        pl_module.sums = {name: EpochSums.from_state_dict(sums, pl_module.device) for name, sums in stored.items()}
+        if isinstance(pl_module, Resumable) and "model" in self.loaded:
+            pl_module.load_training_state(self.loaded["model"])
         self.loaded = None
 
 

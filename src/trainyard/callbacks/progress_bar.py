@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from rich.console import Group
 from rich.text import Text
 
-from trainyard.models.classifier import Classifier
+from trainyard.callbacks.protocols import ScoresTraining, count_examples
 from trainyard.run_length import planned_epochs
 from trainyard.terminal.display import Display
 from trainyard.terminal.formats import format_duration
@@ -53,7 +53,6 @@ class ProgressReporter(ProgressBar):
         self.enabled = True
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        assert isinstance(pl_module, Classifier)
         self.reported = -1
         display = TrainingDisplay(trainer, pl_module)
         if self.enabled and display.visible:
@@ -65,7 +64,7 @@ class ProgressReporter(ProgressBar):
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self.training is not None:
-            self.training.examples += batch[1].shape[0]
+            self.training.examples += count_examples(batch)
             if time.monotonic() >= self.training.due:
                 self.training.show()
 
@@ -137,7 +136,7 @@ class TrainingDisplay(Display):
         examples: number of examples that this process has trained on since the display was opened.
     """
 
-    def __init__(self, trainer: L.Trainer, model: Classifier) -> None:
+    def __init__(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         super().__init__()
         self.trainer, self.model = trainer, model
         self.examples = 0
@@ -183,9 +182,8 @@ class TrainingDisplay(Display):
 
     def scores(self) -> str:
         """Return training scores so far and the last validation accuracy, with its epoch if it is an earlier one."""
-        sums = self.model.sums.get("train")
-        loss, accuracy = (f"{mean:.4f}" for mean in sums.means()) if sums and sums.examples else ("-", "-")
-        text = f"train/loss {loss}  train/acc {accuracy}"
+        known = self.model.training_scores() if isinstance(self.model, ScoresTraining) else {}
+        text = "  ".join(f"{name} {known[name]:.4f}" if name in known else f"{name} -" for name in SCORES[:2])
         if self.scored is None:
             return text
         epoch, validated = self.scored

@@ -14,10 +14,10 @@ from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
 from trainyard.callbacks.lifecycle import remove_callback
+from trainyard.callbacks.protocols import count_examples
 from trainyard.callbacks.tensorboard import drawing_budget, tensorboard_writer
 from trainyard.files import MIB
 from trainyard.memory import peak_memory
-from trainyard.models.classifier import Classifier
 
 log = logging.getLogger(__name__)
 
@@ -126,28 +126,32 @@ class Throughput(L.Callback):
 
     def __init__(self) -> None:
         self.started: float | None = None
+        self.examples = 0
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.examples += count_examples(batch)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.started = time.perf_counter()
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.write(trainer, pl_module)
+        self.write(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.started = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.write(trainer, pl_module)
+        self.write(trainer)
 
-    def write(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+    def write(self, trainer: L.Trainer) -> None:
         """Write the throughput since the clock was started, over all processes, at the step that was just made."""
         writer, started, self.started = tensorboard_writer(trainer), self.started, None
-        if writer is None or started is None or not isinstance(model, Classifier) or "train" not in model.sums:
+        examples, self.examples = self.examples * trainer.world_size, 0
+        if writer is None or started is None or not examples:
             return
         device, step = trainer.strategy.root_device, trainer.global_step - 1
         if device.type != "cpu":
             torch.accelerator.synchronize()
-        examples = model.sums["train"].examples * trainer.world_size
         writer.add_scalar("speed/examples_per_second", examples / (time.perf_counter() - started), step)
         if process := peak_memory():
             writer.add_scalar("memory/process_mib", process / MIB, step)

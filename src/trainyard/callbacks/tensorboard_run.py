@@ -8,9 +8,9 @@ import lightning as L
 from omegaconf import DictConfig, OmegaConf
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+from trainyard.arguments import has_backbone
 from trainyard.callbacks.lifecycle import remove_callback
 from trainyard.callbacks.tensorboard import tensorboard_writer
-from trainyard.compatibility import has_backbone
 from trainyard.config import leaves
 
 PACKAGES = ("torch", "lightning", "torchvision", "timm", "hydra-core", "numpy")

@@ -22,7 +22,7 @@ from trainyard.cli.train_help import asks_for_help, help_text
 from trainyard.config import CONF_DIR, CONFIG_NAME, HYDRA_VERSION_BASE, resolved
 from trainyard.errors import ConfigError, PassThrough, reject
 from trainyard.logs import print_anything
-from trainyard.processes.torchrun import remove_failed_result, reporting_errors
+from trainyard.processes.torchrun import remove_failed_result
 from trainyard.resume import asks_to_resume, resume
 
 CONDITION = "sweep.where"
@@ -35,12 +35,12 @@ def main() -> None:
         print(help_text(sys.argv[1:]))
         return
     if asks_to_resume(sys.argv[1:]):
-        with report_errors(), reporting_errors():
+        with report_errors():
             resume(sys.argv[1:])
         return
     sys.argv[1:] = [quote_condition(word) for word in sys.argv[1:]]
     check_options(sys.argv[1:])
-    with report_errors(), without_garbage_collection(), reporting_errors():
+    with report_errors(), without_garbage_collection():
         check_text(sys.argv[1:])
         if "hydra.mode=RUN" in sys.argv and not {"-m", "--multirun"}.isdisjoint(sys.argv):
             raise reject("hydra.mode", "RUN", "contradicts -m", "one of them")

@@ -4,13 +4,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from trainyard.config import leaves
 from trainyard.errors import listing
 from trainyard.history.code_version import code_changes
 from trainyard.history.scores import score_line
-from trainyard.history.stored_run import StoredRun
+from trainyard.history.stored_run import StoredRun, flatten
 from trainyard.metrics_csv import read_curves
 
 Lines = list[str] | None
@@ -89,7 +86,7 @@ def config_changes(one: StoredRun, other: StoredRun) -> Lines:
 def values_of(run: StoredRun) -> dict[str, object]:
     """Return the config values that results may depend on, by dotted key."""
     config = {key: part for key, part in run.config_in("RUN").items() if key not in ("run", *OF_SWEEPS)}
-    return {**dict(leaves(OmegaConf.create(config))), "sweep.pruner": (run.part("sweep") or {}).get("pruner", "none")}
+    return {**dict(flatten(config)), "sweep.pruner": (run.part("sweep") or {}).get("pruner", "none")}
 
 
 def as_yaml(value: object) -> str:

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,7 @@ from trainyard.csv_text import csv_writer, escape_formula
 from trainyard.errors import did_you_mean, listing, reject
 from trainyard.history.condition import GRAMMAR, Condition, is_number
 from trainyard.history.find_run import all_runs
-from trainyard.history.stored_run import StoredRun
+from trainyard.history.stored_run import StoredRun, flatten
 from trainyard.sweeps.options import mode_of
 from trainyard.terminal.controls import unescaped
 from trainyard.terminal.tables import table
@@ -72,15 +72,8 @@ def value_of(run: StoredRun, key: str) -> Any:
     """
     if run.columns.get(key) is not None:
         return run.columns[key]
-    first, *rest = key.split(".")
-    if first not in run.texts:
-        raise KeyError(key)
-    node = run.part(first)
-    for name in rest:
-        if not isinstance(node, dict):
-            raise KeyError(key)
-        node = node[name]
-    return node
+    first = key.partition(".")[0]
+    return dict(flatten({first: run.part(first)} if first in run.texts else {}))[key]
 
 
 def has(run: StoredRun, key: str) -> bool:
@@ -92,7 +85,7 @@ def has(run: StoredRun, key: str) -> bool:
     return True
 
 
-def check_known(keys: Iterator[str] | Sequence[str] | set[str], runs: Sequence[StoredRun]) -> None:
+def check_known(keys: Iterable[str], runs: Sequence[StoredRun]) -> None:
     """Raise a ConfigError for a key that no run has."""
     for key in keys if runs else ():
         if not any(has(run, key) for run in runs):
@@ -104,14 +97,8 @@ def check_known(keys: Iterator[str] | Sequence[str] | set[str], runs: Sequence[S
 
 def keys_of(run: StoredRun) -> list[str]:
     """Return the keys that a run has values for."""
-
-    def below(node: Any, path: str) -> list[str]:
-        if not isinstance(node, dict):
-            return [path]
-        return [key for name, part in node.items() for key in below(part, f"{path}.{name}")]
-
-    own = [key for name, part in run.config.items() if name != "run" for key in below(part, name)]
-    return [*(name for name, value in run.columns.items() if value is not None), *own]
+    own = {name: part for name, part in run.config.items() if name != "run"}
+    return [*(name for name, value in run.columns.items() if value is not None), *dict(flatten(own))]
 
 
 def show(runs: Sequence[StoredRun]) -> None:

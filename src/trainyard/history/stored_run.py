@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +14,7 @@ import yaml  # type: ignore[import-untyped]
 
 from trainyard.files import read_json, read_text, relative
 from trainyard.plain_yaml import MOST_BYTES, load_yaml
-from trainyard.run_directory import RESULT, read_result
+from trainyard.run_directory import DONE, RESULT, read_result
 from trainyard.sweeps.stored import SWEEP_FILE as SWEEP
 
 QUIET = 300  # seconds without a write, after which a run without a result no longer counts as running
@@ -82,19 +83,18 @@ class StoredRun:
     @cached_property
     def own(self) -> dict[str, Any]:
         """The config's `run`: directory, choices and overrides."""
-        found = self.part("run")
-        return found if isinstance(found, dict) else {}
+        return as_dict(self.part("run"))
 
     @property
     def choices(self) -> dict[str, str]:
         """The chosen option of each config group; groups without an option are left out."""
-        found = self.own.get("choices")
-        return {group: str(option) for group, option in (found or {}).items() if option is not None}
+        return {name: str(option) for name, option in as_dict(self.own.get("choices")).items() if option is not None}
 
     @property
     def overrides(self) -> list[str]:
         """The overrides that were typed."""
-        return [str(word) for word in self.own.get("overrides") or []]
+        words = self.own.get("overrides")
+        return list(map(str, words)) if isinstance(words, list) else []
 
     @cached_property
     def result(self) -> dict[str, Any]:
@@ -104,29 +104,25 @@ class StoredRun:
     @cached_property
     def provenance(self) -> dict[str, Any]:
         """Code, packages and hardware; `packages` and `hardware` are always dicts."""
-        found: Any = None
+        found: dict[str, Any] = {}
         with suppress(OSError, ValueError):
-            found = read_json(self.folder / "provenance.json")
-        found = found if isinstance(found, dict) else {}
-        parts = {name: found.get(name) for name in ("packages", "hardware")}
-        return {**found, **{name: part if isinstance(part, dict) else {} for name, part in parts.items()}}
+            found = as_dict(read_json(self.folder / "provenance.json"))
+        return {**found, **{name: as_dict(found.get(name)) for name in ("packages", "hardware")}}
 
     @property
     def fingerprint(self) -> dict[str, dict[str, Any]] | None:
         """Counts and digests of the data, by split; `None` if the run has none."""
-        data = self.result.get("data")
-        found = data.get("fingerprint") if isinstance(data, dict) else None
-        return found if isinstance(found, dict) else None
+        return as_dict(as_dict(self.result.get("data")).get("fingerprint")) or None
 
     @property
     def metrics(self) -> dict[str, float]:
         """The metrics of the best epoch, and of the test."""
-        return self.result.get("metrics") or {}
+        return as_dict(self.result.get("metrics"))
 
     @cached_property
     def columns(self) -> dict[str, Any]:
         """All values but those of the config, by the name of their column in a table; `None` for unknown ones."""
-        objective = self.result.get("objective") or {}
+        objective = self.result["objective"] if self.status in DONE else {}
         return {
             "name": self.name,
             "path": str(self.folder),
@@ -174,6 +170,20 @@ class StoredRun:
         with suppress(TypeError, ValueError):
             return datetime.fromisoformat(self.provenance.get("started")).astimezone()  # type: ignore[arg-type]
         return datetime.fromtimestamp(self.last_written).astimezone()
+
+
+def as_dict(value: Any) -> dict[str, Any]:
+    """Return a value if it is a dict, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def flatten(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted path and the value of every key of nested dicts that is not a dict with keys itself."""
+    if isinstance(node, dict) and (node or not path):
+        for name, part in node.items():
+            yield from flatten(part, f"{path}.{name}" if path else str(name))
+    else:
+        yield path, node
 
 
 def is_yaml_dict(text: str) -> bool:

@@ -16,8 +16,8 @@ from trainyard.history.saved_predictions import SavedPredictions, read_predictio
 from trainyard.history.scores import same_examples
 from trainyard.history.stored_run import StoredRun
 from trainyard.models.classifier import Classifier
-from trainyard.models.load import load_model
 from trainyard.sweeps.stored import StoredSweep
+from trainyard.tasks.classification import load_classifier
 
 BEST = "best:"
 
@@ -148,7 +148,7 @@ def load_members(jobs: Sequence[StoredRun], trusted: Sequence[str] = ()) -> list
     for job in jobs:
         if not job.checkpoint.is_file():
             raise reject("--ensemble", job.name, "its checkpoint was not kept", "a sweep with sweep.keep=null")
-    members = [load_model(job.checkpoint, trusted) for job in jobs]
+    members = [load_classifier(job.checkpoint, trusted) for job in jobs]
     specs = [(spec.input_shape, spec.classes, spec.columns, spec.value_range) for spec in (m.spec for m in members)]
     if others := [job.name for job, spec in zip(jobs, specs, strict=True) if spec != specs[0]]:
         problem = f"the inputs or classes differ from those of {jobs[0].name}"

@@ -24,10 +24,9 @@ from trainyard.history.stored_config import stored_config
 from trainyard.history.stored_run import StoredRun
 from trainyard.inference.ensemble import Selection, load_members, select_members
 from trainyard.inference.evaluation_data import OWN_TEST_SPLIT, load_evaluation_data, overlap_notes
-from trainyard.models.base import use_channels_last
+from trainyard.memory_format import use_channels_last
 from trainyard.models.classifier import Classifier
-from trainyard.models.load import load_model
-from trainyard.tasks.classification import Predictions
+from trainyard.tasks.classification import Predictions, load_classifier
 from trainyard.tasks.classification_report import Evaluation
 from trainyard.trainers import NoProfiler
 from trainyard.trusted import AUGMENTATION, check_target
@@ -56,7 +55,7 @@ def evaluate(
     """
     run, checkpoint = find_run_and_checkpoint(name)
     cfg = stored_config(run, overrides, trusted)
-    model = load_model(checkpoint, trusted)
+    model = load_classifier(checkpoint, trusted)
     data, which = load_evaluation_data(cfg, run, model.spec, trusted)
     predictions, scores = predict_test_split(model, data, cfg, views)
     notes = overlap_notes(data, run, which, trusted)

@@ -16,7 +16,7 @@ from trainyard.history.stored_run import StoredRun
 from trainyard.inference.export_formats import FORMATS, random_inputs
 from trainyard.inference.model_card import model_card
 from trainyard.models.classifier import Classifier
-from trainyard.models.load import load_model
+from trainyard.tasks.classification import load_classifier
 
 TOLERANCE = 1e-4
 BATCHES = (1, 7)  # batch sizes at which an exported model is compared with its checkpoint
@@ -39,7 +39,7 @@ def export_run(name: str, form: str, output: Path | None = None, trusted: Sequen
     check_packages(form)
     checkpoint = find_checkpoint(name)
     run = run_at(checkpoint) if checkpoint.suffix else None
-    model = load_model(checkpoint, trusted)
+    model = load_classifier(checkpoint, trusted)
     path = output_path(output, checkpoint, run, FORMATS[form].suffix)
     try:
         difference = export(model, form, path)

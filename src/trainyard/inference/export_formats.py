@@ -17,9 +17,10 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor, nn
 
+from trainyard import load_model as load
 from trainyard.data.loading.spec import DataSpec
-from trainyard.models import load
 from trainyard.models.classifier import Classifier
+from trainyard.tasks.classification import load_classifier
 
 INPUT, OUTPUT = "input", "probabilities"
 
@@ -47,7 +48,7 @@ x = program.example_inputs[0][0]  # raw inputs
 probabilities = program.module()(x)"""
 USE_SAFETENSORS = """\
 from pathlib import Path
-from trainyard.models.load import load_model
+from trainyard.load_model import load_model
 model = load_model(Path({file}))
 x = model.example_input_array  # raw inputs
 probabilities = model.predict_step(x, 0)"""
@@ -162,7 +163,7 @@ def write_safetensors(model: Classifier, path: Path) -> None:
 def run_safetensors(path: Path, inputs: Sequence[Tensor]) -> list[Tensor]:
     """Return the outputs of a model that is loaded from the file."""
     package = str(load.read_safetensors(path)["model_class"]).partition(".")[0]
-    model = load.load_model(path, [package])
+    model = load_classifier(path, [package])
     with torch.no_grad():
         return [model.predict_step(x, 0) for x in inputs]
 

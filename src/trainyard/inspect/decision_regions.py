@@ -16,7 +16,7 @@ from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import stored_config
 from trainyard.inference.evaluation_data import load_data
 from trainyard.models.classifier import Classifier
-from trainyard.models.load import load_model
+from trainyard.tasks.classification import load_classifier
 
 SIDE = 300  # points of the plane in each direction
 MARGIN = 0.08  # of the range of a measurement, on both sides
@@ -37,7 +37,7 @@ def draw(name: str, trusted: Sequence[str] = ()) -> None:
         ConfigError: there is no such run, or its model takes other inputs than two numbers.
     """
     run, checkpoint = find_run_and_checkpoint(name)
-    model = load_model(checkpoint, trusted)
+    model = load_classifier(checkpoint, trusted)
     columns = model.spec.columns
     if len(columns) != 2 or any(column.levels for column in columns):
         takes = ", ".join(column.name for column in columns) or "images"

@@ -14,7 +14,7 @@ from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import stored_config
 from trainyard.inference.evaluation_data import load_data
 from trainyard.models.classifier import Classifier
-from trainyard.models.load import load_model
+from trainyard.tasks.classification import load_classifier
 
 MAX_MAPS = 16  # maps, and kernels, in a row
 MAX_LAYERS = 40  # of larger networks, only the blocks are drawn
@@ -38,7 +38,7 @@ def draw(name: str, example: int = 0, trusted: Sequence[str] = ()) -> None:
         ConfigError: there is no such run or image, or the model does not take images.
     """
     run, checkpoint = find_run_and_checkpoint(name)
-    model = load_model(checkpoint, trusted)
+    model = load_classifier(checkpoint, trusted)
     if model.spec.kind != "images":
         raise reject("RUN", name, "its model takes rows of a table", "a run on images, such as experiment=shapes_cnn")
     examples = load_data(stored_config(run, trusted=trusted), trusted, model.spec).splits["val"]

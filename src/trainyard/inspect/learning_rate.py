@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from torch import Tensor
 
-from trainyard.compatibility import has_backbone
+from trainyard.arguments import has_backbone
 from trainyard.figures import figure_style, save_figure
 from trainyard.inspect.untrained import build_data, build_model, feature_cache, trial_trainer
 

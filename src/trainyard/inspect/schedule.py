@@ -8,7 +8,8 @@ import lightning as L
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
-from trainyard.compatibility import check_config, has_backbone
+from trainyard.arguments import has_backbone
+from trainyard.compatibility import check_config
 from trainyard.errors import ConfigError, listing, reject
 from trainyard.figures import figure_style, save_figure
 from trainyard.inspect.untrained import build_data, build_model, build_trainer
@@ -157,5 +158,5 @@ def attach(trainer: L.Trainer, model: Classifier, data: L.LightningDataModule) -
     """Attach model and data to a Trainer without training, so that it counts the steps with all limits."""
     model.trainer = trainer
     trainer.strategy.connect(model)
-    # `fit` is the only public way, and it would launch the processes of the strategy; see tests/inspect/test_schedule.
+    # `fit`, the only public way, would launch processes. Tested by tests/inspect/test_schedule.py.
     trainer._data_connector.attach_data(model, datamodule=data)

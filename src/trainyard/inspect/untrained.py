@@ -38,7 +38,9 @@ def build_model(cfg: DictConfig, data: DataModule, download: bool = False) -> Cl
     """Build the model, with random weights in place of pretrained ones unless `download`."""
     if not download and cfg.model.get("weights") == "pretrained":
         cfg.model.weights = "none"
-    return run_builder.get().model(cfg, data)
+    model = run_builder.get().model(cfg, data)
+    assert isinstance(model, Classifier)
+    return model
 
 
 def build_trainer(cfg: DictConfig, **changes: Any) -> L.Trainer:

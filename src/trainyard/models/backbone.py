@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from trainyard.errors import did_you_mean, listing, reject
-from trainyard.models.load import read_file
+from trainyard.load_model import read_file
 from trainyard.network import check_reachable
 
 log = logging.getLogger(__name__)

@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import lightning as L
-import torch
 from lightning.pytorch.trainer.states import TrainerFn
-from torch import nn
 from torch.optim import Optimizer
 
 from trainyard.data.loading.spec import DataSpec
@@ -19,7 +17,7 @@ MakeOptimizer = Callable[[Iterable[Any]], Optimizer]
 
 
 class PortableCheckpoint(L.LightningModule):
-    """Adds to checkpoints what `trainyard.models.load.load_model` needs to rebuild the model."""
+    """Adds to checkpoints what `trainyard.load_model.load_model` needs to rebuild the model."""
 
     spec: DataSpec
     label_smoothing: float
@@ -81,19 +79,3 @@ class OptimizerMixin(L.LightningModule):
         for config in self.trainer.lr_scheduler_configs:
             if config.reduce_on_plateau:
                 self.lr_scheduler_step(config.scheduler, self.trainer.callback_metrics[str(config.monitor)])
-
-
-def use_channels_last(model: nn.Module) -> None:
-    """Store convolution kernels in `channels_last`, unless oneDNN has a defect with one of the layers.
-
-    In torch 2.13, the backward pass of oneDNN's AVX2 kernel for a 1x1 convolution with a stride writes outside its
-    memory for fewer than 8 input channels: the process crashes, or continues with wrong numbers.
-    """
-
-    def is_affected(module: nn.Module) -> bool:
-        if not isinstance(module, nn.Conv2d):
-            return False
-        return module.kernel_size == (1, 1) and module.stride != (1, 1) and module.in_channels < 8
-
-    if not any(is_affected(module) for module in model.modules()):
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -128,6 +128,23 @@ class Classifier(OptimizerMixin, PortableCheckpoint):
         """Log `test/loss` and `test/acc`."""
         self.log_epoch("test")
 
+    def training_state(self) -> dict[str, Any]:
+        """Return the training sums since the last validation."""
+        return {stage: sums.state_dict() for stage, sums in self.sums.items() if stage == "train"}
+
+    def load_training_state(self, state: Mapping[str, Any]) -> None:
+        """Restore the training sums."""
+        self.sums = {stage: EpochSums.from_state_dict(sums, self.device) for stage, sums in state.items()}
+
+    def training_scores(self) -> dict[str, float]:
+        """Return `train/loss` and `train/acc` since the last validation; empty before the first batch."""
+        sums = self.sums.get("train")
+        return dict(zip(("train/loss", "train/acc"), sums.means(), strict=True)) if sums and sums.examples else {}
+
+    def discard_last_batch(self) -> None:
+        """Remove the last training batch from the sums."""
+        self.sums["train"].remove_last()
+
     def feature_map_layers(self) -> dict[str, nn.Module]:
         """Return the modules whose outputs are feature maps `[B, maps, h, w]`, by name, in order; none by default."""
         return {}

@@ -102,7 +102,7 @@ def exponential(optimizer: Optimizer, total_steps: int, min_lr_factor: float) ->
         ConfigError: `min_lr_factor` is 0, which no ratio reaches.
     """
     if min_lr_factor == 0:
-        raise reject("scheduler.min_lr_factor", min_lr_factor, "no ratio leads to it", "a number above 0 to 1")
+        raise reject("scheduler.min_lr_factor", min_lr_factor, "no ratio reaches it", "a number above 0 to 1")
     return schedule(optimizer, total_steps, lambda progress: min_lr_factor**progress)
 
 

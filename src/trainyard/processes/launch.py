@@ -18,13 +18,13 @@ from typing import Any
 import lightning as L
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from omegaconf import DictConfig
+from torch.distributed import DistError
 
 from trainyard.config import instantiate
 from trainyard.errors import ConfigError
 from trainyard.import_path import forget_safe_path, installed_only_in_children
 from trainyard.logs import close_log, open_log
 from trainyard.processes.strategies import WeightedGradients
-from trainyard.processes.torchrun import lost_another
 from trainyard.run_directory import LOG
 from trainyard.run_ending import interruption
 from trainyard.runs import Run
@@ -77,12 +77,10 @@ class Rank:
         return self.report is None or self.report.error is not None
 
     def receive(self) -> None:
-        """Read the report of a process that has sent one or ended."""
+        """Read the report, if the process has sent one."""
         with suppress(EOFError, OSError):
-            if self.pipe.poll():
+            if self.report is None and self.pipe.poll():
                 self.report = self.pipe.recv()
-        if self.report is None:
-            self.process.join(EXIT_SECONDS)
 
     def describe(self) -> str:
         """Return why it failed."""
@@ -178,9 +176,9 @@ def stop(ranks: Sequence[Rank], patience: float) -> None:
             if rank.process.is_alive() and rank.process.pid is not None:
                 os.kill(rank.process.pid, number)
         for rank in ranks:
-            if rank.report is None:
-                wait([rank.pipe], max(0.0, deadline - time.monotonic()))  # its report may be larger than the pipe
-                rank.receive()
+            if rank.report is None and rank.process.is_alive():
+                wait([rank.pipe], max(0.0, deadline - time.monotonic()))  # a process cannot exit before it is read
+            rank.receive()
             rank.process.join(max(0.0, deadline - time.monotonic()))
 
 
@@ -229,7 +227,7 @@ def failure_report(error: BaseException) -> Report:
         error=f"{type(error).__name__}: {error}",
         config_error=str(error) if isinstance(error, ConfigError) else None,
         signal=signal.SIGINT if isinstance(error, KeyboardInterrupt) else number,
-        lost=lost_another(error),
+        lost=isinstance(error, DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error)),
     )
 
 

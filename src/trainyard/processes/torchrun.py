@@ -1,15 +1,7 @@
 """Runs whose processes torchrun starts, and restarts."""
 
 import os
-import time
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
-
-from trainyard.files import write_json
-
-ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
 
 
 def attempt() -> int:
@@ -42,24 +34,3 @@ def remove_failed_result(run: Path) -> None:
 
         if read_result(run).get("status") != "completed":
             (run / "result.json").unlink(missing_ok=True)
-
-
-@contextmanager
-def reporting_errors() -> Iterator[None]:
-    """Write the error that ends this process to torchrun's error file, atomically: torchrun may be reading it."""
-    try:
-        yield
-    except Exception as error:
-        if ERROR_FILE in os.environ and not lost_another(error):
-            more = {"py_callstack": traceback.format_exc(), "timestamp": str(int(time.time()))}
-            message = {"message": f"{type(error).__name__}: {error}", "extraInfo": more}
-            with suppress(OSError):
-                write_json(Path(os.environ[ERROR_FILE]), {"message": message})
-        raise
-
-
-def lost_another(error: BaseException) -> bool:
-    """Whether an error only says that another process is gone."""
-    from torch.distributed import DistError
-
-    return isinstance(error, DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))

@@ -15,6 +15,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from trainyard.disk_space import is_disk_full
 from trainyard.errors import reject
 from trainyard.files import relative
 from trainyard.run_directory import DONE
@@ -51,7 +52,9 @@ class Journal:
         try:
             storage = open_storage(folder / JOURNAL)
             self.study = load_study(storage) or self.create_study(storage)
-        except Exception as error:  # Optuna does not check what it reads
+        except Exception as error:  # of any kind, since Optuna does not check what it reads
+            if is_disk_full(error):
+                raise
             problem = f"{relative(folder / JOURNAL)} cannot be read ({type(error).__name__}: {error})"
             accepted = "the file moved away; only the number of failures of each job is lost"
             raise reject("sweep.name", folder.name, problem, accepted) from error

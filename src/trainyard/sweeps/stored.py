@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
+from trainyard.disk_space import is_disk_full
 from trainyard.errors import ConfigError, did_you_mean, listing, reject
 from trainyard.files import check_own_files, check_path, read_json, read_text, relative, write_text
 from trainyard.own_directory import check_not_current
@@ -216,6 +217,8 @@ def lock_sweep(folder: Path) -> Iterator[None]:
         error = reject("sweep.name", folder.name, f"{holder} is running it", "another sweep.name, or later")
         lock_file = lock(folder, error)
     except OSError as error:
+        if is_disk_full(error):
+            raise
         problem = f"cannot be written ({error.strerror})"
         raise reject("hydra.sweep.dir", folder, problem, "a folder with write permission") from error
     try:

@@ -1,7 +1,7 @@
 """Class probabilities of a split, and the metrics that follow from them."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +19,7 @@ from torchmetrics.functional.classification import (
 
 from trainyard.data.loading.loader import Batch
 from trainyard.files import replacing
+from trainyard.load_model import load_model
 from trainyard.models.classifier import Classifier
 
 CALIBRATION_BINS = 15
@@ -79,6 +80,17 @@ class Predictions:
                 labels=self.labels.numpy(),
                 classes=np.array(self.classes, dtype=str),
             )
+
+
+def load_classifier(checkpoint: Path, trusted: Sequence[str] = ()) -> Classifier:
+    """Rebuild a classifier from its checkpoint; see `load_model`.
+
+    Raises:
+        ConfigError: the file is not a checkpoint, or not one of a classifier.
+    """
+    model = load_model(checkpoint, trusted, Classifier)
+    assert isinstance(model, Classifier)
+    return model
 
 
 @torch.inference_mode()

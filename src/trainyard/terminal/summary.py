@@ -14,7 +14,6 @@ from omegaconf import DictConfig
 from trainyard.config import objective_mode
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.files import relative
-from trainyard.models.classifier import Classifier
 from trainyard.run_directory import read_config
 from trainyard.run_length import length_text
 from trainyard.terminal.formats import format_baseline
@@ -27,7 +26,7 @@ MIN_LOSS = 1e-6  # on the log scale
 NUMBERS = 39  # columns beside a learning curve
 
 
-def choices(cfg: DictConfig, data: DataModule, model: Classifier, trainer: L.Trainer) -> str:
+def choices(cfg: DictConfig, data: DataModule, model: L.LightningModule, trainer: L.Trainer) -> str:
     """Return the composed choices in a few lines."""
     chosen = cfg.run.choices
     sizes = " / ".join(str(len(part)) for part in data.splits.values())

@@ -31,7 +31,7 @@ def batch(count: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
     return x, torch.arange(count) % 3
 
 
-def test_nothing_asked_is_no_augmentation() -> None:
+def test_default_augmentation_is_disabled() -> None:
     nothing = Augmentation()
     assert not nothing
     x, y = batch()
@@ -39,7 +39,7 @@ def test_nothing_asked_is_no_augmentation() -> None:
 
 
 @pytest.mark.parametrize("key", CHANGES)
-def test_each_key_changes_images_of_a_batch_each_in_its_way(key: str) -> None:
+def test_each_change_differs_between_images(key: str) -> None:
     one = batch()[0][:1].expand(64, -1, -1, -1).contiguous()
     augmentation = Augmentation(**{key: CHANGES[key]})
     assert augmentation
@@ -53,7 +53,7 @@ def test_each_key_changes_images_of_a_batch_each_in_its_way(key: str) -> None:
         assert torch.equal(y, torch.arange(64) % 3)
 
 
-def test_flip_goes_into_the_resampling_where_there_is_one() -> None:
+def test_flip_is_part_of_the_affine_transform() -> None:
     assert len(Augmentation(flip=0.5, rotate=10).steps) == 1
     assert len(Augmentation(flip=0.5, crop=0.1).steps) == 2
 

@@ -29,7 +29,7 @@ def images(count: int = 64, size: int = 16) -> torch.Tensor:
     return torch.randint(0, 256, (count, 3, size, size), generator=derive_generator(0), dtype=torch.uint8)
 
 
-def test_nothing_asked_changes_nothing() -> None:
+def test_zero_affine_changes_nothing() -> None:
     x = images()
     assert torch.allclose(random_affine(x, derive_generator(0)), x.float(), atol=1e-3)
 
@@ -88,7 +88,7 @@ def test_scale_changes_the_size() -> None:
     assert 1.3 * 121 < float(area.max()) < 1.75 * 121
 
 
-def test_a_flip_alone_keeps_every_value() -> None:
+def test_flip_preserves_values() -> None:
     x = images(400)
     y = random_flip(x, derive_generator(0), 0.5)
     assert y.dtype == torch.uint8
@@ -153,7 +153,7 @@ def test_saturation_keeps_each_pixels_grey() -> None:
     assert float((y - x).abs().max()) > 5
 
 
-def test_no_saturation_is_torchvisions_grey() -> None:
+def test_zero_saturation_equals_torchvision() -> None:
     x = color_images().float()
     ours = torch.einsum("bij,bjhw->bihw", saturation_maps(torch.zeros(len(x), 1, 1)), x)
     theirs = TF.adjust_saturation(x / 255, 0.0) * 255
@@ -212,7 +212,7 @@ def test_each_image_draws_its_own_operation() -> None:
     assert 16 <= len(kinds) <= OPERATIONS * SIGNS
 
 
-def test_about_one_in_fourteen_stays_as_it_is_and_two_rounds_leave_fewer() -> None:
+def test_identity_is_one_of_fourteen_operations() -> None:
     x = gradient_images(2000)
     once, twice = (
         float((rand_augment(x, derive_generator(3), rounds, 30) == x).flatten(1).all(1).float().mean())

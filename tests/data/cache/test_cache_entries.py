@@ -36,14 +36,14 @@ def refuse(draft: Path) -> None:
     raise AssertionError("nothing is to be made")
 
 
-def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
+def test_existing_entries_are_loaded(tmp_path: Path) -> None:
     assert load_or_create(tmp_path / "entry", write, read) == "whole"
     assert load_or_create(tmp_path / "entry", refuse, read) == "whole"
     assert [path.name for path in tmp_path.iterdir()] == ["entry"]
 
 
 @pytest.mark.parametrize("error", [OSError, ValueError, EOFError])
-def test_what_cannot_be_read_is_made_anew_from_an_empty_folder(tmp_path: Path, error: type[Exception]) -> None:
+def test_damaged_entries_are_created_again(tmp_path: Path, error: type[Exception]) -> None:
     for folder in (tmp_path / "entry", tmp_path / "entry.draft"):
         folder.mkdir()
         (folder / "left").touch()
@@ -58,7 +58,7 @@ def test_what_cannot_be_read_is_made_anew_from_an_empty_folder(tmp_path: Path, e
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
-def test_what_is_made_half_way_is_not_there(tmp_path: Path, error: type[BaseException]) -> None:
+def test_failed_entries_are_removed(tmp_path: Path, error: type[BaseException]) -> None:
     def stop(draft: Path) -> None:
         write(draft)
         raise error
@@ -69,9 +69,7 @@ def test_what_is_made_half_way_is_not_there(tmp_path: Path, error: type[BaseExce
 
 
 @pytest.mark.parametrize("error", [None, ZeroDivisionError])
-def test_the_lock_is_let_go_whoever_still_knows_it(
-    cache: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception] | None
-) -> None:
+def test_the_lock_is_released(cache: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception] | None) -> None:
     made: list[FileLock] = []
 
     def remembered(path: Path) -> FileLock:
@@ -89,7 +87,7 @@ def test_the_lock_is_let_go_whoever_still_knows_it(
     assert not made[0].is_locked
 
 
-def test_a_second_process_says_that_it_waits_and_goes_on(cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_second_process_waits_for_the_lock(cache: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     holder = Popen([sys.executable, "-c", HOLDER, str(cache)], stdin=PIPE, stdout=PIPE, text=True)
     assert holder.stdout.readline() == "held\n"
@@ -116,7 +114,7 @@ def test_other_locks_do_not_wait_for_each_other(cache: Path) -> None:
 
 
 @pytest.mark.parametrize("cause", ["a file in the way", "no locks"])
-def test_without_a_place_to_write_a_temporary_folder_serves_once(
+def test_a_temporary_folder_replaces_an_unwritable_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, cause: str
 ) -> None:
     nowhere, reason = tmp_path / "cache", "no locks here"

@@ -59,7 +59,7 @@ def test_a_second_start_decodes_nothing(paths: list[Path], cache: Path, reads: l
     assert sums_alone.sums.equal(first.sums)
 
 
-def test_only_the_content_decides(paths: list[Path], cache: Path, reads: list[str], tmp_path: Path) -> None:
+def test_the_cache_depends_on_content_only(paths: list[Path], cache: Path, reads: list[str], tmp_path: Path) -> None:
     decode_images(paths, SHAPE, cache, True, 0)
     os.utime(paths[0], (1, 1))
     moved = [Path(shutil.copy(path, tmp_path / path.name)) for path in paths]
@@ -77,13 +77,13 @@ def test_only_the_content_decides(paths: list[Path], cache: Path, reads: list[st
     assert len(reads) == 3 * COUNT
 
 
-@pytest.mark.parametrize("die_at", [0, 5])
-def test_of_two_that_start_together_one_decodes(paths: list[Path], cache: Path, tmp_path: Path, die_at: int) -> None:
-    outcomes, reads = together(CHILD, tmp_path, die_at)  # the fifth file that is read kills whoever reads it
-    whole = (f"{PIXELS.sum()}\n", "", 0)
-    assert outcomes == sorted([whole, KILLED if die_at else whole])
+def test_of_two_that_start_together_one_is_killed_and_the_other_decodes(
+    paths: list[Path], cache: Path, tmp_path: Path
+) -> None:
+    outcomes, reads = together(CHILD, tmp_path, 5)  # the fifth file that is read kills the process that reads it
+    assert outcomes == sorted([(f"{PIXELS.sum()}\n", "", 0), KILLED])
     names = [path.name for path in paths]
-    assert reads == names[:die_at] + names, "the other waits, then goes on"
+    assert reads == names[:5] + names, "the other waits, then decodes all files"
     assert len(entries(cache)) == 1, "what the killed one had written is cleared away"
     assert_right(decode_images(paths, SHAPE, cache, True, 0))
 
@@ -99,7 +99,7 @@ def fills(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return counts
 
 
-def test_an_exception_half_way_leaves_no_entry_and_no_lock(
+def test_an_exception_leaves_neither_entry_nor_lock(
     paths: list[Path], cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
@@ -113,9 +113,7 @@ def test_an_exception_half_way_leaves_no_entry_and_no_lock(
 
 
 @pytest.mark.parametrize("damage", ["pixels.npy", "sums.npy", "errors.json", "digests"])
-def test_what_a_crash_of_the_machine_cut_is_made_anew(
-    paths: list[Path], cache: Path, fills: list[int], damage: str
-) -> None:
+def test_truncated_entries_are_recomputed(paths: list[Path], cache: Path, fills: list[int], damage: str) -> None:
     decode_images(paths, SHAPE, cache, True, 0)
     [cut] = cache.glob("*.digests.npy" if damage == "digests" else f"*/{damage}")
     for data in (cut.read_bytes()[:-1], b""):
@@ -124,9 +122,7 @@ def test_what_a_crash_of_the_machine_cut_is_made_anew(
     assert fills == [COUNT] * (1 if damage == "digests" else 3)
 
 
-def test_a_cache_that_cannot_be_written_is_done_without(
-    paths: list[Path], fills: list[int], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_unwritable_cache_is_not_used(paths: list[Path], fills: list[int], caplog: pytest.LogCaptureFixture) -> None:
     nowhere = paths[0] / "cache"
     for _ in range(2):
         assert_right(decode_images(paths, SHAPE, nowhere, True, 0))
@@ -136,7 +132,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(
 
 
 @pytest.mark.parametrize("where", [(np, "save"), (np.lib.format, "write_array_header_1_0"), (json, "dumps")])
-def test_a_full_disk_is_said_clearly(
+def test_a_full_disk_is_reported(
     paths: list[Path], cache: Path, monkeypatch: pytest.MonkeyPatch, where: tuple[object, str]
 ) -> None:
     def full(*_: object) -> None:
@@ -154,7 +150,7 @@ def test_a_full_disk_is_said_clearly(
     assert_right(decode_images(paths, SHAPE, cache, True, 0))
 
 
-def test_files_that_cannot_be_read_are_zeros_with_a_reason(paths: list[Path], cache: Path) -> None:
+def test_unreadable_files_are_zeros_with_an_error(paths: list[Path], cache: Path) -> None:
     paths[0].write_bytes(b"")
     paths[2].write_bytes(b"hello")
     paths[5].write_bytes(paths[5].read_bytes()[:-30])

@@ -24,7 +24,7 @@ def triples(found: FolderListing) -> list[tuple[str, str, str]]:
     return [(file.path, found.classes[file.label], file.split) for file in found.files]
 
 
-def test_class_folders_alone_are_training_images(tmp_path: Path) -> None:
+def test_class_folders_without_splits_are_training_images(tmp_path: Path) -> None:
     found = list_folder(touched(tmp_path, "dog/2.png", "dog/10.JPG", "cat/1.jpeg"))
     assert found.classes == ("cat", "dog")
     expected = [("cat/1.jpeg", "cat", "train"), ("dog/10.JPG", "dog", "train"), ("dog/2.png", "dog", "train")]
@@ -59,13 +59,13 @@ def test_names_of_splits(tmp_path: Path, train: str, val: str, test: str) -> Non
     assert found.unused == []
 
 
-def test_a_folder_without_class_folders_is_no_second_split(tmp_path: Path) -> None:
+def test_a_folder_without_class_folders_is_not_a_split(tmp_path: Path) -> None:
     found = list_folder(touched(tmp_path, "train/a/1.png", "train/b/1.png", "eval/scores.txt", "val/a/1.png"))
     assert [file.split for file in found.files] == ["train", "train", "val"]
     assert found.unused == ["eval/"]
 
 
-def test_what_operating_systems_leave_behind_is_ignored(tmp_path: Path) -> None:
+def test_system_files_are_ignored(tmp_path: Path) -> None:
     left = ("__MACOSX/a/._1.png", "__MACOSX/train/a/1.png", "a/__MACOSX/1.png", "a/@eaDir/1.png/x.jpg", "b/._1.png")
     found = list_folder(touched(tmp_path, "a/1.png", "b/1.png", *left, ".Trash/a/1.png", "b/.DS_Store"))
     assert (found.classes, len(found.files), found.other_files) == (("a", "b"), 2, {})
@@ -78,7 +78,7 @@ def test_classes_are_in_natural_order(tmp_path: Path) -> None:
     assert found.classes == expected
 
 
-def test_empty_and_unknown_classes_are_told_apart(tmp_path: Path) -> None:
+def test_empty_and_unknown_classes_are_listed(tmp_path: Path) -> None:
     files = ("train/a/1.png", "train/b/1.png", "train/c/", "train/d/notes.txt")
     found = list_folder(touched(tmp_path, *files, "test/a/1.png", "test/b/", "test/c/1.png", "test/z/1.png"))
     assert found.classes == ("a", "b")
@@ -105,7 +105,7 @@ def test_odd_names(tmp_path: Path) -> None:
     assert found.other_files == {".txt": 1, ".csv": 1, ".pdf": 1, ".db": 1}
 
 
-def test_a_name_that_is_no_text_is_found(tmp_path: Path) -> None:
+def test_file_names_need_not_be_valid_text(tmp_path: Path) -> None:
     name = os.fsdecode(b"a/\xff.png")
     assert name in {file.path for file in list_folder(touched(tmp_path, name, "b/1.png")).files}
 
@@ -137,7 +137,7 @@ def test_cycles_outside_of_the_folder_end_too(tmp_path: Path) -> None:
     assert [file.path for file in found.files] == ["a/0.png", "a/more/1.png", "a/more/next/2.png", "b/0.png"]
 
 
-def test_a_cycle_in_a_split_does_not_reach_the_others(tmp_path: Path) -> None:
+def test_links_to_other_splits_are_ignored(tmp_path: Path) -> None:
     root = touched(tmp_path / "set", "train/a/1.png", "train/b/1.png", "test/a/2.png")
     linked(root, {"train/a/root": "../..", "train/b/train": "../../train"})
     assert [file.path for file in list_folder(root).files] == ["train/a/1.png", "train/b/1.png", "test/a/2.png"]
@@ -151,12 +151,12 @@ def test_splits_may_share_files_by_links(tmp_path: Path) -> None:
     assert [file.path for file in found.files] == list(links)
 
 
-def test_names_that_look_alike() -> None:
+def test_similar_names() -> None:
     names = ["Cat", "cat ", "dog", "New York", "new  york", "caf\u00e9", "cafe\u0301", "cow"]
     assert similar_names(names) == ["'Cat' and 'cat '", "'New York' and 'new  york'", "'caf\u00e9' and 'cafe\u0301'"]
 
 
-def test_a_class_that_train_writes_in_another_way_is_named(tmp_path: Path) -> None:
+def test_a_class_with_a_different_spelling_is_reported(tmp_path: Path) -> None:
     found = list_folder(touched(tmp_path, "train/cat/1.png", "train/dog/1.png", "val/Cat/1.png", "test/dog /1.png"))
     assert found.unknown == ["val/Cat/; did you mean cat?", "test/dog /; did you mean dog?"]
 
@@ -172,7 +172,7 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
     assert {file.split for file in found.files} == {"train"}
 
 
-def test_what_lies_outside_is_named(tmp_path: Path) -> None:
+def test_unused_files_and_folders_are_listed(tmp_path: Path) -> None:
     inside = ("train/a/1.png", "train/b/1.png", "test/a/1.png")
     found = list_folder(touched(tmp_path, *inside, "more/a/1.png", "0.png", "test/7.jpg", "README.md", ".DS_Store"))
     assert found.unused == ["more/", "0.png", "test/7.jpg"]
@@ -202,7 +202,7 @@ def test_what_lies_outside_is_named(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_no_such_folder_is_refused(tmp_path: Path, files: list[str], root: str, problem: str) -> None:
+def test_invalid_folders_are_rejected(tmp_path: Path, files: list[str], root: str, problem: str) -> None:
     with pytest.raises(ConfigError) as refused:
         list_folder(touched(tmp_path, *files) / root)
     first, second = str(refused.value).splitlines()
@@ -211,7 +211,7 @@ def test_what_is_no_such_folder_is_refused(tmp_path: Path, files: list[str], roo
     assert second.startswith("  accepted: a folder with a folder of images for each class, or with such")
 
 
-def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_folder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     touched(tmp_path, "a/1.png", "b/closed/1.png")
     scandir = os.scandir
 

@@ -61,7 +61,7 @@ def test_jpeg_is_near(tmp_path: Path, mode: str) -> None:
     assert np.abs(read_image(path, (3, 16, 16)) - smooth.astype(int)).max() <= 2
 
 
-def test_what_is_transparent_becomes_white(tmp_path: Path) -> None:
+def test_transparent_pixels_become_white(tmp_path: Path) -> None:
     alpha = np.random.default_rng(1).integers(0, 256, (6, 10), dtype=np.uint8)
     rgba = Image.fromarray(np.dstack([COLOUR, alpha]))
     expected = on_white(COLOUR, alpha)
@@ -84,7 +84,7 @@ def test_a_palette_with_a_transparent_entry(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("orientation", TAKEN)
 @pytest.mark.parametrize("name", ["a.png", "a.webp", "a.tif"])
-def test_pictures_are_turned_as_the_camera_was_held(tmp_path: Path, orientation: int, name: str) -> None:
+def test_exif_orientation_is_applied(tmp_path: Path, orientation: int, name: str) -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     path = saved(tmp_path, name, RGB.transpose(TAKEN[orientation]), exif=exif, lossless=True)
@@ -93,7 +93,7 @@ def test_pictures_are_turned_as_the_camera_was_held(tmp_path: Path, orientation:
 
 
 @pytest.mark.parametrize("exif", [b"garbage!!", b"Exif\0\0II*\0\x08\0\0\0\xff\xff"])
-def test_a_damaged_note_of_the_camera_does_no_harm(tmp_path: Path, exif: bytes) -> None:
+def test_damaged_exif_data_is_ignored(tmp_path: Path, exif: bytes) -> None:
     path = saved(tmp_path, "a.png", RGB, exif=exif)
     assert common_shape([path], None, None) == (3, 6, 10)
     assert read_image(path, (3, 6, 10)).transpose(1, 2, 0).tolist() == COLOUR.tolist()
@@ -106,7 +106,7 @@ def test_other_sizes_are_cut_to_the_middle(tmp_path: Path) -> None:
     assert np.unique(inner.reshape(3, -1), axis=1).T.tolist() == [[0, 255, 0]]
 
 
-def test_the_shape_that_fits_all(tmp_path: Path) -> None:
+def test_common_shape(tmp_path: Path) -> None:
     sizes = {"a": (300, 40), "b": (60, 90), "c": (64, 64), "big": (400, 300)}  # width, height
     path = {name: saved(tmp_path, f"{name}.png", Image.new("L", size)) for name, size in sizes.items()}
     (tmp_path / "broken.png").write_bytes(b"")
@@ -119,7 +119,7 @@ def test_the_shape_that_fits_all(tmp_path: Path) -> None:
     assert common_shape([tmp_path / "broken.png"], None, None) == (3, 224, 224)
 
 
-def test_files_look_like_a_tensor(tmp_path: Path) -> None:
+def test_image_files_are_indexed_like_a_tensor(tmp_path: Path) -> None:
     paths = [saved(tmp_path, f"{value}.png", Image.new("L", (4, 5), value)) for value in range(6)]
     contents = np.arange(6 * 16, dtype=np.uint8).reshape(6, 16)
     files = ImageFiles(np.array([str(path) for path in paths]), torch.zeros(6, 1, 2), contents, (1, 5, 4))
@@ -136,7 +136,7 @@ SHAPE = (3, 4, 4)
 
 
 @pytest.mark.parametrize(("side", "pixels"), [(50_000, "2,500,000,000"), (10_000, "100,000,000")])
-def test_a_bomb_is_refused_before_it_is_decoded(tmp_path: Path, side: int, pixels: str) -> None:
+def test_decompression_bombs_are_rejected(tmp_path: Path, side: int, pixels: str) -> None:
     path = save_png_header(tmp_path / "bomb.png", side, side)
     tracemalloc.start()
     with pytest.raises(OSError, match=f"bomb.png: {pixels} pixels, more than the limit of 89,478,485$"):
@@ -158,7 +158,7 @@ def test_the_limit_itself_is_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert read_image(tmp_path / "31.png", SHAPE).shape == SHAPE
 
 
-def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path) -> None:
+def test_irregular_files_are_rejected(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     for path in (tmp_path / "pipe.png", tmp_path, Path(os.devnull)):
         with pytest.raises(OSError, match=f"^{path}: not a regular file$"):

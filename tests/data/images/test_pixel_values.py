@@ -96,7 +96,7 @@ def test_transparent_pixels_become_white_and_alpha_has_no_part_in_the_range(tmp_
     assert read_image(path, (3, 2, 4), (0.0, 200.0))[0].tolist() == [[0, 255, 128, 128], [128, 255, 128, 128]]
 
 
-def test_a_camera_s_note_turns_deep_colours_too(tmp_path: Path) -> None:
+def test_exif_orientation_applies_to_16_bit_images(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(BYTES.astype("u2")).save(tmp_path / "a.png", exif=exif)
@@ -105,7 +105,7 @@ def test_a_camera_s_note_turns_deep_colours_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [NAN, INF, -INF])
-def test_pixels_that_are_no_numbers_are_an_error(tmp_path: Path, value: float) -> None:
+def test_nan_and_infinite_pixels_are_an_error(tmp_path: Path, value: float) -> None:
     stored = full("f4", 1)
     stored[2, 3:5] = value
     path = save_tiff(tmp_path / "a.tif", stored)
@@ -114,7 +114,7 @@ def test_pixels_that_are_no_numbers_are_an_error(tmp_path: Path, value: float) -
     assert np.isinf(read_min_max(path)).all()
 
 
-def test_a_tiff_that_pillow_cannot_read_is_no_black_image(tmp_path: Path) -> None:
+def test_unsupported_tiff_files_are_reported(tmp_path: Path) -> None:
     path = save_tiff(tmp_path / "a.tif", BYTES.astype("f8"))
     with pytest.raises(OSError, match=r"a.tif: a TIFF that Pillow cannot read, for example of 64-bit numbers; convert"):
         read_image(path, (1, 6, 10))

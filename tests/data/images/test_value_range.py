@@ -24,7 +24,7 @@ from trainyard.inference.export_formats import describe_interface
 from trainyard.inference.model_card import describe_inputs
 from trainyard.inference.predict import predict_files
 from trainyard.inspect.data import describe_data
-from trainyard.models.load import load_model
+from trainyard.load_model import load_model
 from trainyard.training import train
 
 DRAWS = np.random.default_rng(0)
@@ -92,7 +92,7 @@ def test_8_bit_files_are_decoded_once_and_have_no_range(tmp_path: Path, monkeypa
     assert np.isnan([image_files.read_min_max(path) for path in (tmp_path / "set").rglob("*.png")]).all()
 
 
-def test_another_range_is_decoded_anew_and_the_same_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cached_images_depend_on_the_range(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = filled(tmp_path / "set")
     reads: list[Path] = []
     read = image_files.read_values
@@ -110,7 +110,7 @@ def test_another_range_is_decoded_anew_and_the_same_is_not(tmp_path: Path, monke
     assert len(reads) == 140
 
 
-def test_a_range_must_be_one(tmp_path: Path) -> None:
+def test_an_invalid_range_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"data.value_range=\[3.0, 3.0\]: black must be lower than white"):
         opened(tmp_path, value_range=[3, 3])
 
@@ -142,7 +142,7 @@ def test_constant_training_images_are_named(tmp_path: Path, black: type, caplog:
     assert "all 4 training images are constant" in caplog.text
 
 
-def test_an_outlier_that_leaves_the_rest_black_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_outliers_of_the_value_range_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     root = filled(tmp_path / "set")
     save_png16(root / "train/dark/hot.png", np.array([[40] * 8] * 7 + [[65535] + [40] * 7], "u2"))
     opened(root).splits  # noqa: B018
@@ -154,7 +154,7 @@ def test_an_outlier_that_leaves_the_rest_black_is_reported(tmp_path: Path, caplo
     assert [level for _, level, _ in caplog.record_tuples if level == logging.WARNING] == []
 
 
-def test_pixels_that_are_no_numbers_are_reported_with_their_file(tmp_path: Path) -> None:
+def test_nan_pixels_are_reported_with_their_file(tmp_path: Path) -> None:
     root = filled(tmp_path / "set", "f4", 0.01)
     save_tiff(root / "train/dark/bad.tif", np.array([[0.5, np.nan], [0.1, 0.2]], "f4"))
     with pytest.raises(ConfigError, match=r"cannot be read: train/dark/bad.tif \(1 of 4 pixels are NaN or infinite\)"):
@@ -173,7 +173,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home / "run"
 
 
-def test_a_run_tells_dark_from_light(run: Path) -> None:
+def test_a_run_learns_dark_and_light(run: Path) -> None:
     assert json.loads((run / "result.json").read_text())["metrics"]["test/acc"] >= 0.99
 
 
@@ -200,7 +200,7 @@ def test_another_folder_is_read_by_the_range_of_the_model(run: Path, tmp_path: P
     assert found.scores["test/acc"] == 1
 
 
-def test_export_and_show_tell_the_range(run: Path) -> None:
+def test_export_and_show_include_the_range(run: Path) -> None:
     spec = load_model(run / "checkpoints/best.ckpt").spec
     assert json.loads(describe_interface(spec))["input"]["value_range"] == pytest.approx([5 / 255, 170 / 255])
     low, high = spec.value_range

@@ -37,11 +37,11 @@ def test_balanced_is_scikit_learns_formula() -> None:
     assert compute_class_weights("balanced", LABELS, 3) == pytest.approx(expected)
 
 
-def test_a_class_without_examples_counts_nothing() -> None:
+def test_a_class_without_examples_has_weight_zero() -> None:
     assert compute_class_weights("balanced", LABELS, 4) == pytest.approx([100 / 180, 100 / 90, 100 / 30, 0])
 
 
-def test_of_a_list_only_the_ratios_count() -> None:
+def test_only_the_ratios_of_weights_matter() -> None:
     weights = compute_class_weights([1, 2, 4], LABELS, 3)
     assert weights == pytest.approx([100 / 160, 200 / 160, 400 / 160])
     assert weights == pytest.approx(compute_class_weights([0.25, 0.5, 1.0], LABELS, 3))
@@ -58,7 +58,7 @@ def test_the_baseline_is_the_class_that_training_has_most_of() -> None:
     assert majority_baseline(splits, ("a", "b", "c")) == {"class": "b", "val/acc": 0.25, "test/acc": 0.6}
 
 
-def test_a_class_that_is_not_validated_is_named(caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_classes_are_reported(caplog: pytest.LogCaptureFixture) -> None:
     names = ("a", "b", "c", "d")
     warn_about_missing_classes({"train": examples(0, 1, 2, 2), "val": examples(0), "test": examples(0, 1, 2)}, names)
     [(_, level, text)] = caplog.record_tuples
@@ -94,13 +94,13 @@ def test_a_run_warns_before_it_trains_and_notes_the_baseline(
     ("choice", "problem"),
     [([1, 2], r"2 weights\n  accepted: one for each of the 3 classes"), ([0, 0, 0], "all examples have weight 0")],
 )
-def test_weights_that_do_not_fit(choice: list[float], problem: str) -> None:
+def test_weights_for_other_classes_are_rejected(choice: list[float], problem: str) -> None:
     with pytest.raises(ConfigError, match=rf"data\.class_weights=\[.*{problem}"):
         compute_class_weights(choice, LABELS, 3)
 
 
 @pytest.mark.parametrize("weights", ["heavy", "[1,-2]", "2", "[1]"])
-def test_weights_that_are_none(compose_run: Compose, weights: str) -> None:
+def test_invalid_weights_are_rejected(compose_run: Compose, weights: str) -> None:
     with pytest.raises(ConfigError, match=r"data\.class_weights=.*none, balanced, or a list"):
         train(compose_run(f"data.class_weights={weights}"))
 
@@ -119,7 +119,7 @@ def test_the_training_loss_is_weighted_and_no_other() -> None:
         assert float(model.step((x, LABELS), stage).detach()) == pytest.approx(float(each.mean()), rel=1e-5)
 
 
-def test_a_run_learns_the_class_that_counts(compose_run: Compose, tmp_path: Path) -> None:
+def test_a_run_uses_class_weights(compose_run: Compose, tmp_path: Path) -> None:
     train(compose_run("optimizer.lr=0.01", "data.class_weights=[0,0,0,0,0,0,0,0,0,1]"))
     metrics = json.loads((tmp_path / "run" / "result.json").read_text())["metrics"]
     nines = Digits(batch_size=32).splits["test"].y == 9

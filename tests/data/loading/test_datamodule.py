@@ -138,7 +138,7 @@ def test_a_table_of_thirty_rows_trains(thirty_rows: tuple[str, ...], compose_run
     assert chosen["data.batch_size"].number_value == 22
 
 
-def test_devices_share_a_batch_of_all_examples() -> None:
+def test_processes_share_a_batch_of_all_examples() -> None:
     """The batch size is reduced to the examples, not to the share of a device."""
     shares = [[*ResumableBatchSampler(22, 22, shuffle=True, rank=rank, world_size=4)] for rank in range(4)]
     assert [[len(batch) for batch in share] for share in shares] == [[6], [6], [5], [5]]

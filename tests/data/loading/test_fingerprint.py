@@ -38,7 +38,7 @@ def test_counts_examples_and_classes() -> None:
     assert counts == {"examples": 8, "classes": 2, "least": 3, "most": 5}
 
 
-def test_a_label_or_an_input_changes_its_own_digest_alone() -> None:
+def test_labels_and_inputs_have_separate_digests() -> None:
     x, y = torch.zeros(8, 1, 2, 2, dtype=torch.uint8), torch.tensor([0, 1] * 4)
     before = fingerprint(Blocks(x, y))["train"]
     other_x, other_y = x.clone(), y.clone()
@@ -54,7 +54,7 @@ def test_the_order_of_memory_does_not_count() -> None:
     assert fingerprint(Blocks(x, y)) == fingerprint(Blocks(x.to(memory_format=torch.channels_last), y))
 
 
-def test_looks_at_a_quarter_of_a_mebibyte_of_a_large_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_most_256_kib_are_hashed(monkeypatch: pytest.MonkeyPatch) -> None:
     x = torch.zeros(60_000, 1, 28, 28, dtype=torch.uint8)
     sizes: list[int] = []
 
@@ -69,7 +69,7 @@ def test_looks_at_a_quarter_of_a_mebibyte_of_a_large_set(monkeypatch: pytest.Mon
     assert all(SAMPLE // 2 < size <= SAMPLE for size in inputs), "of each split"
 
 
-def test_is_the_same_resident_and_streamed_and_follows_the_split() -> None:
+def test_fingerprint_is_independent_of_placement_but_not_of_the_split() -> None:
     resident, streamed, other = (
         fingerprint(Digits(batch_size=64, resident=kept, seed=seed))
         for kept, seed in ((True, 0), (False, 0), (True, 1))
@@ -79,7 +79,7 @@ def test_is_the_same_resident_and_streamed_and_follows_the_split() -> None:
     assert resident["train"]["inputs"] != other["train"]["inputs"]
 
 
-def test_files_stand_for_their_pictures(tmp_path: Path) -> None:
+def test_fingerprint_of_image_files(tmp_path: Path) -> None:
     root = tmp_path / "pictures"
     for number in range(24):
         file = root / f"class{number % 2}" / f"{number}.png"

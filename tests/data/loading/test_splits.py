@@ -55,7 +55,7 @@ def divided(labels: torch.Tensor = LABELS, **options: Any) -> dict[str, set[int]
     return {name: set(part.ids.tolist()) for name, part in parts.items()}
 
 
-def test_a_smaller_train_fraction_is_part_of_a_larger_one_and_changes_nothing_else() -> None:
+def test_a_smaller_train_fraction_is_a_subset() -> None:
     whole = divided()
     before: set[int] = set()
     for fraction in (0.01, 0.1, 0.25, 0.5, 0.8, 0.99):
@@ -97,12 +97,12 @@ def test_folds_of_many_tiny_classes_are_of_one_size() -> None:
         ({"fold": 0, "folds": 500}, r"data\.folds=500: .*\n  accepted: 2 to 134"),
     ],
 )
-def test_what_divides_nothing_is_refused(options: dict[str, Any], text: str) -> None:
+def test_invalid_split_options_are_rejected(options: dict[str, Any], text: str) -> None:
     with pytest.raises(ConfigError, match=f"^{text}"):
         divided(**options)
 
 
-def test_what_the_source_sets_apart_stays() -> None:
+def test_splits_of_the_source_are_kept() -> None:
     def part(first: int, count: int) -> Examples:
         return Examples(torch.zeros(count, 1), torch.arange(count) % 2, torch.arange(first, first + count))
 

@@ -28,7 +28,7 @@ def images(count: int, channels: int, side: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("count", [1, 50, CHUNK + 7])
-def test_images_are_as_torch_has_them(channels: int, count: int) -> None:
+def test_image_statistics_equal_those_of_torch(channels: int, count: int) -> None:
     pictures = images(count, channels, 5)
     mean, std = image_statistics(pictures)
     expected = torch.std_mean(pictures.double() / 255, dim=(0, 2, 3), correction=0)
@@ -37,14 +37,14 @@ def test_images_are_as_torch_has_them(channels: int, count: int) -> None:
     assert mean.shape == std.shape == (channels,)
 
 
-def test_order_and_pieces_change_no_bit() -> None:
+def test_statistics_do_not_depend_on_order() -> None:
     pictures = images(CHUNK + 100, 1, 3)
     shuffled = pictures[torch.randperm(len(pictures), generator=derive_generator(2))]
     assert all(map(torch.equal, image_statistics(pictures), image_statistics(shuffled)))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_files_give_the_same_to_the_last_bit(tmp_path: Path, channels: int) -> None:
+def test_files_and_tensors_give_equal_statistics(tmp_path: Path, channels: int) -> None:
     pictures = images(20, channels, 6)
     for number, picture in enumerate(pictures):
         array = picture.permute(1, 2, 0).numpy()
@@ -61,7 +61,7 @@ def test_files_give_the_same_to_the_last_bit(tmp_path: Path, channels: int) -> N
         assert all(map(torch.equal, from_files, from_tensor))
 
 
-def test_a_channel_that_never_changes_has_no_deviation_and_is_divided_by_one() -> None:
+def test_a_constant_channel_is_divided_by_one() -> None:
     pictures = torch.full((4, 3, 2, 2), 51, dtype=torch.uint8)
     pictures[:, 1] = torch.arange(16).view(4, 2, 2)
     mean, std = image_statistics(pictures)
@@ -93,5 +93,5 @@ def test_rows_have_their_missing_values_filled() -> None:
 
 
 @pytest.mark.parametrize("value", [0.1, 123456.7, 1e-5, 3.3e7])
-def test_a_constant_column_has_no_deviation_by_rounding(value: float) -> None:
+def test_rounding_does_not_give_a_constant_column_a_deviation(value: float) -> None:
     assert row_statistics(torch.full((1003, 1), value), [Column("a")])[1].tolist() == [1]

@@ -52,7 +52,7 @@ def test_shapes_depend_on_the_seed_alone() -> None:
     assert first.y.bincount().tolist() == [14, 13, 13]
 
 
-def test_every_shape_can_be_seen() -> None:
+def test_every_shape_is_visible() -> None:
     images = Shapes(**SHARED, count=300, image_size=64).read()["train"].x.float() / 255
     # The corners show background; somewhere in the image a colour lies far from all four.
     corners = torch.stack([images[:, :, i, j] for i in (0, -1) for j in (0, -1)], dim=1)  # [N, 4, 3]
@@ -70,7 +70,7 @@ def test_the_splits_are_disjoint_and_stratified(source: type[DataModule]) -> Non
     assert float((shares.amax(0) - shares.amin(0)).max()) < 0.03
 
 
-def test_a_batch_larger_than_the_data_is_refused() -> None:
+def test_a_batch_larger_than_the_data_is_rejected() -> None:
     with pytest.raises(ConfigError, match=r"data\.batch_size=5000.*\n.*1 to 240"):
         Penguins(**{**SHARED, "batch_size": 5000}).splits  # noqa: B018
 
@@ -81,7 +81,7 @@ def test_a_default_batch_size_is_reduced_to_the_number_of_training_examples() ->
     assert (len(many.splits["train"]), many.batch_size) == (240, 128)
 
 
-def test_chosen_digits_are_those_of_all_and_numbered_anew() -> None:
+def test_selected_digits_are_a_relabelled_subset() -> None:
     every, some = Digits(64).read()["train"], Digits(64, digits=[7, 3]).read()["train"]
     assert torch.equal(some.x, every.x[(every.y == 7) | (every.y == 3)])
     assert torch.equal(some.x[some.y == 0], every.x[every.y == 7])
@@ -89,7 +89,7 @@ def test_chosen_digits_are_those_of_all_and_numbered_anew() -> None:
     assert Digits(64, digits=[7, 3]).spec.classes == ("7", "3")
 
 
-def test_chosen_measurements_and_species_are_columns_and_rows_of_all() -> None:
+def test_selected_measurements_and_species_are_a_subset() -> None:
     every = Penguins(batch_size=16).read()["train"]
     some = Penguins(["Gentoo", "Adelie"], ["body_mass_g", "bill_length_mm"], batch_size=16).read()["train"]
     gentoo = every.x[every.y == 2]
@@ -128,6 +128,6 @@ def test_each_shape_covers_what_geometry_says() -> None:
         (lambda: Shapes(30, 32, ["rign", "cross"], batch_size=8), "data.shapes=rign: unknown; did you mean ring?"),
     ],
 )
-def test_what_is_not_there_is_said(source, said: str) -> None:
+def test_invalid_selections_are_rejected(source, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         source()

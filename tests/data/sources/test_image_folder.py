@@ -97,7 +97,7 @@ def broken(root: Path) -> Path:
     return root
 
 
-def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_reported_in_one_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as refused:
         opened(broken(tmp_path / "set")).splits  # noqa: B018
     assert str(refused.value).splitlines() == [
@@ -124,7 +124,7 @@ def test_skip_leaves_out_and_counts(tmp_path: Path, caplog: pytest.LogCaptureFix
 
 
 @pytest.mark.parametrize("resident", [True, False])
-def test_a_class_of_broken_files_alone_is_none(
+def test_a_class_with_only_unreadable_files_is_removed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, resident: bool
 ) -> None:
     root = filled(tmp_path / "set", ("train/ape", "train/bee", "train/cow", "test/ape", "test/bee", "test/cow"))
@@ -153,7 +153,7 @@ def test_a_smaller_size_is_suggested_for_large_images(tmp_path: Path, caplog: py
     assert len(caplog.record_tuples) == 1
 
 
-def test_formats_of_photos_are_named_with_a_remedy(tmp_path: Path) -> None:
+def test_unsupported_photo_formats_are_reported_with_a_remedy(tmp_path: Path) -> None:
     root = filled(tmp_path / "set")
     for name in ("a.HEIC", "b.dng", "c.jxl"):
         (root / "cat" / name).write_bytes((root / "cat/0.png").read_bytes())

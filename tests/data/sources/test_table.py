@@ -17,7 +17,7 @@ from trainyard.data.sources.table import Table
 from trainyard.data.tables.cells import read_rows
 from trainyard.data.tables.columns import fit_column, recode_levels
 from trainyard.errors import ConfigError
-from trainyard.models.load import load_model
+from trainyard.load_model import load_model
 from trainyard.training import train
 
 
@@ -147,7 +147,7 @@ def test_the_embedding_of_a_column_of_many_levels_is_bounded(many: int, width: i
     assert column.embedding_width == width
 
 
-def test_a_category_that_no_training_row_has_stays_a_category() -> None:
+def test_a_category_missing_in_all_training_rows_stays_categorical() -> None:
     column = Column("c", ("a", "b"), decimal=".")
     after = fit_column(column, torch.zeros(5), one_hot_limit=16)
     assert (len(after.levels), after.may_miss) == (1, True)
@@ -190,7 +190,7 @@ REJECTED = [
 
 
 @pytest.mark.parametrize(("options", "text"), REJECTED)
-def test_what_cannot_be_learned_is_named(tmp_path: Path, options: dict[str, Any], text: str) -> None:
+def test_invalid_targets_and_columns_are_rejected(tmp_path: Path, options: dict[str, Any], text: str) -> None:
     number = np.arange(N)
     rows = frame().assign(measured=number * 0.37, tenths=number // 2 / 10, number=number, grams=number // 3 * 50)
     rows = rows.assign(name=[f"n{i}" for i in number], same=1)[

@@ -87,13 +87,13 @@ def test_variants_of_emnist(tmp_path: Path, variant: str, first: int, count: int
         (("Mnist", "."), r"data\.name=Mnist: unknown data set\n.*MNIST, FashionMNIST"),
     ],
 )
-def test_a_set_or_variant_that_is_none(arguments: tuple[str, ...], text: str) -> None:
+def test_unknown_data_sets_and_variants_are_rejected(arguments: tuple[str, ...], text: str) -> None:
     with pytest.raises(ConfigError, match=f"^{text}"):
         TorchvisionDataset(*arguments, batch_size=4)
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_missing_scipy_is_named_before_anything_is_downloaded(
+def test_missing_scipy_is_reported_before_downloading(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
 ) -> None:
     if there:
@@ -119,7 +119,7 @@ def drafts(root: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_a_download_is_used_and_kept(
+def test_downloaded_files_are_reused(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     server.folder = tmp_path / "server"
@@ -132,7 +132,7 @@ def test_a_download_is_used_and_kept(
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_offline_the_error_says_what_to_put_where_and_that_helps(
+def test_offline_error_says_which_files_to_provide(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     root = tmp_path / "data"
@@ -169,7 +169,7 @@ def test_a_run_without_a_network_leaves_nothing(
         (KeyboardInterrupt(), KeyboardInterrupt, None),
     ],
 )
-def test_nothing_half_written_stays(
+def test_failed_downloads_leave_nothing(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, name: str, failure: Any, raised: Any, text: str
 ) -> None:
     server.folder, server.failure = tmp_path / "server", failure
@@ -185,7 +185,7 @@ def test_nothing_half_written_stays(
 
 
 @pytest.mark.parametrize("name", ["KMNIST", "CIFAR100"])
-def test_a_damaged_archive_is_named_or_replaced(
+def test_a_damaged_archive_is_reported_or_replaced(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     folder = tmp_path / "data" / FOLDERS[name]
@@ -225,7 +225,7 @@ def test_two_at_once_download_once(tmp_path: Path, server: Server, monkeypatch: 
     check(sources[0])
 
 
-def test_any_answer_means_that_the_network_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_http_answer_means_reachable(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(request: Any, timeout: float) -> None:
         raise HTTPError("http://x", 405, "Method Not Allowed", None, None)
 

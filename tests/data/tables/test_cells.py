@@ -32,11 +32,11 @@ def test_numbers_with_a_decimal_comma(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", [*NO_NUMBERS, "4,10", "1,23,45", "1.234,50", "0,123"])
-def test_what_is_no_number(text: str) -> None:
+def test_texts_that_are_not_numbers(text: str) -> None:
     assert np.isnan(parse_numbers(pd.Series([text], dtype=object), ".")).all()
 
 
-def test_a_number_that_only_the_other_separator_explains_is_read_by_it() -> None:
+def test_the_other_separator_is_tried_for_invalid_numbers() -> None:
     texts = pd.Series(["4,10", "1,234", "4.10", "1.234"], dtype=object)
     assert parse_numbers(texts, ".", strict=False).tolist() == [4.1, 1234, 4.1, 1.234]
     assert parse_numbers(texts, ",", strict=False).tolist() == [4.1, 1.234, 4.1, 1234]
@@ -45,7 +45,7 @@ def test_a_number_that_only_the_other_separator_explains_is_read_by_it() -> None
 @pytest.mark.parametrize(
     "text", ["", "  ", "NA", "n/a", "N/A", "null", "NULL", "None", "nan", "NaN", "<NA>", "-999", "?"]
 )
-def test_what_is_missing(text: str) -> None:
+def test_missing_value_markers(text: str) -> None:
     assert cell_texts(pd.Series([text]), ["?", "-999"]).isna().all()
 
 
@@ -88,7 +88,7 @@ def test_text_of_levels_with_leading_zeros_lists_and_unknown_ones() -> None:
     assert read_rows(frame, columns)[0].tolist() == [[1, 1], [0, 0], [0, 1], [2, 0]]
 
 
-def test_wrong_cells_are_named_by_their_column() -> None:
+def test_invalid_cells_are_reported_by_column() -> None:
     frame = pd.DataFrame({"a": ["1", "x", "", "?"], "day": ["2026-11-30", "", "soon", "2026-13-01"]})
     days = Column("day.days", source="day", part="days", format="ISO8601", decimal=".")
     x, wrong = read_rows(frame, [Column("a", decimal=".", missing=("?",)), days])
@@ -97,7 +97,7 @@ def test_wrong_cells_are_named_by_their_column() -> None:
     assert wrong["day"].tolist() == [False, False, True, True]
 
 
-def test_semicolons_decide_about_commas_if_the_decimal_separator_is_unknown() -> None:
+def test_semicolons_suggest_decimal_commas() -> None:
     frame = pd.DataFrame({"a": ["1,234", "x"]})
     for semicolons, number in ((True, 1.234), (False, 1234)):
         x, invalid = read_rows(frame, [Column("a")], semicolons)

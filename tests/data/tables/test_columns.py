@@ -27,14 +27,14 @@ def read(values: object, column: Column) -> list[float]:
     return read_rows(pd.DataFrame({"power": values}), [column])[0][:, 0].tolist()
 
 
-def test_a_few_exceptions_leave_a_column_numeric_and_are_named() -> None:
+def test_a_few_exceptions_are_reported_and_missing() -> None:
     column, notes = learned([*map(str, range(95)), "?", "?", "?", "-", "n.a.", "", "NA"])
     assert notes == ["column power: 5 of 100 values are not numeric: '?', '-', 'n.a.'; read as missing"]
     assert not column.levels
     assert np.array_equal(read(["7", " ? ", "N.A.", "-"], column), [7, NAN, NAN, NAN], equal_nan=True)
 
 
-def test_more_exceptions_make_categories_with_advice() -> None:
+def test_many_exceptions_make_a_column_categorical() -> None:
     values = [*map(str, [*range(80)] * 2), *["?"] * 40]
     column, notes = learned(values)
     assert len(column.levels) == 81
@@ -77,14 +77,14 @@ def test_how_numbers_are_written(values: list[str], semicolons: bool, expected: 
     assert np.array_equal(read(values, column), expected, equal_nan=True)
 
 
-def test_a_choice_between_decimals_and_thousands_is_said() -> None:
+def test_ambiguous_commas_are_reported() -> None:
     _, notes = learned(["1,234", "5"])
     assert notes == ["column power: 1,234 is read as 1234; data.decimal=comma reads it as 1.234"]
     column, notes = learned(["1,234", "5"], decimal=",")
     assert (read(["1,234"], column), notes) == ([1.234], [])
 
 
-def test_the_other_numbers_of_a_file_settle_what_a_column_leaves_open() -> None:
+def test_ambiguous_numbers_follow_the_rest_of_the_file() -> None:
     frame = pd.DataFrame({"price": ["4,10", "5,25"], "people": ["1.234", "2.345"]})
     columns, notes = learn_columns(frame, CellFormat(), semicolons=True)
     assert notes == []
@@ -110,7 +110,7 @@ def test_an_empty_column_is_numeric_and_missing() -> None:
         assert np.isnan(read(values, column)).all()
 
 
-def test_a_spec_survives_its_way_through_a_checkpoint() -> None:
+def test_a_spec_can_be_stored_in_a_checkpoint() -> None:
     columns, _ = learn_columns(
         pd.DataFrame(
             {
@@ -221,11 +221,11 @@ def test_a_column_whose_every_value_belongs_to_one_class(values: list[object]) -
         [{0: "p", 30: "p", 10: "q", 20: "q", 40: "r", 50: "r"}.get(i) for i in ROW],  # six rows say nothing
     ],
 )
-def test_an_innocent_column(values: object) -> None:
+def test_normal_columns_are_not_reported(values: object) -> None:
     assert found(values) == ""
 
 
-def test_a_table_says_in_one_line_what_is_excluded_and_how_to_include_it(
+def test_excluded_columns_and_leaks_are_reported_with_overrides(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     values = {"a b": ROW, "fine": DRAWS.normal(size=N), "flat": 1, "old": DRAWS.normal(size=N), "label": LABELS}
@@ -250,7 +250,7 @@ def test_a_table_says_in_one_line_what_is_excluded_and_how_to_include_it(
     assert not caplog.records
 
 
-def test_what_is_kept_must_be_there(tmp_path: Path) -> None:
+def test_keep_must_name_existing_columns(tmp_path: Path) -> None:
     pd.DataFrame({"a": ROW, "label": LABELS}).to_csv(tmp_path / "t.csv", index=False)
     for keep, options in ((["b"], {}), (["label"], {}), (["a"], {"ignore": ["a"]})):
         with pytest.raises(ConfigError, match=r"^data\.(keep|ignore)="):
@@ -266,6 +266,6 @@ def test_a_table_of_nothing_but_identifiers_keeps_them(tmp_path: Path, caplog: p
 
 
 @pytest.mark.parametrize("names", [["a"], ["a", "b_1"], ["Delta 15 N (o/oo)", "x"], ["a:b"], ["ä,b"], ["x=[1]"]])
-def test_what_is_to_be_typed_is_what_hydra_reads(names: list[str]) -> None:
+def test_overrides_are_parsed_by_hydra(names: list[str]) -> None:
     [override] = OverridesParser.create().parse_overrides([format_override("data.keep", names).strip("'")])
     assert [str(getattr(value, "text", value)) for value in override.value()] == names

@@ -77,7 +77,7 @@ def test_typed_dates_of_parquet() -> None:
         assert read(values, columns)["weekday"] == [day.weekday() for day in DAYS]
 
 
-def test_clocks_at_the_place_count_not_utc() -> None:
+def test_times_are_local() -> None:
     texts = ["2026-03-28T23:00:00-05:00", "2026-06-01T01:00:00-04", "2026-06-02T02:00:00Z"]
     columns, _ = learned(texts)
     assert read(texts, columns)["hour"] == [23, 1, 2]
@@ -112,7 +112,7 @@ def test_the_order_of_day_and_month(values: list[str], dayfirst: bool | None, mo
 
 
 @pytest.mark.parametrize("form", ["%d.%m.%Y", "%Y%m%d"])
-def test_exceptions_among_dates_are_named_and_missing(form: str) -> None:
+def test_invalid_dates_are_reported_and_missing(form: str) -> None:
     texts = [day.strftime(form) for day in DAYS]
     columns, notes = learned(["unknown", *texts[1:]])
     assert notes == ["column when: 1 of 40 values are not dates: 'unknown'; read as missing"]
@@ -120,7 +120,7 @@ def test_exceptions_among_dates_are_named_and_missing(form: str) -> None:
     assert np.isnan(x["year"]).tolist() == [True, True, False]
 
 
-def test_a_date_in_the_other_order_is_no_date_of_the_column() -> None:
+def test_dates_in_the_other_order_are_invalid() -> None:
     columns, _ = learned([day.strftime("%m/%d/%Y") for day in DAYS])
     _, wrong = read_rows(pd.DataFrame({"when": ["12/31/2016", "31/12/2016", "12/31/2016 10:00"]}), columns)
     assert wrong["when"].tolist() == [False, True, False]
@@ -139,5 +139,5 @@ def test_a_date_in_the_other_order_is_no_date_of_the_column() -> None:
         ["20160131", "20161399", "20160131", "20160228"],
     ],
 )
-def test_what_is_no_date(values: list[str]) -> None:
+def test_values_that_are_not_dates(values: list[str]) -> None:
     assert [column.part for column in learned(values)[0]] == [""]

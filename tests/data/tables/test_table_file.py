@@ -68,7 +68,7 @@ def test_spaces_after_commas_are_no_part_of_names_or_values(tmp_path: Path) -> N
     assert table["kind"].tolist() == ["one", "two"]
 
 
-def test_a_comma_at_the_end_of_each_row_shifts_nothing(tmp_path: Path) -> None:
+def test_trailing_commas_are_ignored(tmp_path: Path) -> None:
     path = tmp_path / "trailing.csv"
     path.write_text("a,kind\n1,x,\n2,y,\n")
     assert read_table(path, "data.path").to_dict("list") == {"a": ["1", "2"], "kind": ["x", "y"]}
@@ -104,7 +104,7 @@ WRONG = {
 
 @pytest.mark.parametrize("name", WRONG)
 @pytest.mark.parametrize("key", ["data.path", "data.test_path"])
-def test_what_is_no_table_is_named_with_what_would_be(tmp_path: Path, name: str, key: str) -> None:
+def test_invalid_tables_are_rejected(tmp_path: Path, name: str, key: str) -> None:
     content, problem = WRONG[name]
     path = tmp_path / name
     path.mkdir() if content is None else path.write_bytes(content)

@@ -1,18 +1,20 @@
 """The fingerprint of a data set, and digests of its examples."""
 
 import hashlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from trainyard.data.images.image_files import ImageFiles
-from trainyard.data.loading.datamodule import DataModule
+
+if TYPE_CHECKING:  # it imports Lightning
+    from trainyard.data.loading.datamodule import DataModule
 
 SAMPLE = 2**18  # bytes of the inputs of a split that are hashed
 DIGEST_SIZE = 16  # bytes
 
 
-def fingerprint(data: DataModule) -> dict[str, dict[str, Any]]:
+def fingerprint(data: "DataModule") -> dict[str, dict[str, Any]]:
     """Return a description of each split by which changes are noticed; the same for resident and streamed data.
 
     Returns:

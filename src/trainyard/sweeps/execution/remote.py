@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.plugins.launcher import Launcher
@@ -31,21 +31,8 @@ INTERVAL_PER_JOB = 0.005  # seconds, to spare a shared file system
 GRACE_PERIOD = 5.0  # seconds until a shared file system shows the last changes of another machine
 
 
-class RemoteJobs(Protocol):
-    """Jobs that another launcher runs."""
-
-    def ended(self) -> dict[int, str]:
-        """Return the jobs that do not run any more: index to error, which is empty if it is not their fault."""
-
-    def stop(self) -> None:
-        """Stop all jobs."""
-
-    def pending_note(self) -> str:
-        """Return what happens to the jobs when this process ends."""
-
-
 class LauncherThread:
-    """Jobs of a launcher that only returns when all have ended; it runs in a thread."""
+    """Jobs of a launcher that only returns when all have ended; it runs in a thread. Methods as in `Submission`."""
 
     def __init__(self, launcher: Any, sweep: Sweep, jobs: Sequence[Job]) -> None:
         self.launcher = launcher
@@ -85,7 +72,7 @@ def run_remote(launcher: Launcher, sweep: Sweep, jobs: Sequence[Job], fail_fast:
     Jobs that an earlier process has submitted to submitit, and that still wait or run, are not submitted again.
     """
     uses_submitit = "hydra_submitit_launcher" in type(launcher).__module__
-    remote: RemoteJobs = (Submission if uses_submitit else LauncherThread)(launcher, sweep, jobs)
+    remote = (Submission if uses_submitit else LauncherThread)(launcher, sweep, jobs)
     with SweepProgress(sweep, jobs, lambda job: None, fail_fast) as progress:
         try:
             follow(remote, jobs, progress)
@@ -94,7 +81,7 @@ def run_remote(launcher: Launcher, sweep: Sweep, jobs: Sequence[Job], fail_fast:
             raise
 
 
-def follow(remote: RemoteJobs, jobs: Sequence[Job], progress: SweepProgress) -> None:
+def follow(remote: Submission | LauncherThread, jobs: Sequence[Job], progress: SweepProgress) -> None:
     """Read the directories of jobs until all have ended."""
     log_sizes = [log_size(job) for job in jobs]
     waiting, running = set(range(len(jobs))), set[int]()

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from trainyard.csv_text import csv_writer, escape_formula
 from trainyard.errors import reject
 from trainyard.files import write_text
-from trainyard.history.stored_run import StoredRun
 from trainyard.run_directory import DONE
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.leaderboard.picture import PICTURE, draw
@@ -84,7 +83,7 @@ def mean_and_std(row: Row, metric: str) -> str:
 
 def checkpoint_of(job: Job) -> str:
     """Return the path of a job's checkpoint in the sweep's directory, or that it was not kept."""
-    path = StoredRun(job.folder).checkpoint
+    path = job.folder / "checkpoints" / "best.ckpt"
     return str(path.relative_to(job.folder.parent)) if path.is_file() else "not kept"
 
 

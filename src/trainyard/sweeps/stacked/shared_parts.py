@@ -88,6 +88,7 @@ class JobBuilder(RunBuilder):
         """Return a model with weights, optimizer and schedule of its own; a frozen backbone is the same for all."""
         if cfg.seed not in self.shared.models:
             built = super().model(cfg, data)
+            assert isinstance(built, Classifier)
             first, _ = next(iter(self.shared.models.values()), (built, None))
             if isinstance(built, TransferModel) and isinstance(first, TransferModel):
                 built.backbone = first.backbone  # equal, for it was loaded

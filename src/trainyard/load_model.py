@@ -10,20 +10,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from trainyard.errors import ConfigError, reject
 from trainyard.files import open_regular
-from trainyard.models.classifier import Classifier
 from trainyard.trusted import MODEL, check_target
 
 ACCEPTED = "a checkpoint that train.py wrote"
-CLASSIFIER = replace(MODEL, bases=("trainyard.models.classifier.Classifier",))
 
 
-def load_model(checkpoint: Path, trusted: Sequence[str] = ()) -> Classifier:
+def load_model(
+    checkpoint: Path, trusted: Sequence[str] = (), kind: type[L.LightningModule] = L.LightningModule
+) -> L.LightningModule:
     """Rebuild the model of a checkpoint, with its weights, on the CPU and in evaluation mode.
 
     Neither config nor data is needed. Nothing is downloaded, no code in the file runs, and only models of the project
@@ -32,14 +33,16 @@ def load_model(checkpoint: Path, trusted: Sequence[str] = ()) -> Classifier:
     Args:
         checkpoint: the file.
         trusted: packages of models beside the project's own.
+        kind: class that the model must be an instance of.
 
     Raises:
         ConfigError: the file is not such a checkpoint, or contains another class.
     """
     stored = read_checkpoint(checkpoint)
-    kind: type[Classifier] = check_target(f"{checkpoint}: model_class", stored.get("model_class"), CLASSIFIER, trusted)
+    base = replace(MODEL, bases=(f"{kind.__module__}.{kind.__qualname__}",))
+    target = check_target(f"{checkpoint}: model_class", stored.get("model_class"), base, trusted)
     try:
-        model = kind(**constructor_arguments(kind, stored["hyper_parameters"]))
+        model: L.LightningModule = target(**constructor_arguments(target, stored["hyper_parameters"]))
         model.load_state_dict(stored["state_dict"])
     except ConfigError:
         raise
@@ -62,10 +65,10 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
             stored = read_file(path)
     except Exception as error:  # each damaged file fails in its own way
         unsafe = "weights_only" in str(error).lower() or "Unsupported" in str(error)
-        problem = "it holds more than weights, which might be code" if unsafe else f"unreadable ({first_line(error)})"
+        problem = "it contains more than weights, possibly code" if unsafe else f"unreadable ({first_line(error)})"
         raise reject("checkpoint", path, problem, ACCEPTED) from error
     if not isinstance(stored, dict) or not {"model_class", "hyper_parameters", "state_dict"} <= stored.keys():
-        raise reject("checkpoint", path, "it does not say of which model it is", ACCEPTED)
+        raise reject("checkpoint", path, "its model class is missing", ACCEPTED)
     return stored
 
 
@@ -83,7 +86,7 @@ def check_archive(path: Path) -> None:
                     raise OSError(errno.EINVAL, "a compressed archive", str(path))
 
 
-def constructor_arguments(kind: type[Classifier], stored: Mapping[str, Any]) -> dict[str, Any]:
+def constructor_arguments(kind: type[Any], stored: Mapping[str, Any]) -> dict[str, Any]:
     """Return the stored arguments that the constructors accept; pretrained `weights` are not loaded again."""
     known = {name for parent in kind.__mro__ for name in inspect.signature(parent.__init__).parameters}  # type: ignore[misc]
     plain = {name: value for name, value in stored.items() if name in known}
@@ -95,7 +98,7 @@ def first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def write_safetensors(model: Classifier, path: Path, **metadata: str) -> None:
+def write_safetensors(model: L.LightningModule, path: Path, **metadata: str) -> None:
     """Write a trained model as safetensors, with what `load_model` needs in the header, and further metadata."""
     kind = type(model)
     rebuilt = {"model_class": f"{kind.__module__}.{kind.__qualname__}", "hyper_parameters": dict(model.hparams)}

@@ -1,0 +1,40 @@
+"""Optional methods of a LightningModule that callbacks use, where it has them."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """Has state that belongs to the middle of an epoch, such as sums of metrics, and that a resumed run needs."""
+
+    def training_state(self) -> dict[str, Any]:
+        """Return the state as primitives and tensors."""
+
+    def load_training_state(self, state: Mapping[str, Any]) -> None:
+        """Restore what `training_state` returned."""
+
+
+@runtime_checkable
+class ScoresTraining(Protocol):
+    """Knows its training scores before the epoch ends."""
+
+    def training_scores(self) -> dict[str, float]:
+        """Return the scores since the last validation, such as `train/loss`; empty before the first batch."""
+
+
+@runtime_checkable
+class DiscardsBatches(Protocol):
+    """Can leave a batch out of its metrics."""
+
+    def discard_last_batch(self) -> None:
+        """Remove the last training batch from the metrics."""
+
+
+def count_examples(batch: Any) -> int:
+    """Return the number of examples in a batch: the length of the first tensor in its lists, tuples and dicts."""
+    while not isinstance(batch, Tensor):
+        batch = next(iter(batch.values() if isinstance(batch, Mapping) else batch))
+    return len(batch)
