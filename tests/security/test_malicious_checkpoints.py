@@ -155,4 +155,4 @@ def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
     for path in (text, archive, cut, tmp_path / "none.ckpt", tmp_path):
         assert str(path) in refused(path)
     torch.save([1, 2, 3], text)
-    assert "does not say of which model" in refused(text)
+    assert "its model class is missing" in refused(text)
