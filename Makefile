@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train test coverage test-slow fuzz kills soak test-gpu test-slurm browser docs course check lint typecheck \
+.PHONY: help train test coverage test-slow fuzz kills soak test-gpu test-slurm browser docs course check lint typecheck architecture \
   benchmark benchmark-sweep tensorboard clean
 
 help:  ## this list
@@ -53,7 +53,7 @@ docs: .venv/installed  ## the documentation as a site, build/site/index.html; wh
 course: .venv/installed-dev  ## run every page of the course and the guides again, with today's output and new pictures: ten minutes
 	OMP_NUM_THREADS=1 $(BIN)/python scripts/run_pages.py --write docs/course/[1-9]*.md docs/howto/*.md
 
-check: lint typecheck  ## lint and typecheck
+check: lint typecheck architecture  ## lint, typecheck and architecture
 
 lint: .venv/installed-dev  ## ruff: style and common mistakes
 	$(BIN)/ruff check .
@@ -61,6 +61,9 @@ lint: .venv/installed-dev  ## ruff: style and common mistakes
 
 typecheck: .venv/installed-dev  ## mypy, strict
 	$(BIN)/mypy
+
+architecture: .venv/installed-dev  ## import-linter: imports between packages point downwards
+	$(BIN)/lint-imports
 
 benchmark: .venv/installed  ## seconds an epoch beside the arithmetic, a hand-written loop and plain Lightning
 	$(BIN)/python scripts/benchmark_training.py $(ARGS)

@@ -14,8 +14,8 @@ from typing import Any
 import lightning as L
 import torch
 
-from trainyard.config import compose
-from trainyard.training import train
+from trainyard.config.composition import compose
+from trainyard.run.training import train
 
 COMMON = ["callbacks=none", "logger=csv", "+callbacks.clock._target_=__main__.Clock"]
 RUNS = {

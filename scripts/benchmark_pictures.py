@@ -13,8 +13,8 @@ from pathlib import Path
 
 from training_contenders import TRAIN, VAL, write_mnist
 
-from trainyard.config import compose
-from trainyard.training import train
+from trainyard.config.composition import compose
+from trainyard.run.training import train
 
 EPOCHS = {"mlp": 30, "cnn": 4}
 ROUNDS = {"mlp": 3, "cnn": 3}

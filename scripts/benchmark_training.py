@@ -18,8 +18,8 @@ import torch
 from plain_lightning import plain_lightning
 from training_contenders import TRAIN, floor, hand_written, loaders, network, trainyard, write_mnist
 
-from trainyard.files import write_json
-from trainyard.provenance import hardware
+from trainyard.io.files import write_json
+from trainyard.run.provenance import hardware
 
 ROUNDS = {"mlp": 9, "cnn": 3}
 RESULT = Path("outputs") / "benchmarks" / "training.json"

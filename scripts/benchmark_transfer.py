@@ -17,9 +17,9 @@ import timm
 import torch
 from epoch_clock import timed_epochs
 
-from trainyard.config import compose
-from trainyard.run_directory import read_result
-from trainyard.training import train
+from trainyard.config.composition import compose
+from trainyard.run.run_directory import read_result
+from trainyard.run.training import train
 
 ROUNDS, BATCH, IMAGES, SIZE, EPOCHS = 3, 128, 2000, 64, 10
 HEADS = list(itertools.product((0.001, 0.003, 0.01, 0.03), (0.0, 0.001, 0.01)))

@@ -26,13 +26,13 @@ from typing import Any
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from trainyard.run_directory import read_result
+from trainyard.run.run_directory import read_result
 
 ROOT = Path(__file__).parents[1]
 TIMEOUT = 900.0  # seconds after which a start counts as hanging
 SEARCH = ("optimizer.lr=tag(log,interval(1e-3,1e-1))", "model.dropout=0.0,0.2", "sweep.trials=8")
 # Every checkpoint is written at once: with the default pause a short run would always restart from its beginning.
-UNPACED = "+trainer.plugins=[{_target_:trainyard.checkpoint_files.PacedCheckpointIO,pause:0.0}]"
+UNPACED = "+trainer.plugins=[{_target_:trainyard.callbacks.checkpoint_files.PacedCheckpointIO,pause:0.0}]"
 COMMON = (
     *("model=mlp", "model.hidden_dims=[32]", "model.dropout=0.2", "data=digits", "data.batch_size=64"),
     *("accelerator=cpu", "trainer.log_every_n_steps=1", "checkpoint.every_steps=5", UNPACED),

@@ -7,7 +7,7 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from option_pages import pages
 
-from trainyard.errors import ConfigError
+from trainyard.io.errors import ConfigError
 
 # Marks a command that ends in an error for the tests; the highlighter does not know the option.
 ENDS_IN_AN_ERROR = "\n```console error\n"

@@ -12,7 +12,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 from griffe import Docstring, DocstringSectionKind
 
-from trainyard.config import CONF_DIR
+from trainyard.config.composition import CONF_DIR
 
 HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_")
 SPACE = "sweep.params."  # followed by keys of other groups

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from option_files import SPACE, Entry, OptionFile, explanation, groups, merged, options_of, read
 
-from trainyard.errors import ConfigError
-from trainyard.ranges import RULES
+from trainyard.config.constraints import RULES
+from trainyard.io.errors import ConfigError
 from trainyard.terminal.markdown import markdown_table
 
 TRAIN = "train"
@@ -112,7 +112,7 @@ def table(file: OptionFile) -> str:
 
 
 def accepted(file: OptionFile, key: str) -> str:
-    """Return the accepted values of a key on a separate line, if `trainyard.ranges` defines them."""
+    """Return the accepted values of a key on a separate line, if `trainyard.config.constraints` defines them."""
     typed, entry = file.typed(key), file.entries[key]
     kind = RULES.get(typed) or RULES.get(key.rpartition(".")[2])
     if kind is None or not entry.value or typed.startswith(SPACE) or kind == RULES["sweep.sampler"]:

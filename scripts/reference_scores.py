@@ -8,9 +8,9 @@ import statistics
 import sys
 from pathlib import Path
 
-from trainyard.config import compose
-from trainyard.run_directory import read_result
-from trainyard.training import train
+from trainyard.config.composition import compose
+from trainyard.run.run_directory import read_result
+from trainyard.run.training import train
 
 SEEDS = range(5)
 FOLDER = Path("outputs") / "reference"

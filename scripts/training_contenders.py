@@ -18,10 +18,10 @@ from torch.utils.data import DataLoader, Subset
 from torchvision import transforms
 from torchvision.datasets import MNIST
 
-from trainyard.config import compose
+from trainyard.config.composition import compose
 from trainyard.models.cnn import convolution_block
 from trainyard.models.mlp import fully_connected
-from trainyard.training import train
+from trainyard.run.training import train
 
 TRAIN, VAL, BATCH = 60_000, 10_000, 128
 

@@ -11,9 +11,9 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from trainyard.config import compose
-from trainyard.run_directory import read_result
-from trainyard.training import train
+from trainyard.config.composition import compose
+from trainyard.run.run_directory import read_result
+from trainyard.run.training import train
 
 OUT = Path("outputs") / "transfer"
 PER_CLASS = {"train": 500, "test": 100}

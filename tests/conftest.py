@@ -11,7 +11,7 @@ import pytest
 from omegaconf import DictConfig
 
 from trainyard.cli.main import main
-from trainyard.config import compose
+from trainyard.config.composition import compose
 
 # As if the environment were activated, so that messages name `python` and `trainyard`.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])

@@ -9,7 +9,7 @@ import pytest
 from hydra.errors import MissingConfigException
 
 from trainyard.cli.train import main
-from trainyard.complaints import complaint
+from trainyard.config.format_error import complaint
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -184,7 +184,7 @@ def test_ctrl_c_before_training_is_a_word_and_no_traceback(typed, monkeypatch: p
     def interrupted(cfg: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("trainyard.training.train", interrupted)
+    monkeypatch.setattr("trainyard.run.training.train", interrupted)
     assert typed("model=mlp") == (130, "", "interrupted\n")
 
 

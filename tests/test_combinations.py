@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from tests.conftest import Compose
-from trainyard.arguments import has_backbone
-from trainyard.config import compose, group_options, instantiate
+from trainyard.config.arguments import has_backbone
+from trainyard.config.composition import compose, group_options, instantiate
 from trainyard.data.loading.datamodule import DataModule
 
 MODELS = {

@@ -11,13 +11,13 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from tests.conftest import Compose
-from trainyard.arguments import check_arguments
-from trainyard.config import CONF_DIR, compose, group_options, instantiate, objective_mode
-from trainyard.errors import ConfigError
-from trainyard.ranges import check_ranges, read_text
+from trainyard.config.arguments import check_arguments
+from trainyard.config.composition import CONF_DIR, compose, group_options, instantiate, objective_mode
+from trainyard.config.constraints import check_ranges, read_text
+from trainyard.config.validators import Number
+from trainyard.io.errors import ConfigError
+from trainyard.run.training import train
 from trainyard.sweeps.options import check_options
-from trainyard.training import train
-from trainyard.value_kinds import Number
 
 GROUPS = sorted(folder.name for folder in CONF_DIR.iterdir() if folder.is_dir() and folder.name != "hydra")
 OPTIONS = [f"{group}={option}" for group in GROUPS for option in group_options(group)]

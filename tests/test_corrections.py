@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from trainyard.cli.suggestions import suggest_command
-from trainyard.quoting import as_one_value, parse, quoted
+from trainyard.config.override_syntax import as_one_value, parse, quoted
 
 # What is typed, and what is suggested.
 MEANT = {

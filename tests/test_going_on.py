@@ -14,8 +14,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.conftest import Compose
-from trainyard.errors import ConfigError
-from trainyard.training import train
+from trainyard.io.errors import ConfigError
+from trainyard.run.training import train
 
 EPOCHS = 4
 PLANS = {

@@ -21,15 +21,15 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 CLASSIFIER = "trainyard.models.classifier:Classifier"
 POINTS = {  # the function at whose first call the signal comes, and the status of the run afterwards
     "composition": ("trainyard.cli.train:own_config", None),
-    "data": ("trainyard.training:fingerprint", "interrupted"),
-    "trainer": ("trainyard.training:check_batches", "interrupted"),
+    "data": ("trainyard.run.training:fingerprint", "interrupted"),
+    "trainer": ("trainyard.run.training:check_batches", "interrupted"),
     "sanity check": ("lightning.pytorch.trainer.trainer:Trainer._run_sanity_check", "interrupted"),
     "step": (f"{CLASSIFIER}.training_step", "interrupted"),
     "validation": (f"{CLASSIFIER}.validation_step", "interrupted"),
     "end of training": ("trainyard.callbacks.graceful_stop:GracefulStop.on_train_end", "interrupted"),
     "test": (f"{CLASSIFIER}.test_step", "interrupted"),
-    "end of the test": ("trainyard.training:write_hparams", "interrupted"),
-    "result": ("trainyard.runs:write_json", "completed"),
+    "end of the test": ("trainyard.run.training:write_hparams", "interrupted"),
+    "result": ("trainyard.run.run:write_json", "completed"),
 }
 
 
@@ -91,7 +91,7 @@ def test_a_library_that_makes_another_error_of_it(
             raise RuntimeError("a worker is gone") from error
 
     monkeypatch.chdir(tmp_path)
-    for point in ("trainyard.cli.train:own_config", "trainyard.training:fingerprint"):
+    for point in ("trainyard.cli.train:own_config", "trainyard.run.training:fingerprint"):
         at_first_call(monkeypatch, point, kill)
         assert typed(monkeypatch, *TINY) == 143
         assert "a worker is gone" not in "".join(capfd.readouterr())

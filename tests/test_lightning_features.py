@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.conftest import Compose
-from trainyard.training import train
+from trainyard.run.training import train
 
 
 def end_of(cfg) -> dict[str, torch.Tensor]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from trainyard.metrics_csv import parse_table, read_curves, truncate_table
+from trainyard.run.metrics_csv import parse_table, read_curves, truncate_table
 
 CONTENT = b"epoch,step,train/loss,val/acc\n0,9,1.25,\n0,9,,0.5\n1,19,0.75,\n1,19,,0.625\n"
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainyard.config import compose
-from trainyard.training import train
+from trainyard.config.composition import compose
+from trainyard.run.training import train
 
 SHORT = ("data=shapes", "data.count=60", "data.image_size=32", "data.batch_size=16", "model=transfer",
          "model.backbone=test_resnet", "model.weights=none", "model.image_size=32", "finetune=full",

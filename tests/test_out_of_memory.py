@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from tests.conftest import Compose
-from trainyard.errors import ConfigError
+from trainyard.io.errors import ConfigError
 from trainyard.models.mlp import MLP
-from trainyard.training import train
+from trainyard.run.training import train
 
 RUN = ["model=mlp", "trainer.max_epochs=2", "logger=csv", "callbacks=none", "accelerator=cpu"]
 

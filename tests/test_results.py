@@ -11,7 +11,7 @@ import torch
 from tests.conftest import Compose
 from tests.sweeps.sweeping import TINY
 from trainyard import RunResult, SweepResult, compose, sweep, train
-from trainyard.errors import ConfigError
+from trainyard.io.errors import ConfigError
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ import torch
 from tests.conftest import Compose
 from tests.test_going_on import COMMON, run
 from trainyard.cli.train import main
-from trainyard.config import compose
-from trainyard.errors import ConfigError
-from trainyard.run_directory import lock
-from trainyard.terminal.summary import resume_command
-from trainyard.training import train
+from trainyard.config.composition import compose
+from trainyard.io.errors import ConfigError
+from trainyard.run.run_directory import lock
+from trainyard.run.summary import resume_command
+from trainyard.run.training import train
 
 FEW = [word for word in COMMON if "stop" not in word]
 
@@ -103,7 +103,7 @@ def test_an_error_before_training_keeps_the_result_of_a_complete_run(
 ) -> None:
     train(compose_run(*FEW, "trainer.max_epochs=1", folder="run"))
     before = (tmp_path / "run" / "result.json").read_bytes()
-    monkeypatch.setattr("trainyard.training.check_batches", lambda *_: 1 / 0)
+    monkeypatch.setattr("trainyard.run.training.check_batches", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         train(compose_run(*FEW, "trainer.max_epochs=2", folder="run"), resume=True)
     assert (tmp_path / "run" / "result.json").read_bytes() == before

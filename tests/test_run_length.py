@@ -18,14 +18,14 @@ import torch.nn.functional as F
 
 from tests.conftest import Compose
 from tests.test_going_on import checkpoint, tensors
+from trainyard.callbacks.run_length import length_text
 from trainyard.data.sources.builtin import Digits
-from trainyard.errors import ConfigError
 from trainyard.inspect.schedule import simulate_rates
-from trainyard.load_model import load_model
-from trainyard.run_length import length_text
+from trainyard.io.errors import ConfigError
+from trainyard.run.load_model import load_model
+from trainyard.run.training import train
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.plan import group_by_cost
-from trainyard.training import train
 
 COMMON = [
     *("model.hidden_dims=[8]", "data.batch_size=256", "callbacks=none", "logger=csv", "accelerator=cpu"),

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Compose
-from trainyard.files import point_to, remove_stale_drafts, write_json, write_text
-from trainyard.logs import close_log, open_log, print_anything
-from trainyard.provenance import git_state, provenance
-from trainyard.training import train
+from trainyard.io.files import point_to, remove_stale_drafts, write_json, write_text
+from trainyard.run.provenance import git_state, provenance
+from trainyard.run.training import train
+from trainyard.terminal.logs import close_log, open_log, print_anything
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,7 +95,7 @@ def test_a_run_and_a_job_come_out_again_and_other_code_does_not(tmp_path: Path) 
         assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "bitwise equal"), done.stderr
     [folder] = (tmp_path / "outputs" / "runs").iterdir()
     stored = json.loads((folder / "provenance.json").read_text())
-    checkout.edit("src/trainyard/training.py", "L.seed_everything(cfg.seed", "L.seed_everything(cfg.seed + 1")
+    checkout.edit("src/trainyard/run/training.py", "L.seed_everything(cfg.seed", "L.seed_everything(cfg.seed + 1")
     stored["git"]["commit"] = checkout.commit("another seed")
     (folder / "provenance.json").write_text(json.dumps(stored))
     done = call("-m", "trainyard", "runs", "reproduce", "latest")

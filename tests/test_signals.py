@@ -12,9 +12,9 @@ from lightning.pytorch.loggers import CSVLogger
 from tests.conftest import Compose
 from tests.test_going_on import COMMON, Stop, checkpoint
 from trainyard.callbacks import graceful_stop
-from trainyard.checkpoint_files import is_intact
-from trainyard.signals import Interrupted, Signals
-from trainyard.training import train
+from trainyard.callbacks.checkpoint_files import is_intact
+from trainyard.io.signals import Interrupted, Signals
+from trainyard.run.training import train
 
 
 def send(number: int) -> None:

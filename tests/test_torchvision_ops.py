@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from trainyard import torchvision_ops
-from trainyard.torchvision_ops import TorchvisionOps
+from trainyard.io import torchvision_ops
+from trainyard.io.torchvision_ops import TorchvisionOps
 
 
 def fresh_python(code: str) -> str:

@@ -12,9 +12,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from tests.conftest import Compose
-from trainyard.errors import ConfigError
-from trainyard.load_model import load_model
-from trainyard.training import train
+from trainyard.io.errors import ConfigError
+from trainyard.run.load_model import load_model
+from trainyard.run.training import train
 
 
 def result_of(folder: Path) -> dict:
@@ -23,7 +23,7 @@ def result_of(folder: Path) -> dict:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[float, Path]:
-    from trainyard.config import compose
+    from trainyard.config.composition import compose
 
     folder = tmp_path_factory.mktemp("main") / "runs" / "cnn"
     result = train(

@@ -14,24 +14,24 @@ Importing this package is fast: torch and Lightning are imported when `train` is
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from trainyard import torchvision_ops as torchvision_ops
+from trainyard.io import torchvision_ops as torchvision_ops
 
 if TYPE_CHECKING:
-    from trainyard.config import compose as compose
-    from trainyard.run_result import RunResult as RunResult
+    from trainyard.config.composition import compose as compose
+    from trainyard.run.run_result import RunResult as RunResult
+    from trainyard.run.training import train as train
     from trainyard.sweeps.result import SweepResult as SweepResult
     from trainyard.sweeps.result import sweep as sweep
-    from trainyard.training import train as train
 
 __version__ = "0.1.0"
 __all__ = ["RunResult", "SweepResult", "compose", "sweep", "train"]
 
 PUBLIC = {
-    "RunResult": "trainyard.run_result",
+    "RunResult": "trainyard.run.run_result",
     "SweepResult": "trainyard.sweeps.result",
-    "compose": "trainyard.config",
+    "compose": "trainyard.config.composition",
     "sweep": "trainyard.sweeps.result",
-    "train": "trainyard.training",
+    "train": "trainyard.run.training",
 }
 
 

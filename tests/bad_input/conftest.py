@@ -10,8 +10,8 @@ import pytest
 from tests.bad_input.case import Case
 from trainyard.cli import main as cli
 from trainyard.cli import train as training
-from trainyard.config import compose
-from trainyard.training import train
+from trainyard.config.composition import compose
+from trainyard.run.training import train
 
 SECONDS = 600  # after which a case hangs
 TINY = ["model.hidden_dims=[4]", "callbacks=none", "logger=csv", "trainer.max_epochs=1", "accelerator=cpu"]

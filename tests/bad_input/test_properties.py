@@ -22,14 +22,14 @@ from hypothesis import assume, given
 
 from tests.bad_input.examples import count, examples
 from tests.bad_input.mangled import BROKEN_PICTURES, CELLS, CONDITIONS, RAW_TABLES, WORDS
-from trainyard.compatibility import check_config
-from trainyard.complaints import complaint
-from trainyard.config import compose
+from trainyard.config.composition import compose
+from trainyard.config.format_error import complaint
 from trainyard.data.images.image_files import common_shape, read_image
 from trainyard.data.loading.spec import Examples
 from trainyard.data.loading.splits import check_splits_not_empty
 from trainyard.data.sources.table import Table
-from trainyard.errors import ConfigError
+from trainyard.io.errors import ConfigError
+from trainyard.run.compatibility import check_config
 from trainyard.sweeps.search_space import SearchSpace
 from trainyard.sweeps.where import Where
 

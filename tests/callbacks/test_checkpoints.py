@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from trainyard.callbacks.checkpoint_files import write_checkpoint
 from trainyard.callbacks.checkpoints import BestCheckpoint
-from trainyard.checkpoint_files import write_checkpoint
 
 
 def test_a_tie_is_decided_by_the_lower_loss(tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ import torch
 from omegaconf import DictConfig
 
 from tests.conftest import Compose
-from trainyard.callbacks.feature_cache import feature_key
 from trainyard.data.sources.builtin import Shapes
 from trainyard.models.classifier import Classifier
+from trainyard.models.feature_cache import feature_key
 from trainyard.models.transfer import TransferModel
-from trainyard.training import train
+from trainyard.run.training import train
 
 REPOSITORY = Path(__file__).parents[2]
 SHAPES = ("data=shapes", "data.count=60", "data.image_size=32", "data.batch_size=16")

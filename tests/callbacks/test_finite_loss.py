@@ -11,9 +11,9 @@ from torch import Tensor
 
 from tests.conftest import Compose
 from trainyard.callbacks.finite_loss import CHECK_EVERY, MAX_SKIPPED, FiniteLoss
-from trainyard.errors import ConfigError
 from trainyard.history.stored_run import StoredRun
-from trainyard.training import train
+from trainyard.io.errors import ConfigError
+from trainyard.run.training import train
 
 FEW = [
     "data=penguins",

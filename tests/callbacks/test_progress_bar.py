@@ -14,11 +14,11 @@ import torch
 from tests.terminal.pseudo_terminal import Screen, on_screen
 from trainyard.callbacks import progress_bar
 from trainyard.callbacks.progress_bar import ProgressReporter, TrainingDisplay, epoch_label
-from trainyard.config import compose
+from trainyard.config.composition import compose
 from trainyard.models.classifier import Classifier
 from trainyard.models.epoch_sums import EpochSums
+from trainyard.run.training import train
 from trainyard.terminal import display
-from trainyard.training import train
 
 BAR = re.compile(r"^epoch  (\d)/12  [━╸╺ ]+  +[\d,]+ examples/s +(\d+ s to go)$", re.MULTILINE)
 SCORES = re.compile(

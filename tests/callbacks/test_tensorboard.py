@@ -17,12 +17,12 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.conftest import Compose
-from trainyard.callbacks.layer_figures import as_images, grid
 from trainyard.callbacks.tensorboard import DrawingBudget, drawing_budget, purge_events
 from trainyard.callbacks.tensorboard_model import GradientNorm
 from trainyard.callbacks.tensorboard_run import LAYOUT
-from trainyard.config import compose
-from trainyard.training import train
+from trainyard.config.composition import compose
+from trainyard.run.training import train
+from trainyard.tasks.layer_figures import as_images, grid
 
 SHAPES = ("model=cnn", "data=shapes", "data.count=200", "data.image_size=32", "model.channels=[4,8]")
 
@@ -226,7 +226,7 @@ def test_a_picture_that_cannot_be_drawn_is_a_warning(tmp_path: Path, monkeypatch
     def broken(predictions: Any) -> Any:
         raise ValueError("no paint")
 
-    monkeypatch.setattr("trainyard.callbacks.validation_figures.calibration_figure", broken)
+    monkeypatch.setattr("trainyard.tasks.validation_figures.calibration_figure", broken)
     folder = run(tmp_path / "run", "data=penguins")
     assert "no figure of Calibration: ValueError: no paint" in (folder / "run.log").read_text()
     assert json.loads((folder / "result.json").read_text())["status"] == "completed"

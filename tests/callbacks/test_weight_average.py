@@ -12,11 +12,11 @@ import torch.nn.functional as F
 
 from trainyard.callbacks.checkpoints import LastCheckpoint
 from trainyard.callbacks.weight_average import WeightAverage
-from trainyard.config import compose
+from trainyard.config.composition import compose
 from trainyard.data.sources.builtin import Digits
-from trainyard.load_model import load_model
 from trainyard.models.cnn import CNN
-from trainyard.training import train
+from trainyard.run.load_model import load_model
+from trainyard.run.training import train
 
 DECAY = 0.9
 HEAD = "head.1.weight"

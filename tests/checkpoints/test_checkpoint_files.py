@@ -8,8 +8,8 @@ import torch
 
 from tests.conftest import Compose
 from tests.test_going_on import COMMON, checkpoint, run, tensors
-from trainyard.checkpoint_files import is_intact, newest_intact, write_checkpoint
-from trainyard.training import train
+from trainyard.callbacks.checkpoint_files import is_intact, newest_intact, write_checkpoint
+from trainyard.run.training import train
 
 
 def small(value: float) -> dict[str, torch.Tensor]:
@@ -110,7 +110,7 @@ def test_a_run_goes_on_from_the_one_before(compose_run: Compose, tmp_path: Path,
         "model=mlp",
         "model.dropout=0.1",
         "checkpoint.every_steps=2",
-        "+trainer.plugins=[{_target_:trainyard.checkpoint_files.PacedCheckpointIO,pause:0.0}]",
+        "+trainer.plugins=[{_target_:trainyard.callbacks.checkpoint_files.PacedCheckpointIO,pause:0.0}]",
     ]
     run(compose_run, *plan, folder="whole")
     run(compose_run, *plan, folder="run", stop=("train", 2, 1))

@@ -14,13 +14,13 @@ import torch
 from tests.conftest import Compose
 from tests.sweeps.sweeping import REPOSITORY, Place, scores
 from tests.test_going_on import COMMON, Stop, checkpoint, run, tensors
-from trainyard.checkpoint_files import PacedCheckpointIO, is_intact, write_checkpoint
-from trainyard.disk_space import is_disk_full
-from trainyard.errors import ConfigError
-from trainyard.files import relative
-from trainyard.resume import resume
+from trainyard.callbacks.checkpoint_files import PacedCheckpointIO, is_intact, write_checkpoint
+from trainyard.history.resume import resume
+from trainyard.io.disk_space import is_disk_full
+from trainyard.io.errors import ConfigError
+from trainyard.io.files import relative
+from trainyard.run.training import train
 from trainyard.terminal.invocation import train_command
-from trainyard.training import train
 
 SIZE = 8  # MiB
 PLAN = ["model=mlp", "model.hidden_dims=[400]", "logger=csv"]  # 0.4 MiB a checkpoint

@@ -15,16 +15,16 @@ from omegaconf import DictConfig
 from tests.test_going_on import curves
 from trainyard.callbacks import checkpoints
 from trainyard.callbacks.checkpoints import LastCheckpoint
-from trainyard.config import CONF_DIR, compose
+from trainyard.config.composition import CONF_DIR, compose
 from trainyard.models.classifier import Classifier
-from trainyard.training import train
+from trainyard.run.training import train
 
 SCHEDULES = sorted(path.stem for path in (CONF_DIR / "scheduler").glob("*.yaml"))
 OPTIMIZERS = sorted(path.stem for path in (CONF_DIR / "optimizer").glob("*.yaml"))
 COMMON = (
     *("model=mlp", "model.hidden_dims=[8]", "model.dropout=0.2", "data.batch_size=256", "optimizer.lr=0.05"),
     *("trainer.max_epochs=4", "trainer.log_every_n_steps=1", "callbacks=none", "accelerator=cpu"),
-    "+trainer.plugins=[{_target_:trainyard.checkpoint_files.PacedCheckpointIO,pause:0.0}]",
+    "+trainer.plugins=[{_target_:trainyard.callbacks.checkpoint_files.PacedCheckpointIO,pause:0.0}]",
     "+callbacks.rate._target_=lightning.pytorch.callbacks.LearningRateMonitor",
 )
 EACH_STEP = "checkpoint.every_steps=1"

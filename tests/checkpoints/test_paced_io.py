@@ -14,12 +14,12 @@ import torch
 
 from tests.conftest import Compose
 from tests.sweeps.sweeping import until
-from trainyard import checkpoint_files
-from trainyard.checkpoint_files import PacedCheckpointIO
+from trainyard.callbacks import checkpoint_files
+from trainyard.callbacks.checkpoint_files import PacedCheckpointIO
 from trainyard.data.sources.builtin import Digits
-from trainyard.load_model import load_model
 from trainyard.models.mlp import MLP
-from trainyard.training import train
+from trainyard.run.load_model import load_model
+from trainyard.run.training import train
 
 REPOSITORY = Path(__file__).parents[2]
 # Saves a checkpoint over another and is killed when half of the file is written.
@@ -27,7 +27,7 @@ KILLED_IN_WRITING = """
 import io, os, signal, sys
 from pathlib import Path
 import torch
-from trainyard.checkpoint_files import PacedCheckpointIO
+from trainyard.callbacks.checkpoint_files import PacedCheckpointIO
 save = torch.save
 def half(checkpoint, path):
     whole = io.BytesIO()

@@ -13,8 +13,8 @@ import lightning as L
 import yaml
 
 from tests.determinism.tiny_runs import RUNS, run
-from trainyard.config import group_options
-from trainyard.files import write_text
+from trainyard.config.composition import group_options
+from trainyard.io.files import write_text
 
 FILE = Path(__file__).with_suffix(".yaml")
 STEPS = 5

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from tests.determinism.tiny_runs import config
-from trainyard.config import group_options
-from trainyard.run_builder import RunBuilder
+from trainyard.config.composition import group_options
+from trainyard.run.run_builder import RunBuilder
 
 CHANGES = [name for name in group_options("augment") if name != "none"]
 

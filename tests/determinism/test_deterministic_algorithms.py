@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.determinism.tiny_runs import PICTURES, RUNS, run
-from trainyard.config import group_options
+from trainyard.config.composition import group_options
 
 seen: list[tuple[str, bool]] = []
 

@@ -11,7 +11,7 @@ import yaml
 
 from tests.determinism.reference_runs import FILE, REFERENCES, digest
 from tests.determinism.tiny_runs import RUNS
-from trainyard.config import group_options
+from trainyard.config.composition import group_options
 
 TOLERANCE = 1e-4  # relative
 KNOWN = yaml.safe_load(FILE.read_text(encoding="utf-8"))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.determinism.tiny_runs import QUICK, RUNS, config, found_in, run
-from trainyard.run_builder import RunBuilder
+from trainyard.run.run_builder import RunBuilder
 
 
 @pytest.mark.parametrize("name", RUNS)

@@ -9,8 +9,8 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from trainyard.config import compose
-from trainyard.training import train
+from trainyard.config.composition import compose
+from trainyard.run.training import train
 
 QUICK = (
     "trainer.max_epochs=2",

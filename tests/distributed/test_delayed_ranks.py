@@ -12,7 +12,7 @@ from tests.distributed import ranks
 from tests.distributed.ranks import DDP_CPU, end, start
 
 RUNS, EPOCHS = 20, 200
-SAVE_AT_ONCE = "+trainer.plugins=[{_target_:trainyard.checkpoint_files.PacedCheckpointIO,pause:0.0}]"
+SAVE_AT_ONCE = "+trainer.plugins=[{_target_:trainyard.callbacks.checkpoint_files.PacedCheckpointIO,pause:0.0}]"
 FEW = (
     *(f"trainer.max_epochs={EPOCHS}", "+trainer.limit_train_batches=2", "+trainer.limit_val_batches=1"),
     *("+trainer.limit_test_batches=1", "logger=csv", f"+callbacks.delay._target_={ranks.__name__}.Delay"),

@@ -57,7 +57,7 @@ def test_a_signal_to_one_rank_ends_all_and_saves(tmp_path: Path, rank: int) -> N
 @pytest.mark.slow
 def test_a_run_that_was_killed_twice_resumes_with_each_point_once(tmp_path: Path) -> None:
     image = f"+callbacks.image._target_={ValidationImage.__module__}.ValidationImage"
-    pause = "+trainer.plugins=[{_target_:trainyard.checkpoint_files.PacedCheckpointIO,pause:0.0}]"
+    pause = "+trainer.plugins=[{_target_:trainyard.callbacks.checkpoint_files.PacedCheckpointIO,pause:0.0}]"
     words = (*DDP_CPU, pause, image)
     for name, rank in (("whole", -1), ("parts", 0)):
         death(tmp_path, "kill", *words, rank=rank, run=name)

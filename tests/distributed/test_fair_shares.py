@@ -11,12 +11,12 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.distributed import ranks
-from trainyard.config import compose, instantiate
+from trainyard.config.composition import compose, instantiate
 from trainyard.data.loading.datamodule import EVALUATION_BATCHES
 from trainyard.data.loading.sampler import ResumableBatchSampler
-from trainyard.load_model import load_model
-from trainyard.processes.strategies import gradient_weight
-from trainyard.training import train
+from trainyard.run.distributed.strategies import gradient_weight
+from trainyard.run.load_model import load_model
+from trainyard.run.training import train
 
 ROWS, BATCH, EPOCHS = 859, 32, 3
 PLAN = (

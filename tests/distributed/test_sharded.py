@@ -10,10 +10,10 @@ from lightning.pytorch.strategies import FSDPStrategy
 
 from tests.distributed import ranks
 from tests.distributed.ranks import ON_CPU, TINY, end, start
-from trainyard.config import compose, instantiate
-from trainyard.load_model import load_model
+from trainyard.config.composition import compose, instantiate
 from trainyard.optim.optimizers import weight_decay_groups
-from trainyard.processes.strategies import DDP, FSDP
+from trainyard.run.distributed.strategies import DDP, FSDP
+from trainyard.run.load_model import load_model
 
 SAME = ("optimizer=adamw", "optimizer.weight_decay=0.1", "model.dropout=0.2")
 

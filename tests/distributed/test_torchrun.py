@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tests.distributed.ranks import DDP, TORCHRUN, Die, end, start
-from trainyard.config import compose, run_name
-from trainyard.processes.torchrun import attempt, remove_failed_result
+from trainyard.config.composition import compose, run_name
+from trainyard.run.distributed.torchrun import attempt, remove_failed_result
 
 SAME = ("optimizer=sgd", "model.dropout=0.2", *DDP)
 

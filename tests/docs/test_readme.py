@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from trainyard.config import group_options
+from trainyard.config.composition import group_options
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 GROUPS = ("data", "model", "optimizer", "scheduler", "finetune", "augment", "accelerator", "trainer", "callbacks")

@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 from option_files import Entry, OptionFile, all_files, argument, arguments, explanation, groups, merged, read, summary
 from option_pages import pages, with_code_font
 
-from trainyard.config import CONF_DIR
-from trainyard.errors import ConfigError
+from trainyard.config.composition import CONF_DIR
+from trainyard.io.errors import ConfigError
 
 OPTIONS = [file.name for file in all_files() if file.name.count("/") == 1]
 ROW = re.compile(r"^\| `([^`]+)` \| (.*?) \| (.*) \|$", re.MULTILINE)

@@ -24,7 +24,7 @@ def test_the_site_has_guides_pages_and_the_reference(site: Path) -> None:
         assert (site / f"{name}.html").is_file()
     assert "model.kernel_size" in (site / "reference" / "model.html").read_text(encoding="utf-8")
     text = (site / "python.html").read_text(encoding="utf-8")
-    assert 'id="trainyard.training.train"' in text
+    assert 'id="trainyard.run.training.train"' in text
     assert "Train, test and record one experiment" in text
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import Compose
 from tests.faults.happenings import SMALL
-from trainyard.training import train
+from trainyard.run.training import train
 
 
 @pytest.mark.parametrize("what", ["metrics.csv", "run.log"])

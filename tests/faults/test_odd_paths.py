@@ -9,10 +9,10 @@ import pytest
 
 from trainyard.cli.input_checks import check_text
 from trainyard.cli.train import main
-from trainyard.errors import ConfigError
 from trainyard.history.find_run import find_checkpoint, find_run
 from trainyard.inference.evaluate import evaluate
 from trainyard.inference.prediction_inputs import find_inputs
+from trainyard.io.errors import ConfigError
 from trainyard.sweeps.stored import StoredSweep
 
 ROWS = "\n".join(["x,y,class", *(f"{number % 7},{number % 5},{'ab'[number % 2]}" for number in range(40))])

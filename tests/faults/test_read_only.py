@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import Compose
 from trainyard.cli.train import main
-from trainyard.training import train
+from trainyard.run.training import train
 
 TINY = ("model.hidden_dims=[4]", "trainer.max_epochs=1", "callbacks=none")
 

@@ -10,7 +10,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from trainyard.cli.train import main
-from trainyard.own_directory import OwnDirectory
+from trainyard.run.directory_check import OwnDirectory
 
 TINY = ("model.hidden_dims=[4]", "trainer.max_epochs=1", "callbacks=none", "logger=csv")
 

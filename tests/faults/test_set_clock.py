@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tests.conftest import Compose
 from tests.faults.happenings import SMALL, settable_clock
 from trainyard.history.stored_run import StoredRun
-from trainyard.training import train
+from trainyard.run.training import train
 
 HOUR, YEAR = 3600.0, 365 * 86400.0
 

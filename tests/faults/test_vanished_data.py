@@ -10,9 +10,9 @@ from PIL import Image
 
 from tests.conftest import Compose
 from tests.faults.happenings import SMALL
-from trainyard.complaints import complaint
+from trainyard.config.format_error import complaint
 from trainyard.data.images.image_files import UnreadableImageError
-from trainyard.training import train
+from trainyard.run.training import train
 
 GONE = "+callbacks.gone={{_target_:tests.faults.happenings.Removed,path:{}}}"
 

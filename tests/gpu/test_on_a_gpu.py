@@ -13,9 +13,9 @@ import torch
 
 from tests.conftest import Compose
 from tests.test_going_on import tensors
-from trainyard.errors import ConfigError
 from trainyard.inference.evaluate import evaluate
-from trainyard.training import train
+from trainyard.io.errors import ConfigError
+from trainyard.run.training import train
 
 pytestmark = [
     pytest.mark.gpu,

@@ -7,7 +7,7 @@ import pytest
 from tests.history.checkout import Checkout
 from tests.history.recorded import record
 from trainyard.history.code_version import CodeVersion, code_changes, list_files
-from trainyard.provenance import git_state
+from trainyard.run.provenance import git_state
 
 
 def test_commits_are_counted_and_files_that_matter_come_first(tmp_path: Path) -> None:

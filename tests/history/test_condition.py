@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from tests.history.recorded import record
-from trainyard.errors import ConfigError
-from trainyard.history.condition import Condition
+from trainyard.config.condition import Condition
 from trainyard.history.run_table import chosen_runs, fulfils
 from trainyard.history.stored_run import StoredRun
+from trainyard.io.errors import ConfigError
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ import pytest
 from omegaconf import OmegaConf
 
 from tests.history.recorded import record
-from trainyard.config import CONF_DIR, compose
-from trainyard.errors import ConfigError
+from trainyard.config.composition import CONF_DIR, compose
+from trainyard.config.trusted import check_stored
+from trainyard.config.trusted_paths import check_paths, use_own_caches
 from trainyard.history.code_version import CodeVersion
 from trainyard.history.reproduce import confirm
 from trainyard.history.stored_run import StoredRun
-from trainyard.trusted import check_stored
-from trainyard.trusted_paths import check_paths, use_own_caches
+from trainyard.io.errors import ConfigError
 
 PATCH = "--- a/one.py\n+++ b/one.py\n@@ -1 +1 @@\n-one = 1\n+one = 2\n"
 PATCHED = CodeVersion("a" * 40, PATCH)
@@ -75,7 +75,9 @@ def test_no_option_of_the_project_is_asked_about() -> None:
         check_paths(config, Path(config["run"]["dir"]))
 
 
-@pytest.mark.parametrize("name", ["torch.hub.load", "trainyard.provenance.git", "torch.optimal.X", "lightning.Fabric"])
+@pytest.mark.parametrize(
+    "name", ["torch.hub.load", "trainyard.run.provenance.git", "torch.optimal.X", "lightning.Fabric"]
+)
 def test_so_is_what_is_no_part_of_a_run(tmp_path: Path, terminal, name: str) -> None:
     terminal()
     run = record(tmp_path / "runs" / "one", config={"model": {"_target_": name}})

@@ -6,10 +6,10 @@ import pytest
 from omegaconf import OmegaConf
 
 from tests.history.recorded import record
-from trainyard.errors import ConfigError
-from trainyard.files import point_to
 from trainyard.history.find_run import all_runs, find_checkpoint, find_run, find_run_and_checkpoint
-from trainyard.run_directory import point_to_latest
+from trainyard.io.errors import ConfigError
+from trainyard.io.files import point_to
+from trainyard.run.run_directory import point_to_latest
 
 NAMES = ("20260101-120000-mlp-digits-aa11", "20260102-120000-cnn-digits-bb22", "20260102-130000-cnn-shapes-cc22")
 

@@ -12,13 +12,13 @@ import yaml
 from tests.conftest import Compose
 from tests.history.checkout import Checkout
 from tests.history.recorded import record
-from trainyard.errors import ConfigError
-from trainyard.files import write_json
 from trainyard.history import reproduce as module
 from trainyard.history.reproduce import destination, reproduce
 from trainyard.history.stored_run import StoredRun
-from trainyard.provenance import git_state, provenance
-from trainyard.training import train
+from trainyard.io.errors import ConfigError
+from trainyard.io.files import write_json
+from trainyard.run.provenance import git_state, provenance
+from trainyard.run.training import train
 
 TINY = ("model.hidden_dims=[8]", "trainer.max_epochs=1", "logger=csv", "callbacks=none")
 
@@ -197,15 +197,15 @@ def test_a_run_is_bitwise_equal_from_commit_and_patch(
     checkout = Checkout.make(tmp_path / "project", whole=True)
     train(compose_run(*TINY))
     checkout.edit(
-        "src/trainyard/training.py", "run.begin_training(cfg)", 'log.info("patched"), run.begin_training(cfg)'
+        "src/trainyard/run/training.py", "run.begin_training(cfg)", 'log.info("patched"), run.begin_training(cfg)'
     )
     run = StoredRun(tmp_path / "run")
     write_json(run.folder / "provenance.json", {**run.provenance, "git": git_state(checkout.folder)})
     checkout.git("checkout", "-q", "-b", "other")
     checkout.commit("what the run had as a patch")
-    checkout.edit("src/trainyard/training.py", '"patched"', '"staged"')
+    checkout.edit("src/trainyard/run/training.py", '"patched"', '"staged"')
     checkout.git("add", "-A")
-    checkout.edit("src/trainyard/training.py", '"staged"', '"changed"')
+    checkout.edit("src/trainyard/run/training.py", '"staged"', '"changed"')
     before = checkout.state()
     capfd.readouterr()
     package = checkout.folder / "src" / "trainyard"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.history.recorded import record
-from trainyard.errors import ConfigError
 from trainyard.history.run_table import WIDTH, chosen_runs, row, shortened, show, write_csv
+from trainyard.io.errors import ConfigError
 
 
 @pytest.fixture(autouse=True)

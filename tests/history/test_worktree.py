@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.history.checkout import Checkout
-from trainyard.errors import ConfigError
 from trainyard.history.code_version import CodeVersion, checked_out
-from trainyard.provenance import git, git_state
+from trainyard.io.errors import ConfigError
+from trainyard.run.provenance import git, git_state
 
 
 @pytest.fixture

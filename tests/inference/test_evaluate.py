@@ -13,14 +13,14 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from trainyard.config import compose, instantiate
+from trainyard.config.composition import compose, instantiate
 from trainyard.data.images.folder_listing import list_folder
 from trainyard.data.sources.builtin import Digits
-from trainyard.errors import ConfigError
 from trainyard.inference.ensemble import load_ensemble
 from trainyard.inference.evaluate import evaluate, evaluate_ensemble, write_report
-from trainyard.load_model import load_model
-from trainyard.training import train
+from trainyard.io.errors import ConfigError
+from trainyard.run.load_model import load_model
+from trainyard.run.training import train
 
 CLASSES = ("low", "middle", "high")
 RUNS = {

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from trainyard.config import compose
-from trainyard.training import train
+from trainyard.config.composition import compose
+from trainyard.run.training import train
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from tests.inference.exportable import build
-from trainyard.config import compose
+from trainyard.config.composition import compose
 from trainyard.inference.export import export_run
 from trainyard.inference.export_formats import FORMATS
 from trainyard.inference.model_card import model_card
-from trainyard.load_model import load_model
+from trainyard.run.load_model import load_model
+from trainyard.run.training import train
 from trainyard.tasks.classification import accuracy_interval
-from trainyard.training import train
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from tests.inference.exportable import KINDS, build
-from trainyard.errors import ConfigError
 from trainyard.inference import export as module
 from trainyard.inference import export_formats
 from trainyard.inference.export import export, max_difference
 from trainyard.inference.export_formats import FORMATS, Format, random_inputs, run_torch, write_safetensors, write_torch
-from trainyard.load_model import load_model
+from trainyard.io.errors import ConfigError
+from trainyard.run.load_model import load_model
 
 QUICK = ("rows", "levels", "transfer")
 SLOW = [pytest.param(kind, marks=() if kind in QUICK else pytest.mark.slow) for kind in KINDS]

@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 
 from tests.data.sources.table_rows import N, frame
-from trainyard.config import compose, instantiate
+from trainyard.config.composition import compose, instantiate
 from trainyard.data.sources.table import Table
 from trainyard.inference.predict import predict_files
 from trainyard.inference.prediction_batches import load_table, table_batches
-from trainyard.training import train
+from trainyard.run.training import train
 
 ORIENTATION = 0x0112
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from trainyard.errors import ConfigError
 from trainyard.inference.prediction_inputs import InputFile, check_kind, find_inputs
+from trainyard.io.errors import ConfigError
 
 FILES = ("photos/10.png", "photos/2.png", "photos/b/1.JPG", "photos/notes.md", "photos/.hidden.png", "a.csv", "b.tsv")
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from trainyard.errors import ConfigError
 from trainyard.inference.predict import check_output, open_output
+from trainyard.io.errors import ConfigError
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,6 @@ from PIL import Image
 from tests.data.images.image_writers import save_png_header
 from tests.inference.untrained import COLUMNS, TABLE
 from trainyard.data.images.image_files import read_image
-from trainyard.errors import ConfigError
 from trainyard.inference import prediction_batches as module
 from trainyard.inference.prediction_batches import (
     THREADS,
@@ -26,6 +25,7 @@ from trainyard.inference.prediction_batches import (
     load_table,
     table_batches,
 )
+from trainyard.io.errors import ConfigError
 
 NAN = float("nan")
 

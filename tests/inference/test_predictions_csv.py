@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
-from trainyard.csv_text import escape_formula
 from trainyard.inference.predict import PredictedBatch, PredictionsCSV, header
+from trainyard.io.csv_text import escape_formula
 
 
 def written(classes: Sequence[str], *batches: PredictedBatch) -> list[list[str]]:

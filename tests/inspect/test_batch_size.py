@@ -6,7 +6,7 @@ from typing import Any
 import psutil
 import pytest
 
-from trainyard.config import compose
+from trainyard.config.composition import compose
 from trainyard.inspect import batch_size
 from trainyard.inspect.batch_size import StepClock, candidate_sizes, suggestion
 from trainyard.models.classifier import Classifier

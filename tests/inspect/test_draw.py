@@ -10,12 +10,12 @@ import torch
 from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
 
-from trainyard.config import compose
+from trainyard.config.composition import compose
 from trainyard.history.stored_run import StoredRun
 from trainyard.inspect import curves, decision_regions, layer_outputs
 from trainyard.inspect.curves import load_curves, run_curves
-from trainyard.load_model import load_model
-from trainyard.training import train
+from trainyard.run.load_model import load_model
+from trainyard.run.training import train
 
 FOUR = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
 NEURON = ("experiment=neuron", "trainer.max_epochs=3", "callbacks=none", "logger=csv")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainyard.config import compose
+from trainyard.config.composition import compose
 from trainyard.inspect.learning_rate import LossCurve, RangeTest, range_test
 from trainyard.inspect.untrained import build_data, build_model
 from trainyard.models.classifier import Classifier

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from trainyard.config import compose, group_options
+from trainyard.config.composition import compose, group_options
 from trainyard.inspect.schedule import Rates, layer_names, simulate_rates
 from trainyard.optim import schedules
-from trainyard.training import train
+from trainyard.run.training import train
 
 DIGITS = ("accelerator=cpu", "trainer.max_epochs=4", "data.train_fraction=0.2", "data.batch_size=32")
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 from PIL import Image
 
-from trainyard.config import compose
+from trainyard.config.composition import compose
 from trainyard.data.loading.spec import Column, Examples
 from trainyard.inspect.data import class_counts
 from trainyard.inspect.data_figures import BINS, class_strips, draw_levels, draw_numbers

@@ -1,6 +1,6 @@
 """`show.py model`: shapes, parameters and FLOPs beside numbers worked out by hand."""
 
-from trainyard.config import compose
+from trainyard.config.composition import compose
 from trainyard.inspect.model import Layer, summarize_layers
 from trainyard.inspect.untrained import build_data, build_model
 

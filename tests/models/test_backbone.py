@@ -14,9 +14,9 @@ from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from trainyard.data.loading.spec import DataSpec
-from trainyard.errors import ConfigError
+from trainyard.io.errors import ConfigError
+from trainyard.io.weight_files import write_safetensors
 from trainyard.models.transfer import TransferModel
-from trainyard.weight_files import write_safetensors
 
 THREE = DataSpec((3, 64, 64), ("a", "b", "c"), (), (0.5,) * 3, (0.25,) * 3)
 FOUR, OTHER_THREE, REORDERED = (replace(THREE, classes=tuple(names)) for names in ("abcd", "xyz", "cba"))
@@ -200,7 +200,7 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     def unreachable(*args: object, **kwargs: object) -> None:
         raise OSError("no network")
 
-    monkeypatch.setattr("trainyard.network.urlopen", unreachable)
+    monkeypatch.setattr("trainyard.io.downloads.urlopen", unreachable)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     return tmp_path

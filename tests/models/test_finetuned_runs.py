@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from tests.models.watch import IMAGES, SHORT, watched
-from trainyard.config import compose
+from trainyard.config.composition import compose
 from trainyard.inspect.schedule import simulate_rates
-from trainyard.load_model import load_model
+from trainyard.run.load_model import load_model
 
 # When each part of test_resnet joins a run of 16 steps.
 JOINS = {"layer4": 4, "layer3": 4, "layer2": 8, "layer1": 8, "conv1": 12, "bn1": 12}

@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from tests.conftest import Compose
 from tests.models.watch import SHORT, Watch, watched
-from trainyard.config import compose, instantiate
+from trainyard.config.composition import compose, instantiate
 from trainyard.inspect.schedule import simulate_rates
 
 

@@ -7,7 +7,7 @@ from torch import nn
 from torchmetrics.functional import accuracy
 
 from trainyard.data.loading.spec import Column, DataSpec
-from trainyard.errors import ConfigError
+from trainyard.io.errors import ConfigError
 from trainyard.models.cnn import CNN
 from trainyard.models.epoch_sums import EpochSums
 from trainyard.models.input_layers import Normalize, input_layer

@@ -10,10 +10,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from tests.inference.exportable import build
-from trainyard.errors import ConfigError
 from trainyard.history.find_run import find_checkpoint
-from trainyard.load_model import load_model
-from trainyard.weight_files import write_safetensors
+from trainyard.io.errors import ConfigError
+from trainyard.io.weight_files import write_safetensors
+from trainyard.run.load_model import load_model
 
 OWN = """
 from trainyard.models.mlp import MLP

@@ -14,10 +14,10 @@ from timm.data import create_transform, resolve_model_data_config
 from torch import Tensor, nn
 
 from trainyard.data.loading.spec import DataSpec
-from trainyard.errors import ConfigError
-from trainyard.load_model import load_model
+from trainyard.io.errors import ConfigError
 from trainyard.models.transfer import TransferModel
 from trainyard.optim.finetune import Finetune
+from trainyard.run.load_model import load_model
 
 GREY = DataSpec((1, 8, 8), tuple("0123456789"), (), (0.3,), (0.4,))
 COLOUR = DataSpec((3, 64, 64), ("a", "b", "c"), (), (0.1,) * 3, (0.9,) * 3)

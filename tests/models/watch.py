@@ -7,8 +7,8 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
-from trainyard.config import compose
-from trainyard.training import train
+from trainyard.config.composition import compose
+from trainyard.run.training import train
 
 # 126 digits, 4 steps an epoch, 16 in all.
 SHORT = (

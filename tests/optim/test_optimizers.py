@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from tests.conftest import Compose
-from trainyard.config import group_options, instantiate
+from trainyard.config.composition import group_options, instantiate
 from trainyard.data.loading.spec import Column, DataSpec
-from trainyard.errors import ConfigError
+from trainyard.io.errors import ConfigError
 from trainyard.models.mlp import MLP
 from trainyard.optim.optimizers import timm_optimizer, weight_decay_groups
 

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import (
 )
 
 from tests.conftest import Compose
-from trainyard.config import instantiate
+from trainyard.config.composition import instantiate
 from trainyard.optim import schedules
 from trainyard.optim.schedules import group_factor, lightning_scheduler
 

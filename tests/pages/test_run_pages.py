@@ -7,7 +7,7 @@ import pytest
 from page import Command, Elsewhere, File, Picture, refreshed, shape, steps
 from run_pages import PageError, one_job, run_page
 
-from trainyard.config import compose
+from trainyard.config.composition import compose
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = sorted([*DOCS.glob("course/[0-9]*.md"), *DOCS.glob("howto/*.md")])

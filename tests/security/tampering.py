@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from trainyard.errors import ConfigError
 from trainyard.inference.evaluate import evaluate
+from trainyard.io.errors import ConfigError
 
 
 def change(run: Path, path: str, value: Any) -> None:

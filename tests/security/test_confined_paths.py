@@ -7,10 +7,10 @@ import pytest
 from omegaconf import OmegaConf
 
 from tests.security.tampering import refused
-from trainyard.errors import ConfigError
-from trainyard.files import inside
 from trainyard.history.stored_run import StoredRun
 from trainyard.inference.evaluate import evaluate, write_report
+from trainyard.io.errors import ConfigError
+from trainyard.io.files import inside
 
 
 @pytest.mark.parametrize("name", ["../../secret.ckpt", "/etc/passwd", "checkpoints/../../secret.ckpt", "link.ckpt"])

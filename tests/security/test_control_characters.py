@@ -12,17 +12,17 @@ import pytest
 from tests.history.recorded import record
 from tests.security.tampering import change
 from tests.sweeps.synthetic import stored
-from trainyard.complaints import complaint
-from trainyard.csv_text import escape_formula, unescape_formula
-from trainyard.errors import ConfigError, reject
+from trainyard.config.format_error import complaint
 from trainyard.history.run_table import chosen_runs, show, write_csv
 from trainyard.inference.evaluate import evaluate
 from trainyard.inference.predict import header
-from trainyard.logs import close_log, open_log, print_anything
-from trainyard.metrics_csv import read_curves
-from trainyard.metrics_table import MetricsTable
+from trainyard.io.csv_text import escape_formula, unescape_formula
+from trainyard.io.errors import ConfigError, reject
+from trainyard.run.metrics_csv import read_curves
+from trainyard.run.metrics_table import MetricsTable
 from trainyard.sweeps.leaderboard.report import leaderboard_text, write_report
 from trainyard.terminal.controls import escape_controls, unescaped
+from trainyard.terminal.logs import close_log, open_log, print_anything
 from trainyard.terminal.markdown import markdown_table
 from trainyard.terminal.tables import table
 

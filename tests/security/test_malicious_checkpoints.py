@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from trainyard.data.loading.spec import DataSpec
-from trainyard.errors import ConfigError
-from trainyard.load_model import load_model
+from trainyard.io.errors import ConfigError
 from trainyard.models.mlp import MLP
+from trainyard.run.load_model import load_model
 
 SPEC = DataSpec((1, 2, 2), ("a", "b"), (), (0.5,), (0.2,))
 
@@ -83,9 +83,9 @@ def test_a_plain_pickle_is_not_run(tmp_path: Path) -> None:
         "os.system",
         "subprocess.Popen",
         "torch.os.system",
-        "trainyard.weight_files.torch.load",
-        "trainyard.training.train",
-        "trainyard.runs.shutil.rmtree",
+        "trainyard.io.weight_files.torch.load",
+        "trainyard.run.training.train",
+        "trainyard.run.run.shutil.rmtree",
         "torch.nn.Linear",
         "trainyard.models.classifier.Classifier.__subclasshook__",
         "builtins.eval",
@@ -125,8 +125,8 @@ def test_arguments_that_no_checkpoint_has_are_left_out(tmp_path: Path, key: str)
 
 
 def test_weights_are_neither_read_nor_downloaded_again(tmp_path: Path) -> None:
-    from trainyard.load_model import constructor_arguments
     from trainyard.models.transfer import TransferModel
+    from trainyard.run.load_model import constructor_arguments
 
     assert constructor_arguments(TransferModel, {"backbone": "x", "weights": "/etc/passwd"})["weights"] == "none"
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from tests.security.tampering import change
-from trainyard.errors import ConfigError
+from trainyard.history.resume import config_to_resume
 from trainyard.history.stored_run import StoredRun
-from trainyard.resume import config_to_resume
-from trainyard.training import train
+from trainyard.io.errors import ConfigError
+from trainyard.run.training import train
 
 LIGHTNING = "lightning.pytorch.callbacks.ModelCheckpoint"
 

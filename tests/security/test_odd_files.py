@@ -13,21 +13,21 @@ import torch
 
 from tests.security.tampering import change
 from tests.sweeps.synthetic import stored
-from trainyard.checkpoint_files import is_intact
-from trainyard.errors import ConfigError
-from trainyard.files import check_own_files, open_regular, read_json, write_json, write_text
+from trainyard.callbacks.checkpoint_files import is_intact
+from trainyard.history.resume import config_to_resume
 from trainyard.history.run_table import chosen_runs
 from trainyard.history.saved_predictions import read_predictions
 from trainyard.history.stored_run import StoredRun
-from trainyard.load_model import load_model
-from trainyard.metrics_csv import read_curves
-from trainyard.plain_yaml import load_yaml
-from trainyard.resume import config_to_resume
-from trainyard.runs import Run
+from trainyard.io.errors import ConfigError
+from trainyard.io.files import check_own_files, open_regular, read_json, write_json, write_text
+from trainyard.io.plain_yaml import load_yaml
+from trainyard.run.load_model import load_model
+from trainyard.run.metrics_csv import read_curves
+from trainyard.run.run import Run
+from trainyard.run.training import train
 from trainyard.sweeps.leaderboard.report import leaderboard_cells, write_report
 from trainyard.sweeps.stored import StoredSweep, lock_sweep
 from trainyard.tasks.classification import Predictions
-from trainyard.training import train
 
 FILES = ["config.yaml", "result.json", "provenance.json", "overrides.yaml", "metrics.csv", "run.log"]
 KINDS = ["pipe", "/dev/zero", "link", "folder", "huge"]
@@ -225,7 +225,7 @@ def test_the_checkpoint_of_a_row_lies_in_its_job(tmp_path: Path) -> None:
 def test_a_run_starts_in_a_folder_whose_hydra_files_are_links(tmp_path: Path) -> None:
     from omegaconf import OmegaConf
 
-    from trainyard.own_directory import OwnDirectory
+    from trainyard.run.directory_check import OwnDirectory
 
     (tmp_path / "victim").write_text("mine")
     (tmp_path / "run" / ".hydra").mkdir(parents=True)

@@ -7,7 +7,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from tests.sweeps.synthetic import stored
-from trainyard.errors import ConfigError
+from trainyard.io.errors import ConfigError
 from trainyard.sweeps.leaderboard.promote import promote
 
 HUB = "{_target_:torch.hub.load,repo_or_dir:hub,model:m,source:local}"

@@ -10,13 +10,13 @@ import pytest
 from omegaconf import OmegaConf
 
 from tests.security.tampering import change
-from trainyard.config import compose
-from trainyard.errors import ConfigError
+from trainyard.config.composition import compose
+from trainyard.config.trusted import PLACES, check_stored, walk
+from trainyard.config.trusted_paths import check_training
 from trainyard.history.reproduce import confirm
+from trainyard.history.resume import config_to_resume
 from trainyard.history.stored_run import StoredRun
-from trainyard.resume import config_to_resume
-from trainyard.trusted import PLACES, check_stored, walk
-from trainyard.trusted_paths import check_training
+from trainyard.io.errors import ConfigError
 
 HUB = {"_target_": "torch.hub.load", "repo_or_dir": "hub", "model": "m", "source": "local"}
 LOAD = {"_target_": "torch.load", "f": "evil.pt", "weights_only": False}
@@ -25,7 +25,7 @@ CALLS = [
     LOAD,
     {**HUB, "_target_": "lightning.pytorch.callbacks.model_checkpoint.torch.hub.load"},
     {**HUB, "_target_": "lightning.pytorch.loggers.csv_logs.os.system"},
-    {**LOAD, "_target_": "trainyard.weight_files.torch.load"},
+    {**LOAD, "_target_": "trainyard.io.weight_files.torch.load"},
     {**LOAD, "_target_": "torch.nn.modules.module.torch.load"},
     {**LOAD, "_target_": "torch.optim.optimizer.torch.load"},
     {"_target_": "trainyard.optim.schedules.math.__loader__.load_module"},
@@ -37,7 +37,7 @@ CALLS = [
     {"_target_": "hydra.utils.get_method", "path": "os.system"},
     {"_target_": "timm.create_model", "checkpoint_path": "evil.pt"},
     {"_target_": "lightning.Fabric"},
-    {"_target_": "trainyard.files.write_text", "path": "x", "text": "y"},
+    {"_target_": "trainyard.io.files.write_text", "path": "x", "text": "y"},
     {"_target_": 7},
     {"_target_": None},
     {"_target_": ["torch", "hub"]},
@@ -77,9 +77,9 @@ SOUND = {
     "model": ["trainyard.models.mlp.MLP"],
     "data": ["trainyard.data.sources.builtin.Digits"],
     "callbacks.x": ["lightning.pytorch.callbacks.EarlyStopping", "trainyard.callbacks.tensorboard_model.Throughput"],
-    "logger.x": ["lightning.pytorch.loggers.CSVLogger", "trainyard.metrics_table.MetricsTable"],
+    "logger.x": ["lightning.pytorch.loggers.CSVLogger", "trainyard.run.metrics_table.MetricsTable"],
     "trainer": ["lightning.Trainer"],
-    "trainer.strategy": ["trainyard.processes.strategies.DDP", "lightning.pytorch.strategies.DDPStrategy"],
+    "trainer.strategy": ["trainyard.run.distributed.strategies.DDP", "lightning.pytorch.strategies.DDPStrategy"],
     "trainer.profiler": ["lightning.pytorch.profilers.SimpleProfiler", "lightning.pytorch.profilers.AdvancedProfiler"],
     "trainer.plugins": ["lightning.pytorch.plugins.environments.SLURMEnvironment"],
     "model.net": ["torch.nn.ReLU", "torchmetrics.classification.MulticlassAccuracy"],
@@ -121,8 +121,8 @@ def test_no_file_beside_the_run_is_imported_for_a_package(tmp_path: Path) -> Non
     for name in ("timm", "torchmetrics", "torchvision", "mine"):
         (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
     code = """
-from trainyard.errors import ConfigError
-from trainyard.trusted import check_stored
+from trainyard.io.errors import ConfigError
+from trainyard.config.trusted import check_stored
 check_stored({"optimizer": {"_target_": "timm.optim.Lion"}})
 try:
     check_stored({"optimizer": {"_target_": "mine.Lion"}})
@@ -177,7 +177,7 @@ def test_the_directory_and_the_caches_are_those_of_this_person(
     monkeypatch.setenv("TRAINYARD_CACHE", str(tmp_path / "own"))
     change(run, "run.dir", "/tmp/elsewhere")
     change(run, "data.cache", "/tmp/elsewhere")
-    cache = {"_target_": "trainyard.callbacks.feature_cache.FeatureCache", "folder": "/tmp/elsewhere"}
+    cache = {"_target_": "trainyard.models.feature_cache.FeatureCache", "folder": "/tmp/elsewhere"}
     change(run, "callbacks", {"cache": cache})
     change(run, "logger", {})
     cfg = config_to_resume(StoredRun(run), ["trainer.max_epochs=2"])

@@ -26,7 +26,7 @@ STATES = {
     TrialState.RUNNING: "running",
 }
 FAULT = ("+callbacks.fault._target_=tests.sweeps.faults.Fault",)
-EAGER = ("+trainer.plugins=[{_target_:trainyard.checkpoint_files.PacedCheckpointIO,pause:0.0}]",)
+EAGER = ("+trainer.plugins=[{_target_:trainyard.callbacks.checkpoint_files.PacedCheckpointIO,pause:0.0}]",)
 
 
 @dataclass

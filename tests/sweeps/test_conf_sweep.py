@@ -3,10 +3,10 @@
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from trainyard.config import compose, group_options
+from trainyard.config.composition import compose, group_options
+from trainyard.config.validators import Number
 from trainyard.sweeps.distributions import representative_jobs
 from trainyard.sweeps.search_space import SearchSpace
-from trainyard.value_kinds import Number
 
 READY = {name: option for name, option in group_options("sweep").items() if option.get("params")}
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.sweeps.synthetic import completed, space, stored
-from trainyard.checkpoint_files import write_checkpoint
-from trainyard.errors import ConfigError
-from trainyard.runs import Run
+from trainyard.callbacks.checkpoint_files import write_checkpoint
+from trainyard.io.errors import ConfigError
+from trainyard.run.run import Run
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.journal import Journal
 from trainyard.sweeps.leaderboard.report import leaderboard_text, write_report

@@ -16,7 +16,7 @@ from optuna.storages.journal import JournalFileBackend
 from tests.sweeps.sweeping import EAGER, Place, living, until
 from tests.sweeps.synthetic import completed, space
 from trainyard.sweeps.job import Job
-from trainyard.sweeps.pruning_callback import Pruning
+from trainyard.sweeps.pruning import Pruning
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.sweeps.sweep import Sweep
 

@@ -4,7 +4,7 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from tests.sweeps.synthetic import space
-from trainyard.errors import ConfigError
+from trainyard.io.errors import ConfigError
 from trainyard.sweeps.distributions import as_parameter, as_text, distributions
 
 

@@ -11,7 +11,8 @@ from omegaconf import OmegaConf
 
 from tests.conftest import Compose
 from tests.sweeps.sweeping import FAULT, Place
-from trainyard.config import compose
+from trainyard.config.composition import compose
+from trainyard.run.training import train
 from trainyard.sweeps import cost as cost_module
 from trainyard.sweeps.cost import Cost
 from trainyard.sweeps.job import Job
@@ -24,7 +25,6 @@ from trainyard.sweeps.plan import (
     shortened,
     total_line,
 )
-from trainyard.training import train
 
 TOTAL = re.compile(r"^total +(\d+) jobs, 2 at a time: about (\d+) (?:s|min), ([\d.]+) MiB of disk$", re.M)
 NETWORK = ("1,234", "3x8x8 -> 10")
@@ -198,7 +198,7 @@ def test_a_shortened_run_reports_to_no_server_and_trains_all_layers() -> None:
     loggers = {
         "tensorboard": {"_target_": "lightning.pytorch.loggers.TensorBoardLogger"},
         "wandb": {"_target_": "lightning.pytorch.loggers.WandbLogger"},
-        "csv": {"_target_": "trainyard.metrics_table.MetricsTable"},
+        "csv": {"_target_": "trainyard.run.metrics_table.MetricsTable"},
         "none": None,
     }
     config = OmegaConf.create({"logger": loggers, "finetune": {"thaw": [0.2, 5]}})

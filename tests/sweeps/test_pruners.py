@@ -10,12 +10,12 @@ from optuna.trial import TrialState
 
 from tests.sweeps.sweeping import Place
 from tests.sweeps.synthetic import completed
-from trainyard.config import compose
+from trainyard.config.composition import compose
+from trainyard.run.training import train
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.journal import Journal
 from trainyard.sweeps.pruners import JobPruner
-from trainyard.sweeps.pruning_callback import Pruning
-from trainyard.training import train
+from trainyard.sweeps.pruning import Pruning
 
 RUN = ("data=penguins", "model=mlp", "model.hidden_dims=[4]", "trainer.max_epochs=6", "logger=csv", "callbacks=none")
 

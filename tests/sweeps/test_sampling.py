@@ -10,7 +10,7 @@ import pytest
 from optuna.samplers import RandomSampler, TPESampler
 
 from tests.sweeps.synthetic import completed, space
-from trainyard.errors import ConfigError
+from trainyard.io.errors import ConfigError
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.sweeps.sweep import Sweep
 

@@ -7,10 +7,10 @@ import pytest
 
 from tests.conftest import Compose
 from tests.sweeps.sweeping import Place, kill, table, until
-from trainyard.errors import ConfigError
 from trainyard.history.find_run import find_checkpoint
+from trainyard.io.errors import ConfigError
+from trainyard.run.training import train
 from trainyard.sweeps.journal import Journal
-from trainyard.training import train
 
 SEARCH = (
     "sweep=tpe",

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.sweeps import synthetic
-from trainyard.errors import ConfigError
+from trainyard.io.errors import ConfigError
 from trainyard.sweeps.search_space import SearchSpace
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.sweeps import synthetic
-from trainyard.errors import ConfigError
+from trainyard.io.errors import ConfigError
 from trainyard.sweeps.search_space import SearchSpace
 from trainyard.sweeps.stored import StoredSweep, differences, lock_sweep
 

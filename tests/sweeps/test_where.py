@@ -2,7 +2,7 @@
 
 import pytest
 
-from trainyard.errors import ConfigError
+from trainyard.io.errors import ConfigError
 from trainyard.sweeps.where import Where
 
 VALUES = {

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from trainyard.run.summary import learning_curve, partial_results, scores
 from trainyard.terminal.invocation import train_command
-from trainyard.terminal.summary import learning_curve, partial_results, scores
 
 SCORES = {"val/loss": 0.25, "val/acc": 0.9, "test/loss": 0.5, "test/acc": 0.8}
 RESULT: dict[str, Any] = {"metrics": SCORES, "objective": {"name": "val/acc", "value": 0.9, "epoch": 2}, "epochs": 500}

@@ -94,7 +94,7 @@ class LocalLauncher(Launcher):
 
     def find_problems(self, job_overrides: Sequence[Sequence[str]]) -> dict[int, str]:
         """Return the problem of each job that cannot work, by its index."""
-        from trainyard.complaints import complaint
+        from trainyard.config.format_error import complaint
         from trainyard.sweeps.execution.checks import find_problems
 
         problems = {}

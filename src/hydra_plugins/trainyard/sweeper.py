@@ -16,8 +16,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from hydra_plugins.trainyard.launchers import LocalLauncher
-from trainyard.errors import reject
-from trainyard.signals import Interrupted
+from trainyard.io.errors import reject
+from trainyard.io.signals import Interrupted
 
 if TYPE_CHECKING:
     from trainyard.sweeps.search_space import SearchSpace
@@ -102,7 +102,7 @@ class ResumingSweeper(Sweeper):
         own, trials = self.config.sweep, self.config.sweep.trials or 0
         is_done = stored.done and len(stored.jobs) == stored.total_jobs(trials)
         launcher = None if is_done else self.start_launcher()
-        from trainyard.config import instantiate
+        from trainyard.config.composition import instantiate
         from trainyard.sweeps.leaderboard import report  # noqa: F401  # now, while the launcher's server imports
         from trainyard.sweeps.sweep import Sweep
 

@@ -10,9 +10,9 @@ import lightning as L
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
-from trainyard.checkpoint_files import is_intact
-from trainyard.config import objective_mode
-from trainyard.files import relative
+from trainyard.callbacks.checkpoint_files import is_intact
+from trainyard.config.composition import objective_mode
+from trainyard.io.files import relative
 
 log = logging.getLogger(__name__)
 
@@ -140,6 +140,6 @@ def is_last_epoch(trainer: L.Trainer) -> bool:
 
 
 def is_between_steps(trainer: L.Trainer) -> bool:
-    """Whether a run can resume after this batch; see `trainyard.loops.EpochLoop`."""
+    """Whether a run can resume after this batch; see `trainyard.run.loops.EpochLoop`."""
     loop: Any = trainer.fit_loop.epoch_loop
     return bool(loop.is_between_steps)

@@ -9,9 +9,9 @@ from typing import Any
 import lightning as L
 import torch
 
+from trainyard.callbacks.checkpoint_files import PacedCheckpointIO
 from trainyard.callbacks.checkpoints import LastCheckpoint, is_between_steps
-from trainyard.checkpoint_files import PacedCheckpointIO
-from trainyard.signals import Signals
+from trainyard.io.signals import Signals
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from rich.console import Group
 from rich.text import Text
 
 from trainyard.callbacks.protocols import ScoresTraining, count_examples
-from trainyard.run_length import planned_epochs
+from trainyard.callbacks.run_length import planned_epochs
 from trainyard.terminal.display import Display
 from trainyard.terminal.formats import format_duration
 

@@ -8,10 +8,10 @@ import lightning as L
 from omegaconf import DictConfig, OmegaConf
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from trainyard.arguments import has_backbone
 from trainyard.callbacks.lifecycle import remove_callback
 from trainyard.callbacks.tensorboard import tensorboard_writer
-from trainyard.config import leaves
+from trainyard.config.arguments import has_backbone
+from trainyard.config.composition import leaves
 
 PACKAGES = ("torch", "lightning", "torchvision", "timm", "hydra-core", "numpy")
 GROUPS = ("model", "data", "augment", "optimizer", "scheduler", "trainer", "accelerator")

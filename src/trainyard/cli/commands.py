@@ -88,9 +88,9 @@ def add_evaluate(commands: Parser) -> None:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Print what a test says, and write a report."""
-    from trainyard.files import check_folder, inside
     from trainyard.inference import evaluate as evaluation
-    from trainyard.logs import log_to_screen
+    from trainyard.io.files import check_folder, inside
+    from trainyard.terminal.logs import log_to_screen
 
     run, overrides, trusted = arguments.run, arguments.overrides, arguments.trusted_packages
     if arguments.output:
@@ -244,8 +244,8 @@ def add_composed(group: Parser, name: str, summary: str, target: str) -> Parser:
     """
 
     def run(arguments: argparse.Namespace) -> None:
-        from trainyard.config import compose
-        from trainyard.logs import log_to_screen
+        from trainyard.config.composition import compose
+        from trainyard.terminal.logs import log_to_screen
 
         options = vars(arguments)
         cfg = compose(options.pop("overrides"))  # before the import of torch, so that errors come at once
@@ -274,7 +274,7 @@ def add_draw(commands: Parser) -> None:
 def draw_curves(arguments: argparse.Namespace) -> None:
     """Draw curves."""
     from trainyard.inspect.curves import draw
-    from trainyard.logs import log_to_screen
+    from trainyard.terminal.logs import log_to_screen
 
     with log_to_screen():
         draw(arguments.names, arguments.of)
@@ -283,7 +283,7 @@ def draw_curves(arguments: argparse.Namespace) -> None:
 def draw_decision(arguments: argparse.Namespace) -> None:
     """Draw decision regions."""
     from trainyard.inspect.decision_regions import draw
-    from trainyard.logs import log_to_screen
+    from trainyard.terminal.logs import log_to_screen
 
     with log_to_screen():
         draw(arguments.run, arguments.trusted_packages)
@@ -292,7 +292,7 @@ def draw_decision(arguments: argparse.Namespace) -> None:
 def draw_layers(arguments: argparse.Namespace) -> None:
     """Draw the outputs of layers."""
     from trainyard.inspect.layer_outputs import draw
-    from trainyard.logs import log_to_screen
+    from trainyard.terminal.logs import log_to_screen
 
     with log_to_screen():
         draw(arguments.run, arguments.example, arguments.trusted_packages)

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 from trainyard.cli.input_checks import check_input
 from trainyard.cli.suggestions import suggest_command
-from trainyard.complaints import complaint, raised_in_run
-from trainyard.errors import ConfigError
-from trainyard.signals import received
+from trainyard.config.format_error import complaint, raised_in_run
+from trainyard.io.errors import ConfigError
+from trainyard.io.signals import received
 from trainyard.terminal.streams import lost
 
 FULL_ERROR = "HYDRA_FULL_ERROR"

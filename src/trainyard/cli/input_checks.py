@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterable
 
-from trainyard.errors import reject
+from trainyard.io.errors import reject
 
 MAX_DIGITS = 4300  # of an integer that Python converts from text
 LAUNCHER_VARIABLES = ("RANK", "LOCAL_RANK", "JSM_NAMESPACE_RANK", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS")

@@ -38,7 +38,7 @@ def train() -> None:
 def run_command(words: Sequence[str]) -> None:
     """Parse words and run the command that they name; exit with its exit code."""
     from trainyard.cli.commands import make_parser
-    from trainyard.logs import print_anything
+    from trainyard.terminal.logs import print_anything
 
     print_anything()
     run, arguments = make_parser().parse(words or ["--help"])

@@ -14,10 +14,10 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from trainyard.config import CONF_DIR, compose
-from trainyard.errors import ConfigError
-from trainyard.quoting import parse, quoted
-from trainyard.ranges import rule
+from trainyard.config.composition import CONF_DIR, compose
+from trainyard.config.constraints import rule
+from trainyard.config.override_syntax import parse, quoted
+from trainyard.io.errors import ConfigError
 
 # Correct key, or its last part: other names for it. Keys with a `+` are arguments of lightning.Trainer.
 MEANT = {

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
-from trainyard.errors import did_you_mean
+from trainyard.io.errors import did_you_mean
 
 WIDTH = 80  # columns of a help text at most
 Run = Callable[[argparse.Namespace], int | None]

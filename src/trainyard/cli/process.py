@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from trainyard.signals import Interrupted, interrupt, received
+from trainyard.io.signals import Interrupted, interrupt, received
 from trainyard.terminal.streams import lost, robust_streams
 
 HANDLED = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows lacks the last

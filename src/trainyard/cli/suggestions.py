@@ -9,8 +9,8 @@ from pathlib import Path
 from trainyard.cli.commands import make_parser
 from trainyard.cli.main import COMMANDS
 from trainyard.cli.override_correction import RESUME, OverrideCorrector, overrides_of
-from trainyard.config import compose
-from trainyard.quoting import parse
+from trainyard.config.composition import compose
+from trainyard.config.override_syntax import parse
 from trainyard.terminal.invocation import command, train_command
 
 COMPOSING = ("show", "find")  # commands with a subcommand and overrides

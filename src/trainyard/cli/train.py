@@ -19,11 +19,11 @@ from trainyard.cli.input_checks import check_text
 from trainyard.cli.override_correction import hydra_parser
 from trainyard.cli.suggestions import suggest_command
 from trainyard.cli.train_help import asks_for_help, help_text
-from trainyard.config import CONF_DIR, CONFIG_NAME, HYDRA_VERSION_BASE, resolved
-from trainyard.errors import ConfigError, PassThrough, reject
-from trainyard.logs import print_anything
-from trainyard.processes.torchrun import remove_failed_result
-from trainyard.resume import asks_to_resume, resume
+from trainyard.config.composition import CONF_DIR, CONFIG_NAME, HYDRA_VERSION_BASE, resolved
+from trainyard.history.resume import asks_to_resume, resume
+from trainyard.io.errors import ConfigError, PassThrough, reject
+from trainyard.run.distributed.torchrun import remove_failed_result
+from trainyard.terminal.logs import print_anything
 
 CONDITION = "sweep.where"
 
@@ -63,8 +63,8 @@ def run(cfg: DictConfig) -> float:
 
 def run_config(cfg: DictConfig) -> float:
     """Run one composed config; torch and lightning are imported here, not before."""
-    first = "trainyard.training" not in sys.modules
-    from trainyard.training import train
+    first = "trainyard.run.training" not in sys.modules
+    from trainyard.run.training import train
 
     if first:
         gc.freeze()  # imported objects stay until the exit: collecting them costs time and frees nothing

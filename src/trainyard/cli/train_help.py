@@ -10,7 +10,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from trainyard.config import CONF_DIR, CONFIG_NAME
+from trainyard.config.composition import CONF_DIR, CONFIG_NAME
 from trainyard.terminal.invocation import train_command
 
 WIDTH = 80

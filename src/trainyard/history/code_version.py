@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from trainyard.errors import ConfigError, listing
 from trainyard.history.stored_run import StoredRun
-from trainyard.provenance import git
+from trainyard.io.errors import ConfigError, listing
+from trainyard.run.provenance import git
 
 SHOWN = 3  # files that are named
 PACKAGE = Path(__file__).parents[1]

@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from trainyard.errors import listing
 from trainyard.history.code_version import code_changes
 from trainyard.history.scores import score_line
 from trainyard.history.stored_run import StoredRun, flatten
-from trainyard.metrics_csv import read_curves
+from trainyard.io.errors import listing
+from trainyard.run.metrics_csv import read_curves
 
 Lines = list[str] | None
 CAUSES = ("config", "data", "code", "packages", "hardware")

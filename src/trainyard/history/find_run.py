@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from trainyard.errors import ConfigError, did_you_mean, listing, reject
-from trainyard.files import check_path, relative
 from trainyard.history.stored_run import StoredRun, is_run
+from trainyard.io.errors import ConfigError, did_you_mean, listing, reject
+from trainyard.io.files import check_path, relative
 from trainyard.sweeps.stored import SWEEP_FILE as SWEEP
 from trainyard.sweeps.stored import StoredSweep
 

@@ -13,16 +13,16 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from trainyard.errors import ConfigError, listing, reject
-from trainyard.files import check_path, relative
+from trainyard.config.trusted_paths import check_training, use_own_caches
 from trainyard.history.code_version import PACKAGE, CodeVersion, checked_out
 from trainyard.history.diff import Lines, data_changes, hardware_changes, headed, package_changes
 from trainyard.history.find_run import ROOT
 from trainyard.history.stored_run import StoredRun
-from trainyard.metrics_csv import read_curves
-from trainyard.provenance import git, provenance
+from trainyard.io.errors import ConfigError, listing, reject
+from trainyard.io.files import check_path, relative
+from trainyard.run.metrics_csv import read_curves
+from trainyard.run.provenance import git, provenance
 from trainyard.terminal.controls import escape_controls
-from trainyard.trusted_paths import check_training, use_own_caches
 
 FILE_LOGGERS = ("tensorboard", "csv")
 TOLERANCE = 1e-3  # absolute for values up to 1, relative for larger ones
@@ -30,7 +30,7 @@ SCRIPT = """\
 import sys
 import torch
 from omegaconf import OmegaConf
-from trainyard.training import train
+from trainyard.run.training import train
 
 if __name__ == "__main__":
     sys.tracebacklimit = 0

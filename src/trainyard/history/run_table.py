@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from trainyard.csv_text import csv_writer, escape_formula
-from trainyard.errors import did_you_mean, listing, reject
-from trainyard.history.condition import GRAMMAR, Condition, is_number
+from trainyard.config.condition import GRAMMAR, Condition, is_number
 from trainyard.history.find_run import all_runs
 from trainyard.history.stored_run import StoredRun, flatten
+from trainyard.io.csv_text import csv_writer, escape_formula
+from trainyard.io.errors import did_you_mean, listing, reject
 from trainyard.sweeps.options import mode_of
 from trainyard.terminal.controls import unescaped
 from trainyard.terminal.tables import table

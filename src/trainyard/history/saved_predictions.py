@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainyard.files import MOST_TABLE, open_regular
+from trainyard.io.files import MOST_TABLE, open_regular
 
 FILE = Path("predictions") / "val.npz"
 

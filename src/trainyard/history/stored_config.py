@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from trainyard.config import leaves
-from trainyard.errors import did_you_mean, reject
+from trainyard.config.composition import leaves
+from trainyard.config.constraints import check_ranges
+from trainyard.config.override_syntax import parse_single
+from trainyard.config.trusted import NOT_BUILT, check_stored
 from trainyard.history.stored_run import StoredRun
-from trainyard.quoting import parse_single
-from trainyard.ranges import check_ranges
-from trainyard.trusted import NOT_BUILT, check_stored
+from trainyard.io.errors import did_you_mean, reject
 
 OF_USE = ("data", "trainer", "augment")  # a trained model is tested with these
 ACCEPTED = "data.KEY=VALUE, trainer.accelerator=cpu, trainer.precision=32-true, and augment.KEY=VALUE for --tta"
@@ -19,8 +19,8 @@ ACCEPTED = "data.KEY=VALUE, trainer.accelerator=cpu, trainer.precision=32-true, 
 def stored_config(run: StoredRun, overrides: Sequence[str] = (), trusted: Sequence[str] = ()) -> DictConfig:
     """Return the config of a run with overrides, for testing its model.
 
-    Nothing is instantiated. Every `_target_` is of an allowed kind and package (see `trainyard.trusted`), and there are
-    no interpolations, which could read the environment.
+    Nothing is instantiated. Every `_target_` is of an allowed kind and package, see `trainyard.config.trusted`. There
+    are no interpolations, which could read the environment.
 
     Args:
         run: as stored.

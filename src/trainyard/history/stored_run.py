@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from trainyard.files import read_json, read_text, relative
-from trainyard.plain_yaml import MOST_BYTES, load_yaml
-from trainyard.run_directory import DONE, RESULT, read_result
+from trainyard.io.files import read_json, read_text, relative
+from trainyard.io.plain_yaml import MOST_BYTES, load_yaml
+from trainyard.run.run_directory import DONE, RESULT, read_result
 from trainyard.sweeps.stored import SWEEP_FILE as SWEEP
 
 QUIET = 300  # seconds without a write, after which a run without a result no longer counts as running

@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainyard.config import objective_mode
+from trainyard.config.composition import objective_mode
 from trainyard.data.loading.spec import DataSpec
-from trainyard.errors import listing, reject
 from trainyard.history.find_run import best_job
 from trainyard.history.saved_predictions import SavedPredictions, read_predictions
 from trainyard.history.scores import same_examples
 from trainyard.history.stored_run import StoredRun
+from trainyard.io.errors import listing, reject
 from trainyard.models.classifier import Classifier
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.tasks.classification import load_classifier

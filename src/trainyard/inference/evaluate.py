@@ -13,23 +13,23 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from trainyard.compatibility import ACCELERATORS
-from trainyard.config import instantiate
+from trainyard.config.composition import instantiate
+from trainyard.config.trusted import AUGMENTATION, check_target
 from trainyard.data.augment import Augmentation
 from trainyard.data.loading.datamodule import DataModule
-from trainyard.errors import listing, reject
-from trainyard.files import relative
 from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import stored_config
 from trainyard.history.stored_run import StoredRun
 from trainyard.inference.ensemble import Selection, load_members, select_members
 from trainyard.inference.evaluation_data import OWN_TEST_SPLIT, load_evaluation_data, overlap_notes
-from trainyard.memory_format import use_channels_last
+from trainyard.io.errors import listing, reject
+from trainyard.io.files import relative
 from trainyard.models.classifier import Classifier
+from trainyard.run.compatibility import ACCELERATORS
+from trainyard.run.memory_format import use_channels_last
+from trainyard.run.trainers import NoProfiler
 from trainyard.tasks.classification import Predictions, load_classifier
 from trainyard.tasks.classification_report import Evaluation
-from trainyard.trainers import NoProfiler
-from trainyard.trusted import AUGMENTATION, check_target
 
 METRICS = ("test/acc", "test/loss")
 # Arguments of a run's Trainer that decide its numbers; a single process evaluates, however many trained.

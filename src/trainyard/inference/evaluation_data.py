@@ -9,17 +9,17 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from trainyard.arguments import check_arguments, parameters
-from trainyard.config import instantiate
+from trainyard.config.arguments import check_arguments, parameters
+from trainyard.config.composition import instantiate
+from trainyard.config.trusted import DATA, check_stored, check_target
+from trainyard.config.trusted_paths import check_download, own_cache
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.fingerprint import example_digests, fingerprint
 from trainyard.data.loading.spec import DataSpec, Examples
 from trainyard.data.sources.image_folder import ImageFolder
-from trainyard.errors import ConfigError, listing, reject
 from trainyard.history.stored_config import stored_config
 from trainyard.history.stored_run import StoredRun
-from trainyard.trusted import DATA, check_stored, check_target
-from trainyard.trusted_paths import check_download, own_cache
+from trainyard.io.errors import ConfigError, listing, reject
 
 # Keys of `data` that divide or serve the examples, but do not choose other ones.
 SERVING = (

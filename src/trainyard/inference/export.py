@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from trainyard.errors import ConfigError, reject
-from trainyard.files import check_path, inside, relative, replacing, write_text
 from trainyard.history.find_run import find_checkpoint, run_at
 from trainyard.history.stored_run import StoredRun
 from trainyard.inference.export_formats import FORMATS, random_inputs
 from trainyard.inference.model_card import model_card
+from trainyard.io.errors import ConfigError, reject
+from trainyard.io.files import check_path, inside, relative, replacing, write_text
 from trainyard.models.classifier import Classifier
 from trainyard.tasks.classification import load_classifier
 

@@ -17,8 +17,8 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor, nn
 
-from trainyard import weight_files
 from trainyard.data.loading.spec import DataSpec
+from trainyard.io import weight_files
 from trainyard.models.classifier import Classifier
 from trainyard.tasks.classification import load_classifier
 
@@ -48,7 +48,7 @@ x = program.example_inputs[0][0]  # raw inputs
 probabilities = program.module()(x)"""
 USE_SAFETENSORS = """\
 from pathlib import Path
-from trainyard.load_model import load_model
+from trainyard.run.load_model import load_model
 model = load_model(Path({file}))
 x = model.example_input_array  # raw inputs
 probabilities = model.predict_step(x, 0)"""

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from trainyard.csv_text import csv_writer, escape_formula
-from trainyard.errors import reject
-from trainyard.files import check_path, replacing
 from trainyard.history.find_run import find_checkpoint
 from trainyard.inference.prediction_inputs import check_kind, find_inputs
+from trainyard.io.csv_text import csv_writer, escape_formula
+from trainyard.io.errors import reject
+from trainyard.io.files import check_path, replacing
 from trainyard.terminal.controls import EscapedStream, unescaped
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from trainyard.data.loading.datamodule import EVALUATION_PIXELS
 from trainyard.data.loading.spec import Column, DataSpec
 from trainyard.data.tables.cells import read_rows
 from trainyard.data.tables.table_file import has_semicolons, nested_columns, read_table
-from trainyard.errors import ConfigError, did_you_mean, reject
 from trainyard.inference.prediction_inputs import STDIN, InputFile
+from trainyard.io.errors import ConfigError, did_you_mean, reject
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from trainyard.data.images.folder_listing import find_files, is_image_name, natural_key
 from trainyard.data.tables.table_file import DELIMITERS, PARQUET
-from trainyard.errors import ConfigError, did_you_mean
-from trainyard.files import path_problem
+from trainyard.io.errors import ConfigError, did_you_mean
+from trainyard.io.files import path_problem
 
 STDIN = "-"
 ACCEPTED = {

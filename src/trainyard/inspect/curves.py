@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from trainyard.errors import ConfigError, did_you_mean, listing, reject
-from trainyard.figures import figure_style, save_figure
 from trainyard.history.find_run import find_run
 from trainyard.history.stored_run import StoredRun
-from trainyard.metrics_csv import read_curves
+from trainyard.io.errors import ConfigError, did_you_mean, listing, reject
+from trainyard.io.figures import figure_style, save_figure
+from trainyard.run.metrics_csv import read_curves
 from trainyard.sweeps.stored import StoredSweep
 
 PANELS = ("loss", "acc")

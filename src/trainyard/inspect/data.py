@@ -13,9 +13,9 @@ from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.fingerprint import example_digests
 from trainyard.data.loading.spec import Column, Examples, MappedRows
 from trainyard.data.sources.image_folder import ImageFolder
-from trainyard.errors import listing
 from trainyard.inspect.data_figures import draw_columns, draw_images
 from trainyard.inspect.untrained import build_data
+from trainyard.io.errors import listing
 from trainyard.terminal.tables import table
 
 MAX_CLASSES, EXTREMES = 20, 5  # of more classes, the five most and the five least frequent are shown

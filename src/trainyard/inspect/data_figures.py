@@ -12,7 +12,7 @@ from torch import Tensor
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.sampler import derive_generator
 from trainyard.data.loading.spec import Column, Examples
-from trainyard.figures import figure_style, save_figure
+from trainyard.io.figures import figure_style, save_figure
 
 MAX_CLASSES, ROWS, MAX_IMAGES = 100, 25, 16  # classes, classes below each other, images beside each other
 INCHES = 0.6  # side of an image

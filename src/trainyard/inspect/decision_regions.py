@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from trainyard.data.loading.datamodule import DataModule
-from trainyard.errors import reject
-from trainyard.figures import figure_style, save_figure
 from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import stored_config
 from trainyard.inference.evaluation_data import load_data
+from trainyard.io.errors import reject
+from trainyard.io.figures import figure_style, save_figure
 from trainyard.models.classifier import Classifier
 from trainyard.tasks.classification import load_classifier
 

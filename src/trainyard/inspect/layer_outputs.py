@@ -7,14 +7,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from trainyard.callbacks.layer_figures import as_images, enlarged, grid
-from trainyard.errors import reject
-from trainyard.figures import figure_style, save_figure
 from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import stored_config
 from trainyard.inference.evaluation_data import load_data
+from trainyard.io.errors import reject
+from trainyard.io.figures import figure_style, save_figure
 from trainyard.models.classifier import Classifier
 from trainyard.tasks.classification import load_classifier
+from trainyard.tasks.layer_figures import as_images, enlarged, grid
 
 MAX_MAPS = 16  # maps, and kernels, in a row
 MAX_LAYERS = 40  # of larger networks, only the blocks are drawn

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from torch import Tensor
 
-from trainyard.arguments import has_backbone
-from trainyard.figures import figure_style, save_figure
+from trainyard.config.arguments import has_backbone
 from trainyard.inspect.untrained import build_data, build_model, feature_cache, trial_trainer
+from trainyard.io.figures import figure_style, save_figure
 
 STEPS = 100
 LOWEST, HIGHEST = 1e-6, 10.0

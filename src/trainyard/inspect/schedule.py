@@ -8,13 +8,13 @@ import lightning as L
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
-from trainyard.arguments import has_backbone
-from trainyard.compatibility import check_config
-from trainyard.errors import ConfigError, listing, reject
-from trainyard.figures import figure_style, save_figure
+from trainyard.callbacks.run_length import LENGTH, has_known_length
+from trainyard.config.arguments import has_backbone
 from trainyard.inspect.untrained import build_data, build_model, build_trainer
+from trainyard.io.errors import ConfigError, listing, reject
+from trainyard.io.figures import figure_style, save_figure
 from trainyard.models.classifier import Classifier
-from trainyard.run_length import LENGTH, has_known_length
+from trainyard.run.compatibility import check_config
 from trainyard.terminal.sparkline import BLOCKS
 from trainyard.terminal.tables import table
 

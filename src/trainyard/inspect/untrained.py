@@ -11,13 +11,13 @@ from typing import Any
 import lightning as L
 from omegaconf import DictConfig
 
-from trainyard.compatibility import check_model_fits_data
-from trainyard.config import instantiate
+from trainyard.callbacks.run_length import epoch_limit
+from trainyard.config.composition import instantiate
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.models.classifier import Classifier
-from trainyard.run_builder import run_builder
-from trainyard.run_length import epoch_limit
-from trainyard.trainers import NoProfiler
+from trainyard.run.compatibility import check_model_fits_data
+from trainyard.run.run_builder import run_builder
+from trainyard.run.trainers import NoProfiler
 
 
 def build_data(cfg: DictConfig) -> DataModule:

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainyard.errors import did_you_mean, listing, reject
-from trainyard.network import check_reachable
-from trainyard.weight_files import read_file
+from trainyard.io.downloads import check_reachable
+from trainyard.io.errors import did_you_mean, listing, reject
+from trainyard.io.weight_files import read_file
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ MakeOptimizer = Callable[[Iterable[Any]], Optimizer]
 
 
 class PortableCheckpoint(L.LightningModule):
-    """Adds to checkpoints what `trainyard.load_model.load_model` needs to rebuild the model."""
+    """Adds to checkpoints what `trainyard.run.load_model.load_model` needs to rebuild the model."""
 
     spec: DataSpec
     label_smoothing: float

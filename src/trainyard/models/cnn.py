@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from trainyard.data.loading.spec import DataSpec
-from trainyard.errors import reject
+from trainyard.io.errors import reject
 from trainyard.models.classifier import Classifier
 from trainyard.models.mlp import activation_layer, fully_connected
 

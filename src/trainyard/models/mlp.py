@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from trainyard.data.loading.spec import DataSpec
-from trainyard.errors import did_you_mean, listing, reject
+from trainyard.io.errors import did_you_mean, listing, reject
 from trainyard.models.classifier import Classifier
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {

@@ -10,8 +10,8 @@ from omegaconf import DictConfig
 from torch import nn
 from torch.optim import Optimizer
 
-from trainyard.config import instantiate, of_arguments
-from trainyard.errors import ConfigError, did_you_mean, listing, reject
+from trainyard.config.composition import instantiate, of_arguments
+from trainyard.io.errors import ConfigError, did_you_mean, listing, reject
 from trainyard.optim.schedules import lightning_scheduler
 
 STEPS = 100

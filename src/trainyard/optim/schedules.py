@@ -13,7 +13,7 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
-from trainyard.errors import reject
+from trainyard.io.errors import reject
 
 Factor = Callable[[float], float]
 Cycle = Callable[[int, int], float]

@@ -11,7 +11,7 @@ import lightning as L
 import torch
 
 from trainyard.callbacks.tensorboard import tensorboard_writer
-from trainyard.files import write_json
+from trainyard.io.files import write_json
 
 FILE = "cost.json"
 EPOCHS, STEPS = 2, 32  # of a shortened run, at most; validation and test are not shortened

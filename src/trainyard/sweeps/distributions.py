@@ -7,7 +7,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from trainyard.errors import reject
+from trainyard.io.errors import reject
 from trainyard.sweeps.search_space import SearchSpace, are_replicates, as_overrides
 
 DIGITS = 4  # significant digits of drawn numbers

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trainyard.run_directory import DONE, misplaced, read_result
+from trainyard.run.run_directory import DONE, misplaced, read_result
 
 CHECKPOINTS = ("last.ckpt", "previous.ckpt")
 WAITING = "waiting"

@@ -15,10 +15,10 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from trainyard.disk_space import is_disk_full
-from trainyard.errors import reject
-from trainyard.files import relative
-from trainyard.run_directory import DONE
+from trainyard.io.disk_space import is_disk_full
+from trainyard.io.errors import reject
+from trainyard.io.files import relative
+from trainyard.run.run_directory import DONE
 from trainyard.sweeps.distributions import as_parameter
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.options import mode_of

@@ -5,10 +5,10 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
-from trainyard.arguments import check_arguments
-from trainyard.config import objective_mode
-from trainyard.errors import listing, reject
-from trainyard.ranges import check_ranges, read_text
+from trainyard.config.arguments import check_arguments
+from trainyard.config.composition import objective_mode
+from trainyard.config.constraints import check_ranges, read_text
+from trainyard.io.errors import listing, reject
 
 METRICS = ("val/acc", "val/loss")
 COSTS = ("seconds", "epochs", "parameters")  # keys of result.json

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from trainyard.errors import reject
-from trainyard.run_directory import DONE
-from trainyard.run_length import LENGTH, epoch_limit, has_known_length
+from trainyard.callbacks.run_length import LENGTH, epoch_limit, has_known_length
+from trainyard.io.errors import reject
+from trainyard.run.run_directory import DONE
 from trainyard.sweeps.cost import Cost
 from trainyard.sweeps.distributions import representative_jobs
 from trainyard.sweeps.execution.checks import raise_problems

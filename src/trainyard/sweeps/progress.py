@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from trainyard.disk_space import describe_full_disk
-from trainyard.files import open_regular
-from trainyard.run_directory import DONE
+from trainyard.io.disk_space import describe_full_disk
+from trainyard.io.files import open_regular
+from trainyard.run.run_directory import DONE
 from trainyard.sweeps.execution.processes import JobExit
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.options import mode_of

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainyard.errors import ConfigError
-from trainyard.run_result import RunResult
+from trainyard.io.errors import ConfigError
+from trainyard.run.run_result import RunResult
 
 if TYPE_CHECKING:
     import pandas as pd

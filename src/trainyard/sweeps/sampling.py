@@ -9,7 +9,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from trainyard.errors import reject
+from trainyard.io.errors import reject
 from trainyard.sweeps.distributions import as_text
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.journal import Journal, latest_by_job

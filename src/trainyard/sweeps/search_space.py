@@ -10,7 +10,7 @@ from functools import cached_property
 
 from hydra.core.override_parser.types import Override, RangeSweep
 
-from trainyard.errors import did_you_mean, listing, reject
+from trainyard.io.errors import did_you_mean, listing, reject
 from trainyard.sweeps.where import Where
 
 MAX_JOBS = 100_000  # more are a mistake, and would fill the memory

@@ -13,12 +13,12 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from trainyard.disk_space import is_disk_full
-from trainyard.errors import ConfigError, did_you_mean, listing, reject
-from trainyard.files import check_own_files, check_path, read_json, read_text, relative, write_text
-from trainyard.own_directory import check_not_current
-from trainyard.plain_yaml import MOST_BYTES, load_yaml
-from trainyard.run_directory import DONE, LOCK, lock
+from trainyard.io.disk_space import is_disk_full
+from trainyard.io.errors import ConfigError, did_you_mean, listing, reject
+from trainyard.io.files import check_own_files, check_path, read_json, read_text, relative, write_text
+from trainyard.io.plain_yaml import MOST_BYTES, load_yaml
+from trainyard.run.directory_check import check_not_current
+from trainyard.run.run_directory import DONE, LOCK, lock
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.leaderboard.ranking import Row, leaderboard
 from trainyard.sweeps.search_space import SearchSpace, configuration_of

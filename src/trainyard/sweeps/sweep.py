@@ -8,8 +8,8 @@ from itertools import islice
 
 from optuna.samplers import BaseSampler
 
-from trainyard.files import remove, remove_stale_drafts, write_json
-from trainyard.run_directory import DONE
+from trainyard.io.files import remove, remove_stale_drafts, write_json
+from trainyard.run.run_directory import DONE
 from trainyard.sweeps.distributions import distributions, representative_jobs
 from trainyard.sweeps.execution.submission import QUEUE_FILE
 from trainyard.sweeps.job import Job

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from trainyard.errors import did_you_mean, listing, reject
-from trainyard.history.condition import GRAMMAR, Condition, parse_value
+from trainyard.config.condition import GRAMMAR, Condition, parse_value
+from trainyard.io.errors import did_you_mean, listing, reject
 
 OPTION = "sweep.where"
 
@@ -12,7 +12,7 @@ class Where:
     """A condition on the values of a job, such as `not (model == "mlp" and optimizer.lr > 0.1)`.
 
     Args:
-        text: see `trainyard.history.condition.Condition`.
+        text: see `trainyard.config.condition.Condition`.
         keys: that jobs have.
 
     Raises:

@@ -18,9 +18,9 @@ from torchmetrics.functional.classification import (
 )
 
 from trainyard.data.loading.loader import Batch
-from trainyard.files import replacing
-from trainyard.load_model import load_model
+from trainyard.io.files import replacing
 from trainyard.models.classifier import Classifier
+from trainyard.run.load_model import load_model
 
 CALIBRATION_BINS = 15
 MAX_RANKED = 500  # classes, the most frequent: each takes 20 ms on 10,000 examples

@@ -9,7 +9,7 @@ from torch import Tensor, isin, searchsorted
 from torchmetrics.functional.classification import binary_precision_recall_curve, binary_roc
 
 from trainyard.data.loading.spec import Column, DataSpec
-from trainyard.figures import figure_style
+from trainyard.io.figures import figure_style
 from trainyard.tasks.classification import (
     CALIBRATION_BINS,
     Predictions,

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trainyard.figures import write_figure
-from trainyard.files import write_json, write_text
+from trainyard.io.figures import write_figure
+from trainyard.io.files import write_json, write_text
 from trainyard.tasks.classification import (
     Predictions,
     accuracy_interval,

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.conftest import Compose
-from trainyard.config import group_options, instantiate
+from trainyard.config.composition import group_options, instantiate
 from trainyard.data.augment import Augmentation
 from trainyard.data.loading.sampler import derive_generator
 

@@ -17,7 +17,7 @@ from tests.data.cache.image_files_to_decode import COUNT, PIXELS, SHAPE, assert_
 from tests.data.cache.together import KILLED, together
 from trainyard.data.cache import decoded_images
 from trainyard.data.cache.decoded_images import decode_images
-from trainyard.errors import ConfigError
+from trainyard.io.errors import ConfigError
 
 # Decodes the files of a folder and notes each that it reads.
 CHILD = """

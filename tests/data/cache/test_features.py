@@ -18,7 +18,7 @@ from trainyard.data.cache.features import Features, cached_features
 from trainyard.data.images.image_files import ImageFiles
 from trainyard.data.loading.sampler import derive_generator
 from trainyard.data.loading.spec import Examples
-from trainyard.errors import ConfigError
+from trainyard.io.errors import ConfigError
 
 IMAGES = torch.randint(0, 256, (40, 3, 8, 8), generator=derive_generator(0), dtype=torch.uint8)
 SPLITS = {"train": Examples(IMAGES[:25], torch.arange(25)), "val": Examples(IMAGES[25:], torch.arange(15))}

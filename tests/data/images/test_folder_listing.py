@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from trainyard.data.images.folder_listing import FolderListing, list_folder, similar_names
-from trainyard.errors import ConfigError
+from trainyard.io.errors import ConfigError
 
 
 def touched(root: Path, *names: str) -> Path:

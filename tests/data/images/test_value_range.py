@@ -12,20 +12,20 @@ import torch
 from PIL import Image
 
 from tests.data.images.image_writers import save_png16, save_tiff
-from trainyard.config import compose
+from trainyard.config.composition import compose
 from trainyard.data.cache import decoded_images
 from trainyard.data.images import image_files
 from trainyard.data.loading.spec import DataSpec
 from trainyard.data.loading.statistics import image_statistics
 from trainyard.data.sources.image_folder import ImageFolder
-from trainyard.errors import ConfigError
 from trainyard.inference.evaluate import evaluate
 from trainyard.inference.export_formats import describe_interface
 from trainyard.inference.model_card import describe_inputs
 from trainyard.inference.predict import predict_files
 from trainyard.inspect.data import describe_data
-from trainyard.load_model import load_model
-from trainyard.training import train
+from trainyard.io.errors import ConfigError
+from trainyard.run.load_model import load_model
+from trainyard.run.training import train
 
 DRAWS = np.random.default_rng(0)
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from tests.conftest import Compose
-from trainyard.config import instantiate
+from trainyard.config.composition import instantiate
 from trainyard.data.loading.sampler import ResumableBatchSampler
 from trainyard.data.loading.spec import Column, DataSpec, Examples
 from trainyard.data.loading.statistics import (
@@ -19,9 +19,9 @@ from trainyard.data.loading.statistics import (
     warn_about_missing_classes,
 )
 from trainyard.data.sources.builtin import Digits
-from trainyard.errors import ConfigError
+from trainyard.io.errors import ConfigError
 from trainyard.models.mlp import MLP
-from trainyard.training import train
+from trainyard.run.training import train
 
 LABELS = torch.tensor([0] * 60 + [1] * 30 + [2] * 10)
 

@@ -11,14 +11,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from tests.conftest import Compose
-from trainyard.config import compose, instantiate
+from trainyard.config.composition import compose, instantiate
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.loader import ResidentLoader, StreamingLoader
 from trainyard.data.loading.sampler import ResumableBatchSampler
 from trainyard.data.loading.spec import Examples
 from trainyard.data.sources.builtin import Digits
-from trainyard.errors import ConfigError
-from trainyard.training import train
+from trainyard.io.errors import ConfigError
+from trainyard.run.training import train
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:

@@ -7,7 +7,7 @@ import torch
 
 from trainyard.data.loading.spec import Examples
 from trainyard.data.loading.splits import SplitPlan, stratified_split
-from trainyard.errors import ConfigError
+from trainyard.io.errors import ConfigError
 
 LABELS = torch.tensor([0] * 100 + [1] * 60 + [2] * 7)
 FRACTIONS = {"val": 0.15, "test": 0.2}

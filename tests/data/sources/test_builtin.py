@@ -7,7 +7,7 @@ import torch
 
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.sources.builtin import DISTANCES, Digits, Penguins, Shapes
-from trainyard.errors import ConfigError
+from trainyard.io.errors import ConfigError
 
 SHARED = {"batch_size": 32, "val_fraction": 0.15, "test_fraction": 0.15}
 

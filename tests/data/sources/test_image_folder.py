@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from trainyard.data.sources.image_folder import ImageFolder
-from trainyard.errors import ConfigError
+from trainyard.io.errors import ConfigError
 
 DRAWS = np.random.default_rng(0)
 FLAT = ("cat", "dog")

@@ -16,9 +16,9 @@ from trainyard.data.loading.spec import Column
 from trainyard.data.sources.table import Table
 from trainyard.data.tables.cells import read_rows
 from trainyard.data.tables.columns import fit_column, recode_levels
-from trainyard.errors import ConfigError
-from trainyard.load_model import load_model
-from trainyard.training import train
+from trainyard.io.errors import ConfigError
+from trainyard.run.load_model import load_model
+from trainyard.run.training import train
 
 
 def test_statistics_come_from_the_training_rows_alone(tmp_path: Path) -> None:

@@ -23,11 +23,11 @@ from tests.data.sources.torchvision_files import (
     write_set,
 )
 from tests.data.sources.torchvision_server import Server, write_archives
-from trainyard import network
-from trainyard.config import instantiate
+from trainyard.config.composition import instantiate
 from trainyard.data.sources.torchvision_datasets import FOLDERS, TorchvisionDataset
-from trainyard.errors import ConfigError
-from trainyard.training import train
+from trainyard.io import downloads as network
+from trainyard.io.errors import ConfigError
+from trainyard.run.training import train
 
 SETS = ("mnist", "fashion_mnist", "kmnist", "emnist", "cifar10", "cifar100", "svhn", "stl10")
 OPTIONS = dict(zip(FOLDERS, SETS, strict=True))

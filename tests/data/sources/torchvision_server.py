@@ -15,7 +15,7 @@ import torchvision.datasets.utils
 from torchvision import datasets
 
 from tests.data.sources.torchvision_files import IDX, idx_files, md5, write_set, write_svhn
-from trainyard import network
+from trainyard.io import downloads as network
 
 
 def write_archives(folder: Path, name: str, patch: pytest.MonkeyPatch) -> list[str]:

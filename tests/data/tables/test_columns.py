@@ -12,7 +12,7 @@ from trainyard.data.loading.spec import Column, DataSpec
 from trainyard.data.sources.table import Table, format_override
 from trainyard.data.tables.cells import read_rows
 from trainyard.data.tables.columns import CellFormat, ColumnValues, learn_columns
-from trainyard.errors import ConfigError
+from trainyard.io.errors import ConfigError
 
 NAN = float("nan")
 

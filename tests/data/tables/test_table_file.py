@@ -8,7 +8,7 @@ import torch
 
 from trainyard.data.sources.table import Table
 from trainyard.data.tables.table_file import read_table
-from trainyard.errors import ConfigError
+from trainyard.io.errors import ConfigError
 
 NAN = float("nan")
 FRAME = pd.DataFrame(

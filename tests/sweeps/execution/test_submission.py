@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.sweeps.synthetic import completed, stored
-from trainyard.errors import ConfigError
+from trainyard.io.errors import ConfigError
 from trainyard.sweeps.execution import submission
 from trainyard.sweeps.execution.submission import (
     ClusterQueue,

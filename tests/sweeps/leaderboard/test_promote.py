@@ -8,8 +8,8 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from tests.sweeps.synthetic import space, stored
-from trainyard.config import CONF_DIR, compose
-from trainyard.errors import ConfigError
+from trainyard.config.composition import CONF_DIR, compose
+from trainyard.io.errors import ConfigError
 from trainyard.sweeps.leaderboard.promote import check_name, promote
 
 WINNERS = {
@@ -23,7 +23,7 @@ WINNERS = {
     "texts": ["data=table", "data.target='a b','yes'", "data.path=x.csv"],
     "null": ["ema_decay=0.9,null", "objective=val/loss", "trainer.gradient_clip_val=1"],
     "a part": [
-        "+trainer.plugins=[{_target_:trainyard.checkpoint_files.PacedCheckpointIO,pause:1.0}]",
+        "+trainer.plugins=[{_target_:trainyard.callbacks.checkpoint_files.PacedCheckpointIO,pause:1.0}]",
         "model=mlp,cnn",
     ],
     "a seed that all have": ["seed=7", "model=mlp,cnn"],

@@ -13,8 +13,8 @@ import pytest
 
 from tests.sweeps.sweeping import table
 from tests.sweeps.synthetic import completed, stored
-from trainyard.errors import ConfigError
 from trainyard.history.find_run import find_checkpoint, find_run
+from trainyard.io.errors import ConfigError
 from trainyard.sweeps.leaderboard.ranking import main_effects, suggest_values
 from trainyard.sweeps.leaderboard.report import leaderboard_text, write_report
 from trainyard.sweeps.stored import StoredSweep

@@ -13,8 +13,8 @@ from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.conftest import Compose
+from trainyard.run.training import train
 from trainyard.sweeps.stacked.training import train_stacked
-from trainyard.training import train
 
 VARIED = [
     ("seed=0", "optimizer.lr=0.001"),

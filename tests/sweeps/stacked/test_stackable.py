@@ -9,7 +9,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from trainyard.config import CONF_DIR
+from trainyard.config.composition import CONF_DIR
 from trainyard.sweeps.stacked.stackable import ALONE, divided, stackable, told
 
 HEAD = ("model=transfer", "model.weights=backbone.pt")

@@ -19,7 +19,7 @@ from trainyard.data.cache import cached_array, error_reason, load_or_create, loc
 from trainyard.data.images.image_files import check_regular, read_image, read_min_max, suppress_warnings
 from trainyard.data.images.pixel_values import ValueRange, common_range
 from trainyard.data.loading.fingerprint import DIGEST_SIZE
-from trainyard.errors import reject
+from trainyard.io.errors import reject
 from trainyard.terminal.display import progress_counter
 
 FORMAT = 2  # of the cache; a new number invalidates older entries

@@ -14,7 +14,7 @@ from torch import Tensor
 from trainyard.data.cache import error_reason, load_or_create, lock_cache
 from trainyard.data.loading.fingerprint import DIGEST_SIZE, example_digests
 from trainyard.data.loading.spec import Examples, MappedRows
-from trainyard.errors import reject
+from trainyard.io.errors import reject
 from trainyard.terminal.display import progress_counter
 
 FORMAT = 1  # of the cache; a new number invalidates older entries

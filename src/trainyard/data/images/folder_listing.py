@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from trainyard.errors import did_you_mean, listing, reject
+from trainyard.io.errors import did_you_mean, listing, reject
 
 SYSTEM_FOLDERS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
 # Photo formats that Pillow cannot read, or of which it reads a thumbnail.

@@ -17,7 +17,7 @@ from trainyard.data.loading.sampler import ResumableBatchSampler
 from trainyard.data.loading.spec import Column, DataSpec, Examples, MappedRows
 from trainyard.data.loading.splits import SplitPlan
 from trainyard.data.loading.statistics import compute_class_weights, mean_and_std, sampling_weights
-from trainyard.errors import reject
+from trainyard.io.errors import reject
 
 EVALUATION_BATCHES = 4  # training batches evaluated at once: without gradients they take less memory
 EVALUATION_PIXELS = 2**21  # upper limit of such a batch; about 0.3 GB in model=cnn, 1.3 GB in model=resnet

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trainyard.data.loading.sampler import derive_generator
 from trainyard.data.loading.spec import Examples
-from trainyard.errors import ConfigError, reject
+from trainyard.io.errors import ConfigError, reject
 
 
 def stratified_split(labels: Tensor, fractions: Mapping[str, float], seed: int, least: int = 1) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from trainyard.data.images.image_files import ImageFiles
 from trainyard.data.loading.spec import Column, Examples, MappedRows
-from trainyard.errors import listing, reject
+from trainyard.io.errors import listing, reject
 
 CHUNK = 4096  # images counted at a time; bounds the memory
 

@@ -23,7 +23,7 @@ from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.sampler import derive_generator
 from trainyard.data.loading.spec import Column, Examples
 from trainyard.data.sources.table import Rows
-from trainyard.errors import did_you_mean, listing, reject
+from trainyard.io.errors import did_you_mean, listing, reject
 
 SPECIES = ("Adelie", "Chinstrap", "Gentoo")
 MEASUREMENTS = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")

@@ -22,7 +22,7 @@ from trainyard.data.images.image_files import LARGEST, ImageFiles, common_shape
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.spec import Examples
 from trainyard.data.loading.statistics import constant_images
-from trainyard.errors import ConfigError, listing, reject
+from trainyard.io.errors import ConfigError, listing, reject
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from trainyard.data.loading.spec import Column, Examples
 from trainyard.data.tables.cells import factorize, read_numbers, read_rows, strip_zeros, to_text
 from trainyard.data.tables.columns import SHARE, CellFormat, ColumnValues, fit_column, learn_columns, recode_levels
 from trainyard.data.tables.table_file import has_semicolons, nested_columns, read_table
-from trainyard.errors import did_you_mean, listing, reject
+from trainyard.io.errors import did_you_mean, listing, reject
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.spec import Examples
-from trainyard.errors import listing, reject
-from trainyard.network import check_reachable, link_or_copy, staging_folder
+from trainyard.io.downloads import check_reachable, link_or_copy, staging_folder
+from trainyard.io.errors import listing, reject
 
 log = logging.getLogger(__name__)
 

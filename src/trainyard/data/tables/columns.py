@@ -15,7 +15,7 @@ from trainyard.data.images.folder_listing import natural_key
 from trainyard.data.loading.spec import Column, embedding_width
 from trainyard.data.tables.cells import cell_texts, factorize, parse_numbers, read_column, strip_zeros, typed_numbers
 from trainyard.data.tables.dates import find_format, parse_dates, varying_parts
-from trainyard.errors import listing
+from trainyard.io.errors import listing
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainyard.errors import listing, reject
+from trainyard.io.errors import listing, reject
 
 if TYPE_CHECKING:
     import pandas as pd

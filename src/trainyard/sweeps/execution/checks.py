@@ -9,7 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import setup_globals
 from omegaconf import DictConfig, open_dict
 
-from trainyard.errors import ConfigError
+from trainyard.io.errors import ConfigError
 from trainyard.sweeps.job import Job
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def find_problems(configs: Iterable[tuple[int, DictConfig]], context: Any) -> di
 
 def serve_checks(connection: Connection) -> None:
     """Answer each config with its problem, or with an empty text, until the connection is closed."""
-    from trainyard.complaints import complaint
+    from trainyard.config.format_error import complaint
 
     setup_globals()
     checked: dict[str, Any] = {}
@@ -86,10 +86,10 @@ def check_config_parts(config: DictConfig, checked: dict[str, Any]) -> None:
 
     Data, models and schedules are built once for all jobs that share them, as `checked` stores. Nothing is downloaded.
     """
-    from trainyard.compatibility import check_config, check_model_fits_data
-    from trainyard.config import instantiate, resolved
+    from trainyard.config.composition import instantiate, resolved
     from trainyard.data.loading.splits import check_splits_not_empty
     from trainyard.optim.optimizers import check_optimizer
+    from trainyard.run.compatibility import check_config, check_model_fits_data
 
     with open_dict(config):
         config.hydra.runtime.output_dir = "."  # nothing is written

@@ -20,8 +20,8 @@ from hydra.core.utils import JobRuntime, run_job, setup_globals
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
-from trainyard.disk_space import is_disk_full
-from trainyard.signals import interrupt
+from trainyard.io.disk_space import is_disk_full
+from trainyard.io.signals import interrupt
 
 CONSOLE = "console.log"
 NOHUP = "TRAINYARD_NOHUP"  # environment variable: whether jobs survive the end of the terminal
@@ -76,7 +76,7 @@ def run_job_process(group: JobGroup, task: HydraTask, threads: int, devices: str
     except OSError as problem:
         error = problem
     if error is not None:
-        from trainyard.complaints import complaint
+        from trainyard.config.format_error import complaint
 
         messages.send((index, complaint(error), is_disk_full(error)))
         sys.exit(1)
@@ -93,7 +93,7 @@ def run_stack_process(
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, lambda number, _: signals.append(number))
     set_threads(threads, 1)
-    from trainyard.complaints import complaint
+    from trainyard.config.format_error import complaint
     from trainyard.sweeps.stacked.training import train_stacked
 
     def run(config: DictConfig) -> None:

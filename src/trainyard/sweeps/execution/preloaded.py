@@ -12,7 +12,7 @@ import pkgutil  # noqa: E402
 from importlib import import_module  # noqa: E402
 
 import trainyard  # noqa: E402
-from trainyard.import_path import forget_safe_path  # noqa: E402
+from trainyard.config.import_path import forget_safe_path  # noqa: E402
 
 forget_safe_path()
 
@@ -22,6 +22,6 @@ for name in ("hydra.core.utils", "timm", "torch.utils.tensorboard.summary"):
 for module in pkgutil.walk_packages(trainyard.__path__, "trainyard."):
     if not module.name.startswith(("trainyard.__main__", "trainyard.sweeps")):
         import_module(module.name)
-import_module("trainyard.provenance").packages()  # caches its result
+import_module("trainyard.run.provenance").packages()  # caches its result
 gc.freeze()  # so that garbage collection in a job does not copy shared memory
 gc.enable()

@@ -11,8 +11,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from trainyard.import_path import installed_only_in_children
-from trainyard.signals import ENDING, Signals
+from trainyard.config.import_path import installed_only_in_children
+from trainyard.io.signals import ENDING, Signals
 from trainyard.sweeps.execution.job_process import NOHUP, HydraTask, JobGroup, run_job_process, run_stack_process
 
 POLL_INTERVAL = 0.5  # seconds

@@ -15,10 +15,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, read_write
 
-from trainyard.complaints import complaint
-from trainyard.disk_space import is_disk_full
-from trainyard.files import write_json
-from trainyard.signals import Interrupted
+from trainyard.config.format_error import complaint
+from trainyard.io.disk_space import is_disk_full
+from trainyard.io.files import write_json
+from trainyard.io.signals import Interrupted
 from trainyard.sweeps.execution.job_process import set_command_line
 from trainyard.sweeps.execution.processes import JobExit
 from trainyard.sweeps.execution.submission import Submission, check_nothing_is_queued

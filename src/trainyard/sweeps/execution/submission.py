@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.singleton import Singleton
 
-from trainyard.errors import ConfigError, listing, reject
-from trainyard.files import read_json, write_json
+from trainyard.io.errors import ConfigError, listing, reject
+from trainyard.io.files import read_json, write_json
 from trainyard.sweeps.job import Job
 
 if TYPE_CHECKING:

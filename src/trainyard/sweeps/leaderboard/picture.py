@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from trainyard.files import replacing
+from trainyard.io.files import replacing
 from trainyard.sweeps.leaderboard.ranking import Row, main_effects
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.terminal.controls import escape_controls

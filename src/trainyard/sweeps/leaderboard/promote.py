@@ -9,14 +9,14 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from trainyard.config import CONF_DIR, CONFIG_NAME
-from trainyard.errors import reject
-from trainyard.files import check_path, write_text
+from trainyard.config.composition import CONF_DIR, CONFIG_NAME
+from trainyard.config.trusted import check_stored
+from trainyard.config.trusted_paths import check_paths
+from trainyard.io.errors import reject
+from trainyard.io.files import check_path, write_text
 from trainyard.sweeps.search_space import is_replicate
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.terminal.controls import escape_controls
-from trainyard.trusted import check_stored
-from trainyard.trusted_paths import check_paths
 
 NOT_TEXT = ("null", "true", "false", "nan", "inf")  # in Hydra's grammar, in any case
 

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from trainyard.run_directory import ENDS
+from trainyard.run.run_directory import ENDS
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.options import mode_of
 from trainyard.sweeps.search_space import is_replicate

@@ -5,10 +5,10 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from trainyard.csv_text import csv_writer, escape_formula
-from trainyard.errors import reject
-from trainyard.files import write_text
-from trainyard.run_directory import DONE
+from trainyard.io.csv_text import csv_writer, escape_formula
+from trainyard.io.errors import reject
+from trainyard.io.files import write_text
+from trainyard.run.run_directory import DONE
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.leaderboard.picture import PICTURE, draw
 from trainyard.sweeps.leaderboard.ranking import Row, main_effects, suggest_values

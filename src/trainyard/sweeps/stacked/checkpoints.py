@@ -6,8 +6,8 @@ from pathlib import Path
 import lightning as L
 from torch import Tensor, nn
 
+from trainyard.callbacks.checkpoint_files import PAUSE, PacedCheckpointIO
 from trainyard.callbacks.checkpoints import LastCheckpoint
-from trainyard.checkpoint_files import PAUSE, PacedCheckpointIO
 
 
 class StackedCheckpointIO(PacedCheckpointIO):

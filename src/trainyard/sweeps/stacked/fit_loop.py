@@ -6,7 +6,7 @@ from typing import Any
 import lightning as L
 
 from trainyard.data.loading.loader import ResidentLoader
-from trainyard.loops import FitLoop
+from trainyard.run.loops import FitLoop
 
 
 class StackedFitLoop(FitLoop):

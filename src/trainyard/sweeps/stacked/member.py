@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from trainyard.callbacks.finite_loss import FiniteLoss
 from trainyard.data.loading.loader import Loader
-from trainyard.logs import heard
 from trainyard.models.classifier import Classifier
 from trainyard.models.mlp import MLP
 from trainyard.models.transfer import TransferModel
 from trainyard.sweeps.stacked.checkpoints import LateLastCheckpoint
 from trainyard.sweeps.stacked.progress_counters import set_counters
 from trainyard.sweeps.stacked.turns import Turn
+from trainyard.terminal.logs import heard
 
 SAVE_EVERY = 1.0  # seconds between two writings of the curves, each of which waits for the disk
 

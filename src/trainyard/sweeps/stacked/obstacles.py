@@ -9,7 +9,7 @@ from omegaconf.errors import OmegaConfBaseException
 from trainyard.sweeps.job import CHECKPOINTS
 
 MLP, TRANSFER = "trainyard.models.mlp.MLP", "trainyard.models.transfer.TransferModel"
-CACHE = "trainyard.callbacks.feature_cache.FeatureCache"
+CACHE = "trainyard.models.feature_cache.FeatureCache"
 RATE = "lightning.pytorch.callbacks.LearningRateMonitor"
 CALLBACKS = (
     "trainyard.callbacks.finite_loss.FiniteLoss",
@@ -23,16 +23,16 @@ CALLBACKS = (
     "trainyard.callbacks.tensorboard_model.Throughput",
     "trainyard.callbacks.tensorboard_run.ChartLayout",
     "trainyard.callbacks.tensorboard_model.Histograms",
-    "trainyard.callbacks.validation_figures.ValidationPredictions",
-    "trainyard.callbacks.validation_figures.PerClass",
-    "trainyard.callbacks.validation_figures.ConfusionMatrix",
-    "trainyard.callbacks.validation_figures.Mistakes",
-    "trainyard.callbacks.validation_figures.Calibration",
-    "trainyard.callbacks.validation_figures.RankingCurves",
-    "trainyard.callbacks.layer_figures.FeatureMaps",
-    "trainyard.callbacks.layer_figures.Embedding",
+    "trainyard.tasks.validation_figures.ValidationPredictions",
+    "trainyard.tasks.validation_figures.PerClass",
+    "trainyard.tasks.validation_figures.ConfusionMatrix",
+    "trainyard.tasks.validation_figures.Mistakes",
+    "trainyard.tasks.validation_figures.Calibration",
+    "trainyard.tasks.validation_figures.RankingCurves",
+    "trainyard.tasks.layer_figures.FeatureMaps",
+    "trainyard.tasks.layer_figures.Embedding",
 )
-LOGGERS = ("trainyard.metrics_table.MetricsTable", "lightning.pytorch.loggers.TensorBoardLogger")
+LOGGERS = ("trainyard.run.metrics_table.MetricsTable", "lightning.pytorch.loggers.TensorBoardLogger")
 TRAINER: dict[str, tuple[Any, ...]] = {  # keys of the trainer, and the values that a stack heeds; () for all
     "_target_": ("lightning.Trainer",),
     "max_epochs": (),

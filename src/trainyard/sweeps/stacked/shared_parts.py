@@ -13,16 +13,16 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from trainyard.callbacks.checkpoints import LastCheckpoint
-from trainyard.callbacks.feature_cache import FeatureCache, Inputs
 from trainyard.callbacks.tensorboard import DrawingBudget
 from trainyard.callbacks.tensorboard_model import ModelGraph
-from trainyard.config import instantiate
+from trainyard.config.composition import instantiate
 from trainyard.data.cache.features import Features
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.models.classifier import Classifier
+from trainyard.models.feature_cache import FeatureCache, Inputs
 from trainyard.models.transfer import TransferModel
-from trainyard.run_builder import RunBuilder
-from trainyard.runs import Run
+from trainyard.run.run import Run
+from trainyard.run.run_builder import RunBuilder
 from trainyard.sweeps.stacked.checkpoints import LateLastCheckpoint, StackedCheckpointIO
 from trainyard.sweeps.stacked.fit_loop import StackedFitLoop
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from trainyard.errors import listing
+from trainyard.io.errors import listing
 from trainyard.sweeps.stacked.obstacles import TRANSFER, obstacle, read
 
 ALONE = "no other job has its network, data and length"

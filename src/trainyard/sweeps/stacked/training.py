@@ -1,16 +1,16 @@
-"""Runs that train together: each is `trainyard.training.train`, and waits while the stack trains."""
+"""Runs that train together: each is `trainyard.run.training.train`, and waits while the stack trains."""
 
 import logging
 from collections.abc import Callable, Sequence
 
 import lightning as L
 
-from trainyard.logs import muted
-from trainyard.run_builder import run_builder
+from trainyard.run.run_builder import run_builder
 from trainyard.sweeps.stacked.member import Member
 from trainyard.sweeps.stacked.shared_parts import JobBuilder, Shared
 from trainyard.sweeps.stacked.stack import Stack
 from trainyard.sweeps.stacked.turns import Turn
+from trainyard.terminal.logs import muted
 
 Ended = Callable[[int, BaseException | None], None]
 

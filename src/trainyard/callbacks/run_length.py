@@ -1,0 +1,138 @@
+"""The length of a run and its validation interval: what the limits mean together, and which are invalid."""
+
+import math
+import pkgutil
+from collections.abc import Iterator
+
+import lightning as L
+from lightning.pytorch.callbacks import EarlyStopping, StochasticWeightAveraging, Timer, WeightAveraging
+from omegaconf import DictConfig, OmegaConf
+
+from trainyard.config.arguments import parameters
+from trainyard.data.loading.datamodule import DataModule
+from trainyard.io.errors import reject
+
+KEEP_RATE = "trainyard.optim.schedules.constant"
+LENGTH = "trainer.max_epochs=N or +trainer.max_steps=N"
+
+
+def epoch_limit(cfg: DictConfig) -> int:
+    """Return the maximum number of epochs, -1 for no limit (Lightning takes 1000 for null)."""
+    return -1 if cfg.trainer.max_epochs is None else int(cfg.trainer.max_epochs)
+
+
+def has_known_length(cfg: DictConfig) -> bool:
+    """Whether epochs or steps limit a run, so that schedules know its length."""
+    return epoch_limit(cfg) > 0 or cfg.trainer.get("max_steps", -1) > 0 or bool(cfg.trainer.get("fast_dev_run"))
+
+
+def length_text(cfg: DictConfig) -> str:
+    """Return the limits of a run, such as "30 epochs or 100 steps"."""
+    trainer = cfg.trainer
+    counts = {"epoch": epoch_limit(cfg), "step": trainer.get("max_steps", -1)}
+    limits = [f"{count} {unit}{'' if count == 1 else 's'}" for unit, count in counts.items() if count > 0]
+    if trainer.get("max_time") is not None:
+        limits.append(str(trainer.max_time))
+    if trainer.get("fast_dev_run"):
+        limits = ["fast_dev_run"]
+    return " or ".join(limits) or "no limit"
+
+
+def planned_epochs(trainer: L.Trainer) -> int | None:
+    """Return the maximum number of epochs of a fit, from `on_fit_start` on; `None` if there is no limit."""
+    limits = [trainer.max_epochs] if trainer.max_epochs and trainer.max_epochs > 0 else []
+    if trainer.max_steps > 0:
+        steps = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+        limits.append(math.ceil(trainer.max_steps / steps))
+    return min(limits, default=None)
+
+
+def check_length(cfg: DictConfig) -> None:
+    """Raise a ConfigError for limits that contradict each other or another part of the config."""
+    trainer, callbacks = cfg.trainer, dict(callback_classes(cfg))
+    check_time(cfg)
+    ends = has_known_length(cfg) or trainer.get("max_time") is not None
+    if not ends and not any(issubclass(kind, EarlyStopping) for kind in callbacks.values()):
+        accepted = "a whole number from 1; with +trainer.max_steps=N, +trainer.max_time=DD:HH:MM:SS or early stopping"
+        raise reject("trainer.max_epochs", trainer.max_epochs, "the run would never end", accepted)
+    if not has_known_length(cfg):
+        check_without_length(cfg)
+    interval = trainer.get("val_check_interval", 1.0)
+    if "check_val_every_n_epoch" in trainer and trainer.check_val_every_n_epoch is None and isinstance(interval, float):
+        accepted = "a whole number of batches, or a time such as 00:01:00:00"
+        raise reject("trainer.val_check_interval", interval, "check_val_every_n_epoch=null counts batches", accepted)
+    every_epoch = trainer.get("check_val_every_n_epoch", 1) == 1
+    for name, kind in callbacks.items():
+        check_averaging(name, kind)
+        part = cfg.callbacks[name]
+        at_epoch_end = issubclass(kind, EarlyStopping) and part.get("check_on_train_epoch_end")
+        if at_epoch_end and str(part.get("monitor")).startswith("val/") and not every_epoch:
+            key = f"callbacks.{name}.check_on_train_epoch_end"
+            raise reject(key, True, "not every epoch is validated", "null, to check after each validation")
+
+
+def callback_classes(cfg: DictConfig) -> Iterator[tuple[str, type]]:
+    """Yield the name and the class of each callback in a config."""
+    for name, part in (cfg.callbacks or {}).items():
+        kind = pkgutil.resolve_name(part["_target_"]) if part is not None else None
+        if isinstance(kind, type):
+            yield str(name), kind
+
+
+def check_time(cfg: DictConfig) -> None:
+    """Raise a ConfigError for a time limit that is not a positive duration."""
+    value = cfg.trainer.get("max_time")
+    if value is None:
+        return
+    duration = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    try:
+        seconds = Timer(duration).time_remaining()  # type: ignore[arg-type]
+    except Exception:  # Lightning raises several kinds for an invalid text
+        seconds = None
+    if not seconds or seconds <= 0:
+        accepted = "DD:HH:MM:SS, such as 00:01:30:00 for 90 minutes"
+        raise reject("trainer.max_time", value, "not a positive duration", accepted)
+
+
+def check_without_length(cfg: DictConfig) -> None:
+    """Raise a ConfigError for a part that requires the number of steps, which a time limit does not give."""
+    target = cfg.scheduler._target_
+    if target != KEEP_RATE and "total_steps" in parameters(pkgutil.resolve_name(target))[0]:
+        problem = "the number of steps is not known in advance"
+        chosen = cfg.run.choices.scheduler
+        raise reject("scheduler", chosen, problem, f"scheduler=constant or plateau, or with {LENGTH}")
+    if any(0 < when < 1 for when in cfg.finetune.thaw):
+        problem = "fractions of a run whose number of steps is not known in advance"
+        raise reject("finetune.thaw", list(cfg.finetune.thaw), problem, f"epochs, or with {LENGTH}")
+    if cfg.sweep.pruner != "none":
+        problem = "the number of epochs is not known in advance"
+        raise reject("sweep.pruner", cfg.sweep.pruner, problem, f"none, or with {LENGTH}")
+
+
+def check_averaging(name: str, kind: type) -> None:
+    """Raise a ConfigError for a callback whose average of the weights would be neither tested nor saved."""
+    from trainyard.callbacks.weight_average import WeightAverage
+
+    if issubclass(kind, StochasticWeightAveraging | WeightAveraging) and not issubclass(kind, WeightAverage):
+        problem = "its average would be neither tested nor saved"
+        accepted = "ema_decay=0.999 instead: an average that is validated, tested and saved"
+        raise reject(f"callbacks.{name}", kind.__name__, problem, accepted)
+
+
+def check_batches(trainer: L.Trainer, data: DataModule) -> None:
+    """Raise a ConfigError for limits that do not fit the number of batches of the data."""
+    data.trainer = trainer
+    batches, overfit = {}, trainer.overfit_batches  # type: ignore[attr-defined]
+    for split in ("train", "val", "test"):
+        limit, length = getattr(trainer, f"limit_{split}_batches"), len(data.batch_sampler(split))
+        batches[split] = min(length, limit) if isinstance(limit, int) else int(length * limit)
+        if length and not batches[split]:
+            key = "overfit_batches" if overfit and split != "test" else f"limit_{split}_batches"
+            least = math.ceil(1000 / length) / 1000
+            problem = f"less than one of {length} batches ({split})"
+            raise reject(f"trainer.{key}", limit, problem, f"a share from {least} to 1.0, or a whole number of batches")
+    interval, every = trainer.val_check_interval, trainer.check_val_every_n_epoch
+    if isinstance(interval, int) and every is not None and interval > batches["train"]:
+        problem = f"an epoch has {batches['train']} batches"
+        accepted = f"1 to {batches['train']}, or any number with +trainer.check_val_every_n_epoch=null"
+        raise reject("trainer.val_check_interval", interval, problem, accepted)

@@ -1,0 +1,1 @@
+"""Composition, instantiation and validation of configs."""

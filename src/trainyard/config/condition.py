@@ -1,0 +1,181 @@
+"""Conditions on the values of runs and jobs, such as `model=cnn` or `optimizer.lr < 0.1 and seed in [0, 1]`."""
+
+import ast
+import operator
+import re
+from collections.abc import Callable, Collection, Iterator
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
+from trainyard.io.errors import reject
+
+GRAMMAR = (
+    "KEY=VALUE, or with !=, <, <=, > or >=, where * in a VALUE matches anything; or an expression of keys, numbers, "
+    "lists and texts in quotes with == != < <= > >= in, not in, and, or, not, + - * /"
+)
+SHORT = re.compile(r"\s*([\w./+-]+)\s*(==?|!=|<=?|>=?)\s*(\[[^\]=<>()\"']*\]|[^\s=<>!()\"']+)\s*")
+COMPARISONS = {"=": ast.Eq, "==": ast.Eq, "!=": ast.NotEq, "<": ast.Lt, "<=": ast.LtE, ">": ast.Gt, ">=": ast.GtE}
+WORDS = {"true": True, "false": False, "null": None}
+
+
+class Condition:
+    """A condition of `runs list` or `sweep.where`; nothing is executed as code.
+
+    Args:
+        text: `KEY=VALUE`, or an expression with the grammar of Python.
+        option: that the text belongs to, for errors.
+        known: keys that a VALUE may refer to instead of being text.
+
+    Attributes:
+        keys: that the condition refers to.
+
+    Raises:
+        ConfigError: the text is not a condition.
+    """
+
+    def __init__(self, text: str, option: str, known: Collection[str] = ()) -> None:
+        short = SHORT.fullmatch(text)
+        self.tree: ast.expr
+        if short:
+            key, sign, word = short.groups()
+            value = parse_value(word)
+            if sign[0] in "<>" and not is_number(value) and not word[0].isdigit() and word not in known:  # nor a date
+                raise reject(option, text, f"{word} is not a number", GRAMMAR)
+            right = ast.Name(word) if word in known else ast.Constant(value)
+            self.tree = ast.Compare(ast.Name(key), [COMPARISONS[sign]()], [right])
+        else:
+            try:
+                self.tree = ast.parse(text, mode="eval").body
+                unsupported = any(type(node) not in SUPPORTED for node in ast.walk(self.tree))
+            except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+                raise reject(option, text, "cannot be read", GRAMMAR) from error
+            if unsupported:
+                raise reject(option, text, "contains more than a condition may", GRAMMAR)
+        self.keys = set(keys_in(self.tree))
+
+    def evaluate(self, value_of: Callable[[str], Any]) -> bool:
+        """Return whether the condition is true of the values that a function returns for keys.
+
+        Raises:
+            KeyError: by `value_of`, for a key without a value.
+            TypeError, ArithmeticError: the values cannot be compared or calculated with.
+        """
+        return bool(evaluate(self.tree, value_of))
+
+
+def key_of(node: ast.AST) -> str:
+    """Return the key that a node stands for, such as `optimizer.lr` or `val/acc`; empty for other nodes."""
+    match node:
+        case ast.Name(id=name):
+            return name
+        case ast.Attribute(value=parent, attr=name) if before := key_of(parent):
+            return f"{before}.{name}"
+        case ast.BinOp(left=left, op=ast.Div(), right=right) if key_of(left) and key_of(right):
+            return f"{key_of(left)}/{key_of(right)}"
+    return ""
+
+
+def keys_in(node: ast.AST) -> Iterator[str]:
+    """Yield the keys in an expression."""
+    if key := key_of(node):
+        yield from () if key in WORDS else (key,)
+    else:
+        for child in ast.iter_child_nodes(node):
+            yield from keys_in(child)
+
+
+def evaluate(node: ast.AST, value_of: Callable[[str], Any]) -> Any:
+    """Return the value of an expression; `val/acc` is a key if it has a value, else a division."""
+    if key := key_of(node):
+        try:
+            return WORDS[key] if key in WORDS else value_of(key)
+        except KeyError:
+            if not isinstance(node, ast.BinOp):
+                raise
+    match node:
+        case ast.Constant(value=value):
+            return value
+        case ast.List(elts=items) | ast.Tuple(elts=items):
+            return [evaluate(item, value_of) for item in items]
+        case ast.BoolOp(op=op, values=parts):
+            return (all if isinstance(op, ast.And) else any)(evaluate(part, value_of) for part in parts)
+        case ast.UnaryOp(op=op, operand=operand):
+            return OPERATORS[type(op)](evaluate(operand, value_of))
+        case ast.BinOp(left=left, op=op, right=right):
+            return OPERATORS[type(op)](evaluate(left, value_of), evaluate(right, value_of))
+        case ast.Compare(left=left, ops=ops, comparators=others):
+            sides = [evaluate(side, value_of) for side in (left, *others)]
+            return all(OPERATORS[type(op)](*pair) for op, *pair in zip(ops, sides, sides[1:], strict=False))
+    raise TypeError(f"{ast.unparse(node)} has no value")
+
+
+def equal(left: Any, right: Any) -> bool:
+    """Return whether two values are equal; the right one may be a text with wildcards."""
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(equal, left, right))
+    if any(isinstance(value, bool | None) for value in (left, right)):
+        return left is right
+    if isinstance(right, str) and ("*" in right or "?" in right):
+        return fnmatchcase(str(left), right.replace("[", "[[]"))
+    return bool(left == right) or (isinstance(left, str) != isinstance(right, str) and str(left) == str(right))
+
+
+def contains(item: Any, container: Any) -> bool:
+    """Return whether a list contains a value, or a text contains another."""
+    return item in container if isinstance(container, str) else any(equal(item, other) for other in container)
+
+
+def numeric(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return an operator for numbers, and for two texts.
+
+    Texts are ordered by as many characters as the right one has, so that a date includes its day. A text times a number
+    could fill the memory.
+    """
+
+    def apply(*values: Any) -> Any:
+        if len(values) == 2 and all(isinstance(value, str) for value in values):
+            return function(values[0][: len(values[1])], values[1])
+        if strange := [value for value in values if not is_number(value)]:
+            raise TypeError(f"{strange[0]} is not a number")
+        return function(*values)
+
+    return apply
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is an int or a float; a bool is not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+@lru_cache(maxsize=10_000)
+def parse_value(text: str) -> Any:
+    """Return the value that Hydra reads from a text; the text itself if it is not a single value."""
+    try:
+        override = OverridesParser.create().parse_override(f"key={text}")
+    except HydraException:
+        return text
+    return text if override.is_sweep_override() else override.value()
+
+
+OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
+    ast.Eq: equal,
+    ast.NotEq: lambda left, right: not equal(left, right),
+    ast.In: contains,
+    ast.NotIn: lambda item, container: not contains(item, container),
+    ast.Not: operator.not_,
+    ast.Lt: numeric(operator.lt),
+    ast.LtE: numeric(operator.le),
+    ast.Gt: numeric(operator.gt),
+    ast.GtE: numeric(operator.ge),
+    ast.Add: numeric(operator.add),
+    ast.Sub: numeric(operator.sub),
+    ast.Mult: numeric(operator.mul),
+    ast.Div: numeric(operator.truediv),
+    ast.USub: numeric(operator.neg),
+}
+LEAVES = (ast.Constant, ast.Name, ast.Attribute, ast.Load, ast.List, ast.Tuple)
+SUPPORTED = {*OPERATORS, *LEAVES, ast.Compare, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.BinOp}

@@ -1,0 +1,67 @@
+"""The import path: modules in the current folder, which may be someone else's, are imported only on request."""
+
+import importlib
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+SAFE_PATH, OURS = "PYTHONSAFEPATH", "trainyard"  # Python asks only whether there is a value
+PACKAGES = Path(__file__).parents[2]  # the folder that contains this package
+
+
+@contextmanager
+def installed_only() -> Iterator[None]:
+    """Import from installed packages and PYTHONPATH alone.
+
+    Python also searches the current folder (`python -m`, `python -c`) or that of the script, and before all others.
+    """
+    before = sys.path[:]
+    typed = {Path(folder).resolve() for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder}
+    started = {Path.cwd(), Path(getattr(sys.modules["__main__"], "__file__", None) or ".").resolve().parent}
+    left_out = started - typed - {PACKAGES.resolve()}
+    sys.path[:] = [folder for folder in before if folder and Path(folder).resolve() not in left_out]
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
+@contextmanager
+def installed_only_in_children() -> Iterator[None]:
+    """Start processes of multiprocessing, which are `python -c`, so that they do not search the current folder.
+
+    They call `forget_safe_path`, since scripts that they start search their own folder. No effect in Python 3.10.
+    """
+    if SAFE_PATH in os.environ:
+        yield
+        return
+    os.environ[SAFE_PATH] = OURS
+    try:
+        yield
+    finally:
+        forget_safe_path()
+
+
+def forget_safe_path() -> None:
+    """Remove what `installed_only_in_children` has put into the environment."""
+    if os.environ.get(SAFE_PATH) == OURS:
+        del os.environ[SAFE_PATH]
+
+
+def find_plugins() -> None:
+    """Restrict Hydra, which imports every module of a package `hydra_plugins`, to installed plugins."""
+    with installed_only():
+        package = importlib.import_module("hydra_plugins")
+        package.__path__ = list(package.__path__)  # of a namespace package, which otherwise follows sys.path
+
+
+def add_current_folder(names: Iterable[str]) -> None:
+    """Append the current folder to the import path if it contains a named package that is not installed."""
+    for name in names:
+        here = Path.cwd()
+        lies_here = (here / name).is_dir() or (here / f"{name}.py").is_file()
+        if name not in sys.modules and lies_here and str(here) not in sys.path and find_spec(name) is None:
+            sys.path.append(str(here))

@@ -1,0 +1,90 @@
+"""Where a stored config may write: into its run, and into the user's own cache."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from trainyard.config.composition import group_options
+from trainyard.config.trusted import DATA, NOT_BUILT, check_stored, check_target, walk
+from trainyard.io.errors import reject
+
+WRITERS = ("callbacks", "logger", "trainer", "checkpoint")  # parts that write; model and data read
+# Arguments that name a place to write to; other texts must not lead out of the current folder either.
+FOLDERS = (
+    *("save_dir", "dirpath", "dir", "folder", "root_dir", "log_dir"),
+    *("artifact_location", "tracking_uri", "exclude_batches_path"),
+)
+FEATURE_CACHE = "trainyard.models.feature_cache.FeatureCache"
+SHIPPED_SERVER = "file:outputs/mlruns"  # MLflow's folder, as in conf/logger/mlflow.yaml
+LEADS_OUT = re.compile(r"[/\\~]|[A-Za-z]:[/\\]|.*://|(.*[/\\])?\.\.([/\\]|$)", re.DOTALL)
+# Lightning formats file names by metrics: {epoch:c} of epoch 47 is a slash, and so may be a part of an attribute.
+FILE_NAME = re.compile(r"([^{}]|\{[^][{}!:]*(:\d*(\.\d+)?[defg]?)?\})*", re.DOTALL)
+
+
+def check_training(stored: dict[str, Any], folder: Path, trusted: Sequence[str] = ()) -> None:
+    """Raise a ConfigError if a stored config must not be trained in a directory: by what it builds, writes or loads."""
+    check_stored(stored, trusted, NOT_BUILT)
+    check_paths(stored, folder)
+    data = stored.get("data")
+    if not isinstance(data, dict):
+        raise reject("data", data, "not a data module", "a config.yaml that train.py wrote")
+    check_download(data, check_target("data._target_", data.get("_target_"), DATA, trusted))
+
+
+def check_paths(config: Mapping[str, Any], run: Path) -> None:
+    """Raise a ConfigError for the first place outside of a run that its config writes to.
+
+    Args:
+        config: plain, after `use_own_caches`.
+        run: its directory.
+    """
+    own = (own_cache(), SHIPPED_SERVER)
+    for path, value in walk({key: config.get(key) for key in WRITERS}):
+        keys = [key for key in path.split(".") if not key.isdigit()]
+        if keys[-1] == "filename" and isinstance(value, str) and not FILE_NAME.fullmatch(value):
+            problem = "a stored config must format values as numbers only"
+            raise reject(path, value, problem, "such as {epoch:02d} or {val/loss:.3f}")
+        if not isinstance(value, str) or value in own or not (keys[-1] in FOLDERS or LEADS_OUT.match(value)):
+            continue
+        if not Path(value).expanduser().resolve().is_relative_to(run.resolve()):
+            problem = "a stored config must not write outside of its run"
+            raise reject(path, value, problem, f"a folder in {run}, or {path}=VALUE typed again")
+
+
+def check_callback_states(states: Mapping[str, Any], checkpoint: Path) -> None:
+    """Raise a ConfigError for a path with `..` in the callbacks' states of a checkpoint.
+
+    Lightning's ModelCheckpoint removes files that its state names, and accepts `RUN/checkpoints/../..`.
+    """
+    for name, state in states.items():
+        values = state if isinstance(state, dict) else {}
+        models = values.get("best_k_models")
+        for text in [*values.values(), *(models if isinstance(models, dict) else ())]:
+            if isinstance(text, str) and ".." in re.split(r"[/\\]", text):
+                problem = f"the state of {name} names a file elsewhere ({text})"
+                raise reject("resume", checkpoint, problem, "a checkpoint that train.py wrote")
+
+
+def use_own_caches(config: dict[str, Any]) -> None:
+    """Replace the cache folders of a stored config by the user's own; no result depends on them."""
+    data, callbacks = config.get("data"), config.get("callbacks")
+    if isinstance(data, dict) and "cache" in data:
+        data["cache"] = own_cache()
+    for part in callbacks.values() if isinstance(callbacks, dict) else ():
+        if isinstance(part, dict) and part.get("_target_") == FEATURE_CACHE:
+            part["folder"] = own_cache()
+
+
+def own_cache() -> str:
+    """Return the cache folder that a config composed now would have."""
+    return str(group_options("data")["image_folder"].cache)
+
+
+def check_download(data: Mapping[str, Any], kind: type) -> None:
+    """Raise a ConfigError if a data set would be downloaded outside of the current folder."""
+    if getattr(kind, "downloads", False):
+        root = Path(str(data["root"])).expanduser()
+        if not root.is_dir() and not root.absolute().resolve().is_relative_to(Path.cwd()):
+            problem = "does not exist, and a stored run downloads nothing outside of the current folder"
+            raise reject("data.root", data["root"], problem, "a folder that exists")

@@ -1,0 +1,1 @@
+"""One run: training, its directory, its Trainer and its processes."""

@@ -1,0 +1,172 @@
+"""Checks of a config before a run: whether its options fit each other and this machine."""
+
+import os
+import pkgutil
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.accelerators import (
+    Accelerator,
+    CPUAccelerator,
+    CUDAAccelerator,
+    MPSAccelerator,
+    XLAAccelerator,
+)
+from omegaconf import DictConfig, OmegaConf
+
+from trainyard.callbacks.run_length import check_length, epoch_limit
+from trainyard.config.arguments import check_additions, check_arguments, has_backbone
+from trainyard.config.composition import group_options, instantiate
+from trainyard.config.constraints import check_ranges
+from trainyard.data.loading.spec import DataSpec
+from trainyard.io.errors import ConfigError, listing, reject
+
+REQUIRED = (
+    *("seed", "objective", "channels_last", "compile", "ema_decay", "sweep", "callbacks", "logger"),
+    *("trainer.max_epochs", "trainer.accelerator", "trainer.devices", "trainer.precision"),
+)
+KINDS = {"data": L.LightningDataModule, "model": L.LightningModule, "trainer": L.Trainer}
+OBJECTIVES = ("val/acc", "val/loss")
+ACCELERATORS: dict[str, type[Accelerator]] = {
+    "cpu": CPUAccelerator,
+    "cuda": CUDAAccelerator,
+    "mps": MPSAccelerator,
+    "tpu": XLAAccelerator,
+}
+ALIASES = ("gpu", "xla")  # further names that Lightning accepts
+
+
+def check_config(cfg: DictConfig) -> None:
+    """Raise a ConfigError for the first problem that can be found without the data."""
+    check_complete(cfg)
+    check_ranges(cfg)
+    if cfg.objective not in OBJECTIVES:
+        raise reject("objective", cfg.objective, "not a validation metric", " or ".join(OBJECTIVES))
+    check_single_run(cfg)
+    check_additions(cfg, cfg.run.overrides)
+    check_accelerator(cfg)
+    check_arguments(cfg, KINDS)
+    check_augment_fits_data(cfg)
+    check_finetune(cfg)
+    check_on_nan(cfg)
+    check_length(cfg)
+
+
+def check_single_run(cfg: DictConfig) -> None:
+    """Raise a ConfigError for options of sweeps."""
+    key, value = ("sweep.plan", True) if cfg.sweep.plan else ("sweep", cfg.run.choices.sweep)
+    if cfg.sweep.plan or cfg.sweep.sampler or cfg.sweep.params:
+        raise reject(key, value, "only for sweeps", "with -m")
+
+
+def check_complete(cfg: DictConfig) -> None:
+    """Raise a ConfigError if a required option or value is missing."""
+    missing = sorted(OmegaConf.missing_keys(cfg))
+    if missing:
+        accepted = " ".join(f"{key}={key.rpartition('.')[2].upper()}" for key in missing)
+        raise ConfigError(f"{' and '.join(missing)} must be given\n  accepted: {accepted}")
+    for group in ("data", "augment", "model", "optimizer", "scheduler", "finetune", "trainer"):
+        options = listing(f"{group}={option}" for option in group_options(group))
+        if "_target_" not in (cfg.get(group) or {}):
+            option = cfg.run.choices.get(group)
+            problem = f"{group}={option}: the option is empty" if option else f"{group}: required, but removed"
+            raise ConfigError(f"{problem}\n  accepted: {options}")
+        if group not in cfg.run.choices:  # Hydra notes no choice for a list of options
+            typed = next((word for word in cfg.run.overrides if word.startswith(f"{group}=")), group)
+            raise ConfigError(f"{typed}: every run has one option of it, not a list\n  accepted: {options}")
+    for key in REQUIRED:
+        if OmegaConf.select(cfg, key, default=key) == key:
+            raise ConfigError(f"{key}: required, but removed\n  accepted: without ~{key}")
+
+
+def check_model_fits_data(cfg: DictConfig, spec: DataSpec) -> None:
+    """Raise a ConfigError with both choices and the valid alternatives if the model does not accept the data."""
+    model = pkgutil.resolve_name(cfg.model._target_)
+    inputs = getattr(model, "inputs", (spec.kind,))
+    if spec.kind in inputs:
+        return
+    chosen = cfg.run.choices
+    models = [name for name in group_options("model") if spec.kind in target_of("model", name).inputs]
+    sources = [name for name in group_options("data") if target_of("data", name).kind in inputs]
+    shape = "x".join(map(str, spec.input_shape))
+    raise ConfigError(
+        f"model={chosen.model} data={chosen.data}: {chosen.model} takes {' or '.join(inputs)}, "
+        f"{chosen.data} gives {spec.kind} ({shape})\n"
+        f"  accepted: with data={chosen.data}, model={' or '.join(models)}; "
+        f"with model={chosen.model}, data={listing(sources)}"
+    )
+
+
+def check_augment_fits_data(cfg: DictConfig) -> None:
+    """Raise a ConfigError if an augmentation of images is chosen for rows."""
+    source = pkgutil.resolve_name(cfg.data._target_)
+    if instantiate(cfg.augment) and getattr(source, "kind", "images") != "images":
+        chosen = cfg.run.choices
+        changes = [word for word in cfg.run.overrides if word.startswith("augment.")]
+        typed = " ".join(changes) if chosen.augment == "none" and changes else f"augment={chosen.augment}"
+        raise ConfigError(
+            f"{typed} data={chosen.data}: augmentation changes images, {chosen.data} gives rows\n"
+            f"  accepted: with data={chosen.data}, augment=none"
+        )
+
+
+def check_finetune(cfg: DictConfig) -> None:
+    """Raise a ConfigError for a fine-tuning plan that the model or the length of the run does not allow."""
+    thaw, epochs = list(cfg.finetune.thaw), epoch_limit(cfg)
+    if (cfg.run.choices.finetune != "head" or thaw) and not has_backbone(cfg):
+        chosen = cfg.run.choices
+        problem = f"finetune={chosen.finetune} model={chosen.model}: {chosen.model} has no pretrained layers"
+        raise ConfigError(f"{problem}\n  accepted: with model={chosen.model}, finetune=head; or model=transfer")
+    if any(when > 1 and when != round(when) for when in thaw):
+        raise reject("finetune.thaw", thaw, "neither fractions nor epochs", "a list like [0.25,0.5] or [1,5,10]")
+    known = epochs > 0  # otherwise fractions and epochs cannot be compared
+    fractions = [when / epochs if when >= 1 and known else when for when in thaw]
+    if fractions != sorted(fractions):
+        raise reject("finetune.thaw", thaw, "a part is unfrozen before the one above it", "increasing numbers")
+    if fractions and fractions[-1] >= 1 and known:
+        raise reject(
+            "finetune.thaw", thaw, f"the run ends after {epochs} epochs", f"epochs below {epochs}, or fractions"
+        )
+
+
+def check_on_nan(cfg: DictConfig) -> None:
+    """Raise a ConfigError if `on_nan` needs a callback that is missing."""
+    targets = [part["_target_"] for part in (cfg.callbacks or {}).values() if part]
+    if cfg.on_nan != "stop" and not any(target.endswith(".FiniteLoss") for target in targets):
+        problem = "callbacks.finite_loss, which does that, is missing"
+        raise reject("on_nan", cfg.on_nan, problem, "with callbacks=default, or on_nan=stop")
+
+
+def target_of(group: str, option: str) -> Any:
+    """Return the class that an option of the project builds."""
+    return pkgutil.resolve_name(group_options(group)[option]._target_)
+
+
+def check_accelerator(cfg: DictConfig) -> None:
+    """Raise a ConfigError if this machine lacks the accelerator, or the accelerator the requested features."""
+    name = cfg.trainer.get("accelerator", "auto")
+    available = [name for name, kind in ACCELERATORS.items() if kind.is_available()]
+    if name not in ("auto", *ACCELERATORS, *ALIASES):
+        raise reject("trainer.accelerator", name, "unknown accelerator", " or ".join(["auto", *available]))
+    if name not in ("auto", *available, *ALIASES):
+        options = group_options("accelerator")
+        usable = [option for option, values in options.items() if values.accelerator in ("auto", *available)]
+        choice = cfg.run.choices.accelerator
+        raise reject("accelerator", choice, f"there is no {name} device here", " or ".join(usable))
+    if name == "cpu" or available == ["cpu"]:
+        check_cpu(cfg.trainer)
+
+
+def check_cpu(trainer: DictConfig) -> None:
+    """Raise a ConfigError for more processes than cores, and for half precision, which CPUs lack."""
+    devices, most = trainer.get("devices", 1), max(2, os.cpu_count() or 1)
+    try:
+        count = CPUAccelerator.parse_devices(devices)
+    except (TypeError, ValueError) as error:
+        raise reject("trainer.devices", devices, "not a number of processes on the CPU", f"1 to {most}") from error
+    if devices != "auto" and not 1 <= count <= most:
+        raise reject("trainer.devices", devices, f"this machine has {os.cpu_count()} cores", f"1 to {most}")
+    precision = trainer.get("precision", "32-true")
+    if precision in ("16-mixed", "16-true"):  # Lightning would replace it silently
+        accepted = "32-true, bf16-mixed, bf16-true, 64-true"
+        raise reject("trainer.precision", precision, "not supported on CPUs", accepted)

@@ -1,0 +1,120 @@
+"""The directory of a run or of a sweep, checked before Hydra writes to it; unless typed, one that no other run has."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from trainyard.config.constraints import check_integers
+from trainyard.io.errors import PassThrough, listing, reject
+from trainyard.io.files import check_path
+from trainyard.run.run_directory import read_config
+
+DRAWN = "${random_hex:}"
+TRIES = 100
+# Keys of Hydra that may not be changed: their values, why, and what is accepted.
+FIXED: dict[str, tuple[tuple[object, ...], str, str]] = {
+    "job.chdir": ((None, False), "runs stay in the current folder, so that relative paths keep their meaning", "false"),
+    "sweep.subdir": (
+        ("${hydra.job.num}",),
+        "the jobs of a sweep lie in numbered folders",
+        "hydra.sweep.dir=PATH for the folder of the sweep",
+    ),
+    "output_subdir": ((".hydra", None), "it could be the name of a run's own files", ".hydra, or null for none"),
+}
+
+
+class OwnDirectory(Callback):
+    """Makes the directory of a run before Hydra does; where its name is taken, four other digits are drawn.
+
+    Making a directory is the one step of which two processes cannot both believe that they were first. A directory
+    that a person has typed is theirs: a run that lies there goes on, or is replaced.
+    """
+
+    def on_run_start(self, config: DictConfig, **more: Any) -> None:
+        """Draw until the name is free; what cannot be written at all, Hydra says."""
+        with raised_outside():
+            check_keys(config, "sweep.dir", "run.dir")
+        unresolved = OmegaConf.to_container(config.hydra.run, resolve=False)
+        if DRAWN not in str(unresolved["dir"]):  # type: ignore[index, call-overload]
+            with raised_outside():
+                check_run_directory(Path(config.hydra.run.dir))
+            with suppress(OSError, OmegaConfBaseException):
+                remove_links(Path(config.hydra.run.dir) / ".hydra")
+            return
+        for _ in range(TRIES):
+            try:
+                Path(config.hydra.run.dir).mkdir(parents=True)
+            except FileExistsError:
+                OmegaConf.clear_cache(config)
+            except (OSError, OmegaConfBaseException):
+                return
+            else:
+                return
+        raise FileExistsError(0, f"{TRIES} names are taken", config.hydra.run.dir)
+
+    def on_multirun_start(self, config: DictConfig, **more: Any) -> None:
+        """Check the keys that concern the directories of a sweep."""
+        with raised_outside():
+            check_keys(config, "run.dir", "sweep.dir")
+
+
+@contextmanager
+def raised_outside() -> Iterator[None]:
+    """Raise errors outside of Hydra, which only warns of those in callbacks."""
+    try:
+        yield
+    except Exception as error:
+        raise PassThrough(error) from error
+
+
+def check_keys(config: DictConfig, unused: str, used: str) -> None:
+    """Raise a ConfigError for a key of Hydra that was typed and that would have no effect, or a harmful one.
+
+    Args:
+        config: with Hydra's node.
+        unused: the key of the directory that this kind of run does not write to.
+        used: the one that it writes to.
+    """
+    whole: Any = OmegaConf.to_container(config, resolve=False)
+    check_integers(whole)
+    values = whole["hydra"]
+    for key, (allowed, reason, accepted) in FIXED.items():
+        parent, _, name = key.rpartition(".")
+        value = (values.get(parent, {}) if parent else values).get(name, allowed[0])
+        if value not in allowed:
+            raise reject(f"hydra.{key}", value, reason, accepted)
+    for word in values.get("overrides", {}).get("hydra", []):
+        key, _, value = word.partition("=")
+        if key.lstrip("+") == f"hydra.{unused}":
+            problem = "without -m there is no sweep" if unused == "sweep.dir" else "with -m, each job has its own"
+            raise reject(f"hydra.{unused}", value, problem, f"hydra.{used}=PATH")
+
+
+def check_run_directory(folder: Path) -> None:
+    """Raise a ConfigError for a directory that a run may not write to: the current one, or one with other files."""
+    accepted = "a folder that is new, empty, or of an earlier run"
+    check_path("hydra.run.dir", str(folder))
+    check_not_current("hydra.run.dir", folder, accepted)
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    others = [name for name in names if not name.startswith(".") and name != "console.log"]  # that of a sweep's job
+    if others and not isinstance(read_config(folder).get("run"), dict) and "provenance.json" not in others:
+        raise reject("hydra.run.dir", folder, f"it holds other files ({listing(others, 5)})", accepted)
+
+
+def check_not_current(key: str, folder: Path, accepted: str) -> None:
+    """Raise a ConfigError for the current folder, and for one that contains it."""
+    if Path.cwd().is_relative_to(folder.resolve()):
+        problem = "this is the current folder" if folder.resolve() == Path.cwd() else "it contains the current folder"
+        raise reject(key, str(folder), problem, accepted)
+
+
+def remove_links(folder: Path) -> None:
+    """Remove links in a place that Hydra writes to before a run begins, and that may come from someone else."""
+    for path in (folder, *(folder.iterdir() if folder.is_dir() and not folder.is_symlink() else ())):
+        if path.is_symlink():
+            path.unlink()

@@ -1,0 +1,243 @@
+"""Starts the processes of a distributed run, watches them, and ends all of them when one fails."""
+
+import logging
+import math
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+import lightning as L
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from omegaconf import DictConfig
+from torch.distributed import DistError
+
+from trainyard.config.composition import instantiate
+from trainyard.config.import_path import forget_safe_path, installed_only_in_children
+from trainyard.io.errors import ConfigError
+from trainyard.io.signals import Interrupted, Signals
+from trainyard.run.distributed.strategies import WeightedGradients
+from trainyard.run.run import Run
+from trainyard.run.run_directory import LOG
+from trainyard.run.run_ending import interruption
+from trainyard.terminal.logs import close_log, open_log
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.2
+EXIT_SECONDS = 5.0  # for the other processes to exit after one failed, and again after each signal
+SAVE_SECONDS = 60.0  # for the processes to finish a step and save, when the run is interrupted
+
+
+class ProcessDied(RuntimeError):  # noqa: N818  # named like torch's ProcessExitedException
+    """A process of a distributed run ended early; the message gives its rank and the reason."""
+
+
+@dataclass
+class Report:
+    """What a process sends before it exits.
+
+    Attributes:
+        result, training, pruned: attributes of its `Run`.
+        error: type and message of the exception that ended it; `None` for none.
+        config_error: the message, if that was a ConfigError.
+        signal: number of the signal that interrupted it, or 0.
+        lost: whether the exception only says that another process is gone.
+    """
+
+    result: dict[str, Any]
+    training: bool = False
+    pruned: bool = False
+    error: str | None = None
+    config_error: str | None = None
+    signal: int = 0
+    lost: bool = False
+
+
+@dataclass(eq=False)
+class Rank:
+    """A process of this machine, by its global rank."""
+
+    number: int
+    process: SpawnProcess
+    pipe: Connection
+    report: Report | None = field(default=None)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended with an error, or without a report."""
+        return self.report is None or self.report.error is not None
+
+    def receive(self) -> None:
+        """Read the report, if the process has sent one."""
+        with suppress(EOFError, OSError):
+            if self.report is None and self.pipe.poll():
+                self.report = self.pipe.recv()
+
+    def describe(self) -> str:
+        """Return why it failed."""
+        code = self.process.exitcode or 0
+        if self.report is not None:
+            return f"rank {self.number} failed: {self.report.error}"
+        if code >= 0:
+            return f"rank {self.number} ended with exit code {code}, before the others"
+        more = ", as the system does when memory runs out" if -code == signal.SIGKILL else ""
+        name = signal.Signals(-code).name if -code in signal.valid_signals() else f"signal {-code}"
+        return f"rank {self.number} was killed by {name}{more}"
+
+
+def count_processes(cfg: DictConfig) -> int:
+    """Return how many processes to start on this machine; 1 if torchrun, SLURM or another program starts them."""
+    if not isinstance(cfg.trainer.get("strategy"), DictConfig):
+        return 1
+    devices = {name: cfg.trainer[name] for name in ("accelerator", "devices", "num_nodes") if name in cfg.trainer}
+    quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = L.Trainer(**devices, **quiet, strategy=instantiate(cfg.trainer.strategy), enable_model_summary=False)
+    strategy = trainer.strategy
+    if not isinstance(strategy, WeightedGradients) or strategy.cluster_environment is None:
+        return 1
+    return 1 if strategy.cluster_environment.creates_processes_externally else trainer.num_devices
+
+
+def run_in_processes(function: Callable[[DictConfig, Run], None], cfg: DictConfig, run: Run, count: int) -> None:
+    """Call `function(cfg, run)` in several processes; `run` gets the result of rank 0.
+
+    Raises:
+        ProcessDied: a process was killed, failed, or ended before the others.
+        ConfigError: a process raised it.
+        Interrupted: a process received a signal, and all have saved.
+    """
+    ranks: list[Rank] = []
+    try:
+        start(ranks, function, cfg, run, count)
+        ended = wait_for(ranks)
+    except (KeyboardInterrupt, SystemExit):
+        stop(ranks, SAVE_SECONDS)
+        raise
+    finally:
+        stop(ranks, EXIT_SECONDS)
+        if ranks and ranks[0].report is not None:
+            report = ranks[0].report
+            run.result, run.training, run.pruned = report.result, report.training, report.pruned
+    raise_failure(ended)
+
+
+def start(ranks: list[Rank], function: Callable[..., None], cfg: DictConfig, run: Run, count: int) -> None:
+    """Start the processes and append them to `ranks`."""
+    context = multiprocessing.get_context("spawn")
+    environment = LightningEnvironment()
+    port, first = environment.main_port, environment.node_rank() * count
+    with installed_only_in_children():
+        for number in range(count):
+            variables = {"LOCAL_RANK": number, "RANK": first + number, "MASTER_PORT": port}
+            own = replace(run, first=first + number == 0, lock=None, handlers=[], signals=Signals())
+            receiver, sender = context.Pipe(duplex=False)
+            process = context.Process(target=run_rank, args=(variables, function, cfg, own, sender))
+            process.start()
+            sender.close()  # so that the receiver notices when the process ends
+            ranks.append(Rank(first + number, process, receiver))
+
+
+def wait_for(ranks: Sequence[Rank]) -> list[Rank]:
+    """Wait until all processes have ended, or some seconds after one failed; return those that ended, in order."""
+    ended: list[Rank] = []
+    deadline = math.inf
+    while len(ended) < len(ranks) and time.monotonic() < deadline:
+        running = [rank for rank in ranks if rank not in ended]
+        ready = wait([rank.pipe for rank in running], POLL_SECONDS)
+        for rank in running:
+            if rank.pipe in ready or rank.process.exitcode is not None:
+                rank.receive()
+                ended.append(rank)
+        if any(rank.failed for rank in ended):
+            deadline = min(deadline, time.monotonic() + EXIT_SECONDS)
+    for rank in ended:
+        rank.process.join(EXIT_SECONDS)
+    return ended
+
+
+def stop(ranks: Sequence[Rank], patience: float) -> None:
+    """End the processes that still run: SIGTERM ends them at their next step, SIGINT at once, SIGKILL by force.
+
+    SIGTERM comes first: after Ctrl-C in a terminal they have received SIGINT, and a second one would end them in the
+    middle of a step.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
+        deadline = time.monotonic() + patience
+        for rank in ranks:
+            if rank.process.is_alive() and rank.process.pid is not None:
+                os.kill(rank.process.pid, number)
+        for rank in ranks:
+            if rank.report is None and rank.process.is_alive():
+                wait([rank.pipe], max(0.0, deadline - time.monotonic()))  # a process cannot exit before it is read
+            rank.receive()
+            rank.process.join(max(0.0, deadline - time.monotonic()))
+
+
+def raise_failure(ended: Sequence[Rank]) -> None:
+    """Raise the exception for the process that failed first, if one failed."""
+    failed = [rank for rank in ended if rank.failed]
+    reports = [rank.report for rank in failed if rank.report is not None]
+    if number := next((report.signal for report in reports if report.signal), 0):
+        raise Interrupted(number)
+    if not failed:
+        return
+    first = next((rank for rank in failed if rank.report is None or not rank.report.lost), failed[0])
+    if first.report is not None and first.report.config_error is not None:
+        raise ConfigError(first.report.config_error)
+    raise ProcessDied(first.describe())
+
+
+def run_rank(
+    variables: dict[str, int], function: Callable[[DictConfig, Run], None], cfg: DictConfig, run: Run, pipe: Connection
+) -> None:
+    """Call the function in a process that `start` has started, and send its report."""
+    end_with_parent()
+    forget_safe_path()
+    os.environ.update({name: str(value) for name, value in variables.items()})
+    handlers = open_log(run.dir / LOG, run.first)
+    report = Report({})
+    try:
+        with run.signals:
+            function(cfg, run)
+    except BaseException as caught:
+        error = interruption(caught, run.signals.first) or caught
+        report = failure_report(error)
+        if not report.signal and not report.lost:
+            log.error("rank %d failed", variables["RANK"], exc_info=caught, extra={"displayed": True})
+    finally:
+        close_log(handlers)
+    pipe.send(replace(report, result=run.result, training=run.training, pruned=run.pruned))
+    sys.exit(report.error is not None)
+
+
+def failure_report(error: BaseException) -> Report:
+    """Return the report of a process that an exception ended."""
+    number = error.signum if isinstance(error, Interrupted) else 0
+    return Report(
+        result={},
+        error=f"{type(error).__name__}: {error}",
+        config_error=str(error) if isinstance(error, ConfigError) else None,
+        signal=signal.SIGINT if isinstance(error, KeyboardInterrupt) else number,
+        lost=isinstance(error, DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error)),
+    )
+
+
+def end_with_parent() -> None:
+    """End this process some seconds after the one that started it."""
+
+    def watch(parent: int) -> None:
+        while os.getppid() == parent:
+            time.sleep(POLL_SECONDS)
+        time.sleep(EXIT_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, args=(os.getppid(),), daemon=True).start()

@@ -1,0 +1,78 @@
+"""Loads a model from its checkpoint alone: a Lightning checkpoint, or an exported safetensors file."""
+
+import inspect
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+
+from trainyard.config.trusted import MODEL, check_target
+from trainyard.io.errors import ConfigError, reject
+from trainyard.io.weight_files import check_archive, read_file
+
+ACCEPTED = "a checkpoint that train.py wrote"
+
+
+def load_model(
+    checkpoint: Path, trusted: Sequence[str] = (), kind: type[L.LightningModule] = L.LightningModule
+) -> L.LightningModule:
+    """Rebuild the model of a checkpoint, with its weights, on the CPU and in evaluation mode.
+
+    Neither config nor data is needed. Nothing is downloaded, no code in the file runs, and only models of the project
+    or of trusted packages are built.
+
+    Args:
+        checkpoint: the file.
+        trusted: packages of models beside the project's own.
+        kind: class that the model must be an instance of.
+
+    Raises:
+        ConfigError: the file is not such a checkpoint, or contains another class.
+    """
+    stored = read_checkpoint(checkpoint)
+    base = replace(MODEL, bases=(f"{kind.__module__}.{kind.__qualname__}",))
+    target = check_target(f"{checkpoint}: model_class", stored.get("model_class"), base, trusted)
+    try:
+        model: L.LightningModule = target(**constructor_arguments(target, stored["hyper_parameters"]))
+        model.load_state_dict(stored["state_dict"])
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever a damaged file leads to
+        problem = f"no model can be built of it ({type(error).__name__}: {first_line(error)})"
+        raise reject("checkpoint", checkpoint, problem, ACCEPTED) from error
+    return model.eval()
+
+
+def read_checkpoint(path: Path) -> Mapping[str, Any]:
+    """Return the content of a checkpoint: plain values and tensors on the CPU, never other objects.
+
+    Raises:
+        ConfigError: it cannot be read, or contains something else.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # damaged files cause warnings; the error below says what is wrong
+            check_archive(path.resolve())
+            stored = read_file(path)
+    except Exception as error:  # each damaged file fails in its own way
+        unsafe = "weights_only" in str(error).lower() or "Unsupported" in str(error)
+        problem = "it contains more than weights, possibly code" if unsafe else f"unreadable ({first_line(error)})"
+        raise reject("checkpoint", path, problem, ACCEPTED) from error
+    if not isinstance(stored, dict) or not {"model_class", "hyper_parameters", "state_dict"} <= stored.keys():
+        raise reject("checkpoint", path, "its model class is missing", ACCEPTED)
+    return stored
+
+
+def constructor_arguments(kind: type[Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the stored arguments that the constructors accept; pretrained `weights` are not loaded again."""
+    known = {name for parent in kind.__mro__ for name in inspect.signature(parent.__init__).parameters}  # type: ignore[misc]
+    plain = {name: value for name, value in stored.items() if name in known}
+    return plain | ({"weights": "none"} if "weights" in plain else {})
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error message."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,151 @@
+"""The directory of a run: its files, its lock and its result."""
+
+import math
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError  # type: ignore[import-untyped]
+
+from trainyard.io.errors import ConfigError, listing, reject
+from trainyard.io.files import point_to, read_json, read_text, remove_stale_drafts, write_json, write_text
+from trainyard.io.plain_yaml import MOST_BYTES, load_yaml
+
+RESULT = "result.json"
+FOLDERS = ("checkpoints", "tensorboard", "predictions")
+PROFILES = ("fit-profile.txt", "test-profile.txt")
+FILES = ("config.yaml", "overrides.yaml", "provenance.json", RESULT, "metrics.csv", *PROFILES)
+LOG = "run.log"
+REPLACED = ".replaced"  # holds the files of an earlier run until the run that replaces it is complete
+LOCK = ".lock"
+BROUGHT = {".hydra", LOCK}  # may be in a directory before a run has begun there
+DONE = ("completed", "pruned")
+ENDS = (*DONE, "failed", "interrupted")
+
+
+def lock(folder: Path, error: ConfigError) -> FileLock | None:
+    """Lock a directory for this process; the system releases the lock when the process ends.
+
+    Returns:
+        The lock, to be released; `None` if the file system has no locks.
+
+    Raises:
+        ConfigError: `error`, if another process has locked it.
+    """
+    lock_file = FileLock(folder / LOCK)
+    try:
+        lock_file.acquire(timeout=0)
+    except Timeout as timeout:
+        raise error from timeout
+    except NotImplementedError:
+        return None
+    return lock_file
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """Return the contents of a run's `result.json`; empty if the file is missing, damaged or incomplete."""
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        result: dict[str, Any] = read_json(folder / RESULT)
+        if is_complete(result):
+            return result
+    return {}
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return the contents of a run's `config.yaml` as plain values; empty if the file is missing or damaged."""
+    with suppress(OSError, ValueError, YAMLError):
+        config = load_yaml(read_text(folder / "config.yaml", MOST_BYTES))
+        if isinstance(config, dict):
+            return config
+    return {}
+
+
+def is_complete(result: dict[str, Any]) -> bool:
+    """Return whether a result has valid values for all keys that are read; a missing key raises an error."""
+    if result["status"] not in ENDS or not is_number(result.get("seconds", 0.0), finite=True):
+        return False
+    if result["status"] not in DONE:
+        return True
+    objective, metrics = result["objective"], result["metrics"]
+    numbers = (objective["value"], objective["epoch"], result["epochs"])
+    named = objective["name"] in metrics and isinstance(result["checkpoint"], str)
+    return named and all(is_number(n, finite=True) for n in numbers) and all(map(is_number, metrics.values()))
+
+
+def is_number(value: object, finite: bool = False) -> bool:
+    """Return whether a value is an int or a float within the range of floats; a bool is not."""
+    with suppress(OverflowError):
+        is_real = isinstance(value, int | float) and not isinstance(value, bool)
+        return is_real and (math.isfinite(value) or not finite)  # type: ignore[arg-type]
+    return False
+
+
+def write_config(folder: Path, cfg: DictConfig) -> None:
+    """Write the config, the overrides and the provenance of a run that starts."""
+    from trainyard.run.provenance import provenance  # listing all distributions takes a second
+
+    write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg))
+    write_text(folder / "overrides.yaml", OmegaConf.to_yaml(cfg.run.overrides))
+    write_json(folder / "provenance.json", provenance())
+
+
+def point_to_latest(folder: Path) -> None:
+    """Make `outputs/latest` point to a run in `outputs/runs`, or to a job of a sweep in `outputs/sweeps`."""
+    parents = folder.absolute().parents
+    root = parents[1] if parents[0].name == "runs" else parents[2] if parents[1].name == "sweeps" else None
+    if root is not None:
+        remove_stale_drafts(root, depth=0)
+        point_to(root / "latest", folder.absolute())
+
+
+def move_aside(folder: Path) -> Path | None:
+    """Move the files of an earlier run to a new subfolder of `.replaced`, and return it; `None` without any."""
+    earlier = [folder / name for name in (*FOLDERS, *FILES) if (folder / name).exists()]
+    if not earlier:
+        return None
+    aside = next(path for number in count(1) if not (path := folder / REPLACED / str(number)).exists())
+    aside.mkdir(parents=True)
+    for path in earlier:
+        path.rename(aside / path.name)
+    return aside
+
+
+def remove_replaced(folder: Path) -> None:
+    """Remove the files of the runs that a complete run has replaced."""
+    shutil.rmtree(folder / REPLACED, ignore_errors=True)
+
+
+def misplaced(folder: Path) -> Iterator[str]:
+    """Yield the names of folders in the place of a file of a run, and of files in the place of a folder."""
+    yield from (name for name in (*FILES, LOG, LOCK) if (folder / name).is_dir())
+    yield from (name for name in FOLDERS if (folder / name).exists() and not (folder / name).is_dir())
+
+
+def check_places(folder: Path) -> None:
+    """Raise a ConfigError if a run could not write one of its files or folders."""
+    for name in misplaced(folder):
+        kind = "a folder, but must be a file" if (folder / name).is_dir() else "a file, but must be a folder"
+        raise reject("hydra.run.dir", folder, f"{name} is {kind}", "the directory without it, or another directory")
+
+
+def check_resumable(folder: Path) -> None:
+    """Raise a ConfigError if resuming a run would replace its results: it has some, but no intact checkpoint.
+
+    A run that was interrupted, or failed, before it wrote its first `last.ckpt` can start again from step 0.
+    """
+    from trainyard.callbacks.checkpoint_files import LAST, PREVIOUS, newest_intact  # which imports torch
+
+    checkpoints = folder / "checkpoints"
+    if newest_intact(checkpoints) is not None:
+        return
+    left = [name for name in (LAST, PREVIOUS) if (checkpoints / name).exists()]
+    ended = (folder / RESULT).exists() and read_result(folder).get("status") not in ("interrupted", "failed")
+    if left or ended:
+        state = f"{listing(left)} is damaged" if left else f"there is no {LAST}"
+        problem = f"{state} in {checkpoints}, so it cannot be resumed; nothing was changed"
+        raise reject("resume", folder, problem, "a run with an intact last.ckpt or previous.ckpt, or a new run")

@@ -1,0 +1,70 @@
+"""The result of a run, for Python programs and notebooks."""
+
+import errno
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainyard.run.metrics_csv import TABLE, read_curves
+from trainyard.run.run_directory import RESULT, read_result
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from lightning import LightningModule
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run left in its directory.
+
+    Attributes:
+        folder: the directory of the run.
+        status: `completed`, `pruned`, `interrupted` or `failed`.
+        metrics: the scores of the best epoch in validation, and those of the test, by name.
+        objective: the value of the metric that selected the best epoch; `None` where the run has none yet.
+    """
+
+    folder: Path
+    status: str
+    metrics: dict[str, float]
+    objective: float | None
+
+    @classmethod
+    def read(cls, folder: Path) -> "RunResult":
+        """Return the result of the run in a directory.
+
+        Raises:
+            ValueError: there is no `result.json`, or it is damaged.
+        """
+        stored = read_result(folder)
+        if not stored:
+            raise ValueError(f"{folder / RESULT} is missing or damaged")
+        objective = stored.get("objective") or {}
+        return cls(folder, stored["status"], stored.get("metrics") or {}, objective.get("value"))
+
+    @property
+    def curves(self) -> "pd.DataFrame":
+        """The columns of `metrics.csv` except durations, by optimizer step; NaN where a metric was not logged.
+
+        Raises:
+            OSError: the run has no `metrics.csv`; `logger=both` and `logger=csv` write it.
+        """
+        import pandas as pd
+
+        if not (self.folder / TABLE).is_file():
+            raise FileNotFoundError(errno.ENOENT, "no such file", str(self.folder / TABLE))
+        return pd.DataFrame(read_curves(self.folder)).sort_index().rename_axis("step")
+
+    def load_model(self, trusted_packages: Sequence[str] = ()) -> "LightningModule":
+        """Return the best model in evaluation mode, on the CPU.
+
+        Args:
+            trusted_packages: packages whose classes the checkpoint may name, beside Trainyard's own.
+
+        Raises:
+            ConfigError: there is no checkpoint, or it names a class that is not trusted.
+        """
+        from trainyard.run.load_model import load_model
+
+        return load_model(self.folder / "checkpoints" / "best.ckpt", trusted_packages)

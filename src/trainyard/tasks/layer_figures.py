@@ -1,0 +1,139 @@
+"""What the layers of a network compute, in TensorBoard: kernels, feature maps, and the inputs of the last layer."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from trainyard.data.loading.datamodule import DataModule
+from trainyard.models.classifier import Classifier
+from trainyard.tasks.classification import Predictions
+from trainyard.tasks.validation_figures import SPLIT, Figure
+
+MAX_MAPS = 64  # maps, or kernels, in an image
+MAP_SIDE, KERNEL_SIDE = 64, 48  # minimum size in the image, in pixels
+MAX_POINTS = 400  # examples in the projector
+DIMENSIONS = 32  # wider features are projected onto their principal components
+SPRITE = 48  # pixels
+
+
+class FeatureMaps(Figure):
+    """Shows the kernels of each block, and its feature maps for the first validation image."""
+
+    seconds: ClassVar[float] = 0.15
+
+    def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
+        model, data = trainer.lightning_module, trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(model, Classifier)
+        blocks = model.feature_map_layers()
+        if not blocks:
+            return
+        image, _ = data.original(SPLIT).__getitems__([0])
+        step = trainer.global_step
+        writer.add_image("feature_maps/0_input", enlarged(image.float() / 255, MAP_SIDE)[0], step)
+        for number, (name, maps) in enumerate(feature_maps(model, blocks, image.to(model.device)).items(), start=1):
+            writer.add_image(f"feature_maps/{number}_{name}", grid(maps.transpose(0, 1)[:MAX_MAPS], MAP_SIDE), step)
+        for number, (name, block) in enumerate(blocks.items(), start=1):
+            kernel = next((m.weight for m in block.modules() if isinstance(m, nn.Conv2d)), None)
+            if kernel is not None and kernel.shape[-1] > 1:
+                writer.add_image(f"kernels/{number}_{name}", grid(as_images(kernel), KERNEL_SIDE), step)
+
+
+@torch.no_grad()
+def feature_maps(model: nn.Module, blocks: Mapping[str, nn.Module], image: Tensor) -> dict[str, Tensor]:
+    """Return the feature maps `[1, maps, h, w]` of each block for an image `[1, C, H, W]`, without tokens."""
+    found: dict[str, Tensor] = {}
+    hooks = [
+        block.register_forward_hook(lambda _, __, out, name=name: found.__setitem__(name, out.float().cpu()))
+        for name, block in blocks.items()
+    ]
+    try:
+        model.forward(image)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {name: maps for name, maps in found.items() if maps.ndim == 4}
+
+
+def as_images(kernel: Tensor) -> Tensor:
+    """Return kernels `[out, in, h, w]` as images: in colour if there are three input channels, else one by one."""
+    kernel = kernel.detach().float().cpu()
+    return kernel[:MAX_MAPS] if kernel.shape[1] == 3 else kernel.flatten(0, 1)[:MAX_MAPS, None]
+
+
+def grid(images: Tensor, side: int, columns: int = 8) -> Tensor:
+    """Return images `[N, C, h, w]` as one, each scaled from its minimum (black) to its maximum (white)."""
+    from torchvision.utils import make_grid
+
+    image: Tensor = make_grid(
+        enlarged(images, side), columns, padding=2, normalize=True, scale_each=True, pad_value=0.5
+    )
+    return image
+
+
+def enlarged(images: Tensor, side: int) -> Tensor:
+    """Return images whose pixels are repeated until the longer side would exceed `side`."""
+    times = max(1, side // max(images.shape[-2:]))
+    return images.repeat_interleave(times, dim=-2).repeat_interleave(times, dim=-1)
+
+
+class Embedding(Figure):
+    """Shows the inputs of the last layer in the Projector, with class, prediction and, for images, the image."""
+
+    seconds: ClassVar[float] = 0.6
+
+    def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
+        model, data = trainer.lightning_module, trainer.datamodule  # type: ignore[attr-defined]
+        head = getattr(model, "head", model)  # a backbone may have linear layers too
+        last = next((m for m in reversed(list(head.modules())) if isinstance(m, nn.Linear)), None)
+        if last is None:
+            return
+        count = min(MAX_POINTS, len(predictions))
+        names = [" ".join(name.split()) for name in predictions.classes]  # a tab would be another column
+        pairs = zip(predictions.labels.tolist()[:count], predictions.predicted.tolist()[:count], strict=True)
+        writer.add_embedding(
+            principal_components(inputs_of(last, model, data, count)),
+            metadata=[[names[label], names[predicted], str(label == predicted)] for label, predicted in pairs],
+            metadata_header=["true", "predicted", "right"],
+            label_img=sprites(data, count),
+            global_step=trainer.global_step,
+            tag=f"{SPLIT}_embedding",
+        )
+
+
+@torch.no_grad()
+def inputs_of(layer: nn.Module, model: L.LightningModule, data: DataModule, count: int) -> Tensor:
+    """Return the inputs of a layer for the first validation examples: `[count, features]`."""
+    inputs: list[Tensor] = []
+    hook = layer.register_forward_pre_hook(lambda _, args: inputs.append(args[0].float().cpu()))
+    try:
+        for x, _ in data.loader(SPLIT, all_ranks=True):
+            model.forward(x)
+            if sum(map(len, inputs)) >= count:
+                break
+    finally:
+        hook.remove()
+    return torch.cat(inputs)[:count]
+
+
+def principal_components(features: Tensor) -> Tensor:
+    """Return features that are wider than `DIMENSIONS` projected onto their principal components."""
+    width = min(DIMENSIONS, len(features))
+    if features.shape[1] <= width:
+        return features
+    centred = features - features.mean(dim=0)
+    with torch.random.fork_rng(devices=[]):
+        _, _, components = torch.pca_lowrank(centred, width, center=False)
+    return centred @ components
+
+
+def sprites(data: DataModule, count: int) -> Tensor | None:
+    """Return the images as small ones, float `[count, 3, S, S]` from 0 to 1; `None` for rows of a table."""
+    if data.spec.kind != "images":
+        return None
+    images, _ = data.original(SPLIT).__getitems__(list(range(count)))
+    small = F.interpolate(images.float() / 255, (SPRITE, SPRITE), mode="bilinear", antialias=True)
+    return small.expand(-1, 3, -1, -1)

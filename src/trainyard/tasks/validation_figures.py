@@ -1,0 +1,142 @@
+"""Predictions of the best epoch on validation, and their figures and tables in TensorBoard. For classification."""
+
+import logging
+from abc import abstractmethod
+from itertools import islice
+from pathlib import Path
+from typing import Any, ClassVar
+
+import lightning as L
+from lightning.pytorch.strategies import FSDPStrategy
+
+from trainyard.callbacks.lifecycle import AfterFit
+from trainyard.callbacks.tensorboard import drawing_budget, tensorboard_writer
+from trainyard.data.loading.datamodule import DataModule
+from trainyard.history.saved_predictions import FILE
+from trainyard.io.figures import figure_style
+from trainyard.models.classifier import Classifier
+from trainyard.tasks.classification import Predictions, calibration_error, predict_batches, worst_mistakes
+from trainyard.tasks.classification_figures import (
+    calibration_figure,
+    confusion_figure,
+    mistakes_figure,
+    mistakes_table,
+    ranking_figure,
+)
+from trainyard.tasks.classification_report import class_table
+
+log = logging.getLogger(__name__)
+
+SPLIT = "val"
+
+
+class ValidationPredictions(AfterFit):
+    """Predicts the validation examples with the best checkpoint, and writes `predictions/val.npz` into `folder`.
+
+    The figures use these predictions. The test examples are used once, for the score.
+
+    Attributes:
+        found: the predictions after the test; `None` before, and if no process has the whole model.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
+        self.found: Predictions | None = None
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Predict on rank 0, whose weights are those that were tested."""
+        data = getattr(trainer, "datamodule", None)
+        if not trainer.is_global_zero or isinstance(trainer.strategy, FSDPStrategy):
+            return
+        if not isinstance(pl_module, Classifier) or not isinstance(data, DataModule):
+            return
+        batches, limit = data.loader(SPLIT, all_ranks=True), trainer.limit_val_batches
+        count = limit if isinstance(limit, int) else max(1, int(limit * len(batches)))
+        with trainer.precision_plugin.forward_context():
+            self.found = predict_batches(pl_module, islice(batches, count))
+        self.found.save(self.folder / FILE)
+
+
+class Figure(AfterFit):
+    """Base class: shows something of the validation predictions after the test, if the budget allows it.
+
+    Attributes:
+        seconds: time that drawing takes on a slow processor, roughly.
+    """
+
+    seconds: ClassVar[float] = 0.0
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Draw; an error is logged as a warning."""
+        callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        found = (callback.found for callback in callbacks if isinstance(callback, ValidationPredictions))
+        predictions, writer, budget = next(found, None), tensorboard_writer(trainer), drawing_budget(trainer)
+        if predictions is None or writer is None:
+            return
+        if not budget.allows(self.seconds):
+            budget.left_out += 1
+            return
+        try:
+            with budget.spending(), figure_style():
+                self.draw(writer, predictions, trainer)
+        except Exception as error:  # the run is finished, and its scores are valid
+            log.warning("no figure of %s: %s: %s", type(self).__name__, type(error).__name__, error)
+
+    @abstractmethod
+    def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
+        """Write to TensorBoard."""
+
+
+class PerClass(Figure):
+    """Precision, recall and F1 of each class, under Text."""
+
+    def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
+        writer.add_text(f"{SPLIT}/per_class", class_table(predictions), trainer.global_step)
+
+
+class ConfusionMatrix(Figure):
+    """The confusion matrix, as counts and as shares, under Images."""
+
+    seconds = 0.4
+
+    def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
+        writer.add_figure(f"{SPLIT}/confusion_matrix", confusion_figure(predictions), trainer.global_step)
+
+
+class Mistakes(Figure):
+    """The most confident mistakes: images under Images, or rows of a table under Text."""
+
+    seconds = 0.4
+
+    def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
+        data: DataModule = trainer.datamodule  # type: ignore[attr-defined]
+        places = worst_mistakes(predictions)
+        if not places:
+            return
+        examples, _ = data.original(SPLIT).__getitems__(places)
+        if data.spec.kind == "images":
+            figure = mistakes_figure(predictions, places, examples)
+            writer.add_figure(f"{SPLIT}/mistakes", figure, trainer.global_step)
+        else:
+            table = mistakes_table(predictions, places, examples, data.spec)
+            writer.add_text(f"{SPLIT}/mistakes", table, trainer.global_step)
+
+
+class Calibration(Figure):
+    """The reliability diagram under Images, and the expected calibration error as a scalar."""
+
+    seconds = 0.3
+
+    def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
+        error = calibration_error(predictions)
+        writer.add_scalar(f"{SPLIT}/calibration_error", error, trainer.global_step)
+        writer.add_figure(f"{SPLIT}/calibration", calibration_figure(predictions), trainer.global_step)
+
+
+class RankingCurves(Figure):
+    """Precision-recall and ROC curves of each class, under Images."""
+
+    seconds = 0.5
+
+    def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
+        writer.add_figure(f"{SPLIT}/precision_recall_and_roc", ranking_figure(predictions), trainer.global_step)
