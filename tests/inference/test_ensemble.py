@@ -53,11 +53,12 @@ def test_an_ensemble_has_no_members_of_other_folds(tmp_path: Path, monkeypatch: 
     """Folds of a sorted table have the same labels in the same order, but other examples."""
     monkeypatch.chdir(tmp_path)
     folder = Path("outputs/sweeps/S")
+    folder.mkdir(parents=True)
+    StoredSweep.create(folder, space(["optimizer.lr=1,2", "data.fold=0,1"]), ["val/acc"])
     for number, score in enumerate((0.5, 0.6, 0.9, 0.8)):
         fold = {**SPLIT, "inputs": f"fold {number % 2}"}
         run = record(folder / str(number), score, val=fold)
         predict(run, [0, 0, 1, 1], [0, 0, 1, number % 2], ["a", "b"])
-    StoredSweep.create(folder, space(["optimizer.lr=1,2", "data.fold=0,1"]), ["val/acc"])
     chosen = select_members("best:S", 2)
     assert chosen.best.name == "S/2"
     assert (chosen.candidates, chosen.skipped) == (2, 2)

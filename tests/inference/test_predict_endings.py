@@ -7,7 +7,7 @@ import pytest
 
 from tests.inference.conftest import Typed
 from tests.inference.untrained import TABLE
-from trainyard.inference.prediction_output import PredictionsCSV
+from trainyard.inference.predict import PredictionsCSV
 
 
 def test_an_interruption_leaves_no_file(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from trainyard.errors import ConfigError
-from trainyard.inference.prediction_output import check_output, open_output
+from trainyard.inference.predict import check_output, open_output
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from trainyard.csv_text import escape_formula
-from trainyard.inference.predict import PredictedBatch
-from trainyard.inference.prediction_output import PredictionsCSV, header
+from trainyard.inference.predict import PredictedBatch, PredictionsCSV, header
 
 
 def written(classes: Sequence[str], *batches: PredictedBatch) -> list[list[str]]:

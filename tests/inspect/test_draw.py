@@ -64,10 +64,11 @@ def test_a_sweep_is_drawn_by_what_varies(typed_command, tmp_path: Path) -> None:
     from trainyard.sweeps.stored import StoredSweep
 
     folder = tmp_path / "outputs" / "sweeps" / "first"
+    folder.mkdir(parents=True)
+    StoredSweep.create(folder, SearchSpace({"optimizer.lr": ["0.05", "5"]}), ["val/acc"])
     words = [[*NEURON, "optimizer.lr=0.05"], [*NEURON, "optimizer.lr=5"]]
     for number, more in enumerate(words):
         trained(folder / str(number), *more)
-    StoredSweep.create(folder, SearchSpace({"optimizer.lr": ["0.05", "5"]}), ["val/acc"])
     assert sorted(course.label for course in load_curves("first")) == ["lr=0.05", "lr=5"]
     code, screen, errors = typed_command("draw", "curves", "first", "--of", "val/loss", "acc")
     assert (code, screen.splitlines()[-1], errors) == (0, "written    outputs/draw/curves.png", "")

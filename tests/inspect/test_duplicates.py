@@ -9,7 +9,7 @@ from PIL import Image
 
 from trainyard.data.loading.sampler import derive_generator
 from trainyard.data.loading.spec import Examples
-from trainyard.inspect.duplicates import MAX_PAIRS, describe_pairs, duplicate_table, find_duplicates
+from trainyard.inspect.data import MAX_PAIRS, describe_pairs, duplicate_table, find_duplicates
 
 
 def pictures(count: int, seed: int) -> torch.Tensor:
