@@ -8,13 +8,13 @@ import pytest
 from tests.sweeps.sweeping import Place, living, until
 
 LOOK = "+callbacks.look._target_=tests.sweeps.faults.Look"
-AGAIN = ("accelerator=ddp", "trainer.accelerator=cpu", "trainer.precision=32-true", "trainer.devices=2")
+DDP = ("accelerator=ddp", "trainer.accelerator=cpu", "trainer.precision=32-true", "trainer.devices=2")
 
 
-FORKS = pytest.param(("accelerator=ddp_cpu",), id="forks", marks=pytest.mark.slow)
+DDP_CPU = pytest.param(("accelerator=ddp_cpu",), id="ddp_cpu", marks=pytest.mark.slow)
 
 
-@pytest.mark.parametrize("words", [FORKS, pytest.param(AGAIN, id="runs the command again", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("words", [DDP_CPU, pytest.param(DDP, id="ddp", marks=pytest.mark.slow)])
 def test_jobs_of_two_processes_make_no_sweep_of_their_own(place: Place, words: tuple[str, ...]) -> None:
     process = place.start("sweep.name=ranks", *words, LOOK, "seed=0,1", slots=1)
     said, errors = process.communicate(timeout=600)
@@ -23,7 +23,7 @@ def test_jobs_of_two_processes_make_no_sweep_of_their_own(place: Place, words: t
         until(lambda: not living(process.pid))
     assert place.statuses("ranks", 3) == ["completed", "completed", "waiting"]
     assert sorted(place.attempts("ranks")) == [(0, "completed"), (1, "completed")]
-    assert [path.name for path in (place.folder / "outputs").iterdir()] == ["sweeps"]
+    assert sorted(path.name for path in (place.folder / "outputs").iterdir()) == ["latest", "sweeps"]
     assert [path.name for path in (place.folder / "outputs" / "sweeps").iterdir()] == ["ranks"]
     for number in (0, 1):
         log = (place.of("ranks") / str(number) / "run.log").read_text()
