@@ -1,23 +1,17 @@
-"""Loading a model from its checkpoint alone: a Lightning checkpoint, or an exported safetensors file."""
+"""Loads a model from its checkpoint alone: a Lightning checkpoint, or an exported safetensors file."""
 
-import errno
 import inspect
-import json
 import warnings
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 
 from trainyard.errors import ConfigError, reject
-from trainyard.files import open_regular
 from trainyard.trusted import MODEL, check_target
+from trainyard.weight_files import check_archive, read_file
 
 ACCEPTED = "a checkpoint that train.py wrote"
 
@@ -72,20 +66,6 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
     return stored
 
 
-def read_file(path: Path) -> Any:
-    """Read a file of `torch.save`, or one that `write_safetensors` wrote."""
-    return read_safetensors(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-
-
-def check_archive(path: Path) -> None:
-    """Raise an OSError unless the path is a regular file that is no larger in memory than on the disk."""
-    with open_regular(path, most=None) as file:
-        if zipfile.is_zipfile(file):
-            with zipfile.ZipFile(file) as archive:
-                if sum(part.file_size for part in archive.infolist()) > path.stat().st_size:
-                    raise OSError(errno.EINVAL, "a compressed archive", str(path))
-
-
 def constructor_arguments(kind: type[Any], stored: Mapping[str, Any]) -> dict[str, Any]:
     """Return the stored arguments that the constructors accept; pretrained `weights` are not loaded again."""
     known = {name for parent in kind.__mro__ for name in inspect.signature(parent.__init__).parameters}  # type: ignore[misc]
@@ -96,22 +76,3 @@ def constructor_arguments(kind: type[Any], stored: Mapping[str, Any]) -> dict[st
 def first_line(error: Exception) -> str:
     """Return the first line of an error message."""
     return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def write_safetensors(model: L.LightningModule, path: Path, **metadata: str) -> None:
-    """Write a trained model as safetensors, with what `load_model` needs in the header, and further metadata."""
-    kind = type(model)
-    rebuilt = {"model_class": f"{kind.__module__}.{kind.__qualname__}", "hyper_parameters": dict(model.hparams)}
-    state = {name: tensor.contiguous().clone() for name, tensor in model.state_dict().items()}
-    save_file(state, path, {"trainyard": json.dumps(rebuilt), **metadata})
-
-
-def read_safetensors(path: Path) -> Mapping[str, Any]:
-    """Return the content of a file that `write_safetensors` wrote, as of a checkpoint.
-
-    Raises:
-        SafetensorError, OSError, TypeError, KeyError, ValueError: it is not such a file.
-    """
-    with safe_open(path, "pt") as file:
-        header = json.loads(file.metadata()["trainyard"])
-        return {**header, "state_dict": {name: file.get_tensor(name) for name in file.keys()}}  # noqa: SIM118

@@ -33,7 +33,7 @@ def read_curves(folder: Path, by: str = STEP) -> dict[str, dict[int, float]]:
         if not is_count(index := row.get(by, "")):
             continue
         for name, text in row.items():
-            if text and name not in (STEP, "epoch") and not any(word in name for word in CLOCK):
+            if text and name not in (STEP, by) and not any(word in name for word in CLOCK):
                 curves.setdefault(unescape_formula(name), {})[int(index)] = float(text)
     return curves
 

@@ -1,6 +1,5 @@
 """The metrics of a run as a table, `metrics.csv`."""
 
-import csv
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +9,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
-from trainyard.csv_text import escape_formula
+from trainyard.csv_text import csv_writer, escape_formula
 from trainyard.files import write_text
 from trainyard.metrics_csv import TABLE, format_table, parse_table
 
@@ -69,7 +68,7 @@ class MetricsTable(Logger):
         size = self.path.stat().st_size
         try:
             with self.path.open("a", newline="", encoding="utf-8") as file:
-                csv.DictWriter(file, self.columns, lineterminator="\n").writerows(self.rows)
+                csv_writer(file).writerows([row.get(name) for name in self.columns] for row in self.rows)
         except OSError:
             with suppress(OSError):
                 os.truncate(self.path, size)

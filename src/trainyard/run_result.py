@@ -1,11 +1,13 @@
 """The result of a run, for Python programs and notebooks."""
 
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from trainyard.files import read_json
+from trainyard.metrics_csv import TABLE, read_curves
+from trainyard.run_directory import RESULT, read_result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,22 +35,26 @@ class RunResult:
         """Return the result of the run in a directory.
 
         Raises:
-            OSError, ValueError: there is no `result.json`, or it is damaged.
+            ValueError: there is no `result.json`, or it is damaged.
         """
-        stored: dict[str, Any] = read_json(folder / "result.json")
+        stored = read_result(folder)
+        if not stored:
+            raise ValueError(f"{folder / RESULT} is missing or damaged")
         objective = stored.get("objective") or {}
         return cls(folder, stored["status"], stored.get("metrics") or {}, objective.get("value"))
 
     @property
     def curves(self) -> "pd.DataFrame":
-        """The metrics in `metrics.csv`, indexed by the optimizer step; NaN where a metric was not logged at a step.
+        """The columns of `metrics.csv` except durations, by optimizer step; NaN where a metric was not logged.
 
         Raises:
             OSError: the run has no `metrics.csv`; `logger=both` and `logger=csv` write it.
         """
         import pandas as pd
 
-        return pd.read_csv(self.folder / "metrics.csv").set_index("step")
+        if not (self.folder / TABLE).is_file():
+            raise FileNotFoundError(errno.ENOENT, "no such file", str(self.folder / TABLE))
+        return pd.DataFrame(read_curves(self.folder)).sort_index().rename_axis("step")
 
     def load_model(self, trusted_packages: Sequence[str] = ()) -> "LightningModule":
         """Return the best model in evaluation mode, on the CPU.

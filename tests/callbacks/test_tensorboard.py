@@ -71,7 +71,7 @@ def test_a_run_on_rows_shows_its_mistakes_as_rows(rows: Path) -> None:
     events = events_of(rows)
     assert set(events.Tags()["images"]) == {"val/confusion_matrix", "val/calibration", "val/precision_recall_and_roc"}
     head, _, *mistakes = text(events, "val/mistakes").splitlines()
-    assert head.startswith("| predicted | sure | true | bill_length_mm |")
+    assert head.startswith("| predicted | confidence | true | bill_length_mm |")
     scores = json.loads((rows / "result.json").read_text())["metrics"]
     assert len(mistakes) == min(16, round((1 - scores["val/acc"]) * 51)) > 0
 

@@ -50,7 +50,7 @@ def test_the_last_bit_of_a_metric_counts(pair: tuple[StoredRun, StoredRun]) -> N
     text, fine = compare(one, change(other, val_acc=0.9 + 1e-15))
     assert (text, fine) == ("within tolerance (largest difference 1.0e-15 in val/acc)", True)
     text, fine = compare(one, change(other, val_acc=0.9 + 2 * TOLERANCE))
-    assert (text, fine) == ("differs: 1 of 14 values, the largest by 2.0e-03 in val/acc", False)
+    assert (text, fine) == ("differs: 1 of 17 values, the largest by 2.0e-03 in val/acc", False)
 
 
 def test_a_large_value_may_differ_by_more(pair: tuple[StoredRun, StoredRun]) -> None:
@@ -60,7 +60,7 @@ def test_a_large_value_may_differ_by_more(pair: tuple[StoredRun, StoredRun]) -> 
 
 def test_no_number_equals_itself_and_nothing_else(pair: tuple[StoredRun, StoredRun]) -> None:
     other = change(pair[1], val_loss=float("nan"))
-    assert compare(pair[0], other) == ("differs: 1 of 14 values, the largest by inf in val/loss", False)
+    assert compare(pair[0], other) == ("differs: 1 of 17 values, the largest by inf in val/loss", False)
     assert compare(change(pair[0], val_loss=float("nan")), other) == ("bitwise equal", True)
 
 
@@ -79,7 +79,7 @@ def test_other_tensors_cannot_be_compared(pair: tuple[StoredRun, StoredRun]) -> 
     one, other = pair
     save(other.folder, extra=torch.zeros(2))
     text, fine = compare(one, other)
-    assert (text, fine) == ("differs: 1 of 15 values, the largest by inf in state_dict.extra", False)
+    assert (text, fine) == ("differs: 1 of 18 values, the largest by inf in state_dict.extra", False)
 
 
 def test_curves_count_but_times_do_not(pair: tuple[StoredRun, StoredRun]) -> None:
@@ -90,7 +90,7 @@ def test_curves_count_but_times_do_not(pair: tuple[StoredRun, StoredRun]) -> Non
     assert compare(one, other) == ("bitwise equal", True)
     file.write_text(file.read_text().replace("0.9,", "0.91,"))
     assert compare(one, other) == (
-        "differs: 1 of 14 values, the largest by 1.0e-02 in val/acc at step 19",
+        "differs: 1 of 17 values, the largest by 1.0e-02 in val/acc at step 19",
         False,
     )
 
@@ -99,7 +99,7 @@ def test_another_epoch_is_a_difference(pair: tuple[StoredRun, StoredRun]) -> Non
     one, other = pair
     file = other.folder / "result.json"
     file.write_text(file.read_text().replace('"epochs": 2', '"epochs": 3'))
-    assert compare(one, StoredRun(other.folder)) == ("differs: 1 of 14 values, the largest by inf in epochs", False)
+    assert compare(one, StoredRun(other.folder)) == ("differs: 1 of 17 values, the largest by inf in epochs", False)
 
 
 def test_weights_that_were_not_kept_are_not_compared(pair: tuple[StoredRun, StoredRun]) -> None:

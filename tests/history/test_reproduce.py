@@ -104,7 +104,7 @@ def test_a_difference_is_the_last_line_and_the_exit_code(
     *_, data, _, last = capsys.readouterr().out.splitlines()
     assert (data, last) == (
         "data       val: other labels",
-        "differs: 1 of 11 values, the largest by 4.0e-01 in val/acc",
+        "differs: 1 of 14 values, the largest by 4.0e-01 in val/acc",
     )
 
 

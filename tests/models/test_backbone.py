@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from trainyard.data.loading.spec import DataSpec
 from trainyard.errors import ConfigError
-from trainyard.load_model import write_safetensors
 from trainyard.models.transfer import TransferModel
+from trainyard.weight_files import write_safetensors
 
 THREE = DataSpec((3, 64, 64), ("a", "b", "c"), (), (0.5,) * 3, (0.25,) * 3)
 FOUR, OTHER_THREE, REORDERED = (replace(THREE, classes=tuple(names)) for names in ("abcd", "xyz", "cba"))

@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 from tests.inference.exportable import build
 from trainyard.errors import ConfigError
 from trainyard.history.find_run import find_checkpoint
-from trainyard.load_model import load_model, write_safetensors
+from trainyard.load_model import load_model
+from trainyard.weight_files import write_safetensors
 
 OWN = """
 from trainyard.models.mlp import MLP

@@ -22,9 +22,9 @@ from trainyard.logs import close_log, open_log, print_anything
 from trainyard.metrics_csv import read_curves
 from trainyard.metrics_table import MetricsTable
 from trainyard.sweeps.leaderboard.report import leaderboard_text, write_report
-from trainyard.terminal.aligned import aligned
 from trainyard.terminal.controls import escape_controls, unescaped
 from trainyard.terminal.markdown import markdown_table
+from trainyard.terminal.tables import table
 
 EVIL = "a\x1b]0;title\x07\x1b[2J\x9b31m\u202eb\rc\x08"
 SEEN = r"a\x1b]0;title\x07\x1b[2J\x9b31m\u202eb\rc\x08"
@@ -103,7 +103,10 @@ def test_an_evaluation_and_its_report(run: Path, capsys: pytest.CaptureFixture[s
         evaluate(str(run))
     assert is_clean(str(error.value))
     assert markdown_table(["a"], [[EVIL], ["b\nc"]]).splitlines()[2:] == [f"| {SEEN} |".replace(r"\r", " "), "| b c |"]
-    assert aligned([[EVIL, "x"], ["b\nc", "y"]]) == [f"{SEEN}  x", r"b\nc".ljust(len(SEEN)) + "  y"]
+    assert table(["", ""], [[EVIL, "x"], ["b\nc", "y"]]).splitlines() == [
+        f"{SEEN}  x",
+        r"b\nc".ljust(len(SEEN)) + "  y",
+    ]
 
 
 def test_a_leaderboard(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

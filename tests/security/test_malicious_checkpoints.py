@@ -57,14 +57,14 @@ def test_a_sound_one_loads(tmp_path: Path) -> None:
 def test_a_pickled_command_is_not_run(tmp_path: Path, where: str) -> None:
     trace = tmp_path / "ran"
     path = saved(tmp_path, **{where: Payload(os.system, f"touch {trace}")})
-    assert "holds more than weights, which might be code" in refused(path)
+    assert "contains more than weights, possibly code" in refused(path)
     assert not trace.exists()
 
 
 @pytest.mark.parametrize("function", [eval, exec, os.mkdir, getattr, torch.load])
 def test_no_function_is_called(tmp_path: Path, function: Any) -> None:
     path = saved(tmp_path, extra=Payload(function, "1"))
-    assert "might be code" in refused(path)
+    assert "possibly code" in refused(path)
 
 
 def test_a_plain_pickle_is_not_run(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_plain_pickle_is_not_run(tmp_path: Path) -> None:
         "os.system",
         "subprocess.Popen",
         "torch.os.system",
-        "trainyard.load_model.torch.load",
+        "trainyard.weight_files.torch.load",
         "trainyard.training.train",
         "trainyard.runs.shutil.rmtree",
         "torch.nn.Linear",
@@ -155,4 +155,4 @@ def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
     for path in (text, archive, cut, tmp_path / "none.ckpt", tmp_path):
         assert str(path) in refused(path)
     torch.save([1, 2, 3], text)
-    assert "does not say of which model" in refused(text)
+    assert "its model class is missing" in refused(text)

@@ -25,7 +25,7 @@ CALLS = [
     LOAD,
     {**HUB, "_target_": "lightning.pytorch.callbacks.model_checkpoint.torch.hub.load"},
     {**HUB, "_target_": "lightning.pytorch.loggers.csv_logs.os.system"},
-    {**LOAD, "_target_": "trainyard.load_model.torch.load"},
+    {**LOAD, "_target_": "trainyard.weight_files.torch.load"},
     {**LOAD, "_target_": "torch.nn.modules.module.torch.load"},
     {**LOAD, "_target_": "torch.optim.optimizer.torch.load"},
     {"_target_": "trainyard.optim.schedules.math.__loader__.load_module"},

@@ -15,7 +15,7 @@ from rich.text import Text
 from trainyard.callbacks.protocols import ScoresTraining, count_examples
 from trainyard.run_length import planned_epochs
 from trainyard.terminal.display import Display
-from trainyard.terminal.durations import duration
+from trainyard.terminal.formats import format_duration
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +178,7 @@ class TrainingDisplay(Display):
         """Return the remaining time at the speed so far, validations included."""
         done = self.share - self.first_share
         left = (time.monotonic() - self.started) * (1 - self.share) / done if done > 0 else None
-        return f"{duration(left)} to go" if left is not None else ""
+        return f"{format_duration(left)} to go" if left is not None else ""
 
     def scores(self) -> str:
         """Return training scores so far and the last validation accuracy, with its epoch if it is an earlier one."""

@@ -17,7 +17,7 @@ from trainyard.callbacks.lifecycle import remove_callback
 from trainyard.callbacks.protocols import count_examples
 from trainyard.callbacks.tensorboard import drawing_budget, tensorboard_writer
 from trainyard.files import MIB
-from trainyard.memory import peak
+from trainyard.memory import peak_memory
 
 log = logging.getLogger(__name__)
 
@@ -153,7 +153,7 @@ class Throughput(L.Callback):
         if device.type != "cpu":
             torch.accelerator.synchronize()
         writer.add_scalar("speed/examples_per_second", examples / (time.perf_counter() - started), step)
-        if process := peak():
+        if process := peak_memory():
             writer.add_scalar("memory/process_mib", process / MIB, step)
         if device.type == "cuda":
             writer.add_scalar("memory/gpu_mib", torch.cuda.max_memory_allocated() / MIB, step)

@@ -160,6 +160,8 @@ def leaderboard(arguments: argparse.Namespace) -> None:
         check_name(arguments.promote)
     sweep = StoredSweep.find(arguments.sweep)
     write_report(sweep)
+    if arguments.test:
+        print("test scores of all configurations; choose by validation all the same")
     print(leaderboard_text(sweep, arguments.test))
     if arguments.promote is not None:
         print(promote(sweep, arguments.promote, trusted=arguments.trusted_packages))

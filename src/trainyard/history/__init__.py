@@ -1,1 +1,1 @@
-"""What all runs were, how two of them differ, and whether one comes out again."""
+"""Earlier runs: find, list, read, compare and reproduce them."""

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor, nn
 
-from trainyard import load_model as load
+from trainyard import weight_files
 from trainyard.data.loading.spec import DataSpec
 from trainyard.models.classifier import Classifier
 from trainyard.tasks.classification import load_classifier
@@ -157,12 +157,12 @@ def run_torch(path: Path, inputs: Sequence[Tensor]) -> list[Tensor]:
 
 def write_safetensors(model: Classifier, path: Path) -> None:
     """Write weights, the arguments that rebuild the model, and a description of inputs and classes."""
-    load.write_safetensors(model, path, description=describe_interface(model.spec))
+    weight_files.write_safetensors(model, path, description=describe_interface(model.spec))
 
 
 def run_safetensors(path: Path, inputs: Sequence[Tensor]) -> list[Tensor]:
     """Return the outputs of a model that is loaded from the file."""
-    package = str(load.read_safetensors(path)["model_class"]).partition(".")[0]
+    package = str(weight_files.read_safetensors(path)["model_class"]).partition(".")[0]
     model = load_classifier(path, [package])
     with torch.no_grad():
         return [model.predict_step(x, 0) for x in inputs]

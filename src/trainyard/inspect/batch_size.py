@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.inspect.untrained import build_data, build_model, feature_cache, trial_trainer
-from trainyard.memory import peak
+from trainyard.memory import peak_memory
 from trainyard.models.classifier import Classifier
 
 SMALLEST = 8
@@ -31,7 +31,7 @@ def find(cfg: DictConfig) -> None:
     model = build_model(cfg, data, download=True)
     examples = len(data.splits["train"])
     rates: dict[int, float | None] = {}
-    start, before = time.monotonic(), peak()
+    start, before = time.monotonic(), peak_memory()
     print(f"{'batch size':>10}  {'examples/s':>10}  {'steps/epoch':>11}")
     for size in candidate_sizes(examples):
         rates[size] = rate = measure(cfg, data, model, size)
@@ -39,11 +39,11 @@ def find(cfg: DictConfig) -> None:
         print(f"{size:>10}  {text}", flush=True)
         if rate is None or time.monotonic() - start > SECONDS:
             break
-        growth, free = 2 * (peak() - before) / 2**30, psutil.virtual_memory().available / 2**30
+        growth, free = 2 * (peak_memory() - before) / 2**30, psutil.virtual_memory().available / 2**30
         if growth > free:
             print(f"{2 * size:>10}  not tried: needs about {growth:.1f} GiB more, {free:.1f} GiB are free")
             break
-        before = peak()
+        before = peak_memory()
     best = suggestion(rates, examples)
     if best is None:
         print("suggests   nothing: not even the smallest fits")

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from trainyard.errors import did_you_mean, listing, reject
-from trainyard.load_model import read_file
 from trainyard.network import check_reachable
+from trainyard.weight_files import read_file
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,6 @@ import torch
 
 from trainyard.callbacks.tensorboard import tensorboard_writer
 from trainyard.files import write_json
-from trainyard.memory import bytes_on_disk
 
 FILE = "cost.json"
 EPOCHS, STEPS = 2, 32  # of a shortened run, at most; validation and test are not shortened
@@ -113,7 +112,7 @@ def run_size(trainer: L.Trainer) -> int:
     """Return the size of the run directory without checkpoints, in bytes."""
     if writer := tensorboard_writer(trainer):
         writer.flush()
-    return bytes_on_disk(Path(trainer.default_root_dir), but="checkpoints")
+    return bytes_on_disk(Path(trainer.default_root_dir), without="checkpoints")
 
 
 def describe_network(module: L.LightningModule) -> tuple[str, str]:
@@ -125,3 +124,9 @@ def describe_network(module: L.LightningModule) -> tuple[str, str]:
     with torch.no_grad():
         output = module.eval()(example.to(module.device))
     return parameters, " -> ".join("x".join(map(str, tensor.shape[1:])) for tensor in (example, output))
+
+
+def bytes_on_disk(folder: Path, without: str = "") -> int:
+    """Return the size of all files in a folder, without those of its subfolder `without`."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.relative_to(folder).parts[0] != without)
+    return sum(path.stat().st_size for path in files)

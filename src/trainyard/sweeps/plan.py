@@ -22,7 +22,7 @@ from trainyard.sweeps.execution.job_process import JobGroup
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.search_space import REPLICATES
 from trainyard.sweeps.stored import StoredSweep
-from trainyard.terminal.durations import duration
+from trainyard.terminal.formats import format_duration
 from trainyard.terminal.tables import table
 
 if TYPE_CHECKING:
@@ -160,5 +160,5 @@ def total_line(jobs: Sequence[tuple[Cost, float]], slots: int, keep: int | None,
         heapq.heapreplace(free, free[0] + cost.time(epochs))
     kept = heapq.nlargest(len(jobs) if keep is None else keep, (cost.checkpoints for cost, _ in jobs))
     disk = sum(cost.disk(epochs) for cost, epochs in jobs) + sum(kept)
-    estimate = f"{prefix} {duration(startup + max(free))}, {disk / MIB:.1f} MiB of disk"
+    estimate = f"{prefix} {format_duration(startup + max(free))}, {disk / MIB:.1f} MiB of disk"
     return f"total      {len(jobs)} jobs, {slots} at a time: {estimate}"

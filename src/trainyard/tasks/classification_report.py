@@ -14,8 +14,8 @@ from trainyard.tasks.classification import (
     confusion_matrix,
 )
 from trainyard.tasks.classification_figures import MAX_CLASSES, calibration_figure, confusion_figure
-from trainyard.terminal.baseline import beside_baseline
 from trainyard.terminal.controls import escape_controls
+from trainyard.terminal.formats import format_baseline
 from trainyard.terminal.markdown import markdown_cell, markdown_table
 from trainyard.terminal.tables import table
 
@@ -69,7 +69,7 @@ class Evaluation:
     def summary(self) -> list[str]:
         """The model, the examples, and the scores over all examples."""
         low, high = self.interval
-        baseline = beside_baseline(self.baseline, "test/acc")
+        baseline = format_baseline(self.baseline, "test/acc")
         return [
             f"model      {self.name} ({self.checkpoint})",
             f"examples   {len(self.predictions)}: {self.examples}",

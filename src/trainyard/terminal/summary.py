@@ -16,7 +16,7 @@ from trainyard.data.loading.datamodule import DataModule
 from trainyard.files import relative
 from trainyard.run_directory import read_config
 from trainyard.run_length import length_text
-from trainyard.terminal.baseline import beside_baseline
+from trainyard.terminal.formats import format_baseline
 from trainyard.terminal.invocation import train_command
 from trainyard.terminal.sparkline import sparkline
 from trainyard.trusted import foreign_packages
@@ -67,7 +67,7 @@ def scores(result: dict[str, Any], seconds: float, folder: Path, curves: Mapping
     metrics, best = result["metrics"], result["objective"]
     lines = [f"{'':<10} {'loss':>8} {'accuracy':>9}"]
     for stage in ("val", "test") if "test/loss" in metrics else ("val",):
-        baseline = beside_baseline(result.get("baseline", {}), f"{stage}/acc")
+        baseline = format_baseline(result.get("baseline", {}), f"{stage}/acc")
         lines.append(f"{stage:<10} {metrics[f'{stage}/loss']:>8.4f} {metrics[f'{stage}/acc']:>9.4f}{baseline}")
     lines += [
         f"best epoch {best['epoch']} of {result['epochs']} (by {best['name']}), {seconds:.1f} s",

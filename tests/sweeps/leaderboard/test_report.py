@@ -227,7 +227,7 @@ def test_the_command_prints_and_writes_the_leaderboard(tmp_path: Path) -> None:
     assert (tmp_path / "mine" / "leaderboard.png").is_file()
     done = leaderboard("mine", "--test")
     assert "0.2500" in done.stdout
-    assert "looked at" in done.stdout.splitlines()[0]
+    assert "choose by validation" in done.stdout.splitlines()[0]
     done = leaderboard("yours")
     assert done.returncode == 1
     assert "there is no such sweep" in done.stderr

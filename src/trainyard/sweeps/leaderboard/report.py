@@ -14,8 +14,8 @@ from trainyard.sweeps.leaderboard.picture import PICTURE, draw
 from trainyard.sweeps.leaderboard.ranking import Row, main_effects, suggest_values
 from trainyard.sweeps.search_space import is_replicate
 from trainyard.sweeps.stored import StoredSweep
-from trainyard.terminal.baseline import beside_baseline
 from trainyard.terminal.controls import escape_controls
+from trainyard.terminal.formats import format_baseline
 from trainyard.terminal.markdown import markdown_table
 from trainyard.terminal.tables import table
 
@@ -96,7 +96,7 @@ def explanations(sweep: StoredSweep, rows: Sequence[Row]) -> list[str]:
         keys = ", ".join(axis.lstrip("+") for axis in sweep.space.axes if is_replicate(axis))
         lines.append(f"mean ± standard deviation (runs) over {keys}; epoch and checkpoint are those of the best run")
     names = [name for name in (sweep.objective, sweep.objective.replace("val/", "test/")) if name in job.metrics]
-    scores = ", ".join(f"{name} {job.metrics[name]:.4f}{beside_baseline(job.baseline, name)}" for name in names)
+    scores = ", ".join(f"{name} {job.metrics[name]:.4f}{format_baseline(job.baseline, name)}" for name in names)
     return [*lines, f"best:{sweep.folder.name} is run {job.number}: {scores}"]
 
 
