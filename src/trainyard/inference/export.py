@@ -48,6 +48,13 @@ def export_run(name: str, form: str, output: Path | None = None, trusted: Sequen
             with suppress(OSError):  # it contains another file
                 path.parent.rmdir()
         raise
+    return describe_export(model, run, run.name if run else relative(checkpoint), form, path, difference)
+
+
+def describe_export(
+    model: Classifier, run: StoredRun | None, name: str, form: str, path: Path, difference: float
+) -> list[str]:
+    """Write the model card beside an exported file, and return a summary in lines."""
     where, sizes = FORMATS[form].where, " and ".join(map(str, BATCHES))
     verified = (
         f"`{path.name}` was run by {where} and compared with the checkpoint at batches of {sizes}: the largest "
@@ -59,7 +66,7 @@ def export_run(name: str, form: str, output: Path | None = None, trusted: Sequen
     shape = ", ".join(map(str, model.spec.input_shape))
     kind = "uint8" if model.spec.kind == "images" else "float32"
     return [
-        f"model      {run.name if run else relative(checkpoint)} ({type(model).__name__})",
+        f"model      {name} ({type(model).__name__})",
         f"input      {kind} [batch, {shape}], raw; output probabilities of {len(model.spec.classes)} classes",
         f"verified   by {where} at batches of {sizes}: largest difference {difference:.2g}",
         f"written    {relative(path)} ({path.stat().st_size:,} bytes), {card.name}",

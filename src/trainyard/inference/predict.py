@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,11 +88,18 @@ def predict_files(
     model = model.to(device)
     check_kind(files, model.spec.kind, f"{run} ({type(model).__name__})")
     batches, total = input_batches(files, model.spec, batch_size)
+    return write_predictions(predict(model, batches, device), model.spec.classes, target, total)
+
+
+def write_predictions(
+    batches: Generator["PredictedBatch", None, None], classes: Sequence[str], target: Path | None, total: int
+) -> int:
+    """Write predictions as CSV to a file, or to stdout if `target` is `None`; return the number of errors."""
     hidden = target is None and sys.stdout.isatty()
     with closing(batches), open_output(target) as stream, progress_bar(hidden) as bar:
         task = bar.add_task("", total=total)
-        rows = PredictionsCSV(stream, model.spec.classes)
-        for batch in predict(model, batches, device):
+        rows = PredictionsCSV(stream, classes)
+        for batch in batches:
             rows.write(batch)
             bar.advance(task, len(batch.names))
     if rows.failed:
@@ -102,7 +109,7 @@ def predict_files(
 
 def predict(
     model: Predictor, inputs: Iterable["InputBatch"], device: "torch.device | str" = "cpu"
-) -> Iterator[PredictedBatch]:
+) -> Generator[PredictedBatch, None, None]:
     """Yield the predictions of each batch; the model is in evaluation mode on the device."""
     import torch
 

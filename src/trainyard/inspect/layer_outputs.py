@@ -45,16 +45,12 @@ def draw(name: str, example: int = 0, trusted: Sequence[str] = ()) -> None:
     if not 0 <= example < len(examples):
         raise reject("--example", example, "no such image", f"0 to {len(examples) - 1}")
     image, label = examples.__getitems__([example])
-    outputs = layer_outputs(model, image)
-    rows = [
-        ("image", enlarged(image[0].float() / 255, SIDE)),
-        *((title, as_picture(values)) for title, values in outputs),
-    ]
+    rows = [(title, as_picture(values)) for title, values in layer_outputs(model, image)]
+    rows.insert(0, ("image", enlarged(image[0].float() / 255, SIDE)))
     figure = Figure(figsize=(10, 0.78 * len(rows) + 1.4), layout="constrained")
     axes = figure.subplots(len(rows) + 1, 1, height_ratios=[1.0] * len(rows) + [1.4])
     for axis, (title, picture) in zip(axes, rows, strict=False):
-        vector = picture.shape[-2] < SIDE
-        aspect = "auto" if vector else "equal"
+        aspect = "auto" if picture.shape[-2] < SIDE else "equal"  # a vector is one pixel high
         axis.imshow(picture.permute(1, 2, 0).numpy(), aspect=aspect, interpolation="nearest")
         axis.set_anchor("W")
         axis.set(xticks=[], yticks=[])
