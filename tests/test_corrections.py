@@ -1,5 +1,6 @@
 """Nearly right commands are answered with the command that was meant, which works as printed."""
 
+import argparse
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
+from trainyard.cli.override_correction import hydra_parser
 from trainyard.cli.suggestions import suggest_command
 from trainyard.config.override_syntax import as_one_value, parse, quoted
 
@@ -119,3 +121,15 @@ def test_several_values_as_one() -> None:
     assert as_one_value("model.hidden_dims=64,32") == "model.hidden_dims=[64,32]"
     assert not as_one_value("model=mlp,cnn")
     assert not as_one_value("optimizer.lr=0,1")
+
+
+def test_the_parser_has_the_options_of_hydra() -> None:
+    from hydra._internal.utils import get_args_parser
+
+    def options(parser: argparse.ArgumentParser) -> dict[str, tuple[object, ...]]:
+        actions = [action for action in parser._actions if action.option_strings]
+        return {name: (a.nargs, a.const, a.choices) for a in actions for name in a.option_strings}
+
+    ours, theirs = options(hydra_parser()), options(get_args_parser())
+    theirs["--version"] = ours["--help"]  # prints and exits
+    assert ours == theirs

@@ -9,7 +9,6 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -71,6 +70,14 @@ VALUES = {  # value typed: value meant, by key
     "accelerator": {"cuda": "gpu", "cuda:0": "gpu", "metal": "mps"},
     "trainer.precision": {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64-true"},
 }
+HYDRA_FLAGS = (
+    *(("--help", "-h"), ("--hydra-help",), ("--version",), ("--resolve",), ("--run", "-r"), ("--multirun", "-m")),
+    ("--shell-completion", "-sc"),
+)
+HYDRA_OPTIONS = (  # with a value
+    *(("--package", "-p"), ("--config-path", "-cp"), ("--config-name", "-cn"), ("--config-dir", "-cd")),
+    ("--experimental-rerun",),
+)
 RESUME = "resume"
 MULTIRUN = ("-m", "--multirun")
 KEY = re.compile(r"(?P<mark>\+{0,2})(?P<key>[\w./@-]+)=(?P<value>.*)", re.DOTALL)
@@ -83,8 +90,16 @@ def overrides_of(words: Iterable[str]) -> list[str]:
 
 
 def hydra_parser() -> argparse.ArgumentParser:
-    """Return the parser of Hydra's own options, which `hydra.main` uses; there is no public way to it."""
-    parser: argparse.ArgumentParser = get_args_parser()
+    """Return a parser of Hydra's own options; Hydra's is private (see tests/test_corrections.py)."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("overrides", nargs="*")
+    for names in HYDRA_FLAGS:
+        parser.add_argument(*names, action="store_true")
+    for names in HYDRA_OPTIONS:
+        parser.add_argument(*names)
+    parser.add_argument("--cfg", "-c", choices=["job", "hydra", "all"])
+    info = ["all", "config", "defaults", "defaults-tree", "plugins", "searchpath"]
+    parser.add_argument("--info", "-i", nargs="?", const="all", choices=info)
     return parser
 
 
@@ -160,7 +175,8 @@ class OverrideCorrector:
     def without_dashes(self) -> Iterator[str]:
         """Yield the words, `--lr=0.1` and `--lr 0.1` as `lr=0.1`."""
         known = {"--trusted-packages": True}  # of resume=RUN
-        known |= {text: action.nargs != 0 for action in hydra_parser()._actions for text in action.option_strings}
+        known |= {name: False for names in (*HYDRA_FLAGS, ("--info", "-i")) for name in names}
+        known |= {name: True for names in (*HYDRA_OPTIONS, ("--cfg", "-c")) for name in names}
         words = iter(self.words)
         for word in words:
             name, has_value, _ = word.partition("=")

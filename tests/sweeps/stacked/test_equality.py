@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tests.conftest import Compose
 from trainyard.run.training import train
-from trainyard.sweeps.stacked.training import train_stacked
+from trainyard.sweeps.stacked.train_stacked import train_stacked
 
 VARIED = [
     ("seed=0", "optimizer.lr=0.001"),

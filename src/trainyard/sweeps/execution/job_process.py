@@ -94,7 +94,7 @@ def run_stack_process(
             signal.signal(number, lambda number, _: signals.append(number))
     set_threads(threads, 1)
     from trainyard.config.format_error import complaint
-    from trainyard.sweeps.stacked.training import train_stacked
+    from trainyard.sweeps.stacked.train_stacked import train_stacked
 
     def run(config: DictConfig) -> None:
         with open_dict(config):

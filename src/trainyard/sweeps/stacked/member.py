@@ -14,7 +14,7 @@ from trainyard.data.loading.loader import Loader
 from trainyard.models.classifier import Classifier
 from trainyard.models.mlp import MLP
 from trainyard.models.transfer import TransferModel
-from trainyard.sweeps.stacked.checkpoints import LateLastCheckpoint
+from trainyard.sweeps.stacked.late_checkpoints import LateLastCheckpoint
 from trainyard.sweeps.stacked.progress_counters import set_counters
 from trainyard.sweeps.stacked.turns import Turn
 from trainyard.terminal.logs import heard

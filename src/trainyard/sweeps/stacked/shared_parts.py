@@ -23,8 +23,8 @@ from trainyard.models.feature_cache import FeatureCache, Inputs
 from trainyard.models.transfer import TransferModel
 from trainyard.run.run import Run
 from trainyard.run.run_builder import RunBuilder
-from trainyard.sweeps.stacked.checkpoints import LateLastCheckpoint, StackedCheckpointIO
 from trainyard.sweeps.stacked.fit_loop import StackedFitLoop
+from trainyard.sweeps.stacked.late_checkpoints import LateLastCheckpoint, StackedCheckpointIO
 
 Join = Callable[[L.Trainer, Sequence[logging.Handler]], None]
 
