@@ -83,7 +83,7 @@ def test_a_size_that_needs_more_memory_than_is_free_is_not_tried(
     typed_command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     peaks = iter([0, 100 << 20])
-    monkeypatch.setattr(batch_size, "peak", lambda: next(peaks))
+    monkeypatch.setattr(batch_size, "peak_memory", lambda: next(peaks))
     monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 150 << 20}))
     _, screen, _ = typed_command("find", "batch_size", "data=penguins", "trainer=quick")
     assert "        16  not tried: needs about 0.2 GiB more, 0.1 GiB are free" in screen.splitlines()
