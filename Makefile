@@ -62,8 +62,9 @@ lint: .venv/installed-dev  ## ruff: style and common mistakes
 typecheck: .venv/installed-dev  ## mypy, strict
 	$(BIN)/mypy
 
-architecture: .venv/installed-dev  ## import-linter: imports between packages point downwards
+architecture: .venv/installed-dev  ## imports point downwards, functions are short, private names are rare
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/check_structure.py
 
 benchmark: .venv/installed  ## seconds an epoch beside the arithmetic, a hand-written loop and plain Lightning
 	$(BIN)/python scripts/benchmark_training.py $(ARGS)

@@ -81,7 +81,7 @@ class FitLoop(fit_loop._FitLoop):
         self.restarting = False
         both: list[Any] = [epochs.total, epochs.current]
         counts = [count for count in both if count.ready == count.processed == count.completed]
-        loop._batches_that_stepped -= 1  # Lightning logs the scores at this step: the last one
+        loop.logged_step -= 1  # Lightning logs the scores at this step: the last one
         for count in counts:
             count.completed -= 1  # and in the last epoch
         trainer.validating = True
@@ -92,7 +92,7 @@ class FitLoop(fit_loop._FitLoop):
                 callback.save(trainer)
             else:  # which may wait for the end of the epoch
                 callback.on_train_epoch_end(trainer, trainer.lightning_module)
-        loop._batches_that_stepped += 1
+        loop.logged_step += 1
         for count in counts:
             count.completed += 1
 
@@ -112,6 +112,15 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
         self.validated_step = -1
         self.restore_stop = restore_stop
         self.data_fetcher: Any = None
+
+    @property
+    def logged_step(self) -> int:
+        """The number of batches that stepped; the loggers' step is one less. Lightning has no public counter of it."""
+        return self._batches_that_stepped
+
+    @logged_step.setter
+    def logged_step(self, number: int) -> None:
+        self._batches_that_stepped = number
 
     def run(self, data_fetcher: Any) -> None:
         self.data_fetcher = data_fetcher

@@ -44,7 +44,8 @@ class StackedNetwork:
 
     def zero_grad(self) -> None:
         """Set all gradients to zero, in place."""
-        torch._foreach_zero_(self.gradients)
+        for gradient in self.gradients:
+            gradient.zero_()
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

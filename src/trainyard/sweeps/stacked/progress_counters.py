@@ -4,6 +4,8 @@ from typing import Any
 
 import lightning as L
 
+from trainyard.run.loops import EpochLoop
+
 
 def set_counters(trainer: L.Trainer, epochs: int, batches: int, batch: int, val_batches: int) -> None:
     """Have a trainer believe that it has trained so far itself.
@@ -17,7 +19,8 @@ def set_counters(trainer: L.Trainer, epochs: int, batches: int, batch: int, val_
     """
     loop = trainer.fit_loop.epoch_loop
     total = (epochs - 1) * batches + batch
-    loop._batches_that_stepped = total
+    assert isinstance(loop, EpochLoop)
+    loop.logged_step = total
     optimization = loop.automatic_optimization.optim_progress.optimizer
     for progress in (loop.batch_progress, loop.scheduler_progress, optimization.step, optimization.zero_grad):
         count(progress, total, batch)
