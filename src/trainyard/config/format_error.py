@@ -17,10 +17,15 @@ from trainyard.config.composition import CONF_DIR
 from trainyard.config.override_syntax import as_one_value, needs_quotes
 from trainyard.io.disk_space import TRY_AGAIN, describe_full_disk, is_disk_full
 from trainyard.io.errors import ConfigError, did_you_mean, listing, reject
+from trainyard.io.extras import describe_missing
 from trainyard.terminal.controls import escape_controls
 
 LONGEST = 390  # characters of a line
-EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}  # launchers, and what brings them
+EXTRAS = {  # of a launcher: the extra, and its packages
+    "submitit_slurm": ("slurm", ("hydra_plugins.hydra_submitit_launcher", "submitit")),
+    "submitit_local": ("slurm", ("hydra_plugins.hydra_submitit_launcher", "submitit")),
+    "ray": ("ray", ("hydra_plugins.hydra_ray_launcher", "ray")),
+}
 
 
 def complaint(error: BaseException) -> str:
@@ -116,8 +121,7 @@ def unknown_option(error: MissingConfigException) -> str:
     """Return the text for `model=cnnn`."""
     group, _, option = str(error.missing_cfg_file).rpartition("/")
     if group == "hydra/launcher" and option in EXTRAS:
-        accepted = f"after `pip install 'trainyard[{EXTRAS[option]}]'`"
-        return str(reject(group, option, "its package is not installed", accepted))
+        return str(reject(group, option, *describe_missing(*EXTRAS[option])))
     options = sorted(error.options or [])
     problem = f"there is no such option{did_you_mean(option, options)}"
     path = str(error.missing_cfg_file)
