@@ -9,7 +9,7 @@ import pytest
 from hydra.errors import MissingConfigException
 
 from trainyard.cli.train import main
-from trainyard.config.format_error import complaint
+from trainyard.config.format_error import format_error
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -222,8 +222,8 @@ def test_a_launcher_that_is_not_installed_is_named_with_what_brings_it(launcher:
     said = (
         f"hydra/launcher={launcher}: its package is not installed\n  accepted: after `pip install 'trainyard[{extra}]'`"
     )
-    assert complaint(error) == said
-    typo = complaint(MissingConfigException("", "hydra/launcher/locall", ["basic", "local"]))
+    assert format_error(error) == said
+    typo = format_error(MissingConfigException("", "hydra/launcher/locall", ["basic", "local"]))
     assert typo.startswith("hydra/launcher=locall: there is no such option; did you mean local?")
 
 

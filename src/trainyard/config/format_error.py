@@ -23,7 +23,7 @@ LONGEST = 390  # characters of a line
 EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}  # launchers, and what brings them
 
 
-def complaint(error: BaseException) -> str:
+def format_error(error: BaseException) -> str:
     """Return an error's text, without control characters.
 
     Ours stays as it is, Hydra's is shortened and has suggestions, others name their kind.
