@@ -16,7 +16,7 @@ from yaml import MarkedYAMLError  # type: ignore[import-untyped]
 from trainyard.config.composition import CONF_DIR
 from trainyard.config.override_syntax import as_one_value, needs_quotes
 from trainyard.io.disk_space import TRY_AGAIN, describe_full_disk, is_disk_full
-from trainyard.io.errors import ConfigError, did_you_mean, listing, reject
+from trainyard.io.errors import ConfigError, config_error, did_you_mean, listing
 from trainyard.terminal.controls import escape_controls
 
 LONGEST = 390  # characters of a line
@@ -117,7 +117,7 @@ def unknown_option(error: MissingConfigException) -> str:
     group, _, option = str(error.missing_cfg_file).rpartition("/")
     if group == "hydra/launcher" and option in EXTRAS:
         accepted = f"after `pip install 'trainyard[{EXTRAS[option]}]'`"
-        return str(reject(group, option, "its package is not installed", accepted))
+        return str(config_error(group, option, "its package is not installed", accepted))
     options = sorted(error.options or [])
     problem = f"there is no such option{did_you_mean(option, options)}"
     path = str(error.missing_cfg_file)

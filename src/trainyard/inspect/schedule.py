@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from trainyard.callbacks.run_length import LENGTH, has_known_length
 from trainyard.config.arguments import has_backbone
 from trainyard.inspect.untrained import build_data, build_model, build_trainer
-from trainyard.io.errors import ConfigError, listing, reject
+from trainyard.io.errors import ConfigError, config_error, listing
 from trainyard.io.figures import figure_style, save_figure
 from trainyard.models.classifier import Classifier
 from trainyard.run.compatibility import check_config
@@ -135,7 +135,7 @@ def simulate_rates(cfg: DictConfig) -> Rates:
     attach(trainer, model, data)
     built = model.configure_optimizers()
     if not has_known_length(cfg):
-        raise reject(
+        raise config_error(
             "trainer.max_epochs", cfg.trainer.max_epochs, "the number of steps is not known in advance", LENGTH
         )
     schedule, optimizer = built.get("lr_scheduler"), built["optimizer"]

@@ -33,7 +33,7 @@ class PassThrough(BaseException):
         self.error = error
 
 
-def reject(key: str, value: object, problem: str, accepted: str = "") -> ConfigError:
+def config_error(key: str, value: object, problem: str, accepted: str = "") -> ConfigError:
     """Return the error "key=value: problem", with what is accepted on a second line unless the problem says it."""
     message = f"{key}={shortened(value)}: {problem}"
     return ConfigError(f"{message}\n  accepted: {accepted}" if accepted else message)

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
 from trainyard.io.files import replacing
 
 FOLDER = Path("outputs")
@@ -46,5 +46,5 @@ def save_figure(figure: Figure, name: str) -> None:
         write_figure(figure, path)
     except OSError as error:
         accepted = "a current folder that you may write to"
-        raise reject("outputs", path.parent, f"cannot be written ({error.strerror})", accepted) from error
+        raise config_error("outputs", path.parent, f"cannot be written ({error.strerror})", accepted) from error
     print(f"written    {path}")

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
 
 MOST_NAME, MOST_PATH = 255, 4095  # bytes, on Linux
 PATHS = f"a path of at most {MOST_PATH} bytes, each name in it at most {MOST_NAME}"
@@ -85,9 +85,11 @@ def check_own_files(key: str, folder: Path) -> None:
             except FileNotFoundError:  # another process has removed it
                 continue
             if stat.S_ISLNK(mode) and not path.resolve().is_relative_to(home):
-                raise reject(key, folder, f"{path} is a link to {path.resolve()}, outside of it", "the link removed")
+                raise config_error(
+                    key, folder, f"{path} is a link to {path.resolve()}, outside of it", "the link removed"
+                )
             if not (stat.S_ISLNK(mode) or stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-                raise reject(key, folder, f"{path} is a pipe, socket or device", "the file removed")
+                raise config_error(key, folder, f"{path} is a pipe, socket or device", "the file removed")
 
 
 @contextmanager
@@ -124,18 +126,20 @@ def inside(home: Path, name: str) -> Path:
     """
     folder = home / name
     if not folder.resolve().is_relative_to(home.resolve()):
-        raise reject("--output", folder, f"a link to {folder.resolve()}, outside of the run", "a folder that you type")
+        raise config_error(
+            "--output", folder, f"a link to {folder.resolve()}, outside of the run", "a folder that you type"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise reject("--output", folder, f"cannot be written ({error.strerror})", "a folder of yours") from error
+        raise config_error("--output", folder, f"cannot be written ({error.strerror})", "a folder of yours") from error
     return folder
 
 
 def check_path(key: str, text: str) -> None:
     """Raise a ConfigError for an invalid path: too long, with a name that is too long, or with a NUL character."""
     if problem := path_problem(text):
-        raise reject(key, text, problem, PATHS)
+        raise config_error(key, text, problem, PATHS)
 
 
 def path_problem(text: str) -> str:
@@ -152,7 +156,7 @@ def check_folder(folder: Path) -> None:
     """Raise a ConfigError where a file lies in the place of a folder to write into, before anything is computed."""
     check_path("--output", str(folder))
     if folder.exists() and not folder.is_dir():
-        raise reject("--output", folder, "it is a file", "a folder, there or not")
+        raise config_error("--output", folder, "it is a file", "a folder, there or not")
 
 
 def point_to(pointer: Path, target: Path) -> None:

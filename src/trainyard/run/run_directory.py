@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from trainyard.io.errors import ConfigError, listing, reject
+from trainyard.io.errors import ConfigError, config_error, listing
 from trainyard.io.files import point_to, read_json, read_text, remove_stale_drafts, write_json, write_text
 from trainyard.io.plain_yaml import MOST_BYTES, load_yaml
 
@@ -130,7 +130,9 @@ def check_places(folder: Path) -> None:
     """Raise a ConfigError if a run could not write one of its files or folders."""
     for name in misplaced(folder):
         kind = "a folder, but must be a file" if (folder / name).is_dir() else "a file, but must be a folder"
-        raise reject("hydra.run.dir", folder, f"{name} is {kind}", "the directory without it, or another directory")
+        raise config_error(
+            "hydra.run.dir", folder, f"{name} is {kind}", "the directory without it, or another directory"
+        )
 
 
 def check_resumable(folder: Path) -> None:
@@ -148,4 +150,4 @@ def check_resumable(folder: Path) -> None:
     if left or ended:
         state = f"{listing(left)} is damaged" if left else f"there is no {LAST}"
         problem = f"{state} in {checkpoints}, so it cannot be resumed; nothing was changed"
-        raise reject("resume", folder, problem, "a run with an intact last.ckpt or previous.ckpt, or a new run")
+        raise config_error("resume", folder, problem, "a run with an intact last.ckpt or previous.ckpt, or a new run")

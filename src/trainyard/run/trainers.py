@@ -16,7 +16,7 @@ from trainyard.callbacks.progress_bar import ProgressReporter
 from trainyard.callbacks.run_length import epoch_limit
 from trainyard.callbacks.weight_average import WeightAverage
 from trainyard.config.composition import instantiate
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
 from trainyard.run.loops import FitLoop
 from trainyard.run.run import Run
 
@@ -84,7 +84,7 @@ def build_loggers(cfg: DictConfig) -> list[Any]:
             raise
         choice = cfg.run.choices.logger
         accepted = f"after `pip install 'trainyard[{choice}]'`; without it, logger=both"
-        raise reject("logger", choice, "its package is not installed", accepted) from error
+        raise config_error("logger", choice, "its package is not installed", accepted) from error
 
 
 def build_parts(group: DictConfig | None) -> list[Any]:

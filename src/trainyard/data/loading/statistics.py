@@ -9,7 +9,7 @@ from torch import Tensor
 
 from trainyard.data.images.image_files import ImageFiles
 from trainyard.data.loading.spec import Column, Examples, MappedRows
-from trainyard.io.errors import listing, reject
+from trainyard.io.errors import config_error, listing
 
 CHUNK = 4096  # images counted at a time; bounds the memory
 
@@ -83,11 +83,13 @@ def compute_class_weights(choice: str | Sequence[float], labels: Tensor, classes
     counts = labels.bincount(minlength=classes).double()
     weights = torch.where(counts > 0, 1 / counts, 0) if isinstance(choice, str) else torch.tensor(choice).double()
     if len(weights) != classes:
-        raise reject("data.class_weights", choice, f"{len(weights)} weights", f"one for each of the {classes} classes")
+        raise config_error(
+            "data.class_weights", choice, f"{len(weights)} weights", f"one for each of the {classes} classes"
+        )
     mean = (weights * counts).sum() / counts.sum()
     if mean == 0:
         problem = "all examples have weight 0"
-        raise reject("data.class_weights", choice, problem, "a weight above 0 for a class with examples")
+        raise config_error("data.class_weights", choice, problem, "a weight above 0 for a class with examples")
     return tuple((weights / mean).tolist())
 
 
