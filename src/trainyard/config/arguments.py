@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from trainyard.config.composition import CONF_DIR, CONFIG_NAME
 from trainyard.config.validators import Each, Either, Kind, Number, OneOf, Optional
-from trainyard.io.errors import ConfigError, config_error, did_you_mean, listing
+from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
 
 HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")
 # Groups whose keys are names that a person is free to choose.
@@ -107,7 +107,7 @@ def check_arguments(cfg: DictConfig, kinds: Mapping[str, type] | None = None) ->
             if key not in names and key not in HYDRA_KEYS and not any_name:
                 known = sorted(names)
                 problem = f"{node._target_} has no such argument{did_you_mean(key, known)}"
-                raise config_error(f"{path}.{key}", node[key], problem, listing(known))
+                raise config_error(f"{path}.{key}", node[key], problem, join_limited(known))
             annotated = key in names and names[key].annotation is not inspect.Parameter.empty
             if annotated and isinstance(node[key], str) and (values := kind_of(names[key])):
                 raise config_error(f"{path}.{key}", node[key], f"must be {values}")
@@ -141,9 +141,9 @@ def check_additions(cfg: DictConfig, overrides: Sequence[str]) -> None:
             continue
         if first not in known:
             problem = f"nothing reads a key {first}{did_you_mean(first, known)}"
-            raise ConfigError(f"{override}: {problem}\n  accepted: {listing(known)}")
+            raise ConfigError(f"{override}: {problem}\n  accepted: {join_limited(known)}")
         node = OmegaConf.select(cfg, parent) if parent else cfg
         if parent and "_target_" not in node and OmegaConf.select(top, path) is None:
             siblings = [key for key in node if key != name]
             problem = f"nothing reads a key {name} in {parent}{did_you_mean(name, siblings)}"
-            raise ConfigError(f"{override}: {problem}\n  accepted: {listing(siblings)}")
+            raise ConfigError(f"{override}: {problem}\n  accepted: {join_limited(siblings)}")

@@ -17,7 +17,7 @@ from typing import Any
 
 from trainyard.config.arguments import parameters
 from trainyard.config.import_path import add_current_folder, installed_only
-from trainyard.io.errors import config_error, listing
+from trainyard.io.errors import config_error, join_limited
 
 MOST_NODES = 20_000  # a config has a few hundred values
 NOT_BUILT = ("sweep",)  # a run does not build the sampler of the sweep around it
@@ -157,7 +157,7 @@ def check_node(path: str, node: Mapping[str, Any], trusted: Sequence[str]) -> No
         known = {*parameters(found)[0], *PASSED_ON, *OPTIONS, "_target_"}
         if strange := [key for key in node if key not in known]:
             problem = f"not an argument of {found.__qualname__} that a stored config may set"
-            raise config_error(f"{path}.{strange[0]}", node[strange[0]], problem, listing(parameters(found)[0]))
+            raise config_error(f"{path}.{strange[0]}", node[strange[0]], problem, join_limited(parameters(found)[0]))
 
 
 def check_target(key: str, name: object, kind: Kind, trusted: Sequence[str] = ()) -> Any:
@@ -178,7 +178,7 @@ def check_target(key: str, name: object, kind: Kind, trusted: Sequence[str] = ()
     if len(words) > 1 and all(map(str.isidentifier, words)) and words[0] in packages:
         found = locate(words, (*kind.homes, *trusted), own=words[0] in trusted)
     if not kind.accepts(found, trusted):
-        accepted = f"{kind.name} of {listing(packages)}; of a package of your own with --trusted-packages NAME"
+        accepted = f"{kind.name} of {join_limited(packages)}; of a package of your own with --trusted-packages NAME"
         raise config_error(key, name, NOT_HERE, accepted)
     return found
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from trainyard.history.stored_run import StoredRun, is_run
-from trainyard.io.errors import ConfigError, config_error, did_you_mean, listing
+from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
 from trainyard.io.files import check_path, relative
 from trainyard.sweeps.stored import SWEEP_FILE as SWEEP
 from trainyard.sweeps.stored import StoredSweep
@@ -46,7 +46,7 @@ def find_run(name: str, root: Path = ROOT) -> StoredRun:
     if len(near) == 1:
         return StoredRun(root / "runs" / near[0])
     if near:
-        raise config_error("RUN", name, f"{len(near)} runs begin or end so", listing(near[::-1], NEWEST))
+        raise config_error("RUN", name, f"{len(near)} runs begin or end so", join_limited(near[::-1], NEWEST))
     raise unknown_run(name, root)
 
 
@@ -125,12 +125,12 @@ def unknown_run(name: str, root: Path) -> ConfigError:
     sweep = root / "sweeps" / Path(name).parent.name
     if (sweep / SWEEP).is_file():
         jobs = sorted((folder.name for folder in sweep.iterdir() if folder.name.isdigit() and is_run(folder)), key=int)
-        return config_error("RUN", name, "the sweep has no such job", listing(jobs) or "a job that has begun")
+        return config_error("RUN", name, "the sweep has no such job", join_limited(jobs) or "a job that has begun")
     problem = f"there is no such run{did_you_mean(name, ('latest', *(run.name for run in all_runs(root))))}"
     if name == "latest":
         problem = f"{root / name} points to no run" if os.path.lexists(root / name) else "there is none yet"
     newest = sorted((folder.name for folder in (root / "runs").glob("*/")), reverse=True)
-    accepted = f"{ACCEPTED}\n  newest: {listing(newest, NEWEST) or f'none in {root}/runs'}"
+    accepted = f"{ACCEPTED}\n  newest: {join_limited(newest, NEWEST) or f'none in {root}/runs'}"
     return config_error("RUN", name or "''", problem, accepted)
 
 

@@ -18,7 +18,7 @@ from trainyard.history.code_version import PACKAGE, CodeVersion, checked_out
 from trainyard.history.diff import Lines, data_changes, hardware_changes, headed, package_changes
 from trainyard.history.find_run import ROOT
 from trainyard.history.stored_run import StoredRun
-from trainyard.io.errors import ConfigError, config_error, listing
+from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.io.files import check_path, relative
 from trainyard.run.metrics_csv import read_curves
 from trainyard.run.provenance import git, provenance
@@ -116,7 +116,7 @@ def code_to_run(run: StoredRun, package: Path) -> CodeVersion | None:
         return None
     print(f"code       {git(package, 'log', '-1', '--format=%h %s', code.commit).strip()}, {code.patch_summary}")
     if code.untracked:
-        print(f"           untracked files are not restored: {listing(code.untracked, 5)}")
+        print(f"           untracked files are not restored: {join_limited(code.untracked, 5)}")
     return code
 
 

@@ -14,7 +14,7 @@ from trainyard.history.find_run import best_job
 from trainyard.history.saved_predictions import SavedPredictions, read_predictions
 from trainyard.history.scores import same_examples
 from trainyard.history.stored_run import StoredRun
-from trainyard.io.errors import config_error, listing
+from trainyard.io.errors import config_error, join_limited
 from trainyard.models.classifier import Classifier
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.tasks.classification import load_classifier
@@ -152,7 +152,7 @@ def load_members(jobs: Sequence[StoredRun], trusted: Sequence[str] = ()) -> list
     specs = [(spec.input_shape, spec.classes, spec.columns, spec.value_range) for spec in (m.spec for m in members)]
     if others := [job.name for job, spec in zip(jobs, specs, strict=True) if spec != specs[0]]:
         problem = f"the inputs or classes differ from those of {jobs[0].name}"
-        raise config_error("--ensemble", listing(others), problem, "jobs on the same data")
+        raise config_error("--ensemble", join_limited(others), problem, "jobs on the same data")
     return members
 
 

@@ -22,7 +22,7 @@ from trainyard.history.stored_config import stored_config
 from trainyard.history.stored_run import StoredRun
 from trainyard.inference.ensemble import Selection, load_members, select_members
 from trainyard.inference.evaluation_data import OWN_TEST_SPLIT, load_evaluation_data, overlap_notes
-from trainyard.io.errors import config_error, listing
+from trainyard.io.errors import config_error, join_limited
 from trainyard.io.files import relative
 from trainyard.models.classifier import Classifier
 from trainyard.run.compatibility import ACCELERATORS
@@ -217,7 +217,7 @@ def build_tester(cfg: DictConfig) -> L.Trainer:
     try:
         return L.Trainer(**options, enable_model_summary=False, profiler=NoProfiler())
     except (MisconfigurationException, ValueError) as error:
-        raise config_error("trainer", listing(map(str, options.values())), str(error).splitlines()[0]) from error
+        raise config_error("trainer", join_limited(map(str, options.values())), str(error).splitlines()[0]) from error
 
 
 def augmentation_of(cfg: DictConfig) -> Augmentation:

@@ -19,7 +19,7 @@ from trainyard.data.loading.spec import DataSpec, Examples
 from trainyard.data.sources.image_folder import ImageFolder
 from trainyard.history.stored_config import stored_config
 from trainyard.history.stored_run import StoredRun
-from trainyard.io.errors import ConfigError, config_error, listing
+from trainyard.io.errors import ConfigError, config_error, join_limited
 
 # Keys of `data` that divide or serve the examples, but do not choose other ones.
 SERVING = (
@@ -120,7 +120,9 @@ def match_examples(data: DataModule, spec: DataSpec) -> tuple[str, Examples]:
         shapes = ["x".join(map(str, shape)) for shape in (examples.shape, spec.input_shape)]
         raise config_error("data", shapes[0], "the inputs differ from those of the model", shapes[1])
     if unknown := [name for name in data.classes if name not in spec.classes]:
-        raise config_error("data", listing(unknown), "classes that the model does not know", listing(spec.classes))
+        raise config_error(
+            "data", join_limited(unknown), "classes that the model does not know", join_limited(spec.classes)
+        )
     labels = torch.tensor([spec.classes.index(name) for name in data.classes])
     return "all" if split == "train" else f"{split} split", replace(examples, y=labels[examples.y])
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from trainyard.history.find_run import find_run
 from trainyard.history.stored_run import StoredRun
-from trainyard.io.errors import ConfigError, config_error, did_you_mean, listing
+from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
 from trainyard.io.figures import figure_style, save_figure
 from trainyard.run.metrics_csv import read_curves
 from trainyard.sweeps.stored import StoredSweep
@@ -111,7 +111,7 @@ def matching_columns(panel: str, columns: Mapping[str, Points]) -> list[str]:
     names = [name for name in columns if name == panel or (panel in name.split("/") and not name.startswith("test/"))]
     if not names:
         known = sorted({*columns, *PANELS, *(part for name in columns for part in name.split("/"))})
-        raise config_error("--of", panel, f"no such column{did_you_mean(panel, known)}", listing(sorted(columns)))
+        raise config_error("--of", panel, f"no such column{did_you_mean(panel, known)}", join_limited(sorted(columns)))
     return [name for i, name in enumerate(names) if columns[name] not in [columns[other] for other in names[:i]]]
 
 

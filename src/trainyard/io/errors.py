@@ -52,7 +52,7 @@ def did_you_mean(word: str, known: Iterable[object], most: int = 3) -> str:
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
-def listing(words: Iterable[object], most: int = 14) -> str:
+def join_limited(words: Iterable[object], most: int = 14) -> str:
     """Return the words in order, separated by commas; the rest counted where there are more than `most`."""
     names = [str(word) for word in words]
     rest = f" and {len(names) - most} more" if len(names) > most else ""

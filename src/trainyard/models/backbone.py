@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from trainyard.io.downloads import check_reachable
-from trainyard.io.errors import config_error, did_you_mean, listing
+from trainyard.io.errors import config_error, did_you_mean, join_limited
 from trainyard.io.weight_files import read_file
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def pretrained_config(name: str) -> Any:
         return timm.get_pretrained_cfg(name)
     except RuntimeError as error:
         plain, _, tag = name.partition(".")
-        accepted = listing([plain, *timm.list_pretrained(f"{plain}.*")])
+        accepted = join_limited([plain, *timm.list_pretrained(f"{plain}.*")])
         raise config_error("model.backbone", name, f"timm has no weights {tag} for {plain}", accepted) from error
 
 
@@ -198,7 +198,7 @@ def load_head(head: nn.Linear, weights: Weights, classes: tuple[str, ...]) -> No
         head.load_state_dict(weights.head)
         log.info("head       from %s, which has the same classes", weights.path)
     else:
-        trained_on = f"the classes {listing(weights.classes)}" if weights.classes else "other classes"
+        trained_on = f"the classes {join_limited(weights.classes)}" if weights.classes else "other classes"
         log.info("head       new: %s was trained on %s", weights.path, trained_on)
 
 

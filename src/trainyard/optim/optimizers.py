@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from trainyard.config.composition import instantiate, of_arguments
-from trainyard.io.errors import ConfigError, config_error, did_you_mean, listing
+from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
 from trainyard.optim.schedules import lightning_scheduler
 
 STEPS = 100
@@ -57,7 +57,7 @@ def timm_optimizer(
     known = list_optimizers()
     if opt.lower() not in known:
         raise config_error(
-            "optimizer.opt", opt, f"timm has no such optimizer{did_you_mean(opt, known)}", listing(known, 40)
+            "optimizer.opt", opt, f"timm has no such optimizer{did_you_mean(opt, known)}", join_limited(known, 40)
         )
     return partial(build_timm_optimizer, opt=opt, lr=lr, weight_decay=weight_decay, **options)
 

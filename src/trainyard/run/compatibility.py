@@ -19,7 +19,7 @@ from trainyard.config.arguments import check_additions, check_arguments, has_bac
 from trainyard.config.composition import group_options, instantiate
 from trainyard.config.constraints import check_ranges
 from trainyard.data.loading.spec import DataSpec
-from trainyard.io.errors import ConfigError, config_error, listing
+from trainyard.io.errors import ConfigError, config_error, join_limited
 
 REQUIRED = (
     *("seed", "objective", "channels_last", "compile", "ema_decay", "sweep", "callbacks", "logger"),
@@ -66,7 +66,7 @@ def check_complete(cfg: DictConfig) -> None:
         accepted = " ".join(f"{key}={key.rpartition('.')[2].upper()}" for key in missing)
         raise ConfigError(f"{' and '.join(missing)} must be given\n  accepted: {accepted}")
     for group in ("data", "augment", "model", "optimizer", "scheduler", "finetune", "trainer"):
-        options = listing(f"{group}={option}" for option in group_options(group))
+        options = join_limited(f"{group}={option}" for option in group_options(group))
         if "_target_" not in (cfg.get(group) or {}):
             option = cfg.run.choices.get(group)
             problem = f"{group}={option}: the option is empty" if option else f"{group}: required, but removed"
@@ -93,7 +93,7 @@ def check_model_fits_data(cfg: DictConfig, spec: DataSpec) -> None:
         f"model={chosen.model} data={chosen.data}: {chosen.model} takes {' or '.join(inputs)}, "
         f"{chosen.data} gives {spec.kind} ({shape})\n"
         f"  accepted: with data={chosen.data}, model={' or '.join(models)}; "
-        f"with model={chosen.model}, data={listing(sources)}"
+        f"with model={chosen.model}, data={join_limited(sources)}"
     )
 
 

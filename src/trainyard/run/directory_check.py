@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from trainyard.config.constraints import check_integers
-from trainyard.io.errors import PassThrough, config_error, listing
+from trainyard.io.errors import PassThrough, config_error, join_limited
 from trainyard.io.files import check_path
 from trainyard.run.run_directory import read_config
 
@@ -103,7 +103,7 @@ def check_run_directory(folder: Path) -> None:
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     others = [name for name in names if not name.startswith(".") and name != "console.log"]  # that of a sweep's job
     if others and not isinstance(read_config(folder).get("run"), dict) and "provenance.json" not in others:
-        raise config_error("hydra.run.dir", folder, f"it holds other files ({listing(others, 5)})", accepted)
+        raise config_error("hydra.run.dir", folder, f"it holds other files ({join_limited(others, 5)})", accepted)
 
 
 def check_not_current(key: str, folder: Path, accepted: str) -> None:

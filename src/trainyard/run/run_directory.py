@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from trainyard.io.errors import ConfigError, config_error, listing
+from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.io.files import point_to, read_json, read_text, remove_stale_drafts, write_json, write_text
 from trainyard.io.plain_yaml import MOST_BYTES, load_yaml
 
@@ -148,6 +148,6 @@ def check_resumable(folder: Path) -> None:
     left = [name for name in (LAST, PREVIOUS) if (checkpoints / name).exists()]
     ended = (folder / RESULT).exists() and read_result(folder).get("status") not in ("interrupted", "failed")
     if left or ended:
-        state = f"{listing(left)} is damaged" if left else f"there is no {LAST}"
+        state = f"{join_limited(left)} is damaged" if left else f"there is no {LAST}"
         problem = f"{state} in {checkpoints}, so it cannot be resumed; nothing was changed"
         raise config_error("resume", folder, problem, "a run with an intact last.ckpt or previous.ckpt, or a new run")

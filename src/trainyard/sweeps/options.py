@@ -8,7 +8,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from trainyard.config.arguments import check_arguments
 from trainyard.config.composition import objective_mode
 from trainyard.config.constraints import check_ranges, read_text
-from trainyard.io.errors import config_error, listing
+from trainyard.io.errors import config_error, join_limited
 
 METRICS = ("val/acc", "val/loss")
 COSTS = ("seconds", "epochs", "parameters")  # keys of result.json
@@ -65,12 +65,12 @@ def check_objectives(names: Sequence[Any], run_objective: str, axes: Mapping[str
     for name in names:
         if name not in known:
             raise config_error(
-                "sweep.objectives", listing(names), f"{name} is not measured", f"a list of {listing(known)}"
+                "sweep.objectives", join_limited(names), f"{name} is not measured", f"a list of {join_limited(known)}"
             )
     if names and run_objective not in names:
         accepted = f"a list with {run_objective}, or another objective"
         raise config_error(
-            "sweep.objectives", listing(names), f"the objective of the runs is {run_objective}", accepted
+            "sweep.objectives", join_limited(names), f"the objective of the runs is {run_objective}", accepted
         )
     return list(dict.fromkeys([run_objective, *names]))
 

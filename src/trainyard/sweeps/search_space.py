@@ -10,7 +10,7 @@ from functools import cached_property
 
 from hydra.core.override_parser.types import Override, RangeSweep
 
-from trainyard.io.errors import config_error, did_you_mean, listing
+from trainyard.io.errors import config_error, did_you_mean, join_limited
 from trainyard.sweeps.where import Where
 
 MAX_JOBS = 100_000  # more are a mistake, and would fill the memory
@@ -74,19 +74,21 @@ class SearchSpace:
         for key in self.zipped:
             if key not in self.values or key in self.intervals:
                 problem = f"{key} has no list of values{did_you_mean(key, self.values)}"
-                raise config_error("sweep.zip", listing(self.zipped), problem, f"some of {listing(self.values)}")
+                raise config_error(
+                    "sweep.zip", join_limited(self.zipped), problem, f"some of {join_limited(self.values)}"
+                )
         counts = {key: len(self.values[key]) for key in self.zipped}
         if len(set(counts.values())) > 1:
             problem = ", ".join(f"{key} has {count}" for key, count in counts.items())
             raise config_error(
-                "sweep.zip", listing(self.zipped), f"{problem} values", "the same number of values of each"
+                "sweep.zip", join_limited(self.zipped), f"{problem} values", "the same number of values of each"
             )
         choices = self.choices().items()  # a search draws from them, but runs all replicates
         count = math.prod(len(values) for name, values in choices if not self.sampler or are_replicates(name))
         if count > MAX_JOBS:
             problem = f"{count:,} combinations, too many for a sweep"
             raise config_error(
-                "sweep", listing(self.axes), problem, f"up to {MAX_JOBS:,}; or sweep=random, which draws some"
+                "sweep", join_limited(self.axes), problem, f"up to {MAX_JOBS:,}; or sweep=random, which draws some"
             )
         if self.where and self.condition and not self.sampler and not self.jobs():
             raise config_error(

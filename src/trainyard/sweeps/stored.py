@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from trainyard.io.disk_space import is_disk_full
-from trainyard.io.errors import ConfigError, config_error, did_you_mean, listing
+from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
 from trainyard.io.files import check_own_files, check_path, read_json, read_text, relative, write_text
 from trainyard.io.plain_yaml import MOST_BYTES, load_yaml
 from trainyard.run.directory_check import check_not_current
@@ -53,7 +53,7 @@ class StoredSweep:
                 return cls(folder, *read_space(folder / SWEEP_FILE))
         known = sorted(file.parent.name for file in ROOT.glob(f"*/{SWEEP_FILE}"))
         problem = f"there is no such sweep{did_you_mean(name, known)}"
-        raise config_error("SWEEP", name, problem, listing(known) or "a directory with a sweep.yaml")
+        raise config_error("SWEEP", name, problem, join_limited(known) or "a directory with a sweep.yaml")
 
     @classmethod
     def create(cls, folder: Path, space: SearchSpace, objectives: list[str]) -> "StoredSweep":
@@ -66,7 +66,7 @@ class StoredSweep:
         foreign = sorted({path.name for path in folder.iterdir()} - {LOCK, HOLDER})
         if not (folder / SWEEP_FILE).exists():
             if foreign:
-                problem = f"{folder} contains other files ({listing(foreign)})"
+                problem = f"{folder} contains other files ({join_limited(foreign)})"
                 raise config_error("sweep.name", folder.name, problem, "another name, or an empty folder")
             write_space(space, objectives, folder / SWEEP_FILE)
         return sweep

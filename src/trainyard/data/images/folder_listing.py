@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from trainyard.io.errors import config_error, did_you_mean, listing
+from trainyard.io.errors import config_error, did_you_mean, join_limited
 
 SYSTEM_FOLDERS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
 # Photo formats that Pillow cannot read, or of which it reads a thumbnail.
@@ -67,13 +67,15 @@ def list_folder(root: Path) -> FolderListing:
         raise config_error("data.root", root, f"{error.filename} cannot be read ({error.strerror})", LAYOUT) from error
     found.classes = tuple(name for name, paths in images["train"].items() if paths)
     if len(found.classes) < 2:
-        problem = f"class folders with images: {listing(found.classes) or 'none'}, at least two are needed"
+        problem = f"class folders with images: {join_limited(found.classes) or 'none'}, at least two are needed"
         if found.other_files:
             counts = (f"{count} {suffix or 'without a suffix'}" for suffix, count in found.other_files.most_common())
-            problem += f" (and {listing(counts)}, which are not images)"
+            problem += f" (and {join_limited(counts)}, which are not images)"
         raise config_error("data.root", root, problem, LAYOUT)
     if split_roots["train"] == root and all(split_of(name) for name in found.classes):
-        raise config_error("data.root", root, f"{listing(found.classes)} are names of splits, not of classes", LAYOUT)
+        raise config_error(
+            "data.root", root, f"{join_limited(found.classes)} are names of splits, not of classes", LAYOUT
+        )
     for split, classes in images.items():
         for name, paths in classes.items():
             folder = os.path.relpath(split_roots[split] / name, root) + "/"

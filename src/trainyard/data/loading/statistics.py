@@ -9,7 +9,7 @@ from torch import Tensor
 
 from trainyard.data.images.image_files import ImageFiles
 from trainyard.data.loading.spec import Column, Examples, MappedRows
-from trainyard.io.errors import config_error, listing
+from trainyard.io.errors import config_error, join_limited
 
 CHUNK = 4096  # images counted at a time; bounds the memory
 
@@ -112,4 +112,4 @@ def warn_about_missing_classes(splits: Mapping[str, Examples], classes: Sequence
         pairs = zip(classes, counts["train"], counts[name], strict=True)
         if missing := [f"{label} ({train})" for label, train, other in pairs if train and not other]:
             text = "%s lacks classes that training has (training examples): %s\n  %s/acc does not measure them"
-            log.warning(text, split, listing(missing), name)
+            log.warning(text, split, join_limited(missing), name)

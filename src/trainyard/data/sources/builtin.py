@@ -23,7 +23,7 @@ from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.sampler import derive_generator
 from trainyard.data.loading.spec import Column, Examples
 from trainyard.data.sources.table import Rows
-from trainyard.io.errors import config_error, did_you_mean, listing
+from trainyard.io.errors import config_error, did_you_mean, join_limited
 
 SPECIES = ("Adelie", "Chinstrap", "Gentoo")
 MEASUREMENTS = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
@@ -38,9 +38,9 @@ def select_names(key: str, names: Iterable[object] | str | int, known: Sequence[
     words = tuple(map(str, names))
     for word in words:
         if word not in known:
-            raise config_error(key, word, f"unknown{did_you_mean(word, known)}", listing(known))
+            raise config_error(key, word, f"unknown{did_you_mean(word, known)}", join_limited(known))
     if len(set(words)) < max(least, len(words)):
-        raise config_error(key, list(words), "too few or repeated names", f"at least {least} of {listing(known)}")
+        raise config_error(key, list(words), "too few or repeated names", f"at least {least} of {join_limited(known)}")
     return words
 
 

@@ -22,7 +22,7 @@ from trainyard.data.images.image_files import LARGEST, ImageFiles, common_shape
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.spec import Examples
 from trainyard.data.loading.statistics import constant_images
-from trainyard.io.errors import ConfigError, config_error, listing
+from trainyard.io.errors import ConfigError, config_error, join_limited
 
 log = logging.getLogger(__name__)
 
@@ -198,4 +198,4 @@ class ImageFolder(DataModule):
 
 def join_names(names: Sequence[str]) -> str:
     """Return the first names as printable text; names of files need not be valid text."""
-    return listing(names, 20).encode(errors="backslashreplace").decode()
+    return join_limited(names, 20).encode(errors="backslashreplace").decode()

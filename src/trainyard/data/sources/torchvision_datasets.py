@@ -13,7 +13,7 @@ from torch import Tensor
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.spec import Examples
 from trainyard.io.downloads import check_reachable, link_or_copy, staging_folder
-from trainyard.io.errors import config_error, listing
+from trainyard.io.errors import config_error, join_limited
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +45,11 @@ class TorchvisionDataset(DataModule):
 
         super().__init__(**shared)
         if name not in FOLDERS:
-            raise config_error("data.name", name, "unknown data set", listing(FOLDERS))
+            raise config_error("data.name", name, "unknown data set", join_limited(FOLDERS))
         variants = datasets.EMNIST.splits if name == "EMNIST" else (None,)
         if variant not in variants:
             raise config_error(
-                "data.variant", variant, f"{name} has no such variant", listing(v or "null" for v in variants)
+                "data.variant", variant, f"{name} has no such variant", join_limited(v or "null" for v in variants)
             )
         self.dataset_name = name
         self.dataset_class = getattr(datasets, name)
@@ -118,7 +118,9 @@ class TorchvisionDataset(DataModule):
         except (*UNUSABLE, OSError, HTTPException) as error:
             damaged = [name for name in present if name not in intact]
             state = (
-                f"{listing(damaged)} in {folder} is damaged" if damaged else f"{self.dataset_name} is not in {folder}"
+                f"{join_limited(damaged)} in {folder} is damaged"
+                if damaged
+                else f"{self.dataset_name} is not in {folder}"
             )
             reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
             accepted = f"{folder} with {' '.join(archives)}"

@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainyard.io.errors import config_error, listing
+from trainyard.io.errors import config_error, join_limited
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +43,7 @@ def read_table(path: Path, key: str) -> "pd.DataFrame":
         raise config_error(key, path, "it has no rows", ACCEPTED)
     table = table.reset_index(drop=True).rename(columns=lambda name: str(name).strip())
     if repeated := sorted(set(table.columns[table.columns.duplicated()])):
-        raise config_error(key, path, f"several columns {listing(repeated)}", "a header with each name once")
+        raise config_error(key, path, f"several columns {join_limited(repeated)}", "a header with each name once")
     return table
 
 
@@ -55,7 +55,7 @@ def read_text(path: Path) -> "pd.DataFrame":
     options = text_options(path)
     names = pd.read_csv(path, header=None, nrows=1, **options).iloc[0].dropna().str.strip()
     if names.duplicated().any():  # pandas would rename them
-        raise ValueError(f"several columns {listing(names[names.duplicated()].unique())}")
+        raise ValueError(f"several columns {join_limited(names[names.duplicated()].unique())}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)

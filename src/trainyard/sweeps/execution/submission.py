@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.singleton import Singleton
 
-from trainyard.io.errors import ConfigError, config_error, listing
+from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.io.files import read_json, write_json
 from trainyard.sweeps.job import Job
 
@@ -92,7 +92,7 @@ def check_nothing_is_queued(folder: Path, jobs: Sequence[Job]) -> None:
     """Raise a ConfigError if jobs for another launcher wait or run in a queue."""
     queue = ClusterQueue.load(folder)
     if pending := sorted(queue.pending({job.number for job in jobs})):
-        names = listing(queue.submitted[number][1] for number in pending)
+        names = join_limited(queue.submitted[number][1] for number in pending)
         accepted = f"hydra/launcher=submitit_{queue.submitted[pending[0]][0]}, to resume them"
         raise config_error("sweep.name", folder.name, f"{len(pending)} of its jobs wait or run as {names}", accepted)
 
@@ -141,7 +141,7 @@ class Submission:
         pending |= {job.number for job in jobs if job.result != job.refresh().result}  # ended in the meantime
         lost = [submitted[number][1] for number in self.numbers if number in submitted.keys() - pending]
         if lost:
-            print(f"queue      {len(lost)} have left it without a result: {listing(lost)}", flush=True)
+            print(f"queue      {len(lost)} have left it without a result: {join_limited(lost)}", flush=True)
         executor = make_executor(launcher, self.cluster)
         for job in jobs:
             sweep.journal.start(job) if job.number in pending else sweep.start(job)
