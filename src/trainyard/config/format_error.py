@@ -15,8 +15,8 @@ from yaml import MarkedYAMLError  # type: ignore[import-untyped]
 
 from trainyard.config.composition import CONF_DIR
 from trainyard.config.override_syntax import as_one_value, needs_quotes
-from trainyard.io.disk_space import TRY_AGAIN, describe_full_disk, is_disk_full
 from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
+from trainyard.io.resources import TRY_AGAIN, describe_full_disk, is_disk_full
 from trainyard.terminal.controls import escape_controls
 
 LONGEST = 390  # characters of a line

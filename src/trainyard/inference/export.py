@@ -14,7 +14,7 @@ from trainyard.history.stored_run import StoredRun
 from trainyard.inference.export_formats import FORMATS, random_inputs
 from trainyard.inference.model_card import model_card
 from trainyard.io.errors import ConfigError, config_error
-from trainyard.io.files import check_path, inside, relative, replacing, write_text
+from trainyard.io.files import check_path, output_folder, relative, replacing, write_text
 from trainyard.models.classifier import Classifier
 from trainyard.tasks.classification import load_classifier
 
@@ -81,7 +81,7 @@ def output_path(output: Path | None, checkpoint: Path, run: StoredRun | None, su
     """
     if output is None:
         home = run.folder if run else checkpoint.absolute().parent
-        return inside(home, "export") / f"model{suffix}"
+        return output_folder(home, "export") / f"model{suffix}"
     check_path("--output", str(output))
     if output.is_dir():
         raise config_error("--output", output, "it is a folder", str(output / f"model{suffix}"))

@@ -23,7 +23,7 @@ STYLE: dict[Any, Any] = {
 
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """Set the style in a `with` block, or as a decorator in a function, that creates or saves figures."""
+    """Set the style for figures that are created or saved; a context manager or a decorator."""
     with rc_context(STYLE):
         yield
 
@@ -35,11 +35,7 @@ def write_figure(figure: Figure, path: Path) -> None:
 
 
 def save_figure(figure: Figure, name: str) -> None:
-    """Write a figure as `outputs/NAME` and print its path.
-
-    Raises:
-        ConfigError: it cannot be written.
-    """
+    """Write a figure as `outputs/NAME` and print its path; raise a ConfigError if it cannot be written."""
     path = FOLDER / name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

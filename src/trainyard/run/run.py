@@ -13,9 +13,9 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.callbacks.checkpoint_files import PREVIOUS, newest_intact, set_damaged_aside
-from trainyard.io.disk_space import TRY_AGAIN, describe_full_disk, is_disk_full
 from trainyard.io.errors import ConfigError, config_error
 from trainyard.io.files import check_own_files, relative, remove_stale_drafts, write_json
+from trainyard.io.resources import TRY_AGAIN, describe_full_disk, is_disk_full
 from trainyard.io.signals import Signals
 from trainyard.run.directory_check import check_run_directory
 from trainyard.run.run_directory import (

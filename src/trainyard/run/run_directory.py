@@ -13,8 +13,16 @@ from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from trainyard.io.errors import ConfigError, config_error, join_limited
-from trainyard.io.files import point_to, read_json, read_text, remove_stale_drafts, write_json, write_text
-from trainyard.io.plain_yaml import MOST_BYTES, load_yaml
+from trainyard.io.files import (
+    MAX_CONFIG,
+    load_yaml,
+    point_to,
+    read_json,
+    read_text,
+    remove_stale_drafts,
+    write_json,
+    write_text,
+)
 
 RESULT = "result.json"
 FOLDERS = ("checkpoints", "tensorboard", "predictions")
@@ -59,7 +67,7 @@ def read_result(folder: Path) -> dict[str, Any]:
 def read_config(folder: Path) -> dict[str, Any]:
     """Return the contents of a run's `config.yaml` as plain values; empty if the file is missing or damaged."""
     with suppress(OSError, ValueError, YAMLError):
-        config = load_yaml(read_text(folder / "config.yaml", MOST_BYTES))
+        config = load_yaml(read_text(folder / "config.yaml", MAX_CONFIG))
         if isinstance(config, dict):
             return config
     return {}

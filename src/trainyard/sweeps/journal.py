@@ -15,9 +15,9 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from trainyard.io.disk_space import is_disk_full
 from trainyard.io.errors import config_error
 from trainyard.io.files import relative
+from trainyard.io.resources import is_disk_full
 from trainyard.run.run_directory import DONE
 from trainyard.sweeps.distributions import as_parameter
 from trainyard.sweeps.job import Job

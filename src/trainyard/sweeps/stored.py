@@ -13,10 +13,18 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from trainyard.io.disk_space import is_disk_full
 from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
-from trainyard.io.files import check_own_files, check_path, read_json, read_text, relative, write_text
-from trainyard.io.plain_yaml import MOST_BYTES, load_yaml
+from trainyard.io.files import (
+    MAX_CONFIG,
+    check_own_files,
+    check_path,
+    load_yaml,
+    read_json,
+    read_text,
+    relative,
+    write_text,
+)
+from trainyard.io.resources import is_disk_full
 from trainyard.run.directory_check import check_not_current
 from trainyard.run.run_directory import DONE, LOCK, lock
 from trainyard.sweeps.job import Job
@@ -144,7 +152,7 @@ def read_space(file: Path) -> tuple[SearchSpace, list[str]]:
         ConfigError: the file is damaged.
     """
     try:
-        content: Any = load_yaml(read_text(file, MOST_BYTES))
+        content: Any = load_yaml(read_text(file, MAX_CONFIG))
         OmegaConf.create(content)  # checks the syntax of interpolations
         values, objectives = content["values"], content.get("objectives", [content["objective"]])
         intervals, zipped = content.get("intervals", []), content.get("zipped", [])

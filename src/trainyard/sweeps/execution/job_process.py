@@ -20,7 +20,7 @@ from hydra.core.utils import JobRuntime, run_job, setup_globals
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
-from trainyard.io.disk_space import is_disk_full
+from trainyard.io.resources import is_disk_full
 from trainyard.io.signals import interrupt
 
 CONSOLE = "console.log"

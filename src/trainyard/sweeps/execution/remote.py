@@ -16,8 +16,8 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, read_write
 
 from trainyard.config.format_error import format_error
-from trainyard.io.disk_space import is_disk_full
 from trainyard.io.files import write_json
+from trainyard.io.resources import is_disk_full
 from trainyard.io.signals import Interrupted
 from trainyard.sweeps.execution.job_process import set_command_line
 from trainyard.sweeps.execution.processes import JobExit
