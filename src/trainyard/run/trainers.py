@@ -16,7 +16,7 @@ from trainyard.callbacks.progress_bar import ProgressReporter
 from trainyard.callbacks.run_length import epoch_limit
 from trainyard.callbacks.weight_average import WeightAverage
 from trainyard.config.composition import instantiate
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
 from trainyard.io.extras import describe_missing
 from trainyard.run.loops import FitLoop
 from trainyard.run.run import Run
@@ -86,7 +86,7 @@ def build_loggers(cfg: DictConfig) -> list[Any]:
         if not isinstance(error.__cause__, ImportError) or choice not in EXTRAS:
             raise
         problem, accepted = describe_missing(choice, (choice,), error.__cause__)
-        raise reject("logger", choice, problem, f"{accepted}; without it, logger=both") from error
+        raise config_error("logger", choice, problem, f"{accepted}; without it, logger=both") from error
 
 
 def build_parts(group: DictConfig | None) -> list[Any]:
