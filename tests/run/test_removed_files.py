@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tests.conftest import Compose
 from tests.run.simulated_faults import SMALL, remove
-from trainyard.config.format_error import complaint
+from trainyard.config.format_error import format_error
 from trainyard.data.images.image_files import UnreadableImageError
 from trainyard.run.training import train
 
@@ -53,7 +53,7 @@ def test_the_error_names_a_removed_image(workers: int, compose_run: Compose, ima
     words = overrides(images, "data.resident=false", f"data.num_workers={workers}", remove(folder))
     with pytest.raises(UnreadableImageError) as caught:
         train(compose_run(*words))
-    lines = complaint(caught.value).splitlines()
+    lines = format_error(caught.value).splitlines()
     assert lines[0].startswith(f"UnreadableImageError: {folder}/")
     assert lines[0].endswith(".png: No such file or directory")
     assert len(lines) == 2, "the second says where the traceback is"
