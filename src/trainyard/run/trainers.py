@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from trainyard.callbacks.checkpoint_files import PacedCheckpointIO
 from trainyard.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from trainyard.callbacks.graceful_stop import GracefulStop
-from trainyard.callbacks.process_state import ProcessGroupCleanup, ProcessState
+from trainyard.callbacks.process_state import ProcessState
 from trainyard.callbacks.progress_bar import ProgressReporter
 from trainyard.callbacks.run_length import epoch_limit
 from trainyard.callbacks.weight_average import WeightAverage
@@ -52,7 +52,6 @@ def build_trainer(cfg: DictConfig, run: Run) -> L.Trainer:
         *pruning,
         ProcessState(),
         GracefulStop(run.signals, last),
-        ProcessGroupCleanup(),
     ]
     loggers = build_loggers(cfg)
     trainer: L.Trainer = instantiate(
