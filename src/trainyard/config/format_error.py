@@ -16,11 +16,16 @@ from yaml import MarkedYAMLError  # type: ignore[import-untyped]
 from trainyard.config.composition import CONF_DIR, parse_override, quote_value
 from trainyard.config.constraints import rule
 from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
+from trainyard.io.extras import describe_missing
 from trainyard.io.resources import TRY_AGAIN, describe_full_disk, is_disk_full
 from trainyard.terminal.controls import escape_controls
 
 MAX_LINE = 390  # characters
-EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}  # optional dependencies of launchers
+EXTRAS = {  # optional dependencies of launchers: the extra, and its packages
+    "submitit_slurm": ("slurm", ("hydra_plugins.hydra_submitit_launcher", "submitit")),
+    "submitit_local": ("slurm", ("hydra_plugins.hydra_submitit_launcher", "submitit")),
+    "ray": ("ray", ("hydra_plugins.hydra_ray_launcher", "ray")),
+}
 
 
 def format_error(error: BaseException) -> str:
@@ -127,8 +132,7 @@ def unknown_option(error: MissingConfigException) -> str:
     path = str(error.missing_cfg_file)
     group, _, option = path.rpartition("/")
     if group == "hydra/launcher" and option in EXTRAS:
-        accepted = f"after `pip install 'trainyard[{EXTRAS[option]}]'`"
-        return str(config_error(group, option, "its package is not installed", accepted))
+        return str(config_error(group, option, *describe_missing(*EXTRAS[option])))
     options = sorted(error.options or [])
     word = next((word for word in sys.argv[1:] if word.lstrip("+").replace("=", "/", 1) == path), f"{group}={option}")
     return f"{word}: unknown option{did_you_mean(option, options)}\n  accepted: {join_limited(options, 40)}"

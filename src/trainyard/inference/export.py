@@ -14,6 +14,7 @@ from trainyard.history.stored_run import StoredRun
 from trainyard.inference.export_formats import FORMATS, random_inputs
 from trainyard.inference.model_card import model_card
 from trainyard.io.errors import ConfigError, config_error
+from trainyard.io.extras import describe_missing
 from trainyard.io.files import check_path, output_folder, relative, replacing, write_text
 from trainyard.models.classifier import Classifier
 from trainyard.tasks.classification import load_classifier
@@ -150,8 +151,5 @@ def max_difference(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float
 
 def check_packages(name: str) -> None:
     """Raise a ConfigError if a format needs packages that are not installed."""
-    missing = [package for package in ONNX_PACKAGES if importlib.util.find_spec(package) is None]
-    if name == "onnx" and missing:
-        raise config_error(
-            "--format", name, f"it needs {' and '.join(missing)}", "after `pip install 'trainyard[export]'`"
-        )
+    if name == "onnx" and any(importlib.util.find_spec(package) is None for package in ONNX_PACKAGES):
+        raise config_error("--format", name, *describe_missing("export", ONNX_PACKAGES))
