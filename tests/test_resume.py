@@ -74,7 +74,7 @@ def test_more_epochs(compose_run: Compose, tmp_path: Path, stopped: Path, typed)
     assert latest == "latest     outputs/runs/first"
     assert (code, lines) == (
         1,
-        ["resume=first: it is completed, after 5 epochs", "  accepted: with trainer.max_epochs=N to train on"],
+        ["resume=first: is completed, after 5 epochs", "  accepted: with trainer.max_epochs=N to train longer"],
     )
     assert typed("resume=latest", "trainer.max_epochs=6", "checkpoint.every_steps=3")[0] == 0
     assert result(stopped)["epochs"] == 6

@@ -15,7 +15,7 @@ from tests.conftest import Compose
 from tests.sweeps.sweeping import REPOSITORY, Place, scores
 from tests.test_going_on import COMMON, Stop, checkpoint, run, tensors
 from trainyard.callbacks.checkpoint_files import PacedCheckpointIO, is_intact, write_checkpoint
-from trainyard.history.resume import resume
+from trainyard.history.stored_config import resume
 from trainyard.io.errors import ConfigError
 from trainyard.io.files import relative
 from trainyard.io.resources import is_disk_full

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from tests.conftest import Compose
-from trainyard.config.composition import group_options, instantiate
+from trainyard.config.composition import instantiate, load_options
 from trainyard.data.loading.spec import Column, DataSpec
 from trainyard.io.errors import ConfigError
 from trainyard.models.mlp import MLP
@@ -41,7 +41,7 @@ def trained(net: nn.Module, optimizer: torch.optim.Optimizer, steps: int = 3) ->
 
 
 def test_there_is_an_oracle_for_every_option() -> None:
-    assert set(ORACLES) == set(group_options("optimizer"))
+    assert set(ORACLES) == set(load_options("optimizer"))
 
 
 @pytest.mark.parametrize("option", ORACLES)

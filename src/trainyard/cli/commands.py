@@ -188,10 +188,10 @@ def add_runs(commands: Parser) -> None:
 
 def list_runs(arguments: argparse.Namespace) -> None:
     """Print runs as a table or as CSV."""
-    from trainyard.history.run_table import chosen_runs, show, write_csv
+    from trainyard.history.run_table import print_csv, print_table, select_runs
 
-    runs = chosen_runs(arguments.conditions, arguments.sort, arguments.last)
-    write_csv(runs) if arguments.csv else show(runs)
+    runs = select_runs(arguments.conditions, arguments.sort, arguments.last)
+    print_csv(runs) if arguments.csv else print_table(runs)
 
 
 def diff_runs(arguments: argparse.Namespace) -> None:

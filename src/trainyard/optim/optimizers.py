@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from torch import nn
 from torch.optim import Optimizer
 
-from trainyard.config.composition import instantiate, of_arguments
+from trainyard.config.composition import argument_problem, instantiate
 from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
 from trainyard.optim.schedules import lightning_scheduler
 
@@ -101,6 +101,6 @@ def call(group: str, make: Callable[..., Any], *arguments: Any) -> Any:
     except ConfigError:
         raise
     except Exception as error:
-        if problem := of_arguments(error):
+        if problem := argument_problem(error):
             raise ConfigError(f"{group}: {problem}") from error
         raise

@@ -15,9 +15,8 @@ from lightning.pytorch.accelerators import (
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.callbacks.run_length import check_length, epoch_limit
-from trainyard.config.arguments import check_additions, check_arguments, has_backbone
-from trainyard.config.composition import group_options, instantiate
-from trainyard.config.constraints import check_ranges
+from trainyard.config.arguments import check_additions, check_arguments, check_ranges, has_backbone
+from trainyard.config.composition import instantiate, load_options
 from trainyard.data.loading.spec import DataSpec
 from trainyard.io.errors import ConfigError, config_error, join_limited
 
@@ -66,7 +65,7 @@ def check_complete(cfg: DictConfig) -> None:
         accepted = " ".join(f"{key}={key.rpartition('.')[2].upper()}" for key in missing)
         raise ConfigError(f"{' and '.join(missing)} must be given\n  accepted: {accepted}")
     for group in ("data", "augment", "model", "optimizer", "scheduler", "finetune", "trainer"):
-        options = join_limited(f"{group}={option}" for option in group_options(group))
+        options = join_limited(f"{group}={option}" for option in load_options(group))
         if "_target_" not in (cfg.get(group) or {}):
             option = cfg.run.choices.get(group)
             problem = f"{group}={option}: the option is empty" if option else f"{group}: required, but removed"
@@ -86,8 +85,8 @@ def check_model_fits_data(cfg: DictConfig, spec: DataSpec) -> None:
     if spec.kind in inputs:
         return
     chosen = cfg.run.choices
-    models = [name for name in group_options("model") if spec.kind in target_of("model", name).inputs]
-    sources = [name for name in group_options("data") if target_of("data", name).kind in inputs]
+    models = [name for name in load_options("model") if spec.kind in target_of("model", name).inputs]
+    sources = [name for name in load_options("data") if target_of("data", name).kind in inputs]
     shape = "x".join(map(str, spec.input_shape))
     raise ConfigError(
         f"model={chosen.model} data={chosen.data}: {chosen.model} takes {' or '.join(inputs)}, "
@@ -139,7 +138,7 @@ def check_on_nan(cfg: DictConfig) -> None:
 
 def target_of(group: str, option: str) -> Any:
     """Return the class that an option of the project builds."""
-    return pkgutil.resolve_name(group_options(group)[option]._target_)
+    return pkgutil.resolve_name(load_options(group)[option]._target_)
 
 
 def check_accelerator(cfg: DictConfig) -> None:
@@ -149,7 +148,7 @@ def check_accelerator(cfg: DictConfig) -> None:
     if name not in ("auto", *ACCELERATORS, *ALIASES):
         raise config_error("trainer.accelerator", name, "unknown accelerator", " or ".join(["auto", *available]))
     if name not in ("auto", *available, *ALIASES):
-        options = group_options("accelerator")
+        options = load_options("accelerator")
         usable = [option for option, values in options.items() if values.accelerator in ("auto", *available)]
         choice = cfg.run.choices.accelerator
         raise config_error("accelerator", choice, f"there is no {name} device here", " or ".join(usable))

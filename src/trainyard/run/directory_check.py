@@ -9,7 +9,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from trainyard.config.constraints import check_integers
+from trainyard.config.arguments import check_integers
 from trainyard.io.errors import PassThrough, config_error, join_limited
 from trainyard.io.files import check_path
 from trainyard.run.run_directory import read_config

@@ -17,7 +17,7 @@ from trainyard.callbacks.lifecycle import fit_callbacks_only
 from trainyard.callbacks.progress_bar import ProgressReporter
 from trainyard.callbacks.run_length import check_batches
 from trainyard.callbacks.tensorboard import write_hparams
-from trainyard.config.composition import resolved
+from trainyard.config.composition import resolve
 from trainyard.config.trusted_paths import check_callback_states
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.fingerprint import fingerprint
@@ -48,7 +48,7 @@ def train(cfg: DictConfig, resume: bool = False) -> RunResult:
     Raises:
         ConfigError: something in the config cannot work; then no directory is left behind.
     """
-    cfg = resolved(cfg)
+    cfg = resolve(cfg)
     with Run.start(cfg, resume) as run:
         run_builder.get().check(cfg)
         if (count := count_processes(cfg)) > 1:

@@ -5,9 +5,8 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
-from trainyard.config.arguments import check_arguments
+from trainyard.config.arguments import check_arguments, check_ranges, convert_text
 from trainyard.config.composition import objective_mode
-from trainyard.config.constraints import check_ranges, read_text
 from trainyard.io.errors import config_error, join_limited
 
 METRICS = ("val/acc", "val/loss")
@@ -24,7 +23,7 @@ def check_options(config: DictConfig) -> None:
         "sweep": OmegaConf.to_container(config.sweep, resolve=True),
         "hydra": {"launcher": {"slots": config.hydra.launcher.get("slots", 1)}},
     }
-    read_text(options)
+    convert_text(options)
     own = config.sweep
     with open_dict(config):
         own.update(options["sweep"])

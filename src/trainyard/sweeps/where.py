@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from trainyard.config.condition import GRAMMAR, Condition, parse_value
+from trainyard.config.composition import parse_value
+from trainyard.config.condition import GRAMMAR, Condition
 from trainyard.io.errors import config_error, did_you_mean, join_limited
 
 OPTION = "sweep.where"
@@ -23,10 +24,9 @@ class Where:
         self.text = text
         known = {key.lstrip("+~") for key in keys}
         self.condition = Condition(text, OPTION, known)
-        names = [part for key in self.condition.keys for part in ([key] if key in known else key.split("/"))]
-        if not names:
+        if not self.condition.keys:
             raise config_error(OPTION, text, "refers to no key", f"a condition on {join_limited(sorted(known))}")
-        if unknown := sorted({*names} - known):
+        if unknown := sorted(self.condition.keys - known):
             problem = f"no job has a key {unknown[0]}{did_you_mean(unknown[0], known)}"
             raise config_error(
                 OPTION, text, problem, f"{join_limited(sorted(known))}; texts in an expression need quotes"
@@ -37,6 +37,6 @@ class Where:
         typed = {key.lstrip("+~"): value for key, value in values.items()}
         try:
             return self.condition.evaluate(lambda key: parse_value(typed[key]))
-        except (TypeError, ArithmeticError, KeyError) as error:
+        except (TypeError, KeyError) as error:
             of = " ".join(f"{key}={value}" for key, value in values.items())
             raise config_error(OPTION, self.text, f"cannot be evaluated for {of} ({error})", GRAMMAR) from error

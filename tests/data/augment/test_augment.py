@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.conftest import Compose
-from trainyard.config.composition import group_options, instantiate
+from trainyard.config.composition import instantiate, load_options
 from trainyard.data.augment import Augmentation
 from trainyard.data.loading.sampler import derive_generator
 
@@ -73,7 +73,7 @@ def test_the_draws_decide_everything() -> None:
     assert not torch.equal(first[0], other[0])
 
 
-@pytest.mark.parametrize("option", group_options("augment"))
+@pytest.mark.parametrize("option", load_options("augment"))
 def test_options_keep_shape_and_range(compose_run: Compose, option: str) -> None:
     augmentation = instantiate(compose_run(f"augment={option}").augment)
     x, y = batch()

@@ -86,7 +86,7 @@ def check_config_parts(config: DictConfig, checked: dict[str, Any]) -> None:
 
     Data, models and schedules are built once for all jobs that share them, as `checked` stores. Nothing is downloaded.
     """
-    from trainyard.config.composition import instantiate, resolved
+    from trainyard.config.composition import instantiate, resolve
     from trainyard.data.loading.splits import check_splits_not_empty
     from trainyard.optim.optimizers import check_optimizer
     from trainyard.run.compatibility import check_config, check_model_fits_data
@@ -94,7 +94,7 @@ def check_config_parts(config: DictConfig, checked: dict[str, Any]) -> None:
     with open_dict(config):
         config.hydra.runtime.output_dir = "."  # nothing is written
     HydraConfig.instance().set_config(config)
-    cfg = resolved(config)
+    cfg = resolve(config)
     check_config(cfg)
     data = repr(cfg.data)
     if data not in checked:
