@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from trainyard.data.loading.datamodule import DataModule
-from trainyard.data.loading.sampler import derive_generator
+from trainyard.data.loading.loader import derive_generator
 from trainyard.data.loading.spec import Column, Examples
 from trainyard.data.sources.table import Rows
 from trainyard.io.errors import did_you_mean, listing, reject
@@ -97,9 +97,9 @@ class Penguins(Rows):
 
 
 class Shapes(DataModule):
-    """Generated images 3 x size x size of one shape each; a function of `seed`.
+    """Generated images 3 x size x size, each of one shape with a random colour, size, position and background.
 
-    Colour, size, position, rotation and background vary; the classes are balanced.
+    The classes are balanced.
 
     Args:
         count: number of images in all splits.
