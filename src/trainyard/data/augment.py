@@ -36,8 +36,8 @@ def random_crop(images: Tensor, rng: torch.Generator, size: float) -> Tensor:
     padded = F.pad(images, (margin[1], margin[1], margin[0], margin[0]))
     rows = (top[:, None] + torch.arange(height, device=images.device))[:, None, :, None]
     columns = (left[:, None] + torch.arange(width, device=images.device))[:, None, None, :]
-    place = rows * padded.shape[3] + columns  # [B, 1, H, W]
-    return padded.flatten(2).gather(2, place.expand(-1, channels, -1, -1).flatten(2)).view_as(images)
+    index = rows * padded.shape[3] + columns  # [B, 1, H, W]
+    return padded.flatten(2).gather(2, index.expand(-1, channels, -1, -1).flatten(2)).view_as(images)
 
 
 def random_affine(

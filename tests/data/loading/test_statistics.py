@@ -157,7 +157,8 @@ def test_missing_classes_are_reported(caplog: pytest.LogCaptureFixture) -> None:
     [(_, level, text)] = caplog.record_tuples
     assert (level, text) == (
         logging.WARNING,
-        "validation lacks classes that training has (training examples): b (1), c (2)\n  val/acc does not measure them",
+        "validation has no examples of these classes (training examples): b (1), c (2)\n"
+        "  val/acc does not measure them",
     )
     caplog.clear()
     warn_about_missing_classes({name: make_examples(0, 1) for name in ("train", "val", "test")}, names)
@@ -174,7 +175,7 @@ def test_a_run_warns_before_training_and_stores_the_baseline(
     caplog.set_level(logging.INFO)
     train(cfg)
     messages = [text for _, _, text in caplog.record_tuples]
-    [warned] = [place for place, text in enumerate(messages) if text.startswith("validation lacks")]
+    [warned] = [place for place, text in enumerate(messages) if text.startswith("validation has no examples")]
     [trained] = [place for place, text in enumerate(messages) if text.startswith("epoch 1/1")]
     assert warned < trained
     assert "rare (1)" in messages[warned]

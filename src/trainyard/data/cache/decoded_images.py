@@ -44,7 +44,7 @@ def decode_images(
     keep_pixels: bool,
     num_workers: int,
     value_range: ValueRange = (),
-    training: Sequence[int] | None = None,
+    training: NDArray[np.int64] | None = None,
 ) -> DecodedImages:
     """Decode files to `shape` `(C, H, W)`, or load them from the cache if the same contents were decoded before.
 
@@ -57,7 +57,7 @@ def decode_images(
         try:
             digests = file_digests(paths, folder)
             if training is not None:
-                value_range = training_range([paths[place] for place in training], digests[training], folder)
+                value_range = training_range([paths[position] for position in training], digests[training], folder)
 
             def create(draft: Path) -> None:
                 errors = decode_files(paths, shape, draft, keep_pixels, num_workers, value_range)

@@ -38,7 +38,7 @@ class FolderListing:
     classes: tuple[str, ...] = ()  # in natural order (`class2` before `class10`)
     files: list[ImageFile] = field(default_factory=list)  # of the classes of the training split
     empty: list[str] = field(default_factory=list)  # class folders without images
-    unknown: list[str] = field(default_factory=list)  # class folders of val or test that train lacks
+    unknown: list[str] = field(default_factory=list)  # class folders of val or test that are not in train
     unused: list[str] = field(default_factory=list)  # images and folders outside of class folders
     other_files: Counter[str] = field(default_factory=Counter)  # suffixes of files that are not images
 
@@ -81,7 +81,7 @@ def list_folder(root: Path) -> FolderListing:
 
 
 def check_is_folder(root: Path) -> None:
-    """Raise a ConfigError if there is no such folder."""
+    """Raise a ConfigError if the folder does not exist."""
     if not root.exists():
         hint = did_you_mean(root.name, subfolders(root.parent)) if root.parent.is_dir() else ""
         raise reject("data.root", root, f"there is no folder {root.absolute()}{hint}", LAYOUT)
@@ -118,11 +118,11 @@ def images_by_class(folder: Path, other_files: Counter[str]) -> dict[str, list[s
 
 
 def unused_entries(root: Path, split_roots: dict[str, Path]) -> list[str]:
-    """Return the folders beside those of the splits, and the images beside class folders."""
+    """Return the folders beside split folders, and the images beside class folders."""
     used = {folder.name for folder in split_roots.values()}
     folders = [] if split_roots["train"] == root else [f"{name}/" for name in subfolders(root) if name not in used]
-    places = {root, *split_roots.values()}
-    images = [place / name for place in places for name in scan(place)[0] if "." in name and is_image_name(name)]
+    parents = {root, *split_roots.values()}
+    images = [parent / name for parent in parents for name in scan(parent)[0] if "." in name and is_image_name(name)]
     return folders + sorted(os.path.relpath(path, root) for path in images)
 
 

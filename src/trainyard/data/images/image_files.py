@@ -139,7 +139,7 @@ def check_regular(path: Path) -> None:
 
 @contextmanager
 def suppress_warnings() -> Iterator[None]:
-    """Suppress warnings, such as PIL's about unusual files that it can read."""
+    """Suppress warnings, such as PIL's about unusual files."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -172,18 +172,15 @@ def common_shape(
 def read_header(path: Path) -> tuple[int, int, bool] | None:
     """Return height and width of an upright image and whether it is grey; `None` if it is not an image."""
     try:
-        check_regular(path)
-        with suppress_warnings(), Image.open(path) as image:
-            grey = is_grey(image)
+        with open_image(path) as image:
             orientation = 1
             with suppress(Exception):  # damaged EXIF data is ignored
                 orientation = int(image.getexif().get(0x0112, 1))
-            if orientation >= 5 and image.format == "TIFF":  # PIL applies it when the image is loaded
-                image.load()
-                orientation = 1
             width, height = image.size
-            return (width, height, grey) if orientation >= 5 else (height, width, grey)
-    except Exception:  # reported when the image is decoded
+            if orientation >= 5 and image.format != "TIFF":  # Pillow gives the size of an upright TIFF
+                width, height = height, width
+            return height, width, is_grey(image)
+    except UnreadableImageError:  # reported when the image is decoded
         return None
 
 

@@ -56,7 +56,7 @@ def read_values(image: Image.Image, path: Path) -> NDArray[Any]:
 def read_deep_colors(image: Image.Image, path: Path, colors: str, order: str) -> NDArray[Any]:
     """Return 16-bit values of several channels, uint16 `[H, W, C]`.
 
-    Pillow has no such mode: it reads the high bytes, and in the opposite byte order the low ones.
+    Pillow has no mode for them: it reads the high bytes, and in the opposite byte order the low bytes.
     """
     opposite = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}[order]
     with Image.open(path) as again:
@@ -104,7 +104,7 @@ def full_scale(low: float, high: float) -> ValueRange:
 def common_range(extremes: NDArray[np.float64]) -> ValueRange:
     """Return the range of many images from the results of `read_min_max`, `[N, 2]`.
 
-    If some images have 8 bits, it is that of the bit depth of the others, so that equal brightness stays equal.
+    Beside 8-bit images it is the full range of the bit depth of the others, so that equal brightness remains equal.
     """
     deep = extremes[np.isfinite(extremes).all(axis=1)]
     if not len(deep):

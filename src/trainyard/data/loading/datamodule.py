@@ -31,7 +31,7 @@ class DataModule(L.LightningDataModule, ABC):
         batch_size: training examples per batch and device; `None` for `default_batch_size`, or all training examples if
             there are fewer.
         default_batch_size: used if `batch_size` is `None`.
-        val_fraction, test_fraction: shares of the examples for validation and test, if the source has no such splits.
+        val_fraction, test_fraction: shares of the examples for validation and test, unless the source has these splits.
         train_fraction: share of the training examples that is used; a smaller share is a subset of a larger one.
         folds, fold: with `fold` 0 to `folds - 1`, validate on that fold of train and validation together.
         class_weights: of the training loss: `none`, `balanced` (each class has equal weight) or a number per class.
@@ -105,7 +105,7 @@ class DataModule(L.LightningDataModule, ABC):
 
     @cached_property
     def spec(self) -> DataSpec:
-        """The specification for models; its statistics are those of the training examples only."""
+        """The specification for models, with statistics of the training examples only."""
         train = self.splits["train"]
         mean, std = mean_and_std(train, self.columns)
         weights = compute_class_weights(self.class_weights, train.y, len(self.classes))
@@ -125,7 +125,7 @@ class DataModule(L.LightningDataModule, ABC):
         self.splits = {name: replace(part, x=inputs[name]) for name, part in self.splits.items()}
 
     def original(self, split: str) -> Examples:
-        """Return the examples of a split before `replace_inputs`; only those of `val` are kept."""
+        """Return the examples of a split before `replace_inputs`, which stores only `val`."""
         return self.original_splits.get(split) or self.splits[split]
 
     def loader(self, split: str, all_ranks: bool = False) -> Loader:

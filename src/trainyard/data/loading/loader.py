@@ -25,11 +25,8 @@ Augment = Callable[[Tensor, Tensor, torch.Generator], Batch]  # of inputs and la
 
 
 def derive_generator(*key: int) -> torch.Generator:
-    """Return a CPU generator that depends only on `key`, such as (seed, epoch, batch).
-
-    NumPy's SeedSequence mixes the numbers, so that nearby keys give unrelated streams.
-    """
-    state = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]
+    """Return a CPU generator that depends only on `key`, such as (seed, epoch, batch)."""
+    state = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]  # nearby keys give unrelated streams
     return torch.Generator().manual_seed(int(state))
 
 
@@ -37,27 +34,20 @@ def derive_generator(*key: int) -> torch.Generator:
 class ResumableBatchSampler:
     """Yields the positions of the examples of each batch. Lightning calls `set_epoch`.
 
-    Attributes:
-        size: number of examples.
-        batch_size: examples per batch of this process; the last batch may be smaller.
-        seed: of the order.
-        shuffle: whether each epoch has a new order.
-        weights: float `[N]`; if given, an epoch consists of `size` draws with replacement in these proportions.
-        rank, world_size: each process takes its share of every global batch; together they see each example once. When
-            shuffling, a last batch too small for every process is dropped.
-        start: the batch at which the next iteration begins, to resume inside an epoch.
+    Each process takes its share of every global batch; together they use each example once. When shuffling, a last
+    batch too small for every process is dropped.
     """
 
-    size: int
-    batch_size: int
+    size: int  # number of examples
+    batch_size: int  # per process; the last batch may be smaller
     _: KW_ONLY
     seed: int = 0
     shuffle: bool = False
-    weights: Tensor | None = None
+    weights: Tensor | None = None  # float [N]: an epoch consists of `size` draws with replacement in these proportions
     rank: int = 0
     world_size: int = 1
     epoch: int = 0
-    start: int = 0
+    start: int = 0  # first batch of the next iteration, to resume inside an epoch
 
     @property
     def global_batch(self) -> int:
@@ -160,7 +150,7 @@ class StreamingLoader(Loader):
             collate_fn=unchanged,  # type: ignore[arg-type]  # `__getitems__` returns whole batches
             pin_memory=self.device.type == "cuda",
             worker_init_fn=ignore_signals,
-            generator=derive_generator(0),  # so that the run's own generator stays untouched
+            generator=derive_generator(0),  # so that the run's own generator does not change
         )
 
     def load_batches(self) -> Iterator[Batch]:
@@ -172,7 +162,7 @@ class StreamingLoader(Loader):
 def ignore_signals(worker: int) -> None:
     """Ignore signals to the process group, such as Ctrl-C: the trainer still needs batches, then ends the workers."""
     for name in ("SIGINT", "SIGHUP"):
-        if hasattr(signal, name):
+        if hasattr(signal, name):  # not on Windows
             signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 

@@ -16,7 +16,7 @@ def stratified_split(labels: Tensor, fractions: Mapping[str, float], seed: int, 
 
     Args:
         labels: int64 `[N]`.
-        fractions: of the other parts. The first part of a larger fraction contains that of a smaller one.
+        fractions: of the other parts. The first part with a larger fraction contains the one with a smaller fraction.
         seed: the split is a pure function of it.
         least: minimum of each class in each part, as long as one example is left for training.
     """
@@ -27,8 +27,8 @@ def stratified_split(labels: Tensor, fractions: Mapping[str, float], seed: int, 
         members = members[torch.randperm(len(members), generator=generator)]
         start = 0
         for name, fraction in fractions.items():
-            wanted = max(least, round(fraction * len(members))) if fraction > 0 else 0
-            size = min(wanted, len(members) - start - 1)
+            count = max(least, round(fraction * len(members))) if fraction > 0 else 0
+            size = min(count, len(members) - start - 1)
             parts[name].append(members[start : start + size])
             start += size
         parts["train"].append(members[start:])

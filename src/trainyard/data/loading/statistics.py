@@ -32,10 +32,8 @@ def mean_and_std(train: Examples, columns: Sequence[Column]) -> tuple[Tensor, Te
 
 
 def image_statistics(images: Tensor | ImageFiles) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation of each channel, float64 `[C]` in units of the full range.
-
-    They are computed from sums of integers, which are exact: the order of the images does not matter.
-    """
+    """Return mean and standard deviation of each channel, float64 `[C]` in units of the full range."""
+    # Sums of integers are exact: the order of the images does not matter.
     sums = images.sums.sum(0) if isinstance(images, ImageFiles) else channel_sums(images)  # [C, 2]
     count, _, height, width = images.shape
     mean, square = (sums.double() / (count * height * width)).T
@@ -72,7 +70,7 @@ def row_statistics(rows: Tensor, columns: Sequence[Column]) -> tuple[Tensor, Ten
 
 
 def one_where_zero(std: Tensor) -> Tensor:
-    """Return the deviations with 1 in place of 0, to divide by."""
+    """Return the deviations with 0 replaced by 1, as divisors."""
     return torch.where(std > 0, std, 1.0)
 
 
@@ -112,7 +110,7 @@ def warn_about_missing_classes(splits: Mapping[str, Examples], classes: Sequence
     for name, split in (("val", "validation"), ("test", "test")):
         pairs = zip(classes, counts["train"], counts[name], strict=True)
         if missing := [f"{label} ({train})" for label, train, other in pairs if train and not other]:
-            text = "%s lacks classes that training has (training examples): %s\n  %s/acc does not measure them"
+            text = "%s has no examples of these classes (training examples): %s\n  %s/acc does not measure them"
             log.warning(text, split, listing(missing), name)
 
 

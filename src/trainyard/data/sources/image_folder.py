@@ -1,6 +1,7 @@
 """Image data sets with one folder per class."""
 
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,8 @@ class ImageFolder(DataModule):
         channels: 1 for grey, 3 for colour; `None` for grey if all files are.
         value_range: the values that become black and white in files with more than 8 bits per channel (16-bit integers,
             floats, ...); `None` for the lowest and highest value of the training files.
-        on_error: `raise` to stop at unreadable files, empty classes and classes that training lacks; `skip` to leave
-            them out and count them in the log and the run's result.
+        on_error: `raise` to stop at unreadable files, empty classes and classes without training images; `skip` to
+            leave them out and count them in the log and the run's result.
         shared: arguments of `DataModule`.
 
     Raises:
@@ -69,7 +70,10 @@ class ImageFolder(DataModule):
         paths = [self.root / file.path for file in folder.files]
         splits = np.array([file.split for file in folder.files])
         shape = self.infer_shape(paths)
-        decoded = self.decode(paths, shape, np.flatnonzero(splits == "train"))
+        given = self.given_range if self.model_spec is None else self.model_spec.value_range or ()
+        range_files = np.flatnonzero(splits == "train") if given is None else None
+        fits = self.placement.fits(len(paths), shape)
+        decoded = decode_images(paths, shape, self.cache, fits, self.placement.workers, given or (), range_files)
         self.value_range = decoded.value_range
         self.report_problems(folder, decoded)
         self.digests = [digest.tobytes() for digest in decoded.digests]
@@ -97,30 +101,21 @@ class ImageFolder(DataModule):
             log.info(text, height, width, MAX_SIDE // 2)
         return channels, height, width
 
-    def decode(self, paths: Sequence[Path], shape: tuple[int, int, int], training: NDArray[np.int64]) -> DecodedImages:
-        """Decode the files with the value range of the model, the given one, or that of the training files."""
-        given = self.given_range if self.model_spec is None else self.model_spec.value_range or ()
-        fits = self.placement.fits(len(paths), shape)
-        places = training.tolist() if given is None else None
-        return decode_images(paths, shape, self.cache, fits, self.placement.workers, given or (), places)
-
     def check_values(self, names: Sequence[str], sums: Tensor, shape: tuple[int, int, int]) -> None:
         """Log the value range; raise an error if all training images are constant, and warn if most almost are."""
-        pixels = shape[1] * shape[2]
-        if len(sums) and pixels > 1 and constant_images(sums, pixels).all():
+        mean, square = (sums.double().sum(1) / math.prod(shape)).T
+        variances = square - mean.square()  # of values from 0 to 255
+        if len(sums) and shape[1] * shape[2] > 1 and constant_images(sums, shape[1] * shape[2]).all():
             problem = f"all {len(sums)} training images are constant, each of a single colour: {join_names(names)}"
             if self.on_error == "raise":
                 accepted = "images that vary, or data.on_error=skip to train on these"
                 raise reject("data.root", self.root, problem, accepted)
             log.warning("data.root=%s: %s", self.root, problem)
-        if not self.value_range:
-            return
-        low, high = self.value_range
-        log.info("values     %.7g to %.7g in the image files become black to white", low, high)
-        mean, square = (sums.double().sum(1) / (shape[0] * pixels)).T
-        if len(sums) and (square - mean.square()).median() < 1:  # of variances of values from 0 to 255
-            text = "half of the training images vary by less than 1/256 of the range from %.7g to %.7g"
-            log.warning(f"{text}; if these values are outliers, set data.value_range=[LOW,HIGH]", low, high)
+        if self.value_range:
+            log.info("values     %.7g to %.7g in the image files become black to white", *self.value_range)
+            if len(sums) and variances.median() < 1:
+                text = "half of the training images vary by less than 1/256 of the range from %.7g to %.7g"
+                log.warning(f"{text}; if these values are outliers, set data.value_range=[LOW,HIGH]", *self.value_range)
 
     def find_labels(self, folder: FolderListing, training: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Return the label of each file, int64 `[N]`; -1 if its class has no training image."""

@@ -74,7 +74,7 @@ class Table(Rows):
         path: a .csv, .tsv or .parquet file.
         target: the column of the classes; rows without one are dropped.
         ignore: one or several columns that are not used.
-        keep: columns that are used although they look like identifiers or are constant, and that are not leaks.
+        keep: columns that are used without a warning although they look like identifiers, constants or leaks.
         missing: texts that mark a missing value, in addition to an empty cell, `NA`, `null` and the like.
         decimal: the decimal separator of ambiguous numbers, `point` or `comma`; `None` to infer it.
         dayfirst: whether the day precedes the month in ambiguous dates; `None` to infer it.

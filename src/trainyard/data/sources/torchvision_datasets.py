@@ -62,7 +62,7 @@ class TorchvisionDataset(DataModule):
             labels = torch.as_tensor(dataset.targets if hasattr(dataset, "targets") else dataset.labels)
             names = getattr(dataset, "classes", None) or [str(label) for label in range(10)]  # SVHN has no names
             first = 1 if names[0] == "N/A" else 0  # the labels of EMNIST's letters begin at 1
-            self.classes = tuple(name.partition(" - ")[0] for name in names[first:])  # those of MNIST: "7 - seven"
+            self.classes = tuple(name.partition(" - ")[0] for name in names[first:])  # of MNIST: "7 - seven"
             splits[split] = Examples(self.to_images(dataset.data), labels.long() - first)
         return splits
 
@@ -92,11 +92,11 @@ class TorchvisionDataset(DataModule):
         return self.dataset_class(root, **options, download=download)
 
     def download(self, split: str) -> None:
-        """Unpack archives that are present, download the others; if that fails, nothing is left behind."""
+        """Unpack intact archives and download the others; a failure leaves no files."""
         from torchvision.datasets.utils import check_integrity
 
-        place, archives = FOLDERS[self.dataset_name], archive_checksums(self.dataset_class)
-        folder = (self.root / place).resolve()
+        subfolder, archives = FOLDERS[self.dataset_name], archive_checksums(self.dataset_class)
+        folder = (self.root / subfolder).resolve()
         intact = [name for name, checksum in archives.items() if check_integrity(folder / name, checksum)]
         try:
             if len(intact) < len(archives):
@@ -107,7 +107,7 @@ class TorchvisionDataset(DataModule):
                     self.open(self.root, split)
                     return  # another process has downloaded it
                 for name in intact:
-                    link_or_copy(folder / name, draft / place / name)
+                    link_or_copy(folder / name, draft / subfolder / name)
                 self.open(draft, split, download=True)
         except (*UNUSABLE, OSError, HTTPException) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[-1]

@@ -1,4 +1,4 @@
-"""Learns from the training file how the columns of a table are parsed, and finds columns not worth learning from."""
+"""Infers the format of a table's columns from the training file; finds identifiers, constant columns and leaks."""
 
 import re
 from collections import Counter
@@ -28,7 +28,7 @@ LEAK_CHANCE = 1e-6  # accepted probability that an unrelated column looks like a
 
 @dataclass(frozen=True)
 class CellFormat:
-    """How the cells of a table are written, as far as the config says."""
+    """The given format of the cells of a table."""
 
     missing: tuple[str, ...] = ()  # texts that mark a missing value
     decimal: str | None = None  # separator, `.` or `,`; `None` to infer it
@@ -70,10 +70,7 @@ class DistinctCells:
 def learn_columns(
     table: "pd.DataFrame", given: CellFormat, semicolons: bool
 ) -> tuple[dict[str, list[Column]], list[str]]:
-    """Return the inputs made from each column of the training file, by its header, and notes for the user.
-
-    `semicolons` says whether they separate the columns, which suggests decimal commas.
-    """
+    """Return the inputs made from each column of the training file, by its header, and notes for the user."""
     cells = {str(name): DistinctCells.of(table[name], given.missing) for name in table.columns}
     decimals = {name: given.decimal or infer_decimal(column) for name, column in cells.items()}
     usual = Counter(filter(None, decimals.values())).most_common(1)
@@ -162,7 +159,7 @@ def fit_column(column: Column, train: Tensor, one_hot_limit: int) -> Column:
     """Return the column with the levels or the median of the training rows, float `[N]`; levels are given as codes."""
     if column.levels:
         codes = train.unique().long().tolist()
-        # Without any level in the training rows it stays a category, with a level that no cell has.
+        # If no training row has a level, the column remains categorical, with a level that no cell has.
         levels = tuple(column.levels[code - 1] for code in codes if code > 0) or ("",)
         limit = max(MIN_EMBEDDING_WIDTH, MAX_EMBEDDING_WEIGHTS // len(levels))
         width = limit if limit < embedding_width(len(levels)) else 0
@@ -214,20 +211,20 @@ class ColumnValues:
     def leak_reason(self, classes: NDArray[np.int64]) -> str:
         """Return a note if each value of the column occurs with one class only; `classes` are the labels `[N]`."""
         present, absent = self.present, np.unique(classes[~self.present])
-        distinct, place = np.unique(self.values[present], return_inverse=True)
-        pairs = np.unique(np.stack([place, classes[present]]), axis=1)
+        distinct, codes = np.unique(self.values[present], return_inverse=True)
+        pairs = np.unique(np.stack([codes, classes[present]]), axis=1)
         if self.dates or pairs.shape[1] > len(distinct):
             return ""
-        known = len(np.unique(pairs[1]))
-        if len(distinct) == known == classes.max() + 1:
+        present_classes = len(np.unique(pairs[1]))
+        if len(distinct) == present_classes == classes.max() + 1:
             return "is a copy of the target: each value means one class"
         coincidences = int(present.sum()) - len(distinct) + (int((~present).sum()) - 1 if len(absent) == 1 else 0)
         same_class = float(np.square(np.bincount(classes) / len(classes)).sum())  # probability for two rows
-        by_chance = same_class**coincidences > LEAK_CHANCE or not (known > 1 or len(absent) == 1)
+        by_chance = same_class**coincidences > LEAK_CHANCE or not (present_classes > 1 or len(absent) == 1)
         # Measurements may well separate the classes: numbers must be whole and repeated, as codes are.
         numbers = self.values[present]
-        codes = self.categorical or (not (numbers % 1).any() and len(numbers) >= 5 * len(distinct))
-        if by_chance or not codes:
+        is_coded = self.categorical or (not (numbers % 1).any() and len(numbers) >= 5 * len(distinct))
+        if by_chance or not is_coded:
             return ""
         return f"is probably a leak: each of its {len(distinct)} values belongs to one class"
 

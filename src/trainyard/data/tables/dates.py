@@ -1,6 +1,7 @@
 """Dates and times of day in the cells of a table: detection of their format, and conversion to numbers."""
 
 import re
+from contextlib import suppress
 from datetime import datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ MONTH_FIRST = tuple(f"%m{sign}%d{sign}{year}" for sign in "/-" for year in ("%Y"
 DAY_FIRST = tuple(f"%d{sign}%m{sign}{year}" for sign in "./-" for year in ("%Y", "%y"))
 DIRECTIVES = {"%Y": r"\d{4}", "%y": r"\d\d", "%m": r"\d\d?", "%d": r"\d\d?", "%b": r"[^\W\d]+", "%B": r"[^\W\d]+"}
 DATES = {
-    date_format: re.compile(re.sub("%.", lambda found: DIRECTIVES[found[0]], re.escape(date_format)))
+    date_format: re.compile(re.sub("%.", lambda match: DIRECTIVES[match[0]], re.escape(date_format)))
     for date_format in (*YEAR_FIRST, *NAMED_MONTH, *MONTH_FIRST, *DAY_FIRST)
 }
 
@@ -86,19 +87,11 @@ def possible_formats(text: str, like: str = "") -> list[str]:
         clock = f"{gap}{hours}{':%S' if seconds else ''}{'.%f' if fraction else ''}{meridiem}"
     order, accepted = is_day_first(like), []
     for date_format in [name for name, pattern in DATES.items() if pattern.fullmatch(date)] if date else [""]:
-        in_order = order is None or "." in date_format or is_day_first(date_format) in (None, order)
-        if in_order and has_format(text, date_format + clock):
-            accepted.append(date_format + clock)
+        if order is None or "." in date_format or is_day_first(date_format) in (None, order):
+            with suppress(ValueError):
+                datetime.strptime(text, date_format + clock)
+                accepted.append(date_format + clock)
     return accepted
-
-
-def has_format(text: str, date_format: str) -> bool:
-    """Return whether `strptime` accepts a cell."""
-    try:
-        datetime.strptime(text, date_format)
-    except ValueError:
-        return False
-    return True
 
 
 def is_day_first(date_format: str) -> bool | None:

@@ -36,7 +36,7 @@ CURRENCY_SIGNS = "".join(sign for sign in map(chr, range(0x24, 0x20D0)) if unico
 
 
 def read_table(path: Path, key: str) -> "pd.DataFrame":
-    """Return the table of a file, whose suffix determines the format; the cells of text files stay text.
+    """Return the table of a file, whose suffix determines the format; the cells of text files are not converted.
 
     Raises:
         ConfigError: the file does not exist, has another format, is damaged, or has no rows; it names the config `key`.
