@@ -20,7 +20,7 @@ from trainyard.data.loading.datamodule import EVALUATION_PIXELS
 from trainyard.data.loading.spec import Column, DataSpec
 from trainyard.data.tables.reading import has_semicolons, read_rows, read_table
 from trainyard.inference.prediction_inputs import STDIN, InputFile
-from trainyard.io.errors import ConfigError, did_you_mean, reject
+from trainyard.io.errors import ConfigError, config_error, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,7 +125,7 @@ def load_table(name: str, columns: Sequence[Column]) -> InputTable:
     others = [header for header in frame.columns if header not in wanted]
     problems = [f"no column {header}{did_you_mean(header, others)}" for header in wanted if header not in frame]
     if problems:
-        raise reject("INPUT", name, "; ".join(problems), f"the model's columns: {', '.join(wanted)}")
+        raise config_error("INPUT", name, "; ".join(problems), f"the model's columns: {', '.join(wanted)}")
     return InputTable(name, frame, semicolons)
 
 

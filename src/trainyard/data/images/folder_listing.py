@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from trainyard.io.errors import did_you_mean, listing, reject
+from trainyard.io.errors import config_error, did_you_mean, join_limited
 from trainyard.io.files import natural_key
 
 SYSTEM_FOLDERS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
@@ -57,16 +57,18 @@ def list_folder(root: Path) -> FolderListing:
         images = {split: images_by_class(folder, result.other_files) for split, folder in split_roots.items()}
         result.unused = unused_entries(root, split_roots)
     except OSError as error:
-        raise reject("data.root", root, f"{error.filename} cannot be read ({error.strerror})", LAYOUT) from error
+        raise config_error("data.root", root, f"{error.filename} cannot be read ({error.strerror})", LAYOUT) from error
     result.classes = tuple(name for name, paths in images["train"].items() if paths)
     if len(result.classes) < 2:
-        problem = f"class folders with images: {listing(result.classes) or 'none'}, at least two are needed"
+        problem = f"class folders with images: {join_limited(result.classes) or 'none'}, at least two are needed"
         if result.other_files:
             counts = (f"{count} {suffix}" for suffix, count in result.other_files.most_common())
-            problem += f" (and {listing(counts)}, which are not images)"
-        raise reject("data.root", root, problem, LAYOUT)
+            problem += f" (and {join_limited(counts)}, which are not images)"
+        raise config_error("data.root", root, problem, LAYOUT)
     if split_roots["train"] == root and all(split_of(name) for name in result.classes):
-        raise reject("data.root", root, f"{listing(result.classes)} are names of splits, not of classes", LAYOUT)
+        raise config_error(
+            "data.root", root, f"{join_limited(result.classes)} are names of splits, not of classes", LAYOUT
+        )
     for split, classes in images.items():
         for name, paths in classes.items():
             folder = os.path.relpath(split_roots[split] / name, root) + "/"
@@ -84,9 +86,9 @@ def check_is_folder(root: Path) -> None:
     """Raise a ConfigError if the folder does not exist."""
     if not root.exists():
         hint = did_you_mean(root.name, subfolders(root.parent)) if root.parent.is_dir() else ""
-        raise reject("data.root", root, f"there is no folder {root.absolute()}{hint}", LAYOUT)
+        raise config_error("data.root", root, f"there is no folder {root.absolute()}{hint}", LAYOUT)
     if not root.is_dir():
-        raise reject("data.root", root, "it is not a folder", LAYOUT)
+        raise config_error("data.root", root, "it is not a folder", LAYOUT)
 
 
 def find_split_folders(root: Path) -> dict[str, Path]:
@@ -101,7 +103,7 @@ def find_split_folders(root: Path) -> dict[str, Path]:
     for split, names in filled.items():
         if len(names) > 1:
             problem = f"{' and '.join(f'{name}/' for name in names)} are both names of the {split} split"
-            raise reject("data.root", root, problem, LAYOUT)
+            raise config_error("data.root", root, problem, LAYOUT)
     return {split: root / (filled[split] or named[split])[0] for split in SPLITS if split in named}
 
 

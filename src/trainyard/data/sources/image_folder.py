@@ -17,7 +17,7 @@ from trainyard.data.images.image_files import MAX_SIDE, ImageFiles, common_shape
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.spec import Examples
 from trainyard.data.loading.statistics import constant_images
-from trainyard.io.errors import ConfigError, listing, reject
+from trainyard.io.errors import ConfigError, config_error, join_limited
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,9 @@ class ImageFolder(DataModule):
         self.given_range = None if value_range is None else tuple(map(float, value_range))
         self.on_error = on_error
         if self.given_range and self.given_range[0] >= self.given_range[1]:
-            raise reject("data.value_range", list(self.given_range), "black must be lower than white", "[low,high]")
+            raise config_error(
+                "data.value_range", list(self.given_range), "black must be lower than white", "[low,high]"
+            )
 
     def read(self) -> dict[str, Examples]:
         """Return the images of each split: decoded, or as files if they do not fit in memory."""
@@ -109,7 +111,7 @@ class ImageFolder(DataModule):
             problem = f"all {len(sums)} training images are constant, each of a single colour: {join_names(names)}"
             if self.on_error == "raise":
                 accepted = "images that vary, or data.on_error=skip to train on these"
-                raise reject("data.root", self.root, problem, accepted)
+                raise config_error("data.root", self.root, problem, accepted)
             log.warning("data.root=%s: %s", self.root, problem)
         if self.value_range:
             log.info("values     %.7g to %.7g in the image files become black to white", *self.value_range)
@@ -124,7 +126,7 @@ class ImageFolder(DataModule):
             self.classes = self.model_spec.classes
             if unknown := [name for name in folder.classes if name not in self.classes]:
                 problem = f"classes that training lacks: {join_names(unknown)}"
-                raise reject("data.root", self.root, problem, join_names(self.classes))
+                raise config_error("data.root", self.root, problem, join_names(self.classes))
             known = np.array([self.classes.index(name) for name in folder.classes], dtype=np.int64)
             return known[labels]  # type: ignore[no-any-return]
         used = np.unique(labels[training])
@@ -133,7 +135,7 @@ class ImageFolder(DataModule):
         if len(used) < 2:
             readable = join_names(self.classes) or "none"
             problem = f"classes with a readable training image: {readable}, at least two are needed"
-            raise reject("data.root", self.root, problem, LAYOUT)
+            raise config_error("data.root", self.root, problem, LAYOUT)
         if unreadable:
             log.warning("data.on_error=skip: classes without a readable training image: %s", join_names(unreadable))
         self.report["skipped_folders"] += len(unreadable)
@@ -158,7 +160,7 @@ class ImageFolder(DataModule):
             text = "data.root=%s: left out, in no split or no class folder: %s"
             log.warning(text, self.root, join_names(folder.unused))
         if folder.other_files:
-            counts = listing(f"{count} {suffix}" for suffix, count in folder.other_files.most_common())
+            counts = join_limited(f"{count} {suffix}" for suffix, count in folder.other_files.most_common())
             log.info("data.root=%s: left out, not images: %s", self.root, counts)
 
     def preprocess(self, parts: dict[str, Examples]) -> dict[str, Examples]:
@@ -182,4 +184,4 @@ class ImageFolder(DataModule):
 
 def join_names(names: Sequence[str]) -> str:
     """Return the first names as printable text; names of files need not be valid text."""
-    return listing(names, 20).encode(errors="backslashreplace").decode()
+    return join_limited(names, 20).encode(errors="backslashreplace").decode()
