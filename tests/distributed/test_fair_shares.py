@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tests.distributed import ranks
 from trainyard.config.composition import compose, instantiate
 from trainyard.data.loading.datamodule import EVALUATION_BATCHES
-from trainyard.data.loading.sampler import ResumableBatchSampler
+from trainyard.data.loading.loader import ResumableBatchSampler
 from trainyard.run.distributed.strategies import gradient_weight
 from trainyard.run.load_model import load_model
 from trainyard.run.training import train

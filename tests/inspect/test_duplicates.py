@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from trainyard.data.loading.sampler import derive_generator
+from trainyard.data.loading.loader import derive_generator
 from trainyard.data.loading.spec import Examples
 from trainyard.inspect.data import MAX_PAIRS, describe_pairs, duplicate_table, find_duplicates
 

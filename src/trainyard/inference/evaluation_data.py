@@ -14,8 +14,8 @@ from trainyard.config.composition import instantiate
 from trainyard.config.trusted import DATA, check_stored, check_target
 from trainyard.config.trusted_paths import check_download, own_cache
 from trainyard.data.loading.datamodule import DataModule
-from trainyard.data.loading.fingerprint import example_digests, fingerprint
 from trainyard.data.loading.spec import DataSpec, Examples
+from trainyard.data.loading.statistics import example_digests, fingerprint
 from trainyard.data.sources.image_folder import ImageFolder
 from trainyard.history.stored_config import stored_config
 from trainyard.history.stored_run import StoredRun

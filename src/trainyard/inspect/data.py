@@ -10,8 +10,8 @@ from torch import Tensor
 
 from trainyard.data.images.folder_listing import list_folder
 from trainyard.data.loading.datamodule import DataModule
-from trainyard.data.loading.fingerprint import example_digests
 from trainyard.data.loading.spec import Column, Examples, MappedRows
+from trainyard.data.loading.statistics import example_digests
 from trainyard.data.sources.image_folder import ImageFolder
 from trainyard.inspect.data_figures import draw_columns, draw_images
 from trainyard.inspect.untrained import build_data

@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from torch import Tensor
 
 from trainyard.data.loading.datamodule import DataModule
-from trainyard.data.loading.sampler import derive_generator
+from trainyard.data.loading.loader import derive_generator
 from trainyard.data.loading.spec import Column, Examples
 from trainyard.io.figures import figure_style, save_figure
 

@@ -20,8 +20,7 @@ from trainyard.callbacks.tensorboard import write_hparams
 from trainyard.config.composition import resolve
 from trainyard.config.trusted_paths import check_callback_states
 from trainyard.data.loading.datamodule import DataModule
-from trainyard.data.loading.fingerprint import fingerprint
-from trainyard.data.loading.statistics import majority_baseline
+from trainyard.data.loading.statistics import fingerprint, majority_baseline
 from trainyard.io.errors import config_error
 from trainyard.io.files import relative
 from trainyard.run.compatibility import check_model_fits_data

@@ -18,7 +18,7 @@ from torch.distributed.fsdp import (
 from torch.distributed.fsdp.fully_sharded_data_parallel import OptimStateKeyType
 from torch.optim import Optimizer
 
-from trainyard.data.loading.sampler import ResumableBatchSampler, derive_generator
+from trainyard.data.loading.loader import ResumableBatchSampler, derive_generator
 from trainyard.run.distributed.torchrun import join_after_restart
 
 

@@ -1,7 +1,12 @@
-"""Random transforms of images `[B, C, H, W]` with values from 0 to 255, drawn for each image separately."""
+"""Augmentation: random changes of training images `[B, C, H, W]` with values from 0 to 255.
+
+They are drawn for each image separately and computed for a whole batch at once.
+"""
 
 import math
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,13 +22,13 @@ OPERATIONS, SIGNS = 14, 2  # of RandAugment
 
 
 def random_flip(images: Tensor, rng: torch.Generator, probability: float) -> Tensor:
-    """Flip images horizontally with a probability; the type is kept."""
+    """Flip images horizontally with a probability."""
     flipped = (torch.rand(len(images), generator=rng) < probability).to(images.device)
     return torch.where(flipped[:, None, None, None], images.flip(3), images)
 
 
 def random_crop(images: Tensor, rng: torch.Generator, size: float) -> Tensor:
-    """Shift images by whole pixels, up to `size` times the side, with black borders; the type is kept."""
+    """Shift images by whole pixels, up to `size` times the side, with black borders."""
     count, channels, height, width = images.shape
     margin = [round(size * height), round(size * width)]
     drawn = torch.rand(count, 2, generator=rng)
@@ -31,8 +36,8 @@ def random_crop(images: Tensor, rng: torch.Generator, size: float) -> Tensor:
     padded = F.pad(images, (margin[1], margin[1], margin[0], margin[0]))
     rows = (top[:, None] + torch.arange(height, device=images.device))[:, None, :, None]
     columns = (left[:, None] + torch.arange(width, device=images.device))[:, None, None, :]
-    place = rows * padded.shape[3] + columns  # [B, 1, H, W]
-    return padded.flatten(2).gather(2, place.expand(-1, channels, -1, -1).flatten(2)).view_as(images)
+    index = rows * padded.shape[3] + columns  # [B, 1, H, W]
+    return padded.flatten(2).gather(2, index.expand(-1, channels, -1, -1).flatten(2)).view_as(images)
 
 
 def random_affine(
@@ -101,7 +106,7 @@ def hue_maps(angle: Tensor) -> Tensor:
 
 
 def random_erase(images: Tensor, rng: torch.Generator, probability: float, largest: float) -> Tensor:
-    """Blacken a rectangle in images with a probability (Zhong et al. 2017, arXiv:1708.04896); the type is kept.
+    """Blacken a rectangle in images with a probability (Zhong et al. 2017, arXiv:1708.04896).
 
     `largest` limits the rectangle's sides, as a fraction of the image's.
     """
@@ -120,7 +125,7 @@ def interval(length: int, size: Tensor, place: Tensor) -> Tensor:
     return (position >= start[:, None]) & (position < (start + size)[:, None])
 
 
-def rand_augment(images: Tensor, rng: torch.Generator, operations: int, magnitude: float) -> Tensor:
+def apply_rand_augment(images: Tensor, rng: torch.Generator, operations: int, magnitude: float) -> Tensor:
     """Apply some random operations of torchvision to uint8 images (Cubuk et al. 2019, arXiv:1909.13719).
 
     At a given magnitude (0 to 30) an operation has no parameter except a sign, so all images of a batch with the same
@@ -174,14 +179,14 @@ def draw_partners(count: int, alpha: float, rng: torch.Generator) -> tuple[Tenso
     return torch.randperm(count, generator=rng), share
 
 
-def mixup(x: Tensor, y: Tensor, rng: torch.Generator, alpha: float) -> tuple[Tensor, Tensor]:
+def apply_mixup(x: Tensor, y: Tensor, rng: torch.Generator, alpha: float) -> tuple[Tensor, Tensor]:
     """Blend images and label probabilities `[B, K]` (Zhang et al. 2017, arXiv:1710.09412)."""
     partner, share = (drawn.to(x.device) for drawn in draw_partners(len(x), alpha, rng))
     blended = torch.lerp(x[partner].float(), x.float(), share.view(-1, 1, 1, 1))
     return blended, torch.lerp(y[partner], y, share[:, None])
 
 
-def cutmix(x: Tensor, y: Tensor, rng: torch.Generator, alpha: float) -> tuple[Tensor, Tensor]:
+def apply_cutmix(x: Tensor, y: Tensor, rng: torch.Generator, alpha: float) -> tuple[Tensor, Tensor]:
     """Paste a rectangle of another image, which adds its share of the label (Yun et al. 2019, arXiv:1905.04899)."""
     partner, share = (drawn.to(x.device) for drawn in draw_partners(len(x), alpha, rng))
     place = torch.rand(2, len(x), generator=rng).to(x.device)
@@ -190,3 +195,65 @@ def cutmix(x: Tensor, y: Tensor, rng: torch.Generator, alpha: float) -> tuple[Te
     pasted = rows[:, :, None] & columns[:, None, :]  # [B, H, W]
     own = 1 - pasted.float().mean(dim=(1, 2))
     return torch.where(pasted[:, None], x[partner], x), torch.lerp(y[partner], y, own[:, None])
+
+
+class Augmentation:
+    """Applies the changes whose argument is not 0, in the order of the arguments.
+
+    Args:
+        rand_augment, magnitude: number and strength (0 to 30) of random operations, see `apply_rand_augment`.
+        flip: probability of a horizontal flip.
+        crop: largest shift by whole pixels in each direction, as a fraction of the side.
+        shift: largest shift by fractions of a pixel, as a fraction of the side.
+        rotate, skew: largest rotation and horizontal shear either way, in degrees.
+        scale: largest relative change of size either way.
+        brightness, contrast, saturation, hue: see `random_color`.
+        erase, largest: probability of erasing a rectangle, and its largest side as a fraction of the image's.
+        mixup, cutmix: alpha of the Beta distribution of an image's share; with both, one is drawn for each batch.
+    """
+
+    def __init__(
+        self,
+        rand_augment: int = 0,
+        magnitude: float = 9,
+        flip: float = 0.0,
+        crop: float = 0.0,
+        shift: float = 0.0,
+        rotate: float = 0.0,
+        skew: float = 0.0,
+        scale: float = 0.0,
+        brightness: float = 0.0,
+        contrast: float = 0.0,
+        saturation: float = 0.0,
+        hue: float = 0.0,
+        erase: float = 0.0,
+        largest: float = 0.5,
+        mixup: float = 0.0,
+        cutmix: float = 0.0,
+    ) -> None:
+        resampled = any((shift, rotate, skew, scale))
+        color: dict[str, Any] = {"brightness": brightness, "contrast": contrast, "saturation": saturation, "hue": hue}
+        affine: dict[str, Any] = {"flip": flip, "shift": shift, "rotate": rotate, "skew": skew, "scale": scale}
+        steps: list[tuple[bool, Callable[[Tensor, torch.Generator], Tensor]]] = [
+            (rand_augment > 0, partial(apply_rand_augment, operations=rand_augment, magnitude=magnitude)),
+            (flip > 0 and not resampled, partial(random_flip, probability=flip)),
+            (crop > 0, partial(random_crop, size=crop)),
+            (resampled, partial(random_affine, **affine)),
+            (any(color.values()), partial(random_color, **color)),
+            (erase > 0, partial(random_erase, probability=erase, largest=largest)),
+        ]
+        self.steps = [step for enabled, step in steps if enabled]
+        mixtures = ((apply_mixup, mixup), (apply_cutmix, cutmix))
+        self.mixtures = [partial(mixture, alpha=alpha) for mixture, alpha in mixtures if alpha > 0]
+
+    def __bool__(self) -> bool:
+        return bool(self.steps or self.mixtures)
+
+    def __call__(self, x: Tensor, y: Tensor, rng: torch.Generator, classes: int) -> tuple[Tensor, Tensor]:
+        """Return the changed images `[B, C, H, W]` and the labels; those of mixtures are probabilities `[B, K]`."""
+        for step in self.steps:
+            x = step(x, rng)
+        if self.mixtures:
+            mixture = self.mixtures[int(torch.randint(len(self.mixtures), (), generator=rng))]
+            return mixture(x, F.one_hot(y, classes).float(), rng)
+        return x, y

@@ -1,19 +1,22 @@
-"""Geometry moves pixels as it says, for each image apart."""
+"""Augmentation: each transform does what its parameters say, and the config enables exactly the given ones."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torchvision.transforms.v2 import functional as TF
 
-from trainyard.data.augment.transforms import (
+from tests.conftest import Compose
+from trainyard.config.composition import instantiate, load_options
+from trainyard.data.augment import (
     LUMA,
     OPERATIONS,
     SIGNS,
-    cutmix,
+    Augmentation,
+    apply_cutmix,
+    apply_mixup,
+    apply_rand_augment,
     draw_partners,
     hue_maps,
-    mixup,
-    rand_augment,
     rand_augment_operations,
     random_affine,
     random_color,
@@ -22,7 +25,7 @@ from trainyard.data.augment.transforms import (
     random_flip,
     saturation_maps,
 )
-from trainyard.data.loading.sampler import derive_generator
+from trainyard.data.loading.loader import derive_generator
 
 
 def images(count: int = 64, size: int = 16) -> torch.Tensor:
@@ -206,7 +209,7 @@ def test_every_operation_keeps_type_and_shape(number: int, channels: int) -> Non
 
 
 def test_each_image_draws_its_own_operation() -> None:
-    y = rand_augment(gradient_images(), derive_generator(0), 1, 9)
+    y = apply_rand_augment(gradient_images(), derive_generator(0), 1, 9)
     kinds = y.flatten(1).unique(dim=0)
     # Identical images fall into as many groups as there are different operations; six ignore the sign or the channels.
     assert 16 <= len(kinds) <= OPERATIONS * SIGNS
@@ -215,7 +218,7 @@ def test_each_image_draws_its_own_operation() -> None:
 def test_identity_is_one_of_fourteen_operations() -> None:
     x = gradient_images(2000)
     once, twice = (
-        float((rand_augment(x, derive_generator(3), rounds, 30) == x).flatten(1).all(1).float().mean())
+        float((apply_rand_augment(x, derive_generator(3), rounds, 30) == x).flatten(1).all(1).float().mean())
         for rounds in (1, 2)
     )
     assert 0.04 < once < 0.25
@@ -224,8 +227,12 @@ def test_identity_is_one_of_fourteen_operations() -> None:
 
 def test_the_generator_decides_about_operations() -> None:
     x = gradient_images()
-    assert torch.equal(rand_augment(x, derive_generator(1), 2, 9), rand_augment(x, derive_generator(1), 2, 9))
-    assert not torch.equal(rand_augment(x, derive_generator(1), 2, 9), rand_augment(x, derive_generator(2), 2, 9))
+    assert torch.equal(
+        apply_rand_augment(x, derive_generator(1), 2, 9), apply_rand_augment(x, derive_generator(1), 2, 9)
+    )
+    assert not torch.equal(
+        apply_rand_augment(x, derive_generator(1), 2, 9), apply_rand_augment(x, derive_generator(2), 2, 9)
+    )
     assert torch.equal(x, gradient_images()), "the images themselves stay"
 
 
@@ -241,7 +248,7 @@ def labelled_batch() -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_mixup_blends_as_the_labels_say() -> None:
     x, y = labelled_batch()
-    mixed, labels = mixup(x, y, derive_generator(0), 0.5)
+    mixed, labels = apply_mixup(x, y, derive_generator(0), 0.5)
     assert torch.allclose(labels.sum(1), torch.ones(COUNT))
     assert torch.allclose(mixed.mean(dim=(1, 2, 3)), labels @ (torch.arange(CLASSES) * 85.0), atol=0.01)
     assert len(set(labels.amax(1).tolist())) > 50, "each image has its own share"
@@ -249,7 +256,7 @@ def test_mixup_blends_as_the_labels_say() -> None:
 
 def test_cutmix_pastes_as_large_a_part_as_the_labels_say() -> None:
     x, y = labelled_batch()
-    mixed, labels = cutmix(x, y, derive_generator(0), 1.0)
+    mixed, labels = apply_cutmix(x, y, derive_generator(0), 1.0)
     assert mixed.dtype == torch.uint8
     for value in range(CLASSES):
         share = (mixed[:, 0] == value * 85).float().mean(dim=(1, 2))
@@ -266,5 +273,83 @@ def test_shares_follow_the_beta_distribution() -> None:
 
 def test_the_draws_decide() -> None:
     x, y = labelled_batch()
-    assert torch.equal(mixup(x, y, derive_generator(1), 0.5)[0], mixup(x, y, derive_generator(1), 0.5)[0])
-    assert not torch.equal(mixup(x, y, derive_generator(1), 0.5)[0], mixup(x, y, derive_generator(2), 0.5)[0])
+    assert torch.equal(apply_mixup(x, y, derive_generator(1), 0.5)[0], apply_mixup(x, y, derive_generator(1), 0.5)[0])
+    assert not torch.equal(
+        apply_mixup(x, y, derive_generator(1), 0.5)[0], apply_mixup(x, y, derive_generator(2), 0.5)[0]
+    )
+
+
+CHANGES = {
+    "flip": 0.5,
+    "crop": 0.2,
+    "shift": 0.2,
+    "rotate": 30,
+    "skew": 20,
+    "scale": 0.3,
+    "brightness": 0.5,
+    "contrast": 0.5,
+    "saturation": 0.5,
+    "hue": 0.2,
+    "erase": 0.9,
+    "rand_augment": 1,
+    "mixup": 0.5,
+    "cutmix": 1.0,
+}
+
+
+def batch(count: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
+    x = torch.randint(0, 256, (count, 3, 16, 16), generator=derive_generator(0), dtype=torch.uint8)
+    return x, torch.arange(count) % 3
+
+
+def test_default_augmentation_is_disabled() -> None:
+    nothing = Augmentation()
+    assert not nothing
+    x, y = batch()
+    assert nothing(x, y, derive_generator(0), 3)[0] is x
+
+
+@pytest.mark.parametrize("key", CHANGES)
+def test_each_change_differs_between_images(key: str) -> None:
+    one = batch()[0][:1].expand(64, -1, -1, -1).contiguous()
+    augmentation = Augmentation(**{key: CHANGES[key]})
+    assert augmentation
+    x, y = augmentation(one, torch.arange(64) % 3, derive_generator(0), 3)
+    assert x.shape == one.shape
+    if key in ("mixup", "cutmix"):
+        assert y.shape == (64, 3)
+        assert len(y.unique(dim=0)) > 10
+    else:
+        assert len(x.flatten(1).unique(dim=0)) > 1, "identical images come out different"
+        assert torch.equal(y, torch.arange(64) % 3)
+
+
+def test_flip_is_part_of_the_affine_transform() -> None:
+    assert len(Augmentation(flip=0.5, rotate=10).steps) == 1
+    assert len(Augmentation(flip=0.5, crop=0.1).steps) == 2
+
+
+def test_both_mixtures_take_turns() -> None:
+    x, y = batch()
+    both = Augmentation(mixup=1.0, cutmix=1.0)
+    kinds = {both(x, y, derive_generator(seed), 3)[0].dtype for seed in range(20)}
+    assert kinds == {torch.uint8, torch.float32}, "pasted ones keep the type, blended ones don't"
+
+
+def test_the_draws_decide_everything() -> None:
+    everything = Augmentation(**CHANGES)
+    x, y = batch()
+    first, again, other = (everything(x, y, derive_generator(seed), 3) for seed in (1, 1, 2))
+    assert all(map(torch.equal, first, again))
+    assert not torch.equal(first[0], other[0])
+
+
+@pytest.mark.parametrize("option", load_options("augment"))
+def test_options_keep_shape_and_range(compose_run: Compose, option: str) -> None:
+    augmentation = instantiate(compose_run(f"augment={option}").augment)
+    x, y = batch()
+    changed, labels = augmentation(x, y, derive_generator(0), 3)
+    assert bool(augmentation) == (option != "none")
+    assert changed.shape == x.shape
+    assert 0 <= float(changed.min()) <= float(changed.max()) <= 255.01
+    assert torch.equal(labels, y)

@@ -1,12 +1,17 @@
-"""Converts the cells of a table to numbers. Training, evaluation and prediction all use `read_rows`."""
+"""Reads tables from CSV, TSV and Parquet files, and converts their cells to numbers.
+
+Training, evaluation and prediction all use `read_table` and `read_rows`.
+"""
 
 import re
 import unicodedata
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import groupby
 from operator import attrgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,47 +19,103 @@ from numpy.typing import NDArray
 
 from trainyard.data.loading.spec import Column
 from trainyard.data.tables.dates import date_part, parse_dates
+from trainyard.io.errors import config_error, join_limited
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LARGEST = float(np.finfo(np.float32).max)
+ACCEPTED = "a .csv, .tsv or .parquet file with a header and rows, text in UTF-8"
+PARQUET = (".parquet", ".pq")
+DELIMITERS = {".csv": None, ".txt": None, ".tsv": "\t", ".tab": "\t"}  # None: the most frequent candidate in the header
+MAX_FLOAT32 = float(np.finfo(np.float32).max)
 # The missing-value markers of pandas, in lower case.
 MISSING = {"", "na", "n/a", "#na", "#n/a", "#n/a n/a", "<na>", "nan", "-nan", "nat", "null", "none"}
-MISSING |= {"1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"}
 INTEGRAL = re.compile(r"([+-]?(?:0|[1-9]\d*))\.0+")
 CURRENCY_CODES = "USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|BRL|MXN|ZAR|Rs\\.?|kr\\.?"
 CURRENCY_SIGNS = "".join(sign for sign in map(chr, range(0x24, 0x20D0)) if unicodedata.category(sign) == "Sc")
 
 
+def read_table(path: Path, key: str) -> "pd.DataFrame":
+    """Return the table of a file, whose suffix determines the format; the cells of text files are not converted.
+
+    Raises:
+        ConfigError: the file does not exist, has another format, is damaged, or has no rows; it names the config `key`.
+    """
+    import pandas as pd  # takes half a second
+
+    suffix = path.suffix.lower()
+    if not path.is_file():
+        problem = "not a regular file" if path.exists() else f"there is no file {path.absolute()}"
+        raise config_error(key, path, problem, ACCEPTED)
+    if suffix not in (*PARQUET, *DELIMITERS):
+        raise config_error(key, path, f"unknown suffix {suffix or '(none)'}", ACCEPTED)
+    if path.stat().st_size == 0:
+        raise config_error(key, path, "the file is empty", ACCEPTED)
+    try:
+        table = pd.read_parquet(path) if suffix in PARQUET else read_text(path)
+    except (ValueError, OSError, NotImplementedError) as error:  # base classes of pandas' and pyarrow's errors
+        raise config_error(key, path, f"cannot be read ({str(error).splitlines()[0]})", ACCEPTED) from error
+    if not len(table):
+        raise config_error(key, path, "it has no rows", ACCEPTED)
+    return table.reset_index(drop=True).rename(columns=lambda name: str(name).strip())
+
+
+def read_text(path: Path) -> "pd.DataFrame":
+    """Return the cells of a text file as text, or raise a ValueError."""
+    import pandas as pd
+
+    if b"\0" in path.read_bytes():  # pandas would accept them as values
+        raise ValueError("it contains null bytes, as UTF-16 and damaged files do")
+    options = text_options(path)
+    names = pd.read_csv(path, header=None, nrows=1, **options).iloc[0].dropna().str.strip()
+    if names.duplicated().any():  # pandas would rename them
+        raise ValueError(f"several columns {join_limited(names[names.duplicated()].unique())}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return pd.read_csv(path, index_col=False, **options)
+    except pd.errors.ParserWarning as warning:
+        raise ValueError("its rows have more values than its header has names") from warning
+
+
+def text_options(path: Path) -> dict[str, Any]:
+    """Return options for `pandas.read_csv` that do not change the cells of a text file."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        header = next((line for line in file if line.strip()), "")
+    unquoted = re.sub(r'"[^"]*"', "", header)
+    separator = DELIMITERS[path.suffix.lower()] or max(",;\t|", key=unquoted.count)
+    # Without na_values, a delimiter at the end of each row would become an unnamed column.
+    return {"sep": separator, "skipinitialspace": True, "dtype": str, "keep_default_na": False, "na_values": [""]}
+
+
+def has_semicolons(path: Path) -> bool:
+    """Whether semicolons separate the columns of a file, which suggests decimal commas."""
+    return path.suffix.lower() not in PARQUET and bool(text_options(path)["sep"] == ";")
+
+
 def read_rows(
     frame: "pd.DataFrame", columns: Sequence[Column], semicolons: bool = False
 ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.bool_]]]:
-    """Convert a table to the inputs of a model.
-
-    Args:
-        frame: cells as text or typed; additional columns are ignored.
-        columns: how each is parsed.
-        semicolons: whether they separate the columns of the file; the default decimal separator is then the comma.
+    """Convert a table to the inputs of a model; `semicolons` make the comma the default decimal separator.
 
     Returns:
         Rows `[N, F]`: numbers, NaN if missing; categories as codes, 0 if missing or unknown. And for each header, which
         cells are neither a valid value nor marked as missing, bool `[N]`.
     """
-    parts, invalid = [], {}
+    blocks, invalid = [], {}
     for header, group in groupby(columns, key=attrgetter("header")):
         inputs = list(group)
         if not inputs[0].decimal:
             inputs = [replace(inputs[0], decimal="," if semicolons else ".")]
         numbers, invalid[header] = read_column(frame[header], inputs)
-        parts.append(numbers)
-    return np.concatenate(parts, axis=1), invalid
+        blocks.append(numbers)
+    return np.concatenate(blocks, axis=1), invalid
 
 
 def read_column(values: "pd.Series[Any]", columns: Sequence[Column]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return the inputs made from one column of a table, `[N, len(columns)]`, and which cells are invalid."""
     first = columns[0]
-    place, distinct = factorize(values)
+    positions, distinct = factorize(values)
     if first.levels:
         code = {level: float(number) for number, level in enumerate(first.levels, start=1)}
         texts = cell_texts(distinct, first.missing)
@@ -67,9 +128,9 @@ def read_column(values: "pd.Series[Any]", columns: Sequence[Column]) -> tuple[ND
         invalid = (texts.notna() & dates.isna()).to_numpy(bool)
     else:
         numbers, invalid = read_numbers(distinct, first)
-        numbers = np.where(np.abs(numbers) <= LARGEST, numbers, np.nan)[:, None]
-    absent = np.full((1, len(columns)), 0.0 if first.levels else np.nan)
-    return np.concatenate([numbers, absent])[place], np.append(invalid, False)[place]  # place -1 is the last
+        numbers = np.where(np.abs(numbers) <= MAX_FLOAT32, numbers, np.nan)[:, None]
+    absent = np.full((1, len(columns)), 0.0 if first.levels else np.nan)  # at position -1
+    return np.concatenate([numbers, absent])[positions], np.append(invalid, False)[positions]
 
 
 def read_numbers(values: "pd.Series[Any]", column: Column) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -98,14 +159,14 @@ def typed_numbers(values: "pd.Series[Any]") -> NDArray[np.float64] | None:
 
 
 def factorize(values: "pd.Series[Any]") -> tuple[NDArray[np.int64], "pd.Series[Any]"]:
-    """Return the position of each value among the distinct ones, -1 for missing values, and the distinct ones."""
+    """Return the position of each value in the distinct values, -1 if it is missing, and the distinct values."""
     import pandas as pd
 
     try:
-        place, distinct = pd.factorize(values)
+        positions, distinct = pd.factorize(values)
     except TypeError:  # lists and other unhashable values of Parquet files
-        place, distinct = pd.factorize(values.map(str, na_action="ignore"))
-    return place, pd.Series(distinct)
+        positions, distinct = pd.factorize(values.map(str, na_action="ignore"))
+    return positions, pd.Series(distinct)
 
 
 def cell_texts(values: "pd.Series[Any]", missing: Sequence[str] = ()) -> "pd.Series[Any]":
@@ -114,8 +175,8 @@ def cell_texts(values: "pd.Series[Any]", missing: Sequence[str] = ()) -> "pd.Ser
 
     texts = values.str.strip() if types.infer_dtype(values) == "string" else values.astype(object).map(to_text)
     texts = texts.astype(object)
-    given = [marker.strip().casefold() for marker in missing]
-    markers = {*MISSING, *given, *(f"{marker}.0" for marker in given)}
+    additional = [marker.strip().casefold() for marker in missing]
+    markers = {*MISSING, *additional, *(f"{marker}.0" for marker in additional)}
     return texts.where(~texts.astype(str).str.casefold().isin(markers), None)
 
 
@@ -128,17 +189,15 @@ def to_text(value: object) -> str:
 
 def strip_zeros(text: str) -> str:
     """Return "5" for "5.0", and any other text unchanged."""
-    found = INTEGRAL.fullmatch(text)
-    return found[1] if found else text
+    match = INTEGRAL.fullmatch(text)
+    return match[1] if match else text
 
 
 def parse_numbers(texts: "pd.Series[Any]", decimal: str, strict: bool = True) -> NDArray[np.float64]:
-    """Return texts as numbers, NaN if that is not possible.
+    """Return texts such as `4.1`, `1e-3`, `$94,050.00`, `12 %`, `(3)` for -3, or `true` as numbers; others become NaN.
 
-    Args:
-        texts: such as `4.1`, `1e-3`, `inf`, `$94,050.00`, `12 %`, `(3)` for -3, `true`; `None` if missing.
-        decimal: `.` or `,`; the other one may separate thousands.
-        strict: whether cells that are numbers only with the other decimal separator become NaN.
+    Of the decimal separators `.` and `,` the other one may separate thousands. Unless `strict`, cells that are numbers
+    only with the other decimal separator are converted with it.
     """
     import pandas as pd
 
@@ -154,13 +213,13 @@ def parse_numbers(texts: "pd.Series[Any]", decimal: str, strict: bool = True) ->
 
 def parse_number(text: str, decimal: str) -> float:
     """Return a number with thousands separators, a currency, a percent sign or accounting brackets; else NaN."""
-    found = number_pattern(decimal).fullmatch(text)
-    if not found:
+    match = number_pattern(decimal).fullmatch(text)
+    if not match:
         return {"true": 1.0, "false": 0.0}.get(text.casefold(), np.nan)
-    signs = (found["before"] or "") + (found["after"] or "")
+    signs = (match["before"] or "") + (match["after"] or "")
     if text.count("(") != text.count(")") or len(signs) > 1:
         return np.nan
-    number = float(re.sub(rf"[^\d{decimal}eE+-]", "", found["number"]).replace(",", "."))
+    number = float(re.sub(rf"[^\d{decimal}eE+-]", "", match["number"]).replace(",", "."))
     return number if signs in ("", "+") else -number
 
 
@@ -170,9 +229,7 @@ def number_pattern(decimal: str) -> re.Pattern[str]:
     unit = rf"(?:[{re.escape(CURRENCY_SIGNS)}%]|{CURRENCY_CODES})"
     other = "," if decimal == "." else r"\."
     groups = rf"[1-9]\d{{0,2}}(?:(?P<group>[{other}' \u00a0\u2009\u202f\u2019])\d{{3}}(?:(?P=group)\d{{3}})*)"
-    indian = r"[1-9]\d?(?:,\d\d)+,\d{3}"
-    digits = rf"(?:{groups}|{indian}|\d+)" if decimal == "." else rf"(?:{groups}|\d+)"
-    number = rf"(?:{digits}(?:{re.escape(decimal)}\d*)?|{re.escape(decimal)}\d+)(?:[eE][+-]?\d{{1,3}})?"
+    number = rf"(?:(?:{groups}|\d+)(?:{re.escape(decimal)}\d*)?|{re.escape(decimal)}\d+)(?:[eE][+-]?\d{{1,3}})?"
     return re.compile(
         rf"(?P<before>[-+(\u2212])?\s*(?:{unit}\s*)?(?P<after>[-+(\u2212])?(?P<number>{number})\s*\)?(?:\s*{unit})?\)?"
     )
