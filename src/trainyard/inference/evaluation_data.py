@@ -17,7 +17,7 @@ from trainyard.data.loading.spec import DataSpec, Examples
 from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import stored_config
 from trainyard.history.stored_run import StoredRun
-from trainyard.io.errors import ConfigError, listing, reject
+from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.models.classifier import Classifier
 from trainyard.tasks.classification import load_classifier
 
@@ -53,7 +53,7 @@ def load_evaluation_data(
     if not changes:
         problem = "its test examples differ from those of the run, which may have been trained on some of them"
         accepted = "the unchanged data and split, or other data by data.path=FILE or data.root=FOLDER"
-        raise reject("data", run.choices.get("data"), problem, accepted)
+        raise config_error("data", run.choices.get("data"), problem, accepted)
     split, examples = match_examples(data, spec)
     data.splits = {"test": examples}
     return data, f"{split} of {', '.join(f'data.{key!s}={value!s}' for key, value in changes.items())}"
@@ -89,9 +89,11 @@ def match_examples(data: DataModule, spec: DataSpec) -> tuple[str, Examples]:
     examples = parts[split]
     if examples.shape != spec.input_shape:
         shapes = ["x".join(map(str, shape)) for shape in (examples.shape, spec.input_shape)]
-        raise reject("data", shapes[0], "the inputs differ from those of the model", shapes[1])
+        raise config_error("data", shapes[0], "the inputs differ from those of the model", shapes[1])
     if unknown := [name for name in data.classes if name not in spec.classes]:
-        raise reject("data", listing(unknown), "classes that the model does not know", listing(spec.classes))
+        raise config_error(
+            "data", join_limited(unknown), "classes that the model does not know", join_limited(spec.classes)
+        )
     labels = torch.tensor([spec.classes.index(name) for name in data.classes])
     return "all" if split == "train" else f"{split} split", replace(examples, y=labels[examples.y])
 

@@ -14,11 +14,12 @@ from trainyard.data.loading.spec import DataSpec
 from trainyard.history.find_run import find_checkpoint, run_at
 from trainyard.history.stored_run import StoredRun
 from trainyard.inference.export_formats import FORMATS, random_inputs
-from trainyard.io.errors import ConfigError, listing, reject
-from trainyard.io.files import check_path, inside, relative, replacing, write_text
+from trainyard.io.errors import ConfigError, config_error, join_limited
+from trainyard.io.extras import describe_missing
+from trainyard.io.files import check_path, output_folder, relative, replacing, write_text
 from trainyard.models.classifier import Classifier
 from trainyard.tasks.classification import accuracy_interval, load_classifier
-from trainyard.terminal.markdown import escape_markdown, markdown_table
+from trainyard.terminal.tables import escape_markdown, markdown_table
 
 TOLERANCE = 1e-4
 BATCHES = (1, 7)  # batch sizes at which an exported model is compared with its checkpoint
@@ -70,16 +71,18 @@ def output_path(output: Path | None, checkpoint: Path, run: StoredRun | None, su
     """Return the path of the file to write."""
     if output is None:
         home = run.folder if run else checkpoint.absolute().parent
-        return inside(home, "export") / f"model{suffix}"
+        return output_folder(home, "export") / f"model{suffix}"
     check_path("--output", str(output))
     if output.is_dir():
-        raise reject("--output", output, "it is a folder", str(output / f"model{suffix}"))
+        raise config_error("--output", output, "it is a folder", str(output / f"model{suffix}"))
     if output.suffix != suffix:
-        raise reject("--output", output, f"the extension of this format is {suffix}", str(output.with_suffix(suffix)))
+        raise config_error(
+            "--output", output, f"the extension of this format is {suffix}", str(output.with_suffix(suffix))
+        )
     if not output.parent.is_dir():
-        raise reject("--output", output, f"no such folder: {output.parent}", "a file in an existing folder")
+        raise config_error("--output", output, f"no such folder: {output.parent}", "a file in an existing folder")
     if output.exists() and output.samefile(checkpoint):
-        raise reject("--output", output, "it is the checkpoint itself", "another file")
+        raise config_error("--output", output, "it is the checkpoint itself", "another file")
     return output
 
 
@@ -99,10 +102,10 @@ def export(model: Classifier, form: str, path: Path) -> float:
             if not difference <= TOLERANCE:
                 runtime = FORMATS[form].runtime
                 problem = f"the probabilities in {runtime} differ by {difference:.2g}; the file is removed"
-                raise reject("--format", form, problem, f"a difference of at most {TOLERANCE:g}")
+                raise config_error("--format", form, problem, f"a difference of at most {TOLERANCE:g}")
     except OSError as error:
         accepted = "a file in a folder that you may write to"
-        raise reject("--output", path, f"cannot be written ({error.strerror})", accepted) from error
+        raise config_error("--output", path, f"cannot be written ({error.strerror})", accepted) from error
     return difference
 
 
@@ -119,7 +122,7 @@ def write_and_compare(model: Classifier, form: str, draft: Path) -> float:
     except Exception as error:  # each exporter has its own exceptions
         first_line = (str(error).strip().splitlines() or [""])[0]
         problem = f"{type(model).__name__} cannot be exported ({type(error).__name__}: {first_line[:200]})"
-        raise reject("--format", form, problem, "another format") from error
+        raise config_error("--format", form, problem, "another format") from error
     return max_difference(outputs, expected)
 
 
@@ -132,9 +135,8 @@ def max_difference(outputs: Sequence[Tensor], expected: Sequence[Tensor]) -> flo
 
 def check_packages(form: str) -> None:
     """Raise a ConfigError if a format needs packages that are not installed."""
-    missing = [package for package in ONNX_PACKAGES if importlib.util.find_spec(package) is None]
-    if form == "onnx" and missing:
-        raise reject("--format", form, f"it needs {' and '.join(missing)}", "after `pip install 'trainyard[export]'`")
+    if form == "onnx" and any(importlib.util.find_spec(package) is None for package in ONNX_PACKAGES):
+        raise config_error("--format", form, *describe_missing("export", ONNX_PACKAGES))
 
 
 def model_card(model: Classifier, run: StoredRun | None, files: dict[str, Path], verified: str) -> str:
@@ -163,7 +165,7 @@ def describe_inputs(spec: DataSpec) -> str:
         return f"`input`: uint8 `[batch, {shape}]`, not normalised. {text}"
     rows = []
     for number, (column, mean, std) in enumerate(zip(spec.columns, spec.mean, spec.std, strict=True)):
-        codes = listing((f"{code} {level}" for code, level in enumerate(column.levels, start=1)), MAX_ROWS)
+        codes = join_limited((f"{code} {level}" for code, level in enumerate(column.levels, start=1)), MAX_ROWS)
         values = escape_markdown(codes) if column.levels else f"{mean:.4g} ± {std:.4g}"
         rows.append((number, escape_markdown(column.name), values))
     text = f"`input`: float32 `[batch, {shape}]`, not normalised; NaN is a missing number, 0 a missing or new level."

@@ -20,7 +20,7 @@ from trainyard.data.loading.sampler import derive_generator
 from trainyard.data.loading.spec import Column, Examples
 from trainyard.data.sources.image_folder import ImageFolder
 from trainyard.inspect.untrained import build_data
-from trainyard.io.errors import listing
+from trainyard.io.errors import join_limited
 from trainyard.io.figures import figure_style, save_figure
 from trainyard.terminal.tables import table
 
@@ -111,7 +111,7 @@ def describe_levels(column: Column, codes: Tensor) -> str:
     """Return the number of levels, and the most frequent ones with their counts."""
     counts = codes.long().bincount(minlength=len(column.levels) + 1)[1:]
     order = counts.argsort(descending=True, stable=True).tolist()
-    frequent = listing((f"{column.levels[level]} {counts[level]}" for level in order), MAX_LEVELS)
+    frequent = join_limited((f"{column.levels[level]} {counts[level]}" for level in order), MAX_LEVELS)
     return f"{len(order)} levels: {frequent}"
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.inference.evaluation_data import load_model_and_data
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
 from trainyard.io.figures import figure_style, save_figure
 from trainyard.models.classifier import Classifier
 from trainyard.tasks.layer_figures import as_images, enlarge, image_grid, record_outputs
@@ -36,7 +36,9 @@ def draw_decision(name: str, trusted: Sequence[str] = ()) -> None:
     columns = model.spec.columns
     if len(columns) != 2 or any(column.levels for column in columns):
         inputs = ", ".join(column.name for column in columns) or "images"
-        raise reject("RUN", name, f"its model takes {inputs}", "a run on two measurements, such as experiment=neuron")
+        raise config_error(
+            "RUN", name, f"its model takes {inputs}", "a run on two measurements, such as experiment=neuron"
+        )
     figure = Figure(figsize=(6, 4.5), layout="constrained")
     axis = figure.subplots()
     draw_plane(axis, model, data)
@@ -85,10 +87,12 @@ def draw_layers(name: str, example: int = 0, trusted: Sequence[str] = ()) -> Non
     """
     model, data = load_model_and_data(name, trusted)
     if model.spec.kind != "images":
-        raise reject("RUN", name, "its model takes rows of a table", "a run on images, such as experiment=shapes_cnn")
+        raise config_error(
+            "RUN", name, "its model takes rows of a table", "a run on images, such as experiment=shapes_cnn"
+        )
     examples = data.splits["val"]
     if not 0 <= example < len(examples):
-        raise reject("--example", example, "no such image", f"0 to {len(examples) - 1}")
+        raise config_error("--example", example, "no such image", f"0 to {len(examples) - 1}")
     image, label = examples.__getitems__([example])
     rows = [("image", enlarge(image[0].float() / 255, MAP_SIDE))]
     rows += [(title, as_picture(values)) for title, values in layer_outputs(model, image)]
