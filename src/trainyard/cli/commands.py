@@ -282,17 +282,17 @@ def draw_curves(arguments: argparse.Namespace) -> None:
 
 def draw_decision(arguments: argparse.Namespace) -> None:
     """Draw decision regions."""
-    from trainyard.inspect.decision_regions import draw
+    from trainyard.inspect import model_figures
     from trainyard.terminal.logs import log_to_screen
 
     with log_to_screen():
-        draw(arguments.run, arguments.trusted_packages)
+        model_figures.draw_decision(arguments.run, arguments.trusted_packages)
 
 
 def draw_layers(arguments: argparse.Namespace) -> None:
     """Draw the outputs of layers."""
-    from trainyard.inspect.layer_outputs import draw
+    from trainyard.inspect import model_figures
     from trainyard.terminal.logs import log_to_screen
 
     with log_to_screen():
-        draw(arguments.run, arguments.example, arguments.trusted_packages)
+        model_figures.draw_layers(arguments.run, arguments.example, arguments.trusted_packages)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from trainyard.io.files import replacing
+from trainyard.io.figures import figure_style, write_figure
 from trainyard.sweeps.leaderboard.ranking import Row, main_effects
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.terminal.controls import escape_controls
@@ -15,6 +15,7 @@ PICTURE = "leaderboard.png"
 MAX_ROWS = 20
 
 
+@figure_style()
 def draw(sweep: StoredSweep, rows: Sequence[Row]) -> None:
     """Draw the best configurations, or the Pareto front of several objectives, above the score along each axis."""
     scored = [row for row in rows if row.scores]
@@ -39,9 +40,8 @@ def draw(sweep: StoredSweep, rows: Sequence[Row]) -> None:
                 axes.set_xscale("log" if "log" in sweep.space.values[name][0] else "linear")
             axes.set_title(escape_controls(name, keep=""), fontsize=9)
             axes.tick_params(axis="x", labelrotation=30, labelsize=8)
-            axes.grid(alpha=0.3)
-    with replacing(sweep.folder / PICTURE) as draft:
-        figure.savefig(draft, format="png", dpi=110)
+            axes.grid()
+    write_figure(figure, sweep.folder / PICTURE)
 
 
 def draw_best(axes: Axes, rows: Sequence[Row], objective: str) -> None:
@@ -53,7 +53,7 @@ def draw_best(axes: Axes, rows: Sequence[Row], objective: str) -> None:
     axes.set_yticks(range(len(rows)), names)
     axes.invert_yaxis()
     axes.set_xlabel(f"{objective}; blue: not significantly different from the best")
-    axes.grid(axis="x", alpha=0.3)
+    axes.grid(axis="x")
 
 
 def draw_front(axes: Axes, rows: Sequence[Row], objectives: Sequence[str]) -> None:
@@ -64,4 +64,4 @@ def draw_front(axes: Axes, rows: Sequence[Row], objectives: Sequence[str]) -> No
         axes.plot([x for x, _ in points], [y for _, y in points], style, color=color)
     axes.set_xlabel(f"{second}; blue: no other is better in all objectives")
     axes.set_ylabel(first)
-    axes.grid(alpha=0.3)
+    axes.grid()

@@ -1,4 +1,4 @@
-"""Whatever a person types becomes a list of files, in order, or one error that names all that is wrong."""
+"""Arguments become a list of files in order, or one error that lists all problems."""
 
 import os
 from pathlib import Path
@@ -34,42 +34,42 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["b.tsv", "-", "a.csv", "a.csv"], ["b.tsv", "-", "a.csv", "a.csv"]),
     ],
 )
-def test_finds_what_was_typed_in_order(words: list[str], names: list[str]) -> None:
+def test_files_are_found_in_order(words: list[str], names: list[str]) -> None:
     assert [file.name for file in find_inputs(words)] == names
 
 
-def test_a_file_that_looks_like_a_pattern_is_a_file(here: Path) -> None:
+def test_existing_file_is_not_a_pattern(here: Path) -> None:
     (here / "[2].png").touch()
     assert find_inputs(["[2].png"]) == [InputFile("[2].png", "images")]
 
 
-def test_home_is_known(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_home_directory_is_expanded(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(here))
     assert find_inputs(["~/*.csv"]) == [InputFile(f"{here}/a.csv", "rows")]
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["photos/3.png"], "photos/3.png: no such file; did you mean "),
         (["a.cvs"], "a.cvs: no such file; did you mean a.csv?"),
         (["nowhere/a.csv"], "nowhere/a.csv: no such file\n"),
-        (["*.jpg"], r"\*.jpg: matches no file"),
+        (["*.jpg"], r"\*.jpg: matches no image and no table"),
         (["photos/*.md"], r"photos/\*.md: matches no image and no table"),
-        (["em*"], r"em\*: matches only folders"),
+        (["em*"], r"em\*: matches no image and no table"),
         (["empty"], "empty: a folder without images"),
         (["photos/notes.md"], "photos/notes.md: .md is not an extension of an image or a table"),
         ([""], "'': no such file"),
         (["-", "-"], "- is given 2 times"),
     ],
 )
-def test_says_what_is_wrong(words: list[str], said: str) -> None:
-    with pytest.raises(ConfigError, match=f"INPUT: {said}") as caught:
+def test_problem_with_an_input_is_described(words: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=f"INPUT: {message}") as caught:
         find_inputs(words)
     assert str(caught.value).count("\n") == 1
 
 
-def test_names_all_that_is_wrong_at_once() -> None:
+def test_all_problems_are_listed() -> None:
     with pytest.raises(ConfigError) as caught:
         find_inputs(["a.csv", "c.csv", "*.gif", "empty"])
     lines = str(caught.value).splitlines()
@@ -77,7 +77,7 @@ def test_names_all_that_is_wrong_at_once() -> None:
     assert [line.split(":")[0].strip() for line in lines[1:]] == ["c.csv", "*.gif", "empty", "accepted"]
 
 
-def test_a_pipe_and_a_dead_link_are_no_files() -> None:
+def test_pipes_and_broken_links_are_rejected() -> None:
     os.mkfifo("pipe.csv")
     Path("dead.png").symlink_to("gone.png")
     with pytest.raises(ConfigError, match=r"pipe.csv: not a regular file\n  dead.png: a broken link"):
@@ -85,13 +85,13 @@ def test_a_pipe_and_a_dead_link_are_no_files() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read any folder")
-def test_a_closed_folder_is_said() -> None:
+def test_unreadable_folder_is_reported() -> None:
     Path("photos/b").chmod(0)
     with pytest.raises(ConfigError, match=r"photos/b cannot be read \(Permission denied\)"):
         find_inputs(["photos"])
 
 
-def test_files_of_the_other_kind_are_named_with_the_model() -> None:
+def test_inputs_of_the_wrong_kind_are_listed() -> None:
     files = find_inputs(["photos/2.png", "a.csv", "b.tsv", "-"])
     with pytest.raises(ConfigError, match=r"INPUT: photos/2\.png is an image, and latest takes rows"):
         check_kind(files, "rows", "latest")
