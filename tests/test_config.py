@@ -17,7 +17,7 @@ from trainyard.config.constraints import check_ranges, read_text
 from trainyard.config.validators import Number
 from trainyard.io.errors import ConfigError
 from trainyard.run.training import train
-from trainyard.sweeps.options import check_options
+from trainyard.sweeps.execution.checks import check_options
 
 GROUPS = sorted(folder.name for folder in CONF_DIR.iterdir() if folder.is_dir() and folder.name != "hydra")
 OPTIONS = [f"{group}={option}" for group in GROUPS for option in group_options(group)]

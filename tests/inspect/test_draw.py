@@ -65,7 +65,7 @@ def test_a_sweep_is_drawn_by_what_varies(typed_command, tmp_path: Path) -> None:
 
     folder = tmp_path / "outputs" / "sweeps" / "first"
     folder.mkdir(parents=True)
-    StoredSweep.create(folder, SearchSpace({"optimizer.lr": ["0.05", "5"]}), ["val/acc"])
+    StoredSweep.create(folder, SearchSpace({"optimizer.lr": ["0.05", "5"]}), "val/acc")
     words = [[*NEURON, "optimizer.lr=0.05"], [*NEURON, "optimizer.lr=5"]]
     for number, more in enumerate(words):
         trained(folder / str(number), *more)

@@ -56,7 +56,7 @@ def test_what_a_stored_config_may_not_contain_is_not_promoted(tmp_path: Path, co
 def test_names_in_its_head_begin_no_line(tmp_path: Path, conf: Path) -> None:
     folder = tmp_path / f"sweep\ncallbacks: {HUB}\u2028\x85x"
     sweep = stored(folder, ["seed=0,1", "optimizer.lr=0.1"], [0.1, 0.9])
-    sweep.objectives[0] = f"val/acc\ncallbacks: {HUB}"
+    sweep.objective = f"val/acc\ncallbacks: {HUB}"
     for job in sweep.jobs:
         job.result["metrics"][sweep.objective] = job.result["objective"]["value"]
         job.result["objective"]["name"] = sweep.objective

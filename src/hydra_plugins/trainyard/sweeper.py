@@ -48,7 +48,7 @@ class ResumingSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the unfinished jobs of the sweep, and print its leaderboard."""
-        from trainyard.sweeps.options import check_objectives, check_options
+        from trainyard.sweeps.execution.checks import check_options
         from trainyard.sweeps.stored import SWEEP_FILE, StoredSweep, lock_sweep
 
         gc.freeze()  # composing turned garbage collection off; a long sweep needs it
@@ -56,16 +56,15 @@ class ResumingSweeper(Sweeper):
         own = self.config.sweep
         check_options(self.config)
         space = self.parse_space(arguments)
-        objectives = check_objectives(own.objectives or [], self.config.objective, space.axes)
         with open_dict(self.config):
             own.name = space.name() if own.name is None else str(own.name)
         folder = Path(self.config.hydra.sweep.dir)
         if own.plan:
-            self.plan(StoredSweep.preview(folder, space, objectives))
+            self.plan(StoredSweep.preview(folder, space, self.config.objective))
             return
         with lock_sweep(folder):
             is_new = not (folder / SWEEP_FILE).exists()
-            stored = StoredSweep.create(folder, space, objectives)
+            stored = StoredSweep.create(folder, space, self.config.objective)
             try:
                 self.run_jobs(stored)
             except (KeyboardInterrupt, Interrupted) as error:

@@ -52,7 +52,7 @@ class Sweep:
         self.retries, self.keep, self.trials, self.pruner = retries, keep, trials, pruner
         self.jobs, self.axes = stored.jobs, list(stored.space.axes)
         self.written = len(self.jobs)  # jobs in the file of drawn jobs
-        self.journal = Journal(self.folder, stored.objectives, distributions(stored.space))
+        self.journal = Journal(self.folder, stored.objective, distributions(stored.space))
         self.journal.finish_all(self.jobs)
         self.sampler = ConfigurationSampler(stored.space, self.journal, make_sampler, seed) if make_sampler else None
         self.queue = self.unfinished()

@@ -197,8 +197,8 @@ def job_context(with_pruner: bool = False) -> Any:
     from multiprocessing.forkserver import ensure_running
 
     context = multiprocessing.get_context("forkserver")
-    pruners = ["trainyard.sweeps.pruners"] if with_pruner else []
-    context.set_forkserver_preload(["trainyard.sweeps.execution.preloaded", *pruners])
+    pruner = ["trainyard.sweeps.pruning"] if with_pruner else []
+    context.set_forkserver_preload(["trainyard.sweeps.execution.preloaded", *pruner])
     ignored = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
     handlers = {number: signal.signal(number, signal.SIG_IGN) for number in ignored}
     os.environ[NOHUP] = str(int(handlers[signal.SIGHUP] == signal.SIG_IGN))
