@@ -1,8 +1,8 @@
 """Checks of a sweep before its first job starts: the sweep's own options, then the config and network of every job."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from multiprocessing.connection import Connection
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -17,6 +17,8 @@ from trainyard.sweeps.job import Job
 if TYPE_CHECKING:
     from hydra_plugins.trainyard.launchers import LocalLauncher
     from trainyard.sweeps.sweep import Sweep
+
+checked: dict[str, Any] = {}  # what this process has checked, by its config; of data, the spec
 
 
 def check_options(config: DictConfig) -> None:
@@ -75,47 +77,35 @@ def find_problems(configs: Iterable[tuple[int, DictConfig]], context: Any) -> di
 
     The checks run in another process, since they need torch and the data.
     """
-    connection, remote = context.Pipe()
-    process = context.Process(target=serve_checks, args=(remote,), daemon=True)
-    process.start()
-    remote.close()
     problems = {}
-    try:
+    with ProcessPoolExecutor(1, mp_context=context) as executor:
         for index, config in configs:
             try:
-                connection.send(config)
-                problem = connection.recv()
-            except (EOFError, OSError):
+                problem = executor.submit(find_problem, config).result()
+            except BrokenProcessPool:
                 problems[index] = "the process that checks it has crashed, in the code of its data or model"
                 break
             if problem:
                 problems[index] = problem
-    finally:
-        connection.close()
-        process.join()
     return problems
 
 
-def serve_checks(connection: Connection) -> None:
-    """Answer each config with its problem, or with an empty text, until the connection is closed."""
+def find_problem(config: DictConfig) -> str:
+    """Return why a job cannot work; empty if it can."""
     from trainyard.config.format_error import complaint
 
     setup_globals()
-    checked: dict[str, Any] = {}
-    with suppress(EOFError, OSError):
-        while True:
-            config = connection.recv()
-            try:
-                check_config_parts(config, checked)
-                connection.send("")
-            except Exception as error:  # the job would fail with it, whatever it is
-                connection.send(complaint(error))
+    try:
+        check_config_parts(config)
+    except Exception as error:  # the job would fail with it, whatever it is
+        return complaint(error)
+    return ""
 
 
-def check_config_parts(config: DictConfig, checked: dict[str, Any]) -> None:
+def check_config_parts(config: DictConfig) -> None:
     """Raise a ConfigError if the parts of a job do not fit together.
 
-    Data, models and schedules are built once for all jobs that share them, as `checked` stores. Nothing is downloaded.
+    Data, models and schedules are built once for all jobs that share them. Nothing is downloaded.
     """
     from trainyard.config.composition import instantiate, resolved
     from trainyard.data.loading.splits import check_splits_not_empty
