@@ -17,7 +17,7 @@ from trainyard.callbacks.lifecycle import remove_callback
 from trainyard.callbacks.protocols import count_examples
 from trainyard.callbacks.tensorboard import drawing_budget, tensorboard_writer
 from trainyard.io.files import MIB
-from trainyard.io.memory import peak_memory
+from trainyard.io.resources import peak_memory
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ class Histograms(L.Callback):
         seconds = sum(2 * (SECONDS_PER_TENSOR + SECONDS_PER_NUMBER * p.numel()) for _, p in trainable)
         if writer is None or not budget.allows(seconds, PART):
             return
-        with budget.spending():
+        with budget.measure():
             for name, parameter in trainable:
                 writer.add_histogram(f"weights/{name}", parameter, trainer.global_step)
                 if parameter.grad is not None:

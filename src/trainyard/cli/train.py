@@ -16,12 +16,12 @@ from omegaconf import DictConfig
 
 from trainyard.cli.error_reports import report_errors
 from trainyard.cli.input_checks import check_text
-from trainyard.cli.override_correction import hydra_parser
+from trainyard.cli.override_correction import hydra_parser, options_first
 from trainyard.cli.suggestions import suggest_command
 from trainyard.cli.train_help import asks_for_help, help_text
 from trainyard.config.composition import CONF_DIR, CONFIG_NAME, HYDRA_VERSION_BASE, resolved
 from trainyard.history.resume import asks_to_resume, resume
-from trainyard.io.errors import ConfigError, PassThrough, reject
+from trainyard.io.errors import ConfigError, PassThrough, config_error
 from trainyard.run.distributed.torchrun import remove_failed_result
 from trainyard.terminal.logs import print_anything
 
@@ -38,12 +38,12 @@ def main() -> None:
         with report_errors():
             resume(sys.argv[1:])
         return
-    sys.argv[1:] = [quote_condition(word) for word in sys.argv[1:]]
+    sys.argv[1:] = options_first(map(quote_condition, sys.argv[1:]))
     check_options(sys.argv[1:])
     with report_errors(), without_garbage_collection():
         check_text(sys.argv[1:])
         if "hydra.mode=RUN" in sys.argv and not {"-m", "--multirun"}.isdisjoint(sys.argv):
-            raise reject("hydra.mode", "RUN", "contradicts -m", "one of them")
+            raise config_error("hydra.mode", "RUN", "contradicts -m", "one of them")
         try:
             run()
         except PassThrough as passed:

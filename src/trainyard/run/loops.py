@@ -9,7 +9,7 @@ from lightning.pytorch.trainer.states import RunningStage, TrainerFn
 from trainyard.callbacks.checkpoints import LastCheckpoint
 
 # Lightning has no public way to replace its loops: these three classes and the hooks below are private names.
-# tests/test_run_length.py and tests/test_going_on.py fail where one of them disappears or changes.
+# tests/run/test_run_length.py and tests/test_going_on.py fail if one of them disappears or changes.
 
 
 class FitLoop(fit_loop._FitLoop):

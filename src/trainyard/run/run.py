@@ -13,9 +13,9 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.callbacks.checkpoint_files import PREVIOUS, newest_intact, set_damaged_aside
-from trainyard.io.disk_space import TRY_AGAIN, describe_full_disk, is_disk_full
-from trainyard.io.errors import ConfigError, reject
+from trainyard.io.errors import ConfigError, config_error
 from trainyard.io.files import check_own_files, relative, remove_stale_drafts, write_json
+from trainyard.io.resources import TRY_AGAIN, describe_full_disk, is_disk_full
 from trainyard.io.signals import Signals
 from trainyard.run.directory_check import check_run_directory
 from trainyard.run.run_directory import (
@@ -116,7 +116,7 @@ class Run:
             check_own_files("hydra.run.dir", self.dir)
             if self.resumed:
                 check_resumable(self.dir)
-            self.lock = lock(self.dir, reject("hydra.run.dir", self.dir, "another process trains there", WAIT))
+            self.lock = lock(self.dir, config_error("hydra.run.dir", self.dir, "another process trains there", WAIT))
             remove_stale_drafts(self.dir, depth=1)
             self.fresh = {path.name for path in self.dir.iterdir()} <= BROUGHT
             self.look(cfg)
@@ -126,9 +126,9 @@ class Run:
             if self.fresh:  # nothing can resume a run without its config
                 self.discard()
             if is_disk_full(error):
-                raise reject("hydra.run.dir", self.dir, describe_full_disk(self.dir), TRY_AGAIN) from error
+                raise config_error("hydra.run.dir", self.dir, describe_full_disk(self.dir), TRY_AGAIN) from error
             problem = f"cannot be written ({error.strerror})"
-            raise reject("hydra.run.dir", self.dir, problem, "a folder that you may write to") from error
+            raise config_error("hydra.run.dir", self.dir, problem, "a folder that you may write to") from error
 
     @property
     def last_checkpoint(self) -> Path | None:
@@ -194,7 +194,7 @@ class Run:
         try:
             write_json(self.dir / RESULT, {"status": state, **self.result, "seconds": seconds, "error": reason})
         except OSError as problem:
-            lost = reject("hydra.run.dir", self.dir, f"result.json cannot be written ({problem.strerror})")
+            lost = config_error("hydra.run.dir", self.dir, f"result.json cannot be written ({problem.strerror})")
             if error is None:
                 raise lost from problem
             log.error("%s", lost)

@@ -12,9 +12,17 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from trainyard.io.errors import ConfigError, listing, reject
-from trainyard.io.files import point_to, read_json, read_text, remove_stale_drafts, write_json, write_text
-from trainyard.io.plain_yaml import MOST_BYTES, load_yaml
+from trainyard.io.errors import ConfigError, config_error, join_limited
+from trainyard.io.files import (
+    MAX_CONFIG,
+    load_yaml,
+    point_to,
+    read_json,
+    read_text,
+    remove_stale_drafts,
+    write_json,
+    write_text,
+)
 
 RESULT = "result.json"
 FOLDERS = ("checkpoints", "tensorboard", "predictions")
@@ -59,7 +67,7 @@ def read_result(folder: Path) -> dict[str, Any]:
 def read_config(folder: Path) -> dict[str, Any]:
     """Return the contents of a run's `config.yaml` as plain values; empty if the file is missing or damaged."""
     with suppress(OSError, ValueError, YAMLError):
-        config = load_yaml(read_text(folder / "config.yaml", MOST_BYTES))
+        config = load_yaml(read_text(folder / "config.yaml", MAX_CONFIG))
         if isinstance(config, dict):
             return config
     return {}
@@ -130,7 +138,9 @@ def check_places(folder: Path) -> None:
     """Raise a ConfigError if a run could not write one of its files or folders."""
     for name in misplaced(folder):
         kind = "a folder, but must be a file" if (folder / name).is_dir() else "a file, but must be a folder"
-        raise reject("hydra.run.dir", folder, f"{name} is {kind}", "the directory without it, or another directory")
+        raise config_error(
+            "hydra.run.dir", folder, f"{name} is {kind}", "the directory without it, or another directory"
+        )
 
 
 def check_resumable(folder: Path) -> None:
@@ -146,6 +156,6 @@ def check_resumable(folder: Path) -> None:
     left = [name for name in (LAST, PREVIOUS) if (checkpoints / name).exists()]
     ended = (folder / RESULT).exists() and read_result(folder).get("status") not in ("interrupted", "failed")
     if left or ended:
-        state = f"{listing(left)} is damaged" if left else f"there is no {LAST}"
+        state = f"{join_limited(left)} is damaged" if left else f"there is no {LAST}"
         problem = f"{state} in {checkpoints}, so it cannot be resumed; nothing was changed"
-        raise reject("resume", folder, problem, "a run with an intact last.ckpt or previous.ckpt, or a new run")
+        raise config_error("resume", folder, problem, "a run with an intact last.ckpt or previous.ckpt, or a new run")

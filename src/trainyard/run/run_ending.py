@@ -2,7 +2,7 @@
 
 import signal
 
-from trainyard.io.disk_space import is_disk_full
+from trainyard.io.resources import is_disk_full
 from trainyard.io.signals import Interrupted
 
 

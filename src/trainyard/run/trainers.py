@@ -11,15 +11,17 @@ from omegaconf import DictConfig, OmegaConf
 from trainyard.callbacks.checkpoint_files import PacedCheckpointIO
 from trainyard.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from trainyard.callbacks.graceful_stop import GracefulStop
-from trainyard.callbacks.process_state import ProcessGroupCleanup, ProcessState
+from trainyard.callbacks.process_state import ProcessState
 from trainyard.callbacks.progress_bar import ProgressReporter
 from trainyard.callbacks.run_length import epoch_limit
 from trainyard.callbacks.weight_average import WeightAverage
 from trainyard.config.composition import instantiate
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
+from trainyard.io.extras import describe_missing
 from trainyard.run.loops import FitLoop
 from trainyard.run.run import Run
 
+EXTRAS = ("wandb", "mlflow")  # logger options with a package of the same name
 # By name, since sweeps import runs and not the reverse.
 PRUNING = OmegaConf.create({"_target_": "trainyard.sweeps.pruning.Pruning"})
 
@@ -50,7 +52,6 @@ def build_trainer(cfg: DictConfig, run: Run) -> L.Trainer:
         *pruning,
         ProcessState(),
         GracefulStop(run.signals, last),
-        ProcessGroupCleanup(),
     ]
     loggers = build_loggers(cfg)
     trainer: L.Trainer = instantiate(
@@ -75,16 +76,16 @@ def build_loggers(cfg: DictConfig) -> list[Any]:
     """Build the loggers.
 
     Raises:
-        ConfigError: the package that one needs is not installed; the message contains the command.
+        ConfigError: the package of a logger is not installed or fails to import; the message contains the command.
     """
     try:
         return build_parts(cfg.logger)
     except InstantiationException as error:
-        if not isinstance(error.__cause__, ModuleNotFoundError):
-            raise
         choice = cfg.run.choices.logger
-        accepted = f"after `pip install 'trainyard[{choice}]'`; without it, logger=both"
-        raise reject("logger", choice, "its package is not installed", accepted) from error
+        if not isinstance(error.__cause__, ImportError) or choice not in EXTRAS:
+            raise
+        problem, accepted = describe_missing(choice, (choice,), error.__cause__)
+        raise config_error("logger", choice, problem, f"{accepted}; without it, logger=both") from error
 
 
 def build_parts(group: DictConfig | None) -> list[Any]:

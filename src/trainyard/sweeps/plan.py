@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 
 from trainyard.callbacks.run_length import LENGTH, epoch_limit, has_known_length
 from trainyard.callbacks.tensorboard import tensorboard_writer
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
 from trainyard.io.files import write_json
 from trainyard.run.run_directory import DONE
 from trainyard.sweeps.distributions import representative_jobs
@@ -123,7 +123,7 @@ def group_by_cost(jobs: Sequence[Job], configs: Iterable[DictConfig]) -> list[Gr
     groups: dict[tuple[str, ...], Group] = {}
     for job, config in zip(jobs, configs, strict=True):
         if not has_known_length(config):
-            raise reject("sweep.plan", True, "the number of epochs is not known in advance", f"with {LENGTH}")
+            raise config_error("sweep.plan", True, "the number of epochs is not known in advance", f"with {LENGTH}")
         epochs = epoch_limit(config) if epoch_limit(config) > 0 else math.inf
         groups.setdefault(cost_key(job.overrides), []).append((job, epochs))
     return [sorted(group, key=lambda pair: -pair[1]) for group in groups.values()]
@@ -160,7 +160,7 @@ def measure_groups(groups: Sequence[Group], launcher: "LocalLauncher") -> list[C
 def shorten(overrides: Sequence[str], config: DictConfig) -> list[str]:
     """Return the overrides of a shortened run: it is measured, uses no server, and trains all layers from the start."""
     loggers = {name: str(part.get("_target_")) for name, part in (config.get("logger") or {}).items() if part}
-    remote = [name for name, target in loggers.items() if target.rpartition(".")[2] not in LOCAL_LOGGERS]
+    remote = [name for name, target in loggers.items() if not target.endswith(LOCAL_LOGGERS)]
     thaw = config.finetune.thaw
     unfrozen = [f"finetune.thaw=[{','.join('0' for _ in thaw)}]"] if any(thaw) else []
     return [*overrides, MEASURE, *unfrozen, *(f"logger.{name}=null" for name in remote)]

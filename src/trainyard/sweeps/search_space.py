@@ -11,7 +11,7 @@ from functools import cached_property
 from hydra.core.override_parser.types import Override, RangeSweep
 
 from trainyard.config.condition import GRAMMAR, Condition, parse_value
-from trainyard.io.errors import did_you_mean, listing, reject
+from trainyard.io.errors import config_error, did_you_mean, join_limited
 
 MAX_JOBS = 100_000  # more are a mistake, and would fill the memory
 GROUP = "sweep"  # options of the sweep itself
@@ -53,7 +53,7 @@ class SearchSpace:
             key, text = override.get_key_element(), str(override.input_line).partition("=")[2]
             if (name := key.lstrip("+~")) == GROUP or name.startswith(f"{GROUP}."):
                 if override.is_sweep_override():
-                    raise reject(key, text, "a sweep has only one", "a single value")
+                    raise config_error(key, text, "a sweep has only one", "a single value")
                 continue
             intervals.discard(key)
             if override.is_interval_sweep():
@@ -64,7 +64,7 @@ class SearchSpace:
             listed = single_values(override)
             values[key] = listed if key in zipped else list(dict.fromkeys(listed))
             if not listed:
-                raise reject(key, text, "no values", "a,b,c or range(1,4)")
+                raise config_error(key, text, "no values", "a,b,c or range(1,4)")
         ordered = tuple(key for key in values if key in intervals)
         space = cls(values, ordered, tuple(dict.fromkeys(zipped)), where, sampler)
         space.check()
@@ -74,22 +74,30 @@ class SearchSpace:
         """Raise a ConfigError for several objectives, invalid zipped keys, too many jobs, or an invalid condition."""
         for key, values in self.axes.items():
             if key.lstrip("+") == "objective":
-                raise reject(key, ",".join(values), "scores of several metrics cannot be ranked", "one of them")
+                raise config_error(key, ",".join(values), "scores of several metrics cannot be ranked", "one of them")
         for key in self.zipped:
             if key not in self.values or key in self.intervals:
                 problem = f"{key} has no list of values{did_you_mean(key, self.values)}"
-                raise reject("sweep.zip", listing(self.zipped), problem, f"some of {listing(self.values)}")
+                raise config_error(
+                    "sweep.zip", join_limited(self.zipped), problem, f"some of {join_limited(self.values)}"
+                )
         counts = {key: len(self.values[key]) for key in self.zipped}
         if len(set(counts.values())) > 1:
             problem = ", ".join(f"{key} has {count}" for key, count in counts.items())
-            raise reject("sweep.zip", listing(self.zipped), f"{problem} values", "the same number of values of each")
+            raise config_error(
+                "sweep.zip", join_limited(self.zipped), f"{problem} values", "the same number of values of each"
+            )
         choices = self.choices().items()  # a search draws some of them, but runs all replicates
         count = math.prod(len(values) for name, values in choices if not self.sampler or are_replicates(name))
         if count > MAX_JOBS:
             problem = f"{count:,} combinations, too many for a sweep"
-            raise reject("sweep", listing(self.axes), problem, f"up to {MAX_JOBS:,}; or sweep=random, which draws some")
+            raise config_error(
+                "sweep", join_limited(self.axes), problem, f"up to {MAX_JOBS:,}; or sweep=random, which draws some"
+            )
         if self.where and self.condition and not self.sampler and not self.jobs():
-            raise reject("sweep.where", self.where, "excludes all jobs", "a condition that some combination meets")
+            raise config_error(
+                "sweep.where", self.where, "excludes all jobs", "a condition that some combination meets"
+            )
 
     @cached_property
     def condition(self) -> "Where | None":
@@ -158,10 +166,12 @@ class Where:
         self.condition = Condition(text, "sweep.where", known)
         names = [part for key in self.condition.keys for part in ([key] if key in known else key.split("/"))]
         if not names:
-            raise reject("sweep.where", text, "refers to no key", f"a condition on {listing(sorted(known))}")
+            raise config_error("sweep.where", text, "refers to no key", f"a condition on {join_limited(sorted(known))}")
         if unknown := sorted({*names} - known):
             problem = f"no job has a key {unknown[0]}{did_you_mean(unknown[0], known)}"
-            raise reject("sweep.where", text, problem, f"{listing(sorted(known))}; texts in an expression need quotes")
+            raise config_error(
+                "sweep.where", text, problem, f"{join_limited(sorted(known))}; texts in an expression need quotes"
+            )
 
     def holds(self, values: Mapping[str, str]) -> bool:
         """Return whether the condition is true of the values of a job, given as text by key."""
@@ -170,15 +180,15 @@ class Where:
             return self.condition.evaluate(lambda key: parse_value(typed[key]))
         except (TypeError, ArithmeticError, KeyError) as error:
             of = " ".join(f"{key}={value}" for key, value in values.items())
-            raise reject("sweep.where", self.text, f"cannot be evaluated for {of} ({error})", GRAMMAR) from error
+            raise config_error("sweep.where", self.text, f"cannot be evaluated for {of} ({error})", GRAMMAR) from error
 
 
 def check_interval(key: str, text: str, sampler: str) -> None:
     """Raise a ConfigError for an interval of a grid or of a replicate."""
     if is_replicate(key):
-        raise reject(key, text, "each configuration is repeated with all of its values", "a,b,c or range(3)")
+        raise config_error(key, text, "each configuration is repeated with all of its values", "a,b,c or range(3)")
     if not sampler:
-        raise reject(key, text, "a grid needs single values", "a,b,c or range(1,4); or sweep=tpe, sweep=random")
+        raise config_error(key, text, "a grid needs single values", "a,b,c or range(1,4); or sweep=tpe, sweep=random")
 
 
 def is_replicate(key: str) -> bool:
@@ -209,7 +219,7 @@ def single_values(override: Override) -> list[str]:
         return list(map(str, override.sweep_string_iterator()))
     if not swept.step or not ((swept.stop or 0) - (swept.start or 0)) / swept.step <= MAX_JOBS:
         text = str(override.input_line).partition("=")[2]
-        raise reject(override.get_key_element(), text, "no end, or too many values", f"up to {MAX_JOBS:,} values")
+        raise config_error(override.get_key_element(), text, "no end, or too many values", f"up to {MAX_JOBS:,} values")
     texts = list(map(str, override.sweep_string_iterator()))
     if swept.stop is None:
         return texts

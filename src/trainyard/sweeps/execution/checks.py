@@ -11,7 +11,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from trainyard.config.arguments import check_arguments
 from trainyard.config.constraints import check_ranges, read_text
-from trainyard.io.errors import ConfigError, reject
+from trainyard.io.errors import ConfigError, config_error
 from trainyard.sweeps.job import Job
 
 if TYPE_CHECKING:
@@ -34,20 +34,20 @@ def check_options(config: DictConfig) -> None:
         if "slots" in config.hydra.launcher:
             config.hydra.launcher.slots = options["hydra"]["launcher"]["slots"]
     if own.zip is not None and not isinstance(own.zip, ListConfig):
-        raise reject("sweep.zip", own.zip, "must be a list", "sweep.zip=[model,data]")
+        raise config_error("sweep.zip", own.zip, "must be a list", "sweep.zip=[model,data]")
     if not isinstance(own.params, DictConfig):
-        raise reject("sweep.params", own.params, "must be keys with their values", "sweep.params={seed:'0,1'}")
+        raise config_error("sweep.params", own.params, "must be keys with their values", "sweep.params={seed:'0,1'}")
     if own.trials is not None and own.sampler is None:
-        raise reject("sweep.trials", own.trials, "a grid runs all of its jobs", "with sweep=random or sweep=tpe")
+        raise config_error("sweep.trials", own.trials, "a grid runs all of its jobs", "with sweep=random or sweep=tpe")
     if own.trials is None and own.sampler is not None:
-        raise reject("sweep.trials", "null", "a search needs a number of trials", "a whole number from 1")
+        raise config_error("sweep.trials", "null", "a search needs a number of trials", "a whole number from 1")
     if isinstance(own.sampler, DictConfig):
         check_arguments(OmegaConf.create({"sweep": {"sampler": own.sampler}}))
     check_ranges(OmegaConf.create(options))
     name = str(own.name)
     if name in (".", "..") or {"/", "\\"} & set(name):
         accepted = "a name without slashes, or hydra.sweep.dir=PATH"
-        raise reject("sweep.name", name, "not the name of one folder", accepted)
+        raise config_error("sweep.name", name, "not the name of one folder", accepted)
 
 
 def check_jobs(launcher: "LocalLauncher", sweep: "Sweep", *overrides: str) -> None:
@@ -92,13 +92,13 @@ def find_problems(configs: Iterable[tuple[int, DictConfig]], context: Any) -> di
 
 def find_problem(config: DictConfig) -> str:
     """Return why a job cannot work; empty if it can."""
-    from trainyard.config.format_error import complaint
+    from trainyard.config.format_error import format_error
 
     setup_globals()
     try:
         check_config_parts(config)
     except Exception as error:  # the job would fail with it, whatever it is
-        return complaint(error)
+        return format_error(error)
     return ""
 
 
@@ -149,4 +149,4 @@ def check_shapes(model: Any, choices: Mapping[str, str]) -> None:
         shape = "x".join(map(str, example.shape[1:]))
         problem = f"it cannot process inputs of shape {shape} ({str(error).splitlines()[0]})"
         chosen = f"{choices.get('model')} data={choices.get('data')}"
-        raise reject("model", chosen, problem, "fewer or smaller layers, or larger inputs") from error
+        raise config_error("model", chosen, problem, "fewer or smaller layers, or larger inputs") from error

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from trainyard.io.csv_text import csv_writer, escape_formula
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
 from trainyard.io.files import replacing, write_text
 from trainyard.run.run_directory import DONE
 from trainyard.sweeps.job import Job
@@ -18,8 +18,7 @@ from trainyard.sweeps.search_space import is_replicate
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.terminal.controls import escape_controls
 from trainyard.terminal.formats import format_baseline
-from trainyard.terminal.markdown import markdown_table
-from trainyard.terminal.tables import table
+from trainyard.terminal.tables import markdown_table, table
 
 CSV, MARKDOWN, PICTURE = "leaderboard.csv", "leaderboard.md", "leaderboard.png"
 MAX_ROWS = 20  # on the terminal and in the picture
@@ -105,7 +104,9 @@ def write_report(sweep: StoredSweep) -> None:
     rows, folder = sweep.rows, sweep.folder
     for name in (CSV, MARKDOWN, PICTURE):
         if (folder / name).is_dir():
-            raise reject("SWEEP", folder, f"{name} is a folder, but must be a file", "the sweep without that folder")
+            raise config_error(
+                "SWEEP", folder, f"{name} is a folder, but must be a file", "the sweep without that folder"
+            )
     cells = leaderboard_cells(rows, sweep.objective)
     file = io.StringIO()
     csv_writer(file).writerows(map(escape_formula, row) for row in cells)
