@@ -367,7 +367,7 @@ def test_a_pruner_gets_the_scores_of_validated_epochs(compose_run: Compose, monk
         lengths.append(epochs)
         return Recorder()
 
-    monkeypatch.setattr("trainyard.sweeps.pruners.JobPruner.find", find)
+    monkeypatch.setattr("trainyard.sweeps.pruning.JobPruner.find", find)
     cfg = compose_run(*COMMON, SECOND, "trainer.max_epochs=null", "+trainer.max_steps=23", "sweep.pruner=hyperband")
     train(cfg)
     scores = [float(row["val/acc"]) for row in table(Path(cfg.run.dir)) if row["val/acc"]]

@@ -118,7 +118,7 @@ def test_a_sweep_whose_space_cannot_be_read_is_refused_and_stays(tmp_path: Path,
     stored(folder, ["model=a,b"], [0.5, 0.75])
     (folder / "sweep.yaml").write_bytes(DAMAGED[damage])
     same = space(["model=a,b"])
-    for use in (lambda: StoredSweep.find(str(folder)), lambda: StoredSweep.create(folder, same, ["val/acc"])):
+    for use in (lambda: StoredSweep.find(str(folder)), lambda: StoredSweep.create(folder, same, "val/acc")):
         with pytest.raises(ConfigError) as refused:
             use()
         assert str(refused.value).splitlines() == [
@@ -153,10 +153,10 @@ def test_a_value_that_refers_to_another_is_kept_as_it_was_typed(tmp_path: Path) 
 def test_a_journal_that_cannot_be_read_is_an_error_and_stays(tmp_path: Path, garbage: bytes, place: int) -> None:
     file = tmp_path / "journal.log"
     one, _ = stored(tmp_path, ["model=a,b"], [0.5, 0.25]).jobs
-    Journal(tmp_path, ["val/acc"]).start(one)
+    Journal(tmp_path, "val/acc").start(one)
     lines = file.read_bytes().splitlines(keepends=True)
     lines.insert(place, garbage)
     file.write_bytes(b"".join(lines))
     with pytest.raises(ConfigError, match=r"journal\.log cannot be read .*\n  accepted: the file moved away"):
-        Journal(tmp_path, ["val/acc"])
+        Journal(tmp_path, "val/acc")
     assert file.read_bytes() == b"".join(lines)

@@ -3,7 +3,7 @@
 import pytest
 
 from trainyard.io.errors import ConfigError
-from trainyard.sweeps.where import Where
+from trainyard.sweeps.search_space import Where
 
 VALUES = {
     "model": "mlp",

@@ -58,10 +58,6 @@ class Job:
         baseline = self.result.get("baseline")
         return baseline if isinstance(baseline, dict) else {}
 
-    def measure(self, name: str) -> float:
-        """Return a metric of a completed job, or its cost: `seconds`, `epochs` or `parameters`."""
-        return float(self.result["metrics"][name] if "/" in name else self.result[name])
-
     @property
     def can_resume(self) -> bool:
         """Whether the job was interrupted and has a checkpoint."""
