@@ -123,7 +123,7 @@ def test_it_ends_like_one_that_nobody_stopped(compose_run: Compose, tmp_path: Pa
     assert steps == EXPECTED.get(plan, [3, 10, 15, 20])
     assert "fingerprint" in (parts / "result.json").read_text()
     run(compose_run, *PLANS[plan], folder="parts")
-    assert (parts / "run.log").read_text().count("going on from") == len(STOPS)
+    assert (parts / "run.log").read_text().count("resuming from") == len(STOPS)
     for name in ("last.ckpt", "best.ckpt"):
         one, other = checkpoint(whole, name), checkpoint(parts, name)
         for key in ("epoch", "global_step", "metrics"):
@@ -176,7 +176,7 @@ def test_another_config_in_the_same_directory_starts_anew(compose_run: Compose, 
     (tmp_path / "run" / "notes.txt").write_text("mine\n")
     run(compose_run, "seed=1", folder="run")
     run(compose_run, "seed=1", folder="fresh")
-    assert "going on" not in (tmp_path / "run" / "run.log").read_text()
+    assert "resuming from" not in (tmp_path / "run" / "run.log").read_text()
     one, other = (tensors(checkpoint(tmp_path / name, "last.ckpt")) for name in ("run", "fresh"))
     assert all(torch.equal(tensor, other[place]) for place, tensor in one.items())
     assert (tmp_path / "run" / "metrics.csv").read_text() == (tmp_path / "fresh" / "metrics.csv").read_text()
@@ -197,7 +197,7 @@ def test_a_run_that_is_completed_starts_anew(compose_run: Compose, tmp_path: Pat
     first = (tmp_path / "run" / "metrics.csv").read_text()
     written = (tmp_path / "run" / "checkpoints" / "last.ckpt").stat().st_mtime_ns
     run(compose_run, folder="run")
-    assert "going on" not in (tmp_path / "run" / "run.log").read_text()
+    assert "resuming from" not in (tmp_path / "run" / "run.log").read_text()
     assert (tmp_path / "run" / "metrics.csv").read_text() == first
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").stat().st_mtime_ns > written
 
@@ -207,7 +207,7 @@ def test_a_run_that_failed_starts_anew(compose_run: Compose, tmp_path: Path) -> 
     result = tmp_path / "run" / "result.json"
     result.write_text(result.read_text().replace("interrupted", "failed"))
     run(compose_run, folder="run")
-    assert "going on" not in (tmp_path / "run" / "run.log").read_text()
+    assert "resuming from" not in (tmp_path / "run" / "run.log").read_text()
 
 
 def test_a_run_that_cannot_begin_leaves_an_earlier_one_as_it_is(compose_run: Compose) -> None:

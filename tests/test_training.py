@@ -208,7 +208,7 @@ def test_a_directory_that_held_something_is_never_removed(compose_run: Compose) 
     cfg = compose_run("model.dropout=2")
     Path(cfg.run.dir).mkdir()
     (Path(cfg.run.dir) / "thesis.tex").write_text("years of work")
-    with pytest.raises(ConfigError, match=r"it holds other files \(thesis\.tex\)"):
+    with pytest.raises(ConfigError, match=r"it contains other files \(thesis\.tex\)"):
         train(cfg)
     (Path(cfg.run.dir) / "provenance.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"model\.dropout=2"):

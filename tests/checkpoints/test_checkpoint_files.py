@@ -139,7 +139,7 @@ def test_without_any_intact_checkpoint_it_begins_anew(compose_run: Compose, tmp_
     for path in (tmp_path / "run" / "checkpoints").iterdir():
         path.write_bytes(b"rubbish")
     run(compose_run, folder="run")
-    assert "going on" not in (tmp_path / "run" / "run.log").read_text()
+    assert "resuming from" not in (tmp_path / "run" / "run.log").read_text()
     assert checkpoint(tmp_path / "run", "last.ckpt")["global_step"] == 20
 
 

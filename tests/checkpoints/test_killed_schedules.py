@@ -127,7 +127,7 @@ def check(folder: Path, *words: str) -> None:
     if reached[-1]:
         assert start(parts)
     assert sum(reached) > 3
-    assert (folder / "parts" / "run.log").read_text().count("going on from") > 2
+    assert (folder / "parts" / "run.log").read_text().count("resuming from") > 2
     same(folder / "whole", folder / "parts")
 
 

@@ -65,7 +65,7 @@ def test_a_run_that_was_killed_twice_resumes_with_each_point_once(tmp_path: Path
         more = (f"callbacks.die.rank={rank}", "+callbacks.die.epoch=2", "--trusted-packages", "tests")
         done = end(start(tmp_path, "resume=parts", *more, words=()), tmp_path, "parts")
     assert done.result["status"] == "completed", done.screen
-    assert done.log.count("going on from") == 2
+    assert done.log.count("resuming from") == 2
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert (whole / "metrics.csv").read_text() == (parts / "metrics.csv").read_text()
     assert len(curves(whole)["val/loss"]) == 3

@@ -8,12 +8,12 @@ import torch
 
 from trainyard.data.loading.spec import DataSpec
 from trainyard.models.resnet import ResNet
-from trainyard.run.memory_format import use_channels_last
+from trainyard.run.run_builder import use_channels_last
 
 BACKWARD = """
 import torch
 from trainyard.data.loading.spec import DataSpec
-from trainyard.run.memory_format import use_channels_last
+from trainyard.run.run_builder import use_channels_last
 from trainyard.models.resnet import ResNet
 for maps in (3, 4, 8):
     model = ResNet(DataSpec((3, 32, 32), ("a", "b"), (), (0.5,) * 3, (0.2,) * 3), channels=[maps, 8])

@@ -59,8 +59,8 @@ def test_it_is_found_as_a_run(file: Path) -> None:
         ({"model_class": "os.system"}, "a stored config must not build it here"),
         ({"model_class": "torch.nn.Linear"}, "a stored config must not build it here"),
         ({"model_class": ["torch"]}, "a stored config must not build it here"),
-        ({"hyper_parameters": []}, "no model can be built of it"),
-        ({"hyper_parameters": {"spec": {}}}, "no model can be built of it"),
+        ({"hyper_parameters": []}, "no model can be built from it"),
+        ({"hyper_parameters": {"spec": {}}}, "no model can be built from it"),
     ],
 )
 def test_what_a_stranger_has_changed_is_refused(file: Path, held: dict[str, Any], said: str) -> None:

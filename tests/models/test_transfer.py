@@ -133,8 +133,8 @@ def test_features_may_stand_in_for_images() -> None:
         ({"backbone": "test_resnet.in21k"}, r"model\.backbone=test_resnet\.in21k.*\n.*test_resnet\.r160_in1k"),
         ({"backbone": "vgg11", "drop_path": 0.1}, r"model\.drop_path=0\.1: vgg11 has no blocks.*\n.*: 0"),
         ({"backbone": "test_vit", "image_size": 70}, r"model\.image_size=70: test_vit.*divisible.*\n.*another size"),
-        ({"backbone": "halonet_h1", "image_size": 64}, r"model\.image_size=64: halonet_h1 does not take it"),
-        ({"backbone": "vgg11", "image_size": 8}, r"model\.image_size=8: vgg11 does not take it.*too small"),
+        ({"backbone": "halonet_h1", "image_size": 64}, r"model\.image_size=64: halonet_h1 does not accept it"),
+        ({"backbone": "vgg11", "image_size": 8}, r"model\.image_size=8: vgg11 does not accept it.*too small"),
     ],
 )
 def test_what_a_backbone_cannot_take_is_named(options: dict, message: str) -> None:
