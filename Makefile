@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train test coverage test-slow fuzz kills soak test-gpu test-slurm browser docs course check lint typecheck architecture \
+.PHONY: help train test coverage test-slow fuzz kills soak extras pythons test-gpu test-slurm browser docs course check lint typecheck architecture \
   benchmark benchmark-sweep tensorboard clean
 
 help:  ## this list
@@ -32,6 +32,12 @@ kills: .venv/installed  ## kill runs and sweeps 220 times at random moments and 
 
 soak: .venv/installed-dev  ## a sweep of 200 jobs that go wrong at random; takes ten minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m soak -s tests/sweeps/test_soak.py
+
+extras: .venv/installed  ## install each extra into a fresh environment and use it; takes ten minutes and needs a network
+	$(BIN)/python scripts/check_environments.py wandb mlflow slurm ray export browser docs
+
+pythons: .venv/installed  ## the same with other versions of Python: make pythons ARGS="python3.10 python3.13"
+	$(BIN)/python scripts/check_environments.py --python $(or $(ARGS),python3.10 python3.12 python3.13)
 
 test-gpu: .venv/installed-dev  ## what only a CUDA GPU can show
 	$(BIN)/python -m pytest -m gpu

@@ -23,7 +23,7 @@ from hypothesis import assume, given
 from tests.bad_input.examples import count, examples
 from tests.bad_input.mangled import BROKEN_PICTURES, CELLS, CONDITIONS, RAW_TABLES, WORDS
 from trainyard.config.composition import compose
-from trainyard.config.format_error import complaint
+from trainyard.config.format_error import format_error
 from trainyard.data.images.image_files import common_shape, read_image
 from trainyard.data.loading.spec import Examples
 from trainyard.data.loading.splits import check_splits_not_empty
@@ -63,7 +63,7 @@ def test_any_words_compose_or_are_told_what_is_wrong(words: list[str]) -> None:
         try:
             check_config(compose(words))
         except Exception as error:
-            check_text(complaint(error))
+            check_text(format_error(error))
 
 
 @examples(60)
@@ -76,7 +76,7 @@ def test_any_words_span_a_sweep_or_are_told_what_is_wrong(words: list[str], sear
             space = SearchSpace.parse(OverridesParser.create().parse_overrides(words), sampler="any" if search else "")
             assert search or all(len(job) == len(space.values) for job in space.jobs()[:10])
         except (ConfigError, HydraException) as error:
-            check_text(complaint(error))
+            check_text(format_error(error))
 
 
 @examples(100)
@@ -87,7 +87,7 @@ def test_any_condition_holds_or_not_or_is_told_what_is_wrong(text: str) -> None:
         condition = Where(text, {"seed": ["1"], "model": ["mlp"], "optimizer.lr": ["0.1"]})
         assert condition.holds({"seed": "1", "model": "mlp", "optimizer.lr": "0.1"}) in (True, False)
     except ConfigError as error:
-        check_text(complaint(error))
+        check_text(format_error(error))
 
 
 def check_rows(path: Path) -> dict[str, Examples] | None:
@@ -98,7 +98,7 @@ def check_rows(path: Path) -> dict[str, Examples] | None:
             splits, spec = source.splits, source.spec
         check_splits_not_empty(splits)
     except ConfigError as error:
-        check_text(complaint(error), "data")
+        check_text(format_error(error), "data")
         return None
     for part in splits.values():
         assert part.x.shape == (len(part), len(spec.columns))

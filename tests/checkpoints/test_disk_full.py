@@ -16,9 +16,9 @@ from tests.sweeps.sweeping import REPOSITORY, Place, scores
 from tests.test_going_on import COMMON, Stop, checkpoint, run, tensors
 from trainyard.callbacks.checkpoint_files import PacedCheckpointIO, is_intact, write_checkpoint
 from trainyard.history.resume import resume
-from trainyard.io.disk_space import is_disk_full
 from trainyard.io.errors import ConfigError
 from trainyard.io.files import relative
+from trainyard.io.resources import is_disk_full
 from trainyard.run.training import train
 from trainyard.terminal.invocation import train_command
 
@@ -133,7 +133,7 @@ def test_hydra_names_the_folder_and_the_remedy_too(small_disk: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         f"{small_disk} cannot be written: the disk is full (0.0 MiB free)",
-        "  accepted: the same command when there is space again",
+        "  accepted: the same command after freeing disk space",
     ]
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.conftest import Compose
 from tests.faults.happenings import SMALL
-from trainyard.config.format_error import complaint
+from trainyard.config.format_error import format_error
 from trainyard.data.images.image_files import UnreadableImageError
 from trainyard.run.training import train
 
@@ -35,7 +35,7 @@ def test_a_picture_that_is_gone_is_named(workers: int, compose_run: Compose, tmp
     folder = tmp_path / "pictures" / "train" / "ant"
     with pytest.raises(UnreadableImageError) as caught:
         train(compose_run(*words, GONE.format(folder)))
-    said = complaint(caught.value).splitlines()
+    said = format_error(caught.value).splitlines()
     assert said[0].startswith(f"UnreadableImageError: {folder}/")
     assert said[0].endswith(".png: No such file or directory")
     assert len(said) == 2, "the second says where the traceback is"

@@ -10,7 +10,7 @@ from tests.security.tampering import refused
 from trainyard.history.stored_run import StoredRun
 from trainyard.inference.evaluate import evaluate, write_report
 from trainyard.io.errors import ConfigError
-from trainyard.io.files import inside
+from trainyard.io.files import output_folder
 
 
 @pytest.mark.parametrize("name", ["../../secret.ckpt", "/etc/passwd", "checkpoints/../../secret.ckpt", "link.ckpt"])
@@ -28,9 +28,9 @@ def test_a_report_goes_through_no_link(run: Path, tmp_path: Path) -> None:
     outside.mkdir()
     (run / "evaluation").symlink_to(outside)
     with pytest.raises(ConfigError, match="outside of the run"):
-        inside(run, "evaluation")
+        output_folder(run, "evaluation")
     (run / "evaluation").unlink()
-    folder = inside(run, "evaluation")
+    folder = output_folder(run, "evaluation")
     victim = tmp_path / "victim"
     victim.write_text("mine")
     for name in ("test.json", "test.md", "test_calibration.png", "test_confusion_matrix.png"):

@@ -12,12 +12,12 @@ import pytest
 from tests.history.recorded import record
 from tests.security.tampering import change
 from tests.sweeps.synthetic import stored
-from trainyard.config.format_error import complaint
+from trainyard.config.format_error import format_error
 from trainyard.history.run_table import chosen_runs, show, write_csv
 from trainyard.inference.evaluate import evaluate
 from trainyard.inference.predict import header
 from trainyard.io.csv_text import escape_formula, unescape_formula
-from trainyard.io.errors import ConfigError, reject
+from trainyard.io.errors import ConfigError, config_error
 from trainyard.run.metrics_csv import read_curves
 from trainyard.run.metrics_table import MetricsTable
 from trainyard.sweeps.leaderboard.report import leaderboard_text, write_report
@@ -67,9 +67,9 @@ def test_all_that_is_printed_logged_or_raised_is_escaped(
     assert capsys.readouterr().out == f"{SEEN}\n{SEEN}\n"
     assert is_clean((tmp_path / "run.log").read_text())
     assert (tmp_path / "run.log").read_text().count(SEEN) == 2
-    assert complaint(reject("key", EVIL, "problem")) == f"key={SEEN}: problem"
+    assert format_error(config_error("key", EVIL, "problem")) == f"key={SEEN}: problem"
     assert str(ConfigError(EVIL)) == SEEN
-    assert is_clean(complaint(RuntimeError(EVIL)))
+    assert is_clean(format_error(RuntimeError(EVIL)))
     unescaped(sys.stdout).write("\x1b")
     assert capsys.readouterr().out == "\x1b", "a display of ours"
 

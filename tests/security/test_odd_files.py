@@ -19,8 +19,7 @@ from trainyard.history.run_table import chosen_runs
 from trainyard.history.saved_predictions import read_predictions
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import ConfigError
-from trainyard.io.files import check_own_files, open_regular, read_json, write_json, write_text
-from trainyard.io.plain_yaml import load_yaml
+from trainyard.io.files import check_own_files, load_yaml, open_regular, read_json, write_json, write_text
 from trainyard.run.load_model import load_model
 from trainyard.run.metrics_csv import read_curves
 from trainyard.run.run import Run

@@ -94,7 +94,7 @@ class LocalLauncher(Launcher):
 
     def find_problems(self, job_overrides: Sequence[Sequence[str]]) -> dict[int, str]:
         """Return the problem of each job that cannot work, by its index."""
-        from trainyard.config.format_error import complaint
+        from trainyard.config.format_error import format_error
         from trainyard.sweeps.execution.checks import find_problems
 
         problems = {}
@@ -102,7 +102,7 @@ class LocalLauncher(Launcher):
             try:
                 self.compose(overrides)
             except HydraException as error:
-                problems[index] = complaint(error)
+                problems[index] = format_error(error)
         return problems or find_problems(self.composed(job_overrides, 0), self.context)
 
     def composed(self, job_overrides: Iterable[Sequence[str]], first: int) -> Iterator[tuple[int, DictConfig]]:

@@ -16,7 +16,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from hydra_plugins.trainyard.launchers import LocalLauncher
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
 from trainyard.io.signals import Interrupted
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class ResumingSweeper(Sweeper):
         launcher, own = self.start_launcher(), self.config.sweep
         if not isinstance(launcher, LocalLauncher):
             problem = "jobs on other machines cannot be timed on this one"
-            raise reject("sweep.plan", True, problem, "with hydra/launcher=local")
+            raise config_error("sweep.plan", True, problem, "with hydra/launcher=local")
         plan_sweep(stored, launcher, own.trials, own.keep, own.pruner != "none")
 
     def run_jobs(self, stored: "StoredSweep") -> None:

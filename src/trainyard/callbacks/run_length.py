@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from trainyard.config.arguments import parameters
 from trainyard.data.loading.datamodule import DataModule
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
 
 KEEP_RATE = "trainyard.optim.schedules.constant"
 LENGTH = "trainer.max_epochs=N or +trainer.max_steps=N"
@@ -54,13 +54,15 @@ def check_length(cfg: DictConfig) -> None:
     ends = has_known_length(cfg) or trainer.get("max_time") is not None
     if not ends and not any(issubclass(kind, EarlyStopping) for kind in callbacks.values()):
         accepted = "a whole number from 1; with +trainer.max_steps=N, +trainer.max_time=DD:HH:MM:SS or early stopping"
-        raise reject("trainer.max_epochs", trainer.max_epochs, "the run would never end", accepted)
+        raise config_error("trainer.max_epochs", trainer.max_epochs, "the run would never end", accepted)
     if not has_known_length(cfg):
         check_without_length(cfg)
     interval = trainer.get("val_check_interval", 1.0)
     if "check_val_every_n_epoch" in trainer and trainer.check_val_every_n_epoch is None and isinstance(interval, float):
         accepted = "a whole number of batches, or a time such as 00:01:00:00"
-        raise reject("trainer.val_check_interval", interval, "check_val_every_n_epoch=null counts batches", accepted)
+        raise config_error(
+            "trainer.val_check_interval", interval, "check_val_every_n_epoch=null counts batches", accepted
+        )
     every_epoch = trainer.get("check_val_every_n_epoch", 1) == 1
     for name, kind in callbacks.items():
         check_averaging(name, kind)
@@ -68,7 +70,7 @@ def check_length(cfg: DictConfig) -> None:
         at_epoch_end = issubclass(kind, EarlyStopping) and part.get("check_on_train_epoch_end")
         if at_epoch_end and str(part.get("monitor")).startswith("val/") and not every_epoch:
             key = f"callbacks.{name}.check_on_train_epoch_end"
-            raise reject(key, True, "not every epoch is validated", "null, to check after each validation")
+            raise config_error(key, True, "not every epoch is validated", "null, to check after each validation")
 
 
 def callback_classes(cfg: DictConfig) -> Iterator[tuple[str, type]]:
@@ -91,7 +93,7 @@ def check_time(cfg: DictConfig) -> None:
         seconds = None
     if not seconds or seconds <= 0:
         accepted = "DD:HH:MM:SS, such as 00:01:30:00 for 90 minutes"
-        raise reject("trainer.max_time", value, "not a positive duration", accepted)
+        raise config_error("trainer.max_time", value, "not a positive duration", accepted)
 
 
 def check_without_length(cfg: DictConfig) -> None:
@@ -100,13 +102,13 @@ def check_without_length(cfg: DictConfig) -> None:
     if target != KEEP_RATE and "total_steps" in parameters(pkgutil.resolve_name(target))[0]:
         problem = "the number of steps is not known in advance"
         chosen = cfg.run.choices.scheduler
-        raise reject("scheduler", chosen, problem, f"scheduler=constant or plateau, or with {LENGTH}")
+        raise config_error("scheduler", chosen, problem, f"scheduler=constant or plateau, or with {LENGTH}")
     if any(0 < when < 1 for when in cfg.finetune.thaw):
         problem = "fractions of a run whose number of steps is not known in advance"
-        raise reject("finetune.thaw", list(cfg.finetune.thaw), problem, f"epochs, or with {LENGTH}")
+        raise config_error("finetune.thaw", list(cfg.finetune.thaw), problem, f"epochs, or with {LENGTH}")
     if cfg.sweep.pruner != "none":
         problem = "the number of epochs is not known in advance"
-        raise reject("sweep.pruner", cfg.sweep.pruner, problem, f"none, or with {LENGTH}")
+        raise config_error("sweep.pruner", cfg.sweep.pruner, problem, f"none, or with {LENGTH}")
 
 
 def check_averaging(name: str, kind: type) -> None:
@@ -116,7 +118,7 @@ def check_averaging(name: str, kind: type) -> None:
     if issubclass(kind, StochasticWeightAveraging | WeightAveraging) and not issubclass(kind, WeightAverage):
         problem = "its average would be neither tested nor saved"
         accepted = "ema_decay=0.999 instead: an average that is validated, tested and saved"
-        raise reject(f"callbacks.{name}", kind.__name__, problem, accepted)
+        raise config_error(f"callbacks.{name}", kind.__name__, problem, accepted)
 
 
 def check_batches(trainer: L.Trainer, data: DataModule) -> None:
@@ -130,9 +132,11 @@ def check_batches(trainer: L.Trainer, data: DataModule) -> None:
             key = "overfit_batches" if overfit and split != "test" else f"limit_{split}_batches"
             least = math.ceil(1000 / length) / 1000
             problem = f"less than one of {length} batches ({split})"
-            raise reject(f"trainer.{key}", limit, problem, f"a share from {least} to 1.0, or a whole number of batches")
+            raise config_error(
+                f"trainer.{key}", limit, problem, f"a share from {least} to 1.0, or a whole number of batches"
+            )
     interval, every = trainer.val_check_interval, trainer.check_val_every_n_epoch
     if isinstance(interval, int) and every is not None and interval > batches["train"]:
         problem = f"an epoch has {batches['train']} batches"
         accepted = f"1 to {batches['train']}, or any number with +trainer.check_val_every_n_epoch=null"
-        raise reject("trainer.val_check_interval", interval, problem, accepted)
+        raise config_error("trainer.val_check_interval", interval, problem, accepted)

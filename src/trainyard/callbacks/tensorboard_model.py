@@ -17,7 +17,7 @@ from trainyard.callbacks.lifecycle import remove_callback
 from trainyard.callbacks.protocols import count_examples
 from trainyard.callbacks.tensorboard import drawing_budget, tensorboard_writer
 from trainyard.io.files import MIB
-from trainyard.io.memory import peak_memory
+from trainyard.io.resources import peak_memory
 
 log = logging.getLogger(__name__)
 

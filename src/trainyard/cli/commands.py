@@ -89,7 +89,7 @@ def add_evaluate(commands: Parser) -> None:
 def evaluate(arguments: argparse.Namespace) -> None:
     """Print what a test says, and write a report."""
     from trainyard.inference import evaluate as evaluation
-    from trainyard.io.files import check_folder, inside
+    from trainyard.io.files import check_folder, output_folder
     from trainyard.terminal.logs import log_to_screen
 
     run, overrides, trusted = arguments.run, arguments.overrides, arguments.trusted_packages
@@ -100,7 +100,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
             report, folder = evaluation.evaluate_ensemble(run, arguments.ensemble, overrides, trusted)
         else:
             report, folder = evaluation.evaluate(run, overrides, TEST_TIME_VIEWS if arguments.tta else 1, trusted)
-    written = evaluation.write_report(report, arguments.output or inside(folder, "evaluation"))
+    written = evaluation.write_report(report, arguments.output or output_folder(folder, "evaluation"))
     print(*report.summary, *report.class_lines, f"written    {written}", sep="\n")
 
 

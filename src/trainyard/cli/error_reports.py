@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from trainyard.cli.input_checks import check_input
 from trainyard.cli.suggestions import suggest_command
-from trainyard.config.format_error import complaint, raised_in_run
+from trainyard.config.format_error import format_error, raised_in_run
 from trainyard.io.errors import ConfigError
 from trainyard.io.signals import received
 from trainyard.terminal.streams import lost
@@ -34,7 +34,7 @@ def report_errors() -> Iterator[None]:
     except Exception as error:
         if received or lost:  # cli.process sets the exit code
             raise
-        print(complaint(error), *suggestion(error), sep="\n", file=sys.stderr)
+        print(format_error(error), *suggestion(error), sep="\n", file=sys.stderr)
         sys.exit(1)
     finally:
         del os.environ[FULL_ERROR]

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterable
 
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
 
 MAX_DIGITS = 4300  # of an integer that Python converts from text
 LAUNCHER_VARIABLES = ("RANK", "LOCAL_RANK", "JSM_NAMESPACE_RANK", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS")
@@ -15,11 +15,11 @@ def check_input(words: Iterable[str]) -> None:
     for word in words:
         if digits := re.search(rf"\d{{{MAX_DIGITS + 1},}}", word):
             key = word.partition("=")[0] if "=" in word else "typed"
-            raise reject(key, digits[0], f"a number of {len(digits[0])} digits", f"at most {MAX_DIGITS} digits")
+            raise config_error(key, digits[0], f"a number of {len(digits[0])} digits", f"at most {MAX_DIGITS} digits")
     for name in LAUNCHER_VARIABLES:
         value = os.environ.get(name, "0")
         if not value.isdecimal():
-            raise reject(name, value, "not a whole number", f"what the launcher sets, or `unset {name}`")
+            raise config_error(name, value, "not a whole number", f"what the launcher sets, or `unset {name}`")
 
 
 def check_text(words: Iterable[str]) -> None:
@@ -33,6 +33,6 @@ def check_text(words: Iterable[str]) -> None:
     for key, value in named:
         if any("\ud800" <= character <= "\udfff" for character in key + value):
             key, value = (os.fsencode(text).decode(errors="backslashreplace") for text in (key, value))
-            raise reject(key if value else "typed", value or key, "not UTF-8", "UTF-8 text")
+            raise config_error(key if value else "typed", value or key, "not UTF-8", "UTF-8 text")
     if "${" in folder:
-        raise reject("working folder", folder, "${...} in a path is replaced", "a folder without it in its path")
+        raise config_error("working folder", folder, "${...} in a path is replaced", "a folder without it in its path")

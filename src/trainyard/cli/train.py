@@ -21,7 +21,7 @@ from trainyard.cli.suggestions import suggest_command
 from trainyard.cli.train_help import asks_for_help, help_text
 from trainyard.config.composition import CONF_DIR, CONFIG_NAME, HYDRA_VERSION_BASE, resolved
 from trainyard.history.resume import asks_to_resume, resume
-from trainyard.io.errors import ConfigError, PassThrough, reject
+from trainyard.io.errors import ConfigError, PassThrough, config_error
 from trainyard.run.run_directory import remove_failed_result
 from trainyard.terminal.logs import print_anything
 
@@ -43,7 +43,7 @@ def main() -> None:
     with report_errors(), without_garbage_collection():
         check_text(sys.argv[1:])
         if "hydra.mode=RUN" in sys.argv and not {"-m", "--multirun"}.isdisjoint(sys.argv):
-            raise reject("hydra.mode", "RUN", "contradicts -m", "one of them")
+            raise config_error("hydra.mode", "RUN", "contradicts -m", "one of them")
         try:
             run()
         except PassThrough as passed:

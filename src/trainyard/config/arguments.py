@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from trainyard.config.composition import CONF_DIR, CONFIG_NAME
 from trainyard.config.validators import Each, Either, Kind, Number, OneOf, Optional
-from trainyard.io.errors import ConfigError, did_you_mean, listing, reject
+from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
 
 HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")
 # Groups whose keys are names that a person is free to choose.
@@ -97,20 +97,20 @@ def check_arguments(cfg: DictConfig, kinds: Mapping[str, type] | None = None) ->
             accepted = "the dotted name of a class or function"
             if isinstance(error, ModuleNotFoundError):
                 accepted += "; for a module in another folder: PYTHONPATH=FOLDER before the command"
-            raise reject(f"{path}._target_", node._target_, reason, accepted) from error
+            raise config_error(f"{path}._target_", node._target_, reason, accepted) from error
         if isinstance(target, type) and not issubclass(target, kind := (kinds or {}).get(path, object)):
-            raise reject(f"{path}._target_", node._target_, f"it is no {kind.__name__}", f"a class of {path}")
+            raise config_error(f"{path}._target_", node._target_, f"it is no {kind.__name__}", f"a class of {path}")
         names, any_name = parameters(target)
         for key in map(str, node):
             if path == "trainer" and key in SET_BY_RUN:
-                raise reject(f"{path}.{key}", node[key], "every run sets it itself", SET_BY_RUN[key])
+                raise config_error(f"{path}.{key}", node[key], "every run sets it itself", SET_BY_RUN[key])
             if key not in names and key not in HYDRA_KEYS and not any_name:
                 known = sorted(names)
                 problem = f"{node._target_} has no such argument{did_you_mean(key, known)}"
-                raise reject(f"{path}.{key}", node[key], problem, listing(known))
+                raise config_error(f"{path}.{key}", node[key], problem, join_limited(known))
             annotated = key in names and names[key].annotation is not inspect.Parameter.empty
             if annotated and isinstance(node[key], str) and (values := kind_of(names[key])):
-                raise reject(f"{path}.{key}", node[key], f"must be {values}")
+                raise config_error(f"{path}.{key}", node[key], f"must be {values}")
 
 
 def check_named_parts(cfg: DictConfig) -> None:
@@ -119,7 +119,7 @@ def check_named_parts(cfg: DictConfig) -> None:
         for name, part in (cfg.get(group) or {}).items():
             if part is not None and not (isinstance(part, DictConfig) and "_target_" in part):
                 accepted = f"null to leave it out, or {group}.{name}._target_=CLASS behind a plus"
-                raise reject(f"{group}.{name}", part, "it does not say what is to be built", accepted)
+                raise config_error(f"{group}.{name}", part, "it does not say what is to be built", accepted)
 
 
 def check_additions(cfg: DictConfig, overrides: Sequence[str]) -> None:
@@ -141,9 +141,9 @@ def check_additions(cfg: DictConfig, overrides: Sequence[str]) -> None:
             continue
         if first not in known:
             problem = f"nothing reads a key {first}{did_you_mean(first, known)}"
-            raise ConfigError(f"{override}: {problem}\n  accepted: {listing(known)}")
+            raise ConfigError(f"{override}: {problem}\n  accepted: {join_limited(known)}")
         node = OmegaConf.select(cfg, parent) if parent else cfg
         if parent and "_target_" not in node and OmegaConf.select(top, path) is None:
             siblings = [key for key in node if key != name]
             problem = f"nothing reads a key {name} in {parent}{did_you_mean(name, siblings)}"
-            raise ConfigError(f"{override}: {problem}\n  accepted: {listing(siblings)}")
+            raise ConfigError(f"{override}: {problem}\n  accepted: {join_limited(siblings)}")

@@ -16,7 +16,7 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from trainyard.config.import_path import add_current_folder, find_plugins
-from trainyard.io.errors import ConfigError, reject
+from trainyard.io.errors import ConfigError, config_error
 
 PACKAGE = Path(__file__).parents[1]
 # A wheel carries conf/ inside the package; in a checkout it stands at the top, where people look for it.
@@ -93,7 +93,7 @@ def resolved(cfg: DictConfig) -> DictConfig:
     }
     own = values.get("run")
     if not isinstance(own, dict) or not isinstance(own.get("choices"), dict):
-        raise reject("run", own, "it is written by every run, not typed", "hydra.run.dir=PATH for its directory")
+        raise config_error("run", own, "it is written by every run, not typed", "hydra.run.dir=PATH for its directory")
     chosen = own["choices"]
     for group in [group for group in chosen if group.startswith("hydra/")]:  # such as the launcher
         del chosen[group]

@@ -11,7 +11,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
 
 GRAMMAR = (
     "KEY=VALUE, or with !=, <, <=, > or >=, where * in a VALUE matches anything; or an expression of keys, numbers, "
@@ -44,7 +44,7 @@ class Condition:
             key, sign, word = short.groups()
             value = parse_value(word)
             if sign[0] in "<>" and not is_number(value) and not word[0].isdigit() and word not in known:  # nor a date
-                raise reject(option, text, f"{word} is not a number", GRAMMAR)
+                raise config_error(option, text, f"{word} is not a number", GRAMMAR)
             right = ast.Name(word) if word in known else ast.Constant(value)
             self.tree = ast.Compare(ast.Name(key), [COMPARISONS[sign]()], [right])
         else:
@@ -52,9 +52,9 @@ class Condition:
                 self.tree = ast.parse(text, mode="eval").body
                 unsupported = any(type(node) not in SUPPORTED for node in ast.walk(self.tree))
             except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-                raise reject(option, text, "cannot be read", GRAMMAR) from error
+                raise config_error(option, text, "cannot be read", GRAMMAR) from error
             if unsupported:
-                raise reject(option, text, "contains more than a condition may", GRAMMAR)
+                raise config_error(option, text, "contains more than a condition may", GRAMMAR)
         self.keys = set(keys_in(self.tree))
 
     def evaluate(self, value_of: Callable[[str], Any]) -> bool:

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from trainyard.config.arguments import kind_of, parameters
 from trainyard.config.composition import keys_inside, leaves
 from trainyard.config.validators import Each, Either, Kind, Number, OneOf, Optional, PathText, Word, parsed
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
 
 FRACTION = Number(low=0, below=1)
 COUNT = Number(low=1, whole=True)
@@ -203,7 +203,7 @@ def check_integers(values: dict[str, Any], prefix: str = "") -> None:
             check_integers(value, f"{prefix}{name}.")
         for item in value if isinstance(value, list) else [value]:
             if isinstance(item, int) and item.bit_length() > MOST_BITS:
-                raise reject(
+                raise config_error(
                     f"{prefix}{name}", hex(item), f"a number of {item.bit_length()} bits", f"at most {MOST_BITS}"
                 )
 
@@ -214,4 +214,4 @@ def check_ranges(cfg: DictConfig) -> None:
         if path.startswith(SPACE):
             continue
         if (kind := rule(path)) is not None and not kind.accepts(value):
-            raise reject(path, value, f"must be {kind}")
+            raise config_error(path, value, f"must be {kind}")

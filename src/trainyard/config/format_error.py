@@ -15,15 +15,20 @@ from yaml import MarkedYAMLError  # type: ignore[import-untyped]
 
 from trainyard.config.composition import CONF_DIR
 from trainyard.config.override_syntax import as_one_value, needs_quotes
-from trainyard.io.disk_space import TRY_AGAIN, describe_full_disk, is_disk_full
-from trainyard.io.errors import ConfigError, did_you_mean, listing, reject
+from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
+from trainyard.io.extras import describe_missing
+from trainyard.io.resources import TRY_AGAIN, describe_full_disk, is_disk_full
 from trainyard.terminal.controls import escape_controls
 
 LONGEST = 390  # characters of a line
-EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}  # launchers, and what brings them
+EXTRAS = {  # of a launcher: the extra, and its packages
+    "submitit_slurm": ("slurm", ("hydra_plugins.hydra_submitit_launcher", "submitit")),
+    "submitit_local": ("slurm", ("hydra_plugins.hydra_submitit_launcher", "submitit")),
+    "ray": ("ray", ("hydra_plugins.hydra_ray_launcher", "ray")),
+}
 
 
-def complaint(error: BaseException) -> str:
+def format_error(error: BaseException) -> str:
     """Return an error's text, without control characters.
 
     Ours stays as it is, Hydra's is shortened and has suggestions, others name their kind.
@@ -116,13 +121,12 @@ def unknown_option(error: MissingConfigException) -> str:
     """Return the text for `model=cnnn`."""
     group, _, option = str(error.missing_cfg_file).rpartition("/")
     if group == "hydra/launcher" and option in EXTRAS:
-        accepted = f"after `pip install 'trainyard[{EXTRAS[option]}]'`"
-        return str(reject(group, option, "its package is not installed", accepted))
+        return str(config_error(group, option, *describe_missing(*EXTRAS[option])))
     options = sorted(error.options or [])
     problem = f"there is no such option{did_you_mean(option, options)}"
     path = str(error.missing_cfg_file)
     word = next((word for word in sys.argv[1:] if word.lstrip("+").replace("=", "/", 1) == path), f"{group}={option}")
-    return f"{word}: {problem}\n  accepted: {listing(options, 40)}"
+    return f"{word}: {problem}\n  accepted: {join_limited(options, 40)}"
 
 
 def no_option() -> str:
@@ -134,7 +138,7 @@ def no_option() -> str:
             options = sorted(file.stem for file in folder.glob("*.yaml"))
             if not group:
                 return f"{word}: cannot be read as key=value"
-            return f"{word}: a group needs one of its options\n  accepted: {listing(options, 40)}"
+            return f"{word}: a group needs one of its options\n  accepted: {join_limited(options, 40)}"
     return "a group needs one of its options"
 
 
@@ -160,7 +164,7 @@ def unknown_key(error: ConfigAttributeError | ConfigKeyError) -> str:
     target = error.parent_node.get("_target_") if isinstance(error.parent_node, DictConfig) else None
     near = did_you_mean(name, known)
     more = f"; any other argument of {target} behind a plus, +{key}" if target and not near else ""
-    return f"{typed(key)}: {where}{near}\n  accepted: {listing(known, 20)}{more}"
+    return f"{typed(key)}: {where}{near}\n  accepted: {join_limited(known, 20)}{more}"
 
 
 def interpolated(text: str) -> str:

@@ -9,7 +9,7 @@ from hydra.errors import HydraException
 
 from trainyard.config.composition import CONF_DIR
 from trainyard.config.constraints import rule
-from trainyard.io.errors import ConfigError, reject
+from trainyard.io.errors import ConfigError, config_error
 
 
 def parse(word: str) -> Override | None:
@@ -68,8 +68,8 @@ def parse_single(word: str, key: str, accepted: str) -> Override:
     except HydraException as error:
         if text := needs_quotes(word):
             raise ConfigError(text) from error
-        raise reject(key, word, str(error).splitlines()[0], accepted) from error
+        raise config_error(key, word, str(error).splitlines()[0], accepted) from error
     if override.is_delete() or override.is_sweep_override():
         argument = as_one_value(word) if override.is_sweep_override() else ""
-        raise reject(key, word, "neither a sweep nor a deletion", shlex.quote(argument) if argument else accepted)
+        raise config_error(key, word, "neither a sweep nor a deletion", shlex.quote(argument) if argument else accepted)
     return override

@@ -17,7 +17,7 @@ from typing import Any
 
 from trainyard.config.arguments import parameters
 from trainyard.config.import_path import add_current_folder, installed_only
-from trainyard.io.errors import listing, reject
+from trainyard.io.errors import config_error, join_limited
 
 MOST_NODES = 20_000  # a config has a few hundred values
 NOT_BUILT = ("sweep",)  # a run does not build the sampler of the sweep around it
@@ -117,9 +117,9 @@ def check_stored(config: Mapping[str, Any], trusted: Sequence[str] = (), unbuilt
     nodes = list(walk(config))
     for path, node in nodes:
         if isinstance(node, str) and "${" in node:
-            raise reject(path, node, "a stored config must not contain interpolations", "a value")
+            raise config_error(path, node, "a stored config must not contain interpolations", "a value")
         if isinstance(node, dict) and (strange := [key for key in node if "${" in str(key)]):
-            raise reject(path, strange[0], "a stored config must not contain interpolations", "a name")
+            raise config_error(path, strange[0], "a stored config must not contain interpolations", "a name")
     for path, node in nodes:
         if isinstance(node, dict) and path.partition(".")[0] not in unbuilt:
             check_node(path, node, trusted)
@@ -139,7 +139,7 @@ def walk(config: object) -> Iterator[tuple[str, Any]]:
         yield path, node
         pairs = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list | tuple) else ()
         waiting += [(f"{path}.{key}" if path else str(key), part) for key, part in pairs]
-    raise reject("RUN", "config.yaml", f"more than {MOST_NODES} values", "a config that train.py wrote")
+    raise config_error("RUN", "config.yaml", f"more than {MOST_NODES} values", "a config that train.py wrote")
 
 
 def check_node(path: str, node: Mapping[str, Any], trusted: Sequence[str]) -> None:
@@ -148,16 +148,16 @@ def check_node(path: str, node: Mapping[str, Any], trusted: Sequence[str]) -> No
         return
     kind = next((kind for pattern, kind in PLACES.items() if re.fullmatch(pattern, path)), None)
     if kind is None:
-        raise reject(f"{path}._target_", node.get("_target_"), NOT_HERE, "plain values")
+        raise config_error(f"{path}._target_", node.get("_target_"), NOT_HERE, "plain values")
     found = check_target(f"{path}._target_", node.get("_target_"), kind, trusted)
     for key, accepted in FORBIDDEN.items():
         if key in node and node[key] is not True:
-            raise reject(f"{path}.{key}", node[key], NOT_HERE, accepted)
+            raise config_error(f"{path}.{key}", node[key], NOT_HERE, accepted)
     if found.__module__.startswith("lightning."):
         known = {*parameters(found)[0], *PASSED_ON, *OPTIONS, "_target_"}
         if strange := [key for key in node if key not in known]:
             problem = f"not an argument of {found.__qualname__} that a stored config may set"
-            raise reject(f"{path}.{strange[0]}", node[strange[0]], problem, listing(parameters(found)[0]))
+            raise config_error(f"{path}.{strange[0]}", node[strange[0]], problem, join_limited(parameters(found)[0]))
 
 
 def check_target(key: str, name: object, kind: Kind, trusted: Sequence[str] = ()) -> Any:
@@ -178,8 +178,8 @@ def check_target(key: str, name: object, kind: Kind, trusted: Sequence[str] = ()
     if len(words) > 1 and all(map(str.isidentifier, words)) and words[0] in packages:
         found = locate(words, (*kind.homes, *trusted), own=words[0] in trusted)
     if not kind.accepts(found, trusted):
-        accepted = f"{kind.name} of {listing(packages)}; of a package of your own with --trusted-packages NAME"
-        raise reject(key, name, NOT_HERE, accepted)
+        accepted = f"{kind.name} of {join_limited(packages)}; of a package of your own with --trusted-packages NAME"
+        raise config_error(key, name, NOT_HERE, accepted)
     return found
 
 

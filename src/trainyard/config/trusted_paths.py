@@ -7,7 +7,7 @@ from typing import Any
 
 from trainyard.config.composition import group_options
 from trainyard.config.trusted import DATA, NOT_BUILT, check_stored, check_target, walk
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
 
 WRITERS = ("callbacks", "logger", "trainer", "checkpoint")  # parts that write; model and data read
 # Arguments that name a place to write to; other texts must not lead out of the current folder either.
@@ -28,7 +28,7 @@ def check_training(stored: dict[str, Any], folder: Path, trusted: Sequence[str] 
     check_paths(stored, folder)
     data = stored.get("data")
     if not isinstance(data, dict):
-        raise reject("data", data, "not a data module", "a config.yaml that train.py wrote")
+        raise config_error("data", data, "not a data module", "a config.yaml that train.py wrote")
     check_download(data, check_target("data._target_", data.get("_target_"), DATA, trusted))
 
 
@@ -44,12 +44,12 @@ def check_paths(config: Mapping[str, Any], run: Path) -> None:
         keys = [key for key in path.split(".") if not key.isdigit()]
         if keys[-1] == "filename" and isinstance(value, str) and not FILE_NAME.fullmatch(value):
             problem = "a stored config must format values as numbers only"
-            raise reject(path, value, problem, "such as {epoch:02d} or {val/loss:.3f}")
+            raise config_error(path, value, problem, "such as {epoch:02d} or {val/loss:.3f}")
         if not isinstance(value, str) or value in own or not (keys[-1] in FOLDERS or LEADS_OUT.match(value)):
             continue
         if not Path(value).expanduser().resolve().is_relative_to(run.resolve()):
             problem = "a stored config must not write outside of its run"
-            raise reject(path, value, problem, f"a folder in {run}, or {path}=VALUE typed again")
+            raise config_error(path, value, problem, f"a folder in {run}, or {path}=VALUE typed again")
 
 
 def check_callback_states(states: Mapping[str, Any], checkpoint: Path) -> None:
@@ -63,7 +63,7 @@ def check_callback_states(states: Mapping[str, Any], checkpoint: Path) -> None:
         for text in [*values.values(), *(models if isinstance(models, dict) else ())]:
             if isinstance(text, str) and ".." in re.split(r"[/\\]", text):
                 problem = f"the state of {name} names a file elsewhere ({text})"
-                raise reject("resume", checkpoint, problem, "a checkpoint that train.py wrote")
+                raise config_error("resume", checkpoint, problem, "a checkpoint that train.py wrote")
 
 
 def use_own_caches(config: dict[str, Any]) -> None:
@@ -87,4 +87,4 @@ def check_download(data: Mapping[str, Any], kind: type) -> None:
         root = Path(str(data["root"])).expanduser()
         if not root.is_dir() and not root.absolute().resolve().is_relative_to(Path.cwd()):
             problem = "does not exist, and a stored run downloads nothing outside of the current folder"
-            raise reject("data.root", data["root"], problem, "a folder that exists")
+            raise config_error("data.root", data["root"], problem, "a folder that exists")

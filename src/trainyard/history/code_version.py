@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from trainyard.history.stored_run import StoredRun
-from trainyard.io.errors import ConfigError, listing
+from trainyard.io.errors import ConfigError, join_limited
 from trainyard.run.provenance import git
 
 SHOWN = 3  # files that are named
@@ -109,4 +109,4 @@ def code_changes(one: StoredRun, other: StoredRun, package: Path = PACKAGE) -> l
 def list_files(files: Iterable[str]) -> str:
     """Return the first files, those of the package and its configs before others."""
     names = sorted(files, key=lambda name: (not name.startswith(("conf/", "src/")), name))
-    return listing(names, SHOWN)
+    return join_limited(names, SHOWN)

@@ -7,7 +7,7 @@ from typing import Any
 from trainyard.history.code_version import code_changes
 from trainyard.history.scores import score_line
 from trainyard.history.stored_run import StoredRun, flatten
-from trainyard.io.errors import listing
+from trainyard.io.errors import join_limited
 from trainyard.run.metrics_csv import read_curves
 
 Lines = list[str] | None
@@ -120,7 +120,7 @@ def package_changes(one: Mapping[str, Any], other: Mapping[str, Any]) -> Lines:
         return None
     ours, theirs = ({"python": run.get("python"), **run["packages"]} for run in (one, other))
     rest = [name for name in sorted({*ours, *theirs}) if name not in FIRST and ours.get(name) != theirs.get(name)]
-    return changes(ours, theirs, FIRST) + ([f"{len(rest)} others: {listing(rest, SHOWN)}"] if rest else [])
+    return changes(ours, theirs, FIRST) + ([f"{len(rest)} others: {join_limited(rest, SHOWN)}"] if rest else [])
 
 
 def hardware_changes(one: Mapping[str, Any], other: Mapping[str, Any]) -> Lines:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from trainyard.history.stored_run import StoredRun, is_run
-from trainyard.io.errors import ConfigError, did_you_mean, listing, reject
+from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
 from trainyard.io.files import check_path, relative
 from trainyard.sweeps.stored import SWEEP_FILE as SWEEP
 from trainyard.sweeps.stored import StoredSweep
@@ -40,13 +40,13 @@ def find_run(name: str, root: Path = ROOT) -> StoredRun:
             return found
         if (folder / SWEEP).is_file():
             accepted = f"a job of it, such as {name.rstrip('/')}/0, or best:{name.rstrip('/')}"
-            raise reject("RUN", name, "it is a sweep", accepted)
+            raise config_error("RUN", name, "it is a sweep", accepted)
     names = sorted(folder.name for folder in (root / "runs").glob("*/"))
     near = [known for known in names if name and (known.startswith(name) or known.endswith(name))]
     if len(near) == 1:
         return StoredRun(root / "runs" / near[0])
     if near:
-        raise reject("RUN", name, f"{len(near)} runs begin or end so", listing(near[::-1], NEWEST))
+        raise config_error("RUN", name, f"{len(near)} runs begin or end so", join_limited(near[::-1], NEWEST))
     raise unknown_run(name, root)
 
 
@@ -72,7 +72,7 @@ def find_run_and_checkpoint(name: str, root: Path = ROOT) -> tuple[StoredRun, Pa
         return run, Path(name)
     if not run.checkpoint.is_file():
         problem = f"{run.name} ({run.status}) has no {relative(run.checkpoint)}"
-        raise reject("RUN", name, problem, "a run that kept the checkpoint of its best epoch")
+        raise config_error("RUN", name, problem, "a run that kept the checkpoint of its best epoch")
     return run, run.checkpoint
 
 
@@ -114,24 +114,24 @@ def best_job(name: str) -> StoredRun:
     """
     rows = StoredSweep.find(name.removeprefix("best:")).rows
     if not rows or not rows[0].scores:
-        raise reject("RUN", name, "no job of it is completed", "a sweep with a score")
+        raise config_error("RUN", name, "no job of it is completed", "a sweep with a score")
     return StoredRun(rows[0].best.folder)
 
 
 def unknown_run(name: str, root: Path) -> ConfigError:
     """Return the error for a name that no run has, with the newest runs."""
     if is_checkpoint(Path(name)):
-        return reject("RUN", name, "a checkpoint outside of a run", "one of a run's folder checkpoints")
+        return config_error("RUN", name, "a checkpoint outside of a run", "one of a run's folder checkpoints")
     sweep = root / "sweeps" / Path(name).parent.name
     if (sweep / SWEEP).is_file():
         jobs = sorted((folder.name for folder in sweep.iterdir() if folder.name.isdigit() and is_run(folder)), key=int)
-        return reject("RUN", name, "the sweep has no such job", listing(jobs) or "a job that has begun")
+        return config_error("RUN", name, "the sweep has no such job", join_limited(jobs) or "a job that has begun")
     problem = f"there is no such run{did_you_mean(name, ('latest', *(run.name for run in all_runs(root))))}"
     if name == "latest":
         problem = f"{root / name} points to no run" if os.path.lexists(root / name) else "there is none yet"
     newest = sorted((folder.name for folder in (root / "runs").glob("*/")), reverse=True)
-    accepted = f"{ACCEPTED}\n  newest: {listing(newest, NEWEST) or f'none in {root}/runs'}"
-    return reject("RUN", name or "''", problem, accepted)
+    accepted = f"{ACCEPTED}\n  newest: {join_limited(newest, NEWEST) or f'none in {root}/runs'}"
+    return config_error("RUN", name or "''", problem, accepted)
 
 
 def all_runs(root: Path = ROOT) -> Iterator[StoredRun]:

@@ -18,7 +18,7 @@ from trainyard.history.code_version import PACKAGE, CodeVersion, checked_out
 from trainyard.history.diff import Lines, data_changes, hardware_changes, headed, package_changes
 from trainyard.history.find_run import ROOT
 from trainyard.history.stored_run import StoredRun
-from trainyard.io.errors import ConfigError, listing, reject
+from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.io.files import check_path, relative
 from trainyard.run.metrics_csv import read_curves
 from trainyard.run.provenance import git, provenance
@@ -52,9 +52,9 @@ def reproduce(run: StoredRun, output: Path | None = None, yes: bool = False, pac
         ConfigError: the run has no result or config, its code is not available, or the user does not agree to run it.
     """
     if run.status != "completed":
-        raise reject("RUN", run.name, f"it is {run.status}", "a completed run, whose results can be compared")
+        raise config_error("RUN", run.name, f"it is {run.status}", "a completed run, whose results can be compared")
     if not run.own or run.unreadable:
-        raise reject("RUN", run.name, "its config.yaml is missing or invalid", "a run with an intact config")
+        raise config_error("RUN", run.name, "its config.yaml is missing or invalid", "a run with an intact config")
     folder = destination(run, output)
     print(f"run        {run.name}, again in {relative(folder)}")
     code = code_to_run(run, package)
@@ -93,7 +93,7 @@ def destination(run: StoredRun, output: Path | None) -> Path:
     if output is not None:
         check_path("--output", str(output))
         if output.exists() and (not output.is_dir() or any(output.iterdir())):
-            raise reject("--output", output, "it exists already", "a directory that is empty or new")
+            raise config_error("--output", output, "it exists already", "a directory that is empty or new")
         return output.absolute()
     first = ROOT / "reproduced" / run.name.replace("/", "-").replace("\\", "-").strip("-.")
     numbered = (first.with_name(f"{first.name}-{number}") for number in range(2, 10_000))
@@ -110,13 +110,13 @@ def code_to_run(run: StoredRun, package: Path) -> CodeVersion | None:
         git(package, "cat-file", "-e", f"{code.commit}^{{commit}}")
     except ConfigError as error:
         problem = f"its commit {code.short} is not in a repository at {package}"
-        raise reject("RUN", run.name, problem, "after `git fetch`, or in the clone where it was made") from error
+        raise config_error("RUN", run.name, problem, "after `git fetch`, or in the clone where it was made") from error
     if not git(package, "ls-tree", "--full-tree", code.commit, "src/trainyard"):
         print(f"code       the installed package: commit {code.short} has no src/trainyard")
         return None
     print(f"code       {git(package, 'log', '-1', '--format=%h %s', code.commit).strip()}, {code.patch_summary}")
     if code.untracked:
-        print(f"           untracked files are not restored: {listing(code.untracked, 5)}")
+        print(f"           untracked files are not restored: {join_limited(code.untracked, 5)}")
     return code
 
 
@@ -145,7 +145,7 @@ def confirm(run: StoredRun, code: CodeVersion | None, yes: bool, config: Mapping
         return
     question = escape_controls(f"this would run code from its directory: {' and '.join(reasons)}", keep="")
     if not sys.stdin.isatty() or input(f"{question}: run it? [y/N] ").strip().lower() not in ("y", "yes"):
-        raise reject("RUN", run.name, question, "--yes, after reading its provenance.json and config.yaml")
+        raise config_error("RUN", run.name, question, "--yes, after reading its provenance.json and config.yaml")
 
 
 def train_again(config: Mapping[str, Any], code: Path | None, directory: Path, threads: int) -> int:

@@ -13,7 +13,7 @@ from trainyard.config.trusted_paths import check_training, use_own_caches
 from trainyard.history.find_run import find_run
 from trainyard.history.stored_config import apply_override
 from trainyard.history.stored_run import StoredRun
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
 from trainyard.io.files import relative
 
 if TYPE_CHECKING:
@@ -58,10 +58,10 @@ def config_to_resume(run: StoredRun, changes: Sequence[str] = (), trusted: Seque
             not fit.
     """
     if not run.own or run.unreadable or is_truncated(run):
-        raise reject(KEY, run.name, "its config.yaml is missing or damaged", "a directory that train.py wrote")
+        raise config_error(KEY, run.name, "its config.yaml is missing or damaged", "a directory that train.py wrote")
     if run.status == "completed" and not changes:
         problem = f"it is completed, after {run.result.get('epochs')} epochs"
-        raise reject(KEY, run.name, problem, "with trainer.max_epochs=N to train on")
+        raise config_error(KEY, run.name, problem, "with trainer.max_epochs=N to train on")
     moved = Path(str(run.own.get("dir"))).resolve() != run.folder.resolve()
     stored = run.config_in(relative(run.folder)) if moved else run.config
     if moved:
@@ -74,7 +74,7 @@ def config_to_resume(run: StoredRun, changes: Sequence[str] = (), trusted: Seque
         key = override.key_or_group
         if key.partition(".")[0] not in CHANGEABLE:
             problem = "model, data, optimizer and schedule of a run cannot change"
-            raise reject(key, override.get_value_element_as_str(), problem, ACCEPTED)
+            raise config_error(key, override.get_value_element_as_str(), problem, ACCEPTED)
         apply_override(cfg, override, ACCEPTED)
     return cfg
 

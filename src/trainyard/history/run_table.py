@@ -10,7 +10,7 @@ from trainyard.config.condition import GRAMMAR, Condition, is_number
 from trainyard.history.find_run import all_runs
 from trainyard.history.stored_run import StoredRun, flatten
 from trainyard.io.csv_text import csv_writer, escape_formula
-from trainyard.io.errors import did_you_mean, listing, reject
+from trainyard.io.errors import config_error, did_you_mean, join_limited
 from trainyard.sweeps.options import mode_of
 from trainyard.terminal.controls import unescaped
 from trainyard.terminal.tables import table
@@ -35,7 +35,7 @@ def chosen_runs(conditions: Sequence[str], sort: str = "started", last: int | No
     runs = chosen = list(all_runs())
     for text, condition in zip(conditions, parsed, strict=True):
         if condition.keys in (set(), {text.strip()}):
-            raise reject("CONDITION", text, "compares nothing", GRAMMAR)
+            raise config_error("CONDITION", text, "compares nothing", GRAMMAR)
         matching = [run for run in chosen if fulfils(run, condition)]
         if not matching:
             check_known(condition.keys, chosen)
@@ -92,7 +92,7 @@ def check_known(keys: Iterable[str], runs: Sequence[StoredRun]) -> None:
             known = sorted({name for run in runs[-SUGGESTED:] for name in keys_of(run)})
             parent = key.rpartition(".")[0]
             near = [name for name in known if name.rpartition(".")[0] == parent] or [n for n in known if "." not in n]
-            raise reject("KEY", key, f"no run has such a key{did_you_mean(key, known)}", listing(near, 40))
+            raise config_error("KEY", key, f"no run has such a key{did_you_mean(key, known)}", join_limited(near, 40))
 
 
 def keys_of(run: StoredRun) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainyard.io.files import MOST_TABLE, open_regular
+from trainyard.io.files import MAX_TABLE, open_regular
 
 FILE = Path("predictions") / "val.npz"
 
@@ -43,7 +43,7 @@ class SavedPredictions:
 def read_predictions(folder: Path) -> SavedPredictions | None:
     """Return the predictions in a run directory; `None` if there are none or they cannot be read."""
     try:
-        with open_regular(folder / FILE, MOST_TABLE) as file, np.load(file, allow_pickle=False) as saved:
+        with open_regular(folder / FILE, MAX_TABLE) as file, np.load(file, allow_pickle=False) as saved:
             labels = saved["labels"].astype(np.int64)
             probabilities = saved["probabilities"].astype(np.float32)
             classes = [str(name) for name in saved["classes"]]

@@ -12,8 +12,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from trainyard.io.files import read_json, read_text, relative
-from trainyard.io.plain_yaml import MOST_BYTES, load_yaml
+from trainyard.io.files import MAX_CONFIG, load_yaml, read_json, read_text, relative
 from trainyard.run.run_directory import DONE, RESULT, read_result
 from trainyard.sweeps.stored import SWEEP_FILE as SWEEP
 
@@ -65,7 +64,7 @@ class StoredRun:
         """The YAML text of each top-level key: parsing the whole file takes ten times as long as its `run`."""
         text = ""
         with suppress(OSError, UnicodeDecodeError):
-            text = read_text(self.folder / "config.yaml", MOST_BYTES)
+            text = read_text(self.folder / "config.yaml", MAX_CONFIG)
         parts = re.split(r"^(?=[^\s\-#])", text, flags=re.MULTILINE)
         return {part.partition(":")[0]: part for part in parts if ":" in part}
 

@@ -14,7 +14,7 @@ from trainyard.history.find_run import best_job
 from trainyard.history.saved_predictions import SavedPredictions, read_predictions
 from trainyard.history.scores import same_examples
 from trainyard.history.stored_run import StoredRun
-from trainyard.io.errors import listing, reject
+from trainyard.io.errors import config_error, join_limited
 from trainyard.models.classifier import Classifier
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.tasks.classification import load_classifier
@@ -53,12 +53,12 @@ def select_members(name: str, size: int) -> Selection:
         ConfigError: there is no such sweep, no completed job, or none that saved its predictions.
     """
     if not name.startswith(BEST):
-        raise reject("--ensemble", size, f"{name} is one model", "best:SWEEP as the RUN")
+        raise config_error("--ensemble", size, f"{name} is one model", "best:SWEEP as the RUN")
     best, sweep = best_job(name), StoredSweep.find(name.removeprefix(BEST))
     reference = read_predictions(best.folder)
     if reference is None:
         problem = f"{best.name} did not save predictions of its validation examples"
-        raise reject("--ensemble", size, problem, "a sweep with callbacks=default or pictures")
+        raise config_error("--ensemble", size, problem, "a sweep with callbacks=default or pictures")
     completed = [StoredRun(job.folder) for job in sweep.jobs if job.score is not None]
     jobs, probabilities = [], []
     for job in completed:
@@ -147,12 +147,12 @@ def load_members(jobs: Sequence[StoredRun], trusted: Sequence[str] = ()) -> list
     """
     for job in jobs:
         if not job.checkpoint.is_file():
-            raise reject("--ensemble", job.name, "its checkpoint was not kept", "a sweep with sweep.keep=null")
+            raise config_error("--ensemble", job.name, "its checkpoint was not kept", "a sweep with sweep.keep=null")
     members = [load_classifier(job.checkpoint, trusted) for job in jobs]
     specs = [(spec.input_shape, spec.classes, spec.columns, spec.value_range) for spec in (m.spec for m in members)]
     if others := [job.name for job, spec in zip(jobs, specs, strict=True) if spec != specs[0]]:
         problem = f"the inputs or classes differ from those of {jobs[0].name}"
-        raise reject("--ensemble", listing(others), problem, "jobs on the same data")
+        raise config_error("--ensemble", join_limited(others), problem, "jobs on the same data")
     return members
 
 

@@ -22,7 +22,7 @@ from trainyard.history.stored_config import stored_config
 from trainyard.history.stored_run import StoredRun
 from trainyard.inference.ensemble import Selection, load_members, select_members
 from trainyard.inference.evaluation_data import OWN_TEST_SPLIT, load_evaluation_data, overlap_notes
-from trainyard.io.errors import listing, reject
+from trainyard.io.errors import config_error, join_limited
 from trainyard.io.files import relative
 from trainyard.models.classifier import Classifier
 from trainyard.run.compatibility import ACCELERATORS
@@ -159,7 +159,7 @@ def write_report(found: Evaluation, folder: Path) -> str:
         paths = found.write(folder, stem)
     except OSError as error:
         accepted = "a folder that you may write to"
-        raise reject("--output", folder, f"cannot be written ({error.strerror})", accepted) from error
+        raise config_error("--output", folder, f"cannot be written ({error.strerror})", accepted) from error
     return f"{relative(paths[0])}, {', '.join(path.name for path in paths[1:])}"
 
 
@@ -210,13 +210,13 @@ def build_tester(cfg: DictConfig) -> L.Trainer:
     available = ["auto", *(name for name, kind in ACCELERATORS.items() if kind.is_available())]
     if wanted not in available:
         accepted = " or ".join(f"trainer.accelerator={name}" for name in available)
-        raise reject("trainer.accelerator", wanted, f"there is no {wanted} device here", accepted)
+        raise config_error("trainer.accelerator", wanted, f"there is no {wanted} device here", accepted)
     options: dict[str, Any] = {key: cfg.trainer[key] for key in KEPT_ARGUMENTS if key in cfg.trainer}
     options |= {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "devices": 1}
     try:
         return L.Trainer(**options, enable_model_summary=False, profiler=NoProfiler())
     except (MisconfigurationException, ValueError) as error:
-        raise reject("trainer", listing(map(str, options.values())), str(error).splitlines()[0]) from error
+        raise config_error("trainer", join_limited(map(str, options.values())), str(error).splitlines()[0]) from error
 
 
 def augmentation_of(cfg: DictConfig) -> Augmentation:
@@ -231,5 +231,7 @@ def augmentation_of(cfg: DictConfig) -> Augmentation:
     if not augment:
         name = cfg.run.choices.get("augment")
         problem = f"with augment={name}, the run was trained without augmentation, which the views would use"
-        raise reject("--tta", "", problem, "a run trained with an augment, or --tta with for example augment.flip=0.5")
+        raise config_error(
+            "--tta", "", problem, "a run trained with an augment, or --tta with for example augment.flip=0.5"
+        )
     return augment

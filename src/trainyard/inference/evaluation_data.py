@@ -19,7 +19,7 @@ from trainyard.data.loading.spec import DataSpec, Examples
 from trainyard.data.sources.image_folder import ImageFolder
 from trainyard.history.stored_config import stored_config
 from trainyard.history.stored_run import StoredRun
-from trainyard.io.errors import ConfigError, listing, reject
+from trainyard.io.errors import ConfigError, config_error, join_limited
 
 # Keys of `data` that divide or serve the examples, but do not choose other ones.
 SERVING = (
@@ -61,7 +61,7 @@ def load_evaluation_data(
     if not other:
         problem = "its test examples are not those of the run, which may have been trained on some"
         accepted = "the data and the split as they were, or other data by data.path=FILE or data.root=FOLDER"
-        raise reject("data", run.choices.get("data"), problem, accepted)
+        raise config_error("data", run.choices.get("data"), problem, accepted)
     split, examples = match_examples(data, spec)
     data.splits = {"test": examples}
     return data, f"{split} of {', '.join(f'data.{key!s}={value!s}' for key, value in other.items())}"
@@ -118,9 +118,11 @@ def match_examples(data: DataModule, spec: DataSpec) -> tuple[str, Examples]:
     examples = parts[split]
     if examples.shape != spec.input_shape:
         shapes = ["x".join(map(str, shape)) for shape in (examples.shape, spec.input_shape)]
-        raise reject("data", shapes[0], "the inputs differ from those of the model", shapes[1])
+        raise config_error("data", shapes[0], "the inputs differ from those of the model", shapes[1])
     if unknown := [name for name in data.classes if name not in spec.classes]:
-        raise reject("data", listing(unknown), "classes that the model does not know", listing(spec.classes))
+        raise config_error(
+            "data", join_limited(unknown), "classes that the model does not know", join_limited(spec.classes)
+        )
     labels = torch.tensor([spec.classes.index(name) for name in data.classes])
     return "all" if split == "train" else f"{split} split", replace(examples, y=labels[examples.y])
 
@@ -167,10 +169,10 @@ def load_training_data(data: DataModule, run: StoredRun, trusted: Sequence[str])
         return data
     cfg = stored_config(run, trusted=trusted)
     if "root" in cfg.data and not Path(cfg.data.root).expanduser().is_dir():  # do not download it only to compare
-        raise reject("data.root", cfg.data.root, "no such folder")
+        raise config_error("data.root", cfg.data.root, "no such folder")
     own = load_data(cfg, trusted, data.model_spec)
     if fingerprint(own)["train"] != expected:
-        raise reject("data", run.choices.get("data"), "its training examples are not those of the run")
+        raise config_error("data", run.choices.get("data"), "its training examples are not those of the run")
     return own
 
 

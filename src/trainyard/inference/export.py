@@ -13,8 +13,9 @@ from trainyard.history.find_run import find_checkpoint, run_at
 from trainyard.history.stored_run import StoredRun
 from trainyard.inference.export_formats import FORMATS, random_inputs
 from trainyard.inference.model_card import model_card
-from trainyard.io.errors import ConfigError, reject
-from trainyard.io.files import check_path, inside, relative, replacing, write_text
+from trainyard.io.errors import ConfigError, config_error
+from trainyard.io.extras import describe_missing
+from trainyard.io.files import check_path, output_folder, relative, replacing, write_text
 from trainyard.models.classifier import Classifier
 from trainyard.tasks.classification import load_classifier
 
@@ -81,16 +82,18 @@ def output_path(output: Path | None, checkpoint: Path, run: StoredRun | None, su
     """
     if output is None:
         home = run.folder if run else checkpoint.absolute().parent
-        return inside(home, "export") / f"model{suffix}"
+        return output_folder(home, "export") / f"model{suffix}"
     check_path("--output", str(output))
     if output.is_dir():
-        raise reject("--output", output, "it is a folder", str(output / f"model{suffix}"))
+        raise config_error("--output", output, "it is a folder", str(output / f"model{suffix}"))
     if output.suffix != suffix:
-        raise reject("--output", output, f"the extension of this format is {suffix}", str(output.with_suffix(suffix)))
+        raise config_error(
+            "--output", output, f"the extension of this format is {suffix}", str(output.with_suffix(suffix))
+        )
     if not output.parent.is_dir():
-        raise reject("--output", output, f"no such folder: {output.parent}", "a file in an existing folder")
+        raise config_error("--output", output, f"no such folder: {output.parent}", "a file in an existing folder")
     if output.exists() and output.samefile(checkpoint):
-        raise reject("--output", output, "it is the checkpoint itself", "another file")
+        raise config_error("--output", output, "it is the checkpoint itself", "another file")
     return output
 
 
@@ -115,10 +118,10 @@ def export(model: Classifier, name: str, path: Path) -> float:
             difference = write_and_compare(model, name, draft)
             if not difference <= TOLERANCE:
                 problem = f"the probabilities in {FORMATS[name].where} differ by {difference:.2g}; the file is removed"
-                raise reject("--format", name, problem, f"a difference of at most {TOLERANCE:g}")
+                raise config_error("--format", name, problem, f"a difference of at most {TOLERANCE:g}")
     except OSError as error:
         accepted = "a file in a folder that you may write to"
-        raise reject("--output", path, f"cannot be written ({error.strerror})", accepted) from error
+        raise config_error("--output", path, f"cannot be written ({error.strerror})", accepted) from error
     return difference
 
 
@@ -135,7 +138,7 @@ def write_and_compare(model: Classifier, name: str, draft: Path) -> float:
     except Exception as error:  # each exporter has its own exceptions
         first = (str(error).strip().splitlines() or [""])[0]
         problem = f"{type(model).__name__} cannot be exported ({type(error).__name__}: {first[:200]})"
-        raise reject("--format", name, problem, "another format") from error
+        raise config_error("--format", name, problem, "another format") from error
     return max_difference(outputs, expected)
 
 
@@ -148,6 +151,5 @@ def max_difference(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float
 
 def check_packages(name: str) -> None:
     """Raise a ConfigError if a format needs packages that are not installed."""
-    missing = [package for package in ONNX_PACKAGES if importlib.util.find_spec(package) is None]
-    if name == "onnx" and missing:
-        raise reject("--format", name, f"it needs {' and '.join(missing)}", "after `pip install 'trainyard[export]'`")
+    if name == "onnx" and any(importlib.util.find_spec(package) is None for package in ONNX_PACKAGES):
+        raise config_error("--format", name, *describe_missing("export", ONNX_PACKAGES))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from trainyard.history.find_run import find_checkpoint
 from trainyard.inference.prediction_inputs import check_kind, find_inputs
 from trainyard.io.csv_text import csv_writer, escape_formula
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
 from trainyard.io.files import check_path, replacing
 from trainyard.terminal.controls import EscapedStream, unescaped
 
@@ -190,11 +190,11 @@ def check_output(output: Path, inputs: Iterable[Path]) -> Path:
     check_path("--output", str(output))
     path = output.expanduser().resolve()
     if not path.parent.is_dir():
-        raise reject("--output", output, f"no such folder: {path.parent}", OUTPUT)
+        raise config_error("--output", output, f"no such folder: {path.parent}", OUTPUT)
     if path.exists() and not path.is_file():
-        raise reject("--output", output, "a folder" if path.is_dir() else "not a regular file", OUTPUT)
+        raise config_error("--output", output, "a folder" if path.is_dir() else "not a regular file", OUTPUT)
     if any(other.exists() and path.exists() and path.samefile(other) for other in inputs):
-        raise reject("--output", output, "it is one of the inputs", OUTPUT)
+        raise config_error("--output", output, "it is one of the inputs", OUTPUT)
     return path
 
 
@@ -215,7 +215,7 @@ def open_output(path: Path | None) -> Iterator[TextIO]:
             yield file
     except OSError as error:
         problem = f"cannot be written ({error.strerror or error})"
-        raise reject("--output", path, problem, "a path that can be written") from error
+        raise config_error("--output", path, problem, "a path that can be written") from error
 
 
 @contextmanager

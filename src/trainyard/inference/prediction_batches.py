@@ -21,7 +21,7 @@ from trainyard.data.loading.spec import Column, DataSpec
 from trainyard.data.tables.cells import read_rows
 from trainyard.data.tables.table_file import has_semicolons, nested_columns, read_table
 from trainyard.inference.prediction_inputs import STDIN, InputFile
-from trainyard.io.errors import ConfigError, did_you_mean, reject
+from trainyard.io.errors import ConfigError, config_error, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,7 +127,7 @@ def load_table(name: str, columns: Sequence[Column]) -> InputTable:
     problems = [f"no column {header}{did_you_mean(header, others)}" for header in wanted if header not in frame]
     problems += [f"column {header} of nested values ({nested[header]})" for header in wanted if header in nested]
     if problems:
-        raise reject("INPUT", name, "; ".join(problems), f"the model's columns: {', '.join(wanted)}")
+        raise config_error("INPUT", name, "; ".join(problems), f"the model's columns: {', '.join(wanted)}")
     return InputTable(name, frame, semicolons)
 
 

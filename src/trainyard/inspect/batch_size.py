@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.inspect.untrained import build_data, build_model, feature_cache, trial_trainer
-from trainyard.io.memory import peak_memory
+from trainyard.io.resources import peak_memory
 from trainyard.models.classifier import Classifier
 
 SMALLEST = 8

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from trainyard.history.find_run import find_run
 from trainyard.history.stored_run import StoredRun
-from trainyard.io.errors import ConfigError, did_you_mean, listing, reject
+from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
 from trainyard.io.figures import figure_style, save_figure
 from trainyard.run.metrics_csv import read_curves
 from trainyard.sweeps.stored import StoredSweep
@@ -78,7 +78,7 @@ def load_curves(name: str) -> list[RunCurves]:
         return [run_curves(run, run.name)]
     rows = [row for row in sweep.rows if any(read_curves(job.folder) for job in row.jobs)]
     if not rows:
-        raise reject("SWEEP", name, "no job of it has a metrics.csv yet", "a sweep that has started")
+        raise config_error("SWEEP", name, "no job of it has a metrics.csv yet", "a sweep that has started")
     if len(rows) > MAX_ROWS:
         print(f"drawn      the best {MAX_ROWS} of {len(rows)} configurations")
     best = [(row, job) for row in rows[:MAX_ROWS] for job in row.jobs if read_curves(job.folder)]
@@ -95,7 +95,7 @@ def run_curves(run: StoredRun, label: str) -> RunCurves:
     columns = read_curves(run.folder)
     epochs = read_curves(run.folder, by="epoch").get("train/loss")
     if not epochs:
-        raise reject("RUN", run.name, "it has no metrics.csv with an epoch", "a run that has completed an epoch")
+        raise config_error("RUN", run.name, "it has no metrics.csv with an epoch", "a run that has completed an epoch")
     length = (max(columns["train/loss"]) + 1) / (max(epochs) + 1)
     return RunCurves(
         label, {name: [((step + 1) / length, y) for step, y in points.items()] for name, points in columns.items()}
@@ -111,7 +111,7 @@ def matching_columns(panel: str, columns: Mapping[str, Points]) -> list[str]:
     names = [name for name in columns if name == panel or (panel in name.split("/") and not name.startswith("test/"))]
     if not names:
         known = sorted({*columns, *PANELS, *(part for name in columns for part in name.split("/"))})
-        raise reject("--of", panel, f"no such column{did_you_mean(panel, known)}", listing(sorted(columns)))
+        raise config_error("--of", panel, f"no such column{did_you_mean(panel, known)}", join_limited(sorted(columns)))
     return [name for i, name in enumerate(names) if columns[name] not in [columns[other] for other in names[:i]]]
 
 

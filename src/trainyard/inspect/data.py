@@ -15,7 +15,7 @@ from trainyard.data.loading.spec import Column, Examples, MappedRows
 from trainyard.data.sources.image_folder import ImageFolder
 from trainyard.inspect.data_figures import draw_columns, draw_images
 from trainyard.inspect.untrained import build_data
-from trainyard.io.errors import listing
+from trainyard.io.errors import join_limited
 from trainyard.terminal.tables import table
 
 MAX_CLASSES, EXTREMES = 20, 5  # of more classes, the five most and the five least frequent are shown
@@ -103,7 +103,7 @@ def describe_levels(column: Column, codes: Tensor) -> str:
     """Return the number of levels, and the most frequent ones with their counts."""
     counts = codes.long().bincount(minlength=len(column.levels) + 1)[1:]
     order = counts.argsort(descending=True, stable=True).tolist()
-    frequent = listing((f"{column.levels[level]} {counts[level]}" for level in order), MAX_LEVELS)
+    frequent = join_limited((f"{column.levels[level]} {counts[level]}" for level in order), MAX_LEVELS)
     return f"{len(order)} levels: {frequent}"
 
 

@@ -13,7 +13,7 @@ from trainyard.data.loading.datamodule import DataModule
 from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import stored_config
 from trainyard.inference.evaluation_data import load_data
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
 from trainyard.io.figures import figure_style, save_figure
 from trainyard.models.classifier import Classifier
 from trainyard.tasks.classification import load_classifier
@@ -41,7 +41,9 @@ def draw(name: str, trusted: Sequence[str] = ()) -> None:
     columns = model.spec.columns
     if len(columns) != 2 or any(column.levels for column in columns):
         takes = ", ".join(column.name for column in columns) or "images"
-        raise reject("RUN", name, f"its model takes {takes}", "a run on two measurements, such as experiment=neuron")
+        raise config_error(
+            "RUN", name, f"its model takes {takes}", "a run on two measurements, such as experiment=neuron"
+        )
     data = load_data(stored_config(run, trusted=trusted), trusted, model.spec)
     figure = Figure(figsize=(6, 4.5), layout="constrained")
     axis = figure.subplots()

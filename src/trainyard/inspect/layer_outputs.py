@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import stored_config
 from trainyard.inference.evaluation_data import load_data
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
 from trainyard.io.figures import figure_style, save_figure
 from trainyard.models.classifier import Classifier
 from trainyard.tasks.classification import load_classifier
@@ -40,10 +40,12 @@ def draw(name: str, example: int = 0, trusted: Sequence[str] = ()) -> None:
     run, checkpoint = find_run_and_checkpoint(name)
     model = load_classifier(checkpoint, trusted)
     if model.spec.kind != "images":
-        raise reject("RUN", name, "its model takes rows of a table", "a run on images, such as experiment=shapes_cnn")
+        raise config_error(
+            "RUN", name, "its model takes rows of a table", "a run on images, such as experiment=shapes_cnn"
+        )
     examples = load_data(stored_config(run, trusted=trusted), trusted, model.spec).splits["val"]
     if not 0 <= example < len(examples):
-        raise reject("--example", example, "no such image", f"0 to {len(examples) - 1}")
+        raise config_error("--example", example, "no such image", f"0 to {len(examples) - 1}")
     image, label = examples.__getitems__([example])
     rows = [(title, as_picture(values)) for title, values in layer_outputs(model, image)]
     rows.insert(0, ("image", enlarged(image[0].float() / 255, SIDE)))

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from trainyard.callbacks.run_length import LENGTH, has_known_length
 from trainyard.config.arguments import has_backbone
 from trainyard.inspect.untrained import build_data, build_model, build_trainer
-from trainyard.io.errors import ConfigError, listing, reject
+from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.io.figures import figure_style, save_figure
 from trainyard.models.classifier import Classifier
 from trainyard.run.compatibility import check_config
@@ -69,7 +69,7 @@ class Rates:
 def layer_names(groups: Iterable[str]) -> str:
     """Return the layers of parameter groups, whose names end with the kind of their parameters."""
     names = [name.removesuffix("biases_and_norms").removesuffix("weights").removesuffix("_") for name in groups]
-    return listing(dict.fromkeys(name or "all parameters" for name in names), 3)
+    return join_limited(dict.fromkeys(name or "all parameters" for name in names), 3)
 
 
 def show(cfg: DictConfig) -> None:
@@ -135,7 +135,7 @@ def simulate_rates(cfg: DictConfig) -> Rates:
     attach(trainer, model, data)
     built = model.configure_optimizers()
     if not has_known_length(cfg):
-        raise reject(
+        raise config_error(
             "trainer.max_epochs", cfg.trainer.max_epochs, "the number of steps is not known in advance", LENGTH
         )
     schedule, optimizer = built.get("lr_scheduler"), built["optimizer"]

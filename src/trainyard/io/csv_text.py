@@ -9,10 +9,7 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)", re.
 
 
 def escape_formula(content: object) -> object:
-    """Return the content of a cell; text that might be a formula gets a leading apostrophe.
-
-    Numbers, also those written as text such as `-1.5`, stay as they are. `unescape_formula` is the inverse.
-    """
+    """Return the content of a cell, with an apostrophe before text that might be a formula; numbers are unchanged."""
     if not isinstance(content, str):
         return content
     bare = content.lstrip("'")
@@ -21,7 +18,7 @@ def escape_formula(content: object) -> object:
 
 
 def unescape_formula(text: str) -> str:
-    """Return the original text of a cell."""
+    """Return the original text of a cell that `escape_formula` wrote."""
     return text[1:] if text.startswith("'") and text.lstrip("'").startswith(FORMULA) else text
 
 

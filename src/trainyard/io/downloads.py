@@ -1,4 +1,4 @@
-"""Network access: whether a server can be reached, and downloads that appear complete or not at all."""
+"""Network access: whether a server is reachable, and downloads that appear complete or not at all."""
 
 import contextlib
 import os
@@ -16,20 +16,16 @@ TIMEOUT_SECONDS = 5  # the clients of the hubs retry for a minute
 
 
 def check_reachable(url: str) -> None:
-    """Request the header of a page; any response counts, including an error status.
-
-    Raises:
-        OSError: no response.
-    """
+    """Request the header of a page; raise an OSError without a response. An error status is a response, too."""
     with contextlib.suppress(HTTPError, HTTPException):
         urlopen(Request(url, method="HEAD"), timeout=TIMEOUT_SECONDS).close()
 
 
 @contextlib.contextmanager
 def staging_folder(root: Path) -> Iterator[Path]:
-    """Yield an empty folder whose files are moved below `root` at the end, or removed after an error.
+    """Yield an empty folder whose files are moved to `root` at the end, or removed after an error.
 
-    One process at a time has such a folder; the others wait.
+    Only one process at a time has such a folder; the others wait.
     """
     created = not root.is_dir()
     root.mkdir(parents=True, exist_ok=True)

@@ -1,18 +1,18 @@
-"""The error that a person's own input causes, and how any error is said in a few lines."""
+"""The error for invalid input, and helpers that word it."""
 
 import difflib
 from collections.abc import Iterable
 
 from trainyard.terminal.controls import escape_controls
 
-LONGEST = 200  # characters of a value in an error
+MAX_VALUE = 200  # characters of a value in an error
 
 
 class ConfigError(ValueError):
-    """Something that was typed, composed or pointed at cannot work; the message alone says what to change.
+    """The input is invalid: an override, a config or a file.
 
-    Raised with one sentence (at most a few lines) that names the key, the value received and what is accepted. Nothing
-    is kept of a run that fails with it before training starts.
+    The message is a sentence or a few lines that name the key, the value and what is accepted. A run that fails with it
+    before training starts leaves no files.
     """
 
     def __str__(self) -> str:
@@ -20,12 +20,10 @@ class ConfigError(ValueError):
 
 
 class PassThrough(BaseException):
-    """Carries an error through Hydra.
-
-    Of an exception in a job Hydra prints a line of its own, and it turns one in a callback into a warning.
+    """Carries an error through Hydra, which would print a line about it or turn it into a warning.
 
     Args:
-        error: that is to be raised again outside of Hydra.
+        error: to raise again outside of Hydra.
     """
 
     def __init__(self, error: Exception) -> None:
@@ -33,27 +31,24 @@ class PassThrough(BaseException):
         self.error = error
 
 
-def reject(key: str, value: object, problem: str, accepted: str = "") -> ConfigError:
-    """Return the error "key=value: problem", with what is accepted on a second line unless the problem says it."""
-    message = f"{key}={shortened(value)}: {problem}"
+def config_error(key: str, value: object, problem: str, accepted: str = "") -> ConfigError:
+    """Return the error "key=value: problem", with the accepted values on a second line unless the problem says them."""
+    text = str(value)
+    if len(text) > MAX_VALUE:
+        text = f"{text[: MAX_VALUE // 2]}...{text[-MAX_VALUE // 4 :]}"
+    message = f"{key}={text}: {problem}"
     return ConfigError(f"{message}\n  accepted: {accepted}" if accepted else message)
 
 
-def shortened(value: object) -> str:
-    """Return a value as text, without the middle of a long one."""
-    text = str(value)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}...{text[-LONGEST // 4 :]}"
-
-
 def did_you_mean(word: str, known: Iterable[object], most: int = 3) -> str:
-    """Return "; did you mean a or b?" with the known words nearest to `word`, or nothing when none is near."""
+    """Return "; did you mean a or b?" with the most similar known words; nothing if none is similar."""
     names = {str(name).casefold(): str(name) for name in known}
     near = [names[name] for name in difflib.get_close_matches(word.casefold(), names, n=most, cutoff=0.6)]
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
-def listing(words: Iterable[object], most: int = 14) -> str:
-    """Return the words in order, separated by commas; the rest counted where there are more than `most`."""
+def join_limited(words: Iterable[object], most: int = 14) -> str:
+    """Return the first `most` words separated by commas, and the number of the others."""
     names = [str(word) for word in words]
     rest = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + rest

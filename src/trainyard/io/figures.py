@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
 from trainyard.io.files import replacing
 
 FOLDER = Path("outputs")
@@ -23,7 +23,7 @@ STYLE: dict[Any, Any] = {
 
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """Set the style in a `with` block, or as a decorator in a function, that creates or saves figures."""
+    """Set the style for figures that are created or saved; a context manager or a decorator."""
     with rc_context(STYLE):
         yield
 
@@ -35,16 +35,12 @@ def write_figure(figure: Figure, path: Path) -> None:
 
 
 def save_figure(figure: Figure, name: str) -> None:
-    """Write a figure as `outputs/NAME` and print its path.
-
-    Raises:
-        ConfigError: it cannot be written.
-    """
+    """Write a figure as `outputs/NAME` and print its path; raise a ConfigError if it cannot be written."""
     path = FOLDER / name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_figure(figure, path)
     except OSError as error:
         accepted = "a current folder that you may write to"
-        raise reject("outputs", path.parent, f"cannot be written ({error.strerror})", accepted) from error
+        raise config_error("outputs", path.parent, f"cannot be written ({error.strerror})", accepted) from error
     print(f"written    {path}")

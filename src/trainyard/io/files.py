@@ -11,25 +11,22 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from trainyard.io.errors import reject
+import yaml  # type: ignore[import-untyped]
 
-MOST_NAME, MOST_PATH = 255, 4095  # bytes, on Linux
-PATHS = f"a path of at most {MOST_PATH} bytes, each name in it at most {MOST_NAME}"
+from trainyard.io.errors import config_error
+
+MAX_NAME, MAX_PATH = 255, 4095  # bytes, on Linux
+PATHS = f"a path of at most {MAX_PATH} bytes, each name in it at most {MAX_NAME}"
 MIB = 2**20
-MOST_BYTES = 16 * MIB  # of a file of texts
-MOST_TABLE = 1024 * MIB  # of a table or a journal
-ENDING = "(?:csv|json|md|npz|onnx|png|pt2|safetensors|txt|yaml)"
-DRAFT = re.compile(
-    rf".+\.(\d+)\.draft(?:\.\w+)?|\.[^.]+\.{ENDING}\.(\d+)|\.(\d+)\.[^.]+\.{ENDING}"
-)  # the last two: of earlier versions
+MAX_TEXT = 16 * MIB
+MAX_CONFIG = MIB  # parsing it takes half a second
+MAX_TABLE = 1024 * MIB  # of a CSV file or a journal
+MAX_DEPTH = 50  # levels of YAML; at some ten thousand, libyaml crashes Python
+DRAFT = re.compile(r".+\.(\d+)\.draft(?:\.\w+)?")
 
 
-def open_regular(path: Path, most: int | None = MOST_BYTES) -> BinaryIO:
-    """Open a file for reading, unless it is a link, pipe, socket or device.
-
-    Args:
-        path: of the file.
-        most: largest size in bytes; `None` for no limit.
+def open_regular(path: Path, most: int | None = MAX_TEXT) -> BinaryIO:
+    """Open a file for reading, unless it is a link, pipe, socket or device, or has more than `most` bytes.
 
     Raises:
         OSError: it is another kind of file, larger, or cannot be read.
@@ -48,32 +45,43 @@ def open_regular(path: Path, most: int | None = MOST_BYTES) -> BinaryIO:
         raise
 
 
-def read_text(path: Path, most: int = MOST_BYTES) -> str:
-    """Return the text of a regular file.
-
-    Raises:
-        OSError: see `open_regular`.
-        UnicodeDecodeError: it is not UTF-8.
-    """
+def read_text(path: Path, most: int = MAX_TEXT) -> str:
+    """Return the text of a regular file; raise an OSError as `open_regular` does, or a UnicodeDecodeError."""
     with open_regular(path, most) as file:
         return file.read(most).decode("utf-8")
 
 
 def read_json(path: Path) -> Any:
-    """Return what a regular file of JSON contains.
-
-    Raises:
-        OSError: see `open_regular`.
-        ValueError: it is not JSON, not UTF-8, or nested too deeply.
-    """
+    """Return the content of a JSON file; raise an OSError, or a ValueError for invalid JSON."""
     try:
         return json.loads(read_text(path))
     except RecursionError as error:
         raise ValueError(f"{path}: nested too deeply") from error
 
 
+def load_yaml(text: str) -> Any:
+    """Parse YAML from someone else: plain values only, without aliases, which could expand to billions of values.
+
+    Raises:
+        yaml.YAMLError: invalid YAML, an alias, a tagged list or dict, or too many levels.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not supported")
+        if isinstance(event, yaml.CollectionStartEvent) and event.tag:  # !!pairs makes tuples
+            raise yaml.YAMLError(f"the tag {event.tag} is not supported")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise yaml.YAMLError(f"nested more than {MAX_DEPTH} levels deep")
+    try:
+        return yaml.load(text, Loader=yaml.CSafeLoader)
+    except ValueError as error:  # an invalid date or number
+        raise yaml.YAMLError(str(error)) from error
+
+
 def check_own_files(key: str, folder: Path) -> None:
-    """Raise a ConfigError for a link that leads out of a folder, and for a pipe, socket or device in it, at any depth.
+    """Raise a ConfigError for a link out of a folder and for a pipe, socket or device in it, at any depth.
 
     With these, a run would write elsewhere or block.
     """
@@ -85,16 +93,17 @@ def check_own_files(key: str, folder: Path) -> None:
             except FileNotFoundError:  # another process has removed it
                 continue
             if stat.S_ISLNK(mode) and not path.resolve().is_relative_to(home):
-                raise reject(key, folder, f"{path} is a link to {path.resolve()}, outside of it", "the link removed")
+                problem = f"{path} is a link to {path.resolve()}, outside of it"
+                raise config_error(key, folder, problem, "the link removed")
             if not (stat.S_ISLNK(mode) or stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-                raise reject(key, folder, f"{path} is a pipe, socket or device", "the file removed")
+                raise config_error(key, folder, f"{path} is a pipe, socket or device", "the file removed")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, with the same suffix, which is renamed to `path` at the end of the block.
+    """Yield a temporary path with the same suffix, which is renamed to `path` at the end of the block.
 
-    So readers never see an incomplete file. If the block raises an error, `path` stays as it was.
+    Readers never see an incomplete file. After an error in the block, `path` is unchanged.
     """
     draft = path.with_name(f".{path.stem}.{os.getpid()}.draft{path.suffix}")
     draft.unlink(missing_ok=True)  # a link there would be followed
@@ -106,7 +115,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically, see `replacing`."""
+    """Write a text file atomically."""
     with replacing(path) as draft:
         draft.write_text(text, encoding="utf-8")
 
@@ -116,26 +125,23 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 
-def inside(home: Path, name: str) -> Path:
-    """Return a folder in a run's directory to write into, made if it is not there.
-
-    Raises:
-        ConfigError: a link leads out of the directory, as one from someone else may have, or it cannot be written.
-    """
-    folder = home / name
-    if not folder.resolve().is_relative_to(home.resolve()):
-        raise reject("--output", folder, f"a link to {folder.resolve()}, outside of the run", "a folder that you type")
+def output_folder(run: Path, name: str) -> Path:
+    """Create a folder in a run's directory and return it; raise a ConfigError if a link leads out of the run."""
+    folder = run / name
+    if not folder.resolve().is_relative_to(run.resolve()):
+        problem = f"a link to {folder.resolve()}, outside of the run"
+        raise config_error("--output", folder, problem, "another folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise reject("--output", folder, f"cannot be written ({error.strerror})", "a folder of yours") from error
+        raise config_error("--output", folder, f"cannot be written ({error.strerror})", "another folder") from error
     return folder
 
 
 def check_path(key: str, text: str) -> None:
     """Raise a ConfigError for an invalid path: too long, with a name that is too long, or with a NUL character."""
     if problem := path_problem(text):
-        raise reject(key, text, problem, PATHS)
+        raise config_error(key, text, problem, PATHS)
 
 
 def path_problem(text: str) -> str:
@@ -143,16 +149,16 @@ def path_problem(text: str) -> str:
     if "\0" in text:
         return "a path with a NUL character"
     longest = max((os.fsencode(part) for part in Path(text).parts), key=len, default=b"")
-    if len(longest) > MOST_NAME:
+    if len(longest) > MAX_NAME:
         return f"a name of {len(longest)} bytes"
-    return f"a path of {size} bytes" if (size := len(os.fsencode(text))) > MOST_PATH else ""
+    return f"a path of {size} bytes" if (size := len(os.fsencode(text))) > MAX_PATH else ""
 
 
 def check_folder(folder: Path) -> None:
-    """Raise a ConfigError where a file lies in the place of a folder to write into, before anything is computed."""
+    """Raise a ConfigError if an output folder cannot be created because a file has its name."""
     check_path("--output", str(folder))
     if folder.exists() and not folder.is_dir():
-        raise reject("--output", folder, "it is a file", "a folder, there or not")
+        raise config_error("--output", folder, "is a file", "a folder, new or existing")
 
 
 def point_to(pointer: Path, target: Path) -> None:
@@ -168,38 +174,37 @@ def point_to(pointer: Path, target: Path) -> None:
 
 
 def relative(folder: Path) -> str:
-    """Return the path as a person in the current folder would type it."""
+    """Return the path relative to the current folder if it is inside of it."""
     path = os.path.relpath(folder)
     return str(folder) if path.startswith("..") else path
 
 
 def remove_stale_drafts(folder: Path, depth: int) -> None:
-    """Remove the temporary files that processes which have ended left in a folder, and in those below it."""
+    """Remove the temporary files of processes that have ended, in a folder and `depth` levels below it."""
     for path, folders, files in os.walk(folder):
         if len(Path(path).relative_to(folder).parts) >= depth:
             folders.clear()
         for name in files:
-            found = DRAFT.fullmatch(name)
-            if found and not is_other_process(int(next(filter(None, found.groups())))):
+            if (found := DRAFT.fullmatch(name)) and not is_other_process(int(found[1])):
                 with suppress(OSError):
                     Path(path, name).unlink()
 
 
 def is_other_process(pid: int) -> bool:
-    """Whether another process has this ID; always false on Windows, where an open file cannot be removed anyway."""
+    """Return whether another process has this ID; always false on Windows, where open files cannot be removed."""
     if pid in (0, os.getpid()) or os.name != "posix":
         return False
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except OSError:  # it belongs to another user
+    except OSError:  # the process belongs to another user
         return True
     return True
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a folder with all that is in it, if it is there."""
+    """Remove a file or a folder if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -1,4 +1,4 @@
-"""The signals by which people and schedulers end a run: at its next step while it trains, else at once."""
+"""Signals that end a run: at its next step while it trains, otherwise at once."""
 
 import logging
 import signal
@@ -8,12 +8,12 @@ from typing import Any, NoReturn
 
 log = logging.getLogger(__name__)
 
-ENDING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")  # Windows has but the first two
-WANTED = ("SIGUSR1", "SIGUSR2")  # whoever has a handler for them, such as a launcher, gets them when all is saved
+ENDING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")  # Windows has only the first two
+FORWARDED = ("SIGUSR1", "SIGUSR2")  # previous handlers, such as a launcher's, get them after the run is saved
 
 
 class Interrupted(SystemExit):
-    """A signal ended the run, which was saved; the exit code is the one that shells and schedulers know it by."""
+    """A signal ended the run, which was saved; the exit code is that of a process killed by the signal."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(128 + signum)
@@ -24,25 +24,25 @@ received: list[int] = []  # signals that ended the command of this process
 
 
 def interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    """Handle a signal that ends a command.
-
-    Raises:
-        KeyboardInterrupt: it is SIGINT.
-        Interrupted: it is another.
-    """
+    """End a command: raise a KeyboardInterrupt for SIGINT, else `Interrupted`."""
     received.append(number)
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     raise Interrupted(number)
 
 
+def in_main_thread() -> bool:
+    """Return whether this is the main thread, the only one that can handle signals."""
+    return threading.current_thread() is threading.main_thread()
+
+
 class Signals:
-    """Hears the signals; a context manager.
+    """Handles the signals; a context manager.
 
     Attributes:
-        first: the signal that came first, or `None`.
-        caught: the signal that is to end training, or `None`.
-        deferring: whether a step will come that looks at `caught`. A second Ctrl-C is not deferred.
+        first: the first signal that was received, or `None`.
+        caught: the signal that should end training, or `None`.
+        deferring: whether a later step checks `caught`. A second Ctrl-C is never deferred.
     """
 
     def __init__(self) -> None:
@@ -52,32 +52,27 @@ class Signals:
         self.before: dict[int, Any] = {}
 
     def __enter__(self) -> "Signals":
-        if threading.current_thread() is threading.main_thread():  # the only one that hears
+        if in_main_thread():
             numbers = [getattr(signal, name) for name in ENDING if hasattr(signal, name)]
-            self.before = {number: signal.getsignal(number) for number in numbers}
-            self.before = {number: handler for number, handler in self.before.items() if self.concerns(number, handler)}
-        self.listen()
+            handlers = {number: signal.getsignal(number) for number in numbers}
+            self.before = {number: handler for number, handler in handlers.items() if is_handled(number, handler)}
+        self.install()
         return self
 
-    @staticmethod
-    def concerns(number: int, handler: Any) -> bool:
-        """Whether a signal is ours: not one that is ignored, and of the user's the second if somebody listens."""
-        return handler != signal.SIG_IGN and (callable(handler) or number != getattr(signal, "SIGUSR2", None))
-
-    def listen(self) -> None:
-        """Take the signals, also after someone else has taken them; only in the main thread."""
-        if threading.current_thread() is threading.main_thread():
+    def install(self) -> None:
+        """Install the handlers, also after others have replaced them."""
+        if in_main_thread():
             for number in self.before:
-                signal.signal(number, self.hear)
+                signal.signal(number, self.handle)
 
-    def defer(self, steps_come: bool) -> None:
-        """Say whether there are steps that will look at what is caught."""
-        self.deferring = steps_come
-        if steps_come:
-            self.listen()
+    def defer(self, deferring: bool) -> None:
+        """Set whether a later step checks `caught`."""
+        self.deferring = deferring
+        if deferring:
+            self.install()
 
-    def hear(self, number: int, frame: FrameType | None) -> None:
-        """Note a signal, or leave."""
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Defer a signal, or end the run."""
         again = self.caught is not None and number == signal.SIGINT
         self.first = self.first or number
         if self.deferring and not again:
@@ -90,21 +85,22 @@ class Signals:
         self.leave(number)
 
     def leave(self, number: int) -> NoReturn:
-        """End the run, after whoever wanted the signal has it.
-
-        Raises:
-            Interrupted: always.
-        """
+        """Call the previous handler of a user signal, then raise `Interrupted`."""
         self.deferring = False
         handler = self.before.get(number)
-        if signal.Signals(number).name in WANTED and callable(handler):
+        if signal.Signals(number).name in FORWARDED and callable(handler):
             handler(number, None)
         raise Interrupted(number)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if threading.current_thread() is threading.main_thread():
+        if in_main_thread():
             for number, handler in self.before.items():
                 if handler is not None:
                     signal.signal(number, handler)
+
+
+def is_handled(number: int, handler: Any) -> bool:
+    """Return whether a run handles a signal: not an ignored one, and SIGUSR2 only if it already has a handler."""
+    return handler != signal.SIG_IGN and (callable(handler) or number != getattr(signal, "SIGUSR2", None))

@@ -1,6 +1,6 @@
-"""Makes `import torchvision` work beside a CPU-only torch.
+"""Make `import torchvision` work with a CPU-only torch.
 
-PyPI's Linux wheel of torchvision is compiled for CUDA builds of torch. Beside a CPU-only torch its operators cannot be
+PyPI's Linux wheel of torchvision is compiled for CUDA builds of torch. With a CPU-only torch its operators cannot be
 loaded, and the import fails with "operator torchvision::nms does not exist" (pytorch/vision#9085), as do `import
 lightning` and `import timm`. Declaring the two missing operators is enough: everything except the compiled detection
 operators works, and those raise an error when they are called.

@@ -16,12 +16,12 @@ from trainyard.io.files import open_regular
 
 
 def read_file(path: Path) -> Any:
-    """Read a file of `torch.save`, or one that `write_safetensors` wrote."""
+    """Read a file that `torch.save` or `write_safetensors` wrote."""
     return read_safetensors(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
 
 
 def check_archive(path: Path) -> None:
-    """Raise an OSError unless the path is a regular file that is no larger in memory than on the disk."""
+    """Raise an OSError unless the path is a regular file without compression, which could expand to any size."""
     with open_regular(path, most=None) as file:
         if zipfile.is_zipfile(file):
             with zipfile.ZipFile(file) as archive:
@@ -30,7 +30,7 @@ def check_archive(path: Path) -> None:
 
 
 def write_safetensors(model: L.LightningModule, path: Path, **metadata: str) -> None:
-    """Write a trained model as safetensors, with what `load_model` needs in the header, and further metadata."""
+    """Write a trained model as safetensors; the header contains what `load_model` needs, and `metadata`."""
     kind = type(model)
     rebuilt = {"model_class": f"{kind.__module__}.{kind.__qualname__}", "hyper_parameters": dict(model.hparams)}
     state = {name: tensor.contiguous().clone() for name, tensor in model.state_dict().items()}
@@ -38,11 +38,7 @@ def write_safetensors(model: L.LightningModule, path: Path, **metadata: str) -> 
 
 
 def read_safetensors(path: Path) -> Mapping[str, Any]:
-    """Return the content of a file that `write_safetensors` wrote, as of a checkpoint.
-
-    Raises:
-        SafetensorError, OSError, TypeError, KeyError, ValueError: it is not such a file.
-    """
+    """Return the content of a file that `write_safetensors` wrote, with the keys of a checkpoint."""
     with safe_open(path, "pt") as file:
         header = json.loads(file.metadata()["trainyard"])
         return {**header, "state_dict": {name: file.get_tensor(name) for name in file.keys()}}  # noqa: SIM118

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from trainyard.io.downloads import check_reachable
-from trainyard.io.errors import did_you_mean, listing, reject
+from trainyard.io.errors import config_error, did_you_mean, join_limited
 from trainyard.io.weight_files import read_file
 
 log = logging.getLogger(__name__)
@@ -49,11 +49,11 @@ def create_backbone(name: str, image_size: int | None = None, pretrained: bool =
     except TypeError as error:
         if "drop_path_rate" not in str(error):
             raise
-        raise reject("model.drop_path", drop_path, f"{name} has no blocks that could be skipped", "0") from error
+        raise config_error("model.drop_path", drop_path, f"{name} has no blocks that could be skipped", "0") from error
     except (AssertionError, IndexError, RuntimeError, ValueError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         problem = f"{name} does not accept it ({reason})"
-        raise reject("model.image_size", image_size, problem, "null, or another size") from error
+        raise config_error("model.image_size", image_size, problem, "null, or another size") from error
     return net.train()
 
 
@@ -64,13 +64,15 @@ def pretrained_config(name: str) -> Any:
     if not timm.is_model(name):
         known = timm.list_models()
         problem = f"timm {timm.__version__} has no such model{did_you_mean(name.partition('.')[0], known)}"
-        raise reject("model.backbone", name, problem, f"one of its {len(known)}, such as resnet18 or convnext_atto")
+        raise config_error(
+            "model.backbone", name, problem, f"one of its {len(known)}, such as resnet18 or convnext_atto"
+        )
     try:
         return timm.get_pretrained_cfg(name)
     except RuntimeError as error:
         plain, _, tag = name.partition(".")
-        accepted = listing([plain, *timm.list_pretrained(f"{plain}.*")])
-        raise reject("model.backbone", name, f"timm has no weights {tag} for {plain}", accepted) from error
+        accepted = join_limited([plain, *timm.list_pretrained(f"{plain}.*")])
+        raise config_error("model.backbone", name, f"timm has no weights {tag} for {plain}", accepted) from error
 
 
 def check_weights_available(name: str, config: Any) -> None:
@@ -79,14 +81,14 @@ def check_weights_available(name: str, config: Any) -> None:
 
     accepted = "model.weights=PATH of a checkpoint, or model.weights=none for a random backbone"
     if not config.hf_hub_id:
-        raise reject("model.weights", "pretrained", f"timm has no weights for {name}", accepted)
+        raise config_error("model.weights", "pretrained", f"timm has no weights for {name}", accepted)
     cached = Path(HF_HUB_CACHE) / f"models--{config.hf_hub_id.replace('/', '--')}"
     try:
         if not any(cached.glob("snapshots/*/*")):  # an interrupted download leaves the folder
             check_reachable(ENDPOINT)
     except OSError as error:
         problem = f"the weights of {name} are not in {HF_HUB_CACHE}, and the network does not reach {ENDPOINT}"
-        raise reject("model.weights", "pretrained", problem, accepted) from error
+        raise config_error("model.weights", "pretrained", problem, accepted) from error
 
 
 @dataclass(frozen=True)
@@ -115,15 +117,15 @@ def read_weights(weights: str) -> Weights:
     path = Path(weights).expanduser()
     if not path.is_file():
         problem = "not a regular file" if path.exists() else "no such file"
-        raise reject("model.weights", weights, problem, ACCEPTED)
+        raise config_error("model.weights", weights, problem, ACCEPTED)
     try:
         state = load_state_dict(str(path), weights_only=True)
         from_run = any(name.startswith("backbone.") for name in state)
         hyperparameters = read_file(path).get("hyper_parameters") if from_run else None
     except Exception as error:  # damaged files cause many types of errors
-        raise reject("model.weights", weights, f"not a checkpoint ({type(error).__name__})", ACCEPTED) from error
+        raise config_error("model.weights", weights, f"not a checkpoint ({type(error).__name__})", ACCEPTED) from error
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise reject("model.weights", weights, "it contains no state dict", ACCEPTED)
+        raise config_error("model.weights", weights, "it contains no state dict", ACCEPTED)
     if not from_run:
         return Weights(path, state)
     prefix = "backbone."
@@ -141,7 +143,7 @@ def load_weights(net: Any, weights: Weights) -> None:
     fitting = {n: tensor for n, tensor in state.items() if n in expected and expected[n].shape == tensor.shape}
     if not fitting:
         problem = f"none of its {len(state)} tensors fits the backbone's {len(expected)}"
-        raise reject("model.weights", weights.path, problem, "a checkpoint of the same model.backbone")
+        raise config_error("model.weights", weights.path, problem, "a checkpoint of the same model.backbone")
     net.load_state_dict(fitting, strict=False)
     log.log(
         logging.INFO if len(fitting) == len(expected) else logging.WARNING,

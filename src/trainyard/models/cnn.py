@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from trainyard.data.loading.spec import DataSpec
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
 from trainyard.models.classifier import Classifier
 from trainyard.models.mlp import activation_layer, fully_connected
 
@@ -52,14 +52,14 @@ class CNN(Classifier):
         most = min(height, width).bit_length() - 1
         if not most:
             problem = f"images of {height}x{width} pixels cannot be halved, as each block does"
-            raise reject("model", "cnn", problem, "another model, such as mlp, or images of at least 2x2 pixels")
+            raise config_error("model", "cnn", problem, "another model, such as mlp, or images of at least 2x2 pixels")
         if len(channels) > most:
             count = f"1 to {most} numbers" if most > 1 else "1 number"
             accepted = f"{count} for images of {height}x{width} pixels"
-            raise reject("model.channels", list(channels), "each block halves the image", accepted)
+            raise config_error("model.channels", list(channels), "each block halves the image", accepted)
         if kernel_size > max(height, width):
             accepted = f"an odd number below {max(height, width) + 1} for images of {height}x{width} pixels"
-            raise reject("model.kernel_size", kernel_size, "wider than the images", accepted)
+            raise config_error("model.kernel_size", kernel_size, "wider than the images", accepted)
         self.blocks = nn.Sequential()
         for size in channels:
             self.blocks.append(convolution_block(maps, size, kernel_size, activation, dropout))

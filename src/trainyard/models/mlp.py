@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from trainyard.data.loading.spec import DataSpec
-from trainyard.io.errors import did_you_mean, listing, reject
+from trainyard.io.errors import config_error, did_you_mean, join_limited
 from trainyard.models.classifier import Classifier
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -24,7 +24,9 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 def activation_layer(name: str) -> type[nn.Module]:
     """Return the layer class of an activation function, or raise a ConfigError for an unknown name."""
     if name not in ACTIVATIONS:
-        raise reject("model.activation", name, f"unknown{did_you_mean(name, ACTIVATIONS)}", listing(ACTIVATIONS))
+        raise config_error(
+            "model.activation", name, f"unknown{did_you_mean(name, ACTIVATIONS)}", join_limited(ACTIVATIONS)
+        )
     return ACTIVATIONS[name]
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from trainyard.config.composition import instantiate, of_arguments
-from trainyard.io.errors import ConfigError, did_you_mean, listing, reject
+from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
 from trainyard.optim.schedules import lightning_scheduler
 
 STEPS = 100
@@ -52,7 +52,9 @@ def timm_optimizer(
 
     known = list_optimizers()
     if opt.lower() not in known:
-        raise reject("optimizer.opt", opt, f"timm has no such optimizer{did_you_mean(opt, known)}", listing(known, 40))
+        raise config_error(
+            "optimizer.opt", opt, f"timm has no such optimizer{did_you_mean(opt, known)}", join_limited(known, 40)
+        )
     return partial(build_timm_optimizer, opt=opt, lr=lr, weight_decay=weight_decay, **options)
 
 
@@ -63,7 +65,7 @@ def build_timm_optimizer(params: Iterable[Any], opt: str, **options: Any) -> Opt
     try:
         return create_optimizer_v2(params, opt=opt, **options)  # type: ignore[no-any-return]
     except TypeError as error:
-        raise reject("optimizer.opt", opt, str(error), f"the options of timm's {opt}") from error
+        raise config_error("optimizer.opt", opt, str(error), f"the options of timm's {opt}") from error
 
 
 def check_optimizer(cfg: DictConfig) -> None:
@@ -71,7 +73,7 @@ def check_optimizer(cfg: DictConfig) -> None:
     weight = torch.nn.Parameter(torch.zeros(2, 2))
     optimizer = call("optimizer", instantiate_partial(cfg, "optimizer"), [weight])
     if not isinstance(optimizer, Optimizer):
-        raise reject("optimizer._target_", cfg.optimizer._target_, "not an optimizer", "a class of optimizers")
+        raise config_error("optimizer._target_", cfg.optimizer._target_, "not an optimizer", "a class of optimizers")
     call("scheduler", lightning_scheduler, instantiate_partial(cfg, "scheduler"), optimizer, STEPS)
 
 
@@ -80,7 +82,7 @@ def instantiate_partial(cfg: DictConfig, group: str) -> Callable[..., Any]:
     make = instantiate(cfg[group])
     if not callable(make):
         problem = "it needs the weights, so it is built later"
-        raise reject(f"{group}._partial_", cfg[group].get("_partial_"), problem, "true")
+        raise config_error(f"{group}._partial_", cfg[group].get("_partial_"), problem, "true")
     return make  # type: ignore[no-any-return]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
 
 Factor = Callable[[float], float]
 Cycle = Callable[[int, int], float]  # the factor at a step, given the number of steps
@@ -97,7 +97,7 @@ def step(optimizer: Optimizer, total_steps: int, drop_fraction: float, gamma: fl
 def exponential(optimizer: Optimizer, total_steps: int, min_lr_factor: float) -> LambdaLR:
     """Decay by a constant ratio per step, to `min_lr_factor` at the end; 0 is rejected, since no ratio reaches it."""
     if min_lr_factor == 0:
-        raise reject("scheduler.min_lr_factor", min_lr_factor, "no ratio reaches it", "a number above 0 to 1")
+        raise config_error("scheduler.min_lr_factor", min_lr_factor, "no ratio reaches it", "a number above 0 to 1")
     return schedule(optimizer, total_steps, lambda progress: min_lr_factor**progress)
 
 

@@ -19,7 +19,7 @@ from trainyard.config.arguments import check_additions, check_arguments, has_bac
 from trainyard.config.composition import group_options, instantiate
 from trainyard.config.constraints import check_ranges
 from trainyard.data.loading.spec import DataSpec
-from trainyard.io.errors import ConfigError, listing, reject
+from trainyard.io.errors import ConfigError, config_error, join_limited
 
 REQUIRED = (
     *("seed", "objective", "channels_last", "compile", "ema_decay", "sweep", "callbacks", "logger"),
@@ -41,10 +41,10 @@ def check_config(cfg: DictConfig) -> None:
     check_complete(cfg)
     check_ranges(cfg)
     if cfg.objective not in OBJECTIVES:
-        raise reject("objective", cfg.objective, "not a validation metric", " or ".join(OBJECTIVES))
+        raise config_error("objective", cfg.objective, "not a validation metric", " or ".join(OBJECTIVES))
     if cfg.sweep.plan or cfg.sweep.sampler or cfg.sweep.params:
         key, value = ("sweep.plan", True) if cfg.sweep.plan else ("sweep", cfg.run.choices.sweep)
-        raise reject(key, value, "only for sweeps", "with -m")
+        raise config_error(key, value, "only for sweeps", "with -m")
     check_additions(cfg, cfg.run.overrides)
     check_accelerator(cfg)
     check_arguments(cfg, KINDS)
@@ -61,7 +61,7 @@ def check_complete(cfg: DictConfig) -> None:
         accepted = " ".join(f"{key}={key.rpartition('.')[2].upper()}" for key in missing)
         raise ConfigError(f"{' and '.join(missing)} must be given\n  accepted: {accepted}")
     for group in ("data", "augment", "model", "optimizer", "scheduler", "finetune", "trainer"):
-        options = listing(f"{group}={option}" for option in group_options(group))
+        options = join_limited(f"{group}={option}" for option in group_options(group))
         if "_target_" not in (cfg.get(group) or {}):
             option = cfg.run.choices.get(group)
             problem = f"{group}={option}: the option is empty" if option else f"{group}: required, but removed"
@@ -87,7 +87,7 @@ def check_model_fits_data(cfg: DictConfig, spec: DataSpec) -> None:
         f"model={chosen.model} data={chosen.data}: {chosen.model} accepts {' or '.join(inputs)}, "
         f"{chosen.data} provides {spec.kind} ({shape})\n"
         f"  accepted: with data={chosen.data}, model={' or '.join(models)}; "
-        f"with model={chosen.model}, data={listing(sources)}"
+        f"with model={chosen.model}, data={join_limited(sources)}"
     )
 
 
@@ -118,7 +118,7 @@ def check_finetune(cfg: DictConfig) -> None:
     elif fractions and fractions[-1] >= 1 and known:
         problem, accepted = f"the run ends after {epochs} epochs", f"epochs below {epochs}, or fractions"
     if problem:
-        raise reject("finetune.thaw", unfreeze, problem, accepted)
+        raise config_error("finetune.thaw", unfreeze, problem, accepted)
 
 
 def check_on_nan(cfg: DictConfig) -> None:
@@ -126,7 +126,7 @@ def check_on_nan(cfg: DictConfig) -> None:
     targets = [part["_target_"] for part in (cfg.callbacks or {}).values() if part]
     if cfg.on_nan != "stop" and not any(target.endswith(".FiniteLoss") for target in targets):
         problem = "callbacks.finite_loss, which implements it, is missing"
-        raise reject("on_nan", cfg.on_nan, problem, "with callbacks=default, or on_nan=stop")
+        raise config_error("on_nan", cfg.on_nan, problem, "with callbacks=default, or on_nan=stop")
 
 
 def target_of(group: str, option: str) -> Any:
@@ -139,12 +139,12 @@ def check_accelerator(cfg: DictConfig) -> None:
     name = cfg.trainer.get("accelerator", "auto")
     available = [name for name, kind in ACCELERATORS.items() if kind.is_available()]
     if name not in ("auto", *ACCELERATORS, *ALIASES):
-        raise reject("trainer.accelerator", name, "unknown accelerator", " or ".join(["auto", *available]))
+        raise config_error("trainer.accelerator", name, "unknown accelerator", " or ".join(["auto", *available]))
     if name not in ("auto", *available, *ALIASES):
         options = group_options("accelerator")
         usable = [option for option, values in options.items() if values.accelerator in ("auto", *available)]
         choice = cfg.run.choices.accelerator
-        raise reject("accelerator", choice, f"there is no {name} device here", " or ".join(usable))
+        raise config_error("accelerator", choice, f"there is no {name} device here", " or ".join(usable))
     if name == "cpu" or available == ["cpu"]:
         check_cpu(cfg.trainer)
 
@@ -155,10 +155,12 @@ def check_cpu(trainer: DictConfig) -> None:
     try:
         count = CPUAccelerator.parse_devices(devices)
     except (TypeError, ValueError) as error:
-        raise reject("trainer.devices", devices, "not a number of processes on the CPU", f"1 to {most}") from error
+        raise config_error(
+            "trainer.devices", devices, "not a number of processes on the CPU", f"1 to {most}"
+        ) from error
     if devices != "auto" and not 1 <= count <= most:
-        raise reject("trainer.devices", devices, f"this machine has {os.cpu_count()} cores", f"1 to {most}")
+        raise config_error("trainer.devices", devices, f"this machine has {os.cpu_count()} cores", f"1 to {most}")
     precision = trainer.get("precision", "32-true")
     if precision in ("16-mixed", "16-true"):  # Lightning would replace it silently
         accepted = "32-true, bf16-mixed, bf16-true, 64-true"
-        raise reject("trainer.precision", precision, "not supported on CPUs", accepted)
+        raise config_error("trainer.precision", precision, "not supported on CPUs", accepted)

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from trainyard.config.constraints import check_integers
-from trainyard.io.errors import PassThrough, listing, reject
+from trainyard.io.errors import PassThrough, config_error, join_limited
 from trainyard.io.files import check_path
 from trainyard.run.run_directory import read_config
 
@@ -86,12 +86,12 @@ def check_keys(config: DictConfig, unused: str, used: str) -> None:
         parent, _, name = key.rpartition(".")
         value = (values.get(parent, {}) if parent else values).get(name, allowed[0])
         if value not in allowed:
-            raise reject(f"hydra.{key}", value, reason, accepted)
+            raise config_error(f"hydra.{key}", value, reason, accepted)
     for word in values.get("overrides", {}).get("hydra", []):
         key, _, value = word.partition("=")
         if key.lstrip("+") == f"hydra.{unused}":
             problem = "without -m there is no sweep" if unused == "sweep.dir" else "with -m, each job has its own"
-            raise reject(f"hydra.{unused}", value, problem, f"hydra.{used}=PATH")
+            raise config_error(f"hydra.{unused}", value, problem, f"hydra.{used}=PATH")
 
 
 def check_run_directory(folder: Path) -> None:
@@ -102,14 +102,14 @@ def check_run_directory(folder: Path) -> None:
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     others = [name for name in names if not name.startswith(".") and name != "console.log"]  # of a sweep's job
     if others and not isinstance(read_config(folder).get("run"), dict) and "provenance.json" not in others:
-        raise reject("hydra.run.dir", folder, f"it contains other files ({listing(others, 5)})", accepted)
+        raise config_error("hydra.run.dir", folder, f"it contains other files ({join_limited(others, 5)})", accepted)
 
 
 def check_not_current(key: str, folder: Path, accepted: str) -> None:
     """Raise a ConfigError for the current folder, and for one that contains it."""
     if Path.cwd().is_relative_to(folder.resolve()):
         problem = "this is the current folder" if folder.resolve() == Path.cwd() else "it contains the current folder"
-        raise reject(key, str(folder), problem, accepted)
+        raise config_error(key, str(folder), problem, accepted)
 
 
 def remove_links(folder: Path) -> None:

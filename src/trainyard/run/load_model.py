@@ -10,7 +10,7 @@ from typing import Any
 import lightning as L
 
 from trainyard.config.trusted import MODEL, check_target
-from trainyard.io.errors import ConfigError, reject
+from trainyard.io.errors import ConfigError, config_error
 from trainyard.io.weight_files import check_archive, read_file
 
 ACCEPTED = "a checkpoint that train.py wrote"
@@ -41,7 +41,7 @@ def load_model(
         raise
     except Exception as error:  # damaged files cause many types of errors
         problem = f"no model can be built from it ({type(error).__name__}: {first_line(error)})"
-        raise reject("checkpoint", checkpoint, problem, ACCEPTED) from error
+        raise config_error("checkpoint", checkpoint, problem, ACCEPTED) from error
     return model.eval()
 
 
@@ -55,9 +55,9 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
     except Exception as error:  # damaged files cause many types of errors
         unsafe = "weights_only" in str(error).lower() or "Unsupported" in str(error)
         problem = "it contains more than weights, possibly code" if unsafe else f"unreadable ({first_line(error)})"
-        raise reject("checkpoint", path, problem, ACCEPTED) from error
+        raise config_error("checkpoint", path, problem, ACCEPTED) from error
     if not isinstance(stored, dict) or not {"model_class", "hyper_parameters", "state_dict"} <= stored.keys():
-        raise reject("checkpoint", path, "its model class is missing", ACCEPTED)
+        raise config_error("checkpoint", path, "its model class is missing", ACCEPTED)
     return stored
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from trainyard.io.csv_text import csv_writer, unescape_formula
-from trainyard.io.files import MOST_TABLE, open_regular, write_text
+from trainyard.io.files import MAX_TABLE, open_regular, write_text
 
 TABLE = "metrics.csv"
 STEP = "step"
@@ -22,7 +22,7 @@ def read_curves(folder: Path, by: str = STEP) -> dict[str, dict[int, float]]:
         by: `step` or `epoch`, the index of the values; an epoch has its last value.
     """
     content = b""
-    with suppress(OSError), open_regular(folder / TABLE, MOST_TABLE) as file:
+    with suppress(OSError), open_regular(folder / TABLE, MAX_TABLE) as file:
         content = file.read()
     curves: dict[str, dict[int, float]] = {}
     for row in parse_table(content)[1]:

@@ -14,9 +14,9 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.callbacks.checkpoint_files import PREVIOUS, newest_intact, set_damaged_aside
-from trainyard.io.disk_space import TRY_AGAIN, describe_full_disk, is_disk_full
-from trainyard.io.errors import ConfigError, reject
+from trainyard.io.errors import ConfigError, config_error
 from trainyard.io.files import check_own_files, relative, remove_stale_drafts, write_json
+from trainyard.io.resources import TRY_AGAIN, describe_full_disk, is_disk_full
 from trainyard.io.signals import Interrupted, Signals
 from trainyard.run.directory_check import check_run_directory
 from trainyard.run.run_directory import (
@@ -103,7 +103,9 @@ class Run:
             if resume:
                 check_resumable(self.dir)
             accepted = "another directory, or wait until it has ended"
-            self.lock = lock(self.dir, reject("hydra.run.dir", self.dir, "another process trains there", accepted))
+            self.lock = lock(
+                self.dir, config_error("hydra.run.dir", self.dir, "another process trains there", accepted)
+            )
             remove_stale_drafts(self.dir, depth=1)
             self.new_directory = {path.name for path in self.dir.iterdir()} <= MADE_BEFORE
             self.find_earlier_run(cfg, resume)
@@ -113,9 +115,9 @@ class Run:
             if self.new_directory:  # without a config, the run cannot be resumed
                 self.discard()
             if is_disk_full(error):
-                raise reject("hydra.run.dir", self.dir, describe_full_disk(self.dir), TRY_AGAIN) from error
+                raise config_error("hydra.run.dir", self.dir, describe_full_disk(self.dir), TRY_AGAIN) from error
             problem = f"cannot be written ({error.strerror})"
-            raise reject("hydra.run.dir", self.dir, problem, "a folder that you may write to") from error
+            raise config_error("hydra.run.dir", self.dir, problem, "a folder that you may write to") from error
 
     def find_earlier_run(self, cfg: DictConfig, resume: bool) -> None:
         """Find the config of an earlier run in the directory, and the checkpoint to resume from."""
@@ -190,7 +192,7 @@ class Run:
         try:
             write_json(self.dir / RESULT, {"status": status, **self.result, "seconds": seconds, "error": reason})
         except OSError as problem:
-            lost = reject("hydra.run.dir", self.dir, f"result.json cannot be written ({problem.strerror})")
+            lost = config_error("hydra.run.dir", self.dir, f"result.json cannot be written ({problem.strerror})")
             if error is None:
                 raise lost from problem
             log.error("%s", lost)

@@ -23,12 +23,14 @@ from trainyard.config.composition import instantiate
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.splits import check_splits_not_empty
 from trainyard.data.loading.statistics import warn_about_missing_classes
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
+from trainyard.io.extras import describe_missing
 from trainyard.optim.optimizers import check_optimizer
 from trainyard.run.compatibility import check_config
 from trainyard.run.loops import FitLoop
 from trainyard.run.run import Run
 
+EXTRAS = ("wandb", "mlflow")  # logger options with a package of the same name
 # A name, since sweeps import runs and not the reverse.
 PRUNING = OmegaConf.create({"_target_": "trainyard.sweeps.pruning.Pruning"})
 
@@ -112,15 +114,15 @@ def build_callbacks(cfg: DictConfig, run: Run) -> list[L.Callback]:
 
 
 def build_loggers(cfg: DictConfig) -> list[Any]:
-    """Build the loggers, or raise a ConfigError with the command that installs a missing package."""
+    """Build the loggers, or raise a ConfigError if the package of one is not installed or fails to import."""
     try:
         return build_parts(cfg.logger)
     except InstantiationException as error:
-        if not isinstance(error.__cause__, ModuleNotFoundError):
-            raise
         choice = cfg.run.choices.logger
-        accepted = f"after `pip install 'trainyard[{choice}]'`; without it, logger=both"
-        raise reject("logger", choice, "its package is not installed", accepted) from error
+        if not isinstance(error.__cause__, ImportError) or choice not in EXTRAS:
+            raise
+        problem, accepted = describe_missing(choice, (choice,), error.__cause__)
+        raise config_error("logger", choice, problem, f"{accepted}; without it, logger=both") from error
 
 
 def build_parts(group: DictConfig | None) -> list[Any]:

@@ -11,9 +11,17 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from trainyard.io.errors import ConfigError, listing, reject
-from trainyard.io.files import point_to, read_json, read_text, remove_stale_drafts, write_json, write_text
-from trainyard.io.plain_yaml import MOST_BYTES, load_yaml
+from trainyard.io.errors import ConfigError, config_error, join_limited
+from trainyard.io.files import (
+    MAX_CONFIG,
+    load_yaml,
+    point_to,
+    read_json,
+    read_text,
+    remove_stale_drafts,
+    write_json,
+    write_text,
+)
 
 RESULT = "result.json"
 FOLDERS = ("checkpoints", "tensorboard", "predictions")
@@ -57,7 +65,7 @@ def read_result(folder: Path) -> dict[str, Any]:
 def read_config(folder: Path) -> dict[str, Any]:
     """Return the contents of a run's `config.yaml` as plain values; empty if the file is missing or damaged."""
     with suppress(OSError, ValueError, YAMLError):
-        config = load_yaml(read_text(folder / "config.yaml", MOST_BYTES))
+        config = load_yaml(read_text(folder / "config.yaml", MAX_CONFIG))
         if isinstance(config, dict):
             return config
     return {}
@@ -130,9 +138,9 @@ def check_resumable(folder: Path) -> None:
     left = [name for name in (LAST, PREVIOUS) if (checkpoints / name).exists()]
     ended = (folder / RESULT).exists() and read_result(folder).get("status") not in ("interrupted", "failed")
     if left or ended:
-        state = f"{listing(left)} is damaged" if left else f"there is no {LAST}"
+        state = f"{join_limited(left)} is damaged" if left else f"there is no {LAST}"
         problem = f"{state} in {checkpoints}, so it cannot be resumed; nothing was changed"
-        raise reject("resume", folder, problem, "a run with an intact last.ckpt or previous.ckpt, or a new run")
+        raise config_error("resume", folder, problem, "a run with an intact last.ckpt or previous.ckpt, or a new run")
 
 
 def remove_failed_result(folder: Path) -> None:

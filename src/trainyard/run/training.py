@@ -22,7 +22,7 @@ from trainyard.config.trusted_paths import check_callback_states
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.fingerprint import fingerprint
 from trainyard.data.loading.statistics import majority_baseline
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
 from trainyard.io.files import relative
 from trainyard.run.compatibility import check_model_fits_data
 from trainyard.run.distributed.launch import count_processes, run_in_processes
@@ -105,7 +105,7 @@ def suggest_smaller_batch(trainer: L.Trainer, data: DataModule) -> Iterator[None
         size, batches = data.batch_size, trainer.accumulate_grad_batches
         halved = f"data.batch_size={size // 2} trainer.accumulate_grad_batches={2 * batches}"
         accepted = halved if size > 1 else "a smaller model"
-        raise reject("data.batch_size", size, "not enough memory", accepted) from error
+        raise config_error("data.batch_size", size, "not enough memory", accepted) from error
 
 
 def evaluate(

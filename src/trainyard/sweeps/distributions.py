@@ -7,7 +7,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
 from trainyard.sweeps.search_space import SearchSpace, are_replicates, as_overrides
 
 DIGITS = 4  # significant digits of drawn numbers
@@ -40,11 +40,11 @@ def interval(key: str, text: str) -> FloatDistribution | IntDistribution:
     assert low is not None
     assert high is not None
     if unknown := found.tags - {"log"}:
-        raise reject(key, text, f"unknown tag {', '.join(map(str, unknown))}", "tag(log, interval(low,high))")
+        raise config_error(key, text, f"unknown tag {', '.join(map(str, unknown))}", "tag(log, interval(low,high))")
     if log and low <= 0:
-        raise reject(key, text, f"{low} has no logarithm", "an interval above 0, or without tag(log, ...)")
+        raise config_error(key, text, f"{low} has no logarithm", "an interval above 0, or without tag(log, ...)")
     if low >= high:
-        raise reject(key, text, "the interval is empty", "interval(low,high) with low < high")
+        raise config_error(key, text, "the interval is empty", "interval(low,high) with low < high")
     if isinstance(low, int) and isinstance(high, int):
         return IntDistribution(low, high - 1, log=log)
     return FloatDistribution(float(low), float(high), log=log)

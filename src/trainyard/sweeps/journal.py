@@ -15,9 +15,9 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from trainyard.io.disk_space import is_disk_full
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
 from trainyard.io.files import relative
+from trainyard.io.resources import is_disk_full
 from trainyard.run.run_directory import DONE
 from trainyard.sweeps.distributions import as_parameter
 from trainyard.sweeps.job import Job
@@ -57,7 +57,7 @@ class Journal:
                 raise
             problem = f"{relative(folder / JOURNAL)} cannot be read ({type(error).__name__}: {error})"
             accepted = "the file moved away; only the number of failures of each job is lost"
-            raise reject("sweep.name", folder.name, problem, accepted) from error
+            raise config_error("sweep.name", folder.name, problem, accepted) from error
         self.running = {
             trial.user_attrs["job"]: trial.number for trial in self.trials() if trial.state is TrialState.RUNNING
         }

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from trainyard.callbacks.run_length import LENGTH, epoch_limit, has_known_length
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
 from trainyard.run.run_directory import DONE
 from trainyard.sweeps.cost import Cost
 from trainyard.sweeps.distributions import representative_jobs
@@ -86,7 +86,7 @@ def group_by_cost(jobs: Sequence[Job], configs: Iterable[DictConfig]) -> list[Gr
     groups: dict[tuple[str, ...], Group] = {}
     for job, config in zip(jobs, configs, strict=True):
         if not has_known_length(config):
-            raise reject("sweep.plan", True, "the number of epochs is not known in advance", f"with {LENGTH}")
+            raise config_error("sweep.plan", True, "the number of epochs is not known in advance", f"with {LENGTH}")
         epochs = epoch_limit(config) if epoch_limit(config) > 0 else math.inf
         groups.setdefault(cost_key(job.overrides), []).append((job, epochs))
     return [sorted(group, key=lambda pair: -pair[1]) for group in groups.values()]

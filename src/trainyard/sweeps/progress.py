@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from trainyard.io.disk_space import describe_full_disk
 from trainyard.io.files import open_regular
+from trainyard.io.resources import describe_full_disk
 from trainyard.run.run_directory import DONE
 from trainyard.sweeps.execution.processes import JobExit
 from trainyard.sweeps.job import Job

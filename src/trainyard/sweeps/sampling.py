@@ -9,7 +9,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
 from trainyard.sweeps.distributions import as_text
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.journal import Journal, latest_by_job
@@ -53,7 +53,7 @@ class ConfigurationSampler:
                 folder = self.journal.folder
                 return [Job(n, words, folder / str(n), {}, state) for n, words in enumerate(allowed, len(jobs))]
         if self.space.where and not known:
-            raise reject("sweep.where", self.space.where, "no combination meets it", "a wider condition")
+            raise config_error("sweep.where", self.space.where, "no combination meets it", "a wider condition")
         return []
 
     def draws(self, jobs: Sequence[Job]) -> Iterator[tuple[dict[str, str], Mapping[str, object]]]:

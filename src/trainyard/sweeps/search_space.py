@@ -10,7 +10,7 @@ from functools import cached_property
 
 from hydra.core.override_parser.types import Override, RangeSweep
 
-from trainyard.io.errors import did_you_mean, listing, reject
+from trainyard.io.errors import config_error, did_you_mean, join_limited
 from trainyard.sweeps.where import Where
 
 MAX_JOBS = 100_000  # more are a mistake, and would fill the memory
@@ -53,7 +53,7 @@ class SearchSpace:
             key, text = override.get_key_element(), str(override.input_line).partition("=")[2]
             if (name := key.lstrip("+~")) == GROUP or name.startswith(f"{GROUP}."):
                 if override.is_sweep_override():
-                    raise reject(key, text, "a sweep has only one", "a single value")
+                    raise config_error(key, text, "a sweep has only one", "a single value")
                 continue
             intervals.pop(key, None)
             if override.is_interval_sweep():
@@ -64,7 +64,7 @@ class SearchSpace:
             found = single_values(override)
             values[key] = found if key in zipped else list(dict.fromkeys(found))
             if not found:
-                raise reject(key, text, "no values", "a,b,c or range(1,4)")
+                raise config_error(key, text, "no values", "a,b,c or range(1,4)")
         space = cls(values, tuple(intervals), tuple(dict.fromkeys(zipped)), where, sampler)
         space.check()
         return space
@@ -74,18 +74,26 @@ class SearchSpace:
         for key in self.zipped:
             if key not in self.values or key in self.intervals:
                 problem = f"{key} has no list of values{did_you_mean(key, self.values)}"
-                raise reject("sweep.zip", listing(self.zipped), problem, f"some of {listing(self.values)}")
+                raise config_error(
+                    "sweep.zip", join_limited(self.zipped), problem, f"some of {join_limited(self.values)}"
+                )
         counts = {key: len(self.values[key]) for key in self.zipped}
         if len(set(counts.values())) > 1:
             problem = ", ".join(f"{key} has {count}" for key, count in counts.items())
-            raise reject("sweep.zip", listing(self.zipped), f"{problem} values", "the same number of values of each")
+            raise config_error(
+                "sweep.zip", join_limited(self.zipped), f"{problem} values", "the same number of values of each"
+            )
         choices = self.choices().items()  # a search draws from them, but runs all replicates
         count = math.prod(len(values) for name, values in choices if not self.sampler or are_replicates(name))
         if count > MAX_JOBS:
             problem = f"{count:,} combinations, too many for a sweep"
-            raise reject("sweep", listing(self.axes), problem, f"up to {MAX_JOBS:,}; or sweep=random, which draws some")
+            raise config_error(
+                "sweep", join_limited(self.axes), problem, f"up to {MAX_JOBS:,}; or sweep=random, which draws some"
+            )
         if self.where and self.condition and not self.sampler and not self.jobs():
-            raise reject("sweep.where", self.where, "excludes all jobs", "a condition that some combination meets")
+            raise config_error(
+                "sweep.where", self.where, "excludes all jobs", "a condition that some combination meets"
+            )
 
     @cached_property
     def condition(self) -> Where | None:
@@ -144,9 +152,9 @@ class SearchSpace:
 def check_interval(key: str, text: str, sampler: str) -> None:
     """Raise a ConfigError for an interval of a grid or of a replicate."""
     if is_replicate(key):
-        raise reject(key, text, "each configuration is repeated with all of its values", "a,b,c or range(3)")
+        raise config_error(key, text, "each configuration is repeated with all of its values", "a,b,c or range(3)")
     if not sampler:
-        raise reject(key, text, "a grid needs single values", "a,b,c or range(1,4); or sweep=tpe, sweep=random")
+        raise config_error(key, text, "a grid needs single values", "a,b,c or range(1,4); or sweep=tpe, sweep=random")
 
 
 def is_replicate(key: str) -> bool:
@@ -177,7 +185,7 @@ def single_values(override: Override) -> list[str]:
         return list(map(str, override.sweep_string_iterator()))
     if not swept.step or not ((swept.stop or 0) - (swept.start or 0)) / swept.step <= MAX_JOBS:
         text = str(override.input_line).partition("=")[2]
-        raise reject(override.get_key_element(), text, "no end, or too many values", f"up to {MAX_JOBS:,} values")
+        raise config_error(override.get_key_element(), text, "no end, or too many values", f"up to {MAX_JOBS:,} values")
     texts = list(map(str, override.sweep_string_iterator()))
     if swept.stop is None:
         return texts

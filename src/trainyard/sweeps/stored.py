@@ -13,10 +13,18 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from trainyard.io.disk_space import is_disk_full
-from trainyard.io.errors import ConfigError, did_you_mean, listing, reject
-from trainyard.io.files import check_own_files, check_path, read_json, read_text, relative, write_text
-from trainyard.io.plain_yaml import MOST_BYTES, load_yaml
+from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
+from trainyard.io.files import (
+    MAX_CONFIG,
+    check_own_files,
+    check_path,
+    load_yaml,
+    read_json,
+    read_text,
+    relative,
+    write_text,
+)
+from trainyard.io.resources import is_disk_full
 from trainyard.run.directory_check import check_not_current
 from trainyard.run.run_directory import DONE, LOCK, lock
 from trainyard.sweeps.job import Job
@@ -53,7 +61,7 @@ class StoredSweep:
                 return cls(folder, *read_space(folder / SWEEP_FILE))
         known = sorted(file.parent.name for file in ROOT.glob(f"*/{SWEEP_FILE}"))
         problem = f"there is no such sweep{did_you_mean(name, known)}"
-        raise reject("SWEEP", name, problem, listing(known) or "a directory with a sweep.yaml")
+        raise config_error("SWEEP", name, problem, join_limited(known) or "a directory with a sweep.yaml")
 
     @classmethod
     def create(cls, folder: Path, space: SearchSpace, objectives: list[str]) -> "StoredSweep":
@@ -66,8 +74,8 @@ class StoredSweep:
         foreign = sorted({path.name for path in folder.iterdir()} - {LOCK, HOLDER})
         if not (folder / SWEEP_FILE).exists():
             if foreign:
-                problem = f"{folder} contains other files ({listing(foreign)})"
-                raise reject("sweep.name", folder.name, problem, "another name, or an empty folder")
+                problem = f"{folder} contains other files ({join_limited(foreign)})"
+                raise config_error("sweep.name", folder.name, problem, "another name, or an empty folder")
             write_space(space, objectives, folder / SWEEP_FILE)
         return sweep
 
@@ -111,7 +119,7 @@ class StoredSweep:
             return []
         except (OSError, ValueError, TypeError) as error:
             problem = f"{relative(file)}, the list of its jobs, cannot be read"
-            raise reject("sweep.name", self.folder.name, problem, "another sweep.name") from error
+            raise config_error("sweep.name", self.folder.name, problem, "another sweep.name") from error
 
     def write_drawn(self) -> None:
         """Write the overrides of the jobs that a search has drawn."""
@@ -144,7 +152,7 @@ def read_space(file: Path) -> tuple[SearchSpace, list[str]]:
         ConfigError: the file is damaged.
     """
     try:
-        content: Any = load_yaml(read_text(file, MOST_BYTES))
+        content: Any = load_yaml(read_text(file, MAX_CONFIG))
         OmegaConf.create(content)  # checks the syntax of interpolations
         values, objectives = content["values"], content.get("objectives", [content["objective"]])
         intervals, zipped = content.get("intervals", []), content.get("zipped", [])
@@ -162,7 +170,9 @@ def read_space(file: Path) -> tuple[SearchSpace, list[str]]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, YAMLError, OmegaConfBaseException):
         pass
     problem = f"{relative(file)} cannot be read"
-    raise reject("sweep.name", file.absolute().parent.name, problem, "another sweep.name, or the folder moved away")
+    raise config_error(
+        "sweep.name", file.absolute().parent.name, problem, "another sweep.name, or the folder moved away"
+    )
 
 
 def write_space(space: SearchSpace, objectives: list[str], file: Path) -> None:
@@ -214,13 +224,13 @@ def lock_sweep(folder: Path) -> Iterator[None]:
         holder = f"process {read_text(folder / HOLDER).strip()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        error = reject("sweep.name", folder.name, f"{holder} is running it", "another sweep.name, or later")
+        error = config_error("sweep.name", folder.name, f"{holder} is running it", "another sweep.name, or later")
         lock_file = lock(folder, error)
     except OSError as error:
         if is_disk_full(error):
             raise
         problem = f"cannot be written ({error.strerror})"
-        raise reject("hydra.sweep.dir", folder, problem, "a folder with write permission") from error
+        raise config_error("hydra.sweep.dir", folder, problem, "a folder with write permission") from error
     try:
         write_text(folder / HOLDER, f"{os.getpid()}\n")
         yield

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from trainyard.config.condition import GRAMMAR, Condition, parse_value
-from trainyard.io.errors import did_you_mean, listing, reject
+from trainyard.io.errors import config_error, did_you_mean, join_limited
 
 OPTION = "sweep.where"
 
@@ -25,10 +25,12 @@ class Where:
         self.condition = Condition(text, OPTION, known)
         names = [part for key in self.condition.keys for part in ([key] if key in known else key.split("/"))]
         if not names:
-            raise reject(OPTION, text, "refers to no key", f"a condition on {listing(sorted(known))}")
+            raise config_error(OPTION, text, "refers to no key", f"a condition on {join_limited(sorted(known))}")
         if unknown := sorted({*names} - known):
             problem = f"no job has a key {unknown[0]}{did_you_mean(unknown[0], known)}"
-            raise reject(OPTION, text, problem, f"{listing(sorted(known))}; texts in an expression need quotes")
+            raise config_error(
+                OPTION, text, problem, f"{join_limited(sorted(known))}; texts in an expression need quotes"
+            )
 
     def holds(self, values: Mapping[str, str]) -> bool:
         """Return whether the condition is true of a job's values, given as text."""
@@ -37,4 +39,4 @@ class Where:
             return self.condition.evaluate(lambda key: parse_value(typed[key]))
         except (TypeError, ArithmeticError, KeyError) as error:
             of = " ".join(f"{key}={value}" for key, value in values.items())
-            raise reject(OPTION, self.text, f"cannot be evaluated for {of} ({error})", GRAMMAR) from error
+            raise config_error(OPTION, self.text, f"cannot be evaluated for {of} ({error})", GRAMMAR) from error

@@ -19,7 +19,7 @@ from trainyard.data.cache import cached_array, error_reason, load_or_create, loc
 from trainyard.data.images.image_files import check_regular, read_image, read_min_max, suppress_warnings
 from trainyard.data.images.pixel_values import ValueRange, common_range
 from trainyard.data.loading.fingerprint import DIGEST_SIZE
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
 from trainyard.terminal.display import progress_counter
 
 FORMAT = 2  # of the cache; a new number invalidates older entries
@@ -78,7 +78,7 @@ def decode_images(
         except OSError as error:
             size = math.ceil(len(paths) * math.prod(shape) / 2**20)
             accepted = f"a folder on a disk with {size} MiB free, or data.resident=false"
-            raise reject("data.cache", folder, f"cannot be written ({error_reason(error)})", accepted) from error
+            raise config_error("data.cache", folder, f"cannot be written ({error_reason(error)})", accepted) from error
 
 
 def file_digests(paths: Sequence[Path], cache: Path) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from trainyard.data.cache import error_reason, load_or_create, lock_cache
 from trainyard.data.loading.fingerprint import DIGEST_SIZE, example_digests
 from trainyard.data.loading.spec import Examples, MappedRows
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
 from trainyard.terminal.display import progress_counter
 
 FORMAT = 1  # of the cache; a new number invalidates older entries
@@ -70,7 +70,7 @@ def cached_features(
                 raise
             accepted = "a folder on a disk with more space, or callbacks.feature_cache=null to disable the cache"
             problem = f"cannot be written ({error_reason(error)})"
-            raise reject("callbacks.feature_cache.folder", folder, problem, accepted) from error
+            raise config_error("callbacks.feature_cache.folder", folder, problem, accepted) from error
     row = {digest: number for number, digest in enumerate(order)}
     rows = {split: torch.tensor([row[digest] for digest in part]) for split, part in digests.items()}
     return Features({split: MappedRows(table, index) for split, index in rows.items()}, seconds, bool(computed))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from trainyard.io.errors import did_you_mean, listing, reject
+from trainyard.io.errors import config_error, did_you_mean, join_limited
 
 SYSTEM_FOLDERS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
 # Photo formats that Pillow cannot read, or of which it reads a thumbnail.
@@ -64,16 +64,18 @@ def list_folder(root: Path) -> FolderListing:
         images = {split: images_by_class(folder, found.other_files) for split, folder in split_roots.items()}
         found.unused = unused_entries(root, split_roots)
     except OSError as error:
-        raise reject("data.root", root, f"{error.filename} cannot be read ({error.strerror})", LAYOUT) from error
+        raise config_error("data.root", root, f"{error.filename} cannot be read ({error.strerror})", LAYOUT) from error
     found.classes = tuple(name for name, paths in images["train"].items() if paths)
     if len(found.classes) < 2:
-        problem = f"class folders with images: {listing(found.classes) or 'none'}, at least two are needed"
+        problem = f"class folders with images: {join_limited(found.classes) or 'none'}, at least two are needed"
         if found.other_files:
             counts = (f"{count} {suffix or 'without a suffix'}" for suffix, count in found.other_files.most_common())
-            problem += f" (and {listing(counts)}, which are not images)"
-        raise reject("data.root", root, problem, LAYOUT)
+            problem += f" (and {join_limited(counts)}, which are not images)"
+        raise config_error("data.root", root, problem, LAYOUT)
     if split_roots["train"] == root and all(split_of(name) for name in found.classes):
-        raise reject("data.root", root, f"{listing(found.classes)} are names of splits, not of classes", LAYOUT)
+        raise config_error(
+            "data.root", root, f"{join_limited(found.classes)} are names of splits, not of classes", LAYOUT
+        )
     for split, classes in images.items():
         for name, paths in classes.items():
             folder = os.path.relpath(split_roots[split] / name, root) + "/"
@@ -91,10 +93,10 @@ def check_is_folder(root: Path) -> None:
     """Raise a ConfigError if there is no such folder."""
     if not root.exists():
         hint = did_you_mean(root.name, subfolders(root.parent)) if root.parent.is_dir() else ""
-        raise reject("data.root", root, f"there is no folder {root.absolute()}{hint}", LAYOUT)
+        raise config_error("data.root", root, f"there is no folder {root.absolute()}{hint}", LAYOUT)
     if not root.is_dir():
         kind = "a file" if root.is_file() else "a pipe, a socket or a device"
-        raise reject("data.root", root, f"it is {kind}, not a folder", LAYOUT)
+        raise config_error("data.root", root, f"it is {kind}, not a folder", LAYOUT)
 
 
 def find_split_folders(root: Path) -> dict[str, Path]:
@@ -109,7 +111,7 @@ def find_split_folders(root: Path) -> dict[str, Path]:
     for split, names in filled.items():
         if len(names) > 1:
             problem = f"{' and '.join(f'{name}/' for name in names)} are both names of the {split} split"
-            raise reject("data.root", root, problem, LAYOUT)
+            raise config_error("data.root", root, problem, LAYOUT)
     return {split: root / (filled[split] or named[split])[0] for split in SPLITS if split in named}
 
 

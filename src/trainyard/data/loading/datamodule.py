@@ -17,7 +17,7 @@ from trainyard.data.loading.sampler import ResumableBatchSampler
 from trainyard.data.loading.spec import Column, DataSpec, Examples, MappedRows
 from trainyard.data.loading.splits import SplitPlan
 from trainyard.data.loading.statistics import compute_class_weights, mean_and_std, sampling_weights
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
 
 EVALUATION_BATCHES = 4  # training batches evaluated at once: without gradients they take less memory
 EVALUATION_PIXELS = 2**21  # upper limit of such a batch; about 0.3 GB in model=cnn, 1.3 GB in model=resnet
@@ -95,7 +95,7 @@ class DataModule(L.LightningDataModule, ABC):
         count = len(parts["train"])
         if self.batch_size > count and self.batch_size_given:
             problem = f"larger than all {count} training examples"
-            raise reject("data.batch_size", self.batch_size, problem, f"1 to {count}, or null")
+            raise config_error("data.batch_size", self.batch_size, problem, f"1 to {count}, or null")
         if self.batch_size > count > 0:
             self.batch_size = self.report["batch_size"] = count
         return self.preprocess(parts)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trainyard.data.loading.sampler import derive_generator
 from trainyard.data.loading.spec import Examples
-from trainyard.io.errors import ConfigError, reject
+from trainyard.io.errors import ConfigError, config_error
 
 
 def stratified_split(labels: Tensor, fractions: Mapping[str, float], seed: int, least: int = 1) -> dict[str, Tensor]:
@@ -73,7 +73,9 @@ class SplitPlan:
 
     def __post_init__(self) -> None:
         if self.fold is not None and not 0 <= self.fold < self.folds:
-            raise reject("data.fold", self.fold, f"with data.folds={self.folds}", f"0 to {self.folds - 1}, or null")
+            raise config_error(
+                "data.fold", self.fold, f"with data.folds={self.folds}", f"0 to {self.folds - 1}, or null"
+            )
 
     def divide(self, parts: Mapping[str, Examples]) -> dict[str, Examples]:
         """Return `train`, `val` and `test`; those that the source does not provide are taken from its `train`.
@@ -85,19 +87,19 @@ class SplitPlan:
         """
         if self.fold is not None and "val" in parts:
             problem = "the data has a validation split of its own"
-            raise reject("data.fold", self.fold, problem, "null, or data without a validation split")
+            raise config_error("data.fold", self.fold, problem, "null, or data without a validation split")
         labels = parts["train"].y
         fractions = {"val": self.val_fraction, "test": self.test_fraction}
         missing = {name: fraction for name, fraction in fractions.items() if name not in parts}
         if sum(missing.values()) >= 1:
             accepted = f"below {1 - self.test_fraction:g}, so that examples are left for training"
             problem = f"with data.test_fraction={self.test_fraction:g}"
-            raise reject("data.val_fraction", self.val_fraction, problem, accepted)
+            raise config_error("data.val_fraction", self.val_fraction, problem, accepted)
         positions = stratified_split(labels, missing, self.seed)
         if self.fold is not None:
             pool = torch.cat([positions["train"], positions["val"]]).sort().values
             if self.folds > len(pool):
-                raise reject("data.folds", self.folds, "more folds than examples", f"2 to {len(pool)}")
+                raise config_error("data.folds", self.folds, "more folds than examples", f"2 to {len(pool)}")
             validated = stratified_folds(labels[pool], self.folds, self.seed) == self.fold
             positions |= {"train": pool[~validated], "val": pool[validated]}
         if self.train_fraction < 1:

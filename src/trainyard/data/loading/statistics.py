@@ -9,7 +9,7 @@ from torch import Tensor
 
 from trainyard.data.images.image_files import ImageFiles
 from trainyard.data.loading.spec import Column, Examples, MappedRows
-from trainyard.io.errors import listing, reject
+from trainyard.io.errors import config_error, join_limited
 
 CHUNK = 4096  # images counted at a time; bounds the memory
 
@@ -83,11 +83,13 @@ def compute_class_weights(choice: str | Sequence[float], labels: Tensor, classes
     counts = labels.bincount(minlength=classes).double()
     weights = torch.where(counts > 0, 1 / counts, 0) if isinstance(choice, str) else torch.tensor(choice).double()
     if len(weights) != classes:
-        raise reject("data.class_weights", choice, f"{len(weights)} weights", f"one for each of the {classes} classes")
+        raise config_error(
+            "data.class_weights", choice, f"{len(weights)} weights", f"one for each of the {classes} classes"
+        )
     mean = (weights * counts).sum() / counts.sum()
     if mean == 0:
         problem = "all examples have weight 0"
-        raise reject("data.class_weights", choice, problem, "a weight above 0 for a class with examples")
+        raise config_error("data.class_weights", choice, problem, "a weight above 0 for a class with examples")
     return tuple((weights / mean).tolist())
 
 
@@ -110,4 +112,4 @@ def warn_about_missing_classes(splits: Mapping[str, Examples], classes: Sequence
         pairs = zip(classes, counts["train"], counts[name], strict=True)
         if missing := [f"{label} ({train})" for label, train, other in pairs if train and not other]:
             text = "%s lacks classes that training has (training examples): %s\n  %s/acc does not measure them"
-            log.warning(text, split, listing(missing), name)
+            log.warning(text, split, join_limited(missing), name)

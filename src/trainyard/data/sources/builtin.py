@@ -23,7 +23,7 @@ from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.sampler import derive_generator
 from trainyard.data.loading.spec import Column, Examples
 from trainyard.data.sources.table import Rows
-from trainyard.io.errors import did_you_mean, listing, reject
+from trainyard.io.errors import config_error, did_you_mean, join_limited
 
 SPECIES = ("Adelie", "Chinstrap", "Gentoo")
 MEASUREMENTS = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
@@ -34,13 +34,13 @@ CHUNK = 256  # images drawn at a time; bounds the memory
 def select_names(key: str, names: Iterable[object] | str | int, known: Sequence[str], least: int) -> tuple[str, ...]:
     """Return the names as a tuple; raise a ConfigError for unknown, repeated and fewer than `least` names."""
     if isinstance(names, str | int):
-        raise reject(key, names, "must be a list", f"{key}=[{','.join(known[:2])}]")
+        raise config_error(key, names, "must be a list", f"{key}=[{','.join(known[:2])}]")
     words = tuple(map(str, names))
     for word in words:
         if word not in known:
-            raise reject(key, word, f"unknown{did_you_mean(word, known)}", listing(known))
+            raise config_error(key, word, f"unknown{did_you_mean(word, known)}", join_limited(known))
     if len(set(words)) < max(least, len(words)):
-        raise reject(key, list(words), "too few or repeated names", f"at least {least} of {listing(known)}")
+        raise config_error(key, list(words), "too few or repeated names", f"at least {least} of {join_limited(known)}")
     return words
 
 
@@ -116,7 +116,7 @@ class Shapes(DataModule):
     ) -> None:
         super().__init__(seed=seed, **shared)
         if not isinstance(image_size, int):
-            raise reject("data.image_size", image_size, "shapes are drawn in squares", "a whole number")
+            raise config_error("data.image_size", image_size, "shapes are drawn in squares", "a whole number")
         self.classes = select_names("data.shapes", shapes, list(DISTANCES), least=2)
         self.seed = seed
         self.count = count

@@ -22,7 +22,7 @@ from trainyard.data.images.image_files import LARGEST, ImageFiles, common_shape
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.spec import Examples
 from trainyard.data.loading.statistics import constant_images
-from trainyard.io.errors import ConfigError, listing, reject
+from trainyard.io.errors import ConfigError, config_error, join_limited
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,9 @@ class ImageFolder(DataModule):
         self.given_range = None if value_range is None else tuple(map(float, value_range))
         self.on_error = on_error
         if self.given_range and self.given_range[0] >= self.given_range[1]:
-            raise reject("data.value_range", list(self.given_range), "black must be lower than white", "[low,high]")
+            raise config_error(
+                "data.value_range", list(self.given_range), "black must be lower than white", "[low,high]"
+            )
 
     def read(self) -> dict[str, Examples]:
         """Return the images of each split: decoded, or as files if they do not fit in memory."""
@@ -117,7 +119,7 @@ class ImageFolder(DataModule):
             problem = f"all {len(sums)} training images are constant, each of a single colour: {join_names(names)}"
             if self.on_error == "raise":
                 accepted = "images that vary, or data.on_error=skip to train on these"
-                raise reject("data.root", self.root, problem, accepted)
+                raise config_error("data.root", self.root, problem, accepted)
             log.warning("data.root=%s: %s", self.root, problem)
         if not self.value_range:
             return
@@ -138,7 +140,7 @@ class ImageFolder(DataModule):
             self.classes = self.model_spec.classes
             if unknown := [name for name in found.classes if name not in self.classes]:
                 problem = f"classes that training lacks: {join_names(unknown)}"
-                raise reject("data.root", self.root, problem, join_names(self.classes))
+                raise config_error("data.root", self.root, problem, join_names(self.classes))
             known = np.array([self.classes.index(name) for name in found.classes], dtype=np.int64)
             return known[labels]  # type: ignore[no-any-return]
         used = np.unique(labels[training])
@@ -147,7 +149,7 @@ class ImageFolder(DataModule):
         if len(used) < 2:
             readable = join_names(self.classes) or "none"
             problem = f"classes with a readable training image: {readable}, at least two are needed"
-            raise reject("data.root", self.root, problem, LAYOUT)
+            raise config_error("data.root", self.root, problem, LAYOUT)
         if lost:
             log.warning("data.on_error=skip: classes without a readable training image: %s", join_names(lost))
         self.report["skipped_folders"] += len(lost)
@@ -196,4 +198,4 @@ class ImageFolder(DataModule):
 
 def join_names(names: Sequence[str]) -> str:
     """Return the first names as printable text; names of files need not be valid text."""
-    return listing(names, 20).encode(errors="backslashreplace").decode()
+    return join_limited(names, 20).encode(errors="backslashreplace").decode()

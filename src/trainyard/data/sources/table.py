@@ -18,7 +18,7 @@ from trainyard.data.loading.spec import Column, Examples
 from trainyard.data.tables.cells import factorize, read_numbers, read_rows, strip_zeros, to_text
 from trainyard.data.tables.columns import SHARE, CellFormat, ColumnValues, fit_column, learn_columns, recode_levels
 from trainyard.data.tables.table_file import has_semicolons, nested_columns, read_table
-from trainyard.io.errors import did_you_mean, listing, reject
+from trainyard.io.errors import config_error, did_you_mean, join_limited
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,11 +113,11 @@ class Table(Rows):
         columns = list(table.columns)
         if self.target not in columns:
             problem = f"data.{key} has no such column{did_you_mean(self.target, columns)}"
-            raise reject("data.target", self.target, problem, listing(columns, 30))
+            raise config_error("data.target", self.target, problem, join_limited(columns, 30))
         self.check_nested(key, columns)
         missing = label_texts(table[self.target]) == ""
         if missing.all():
-            raise reject(f"data.{key}", self.files[key], f"no row has a {self.target}", "rows of known classes")
+            raise config_error(f"data.{key}", self.files[key], f"no row has a {self.target}", "rows of known classes")
         if missing.any():
             log.warning("%d of %d rows of data.%s have no %s: left out", missing.sum(), len(table), key, self.target)
             self.report[f"{key}_rows_without_target"] = int(missing.sum())
@@ -128,11 +128,11 @@ class Table(Rows):
         used = {column.header for column in self.model_spec.columns} if self.model_spec else {*names} - {*self.ignore}
         nested = nested_columns(self.files[key])
         if found := [name for name in names if name in nested and name in {*used, self.target}]:
-            types = listing((f"{name} ({nested[name]})" for name in found), MOST)
+            types = join_limited((f"{name} ({nested[name]})" for name in found), MOST)
             accepted = "columns of numbers, texts or dates"
             if self.target not in found:
                 accepted += f"; to leave out: {format_override('data.ignore', [*self.ignore, *found])}"
-            raise reject(f"data.{key}", self.files[key], f"columns of nested values: {types}", accepted)
+            raise config_error(f"data.{key}", self.files[key], f"columns of nested values: {types}", accepted)
 
     def learn(self, table: "pd.DataFrame") -> None:
         """Find the classes and columns of the training file, and the format of its cells."""
@@ -145,7 +145,9 @@ class Table(Rows):
         reasons = {name: values[name].exclusion_reason(name) for name in names}
         if all(reason in ("empty", "constant") for reason in reasons.values()):
             problem = f"every column except {self.target} is empty or constant"
-            raise reject("data.path", self.files["path"], problem, f"different values in {listing(names, MOST)}")
+            raise config_error(
+                "data.path", self.files["path"], problem, f"different values in {join_limited(names, MOST)}"
+            )
         excluded = {name: reason for name, reason in reasons.items() if reason and name not in self.keep}
         if len(excluded) == len(columns):
             notes += [f"column {name} is {reason}; there is no other column" for name, reason in excluded.items()]
@@ -162,7 +164,7 @@ class Table(Rows):
         if leaks:
             lines += [f"  to leave out: {format_override('data.ignore', [*self.ignore, *leaks])}"]
         if excluded:
-            reasons = listing((f"{name} ({reason})" for name, reason in excluded.items()), MOST)
+            reasons = join_limited((f"{name} ({reason})" for name, reason in excluded.items()), MOST)
             names = [*self.keep, *excluded] if len(excluded) <= MOST else ["NAME"]
             lines += [f"excluded: {reasons}; to include: {format_override('data.keep', names)}"]
         if lines:
@@ -173,15 +175,17 @@ class Table(Rows):
         candidates = [name for name in columns if name != self.target]
         if self.target in self.ignore:
             problem = f"{self.target} is the target"
-            raise reject("data.ignore", listing(self.ignore), problem, listing(candidates, 30))
+            raise config_error("data.ignore", join_limited(self.ignore), problem, join_limited(candidates, 30))
         names = [name for name in candidates if name not in self.ignore]
         for key, given, known in (("data.ignore", self.ignore, candidates), ("data.keep", self.keep, names)):
             unknown = [f"no column {name}{did_you_mean(name, known)}" for name in given if name not in known]
             if unknown:
-                raise reject(key, listing(given), "; ".join(unknown), listing(known, 30))
+                raise config_error(key, join_limited(given), "; ".join(unknown), join_limited(known, 30))
         if not names:
-            key, value = ("data.ignore", listing(self.ignore)) if self.ignore else ("data.path", self.files["path"])
-            raise reject(key, value, "no column is left to learn from", f"columns beside {self.target}")
+            key, value = (
+                ("data.ignore", join_limited(self.ignore)) if self.ignore else ("data.path", self.files["path"])
+            )
+            raise config_error(key, value, "no column is left to learn from", f"columns beside {self.target}")
         return names
 
     def check_classes(self, values: "pd.Series[Any]") -> None:
@@ -190,15 +194,15 @@ class Table(Rows):
         numbers, invalid = read_numbers(factorize(values)[1], Column(self.target, decimal="."))
         measured = not invalid.any() and count > FEW and bool((numbers % 1).any() or count > rows / 5)
         if count < 2 or count > rows / 2 or measured:
-            problem = f"it has {count} distinct values in {rows} rows ({listing(self.classes, 5)})"
-            raise reject("data.target", self.target, problem, "a column of classes, each in several rows")
+            problem = f"it has {count} distinct values in {rows} rows ({join_limited(self.classes, 5)})"
+            raise config_error("data.target", self.target, problem, "a column of classes, each in several rows")
 
     def examples(self, key: str, table: "pd.DataFrame") -> Examples:
         """Return the rows of a file as numbers."""
         columns = {column.header: column for column in self.columns}
         if lacking := [header for header in columns if header not in table.columns]:
-            accepted = f"a table with {listing(columns, 30)}"
-            raise reject(f"data.{key}", self.files[key], f"no column {listing(lacking)}", accepted)
+            accepted = f"a table with {join_limited(columns, 30)}"
+            raise config_error(f"data.{key}", self.files[key], f"no column {join_limited(lacking)}", accepted)
         x, invalid = read_rows(table, self.columns, has_semicolons(self.files[key]))
         for header, column in columns.items():
             self.check_cells(key, column, table[header], invalid[header])
@@ -210,10 +214,10 @@ class Table(Rows):
         if not invalid.any():
             return
         what = "dates" if column.part else "numbers"
-        examples = listing((repr(to_text(value)) for value in values[invalid].unique()), 3)
+        examples = join_limited((repr(to_text(value)) for value in values[invalid].unique()), 3)
         if invalid.sum() > (1 - SHARE) * values.notna().sum():
             problem = f"{column.header} holds text ({examples})"
-            raise reject(f"data.{key}", self.files[key], problem, f"{what}, as in training")
+            raise config_error(f"data.{key}", self.files[key], problem, f"{what}, as in training")
         count = f"{invalid.sum()} of {len(values)} values of data.{key} are not {what}"
         log.warning("column %s: %s: %s; read as missing", column.header, count, examples)
 
@@ -223,8 +227,8 @@ class Table(Rows):
         labels = {strip_zeros(name): label for name, label in exact.items()} | exact
         found = [labels.get(text, labels.get(strip_zeros(text))) for text in texts]
         if unknown := sorted({text for text, label in zip(texts, found, strict=True) if label is None}):
-            problem = f"classes that training lacks: {listing(unknown)}"
-            raise reject(f"data.{key}", self.files[key], problem, listing(self.classes))
+            problem = f"classes that training lacks: {join_limited(unknown)}"
+            raise config_error(f"data.{key}", self.files[key], problem, join_limited(self.classes))
         return torch.tensor(found)
 
 

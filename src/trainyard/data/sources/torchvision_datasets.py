@@ -13,7 +13,7 @@ from torch import Tensor
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.spec import Examples
 from trainyard.io.downloads import check_reachable, link_or_copy, staging_folder
-from trainyard.io.errors import listing, reject
+from trainyard.io.errors import config_error, join_limited
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +45,12 @@ class TorchvisionDataset(DataModule):
 
         super().__init__(**shared)
         if name not in FOLDERS:
-            raise reject("data.name", name, "unknown data set", listing(FOLDERS))
+            raise config_error("data.name", name, "unknown data set", join_limited(FOLDERS))
         variants = datasets.EMNIST.splits if name == "EMNIST" else (None,)
         if variant not in variants:
-            raise reject("data.variant", variant, f"{name} has no such variant", listing(v or "null" for v in variants))
+            raise config_error(
+                "data.variant", variant, f"{name} has no such variant", join_limited(v or "null" for v in variants)
+            )
         self.dataset_name = name
         self.dataset_class = getattr(datasets, name)
         self.root = Path(root).expanduser()
@@ -80,7 +82,7 @@ class TorchvisionDataset(DataModule):
                 importlib.import_module("scipy.io")
             except ModuleNotFoundError as error:
                 problem = "its files are read by the package scipy, which is not installed"
-                raise reject("data.name", self.dataset_name, problem, "SVHN after `pip install scipy`") from error
+                raise config_error("data.name", self.dataset_name, problem, "SVHN after `pip install scipy`") from error
         with contextlib.suppress(*UNUSABLE):
             return self.open(self.root, split)
         self.download(split)
@@ -116,11 +118,15 @@ class TorchvisionDataset(DataModule):
         except (*UNUSABLE, OSError, HTTPException) as error:
             damaged = [name for name in present if name not in intact]
             state = (
-                f"{listing(damaged)} in {folder} is damaged" if damaged else f"{self.dataset_name} is not in {folder}"
+                f"{join_limited(damaged)} in {folder} is damaged"
+                if damaged
+                else f"{self.dataset_name} is not in {folder}"
             )
             reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
             accepted = f"{folder} with {' '.join(archives)}"
-            raise reject("data.root", self.root, f"{state} and cannot be downloaded ({reason})", accepted) from error
+            raise config_error(
+                "data.root", self.root, f"{state} and cannot be downloaded ({reason})", accepted
+            ) from error
 
 
 def archive_checksums(dataset: Any) -> dict[str, str]:

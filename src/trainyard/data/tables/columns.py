@@ -15,7 +15,7 @@ from trainyard.data.images.folder_listing import natural_key
 from trainyard.data.loading.spec import Column, embedding_width
 from trainyard.data.tables.cells import cell_texts, factorize, parse_numbers, read_column, strip_zeros, typed_numbers
 from trainyard.data.tables.dates import find_format, parse_dates, varying_parts
-from trainyard.io.errors import listing
+from trainyard.io.errors import join_limited
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -155,7 +155,7 @@ def with_exceptions(column: Column, cells: DistinctCells, valid: NDArray[np.bool
     if not others:
         return column, ""
     count = f"{cells.counts[~valid].sum()} of {cells.total} values are not {what}"
-    note = f"{count}: {listing(map(repr, others), 5)}; read as missing"
+    note = f"{count}: {join_limited(map(repr, others), 5)}; read as missing"
     return replace(column, missing=(*column.missing, *others)), note
 
 
@@ -166,7 +166,9 @@ def almost_numeric_note(cells: DistinctCells, numbers: NDArray[np.bool_]) -> str
         return ""
     count = f"{cells.counts[numbers].sum()} of {cells.total} values are numeric, the others are"
     markers = ",".join(f'"{text}"' for text in others)
-    return f"{count} {listing(map(repr, others))}; read as categories, or with 'data.missing=[{markers}]' as numbers"
+    return (
+        f"{count} {join_limited(map(repr, others))}; read as categories, or with 'data.missing=[{markers}]' as numbers"
+    )
 
 
 def fit_column(column: Column, train: Tensor, one_hot_limit: int) -> Column:

@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainyard.io.errors import listing, reject
+from trainyard.io.errors import config_error, join_limited
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,20 +30,20 @@ def read_table(path: Path, key: str) -> "pd.DataFrame":
     suffix = path.suffix.lower()
     if not path.is_file():
         problem = "not a regular file" if path.exists() else f"there is no file {path.absolute()}"
-        raise reject(key, path, problem, ACCEPTED)
+        raise config_error(key, path, problem, ACCEPTED)
     if suffix not in (*PARQUET, *DELIMITERS):
-        raise reject(key, path, f"unknown suffix {suffix or '(none)'}", ACCEPTED)
+        raise config_error(key, path, f"unknown suffix {suffix or '(none)'}", ACCEPTED)
     if path.stat().st_size == 0:
-        raise reject(key, path, "the file is empty", ACCEPTED)
+        raise config_error(key, path, "the file is empty", ACCEPTED)
     try:
         table = pd.read_parquet(path) if suffix in PARQUET else read_text(path)
     except (ValueError, OSError, NotImplementedError) as error:  # base classes of pandas' and pyarrow's errors
-        raise reject(key, path, f"cannot be read ({str(error).splitlines()[0]})", ACCEPTED) from error
+        raise config_error(key, path, f"cannot be read ({str(error).splitlines()[0]})", ACCEPTED) from error
     if not len(table):
-        raise reject(key, path, "it has no rows", ACCEPTED)
+        raise config_error(key, path, "it has no rows", ACCEPTED)
     table = table.reset_index(drop=True).rename(columns=lambda name: str(name).strip())
     if repeated := sorted(set(table.columns[table.columns.duplicated()])):
-        raise reject(key, path, f"several columns {listing(repeated)}", "a header with each name once")
+        raise config_error(key, path, f"several columns {join_limited(repeated)}", "a header with each name once")
     return table
 
 
@@ -55,7 +55,7 @@ def read_text(path: Path) -> "pd.DataFrame":
     options = text_options(path)
     names = pd.read_csv(path, header=None, nrows=1, **options).iloc[0].dropna().str.strip()
     if names.duplicated().any():  # pandas would rename them
-        raise ValueError(f"several columns {listing(names[names.duplicated()].unique())}")
+        raise ValueError(f"several columns {join_limited(names[names.duplicated()].unique())}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)

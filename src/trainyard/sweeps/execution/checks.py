@@ -67,7 +67,7 @@ def find_problems(configs: Iterable[tuple[int, DictConfig]], context: Any) -> di
 
 def serve_checks(connection: Connection) -> None:
     """Answer each config with its problem, or with an empty text, until the connection is closed."""
-    from trainyard.config.format_error import complaint
+    from trainyard.config.format_error import format_error
 
     setup_globals()
     checked: dict[str, Any] = {}
@@ -78,7 +78,7 @@ def serve_checks(connection: Connection) -> None:
                 check_config_parts(config, checked)
                 connection.send("")
             except Exception as error:  # whatever it is, the job would fail with it
-                connection.send(complaint(error))
+                connection.send(format_error(error))
 
 
 def check_config_parts(config: DictConfig, checked: dict[str, Any]) -> None:

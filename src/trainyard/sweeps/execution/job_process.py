@@ -20,7 +20,7 @@ from hydra.core.utils import JobRuntime, run_job, setup_globals
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
-from trainyard.io.disk_space import is_disk_full
+from trainyard.io.resources import is_disk_full
 from trainyard.io.signals import interrupt
 
 CONSOLE = "console.log"
@@ -76,9 +76,9 @@ def run_job_process(group: JobGroup, task: HydraTask, threads: int, devices: str
     except OSError as problem:
         error = problem
     if error is not None:
-        from trainyard.config.format_error import complaint
+        from trainyard.config.format_error import format_error
 
-        messages.send((index, complaint(error), is_disk_full(error)))
+        messages.send((index, format_error(error), is_disk_full(error)))
         sys.exit(1)
 
 
@@ -93,7 +93,7 @@ def run_stack_process(
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, lambda number, _: signals.append(number))
     set_threads(threads, 1)
-    from trainyard.config.format_error import complaint
+    from trainyard.config.format_error import format_error
     from trainyard.sweeps.stacked.train_stacked import train_stacked
 
     def run(config: DictConfig) -> None:
@@ -103,7 +103,7 @@ def run_stack_process(
             raise error
 
     def report(place: int, error: BaseException | None) -> None:
-        messages.send((group.indices[place], "" if error is None else complaint(error), is_disk_full(error)))
+        messages.send((group.indices[place], "" if error is None else format_error(error), is_disk_full(error)))
 
     train_stacked([partial(run, config) for config in group.configs], report, lambda: bool(signals))
 

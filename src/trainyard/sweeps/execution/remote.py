@@ -15,9 +15,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, read_write
 
-from trainyard.config.format_error import complaint
-from trainyard.io.disk_space import is_disk_full
+from trainyard.config.format_error import format_error
 from trainyard.io.files import write_json
+from trainyard.io.resources import is_disk_full
 from trainyard.io.signals import Interrupted
 from trainyard.sweeps.execution.job_process import set_command_line
 from trainyard.sweeps.execution.processes import JobExit
@@ -50,7 +50,7 @@ class LauncherThread:
         try:
             self.launcher.launch(self.overrides, 0)
         except BaseException as error:  # such as the death of one job's process
-            print(f"the launcher has stopped: {complaint(error).splitlines()[0]}", flush=True)
+            print(f"the launcher has stopped: {format_error(error).splitlines()[0]}", flush=True)
 
     def ended(self) -> dict[int, str]:
         """Return all jobs when the launcher has returned or is stopped."""
@@ -140,7 +140,7 @@ class RemoteTask:
         except Exception as error:
             if not is_disk_full(error) and Job(0, [], folder).refresh().status != "failed":
                 folder.mkdir(parents=True, exist_ok=True)
-                write_json(folder / "result.json", {"status": "failed", "error": complaint(error)})
+                write_json(folder / "result.json", {"status": "failed", "error": format_error(error)})
             raise
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.singleton import Singleton
 
-from trainyard.io.errors import ConfigError, listing, reject
+from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.io.files import read_json, write_json
 from trainyard.sweeps.job import Job
 
@@ -85,16 +85,16 @@ class ClusterQueue:
         except OSError as error:
             problem = f"its jobs may be in SLURM's queue, and squeue does not respond ({error})"
             accepted = f"a machine where squeue works; or, if no job runs, remove {self.folder / QUEUE_FILE}"
-            raise reject("sweep.name", self.folder.name, problem, accepted) from error
+            raise config_error("sweep.name", self.folder.name, problem, accepted) from error
 
 
 def check_nothing_is_queued(folder: Path, jobs: Sequence[Job]) -> None:
     """Raise a ConfigError if jobs for another launcher wait or run in a queue."""
     queue = ClusterQueue.load(folder)
     if pending := sorted(queue.pending({job.number for job in jobs})):
-        names = listing(queue.submitted[number][1] for number in pending)
+        names = join_limited(queue.submitted[number][1] for number in pending)
         accepted = f"hydra/launcher=submitit_{queue.submitted[pending[0]][0]}, to resume them"
-        raise reject("sweep.name", folder.name, f"{len(pending)} of its jobs wait or run as {names}", accepted)
+        raise config_error("sweep.name", folder.name, f"{len(pending)} of its jobs wait or run as {names}", accepted)
 
 
 def slurm_states() -> dict[str, str]:
@@ -141,7 +141,7 @@ class Submission:
         pending |= {job.number for job in jobs if job.result != job.refresh().result}  # ended in the meantime
         lost = [submitted[number][1] for number in self.numbers if number in submitted.keys() - pending]
         if lost:
-            print(f"queue      {len(lost)} have left it without a result: {listing(lost)}", flush=True)
+            print(f"queue      {len(lost)} have left it without a result: {join_limited(lost)}", flush=True)
         executor = make_executor(launcher, self.cluster)
         for job in jobs:
             sweep.journal.start(job) if job.number in pending else sweep.start(job)
@@ -218,7 +218,7 @@ def make_executor(launcher: Any, cluster: str) -> Any:
         executor = submitit.AutoExecutor(cluster=cluster, folder=folder, **first)
     except RuntimeError as error:
         accepted = "a machine that has srun and sbatch; or hydra/launcher=local or submitit_local"
-        raise reject("hydra/launcher", f"submitit_{cluster}", "SLURM is not available", accepted) from error
+        raise config_error("hydra/launcher", f"submitit_{cluster}", "SLURM is not available", accepted) from error
     common = BaseQueueConf.__dataclass_fields__
     executor.update_parameters(
         **{name if name in common else f"{cluster}_{name}": value for name, value in options.items()}
@@ -230,4 +230,6 @@ def submission_error(cluster: str, error: Exception) -> ConfigError:
     """Return the error of a rejected submission, with the message of the cluster."""
     lines = [line for line in str(error).splitlines() if "error:" in line] or str(error).splitlines()[:1]
     accepted = "hydra.launcher.partition, timeout_min, mem_gb, ... that the cluster accepts"
-    return reject("hydra/launcher", f"submitit_{cluster}", f"the jobs were rejected ({'; '.join(lines)})", accepted)
+    return config_error(
+        "hydra/launcher", f"submitit_{cluster}", f"the jobs were rejected ({'; '.join(lines)})", accepted
+    )

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from trainyard.config.composition import CONF_DIR, CONFIG_NAME
 from trainyard.config.trusted import check_stored
 from trainyard.config.trusted_paths import check_paths
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
 from trainyard.io.files import check_path, write_text
 from trainyard.sweeps.search_space import is_replicate
 from trainyard.sweeps.stored import StoredSweep
@@ -37,9 +37,9 @@ def promote(sweep: StoredSweep, name: str, conf: Path = CONF_DIR, trusted: Seque
     file = conf / "experiment" / f"{name}.yaml"
     rows = sweep.rows
     if not rows or not rows[0].scores:
-        raise reject("SWEEP", sweep.folder, "no job is completed", "a sweep with a score")
+        raise config_error("SWEEP", sweep.folder, "no job is completed", "a sweep with a score")
     if file.exists():
-        raise reject("--promote", name, f"{file} already exists", "another name")
+        raise config_error("--promote", name, f"{file} already exists", "another name")
     winner = rows[0]
     replicates = [axis for axis in sweep.space.axes if is_replicate(axis)]
     overrides = OverridesParser.create().parse_overrides(list(winner.best.overrides))
@@ -63,7 +63,7 @@ def check_name(name: str) -> None:
     check_path("--promote", f"{name}.yaml")
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name) or name.lower() in NOT_TEXT:
         accepted = "letters, digits, _ and -, beginning with a letter or _; not null, true, false, nan or inf"
-        raise reject("--promote", repr(name), "not a valid name of an experiment", accepted)
+        raise config_error("--promote", repr(name), "not a valid name of an experiment", accepted)
 
 
 def split_overrides(overrides: Sequence[Override], conf: Path) -> tuple[list[object], DictConfig]:
@@ -77,11 +77,11 @@ def split_overrides(overrides: Sequence[Override], conf: Path) -> tuple[list[obj
         key, value = override.key_or_group, override.value()
         if override.is_delete() or override.package is not None or key.partition(".")[0] not in allowed:
             problem = "cannot be part of an experiment's file"
-            raise reject("--promote", override.input_line, problem, "a winner without it")
+            raise config_error("--promote", override.input_line, problem, "a winner without it")
         if not re.fullmatch(r"[\w/]+", key) or not (conf / key).is_dir():
             OmegaConf.update(values, key, value)
         elif not re.fullmatch(r"[\w/-]+", str(value)) or not (conf / key / f"{value}.yaml").is_file():
-            raise reject("--promote", override.input_line, "there is no such option", "a winner without it")
+            raise config_error("--promote", override.input_line, "there is no such option", "a winner without it")
         elif key == "experiment":
             defaults.insert(0, str(value))
         else:

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 
 from trainyard.io.csv_text import csv_writer, escape_formula
-from trainyard.io.errors import reject
+from trainyard.io.errors import config_error
 from trainyard.io.files import write_text
 from trainyard.run.run_directory import DONE
 from trainyard.sweeps.job import Job
@@ -111,7 +111,9 @@ def write_report(sweep: StoredSweep) -> None:
     rows, folder = sweep.rows, sweep.folder
     for name in ("leaderboard.csv", "leaderboard.md", PICTURE):
         if (folder / name).is_dir():
-            raise reject("SWEEP", folder, f"{name} is a folder, but must be a file", "the sweep without that folder")
+            raise config_error(
+                "SWEEP", folder, f"{name} is a folder, but must be a file", "the sweep without that folder"
+            )
     cells = leaderboard_cells(rows, sweep.objectives)
     file = io.StringIO()
     csv_writer(file).writerows(map(escape_formula, row) for row in cells)

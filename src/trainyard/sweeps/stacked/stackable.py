@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from trainyard.io.errors import listing
+from trainyard.io.errors import join_limited
 from trainyard.sweeps.stacked.obstacles import TRANSFER, obstacle, read
 
 ALONE = "no other job has its network, data and length"
@@ -55,4 +55,4 @@ def told(reasons: Mapping[int, str], names: Mapping[int, str]) -> str:
     causes: dict[str, list[str]] = {}
     for number, reason in sorted(reasons.items()):
         causes.setdefault(reason, []).append(f"#{names[number]}")
-    return "by itself  " + "; ".join(f"{listing(jobs, 5)}: {reason}" for reason, jobs in causes.items())
+    return "by itself  " + "; ".join(f"{join_limited(jobs, 5)}: {reason}" for reason, jobs in causes.items())
