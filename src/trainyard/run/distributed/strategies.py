@@ -102,7 +102,7 @@ class FSDP(WeightedGradients, FSDPStrategy):
         """Whether the processes run on CPUs."""
         return self.root_device.type == "cpu"
 
-    # Lightning has no public hook between the model and its wrapper; `tests/distributed/test_sharded.py` covers it.
+    # A private name: Lightning has no public hook here. Covered by tests/run/distributed/test_strategies.py.
     def _setup_model(self, model: nn.Module) -> nn.Module:
         if self.wrapped is None or self.wrapped.module is not model:  # a test after a fit must not wrap it again
             for parameter in model.parameters():

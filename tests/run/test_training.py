@@ -240,3 +240,12 @@ def test_two_processes_see_each_example_once(compose_run: Compose) -> None:
     for name, value in one["metrics"].items():
         assert two["metrics"][name] == pytest.approx(value, abs=1e-4)
     assert (Path(cfg.run.dir) / "run.log").read_text().count("epoch 2/2") == 1
+
+
+def test_nan_in_validation_fails_the_run(compose_run: Compose, tmp_path: Path) -> None:
+    """Without the callback that checks each loss."""
+    with pytest.raises(FloatingPointError, match=r"val/loss is (nan|inf)"):
+        train(compose_run("callbacks=none", "optimizer=sgd", "optimizer.lr=1e20"))
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["status"] == "failed"
+    assert "val/loss" in result["error"]

@@ -1,5 +1,6 @@
-"""A signal to the process that started the others ends them all; in a sweep, the death of one ends its job alone."""
+"""When a process of a run dies, stops or is slow, all processes end, and the run reports the reason."""
 
+import contextlib
 import json
 import os
 import signal
@@ -9,9 +10,51 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.distributed.ranks import DDP, DDP_CPU, MODULE, Die, ValidationImage, death, end, start
+from tests.run.distributed import ranks
+from tests.run.distributed.ranks import DDP, DDP_CPU, MODULE, Die, End, ValidationImage, death, end, start
+from tests.run.interrupted_runs import curves
 from tests.sweeps.sweeping import living, until
-from tests.test_going_on import curves
+
+REASONS = {
+    "kill": "was killed by SIGKILL",
+    "hard": "ended with exit code 7",
+    "leave": "ended with exit code 0",
+    "raise": "failed: RuntimeError: the cable is loose",
+    "exit": "failed: SystemExit: 3",
+}
+
+
+def check(end: End, text: str) -> None:
+    assert end.code == 1, end.screen
+    assert end.result["status"] == "failed"
+    assert end.result["error"].startswith(text), end.result["error"]
+    assert len([line for line in end.screen.splitlines() if line.startswith(text)]) == 1, end.screen
+    assert "Traceback" not in end.screen
+    assert text in end.log
+    assert end.left == []
+
+
+def test_reason_of_a_killed_rank(tmp_path: Path) -> None:
+    check(death(tmp_path, "kill", *DDP_CPU), "ProcessDied: rank 1 was killed by SIGKILL")
+
+
+DEATHS = [
+    *((DDP_CPU, "hard", 1, "train"), (DDP_CPU, "raise", 1, "train"), (DDP_CPU, "exit", 1, "validation")),
+    *((DDP_CPU, "leave", 1, "train"), (DDP_CPU, "kill", 0, "validation"), (DDP_CPU, "raise", 0, "train")),
+    *((DDP_CPU, "leave", 0, "train"), (DDP, "kill", 1, "train"), (DDP, "raise", 0, "train"), (DDP, "kill", 0, "train")),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("words", "how", "rank", "stage"), DEATHS)
+def test_reason_of_each_death(tmp_path: Path, words: tuple[str, ...], how: str, rank: int, stage: str) -> None:
+    check(death(tmp_path, how, *words, rank=rank, stage=stage), f"ProcessDied: rank {rank} {REASONS[how]}")
+
+
+@pytest.mark.slow
+def test_silent_rank_is_ended(tmp_path: Path) -> None:
+    check(death(tmp_path, "kill", *DDP_CPU, "+callbacks.die.other=sleep"), "ProcessDied: rank 1 was killed by SIGKILL")
+
 
 LONG = ("hydra.run.dir=run", "trainer.max_epochs=1000000")
 
@@ -87,3 +130,49 @@ def test_a_sweep_goes_on_when_a_rank_of_a_job_dies(tmp_path: Path, words: tuple[
     assert [found["status"] for found in ends] == ["failed", "completed"]
     assert ends[0]["error"].startswith("ProcessDied: rank 1 was killed by SIGKILL")
     until(lambda: not living(process.pid))  # the servers that start processes end after the command
+
+
+RUNS, EPOCHS = 20, 200
+SAVE_AT_ONCE = "+trainer.plugins=[{_target_:trainyard.callbacks.checkpoint_files.PacedCheckpointIO,pause:0.0}]"
+FEW = (
+    *(f"trainer.max_epochs={EPOCHS}", "+trainer.limit_train_batches=2", "+trainer.limit_val_batches=1"),
+    *("+trainer.limit_test_batches=1", "logger=csv", f"+callbacks.delay._target_={ranks.__name__}.Delay"),
+)
+PLANS = [  # each decides something by a clock, or by what one process alone knows
+    (),
+    (SAVE_AT_ONCE,),
+    ("checkpoint.every_minutes=0.0002", SAVE_AT_ONCE),
+    ("+trainer.val_check_interval='00:00:00:01'", "+trainer.check_val_every_n_epoch=null"),
+    ("ema_decay=0.9",),
+]
+HOOKS = ("validation_start", "validation_end", "train_batch_start", "train_batch_end")
+
+
+@pytest.mark.parametrize(
+    "hook", ["on_train_epoch_end", *(pytest.param(f"on_{name}", marks=pytest.mark.slow) for name in HOOKS)]
+)
+def test_a_stop_that_one_process_requests_holds_for_all(tmp_path: Path, hook: str) -> None:
+    words = (
+        f"+callbacks.stop._target_={ranks.__name__}.StopOnOne",
+        f"+callbacks.stop.hook={hook}",
+        "hydra.run.dir=run",
+    )
+    done = end(start(tmp_path, *DDP_CPU, *words, "trainer.max_epochs=50"), tmp_path)
+    assert done.code == 0, done.screen
+    assert done.result["epochs"] == 2
+
+
+@pytest.mark.slow
+def test_delays_of_one_process_hang_no_run(tmp_path: Path) -> None:
+    for number in range(RUNS):
+        delay = (f"+callbacks.delay.rank={number % 2}", f"+callbacks.delay.seed={number}")
+        process = start(tmp_path, *DDP_CPU, *FEW, *PLANS[number % len(PLANS)], *delay, f"hydra.run.dir={number}")
+        try:
+            screen, _ = process.communicate(timeout=600)  # no run takes a minute: only one that hangs takes so long
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        assert process.returncode == 0, f"run {number}\n{screen}"
+        last = torch.load(tmp_path / str(number) / "checkpoints" / "last.ckpt", weights_only=True)
+        assert last["epoch"] == EPOCHS - 1
+        assert last["global_step"] == 2 * EPOCHS

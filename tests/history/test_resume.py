@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.conftest import Compose
-from tests.test_going_on import COMMON, run
+from tests.run.interrupted_runs import COMMON, run
 from trainyard.cli.train import main
 from trainyard.config.composition import compose
 from trainyard.io.errors import ConfigError

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.conftest import Compose
-from tests.test_going_on import COMMON, checkpoint, run, tensors
+from tests.run.interrupted_runs import COMMON, checkpoint, run, tensors
 from trainyard.callbacks.checkpoint_files import is_intact, newest_intact, write_checkpoint
 from trainyard.run.training import train
 

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from tests.conftest import Compose
-from tests.test_going_on import checkpoint, tensors
+from tests.run.interrupted_runs import checkpoint, tensors
 from trainyard.callbacks.run_length import length_text
 from trainyard.data.sources.builtin import Digits
 from trainyard.inspect.schedule import simulate_rates
@@ -223,8 +223,8 @@ STOPPED = {  # a plan, and where it is interrupted: stage, epoch, batch
 @pytest.mark.parametrize("name", STOPPED)
 def test_it_resumes_exactly(compose_run: Compose, tmp_path: Path, name: str) -> None:
     words = ["trainer.max_epochs=30", *COMMON, "model.dropout=0.2", *RUNS[name][0]]
-    words.append("+callbacks.interrupt._target_=tests.test_going_on.Stop")
-    from tests.test_going_on import Stop
+    words.append("+callbacks.interrupt._target_=tests.run.interrupted_runs.Stop")
+    from tests.run.interrupted_runs import Stop
 
     Stop.at = None
     train(compose_run(*words, folder="whole"))
@@ -293,9 +293,9 @@ def same(whole: Path, parts: Path) -> None:
 
 @pytest.mark.parametrize("changed", ["trainer.max_epochs=1", "+trainer.max_steps=6", "+trainer.max_time=00:00:00:01"])
 def test_limits_that_are_lowered_end_a_resumed_run_with_a_validation(compose_run: Compose, changed: str) -> None:
-    from tests.test_going_on import Stop
+    from tests.run.interrupted_runs import Stop
 
-    words = [*COMMON, "trainer.max_epochs=4", "+callbacks.interrupt._target_=tests.test_going_on.Stop"]
+    words = [*COMMON, "trainer.max_epochs=4", "+callbacks.interrupt._target_=tests.run.interrupted_runs.Stop"]
     if "time" in changed:
         words.append("+trainer.max_time=00:00:05:00")
     Stop.at = ("train", 1, 2)

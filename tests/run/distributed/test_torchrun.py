@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.distributed.ranks import DDP, TORCHRUN, Die, end, start
+from tests.run.distributed.ranks import DDP, TORCHRUN, Die, end, start
 from trainyard.config.composition import compose, run_name
 from trainyard.run.run_directory import remove_failed_result
 

@@ -10,7 +10,7 @@ import pytest
 from lightning.pytorch.loggers import CSVLogger
 
 from tests.conftest import Compose
-from tests.test_going_on import COMMON, Stop, checkpoint
+from tests.run.interrupted_runs import COMMON, Stop, checkpoint
 from trainyard.callbacks import graceful_stop
 from trainyard.callbacks.checkpoint_files import is_intact
 from trainyard.io.signals import Interrupted, Signals

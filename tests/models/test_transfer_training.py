@@ -1,15 +1,18 @@
-"""Real runs: what is frozen stays as it is to the last bit, and what thaws does so at its step, at its rate."""
+"""Frozen layers stay bitwise equal, and layers are unfrozen at their step with their rates."""
 
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import pytest
 import timm
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import nn
 
-from tests.models.watch import IMAGES, SHORT, watched
-from trainyard.config.composition import compose
+from tests.conftest import Compose
+from tests.models.watch import IMAGES, SHORT, Watch, watched
+from trainyard.config.composition import compose, instantiate
 from trainyard.inspect.schedule import simulate_rates
 from trainyard.run.load_model import load_model
 
@@ -125,3 +128,65 @@ def test_a_checkpoint_alone_gives_the_same_logits(gradual: tuple[dict[str, Any],
     with torch.inference_mode():
         logits = load_model(folder / "checkpoints" / "last.ckpt").eval()(IMAGES)
     assert torch.allclose(logits, notes["logits"], atol=1e-5)
+
+
+def test_accumulated_batches_are_one_step(tmp_path: Path) -> None:
+    plan = ("finetune=gradual", "finetune.thaw=[2]", "trainer.accumulate_grad_batches=3")
+    steps = watched(tmp_path / "run", *plan)["steps"]
+    shown = simulate_rates(compose([f"hydra.run.dir={tmp_path}", *SHORT, *plan]))
+    assert (len(steps), shown.epoch_steps) == (8, 2), "of three batches, and of one"
+    assert [len(step["learns"]) for step in steps.values()] == [0] * 4 + [45] * 4
+    assert {name: [step["rates"][name] for step in steps.values()] for name in shown.groups} == shown.groups
+
+
+def fit(cfg: Any, folder: Path, checkpoint: Path | None = None) -> Watch:
+    torch.manual_seed(0)
+    data = instantiate(cfg.data, order_seed=0)
+    parts = {group: instantiate(cfg[group]) for group in ("optimizer", "scheduler", "finetune")}
+    model, watch = instantiate(cfg.model, spec=data.spec, **parts), Watch()
+    kept = ModelCheckpoint(folder, filename="{epoch}", save_top_k=-1)
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = L.Trainer(
+        accelerator="cpu", max_epochs=4, limit_val_batches=1, callbacks=[watch, kept], default_root_dir=folder, **quiet
+    )
+    trainer.fit(model, data, ckpt_path=checkpoint, weights_only=True)
+    return watch
+
+
+@pytest.mark.filterwarnings("ignore:Found .* module.s. in eval mode")  # as they should be
+@pytest.mark.filterwarnings("ignore:Checkpoint directory .* is not empty")
+def test_a_run_that_goes_on_has_thawed_what_had_thawed(compose_run: Compose, tmp_path: Path) -> None:
+    cfg = compose_run(*SHORT, "finetune=gradual", "finetune.thaw=[1,0.6,3]")
+    whole = fit(cfg, tmp_path)
+    rest = fit(cfg, tmp_path, tmp_path / "epoch=1.ckpt")
+    assert list(rest.steps) == list(range(8, 16))
+    assert {len(step["learns"]) for step in rest.steps.values()} == {21, 36, 45}
+    for number, step in rest.steps.items():
+        then = whole.steps[number]
+        assert all(step[what] == then[what] for what in ("rates", "learns", "has a gradient", "trains", "loss"))
+        assert all(torch.equal(tensor, then["after"][name]) for name, tensor in step["after"].items())
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_would(tmp_path: Path) -> None:
+    plan = (
+        *("finetune=gradual", "model.backbone=test_vit", "optimizer=sgd", "optimizer.lr=0.01"),
+        *("trainer.max_epochs=2", "finetune.thaw=[0.34,0.67]", "+trainer.limit_train_batches=3"),
+    )
+    alone = watched(tmp_path / "alone", *plan)
+    watched(tmp_path / "two", *plan, "accelerator=ddp_cpu", "data.batch_size=16")
+    first, second = (torch.load(tmp_path / "two" / f"watch-{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert set(first["steps"]) == set(alone["steps"]) == set(range(6))
+    assert [len(step["learns"]) for step in first["steps"].values()] == [0, 0, 50, 50, 78, 78]
+    for number, step in first["steps"].items():
+        other, one = second["steps"][number], alone["steps"][number]
+        if number:  # a new head gives all examples the same first loss
+            assert step["loss"] != other["loss"], "each process has examples of its own"
+        assert (step["loss"] + other["loss"]) / 2 == pytest.approx(one["loss"], rel=1e-4)
+        for name, tensor in step["after"].items():
+            assert torch.equal(tensor, other["after"][name])
+            assert torch.allclose(tensor, one["after"][name], atol=1e-5)
+    assert not [
+        name for name, tensor in first["start"].items() if torch.equal(tensor, first["steps"][5]["after"][name])
+    ]
+    assert (tmp_path / "two" / "run.log").read_text().count("3x32x32 for the backbone") == 1

@@ -15,7 +15,7 @@ import pytest
 from trainyard.cli.main import main
 from trainyard.cli.process import command
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 TINY = ("model=mlp", "model.hidden_dims=[8]", "trainer.max_epochs=2", "callbacks=none", "hydra.run.dir=run")
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 CLASSIFIER = "trainyard.models.classifier:Classifier"

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from tests.conftest import Compose
+from tests.run.interrupted_runs import COMMON, Stop, checkpoint, run, tensors
 from tests.sweeps.sweeping import REPOSITORY, Place, scores
-from tests.test_going_on import COMMON, Stop, checkpoint, run, tensors
 from trainyard.callbacks.checkpoint_files import PacedCheckpointIO, is_intact, write_checkpoint
 from trainyard.history.resume import resume
 from trainyard.io.errors import ConfigError

@@ -12,7 +12,7 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from tests.test_going_on import curves
+from tests.run.interrupted_runs import curves
 from trainyard.callbacks import checkpoints
 from trainyard.callbacks.checkpoints import LastCheckpoint
 from trainyard.config.composition import CONF_DIR, compose

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_interruptions import REPOSITORY, TINY
+from tests.run.test_interruptions import REPOSITORY, TINY
 
 PRINT = """
 import sys
