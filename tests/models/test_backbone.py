@@ -70,7 +70,7 @@ def test_weights_come_from_a_file(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     assert f"weights    {len(state) - 2} of {len(state) - 2} tensors loaded from {tmp_path / name}" in caplog.text
 
 
-def test_a_backbone_that_is_filled_in_part_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_partly_loaded_backbone_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     state = state_of()
     fresh = {name: tensor.clone() for name, tensor in built("none").backbone.state_dict().items()}
     part = {name: tensor for name, tensor in state.items() if not name.startswith("layer4.")}
@@ -169,7 +169,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize("suffix", ["pt", "safetensors"])
 @pytest.mark.parametrize("kind", BAD)
-def test_bad_weights_are_named(tmp_path: Path, capsys: pytest.CaptureFixture, kind: str, suffix: str) -> None:
+def test_invalid_weights_are_rejected(tmp_path: Path, capsys: pytest.CaptureFixture, kind: str, suffix: str) -> None:
     path = tmp_path / f"weights.{suffix}"
     make, problem = BAD[kind]
     make(path)
@@ -212,13 +212,13 @@ def test_cached_weights_need_no_network(cache: Path) -> None:
 
 
 @pytest.mark.parametrize("folders", ["", "models--timm--resnet18.a1_in1k/blobs"], ids=["empty", "broken off"])
-def test_without_a_network_the_cache_is_named(cache: Path, folders: str) -> None:
+def test_missing_weights_without_network_are_rejected(cache: Path, folders: str) -> None:
     (cache / folders).mkdir(parents=True, exist_ok=True)
     with pytest.raises(ConfigError, match=rf"model\.weights=pretrained: .*{cache}.*\n.*PATH"):
         TransferModel(THREE, backbone="resnet18", weights="pretrained")
 
 
-def test_a_model_without_weights_says_so(cache: Path) -> None:
+def test_model_without_pretrained_weights_is_rejected(cache: Path) -> None:
     problem = r"model\.weights=pretrained: timm has no weights for botnet50ts_256\n  accepted: model\.weights=PATH"
     with pytest.raises(ConfigError, match=problem):
         TransferModel(THREE, backbone="botnet50ts_256", weights="pretrained")

@@ -9,7 +9,7 @@ from trainyard.run.metrics_csv import parse_table, read_curves, truncate_table
 CONTENT = b"epoch,step,train/loss,val/acc\n0,9,1.25,\n0,9,,0.5\n1,19,0.75,\n1,19,,0.625\n"
 
 
-def test_a_table_that_was_cut_anywhere_keeps_its_complete_rows(tmp_path: Path) -> None:
+def test_truncated_table_keeps_its_complete_rows(tmp_path: Path) -> None:
     whole = parse_table(CONTENT)[1]
     table = tmp_path / "metrics.csv"
     for length in range(len(CONTENT) + 1):
@@ -45,6 +45,6 @@ def test_damaged_rows_are_removed(tmp_path: Path, damage: str) -> None:
     assert not table.exists() if "step" not in columns else parse_table(table.read_bytes()) == (columns, rows)
 
 
-def test_a_damaged_cell_is_empty() -> None:
+def test_invalid_cell_is_empty() -> None:
     [row, *_] = parse_table(CONTENT.replace(b"1.25", b"1.2x"))[1]
     assert row == {"epoch": "0", "step": "9", "train/loss": "", "val/acc": ""}

@@ -8,7 +8,7 @@ from trainyard.io.files import write_text
 from trainyard.run.provenance import git_state, provenance
 
 
-def test_provenance_holds_commit_patch_and_untracked_files(tmp_path: Path) -> None:
+def test_provenance_contains_commit_patch_and_untracked_files(tmp_path: Path) -> None:
     def git(*words: str) -> None:
         identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
         subprocess.run(["git", *identity, *words], cwd=tmp_path, check=True, capture_output=True)

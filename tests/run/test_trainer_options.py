@@ -17,7 +17,7 @@ def final_weights(cfg: DictConfig) -> dict[str, torch.Tensor]:
     return torch.load(Path(cfg.run.dir) / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
 
 
-def test_two_accumulated_batches_are_one_of_twice_the_size(compose_run: Compose) -> None:
+def test_accumulated_batches_equal_one_larger_batch(compose_run: Compose) -> None:
     small = ["data.batch_size=32", "+trainer.limit_train_batches=36", "trainer.accumulate_grad_batches=2"]
     large = ["data.batch_size=64", "+trainer.limit_train_batches=18"]
     halves, whole = (
@@ -27,7 +27,7 @@ def test_two_accumulated_batches_are_one_of_twice_the_size(compose_run: Compose)
     assert all(torch.allclose(halves[name], whole[name], atol=1e-5) for name in whole)
 
 
-def test_clipped_steps_stay_short(compose_run: Compose) -> None:
+def test_gradient_clipping_limits_the_step(compose_run: Compose) -> None:
     fixed = ["optimizer=sgd", "optimizer.momentum=0", "optimizer.nesterov=false", "scheduler=constant", "logger=csv"]
     one = [*fixed, "+trainer.limit_train_batches=1", "trainer.max_epochs=1", "optimizer.lr=1"]
     start = final_weights(compose_run(*one[:-1], "optimizer.lr=1e-12", folder="start"))
@@ -57,7 +57,7 @@ def test_early_stopping_stops(compose_run: Compose) -> None:
     assert json.loads((Path(cfg.run.dir) / "result.json").read_text())["epochs"] == 3
 
 
-def test_channels_last_reaches_the_kernels(compose_run: Compose) -> None:
+def test_channels_last_changes_the_kernels(compose_run: Compose) -> None:
     kernels = {}
     for choice in ("true", "false"):
         end = final_weights(compose_run("model=cnn", f"channels_last={choice}", "logger=csv", folder=choice))
@@ -69,7 +69,7 @@ def test_channels_last_reaches_the_kernels(compose_run: Compose) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script")  # torch.compile's own imports
-def test_a_compiled_run_learns_the_same(compose_run: Compose) -> None:
+def test_compiled_run_equals_eager_run(compose_run: Compose) -> None:
     compiled = final_weights(compose_run("compile=true", folder="compiled"))
     plain = final_weights(compose_run(folder="plain"))
     assert compiled.keys() == plain.keys(), "the checkpoint is that of the model as it is written"
@@ -97,7 +97,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> torch.Tensor:
     "option",
     ["model.label_smoothing=0.1", "augment.mixup=0.2", "augment.cutmix=1", "model.drop_path=0.2", "ema_decay=0.5"],
 )
-def test_each_is_one_key_and_changes_what_is_learned(tmp_path: Path, plain: torch.Tensor, option: str) -> None:
+def test_regularisation_changes_the_weights(tmp_path: Path, plain: torch.Tensor, option: str) -> None:
     head = final_head(tmp_path / "run", option)
     assert head.isfinite().all()
     assert 1e-5 < float((head - plain).abs().max()) < 0.1

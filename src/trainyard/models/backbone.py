@@ -3,7 +3,6 @@
 import logging
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -91,23 +90,12 @@ def check_weights_available(name: str, config: Any) -> None:
         raise config_error("model.weights", "pretrained", problem, accepted) from error
 
 
-@dataclass(frozen=True)
-class Weights:
-    """The tensors of a file.
-
-    Attributes:
-        path: the file.
-        state: tensors of the backbone, named as in timm; a file of timm includes its classifier.
-        image_size: image size in pixels that the weights were trained with; `None` if unknown.
-    """
-
-    path: Path
-    state: Mapping[str, Tensor]
-    image_size: int | None = None
-
-
-def read_weights(weights: str) -> Weights:
+def read_weights(weights: str) -> tuple[Mapping[str, Tensor], int | None]:
     """Read the weights in a checkpoint of a run or of another program, without running code.
+
+    Returns:
+        The tensors of the backbone, named as in timm, and the image size in pixels that they were trained with, if
+        known. A file of timm includes its classifier.
 
     Raises:
         ConfigError: the file does not exist or is not a checkpoint.
@@ -127,28 +115,28 @@ def read_weights(weights: str) -> Weights:
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise config_error("model.weights", weights, "it contains no state dict", ACCEPTED)
     if not from_run:
-        return Weights(path, state)
+        return state, None
     prefix = "backbone."
     backbone = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
     size = hyperparameters.get("image_size") if isinstance(hyperparameters, dict) else None
-    return Weights(path, backbone, size if isinstance(size, int) else None)
+    return backbone, size if isinstance(size, int) else None
 
 
-def load_weights(net: Any, weights: Weights) -> None:
+def load_weights(net: Any, weights: Mapping[str, Tensor], path: str) -> None:
     """Load weights into a timm model without a classifier; a ConfigError is raised if no tensor has a fitting shape."""
     classifier = net.default_cfg.get("classifier") or ()
     prefixes = tuple(f"{name}." for name in ([classifier] if isinstance(classifier, str) else classifier))
-    state = {name: tensor for name, tensor in converted(net, weights.state).items() if not name.startswith(prefixes)}
+    state = {name: tensor for name, tensor in converted(net, weights).items() if not name.startswith(prefixes)}
     expected = net.state_dict()
     fitting = {n: tensor for n, tensor in state.items() if n in expected and expected[n].shape == tensor.shape}
     if not fitting:
         problem = f"none of its {len(state)} tensors fits the backbone's {len(expected)}"
-        raise config_error("model.weights", weights.path, problem, "a checkpoint of the same model.backbone")
+        raise config_error("model.weights", path, problem, "a checkpoint of the same model.backbone")
     net.load_state_dict(fitting, strict=False)
     log.log(
         logging.INFO if len(fitting) == len(expected) else logging.WARNING,
         "weights    %d of %d tensors loaded from %s; %d have another shape, %d missing, %d unexpected",
-        *(len(fitting), len(expected), weights.path, len(state.keys() & expected.keys()) - len(fitting)),
+        *(len(fitting), len(expected), path, len(state.keys() & expected.keys()) - len(fitting)),
         *(len(expected.keys() - state.keys()), len(state.keys() - expected.keys())),
     )
 

@@ -55,15 +55,15 @@ class TransferModel(Classifier):
         from timm.data import resolve_model_data_config
 
         super().__init__(spec, **training)
-        stored = None if weights in ("none", "pretrained") else read_weights(weights)
-        image_size = image_size or (stored.image_size if stored else None)
+        stored, stored_size = (None, None) if weights in ("none", "pretrained") else read_weights(weights)
+        image_size = image_size or stored_size
         self.save_arguments(backbone=backbone, weights="none", image_size=image_size, drop_path=drop_path)
         self.backbone = net = create_backbone(backbone, image_size, weights == "pretrained", drop_path)
         self.head = nn.Linear(net.head_hidden_size, len(self.spec.classes))
         nn.init.zeros_(self.head.weight)  # the first loss is ln(classes), however large the features are
         nn.init.zeros_(self.head.bias)
         if stored:
-            load_weights(net, stored)
+            load_weights(net, stored, weights)
         config = resolve_model_data_config(net)
         channels, height, width = config["input_size"]
         self.input_size = (channels, image_size or height, image_size or width)

@@ -52,7 +52,7 @@ def test_reason_of_each_death(tmp_path: Path, words: tuple[str, ...], how: str, 
 
 
 @pytest.mark.slow
-def test_silent_rank_is_ended(tmp_path: Path) -> None:
+def test_hanging_rank_is_killed(tmp_path: Path) -> None:
     check(death(tmp_path, "kill", *DDP_CPU, "+callbacks.die.other=sleep"), "ProcessDied: rank 1 was killed by SIGKILL")
 
 
@@ -68,7 +68,7 @@ def image_steps(folder: Path) -> list[int]:
 @pytest.mark.slow
 @pytest.mark.parametrize("words", [DDP_CPU, DDP], ids=["ddp_cpu", "ddp"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
-def test_a_signal_to_the_parent_ends_all(tmp_path: Path, words: tuple[str, ...], number: int) -> None:
+def test_signal_to_the_parent_ends_all_ranks(tmp_path: Path, words: tuple[str, ...], number: int) -> None:
     process = start(tmp_path, *words, *LONG)
     log = tmp_path / "run" / "run.log"
     until(lambda: log.is_file() and "epoch 2/" in log.read_text())
@@ -86,7 +86,7 @@ def test_a_signal_to_the_parent_ends_all(tmp_path: Path, words: tuple[str, ...],
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_signal_to_one_rank_ends_all_and_saves(tmp_path: Path, rank: int) -> None:
+def test_signal_to_one_rank_saves_and_ends_all(tmp_path: Path, rank: int) -> None:
     done = death(tmp_path, "terminate", *DDP_CPU, rank=rank)
     assert done.code == 143, done.screen
     assert done.result["status"] == "interrupted"
@@ -98,7 +98,7 @@ def test_a_signal_to_one_rank_ends_all_and_saves(tmp_path: Path, rank: int) -> N
 
 
 @pytest.mark.slow
-def test_a_run_that_was_killed_twice_resumes_with_each_point_once(tmp_path: Path) -> None:
+def test_run_killed_twice_logs_each_step_once(tmp_path: Path) -> None:
     image = f"+callbacks.image._target_={ValidationImage.__module__}.ValidationImage"
     pause = "+trainer.plugins=[{_target_:trainyard.callbacks.checkpoint_files.PacedCheckpointIO,pause:0.0}]"
     words = (*DDP_CPU, pause, image)
@@ -119,7 +119,7 @@ def test_a_run_that_was_killed_twice_resumes_with_each_point_once(tmp_path: Path
 
 @pytest.mark.slow
 @pytest.mark.parametrize("words", [DDP_CPU, DDP], ids=["ddp_cpu", "ddp"])
-def test_a_sweep_goes_on_when_a_rank_of_a_job_dies(tmp_path: Path, words: tuple[str, ...]) -> None:
+def test_sweep_continues_when_a_rank_of_a_job_dies(tmp_path: Path, words: tuple[str, ...]) -> None:
     dying = (f"+callbacks.die._target_={Die.__module__}.Die", "+callbacks.die.how=kill,none")
     process = start(tmp_path, *dying, *words, "sweep.name=ranks", "hydra.launcher.slots=1", command=(*MODULE, "-m"))
     screen, _ = process.communicate(timeout=600)
@@ -151,7 +151,7 @@ HOOKS = ("validation_start", "validation_end", "train_batch_start", "train_batch
 @pytest.mark.parametrize(
     "hook", ["on_train_epoch_end", *(pytest.param(f"on_{name}", marks=pytest.mark.slow) for name in HOOKS)]
 )
-def test_a_stop_that_one_process_requests_holds_for_all(tmp_path: Path, hook: str) -> None:
+def test_stop_of_one_process_stops_all(tmp_path: Path, hook: str) -> None:
     words = (
         f"+callbacks.stop._target_={ranks.__name__}.StopOnOne",
         f"+callbacks.stop.hook={hook}",
@@ -163,7 +163,7 @@ def test_a_stop_that_one_process_requests_holds_for_all(tmp_path: Path, hook: st
 
 
 @pytest.mark.slow
-def test_delays_of_one_process_hang_no_run(tmp_path: Path) -> None:
+def test_delays_of_one_process_cause_no_deadlock(tmp_path: Path) -> None:
     for number in range(RUNS):
         delay = (f"+callbacks.delay.rank={number % 2}", f"+callbacks.delay.seed={number}")
         process = start(tmp_path, *DDP_CPU, *FEW, *PLANS[number % len(PLANS)], *delay, f"hydra.run.dir={number}")

@@ -21,7 +21,7 @@ SAME = ("optimizer=sgd", "model.dropout=0.2", *DDP)
         ("none", "torchrun-x8_k2f"),
     ],
 )
-def test_all_ranks_of_a_command_have_one_directory(monkeypatch: pytest.MonkeyPatch, given: str, name: str) -> None:
+def test_all_ranks_share_one_directory(monkeypatch: pytest.MonkeyPatch, given: str, name: str) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", given)
     for rank, restart in ((0, 0), (1, 0), (1, 2)):
         monkeypatch.setenv(
@@ -31,12 +31,12 @@ def test_all_ranks_of_a_command_have_one_directory(monkeypatch: pytest.MonkeyPat
         assert compose([]).run.dir == str(Path("outputs", "runs", name).absolute())
 
 
-def test_others_have_a_name_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_name_without_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
     assert run_name("own") == "own"
 
 
-def test_a_failed_result_is_removed_at_a_restart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_failed_result_is_removed_at_a_restart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     result = tmp_path / "result.json"
     result.write_text('{"status": "failed"}')
     monkeypatch.delenv("TORCHELASTIC_RESTART_COUNT", raising=False)
@@ -65,7 +65,7 @@ def weights(folder: Path, name: str) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_where_a_rank_was_killed(tmp_path: Path) -> None:
+def test_torchrun_restart_resumes_bitwise(tmp_path: Path) -> None:
     whole = end(start(tmp_path, *SAME, "hydra.run.dir=whole"), tmp_path, "whole")
     assert whole.code == 0, whole.screen
     killed = (f"+callbacks.die._target_={Die.__module__}.Die", "+callbacks.die.how=kill")

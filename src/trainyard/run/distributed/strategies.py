@@ -78,15 +78,7 @@ def gradient_weight(order: ResumableBatchSampler, examples: int, batch: int) -> 
 
 
 class DDP(WeightedGradients, DDPStrategy):
-    """Each process has a copy of the model and its part of each batch; gradients are averaged.
-
-    Args:
-        start_method: ignored; configs of earlier versions contain it.
-        options: options of Lightning's `DDPStrategy`.
-    """
-
-    def __init__(self, start_method: str = "popen", **options: Any) -> None:
-        super().__init__(start_method="popen", **options)  # `trainyard.run.distributed.launch` starts the processes
+    """Each process has a copy of the model and its part of each batch; gradients are averaged."""
 
 
 class FSDP(WeightedGradients, FSDPStrategy):
