@@ -7,7 +7,7 @@ from option_files import SPACE, Entry, OptionFile, explanation, groups, merged, 
 
 from trainyard.config.constraints import RULES
 from trainyard.io.errors import ConfigError
-from trainyard.terminal.markdown import markdown_table
+from trainyard.terminal.tables import markdown_table
 
 TRAIN = "train"
 INTRODUCTION = """\

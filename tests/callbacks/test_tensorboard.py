@@ -17,9 +17,8 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.conftest import Compose
-from trainyard.callbacks.tensorboard import DrawingBudget, drawing_budget, purge_events
+from trainyard.callbacks.tensorboard import LAYOUT, DrawingBudget, drawing_budget, purge_events
 from trainyard.callbacks.tensorboard_model import GradientNorm
-from trainyard.callbacks.tensorboard_run import LAYOUT
 from trainyard.config.composition import compose
 from trainyard.run.training import train
 from trainyard.tasks.layer_figures import as_images, grid
@@ -235,7 +234,7 @@ def test_a_picture_that_cannot_be_drawn_is_a_warning(tmp_path: Path, monkeypatch
 def test_a_short_run_draws_nothing_that_takes_long_and_says_so(tmp_path: Path) -> None:
     folder = run(tmp_path / "run", "callbacks=default", "callbacks.budget.share=0")
     assert not events_of(folder).Tags()["images"][1:]
-    assert "figures    6 left out: they would take more than 0 % of the run" in (folder / "run.log").read_text()
+    assert "figures    6 skipped: they would take more than 0 % of the run" in (folder / "run.log").read_text()
 
 
 def test_all_pictures_together_stay_within_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,7 +245,7 @@ def test_all_pictures_together_stay_within_the_budget(monkeypatch: pytest.Monkey
     now[0] += 10.0
     assert budget.allows(0.2)
     assert not budget.allows(0.2, part=0.5)
-    with budget.spending():
+    with budget.measure():
         now[0] += 0.15
     assert not budget.allows(0.2)
     assert budget.allows(0.05)

@@ -13,7 +13,7 @@ from trainyard.inference.export_formats import FORMATS, random_inputs
 from trainyard.inference.model_card import model_card
 from trainyard.models.mlp import MLP
 from trainyard.tasks.classification import accuracy_interval
-from trainyard.terminal.markdown import escape_markdown
+from trainyard.terminal.tables import escape_markdown
 
 TRICKS = (
     "[press](javascript:alert(1))",

@@ -23,8 +23,7 @@ from trainyard.run.metrics_table import MetricsTable
 from trainyard.sweeps.leaderboard.report import leaderboard_text, write_report
 from trainyard.terminal.controls import escape_controls, unescaped
 from trainyard.terminal.logs import close_log, open_log, print_anything
-from trainyard.terminal.markdown import markdown_table
-from trainyard.terminal.tables import table
+from trainyard.terminal.tables import markdown_table, table
 
 EVIL = "a\x1b]0;title\x07\x1b[2J\x9b31m\u202eb\rc\x08"
 SEEN = r"a\x1b]0;title\x07\x1b[2J\x9b31m\u202eb\rc\x08"

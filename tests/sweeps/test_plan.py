@@ -196,7 +196,7 @@ def test_jobs_are_grouped_by_cost_the_longest_first(tmp_path: Path) -> None:
 
 def test_a_shortened_run_reports_to_no_server_and_trains_all_layers() -> None:
     loggers = {
-        "tensorboard": {"_target_": "lightning.pytorch.loggers.TensorBoardLogger"},
+        "tensorboard": {"_target_": "trainyard.callbacks.tensorboard.RobustTensorBoardLogger"},
         "wandb": {"_target_": "lightning.pytorch.loggers.WandbLogger"},
         "csv": {"_target_": "trainyard.run.metrics_table.MetricsTable"},
         "none": None,

@@ -27,7 +27,7 @@ from trainyard.tasks.classification_figures import (
     ranking_figure,
 )
 from trainyard.tasks.classification_report import class_table
-from trainyard.terminal.markdown import markdown_table
+from trainyard.terminal.tables import markdown_table
 
 
 def predictions(rows: list[list[float]], labels: list[int], *classes: str) -> Predictions:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from trainyard.terminal.sparkline import BLOCKS, sparkline
+from trainyard.terminal.formats import BLOCKS, sparkline
 
 
 def test_the_lowest_and_the_highest_value_have_the_lowest_and_the_highest_character() -> None:

@@ -1,6 +1,5 @@
-"""What each process of a run has to itself: its random state and the state of its model, and its process group."""
+"""The random state of each process of a run, and the training state of its model."""
 
-import atexit
 import logging
 import random
 from collections.abc import Mapping
@@ -10,7 +9,6 @@ import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
-from torch import distributed
 
 from trainyard.callbacks.protocols import Resumable
 from trainyard.callbacks.tensorboard import purge_events
@@ -32,7 +30,7 @@ class ProcessState(L.Callback):
             own["model"] = pl_module.training_state()
         states: list[Any] = [own] * trainer.world_size
         if trainer.world_size > 1:
-            distributed.all_gather_object(states, own)
+            torch.distributed.all_gather_object(states, own)
         checkpoint["processes"] = states
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -69,7 +67,7 @@ def random_state(device: torch.device) -> dict[str, Any]:
 
 
 def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
-    """Restore what `random_state` returned; a device of another type keeps its own state."""
+    """Restore the state that `random_state` returned; a device of another type is not changed."""
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal.tolist()), gauss))
     name, keys, *rest = state["numpy"]
@@ -77,23 +75,3 @@ def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
     torch.set_rng_state(state["torch"].cpu())
     if device.type != "cpu" and "device" in state:
         torch.get_device_module(device).set_rng_state(state["device"].cpu(), device)
-
-
-class ProcessGroupCleanup(L.Callback):
-    """Destroys the process group at exit, which Lightning does for NCCL only.
-
-    Otherwise the threads of the group sometimes abort a process that has finished.
-    """
-
-    registered = False
-
-    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        if distributed.is_available() and distributed.is_initialized() and not ProcessGroupCleanup.registered:
-            ProcessGroupCleanup.registered = True
-            atexit.register(destroy_group)
-
-
-def destroy_group() -> None:
-    """Destroy the process group, if there still is one."""
-    if distributed.is_initialized():
-        distributed.destroy_process_group()

@@ -1,5 +1,6 @@
-"""The TensorBoard writer of a run, and how much time may be spent on figures."""
+"""TensorBoard: the logger of a run, the time for figures, and what it shows about the run as a whole."""
 
+import json
 import logging
 import time
 from collections.abc import Iterator
@@ -9,9 +10,42 @@ from typing import Any
 
 import lightning as L
 from lightning.pytorch.loggers import TensorBoardLogger
+from omegaconf import DictConfig, OmegaConf
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+from trainyard.callbacks.lifecycle import remove_callback
+from trainyard.config.arguments import has_backbone
+from trainyard.config.composition import leaves
 
 log = logging.getLogger(__name__)
+
+PACKAGES = ("torch", "lightning", "torchvision", "timm", "hydra-core", "numpy")
+GROUPS = ("model", "data", "augment", "optimizer", "scheduler", "trainer", "accelerator")
+FIRST_COLUMNS = {"model", "optimizer", "optimizer.lr"}
+LAYOUT = {
+    "train and validation": {
+        "loss": ["Multiline", ["train/loss", "val/loss"]],
+        "accuracy": ["Multiline", ["train/acc", "val/acc"]],
+    },
+    "optimization": {
+        "learning rate": ["Multiline", ["lr/.*"]],
+        "gradient norm": ["Multiline", ["gradient/norm"]],
+    },
+}
+
+
+class RobustTensorBoardLogger(TensorBoardLogger):
+    """Creates its folder again if it is removed during a run, which then loses its earlier curves but continues.
+
+    TensorBoard's writer opens its file for each record, so an existing folder is all it needs.
+    """
+
+    @property
+    def experiment(self) -> Any:
+        """The SummaryWriter."""
+        Path(self.log_dir).mkdir(parents=True, exist_ok=True)
+        return super().experiment
 
 
 def tensorboard_writer(trainer: L.Trainer) -> Any | None:
@@ -24,9 +58,9 @@ def tensorboard_writer(trainer: L.Trainer) -> Any | None:
 def purge_events(trainer: L.Trainer, step: int) -> None:
     """Make TensorBoard drop all points from an optimizer step on, because a resumed run logs them again.
 
-    This is what `SummaryWriter(purge_step=step)` writes, but a logger is built before the step is known. TensorBoard
-    reads event files in the order of their names, which start with the second of their creation: an earlier file of
-    the same second has to be avoided.
+    This is what `SummaryWriter(purge_step=step)` writes, but the logger is built before the step is known. TensorBoard
+    reads event files in the order of their names, which start with the second of their creation; so the new file must
+    not be created within the same second as an earlier one.
     """
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
@@ -37,27 +71,27 @@ def purge_events(trainer: L.Trainer, step: int) -> None:
 
 
 class DrawingBudget(L.Callback):
-    """Limits the time for figures and histograms to a share of the run's time; the log counts those left out.
+    """Limits the time for figures and histograms to a share of the run's time, and logs how many were skipped.
 
     Without this callback in the config, everything is drawn.
 
     Args:
-        share: of the time since the run started, for all figures together.
+        share: maximum share of the time since the run started, from 0 to 1, for all figures together.
     """
 
     def __init__(self, share: float) -> None:
         self.share = share
         self.started = time.monotonic()
         self.spent = 0.0
-        self.left_out = 0
+        self.skipped = 0
 
     def allows(self, seconds: float, part: float = 1.0) -> bool:
-        """Whether there is time for something that takes this many seconds, within a part of the budget."""
+        """Whether drawing for this many seconds stays within a part (0 to 1) of the budget."""
         return self.spent + seconds <= part * self.share * (time.monotonic() - self.started)
 
     @contextmanager
-    def spending(self) -> Iterator[None]:
-        """Count the time spent in this context."""
+    def measure(self) -> Iterator[None]:
+        """Subtract the time spent in this context from the budget."""
         started = time.monotonic()
         try:
             yield
@@ -65,16 +99,85 @@ class DrawingBudget(L.Callback):
             self.spent += time.monotonic() - started
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        if stage == "test" and self.left_out and trainer.is_global_zero:
-            text = (
-                "figures    %d left out: they would take more than %.2g %% of the run (draw them: callbacks=pictures)"
-            )
-            log.info(text, self.left_out, 100 * self.share)
+        if stage == "test" and self.skipped and trainer.is_global_zero:
+            reason = "they would take more than %.2g %% of the run (to draw them: callbacks=pictures)"
+            log.info(f"figures    %d skipped: {reason}", self.skipped, 100 * self.share)
 
 
 def drawing_budget(trainer: L.Trainer) -> DrawingBudget:
-    """Return the budget of a run, an infinite one if it has none."""
+    """Return the budget of a run; without one, an unlimited budget."""
     callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    return next(
-        (callback for callback in callbacks if isinstance(callback, DrawingBudget)), DrawingBudget(float("inf"))
-    )
+    budgets = (callback for callback in callbacks if isinstance(callback, DrawingBudget))
+    return next(budgets, DrawingBudget(float("inf")))
+
+
+class ChartLayout(L.Callback):
+    """Shows training and validation of a metric in one chart, under Custom Scalars."""
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        remove_callback(trainer, self)
+        if writer := tensorboard_writer(trainer):
+            writer.add_custom_scalars(LAYOUT)
+
+
+class RunDescription(L.Callback):
+    """Shows the resolved config and the provenance in the run directory `folder`, under Text."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        remove_callback(trainer, self)
+        if writer := tensorboard_writer(trainer):
+            writer.add_text("config", code_block((self.folder / "config.yaml").read_text(encoding="utf-8")))
+            origin = json.loads((self.folder / "provenance.json").read_text(encoding="utf-8"))
+            origin["packages"] = {name: version for name, version in origin["packages"].items() if name in PACKAGES}
+            (origin["git"] or {}).pop("uncommitted_patch", None)  # which may be long
+            writer.add_text("provenance", code_block(OmegaConf.to_yaml(origin)))
+
+
+def code_block(text: str) -> str:
+    """Return a text as a code block in Markdown."""
+    return "\n".join(f"    {line}" for line in text.splitlines())
+
+
+def write_hparams(trainer: L.Trainer, cfg: DictConfig, result: dict[str, Any]) -> None:
+    """Write the run as one session of the HParams tab: its choices, their values and the final scores.
+
+    The batch size is the one that was used, which small data reduces. The scores are named `result/...`, because the
+    last point of `val/acc` belongs to the last epoch, not to the best.
+    """
+    from torch.utils.tensorboard.summary import hparams
+
+    writer = tensorboard_writer(trainer)
+    if writer is None:
+        return
+    scores = {f"result/{name.replace('/', '_')}": value for name, value in result["metrics"].items()}
+    for name, value in scores.items():
+        writer.add_scalar(name, value, trainer.global_step)
+    batch_size = result["data"].get("batch_size") or cfg.data.get("batch_size") or cfg.data.get("default_batch_size")
+    columns, *session = hparams({**hyperparameters(cfg), "data.batch_size": batch_size}, scores)
+    move_to_front(columns, FIRST_COLUMNS | {override.partition("=")[0].lstrip("+") for override in cfg.run.overrides})
+    for summary in (columns, *session):
+        writer.file_writer.add_summary(summary)
+    writer.flush()
+
+
+def move_to_front(columns: Any, names: set[str]) -> None:
+    """Move some columns to the front of TensorBoard's table, where it shows those marked as different between runs."""
+    stored = columns.value[0].metadata.plugin_data
+    content = HParamsPluginData.FromString(stored.content)
+    for column in content.experiment.hparam_infos:
+        column.differs = column.name in names
+    stored.content = content.SerializeToString()
+
+
+def hyperparameters(cfg: DictConfig) -> dict[str, Any]:
+    """Return the option of each config group, and every value of model, data, optimizer and schedule."""
+    finetune = ["finetune"] if has_backbone(cfg) else []
+    options = {group: cfg.run.choices[group] for group in (*GROUPS, *finetune)}
+    parts = OmegaConf.masked_copy(cfg, ["model", "data", "augment", "optimizer", "scheduler", *finetune, "seed"])
+    values = {name: value for name, value in leaves(parts) if not name.rpartition(".")[2].startswith("_")}
+    values |= {f"trainer.{key}": cfg.trainer.get(key) for key in ("max_epochs", "max_steps")}
+    simple = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in values.items() if v is not None}
+    return {**options, **simple}

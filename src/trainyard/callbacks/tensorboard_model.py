@@ -111,7 +111,7 @@ class Histograms(L.Callback):
         seconds = sum(2 * (SECONDS_PER_TENSOR + SECONDS_PER_NUMBER * p.numel()) for _, p in trainable)
         if writer is None or not budget.allows(seconds, PART):
             return
-        with budget.spending():
+        with budget.measure():
             for name, parameter in trainable:
                 writer.add_histogram(f"weights/{name}", parameter, trainer.global_step)
                 if parameter.grad is not None:

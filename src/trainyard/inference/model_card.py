@@ -9,7 +9,7 @@ from trainyard.history.stored_run import StoredRun
 from trainyard.inference.export_formats import FORMATS
 from trainyard.models.classifier import Classifier
 from trainyard.tasks.classification import accuracy_interval
-from trainyard.terminal.markdown import escape_markdown, markdown_table
+from trainyard.terminal.tables import escape_markdown, markdown_table
 
 MAX_ROWS = 50  # of a table
 LIMITS = """Scores hold for data like the test data. The model always predicts one of its classes, even if none fits.

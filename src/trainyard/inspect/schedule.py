@@ -15,7 +15,7 @@ from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.io.figures import figure_style, save_figure
 from trainyard.models.classifier import Classifier
 from trainyard.run.compatibility import check_config
-from trainyard.terminal.sparkline import BLOCKS
+from trainyard.terminal.formats import BLOCKS
 from trainyard.terminal.tables import table
 
 PLATEAU = "the rate drops when val/loss stops improving, which is not known before the run"

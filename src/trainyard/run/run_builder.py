@@ -14,7 +14,7 @@ from torch import nn
 from trainyard.callbacks.checkpoint_files import PacedCheckpointIO
 from trainyard.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from trainyard.callbacks.graceful_stop import GracefulStop
-from trainyard.callbacks.process_state import ProcessGroupCleanup, ProcessState
+from trainyard.callbacks.process_state import ProcessState
 from trainyard.callbacks.progress_bar import ProgressReporter
 from trainyard.callbacks.run_length import epoch_limit
 from trainyard.callbacks.weight_average import WeightAverage
@@ -109,7 +109,6 @@ def build_callbacks(cfg: DictConfig, run: Run) -> list[L.Callback]:
         *([] if cfg.sweep.pruner == "none" else [instantiate(PRUNING, **pruning)]),
         ProcessState(),
         GracefulStop(run.signals, last),
-        ProcessGroupCleanup(),
     ]
 
 

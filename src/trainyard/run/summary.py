@@ -17,9 +17,8 @@ from trainyard.config.trusted import foreign_packages
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.io.files import relative
 from trainyard.run.run_directory import read_config
-from trainyard.terminal.formats import format_baseline
+from trainyard.terminal.formats import format_baseline, sparkline
 from trainyard.terminal.invocation import train_command
-from trainyard.terminal.sparkline import sparkline
 
 SCALE = "loss: log scale"
 MIN_LOSS = 1e-6  # on the log scale

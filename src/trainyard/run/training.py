@@ -16,7 +16,7 @@ from trainyard.callbacks.finite_loss import FiniteLoss
 from trainyard.callbacks.lifecycle import fit_callbacks_only
 from trainyard.callbacks.progress_bar import ProgressReporter
 from trainyard.callbacks.run_length import check_batches
-from trainyard.callbacks.tensorboard_run import write_hparams
+from trainyard.callbacks.tensorboard import write_hparams
 from trainyard.config.composition import resolved
 from trainyard.config.trusted_paths import check_callback_states
 from trainyard.data.loading.datamodule import DataModule

@@ -130,7 +130,7 @@ def measure(groups: Sequence[Group], launcher: "LocalLauncher") -> list[Cost | s
 def shortened(overrides: Sequence[str], config: DictConfig) -> list[str]:
     """Return the overrides of a shortened run: it is measured, uses no server, and trains all layers from the start."""
     loggers = {name: str(part.get("_target_")) for name, part in (config.get("logger") or {}).items() if part}
-    remote = [name for name, target in loggers.items() if target.rpartition(".")[2] not in LOCAL_LOGGERS]
+    remote = [name for name, target in loggers.items() if not target.endswith(LOCAL_LOGGERS)]
     thaw = config.finetune.thaw
     unfrozen = [f"finetune.thaw=[{','.join('0' for _ in thaw)}]"] if any(thaw) else []
     return [*overrides, MEASURE, *unfrozen, *(f"logger.{name}=null" for name in remote)]

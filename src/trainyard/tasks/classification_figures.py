@@ -18,7 +18,7 @@ from trainyard.tasks.classification import (
     ranking_scores,
     reliability,
 )
-from trainyard.terminal.markdown import markdown_table
+from trainyard.terminal.tables import markdown_table
 
 MAX_NUMBERS, MAX_NAMES = 20, 60  # classes up to which cells show numbers, and rows show names
 MAX_CLASSES = 1000  # classes up to which the whole matrix is drawn

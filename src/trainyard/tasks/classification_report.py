@@ -16,8 +16,7 @@ from trainyard.tasks.classification import (
 from trainyard.tasks.classification_figures import MAX_CLASSES, calibration_figure, confusion_figure
 from trainyard.terminal.controls import escape_controls
 from trainyard.terminal.formats import format_baseline
-from trainyard.terminal.markdown import markdown_cell, markdown_table
-from trainyard.terminal.tables import table
+from trainyard.terminal.tables import markdown_cell, markdown_table, table
 
 MAX_ROWS = 20  # classes that are printed, and up to which the page has the confusion matrix as a table
 SCORES = ("class", "examples", "precision", "recall", "F1")

@@ -74,10 +74,10 @@ class Figure(AfterFit):
         if predictions is None or writer is None:
             return
         if not budget.allows(self.seconds):
-            budget.left_out += 1
+            budget.skipped += 1
             return
         try:
-            with budget.spending(), figure_style():
+            with budget.measure(), figure_style():
                 self.draw(writer, predictions, trainer)
         except Exception as error:  # the run is finished, and its scores are valid
             log.warning("no figure of %s: %s: %s", type(self).__name__, type(error).__name__, error)

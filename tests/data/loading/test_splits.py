@@ -116,3 +116,13 @@ def test_splits_of_the_source_are_kept() -> None:
     assert [len(parts[name]) for name in ("train", "val", "test")] == [60, 10, 20]
     with pytest.raises(ConfigError, match=r"data\.fold=0: the data has a validation split of its own\n.*null"):
         plan(fold=0).divide({**official, "val": part(200, 10)})
+
+
+@pytest.mark.parametrize(
+    ("count", "sizes"), [(1, {"train": 1, "val": 0, "test": 0}), (2, {"train": 1, "val": 1, "test": 0})]
+)
+def test_a_class_of_one_or_two_examples_goes_to_training_first(count: int, sizes: dict[str, int]) -> None:
+    labels = torch.cat([torch.zeros(40, dtype=torch.int64), torch.ones(count, dtype=torch.int64)])
+    parts = stratified_split(labels, {"val": 0.15, "test": 0.15}, seed=0)
+    assert {name: int((labels[index] == 1).sum()) for name, index in parts.items()} == sizes
+    assert sorted(torch.cat(list(parts.values())).tolist()) == list(range(40 + count))

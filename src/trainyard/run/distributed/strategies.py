@@ -1,5 +1,6 @@
 """Strategies for several processes: copies of the model (DDP), or parameters split among the processes (FSDP)."""
 
+import atexit
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,8 +29,12 @@ class WeightedGradients(ParallelStrategy):
     weight = 1.0
 
     def setup_environment(self) -> None:
-        """Join the process group."""
+        """Join the process group, and destroy it at exit, as Lightning does for NCCL only.
+
+        Otherwise the threads of the group sometimes abort a process that has finished.
+        """
         if not torch.distributed.is_initialized():
+            atexit.register(destroy_group)
             join_after_restart(torch.distributed.get_default_backend_for_device(self.root_device))
         super().setup_environment()
 
@@ -56,6 +61,12 @@ class WeightedGradients(ParallelStrategy):
         super().pre_backward(closure_loss)
         if self.weight != 1.0:
             closure_loss.mul_(self.weight)
+
+
+def destroy_group() -> None:
+    """Destroy the process group, unless it is already destroyed."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def join_after_restart(backend: str) -> None:

@@ -16,8 +16,7 @@ from trainyard.sweeps.search_space import is_replicate
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.terminal.controls import escape_controls
 from trainyard.terminal.formats import format_baseline
-from trainyard.terminal.markdown import markdown_table
-from trainyard.terminal.tables import table
+from trainyard.terminal.tables import markdown_table, table
 
 MAX_ROWS = 20  # on the terminal
 

@@ -15,13 +15,13 @@ CALLBACKS = (
     "trainyard.callbacks.finite_loss.FiniteLoss",
     CACHE,
     RATE,
-    "trainyard.callbacks.tensorboard_run.RunDescription",
+    "trainyard.callbacks.tensorboard.RunDescription",
     "trainyard.callbacks.tensorboard_model.ModelGraph",
     "trainyard.callbacks.tensorboard_model.FirstBatch",
     "trainyard.callbacks.tensorboard.DrawingBudget",
     "trainyard.callbacks.tensorboard_model.GradientNorm",
     "trainyard.callbacks.tensorboard_model.Throughput",
-    "trainyard.callbacks.tensorboard_run.ChartLayout",
+    "trainyard.callbacks.tensorboard.ChartLayout",
     "trainyard.callbacks.tensorboard_model.Histograms",
     "trainyard.tasks.validation_figures.ValidationPredictions",
     "trainyard.tasks.validation_figures.PerClass",
@@ -32,7 +32,7 @@ CALLBACKS = (
     "trainyard.tasks.layer_figures.FeatureMaps",
     "trainyard.tasks.layer_figures.Embedding",
 )
-LOGGERS = ("trainyard.run.metrics_table.MetricsTable", "lightning.pytorch.loggers.TensorBoardLogger")
+LOGGERS = ("trainyard.run.metrics_table.MetricsTable", "trainyard.callbacks.tensorboard.RobustTensorBoardLogger")
 TRAINER: dict[str, tuple[Any, ...]] = {  # keys of the trainer, and the values that a stack heeds; () for all
     "_target_": ("lightning.Trainer",),
     "max_epochs": (),

@@ -1,4 +1,4 @@
-"""What can happen to a run from outside, as callbacks."""
+"""Callbacks that remove a file or set the clock while a run trains."""
 
 import datetime
 import shutil
@@ -13,8 +13,13 @@ import pytest
 SMALL = ("model.hidden_dims=[8]", "data.train_fraction=0.2", "callbacks=none")
 
 
-class Removed(L.Callback):
-    """A file or folder goes away before the second epoch."""
+def remove(path: Path) -> str:
+    """Return an override for a run that loses a file or folder before its second epoch."""
+    return f"+callbacks.remove={{_target_:{__name__}.Remove,path:{path}}}"
+
+
+class Remove(L.Callback):
+    """Removes a file or folder before the second epoch."""
 
     def __init__(self, path: str) -> None:
         self.path = Path(path)
@@ -26,12 +31,8 @@ class Removed(L.Callback):
             shutil.rmtree(self.path) if self.path.is_dir() else self.path.unlink()
 
 
-class ClockSet(L.Callback):
-    """The clock is set before the second epoch.
-
-    Args:
-        by: seconds; below 0 for the past.
-    """
+class SetClock(L.Callback):
+    """Sets the clock before the second epoch, by a number of seconds."""
 
     def __init__(self, by: float) -> None:
         self.by = by
@@ -46,11 +47,11 @@ offset = [0.0]
 
 @contextmanager
 def settable_clock() -> Iterator[None]:
-    """Let `ClockSet` set the clock of this process."""
-    true = time.time
+    """Let `SetClock` set the clock of this process."""
+    original = time.time
     with pytest.MonkeyPatch.context() as patch:
         offset[0] = 0.0
-        patch.setattr(time, "time", lambda: true() + offset[0])
+        patch.setattr(time, "time", lambda: original() + offset[0])
 
         class Set(datetime.datetime):
             @classmethod

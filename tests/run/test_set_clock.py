@@ -8,7 +8,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.conftest import Compose
-from tests.faults.happenings import SMALL, settable_clock
+from tests.run.simulated_faults import SMALL, settable_clock
 from trainyard.history.stored_run import StoredRun
 from trainyard.run.training import train
 
@@ -16,9 +16,9 @@ HOUR, YEAR = 3600.0, 365 * 86400.0
 
 
 @pytest.mark.parametrize("by", [-HOUR, YEAR])
-def test_seconds_curves_and_status_do_not_heed_it(by: float, compose_run: Compose, tmp_path: Path) -> None:
+def test_seconds_curves_and_status_do_not_depend_on_the_clock(by: float, compose_run: Compose, tmp_path: Path) -> None:
     began = time.monotonic()
-    words = ("trainer.max_epochs=3", f"+callbacks.clock={{_target_:tests.faults.happenings.ClockSet,by:{by}}}")
+    words = ("trainer.max_epochs=3", f"+callbacks.clock={{_target_:tests.run.simulated_faults.SetClock,by:{by}}}")
     with settable_clock():
         train(compose_run(*SMALL, "callbacks=default", *words))
     passed = time.monotonic() - began
@@ -32,7 +32,7 @@ def test_seconds_curves_and_status_do_not_heed_it(by: float, compose_run: Compos
 
 
 @pytest.mark.parametrize(("written", "status"), [(-400.0, "unfinished"), (-60.0, "running"), (HOUR, "unfinished")])
-def test_a_file_from_the_future_is_not_taken_for_a_running_run(
+def test_a_run_with_files_from_the_future_is_not_running(
     written: float, status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "config.yaml").write_text("run:\n  dir: here\n")
