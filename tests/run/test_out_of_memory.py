@@ -34,7 +34,7 @@ def limit(monkeypatch: pytest.MonkeyPatch, most: int, in_backward: bool = False)
 
 
 @pytest.mark.parametrize("in_backward", [False, True])
-def test_the_suggested_overrides_train(
+def test_suggested_overrides_fit_into_memory(
     compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_backward: bool
 ) -> None:
     limit(monkeypatch, 40, in_backward)
@@ -49,7 +49,7 @@ def test_the_suggested_overrides_train(
         assert json.loads((tmp_path / "small" / "result.json").read_text())["status"] == "completed"
 
 
-def test_one_example_that_is_too_large(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_example_does_not_fit_into_memory(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     limit(monkeypatch, 0)
     with pytest.raises(ConfigError, match=r"data\.batch_size=1: not enough memory\n  accepted: a smaller model"):
         train(compose_run(*RUN, "data.batch_size=1"))

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.distributed.ranks import DDP, TORCHRUN, Die, end, start
+from tests.run.distributed.ranks import DDP, TORCHRUN, Die, end, start
 from trainyard.config.composition import compose, run_name
-from trainyard.run.distributed.torchrun import attempt, remove_failed_result
+from trainyard.run.run_directory import remove_failed_result
 
 SAME = ("optimizer=sgd", "model.dropout=0.2", *DDP)
 
@@ -21,7 +21,7 @@ SAME = ("optimizer=sgd", "model.dropout=0.2", *DDP)
         ("none", "torchrun-x8_k2f"),
     ],
 )
-def test_all_ranks_of_a_command_have_one_directory(monkeypatch: pytest.MonkeyPatch, given: str, name: str) -> None:
+def test_all_ranks_share_one_directory(monkeypatch: pytest.MonkeyPatch, given: str, name: str) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", given)
     for rank, restart in ((0, 0), (1, 0), (1, 2)):
         monkeypatch.setenv(
@@ -31,12 +31,12 @@ def test_all_ranks_of_a_command_have_one_directory(monkeypatch: pytest.MonkeyPat
         assert compose([]).run.dir == str(Path("outputs", "runs", name).absolute())
 
 
-def test_others_have_a_name_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_name_without_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
     assert run_name("own") == "own"
 
 
-def test_a_failed_result_is_removed_at_a_restart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_failed_result_is_removed_at_a_restart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     result = tmp_path / "result.json"
     result.write_text('{"status": "failed"}')
     monkeypatch.delenv("TORCHELASTIC_RESTART_COUNT", raising=False)
@@ -48,7 +48,6 @@ def test_a_failed_result_is_removed_at_a_restart(monkeypatch: pytest.MonkeyPatch
     remove_failed_result(tmp_path)
     remove_failed_result(tmp_path)
     assert not result.is_file()
-    assert attempt() == 1
     objective = {"name": "val/acc", "value": 0.5, "epoch": 1}
     completed = {
         "objective": objective,
@@ -66,7 +65,7 @@ def weights(folder: Path, name: str) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_where_a_rank_was_killed(tmp_path: Path) -> None:
+def test_torchrun_restart_resumes_bitwise(tmp_path: Path) -> None:
     whole = end(start(tmp_path, *SAME, "hydra.run.dir=whole"), tmp_path, "whole")
     assert whole.code == 0, whole.screen
     killed = (f"+callbacks.die._target_={Die.__module__}.Die", "+callbacks.die.how=kill")
@@ -75,7 +74,7 @@ def test_a_run_goes_on_where_a_rank_was_killed(tmp_path: Path) -> None:
     assert process.returncode == 0, screen
     [folder] = (tmp_path / "outputs" / "runs").iterdir()
     log = (folder / "run.log").read_text()
-    assert log.count("going on from") == 1, "torchrun started it again"
+    assert log.count("resuming from") == 1, "torchrun started it again"
     assert [log.count(f"epoch {number}/3") for number in (1, 2, 3)] == [1, 1, 1]
     result = json.loads((folder / "result.json").read_text())
     assert result["status"] == "completed"

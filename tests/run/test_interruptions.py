@@ -15,7 +15,7 @@ import pytest
 from trainyard.cli.main import main
 from trainyard.cli.process import command
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 TINY = ("model=mlp", "model.hidden_dims=[8]", "trainer.max_epochs=2", "callbacks=none", "hydra.run.dir=run")
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 CLASSIFIER = "trainyard.models.classifier:Classifier"
@@ -62,7 +62,7 @@ def at_first_call(monkeypatch: pytest.MonkeyPatch, point: str, act: Callable[[],
 
 @pytest.mark.parametrize("number", [signal.SIGINT, *(pytest.param(n, marks=pytest.mark.slow) for n in SIGNALS[1:])])
 @pytest.mark.parametrize("point", POINTS)
-def test_the_exit_code_of_a_run(
+def test_exit_code_of_an_interrupted_run(
     point: str, number: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -79,7 +79,7 @@ def test_the_exit_code_of_a_run(
     assert json.loads(file.read_text())["status"] == "completed"
 
 
-def test_a_library_that_makes_another_error_of_it(
+def test_exit_code_when_a_library_raises_another_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """As a DataLoader does whose workers the signal has ended too."""
@@ -101,7 +101,7 @@ def test_a_library_that_makes_another_error_of_it(
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_the_exit_code_of_another_command(number: int, capfd: pytest.CaptureFixture[str]) -> None:
+def test_exit_code_of_other_commands(number: int, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end, command():
         os.kill(os.getpid(), number)
     assert end.value.code == 128 + number
@@ -139,7 +139,7 @@ main()
 """
 
 
-def test_during_imports_and_at_exit(tmp_path: Path) -> None:
+def test_signals_during_imports_and_at_exit(tmp_path: Path) -> None:
     script = tmp_path / "start.py"
     script.write_text(STARTS)
     for module, number in (("hydra", signal.SIGINT), ("lightning", signal.SIGTERM), ("exit", signal.SIGINT)):

@@ -68,7 +68,7 @@ def test_writes_a_complete_directory(finished: tuple[float, Path]) -> None:
     assert not list(folder.rglob("*.draft*")), "drafts of atomic writes are gone"
 
 
-def test_config_and_provenance_say_what_ran(finished: tuple[float, Path]) -> None:
+def test_config_and_provenance_are_written(finished: tuple[float, Path]) -> None:
     _, folder = finished
     config = OmegaConf.load(folder / "config.yaml")
     assert config.run.choices.model == "cnn"
@@ -79,7 +79,7 @@ def test_config_and_provenance_say_what_ran(finished: tuple[float, Path]) -> Non
     assert provenance["hardware"]["cores"] >= 1
 
 
-def test_the_log_tells_the_run(finished: tuple[float, Path]) -> None:
+def test_log_contains_the_run(finished: tuple[float, Path]) -> None:
     _, folder = finished
     log = (folder / "run.log").read_text()
     assert "epoch 3/3" in log
@@ -88,7 +88,7 @@ def test_the_log_tells_the_run(finished: tuple[float, Path]) -> None:
 
 
 @pytest.mark.parametrize(("name", "epoch"), [("best", None), ("last", 2)])
-def test_checkpoints_are_plain_and_enough_to_predict(
+def test_checkpoints_load_with_weights_only_and_predict(
     finished: tuple[float, Path], name: str, epoch: int | None
 ) -> None:
     _, folder = finished
@@ -107,7 +107,7 @@ def test_checkpoints_are_plain_and_enough_to_predict(
         assert accuracy == pytest.approx(result_of(folder)["metrics"]["test/acc"], abs=1e-6)
 
 
-def test_tensorboard_shows_curves_text_graph_and_one_session(finished: tuple[float, Path]) -> None:
+def test_tensorboard_contains_curves_text_graph_and_one_session(finished: tuple[float, Path]) -> None:
     _, folder = finished
     events = EventAccumulator(str(folder / "tensorboard"))
     events.Reload()
@@ -150,7 +150,7 @@ def test_the_same_seed_gives_the_same_numbers(compose_run: Compose) -> None:
     assert metrics[0] != metrics[2]
 
 
-def test_tests_the_best_checkpoint_not_the_last(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_best_checkpoint_is_tested(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = []
     real = L.Trainer.test
 
@@ -171,9 +171,7 @@ def test_objective_may_be_the_loss(compose_run: Compose) -> None:
     assert score == min(losses)
 
 
-def test_an_error_in_training_leaves_a_failed_result_and_its_traceback(
-    compose_run: Compose, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_error_in_training_is_recorded(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     def explode(*args: object) -> None:
         raise RuntimeError("the cat sat on the keyboard")
 
@@ -186,7 +184,7 @@ def test_an_error_in_training_leaves_a_failed_result_and_its_traceback(
     assert "Traceback" in (Path(cfg.run.dir) / "run.log").read_text()
 
 
-def test_an_interruption_has_its_own_status(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interruption_is_recorded(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*args: object) -> None:
         raise KeyboardInterrupt
 
@@ -197,18 +195,18 @@ def test_an_interruption_has_its_own_status(compose_run: Compose, monkeypatch: p
     assert result_of(Path(cfg.run.dir))["status"] == "interrupted"
 
 
-def test_an_impossible_config_leaves_nothing(compose_run: Compose) -> None:
+def test_rejected_config_leaves_no_directory(compose_run: Compose) -> None:
     cfg = compose_run("model.dropout=2")
     with pytest.raises(ValueError, match=r"model\.dropout=2"):
         train(cfg)
     assert not Path(cfg.run.dir).exists()
 
 
-def test_a_directory_that_held_something_is_never_removed(compose_run: Compose) -> None:
+def test_directory_with_other_files_is_never_removed(compose_run: Compose) -> None:
     cfg = compose_run("model.dropout=2")
     Path(cfg.run.dir).mkdir()
     (Path(cfg.run.dir) / "thesis.tex").write_text("years of work")
-    with pytest.raises(ConfigError, match=r"it holds other files \(thesis\.tex\)"):
+    with pytest.raises(ConfigError, match=r"it contains other files \(thesis\.tex\)"):
         train(cfg)
     (Path(cfg.run.dir) / "provenance.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"model\.dropout=2"):
@@ -230,7 +228,7 @@ def test_debug_options_run(compose_run: Compose, option: str) -> None:
         assert accuracy[-1] == 1.0, "one batch is learned by heart"
 
 
-def test_two_processes_see_each_example_once(compose_run: Compose) -> None:
+def test_two_processes_use_each_example_once(compose_run: Compose) -> None:
     cfg = compose_run("accelerator=ddp_cpu", "data.batch_size=32")
     alone = compose_run("accelerator=cpu", "data.batch_size=64", folder="alone")
     scores = train(cfg).objective, train(alone).objective
@@ -240,3 +238,12 @@ def test_two_processes_see_each_example_once(compose_run: Compose) -> None:
     for name, value in one["metrics"].items():
         assert two["metrics"][name] == pytest.approx(value, abs=1e-4)
     assert (Path(cfg.run.dir) / "run.log").read_text().count("epoch 2/2") == 1
+
+
+def test_nan_in_validation_fails_the_run(compose_run: Compose, tmp_path: Path) -> None:
+    """Without the callback that checks each loss."""
+    with pytest.raises(FloatingPointError, match=r"val/loss is (nan|inf)"):
+        train(compose_run("callbacks=none", "optimizer=sgd", "optimizer.lr=1e20"))
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["status"] == "failed"
+    assert "val/loss" in result["error"]

@@ -22,7 +22,7 @@ def parameters(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
-def test_the_first_courses_network_has_its_weights_and_biases() -> None:
+def test_number_of_mlp_parameters() -> None:
     model = MLP(ROWS, hidden_dims=[5, 5])
     assert parameters(model) == (4 * 5 + 5) + (5 * 5 + 5) + (5 * 3 + 3)
     assert model(torch.rand(7, 4)).shape == (7, 3)
@@ -34,7 +34,7 @@ def test_an_mlp_without_hidden_layers_is_linear() -> None:
     assert torch.allclose(model(x), model.net[1](model.normalize(x)))
 
 
-def test_the_attribute_that_lightning_sets_often_exists() -> None:
+def test_lightning_sets_current_fx_name() -> None:
     model = MLP(ROWS, hidden_dims=[5])
     assert "_current_fx_name" in vars(model), "Classifier.__setattr__ need not handle it any more"
 
@@ -48,7 +48,7 @@ def test_each_activation_is_built(name: str) -> None:
     assert isinstance(MLP(ROWS, hidden_dims=[5], activation=name).net[2], ACTIVATIONS[name])
 
 
-def test_a_cnns_blocks_halve_the_image() -> None:
+def test_cnn_blocks_halve_the_image() -> None:
     model = CNN(COLOUR, channels=[8, 16], hidden_dims=[32], dropout=0.1)
     maps = model.blocks(torch.rand(2, 3, 64, 64))
     assert maps.shape == (2, 16, 16, 16)
@@ -72,20 +72,20 @@ def test_a_cnns_blocks_halve_the_image() -> None:
         ),
     ],
 )
-def test_images_too_small_to_halve(size: tuple[int, int], said: str) -> None:
+def test_too_small_images_are_rejected(size: tuple[int, int], said: str) -> None:
     spec = DataSpec((1, *size), ("a", "b"), (), (0.5,), (0.25,))
     with pytest.raises(ConfigError) as stopped:
         CNN(spec, channels=[8, 16, 32])
     assert str(stopped.value).partition(": ")[2].startswith(said)
 
 
-def test_images_need_not_be_square() -> None:
+def test_images_that_are_not_square() -> None:
     assert CNN(DataSpec((1, 32, 48), ("a", "b"), (), (0.5,), (0.25,)), channels=[8])(
         torch.zeros(2, 1, 32, 48)
     ).shape == (2, 2)
 
 
-def test_whole_feature_maps_are_dropped_in_training_only() -> None:
+def test_dropout_of_feature_maps_in_training() -> None:
     torch.manual_seed(0)
     model = CNN(COLOUR, channels=[64], dropout=0.5)
     block = model.blocks[0].train()
@@ -101,12 +101,12 @@ def test_any_odd_kernel_keeps_the_size(kernel_size: int) -> None:
     assert CNN(IMAGES, channels=[4], kernel_size=kernel_size).blocks(torch.rand(1, 1, 8, 8)).shape == (1, 4, 4, 4)
 
 
-def test_too_many_blocks_are_refused() -> None:
+def test_too_many_blocks_are_rejected() -> None:
     with pytest.raises(ConfigError, match=r"model\.channels=\[1, 1, 1, 1\].*\n.*1 to 3 numbers.*8x8"):
         CNN(IMAGES, channels=[1, 1, 1, 1])
 
 
-def test_normalize_is_the_textbooks() -> None:
+def test_normalize_formula() -> None:
     images = torch.randint(0, 256, (5, 3, 4, 4), dtype=torch.uint8)
     mean, std = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.5, 0.6, 0.7])
     expected = (images / 255 - mean.view(3, 1, 1)) / std.view(3, 1, 1)
@@ -127,7 +127,7 @@ def test_epoch_sums_agree_with_torchmetrics_over_uneven_batches() -> None:
     assert correct / count == pytest.approx(float(accuracy(logits, y, "multiclass", num_classes=3)))
 
 
-def test_label_smoothing_is_for_training_alone() -> None:
+def test_label_smoothing_only_in_training() -> None:
     plain, smooth = (MLP(ROWS, hidden_dims=[], label_smoothing=value) for value in (0.0, 0.2))
     smooth.load_state_dict(plain.state_dict())
     batch = torch.rand(6, 4), torch.arange(6) % 3

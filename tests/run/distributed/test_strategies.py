@@ -1,4 +1,4 @@
-"""Two processes learn, measure and write what one does that has their batches together."""
+"""Two processes learn what one does: with DDP, where each has a copy of the model, and with FSDP."""
 
 import csv
 import json
@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.strategies import FSDPStrategy
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.distributed import ranks
+from tests.run.distributed import ranks
+from tests.run.distributed.ranks import ON_CPU, TINY, end, start
 from trainyard.config.composition import compose, instantiate
 from trainyard.data.loading.datamodule import EVALUATION_BATCHES
 from trainyard.data.loading.loader import ResumableBatchSampler
-from trainyard.run.distributed.strategies import gradient_weight
+from trainyard.optim.optimizers import weight_decay_groups
+from trainyard.run.distributed.strategies import DDP, FSDP, gradient_weight
 from trainyard.run.load_model import load_model
 from trainyard.run.training import train
 
@@ -62,14 +65,14 @@ def notes(folder: Path, stage: str) -> list[dict[str, Any]]:
     return [torch.load(folder / f"note-{stage}-{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 
-def test_the_sizes_are_such_that_shares_differ(both: tuple[Path, Path]) -> None:
+def test_processes_have_different_batch_sizes(both: tuple[Path, Path]) -> None:
     sizes = {name: part["examples"] for name, part in result(both[0])["data"]["fingerprint"].items()}
     assert sum(sizes.values()) == ROWS
     assert sizes["train"] % BATCH == 25, "the last batch: 13 examples and 12"
     assert sizes["val"] % (BATCH * EVALUATION_BATCHES) == 1, "one example and none"
 
 
-def test_the_numbers_are_the_same(both: tuple[Path, Path]) -> None:
+def test_metrics_equal_those_of_one_process(both: tuple[Path, Path]) -> None:
     one, two = map(rows, both)
     assert len(one) == len(two) == EPOCHS + 1
     for mine, theirs in zip(one, two, strict=True):
@@ -83,7 +86,7 @@ def test_the_numbers_are_the_same(both: tuple[Path, Path]) -> None:
         torch.testing.assert_close(two["state_dict"][name], tensor, rtol=1e-5, atol=1e-6)
 
 
-def test_each_example_is_seen_once(both: tuple[Path, Path]) -> None:
+def test_each_example_is_used_once(both: tuple[Path, Path]) -> None:
     sizes = {name: part["examples"] for name, part in result(both[0])["data"]["fingerprint"].items()}
     fit, test = (notes(both[1], stage) for stage in ("fit", "test"))
     for found, stage, times in ((fit, "train", EPOCHS), (fit, "val", EPOCHS), (test, "test", 1)):
@@ -95,7 +98,7 @@ def test_each_example_is_seen_once(both: tuple[Path, Path]) -> None:
     assert [[len(batch) for batch in rank["seen"]["val"]][-1] for rank in fit] == [1, 0]
 
 
-def test_the_test_counts_what_the_best_model_gets_right(both: tuple[Path, Path]) -> None:
+def test_test_accuracy_is_that_of_the_best_checkpoint(both: tuple[Path, Path]) -> None:
     cfg = compose([*PLAN, f"data.path={both[0].parent / 'rows.csv'}"])
     for folder in both:
         model = load_model(folder / "checkpoints" / "best.ckpt")
@@ -105,7 +108,7 @@ def test_the_test_counts_what_the_best_model_gets_right(both: tuple[Path, Path])
         assert result(folder)["metrics"]["test/acc"] * len(examples) == pytest.approx(hits, abs=1e-3)
 
 
-def test_the_draws_differ(both: tuple[Path, Path]) -> None:
+def test_processes_have_different_random_numbers(both: tuple[Path, Path]) -> None:
     alone = torch.load(both[0] / "note-fit-0.pt", weights_only=True)["states"]
     first, second = (rank["states"] for rank in notes(both[1], "fit"))
     assert len(alone) == len(first) == len(second)
@@ -113,7 +116,7 @@ def test_the_draws_differ(both: tuple[Path, Path]) -> None:
     assert not set(first) & set(second)
 
 
-def test_it_writes_what_one_process_writes(both: tuple[Path, Path]) -> None:
+def test_files_equal_those_of_one_process(both: tuple[Path, Path]) -> None:
     one, two = both
     names = [sorted(str(path.relative_to(folder)) for path in folder.rglob("*")) for folder in both]
     written = [[name for name in found if "events.out" not in name and not name.startswith("note-")] for found in names]
@@ -134,7 +137,7 @@ def test_it_writes_what_one_process_writes(both: tuple[Path, Path]) -> None:
     assert len(points[1]["val/loss"]) == len(set(points[1]["val/loss"])) == EPOCHS
 
 
-def test_weights_of_a_share() -> None:
+def test_gradient_weights() -> None:
     """The gradients of all examples, averaged: by hand, for three processes and 5 examples in batches of 3."""
     gradients = torch.tensor([3.0, 1.0, 4.0, 1.0, 5.0])
     orders = [ResumableBatchSampler(5, 1, shuffle=True, rank=rank, world_size=3) for rank in range(3)]
@@ -149,7 +152,7 @@ def test_weights_of_a_share() -> None:
 
 
 @pytest.mark.slow
-def test_batch_norm_sees_the_examples_of_its_process(tmp_path: Path) -> None:
+def test_batch_norm_uses_the_examples_of_its_process(tmp_path: Path) -> None:
     """What is left of the difference is batch norm's: of each process's own 16 examples, not of 32."""
     plan = ("model=cnn", "model.channels=[4]", "model.dropout=0.0", "trainer.max_epochs=2", "callbacks=none")
     scores = []
@@ -161,3 +164,57 @@ def test_batch_norm_sees_the_examples_of_its_process(tmp_path: Path) -> None:
         scores.append(result(tmp_path / name)["metrics"])
     assert scores[0]["val/loss"] == pytest.approx(scores[1]["val/loss"], rel=0.05)
     assert scores[0]["val/loss"] != pytest.approx(scores[1]["val/loss"], rel=1e-4)
+
+
+SAME = ("optimizer=adamw", "optimizer.weight_decay=0.1", "model.dropout=0.2")
+
+
+def test_accelerator_options_compose() -> None:
+    for name, kind in (("fsdp", FSDP), ("ddp", DDP), ("ddp_cpu", DDP)):
+        cfg = compose([f"accelerator={name}"])
+        assert type(instantiate(cfg.trainer.strategy)) is kind
+    assert compose(["accelerator=fsdp"]).trainer.precision == "bf16-mixed"
+    assert issubclass(FSDP, FSDPStrategy)
+
+
+def test_flattened_matrix_has_weight_decay() -> None:
+    share, bias = torch.nn.Parameter(torch.zeros(7)), torch.nn.Parameter(torch.zeros(7))
+    share.whole_ndim = 2  # type: ignore[attr-defined]
+    weights, others = weight_decay_groups([("share", share), ("bias", bias)])
+    assert weights["params"][0] is share
+    assert "weight_decay" not in weights
+    assert others["params"][0] is bias
+    assert others["weight_decay"] == 0.0
+
+
+def checkpoint(folder: Path) -> dict[str, Any]:
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)  # type: ignore[no-any-return]
+
+
+def moments(stored: dict[str, Any]) -> list[torch.Tensor]:
+    """Adam's averages of the gradients, in the order of the groups."""
+    state = stored["optimizer_states"][0]
+    return [state["state"][number]["exp_avg"] for group in state["param_groups"] for number in group["params"]]
+
+
+@pytest.mark.slow
+def test_fsdp_equals_ddp(tmp_path: Path) -> None:
+    for name, words in (("split", ("accelerator=fsdp", *ON_CPU)), ("copied", ranks.DDP)):
+        done = end(start(tmp_path, *SAME, *words, f"hydra.run.dir={name}"), tmp_path, name)
+        assert done.code == 0, done.screen
+        assert done.left == []
+    split, copied = (checkpoint(tmp_path / name) for name in ("split", "copied"))
+    assert split["state_dict"].keys() == copied["state_dict"].keys(), "the whole model, as one process has it"
+    for name, tensor in copied["state_dict"].items():
+        torch.testing.assert_close(split["state_dict"][name], tensor, rtol=1e-5, atol=1e-6)
+    groups, others = (state["optimizer_states"][0]["param_groups"] for state in (split, copied))
+    assert [group["weight_decay"] for group in groups] == [group["weight_decay"] for group in others] == [0.1, 0.0]
+    for mine, theirs in zip(moments(split), moments(copied), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
+    assert split["metrics"]["val/loss"] == pytest.approx(copied["metrics"]["val/loss"], rel=1e-5)
+    model = load_model(tmp_path / "split" / "checkpoints" / "best.ckpt")
+    examples = instantiate(compose([*TINY]).data).splits["test"]
+    with torch.inference_mode():
+        hits = int((model(examples.x).argmax(dim=1) == examples.y).sum())
+    result = json.loads((tmp_path / "split" / "result.json").read_text())
+    assert result["metrics"]["test/acc"] * len(examples) == pytest.approx(hits, abs=1e-3)
