@@ -1,4 +1,4 @@
-"""`resume=RUN` goes on with a run in its directory, as it was configured or to more epochs."""
+"""`resume=RUN` resumes a run in its directory, with its config or with overrides."""
 
 import json
 import multiprocessing
@@ -23,7 +23,7 @@ FEW = [word for word in COMMON if "stop" not in word]
 
 @pytest.fixture
 def typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    """Run train.py with words in an empty folder; return the exit code and what it printed."""
+    """Run train.py in an empty folder; return the exit code and the output."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
 
@@ -237,7 +237,7 @@ def test_directory_is_locked(stopped: Path, typed) -> None:
     assert code == 1
     assert "another process trains there" in text
     assert result(stopped)["status"] == "interrupted", "as it was"
-    assert typed("resume=first")[0] == 0, "a process that has ended holds nothing"
+    assert typed("resume=first")[0] == 0, "the lock is released when a process ends"
 
 
 def test_resume_from_python(tmp_path: Path, stopped: Path) -> None:
