@@ -51,7 +51,7 @@ def test_nothing_is_downloaded_to_a_place_that_nobody_typed(run: Path, root: str
         "batch_size": 8,
     }
     OmegaConf.save(OmegaConf.merge(config, {"data": None}, {"data": data}), run / "config.yaml")
-    assert "downloads nothing outside of the current folder" in refused(run)
+    assert "must not download outside of the current folder" in refused(run)
     assert not Path(root).exists()
 
 

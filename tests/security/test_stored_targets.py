@@ -201,5 +201,5 @@ def test_nothing_is_downloaded_on_resuming(run: Path) -> None:
         "root": "/tmp/nobody/typed",
     }
     change(run, "data", data)
-    with pytest.raises(ConfigError, match="downloads nothing outside"):
+    with pytest.raises(ConfigError, match="must not download outside"):
         check_training({**StoredRun(run).config, "logger": {}}, run)

@@ -59,7 +59,7 @@ def compose(overrides: Sequence[str] = (), config_dir: Path = CONF_DIR) -> DictC
     """Return the config that `python train.py *overrides` would run, ready for `trainyard.run.training.train`.
 
     Raises:
-        hydra.errors.HydraException: unknown option or key, as on the command line.
+        hydra.errors.HydraException: unknown option or key.
     """
     with initialize_config_dir(str(config_dir), version_base=HYDRA_VERSION_BASE):
         cfg = hydra_compose(CONFIG_NAME, list(overrides), return_hydra_config=True)
