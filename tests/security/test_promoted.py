@@ -44,7 +44,7 @@ def conf(tmp_path: Path) -> Path:
         "data.root='${oc.env:SECRET}'",
     ],
 )
-def test_what_a_stored_config_may_not_contain_is_not_promoted(tmp_path: Path, conf: Path, word: str) -> None:
+def test_forbidden_values_are_not_promoted(tmp_path: Path, conf: Path, word: str) -> None:
     sweep = stored(tmp_path / "sweep", ["seed=0,1"], [0.1, 0.9])
     for job in sweep.jobs:
         job.overrides = [*job.overrides, word]
@@ -53,7 +53,7 @@ def test_what_a_stored_config_may_not_contain_is_not_promoted(tmp_path: Path, co
     assert list((conf / "experiment").iterdir()) == []
 
 
-def test_names_in_its_head_begin_no_line(tmp_path: Path, conf: Path) -> None:
+def test_names_in_the_header_start_no_line(tmp_path: Path, conf: Path) -> None:
     folder = tmp_path / f"sweep\ncallbacks: {HUB}\u2028\x85x"
     sweep = stored(folder, ["seed=0,1", "optimizer.lr=0.1"], [0.1, 0.9])
     sweep.objectives[0] = f"val/acc\ncallbacks: {HUB}"

@@ -22,7 +22,7 @@ def send(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_without_steps_to_come_it_ends_at_once(number: int) -> None:
+def test_signal_outside_of_training_ends_the_run_at_once(number: int) -> None:
     before = signal.getsignal(number)
     with pytest.raises(Interrupted) as end, Signals():
         send(number)
@@ -30,12 +30,12 @@ def test_without_steps_to_come_it_ends_at_once(number: int) -> None:
     assert signal.getsignal(number) == before
 
 
-def test_a_ctrl_c_is_a_keyboard_interrupt() -> None:
+def test_ctrl_c_raises_keyboard_interrupt() -> None:
     with pytest.raises(KeyboardInterrupt), Signals():
         send(signal.SIGINT)
 
 
-def test_with_steps_to_come_it_waits_and_the_second_ctrl_c_does_not() -> None:
+def test_signal_is_deferred_while_training_except_a_second_ctrl_c() -> None:
     with Signals() as signals:
         signals.defer(True)
         send(signal.SIGTERM)
@@ -45,7 +45,7 @@ def test_with_steps_to_come_it_waits_and_the_second_ctrl_c_does_not() -> None:
             send(signal.SIGINT)
 
 
-def test_what_others_have_taken_is_taken_back() -> None:
+def test_handlers_are_installed_again_before_training() -> None:
     with Signals() as signals:
         signal.signal(signal.SIGTERM, lambda *_: None)  # as Lightning does
         signals.defer(True)
@@ -53,7 +53,7 @@ def test_what_others_have_taken_is_taken_back() -> None:
         assert signals.caught == signal.SIGTERM
 
 
-def test_who_wants_the_users_signal_gets_it_when_all_is_saved() -> None:
+def test_user_signal_is_forwarded_after_saving() -> None:
     got: list[int] = []
     before = signal.signal(signal.SIGUSR2, lambda number, _: got.append(number))  # as submitit does
     try:
@@ -68,7 +68,7 @@ def test_who_wants_the_users_signal_gets_it_when_all_is_saved() -> None:
         signal.signal(signal.SIGUSR2, before)
 
 
-def test_a_signal_that_is_ignored_stays_so() -> None:
+def test_ignored_signals_stay_ignored() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as of a process in a shell's background
     try:
         with Signals() as signals:
@@ -78,7 +78,7 @@ def test_a_signal_that_is_ignored_stays_so() -> None:
         signal.signal(signal.SIGINT, before)
 
 
-def test_it_goes_to_a_process_that_is_started_for_training() -> None:
+def test_signals_can_be_pickled_for_child_processes() -> None:
     with Signals() as signals:
         there = pickle.loads(pickle.dumps(signals))
     assert there.before.keys() == signals.before.keys()
@@ -92,7 +92,7 @@ class Impatient(L.Callback):
             send(signal.SIGINT)
 
 
-def test_a_second_ctrl_c_harms_no_checkpoint(compose_run: Compose, tmp_path: Path) -> None:
+def test_second_ctrl_c_leaves_checkpoints_intact(compose_run: Compose, tmp_path: Path) -> None:
     Stop.at = ("train", 1, 1)
     slow = [f"+callbacks.impatient._target_={__name__}.Impatient", "checkpoint.every_steps=2"]
     with pytest.raises((KeyboardInterrupt, SystemExit)) as end:
@@ -105,9 +105,7 @@ def test_a_second_ctrl_c_harms_no_checkpoint(compose_run: Compose, tmp_path: Pat
     assert '"status": "interrupted"' in (folder / "result.json").read_text()
 
 
-def test_slurm_is_asked_to_queue_the_job_again(
-    compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_slurm_job_is_requeued(compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[str]] = []
 
     def note(command: list[str], check: bool) -> None:
@@ -131,7 +129,7 @@ class Broken(CSVLogger):
         raise OSError("the disk of the logs is gone")
 
 
-def test_a_logger_that_fails_too_has_no_checkpoint_lost(compose_run: Compose, tmp_path: Path) -> None:
+def test_failing_logger_loses_no_checkpoint(compose_run: Compose, tmp_path: Path) -> None:
     Stop.at = ("train", 1, 1)
     broken = [f"+logger.broken._target_={__name__}.Broken", f"+logger.broken.save_dir={tmp_path}", "logger=csv"]
     with pytest.raises((OSError, SystemExit)):

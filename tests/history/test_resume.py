@@ -55,7 +55,9 @@ def result(folder: Path) -> dict:
 
 
 @pytest.mark.parametrize("name", ["latest", "first", "outputs/runs/first/"])
-def test_it_goes_on_where_it_was(compose_run: Compose, tmp_path: Path, stopped: Path, typed, name: str) -> None:
+def test_resumed_run_equals_an_uninterrupted_run(
+    compose_run: Compose, tmp_path: Path, stopped: Path, typed, name: str
+) -> None:
     run(compose_run, folder="whole")
     config = (stopped / "config.yaml").read_bytes()
     code, text = typed(f"resume={name}")
@@ -66,7 +68,7 @@ def test_it_goes_on_where_it_was(compose_run: Compose, tmp_path: Path, stopped: 
     assert (stopped / "config.yaml").read_bytes() == config
 
 
-def test_more_epochs(compose_run: Compose, tmp_path: Path, stopped: Path, typed) -> None:
+def test_completed_run_can_train_more_epochs(compose_run: Compose, tmp_path: Path, stopped: Path, typed) -> None:
     assert typed("resume=latest", "trainer.max_epochs=5")[0] == 0
     assert result(stopped)["epochs"] == 5
     code, text = typed("resume=latest")
@@ -88,7 +90,7 @@ def test_more_epochs(compose_run: Compose, tmp_path: Path, stopped: Path, typed)
 
 
 @pytest.mark.parametrize("end", ["\nsweep:\n", "\n  params: {}\n", "\nlogger:\n"])
-def test_a_config_without_its_end_is_damaged(stopped: Path, typed, end: str) -> None:
+def test_truncated_config_is_rejected(stopped: Path, typed, end: str) -> None:
     config = stopped / "config.yaml"
     text = config.read_text()
     config.write_text(text[: text.index(end) + 1])
@@ -109,7 +111,7 @@ def test_an_error_before_training_keeps_the_result_of_a_complete_run(
     assert (tmp_path / "run" / "result.json").read_bytes() == before
 
 
-def test_what_failed_goes_on_where_it_is_asked_to(compose_run: Compose, stopped: Path, typed) -> None:
+def test_failed_run_resumes_on_request(compose_run: Compose, stopped: Path, typed) -> None:
     failed = {**result(stopped), "status": "failed", "error": "RuntimeError: the cable is loose"}
     (stopped / "result.json").write_text(json.dumps(failed))
     code, text = typed("resume=first")
@@ -136,7 +138,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("words", WRONG)
-def test_what_cannot_be(stopped: Path, typed, words: str) -> None:
+def test_invalid_commands_change_nothing(stopped: Path, typed, words: str) -> None:
     before = {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()}
     code, text = typed(*words.split())
     assert code == 1
@@ -176,7 +178,7 @@ DAMAGES = ["missing", "all missing", "cut", "both damaged", "a folder", "no fold
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_complete_run_without_a_checkpoint_is_not_resumed_and_stays_as_it_is(
+def test_complete_run_without_checkpoint_is_rejected_unchanged(
     compose_run: Compose, tmp_path: Path, typed, damage: str
 ) -> None:
     run(compose_run, folder="outputs/runs/first")
@@ -191,9 +193,7 @@ def test_a_complete_run_without_a_checkpoint_is_not_resumed_and_stays_as_it_is(
     assert contents(folder) == before
 
 
-def test_a_run_that_was_stopped_before_its_first_checkpoint_starts_again(
-    compose_run: Compose, tmp_path: Path, stopped: Path, typed
-) -> None:
+def test_run_without_checkpoint_starts_again(compose_run: Compose, tmp_path: Path, stopped: Path, typed) -> None:
     run(compose_run, folder="whole")
     shutil.rmtree(stopped / "checkpoints")
     (stopped / "result.json").unlink()
@@ -203,7 +203,7 @@ def test_a_run_that_was_stopped_before_its_first_checkpoint_starts_again(
     assert not (stopped / ".replaced").exists(), "removed when the run is complete"
 
 
-def test_a_run_that_is_replaced_is_kept_until_the_new_one_is_complete(compose_run: Compose, tmp_path: Path) -> None:
+def test_replaced_run_is_removed_when_the_new_one_is_complete(compose_run: Compose, tmp_path: Path) -> None:
     run(compose_run, folder="run")
     folder, aside = tmp_path / "run", tmp_path / "run" / ".replaced" / "1"
     before = {path.relative_to(folder): content for path, content in contents(folder).items()}
@@ -217,7 +217,7 @@ def test_a_run_that_is_replaced_is_kept_until_the_new_one_is_complete(compose_ru
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "result.json", "metrics.csv", "run.log", "tensorboard"])
-def test_a_folder_in_place_of_a_file_is_named_before_anything_is_written(stopped: Path, typed, name: str) -> None:
+def test_folder_instead_of_a_file_is_rejected_before_writing(stopped: Path, typed, name: str) -> None:
     place = stopped / name
     shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
     place.touch() if name == "tensorboard" else place.mkdir()
@@ -229,7 +229,7 @@ def test_a_folder_in_place_of_a_file_is_named_before_anything_is_written(stopped
     assert contents(stopped) == before
 
 
-def test_a_strangers_config_builds_nothing_of_theirs(stopped: Path, typed) -> None:
+def test_foreign_targets_are_not_built(stopped: Path, typed) -> None:
     config = stopped / "config.yaml"
     config.write_text(config.read_text().replace("torch.optim.Adam", "os.system"))
     code, text = typed("resume=first")
@@ -259,15 +259,13 @@ def test_two_processes_do_not_train_in_one_directory(stopped: Path, typed) -> No
     assert typed("resume=first")[0] == 0, "a process that has ended holds nothing"
 
 
-def test_from_python(tmp_path: Path, stopped: Path) -> None:
+def test_resume_with_the_python_api(tmp_path: Path, stopped: Path) -> None:
     cfg = compose([f"hydra.run.dir={stopped}", "trainer.max_epochs=3", *FEW[:1], "callbacks=none", "accelerator=cpu"])
     train(cfg, resume=True)
     assert result(stopped)["epochs"] == 3
 
 
-def test_the_printed_command_names_the_packages_of_a_model_of_ones_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_printed_command_contains_trusted_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "runs" / "my run"
     folder.mkdir(parents=True)
     monkeypatch.setenv("PYTHONPATH", "my modules")
