@@ -119,7 +119,7 @@ def test_latest_without_pointer_is_the_last_started_run(outputs: Path, damage: s
             "20260101-120000-mlp-digits-aa12",
             [f"did you mean {NAMES[0]}", f"newest: {NAMES[2]}, {NAMES[1]}"],
         ),
-        ("22", ["2 runs begin or end so", f"{NAMES[2]}, {NAMES[1]}"]),
+        ("22", ["2 runs begin or end with it", f"{NAMES[2]}, {NAMES[1]}"]),
         ("S", ["is a sweep", "S/0, or best:S"]),
         ("S/7", ["the sweep has no such job", "0, 1, 2"]),
         ("best:T", ["SWEEP=T: there is no such sweep", "S"]),

@@ -1,4 +1,4 @@
-"""Errors as the user should read them: the key, the value, what is accepted, in a few lines."""
+"""Messages of all errors in a few lines: the key, the value, and what is accepted."""
 
 import re
 import shlex

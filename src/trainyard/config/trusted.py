@@ -114,8 +114,8 @@ def check_stored(config: Mapping[str, Any], trusted: Sequence[str] = (), unbuilt
     for path, node in nodes:
         if isinstance(node, str) and "${" in node:
             raise config_error(path, node, "a stored config must not contain interpolations", "a value")
-        if isinstance(node, dict) and (strange := [key for key in node if "${" in str(key)]):
-            raise config_error(path, strange[0], "a stored config must not contain interpolations", "a name")
+        if isinstance(node, dict) and (unexpected := [key for key in node if "${" in str(key)]):
+            raise config_error(path, unexpected[0], "a stored config must not contain interpolations", "a name")
     for path, node in nodes:
         if isinstance(node, dict) and path.partition(".")[0] not in unbuilt:
             check_node(path, node, trusted)
@@ -147,9 +147,11 @@ def check_node(path: str, node: Mapping[str, Any], trusted: Sequence[str]) -> No
             raise config_error(f"{path}.{key}", node[key], NOT_HERE, accepted)
     if found.__module__.startswith("lightning."):
         known = {*parameters(found)[0], *PASSED_ON, *OPTIONS, "_target_"}
-        if strange := [key for key in node if key not in known]:
+        if unexpected := [key for key in node if key not in known]:
             problem = f"not an argument of {found.__qualname__} that a stored config may set"
-            raise config_error(f"{path}.{strange[0]}", node[strange[0]], problem, join_limited(parameters(found)[0]))
+            raise config_error(
+                f"{path}.{unexpected[0]}", node[unexpected[0]], problem, join_limited(parameters(found)[0])
+            )
 
 
 def check_target(key: str, name: object, kind: Kind, trusted: Sequence[str] = ()) -> Any:
