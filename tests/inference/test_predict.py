@@ -84,7 +84,7 @@ def test_unreadable_inputs_are_error_rows_and_counted(predict_command: PredictCo
     code, screen, errors = predict_command("images.ckpt", "a")
     assert (code, errors) == (1, "1 of 3 inputs could not be predicted\n")
     table = rows(screen)
-    assert table[2] == ["a/2.png", "error: not an image", "", "", ""]
+    assert table[2] == ["a/2.png", "error: not an image that Pillow can read", "", "", ""]
     assert all(row[1] in IMAGES.classes for row in (table[1], table[3]))
     Path("t.csv").write_text("mass,length,town\n1,x,7\n2,3,7\n")
     code, screen, errors = predict_command("rows.ckpt", "t.csv", "--output", "out.csv")

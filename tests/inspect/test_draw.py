@@ -65,7 +65,7 @@ def test_curves_of_a_sweep_are_labelled_by_its_axes(typed_command, tmp_path: Pat
 
     folder = tmp_path / "outputs" / "sweeps" / "first"
     folder.mkdir(parents=True)
-    StoredSweep.create(folder, SearchSpace({"optimizer.lr": ["0.05", "5"]}), ["val/acc"])
+    StoredSweep.create(folder, SearchSpace({"optimizer.lr": ["0.05", "5"]}), "val/acc")
     words = [[*NEURON, "optimizer.lr=0.05"], [*NEURON, "optimizer.lr=5"]]
     for number, more in enumerate(words):
         trained(folder / str(number), *more)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from trainyard.config.composition import compose, group_options
+from trainyard.config.composition import compose, load_options
 from trainyard.inspect.schedule import Rates, layer_names, simulate_rates
 from trainyard.optim import schedules
 from trainyard.run.training import train
@@ -38,7 +38,7 @@ def test_rates_are_those_that_a_run_logs(tmp_path: Path, words: list[str]) -> No
         assert list(logged.values()) == pytest.approx(rates.groups[name])
 
 
-PAIRS = list(zip(group_options("optimizer"), cycle(group_options("scheduler"))))
+PAIRS = list(zip(load_options("optimizer"), cycle(load_options("scheduler"))))
 
 
 @pytest.mark.parametrize(("optimizer", "scheduler"), PAIRS)

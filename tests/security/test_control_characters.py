@@ -13,7 +13,7 @@ from tests.history.recorded import record
 from tests.security.tampering import change
 from tests.sweeps.synthetic import stored
 from trainyard.config.format_error import format_error
-from trainyard.history.run_table import chosen_runs, show, write_csv
+from trainyard.history.run_table import print_csv, print_table, select_runs
 from trainyard.inference.evaluate import evaluate
 from trainyard.inference.predict import column_names
 from trainyard.io.csv_text import escape_formula, unescape_formula
@@ -85,11 +85,11 @@ def test_a_run_with_evil_names_is_listed(
         result={"metrics": {"@x": 0.5, "val/acc": -1.5}},
     )
     print_anything()
-    show(chosen_runs([]))
+    print_table(select_runs([]))
     out = capsys.readouterr().out
     assert is_clean(out)
     assert len(out.splitlines()) == 3
-    write_csv(chosen_runs([]))
+    print_csv(select_runs([]))
     [row] = csv.DictReader(io.StringIO(capsys.readouterr().out, newline=""))
     assert (row["data"], row["'@x"], row["val/acc"]) == ('\'=HYPERLINK("x")', "0.5", "-1.5")
     assert unescape_formula(row["typed"]) == f"+model.x=-1.5 {EVIL}"

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from trainyard.config.composition import objective_mode
 from trainyard.data.loading.spec import DataSpec
 from trainyard.history.find_run import best_job
-from trainyard.history.saved_predictions import read_predictions
-from trainyard.history.scores import same_examples
+from trainyard.history.scores import read_predictions, same_examples
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import config_error, join_limited
 from trainyard.models.classifier import Classifier

@@ -26,8 +26,7 @@ from trainyard.io.errors import config_error, join_limited
 from trainyard.io.files import relative
 from trainyard.models.classifier import Classifier
 from trainyard.run.compatibility import ACCELERATORS
-from trainyard.run.memory_format import use_channels_last
-from trainyard.run.trainers import NoProfiler
+from trainyard.run.run_builder import NoProfiler, use_channels_last
 from trainyard.tasks.classification import Predictions, load_classifier
 from trainyard.tasks.classification_report import Evaluation
 

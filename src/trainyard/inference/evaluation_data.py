@@ -12,8 +12,8 @@ from trainyard.config.composition import instantiate
 from trainyard.config.trusted import DATA, check_stored, check_target
 from trainyard.config.trusted_paths import check_download, own_cache
 from trainyard.data.loading.datamodule import DataModule
-from trainyard.data.loading.fingerprint import fingerprint
 from trainyard.data.loading.spec import DataSpec, Examples
+from trainyard.data.loading.statistics import fingerprint
 from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import stored_config
 from trainyard.history.stored_run import StoredRun

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainyard.data.images.folder_listing import find_files, is_image_name, natural_key
-from trainyard.data.tables.table_file import DELIMITERS, PARQUET
+from trainyard.data.images.folder_listing import find_files, is_image_name
+from trainyard.data.tables.reading import DELIMITERS, PARQUET
 from trainyard.io.errors import ConfigError, did_you_mean
-from trainyard.io.files import path_problem
+from trainyard.io.files import natural_key, path_problem
 
 STDIN = "-"
 ACCEPTED = {

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from trainyard.data.images.folder_listing import list_folder
 from trainyard.data.loading.datamodule import DataModule
-from trainyard.data.loading.fingerprint import example_digests
-from trainyard.data.loading.sampler import derive_generator
+from trainyard.data.loading.loader import derive_generator
 from trainyard.data.loading.spec import Column, Examples
+from trainyard.data.loading.statistics import example_digests
 from trainyard.data.sources.image_folder import ImageFolder
 from trainyard.inspect.untrained import build_data
 from trainyard.io.errors import join_limited

@@ -16,8 +16,7 @@ from trainyard.config.composition import instantiate
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.models.classifier import Classifier
 from trainyard.run.compatibility import check_model_fits_data
-from trainyard.run.run_builder import run_builder
-from trainyard.run.trainers import NoProfiler
+from trainyard.run.run_builder import NoProfiler, run_builder
 
 
 def build_data(cfg: DictConfig) -> DataModule:

@@ -12,7 +12,7 @@ from lightning.pytorch.strategies import FSDPStrategy
 from trainyard.callbacks.lifecycle import AfterFit
 from trainyard.callbacks.tensorboard import drawing_budget, tensorboard_writer
 from trainyard.data.loading.datamodule import DataModule
-from trainyard.history.saved_predictions import FILE
+from trainyard.history.scores import FILE
 from trainyard.io.figures import figure_style
 from trainyard.models.classifier import Classifier
 from trainyard.tasks.classification import Predictions, calibration_error, predict_batches, worst_mistakes

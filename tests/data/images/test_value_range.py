@@ -1,4 +1,4 @@
-"""The value range comes from the training files of a folder, goes with the model, and is used wherever it reads."""
+"""The value range is inferred from the training files, stored in the model, and used for evaluation and prediction."""
 
 import json
 import logging
@@ -147,8 +147,8 @@ def test_outliers_of_the_value_range_are_reported(tmp_path: Path, caplog: pytest
     save_png16(root / "train/dark/hot.png", np.array([[40] * 8] * 7 + [[65535] + [40] * 7], "u2"))
     opened(root).splits  # noqa: B018
     [warning] = [text for _, level, text in caplog.record_tuples if level == logging.WARNING]
-    assert "vary by less than 1/256 of the range from 5 to 65535: if values are outliers" in warning
-    assert warning.endswith("data.value_range=[LOW,HIGH]")
+    assert "vary by less than 1/256 of the range from 5 to 65535; if these values are outliers" in warning
+    assert warning.endswith("set data.value_range=[LOW,HIGH]")
     caplog.clear()
     opened(root, value_range=[0, 255]).splits  # noqa: B018
     assert [level for _, level, _ in caplog.record_tuples if level == logging.WARNING] == []
