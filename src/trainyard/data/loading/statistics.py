@@ -51,13 +51,6 @@ def channel_sums(images: Tensor) -> Tensor:
     return sums
 
 
-def constant_images(sums: Tensor, pixels: int) -> Tensor:
-    """Return which images of more than one pixel have a single value per channel, int64 `[N, C, 2]` -> bool `[N]`."""
-    total, squares = sums.double().unbind(-1)
-    # For integers that are not all equal, `pixels * squares - total**2` is at least `pixels - 1`.
-    return (pixels * squares - total.square() < pixels / 2).all(dim=1)
-
-
 def row_statistics(rows: Tensor, columns: Sequence[Column]) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation of each column, float64 `[F]`, with missing values replaced by the median.
 

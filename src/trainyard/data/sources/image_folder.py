@@ -1,7 +1,6 @@
 """Image data sets with one folder per class."""
 
 import logging
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,11 @@ from trainyard.data.images.folder_listing import LAYOUT, SPLITS, FolderListing, 
 from trainyard.data.images.image_files import MAX_SIDE, ImageFiles, common_shape
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.spec import Examples
-from trainyard.data.loading.statistics import constant_images
 from trainyard.io.errors import ConfigError, config_error, join_limited
 
 log = logging.getLogger(__name__)
+
+ROUNDING = 1e-9  # less than 1 / pixels, the smallest variance of an image that is not constant
 
 
 class ImageFolder(DataModule):
@@ -105,9 +105,10 @@ class ImageFolder(DataModule):
 
     def check_values(self, names: Sequence[str], sums: Tensor, shape: tuple[int, int, int]) -> None:
         """Log the value range; raise an error if all training images are constant, and warn if most almost are."""
-        mean, square = (sums.double().sum(1) / math.prod(shape)).T
-        variances = square - mean.square()  # of values from 0 to 255
-        if len(sums) and shape[1] * shape[2] > 1 and constant_images(sums, shape[1] * shape[2]).all():
+        pixels = shape[1] * shape[2]
+        mean, square = (sums.double() / pixels).unbind(-1)
+        variances = square - mean.square()  # of the values of each channel, from 0 to 255, [N, C]
+        if len(sums) and pixels > 1 and (variances < ROUNDING).all():
             problem = f"all {len(sums)} training images are constant, each of a single colour: {join_names(names)}"
             if self.on_error == "raise":
                 accepted = "images that vary, or data.on_error=skip to train on these"
@@ -115,7 +116,7 @@ class ImageFolder(DataModule):
             log.warning("data.root=%s: %s", self.root, problem)
         if self.value_range:
             log.info("values     %.7g to %.7g in the image files become black to white", *self.value_range)
-            if len(sums) and variances.median() < 1:
+            if len(sums) and variances.mean(1).median() < 1:
                 text = "half of the training images vary by less than 1/256 of the range from %.7g to %.7g"
                 log.warning(f"{text}; if these values are outliers, set data.value_range=[LOW,HIGH]", *self.value_range)
 
