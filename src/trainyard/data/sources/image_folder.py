@@ -78,7 +78,7 @@ class ImageFolder(DataModule):
         decoded = decode_images(paths, shape, self.cache, fits, self.placement.workers, given or (), range_files)
         self.value_range = decoded.value_range
         self.report_problems(folder, decoded)
-        self.digests = [digest.tobytes() for digest in decoded.digests]
+        self.digests = decoded.digests
         readable = np.array([position not in decoded.errors for position in range(len(paths))])
         training = readable & (splits == "train")
         labels = self.find_labels(folder, training)
@@ -173,14 +173,14 @@ class ImageFolder(DataModule):
                 log.warning("%d of %d test images are exact duplicates of training images", count, len(test))
         return parts
 
-    def file_digests(self, part: Examples) -> list[bytes]:
-        """Return the digests of the files of some examples."""
-        assert part.ids is not None
-        return [self.digests[number] for number in part.ids.tolist()]
-
     def fingerprint_inputs(self, part: Examples) -> Tensor:
         """Return the digests of the files, uint8 `[N, 16]`."""
-        return torch.frombuffer(bytearray(b"".join(self.file_digests(part))), dtype=torch.uint8).view(-1, 16)
+        assert part.ids is not None
+        return torch.from_numpy(self.digests[part.ids.numpy()])
+
+    def file_digests(self, part: Examples) -> list[bytes]:
+        """Return the digests of the files of some examples."""
+        return [digest.tobytes() for digest in self.fingerprint_inputs(part).numpy()]
 
 
 def join_names(names: Sequence[str]) -> str:
