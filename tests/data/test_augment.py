@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torchvision.transforms.v2 import functional as TF
 
 from tests.conftest import Compose
-from trainyard.config.composition import group_options, instantiate
+from trainyard.config.composition import instantiate, load_options
 from trainyard.data.augment import (
     LUMA,
     OPERATIONS,
@@ -344,7 +344,7 @@ def test_augmentation_is_a_function_of_the_generator() -> None:
     assert not torch.equal(first[0], other[0])
 
 
-@pytest.mark.parametrize("option", group_options("augment"))
+@pytest.mark.parametrize("option", load_options("augment"))
 def test_options_keep_shape_and_range(compose_run: Compose, option: str) -> None:
     augmentation = instantiate(compose_run(f"augment={option}").augment)
     x, y = batch()
