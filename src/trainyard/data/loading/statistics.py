@@ -77,9 +77,8 @@ def compute_class_weights(choice: str | Sequence[float], labels: Tensor, classes
     counts = labels.bincount(minlength=classes).double()
     weights = torch.where(counts > 0, 1 / counts, 0) if isinstance(choice, str) else torch.tensor(choice).double()
     if len(weights) != classes:
-        raise config_error(
-            "data.class_weights", choice, f"{len(weights)} weights", f"one for each of the {classes} classes"
-        )
+        accepted = f"one for each of the {classes} classes"
+        raise config_error("data.class_weights", choice, f"{len(weights)} weights", accepted)
     mean = (weights * counts).sum() / counts.sum()
     if mean == 0:
         problem = "all examples have weight 0"

@@ -62,9 +62,8 @@ class ImageFolder(DataModule):
         self.given_range = None if value_range is None else tuple(map(float, value_range))
         self.on_error = on_error
         if self.given_range and self.given_range[0] >= self.given_range[1]:
-            raise config_error(
-                "data.value_range", list(self.given_range), "black must be lower than white", "[low,high]"
-            )
+            problem = "black must be lower than white"
+            raise config_error("data.value_range", list(self.given_range), problem, "[low,high]")
 
     def read(self) -> dict[str, Examples]:
         """Return the images of each split: decoded, or as files if they do not fit in memory."""
