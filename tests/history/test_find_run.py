@@ -124,7 +124,7 @@ def test_the_latest_is_the_newest_by_its_start_where_the_pointer_leads_to_no_run
         ("22", ["2 runs begin or end so", f"{NAMES[2]}, {NAMES[1]}"]),
         ("S", ["it is a sweep", "S/0, or best:S"]),
         ("S/7", ["the sweep has no such job", "0, 1, 2"]),
-        ("best:T", ["SWEEP=T: there is no such sweep", "S"]),
+        ("best:T", ["SWEEP=T: unknown sweep", "S"]),
         ("", ["RUN='': there is no such run", "newest"]),
         ("outputs", ["there is no such run"]),
     ],

@@ -143,7 +143,7 @@ def killed_until_done(simulation: Simulation, chance: random.Random, most: int) 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("rounds", [4, pytest.param(40, marks=pytest.mark.slow)])
-def test_kills_change_no_decision(
+def test_simulated_kills_change_no_decision(
     simulate: Callable[[Path, str], Simulation], tmp_path: Path, kind: str, rounds: int
 ) -> None:
     whole = simulate(tmp_path / "whole" / "mine", kind)  # brackets depend on the name of the sweep

@@ -68,7 +68,7 @@ def watch(place: Place, process: subprocess.Popen[str], until_done: int) -> list
 
 
 @pytest.mark.soak
-def test_a_sweep_outlives_whatever_happens_to_its_jobs(place: Place) -> None:
+def test_a_sweep_survives_all_faults_of_its_jobs(place: Place) -> None:
     assert {kind for kind, _ in map(fault_of, range(JOBS))} <= {*KINDS, "nan"}
     first = place.start(*WORDS, *WATCHED, *SOAK)
     watch(place, first, JOBS * 2 // 5)

@@ -1,4 +1,4 @@
-"""The launchers that run jobs on this machine: each in a process of its own, or stacked."""
+"""The launchers for jobs on this machine: each in its own process, or stacked."""
 
 import pickle
 from collections.abc import Iterable, Iterator, Sequence
@@ -49,7 +49,7 @@ class LocalLauncher(Launcher):
         self.progress: SweepProgress | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Store what Hydra passes to every launcher, and start the server that forks jobs."""
+        """Store the arguments that Hydra passes to every launcher, and start the server that forks jobs."""
         from trainyard.sweeps.execution.job_process import HydraTask
         from trainyard.sweeps.execution.processes import job_context
 
@@ -91,7 +91,7 @@ class LocalLauncher(Launcher):
         from trainyard.sweeps.execution.checks import find_problems
 
         problems = {}
-        for index, overrides in enumerate(job_overrides):  # while the server imports what jobs need
+        for index, overrides in enumerate(job_overrides):  # while the server imports modules
             try:
                 self.compose(overrides)
             except HydraException as error:
@@ -138,7 +138,7 @@ class StackedLauncher(LocalLauncher):
         return self.run(self.pool(max(1, min(self.slots, len(groups)))), groups)
 
     def groups(self, configs: dict[int, DictConfig]) -> list["JobGroup"]:
-        """Return stacks, then single jobs; print which jobs are single and why."""
+        """Return stacks, then single jobs; print why jobs are single."""
         from trainyard.sweeps.execution.job_process import JobGroup
         from trainyard.sweeps.stacked.stackable import divided, stackable, told
 

@@ -1,4 +1,4 @@
-"""The sweeper, which resumes a sweep when its command is repeated."""
+"""The sweeper. It resumes a sweep when its command is repeated."""
 
 import gc
 import shlex
@@ -36,12 +36,12 @@ ConfigStore.instance().store(group="hydra/sweeper", name="trainyard", node=Resum
 
 
 class ResumingSweeper(Sweeper):
-    """Runs the jobs of a grid or a search, each once: the same command again runs the jobs that are left."""
+    """Runs the jobs of a grid or a search, each once: the same command resumes the sweep."""
 
     config: DictConfig
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Store what Hydra passes to every sweeper."""
+        """Store the arguments that Hydra passes to every sweeper."""
         self.config = config
         self.context = hydra_context
         self.task_function = task_function
@@ -130,7 +130,7 @@ class ResumingSweeper(Sweeper):
             launcher.launch(list(overrides) if all_at_once else overrides, initial_job_idx=0)
 
     def run_remote(self, launcher: Launcher, sweep: "Sweep") -> None:
-        """Run jobs with another launcher, those of a search in batches."""
+        """Run jobs with another launcher; a search runs them in batches."""
         from trainyard.sweeps.execution.checks import check_jobs
         from trainyard.sweeps.execution.remote import run_remote
 

@@ -114,7 +114,7 @@ def open_storage(file: Path) -> JournalStorage:
 
 
 def load_study(storage: JournalStorage) -> Study | None:
-    """Return the study of a journal, if there is one."""
+    """Return the study of a journal; `None` in a new one."""
     names = optuna.get_all_study_names(storage)
     return optuna.load_study(study_name=names[0], storage=storage) if names else None
 

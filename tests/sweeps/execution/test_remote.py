@@ -35,19 +35,19 @@ def epochs(place: Place, name: str, number: int) -> list[str]:
 
 
 @pytest.mark.slow
-def test_each_job_ends_by_itself_and_the_same_command_goes_on(place: Place) -> None:
+def test_failed_jobs_run_again_with_the_same_command(place: Place) -> None:
     words = ("sweep.name=ends", *SUBMITIT, "+callbacks.fault.kind=none,raise,kill")
-    said, _ = place.sweep(*words, code=1, slots=None)
+    output, _ = place.sweep(*words, code=1, slots=None)
     assert place.statuses("ends", 3) == ["completed", "failed", "failed"]
-    lines = [line for line in said.splitlines() if line.startswith("[")]
+    lines = [line for line in output.splitlines() if line.startswith("[")]
     assert sorted(line.split("]")[0] for line in lines) == ["[1/3", "[2/3", "[3/3"]
-    assert "1 failed: RuntimeError: the cable is loose: #1" in said
-    assert "1 failed: it ended without a result: #2" in said
+    assert "1 failed: RuntimeError: the cable is loose: #1" in output
+    assert "1 failed: it ended without a result: #2" in output
     assert sorted(place.attempts("ends")) == [(0, "completed"), (1, "failed"), (2, "failed")]
     before = (place.of("ends") / "0" / "result.json").stat().st_mtime_ns
     (place.folder / "cured").touch()
-    said, _ = place.sweep(*words, slots=None)
-    assert "3 jobs, 2 to do" in said
+    output, _ = place.sweep(*words, slots=None)
+    assert "3 jobs, 2 to do" in output
     assert place.statuses("ends", 3) == ["completed"] * 3
     assert (place.of("ends") / "0" / "result.json").stat().st_mtime_ns == before
     assert len(place.attempts("ends")) == 5
@@ -77,9 +77,9 @@ def test_jobs_outlive_the_sweep_and_are_not_started_twice(place: Place) -> None:
     [preempted] = children(jobs[0])
     os.kill(preempted, signal.SIGUSR2)  # as a cluster says that it wants the machine back
     (place.folder / GATE).touch()
-    said, errors = second.communicate(timeout=600)
-    assert second.returncode == 0, said + errors
-    assert re.search("queue +[12] of them wait or run already", said)
+    output, errors = second.communicate(timeout=600)
+    assert second.returncode == 0, output + errors
+    assert re.search("queue +[12] of them wait or run already", output)
     assert processes(place, "outlive") == jobs, "nothing was submitted again"
     whole = [str(epoch) for epoch in range(1, 5)]
     assert epochs(place, "outlive", 1) == whole
@@ -89,7 +89,7 @@ def test_jobs_outlive_the_sweep_and_are_not_started_twice(place: Place) -> None:
 
 
 @pytest.mark.slow
-def test_the_first_failure_ends_the_sweep_where_that_is_asked_for(place: Place) -> None:
+def test_fail_fast_cancels_jobs_in_the_queue(place: Place) -> None:
     kinds = ("+callbacks.fault.kind=raise,none", "trainer.max_epochs=10000", "+callbacks.fault.pause=1.0")
     place.sweep("sweep.name=fast", *SUBMITIT, *kinds, "sweep.fail_fast=true", code=1, slots=None)
     assert place.statuses("fast", 2) == ["failed", "interrupted"]

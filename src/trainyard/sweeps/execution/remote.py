@@ -1,4 +1,4 @@
-"""Jobs of other launchers, such as submitit and Ray, whose progress is read from their directories."""
+"""Jobs of other launchers, such as submitit and Ray; their progress is read from their directories."""
 
 import os
 import signal
@@ -49,7 +49,7 @@ class LauncherThread:
         """Run the launcher. Its error does not count as a failure of jobs that have no result."""
         try:
             self.launcher.launch(self.overrides, 0)
-        except BaseException as error:  # such as the death of one job's process
+        except BaseException as error:  # for example, the process of a job was killed
             print(f"the launcher has stopped: {format_error(error).splitlines()[0]}", flush=True)
 
     def ended(self) -> dict[int, str]:
@@ -62,7 +62,7 @@ class LauncherThread:
         self.stopped = True
 
     def pending_note(self) -> str:
-        """Return what happens to the jobs when this process ends, for the user."""
+        """Return a message about the running jobs."""
         return "running jobs end with this process"
 
 

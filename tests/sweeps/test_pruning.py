@@ -48,7 +48,7 @@ def run(folder: Path, *words: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("others", "epochs"), [(1.0, 1), (0.0, 6)])
-def test_a_trial_below_the_median_ends_at_that_epoch(tmp_path: Path, others: float, epochs: int) -> None:
+def test_a_job_below_the_median_is_pruned(tmp_path: Path, others: float, epochs: int) -> None:
     journal = finished(tmp_path, [others] * 5)
     job = Job(5, [], tmp_path / "5")
     journal.start(job)
@@ -68,7 +68,7 @@ def test_a_trial_below_the_median_ends_at_that_epoch(tmp_path: Path, others: flo
 
 
 @pytest.mark.parametrize(("fold", "pruned"), [("0", True), ("1", False)])
-def test_a_job_is_compared_with_those_of_its_own_fold(tmp_path: Path, fold: str, pruned: bool) -> None:
+def test_a_job_is_compared_with_jobs_of_its_fold(tmp_path: Path, fold: str, pruned: bool) -> None:
     """Fold 0 is easy: the others reached 0.9 there, and 0.2 on fold 1."""
     scores = [0.9, 0.2] * 5
     journal = finished(tmp_path, scores, [[f"data.fold={number % 2}"] for number in range(10)])
@@ -87,7 +87,7 @@ def test_without_a_sweep_nothing_is_pruned(tmp_path: Path) -> None:
     assert JobPruner.find(tmp_path / "0", "median", 6) is None
 
 
-def test_a_job_that_resumes_decides_as_at_its_checkpoint(tmp_path: Path) -> None:
+def test_a_resumed_job_repeats_its_decisions(tmp_path: Path) -> None:
     """It was killed after epoch 3, and its checkpoint is of epoch 2; other jobs still see all that it reported."""
     journal = finished(tmp_path, [1.0] * 5)
     job = Job(5, [], tmp_path / "5")
@@ -112,7 +112,7 @@ def test_a_job_that_resumes_decides_as_at_its_checkpoint(tmp_path: Path) -> None
     assert own.system_attrs.items() >= states[3].items()
 
 
-def test_epochs_that_are_repeated_prune_only_at_the_last_one(tmp_path: Path) -> None:
+def test_repeated_epochs_prune_only_at_the_last_one(tmp_path: Path) -> None:
     """A run whose checkpoint is some epochs behind passes those epochs as it did before, whatever others did since."""
     journal = finished(tmp_path, [0.5] * 5)
     job = Job(5, [], tmp_path / "5")
@@ -131,7 +131,7 @@ def test_epochs_that_are_repeated_prune_only_at_the_last_one(tmp_path: Path) -> 
     assert [pruner.report(epoch, 0.6, {})[0] for epoch in (1, 2, 3)] == [False, False, True]
 
 
-def test_a_job_that_outlives_its_sweep_reports_to_its_trial(tmp_path: Path) -> None:
+def test_a_job_reports_to_its_trial_after_the_sweep_restarts(tmp_path: Path) -> None:
     """As on a cluster: the sweep is started again while the job trains."""
     journal = finished(tmp_path, [1.0] * 5)
     job = Job(5, [], tmp_path / "5")
@@ -151,15 +151,15 @@ def test_a_job_that_outlives_its_sweep_reports_to_its_trial(tmp_path: Path) -> N
 
 def test_a_pruned_sweep(place: Place) -> None:
     words = ("optimizer.lr=0.0001,0.001,0.01,0.1", "seed=range(3)", "trainer.max_epochs=9", "sweep.name=mine")
-    said, _ = place.sweep(*words, "sweep.pruner=hyperband", slots=1)  # side by side, the order would be by chance
+    output, _ = place.sweep(*words, "sweep.pruner=hyperband", slots=1)  # side by side, the order would be by chance
     statuses = place.statuses("mine", 12)
     assert set(statuses) == {"completed", "pruned"}
     assert statuses.count("pruned") >= 3
     for number in range(12):
         result = place.result("mine", number)
         assert (result["epochs"] < 9) is (result["status"] == "pruned")
-    assert "pruned: val/acc" in said
-    assert "failed" not in said
+    assert "pruned: val/acc" in output
+    assert "failed" not in output
     assert {status for _, status in place.attempts("mine")} == {"completed", "pruned"}
-    said, _ = place.sweep(*words, "sweep.pruner=hyperband")
-    assert "12 jobs, 0 to do" in said
+    output, _ = place.sweep(*words, "sweep.pruner=hyperband")
+    assert "12 jobs, 0 to do" in output
