@@ -63,7 +63,7 @@ def test_invalid_intervals_are_rejected(word: str, message: str) -> None:
 def test_drawn_numbers_have_four_digits_within_the_interval() -> None:
     rate = FloatDistribution(0.00012344, 0.1, log=True)
     assert as_text(0.00123456789, rate) == "0.001235"
-    assert as_text(0.00012344, rate) == "0.00012344", "rounded it would lie below"
+    assert as_text(0.00012344, rate) == "0.00012344", "rounding would leave the interval"
     assert as_parameter("0.001235", rate) == 0.001235
     assert as_text(7, IntDistribution(1, 9)) == "7"
     assert as_parameter("7", IntDistribution(1, 9)) == 7

@@ -1,4 +1,4 @@
-"""What a person sees while a sweep runs."""
+"""The output of a running sweep."""
 
 import io
 import json
@@ -37,7 +37,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
 
 
 def finish(job: Job, error: str) -> None:
-    """As a job does: leave a result."""
+    """Write a result, as a job does."""
     done = completed(0.9, epochs=20)
     result = {"status": "failed", "error": error} if error else done
     (job.folder / "result.json").write_text(json.dumps(result))
@@ -69,7 +69,7 @@ def test_on_a_terminal_bars_show_the_running_jobs(build: Build, tmp_path: Path) 
         assert re.search(r"#1 optimizer\.lr=0\.1 .* 3/20 +0\.9000", shown)
         progress.finish(JobExit(0, ""))
         assert re.search(r"all jobs .* 2/4 ", screen.getvalue())
-    assert "\x1b[?25h" in screen.getvalue(), "the cursor is back"
+    assert "\x1b[?25h" in screen.getvalue(), "the cursor is shown again"
 
 
 def test_rows_are_cut_on_a_narrow_terminal(build: Build) -> None:

@@ -1,4 +1,4 @@
-"""Trials that end early since others did better at the same epoch."""
+"""Jobs that end early because others did better at the same epoch."""
 
 import json
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ RUN = ("data=penguins", "model=mlp", "model.hidden_dims=[4]", "trainer.max_epoch
 
 
 def finished(folder: Path, scores: list[float], overrides: Sequence[Sequence[str]] = ()) -> Journal:
-    """A sweep of whose jobs each had one score in all of its epochs."""
+    """Return the journal of a sweep whose jobs had the same score in each epoch."""
     journal = Journal(folder, "val/acc")
     for number, score in enumerate(scores):
         job = Job(number, overrides[number] if overrides else [], folder / str(number))
@@ -55,7 +55,7 @@ def test_a_job_below_the_median_is_pruned(tmp_path: Path, others: float, epochs:
     result = run(job.folder, "sweep.pruner=median", "optimizer.lr=1e-6")
     assert result["status"] == ("pruned" if epochs < 6 else "completed")
     assert result["epochs"] == epochs
-    assert ("test/acc" in result["metrics"]) is (epochs == 6), "what is pruned is not tested"
+    assert ("test/acc" in result["metrics"]) is (epochs == 6), "pruned runs are not tested"
     assert (job.folder / "checkpoints" / "last.ckpt").is_file()
     trial = journal.trials()[-1]
     assert list(trial.intermediate_values) == list(range(1, epochs + 1))
@@ -69,7 +69,7 @@ def test_a_job_below_the_median_is_pruned(tmp_path: Path, others: float, epochs:
 
 @pytest.mark.parametrize(("fold", "pruned"), [("0", True), ("1", False)])
 def test_a_job_is_compared_with_jobs_of_its_fold(tmp_path: Path, fold: str, pruned: bool) -> None:
-    """Fold 0 is easy: the others reached 0.9 there, and 0.2 on fold 1."""
+    """Other jobs reached 0.9 on fold 0, and 0.2 on fold 1."""
     scores = [0.9, 0.2] * 5
     journal = finished(tmp_path, scores, [[f"data.fold={number % 2}"] for number in range(10)])
     job = Job(10, [f"data.fold={fold}", "seed=3"], tmp_path / "10")
@@ -88,7 +88,7 @@ def test_without_a_sweep_nothing_is_pruned(tmp_path: Path) -> None:
 
 
 def test_a_resumed_job_repeats_its_decisions(tmp_path: Path) -> None:
-    """It was killed after epoch 3, and its checkpoint is of epoch 2; other jobs still see all that it reported."""
+    """It was killed after epoch 3 with a checkpoint of epoch 2; its reports stay in the journal."""
     journal = finished(tmp_path, [1.0] * 5)
     job = Job(5, [], tmp_path / "5")
     job.folder.mkdir()
@@ -113,7 +113,7 @@ def test_a_resumed_job_repeats_its_decisions(tmp_path: Path) -> None:
 
 
 def test_repeated_epochs_prune_only_at_the_last_one(tmp_path: Path) -> None:
-    """A run whose checkpoint is some epochs behind passes those epochs as it did before, whatever others did since."""
+    """Results of other jobs since then do not prune a run in an epoch that it repeats."""
     journal = finished(tmp_path, [0.5] * 5)
     job = Job(5, [], tmp_path / "5")
     job.folder.mkdir()
@@ -132,7 +132,7 @@ def test_repeated_epochs_prune_only_at_the_last_one(tmp_path: Path) -> None:
 
 
 def test_a_job_reports_to_its_trial_after_the_sweep_restarts(tmp_path: Path) -> None:
-    """As on a cluster: the sweep is started again while the job trains."""
+    """On a cluster, a job trains while the sweep is started again."""
     journal = finished(tmp_path, [1.0] * 5)
     job = Job(5, [], tmp_path / "5")
     job.folder.mkdir()
@@ -144,14 +144,14 @@ def test_a_job_reports_to_its_trial_after_the_sweep_restarts(tmp_path: Path) -> 
     later.finish_all([job.refresh()])
     assert pruner.report(3, 1.0, {}) == (False, {})
     later.start(job)
-    assert pruner.report(4, 0.1, {}) == (False, {}), "its best score is that of the others"
+    assert pruner.report(4, 0.1, {}) == (False, {}), "its best score equals that of the others"
     assert later.trials()[5].intermediate_values == {**{1: 1.0, 2: 1.0, 3: 1.0}, 4: 0.1}
     assert len(later.trials()) == 6
 
 
 def test_a_pruned_sweep(place: Place) -> None:
     words = ("optimizer.lr=0.0001,0.001,0.01,0.1", "seed=range(3)", "trainer.max_epochs=9", "sweep.name=mine")
-    output, _ = place.sweep(*words, "sweep.pruner=hyperband", slots=1)  # side by side, the order would be by chance
+    output, _ = place.sweep(*words, "sweep.pruner=hyperband", slots=1)  # two at a time, their order would be random
     statuses = place.statuses("mine", 12)
     assert set(statuses) == {"completed", "pruned"}
     assert statuses.count("pruned") >= 3

@@ -1,4 +1,4 @@
-"""What a search draws next."""
+"""The configurations that a search draws."""
 
 import json
 import math
@@ -19,7 +19,7 @@ LR = "optimizer.lr=tag(log,interval(1e-4,1e-1))"
 
 
 def search(folder: Path, words: list[str], trials: int, sampler: Any = RandomSampler, **options: Any) -> Sweep:
-    """A search in a folder, as it begins or goes on."""
+    """Return a new or a resumed search."""
     folder.mkdir(exist_ok=True)
     seed = options.pop("seed", 0)
     stored = StoredSweep.create(folder, space(words, sampler="x", **options), "val/acc")
@@ -27,7 +27,7 @@ def search(folder: Path, words: list[str], trials: int, sampler: Any = RandomSam
 
 
 def run(sweep: Sweep, most: int = 1000) -> list[list[str]]:
-    """Run jobs whose score is best at a rate of 0.01, and return what they consist of."""
+    """Run jobs whose score is best at a rate of 0.01; return their overrides."""
     found = []
     for job in sweep:
         sweep.start(job)
@@ -51,7 +51,7 @@ def test_a_resumed_search_draws_the_same_configurations(tmp_path: Path, sampler:
     parts += run(search(tmp_path / "other", words, 20, sampler))
     assert parts == whole
     assert run(search(tmp_path / "other", words, 20, sampler)) == []
-    assert len(run(search(tmp_path / "other", words, 23, sampler))) == 3, "more in total"
+    assert len(run(search(tmp_path / "other", words, 23, sampler))) == 3, "20 of 23 were finished"
     assert run(search(tmp_path / "third", words, 20, sampler, seed=1)) != whole
 
 

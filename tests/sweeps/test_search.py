@@ -1,4 +1,4 @@
-"""Searches as a person starts them."""
+"""Searches started from the command line."""
 
 import statistics
 from collections.abc import Callable
@@ -37,13 +37,13 @@ def test_a_killed_search_keeps_its_trials_and_counts_them(place: Place) -> None:
     assert len(set(first.values())) == 6
     output, _ = place.sweep(*SEARCH, "sweep.trials=7", "sweep.sampler.n_startup_trials=2")
     assert "7 jobs, 1 to do" in output
-    assert rates(place).items() > first.items(), "what was done stays"
+    assert rates(place).items() > first.items(), "finished trials are kept"
     output, _ = place.sweep(*SEARCH, "sweep.trials=5", "sweep.sampler.n_startup_trials=2")
     assert "7 jobs, 0 to do" in output
 
 
 def test_a_new_trial_starts_when_one_ends(place: Place) -> None:
-    """In pairs, no trial would begin before both of the pair before it had ended."""
+    """In batches of two, no trial would start before both of the previous batch had ended."""
     words = (
         "sweep=random",
         "sweep.trials=6",
@@ -89,7 +89,9 @@ def test_folds_of_a_configuration_are_averaged(place: Place, monkeypatch: pytest
     assert "data.fold" not in first
     results = [place.result("mine", number) for number in range(6)]
     assert all(result["metrics"].keys() >= {"val/acc", "test/acc"} for result in results)
-    assert len({result["data"]["fingerprint"]["val"]["inputs"] for result in results}) == 3, "each fold is another"
+    assert len({result["data"]["fingerprint"]["val"]["inputs"] for result in results}) == 3, (
+        "each fold validates on other examples"
+    )
     assert len({result["data"]["fingerprint"]["test"]["inputs"] for result in results}) == 1
     for metric in ("val/acc", "test/acc"):
         values = [result["metrics"][metric] for result in results[3:]]
@@ -101,7 +103,7 @@ def test_folds_of_a_configuration_are_averaged(place: Place, monkeypatch: pytest
 
 @pytest.mark.slow
 def test_a_search_with_submitit_is_pruned(place: Place) -> None:
-    """Its jobs report to the same journal; what is drawn by scores comes a few at a time."""
+    """Its jobs report to the same journal; a sampler draws them in batches."""
     words = (*SEARCH, "hydra/launcher=submitit_local", "sweep.trials=3", "sweep.batch=2", "trainer.max_epochs=3")
     place.sweep(*words, "sweep.pruner=hyperband", slots=None)
     assert set(place.statuses("mine", 3)) <= {"completed", "pruned"}

@@ -1,4 +1,4 @@
-"""Sweeps: which jobs run, what is kept, and whole sweeps from the command line."""
+"""Sweeps: the jobs to run, the files that are kept, and whole sweeps from the command line."""
 
 import json
 import os
@@ -109,7 +109,7 @@ def test_a_finished_grid_is_not_run_again(place: Place) -> None:
         "[3/4] ",
         "[4/4] ",
     ]
-    assert "epoch 1/1" not in output, "the progress of jobs is in their logs"
+    assert "epoch 1/1" not in output, "the epochs of jobs are in their logs"
     assert "epoch 1/1" in (place.of("grid") / "0" / "run.log").read_text()
     assert place.statuses("grid", 5) == ["completed"] * 4 + ["waiting"]
     configs = [OmegaConf.load(place.of("grid") / str(number) / "config.yaml") for number in range(4)]
@@ -224,7 +224,7 @@ def test_an_interrupted_sweep_saves_and_resumes(place: Place, number: int) -> No
     assert len(errors.splitlines()) < 5
     until(lambda: job.joinpath("run.log").is_file() and "epoch 3/10" in job.joinpath("run.log").read_text())
     until(lambda: "epoch 3/10" in job.with_name("1").joinpath("run.log").read_text())
-    os.killpg(process.pid, number)  # as a terminal does; a scheduler signals the sweep alone
+    os.killpg(process.pid, number)  # as a terminal does; a scheduler signals only the sweep
     logs = [place.of("stopped") / str(number) / "run.log" for number in (0, 1)]
     until(lambda: all(": saving" in log.read_text() for log in logs))  # each job has the signal
     (place.folder / GATE).touch()

@@ -16,7 +16,7 @@ WORDS = ("trainer.max_epochs=3", "augment=none", "logger=both")
 
 
 def alone(place: Place, folder: Path, *words: str) -> None:
-    """Run one config with as many threads as a job of two has."""
+    """Run one config with the threads of one of two slots."""
     threads = str(max(1, len(os.sched_getaffinity(0)) // 2))
     command = [sys.executable, "-m", "trainyard", *TINY, *WORDS, *words, f"hydra.run.dir={folder}"]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": threads}
@@ -69,6 +69,6 @@ def test_processes_of_a_distributed_job_start_no_sweep(place: Place, words: tupl
     for number in (0, 1):
         log = (place.of("ranks") / str(number) / "run.log").read_text()
         assert "1 epoch on cpu x 2" in log
-        assert log.count("epoch 1/1") == 1, "the second rank says nothing of its own"
+        assert log.count("epoch 1/1") == 1, "only rank 0 writes the log"
         share = max(1, len(os.sched_getaffinity(0)) // 2)
         assert f"threads={share}\n" in (place.of("ranks") / str(number) / "process.txt").read_text()

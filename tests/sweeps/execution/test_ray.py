@@ -1,4 +1,4 @@
-"""Jobs that ray runs."""
+"""Jobs on Ray."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Jobs that another launcher runs: here submitit's, in processes on this machine that outlive the sweep."""
+"""Jobs of another launcher: submitit, in local processes that outlive the sweep."""
 
 import json
 import os
@@ -16,19 +16,19 @@ SUBMITIT = ("hydra/launcher=submitit_local", *FAULT)
 
 
 def processes(place: Place, name: str) -> dict[int, int]:
-    """The process of submitit that looks after each job."""
+    """Return the process of submitit for each job."""
     content = json.loads((place.of(name) / "queue.json").read_text())
     assert {cluster for cluster, _ in content.values()} == {"local"}
     return {int(number): int(process) for number, (_, process) in content.items()}
 
 
 def children(process: int) -> list[int]:
-    """The processes that one has started."""
+    """Return the child processes of a process."""
     return [int(word) for word in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
 def epochs(place: Place, name: str, number: int) -> list[str]:
-    """The epochs that a job has gone through, in all its attempts."""
+    """Return the epochs in the log of a job, of all its attempts."""
     file = place.of(name) / str(number) / "run.log"
     log = file.read_text() if file.is_file() else ""
     return [line.partition(": epoch ")[2].partition("/")[0] for line in log.splitlines() if ": epoch " in line]
@@ -54,7 +54,7 @@ def test_failed_jobs_run_again_with_the_same_command(place: Place) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="there is no /proc here")
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
 def test_jobs_outlive_the_sweep_and_are_not_started_twice(place: Place) -> None:
     words = ("sweep.name=outlive", *SUBMITIT, "trainer.max_epochs=4", "+callbacks.fault.gate=2", "seed=0,1")
     first = place.start(*words, slots=None)
@@ -65,7 +65,7 @@ def test_jobs_outlive_the_sweep_and_are_not_started_twice(place: Place) -> None:
     )
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
-    for stream in (first.stdout, first.stderr):  # which its jobs have too, so that it does not end with it
+    for stream in (first.stdout, first.stderr):  # its jobs inherited them, so they stay open
         assert stream is not None
         stream.close()
     jobs = processes(place, "outlive")
@@ -75,7 +75,7 @@ def test_jobs_outlive_the_sweep_and_are_not_started_twice(place: Place) -> None:
     second = place.start(*words, slots=None)
     until(lambda: (place.of("outlive") / "holder").is_file())
     [preempted] = children(jobs[0])
-    os.kill(preempted, signal.SIGUSR2)  # as a cluster says that it wants the machine back
+    os.kill(preempted, signal.SIGUSR2)  # as a cluster does before it ends a job
     (place.folder / GATE).touch()
     output, errors = second.communicate(timeout=600)
     assert second.returncode == 0, output + errors
@@ -83,7 +83,7 @@ def test_jobs_outlive_the_sweep_and_are_not_started_twice(place: Place) -> None:
     assert processes(place, "outlive") == jobs, "nothing was submitted again"
     whole = [str(epoch) for epoch in range(1, 5)]
     assert epochs(place, "outlive", 1) == whole
-    assert epochs(place, "outlive", 0) == whole, "it goes on from the last whole epoch"
+    assert epochs(place, "outlive", 0) == whole, "it resumes after the last complete epoch"
     assert "going on from" in (place.of("outlive") / "0" / "run.log").read_text()
     assert place.statuses("outlive", 2) == ["completed", "completed"]
 

@@ -1,4 +1,4 @@
-"""A real SLURM: `make test-slurm` brings one up on this machine alone."""
+"""Sweeps on SLURM: `make test-slurm` starts one on this machine."""
 
 import json
 import os
@@ -18,23 +18,23 @@ TWO = ("accelerator=ddp", "trainer.accelerator=cpu", "trainer.precision=32-true"
 
 
 def command(*words: str) -> str:
-    """What a command prints."""
+    """Return the output of a command."""
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
 
 def log(place: Place, name: str, number: int) -> str:
-    """The log of a job, of all its attempts."""
+    """Return the log of a job, of all its attempts."""
     file = place.of(name) / str(number) / "run.log"
     return file.read_text() if file.is_file() else ""
 
 
 def epochs(text: str) -> list[str]:
-    """The epochs that a log tells of."""
+    """Return the epochs in a log."""
     return re.findall(r": epoch (\d+)/", text)
 
 
 def start_now(job: str) -> None:
-    """Spare a job that was queued again the two minutes that SLURM has it wait."""
+    """Start a requeued job now; SLURM would wait for two minutes."""
     until(lambda: "JobState=PENDING" in command("scontrol", "show", "job", job), 90.0)
     command("scontrol", "update", f"JobId={job}", "StartTime=now")
 
