@@ -90,7 +90,7 @@ def test_the_sampler_gets_the_mean_over_folds(tmp_path: Path) -> None:
         (job.folder / "result.json").write_text(json.dumps(result))
         sweep.finish(job, "")
         assert sweep.sampler is not None
-        trials = sweep.sampler.study(sweep.jobs).get_trials()
+        trials = sweep.sampler.create_study(sweep.jobs).get_trials()
         means = {str(trial.params["lr"]): trial.values[0] for trial in trials if trial.values}
     assert means == {rate: pytest.approx(int(rate) / 10 + 0.25 * (rate != "4")) for rate in "1234"}
 

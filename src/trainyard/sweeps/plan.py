@@ -146,9 +146,9 @@ def measure_groups(groups: Sequence[Group], launcher: "LocalLauncher") -> list[C
         for index, ((job, _), *_) in enumerate(groups):
             words = shorten(job.overrides, launcher.compose(job.overrides))
             overrides.append([*words, f"hydra.sweep.dir={place}", f"hydra.sweep.subdir={index}"])
-        pool = launcher.pool()
+        pool = launcher.create_pool()
         pool.on_start = lambda index: started.update({index: time.perf_counter()})
-        for end in pool.run(JobGroup([index], [config]) for index, config in launcher.composed(overrides, 0)):
+        for end in pool.run(JobGroup([index], [config]) for index, config in launcher.compose_jobs(overrides, 0)):
             seconds = time.perf_counter() - started[end.index]
             try:
                 costs[end.index] = end.error or Cost.read(Path(place) / str(end.index), seconds)

@@ -39,17 +39,17 @@ class JobProcess:
     slot: int
     messages: Connection
 
-    def reported(self) -> Iterator[JobExit]:
-        """Yield the jobs whose end the process has reported."""
+    def read_reports(self) -> Iterator[JobExit]:
+        """Yield the jobs that the process has reported as ended."""
         with suppress(EOFError, OSError):
             while self.indices and self.messages.poll():
                 end = JobExit(*self.messages.recv())
                 self.indices.remove(end.index)
                 yield end
 
-    def exited(self) -> Iterator[JobExit]:
-        """Yield all jobs of a process that has exited."""
-        yield from self.reported()
+    def collect_exits(self) -> Iterator[JobExit]:
+        """Yield the remaining jobs of a process that has exited."""
+        yield from self.read_reports()
         for index in self.indices:
             yield JobExit(index, exit_reason(self.process.exitcode))
         self.indices = []
@@ -118,10 +118,10 @@ class ProcessPool:
 
     def collect(self) -> list[JobExit]:
         """Return the jobs that have ended since the last call."""
-        gone = [job for job in self.running if not job.process.is_alive()]
-        ends = [end for job in self.running for end in (job.exited() if job in gone else job.reported())]
-        self.running = [job for job in self.running if job not in gone]
-        for job in gone:
+        exited = [job for job in self.running if not job.process.is_alive()]
+        ends = [end for job in self.running for end in (job.collect_exits() if job in exited else job.read_reports())]
+        self.running = [job for job in self.running if job not in exited]
+        for job in exited:
             send_signal(job.process.pid, signal.SIGKILL, to_process=False)  # processes that it has started
         return [replace(end, error="" if self.stopping else end.error) for end in ends]
 

@@ -82,23 +82,23 @@ def follow(remote: Submission | LauncherThread, jobs: Sequence[Job], progress: S
     """Read the directories of jobs until all have ended."""
     log_sizes = [log_size(job) for job in jobs]
     waiting, running = set(range(len(jobs))), set[int]()
-    gone_since: dict[int, float] = {}
+    ended_at: dict[int, float] = {}
     while waiting or running:
         time.sleep(POLL_INTERVAL + INTERVAL_PER_JOB * len(waiting | running))
         ended = remote.ended()
-        gone_since = {index: gone_since.get(index, time.monotonic()) for index in ended}
+        ended_at = {index: ended_at.get(index, time.monotonic()) for index in ended}
         for index in sorted(waiting | running):
             job = jobs[index].refresh()
             has_result = job.status not in ("interrupted", WAITING)
             if index in ended and not has_result:
                 with suppress(OSError):  # makes NFS read the directory again
                     os.chmod(job.folder, job.folder.stat().st_mode)  # noqa: PTH101
-            is_over = has_result or (index in ended and time.monotonic() - gone_since[index] > GRACE_PERIOD)
-            if index in waiting and (is_over or log_size(job) != log_sizes[index]):
+            has_ended = has_result or (index in ended and time.monotonic() - ended_at[index] > GRACE_PERIOD)
+            if index in waiting and (has_ended or log_size(job) != log_sizes[index]):
                 waiting.remove(index)
                 running.add(index)
                 progress.start(index)
-            if is_over:
+            if has_ended:
                 running.remove(index)
                 if progress.finish(JobExit(index, ended[index] if job.status == WAITING else "")):
                     remote.stop()
