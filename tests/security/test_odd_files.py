@@ -14,9 +14,9 @@ import torch
 from tests.security.tampering import change
 from tests.sweeps.synthetic import stored
 from trainyard.callbacks.checkpoint_files import is_intact
-from trainyard.history.resume import config_to_resume
-from trainyard.history.run_table import chosen_runs
-from trainyard.history.saved_predictions import read_predictions
+from trainyard.history.run_table import select_runs
+from trainyard.history.scores import read_predictions
+from trainyard.history.stored_config import config_to_resume
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import ConfigError
 from trainyard.io.files import check_own_files, load_yaml, open_regular, read_json, write_json, write_text
@@ -66,7 +66,7 @@ def test_a_run_with_an_odd_file_is_listed_and_compared(run: Path, name: str, kin
     outside.mkdir(parents=True)
     run = run.rename(outside / "run")
     put(run / name, kind)
-    [found] = chosen_runs([])
+    [found] = select_runs([])
     assert found.status in (("broken",) if name == "result.json" else ("completed",))
     assert (found.config == {}) == (name == "config.yaml")
     assert (found.provenance.get("git") is None) == (name == "provenance.json")

@@ -5,8 +5,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from tests.sweeps.synthetic import space
-from trainyard.config.composition import compose, group_options
-from trainyard.config.validators import Number
+from trainyard.config.composition import compose, load_options
+from trainyard.config.constraints import Number
 from trainyard.io.errors import ConfigError
 from trainyard.sweeps.distributions import as_parameter, as_text, distributions, representative_jobs
 from trainyard.sweeps.search_space import SearchSpace
@@ -70,7 +70,7 @@ def test_drawn_numbers_have_four_digits_within_the_interval() -> None:
     assert as_parameter("mlp", CategoricalDistribution(("mlp",))) == "mlp"
 
 
-READY = {name: option for name, option in group_options("sweep").items() if option.get("params")}
+READY = {name: option for name, option in load_options("sweep").items() if option.get("params")}
 
 
 def test_conf_has_search_spaces() -> None:

@@ -242,11 +242,10 @@ def test_an_interrupted_sweep_saves_and_resumes(place: Place, number: int) -> No
     assert "3 jobs, 3 to do" in output
     assert place.statuses("stopped", 3) == ["completed"] * 3
     log = job.joinpath("run.log").read_text()
-    assert "going on from" in log
+    assert "resuming from" in log
     assert log.count("epoch 1/10") == 1, "it resumes, and does not start again"
-    assert [int(row["epoch"]) for row in table(job / "metrics.csv")] == list(
-        range(11)
-    )  # the last row has the test scores
+    epochs = [int(row["epoch"]) for row in table(job / "metrics.csv")]
+    assert epochs == list(range(11)), "the last row has the test scores"
 
 
 def test_jobs_that_do_not_compose_are_named_together(place: Place) -> None:

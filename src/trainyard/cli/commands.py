@@ -180,10 +180,10 @@ def add_runs(commands: Parser) -> None:
 
 def list_runs(arguments: argparse.Namespace) -> None:
     """Print runs as a table or as CSV."""
-    from trainyard.history.run_table import chosen_runs, show, write_csv
+    from trainyard.history.run_table import print_csv, print_table, select_runs
 
-    runs = chosen_runs(arguments.conditions, arguments.sort, arguments.last)
-    write_csv(runs) if arguments.csv else show(runs)
+    runs = select_runs(arguments.conditions, arguments.sort, arguments.last)
+    print_csv(runs) if arguments.csv else print_table(runs)
 
 
 def diff_runs(arguments: argparse.Namespace) -> None:
@@ -274,17 +274,17 @@ def draw_curves(arguments: argparse.Namespace) -> None:
 
 def draw_decision(arguments: argparse.Namespace) -> None:
     """Draw decision regions."""
-    from trainyard.inspect.decision_regions import draw
+    from trainyard.inspect import model_figures
     from trainyard.terminal.logs import log_to_screen
 
     with log_to_screen():
-        draw(arguments.run, arguments.trusted_packages)
+        model_figures.draw_decision(arguments.run, arguments.trusted_packages)
 
 
 def draw_layers(arguments: argparse.Namespace) -> None:
     """Draw the outputs of layers."""
-    from trainyard.inspect.layer_outputs import draw
+    from trainyard.inspect import model_figures
     from trainyard.terminal.logs import log_to_screen
 
     with log_to_screen():
-        draw(arguments.run, arguments.example, arguments.trusted_packages)
+        model_figures.draw_layers(arguments.run, arguments.example, arguments.trusted_packages)

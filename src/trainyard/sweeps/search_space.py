@@ -10,7 +10,8 @@ from functools import cached_property
 
 from hydra.core.override_parser.types import Override, RangeSweep
 
-from trainyard.config.condition import GRAMMAR, Condition, parse_value
+from trainyard.config.composition import parse_value
+from trainyard.config.condition import GRAMMAR, Condition
 from trainyard.io.errors import config_error, did_you_mean, join_limited
 
 MAX_JOBS = 100_000  # more are a mistake, and would fill the memory
@@ -164,10 +165,9 @@ class Where:
         self.text = text
         known = {key.lstrip("+~") for key in keys}
         self.condition = Condition(text, "sweep.where", known)
-        names = [part for key in self.condition.keys for part in ([key] if key in known else key.split("/"))]
-        if not names:
+        if not self.condition.keys:
             raise config_error("sweep.where", text, "refers to no key", f"a condition on {join_limited(sorted(known))}")
-        if unknown := sorted({*names} - known):
+        if unknown := sorted(self.condition.keys - known):
             problem = f"no job has a key {unknown[0]}{did_you_mean(unknown[0], known)}"
             raise config_error(
                 "sweep.where", text, problem, f"{join_limited(sorted(known))}; texts in an expression need quotes"
@@ -178,7 +178,7 @@ class Where:
         typed = {key.lstrip("+~"): value for key, value in values.items()}
         try:
             return self.condition.evaluate(lambda key: parse_value(typed[key]))
-        except (TypeError, ArithmeticError, KeyError) as error:
+        except (TypeError, KeyError) as error:
             of = " ".join(f"{key}={value}" for key, value in values.items())
             raise config_error("sweep.where", self.text, f"cannot be evaluated for {of} ({error})", GRAMMAR) from error
 

@@ -9,8 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import setup_globals
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
-from trainyard.config.arguments import check_arguments
-from trainyard.config.constraints import check_ranges, read_text
+from trainyard.config.arguments import check_arguments, check_ranges, convert_text
 from trainyard.io.errors import ConfigError, config_error
 from trainyard.sweeps.job import Job
 
@@ -27,7 +26,7 @@ def check_options(config: DictConfig) -> None:
         "sweep": OmegaConf.to_container(config.sweep, resolve=True),
         "hydra": {"launcher": {"slots": config.hydra.launcher.get("slots", 1)}},
     }
-    read_text(options)
+    convert_text(options)
     own = config.sweep
     with open_dict(config):
         own.update(options["sweep"])
@@ -107,7 +106,7 @@ def check_config_parts(config: DictConfig) -> None:
 
     Data, models and schedules are built once for all jobs that share them. Nothing is downloaded.
     """
-    from trainyard.config.composition import instantiate, resolved
+    from trainyard.config.composition import instantiate, resolve
     from trainyard.data.loading.splits import check_splits_not_empty
     from trainyard.optim.optimizers import check_optimizer
     from trainyard.run.compatibility import check_config, check_model_fits_data
@@ -115,7 +114,7 @@ def check_config_parts(config: DictConfig) -> None:
     with open_dict(config):
         config.hydra.runtime.output_dir = "."  # nothing is written
     HydraConfig.instance().set_config(config)
-    cfg = resolved(config)
+    cfg = resolve(config)
     check_config(cfg)
     data = repr(cfg.data)
     if data not in checked:
