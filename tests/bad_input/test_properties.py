@@ -84,7 +84,7 @@ def test_any_condition_is_evaluated_or_raises_a_clear_error(text: str) -> None:
     count("conditions")
     try:
         condition = Where(text, {"seed": ["1"], "model": ["mlp"], "optimizer.lr": ["0.1"]})
-        assert condition.holds({"seed": "1", "model": "mlp", "optimizer.lr": "0.1"}) in (True, False)
+        assert condition.matches({"seed": "1", "model": "mlp", "optimizer.lr": "0.1"}) in (True, False)
     except ConfigError as error:
         check_text(format_error(error))
 
