@@ -25,6 +25,7 @@ from trainyard.run.run_directory import (
     MADE_BEFORE,
     REPLACED,
     RESULT,
+    check_places,
     check_resumable,
     lock,
     move_aside,
@@ -95,6 +96,7 @@ class Run:
 
     def prepare_directory(self, cfg: DictConfig, resume: bool) -> None:
         """Create and lock the directory; write the config if it has none."""
+        check_places(self.dir)
         if not resume:
             check_run_directory(self.dir)
         try:

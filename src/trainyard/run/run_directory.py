@@ -125,6 +125,15 @@ def move_aside(folder: Path) -> Path | None:
     return aside
 
 
+def check_places(folder: Path) -> None:
+    """Raise a ConfigError if a folder is in the place of one of a run's files, or a file in the place of a folder."""
+    kinds = {name: "a folder, but must be a file" for name in (*FILES, LOG, LOCK) if (folder / name).is_dir()}
+    kinds |= {name: "a file, but must be a folder" for name in FOLDERS if (folder / name).is_file()}
+    for name, kind in kinds.items():
+        problem = f"{name} is {kind}"
+        raise config_error("hydra.run.dir", folder, problem, "the directory without it, or another directory")
+
+
 def check_resumable(folder: Path) -> None:
     """Raise a ConfigError if resuming a run would replace its results: it has some, but no intact checkpoint.
 

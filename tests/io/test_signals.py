@@ -1,4 +1,4 @@
-"""Signals: deferred to the end of a step in training, raised at once elsewhere, passed on to other handlers."""
+"""Signals: deferred to the end of a step, obeyed at once where none comes, and handed to whoever wants them."""
 
 import os
 import pickle
@@ -69,7 +69,7 @@ def test_previous_handler_is_called_after_saving() -> None:
 
 
 def test_ignored_signal_is_not_handled() -> None:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in a background process of a shell
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as of a process in a shell's background
     try:
         with Signals() as signals:
             assert signal.SIGINT not in signals.before
@@ -84,8 +84,8 @@ def test_signals_can_be_pickled() -> None:
     assert there.before.keys() == signals.before.keys()
 
 
-class InterruptTwice(L.Callback):
-    """Sends SIGINT twice while a checkpoint is collected."""
+class Impatient(L.Callback):
+    """Presses Ctrl-C twice while a checkpoint is being made."""
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict) -> None:
         if trainer.global_step == 7:
@@ -94,7 +94,7 @@ class InterruptTwice(L.Callback):
 
 def test_second_ctrl_c_damages_no_checkpoint(compose_run: Compose, tmp_path: Path) -> None:
     Stop.at = ("train", 1, 1)
-    slow = [f"+callbacks.impatient._target_={__name__}.InterruptTwice", "checkpoint.every_steps=2"]
+    slow = [f"+callbacks.impatient._target_={__name__}.Impatient", "checkpoint.every_steps=2"]
     with pytest.raises((KeyboardInterrupt, SystemExit)) as end:
         train(compose_run(*COMMON, *slow))
     assert isinstance(end.value, SystemExit)
@@ -122,8 +122,8 @@ def test_slurm_job_is_requeued(compose_run: Compose, tmp_path: Path, monkeypatch
     assert asked == [["scontrol", "requeue", "4711"]]
 
 
-class FailingLogger(CSVLogger):
-    """A logger that raises an error when the run has failed."""
+class Broken(CSVLogger):
+    """Fails when a run has failed."""
 
     def finalize(self, status: str) -> None:
         raise OSError("the disk of the logs is gone")
@@ -131,7 +131,7 @@ class FailingLogger(CSVLogger):
 
 def test_checkpoint_is_written_when_a_logger_fails(compose_run: Compose, tmp_path: Path) -> None:
     Stop.at = ("train", 1, 1)
-    broken = [f"+logger.broken._target_={__name__}.FailingLogger", f"+logger.broken.save_dir={tmp_path}", "logger=csv"]
+    broken = [f"+logger.broken._target_={__name__}.Broken", f"+logger.broken.save_dir={tmp_path}", "logger=csv"]
     with pytest.raises((OSError, SystemExit)):
         train(compose_run(*COMMON, *broken))
     assert checkpoint(tmp_path / "run", "last.ckpt")["global_step"] == 7
