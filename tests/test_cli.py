@@ -177,7 +177,7 @@ def test_piped_output_is_calm(typed) -> None:
     assert table[0].split() == ["loss", "accuracy"]
     rows = ["loss", "val", "test", "best", "first", "train/loss", "val/loss", "val/acc", "run", "look"]
     assert [line.split()[0] for line in table] == rows
-    assert table[-1].startswith("look       tensorboard --logdir outputs/runs/")
+    assert table[-1].startswith("view       tensorboard --logdir outputs/runs/")
 
 
 def test_ctrl_c_before_training_is_a_word_and_no_traceback(typed, monkeypatch: pytest.MonkeyPatch) -> None:

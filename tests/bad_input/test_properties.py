@@ -30,8 +30,7 @@ from trainyard.data.loading.splits import check_splits_not_empty
 from trainyard.data.sources.table import Table
 from trainyard.io.errors import ConfigError
 from trainyard.run.compatibility import check_config
-from trainyard.sweeps.search_space import SearchSpace
-from trainyard.sweeps.where import Where
+from trainyard.sweeps.search_space import SearchSpace, Where
 
 MOST_MEMORY = 2 * 2**20  # KiB beyond what the imports take; a picture at PIL's limit takes half a GiB
 FOLDER = Path(tempfile.gettempdir()) / f"trainyard-properties-{os.getpid()}"
@@ -85,7 +84,7 @@ def test_any_condition_is_evaluated_or_raises_a_clear_error(text: str) -> None:
     count("conditions")
     try:
         condition = Where(text, {"seed": ["1"], "model": ["mlp"], "optimizer.lr": ["0.1"]})
-        assert condition.holds({"seed": "1", "model": "mlp", "optimizer.lr": "0.1"}) in (True, False)
+        assert condition.matches({"seed": "1", "model": "mlp", "optimizer.lr": "0.1"}) in (True, False)
     except ConfigError as error:
         check_text(format_error(error))
 

@@ -16,7 +16,7 @@ from trainyard.config.composition import CONF_DIR, compose, instantiate, load_op
 from trainyard.config.constraints import Number
 from trainyard.io.errors import ConfigError
 from trainyard.run.training import train
-from trainyard.sweeps.options import check_options
+from trainyard.sweeps.execution.checks import check_options
 
 GROUPS = sorted(folder.name for folder in CONF_DIR.iterdir() if folder.is_dir() and folder.name != "hydra")
 OPTIONS = [f"{group}={option}" for group in GROUPS for option in load_options(group)]

@@ -122,7 +122,7 @@ def test_latest_without_pointer_is_the_last_started_run(outputs: Path, damage: s
         ("22", ["2 runs begin or end with it", f"{NAMES[2]}, {NAMES[1]}"]),
         ("S", ["is a sweep", "S/0, or best:S"]),
         ("S/7", ["the sweep has no such job", "0, 1, 2"]),
-        ("best:T", ["SWEEP=T: there is no such sweep", "S"]),
+        ("best:T", ["SWEEP=T: unknown sweep", "S"]),
         ("", ["RUN='': there is no such run", "newest"]),
         ("outputs", ["there is no such run"]),
     ],

@@ -15,7 +15,7 @@ from tests.sweeps.synthetic import stored
 from trainyard.config.format_error import format_error
 from trainyard.history.run_table import print_csv, print_table, select_runs
 from trainyard.inference.evaluate import evaluate
-from trainyard.inference.predict import header
+from trainyard.inference.predict import column_names
 from trainyard.io.csv_text import escape_formula, unescape_formula
 from trainyard.io.errors import ConfigError, config_error
 from trainyard.run.metrics_csv import read_curves
@@ -150,5 +150,5 @@ def test_tables_of_metrics_and_predictions(tmp_path: Path) -> None:
     table.save()
     assert (tmp_path / "metrics.csv").read_text().splitlines()[0].count("'=") == 2
     assert read_curves(tmp_path) == {"=x": {3: -1.5}, "'=y": {3: 2.0}, "val/acc": {3: 0.5}}
-    assert header(["=a", "-1", "b"]) == ["input", "prediction", "'=a", "-1", "b"]
+    assert column_names(["=a", "-1", "b"]) == ["input", "prediction", "'=a", "-1", "b"]
     assert json.loads(json.dumps(unescape_formula("'=a"))) == "=a"

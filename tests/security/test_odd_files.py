@@ -218,7 +218,7 @@ def test_the_checkpoint_of_a_row_lies_in_its_job(tmp_path: Path) -> None:
     sweep = stored(tmp_path / "sweep", ["seed=0,1"], [0.1, 0.9])
     for job in sweep.jobs:
         write_json(job.folder / "result.json", {**job.result, "checkpoint": "/etc/passwd"})
-    assert "1/checkpoints/best.ckpt" in leaderboard_cells(sweep.rows, sweep.objectives)[1]
+    assert "1/checkpoints/best.ckpt" in leaderboard_cells(sweep.rows, sweep.objective)[1]
 
 
 def test_a_run_starts_in_a_folder_whose_hydra_files_are_links(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The launchers that run jobs on this machine: each in a process of its own, or stacked."""
+"""The launchers for jobs on this machine: each in its own process, or stacked."""
 
 import pickle
 from collections.abc import Iterable, Iterator, Sequence
@@ -39,11 +39,7 @@ for name, node in (("local", LocalLauncherConf), ("stacked", StackedLauncherConf
 
 
 class LocalLauncher(Launcher):
-    """Runs jobs on this machine, `slots` of them side by side; a job that fails does not affect the others.
-
-    Args:
-        slots: number of jobs at a time; each has its share of the cores and of the GPUs.
-    """
+    """Runs jobs on this machine, `slots` at a time; each has its share of the cores and of the GPUs."""
 
     needs_all_jobs: ClassVar[bool] = False
     """Whether `launch` should get a list of all jobs, rather than a generator."""
@@ -53,34 +49,31 @@ class LocalLauncher(Launcher):
         self.progress: SweepProgress | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Store what Hydra passes to every launcher, and start the server that forks jobs."""
+        """Store the arguments that Hydra passes to every launcher, and start the server that forks jobs."""
         from trainyard.sweeps.execution.job_process import HydraTask
         from trainyard.sweeps.execution.processes import job_context
 
         self.config = config
         self.loader = hydra_context.config_loader
-        self.composed_configs: dict[tuple[str, ...], bytes] = {}  # pickled, which takes a hundredth of the memory
+        self.composed_configs: dict[tuple[str, ...], bytes] = {}  # pickled, in a hundredth of the memory
         self.task = HydraTask(f"{task_function.__module__}:{task_function.__qualname__}", hydra_context.callbacks)
         self.context = job_context(config.sweep.pruner != "none")
 
     def launch(self, job_overrides: Iterable[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run a job for each list of overrides, and return how they ended, in the same order.
-
-        The lists may come from a generator, which is advanced when a slot is free.
-        """
+        """Run a job for each list of overrides; a generator is advanced when a slot is free."""
         from trainyard.sweeps.execution.job_process import JobGroup
 
-        composed = self.composed(job_overrides, initial_job_idx)
-        return self.run(self.pool(), (JobGroup([index], [config]) for index, config in composed))
+        jobs = self.compose_jobs(job_overrides, initial_job_idx)
+        return self.run_groups(self.create_pool(), (JobGroup([index], [config]) for index, config in jobs))
 
-    def pool(self, slots: int | None = None) -> "ProcessPool":
-        """Return a pool that runs the jobs."""
+    def create_pool(self, slots: int | None = None) -> "ProcessPool":
+        """Return a pool of processes for the jobs."""
         from trainyard.sweeps.execution.processes import ProcessPool
 
         return ProcessPool(slots or self.slots, self.task, self.context)
 
-    def run(self, pool: "ProcessPool", groups: Iterable["JobGroup"]) -> list[JobReturn]:
-        """Run groups of jobs, and return how those that were started ended."""
+    def run_groups(self, pool: "ProcessPool", groups: Iterable["JobGroup"]) -> list[JobReturn]:
+        """Run groups of jobs, and return the results of those that were started."""
         if self.progress:
             pool.on_start, pool.on_poll = self.progress.start, self.progress.update
         returns = {}
@@ -98,14 +91,14 @@ class LocalLauncher(Launcher):
         from trainyard.sweeps.execution.checks import find_problems
 
         problems = {}
-        for index, overrides in enumerate(job_overrides):  # while the server imports what jobs need
+        for index, overrides in enumerate(job_overrides):  # while the server imports modules
             try:
                 self.compose(overrides)
             except HydraException as error:
                 problems[index] = format_error(error)
-        return problems or find_problems(self.composed(job_overrides, 0), self.context)
+        return problems or find_problems(self.compose_jobs(job_overrides, 0), self.context)
 
-    def composed(self, job_overrides: Iterable[Sequence[str]], first: int) -> Iterator[tuple[int, DictConfig]]:
+    def compose_jobs(self, job_overrides: Iterable[Sequence[str]], first: int) -> Iterator[tuple[int, DictConfig]]:
         """Yield the index and the config of each job."""
         for index, overrides in enumerate(job_overrides, start=first):
             config = self.compose(overrides)
@@ -128,28 +121,24 @@ class LocalLauncher(Launcher):
 
 
 class StackedLauncher(LocalLauncher):
-    """Trains jobs of the same network as one network with stacked parameters; runs the others as `LocalLauncher` does.
+    """Trains jobs of the same network as one network with stacked parameters, divided among `slots` processes.
 
-    Args:
-        slots: number of processes at a time, among which a stack is divided.
+    Other jobs run as with `LocalLauncher`.
     """
 
     needs_all_jobs = True
 
     def launch(self, job_overrides: Iterable[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run a job for each list of overrides, and return how they ended, in the same order.
-
-        Lists from a generator may depend on the results of earlier jobs, and are not stacked.
-        """
+        """Run a job for each list of overrides; those from a generator are not stacked."""
         if not isinstance(job_overrides, Sequence):
             print("not stacked: the next configuration depends on the results of earlier jobs", flush=True)
             return super().launch(job_overrides, initial_job_idx)
-        configs = dict(self.composed(job_overrides, initial_job_idx))
-        groups = self.groups(configs)
-        return self.run(self.pool(max(1, min(self.slots, len(groups)))), groups)
+        configs = dict(self.compose_jobs(job_overrides, initial_job_idx))
+        groups = self.group_jobs(configs)
+        return self.run_groups(self.create_pool(max(1, min(self.slots, len(groups)))), groups)
 
-    def groups(self, configs: dict[int, DictConfig]) -> list["JobGroup"]:
-        """Return stacks, then single jobs; print which jobs are single and why."""
+    def group_jobs(self, configs: dict[int, DictConfig]) -> list["JobGroup"]:
+        """Return stacks, then single jobs; print why jobs are single."""
         from trainyard.sweeps.execution.job_process import JobGroup
         from trainyard.sweeps.stacked.stackable import divided, stackable, told
 

@@ -1,4 +1,4 @@
-"""The sweeper, which resumes a sweep when its command is repeated."""
+"""The sweeper. It resumes a sweep when its command is repeated."""
 
 import gc
 import shlex
@@ -36,36 +36,35 @@ ConfigStore.instance().store(group="hydra/sweeper", name="trainyard", node=Resum
 
 
 class ResumingSweeper(Sweeper):
-    """Runs the jobs of a grid or a search, each once: the same command again runs the jobs that are left."""
+    """Runs the jobs of a grid or a search, each once: the same command resumes the sweep."""
 
     config: DictConfig
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Store what Hydra passes to every sweeper."""
+        """Store the arguments that Hydra passes to every sweeper."""
         self.config = config
         self.context = hydra_context
         self.task_function = task_function
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Run the unfinished jobs of the sweep, and print its leaderboard."""
-        from trainyard.sweeps.options import check_objectives, check_options
+        """Run the unfinished jobs of the sweep and print its leaderboard, or its plan."""
+        from trainyard.sweeps.execution.checks import check_options
         from trainyard.sweeps.stored import SWEEP_FILE, StoredSweep, lock_sweep
 
         gc.freeze()  # composing turned garbage collection off; a long sweep needs it
         gc.enable()
-        own = self.config.sweep
+        own, objective = self.config.sweep, self.config.objective
         check_options(self.config)
         space = self.parse_space(arguments)
-        objectives = check_objectives(own.objectives or [], self.config.objective, space.axes)
         with open_dict(self.config):
             own.name = space.name() if own.name is None else str(own.name)
         folder = Path(self.config.hydra.sweep.dir)
         if own.plan:
-            self.plan(StoredSweep.preview(folder, space, objectives))
+            self.print_plan(StoredSweep.preview(folder, space, objective))
             return
         with lock_sweep(folder):
             is_new = not (folder / SWEEP_FILE).exists()
-            stored = StoredSweep.create(folder, space, objectives)
+            stored = StoredSweep.create(folder, space, objective)
             try:
                 self.run_jobs(stored)
             except (KeyboardInterrupt, Interrupted) as error:
@@ -75,7 +74,7 @@ class ResumingSweeper(Sweeper):
                 if is_new and not any(job.folder.exists() for job in stored.jobs):
                     stored.discard()
                 raise
-            self.report(stored)
+            self.print_report(stored)
 
     def parse_space(self, arguments: list[str]) -> "SearchSpace":
         """Return the search space of `sweep.params` and the command line."""
@@ -87,7 +86,7 @@ class ResumingSweeper(Sweeper):
         sampler = own.sampler._target_ if isinstance(own.sampler, DictConfig) else ""
         return SearchSpace.parse(parser.parse_overrides(params + arguments), own.zip, own.where or "", sampler)
 
-    def plan(self, stored: "StoredSweep") -> None:
+    def print_plan(self, stored: "StoredSweep") -> None:
         """Print the plan of a sweep."""
         from trainyard.sweeps.plan import plan_sweep
 
@@ -131,7 +130,7 @@ class ResumingSweeper(Sweeper):
             launcher.launch(list(overrides) if all_at_once else overrides, initial_job_idx=0)
 
     def run_remote(self, launcher: Launcher, sweep: "Sweep") -> None:
-        """Run jobs with another launcher, those of a search in batches."""
+        """Run jobs with another launcher; a search runs them in batches."""
         from trainyard.sweeps.execution.checks import check_jobs
         from trainyard.sweeps.execution.remote import run_remote
 
@@ -153,7 +152,7 @@ class ResumingSweeper(Sweeper):
         create = Plugins.instance().instantiate_launcher
         return create(hydra_context=self.context, task_function=task, config=self.config)
 
-    def report(self, stored: "StoredSweep") -> None:
+    def print_report(self, stored: "StoredSweep") -> None:
         """Print the leaderboard; exit with 1 if jobs failed or are not done."""
         from trainyard.sweeps.leaderboard.report import final_report
 
@@ -165,7 +164,7 @@ class ResumingSweeper(Sweeper):
             sys.exit(1)
 
     def report_interruption(self, stored: "StoredSweep") -> None:
-        """Write the leaderboard of the jobs that have ended, and print how to resume."""
+        """Write the leaderboard so far, and print how to resume."""
         from trainyard.sweeps.leaderboard.report import write_report
 
         if any(job.folder.exists() for job in stored.jobs):

@@ -22,7 +22,7 @@ from trainyard.cli.train_help import asks_for_help, help_text
 from trainyard.config.composition import CONF_DIR, CONFIG_NAME, HYDRA_VERSION_BASE, resolve
 from trainyard.history.stored_config import asks_to_resume, resume
 from trainyard.io.errors import ConfigError, PassThrough, config_error
-from trainyard.run.distributed.torchrun import remove_failed_result
+from trainyard.run.run_directory import remove_failed_result
 from trainyard.terminal.logs import print_anything
 
 CONDITION = "sweep.where"

@@ -6,16 +6,17 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
+from trainyard.config.composition import objective_mode
 from trainyard.config.condition import GRAMMAR, Condition, is_number
 from trainyard.history.find_run import all_runs
 from trainyard.history.stored_run import StoredRun, flatten
 from trainyard.io.csv_text import csv_writer, escape_formula
 from trainyard.io.errors import config_error, did_you_mean, join_limited
-from trainyard.sweeps.options import mode_of
 from trainyard.terminal.controls import unescaped
 from trainyard.terminal.tables import table
 
 SUGGESTED = 50  # newest runs whose keys are suggested
+COSTS = ("seconds", "epochs", "parameters")  # better if smaller
 WIDTH = 50  # characters of the overrides in the table
 
 
@@ -42,7 +43,8 @@ def select_runs(conditions: Sequence[str], sort: str = "started", last: int | No
     values = {run.folder: value_of(run, key) for run in selected if has(run, key)}
     if selected and not values:
         check_known([key], runs)
-    descending = mode_of(key) == "max" and (key == "started" or all(map(is_number, values.values())))
+    is_score = key not in COSTS and objective_mode(key) == "max" and all(map(is_number, values.values()))
+    descending = key == "started" or is_score
     with_value = [run for run in selected if values.get(run.folder) is not None]
     with_value.sort(key=lambda run: sort_key(values[run.folder]), reverse=descending != sort.startswith("-"))
     return [*with_value, *(run for run in selected if values.get(run.folder) is None)]

@@ -1,4 +1,4 @@
-"""The progress of a sweep on the terminal: a line for each job that ends, and live bars of those that run."""
+"""The progress of a sweep on the terminal: a line for each job that ends, and a bar for each running job."""
 
 import re
 import sys
@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from trainyard.config.composition import objective_mode
 from trainyard.io.files import open_regular
 from trainyard.io.resources import describe_full_disk
 from trainyard.run.run_directory import DONE
 from trainyard.sweeps.execution.processes import JobExit
 from trainyard.sweeps.job import Job
-from trainyard.sweeps.options import mode_of
 from trainyard.sweeps.sweep import Sweep
 from trainyard.terminal.controls import escape_controls, unescaped
 
@@ -27,8 +27,7 @@ class SweepProgress:
     """Prints how each job ended, and shows the running jobs if the output is a terminal. A context manager.
 
     Args:
-        sweep: that is run.
-        jobs: that run, in the order of their start; more may be added.
+        jobs: in the order of their start; the list may grow.
         on_start: called with each job that starts.
         fail_fast: whether the first failure ends the sweep.
     """
@@ -103,16 +102,12 @@ class SweepProgress:
 
 
 class JobProgress:
-    """Updates the bar of a running job from its log.
-
-    Attributes:
-        best: best score so far, with that of an earlier start.
-    """
+    """Updates the bar of a running job from its log; `best` is the best score in the log."""
 
     def __init__(self, job: Job, objective: str, bars: Progress, task: TaskID) -> None:
         self.file = job.folder / "run.log"
         self.score = re.compile(rf"{re.escape(objective)} (\S+)")
-        self.choose = max if mode_of(objective) == "max" else min
+        self.choose = max if objective_mode(objective) == "max" else min
         self.bars, self.task = bars, task
         self.offset = 0
         self.best: float | None = None

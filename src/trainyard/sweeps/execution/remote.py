@@ -1,4 +1,4 @@
-"""Jobs of other launchers, such as submitit and Ray, whose progress is read from their directories."""
+"""Jobs of other launchers, such as submitit and Ray; their progress is read from their directories."""
 
 import os
 import signal
@@ -49,7 +49,7 @@ class LauncherThread:
         """Run the launcher. Its error does not count as a failure of jobs that have no result."""
         try:
             self.launcher.launch(self.overrides, 0)
-        except BaseException as error:  # such as the death of one job's process
+        except BaseException as error:  # for example, the process of a job was killed
             print(f"the launcher has stopped: {format_error(error).splitlines()[0]}", flush=True)
 
     def ended(self) -> dict[int, str]:
@@ -62,15 +62,12 @@ class LauncherThread:
         self.stopped = True
 
     def pending_note(self) -> str:
-        """Return what happens to the jobs when this process ends."""
+        """Return a message about the running jobs."""
         return "running jobs end with this process"
 
 
 def run_remote(launcher: Launcher, sweep: Sweep, jobs: Sequence[Job], fail_fast: bool = False) -> None:
-    """Run jobs with another launcher, and show their progress.
-
-    Jobs that an earlier process has submitted to submitit, and that still wait or run, are not submitted again.
-    """
+    """Run jobs with another launcher, and show their progress; jobs in a queue of submitit are not submitted again."""
     uses_submitit = "hydra_submitit_launcher" in type(launcher).__module__
     remote = (Submission if uses_submitit else LauncherThread)(launcher, sweep, jobs)
     with SweepProgress(sweep, jobs, lambda job: None, fail_fast) as progress:
@@ -85,23 +82,23 @@ def follow(remote: Submission | LauncherThread, jobs: Sequence[Job], progress: S
     """Read the directories of jobs until all have ended."""
     log_sizes = [log_size(job) for job in jobs]
     waiting, running = set(range(len(jobs))), set[int]()
-    gone_since: dict[int, float] = {}
+    ended_at: dict[int, float] = {}
     while waiting or running:
         time.sleep(POLL_INTERVAL + INTERVAL_PER_JOB * len(waiting | running))
         ended = remote.ended()
-        gone_since = {index: gone_since.get(index, time.monotonic()) for index in ended}
+        ended_at = {index: ended_at.get(index, time.monotonic()) for index in ended}
         for index in sorted(waiting | running):
             job = jobs[index].refresh()
             has_result = job.status not in ("interrupted", WAITING)
             if index in ended and not has_result:
                 with suppress(OSError):  # makes NFS read the directory again
                     os.chmod(job.folder, job.folder.stat().st_mode)  # noqa: PTH101
-            is_over = has_result or (index in ended and time.monotonic() - gone_since[index] > GRACE_PERIOD)
-            if index in waiting and (is_over or log_size(job) != log_sizes[index]):
+            has_ended = has_result or (index in ended and time.monotonic() - ended_at[index] > GRACE_PERIOD)
+            if index in waiting and (has_ended or log_size(job) != log_sizes[index]):
                 waiting.remove(index)
                 running.add(index)
                 progress.start(index)
-            if is_over:
+            if has_ended:
                 running.remove(index)
                 if progress.finish(JobExit(index, ended[index] if job.status == WAITING else "")):
                     remote.stop()
@@ -116,18 +113,14 @@ def log_size(job: Job) -> int:
 
 
 class RemoteTask:
-    """Runs the config of a job on the other machine; writes `result.json` if the run itself could not.
-
-    Args:
-        task: the function that Hydra was started with.
-    """
+    """Runs Hydra's task for a job on the other machine; writes `result.json` if the run itself could not."""
 
     def __init__(self, task: Callable[[DictConfig], Any]) -> None:
         self.task = task
         self.command_line = list(sys.argv)
 
     def __call__(self, cfg: DictConfig) -> Any:
-        """Return what the task returns; its error is also the launcher's."""
+        """Run a job; its error is passed on to the launcher."""
         config: Any = HydraConfig.instance().cfg
         folder = Path(config.hydra.runtime.output_dir)
         sys.argv[:] = self.command_line
