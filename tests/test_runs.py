@@ -13,7 +13,7 @@ from tests.conftest import Compose
 from trainyard.io.files import point_to, remove_stale_drafts, write_json, write_text
 from trainyard.run.provenance import git_state, provenance
 from trainyard.run.training import train
-from trainyard.terminal.logs import close_log, open_log, print_anything
+from trainyard.terminal.logs import close_log, open_log, prepare_output
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +87,7 @@ def test_what_a_terminal_cannot_show_is_replaced(monkeypatch: pytest.MonkeyPatch
     shown = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="ascii"))
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    print_anything()
+    prepare_output()
     print("0.5 ± 0.1", flush=True)
     assert shown.getvalue() == b"0.5 ? 0.1\n"
 

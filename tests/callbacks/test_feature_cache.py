@@ -90,7 +90,7 @@ def assert_same_run(one: DictConfig, other: DictConfig) -> None:
 
 
 @pytest.mark.parametrize(("backbone", "workers"), [("test_resnet", 1), ("test_vit", 0)])
-def test_a_run_on_kept_features_is_the_same_run(
+def test_a_run_with_cached_features_equals_one_without(
     compose_run: Compose, labels: list[list[int]], passes: list[int], backbone: str, workers: int
 ) -> None:
     options = [*SHORT, f"model.backbone={backbone}"]
@@ -117,7 +117,7 @@ def test_a_run_on_kept_features_is_the_same_run(
         assert_same_run(cfg, plain)
 
 
-def test_the_result_tells_where_the_features_came_from(compose_run: Compose, cache: Path) -> None:
+def test_the_result_states_whether_features_were_computed(compose_run: Compose, cache: Path) -> None:
     first, second = compose_run(*SHORTER), compose_run(*SHORTER, "optimizer.lr=0.1", folder="second")
     for cfg in (first, second):
         train(cfg)
@@ -130,7 +130,7 @@ def test_the_result_tells_where_the_features_came_from(compose_run: Compose, cac
 
 
 @pytest.mark.parametrize(("option", "said"), [("augment=flip", True), ("finetune=full", False)])
-def test_what_changes_is_not_kept(
+def test_features_are_not_cached_with_augmentation_or_fine_tuning(
     compose_run: Compose, cache: Path, caplog: pytest.LogCaptureFixture, option: str, said: bool
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -143,7 +143,7 @@ def test_what_changes_is_not_kept(
     assert not said or "not cached: random augmentation changes the images" in lines[0]
 
 
-def test_folds_share_their_features(compose_run: Compose, cache: Path) -> None:
+def test_folds_share_features(compose_run: Compose, cache: Path) -> None:
     folds = [compose_run(*SHORTER, f"data.fold={fold}", folder=str(fold)) for fold in (0, 1)]
     for cfg in folds:
         train(cfg)
@@ -166,13 +166,13 @@ def key(precision: str = "32-true", seed: int = 0, head_seed: int = 0, channels_
     return feature_key(trainer, made)
 
 
-def test_the_key_is_of_all_that_features_depend_on_and_nothing_else() -> None:
+def test_the_key_depends_on_weights_preprocessing_and_precision_only() -> None:
     assert key() == key() == key(head_seed=1) == key(channels_last=True) == key(label_smoothing=0.1)
     others = [key(seed=1), key(image_size=48), key(precision="bf16-mixed"), key(backbone="test_vit")]
     assert len({key(), *others}) == 5
 
 
-def test_another_image_size_computes_anew(compose_run: Compose) -> None:
+def test_another_image_size_is_computed_separately(compose_run: Compose) -> None:
     small, large = compose_run(*SHORTER), compose_run(*SHORTER, "model.image_size=48", folder="large")
     plain = compose_run(*SHORTER, "model.image_size=48", WITHOUT, folder="plain")
     for cfg in (small, large, plain):
@@ -181,7 +181,7 @@ def test_another_image_size_computes_anew(compose_run: Compose) -> None:
     assert encode_rows(small) != pytest.approx(encode_rows(large), abs=1e-5)
 
 
-def test_two_runs_that_start_together_compute_once(tmp_path: Path, cache: Path) -> None:
+def test_two_simultaneous_runs_compute_features_once(tmp_path: Path, cache: Path) -> None:
     folders = [tmp_path / "a", tmp_path / "b"]
     command = [sys.executable, "train.py", *SHORT]
     runs = [

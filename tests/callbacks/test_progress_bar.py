@@ -81,7 +81,7 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return screen, folder
 
 
-def test_a_terminal_shows_a_run_as_two_lines(seen: tuple[Screen, Path]) -> None:
+def test_the_progress_bar_has_two_lines(seen: tuple[Screen, Path]) -> None:
     screen, folder = seen
     found = [picture for picture in screen.drawn if BAR.search(picture)]
     assert STEPS // 4 - 1 <= len(found) <= STEPS // 4
@@ -99,7 +99,7 @@ def test_a_terminal_shows_a_run_as_two_lines(seen: tuple[Screen, Path]) -> None:
     assert last[3] == dict(logged)[last[4]]
 
 
-def test_what_is_said_meanwhile_stands_above(seen: tuple[Screen, Path]) -> None:
+def test_other_output_is_printed_above_the_bar(seen: tuple[Screen, Path]) -> None:
     screen, _ = seen
     later = [picture for picture in screen.drawn if "printed" in picture and BAR.search(picture)]
     assert later
@@ -110,7 +110,7 @@ def test_what_is_said_meanwhile_stands_above(seen: tuple[Screen, Path]) -> None:
     assert later[0].index("printed") < later[0].index("examples/s")
 
 
-def test_a_terminal_ends_clean_and_the_file_has_every_epoch(seen: tuple[Screen, Path]) -> None:
+def test_the_bar_is_removed_and_the_log_has_every_epoch(seen: tuple[Screen, Path]) -> None:
     screen, folder = seen
     assert screen.cursor
     assert screen.colours
@@ -122,9 +122,7 @@ def test_a_terminal_ends_clean_and_the_file_has_every_epoch(seen: tuple[Screen, 
     assert re.search(r"^val/acc .* [▁▂▃▄▅▆▇█]{12} ", screen.text, re.MULTILINE)
 
 
-def test_ctrl_c_leaves_a_clean_terminal_without_colours_where_none_are_wanted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_removes_the_bar_and_no_color_is_respected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("signal.signal", lambda *_: None)  # Lightning would have Ctrl-C ignored from here on
     with on_screen(NO_COLOR="1") as screen, pytest.raises(SystemExit):
         run(tmp_path / "run", Interrupt)
@@ -137,14 +135,14 @@ def test_ctrl_c_leaves_a_clean_terminal_without_colours_where_none_are_wanted(
     assert last.endswith("run")
 
 
-def test_a_dumb_terminal_has_lines(tmp_path: Path) -> None:
+def test_a_dumb_terminal_gets_one_line_per_epoch(tmp_path: Path) -> None:
     with on_screen(TERM="dumb") as screen:
         run(tmp_path / "run", L.Callback)
     assert screen.drawn == []
     assert len(re.findall(r"^epoch \d+/12  train/loss", screen.text, re.MULTILINE)) == 12
 
 
-def test_a_resumed_run_has_the_curves_of_both_parts() -> None:
+def test_curves_continue_in_a_resumed_run() -> None:
     progress, later = ProgressReporter(), ProgressReporter()
     progress.curves = {"val/acc": [0.1, 0.2]}
     later.load_state_dict(progress.state_dict())
@@ -194,7 +192,7 @@ def model() -> Any:
     return network
 
 
-def test_validation_is_part_of_what_is_to_be_done() -> None:
+def test_the_share_includes_validation() -> None:
     state = trainer()
     display = TrainingDisplay(state, model())
     assert display.share == pytest.approx((2 + 4 / 10) / 10)
@@ -203,13 +201,13 @@ def test_validation_is_part_of_what_is_to_be_done() -> None:
     assert display.share == pytest.approx((2 + 9 / 10) / 10)
 
 
-def test_steps_may_end_it_before_the_epochs_do() -> None:
+def test_the_share_respects_max_steps() -> None:
     assert TrainingDisplay(trainer(max_steps=40), model()).share == pytest.approx((2 + 4 / 10) / 5)
     twice = trainer(max_steps=16, accumulate_grad_batches=2)
     assert TrainingDisplay(twice, model()).share == pytest.approx((2 + 4 / 10) / 4)
 
 
-def test_time_to_go_is_at_the_pace_since_this_start(clock: FakeClock) -> None:
+def test_the_remaining_time_is_estimated_from_this_session(clock: FakeClock) -> None:
     state = trainer()
     display = TrainingDisplay(state, model())
     assert display.remaining_time() == ""
@@ -220,7 +218,7 @@ def test_time_to_go_is_at_the_pace_since_this_start(clock: FakeClock) -> None:
     assert display.remaining_time() == "67 min to go"
 
 
-def test_throughput_is_that_of_all_processes(clock: FakeClock) -> None:
+def test_throughput_counts_all_processes(clock: FakeClock) -> None:
     display = TrainingDisplay(trainer(world_size=2), model())
     assert display.throughput() == ""
     display.examples, clock.now = 3000, clock.now + 2
@@ -229,7 +227,7 @@ def test_throughput_is_that_of_all_processes(clock: FakeClock) -> None:
     assert display.throughput() == "4,000 examples/s", "6000 in 3 s, twice"
 
 
-def test_scores_of_an_earlier_epoch_are_marked_or_left_out() -> None:
+def test_scores_of_an_earlier_epoch_are_marked_or_omitted() -> None:
     network, state = model(), trainer()
     state.callback_metrics |= {"train/loss": torch.tensor(0.9), "train/acc": torch.tensor(0.3)}
     display = TrainingDisplay(state, network)
@@ -244,7 +242,7 @@ def test_scores_of_an_earlier_epoch_are_marked_or_left_out() -> None:
     assert display.scores() == "train/loss 1.5000  train/acc 0.7500  val/acc 0.4000 (ep. 3)"
 
 
-def test_a_run_without_a_known_end_has_no_share_and_no_remaining_time() -> None:
+def test_unlimited_runs_have_no_remaining_time() -> None:
     display = TrainingDisplay(trainer(max_epochs=-1), model())
     assert (display.share, display.remaining_time()) == (0.0, "")
     assert [epoch_label(trainer(max_epochs=epochs), align=True) for epochs in (-1, 10)] == ["epoch 3", "epoch  3/10"]

@@ -57,7 +57,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[State
     return folder, states
 
 
-def test_checkpoints_hold_the_average_and_what_training_goes_on_from(finished: tuple[Path, list[State]]) -> None:
+def test_checkpoints_contain_the_average_and_the_current_weights(finished: tuple[Path, list[State]]) -> None:
     folder, states = finished
     steps = len(states) // 3
     assert steps == 10
@@ -77,7 +77,7 @@ def scores(model: torch.nn.Module, split: str) -> dict[str, float]:
     return {f"{split}/loss": float(F.cross_entropy(logits, part.y)), f"{split}/acc": accuracy}
 
 
-def test_what_is_validated_and_tested_is_the_average(finished: tuple[Path, list[State]]) -> None:
+def test_the_average_is_validated_and_tested(finished: tuple[Path, list[State]]) -> None:
     folder, states = finished
     metrics = json.loads((folder / "result.json").read_text())["metrics"]
     model = load_model(folder / "checkpoints" / "best.ckpt")
@@ -105,7 +105,7 @@ def fit(epochs: int, folder: Path, resume: Path | None = None) -> dict:
 
 
 @pytest.mark.filterwarnings("ignore:Checkpoint directory")
-def test_a_resumed_fit_takes_up_the_average_and_the_weights(tmp_path: Path) -> None:
+def test_a_resumed_fit_restores_the_average_and_the_weights(tmp_path: Path) -> None:
     whole = fit(3, tmp_path / "whole")
     fit(1, tmp_path / "parts")
     resumed = fit(3, tmp_path / "parts", tmp_path / "parts" / "last.ckpt")

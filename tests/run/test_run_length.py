@@ -149,7 +149,7 @@ def by_hand(path: Path) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_it_ends_with_a_validation_of_the_final_weights(compose_run: Compose, name: str) -> None:
+def test_every_run_ends_with_a_validation_of_the_final_weights(compose_run: Compose, name: str) -> None:
     words, validated = RUNS[name]
     cfg = compose_run("trainer.max_epochs=30", *COMMON, *words)
     train(cfg)
@@ -191,7 +191,7 @@ def check_report(folder: Path, rows: list[dict[str, str]], result: dict[str, Any
         )
 
 
-def test_a_plateau_is_counted_in_validations(compose_run: Compose) -> None:
+def test_plateau_counts_validations(compose_run: Compose) -> None:
     cfg = compose_run(
         *COMMON, SECOND, "trainer.max_epochs=8", "scheduler=plateau", "scheduler.patience=0", "scheduler.factor=0.1",
         "optimizer=sgd", "optimizer.lr=1e-5", "+scheduler.threshold=0.1",
@@ -221,7 +221,7 @@ STOPPED = {  # a plan, and where it is interrupted: stage, epoch, batch
 
 
 @pytest.mark.parametrize("name", STOPPED)
-def test_it_resumes_exactly(compose_run: Compose, tmp_path: Path, name: str) -> None:
+def test_every_limit_resumes_exactly(compose_run: Compose, tmp_path: Path, name: str) -> None:
     words = ["trainer.max_epochs=30", *COMMON, "model.dropout=0.2", *RUNS[name][0]]
     words.append("+callbacks.interrupt._target_=tests.test_going_on.Stop")
     from tests.test_going_on import Stop
@@ -252,7 +252,7 @@ class Fail(L.Callback):
     "name", ["every second epoch", "plateau", "steps", "batches", "stop, least epochs", "averaged"]
 )
 @pytest.mark.parametrize("limit", [3, pytest.param(5, marks=pytest.mark.slow)], ids=["some batches", "all batches"])
-def test_it_resumes_exactly_from_the_end_of_an_epoch(
+def test_every_limit_resumes_exactly_from_the_end_of_an_epoch(
     compose_run: Compose, tmp_path: Path, name: str, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trainyard.callbacks.checkpoints.MIN_PAUSE", 0)  # each epoch is saved
@@ -292,7 +292,7 @@ def same(whole: Path, parts: Path) -> None:
 
 
 @pytest.mark.parametrize("changed", ["trainer.max_epochs=1", "+trainer.max_steps=6", "+trainer.max_time=00:00:00:01"])
-def test_limits_that_are_lowered_end_a_resumed_run_with_a_validation(compose_run: Compose, changed: str) -> None:
+def test_lowered_limits_end_a_resumed_run_with_a_validation(compose_run: Compose, changed: str) -> None:
     from tests.test_going_on import Stop
 
     words = [*COMMON, "trainer.max_epochs=4", "+callbacks.interrupt._target_=tests.test_going_on.Stop"]
@@ -311,7 +311,7 @@ def test_limits_that_are_lowered_end_a_resumed_run_with_a_validation(compose_run
     assert rows[-1] == pytest.approx(by_hand(folder / "checkpoints" / "last.ckpt")["val/loss"], abs=1e-5)
 
 
-def test_a_run_that_stopped_early_trains_on_if_it_is_told_to(compose_run: Compose) -> None:
+def test_a_run_that_stopped_early_can_train_longer(compose_run: Compose) -> None:
     words = [*COMMON, stop(7), SECOND]
     train(compose_run(*words, "trainer.max_epochs=30"))
     cfg = compose_run(*words, "trainer.max_epochs=3")
@@ -331,7 +331,7 @@ PROCESSES = {
 
 
 @pytest.mark.parametrize("name", PROCESSES)
-def test_two_processes_end_together(compose_run: Compose, name: str) -> None:
+def test_two_processes_stop_at_the_same_step(compose_run: Compose, name: str) -> None:
     words, validated = PROCESSES[name]
     cfg = compose_run(
         "trainer.max_epochs=30", "model.hidden_dims=[8]", "callbacks=none", "logger=csv", "accelerator=ddp_cpu",
@@ -385,7 +385,9 @@ def test_a_pruner_gets_the_scores_of_validated_epochs(compose_run: Compose, monk
         (["trainer.max_epochs=-1", "callbacks=early_stopping", "scheduler=constant"], "no limit", None),
     ],
 )
-def test_a_length_is_named_and_planned(compose_run: Compose, words: list[str], text: str, epochs: float | None) -> None:
+def test_length_texts_and_planned_epochs(
+    compose_run: Compose, words: list[str], text: str, epochs: float | None
+) -> None:
     cfg, job = compose_run(*words), Job(0, words, Path())
     assert length_text(cfg) == text
     if epochs is not None:

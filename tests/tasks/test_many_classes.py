@@ -22,7 +22,7 @@ def many() -> Predictions:
     return predictions(10_000)
 
 
-def test_no_square_of_the_classes_is_made(many: Predictions, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_confusion_matrix_of_many_classes_is_computed(many: Predictions, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
 
     def counted(some: Predictions) -> torch.Tensor:
@@ -39,7 +39,7 @@ def test_no_square_of_the_classes_is_made(many: Predictions, monkeypatch: pytest
     assert "the 60 of 10000 classes with most mistakes" in figure.get_suptitle()
 
 
-def test_the_most_confused_keep_their_counts() -> None:
+def test_the_matrix_of_the_most_confused_classes() -> None:
     some = predictions(100, 2000)
     counts = confusion_matrix(some)
     missed = counts.sum(dim=1) - counts.diag()
@@ -49,7 +49,7 @@ def test_the_most_confused_keep_their_counts() -> None:
     assert torch.equal(confusion_matrix(few), counts[chosen][:, chosen])
 
 
-def test_scores_of_classes_are_those_of_the_matrix() -> None:
+def test_class_scores_match_the_confusion_matrix() -> None:
     some = predictions(30, 500)
     counts = confusion_matrix(some)
     for number, row in enumerate(class_scores(some)):
@@ -58,7 +58,7 @@ def test_scores_of_classes_are_those_of_the_matrix() -> None:
         assert row.precision == pytest.approx(float(counts[number, number] / counts[:, number].sum().clamp(min=1)))
 
 
-def test_of_very_many_the_most_frequent_are_ranked(many: Predictions, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_most_frequent_of_many_classes_are_ranked(many: Predictions, monkeypatch: pytest.MonkeyPatch) -> None:
     assert MAX_RANKED == 500
     monkeypatch.setattr("trainyard.tasks.classification.MAX_RANKED", 5)
     found = ranking_scores(many)

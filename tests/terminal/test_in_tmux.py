@@ -19,7 +19,7 @@ COLOUR = re.compile(r"\x1b\[[\d;]*(?<!\d)(?:3|4|9)\d")
 
 
 @pytest.mark.parametrize("columns", [80, 60])
-def test_a_run_is_calm_on_a_terminal(tmp_path: Path, columns: int) -> None:
+def test_a_run_in_a_real_terminal(tmp_path: Path, columns: int) -> None:
     with Tmux(tmp_path, columns) as terminal:
         terminal.train("model=cnn", "trainer.max_epochs=40", *SLOWLY)
         first = terminal.until(BAR)
@@ -37,7 +37,7 @@ def test_a_run_is_calm_on_a_terminal(tmp_path: Path, columns: int) -> None:
     assert "look       tensorboard --logdir outputs/runs/" in end
 
 
-def test_ctrl_c_leaves_a_clean_terminal_and_says_how_to_go_on(tmp_path: Path) -> None:
+def test_ctrl_c_restores_the_terminal_and_prints_how_to_resume(tmp_path: Path) -> None:
     command = ("trainer.max_epochs=4000", "logger=csv", *SLOWLY)
     with Tmux(tmp_path, 80) as terminal:
         terminal.train(*command)
@@ -56,7 +56,7 @@ def test_ctrl_c_leaves_a_clean_terminal_and_says_how_to_go_on(tmp_path: Path) ->
         terminal.until(PROMPT)
 
 
-def test_ctrl_c_is_as_clean_where_another_process_draws(tmp_path: Path) -> None:
+def test_ctrl_c_restores_the_terminal_of_a_distributed_run(tmp_path: Path) -> None:
     with Tmux(tmp_path, 80) as terminal:
         terminal.train("accelerator=ddp_cpu", "trainer.max_epochs=4000", "logger=csv", *SLOWLY)
         terminal.until(r"^epoch +([2-9]|\d\d+)/4000")
@@ -67,7 +67,7 @@ def test_ctrl_c_is_as_clean_where_another_process_draws(tmp_path: Path) -> None:
     assert "\ninterrupted; partial results are in" in end
 
 
-def test_no_color_and_a_pipe_are_respected(tmp_path: Path) -> None:
+def test_no_color_and_pipes_are_respected(tmp_path: Path) -> None:
     with Tmux(tmp_path, 80, NO_COLOR="1") as terminal:
         terminal.train("trainer.max_epochs=40", "logger=csv", *SLOWLY)
         terminal.until(BAR)

@@ -14,7 +14,7 @@ from trainyard.io.errors import config_error
 from trainyard.io.figures import figure_style, save_figure
 from trainyard.models.classifier import Classifier
 from trainyard.tasks.classification import load_classifier
-from trainyard.tasks.layer_figures import as_images, enlarged, grid
+from trainyard.tasks.layer_figures import as_images, enlarge, grid
 
 MAX_MAPS = 16  # maps, and kernels, in a row
 MAX_LAYERS = 40  # of larger networks, only the blocks are drawn
@@ -48,7 +48,7 @@ def draw(name: str, example: int = 0, trusted: Sequence[str] = ()) -> None:
         raise config_error("--example", example, "no such image", f"0 to {len(examples) - 1}")
     image, label = examples.__getitems__([example])
     rows = [(title, as_picture(values)) for title, values in layer_outputs(model, image)]
-    rows.insert(0, ("image", enlarged(image[0].float() / 255, SIDE)))
+    rows.insert(0, ("image", enlarge(image[0].float() / 255, SIDE)))
     figure = Figure(figsize=(10, 0.78 * len(rows) + 1.4), layout="constrained")
     axes = figure.subplots(len(rows) + 1, 1, height_ratios=[1.0] * len(rows) + [1.4])
     for axis, (title, picture) in zip(axes, rows, strict=False):

@@ -1,4 +1,4 @@
-"""Caches the features of a frozen backbone, which is then run once for all epochs and runs."""
+"""Caches the features of a frozen backbone."""
 
 import hashlib
 import logging
@@ -21,16 +21,16 @@ Inputs = Mapping[str, Tensor | MappedRows]
 
 
 class FeatureCache(L.Callback):
-    """Trains the head on cached features instead of running a backbone that does not change.
+    """Runs a frozen backbone once for all epochs and runs, and trains the head on the cached features.
 
-    Batches and results are the same, up to rounding. With random augmentation nothing is cached, and the log says so.
+    Batches and results are the same, up to rounding. With random augmentation, nothing is cached.
     """
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder).expanduser() / "features"
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Replace the images of the data module by features, before Lightning asks it for batches."""
+        """Replace the images of the data module by features, before Lightning builds the data loaders."""
         data = getattr(trainer, "datamodule", None)
         if stage != "fit" or not isinstance(pl_module, TransferModel) or not isinstance(data, DataModule):
             return
@@ -48,7 +48,7 @@ class FeatureCache(L.Callback):
         data.replace_inputs(inputs)
 
     def features(self, trainer: L.Trainer, model: TransferModel, data: DataModule) -> tuple[Features, Inputs]:
-        """Return the features of all images, and the inputs of each split: in memory, if they fit."""
+        """Return the features of all images, and the inputs of each split, in memory if they fit."""
         backbone, key = backbone_function(trainer, model), feature_key(trainer, model)
         found = cached_features(data.splits, backbone, key, self.folder, data.evaluation_batch_size(model.input_size))
         count, width = sum(map(len, data.splits.values())), next(iter(found.splits.values())).shape[1:]
@@ -59,7 +59,7 @@ class FeatureCache(L.Callback):
 def backbone_function(trainer: L.Trainer, model: TransferModel) -> Backbone:
     """Return the backbone as a function from images to features, on the device and in the precision of the run."""
     device = trainer.strategy.root_device
-    trainer.precision_plugin.convert_module(model.to(device))  # which Lightning does later
+    trainer.precision_plugin.convert_module(model.to(device))  # Lightning does it later
 
     def features(images: Tensor) -> Tensor:
         with torch.inference_mode(), trainer.precision_plugin.forward_context():
@@ -69,7 +69,7 @@ def backbone_function(trainer: L.Trainer, model: TransferModel) -> Backbone:
 
 
 def feature_key(trainer: L.Trainer, model: TransferModel) -> str:
-    """Return a hash of what features depend on besides the images: weights, preprocessing and arithmetic."""
+    """Return a hash of the weights, preprocessing and arithmetic, on which features depend besides the images."""
     import timm
 
     arithmetic = (timm.__version__, torch.__version__, trainer.strategy.root_device.type, trainer.precision)

@@ -1,4 +1,4 @@
-"""Lightning's training loop, extended by a validation of the final weights, an exact resume and a common stop."""
+"""Lightning's training loop, extended by a validation of the final weights, exact resume and a synchronized stop."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ class FitLoop(fit_loop._FitLoop):
         super().run()
 
     def synchronize_start(self) -> None:
-        """Check that all processes start at the same step, else they would deadlock; rank 0 decides about a stop."""
+        """Check that all processes start at the same step, since they would deadlock; rank 0 decides about a stop."""
         trainer, step = self.trainer, self.epoch_loop.global_step
         first, trainer.should_stop = trainer.strategy.broadcast((step, trainer.should_stop))
         if step != first:
@@ -56,7 +56,7 @@ class FitLoop(fit_loop._FitLoop):
             raise RuntimeError(f"{text}: the run's directory must be on a file system that all processes share")
 
     def on_run_start(self) -> None:
-        """Load the state of the data loader: Lightning tries to before the checkpoint is loaded."""
+        """Load the state of the data loader, which Lightning tries before the checkpoint is loaded."""
         self._load_combined_loader_states()
         super().on_run_start()
 
@@ -72,8 +72,8 @@ class FitLoop(fit_loop._FitLoop):
     def validate_final_weights(self) -> None:
         """Validate and save, unless the last step was validated.
 
-        Usually it was, since `EpochLoop` knows the last batch in advance. It does not if a callback requests the stop
-        at the end of an epoch without validation, or if the limits were lowered when the run was resumed.
+        `EpochLoop` usually knows the last batch in advance, but not if a callback stops the run at the end of an epoch
+        without validation, or if the limits were lowered when the run was resumed.
         """
         trainer, loop, epochs = self.trainer, self.epoch_loop, self.epoch_progress
         if not trainer.enable_validation or loop.validated_step == loop.global_step:
@@ -90,7 +90,7 @@ class FitLoop(fit_loop._FitLoop):
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, LastCheckpoint):
                 callback.save(trainer)
-            else:  # which may wait for the end of the epoch
+            else:  # may have deferred saving to the end of the epoch
                 callback.on_train_epoch_end(trainer, trainer.lightning_module)
         loop.logged_step += 1
         for count in counts:
@@ -98,7 +98,7 @@ class FitLoop(fit_loop._FitLoop):
 
 
 class EpochLoop(training_epoch_loop._TrainingEpochLoop):
-    """Trains one epoch as Lightning does; validates after the last batch of the run too.
+    """Trains an epoch as Lightning does, and also validates after the last batch of the run.
 
     Attributes:
         validated_step: the optimizer step after which the last validation was completed, -1 before the first.
@@ -128,7 +128,7 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
 
     @property
     def repeats_validation(self) -> bool:
-        """Whether the checkpoint was saved during a validation, which has to be repeated."""
+        """Whether the checkpoint was saved during a validation, which is then repeated."""
         progress = self.val_loop.batch_progress.current
         return self.restarting and progress.completed < progress.ready
 
@@ -144,12 +144,12 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
 
     @property
     def is_accumulating(self) -> bool:
-        """Whether the gradient of this batch waits for that of the next."""
+        """Whether the gradient of this batch is accumulated with that of the next."""
         return self.batch_progress.current.ready % self.trainer.accumulate_grad_batches != 0 and not self.is_last_batch
 
     @property
     def is_between_steps(self) -> bool:
-        """Whether a run can resume after this batch: no gradient is accumulated in part, and no validation is due."""
+        """Whether a run can resume after this batch: no gradient is partly accumulated, and no validation is due."""
         return not (self.is_accumulating or self.is_last_batch or self.is_validation_due())
 
     def _should_check_val_fx(self, data_fetcher: Any) -> bool:
@@ -204,5 +204,5 @@ class ValidationLoop(evaluation_loop._EvaluationLoop):
 
 
 def synchronize_stop(trainer: L.Trainer) -> None:
-    """Stop all processes if one requests it: the next collective operation depends on it."""
+    """Stop all processes if one requests it, or they would deadlock in the next collective operation."""
     trainer.should_stop = bool(trainer.strategy.reduce_boolean_decision(trainer.should_stop, all=False))

@@ -22,7 +22,7 @@ from trainyard.run.loops import FitLoop
 from trainyard.run.run import Run
 
 EXTRAS = ("wandb", "mlflow")  # logger options with a package of the same name
-# By name, since sweeps import runs and not the reverse.
+# By name, since sweeps are in a higher layer.
 PRUNING = OmegaConf.create({"_target_": "trainyard.sweeps.pruning.Pruning"})
 
 
@@ -37,7 +37,7 @@ class NoProfiler(PassThroughProfiler):
 
 
 def build_trainer(cfg: DictConfig, run: Run) -> L.Trainer:
-    """Build the Trainer of a config with its callbacks and loggers, and with those that every run has."""
+    """Build the Trainer with the callbacks and loggers of the config, and the callbacks of every run."""
     folder = run.dir / "checkpoints"
     last = LastCheckpoint(folder, **cfg.checkpoint)
     average = [WeightAverage(decay=cfg.ema_decay)] if cfg.ema_decay else []
@@ -65,10 +65,10 @@ def build_trainer(cfg: DictConfig, run: Run) -> L.Trainer:
         enable_model_summary=False,
     )
     trainer.fit_loop = FitLoop(trainer, restore_stop=not run.changes)
-    if trainer.fast_dev_run:  # type: ignore[attr-defined]  # its limits are set; the run still saves, tests and logs
+    if trainer.fast_dev_run:  # type: ignore[attr-defined]  # the limits are set; saving, testing and logging are wanted
         trainer.fast_dev_run, trainer.loggers = False, loggers  # type: ignore[attr-defined]
     if isinstance(interval := cfg.trainer.get("val_check_interval"), str):
-        trainer.val_check_interval = interval  # type: ignore[assignment]  # early stopping reads what Lightning drops
+        trainer.val_check_interval = interval  # type: ignore[assignment]  # early stopping reads it, and Lightning has replaced it
     return trainer
 
 
@@ -89,5 +89,5 @@ def build_loggers(cfg: DictConfig) -> list[Any]:
 
 
 def build_parts(group: DictConfig | None) -> list[Any]:
-    """Build every part of a config group; null leaves one out."""
+    """Build all parts of a config group that are not null."""
     return [instantiate(part) for part in (group or {}).values() if part is not None]

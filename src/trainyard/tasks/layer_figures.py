@@ -1,4 +1,4 @@
-"""What the layers of a network compute, in TensorBoard: kernels, feature maps, and the inputs of the last layer."""
+"""Kernels, feature maps and the inputs of the last layer of a network, in TensorBoard."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -33,7 +33,7 @@ class FeatureMaps(Figure):
             return
         image, _ = data.original(SPLIT).__getitems__([0])
         step = trainer.global_step
-        writer.add_image("feature_maps/0_input", enlarged(image.float() / 255, MAP_SIDE)[0], step)
+        writer.add_image("feature_maps/0_input", enlarge(image.float() / 255, MAP_SIDE)[0], step)
         for number, (name, maps) in enumerate(feature_maps(model, blocks, image.to(model.device)).items(), start=1):
             writer.add_image(f"feature_maps/{number}_{name}", grid(maps.transpose(0, 1)[:MAX_MAPS], MAP_SIDE), step)
         for number, (name, block) in enumerate(blocks.items(), start=1):
@@ -44,10 +44,10 @@ class FeatureMaps(Figure):
 
 @torch.no_grad()
 def feature_maps(model: nn.Module, blocks: Mapping[str, nn.Module], image: Tensor) -> dict[str, Tensor]:
-    """Return the feature maps `[1, maps, h, w]` of each block for an image `[1, C, H, W]`, without tokens."""
-    found: dict[str, Tensor] = {}
+    """Return the feature maps `[1, maps, h, w]` of each block for an image `[1, C, H, W]`; tokens are skipped."""
+    outputs: dict[str, Tensor] = {}
     hooks = [
-        block.register_forward_hook(lambda _, __, out, name=name: found.__setitem__(name, out.float().cpu()))
+        block.register_forward_hook(lambda _, __, out, name=name: outputs.__setitem__(name, out.float().cpu()))
         for name, block in blocks.items()
     ]
     try:
@@ -55,29 +55,27 @@ def feature_maps(model: nn.Module, blocks: Mapping[str, nn.Module], image: Tenso
     finally:
         for hook in hooks:
             hook.remove()
-    return {name: maps for name, maps in found.items() if maps.ndim == 4}
+    return {name: maps for name, maps in outputs.items() if maps.ndim == 4}
 
 
 def as_images(kernel: Tensor) -> Tensor:
-    """Return kernels `[out, in, h, w]` as images: in colour if there are three input channels, else one by one."""
+    """Return kernels `[out, in, h, w]` as images: in color for three input channels, else one image per channel."""
     kernel = kernel.detach().float().cpu()
     return kernel[:MAX_MAPS] if kernel.shape[1] == 3 else kernel.flatten(0, 1)[:MAX_MAPS, None]
 
 
 def grid(images: Tensor, side: int, columns: int = 8) -> Tensor:
-    """Return images `[N, C, h, w]` as one, each scaled from its minimum (black) to its maximum (white)."""
+    """Return images `[N, C, h, w]` as a grid, each scaled from its minimum (black) to its maximum (white)."""
     from torchvision.utils import make_grid
 
-    image: Tensor = make_grid(
-        enlarged(images, side), columns, padding=2, normalize=True, scale_each=True, pad_value=0.5
-    )
+    image: Tensor = make_grid(enlarge(images, side), columns, padding=2, normalize=True, scale_each=True, pad_value=0.5)
     return image
 
 
-def enlarged(images: Tensor, side: int) -> Tensor:
-    """Return images whose pixels are repeated until the longer side would exceed `side`."""
-    times = max(1, side // max(images.shape[-2:]))
-    return images.repeat_interleave(times, dim=-2).repeat_interleave(times, dim=-1)
+def enlarge(images: Tensor, side: int) -> Tensor:
+    """Enlarge images by a whole factor, so that the longer side does not exceed `side`."""
+    factor = max(1, side // max(images.shape[-2:]))
+    return images.repeat_interleave(factor, dim=-2).repeat_interleave(factor, dim=-1)
 
 
 class Embedding(Figure):
@@ -87,12 +85,12 @@ class Embedding(Figure):
 
     def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
         model, data = trainer.lightning_module, trainer.datamodule  # type: ignore[attr-defined]
-        head = getattr(model, "head", model)  # a backbone may have linear layers too
+        head = getattr(model, "head", model)  # a backbone may contain linear layers too
         last = next((m for m in reversed(list(head.modules())) if isinstance(m, nn.Linear)), None)
         if last is None:
             return
         count = min(MAX_POINTS, len(predictions))
-        names = [" ".join(name.split()) for name in predictions.classes]  # a tab would be another column
+        names = [" ".join(name.split()) for name in predictions.classes]  # a tab would start another column
         pairs = zip(predictions.labels.tolist()[:count], predictions.predicted.tolist()[:count], strict=True)
         writer.add_embedding(
             principal_components(inputs_of(last, model, data, count)),
@@ -120,7 +118,7 @@ def inputs_of(layer: nn.Module, model: L.LightningModule, data: DataModule, coun
 
 
 def principal_components(features: Tensor) -> Tensor:
-    """Return features that are wider than `DIMENSIONS` projected onto their principal components."""
+    """Project features that are wider than `DIMENSIONS` onto their principal components."""
     width = min(DIMENSIONS, len(features))
     if features.shape[1] <= width:
         return features
@@ -131,7 +129,7 @@ def principal_components(features: Tensor) -> Tensor:
 
 
 def sprites(data: DataModule, count: int) -> Tensor | None:
-    """Return the images as small ones, float `[count, 3, S, S]` from 0 to 1; `None` for rows of a table."""
+    """Return small images, float `[count, 3, S, S]` from 0 to 1; `None` for rows of a table."""
     if data.spec.kind != "images":
         return None
     images, _ = data.original(SPLIT).__getitems__(list(range(count)))

@@ -1,4 +1,4 @@
-"""Predictions of the best epoch on validation, and their figures and tables in TensorBoard. For classification."""
+"""Predictions of the best epoch on the validation split, and their figures in TensorBoard. For classification."""
 
 import logging
 from abc import abstractmethod
@@ -33,18 +33,16 @@ SPLIT = "val"
 class ValidationPredictions(AfterFit):
     """Predicts the validation examples with the best checkpoint, and writes `predictions/val.npz` into `folder`.
 
-    The figures use these predictions. The test examples are used once, for the score.
-
     Attributes:
-        found: the predictions after the test; `None` before, and if no process has the whole model.
+        predictions: for the figures; `None` before the test, and if no process has the whole model.
     """
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
-        self.found: Predictions | None = None
+        self.predictions: Predictions | None = None
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Predict on rank 0, whose weights are those that were tested."""
+        """Predict on rank 0, with the weights that were tested."""
         data = getattr(trainer, "datamodule", None)
         if not trainer.is_global_zero or isinstance(trainer.strategy, FSDPStrategy):
             return
@@ -53,15 +51,15 @@ class ValidationPredictions(AfterFit):
         batches, limit = data.loader(SPLIT, all_ranks=True), trainer.limit_val_batches
         count = limit if isinstance(limit, int) else max(1, int(limit * len(batches)))
         with trainer.precision_plugin.forward_context():
-            self.found = predict_batches(pl_module, islice(batches, count))
-        self.found.save(self.folder / FILE)
+            self.predictions = predict_batches(pl_module, islice(batches, count))
+        self.predictions.save(self.folder / FILE)
 
 
 class Figure(AfterFit):
-    """Base class: shows something of the validation predictions after the test, if the budget allows it.
+    """Base class of figures of the validation predictions, drawn after the test if the budget allows it.
 
     Attributes:
-        seconds: time that drawing takes on a slow processor, roughly.
+        seconds: estimated time of drawing on a slow processor.
     """
 
     seconds: ClassVar[float] = 0.0
@@ -69,8 +67,8 @@ class Figure(AfterFit):
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Draw; an error is logged as a warning."""
         callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-        found = (callback.found for callback in callbacks if isinstance(callback, ValidationPredictions))
-        predictions, writer, budget = next(found, None), tensorboard_writer(trainer), drawing_budget(trainer)
+        stored = (callback.predictions for callback in callbacks if isinstance(callback, ValidationPredictions))
+        predictions, writer, budget = next(stored, None), tensorboard_writer(trainer), drawing_budget(trainer)
         if predictions is None or writer is None:
             return
         if not budget.allows(self.seconds):
@@ -79,7 +77,7 @@ class Figure(AfterFit):
         try:
             with budget.measure(), figure_style():
                 self.draw(writer, predictions, trainer)
-        except Exception as error:  # the run is finished, and its scores are valid
+        except Exception as error:  # a figure must not fail a finished run
             log.warning("no figure of %s: %s: %s", type(self).__name__, type(error).__name__, error)
 
     @abstractmethod
