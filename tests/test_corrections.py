@@ -8,7 +8,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from trainyard.cli.override_correction import hydra_parser
+from trainyard.cli.override_correction import hydra_parser, options_first
 from trainyard.cli.suggestions import suggest_command
 from trainyard.config.override_syntax import as_one_value, parse, quoted
 
@@ -121,6 +121,21 @@ def test_several_values_as_one() -> None:
     assert as_one_value("model.hidden_dims=64,32") == "model.hidden_dims=[64,32]"
     assert not as_one_value("model=mlp,cnn")
     assert not as_one_value("optimizer.lr=0,1")
+
+
+@pytest.mark.parametrize(
+    ("typed", "ordered"),
+    [
+        ("model=cnn -m seed=0,1", "-m model=cnn seed=0,1"),
+        ("a=1 --cfg job b=2 -p x", "--cfg job -p x a=1 b=2"),
+        ("a=1 --config-dir=mine b=2", "--config-dir=mine a=1 b=2"),
+        ("a=1 -i b=2", "-i a=1 b=2"),
+        ("a=1 --cfg", "--cfg a=1"),
+        ("-m a=1", "-m a=1"),
+    ],
+)
+def test_options_may_stand_between_overrides(typed: str, ordered: str) -> None:
+    assert options_first(typed.split()) == ordered.split()
 
 
 def test_the_parser_has_the_options_of_hydra() -> None:

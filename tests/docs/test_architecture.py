@@ -1,6 +1,7 @@
 """The page about the architecture names files and layers that exist."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,15 @@ SOURCE = REPOSITORY / "src" / "trainyard"
 PAGE = (REPOSITORY / "docs" / "architecture.md").read_text()
 
 
-def test_the_diagram_shows_the_layers_of_the_contract() -> None:
+def test_the_diagram_shows_the_packages_and_points_downwards() -> None:
     contract = (REPOSITORY / "pyproject.toml").read_text().partition("layers = [")[2].partition("]")[0]
     layers = re.findall(r'"(\w+)"', contract)
-    assert re.findall(r"^    (\w+)\[", PAGE, re.MULTILINE) == layers
-    arrows = [line.split(" --> ") for line in PAGE.splitlines() if " --> " in line]
-    assert [name.strip() for line in arrows for name in line[: None if line is arrows[-1] else -1]] == layers
+    assert sorted(re.findall(r'^ +(\w+)\["<b>\1</b>', PAGE, re.MULTILINE)) == sorted(layers)
     assert {path.name for path in SOURCE.iterdir() if path.is_dir()} - {"__pycache__"} == set(layers)
+    chains = [line.split(" --> ") for line in PAGE.splitlines() if " --> " in line]
+    arrows = [(upper.strip(), lower) for chain in chains for upper, lower in pairwise(chain)]
+    assert len(arrows) == 17
+    assert all(layers.index(upper) < layers.index(lower) for upper, lower in arrows)
 
 
 PATHS = {path for path in re.findall(r"`([\w/.]+/[\w.]+)(?:: [^`]*)?`", PAGE) if not re.search("[A-Z]{4}", path)}

@@ -78,6 +78,9 @@ HYDRA_OPTIONS = (  # with a value
     *(("--package", "-p"), ("--config-path", "-cp"), ("--config-name", "-cn"), ("--config-dir", "-cd")),
     ("--experimental-rerun",),
 )
+TAKES_VALUE = {name: False for names in (*HYDRA_FLAGS, ("--info", "-i")) for name in names} | {
+    name: True for names in (*HYDRA_OPTIONS, ("--cfg", "-c")) for name in names
+}
 RESUME = "resume"
 MULTIRUN = ("-m", "--multirun")
 KEY = re.compile(r"(?P<mark>\+{0,2})(?P<key>[\w./@-]+)=(?P<value>.*)", re.DOTALL)
@@ -101,6 +104,18 @@ def hydra_parser() -> argparse.ArgumentParser:
     info = ["all", "config", "defaults", "defaults-tree", "plugins", "searchpath"]
     parser.add_argument("--info", "-i", nargs="?", const="all", choices=info)
     return parser
+
+
+def options_first(words: Iterable[str]) -> list[str]:
+    """Return words with Hydra's options before the overrides: Hydra rejects `model=cnn -m seed=0,1`."""
+    options: list[str] = []
+    overrides: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        (options if word.startswith("-") else overrides).append(word)
+        if TAKES_VALUE.get(word):
+            options += [value for value in [next(rest, None)] if value is not None]
+    return options + overrides
 
 
 def parse_options(words: Iterable[str]) -> argparse.Namespace:
@@ -174,9 +189,7 @@ class OverrideCorrector:
 
     def without_dashes(self) -> Iterator[str]:
         """Yield the words, `--lr=0.1` and `--lr 0.1` as `lr=0.1`."""
-        known = {"--trusted-packages": True}  # of resume=RUN
-        known |= {name: False for names in (*HYDRA_FLAGS, ("--info", "-i")) for name in names}
-        known |= {name: True for names in (*HYDRA_OPTIONS, ("--cfg", "-c")) for name in names}
+        known = {**TAKES_VALUE, "--trusted-packages": True}  # the last of resume=RUN
         words = iter(self.words)
         for word in words:
             name, has_value, _ = word.partition("=")

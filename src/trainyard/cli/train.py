@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from trainyard.cli.error_reports import report_errors
 from trainyard.cli.input_checks import check_text
-from trainyard.cli.override_correction import hydra_parser
+from trainyard.cli.override_correction import hydra_parser, options_first
 from trainyard.cli.suggestions import suggest_command
 from trainyard.cli.train_help import asks_for_help, help_text
 from trainyard.config.composition import CONF_DIR, CONFIG_NAME, HYDRA_VERSION_BASE, resolved
@@ -38,7 +38,7 @@ def main() -> None:
         with report_errors():
             resume(sys.argv[1:])
         return
-    sys.argv[1:] = [quote_condition(word) for word in sys.argv[1:]]
+    sys.argv[1:] = options_first(map(quote_condition, sys.argv[1:]))
     check_options(sys.argv[1:])
     with report_errors(), without_garbage_collection():
         check_text(sys.argv[1:])
