@@ -1,4 +1,4 @@
-"""A loss that is not finite: the run stops, or skips the batch."""
+"""The run stops, or skips the batch, if the loss is not finite."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,7 +31,7 @@ WATCH = [
 
 
 class Poison(L.Callback):
-    """Spoils the batches of certain steps, and notes the weights before and after each."""
+    """Makes the batches of some steps infinite, and records the weights before each step."""
 
     steps: frozenset[int] = frozenset()
     seen: list[Tensor] = []  # noqa: RUF012
@@ -41,12 +41,12 @@ class Poison(L.Callback):
     ) -> None:
         Poison.seen.append(torch.cat([weights.detach().flatten().clone() for weights in pl_module.parameters()]))
         if trainer.global_step in Poison.steps:
-            batch[0].fill_(float("inf"))  # a NaN would be a missing number
+            batch[0].fill_(float("inf"))  # NaN would be a missing value
 
 
 @pytest.fixture
 def poisoned(compose_run: Compose, monkeypatch: pytest.MonkeyPatch):
-    """Train with some steps poisoned; return the run, and the weights before each step."""
+    """Train with infinite batches in some steps; return the run and the weights before each step."""
 
     def run(on_nan: str, *steps: int, more: tuple[str, ...] = ()) -> tuple[StoredRun, list[Tensor]]:
         monkeypatch.setattr(Poison, "steps", frozenset(steps))
@@ -67,12 +67,12 @@ def test_skip_batch_skips_the_optimizer_step(poisoned) -> None:
     run, weights = poisoned("skip_batch", 3, 7)
     assert len(weights) == 10
     same = [step for step in range(9) if torch.equal(weights[step], weights[step + 1])]
-    assert same == [3, 7], "these steps changed nothing, and all others did"
+    assert same == [3, 7], "only these steps change no weights"
     assert run.status == "completed"
     assert run.result["recovered"] == {"skipped_steps": 2}
     log = (run.folder / "run.log").read_text()
     assert "the gradient at step 3 (epoch 1) is not finite: the step is skipped" in log
-    assert "nan" not in (run.folder / "metrics.csv").read_text(), "nor is the batch in the training loss"
+    assert "nan" not in (run.folder / "metrics.csv").read_text(), "the training loss excludes the batch"
 
 
 def test_skip_batch_does_not_change_a_finite_run(poisoned) -> None:

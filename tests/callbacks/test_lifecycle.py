@@ -1,4 +1,4 @@
-"""Callbacks without work are not called."""
+"""Removing callbacks from a running trainer."""
 
 from types import SimpleNamespace
 

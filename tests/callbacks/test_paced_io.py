@@ -1,4 +1,4 @@
-"""Checkpoints wait a little for the next, but none is lost however a run ends, and none is ever half there."""
+"""Pending checkpoints are written when a run ends in any way, and files are never incomplete."""
 
 import csv
 import json

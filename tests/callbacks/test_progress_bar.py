@@ -1,4 +1,4 @@
-"""The progress of a run: two lines on a terminal that are redrawn by time, and a line per epoch in the log."""
+"""The progress of a run: a bar on a terminal that is redrawn by time, and a line per epoch in the log."""
 
 import logging
 import re
@@ -26,11 +26,11 @@ SCORES = re.compile(
 )
 
 
-STEPS, SECONDS = 60, 0.0625  # of the run, and that a step takes: every fourth is drawn
+STEPS, SECONDS = 60, 0.0625  # number of steps of the run, and duration of a step: every fourth is drawn
 
 
 class Clock:
-    """The clock of the display, which advances by steps of the training alone."""
+    """The clock of the display, which advances only with training steps."""
 
     now = 0.0
 
@@ -41,8 +41,8 @@ class Clock:
 CLOCK = Clock()
 
 
-class Talk(L.Callback):
-    """Advances the clock, and says something in many ways while the display is there."""
+class PrintDuringTraining(L.Callback):
+    """Advances the clock, and prints, logs and warns while the bar is visible."""
 
     def on_train_batch_end(self, trainer: L.Trainer, *more: Any) -> None:
         CLOCK.now += SECONDS
@@ -55,7 +55,7 @@ class Talk(L.Callback):
 
 
 class Interrupt(L.Callback):
-    """Advances the clock, and is Ctrl-C in the third epoch."""
+    """Advances the clock, and raises KeyboardInterrupt in the third epoch."""
 
     def on_train_batch_end(self, trainer: L.Trainer, *more: Any) -> None:
         CLOCK.now += SECONDS
@@ -77,7 +77,7 @@ def run(folder: Path, callback: type[L.Callback]) -> None:
 def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Screen, Path]:
     folder = tmp_path_factory.mktemp("run")
     with on_screen(request.param) as screen:
-        run(folder, Talk)
+        run(folder, PrintDuringTraining)
     return screen, folder
 
 
@@ -85,17 +85,17 @@ def test_the_progress_bar_has_two_lines(seen: tuple[Screen, Path]) -> None:
     screen, folder = seen
     found = [picture for picture in screen.drawn if BAR.search(picture)]
     assert STEPS // 4 - 1 <= len(found) <= STEPS // 4
-    assert len(screen.drawn) <= STEPS // 4 + 6, "once more for what was printed"
+    assert len(screen.drawn) <= STEPS // 4 + 6, "and once for each printed line"
     assert all(len(line) <= screen.columns for picture in found for line in picture.splitlines())
     epochs = [int(BAR.search(picture)[1]) for picture in found]  # type: ignore[index]
     assert epochs == sorted(epochs)
     assert epochs[-1] > epochs[0]
-    assert all(len(BAR.findall(picture)) == 1 for picture in found), "one display, and nothing left of those before"
+    assert all(len(BAR.findall(picture)) == 1 for picture in found), "earlier lines are removed"
     last = SCORES.search(found[-1])
     assert last
     assert last[3]
     logged = re.findall(r"epoch (\d+)/12 .* val/acc (\S+)", (folder / "run.log").read_text())
-    assert last[4] == str(epochs[-1] - 1), "of the last epoch that is done, which it says"
+    assert last[4] == str(epochs[-1] - 1), "the last finished epoch"
     assert last[3] == dict(logged)[last[4]]
 
 
@@ -106,7 +106,7 @@ def test_other_output_is_printed_above_the_bar(seen: tuple[Screen, Path]) -> Non
     for picture in [*later, screen.text]:
         lines = picture.splitlines()
         assert lines.count("printed") == lines.count("a line of the log") == 1
-        assert len(re.findall(r"UserWarning:\s+a\s+warning", picture)) == 1, "wrapped where the path is long"
+        assert len(re.findall(r"UserWarning:\s+a\s+warning", picture)) == 1, "a long path is wrapped"
     assert later[0].index("printed") < later[0].index("examples/s")
 
 
@@ -115,7 +115,7 @@ def test_the_bar_is_removed_and_the_log_has_every_epoch(seen: tuple[Screen, Path
     assert screen.cursor
     assert screen.colours
     assert "examples/s" not in screen.text
-    assert not re.search(r"^epoch", screen.text, re.MULTILINE), "the display and the learning curve stand for the lines"
+    assert not re.search(r"^epoch", screen.text, re.MULTILINE), "epochs are printed only without a bar"
     log = (folder / "run.log").read_text(encoding="utf-8")
     assert re.findall(r"INFO .*: epoch (\d+)/12  train/loss \d", log) == [str(n) for n in range(1, 13)]
     assert re.search(r"look  .*/metrics\.csv$", screen.text.replace("\n", ""))
@@ -123,7 +123,7 @@ def test_the_bar_is_removed_and_the_log_has_every_epoch(seen: tuple[Screen, Path
 
 
 def test_ctrl_c_removes_the_bar_and_no_color_is_respected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("signal.signal", lambda *_: None)  # Lightning would have Ctrl-C ignored from here on
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # Lightning would ignore Ctrl-C from here on
     with on_screen(NO_COLOR="1") as screen, pytest.raises(SystemExit):
         run(tmp_path / "run", Interrupt)
     assert BAR.search(screen.drawn[-1])
@@ -148,7 +148,7 @@ def test_curves_continue_in_a_resumed_run() -> None:
     later.load_state_dict(progress.state_dict())
     later.curves["val/acc"].append(0.3)
     assert later.curves == {"val/acc": [0.1, 0.2, 0.3]}
-    assert progress.curves == {"val/acc": [0.1, 0.2]}, "not the same list"
+    assert progress.curves == {"val/acc": [0.1, 0.2]}, "a copy"
 
 
 CPU = torch.device("cpu")
@@ -175,7 +175,7 @@ def counter(done: int) -> Any:
 
 
 def trainer(**changes: Any) -> Any:
-    """In the third of ten epochs of 8 batches and 2 of validation, 4 batches done."""
+    """Return a trainer in the third of ten epochs, after 4 of 8 training and 0 of 2 validation batches."""
     loop = SimpleNamespace(batch_progress=counter(4), val_loop=SimpleNamespace(batch_progress=counter(0)))
     metrics = {"val/acc": torch.tensor(0.4)}
     state = {
@@ -231,7 +231,7 @@ def test_scores_of_an_earlier_epoch_are_marked_or_omitted() -> None:
     network, state = model(), trainer()
     state.callback_metrics |= {"train/loss": torch.tensor(0.9), "train/acc": torch.tensor(0.3)}
     display = TrainingDisplay(state, network)
-    assert display.scores() == "train/loss -  train/acc -", "those are of the epoch before"
+    assert display.scores() == "train/loss -  train/acc -", "not the scores of the epoch before"
     network.sums["train"] = EpochSums.empty(CPU)
     assert display.scores() == "train/loss -  train/acc -", "before the first batch of an epoch"
     network.sums["train"].add(torch.tensor(6.0), torch.eye(4), torch.tensor([0, 1, 2, 0]))

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run: pictures, tables, histograms, numbers, points; and what they may take."""
+"""TensorBoard events of a run, and the time for figures."""
 
 import csv
 import io
@@ -100,7 +100,7 @@ def test_the_gradient_norm_is_logged_before_clipping(images: Path) -> None:
         norms = [float(row["gradient/norm"]) for row in csv.DictReader(file) if row["gradient/norm"]]
     steps = [event.step for event in events_of(images).Scalars("gradient/norm")]
     assert steps == list(range(len(norms)))
-    assert min(norms) > 0.01, "clipped ones would be 0.01"
+    assert min(norms) > 0.01, "after clipping it would be 0.01"
 
 
 def test_the_gradient_norm_excludes_the_loss_scale() -> None:
@@ -163,7 +163,7 @@ def test_projector_files(kind: str, count: int, width: int, request: pytest.Fixt
     [points] = folder.glob("*/*/tensors.tsv")
     lines = [line.split("\t") for line in points.read_text().splitlines()]
     assert str(points.relative_to(folder)) in config
-    assert (len(lines), len(lines[0])) == (count, width), "principal components of more"
+    assert (len(lines), len(lines[0])) == (count, width), "at most 32 principal components"
     names = points.with_name("metadata.tsv").read_text().splitlines()
     assert names[0] == "true\tpredicted\tright"
     assert len(names) == count + 1
@@ -266,7 +266,7 @@ def test_each_feature_map_is_scaled_separately() -> None:
 
 
 def test_a_resumed_run_has_each_event_once(tmp_path: Path) -> None:
-    """Also if the file was cut by a kill, and if both sessions start within the same second."""
+    """Also if a kill has truncated the file, or both sessions start within the same second."""
     for session, start in enumerate((0, 2, 2)):
         logger = TensorBoardLogger(tmp_path, name="tensorboard", version="")
         if session:

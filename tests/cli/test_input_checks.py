@@ -1,4 +1,4 @@
-"""Working folders and files of odd names: the run works and its files are text, or one sentence says why not."""
+"""Special names of working folders and files: the run works, or one sentence states the reason."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Runs that start in the same moment, and draw the same name."""
+"""Runs that start at the same time, and draw the same directory name."""
 
 import json
 import secrets
@@ -49,7 +49,7 @@ def test_simultaneous_runs_get_different_directories(monkeypatch: pytest.MonkeyP
 def test_a_given_directory_is_used_again(tmp_path: Path) -> None:
     config = OmegaConf.create({"hydra": {"run": {"dir": f"{tmp_path}/mine"}}})
     OwnDirectory().on_run_start(config)
-    assert not (tmp_path / "mine").exists(), "that is left to Hydra"
+    assert not (tmp_path / "mine").exists(), "Hydra creates it"
     (tmp_path / "mine").mkdir()
     OwnDirectory().on_run_start(config)
     assert config.hydra.run.dir == f"{tmp_path}/mine"

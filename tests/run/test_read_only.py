@@ -1,4 +1,4 @@
-"""Outputs that cannot be written: one sentence, exit code 1, nothing half-written."""
+"""Outputs that cannot be written: one sentence, exit code 1, no incomplete files."""
 
 import errno
 import os
@@ -18,7 +18,7 @@ TINY = ("model.hidden_dims=[4]", "trainer.max_epochs=1", "callbacks=none")
 
 @pytest.fixture
 def read_only(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a disk that is mounted read-only, which stops root too."""
+    """A folder that is mounted read-only, also for root."""
     place, source = tmp_path / "read_only", tmp_path / "source"
     place.mkdir()
     source.mkdir(exist_ok=True)
@@ -28,7 +28,7 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
     except FileNotFoundError:
         mounted = [False]
     if not all(mounted):
-        pytest.skip("this machine lets nobody mount")
+        pytest.skip("cannot mount on this machine")
     yield place
     subprocess.run(["umount", place], check=True)
 

@@ -1,4 +1,4 @@
-"""Every way to limit a run and its validations ends with one validation of the final weights, and prints no old score.
+"""Every way to limit a run and its validations ends with one validation of the final weights.
 
 All runs have five batches an epoch unless they are limited; all clocks count batches.
 """
@@ -41,7 +41,7 @@ def stop(step: int) -> str:
 
 
 EPOCH_END = f"+callbacks.stop={{_target_:{__name__}.RequestStop,epoch:1}}"
-RUNS: dict[str, tuple[list[str], list[int]]] = {  # what is typed, and the steps that are validated
+RUNS: dict[str, tuple[list[str], list[int]]] = {  # overrides, and the validated steps
     "every second epoch": (["trainer.max_epochs=5", SECOND], [10, 20, 25]),
     "an even number": (["trainer.max_epochs=4", SECOND], [10, 20]),
     "less often than ever": (["trainer.max_epochs=3", "+trainer.check_val_every_n_epoch=100"], [15]),
@@ -99,7 +99,7 @@ RUNS: dict[str, tuple[list[str], list[int]]] = {  # what is typed, and the steps
 
 
 class Seen(L.Callback):
-    """Counts batches, which is the time, and notes the steps that are validated."""
+    """Counts batches, which are the time, and records the validated steps."""
 
     batches: ClassVar[int] = 0
     validated: ClassVar[list[int]] = []
@@ -113,7 +113,7 @@ class Seen(L.Callback):
 
 
 class RequestStop(L.Callback):
-    """Requests the end after a step, or when an epoch ends; on one process only, if told so."""
+    """Requests a stop after a step or at the end of an epoch, on one or all processes."""
 
     def __init__(self, step: int = -1, epoch: int = -1, rank: int | None = None) -> None:
         self.step, self.epoch, self.rank = step, epoch, rank
@@ -140,7 +140,7 @@ def table(folder: Path) -> list[dict[str, str]]:
 
 
 def by_hand(path: Path) -> dict[str, float]:
-    """Scores of a checkpoint on all validation examples."""
+    """Return the scores of a checkpoint on all validation examples."""
     part = Digits(256).splits["val"]
     with torch.inference_mode():
         logits = load_model(path).eval()(part.x)
@@ -172,7 +172,7 @@ def test_every_run_ends_with_a_validation_of_the_final_weights(compose_run: Comp
 
 
 def check_report(folder: Path, rows: list[dict[str, str]], result: dict[str, Any]) -> None:
-    """Each epoch has a line, with the last scores that the table has of it and with no others."""
+    """Check that each epoch has a line with its last scores in the table."""
     log = (folder / "run.log").read_text()
     printed = re.findall(r"epoch (\d+)(?:/\d+)?  train/loss (\S+)  train/acc (\S+)  val/loss (\S+)  val/acc (\S+)", log)
     assert [int(line[0]) for line in printed] == list(range(1, result["epochs"] + 1))
@@ -203,7 +203,7 @@ def test_plateau_counts_validations(compose_run: Compose) -> None:
     assert rates == pytest.approx([1e-5] * 20 + [1e-6] * 10 + [1e-7] * 10), "after the second and third validation"
 
 
-STOPPED = {  # a plan, and where it is interrupted: stage, epoch, batch
+STOPPED = {  # name in RUNS, and the interruptions: stage, epoch, batch
     "every second epoch": [("train", 0, 4), ("val", 1, 0), ("train", 2, 1), ("train", 2, 4), ("val", 4, 0)],
     "plateau": [("train", 0, 4), ("val", 1, 0), ("val", 2, 0)],
     "steps": [("train", 0, 1), ("train", 2, 1), ("val", 2, 0)],
@@ -239,13 +239,13 @@ def test_every_limit_resumes_exactly(compose_run: Compose, tmp_path: Path, name:
 
 
 class Fail(L.Callback):
-    """Fails when an epoch begins, so that the checkpoint is that of the end of the epoch before."""
+    """Fails at the start of an epoch, so that the checkpoint is from the end of the epoch before."""
 
     epoch: ClassVar[int] = -1
 
     def on_train_epoch_start(self, trainer: L.Trainer, *_: Any) -> None:
         if trainer.current_epoch == Fail.epoch:
-            raise RuntimeError("the power is gone")
+            raise RuntimeError("interrupted by the test")
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_every_limit_resumes_exactly_from_the_end_of_an_epoch(
     cfg = compose_run(*words, folder="parts")
     for epoch in (1, 2) if name != "batches" else (1,):
         Fail.epoch = epoch
-        with pytest.raises(RuntimeError, match="the power"):
+        with pytest.raises(RuntimeError, match="interrupted by the test"):
             train(cfg, resume=epoch > 1)
     Fail.epoch = -1
     train(cfg, resume=True)
@@ -371,7 +371,7 @@ def test_a_pruner_gets_the_scores_of_validated_epochs(compose_run: Compose, monk
     cfg = compose_run(*COMMON, SECOND, "trainer.max_epochs=null", "+trainer.max_steps=23", "sweep.pruner=hyperband")
     train(cfg)
     scores = [float(row["val/acc"]) for row in table(Path(cfg.run.dir)) if row["val/acc"]]
-    assert lengths == [5], "of which the last is of three steps"
+    assert lengths == [5], "the last has three steps"
     assert reported == dict(zip([2, 4, 5], scores, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""The end of a run's output."""
+"""The summary at the end of a run."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ BASELINE = {"class": "no", "val/acc": 0.762, "test/acc": 0.75}
 
 
 def curves(epochs: int) -> dict[str, list[float]]:
-    """Losses that fall from 2 to 0.02, all the same a step in log scale; an accuracy that rises; one not shown."""
+    """Return losses that fall exponentially from 2 to 0.02, and accuracies that rise."""
     loss = [2 * 0.01 ** (epoch / max(1, epochs - 1)) for epoch in range(epochs)]
     accuracy = [epoch / epochs for epoch in range(epochs)]
     return {"train/loss": loss, "train/acc": accuracy, "val/loss": loss, "val/acc": accuracy}

@@ -1,4 +1,4 @@
-"""Ten thousand classes: what shows them neither takes their square in memory nor their square in time."""
+"""Reports on ten thousand classes need neither quadratic memory nor quadratic time."""
 
 import pytest
 import torch

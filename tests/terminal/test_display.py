@@ -1,4 +1,4 @@
-"""Lines at the foot of a terminal."""
+"""Lines at the bottom of a terminal."""
 
 import sys
 from collections.abc import Callable
@@ -16,7 +16,7 @@ def test_a_progress_counter_is_shown_and_removed(monkeypatch: pytest.MonkeyPatch
     with on_screen(60) as screen, progress_counter("reading images", 4000, "images") as add:
         for _ in range(4):
             add(1000)
-    pictures = dict.fromkeys(screen.drawn)  # the last is drawn again before it is taken away
+    pictures = dict.fromkeys(screen.drawn)  # the last is drawn again before it is removed
     assert [picture.split()[-4:] for picture in pictures] == [
         [f"{n},000", "of", "4,000", "images"] for n in range(1, 5)
     ]

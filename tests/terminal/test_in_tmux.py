@@ -1,4 +1,4 @@
-"""A run as a person sees it, in tmux."""
+"""Runs in a real terminal, tmux."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ PROMPT = r"^\$ ?$"
 SLOWLY = (
     "+callbacks.fault._target_=tests.sweeps.faults.Fault",
     "+callbacks.fault.pause=0.3",
-)  # to be seen on any machine
+)  # slow enough to be captured on any machine
 COLOUR = re.compile(r"\x1b\[[\d;]*(?<!\d)(?:3|4|9)\d")
 
 
@@ -48,7 +48,7 @@ def test_ctrl_c_restores_the_terminal_and_prints_how_to_resume(tmp_path: Path) -
         assert "examples/s" not in end
         assert "Traceback" not in end
         [run] = (tmp_path / "outputs" / "runs").iterdir()
-        resume = f"python train.py resume={run.name} --trusted-packages tests"  # of which a callback comes
+        resume = f"python train.py resume={run.name} --trusted-packages tests"  # contains a callback of this run
         assert resume in end.replace("\n", "")
         terminal.train(*command, f"hydra.run.dir=outputs/runs/{run.name}")
         assert "going on from outputs/runs/" in terminal.until(BAR)
@@ -77,4 +77,4 @@ def test_no_color_and_pipes_are_respected(tmp_path: Path) -> None:
         terminal.train("trainer.max_epochs=3", "logger=csv", pipe="cat -v")
         end = terminal.until(PROMPT)
     assert re.findall(r"^epoch (\d)/3  train/loss", end, re.MULTILINE) == ["1", "2", "3"]
-    assert not re.search(r"\^[\[M]", end), "what cat makes of controls"
+    assert not re.search(r"\^[\[M]", end), "control characters as shown by cat -v"

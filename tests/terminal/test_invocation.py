@@ -1,4 +1,4 @@
-"""The commands in messages are those that the user can type."""
+"""Commands in messages can be typed as they are."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""A run on kept features is the run that it would have been without them, and the backbone runs once for all runs."""
+"""A run with cached features equals a run without them, and the backbone runs once for all runs."""
 
 import csv
 import json
@@ -29,14 +29,14 @@ WITHOUT = "callbacks.feature_cache=null"
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where features are kept."""
+    """The folder of cached features."""
     monkeypatch.setenv("TRAINYARD_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "features"
 
 
 @pytest.fixture
 def labels(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
-    """The labels of each batch that was trained on."""
+    """The labels of each training batch."""
     seen: list[list[int]] = []
     step = Classifier.training_step
 
@@ -50,7 +50,7 @@ def labels(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
 
 @pytest.fixture
 def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many images the backbone was given, each time."""
+    """The number of images in each call of the backbone."""
     counts: list[int] = []
     features = TransferModel.features
 
@@ -70,8 +70,8 @@ def result_of(cfg: DictConfig) -> dict:
     return json.loads((Path(cfg.run.dir) / "result.json").read_text())
 
 
-def encode_rows(cfg: DictConfig) -> list[float]:
-    """All losses and accuracies of a run, epoch by epoch."""
+def scores_of(cfg: DictConfig) -> list[float]:
+    """Return all losses and accuracies of a run in order."""
     with (Path(cfg.run.dir) / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     return [float(row[name]) for row in rows for name in sorted(row) if row[name] and "/" in name]
@@ -82,7 +82,7 @@ def weights_of(cfg: DictConfig) -> dict[str, torch.Tensor]:
 
 
 def assert_same_run(one: DictConfig, other: DictConfig) -> None:
-    assert encode_rows(one) == pytest.approx(encode_rows(other), abs=1e-5)
+    assert scores_of(one) == pytest.approx(scores_of(other), abs=1e-5)
     assert result_of(one)["metrics"] == pytest.approx(result_of(other)["metrics"], abs=1e-5)
     weights, others = weights_of(one), weights_of(other)
     assert list(weights) == list(others)
@@ -108,11 +108,11 @@ def test_a_run_with_cached_features_equals_one_without(
         train(cfg)
         images.append(sum(passes))
         passes.clear()
-    assert images == [60, 4 * (42 + 9) + 9 + 9, 0, 0], "the last 9 for the predictions that are kept"
+    assert images == [60, 4 * (42 + 9) + 9 + 9, 0, 0], "the last 9 for the predictions of the best epoch"
     orders = [labels[run * 12 : (run + 1) * 12] for run in range(4)]
     assert len(labels) == 4 * 12
     assert orders[0] == orders[1] == orders[2] == orders[3]
-    assert orders[0][:3] != orders[0][3:6], "each epoch has its own"
+    assert orders[0][:3] != orders[0][3:6], "each epoch has another order"
     for cfg in (cached, again, streamed):
         assert_same_run(cfg, plain)
 
@@ -149,7 +149,7 @@ def test_folds_share_features(compose_run: Compose, cache: Path) -> None:
         train(cfg)
     assert [result_of(cfg)["data"]["features"]["computed"] for cfg in folds] == [True, False]
     assert len(entries(cache)) == 1
-    assert encode_rows(folds[0]) != encode_rows(folds[1])
+    assert scores_of(folds[0]) != scores_of(folds[1])
 
 
 def key(precision: str = "32-true", seed: int = 0, head_seed: int = 0, channels_last: bool = False, **model) -> str:
@@ -178,7 +178,7 @@ def test_another_image_size_is_computed_separately(compose_run: Compose) -> None
     for cfg in (small, large, plain):
         train(cfg)
     assert_same_run(large, plain)
-    assert encode_rows(small) != pytest.approx(encode_rows(large), abs=1e-5)
+    assert scores_of(small) != pytest.approx(scores_of(large), abs=1e-5)
 
 
 def test_two_simultaneous_runs_compute_features_once(tmp_path: Path, cache: Path) -> None:
