@@ -12,7 +12,7 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from tests.test_going_on import curves
+from tests.run.interrupted_runs import curves
 from trainyard.callbacks import checkpoints
 from trainyard.callbacks.checkpoints import LastCheckpoint
 from trainyard.config.composition import CONF_DIR, compose
@@ -127,7 +127,7 @@ def check(folder: Path, *words: str, points: Sequence[Point] = POINTS) -> None:
     if reached[-1]:
         assert start(parts)
     assert sum(reached) > len(points) // 2
-    assert (folder / "parts" / "run.log").read_text().count("going on from") >= (len(points) + 1) // 2
+    assert (folder / "parts" / "run.log").read_text().count("resuming from") >= (len(points) + 1) // 2
     assert_same(folder / "whole", folder / "parts")
 
 
@@ -143,14 +143,14 @@ def test_every_schedule_resumes_bitwise(schedule: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("plan", [name for name in PLANS if name != "steps"])
-def test_plateau_resumes_bitwise_with_other_options(plan: str, tmp_path: Path) -> None:
+def test_plateau_resumes_bitwise_in_every_plan(plan: str, tmp_path: Path) -> None:
     check(tmp_path, *PLATEAU, *PLANS[plan])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize("schedule", [name for name in SCHEDULES if name != "plateau"])
-def test_every_schedule_resumes_bitwise_with_other_options(schedule: str, plan: str, tmp_path: Path) -> None:
+def test_every_schedule_resumes_bitwise_in_every_plan(schedule: str, plan: str, tmp_path: Path) -> None:
     check(tmp_path, *words_of(schedule), *PLANS[plan])
 
 

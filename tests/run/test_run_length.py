@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from tests.conftest import Compose
-from tests.test_going_on import checkpoint, tensors
+from tests.run.interrupted_runs import checkpoint, tensors
 from trainyard.callbacks.run_length import length_text
 from trainyard.data.sources.builtin import Digits
 from trainyard.inspect.schedule import simulate_rates
@@ -149,7 +149,7 @@ def by_hand(path: Path) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_every_run_ends_with_a_validation_of_the_final_weights(compose_run: Compose, name: str) -> None:
+def test_final_weights_are_validated(compose_run: Compose, name: str) -> None:
     words, validated = RUNS[name]
     cfg = compose_run("trainer.max_epochs=30", *COMMON, *words)
     train(cfg)
@@ -221,10 +221,10 @@ STOPPED = {  # name in RUNS, and the interruptions: stage, epoch, batch
 
 
 @pytest.mark.parametrize("name", STOPPED)
-def test_every_limit_resumes_exactly(compose_run: Compose, tmp_path: Path, name: str) -> None:
+def test_resumes_bitwise_with_each_limit(compose_run: Compose, tmp_path: Path, name: str) -> None:
     words = ["trainer.max_epochs=30", *COMMON, "model.dropout=0.2", *RUNS[name][0]]
-    words.append("+callbacks.interrupt._target_=tests.test_going_on.Stop")
-    from tests.test_going_on import Stop
+    words.append("+callbacks.interrupt._target_=tests.run.interrupted_runs.Stop")
+    from tests.run.interrupted_runs import Stop
 
     Stop.at = None
     train(compose_run(*words, folder="whole"))
@@ -252,7 +252,7 @@ class Fail(L.Callback):
     "name", ["every second epoch", "plateau", "steps", "batches", "stop, least epochs", "averaged"]
 )
 @pytest.mark.parametrize("limit", [3, pytest.param(5, marks=pytest.mark.slow)], ids=["some batches", "all batches"])
-def test_every_limit_resumes_exactly_from_the_end_of_an_epoch(
+def test_resumes_bitwise_from_the_end_of_an_epoch(
     compose_run: Compose, tmp_path: Path, name: str, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trainyard.callbacks.checkpoints.MIN_PAUSE", 0)  # each epoch is saved
@@ -292,10 +292,10 @@ def same(whole: Path, parts: Path) -> None:
 
 
 @pytest.mark.parametrize("changed", ["trainer.max_epochs=1", "+trainer.max_steps=6", "+trainer.max_time=00:00:00:01"])
-def test_lowered_limits_end_a_resumed_run_with_a_validation(compose_run: Compose, changed: str) -> None:
-    from tests.test_going_on import Stop
+def test_run_resumed_with_lower_limits_is_validated(compose_run: Compose, changed: str) -> None:
+    from tests.run.interrupted_runs import Stop
 
-    words = [*COMMON, "trainer.max_epochs=4", "+callbacks.interrupt._target_=tests.test_going_on.Stop"]
+    words = [*COMMON, "trainer.max_epochs=4", "+callbacks.interrupt._target_=tests.run.interrupted_runs.Stop"]
     if "time" in changed:
         words.append("+trainer.max_time=00:00:05:00")
     Stop.at = ("train", 1, 2)
@@ -311,7 +311,7 @@ def test_lowered_limits_end_a_resumed_run_with_a_validation(compose_run: Compose
     assert rows[-1] == pytest.approx(by_hand(folder / "checkpoints" / "last.ckpt")["val/loss"], abs=1e-5)
 
 
-def test_a_run_that_stopped_early_can_train_longer(compose_run: Compose) -> None:
+def test_early_stopped_run_continues_with_a_changed_config(compose_run: Compose) -> None:
     words = [*COMMON, stop(7), SECOND]
     train(compose_run(*words, "trainer.max_epochs=30"))
     cfg = compose_run(*words, "trainer.max_epochs=3")
@@ -346,7 +346,7 @@ def test_two_processes_stop_at_the_same_step(compose_run: Compose, name: str) ->
     assert losses[-1] == pytest.approx(final, abs=1e-4)
 
 
-def test_early_stopping_at_epochs_that_are_not_validated_is_rejected(compose_run: Compose) -> None:
+def test_early_stopping_without_validation_is_rejected(compose_run: Compose) -> None:
     cfg = compose_run(
         "callbacks=early_stopping", "+callbacks.early_stopping.check_on_train_epoch_end=true", SECOND
     )  # fmt: skip
@@ -354,7 +354,7 @@ def test_early_stopping_at_epochs_that_are_not_validated_is_rejected(compose_run
         train(cfg)
 
 
-def test_a_pruner_gets_the_scores_of_validated_epochs(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pruner_gets_scores_of_validated_epochs(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     reported: dict[int, float] = {}
     lengths = []
 
@@ -367,7 +367,7 @@ def test_a_pruner_gets_the_scores_of_validated_epochs(compose_run: Compose, monk
         lengths.append(epochs)
         return Recorder()
 
-    monkeypatch.setattr("trainyard.sweeps.pruners.JobPruner.find", find)
+    monkeypatch.setattr("trainyard.sweeps.pruning.JobPruner.find", find)
     cfg = compose_run(*COMMON, SECOND, "trainer.max_epochs=null", "+trainer.max_steps=23", "sweep.pruner=hyperband")
     train(cfg)
     scores = [float(row["val/acc"]) for row in table(Path(cfg.run.dir)) if row["val/acc"]]
@@ -385,7 +385,7 @@ def test_a_pruner_gets_the_scores_of_validated_epochs(compose_run: Compose, monk
         (["trainer.max_epochs=-1", "callbacks=early_stopping", "scheduler=constant"], "no limit", None),
     ],
 )
-def test_length_texts_and_planned_epochs(
+def test_length_text_and_planned_epochs(
     compose_run: Compose, words: list[str], text: str, epochs: float | None
 ) -> None:
     cfg, job = compose_run(*words), Job(0, words, Path())
