@@ -10,9 +10,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 from PIL import Image
-from trainyard.data.loading.loader import derive_generator
 
 from trainyard.config.composition import compose
+from trainyard.data.loading.loader import derive_generator
 from trainyard.data.loading.spec import Column, Examples
 from trainyard.inspect.data import (
     BINS,
