@@ -86,7 +86,7 @@ def test_partly_loaded_backbone_is_a_warning(tmp_path: Path, caplog: pytest.LogC
 
 @pytest.fixture
 def ours(tmp_path: Path) -> tuple[TransferModel, Path]:
-    """A checkpoint of ours, of three classes at 64 pixels."""
+    """Return a model of three classes at 64 pixels, and its checkpoint."""
     model = built("none", backbone="test_vit", image_size=64)
     torch.nn.init.normal_(model.head.weight)  # a trained head
     torch.nn.init.normal_(model.head.bias)
@@ -149,7 +149,7 @@ def test_none_is_random_by_the_seed() -> None:
 
 
 class Payload:
-    """Runs code when it is unpickled without care."""
+    """Runs code when it is unpickled."""
 
     def __reduce__(self) -> tuple:
         return (print, ("executed",))
@@ -174,7 +174,7 @@ def test_invalid_weights_are_rejected(tmp_path: Path, capsys: pytest.CaptureFixt
     make, problem = BAD[kind]
     make(path)
     if suffix == "safetensors" and path.is_file():
-        problem = "not a checkpoint"  # what torch.save writes is none
+        problem = "not a checkpoint"
     with pytest.raises(ConfigError, match=rf"model\.weights={path}: {problem}.*\n  accepted: "):
         TransferModel(THREE, backbone="test_resnet", weights=str(path))
     assert "executed" not in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The first layer of a network over a table, beside the same in NumPy."""
+"""The encoding of table rows equals a NumPy implementation."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def test_columns_are_encoded_by_kind() -> None:
     encode = EncodeColumns(COLUMNS, MEAN, STD)
     out = encode(ROWS).detach().numpy()
     numbers = [[1, 1, 0], [-1, -1.5, 1], [-4, -1, 0]]  # a, b, b is missing; medians 2 and -1 where missing
-    size = [[0, 1, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0]]  # training misses none, so nothing was learned of code 0
+    size = [[0, 1, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0]]  # no missing values in training, so code 0 is not trained
     wet = [[0, 0, 1], [1, 0, 0], [0, 1, 0]]
     town = encode.embeddings[0].weight.detach().numpy()[[5, 1, 0]]
     assert out.tolist() == np.hstack([numbers, size, wet, town]).astype("float32").tolist()

@@ -1,4 +1,4 @@
-"""Networks have the layers that a config asks for, and the base counts losses and hits as an oracle does."""
+"""Networks have the configured layers, and the base class computes loss and accuracy like torchmetrics."""
 
 import pytest
 import torch
@@ -93,7 +93,7 @@ def test_dropout_of_feature_maps_in_training() -> None:
     dropped = (maps == 0).all(dim=(1, 2))
     assert 15 < int(dropped.sum()) < 49
     silent = (model.eval().blocks[0](torch.rand(1, 3, 64, 64))[0] == 0).all(dim=(1, 2))
-    assert int(silent.sum()) < 5, "a kernel or two may answer with nothing but negative numbers"
+    assert int(silent.sum()) < 5, "one or two kernels may have only negative outputs"
 
 
 @pytest.mark.parametrize("kernel_size", [1, 3, 5, 7])

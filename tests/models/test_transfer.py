@@ -1,4 +1,4 @@
-"""A backbone sees the images that it was trained on, rests where it is frozen, and refuses what it cannot take."""
+"""Transfer models: preprocessing of images, frozen layers, and invalid options."""
 
 import logging
 import math
@@ -29,7 +29,7 @@ def pictures(count: int, channels: int, size: int) -> Tensor:
 
 
 def seen_by(model: TransferModel, images: Tensor) -> Tensor:
-    """Return what the backbone itself is given."""
+    """Return the input of the backbone."""
     seen: list[Tensor] = []
     model.backbone.forward_features = lambda x: seen.append(x) or torch.zeros(len(x), 3)
     model.backbone.forward_head = lambda x, pre_logits: x

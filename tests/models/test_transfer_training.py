@@ -31,7 +31,7 @@ def joins(name: str) -> int:
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A backbone whose statistics are not those of a new one."""
+    """A backbone with BatchNorm statistics that differ from their initial values."""
     torch.manual_seed(3)
     net = timm.create_model("test_resnet", num_classes=10)
     for module in net.modules():
@@ -50,7 +50,7 @@ def test_frozen_backbone_is_unchanged(tmp_path: Path, weights: Path, cache: list
     backbone = {name.removeprefix("backbone."): end[name] for name in end if name.startswith("backbone.")}
     assert set(backbone) == {name for name in given if not name.startswith("fc.")}
     assert all(torch.equal(tensor, given[name]) for name, tensor in backbone.items())
-    assert not torch.equal(end["head.weight"], given["fc.weight"]), "the head learns"
+    assert not torch.equal(end["head.weight"], given["fc.weight"]), "the head is trained"
     assert len(notes["steps"]) == 16
     for step in notes["steps"].values():
         assert step["learns"] == step["has a gradient"] == step["trains"] == []
@@ -153,7 +153,7 @@ def fit(cfg: Any, folder: Path, checkpoint: Path | None = None) -> Watch:
     return watch
 
 
-@pytest.mark.filterwarnings("ignore:Found .* module.s. in eval mode")  # as they should be
+@pytest.mark.filterwarnings("ignore:Found .* module.s. in eval mode")  # frozen modules
 @pytest.mark.filterwarnings("ignore:Checkpoint directory .* is not empty")
 def test_resumed_run_unfreezes_the_same_layers(compose_run: Compose, tmp_path: Path) -> None:
     cfg = compose_run(*SHORT, "finetune=gradual", "finetune.thaw=[1,0.6,3]")

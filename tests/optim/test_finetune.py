@@ -1,4 +1,4 @@
-"""Which parameters of a real backbone learn when, at which rate, and with which decay; timm as the oracle."""
+"""Parameter groups of a real backbone: start, rate and weight decay, with timm as the oracle."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Optimizers as they are composed take the steps that torch's and timm's own take, and decay only weights."""
+"""Composed optimizers take the same steps as those of torch and timm, and decay only weights."""
 
 import pytest
 import timm.optim

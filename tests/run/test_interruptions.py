@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP at every stage of a command: exit code, what is said, and what is left."""
+"""SIGINT, SIGTERM and SIGHUP at every stage of a command: exit code, messages and files."""
 
 import json
 import os
@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).parents[2]
 TINY = ("model=mlp", "model.hidden_dims=[8]", "trainer.max_epochs=2", "callbacks=none", "hydra.run.dir=run")
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 CLASSIFIER = "trainyard.models.classifier:Classifier"
-POINTS = {  # the function at whose first call the signal comes, and the status of the run afterwards
+POINTS = {  # the function whose first call sends the signal, and the status of the run afterwards
     "composition": ("trainyard.cli.train:own_config", None),
     "data": ("trainyard.run.training:fingerprint", "interrupted"),
     "trainer": ("trainyard.run.training:check_batches", "interrupted"),
@@ -44,7 +44,7 @@ def typed(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
 
 
 def at_first_call(monkeypatch: pytest.MonkeyPatch, point: str, act: Callable[[], object]) -> None:
-    """Do something when a function is called for the first time."""
+    """Call `act` before the first call of a function."""
     module, _, path = point.partition(":")
     *owners, name = path.split(".")
     owner = pkgutil.resolve_name(f"{module}:{'.'.join(owners)}" if owners else module)
@@ -82,7 +82,7 @@ def test_exit_code_of_an_interrupted_run(
 def test_exit_code_when_a_library_raises_another_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """As a DataLoader does whose workers the signal has ended too."""
+    """A DataLoader raises a RuntimeError when the signal has ended its workers."""
 
     def kill() -> None:
         try:
@@ -110,7 +110,7 @@ def test_exit_code_of_other_commands(number: int, capfd: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_that_is_ignored_stays_ignored(number: int) -> None:
-    """As SIGHUP by nohup, and SIGINT in the background of a shell."""
+    """nohup ignores SIGHUP, and a shell ignores SIGINT for background processes."""
     before = signal.signal(number, signal.SIG_IGN)
     try:
         with command():

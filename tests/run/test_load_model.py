@@ -1,4 +1,4 @@
-"""Weights as safetensors are a checkpoint like others, with the same checks of what a stranger may have put in."""
+"""A safetensors file loads like a checkpoint, with the same security checks."""
 
 import json
 from pathlib import Path
@@ -93,7 +93,7 @@ def test_checkpoint_with_wrong_extension_is_rejected(tmp_path: Path) -> None:
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A model of a package of one's own."""
+    """A model class in a package of the user."""
     (tmp_path / "own_models.py").write_text(OWN)
     monkeypatch.syspath_prepend(str(tmp_path))
     import own_models

@@ -1,4 +1,4 @@
-"""Kernels lie as processors like them, but where oneDNN would write beyond its memory."""
+"""Convolutions are channels_last, except where oneDNN would write outside its memory."""
 
 import subprocess
 import sys

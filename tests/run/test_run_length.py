@@ -29,7 +29,7 @@ from trainyard.sweeps.plan import group_by_cost
 
 COMMON = [
     *("model.hidden_dims=[8]", "data.batch_size=256", "callbacks=none", "logger=csv", "accelerator=cpu"),
-    f"+callbacks.seen._target_={__name__}.Seen",
+    f"+callbacks.seen._target_={__name__}.ValidatedSteps",
 ]
 SECOND = "+trainer.check_val_every_n_epoch=2"
 NULL = "+trainer.check_val_every_n_epoch=null"
@@ -41,7 +41,7 @@ def stop(step: int) -> str:
 
 
 EPOCH_END = f"+callbacks.stop={{_target_:{__name__}.RequestStop,epoch:1}}"
-RUNS: dict[str, tuple[list[str], list[int]]] = {  # overrides, and the validated steps
+RUNS: dict[str, tuple[list[str], list[int]]] = {  # overrides, and the steps after which the run validates
     "every second epoch": (["trainer.max_epochs=5", SECOND], [10, 20, 25]),
     "an even number": (["trainer.max_epochs=4", SECOND], [10, 20]),
     "less often than ever": (["trainer.max_epochs=3", "+trainer.check_val_every_n_epoch=100"], [15]),
@@ -98,22 +98,22 @@ RUNS: dict[str, tuple[list[str], list[int]]] = {  # overrides, and the validated
 }
 
 
-class Seen(L.Callback):
-    """Counts batches, which are the time, and records the validated steps."""
+class ValidatedSteps(L.Callback):
+    """Counts batches, which replace the clock, and records the validated steps."""
 
     batches: ClassVar[int] = 0
     validated: ClassVar[list[int]] = []
 
     def on_train_batch_end(self, *_: Any) -> None:
-        Seen.batches += 1
+        ValidatedSteps.batches += 1
 
     def on_validation_end(self, trainer: L.Trainer, *_: Any) -> None:
         if not trainer.sanity_checking:
-            Seen.validated.append(trainer.global_step)
+            ValidatedSteps.validated.append(trainer.global_step)
 
 
 class RequestStop(L.Callback):
-    """Requests a stop after a step or at the end of an epoch, on one or all processes."""
+    """Requests a stop after a step or at the end of an epoch, optionally on one process only."""
 
     def __init__(self, step: int = -1, epoch: int = -1, rank: int | None = None) -> None:
         self.step, self.epoch, self.rank = step, epoch, rank
@@ -128,8 +128,8 @@ class RequestStop(L.Callback):
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    Seen.batches, Seen.validated = 0, []
-    fake = SimpleNamespace(monotonic=lambda: float(Seen.batches))
+    ValidatedSteps.batches, ValidatedSteps.validated = 0, []
+    fake = SimpleNamespace(monotonic=lambda: float(ValidatedSteps.batches))
     for name in ("callbacks.timer", "loops.fit_loop", "loops.training_epoch_loop", "loops.evaluation_loop"):
         monkeypatch.setattr(f"lightning.pytorch.{name}.time", fake)
 
@@ -154,7 +154,7 @@ def test_final_weights_are_validated(compose_run: Compose, name: str) -> None:
     cfg = compose_run("trainer.max_epochs=30", *COMMON, *words)
     train(cfg)
     folder = Path(cfg.run.dir)
-    assert Seen.validated == validated
+    assert ValidatedSteps.validated == validated
     last, best = (checkpoint(folder, f"{which}.ckpt") for which in ("last", "best"))
     assert last["global_step"] == validated[-1]
     result = json.loads((folder / "result.json").read_text())
@@ -172,7 +172,7 @@ def test_final_weights_are_validated(compose_run: Compose, name: str) -> None:
 
 
 def check_report(folder: Path, rows: list[dict[str, str]], result: dict[str, Any]) -> None:
-    """Check that each epoch has a line with its last scores in the table."""
+    """Check that the log has one line per epoch, with its last scores in the table."""
     log = (folder / "run.log").read_text()
     printed = re.findall(r"epoch (\d+)(?:/\d+)?  train/loss (\S+)  train/acc (\S+)  val/loss (\S+)  val/acc (\S+)", log)
     assert [int(line[0]) for line in printed] == list(range(1, result["epochs"] + 1))
@@ -203,7 +203,7 @@ def test_plateau_counts_validations(compose_run: Compose) -> None:
     assert rates == pytest.approx([1e-5] * 20 + [1e-6] * 10 + [1e-7] * 10), "after the second and third validation"
 
 
-STOPPED = {  # name in RUNS, and the interruptions: stage, epoch, batch
+STOPPED = {  # overrides, and the stage, epoch and batch of the interruption
     "every second epoch": [("train", 0, 4), ("val", 1, 0), ("train", 2, 1), ("train", 2, 4), ("val", 4, 0)],
     "plateau": [("train", 0, 4), ("val", 1, 0), ("val", 2, 0)],
     "steps": [("train", 0, 1), ("train", 2, 1), ("val", 2, 0)],
@@ -239,7 +239,7 @@ def test_resumes_bitwise_with_each_limit(compose_run: Compose, tmp_path: Path, n
 
 
 class Fail(L.Callback):
-    """Fails at the start of an epoch, so that the checkpoint is from the end of the epoch before."""
+    """Fails at the start of an epoch, so that the last checkpoint is from the end of the previous one."""
 
     epoch: ClassVar[int] = -1
 
@@ -304,7 +304,7 @@ def test_run_resumed_with_lower_limits_is_validated(compose_run: Compose, change
     cfg = compose_run(*words, changed.replace("+", "++"))
     train(cfg, resume=True)
     folder = Path(cfg.run.dir)
-    assert Seen.validated == [5, 8]
+    assert ValidatedSteps.validated == [5, 8]
     assert checkpoint(folder, "last.ckpt")["global_step"] == 8
     assert "final weights" in (folder / "run.log").read_text()
     rows = [float(row["val/loss"]) for row in table(folder) if row["val/loss"]]
@@ -316,7 +316,7 @@ def test_early_stopped_run_continues_with_a_changed_config(compose_run: Compose)
     train(compose_run(*words, "trainer.max_epochs=30"))
     cfg = compose_run(*words, "trainer.max_epochs=3")
     train(cfg, resume=True)
-    assert Seen.validated == [7, 12], "the second epoch ended where it stopped"
+    assert ValidatedSteps.validated == [7, 12], "the second epoch ended where it stopped"
     assert json.loads((Path(cfg.run.dir) / "result.json").read_text())["epochs"] == 3
 
 

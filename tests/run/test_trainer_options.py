@@ -72,7 +72,7 @@ def test_channels_last_changes_the_kernels(compose_run: Compose) -> None:
 def test_compiled_run_equals_eager_run(compose_run: Compose) -> None:
     compiled = final_weights(compose_run("compile=true", folder="compiled"))
     plain = final_weights(compose_run(folder="plain"))
-    assert compiled.keys() == plain.keys(), "the checkpoint is that of the model as it is written"
+    assert compiled.keys() == plain.keys(), "the checkpoint has the names of the uncompiled model"
     assert all(torch.allclose(compiled[name], plain[name], atol=1e-3) for name in plain)
     assert "no graph" not in (Path(compose_run(folder="compiled").run.dir) / "run.log").read_text()
 

@@ -1,4 +1,4 @@
-"""The main job, end to end on real data: what a run returns, writes, and repeats."""
+"""A run from end to end on real data: its return value, its files, and its repetition."""
 
 import csv
 import json
@@ -63,7 +63,7 @@ def test_writes_a_complete_directory(finished: tuple[float, Path]) -> None:
     assert set(result["metrics"]) == {"val/acc", "val/loss", "test/acc", "test/loss"}
     assert (folder / result["checkpoint"]).is_file()
     assert result["seconds"] > 0
-    assert set(result["data"]) == {"fingerprint"}, "nothing more to say of data that is whole"
+    assert set(result["data"]) == {"fingerprint"}, "complete data needs no other entry"
     assert (folder.parent.parent / "latest").resolve() == folder
     assert not list(folder.rglob("*.draft*")), "drafts of atomic writes are gone"
 
@@ -225,7 +225,7 @@ def test_debug_options_run(compose_run: Compose, option: str) -> None:
     if option == "overfit":
         with (folder / "metrics.csv").open() as file:
             accuracy = [float(row["train/acc"]) for row in csv.DictReader(file) if row["train/acc"]]
-        assert accuracy[-1] == 1.0, "one batch is learned by heart"
+        assert accuracy[-1] == 1.0, "overfits one batch"
 
 
 def test_two_processes_use_each_example_once(compose_run: Compose) -> None:

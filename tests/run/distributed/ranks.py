@@ -1,4 +1,4 @@
-"""Runs of two processes as a person starts them, and callbacks that note what each process does, or have one die."""
+"""Runs of two processes, and callbacks that record the work of each process or end one."""
 
 import json
 import os
@@ -52,7 +52,7 @@ class ValidationImage(L.Callback):
 
 
 class Die(L.Callback):
-    """Has one process end in a batch of an epoch, the second by default, the first time that it is started."""
+    """Ends one process in a batch of an epoch (the second by default), at its first start only."""
 
     def __init__(self, how: str, rank: int = 1, stage: str = "train", other: str | None = None, epoch: int = 1) -> None:
         self.how = how
@@ -82,7 +82,7 @@ class Die(L.Callback):
 
 
 class Note(L.Callback):
-    """Notes which examples a process sees, by their first number, and where its draws are, in `note-STAGE-RANK.pt`."""
+    """Records the examples of a process by their first number, and its random state, in `note-STAGE-RANK.pt`."""
 
     def __init__(self) -> None:
         self.seen: dict[str, list[torch.Tensor]] = {"train": [], "val": [], "test": []}
@@ -114,7 +114,7 @@ class Note(L.Callback):
 
 
 class Delay(L.Callback):
-    """Holds up one process for a random time, at random moments.
+    """Delays one process for a random time, at random moments.
 
     Args:
         rank: of the process.
@@ -145,7 +145,7 @@ class StopOnOne(L.Callback):
 
 @dataclass
 class End:
-    """How a run ended."""
+    """The end of a run: exit code, output and files."""
 
     code: int
     screen: str
@@ -173,10 +173,10 @@ def start(
 
 
 def end(process: "subprocess.Popen[str]", folder: Path, run: str = "run") -> End:
-    """Wait for a run, and return how it ended."""
-    screen, _ = process.communicate(timeout=600)  # a process that nobody ends would wait for half an hour
+    """Wait for a run, and return its end."""
+    screen, _ = process.communicate(timeout=600)  # collective operations time out after half an hour
     home = folder / run
-    with suppress(AssertionError):  # the caller compares what is left
+    with suppress(AssertionError):  # the caller checks the processes that are left
         until(lambda: not living(process.pid))
     return End(
         process.returncode,
@@ -188,7 +188,7 @@ def end(process: "subprocess.Popen[str]", folder: Path, run: str = "run") -> End
 
 
 def death(folder: Path, how: str, *words: str, rank: int = 1, stage: str = "train", run: str = "run") -> End:
-    """Start a run in which a process dies, and return how it ended."""
+    """Start a run in which a process dies, and return its end."""
     target = (f"+callbacks.die._target_={__name__}.Die", f"+callbacks.die.how={how}", f"+callbacks.die.rank={rank}")
     process = start(folder, f"hydra.run.dir={run}", *target, f"+callbacks.die.stage={stage}", *words)
     return end(process, folder, run)

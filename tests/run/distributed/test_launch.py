@@ -138,7 +138,7 @@ FEW = (
     *(f"trainer.max_epochs={EPOCHS}", "+trainer.limit_train_batches=2", "+trainer.limit_val_batches=1"),
     *("+trainer.limit_test_batches=1", "logger=csv", f"+callbacks.delay._target_={ranks.__name__}.Delay"),
 )
-PLANS = [  # each decides something by a clock, or by what one process alone knows
+PLANS = [  # each depends on a clock, or on the state of one process
     (),
     (SAVE_AT_ONCE,),
     ("checkpoint.every_minutes=0.0002", SAVE_AT_ONCE),
@@ -168,7 +168,7 @@ def test_delays_of_one_process_cause_no_deadlock(tmp_path: Path) -> None:
         delay = (f"+callbacks.delay.rank={number % 2}", f"+callbacks.delay.seed={number}")
         process = start(tmp_path, *DDP_CPU, *FEW, *PLANS[number % len(PLANS)], *delay, f"hydra.run.dir={number}")
         try:
-            screen, _ = process.communicate(timeout=600)  # no run takes a minute: only one that hangs takes so long
+            screen, _ = process.communicate(timeout=600)  # a run takes less than a minute unless it hangs
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

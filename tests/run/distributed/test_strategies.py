@@ -30,7 +30,7 @@ PLAN = (
 
 
 def table(path: Path) -> None:
-    """Write rows of three kinds; a tenth of the values are missing, none of the first, which tells the rows apart."""
+    """Write rows of three classes; a tenth of the values are missing, except in the first column, which is unique."""
     draws = np.random.default_rng(0)
     kinds = draws.integers(0, 3, ROWS)
     with path.open("w", newline="") as file:
@@ -43,7 +43,7 @@ def table(path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The directories of the same run by one process and by two."""
+    """Return the directories of the same run with one process and with two."""
     home = tmp_path_factory.mktemp("both")
     table(home / "rows.csv")
     common = (*PLAN, f"data.path={home / 'rows.csv'}")
@@ -138,7 +138,7 @@ def test_files_equal_those_of_one_process(both: tuple[Path, Path]) -> None:
 
 
 def test_gradient_weights() -> None:
-    """The gradients of all examples, averaged: by hand, for three processes and 5 examples in batches of 3."""
+    """Compare with the mean over all examples, for three processes and 5 examples in batches of 3."""
     gradients = torch.tensor([3.0, 1.0, 4.0, 1.0, 5.0])
     orders = [ResumableBatchSampler(5, 1, shuffle=True, rank=rank, world_size=3) for rank in range(3)]
     assert [len(order) for order in orders] == [1, 1, 1], "two examples are too few for three"
@@ -153,7 +153,7 @@ def test_gradient_weights() -> None:
 
 @pytest.mark.slow
 def test_batch_norm_uses_the_examples_of_its_process(tmp_path: Path) -> None:
-    """What is left of the difference is batch norm's: of each process's own 16 examples, not of 32."""
+    """Only batch norm differs, since it uses the 16 examples of the process instead of 32."""
     plan = ("model=cnn", "model.channels=[4]", "model.dropout=0.0", "trainer.max_epochs=2", "callbacks=none")
     scores = []
     for name, words in (
@@ -192,7 +192,7 @@ def checkpoint(folder: Path) -> dict[str, Any]:
 
 
 def moments(stored: dict[str, Any]) -> list[torch.Tensor]:
-    """Adam's averages of the gradients, in the order of the groups."""
+    """Return Adam's averages of the gradients, in the order of the groups."""
     state = stored["optimizer_states"][0]
     return [state["state"][number]["exp_avg"] for group in state["param_groups"] for number in group["params"]]
 

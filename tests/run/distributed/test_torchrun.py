@@ -1,4 +1,4 @@
-"""What torchrun starts is one run, and what it starts again goes on."""
+"""All processes of a torchrun command are one run, and a restart resumes it."""
 
 import json
 from pathlib import Path
