@@ -15,7 +15,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from trainyard.data.augment import Augmentation
-from trainyard.data.loading.sampler import derive_generator
+from trainyard.data.loading.loader import derive_generator
 
 ROUNDS = 31
 OURS = {

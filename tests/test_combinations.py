@@ -9,7 +9,7 @@ import torch
 
 from tests.conftest import Compose
 from trainyard.config.arguments import has_backbone
-from trainyard.config.composition import compose, group_options, instantiate
+from trainyard.config.composition import compose, instantiate, load_options
 from trainyard.data.loading.datamodule import DataModule
 
 MODELS = {
@@ -26,7 +26,7 @@ UNFREEZING = {  # plans that unfreeze layers within two steps
     "gradual": ["finetune.thaw=[0,0.5]"],
     "head": ["finetune.thaw=[0.5]"],
 }
-OPTIMIZERS, SCHEDULERS, AUGMENTS = (list(group_options(group)) for group in ("optimizer", "scheduler", "augment"))
+OPTIMIZERS, SCHEDULERS, AUGMENTS = (list(load_options(group)) for group in ("optimizer", "scheduler", "augment"))
 
 
 def combinations() -> list[dict[str, str]]:
@@ -50,7 +50,7 @@ ROWS = combinations()
 
 @pytest.mark.parametrize("group", ["model", "optimizer", "scheduler", "finetune", "augment"])
 def test_every_option_is_covered(group: str) -> None:
-    assert {row[group] for row in ROWS if group in row} == set(group_options(group))
+    assert {row[group] for row in ROWS if group in row} == set(load_options(group))
 
 
 def test_every_optimizer_trains_at_least_two_models() -> None:

@@ -11,16 +11,15 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from tests.conftest import Compose
-from trainyard.config.arguments import check_arguments
-from trainyard.config.composition import CONF_DIR, compose, group_options, instantiate, objective_mode
-from trainyard.config.constraints import check_ranges, read_text
-from trainyard.config.validators import Number
+from trainyard.config.arguments import check_arguments, check_ranges, convert_text
+from trainyard.config.composition import CONF_DIR, compose, instantiate, load_options, objective_mode
+from trainyard.config.constraints import Number
 from trainyard.io.errors import ConfigError
 from trainyard.run.training import train
-from trainyard.sweeps.options import check_options
+from trainyard.sweeps.execution.checks import check_options
 
 GROUPS = sorted(folder.name for folder in CONF_DIR.iterdir() if folder.is_dir() and folder.name != "hydra")
-OPTIONS = [f"{group}={option}" for group in GROUPS for option in group_options(group)]
+OPTIONS = [f"{group}={option}" for group in GROUPS for option in load_options(group)]
 
 MUST_BE_GIVEN = {
     "data=image_folder": {"data.root"},
@@ -55,7 +54,7 @@ def test_every_option_composes(override: str) -> None:
 
 @pytest.mark.parametrize("group", PROMISED)
 def test_the_promised_options_are_there(group: str) -> None:
-    assert set(PROMISED[group].split()) <= set(group_options(group))
+    assert set(PROMISED[group].split()) <= set(load_options(group))
 
 
 @pytest.mark.parametrize("file", sorted(CONF_DIR.rglob("*.yaml")), ids=lambda file: str(file.relative_to(CONF_DIR)))
@@ -147,7 +146,7 @@ def values_with(key: str, value: object) -> tuple[dict, dict, str]:
 )
 def test_text_is_read_where_a_number_is_expected(key: str, text: str, value: object) -> None:
     values, node, name = values_with(key, text)
-    read_text(values)
+    convert_text(values)
     assert (node[name], type(node[name])) == (value, type(value))
 
 
@@ -171,7 +170,7 @@ def test_items_of_a_list_and_interpolations_of_other_keys_are_read(monkeypatch: 
 )
 def test_other_text_is_rejected_with_what_is_accepted(key: str, problem: str) -> None:
     values, _, _ = values_with(key, "abc")
-    read_text(values)
+    convert_text(values)
     cfg = OmegaConf.create(values)
     with pytest.raises(ConfigError, match=f"^{re.escape(problem)}"):  # noqa: PT012
         check_ranges(cfg)

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 
 from trainyard.cli.override_correction import hydra_parser, options_first
 from trainyard.cli.suggestions import suggest_command
-from trainyard.config.override_syntax import as_one_value, parse, quoted
+from trainyard.config.composition import parse_override, quote_value
+from trainyard.config.format_error import as_single_value
 
 # What is typed, and what is suggested.
 MEANT = {
@@ -104,23 +105,23 @@ CHARACTERS = st.one_of(st.sampled_from("=, []{}()'\"\\$`!:;&|<>*?#~%^@+-/aé漢�
 def test_what_is_pasted_into_a_shell_is_the_value(values: list[str]) -> None:
     import shlex
 
-    arguments = {value: quoted(f"data.root={value}") for value in values}
+    arguments = {value: quote_value(f"data.root={value}") for value in values}
     for value, argument in arguments.items():
         assert bool(argument) == (value.isprintable() and "${" not in value), value
     pasted = {value: argument for value, argument in arguments.items() if argument}
     command = " ".join(map(shlex.quote, pasted.values()))
     done = subprocess.run(["bash", "-c", f"printf '%s\\0' {command}"], capture_output=True, text=True, check=True)
     for word, value in zip(done.stdout.split("\0"), pasted, strict=False):
-        override = parse(word)
+        override = parse_override(word)
         assert override is not None
         assert override.value() == value
 
 
 def test_several_values_as_one() -> None:
-    assert as_one_value("data.root=/x/a,b") == 'data.root="/x/a,b"'
-    assert as_one_value("model.hidden_dims=64,32") == "model.hidden_dims=[64,32]"
-    assert not as_one_value("model=mlp,cnn")
-    assert not as_one_value("optimizer.lr=0,1")
+    assert as_single_value("data.root=/x/a,b") == 'data.root="/x/a,b"'
+    assert as_single_value("model.hidden_dims=64,32") == "model.hidden_dims=[64,32]"
+    assert not as_single_value("model=mlp,cnn")
+    assert not as_single_value("optimizer.lr=0,1")
 
 
 @pytest.mark.parametrize(

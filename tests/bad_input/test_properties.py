@@ -30,8 +30,7 @@ from trainyard.data.loading.splits import check_splits_not_empty
 from trainyard.data.sources.table import Table
 from trainyard.io.errors import ConfigError
 from trainyard.run.compatibility import check_config
-from trainyard.sweeps.search_space import SearchSpace
-from trainyard.sweeps.where import Where
+from trainyard.sweeps.search_space import SearchSpace, Where
 
 MOST_MEMORY = 2 * 2**20  # KiB beyond what the imports take; a picture at PIL's limit takes half a GiB
 FOLDER = Path(tempfile.gettempdir()) / f"trainyard-properties-{os.getpid()}"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.conftest import Compose
-from tests.test_going_on import COMMON, checkpoint, run, tensors
+from tests.run.interrupted_runs import COMMON, checkpoint, run, tensors
 from trainyard.callbacks.checkpoint_files import is_intact, newest_intact, write_checkpoint
 from trainyard.run.training import train
 
@@ -16,7 +16,7 @@ def small(value: float) -> dict[str, torch.Tensor]:
     return {"weights": torch.full((50,), float(value))}
 
 
-def test_the_one_before_stays_beside_the_last(tmp_path: Path) -> None:
+def test_previous_checkpoint_is_kept(tmp_path: Path) -> None:
     for value in range(3):
         write_checkpoint(small(value), tmp_path / "last.ckpt")
         write_checkpoint(small(value), tmp_path / "best.ckpt")
@@ -84,7 +84,7 @@ def test_an_entry_that_is_marked_as_a_folder_is_detected(tmp_path: Path) -> None
         assert not is_intact(path)
 
 
-def test_what_is_not_there_or_no_checkpoint_is_not_intact(tmp_path: Path) -> None:
+def test_missing_and_invalid_files_are_not_intact(tmp_path: Path) -> None:
     assert newest_intact(tmp_path) is None
     path = tmp_path / "last.ckpt"
     path.mkdir()
@@ -94,7 +94,7 @@ def test_what_is_not_there_or_no_checkpoint_is_not_intact(tmp_path: Path) -> Non
     assert not is_intact(path)
 
 
-def test_a_file_of_torch_alone_is_verified_too(tmp_path: Path) -> None:
+def test_file_written_by_torch_is_verified(tmp_path: Path) -> None:
     path = tmp_path / "last.ckpt"
     torch.save(small(1), path)
     assert is_intact(path)
@@ -105,7 +105,7 @@ def test_a_file_of_torch_alone_is_verified_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "empty", "gone"])
-def test_a_run_goes_on_from_the_one_before(compose_run: Compose, tmp_path: Path, damage: str) -> None:
+def test_damaged_checkpoint_is_replaced_by_the_previous_one(compose_run: Compose, tmp_path: Path, damage: str) -> None:
     plan = [
         "model=mlp",
         "model.dropout=0.1",
@@ -134,16 +134,16 @@ def test_a_run_goes_on_from_the_one_before(compose_run: Compose, tmp_path: Path,
     assert not (folder / "previous.ckpt").exists(), "a run that has ended needs it no more"
 
 
-def test_without_any_intact_checkpoint_it_begins_anew(compose_run: Compose, tmp_path: Path) -> None:
+def test_run_without_intact_checkpoint_restarts(compose_run: Compose, tmp_path: Path) -> None:
     run(compose_run, folder="run", stop=("train", 2, 1))
     for path in (tmp_path / "run" / "checkpoints").iterdir():
         path.write_bytes(b"rubbish")
     run(compose_run, folder="run")
-    assert "going on" not in (tmp_path / "run" / "run.log").read_text()
+    assert "resuming from" not in (tmp_path / "run" / "run.log").read_text()
     assert checkpoint(tmp_path / "run", "last.ckpt")["global_step"] == 20
 
 
-def test_a_damaged_best_is_chosen_anew(compose_run: Compose, tmp_path: Path) -> None:
+def test_damaged_best_checkpoint_is_replaced(compose_run: Compose, tmp_path: Path) -> None:
     run(compose_run, folder="run", stop=("train", 2, 1))
     best = tmp_path / "run" / "checkpoints" / "best.ckpt"
     best.write_bytes(best.read_bytes()[:-100])

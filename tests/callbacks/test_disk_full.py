@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from tests.conftest import Compose
+from tests.run.interrupted_runs import COMMON, Stop, checkpoint, run, tensors
 from tests.sweeps.sweeping import REPOSITORY, Place, scores
-from tests.test_going_on import COMMON, Stop, checkpoint, run, tensors
 from trainyard.callbacks.checkpoint_files import PacedCheckpointIO, is_intact, write_checkpoint
-from trainyard.history.resume import resume
+from trainyard.history.stored_config import resume
 from trainyard.io.errors import ConfigError
 from trainyard.io.files import relative
 from trainyard.io.resources import is_disk_full
@@ -46,7 +46,7 @@ def fill(disk: Path, leave: int) -> Path:
     return ballast
 
 
-def test_the_file_of_before_stays_and_the_text_says_what_to_do(small_disk: Path) -> None:
+def test_full_disk_keeps_the_old_file_and_names_the_remedy(small_disk: Path) -> None:
     path = small_disk / "last.ckpt"
     write_checkpoint({"weights": torch.zeros(500_000)}, path)
     fill(small_disk, 1_000_000)
@@ -60,7 +60,7 @@ def test_the_file_of_before_stays_and_the_text_says_what_to_do(small_disk: Path)
     assert {file.name for file in small_disk.iterdir()} == {"last.ckpt", "ballast"}
 
 
-def test_it_goes_on_trying(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_failed_write_is_retried(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:
     writer, path = PacedCheckpointIO(pause=1e-9), small_disk / "last.ckpt"
     ballast = fill(small_disk, 1_000_000)
     writer.write_seconds = 0.0
@@ -76,9 +76,7 @@ def test_it_goes_on_trying(small_disk: Path, caplog: pytest.LogCaptureFixture) -
     assert is_intact(small_disk / "best.ckpt")
 
 
-def test_a_run_stops_cleanly_and_goes_on_when_there_is_space(
-    small_disk: Path, tmp_path: Path, compose_run: Compose
-) -> None:
+def test_run_resumes_after_a_full_disk(small_disk: Path, tmp_path: Path, compose_run: Compose) -> None:
     run(compose_run, *PLAN, folder="whole")
     run(compose_run, *PLAN, folder="disk/run", stop=("train", 1, 2))
     ballast = fill(small_disk, 100_000)
@@ -100,7 +98,7 @@ def test_a_run_stops_cleanly_and_goes_on_when_there_is_space(
 
 
 @pytest.mark.parametrize("left", [0, 40, 500])  # KiB: no directory, no checkpoint, only best.ckpt
-def test_a_run_without_a_checkpoint_starts_again_when_there_is_space(
+def test_run_without_checkpoint_restarts_after_a_full_disk(
     small_disk: Path, tmp_path: Path, compose_run: Compose, left: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     run(compose_run, *PLAN, folder="whole")
@@ -125,7 +123,7 @@ def test_a_run_without_a_checkpoint_starts_again_when_there_is_space(
     assert (folder / "metrics.csv").read_text() == (tmp_path / "whole" / "metrics.csv").read_text()
 
 
-def test_hydra_names_the_folder_and_the_remedy_too(small_disk: Path) -> None:
+def test_hydra_error_on_a_full_disk_names_folder_and_remedy(small_disk: Path) -> None:
     fill(small_disk, 0)
     command = [sys.executable, "-m", "trainyard", *PLAN, "trainer.max_epochs=1"]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
@@ -138,7 +136,7 @@ def test_hydra_names_the_folder_and_the_remedy_too(small_disk: Path) -> None:
 
 
 @pytest.mark.parametrize("left", [16, 100, 500])
-def test_a_sweep_goes_on_when_there_is_space_and_uses_up_no_retries(small_disk: Path, left: int) -> None:
+def test_sweep_resumes_after_a_full_disk_without_using_retries(small_disk: Path, left: int) -> None:
     place, words = Place(small_disk), ["sweep.name=full", "seed=0,1", "model.hidden_dims=[400]", "sweep.retries=0"]
     ballast = fill(small_disk, left * 1024)
     said, errors = place.sweep(*words, slots=1, code=1)

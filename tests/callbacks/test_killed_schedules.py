@@ -12,7 +12,7 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from tests.test_going_on import curves
+from tests.run.interrupted_runs import curves
 from trainyard.callbacks import checkpoints
 from trainyard.callbacks.checkpoints import LastCheckpoint
 from trainyard.config.composition import CONF_DIR, compose
@@ -127,7 +127,7 @@ def check(folder: Path, *words: str) -> None:
     if reached[-1]:
         assert start(parts)
     assert sum(reached) > 3
-    assert (folder / "parts" / "run.log").read_text().count("going on from") > 2
+    assert (folder / "parts" / "run.log").read_text().count("resuming from") > 2
     same(folder / "whole", folder / "parts")
 
 
@@ -141,14 +141,14 @@ def test_every_schedule_resumes_bitwise(schedule: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("plan", [name for name in PLANS if name != "steps"])
-def test_a_plateau_resumes_bitwise_whatever_the_run_does(plan: str, tmp_path: Path) -> None:
+def test_plateau_resumes_bitwise_in_every_plan(plan: str, tmp_path: Path) -> None:
     check(tmp_path, *PLATEAU, *PLANS[plan])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("plan", [name for name in PLANS if name != "steps"])
 @pytest.mark.parametrize("schedule", [name for name in SCHEDULES if name != "plateau"])
-def test_every_schedule_resumes_bitwise_whatever_the_run_does(schedule: str, plan: str, tmp_path: Path) -> None:
+def test_every_schedule_resumes_bitwise_in_every_plan(schedule: str, plan: str, tmp_path: Path) -> None:
     check(tmp_path, *words_of(schedule), *PLANS[plan])
 
 

@@ -49,7 +49,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_the_newest_of_each_file_waits_and_is_written_at_the_end(tmp_path: Path) -> None:
+def test_newest_pending_checkpoint_is_written_at_the_end(tmp_path: Path) -> None:
     writer = PacedCheckpointIO(pause=60)
     for number in range(3):
         for name in ("best", "last"):
@@ -60,7 +60,7 @@ def test_the_newest_of_each_file_waits_and_is_written_at_the_end(tmp_path: Path)
     assert weights(tmp_path / "best") == weights(tmp_path / "last") == [2, 2]
 
 
-def test_what_waits_is_a_copy(tmp_path: Path) -> None:
+def test_pending_checkpoint_is_a_copy(tmp_path: Path) -> None:
     writer = PacedCheckpointIO(pause=60)
     checkpoint = {"weights": torch.arange(3), "optimizer": {"state": [torch.ones(2)]}, "epoch": 1}
     writer.save_checkpoint(checkpoint, tmp_path / "last")
@@ -74,7 +74,7 @@ def test_what_waits_is_a_copy(tmp_path: Path) -> None:
     assert [state.tolist() for state in stored["optimizer"]["state"]] == [[1, 1]]
 
 
-def test_after_the_pause_all_is_written_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_pending_checkpoints_are_written_after_the_pause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(checkpoint_files, "time", SimpleNamespace(monotonic=lambda: now))
     writer = PacedCheckpointIO(pause=10)
@@ -88,7 +88,7 @@ def test_after_the_pause_all_is_written_at_once(tmp_path: Path, monkeypatch: pyt
     assert weights(tmp_path / "new" / "best") == [1, 1], "a new pause has begun"
 
 
-def test_what_waits_can_be_loaded_and_removed(tmp_path: Path) -> None:
+def test_pending_checkpoint_can_be_loaded_and_removed(tmp_path: Path) -> None:
     writer = PacedCheckpointIO(pause=60)
     for name in ("a", "b", "c"):
         writer.save_checkpoint({"weights": torch.ones(2)}, tmp_path / name)
@@ -99,7 +99,7 @@ def test_what_waits_can_be_loaded_and_removed(tmp_path: Path) -> None:
     assert names(tmp_path) == ["b"]
 
 
-def test_after_the_end_nothing_waits(tmp_path: Path) -> None:
+def test_nothing_is_pending_after_the_end(tmp_path: Path) -> None:
     writer = PacedCheckpointIO(pause=60)
     writer.teardown()
     for name in ("a", "b"):
@@ -124,7 +124,7 @@ def test_a_failed_write_keeps_the_old_file_and_tries_again(tmp_path: Path, monke
     assert (names(tmp_path), weights(tmp_path / "last")) == (["last"], [1, 1])
 
 
-def test_killed_in_writing_the_old_file_is_whole(tmp_path: Path) -> None:
+def test_kill_during_writing_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "last.ckpt"
     child = subprocess.run([sys.executable, "-c", KILLED_IN_WRITING, str(path)], check=False)
     assert child.returncode == -signal.SIGKILL
@@ -148,7 +148,7 @@ def test_a_learning_rate_finder_finds_its_checkpoint(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
-def test_a_failing_run_leaves_its_checkpoints(compose_run: Compose) -> None:
+def test_failed_run_writes_its_checkpoints(compose_run: Compose) -> None:
     one_step = ["+trainer.limit_train_batches=1", "optimizer=sgd", "optimizer.lr=1e20", "scheduler=constant"]
     cfg = compose_run(*one_step, "optimizer.momentum=0", "optimizer.nesterov=false", "logger=csv")
     with pytest.raises(FloatingPointError, match="at step 2"):
@@ -169,7 +169,7 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
         return [row for row in csv.DictReader(file) if row.get("val/acc")]
 
 
-def test_an_interrupted_run_leaves_the_checkpoint_of_its_last_step(tmp_path: Path) -> None:
+def test_interrupted_run_writes_the_checkpoint_of_its_last_step(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     options = ["trainer.max_epochs=100000", "data.batch_size=256", "callbacks=none", "logger=csv", "accelerator=cpu"]
     command = [sys.executable, "train.py", *options, f"hydra.run.dir={folder}"]

@@ -21,7 +21,7 @@ from trainyard.callbacks.tensorboard import LAYOUT, DrawingBudget, drawing_budge
 from trainyard.callbacks.tensorboard_model import GradientNorm
 from trainyard.config.composition import compose
 from trainyard.run.training import train
-from trainyard.tasks.layer_figures import as_images, grid
+from trainyard.tasks.layer_figures import as_images, image_grid
 
 SHAPES = ("model=cnn", "data=shapes", "data.count=200", "data.image_size=32", "model.channels=[4,8]")
 
@@ -262,7 +262,7 @@ def test_kernels_that_see_many_maps_are_shown_one_by_one() -> None:
 
 
 def test_each_map_goes_from_black_to_white() -> None:
-    picture = grid(torch.tensor([[[[1.0, 3.0]]], [[[-200.0, 100.0]]]]), 2)
+    picture = image_grid(torch.tensor([[[[1.0, 3.0]]], [[[-200.0, 100.0]]]]), 2)
     assert picture[0, 2, 2:4].tolist() == pytest.approx([0.0, 1.0], abs=1e-3)
     assert picture[0, 2, 6:8].tolist() == pytest.approx([0.0, 1.0], abs=1e-3)
 

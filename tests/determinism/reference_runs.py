@@ -13,12 +13,12 @@ import lightning as L
 import yaml
 
 from tests.determinism.tiny_runs import RUNS, run
-from trainyard.config.composition import group_options
+from trainyard.config.composition import load_options
 from trainyard.io.files import write_text
 
 FILE = Path(__file__).with_suffix(".yaml")
 STEPS = 5
-OPTIMIZERS = {f"mlp {name}": (*RUNS["mlp"], f"optimizer={name}") for name in group_options("optimizer")}
+OPTIMIZERS = {f"mlp {name}": (*RUNS["mlp"], f"optimizer={name}") for name in load_options("optimizer")}
 REFERENCES = {**RUNS, **OPTIMIZERS}
 """What is typed for each: every model, and every optimizer with the smallest."""
 

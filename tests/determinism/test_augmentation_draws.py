@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from tests.determinism.tiny_runs import config
-from trainyard.config.composition import group_options
+from trainyard.config.composition import load_options
 from trainyard.run.run_builder import RunBuilder
 
-CHANGES = [name for name in group_options("augment") if name != "none"]
+CHANGES = [name for name in load_options("augment") if name != "none"]
 
 
 def epochs(folder: Path, name: str, seed: int = 0) -> list[Tensor]:

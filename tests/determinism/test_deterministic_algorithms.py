@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.determinism.tiny_runs import PICTURES, RUNS, run
-from trainyard.config.composition import group_options
+from trainyard.config.composition import load_options
 
 seen: list[tuple[str, bool]] = []
 
@@ -56,7 +56,7 @@ def test_a_run_beside_it_is_not_held_to_it(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="on a GPU, other algorithms are not deterministic")
-@pytest.mark.parametrize("augment", group_options("augment"))
+@pytest.mark.parametrize("augment", load_options("augment"))
 @pytest.mark.parametrize("name", ["cnn", "resnet", "transfer"])
 def test_a_gpu_finds_the_same_twice(name: str, augment: str, tmp_path: Path) -> None:
     words = (*RUNS[name], *PICTURES, f"augment={augment}", "accelerator=gpu", "callbacks=pictures", "logger=both")

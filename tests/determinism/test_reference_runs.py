@@ -11,14 +11,14 @@ import yaml
 
 from tests.determinism.reference_runs import FILE, REFERENCES, digest
 from tests.determinism.tiny_runs import RUNS
-from trainyard.config.composition import group_options
+from trainyard.config.composition import load_options
 
 TOLERANCE = 1e-4  # relative
 KNOWN = yaml.safe_load(FILE.read_text(encoding="utf-8"))
 
 
 def test_every_model_and_optimizer_is_held() -> None:
-    assert set(RUNS) == set(group_options("model")), "a new model gets its tiny run, and the file a line"
+    assert set(RUNS) == set(load_options("model")), "a new model gets its tiny run, and the file a line"
     assert set(KNOWN) == set(REFERENCES)
 
 

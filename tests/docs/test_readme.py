@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from trainyard.config.composition import group_options
+from trainyard.config.composition import load_options
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 GROUPS = ("data", "model", "optimizer", "scheduler", "finetune", "augment", "accelerator", "trainer", "callbacks")
@@ -19,7 +19,7 @@ def test_it_is_short() -> None:
 def test_every_option_is_named_beside_its_group(group: str) -> None:
     row = next(line for line in README.splitlines() if line.startswith("|") and f"`{group}`" in line)
     words = set(re.findall(r"\w+", row))
-    assert set(group_options(group)) - {"shared"} <= words
+    assert set(load_options(group)) - {"shared"} <= words
 
 
 def test_the_comparison_has_a_cell_for_every_tool() -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tests.conftest import Compose
-from tests.test_going_on import tensors
+from tests.run.interrupted_runs import tensors
 from trainyard.inference.evaluate import evaluate
 from trainyard.io.errors import ConfigError
 from trainyard.run.training import train

@@ -6,7 +6,7 @@ import pytest
 
 from tests.history.checkout import Checkout
 from tests.history.recorded import record
-from trainyard.history.code_version import CodeVersion, code_changes, list_files
+from trainyard.history.diff import CodeVersion, code_changes, list_files
 from trainyard.run.provenance import git_state
 
 

@@ -11,7 +11,7 @@ from tests.history.recorded import record
 from trainyard.config.composition import CONF_DIR, compose
 from trainyard.config.trusted import check_stored
 from trainyard.config.trusted_paths import check_paths, use_own_caches
-from trainyard.history.code_version import CodeVersion
+from trainyard.history.diff import CodeVersion
 from trainyard.history.reproduce import confirm
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import ConfigError

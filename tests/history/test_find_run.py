@@ -122,7 +122,7 @@ def test_the_latest_is_the_newest_by_its_start_where_the_pointer_leads_to_no_run
             [f"did you mean {NAMES[0]}", f"newest: {NAMES[2]}, {NAMES[1]}"],
         ),
         ("22", ["2 runs begin or end so", f"{NAMES[2]}, {NAMES[1]}"]),
-        ("S", ["it is a sweep", "S/0, or best:S"]),
+        ("S", ["is a sweep", "S/0, or best:S"]),
         ("S/7", ["the sweep has no such job", "0, 1, 2"]),
         ("best:T", ["SWEEP=T: there is no such sweep", "S"]),
         ("", ["RUN='': there is no such run", "newest"]),
@@ -154,7 +154,7 @@ def test_says_that_there_is_no_run_yet(tmp_path: Path) -> None:
 def test_no_completed_job_is_no_best(outputs: Path) -> None:
     for number in (0, 1):
         (outputs / "sweeps" / "S" / str(number) / "result.json").unlink()
-    with pytest.raises(ConfigError, match="no job of it is completed"):
+    with pytest.raises(ConfigError, match="no job is completed"):
         find_run("best:S")
     (outputs / "sweeps" / "S" / "3").mkdir()
     with pytest.raises(ConfigError, match=r"the sweep has no such job\n  accepted: 0, 1, 2$"):

@@ -13,7 +13,7 @@ from tests.conftest import Compose
 from tests.history.checkout import Checkout
 from tests.history.recorded import record
 from trainyard.history import reproduce as module
-from trainyard.history.reproduce import destination, reproduce
+from trainyard.history.reproduce import new_directory, reproduce
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import ConfigError
 from trainyard.io.files import write_json
@@ -83,9 +83,9 @@ def test_says_what_runs_and_what_has_changed(
     assert "untracked files are not restored: mine.py" in said
     assert "torch 1.0 -> " in said
     assert "cores 99 -> " in said
-    assert "/gone is gone" in said
+    assert "/gone does not exist" in said
     assert "data       the same" in said
-    assert said.endswith("not compared: those of the run were not kept\nbitwise equal\n")
+    assert said.endswith("not compared: the run has no checkpoint\nbitwise equal\n")
     [call] = calls
     assert (call["threads"], call["directory"], call["text"]) == (7, Path(), "one = 2\n")
 
@@ -170,7 +170,7 @@ def test_what_cannot_be_reproduced_is_said_before_anything_runs(
 ) -> None:
     calls = faked()
     failed = record(tmp_path / "failed", result={"status": "failed", "metrics": None})
-    with pytest.raises(ConfigError, match="it is failed\n  accepted: a completed run"):
+    with pytest.raises(ConfigError, match="is failed\n  accepted: a completed run"):
         again(failed, checkout)
     half = record(tmp_path / "half")
     (half.folder / "config.yaml").unlink()
@@ -180,7 +180,7 @@ def test_what_cannot_be_reproduced_is_said_before_anything_runs(
         again(record(tmp_path / "other"), checkout)
     with pytest.raises(ConfigError, match="is not in a repository at"):
         reproduce(run, tmp_path / "again", yes=True, package=tmp_path)
-    with pytest.raises(ConfigError, match=r"--output=.*it exists already"):
+    with pytest.raises(ConfigError, match=r"--output=.*already exists"):
         again(run, checkout, output=run.folder)
     assert not calls
     assert not (tmp_path / "again").exists()
@@ -188,7 +188,7 @@ def test_what_cannot_be_reproduced_is_said_before_anything_runs(
 
 def test_an_empty_directory_will_do(run: StoredRun, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert destination(run, tmp_path / "empty") == tmp_path / "empty"
+    assert new_directory(run, tmp_path / "empty") == tmp_path / "empty"
 
 
 def test_a_run_is_bitwise_equal_from_commit_and_patch(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.history.recorded import record
-from trainyard.history.run_table import WIDTH, chosen_runs, row, shortened, show, write_csv
+from trainyard.history.run_table import WIDTH, print_csv, print_table, row, select_runs, shortened
 from trainyard.io.errors import ConfigError
 
 
@@ -29,7 +29,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def names(*conditions: str, **options: object) -> list[str]:
-    return [run.name for run in chosen_runs(conditions, **options)]
+    return [run.name for run in select_runs(conditions, **options)]
 
 
 def test_the_newest_come_first() -> None:
@@ -66,7 +66,7 @@ def test_an_unknown_key_to_sort_by_is_rejected() -> None:
 
 
 def test_a_row_shows_scores_and_status() -> None:
-    found = {run.name: row(run) for run in chosen_runs([])}
+    found = {run.name: row(run) for run in select_runs([])}
     first = found["run1"]
     assert (first["model"], first["data"], first["typed"], first["status"]) == ("cnn", "digits", "seed=1", "completed")
     assert (first["best"], first["epochs"], first["seconds"]) == ("val/acc 0.9000", "2", "10.0")
@@ -75,12 +75,12 @@ def test_a_row_shows_scores_and_status() -> None:
 
 
 def test_shows_aligned_rows_and_counts_them(capsys: pytest.CaptureFixture[str]) -> None:
-    show(chosen_runs(["model=mlp", "status=completed"]))
+    print_table(select_runs(["model=mlp", "status=completed"]))
     head, *rows, last = capsys.readouterr().out.splitlines()
     assert [row.split()[0] for row in rows] == ["run2", "run0"]
     assert {row.index("completed") for row in rows} == {head.index("status")}
     assert last == "2 runs"
-    show(chosen_runs(["model=none"]))
+    print_table(select_runs(["model=none"]))
     assert capsys.readouterr().out == "0 runs\n"
 
 
@@ -93,7 +93,7 @@ def test_a_long_command_is_shortened_so_that_values_stay() -> None:
 
 
 def test_a_file_for_other_programs_has_all_columns(capsys: pytest.CaptureFixture[str]) -> None:
-    write_csv(chosen_runs([]))
+    print_csv(select_runs([]))
     rows = {row["run"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
     assert len(rows) == 5
     assert rows["run1"]["typed"] == "model=mlp seed=1"

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.history.recorded import predict, record
-from trainyard.history.saved_predictions import read_predictions
+from trainyard.history.scores import read_predictions
 
 
 def test_predictions_that_cannot_be_read_are_none(tmp_path: Path) -> None:

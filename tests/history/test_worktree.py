@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.history.checkout import Checkout
-from trainyard.history.code_version import CodeVersion, checked_out
+from trainyard.history.diff import CodeVersion
+from trainyard.history.reproduce import checked_out
 from trainyard.io.errors import ConfigError
 from trainyard.run.provenance import git, git_state
 

@@ -1,4 +1,4 @@
-"""Small models that nobody has trained, of each kind that can be exported."""
+"""Small untrained models of each kind that can be exported."""
 
 import torch
 

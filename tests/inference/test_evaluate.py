@@ -1,9 +1,12 @@
-"""A run is tested again from its directory alone, to the last bit, or on other data."""
+"""Evaluating a run from its directory gives its own scores bitwise, or the scores on other data."""
 
 import json
 import logging
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +16,7 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from trainyard.config.composition import compose, instantiate
-from trainyard.data.images.folder_listing import list_folder
+from trainyard.config.composition import compose
 from trainyard.data.sources.builtin import Digits
 from trainyard.inference.ensemble import load_ensemble
 from trainyard.inference.evaluate import evaluate, evaluate_ensemble, write_report
@@ -36,7 +38,7 @@ RUNS = {
 
 
 def rows(count: int = 200, seed: int = 0) -> pd.DataFrame:
-    """A table with a number that some rows lack, a category, and a class that both tell."""
+    """A table with a number, partly missing, and a category, which determine the class."""
     draws = np.random.default_rng(seed)
     width = draws.normal(10, 3, count).round(2)
     colour = draws.choice(["red", "green", "blue"], count)
@@ -47,9 +49,9 @@ def rows(count: int = 200, seed: int = 0) -> pd.DataFrame:
 
 
 def draw_photos(root: Path, count: int, seed: int) -> None:
-    """Write a folder of two classes of images of noise."""
+    """Write a folder of three classes of images of noise."""
     draws = np.random.default_rng(seed)
-    for name in ("cat", "dog"):
+    for name in ("bird", "cat", "dog"):
         (root / name).mkdir(parents=True)
         for number in range(count):
             pixels = draws.integers(0, 255, (8, 8, 3), dtype=np.uint8)
@@ -86,32 +88,32 @@ def own(name: str) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_the_scores_are_those_of_the_run_to_the_last_bit(name: str) -> None:
-    found, folder = evaluate(name)
-    assert found.scores == own(name)
-    assert found.notes == ["the run    has exactly the same scores"]
-    assert found.predictions.accuracy == pytest.approx(own(name)["test/acc"], abs=1e-6)
+def test_scores_are_bitwise_those_of_the_run(name: str) -> None:
+    report, folder = evaluate(name)
+    assert report.scores == own(name)
+    assert report.notes == ["the run    has exactly the same scores"]
+    assert report.predictions.accuracy == pytest.approx(own(name)["test/acc"], abs=1e-6)
     assert folder == Path("outputs/runs") / name
 
 
-def test_another_batch_size_gives_the_same_but_for_the_last_bits() -> None:
-    found, _ = evaluate("images", ["data.batch_size=7"])
-    assert found.scores == pytest.approx(own("images"), rel=1e-5)
+def test_batch_size_changes_scores_only_by_rounding() -> None:
+    report, _ = evaluate("images", ["data.batch_size=7"])
+    assert report.scores == pytest.approx(own("images"), rel=1e-5)
 
 
-def test_the_same_rows_elsewhere_are_still_the_test_split() -> None:
+def test_moved_table_is_still_the_test_split() -> None:
     Path("elsewhere").mkdir(exist_ok=True)
     shutil.copy("rows.csv", "elsewhere/moved.csv")
-    found, _ = evaluate("rows", ["data.path=elsewhere/moved.csv"])
-    assert found.examples == "test split"
-    assert found.scores == own("rows")
+    report, _ = evaluate("rows", ["data.path=elsewhere/moved.csv"])
+    assert report.examples == "test split"
+    assert report.scores == own("rows")
 
 
-def test_all_rows_of_another_file_are_tested_by_names_as_training_knew_them() -> None:
+def test_other_table_is_matched_by_column_and_class_names() -> None:
     other = rows(60, seed=1)
     other.loc[0, "colour"] = "violet"
     other[["size", "colour", "width"]].assign(more=1).to_csv("other.csv", index=False)
-    found, _ = evaluate("rows", ["data.path=other.csv"])
+    report, _ = evaluate("rows", ["data.path=other.csv"])
     model = load_model(Path("outputs/runs/rows/checkpoints/best.ckpt"))
     place = {column.name: number for number, column in enumerate(model.spec.columns)}
     codes = {"blue": 1, "green": 2, "red": 3, "violet": 0}
@@ -119,90 +121,39 @@ def test_all_rows_of_another_file_are_tested_by_names_as_training_knew_them() ->
     x[:, place["width"]] = torch.tensor(other["width"].to_numpy(), dtype=torch.float32)
     x[:, place["colour"]] = torch.tensor(other["colour"].map(codes).to_numpy(), dtype=torch.float32)
     expected = model.predict_step(x, 0).detach()
-    assert torch.equal(found.predictions.probabilities, expected)
-    assert [found.predictions.classes[label] for label in found.predictions.labels] == list(other["size"])
-    assert found.examples == "all of data.path=other.csv"
+    assert torch.equal(report.predictions.probabilities, expected)
+    assert [report.predictions.classes[label] for label in report.predictions.labels] == list(other["size"])
+    assert report.examples == "all of data.path=other.csv"
 
 
-def test_one_row_of_one_class_is_enough() -> None:
+def test_table_of_one_row_is_evaluated() -> None:
     rows(1, seed=2).to_csv("one.csv", index=False)
-    found, _ = evaluate("rows", ["data.path=one.csv"])
-    assert len(found.predictions) == 1
+    report, _ = evaluate("rows", ["data.path=one.csv"])
+    assert len(report.predictions) == 1
 
 
-def test_images_in_another_folder_are_tested_by_class_names(tmp_path: Path) -> None:
-    draws = np.random.default_rng(0)
-    for name in ("3", "8"):
-        for number in range(4):
-            path = tmp_path / name / f"{number}.png"
-            path.parent.mkdir(exist_ok=True)
-            Image.fromarray(draws.integers(0, 255, (8, 8), dtype=np.uint8)).save(path)
-    folder = [
-        "data._target_=trainyard.data.sources.image_folder.ImageFolder",
-        f"+data.root={tmp_path}",
-        "+data.cache=none",
-    ]
-    found, _ = evaluate("images", folder)
-    assert found.predictions.labels.tolist() == [3] * 4 + [8] * 4
-    (tmp_path / "8").rename(tmp_path / "eight")
-    with pytest.raises(ConfigError, match="classes that training lacks: eight"):
-        evaluate("images", folder)
+def test_images_in_another_folder_are_evaluated_by_class_names(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    draw_photos(tmp_path / "more", 10, seed=1)
+    shutil.rmtree(tmp_path / "more" / "bird")
+    for number in range(10):
+        shutil.copy(tmp_path / "more" / "cat" / "0.png", tmp_path / "more" / "cat" / f"again{number}.png")
+    folder = [f"data.root={tmp_path}/more"]
+    report, _ = evaluate("photos", folder)
+    assert report.examples == f"all of {folder[0]}"
+    assert report.predictions.labels.tolist() == [1] * 20 + [2] * 10
+    assert messages(caplog) == [], "duplicates between splits do not matter, since all images are evaluated"
+    (tmp_path / "more" / "dog").rename(tmp_path / "more" / "horse")
+    with pytest.raises(ConfigError, match="classes that training lacks: horse"):
+        evaluate("photos", folder)
 
 
 def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [text for _, level, text in caplog.record_tuples if level >= logging.WARNING]
 
 
-def test_the_parts_of_another_folder_are_not_compared_with_each_other(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    draw_photos(tmp_path / "more", 10, seed=1)
-    for number in range(10):
-        shutil.copy(tmp_path / "more" / "cat" / "0.png", tmp_path / "more" / "cat" / f"again{number}.png")
-    found, _ = evaluate("photos", [f"data.root={tmp_path}/more"])
-    assert (len(found.predictions), messages(caplog)) == (30, [])
-    assert found.notes == ["overlap    none of 30 examples identical to training examples of the run"]
-
-
-def test_examples_that_the_run_was_trained_on_are_counted(tmp_path: Path) -> None:
-    draw_photos(tmp_path / "more", 10, seed=2)
-    own = trained_on("photos")
-    for number, path in enumerate(own[:3]):
-        shutil.copy(path, tmp_path / "more" / path.parent.name / f"own{number}.png")
-    found, _ = evaluate("photos", [f"data.root={tmp_path}/more"])
-    assert found.notes == ["overlap    3 of 23 examples identical to training examples of the run"]
-    shutil.rmtree(tmp_path / "more")
-    with Image.open(own[0]) as picture:
-        pixels = np.asarray(picture)
-    draw_photos(tmp_path / "more", 2, seed=3)
-    Image.fromarray(pixels).save(tmp_path / "more" / "cat" / "other_file.bmp")
-    found, _ = evaluate("photos", [f"data.root={tmp_path}/more"])
-    assert found.notes == ["overlap    1 of 5 examples identical to training examples of the run"]
-    rows().iloc[:5].to_csv("first.csv", index=False)
-    found, _ = evaluate("rows", ["data.path=first.csv"])
-    assert found.notes[0].startswith("overlap    ")
-    assert "none" not in found.notes[0]
-
-
-def trained_on(name: str) -> list[Path]:
-    """Return the files of the training images of a run."""
-    data = instantiate(compose(RUNS[name]).data)
-    part = data.splits["train"]
-    return [Path(data.root) / file.path for file in np.array(list_folder(data.root).files, dtype=object)[part.ids]]
-
-
-def test_what_a_run_was_trained_on_may_be_gone(tmp_path: Path) -> None:
-    draw_photos(tmp_path / "more", 5, seed=4)
-    Path("photos").rename("moved")
-    try:
-        found, _ = evaluate("photos", [f"data.root={tmp_path}/more"])
-    finally:
-        Path("moved").rename("photos")
-    unknown = "overlap    unknown: the training examples of the run are missing, changed or in another format"
-    assert found.notes == [unknown]
-
-
-def test_a_finished_model_gets_no_advice_on_training(caplog: pytest.LogCaptureFixture) -> None:
+def test_evaluation_logs_no_advice_on_training(caplog: pytest.LogCaptureFixture) -> None:
     other = rows(60, seed=3)
     other["colour"] = "red"
     other.to_csv("constant.csv", index=False)
@@ -210,37 +161,37 @@ def test_a_finished_model_gets_no_advice_on_training(caplog: pytest.LogCaptureFi
     assert messages(caplog) == []
 
 
-def test_the_baseline_is_the_most_frequent_class_of_training(tmp_path: Path) -> None:
+def test_baseline_is_the_most_frequent_class_of_training(tmp_path: Path) -> None:
     most = json.loads(Path("outputs/runs/rows/result.json").read_text())["baseline"]
     training = rows()["size"].value_counts()
     assert most["class"] == training.index[0]
-    found, _ = evaluate("rows")
-    assert found.baseline == {"class": most["class"], "test/acc": most["test/acc"]}
-    labels = [found.predictions.classes[label] for label in found.predictions.labels]
+    report, _ = evaluate("rows")
+    assert report.baseline == {"class": most["class"], "test/acc": most["test/acc"]}
+    labels = [report.predictions.classes[label] for label in report.predictions.labels]
     assert most["test/acc"] == labels.count(most["class"]) / len(labels)
     other = rows(60, seed=1)
     other.to_csv("baseline.csv", index=False)
-    found, _ = evaluate("rows", ["data.path=baseline.csv"])
+    report, _ = evaluate("rows", ["data.path=baseline.csv"])
     share = (other["size"] == most["class"]).mean()
-    assert found.baseline["test/acc"] == pytest.approx(share)
-    assert f"(always '{most['class']}': {share:.4f})" in found.summary[2]
+    assert report.baseline["test/acc"] == pytest.approx(share)
+    assert f"(always '{most['class']}': {share:.4f})" in report.summary[2]
 
 
-def test_views_are_the_image_and_changes_of_it() -> None:
-    found, _ = evaluate("images", ["augment.flip=1.0"], views=3)
+def test_views_are_the_image_and_augmented_versions() -> None:
+    report, _ = evaluate("images", ["augment.flip=1.0"], views=3)
     model = load_model(Path("outputs/runs/images/checkpoints/best.ckpt"))
     x = Digits(batch_size=64).splits["test"].x
     expected = (model.predict_step(x, 0) + 2 * model.predict_step(x.flip(-1), 0)).detach() / 3
-    torch.testing.assert_close(found.predictions.probabilities, expected, atol=1e-5, rtol=1e-4)
-    assert found.scores["test/acc"] == found.predictions.accuracy
-    assert "3 views of each image: test/acc" in found.notes[0]
+    torch.testing.assert_close(report.predictions.probabilities, expected, atol=1e-5, rtol=1e-4)
+    assert report.scores["test/acc"] == report.predictions.accuracy
+    assert "3 views of each image: test/acc" in report.notes[0]
 
 
 @pytest.mark.parametrize(
-    ("name", "words", "views", "said"),
+    ("name", "overrides", "views", "message"),
     [
         ("average", [], 8, "--tta=: with augment=none, the run was trained without augmentation"),
-        ("rows", ["data.seed=3"], 1, "its test examples are not those of the run"),
+        ("rows", ["data.seed=3"], 1, "its test examples differ from those of the run"),
         ("rows", ["data.path=nowhere.csv"], 1, "data.path=nowhere.csv: there is no file"),
         ("rows", ["data.pth=other.csv"], 1, "did you mean data.path"),
         ("rows", ["batch_size=3"], 1, "did you mean data.batch_size"),
@@ -252,29 +203,29 @@ def test_views_are_the_image_and_changes_of_it() -> None:
         ("rows", ["trusted_packages=[mine]"], 1, "--trusted-packages NAME"),
     ],
 )
-def test_what_cannot_be_is_said(name: str, words: list[str], views: int, said: str) -> None:
+def test_bad_input_is_an_error_of_two_lines(name: str, overrides: list[str], views: int, message: str) -> None:
     with pytest.raises(ConfigError) as error:
-        evaluate(name, words, views)
-    assert said in str(error.value)
+        evaluate(name, overrides, views)
+    assert message in str(error.value)
     assert len(str(error.value).splitlines()) <= 2
 
 
-def test_data_that_have_changed_since_are_not_taken_for_the_same(home: Path) -> None:
+def test_changed_data_is_rejected(home: Path) -> None:
     try:
         rows(150, seed=5).to_csv("rows.csv", index=False)
-        with pytest.raises(ConfigError, match="data=table: its test examples are not those of the run"):
+        with pytest.raises(ConfigError, match="data=table: its test examples differ from those of the run"):
             evaluate("rows")
     finally:
         rows().to_csv("rows.csv", index=False)
 
 
-def test_the_report_is_written_beside_the_run_and_others_do_not_replace_it() -> None:
-    found, folder = evaluate("rows")
-    write_report(found, folder / "evaluation")
+def test_reports_with_overrides_do_not_replace_the_own_report() -> None:
+    report, folder = evaluate("rows")
+    write_report(report, folder / "evaluation")
     stored = json.loads((folder / "evaluation" / "test.json").read_text())
     assert stored["metrics"] == own("rows")
-    assert sum(map(sum, stored["confusion_matrix"])) == stored["examples"]["count"] == len(found.predictions)
-    assert [row["name"] for row in stored["classes"]] == list(found.predictions.classes)
+    assert sum(map(sum, stored["confusion_matrix"])) == stored["examples"]["count"] == len(report.predictions)
+    assert [row["name"] for row in stored["classes"]] == list(report.predictions.classes)
     low, high = stored["interval"]["test/acc"]
     assert low <= stored["metrics"]["test/acc"] <= high
     assert 0 <= stored["calibration_error"] <= 1
@@ -287,9 +238,9 @@ def test_the_report_is_written_beside_the_run_and_others_do_not_replace_it() -> 
     assert len(list((folder / "evaluation").glob("test-*.json"))) == 1
 
 
-def test_an_ensemble_averages_its_members() -> None:
-    found, folder = evaluate_ensemble("best:S", 4)
-    [line] = [note for note in found.notes if note.startswith("members")]
+def test_ensemble_averages_its_members() -> None:
+    report, folder = evaluate_ensemble("best:S", 4)
+    [line] = [note for note in report.notes if note.startswith("members")]
     words = line.split("(of")[0].replace(",", "").split()[1:]
     times = {name: 1 for name in words if name.startswith("S/")}
     for place, word in enumerate(words):
@@ -298,10 +249,64 @@ def test_an_ensemble_averages_its_members() -> None:
     assert sum(times.values()) == 4
     each = {name: evaluate(name)[0].predictions.probabilities for name in times}
     expected = sum(each[name] * count for name, count in times.items()) / 4
-    torch.testing.assert_close(found.predictions.probabilities, expected)
+    torch.testing.assert_close(report.predictions.probabilities, expected)
     x = Digits(batch_size=64).splits["test"].x
     assert isinstance(x, torch.Tensor)
     torch.testing.assert_close(load_ensemble("best:S", 4).predict_step(x, 0).detach(), expected, atol=1e-6, rtol=1e-4)
     assert folder == Path("outputs/sweeps/S")
-    assert any(note.startswith("gain       against S/") for note in found.notes)
-    assert any(note.startswith("cost       ") for note in found.notes)
+    assert any(note.startswith("gain       against S/") for note in report.notes)
+
+
+@pytest.fixture
+def evaluate_command(typed_command, home: Path, monkeypatch: pytest.MonkeyPatch):
+    """Run `trainyard evaluate` in the folder of the runs; return exit code, stdout and stderr."""
+    monkeypatch.chdir(home)
+    return partial(typed_command, "evaluate")
+
+
+def test_command_prints_scores_and_writes_a_report(evaluate_command) -> None:
+    code, screen, errors = evaluate_command("rows")
+    assert (code, errors) == (0, "")
+    result = json.loads(Path("outputs/runs/rows/result.json").read_text())
+    accuracy, baseline = result["metrics"]["test/acc"], result["baseline"]
+    assert f"test/acc   {accuracy:.4f} (always '{baseline['class']}': {baseline['test/acc']:.4f})  [" in screen
+    assert "has exactly the same scores" in screen
+    assert all(name in screen for name in CLASSES)
+    assert Path("outputs/runs/rows/evaluation/test.json").is_file()
+
+
+def test_report_is_written_into_the_output_folder(evaluate_command, tmp_path: Path) -> None:
+    code, _, _ = evaluate_command("rows", "--output", str(tmp_path / "there"), "data.batch_size=5")
+    assert code == 0
+    [stored] = (tmp_path / "there").glob("test-*.json")
+    assert json.loads(stored.read_text())["typed"] == ["data.batch_size=5"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["nothing"], 1, "RUN=nothing: there is no such run"),
+        (["rows", "batch_size=3"], 1, "did you mean data.batch_size or data.default_batch_size?"),
+        (["rows", "--ensemble", "3"], 1, "accepted: best:SWEEP as the RUN"),
+        (["rows", "--ensemble", "0"], 2, "--ensemble: 0 is not a whole number from 1"),
+        (["rows", "--ensemble", "2", "--tta"], 2, "argument --tta: not allowed with argument --ensemble"),
+        (["rows", "--ttta"], 2, "--ttta"),
+        (["rows", "--output", "/proc/x"], 1, "--output=/proc/x: cannot be written"),
+        (["rows", "--tta"], 1, "with augment=none, the run was trained without augmentation"),
+        ([], 2, "RUN"),
+    ],
+)
+def test_command_rejects_bad_input_without_a_traceback(
+    evaluate_command, words: list[str], code: int, message: str
+) -> None:
+    exit_code, _, errors = evaluate_command(*words)
+    assert exit_code == code
+    assert message in errors
+    assert "Traceback" not in errors
+
+
+def test_closed_pipe_is_not_an_error(home: Path) -> None:
+    line = f"set -o pipefail; {sys.executable} -m trainyard evaluate rows | head -1"
+    process = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=600, cwd=home)
+    assert process.stdout.startswith("model ")
+    assert process.stderr == ""

@@ -1,4 +1,4 @@
-"""An exported model says what the checkpoint says, of raw inputs, in batches of any size."""
+"""Exported models give the probabilities of the checkpoint for raw inputs in batches of any size."""
 
 import dataclasses
 import json
@@ -24,7 +24,7 @@ SLOW = [pytest.param(kind, marks=() if kind in QUICK else pytest.mark.slow) for 
 
 
 @pytest.mark.parametrize("kind", SLOW)
-def test_onnx_says_the_same_in_batches_of_any_size(tmp_path: Path, kind: str) -> None:
+def test_onnx_probabilities_match_for_any_batch_size(tmp_path: Path, kind: str) -> None:
     model = build(kind)
     path = tmp_path / "model.onnx"
     assert export(model, "onnx", path) <= 1e-5
@@ -33,14 +33,14 @@ def test_onnx_says_the_same_in_batches_of_any_size(tmp_path: Path, kind: str) ->
     x = random_inputs(model.spec, 33)
     [found] = session.run(["probabilities"], {"input": x.numpy()})
     np.testing.assert_allclose(found, model.predict_step(x, 0).detach().numpy(), atol=1e-5)
-    said = json.loads(session.get_modelmeta().custom_metadata_map["trainyard"])
-    assert said["classes"] == list(model.spec.classes)
-    assert said["input"]["columns"] == [{"name": c.name, "levels": list(c.levels)} for c in model.spec.columns]
+    description = json.loads(session.get_modelmeta().custom_metadata_map["trainyard"])
+    assert description["classes"] == list(model.spec.classes)
+    assert description["input"]["columns"] == [{"name": c.name, "levels": list(c.levels)} for c in model.spec.columns]
     assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_torch_says_the_same_in_batches_of_any_size(tmp_path: Path, kind: str) -> None:
+def test_torch_probabilities_match_for_any_batch_size(tmp_path: Path, kind: str) -> None:
     model = build(kind)
     write_torch(model, tmp_path / "model.pt2")
     again = torch.export.load(tmp_path / "model.pt2").module()
@@ -50,7 +50,7 @@ def test_torch_says_the_same_in_batches_of_any_size(tmp_path: Path, kind: str) -
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_safetensors_are_a_checkpoint(tmp_path: Path, kind: str) -> None:
+def test_safetensors_file_rebuilds_the_model(tmp_path: Path, kind: str) -> None:
     model = build(kind)
     write_safetensors(model, tmp_path / "model.safetensors")
     again = load_model(tmp_path / "model.safetensors")
@@ -60,11 +60,11 @@ def test_safetensors_are_a_checkpoint(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("name", [pytest.param("torch", marks=pytest.mark.slow), "safetensors"])
-def test_a_fresh_process_says_the_same(tmp_path: Path, name: str) -> None:
+def test_export_is_verified_in_a_fresh_process(tmp_path: Path, name: str) -> None:
     assert export(build("numbers"), name, tmp_path / f"model{FORMATS[name].suffix}") == 0
 
 
-def test_examples_are_such_as_training_had() -> None:
+def test_random_inputs_resemble_training_data() -> None:
     x = random_inputs(build("rows").spec, 500)
     assert x[:, 0].isnan().float().mean().item() == pytest.approx(0.2, abs=0.06)
     assert x[:, 0].nanmean().item() == pytest.approx(3.0, abs=0.3)
@@ -84,7 +84,7 @@ def wrong(difference: float) -> Format:
 
 
 @pytest.mark.parametrize("difference", [2e-4, -1.0, float("nan")])
-def test_what_says_something_else_is_removed(
+def test_file_with_different_probabilities_is_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, difference: float
 ) -> None:
     path = tmp_path / "model.safetensors"
@@ -96,12 +96,12 @@ def test_what_says_something_else_is_removed(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_small_difference_is_accepted_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_small_difference_is_accepted_and_returned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(FORMATS, "safetensors", wrong(5e-5))
     assert export(build("numbers"), "safetensors", tmp_path / "m.safetensors") == pytest.approx(5e-5, rel=0.01)
 
 
-def test_what_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_exporter_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(model: object, path: Path) -> None:
         path.write_text("half")
         raise RuntimeError("no such operator\nand more")
@@ -112,7 +112,7 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pyte
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ONNX_PACKAGES", ("onnx", "nobody_has_this"))
     with pytest.raises(
         ConfigError, match=r"nobody_has_this is not installed\n  accepted: after `python -m pip install"
@@ -120,7 +120,7 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         export(build("numbers"), "onnx", tmp_path / "model.onnx")
 
 
-def test_a_graph_that_needed_the_project_would_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_program_that_needs_the_project_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "model.pt2"
     write_torch(build("numbers"), file)
     monkeypatch.setattr(export_formats, "FRESH_PROCESS", export_formats.FRESH_PROCESS + "import trainyard")
@@ -128,7 +128,7 @@ def test_a_graph_that_needed_the_project_would_fail(tmp_path: Path, monkeypatch:
         run_torch(file, [torch.zeros(1, 2)])
 
 
-def test_a_model_of_a_trusted_package_is_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_of_a_trusted_package_is_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "nets_of_mine.py").write_text("from trainyard.models.mlp import MLP\nclass Mine(MLP):\n    pass\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     import nets_of_mine
@@ -138,6 +138,6 @@ def test_a_model_of_a_trusted_package_is_exported(tmp_path: Path, monkeypatch: p
     assert type(load_model(file, ["nets_of_mine"])) is sys.modules["nets_of_mine"].Mine
 
 
-def test_other_shapes_are_no_small_difference() -> None:
+def test_different_shapes_are_an_infinite_difference() -> None:
     assert max_difference([torch.zeros(1, 3)], [torch.zeros(7, 3)]) == float("inf")
     assert max_difference([torch.tensor([[0.5]])], [torch.tensor([[0.25]])]) == 0.25

@@ -1,4 +1,4 @@
-"""The card beside an exported model: what a damaged run or a stranger's names may do to it, and snippets that run."""
+"""The model card: its content, escaped names, damaged runs, and code that runs."""
 
 import re
 from pathlib import Path
@@ -9,8 +9,8 @@ from markdown_it import MarkdownIt
 
 from tests.history.recorded import record
 from trainyard.data.loading.spec import Column, DataSpec
+from trainyard.inference.export import model_card
 from trainyard.inference.export_formats import FORMATS, random_inputs
-from trainyard.inference.model_card import model_card
 from trainyard.models.mlp import MLP
 from trainyard.tasks.classification import accuracy_interval
 from trainyard.terminal.tables import escape_markdown
@@ -43,7 +43,7 @@ def seen(page: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", TRICKS)
-def test_names_are_shown_and_do_nothing(name: str) -> None:
+def test_markup_in_names_is_shown_literally(name: str) -> None:
     plain = "".join(sign for sign in " ".join(name.split()) if sign.isprintable())
     levels = Column(name, levels=(name, "other"))
     page = model_card(model_of((name, "other"), (levels, Column("x"))), None, {}, "")
@@ -56,11 +56,11 @@ def test_names_are_shown_and_do_nothing(name: str) -> None:
     assert "<ul>" not in html.replace("<ul>\n<li>model", "")
 
 
-def test_addresses_do_not_become_links_by_themselves() -> None:
+def test_addresses_do_not_become_links() -> None:
     assert escape_markdown("http://evil.example www.evil.example") == "http\\://evil.example www\\.evil.example"
 
 
-def test_the_card_has_the_split_and_the_interval_of_the_test(tmp_path: Path) -> None:
+def test_card_has_test_examples_and_interval(tmp_path: Path) -> None:
     run = record(tmp_path / "run", 0.8, result={"data": {"fingerprint": {"test": SPLIT}}})
     page = model_card(model_of(), run, {}, "")
     assert "| 0 | low |\n| 1 | high |" in page
@@ -81,7 +81,7 @@ def test_the_card_has_the_split_and_the_interval_of_the_test(tmp_path: Path) -> 
         {"status": "failed"},
     ],
 )
-def test_a_damaged_run_has_a_card_without_an_interval(tmp_path: Path, result: dict[str, object]) -> None:
+def test_card_of_a_damaged_run_has_no_interval(tmp_path: Path, result: dict[str, object]) -> None:
     run = record(tmp_path / "run", result=result, provenance={"git": ["a"], "packages": 3, "started": {"<b>": 1}})
     page = model_card(model_of(), run, {}, "")
     assert "interval" not in page
@@ -89,7 +89,7 @@ def test_a_damaged_run_has_a_card_without_an_interval(tmp_path: Path, result: di
     assert "<b>" not in page.replace("\\<b\\>", "")
 
 
-def test_a_table_of_many_columns_says_how_many_more() -> None:
+def test_long_tables_are_shortened() -> None:
     columns = tuple(Column(f"c{number}", levels=tuple(f"v{n}" for n in range(60))) for number in range(70))
     page = model_card(model_of(columns=columns), None, {}, "")
     assert "| 49 | c49 |" in page
@@ -99,7 +99,7 @@ def test_a_table_of_many_columns_says_how_many_more() -> None:
 
 
 @pytest.mark.parametrize("form", ["onnx", "torch", "safetensors"])
-def test_the_snippet_of_each_format_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+def test_code_of_each_format_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
     model = model_of()
     path = tmp_path / f'it\'s "new"{FORMATS[form].suffix}'
     FORMATS[form].write(model, path)

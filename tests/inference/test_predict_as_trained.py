@@ -1,4 +1,4 @@
-"""New inputs go through the very preprocessing of training: a run's own examples get the run's own predictions."""
+"""Inputs are preprocessed as in training: the predictions for a run's own examples are those of the run."""
 
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def save_pictures(root: Path) -> Path:
     return root
 
 
-def test_images_as_training_saw_them(tmp_path: Path) -> None:
+def test_images_are_predicted_as_in_training(tmp_path: Path) -> None:
     root = save_pictures(tmp_path / "set")
     words = ("model=mlp", "data=image_folder", f"data.root={root}", "data.batch_size=8", "augment=flip")
     run, expected = trained(tmp_path, *words)
@@ -81,7 +81,7 @@ def full_table() -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_rows_as_training_saw_them(tmp_path: Path, ending: str) -> None:
+def test_rows_are_predicted_as_in_training(tmp_path: Path, ending: str) -> None:
     table = full_table()
     file = tmp_path / f"table.{ending}"
     table.to_parquet(file) if ending == "parquet" else table.to_csv(file, index=False)
@@ -95,7 +95,7 @@ def test_rows_as_training_saw_them(tmp_path: Path, ending: str) -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 7, 1000])
-def test_chunks_of_any_length_give_training_s_tensors(tmp_path: Path, rows: int) -> None:
+def test_batch_size_does_not_change_encoded_rows(tmp_path: Path, rows: int) -> None:
     file = tmp_path / "table.csv"
     full_table().to_csv(file, index=False)
     data = Table(str(file), target="kind", batch_size=8, one_hot_limit=5)

@@ -1,14 +1,17 @@
-"""The CSV of predictions says exactly what was predicted, and no spreadsheet runs any of it."""
+"""The CSV of predictions is exact, safe for spreadsheets, and replaced atomically."""
 
 import csv
 import io
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from trainyard.inference.predict import PredictedBatch, PredictionsCSV, header
+from trainyard.inference.predict import PredictedBatch, PredictionsCSV, check_output, column_names, open_output
 from trainyard.io.csv_text import escape_formula
+from trainyard.io.errors import ConfigError
 
 
 def written(classes: Sequence[str], *batches: PredictedBatch) -> list[list[str]]:
@@ -25,7 +28,7 @@ def batch_of(names: Sequence[str], shares: Sequence[Sequence[float]], errors: Ma
     return PredictedBatch(names, np.array(shares, dtype=np.float32), errors)
 
 
-def test_every_digit_of_a_probability_is_there() -> None:
+def test_probabilities_are_exact() -> None:
     draws = np.random.default_rng(0).exponential(size=(500, 4)).astype(np.float32) ** 8
     shares = draws / draws.sum(axis=1, keepdims=True)
     table = written(["a", "b", "c", "d"], batch_of([str(n) for n in range(500)], shares.tolist()))
@@ -34,7 +37,7 @@ def test_every_digit_of_a_probability_is_there() -> None:
     assert [row[1] for row in table[1:]] == ["abcd"[best] for best in shares.argmax(axis=1)]
 
 
-def test_errors_keep_their_place() -> None:
+def test_errors_are_rows_in_the_input_order() -> None:
     nan = [float("nan")] * 2
     table = written(["a", "b"], batch_of("xyz", [nan, [0.25, 0.75], nan], {0: "empty", 2: "=1+1, and so on"}))
     assert table == [
@@ -46,31 +49,110 @@ def test_errors_keep_their_place() -> None:
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+cmd", "-x", "@SUM(1)", "\tx", "\rx", "=", "-1x", "+1+1", "-", "- 1"])
-def test_what_might_be_a_formula_gets_an_apostrophe(text: str) -> None:
+def test_formulas_are_escaped(text: str) -> None:
     assert escape_formula(text) == f"'{text}"
     table = written([text, "other"], batch_of([text], [[1.0, 0.0]]))
     assert table == [["input", "prediction", f"'{text}", "other"], [f"'{text}", f"'{text}", "1.0", "0.0"]]
 
 
 @pytest.mark.parametrize("text", ["-1", "+2.5", "-.5", "-1e-3", "7", "a=b", "a-b.png", "", "./-x"])
-def test_numbers_and_others_stay(text: str) -> None:
+def test_numbers_and_other_text_are_not_escaped(text: str) -> None:
     assert escape_formula(text) == text
 
 
 @pytest.mark.parametrize("text", ["a,b", "a\nb", "a\r\nb", "a\rb", 'say "x"', " a ", "ä", ";"])
-def test_any_name_can_be_read_again(text: str) -> None:
+def test_any_name_is_read_back_unchanged(text: str) -> None:
     assert written([text, "b"], batch_of([text], [[1.0, 0.0]]))[1][:2] == [text, text]
     assert written([text, "b"])[0] == ["input", "prediction", text, "b"]
 
 
-def test_no_two_columns_have_one_name() -> None:
-    assert header(["input", "prediction", "x"]) == ["input", "prediction", "class input", "class prediction", "x"]
-    assert len(set(header(["input", "class input", "=x", "'=x"]))) == 6
+def test_column_names_are_unique() -> None:
+    assert column_names(["input", "prediction", "x"]) == ["input", "prediction", "class input", "class prediction", "x"]
+    assert len(set(column_names(["input", "class input", "=x", "'=x"]))) == 6
     table = written(["input", "b"], batch_of(["1"], [[0.75, 0.25]]))
     assert table == [["input", "prediction", "class input", "b"], ["1", "input", "0.75", "0.25"]]
 
 
-def test_rows_end_with_a_line_feed_alone() -> None:
+def test_rows_end_with_a_line_feed() -> None:
     stream = io.StringIO()
     PredictionsCSV(stream, ["a\rb"]).write(batch_of(["1"], [[1.0]]))
     assert stream.getvalue() == 'input,prediction,"a\rb"\n1,"a\rb",1.0\n'
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def interrupted(path: Path, error: type[BaseException]) -> None:
+    with open_output(path) as stream:
+        stream.write("half")
+        raise error
+
+
+def test_file_is_replaced_when_complete(here: Path) -> None:
+    (here / "out.csv").write_text("before")
+    with open_output(here / "out.csv") as stream:
+        stream.write("a\r\nä\udcff")
+        assert (here / "out.csv").read_text() == "before"
+        assert len(names(here)) == 2
+    assert names(here) == ["out.csv"]
+    assert (here / "out.csv").read_bytes() == "a\r\nä\\udcff".encode()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, RuntimeError])
+def test_earlier_file_survives_an_error(here: Path, error: type[BaseException]) -> None:
+    (here / "out.csv").write_text("before")
+    with pytest.raises(error):
+        interrupted(here / "out.csv", error)
+    assert names(here) == ["out.csv"]
+    assert (here / "out.csv").read_text() == "before"
+
+
+def test_full_disk_is_reported(here: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--output=.*out.csv: cannot be written \(No space left"):  # noqa: SIM117
+        with open_output(here / "out.csv"):
+            raise OSError(28, os.strerror(28))
+    assert names(here) == []
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("nowhere/out.csv", "no such folder: .*/nowhere"),
+        ("in.csv/out.csv", "no such folder: .*/in.csv"),
+        ("folder", "a folder"),
+        (os.devnull, "not a regular file"),
+        ("in.csv", "it is one of the inputs"),
+        ("folder/../in.csv", "it is one of the inputs"),
+        ("link.csv", "it is one of the inputs"),
+        ("hard.csv", "it is one of the inputs"),
+    ],
+)
+def test_bad_output_paths_are_rejected(here: Path, output: str, message: str) -> None:
+    (here / "folder").mkdir()
+    (here / "in.csv").write_text("a")
+    (here / "link.csv").symlink_to("in.csv")
+    os.link("in.csv", "hard.csv")
+    with pytest.raises(ConfigError, match=f"^--output={output}: {message}\n  accepted: a file in an existing folder"):
+        check_output(Path(output), [Path("-"), Path("gone.png"), Path("in.csv")])
+
+
+def test_output_link_is_followed(here: Path) -> None:
+    (here / "link.csv").symlink_to("target.csv")
+    with open_output(check_output(Path("link.csv"), [])) as stream:
+        stream.write("x")
+    assert (here / "link.csv").is_symlink()
+    assert (here / "target.csv").read_text() == "x"
+
+
+def test_default_output_is_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    with open_output(None) as stream:
+        stream.write("ä\n")
+    assert capsys.readouterr().out == "ä\n"

@@ -1,4 +1,4 @@
-"""Checkpoints of small models that nobody has trained, and the command as it is typed."""
+"""Checkpoints of small untrained models."""
 
 from pathlib import Path
 from typing import Any

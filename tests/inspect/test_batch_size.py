@@ -1,4 +1,4 @@
-"""`find batch_size`: which sizes are tried, which is suggested, and what is printed."""
+"""`find batch_size`: the sizes that are tried and suggested, and the output."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 
 from trainyard.config.composition import compose
 from trainyard.inspect import batch_size
-from trainyard.inspect.batch_size import StepClock, candidate_sizes, suggestion
+from trainyard.inspect.batch_size import StepTimer, candidate_sizes, suggestion
 from trainyard.models.classifier import Classifier
 
 
@@ -24,7 +24,7 @@ from trainyard.models.classifier import Classifier
     ],
     ids=["within a tenth", "just not", "ten steps an epoch", "few examples", "out of memory", "none fits"],
 )
-def test_the_smallest_of_the_fast_is_suggested(
+def test_smallest_of_the_fast_sizes_is_suggested(
     rates: dict[int, float | None], examples: int, expected: int | None
 ) -> None:
     assert suggestion(rates, examples) == expected
@@ -37,7 +37,7 @@ def test_sizes_double_up_to_all_examples() -> None:
     assert candidate_sizes(5) == [5]
 
 
-def test_the_rate_is_that_of_the_steps_after_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_first_step_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([10.0, 10.2, 10.4, 14.4])
     monkeypatch.setattr(batch_size, "STEPS", 4)
     monkeypatch.setattr(batch_size.time, "perf_counter", lambda: next(times))
@@ -48,10 +48,10 @@ def test_the_rate_is_that_of_the_steps_after_the_first(monkeypatch: pytest.Monke
 
         should_stop = False
 
-    clock, trainer = StepClock(), Trainer()
+    timer, trainer = StepTimer(), Trainer()
     for count in (1, 64, 36, 64):
-        clock.on_train_batch_end(trainer, None, None, (None, range(count)), 0)  # type: ignore[arg-type]
-    assert clock.rates == pytest.approx([64 / 0.2, 36 / 0.2, 64 / 4])
+        timer.on_train_batch_end(trainer, None, None, (None, range(count)), 0)  # type: ignore[arg-type]
+    assert timer.rates == pytest.approx([64 / 0.2, 36 / 0.2, 64 / 4])
     assert trainer.should_stop
 
 
@@ -67,7 +67,7 @@ def limit(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     monkeypatch.setattr(Classifier, "training_step", limited)
 
 
-def test_it_measures_and_suggests_an_override(typed_command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_command_suggests_an_override(typed_command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     limit(monkeypatch, 16)
     code, screen, errors = typed_command("find", "batch_size", "data=penguins", "trainer=quick")
     assert (code, errors) == (0, "")
@@ -79,9 +79,7 @@ def test_it_measures_and_suggests_an_override(typed_command, monkeypatch: pytest
     assert not list(tmp_path.rglob("*"))
 
 
-def test_a_size_that_needs_more_memory_than_is_free_is_not_tried(
-    typed_command, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_size_beyond_free_memory_is_not_tried(typed_command, monkeypatch: pytest.MonkeyPatch) -> None:
     peaks = iter([0, 100 << 20])
     monkeypatch.setattr(batch_size, "peak_memory", lambda: next(peaks))
     monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 150 << 20}))

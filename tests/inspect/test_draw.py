@@ -1,4 +1,4 @@
-"""Pictures of trained runs show what the runs hold."""
+"""Figures of trained runs: curves, decision regions and layer outputs."""
 
 import csv
 from pathlib import Path
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from trainyard.config.composition import compose
 from trainyard.history.stored_run import StoredRun
-from trainyard.inspect import curves, decision_regions, layer_outputs
+from trainyard.inspect import curves, model_figures
 from trainyard.inspect.curves import load_curves, run_curves
 from trainyard.run.load_model import load_model
 from trainyard.run.training import train
@@ -38,7 +38,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def test_curves_are_those_of_the_table_over_epochs(home: Path) -> None:
+def test_curves_are_those_of_metrics_csv(home: Path) -> None:
     folder = home / "outputs" / "runs" / "two"
     with (folder / "metrics.csv").open(newline="") as file:
         losses = [float(row["val/loss"]) for row in csv.DictReader(file) if row["val/loss"]]
@@ -50,7 +50,7 @@ def test_curves_are_those_of_the_table_over_epochs(home: Path) -> None:
     assert curves.matching_columns("val/acc", run.columns) == ["val/acc"]
 
 
-def test_rates_of_groups_that_are_equal_are_drawn_once(tmp_path: Path) -> None:
+def test_equal_rates_of_groups_are_drawn_once(tmp_path: Path) -> None:
     words = ("experiment=neuron", "trainer.max_epochs=2", "trainer.log_every_n_steps=1")
     columns = run_curves(StoredRun(trained(tmp_path / "one", *words)), "one").columns
     assert curves.matching_columns("lr", columns) == ["lr/biases_and_norms"]
@@ -59,13 +59,13 @@ def test_rates_of_groups_that_are_equal_are_drawn_once(tmp_path: Path) -> None:
     assert np.diff(epochs) == pytest.approx(epochs[0])
 
 
-def test_a_sweep_is_drawn_by_what_varies(typed_command, tmp_path: Path) -> None:
+def test_curves_of_a_sweep_are_labelled_by_its_axes(typed_command, tmp_path: Path) -> None:
     from trainyard.sweeps.search_space import SearchSpace
     from trainyard.sweeps.stored import StoredSweep
 
     folder = tmp_path / "outputs" / "sweeps" / "first"
     folder.mkdir(parents=True)
-    StoredSweep.create(folder, SearchSpace({"optimizer.lr": ["0.05", "5"]}), ["val/acc"])
+    StoredSweep.create(folder, SearchSpace({"optimizer.lr": ["0.05", "5"]}), "val/acc")
     words = [[*NEURON, "optimizer.lr=0.05"], [*NEURON, "optimizer.lr=5"]]
     for number, more in enumerate(words):
         trained(folder / str(number), *more)
@@ -75,11 +75,11 @@ def test_a_sweep_is_drawn_by_what_varies(typed_command, tmp_path: Path) -> None:
     assert matplotlib.image.imread(tmp_path / "outputs/draw/curves.png").shape[1] > 800, "two charts"
 
 
-def test_the_decision_line_is_where_the_neuron_decides(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decision_line_is_where_classes_are_equally_probable(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home)
     drawn: list[Figure] = []
-    monkeypatch.setattr(decision_regions, "save_figure", lambda figure, name: drawn.append(figure))
-    decision_regions.draw("two")
+    monkeypatch.setattr(model_figures, "save_figure", lambda figure, name: drawn.append(figure))
+    model_figures.draw_decision("two")
     [axis] = drawn[0].axes
     lines = [artist for artist in axis.collections if isinstance(artist, QuadContourSet)]
     points = torch.tensor(np.concatenate([line.get_paths()[0].vertices for line in lines]), dtype=torch.float32)
@@ -97,7 +97,7 @@ def test_every_active_layer_is_drawn(home: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(home)
     model = load_model(home / "outputs" / "runs" / "images" / "checkpoints" / "best.ckpt")
     image = torch.randint(0, 255, (1, 1, 8, 8), dtype=torch.uint8)
-    outputs = layer_outputs.layer_outputs(model, image)
+    outputs = model_figures.layer_outputs(model, image)
     kinds = [title.split("\n")[1] for title, _ in outputs if title != "kernels"]
     block = ["Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d"]
     assert kinds == ["Normalize", *block, *block, "Flatten", "Linear", "ReLU", "Linear"]
@@ -105,12 +105,12 @@ def test_every_active_layer_is_drawn(home: Path, monkeypatch: pytest.MonkeyPatch
         assert torch.equal(outputs[-1][1], model(image)[0])
     assert [title.split("\n")[0] for title, _ in outputs[:3]] == ["normalize", "kernels", "blocks.0.0"]
     assert torch.equal(outputs[1][1], model.get_submodule("blocks.0.0").weight)
-    layer_outputs.draw("images")
+    model_figures.draw_layers("images")
     assert (home / "outputs" / "draw" / "layers.png").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["curves", "nothing"], "RUN=nothing: there is no such run"),
         (["curves", "two", "--of", "los"], "--of=los: no such column; did you mean loss?"),
@@ -122,10 +122,10 @@ def test_every_active_layer_is_drawn(home: Path, monkeypatch: pytest.MonkeyPatch
         (["layers", "images", "--example", "9999"], "--example=9999: no such image\n  accepted: 0 to 268"),
     ],
 )
-def test_what_cannot_be_drawn_is_an_error(
-    typed_command, home: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+def test_bad_input_is_an_error(
+    typed_command, home: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
 ) -> None:
     monkeypatch.chdir(home)
     code, _, errors = typed_command("draw", *words)
     assert code == 1
-    assert errors.startswith(said), errors
+    assert errors.startswith(message), errors

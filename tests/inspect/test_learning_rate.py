@@ -1,4 +1,4 @@
-"""`find lr`: the range test over the composed run, and the rate that it suggests."""
+"""`find lr`: the range test and the suggested rate."""
 
 import math
 import tempfile
@@ -23,7 +23,7 @@ def temporary(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPath
     return folder
 
 
-def test_the_losses_are_those_of_the_steps_at_rates_that_rise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_curve_has_the_loss_of_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[float, float]] = []
     step = Classifier.training_step
 
@@ -41,7 +41,7 @@ def test_the_losses_are_those_of_the_steps_at_rates_that_rise(monkeypatch: pytes
     assert ratios == pytest.approx([1e7 ** (1 / 30)] * len(ratios)), "whatever the schedule"
 
 
-def test_accumulated_batches_are_one_step_and_their_loss_is_whole() -> None:
+def test_loss_of_accumulated_batches_is_averaged() -> None:
     words = ("trainer.accumulate_grad_batches=3", "data.train_fraction=0.2", "accelerator=cpu")
     curve = range_test(compose(words), 20)  # four batches an epoch: a step of three, and one of one
     assert list(curve.rates[1:]) == pytest.approx(
@@ -50,7 +50,7 @@ def test_accumulated_batches_are_one_step_and_their_loss_is_whole() -> None:
     assert curve.losses[:5] == pytest.approx([2.3] * 5, abs=0.15), "those of ten classes by chance"
 
 
-def test_the_curve_ends_where_the_loss_is_no_number() -> None:
+def test_curve_ends_before_a_nan_loss() -> None:
     test, trainer = RangeTest(100), SimpleNamespace(accumulate_grad_batches=1, global_step=0, should_stop=False)
     for rate, loss in ((0.1, 2.0), (0.2, 1.0), (0.3, float("nan"))):
         assert not trainer.should_stop
@@ -60,7 +60,7 @@ def test_the_curve_ends_where_the_loss_is_no_number() -> None:
     assert (test.curve.rates, test.curve.losses) == ([0.1, 0.2], [2.0, 1.0])
 
 
-def test_a_group_keeps_its_share_of_the_rate() -> None:
+def test_ratios_of_group_rates_do_not_change() -> None:
     words = ("model=transfer", "model.weights=none", "model.backbone=test_resnet", "model.image_size=32")
     cfg = compose([*words, "finetune=full", "finetune.head_lr_factor=3", "finetune.layer_decay=1"])
     model, test = build_model(cfg, build_data(cfg)), RangeTest(7)
@@ -73,7 +73,7 @@ def test_a_group_keeps_its_share_of_the_rate() -> None:
     assert test.rate == pytest.approx(0.01)
 
 
-def test_it_suggests_an_override_that_can_be_typed(typed_command, tmp_path: Path, temporary: Path) -> None:
+def test_command_suggests_a_valid_override(typed_command, tmp_path: Path, temporary: Path) -> None:
     code, screen, errors = typed_command("find", "lr", "model=mlp", "trainer.max_epochs=1", "debug=fast")
     assert (code, errors) == (0, "")
     tried, suggests, override, look = screen.splitlines()
@@ -86,7 +86,7 @@ def test_it_suggests_an_override_that_can_be_typed(typed_command, tmp_path: Path
     assert not list(temporary.iterdir())
 
 
-def test_where_nothing_is_learned_it_says_so(typed_command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_constant_loss_gives_no_suggestion(typed_command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Classifier, "forward", lambda self, x: torch.zeros(len(x), 10) * next(self.parameters()).sum())
     code, screen, _ = typed_command("find", "lr", "--steps", "25", "data.train_fraction=0.2")
     assert code == 0
@@ -94,7 +94,9 @@ def test_where_nothing_is_learned_it_says_so(typed_command, monkeypatch: pytest.
     assert "optimizer.lr=" not in screen
 
 
-def test_ctrl_c_leaves_nothing(typed_command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, temporary: Path) -> None:
+def test_interrupted_test_leaves_no_files(
+    typed_command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, temporary: Path
+) -> None:
     def interrupted(*_: object) -> Tensor:
         assert list(temporary.iterdir()), "the folder of the Trainer exists"
         raise KeyboardInterrupt
@@ -118,13 +120,13 @@ def falling(start: float, end: float, steepest: int, steps: int = 70) -> list[fl
 
 
 @pytest.mark.parametrize("steepest", [30, 45])
-def test_the_steepest_fall_is_suggested(steepest: int) -> None:
+def test_steepest_descent_is_suggested(steepest: int) -> None:
     found = curve(falling(2.3, 0.5, steepest)).suggestion
     assert found is not None
     assert abs(found - steepest) <= 1
 
 
-def test_noise_at_tiny_rates_is_not_taken_for_a_fall() -> None:
+def test_noise_at_tiny_rates_is_ignored() -> None:
     losses = falling(2.3, 0.5, 40)
     losses[12] += 0.6
     losses[13] -= 0.6
@@ -136,10 +138,10 @@ def test_noise_at_tiny_rates_is_not_taken_for_a_fall() -> None:
     [[2.3] * 60, falling(2.3, 2.2, 30), [2.3 + 0.05 * step for step in range(60)], falling(2.3, 0.5, 5, 12)],
     ids=["flat", "falls by 4 percent", "rises", "too short"],
 )
-def test_where_nothing_clear_happens_nothing_is_suggested(losses: list[float]) -> None:
+def test_no_suggestion_without_a_clear_drop(losses: list[float]) -> None:
     assert curve(losses).suggestion is None
 
 
-def test_the_smooth_course_of_a_straight_line_is_that_line_but_at_its_ends() -> None:
+def test_smoothing_preserves_a_straight_line() -> None:
     smooth = curve([float(step) for step in range(60)]).smooth
     assert smooth[15:45].tolist() == pytest.approx(list(range(15, 45)), abs=1e-3)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from trainyard.config.composition import compose, group_options
+from trainyard.config.composition import compose, load_options
 from trainyard.inspect.schedule import Rates, layer_names, simulate_rates
 from trainyard.optim import schedules
 from trainyard.run.training import train
@@ -16,7 +16,7 @@ DIGITS = ("accelerator=cpu", "trainer.max_epochs=4", "data.train_fraction=0.2", 
 
 
 def by_hand(course: list[float], epoch_steps: int = 2) -> Rates:
-    return Rates({"weights": course}, {"weights": 1}, epoch_steps, waits=False)
+    return Rates({"weights": course}, {"weights": 1}, epoch_steps, depends_on_validation=False)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def by_hand(course: list[float], epoch_steps: int = 2) -> Rates:
         ["optimizer=sgd", "scheduler=cosine_warmup", "+trainer.max_steps=19"],
     ],
 )
-def test_a_run_logs_the_rates_that_are_shown(tmp_path: Path, words: list[str]) -> None:
+def test_rates_are_those_that_a_run_logs(tmp_path: Path, words: list[str]) -> None:
     cfg = compose([f"hydra.run.dir={tmp_path}/run", *DIGITS, *words, "logger=csv", "trainer.log_every_n_steps=1"])
     shown = simulate_rates(cfg)
     train(cfg)
@@ -38,32 +38,32 @@ def test_a_run_logs_the_rates_that_are_shown(tmp_path: Path, words: list[str]) -
         assert list(logged.values()) == pytest.approx(shown.groups[name])
 
 
-PAIRS = list(zip(group_options("optimizer"), cycle(group_options("scheduler"))))
+PAIRS = list(zip(load_options("optimizer"), cycle(load_options("scheduler"))))
 
 
 @pytest.mark.parametrize(("optimizer", "scheduler"), PAIRS)
-def test_all_reach_the_rate_and_stay_within_it(optimizer: str, scheduler: str) -> None:
+def test_highest_rate_is_that_of_the_optimizer(optimizer: str, scheduler: str) -> None:
     cfg = compose([f"optimizer={optimizer}", f"scheduler={scheduler}", *DIGITS])
     rates = simulate_rates(cfg)
     assert (rates.epoch_steps, rates.steps) == (8, 32)
     assert rates.highest == pytest.approx(cfg.optimizer.lr, rel=0.01)
-    assert rates.waits == (scheduler == "plateau")
+    assert rates.depends_on_validation == (scheduler == "plateau")
     assert list(rates.by_layers()) == ["all parameters"], "weights and biases have one rate"
 
 
-def test_a_strip_has_a_character_an_epoch_at_most() -> None:
+def test_sparkline_has_at_most_one_character_per_epoch() -> None:
     assert by_hand([0, 0, 0, 1, 2, 3, 8, 8, 8], 3).sparkline("weights", 9) == "·▃█"
     assert by_hand([0.0] * 10 + [8.0] * 10, 1).sparkline("weights", 4) == "··██"
 
 
-def test_parameters_of_one_rate_are_one_course() -> None:
+def test_layers_with_equal_rates_are_combined() -> None:
     groups = {"head_weights": [1.0], "head_biases_and_norms": [1.0], "layer_0_weights": [0.5]}
     assert Rates(groups, {}, 1, False).by_layers() == {"head": [1.0], "layer_0": [0.5]}
     assert layer_names(["weights", "biases_and_norms"]) == "all parameters"
     assert layer_names([f"layer_{number}_weights" for number in range(5)]) == "layer_0, layer_1, layer_2 and 2 more"
 
 
-def test_step_shows_first_peak_and_last_rate(typed_command, tmp_path: Path) -> None:
+def test_table_has_first_peak_and_last_rate(typed_command, tmp_path: Path) -> None:
     words = ("optimizer=sgd", "optimizer.lr=0.04", "scheduler=step", "trainer.max_epochs=6")
     code, screen, errors = typed_command("show", "schedule", *words)
     assert (code, errors) == (0, "")
@@ -82,14 +82,14 @@ def test_step_shows_first_peak_and_last_rate(typed_command, tmp_path: Path) -> N
     assert [path.name for path in (tmp_path / "outputs").rglob("*")] == ["show", "schedule.png"]
 
 
-def test_one_cycle_of_ten_steps_peaks_at_the_fourth(typed_command) -> None:
+def test_one_cycle_peaks_in_the_fourth_of_ten_epochs(typed_command) -> None:
     words = ("scheduler=one_cycle", "trainer.max_epochs=10", "data.batch_size=1259")
     _, screen, _ = typed_command("show", "schedule", *words)
     rates = screen.splitlines()[1].split()[2:8]
     assert rates == ["4.00e-05", "(1)", "1.00e-03", "(4)", "4.95e-05", "(10)"]
 
 
-def test_a_plateau_says_that_nobody_knows(typed_command) -> None:
+def test_rates_of_plateau_are_unknown(typed_command) -> None:
     code, screen, _ = typed_command("show", "schedule", "scheduler=plateau", "trainer.max_epochs=3")
     assert code == 0
     assert "the rate drops when val/loss stops improving" in screen
@@ -105,7 +105,7 @@ def test_a_plateau_says_that_nobody_knows(typed_command) -> None:
         ("model=mlp,cnn", ["model=mlp,cnn"]),
     ],
 )
-def test_bad_input_is_named_and_leaves_nothing(typed_command, tmp_path: Path, line: str, expected: list[str]) -> None:
+def test_bad_input_of_show_schedule_is_an_error(typed_command, tmp_path: Path, line: str, expected: list[str]) -> None:
     code, screen, errors = typed_command("show", "schedule", *line.split())
     assert (code, screen) == (1, "")
     assert all(word in errors for word in expected)
@@ -120,7 +120,7 @@ SMALL = (
 KINDS = ("weights", "biases_and_norms")
 
 
-def test_shows_strips_and_a_table_and_draws_curves(typed_command, tmp_path: Path) -> None:
+def test_show_finetune_prints_tables_and_draws_curves(typed_command, tmp_path: Path) -> None:
     code, screen, errors = typed_command(
         "show", "finetune", *SMALL, "finetune=gradual", "finetune.thaw=[1,0.4,4]", "scheduler=constant"
     )
@@ -145,7 +145,7 @@ def test_shows_strips_and_a_table_and_draws_curves(typed_command, tmp_path: Path
         assert len(picture.convert("RGB").getcolors(10**6)) > 6, "a curve a group"
 
 
-def test_fine_tune_starts_the_cycle_anew_for_all() -> None:
+def test_cycle_restarts_when_the_backbone_is_unfrozen() -> None:
     rates = simulate_rates(compose([*SMALL, "finetune=fine_tune", "scheduler=one_cycle"])).groups
     one_cycle = {"peak_fraction": 0.3, "start_lr_factor": 0.04, "min_lr_factor": 4e-06}
     first, second = (cycle(steps, **one_cycle) for steps in (20, 80))
@@ -170,12 +170,12 @@ def cycle(steps: int, **options: float) -> list[float]:
     return seen
 
 
-def test_what_is_frozen_is_shown_so_under_any_schedule() -> None:
+def test_frozen_layers_have_rate_zero_under_plateau() -> None:
     rates = simulate_rates(compose([*SMALL, "finetune=gradual", "scheduler=plateau"])).groups
     assert rates["layer_4_weights"] == pytest.approx([0.0] * 25 + [0.008] * 75)
 
 
-def test_accumulated_batches_are_one_step() -> None:
+def test_accumulated_batches_count_as_one_step() -> None:
     cfg = compose([*SMALL, "finetune=gradual", "finetune.thaw=[2]", "trainer.accumulate_grad_batches=3"])
     rates = simulate_rates(cfg)
     assert rates.epoch_steps == 7
@@ -192,9 +192,7 @@ def test_accumulated_batches_are_one_step() -> None:
         ("finetune=gradual", ["finetune=gradual model=mlp", "has no pretrained layers"]),
     ],
 )
-def test_bad_input_is_named_in_a_few_lines_and_leaves_nothing(
-    typed_command, tmp_path: Path, line: str, words: list[str]
-) -> None:
+def test_bad_input_of_show_finetune_is_an_error(typed_command, tmp_path: Path, line: str, words: list[str]) -> None:
     code, screen, errors = typed_command("show", "finetune", *line.split())
     assert (code, screen) == (1, "")
     for word in words:

@@ -11,7 +11,7 @@ from tests.conftest import Compose
 from trainyard.io import extras
 from trainyard.io.errors import ConfigError
 from trainyard.io.extras import describe_missing, install_command
-from trainyard.run.trainers import build_loggers
+from trainyard.run.run_builder import build_loggers
 
 REPOSITORY = Path(__file__).parents[2]
 

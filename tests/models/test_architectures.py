@@ -39,7 +39,7 @@ SIZES = {
 
 
 def members() -> list[str]:
-    """Return the small member of each family that this timm has, or its first model where it has none here."""
+    """Return the small member of each family in this version of timm, or else its first model."""
     chosen = []
     for family in timm.list_modules():
         models = timm.list_models(module=family)

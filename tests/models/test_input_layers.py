@@ -1,4 +1,4 @@
-"""The first layer of a network over a table, beside the same in NumPy."""
+"""The encoding of table rows equals a NumPy implementation."""
 
 import numpy as np
 import pytest
@@ -19,18 +19,18 @@ MEAN, STD = (10.0, 0.0, 5.0, 0.0, 0.0), (2.0, 1.0, 4.0, 1.0, 1.0)
 ROWS = torch.tensor([[12, 1, 9, 5, 2], [8, 3, NAN, 1, 0], [NAN, 0, 1, 0, 1]])
 
 
-def test_each_column_is_encoded_as_its_kind_needs() -> None:
+def test_columns_are_encoded_by_kind() -> None:
     encode = EncodeColumns(COLUMNS, MEAN, STD)
     out = encode(ROWS).detach().numpy()
     numbers = [[1, 1, 0], [-1, -1.5, 1], [-4, -1, 0]]  # a, b, b is missing; medians 2 and -1 where missing
-    size = [[0, 1, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0]]  # training misses none, so nothing was learned of code 0
+    size = [[0, 1, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0]]  # no missing values in training, so code 0 is not trained
     wet = [[0, 0, 1], [1, 0, 0], [0, 1, 0]]
     town = encode.embeddings[0].weight.detach().numpy()[[5, 1, 0]]
     assert out.tolist() == np.hstack([numbers, size, wet, town]).astype("float32").tolist()
     assert encode.width == out.shape[1] == 3 + 4 + 3 + embedding_width(5)
 
 
-def test_an_unseen_level_is_zero_where_training_misses_none() -> None:
+def test_unknown_category_is_zero_without_missing_values() -> None:
     assert EncodeColumns([Column("x", tuple("abc"), embedded=True)], [0.0], [1.0])(torch.zeros(1, 1)).abs().sum() == 0
     missed = EncodeColumns([Column("x", tuple("abc"), embedded=True, may_miss=True)], [0.0], [1.0])
     assert missed(torch.zeros(1, 1)).abs().sum() > 0
@@ -38,19 +38,19 @@ def test_an_unseen_level_is_zero_where_training_misses_none() -> None:
 
 @pytest.mark.parametrize("embedded", [True, False])
 @pytest.mark.parametrize("may_miss", [True, False])
-def test_a_missing_category_may_come_as_nan(embedded: bool, may_miss: bool) -> None:
+def test_missing_category_as_nan(embedded: bool, may_miss: bool) -> None:
     encode = EncodeColumns([Column("x", ("p", "q"), embedded=embedded, may_miss=may_miss)], [0.0], [1.0])
     assert torch.equal(encode(torch.tensor([[NAN]])), encode(torch.tensor([[0.0]])))
 
 
-def test_a_small_deviation_beside_a_large_mean_is_kept() -> None:
+def test_small_deviation_with_large_mean_is_precise() -> None:
     years = torch.arange(2000, 2026).float()[:, None]
     encode = EncodeColumns([Column("year")], [years.double().mean().item()], [years.double().std(correction=0).item()])
     exact = (years.double() - years.double().mean()) / years.double().std(correction=0)
     assert float((encode(years).double() - exact).abs().max()) < 1e-6
 
 
-def test_categories_alone_and_numbers_alone() -> None:
+def test_only_categories_and_only_numbers() -> None:
     assert EncodeColumns(COLUMNS[1:2], [0.0], [1.0])(torch.tensor([[2.0]])).tolist() == [[0, 0, 1, 0]]
     assert EncodeColumns(COLUMNS[:1], [10.0], [2.0])(torch.tensor([[11.0]])).tolist() == [[0.5]]
 

@@ -1,4 +1,4 @@
-"""A backbone sees the images that it was trained on, rests where it is frozen, and refuses what it cannot take."""
+"""Transfer models: preprocessing of images, frozen layers, and invalid options."""
 
 import logging
 import math
@@ -29,7 +29,7 @@ def pictures(count: int, channels: int, size: int) -> Tensor:
 
 
 def seen_by(model: TransferModel, images: Tensor) -> Tensor:
-    """Return what the backbone itself is given."""
+    """Return the input of the backbone."""
     seen: list[Tensor] = []
     model.backbone.forward_features = lambda x: seen.append(x) or torch.zeros(len(x), 3)
     model.backbone.forward_head = lambda x, pre_logits: x
@@ -64,7 +64,7 @@ def test_grey_images_of_any_size_are_expanded_and_resized(backbone: str, size: i
     assert torch.allclose((seen[:, 0] * 0.5 + 0.5) * 255, torch.from_numpy(oracle), atol=0.01)
 
 
-def test_the_log_says_what_other_images_cost(caplog: pytest.LogCaptureFixture) -> None:
+def test_resizing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     for size in (32, None):
         model = TransferModel(GREY, "test_resnet", image_size=size)
@@ -78,7 +78,7 @@ def test_the_log_says_what_other_images_cost(caplog: pytest.LogCaptureFixture) -
     ]
 
 
-def test_nothing_is_said_where_images_fit(caplog: pytest.LogCaptureFixture) -> None:
+def test_images_of_the_right_size_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     model = TransferModel(COLOUR, "test_resnet", image_size=64)
     model.trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
@@ -86,7 +86,7 @@ def test_nothing_is_said_where_images_fit(caplog: pytest.LogCaptureFixture) -> N
     assert "images " not in caplog.text
 
 
-def test_frozen_blocks_drop_nothing() -> None:
+def test_frozen_blocks_have_no_dropout() -> None:
     frozen, halves = (
         TransferModel(COLOUR, "test_vit", image_size=32, drop_path=0.9, finetune=plan).train()
         for plan in (None, Finetune([0, 0.5]))
@@ -110,7 +110,7 @@ def test_frozen_blocks_drop_nothing() -> None:
         *("mnasnet_small", "fbnetc_100", "tinynet_e", "hardcorenas_a", "test_resnet", "test_vit"),
     ],
 )
-def test_the_first_loss_is_that_of_equal_probabilities(backbone: str, classes: int) -> None:
+def test_first_loss_is_log_of_classes(backbone: str, classes: int) -> None:
     torch.manual_seed(0)
     spec = DataSpec((3, 32, 32), tuple("abcdefghij"[:classes]), (), (0.5,) * 3, (0.25,) * 3)
     model = TransferModel(spec, backbone, image_size=32, finetune=Finetune([0]))
@@ -118,7 +118,7 @@ def test_the_first_loss_is_that_of_equal_probabilities(backbone: str, classes: i
     assert float(loss) == pytest.approx(math.log(classes), rel=0.1)
 
 
-def test_features_may_stand_in_for_images() -> None:
+def test_forward_accepts_features() -> None:
     model = TransferModel(COLOUR, "test_resnet", image_size=32).eval()
     nn.init.normal_(model.head.weight)
     images = pictures(4, 3, 64)
@@ -133,16 +133,16 @@ def test_features_may_stand_in_for_images() -> None:
         ({"backbone": "test_resnet.in21k"}, r"model\.backbone=test_resnet\.in21k.*\n.*test_resnet\.r160_in1k"),
         ({"backbone": "vgg11", "drop_path": 0.1}, r"model\.drop_path=0\.1: vgg11 has no blocks.*\n.*: 0"),
         ({"backbone": "test_vit", "image_size": 70}, r"model\.image_size=70: test_vit.*divisible.*\n.*another size"),
-        ({"backbone": "halonet_h1", "image_size": 64}, r"model\.image_size=64: halonet_h1 does not take it"),
-        ({"backbone": "vgg11", "image_size": 8}, r"model\.image_size=8: vgg11 does not take it.*too small"),
+        ({"backbone": "halonet_h1", "image_size": 64}, r"model\.image_size=64: halonet_h1 does not accept it"),
+        ({"backbone": "vgg11", "image_size": 8}, r"model\.image_size=8: vgg11 does not accept it.*too small"),
     ],
 )
-def test_what_a_backbone_cannot_take_is_named(options: dict, message: str) -> None:
+def test_invalid_backbone_options_are_rejected(options: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         TransferModel(COLOUR, **options)
 
 
-def test_a_checkpoint_rebuilds_backbones_with_options_of_their_own(tmp_path: Path) -> None:
+def test_checkpoint_rebuilds_backbone_options(tmp_path: Path) -> None:
     from timm.layers import DropPath
 
     model = TransferModel(COLOUR, "test_vit", image_size=32, drop_path=0.3, finetune=Finetune([0])).eval()

@@ -1,4 +1,4 @@
-"""A short run of a transfer model, and what a callback notes of it."""
+"""A short run of a transfer model, and a callback that records it."""
 
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ def copied(net: nn.Module) -> dict[str, Tensor]:
 
 
 class Watch(L.Callback):
-    """Notes the backbone at the start and after each step, and what learned at which rate, in `watch-RANK.pt`."""
+    """Records the weights at the start and after each step, and the trained parameters with their rates."""
 
     def __init__(self) -> None:
         self.start: dict[str, Tensor] = {}
@@ -48,7 +48,7 @@ class Watch(L.Callback):
         }
 
     def on_train_batch_end(self, trainer: L.Trainer, model: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if trainer.global_step > self.now:  # batches are accumulated before
+        if trainer.global_step > self.now:  # not while batches are accumulated
             self.steps[self.now] |= {"loss": float(outputs["loss"]), "after": copied(model.backbone)}
 
     def on_fit_end(self, trainer: L.Trainer, model: Any) -> None:
@@ -59,6 +59,6 @@ class Watch(L.Callback):
 
 
 def watched(folder: Path, *overrides: str) -> dict[str, Any]:
-    """Train for a few seconds and return what the watch noted."""
+    """Train for a few seconds and return the record of the callback."""
     train(compose([f"hydra.run.dir={folder}", *SHORT, *overrides]))
     return torch.load(folder / "watch-0.pt", weights_only=True)

@@ -1,4 +1,4 @@
-"""Which parameters of a real backbone learn when, at which rate, and with which decay; timm as the oracle."""
+"""Parameter groups of a real backbone: start, rate and weight decay, with timm as the oracle."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ def test_a_frozen_backbone_is_in_no_group() -> None:
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_layers_are_timms(name: str) -> None:
+def test_layers_equal_those_of_timm(name: str) -> None:
     assert set(layer_numbers(create_backbone(name)).values()) == set(range(LAYERS[name]))
 
 
@@ -58,7 +58,7 @@ def test_layers_are_divided_evenly_from_the_head_down(layers: int, parts: int, e
     assert [Finetune([0.5] * parts).part(layer, layers) for layer in range(layers)] == expected
 
 
-def test_what_trained_from_start() -> None:
+def test_layers_trained_from_the_start() -> None:
     assert [Finetune([0, 0.5]).trained_from_start(layer, 5) for layer in range(5)] == [False, False, True, True, True]
     assert not any(Finetune().trained_from_start(layer, 5) for layer in range(5))
 
@@ -72,13 +72,13 @@ def test_rates_fall_towards_the_input() -> None:
     }
 
 
-def test_layers_of_one_part_and_one_rate_are_one_band() -> None:
+def test_layers_with_equal_part_and_rate_share_a_group() -> None:
     assert Finetune([0.25, 0.5, 0.75]).bands(5) == [(0, 1.0, [3, 4]), (1, 1.0, [1, 2]), (2, 1.0, [0])]
     names = [group["name"] for group in groups_of(Finetune([0.25, 0.5, 0.75]), "test_resnet")[2]]
     assert names[::2] == ["head_weights", "layers_3-4_weights", "layers_1-2_weights", "layer_0_weights"]
 
 
-def test_biases_norms_and_what_timm_names_are_not_decayed() -> None:
+def test_biases_norms_and_timm_exclusions_have_no_decay() -> None:
     head, backbone, groups = groups_of(Finetune([0]), "test_vit")
     spared = {id(p) for group in groups if group.get("weight_decay") == 0.0 for p in group["params"]}
     names = {"head.bias"} | {name for name, p in backbone.named_parameters() if p.ndim < 2}
@@ -95,7 +95,7 @@ def test_fractions_of_the_run_and_whole_epochs() -> None:
     assert last["joins"] == 4, "1.0 is an epoch, not the end of the run"
 
 
-def test_parts_that_join_late_warm_up() -> None:
+def test_parts_unfrozen_later_warm_up() -> None:
     warmups = {
         name: timing.get("warmup_steps", 0) for name, timing in timings(Finetune([0, 0.5], warmup_fraction=0.1)).items()
     }
@@ -113,7 +113,9 @@ def test_parts_that_join_late_warm_up() -> None:
         ([0.25, 0.25], 0.5, [50]),  # two parts at once are one start
     ],
 )
-def test_all_start_anew_when_a_part_joins(thaw: list[float], factor: float | None, restarts: list[int]) -> None:
+def test_schedule_restarts_when_a_part_is_unfrozen(
+    thaw: list[float], factor: float | None, restarts: list[int]
+) -> None:
     for timing in timings(Finetune(thaw, restart_lr_factor=factor)).values():
         assert timing["restarts"] == restarts
         assert timing["restart_lr_factor"] == (factor or 1.0)
@@ -129,7 +131,7 @@ def test_all_start_anew_when_a_part_joins(thaw: list[float], factor: float | Non
         ("test_convnext", 0.5),
     ],
 )
-def test_rates_and_decay_are_timms(name: str, ours_to_timms: float) -> None:
+def test_rates_and_decay_equal_those_of_timm(name: str, ours_to_timms: float) -> None:
     _, backbone, groups = groups_of(Finetune([0], layer_decay=0.5), name)
     backbone.reset_classifier(3)
     spared = getattr(backbone, "no_weight_decay", set)()

@@ -1,4 +1,4 @@
-"""Optimizers as they are composed take the steps that torch's and timm's own take, and decay only weights."""
+"""Composed optimizers take the same steps as those of torch and timm, and decay only weights."""
 
 import pytest
 import timm.optim
@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from tests.conftest import Compose
-from trainyard.config.composition import group_options, instantiate
+from trainyard.config.composition import instantiate, load_options
 from trainyard.data.loading.spec import Column, DataSpec
 from trainyard.io.errors import ConfigError
 from trainyard.models.mlp import MLP
@@ -41,11 +41,11 @@ def trained(net: nn.Module, optimizer: torch.optim.Optimizer, steps: int = 3) ->
 
 
 def test_there_is_an_oracle_for_every_option() -> None:
-    assert set(ORACLES) == set(group_options("optimizer"))
+    assert set(ORACLES) == set(load_options("optimizer"))
 
 
 @pytest.mark.parametrize("option", ORACLES)
-def test_takes_the_oracles_steps(compose_run: Compose, option: str) -> None:
+def test_steps_equal_those_of_the_oracle(compose_run: Compose, option: str) -> None:
     ours, theirs = network(), network()
     make = instantiate(compose_run(f"optimizer={option}").optimizer)
     weights = [p for p in theirs.parameters() if p.ndim > 1]
@@ -56,7 +56,7 @@ def test_takes_the_oracles_steps(compose_run: Compose, option: str) -> None:
     assert not torch.equal(after, nn.utils.parameters_to_vector(network().parameters()))
 
 
-def test_weight_decay_spares_biases_and_norms() -> None:
+def test_biases_and_norms_have_no_weight_decay() -> None:
     net = network()
     groups = weight_decay_groups(net.named_parameters())
     optimizer = torch.optim.SGD(groups, lr=0.1, weight_decay=0.5)
@@ -91,6 +91,6 @@ def test_frozen_parameters_are_in_no_group_of_a_model() -> None:
 @pytest.mark.parametrize(
     ("options", "message"), [({"opt": "lambb"}, "lamb"), ({"opt": "sgd", "x": 1}, "optimizer.opt")]
 )
-def test_timm_names_what_it_does_not_have(options: dict, message: str) -> None:
+def test_unknown_timm_optimizer_is_rejected(options: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         timm_optimizer(lr=0.1, **options)(network().parameters())

@@ -51,7 +51,7 @@ def rates(scheduler: LRScheduler, of: Optimizer, steps: int) -> list[float]:
 
 
 @pytest.mark.parametrize("choice", TABLES)
-def test_table(compose_run: Compose, choice: str) -> None:
+def test_factors_at_steps(compose_run: Compose, choice: str) -> None:
     option, *values = choice.split()
     sgd = optimizer()
     make = instantiate(compose_run(f"scheduler={option}", *values).scheduler)
@@ -101,7 +101,7 @@ def test_each_group_keeps_its_own_rate() -> None:
     assert [group["lr"] for group in sgd.param_groups] == pytest.approx([0.75, 0.075])
 
 
-def test_torchs_own_schedulers_can_be_composed(compose_run: Compose) -> None:
+def test_torch_schedulers_can_be_composed(compose_run: Compose) -> None:
     sgd = optimizer()
     plateau = lightning_scheduler(instantiate(compose_run("scheduler=plateau").scheduler), sgd, 100)
     assert isinstance(plateau["scheduler"], ReduceLROnPlateau)
@@ -111,7 +111,7 @@ def test_torchs_own_schedulers_can_be_composed(compose_run: Compose) -> None:
     assert cycle["interval"] == "step"
 
 
-def test_state_is_plain_and_goes_on() -> None:
+def test_state_is_plain_and_can_be_restored() -> None:
     first, second = optimizer(), optimizer()
     before = schedules.cosine(first, 10)
     rates(before, first, 4)
@@ -154,7 +154,7 @@ def test_group_factors(case: str) -> None:
     assert [factor(step) for step in range(9)] == pytest.approx(expected, abs=1e-12)
 
 
-def test_groups_of_one_optimizer_keep_their_own_time() -> None:
+def test_groups_have_their_own_timing() -> None:
     timings = [{"joins": 0}, {"joins": 1, "warmup_steps": 2}, {"joins": 2, "restarts": [2], "restart_lr_factor": 0.1}]
     groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "timing": timing} for timing in timings]
     sgd = SGD([*groups, {"params": [torch.nn.Parameter(torch.zeros(1))], "lr": 8.0}], lr=4.0)
@@ -169,7 +169,7 @@ def test_groups_of_one_optimizer_keep_their_own_time() -> None:
     )
 
 
-def test_each_cycle_has_the_schedules_own_warmup() -> None:
+def test_each_cycle_has_a_warmup() -> None:
     timing = {"restarts": [4], "restart_lr_factor": 0.5}
     sgd = SGD([{"params": [torch.nn.Parameter(torch.zeros(1))], "timing": timing}], lr=1.0)
     scheduler = schedules.linear(sgd, 8, warmup_fraction=0.5)

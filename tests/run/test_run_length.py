@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from tests.conftest import Compose
-from tests.test_going_on import checkpoint, tensors
+from tests.run.interrupted_runs import checkpoint, tensors
 from trainyard.callbacks.run_length import length_text
 from trainyard.data.sources.builtin import Digits
 from trainyard.inspect.schedule import simulate_rates
@@ -29,7 +29,7 @@ from trainyard.sweeps.plan import group_by_cost
 
 COMMON = [
     *("model.hidden_dims=[8]", "data.batch_size=256", "callbacks=none", "logger=csv", "accelerator=cpu"),
-    f"+callbacks.seen._target_={__name__}.Seen",
+    f"+callbacks.seen._target_={__name__}.ValidatedSteps",
 ]
 SECOND = "+trainer.check_val_every_n_epoch=2"
 NULL = "+trainer.check_val_every_n_epoch=null"
@@ -41,7 +41,7 @@ def stop(step: int) -> str:
 
 
 EPOCH_END = f"+callbacks.stop={{_target_:{__name__}.RequestStop,epoch:1}}"
-RUNS: dict[str, tuple[list[str], list[int]]] = {  # what is typed, and the steps that are validated
+RUNS: dict[str, tuple[list[str], list[int]]] = {  # overrides, and the steps after which the run validates
     "every second epoch": (["trainer.max_epochs=5", SECOND], [10, 20, 25]),
     "an even number": (["trainer.max_epochs=4", SECOND], [10, 20]),
     "less often than ever": (["trainer.max_epochs=3", "+trainer.check_val_every_n_epoch=100"], [15]),
@@ -98,22 +98,22 @@ RUNS: dict[str, tuple[list[str], list[int]]] = {  # what is typed, and the steps
 }
 
 
-class Seen(L.Callback):
-    """Counts batches, which is the time, and notes the steps that are validated."""
+class ValidatedSteps(L.Callback):
+    """Counts batches, which replace the clock, and records the validated steps."""
 
     batches: ClassVar[int] = 0
     validated: ClassVar[list[int]] = []
 
     def on_train_batch_end(self, *_: Any) -> None:
-        Seen.batches += 1
+        ValidatedSteps.batches += 1
 
     def on_validation_end(self, trainer: L.Trainer, *_: Any) -> None:
         if not trainer.sanity_checking:
-            Seen.validated.append(trainer.global_step)
+            ValidatedSteps.validated.append(trainer.global_step)
 
 
 class RequestStop(L.Callback):
-    """Requests the end after a step, or when an epoch ends; on one process only, if told so."""
+    """Requests a stop after a step or at the end of an epoch, optionally on one process only."""
 
     def __init__(self, step: int = -1, epoch: int = -1, rank: int | None = None) -> None:
         self.step, self.epoch, self.rank = step, epoch, rank
@@ -128,8 +128,8 @@ class RequestStop(L.Callback):
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    Seen.batches, Seen.validated = 0, []
-    fake = SimpleNamespace(monotonic=lambda: float(Seen.batches))
+    ValidatedSteps.batches, ValidatedSteps.validated = 0, []
+    fake = SimpleNamespace(monotonic=lambda: float(ValidatedSteps.batches))
     for name in ("callbacks.timer", "loops.fit_loop", "loops.training_epoch_loop", "loops.evaluation_loop"):
         monkeypatch.setattr(f"lightning.pytorch.{name}.time", fake)
 
@@ -140,7 +140,7 @@ def table(folder: Path) -> list[dict[str, str]]:
 
 
 def by_hand(path: Path) -> dict[str, float]:
-    """Scores of a checkpoint on all validation examples."""
+    """Return the scores of a checkpoint on all validation examples."""
     part = Digits(256).splits["val"]
     with torch.inference_mode():
         logits = load_model(path).eval()(part.x)
@@ -149,12 +149,12 @@ def by_hand(path: Path) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_it_ends_with_a_validation_of_the_final_weights(compose_run: Compose, name: str) -> None:
+def test_final_weights_are_validated(compose_run: Compose, name: str) -> None:
     words, validated = RUNS[name]
     cfg = compose_run("trainer.max_epochs=30", *COMMON, *words)
     train(cfg)
     folder = Path(cfg.run.dir)
-    assert Seen.validated == validated
+    assert ValidatedSteps.validated == validated
     last, best = (checkpoint(folder, f"{which}.ckpt") for which in ("last", "best"))
     assert last["global_step"] == validated[-1]
     result = json.loads((folder / "result.json").read_text())
@@ -172,7 +172,7 @@ def test_it_ends_with_a_validation_of_the_final_weights(compose_run: Compose, na
 
 
 def check_report(folder: Path, rows: list[dict[str, str]], result: dict[str, Any]) -> None:
-    """Each epoch has a line, with the last scores that the table has of it and with no others."""
+    """Check that the log has one line per epoch, with its last scores in the table."""
     log = (folder / "run.log").read_text()
     printed = re.findall(r"epoch (\d+)(?:/\d+)?  train/loss (\S+)  train/acc (\S+)  val/loss (\S+)  val/acc (\S+)", log)
     assert [int(line[0]) for line in printed] == list(range(1, result["epochs"] + 1))
@@ -191,7 +191,7 @@ def check_report(folder: Path, rows: list[dict[str, str]], result: dict[str, Any
         )
 
 
-def test_a_plateau_is_counted_in_validations(compose_run: Compose) -> None:
+def test_plateau_counts_validations(compose_run: Compose) -> None:
     cfg = compose_run(
         *COMMON, SECOND, "trainer.max_epochs=8", "scheduler=plateau", "scheduler.patience=0", "scheduler.factor=0.1",
         "optimizer=sgd", "optimizer.lr=1e-5", "+scheduler.threshold=0.1",
@@ -203,7 +203,7 @@ def test_a_plateau_is_counted_in_validations(compose_run: Compose) -> None:
     assert rates == pytest.approx([1e-5] * 20 + [1e-6] * 10 + [1e-7] * 10), "after the second and third validation"
 
 
-STOPPED = {  # a plan, and where it is interrupted: stage, epoch, batch
+STOPPED = {  # overrides, and the stage, epoch and batch of the interruption
     "every second epoch": [("train", 0, 4), ("val", 1, 0), ("train", 2, 1), ("train", 2, 4), ("val", 4, 0)],
     "plateau": [("train", 0, 4), ("val", 1, 0), ("val", 2, 0)],
     "steps": [("train", 0, 1), ("train", 2, 1), ("val", 2, 0)],
@@ -221,10 +221,10 @@ STOPPED = {  # a plan, and where it is interrupted: stage, epoch, batch
 
 
 @pytest.mark.parametrize("name", STOPPED)
-def test_it_resumes_exactly(compose_run: Compose, tmp_path: Path, name: str) -> None:
+def test_resumes_bitwise_with_each_limit(compose_run: Compose, tmp_path: Path, name: str) -> None:
     words = ["trainer.max_epochs=30", *COMMON, "model.dropout=0.2", *RUNS[name][0]]
-    words.append("+callbacks.interrupt._target_=tests.test_going_on.Stop")
-    from tests.test_going_on import Stop
+    words.append("+callbacks.interrupt._target_=tests.run.interrupted_runs.Stop")
+    from tests.run.interrupted_runs import Stop
 
     Stop.at = None
     train(compose_run(*words, folder="whole"))
@@ -239,7 +239,7 @@ def test_it_resumes_exactly(compose_run: Compose, tmp_path: Path, name: str) -> 
 
 
 class Fail(L.Callback):
-    """Fails when an epoch begins, so that the checkpoint is that of the end of the epoch before."""
+    """Fails at the start of an epoch, so that the last checkpoint is from the end of the previous one."""
 
     epoch: ClassVar[int] = -1
 
@@ -252,7 +252,7 @@ class Fail(L.Callback):
     "name", ["every second epoch", "plateau", "steps", "batches", "stop, least epochs", "averaged"]
 )
 @pytest.mark.parametrize("limit", [3, pytest.param(5, marks=pytest.mark.slow)], ids=["some batches", "all batches"])
-def test_it_resumes_exactly_from_the_end_of_an_epoch(
+def test_resumes_bitwise_from_the_end_of_an_epoch(
     compose_run: Compose, tmp_path: Path, name: str, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trainyard.callbacks.checkpoints.MIN_PAUSE", 0)  # each epoch is saved
@@ -292,10 +292,10 @@ def same(whole: Path, parts: Path) -> None:
 
 
 @pytest.mark.parametrize("changed", ["trainer.max_epochs=1", "+trainer.max_steps=6", "+trainer.max_time=00:00:00:01"])
-def test_limits_that_are_lowered_end_a_resumed_run_with_a_validation(compose_run: Compose, changed: str) -> None:
-    from tests.test_going_on import Stop
+def test_run_resumed_with_lower_limits_is_validated(compose_run: Compose, changed: str) -> None:
+    from tests.run.interrupted_runs import Stop
 
-    words = [*COMMON, "trainer.max_epochs=4", "+callbacks.interrupt._target_=tests.test_going_on.Stop"]
+    words = [*COMMON, "trainer.max_epochs=4", "+callbacks.interrupt._target_=tests.run.interrupted_runs.Stop"]
     if "time" in changed:
         words.append("+trainer.max_time=00:00:05:00")
     Stop.at = ("train", 1, 2)
@@ -304,19 +304,19 @@ def test_limits_that_are_lowered_end_a_resumed_run_with_a_validation(compose_run
     cfg = compose_run(*words, changed.replace("+", "++"))
     train(cfg, resume=True)
     folder = Path(cfg.run.dir)
-    assert Seen.validated == [5, 8]
+    assert ValidatedSteps.validated == [5, 8]
     assert checkpoint(folder, "last.ckpt")["global_step"] == 8
     assert "final weights" in (folder / "run.log").read_text()
     rows = [float(row["val/loss"]) for row in table(folder) if row["val/loss"]]
     assert rows[-1] == pytest.approx(by_hand(folder / "checkpoints" / "last.ckpt")["val/loss"], abs=1e-5)
 
 
-def test_a_run_that_stopped_early_trains_on_if_it_is_told_to(compose_run: Compose) -> None:
+def test_early_stopped_run_continues_with_a_changed_config(compose_run: Compose) -> None:
     words = [*COMMON, stop(7), SECOND]
     train(compose_run(*words, "trainer.max_epochs=30"))
     cfg = compose_run(*words, "trainer.max_epochs=3")
     train(cfg, resume=True)
-    assert Seen.validated == [7, 12], "the second epoch ended where it stopped"
+    assert ValidatedSteps.validated == [7, 12], "the second epoch ended where it stopped"
     assert json.loads((Path(cfg.run.dir) / "result.json").read_text())["epochs"] == 3
 
 
@@ -346,7 +346,7 @@ def test_two_processes_end_together(compose_run: Compose, name: str) -> None:
     assert losses[-1] == pytest.approx(final, abs=1e-4)
 
 
-def test_early_stopping_at_epochs_that_are_not_validated_is_rejected(compose_run: Compose) -> None:
+def test_early_stopping_without_validation_is_rejected(compose_run: Compose) -> None:
     cfg = compose_run(
         "callbacks=early_stopping", "+callbacks.early_stopping.check_on_train_epoch_end=true", SECOND
     )  # fmt: skip
@@ -354,7 +354,7 @@ def test_early_stopping_at_epochs_that_are_not_validated_is_rejected(compose_run
         train(cfg)
 
 
-def test_a_pruner_gets_the_scores_of_validated_epochs(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pruner_gets_scores_of_validated_epochs(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     reported: dict[int, float] = {}
     lengths = []
 
@@ -367,7 +367,7 @@ def test_a_pruner_gets_the_scores_of_validated_epochs(compose_run: Compose, monk
         lengths.append(epochs)
         return Recorder()
 
-    monkeypatch.setattr("trainyard.sweeps.pruners.JobPruner.find", find)
+    monkeypatch.setattr("trainyard.sweeps.pruning.JobPruner.find", find)
     cfg = compose_run(*COMMON, SECOND, "trainer.max_epochs=null", "+trainer.max_steps=23", "sweep.pruner=hyperband")
     train(cfg)
     scores = [float(row["val/acc"]) for row in table(Path(cfg.run.dir)) if row["val/acc"]]
@@ -385,7 +385,9 @@ def test_a_pruner_gets_the_scores_of_validated_epochs(compose_run: Compose, monk
         (["trainer.max_epochs=-1", "callbacks=early_stopping", "scheduler=constant"], "no limit", None),
     ],
 )
-def test_a_length_is_named_and_planned(compose_run: Compose, words: list[str], text: str, epochs: float | None) -> None:
+def test_length_text_and_planned_epochs(
+    compose_run: Compose, words: list[str], text: str, epochs: float | None
+) -> None:
     cfg, job = compose_run(*words), Job(0, words, Path())
     assert length_text(cfg) == text
     if epochs is not None:

@@ -13,9 +13,9 @@ from tests.history.recorded import record
 from tests.security.tampering import change
 from tests.sweeps.synthetic import stored
 from trainyard.config.format_error import format_error
-from trainyard.history.run_table import chosen_runs, show, write_csv
+from trainyard.history.run_table import print_csv, print_table, select_runs
 from trainyard.inference.evaluate import evaluate
-from trainyard.inference.predict import header
+from trainyard.inference.predict import column_names
 from trainyard.io.csv_text import escape_formula, unescape_formula
 from trainyard.io.errors import ConfigError, config_error
 from trainyard.run.metrics_csv import read_curves
@@ -85,11 +85,11 @@ def test_a_run_with_evil_names_is_listed(
         result={"metrics": {"@x": 0.5, "val/acc": -1.5}},
     )
     print_anything()
-    show(chosen_runs([]))
+    print_table(select_runs([]))
     out = capsys.readouterr().out
     assert is_clean(out)
     assert len(out.splitlines()) == 3
-    write_csv(chosen_runs([]))
+    print_csv(select_runs([]))
     [row] = csv.DictReader(io.StringIO(capsys.readouterr().out, newline=""))
     assert (row["data"], row["'@x"], row["val/acc"]) == ('\'=HYPERLINK("x")', "0.5", "-1.5")
     assert unescape_formula(row["typed"]) == f"+model.x=-1.5 {EVIL}"
@@ -150,5 +150,5 @@ def test_tables_of_metrics_and_predictions(tmp_path: Path) -> None:
     table.save()
     assert (tmp_path / "metrics.csv").read_text().splitlines()[0].count("'=") == 2
     assert read_curves(tmp_path) == {"=x": {3: -1.5}, "'=y": {3: 2.0}, "val/acc": {3: 0.5}}
-    assert header(["=a", "-1", "b"]) == ["input", "prediction", "'=a", "-1", "b"]
+    assert column_names(["=a", "-1", "b"]) == ["input", "prediction", "'=a", "-1", "b"]
     assert json.loads(json.dumps(unescape_formula("'=a"))) == "=a"

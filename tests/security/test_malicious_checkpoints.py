@@ -143,7 +143,7 @@ def test_weights_are_neither_read_nor_downloaded_again(tmp_path: Path) -> None:
     ],
 )
 def test_a_damaged_one_is_said_to_be(tmp_path: Path, changes: dict[str, Any]) -> None:
-    assert "no model can be built of it" in refused(saved(tmp_path, **changes))
+    assert "no model can be built from it" in refused(saved(tmp_path, **changes))
 
 
 def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:

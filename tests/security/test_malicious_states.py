@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.security.tampering import change
-from trainyard.history.resume import config_to_resume
+from trainyard.history.stored_config import config_to_resume
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import ConfigError
 from trainyard.run.training import train

@@ -14,9 +14,9 @@ import torch
 from tests.security.tampering import change
 from tests.sweeps.synthetic import stored
 from trainyard.callbacks.checkpoint_files import is_intact
-from trainyard.history.resume import config_to_resume
-from trainyard.history.run_table import chosen_runs
-from trainyard.history.saved_predictions import read_predictions
+from trainyard.history.run_table import select_runs
+from trainyard.history.scores import read_predictions
+from trainyard.history.stored_config import config_to_resume
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import ConfigError
 from trainyard.io.files import check_own_files, load_yaml, open_regular, read_json, write_json, write_text
@@ -66,7 +66,7 @@ def test_a_run_with_an_odd_file_is_listed_and_compared(run: Path, name: str, kin
     outside.mkdir(parents=True)
     run = run.rename(outside / "run")
     put(run / name, kind)
-    [found] = chosen_runs([])
+    [found] = select_runs([])
     assert found.status in (("broken",) if name == "result.json" else ("completed",))
     assert (found.config == {}) == (name == "config.yaml")
     assert (found.provenance.get("git") is None) == (name == "provenance.json")
@@ -218,7 +218,7 @@ def test_the_checkpoint_of_a_row_lies_in_its_job(tmp_path: Path) -> None:
     sweep = stored(tmp_path / "sweep", ["seed=0,1"], [0.1, 0.9])
     for job in sweep.jobs:
         write_json(job.folder / "result.json", {**job.result, "checkpoint": "/etc/passwd"})
-    assert "1/checkpoints/best.ckpt" in leaderboard_cells(sweep.rows, sweep.objectives)[1]
+    assert "1/checkpoints/best.ckpt" in leaderboard_cells(sweep.rows, sweep.objective)[1]
 
 
 def test_a_run_starts_in_a_folder_whose_hydra_files_are_links(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from trainyard.config.composition import compose
 from trainyard.config.trusted import PLACES, check_stored, walk
 from trainyard.config.trusted_paths import check_training
 from trainyard.history.reproduce import confirm
-from trainyard.history.resume import config_to_resume
+from trainyard.history.stored_config import config_to_resume
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import ConfigError
 

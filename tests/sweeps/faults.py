@@ -11,6 +11,8 @@ from pathlib import Path
 import lightning as L
 import torch
 
+from trainyard.models.mlp import MLP
+
 
 def complain() -> None:
     raise RuntimeError("the cable is loose")
@@ -125,3 +127,20 @@ class Look(L.Callback):
         }
         text = "".join(f"{name}={value}\n" for name, value in seen.items())
         Path(trainer.default_root_dir, "look.txt").write_text(text)
+
+
+class FourInputs(MLP):
+    """A network that processes only rows of four numbers, and reports so when it is trained."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x.view(len(x), 4))
+
+    def on_fit_start(self) -> None:
+        Path("trained").touch()
+
+
+class ReadsValue(MLP):
+    """A network whose `forward` depends on a number in its input, which the meta device does not have."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x * 2 if x.max().item() > 1e9 else x)

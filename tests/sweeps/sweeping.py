@@ -71,7 +71,7 @@ class Place:
 
     def attempts(self, name: str) -> list[tuple[int, str]]:
         """Return job and state of each trial, from the journal."""
-        trials = Journal(self.of(name), ["val/acc"]).trials()
+        trials = Journal(self.of(name), "val/acc").trials()
         return [(trial.user_attrs["job"], STATES[trial.state]) for trial in trials]
 
 

@@ -36,7 +36,7 @@ def stored(
     """Write a sweep whose jobs ended so: with a score, a whole result, or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     found = space(words)
-    StoredSweep.create(folder, found, [objective])
+    StoredSweep.create(folder, found, objective)
     assert len(results) == len(found.jobs())
     for number, result in enumerate(results):
         if result is None:

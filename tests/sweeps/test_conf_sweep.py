@@ -3,12 +3,12 @@
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from trainyard.config.composition import compose, group_options
-from trainyard.config.validators import Number
+from trainyard.config.composition import compose, load_options
+from trainyard.config.constraints import Number
 from trainyard.sweeps.distributions import representative_jobs
 from trainyard.sweeps.search_space import SearchSpace
 
-READY = {name: option for name, option in group_options("sweep").items() if option.get("params")}
+READY = {name: option for name, option in load_options("sweep").items() if option.get("params")}
 
 
 def test_there_are_some() -> None:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from tests.sweeps.synthetic import completed, space, stored
 from trainyard.callbacks.checkpoint_files import write_checkpoint
@@ -54,12 +55,21 @@ def test_a_result_that_is_not_whole_is_none_and_its_job_runs_again(tmp_path: Pat
     assert "waiting" in leaderboard_text(sweep)
 
 
+def resume_checkpoint(folder: Path) -> Path | None:
+    """Return the checkpoint from which a run with the same config would resume."""
+    cfg = OmegaConf.create({"seed": 0})
+    (folder / "config.yaml").write_text(OmegaConf.to_yaml(cfg))
+    run = Run(folder)
+    run.find_earlier_run(cfg, resume=False)
+    return run.resume_checkpoint
+
+
 @pytest.mark.parametrize("content", ["[]", "null", "3", "", "{"])
 def test_a_run_goes_on_from_its_checkpoint_where_its_result_is_no_result(tmp_path: Path, content: str) -> None:
     (tmp_path / "result.json").write_text(content)
     (tmp_path / "checkpoints").mkdir()
     write_checkpoint({}, tmp_path / "checkpoints" / "last.ckpt")
-    assert Run(tmp_path).stopped_at() == tmp_path / "checkpoints" / "last.ckpt"
+    assert resume_checkpoint(tmp_path) == tmp_path / "checkpoints" / "last.ckpt"
     assert Job(0, [], tmp_path).refresh().can_resume
 
 
@@ -68,9 +78,7 @@ def test_a_job_with_the_checkpoint_before_the_last_alone_is_resumed(tmp_path: Pa
     write_checkpoint({}, tmp_path / "checkpoints" / "last.ckpt")
     (tmp_path / "checkpoints" / "last.ckpt").rename(tmp_path / "checkpoints" / "previous.ckpt")
     assert Job(0, [], tmp_path).refresh().can_resume
-    assert Run(tmp_path).stopped_at() == tmp_path / "checkpoints" / "previous.ckpt"
-    (tmp_path / "metrics.csv").mkdir()
-    assert not Job(0, [], tmp_path).refresh().can_resume, "the run could not write its table"
+    assert resume_checkpoint(tmp_path) == tmp_path / "checkpoints" / "previous.ckpt"
 
 
 def test_temporary_files_of_a_killed_sweep_are_removed(tmp_path: Path) -> None:
@@ -118,7 +126,7 @@ def test_a_sweep_whose_space_cannot_be_read_is_refused_and_stays(tmp_path: Path,
     stored(folder, ["model=a,b"], [0.5, 0.75])
     (folder / "sweep.yaml").write_bytes(DAMAGED[damage])
     same = space(["model=a,b"])
-    for use in (lambda: StoredSweep.find(str(folder)), lambda: StoredSweep.create(folder, same, ["val/acc"])):
+    for use in (lambda: StoredSweep.find(str(folder)), lambda: StoredSweep.create(folder, same, "val/acc")):
         with pytest.raises(ConfigError) as refused:
             use()
         assert str(refused.value).splitlines() == [
@@ -153,10 +161,10 @@ def test_a_value_that_refers_to_another_is_kept_as_it_was_typed(tmp_path: Path) 
 def test_a_journal_that_cannot_be_read_is_an_error_and_stays(tmp_path: Path, garbage: bytes, place: int) -> None:
     file = tmp_path / "journal.log"
     one, _ = stored(tmp_path, ["model=a,b"], [0.5, 0.25]).jobs
-    Journal(tmp_path, ["val/acc"]).start(one)
+    Journal(tmp_path, "val/acc").start(one)
     lines = file.read_bytes().splitlines(keepends=True)
     lines.insert(place, garbage)
     file.write_bytes(b"".join(lines))
     with pytest.raises(ConfigError, match=r"journal\.log cannot be read .*\n  accepted: the file moved away"):
-        Journal(tmp_path, ["val/acc"])
+        Journal(tmp_path, "val/acc")
     assert file.read_bytes() == b"".join(lines)

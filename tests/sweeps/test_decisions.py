@@ -16,7 +16,7 @@ from optuna.storages.journal import JournalFileBackend
 from tests.sweeps.sweeping import EAGER, Place, living, until
 from tests.sweeps.synthetic import completed, space
 from trainyard.sweeps.job import Job
-from trainyard.sweeps.pruning import Pruning
+from trainyard.sweeps.pruning import JobPruner, Pruning
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.sweeps.sweep import Sweep
 
@@ -63,7 +63,7 @@ class Simulation:
         """Begin the sweep, or resume it, and end with a certain event."""
         self.folder.mkdir(exist_ok=True, parents=True)
         self.events, self.last = 0, last
-        stored = StoredSweep.create(self.folder, space(self.words, sampler="x" if self.sampler else ""), ["val/acc"])
+        stored = StoredSweep.create(self.folder, space(self.words, sampler="x" if self.sampler else ""), "val/acc")
         sweep = Sweep(stored, 1, None, self.sampler, 0, 10, self.pruner)
         for job in sweep:
             sweep.start(job)
@@ -81,11 +81,13 @@ class Simulation:
             pruning.load_state_dict(stored["state"])
             first = stored["epoch"] + 1
         if self.pruner != "none":
-            pruning.find_job_pruner(EPOCHS)
+            pruning.job_pruner = JobPruner.find(job.folder, self.pruner, EPOCHS)
         value = 0.0
         for epoch in range(first, EPOCHS + 1) if not pruning.pruned else ():
             value = score(job, epoch)
-            pruning.pruned = self.pruner != "none" and pruning.ask(value, epoch, EPOCHS)
+            if pruning.job_pruner is not None:
+                pruned, pruning.rungs = pruning.job_pruner.report(epoch, value, pruning.rungs)
+                pruning.pruned = pruned and epoch != EPOCHS
             self.event()
             if epoch % 2 == 0 or pruning.pruned or epoch == EPOCHS:  # not each: saving takes time
                 checkpoint.write_text(json.dumps({"epoch": epoch, "value": value, "state": pruning.state_dict()}))

@@ -27,12 +27,12 @@ def job(folder: Path, number: int, **result: Any) -> Job:
 
 def trials(folder: Path) -> list[tuple[int, str, list[float] | None]]:
     """Job, state and score of each attempt, as another process reads the file."""
-    found = Journal(folder, ["val/acc"]).trials()
+    found = Journal(folder, "val/acc").trials()
     return [(trial.user_attrs["job"], trial.state.name, trial.values) for trial in found]
 
 
 def test_each_attempt_is_a_trial(tmp_path: Path) -> None:
-    journal = Journal(tmp_path, ["val/acc"])
+    journal = Journal(tmp_path, "val/acc")
     for number, result in enumerate([completed(0.75), {"status": "failed"}, {"status": "interrupted"}]):
         journal.start(job(tmp_path, number))
         journal.finish(job(tmp_path, number, **result))
@@ -40,16 +40,16 @@ def test_each_attempt_is_a_trial(tmp_path: Path) -> None:
     assert journal.failures() == {1: 1}, "an interruption is no failure"
     journal.start(job(tmp_path, 1))
     journal.finish(job(tmp_path, 1, status="failed"))
-    assert Journal(tmp_path, ["val/acc"]).failures() == {1: 2}
+    assert Journal(tmp_path, "val/acc").failures() == {1: 2}
 
 
 def test_what_was_left_running_ends_as_its_directory_says(tmp_path: Path) -> None:
-    journal = Journal(tmp_path, ["val/acc"])
+    journal = Journal(tmp_path, "val/acc")
     for number in range(4):
         journal.start(job(tmp_path, number))
     results = {0: completed(0.5), 1: {"status": "failed"}, 2: {}, 3: {"status": "interrupted"}}
     jobs = {number: job(tmp_path, number, **result) for number, result in results.items()}
-    later = Journal(tmp_path, ["val/acc"])
+    later = Journal(tmp_path, "val/acc")
     later.finish_all(list(jobs.values()))
     assert trials(tmp_path) == [
         *[(0, "COMPLETE", [0.5]), (1, "FAIL", None)],
@@ -62,10 +62,10 @@ def test_what_was_left_running_ends_as_its_directory_says(tmp_path: Path) -> Non
 
 
 def test_an_interrupted_job_continues_its_trial(tmp_path: Path) -> None:
-    journal = Journal(tmp_path, ["val/acc"])
+    journal = Journal(tmp_path, "val/acc")
     journal.start(job(tmp_path, 0))
     journal.finish(job(tmp_path, 0, status="interrupted"))
-    later = Journal(tmp_path, ["val/acc"])
+    later = Journal(tmp_path, "val/acc")
     later.start(job(tmp_path, 0))
     later.finish(job(tmp_path, 0, **completed(0.5)))
     assert trials(tmp_path) == [(0, "COMPLETE", [0.5])]
@@ -73,12 +73,12 @@ def test_an_interrupted_job_continues_its_trial(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("half", [b"{", b'{"op_code":4,"worker_id":"x"', b'{"op_code":4,"worker_id":"x"}'])
 def test_half_a_line_that_a_kill_left_loses_nothing(tmp_path: Path, half: bytes) -> None:
-    journal = Journal(tmp_path, ["val/acc"])
+    journal = Journal(tmp_path, "val/acc")
     journal.start(job(tmp_path, 0))
     journal.finish(job(tmp_path, 0, **completed(0.5)))
     with (tmp_path / "journal.log").open("ab") as file:
         file.write(half)
-    later = Journal(tmp_path, ["val/acc"])
+    later = Journal(tmp_path, "val/acc")
     later.start(job(tmp_path, 1))
     later.finish(job(tmp_path, 1, **completed(0.25)))
     assert trials(tmp_path) == [(0, "COMPLETE", [0.5]), (1, "COMPLETE", [0.25])]
@@ -86,10 +86,10 @@ def test_half_a_line_that_a_kill_left_loses_nothing(tmp_path: Path, half: bytes)
 
 def test_a_lock_that_a_kill_left_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Optuna's own would for half a minute; here the sweep's directory is held by one process in any case."""
-    Journal(tmp_path, ["val/acc"])
+    Journal(tmp_path, "val/acc")
     (tmp_path / "journal.log.lock").symlink_to(tmp_path / "journal.log")
     monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("it waits"))
-    Journal(tmp_path, ["val/acc"]).start(job(tmp_path, 0))
+    Journal(tmp_path, "val/acc").start(job(tmp_path, 0))
     assert trials(tmp_path) == [(0, "RUNNING", None)]
 
 
@@ -97,7 +97,7 @@ def test_a_lock_that_a_kill_left_holds_nobody_up(tmp_path: Path, monkeypatch: py
 def test_optuna_reads_it(tmp_path: Path, objective: str, best: float) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
-    journal = Journal(folder, [objective])
+    journal = Journal(folder, objective)
     for number, score in enumerate([0.25, 0.75, 0.5]):
         journal.start(job(folder, number))
         journal.finish(job(folder, number, **completed(score)))
@@ -106,7 +106,7 @@ def test_optuna_reads_it(tmp_path: Path, objective: str, best: float) -> None:
 
 def sweep(folder: Path, jobs: int = 4, **options: Any) -> Sweep:
     space = SearchSpace({"seed": [str(number) for number in range(jobs)]})
-    return Sweep(StoredSweep.create(folder, space, ["val/acc"]), options.pop("retries", 1), **options)
+    return Sweep(StoredSweep.create(folder, space, "val/acc"), options.pop("retries", 1), **options)
 
 
 def numbers(jobs: list[Job]) -> list[int]:
@@ -166,7 +166,7 @@ def test_of_equals_the_first_keeps_its_weights(tmp_path: Path) -> None:
 
 def test_the_best_configuration_keeps_its_weights_not_the_lucky_fold(tmp_path: Path) -> None:
     space = SearchSpace({"lr": ["1", "2"], "data.fold": ["0", "1"]})
-    found = Sweep(StoredSweep.create(tmp_path, space, ["val/acc"]), retries=1, keep=1)
+    found = Sweep(StoredSweep.create(tmp_path, space, "val/acc"), retries=1, keep=1)
     kept = []
     for number, score in enumerate([0.99, 0.1, 0.6, 0.7]):
         found.start(found.jobs[number])

@@ -1,7 +1,7 @@
 """Trials that end early since others did better at the same epoch."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,14 @@ from trainyard.config.composition import compose
 from trainyard.run.training import train
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.journal import Journal
-from trainyard.sweeps.pruners import JobPruner
-from trainyard.sweeps.pruning import Pruning
+from trainyard.sweeps.pruning import JobPruner
 
 RUN = ("data=penguins", "model=mlp", "model.hidden_dims=[4]", "trainer.max_epochs=6", "logger=csv", "callbacks=none")
 
 
 def finished(folder: Path, scores: list[float], overrides: Sequence[Sequence[str]] = ()) -> Journal:
     """A sweep of whose jobs each had one score in all of its epochs."""
-    journal = Journal(folder, ["val/acc"])
+    journal = Journal(folder, "val/acc")
     for number, score in enumerate(scores):
         job = Job(number, overrides[number] if overrides else [], folder / str(number))
         job.folder.mkdir()
@@ -83,7 +82,7 @@ def test_a_job_is_compared_with_those_of_its_own_fold(tmp_path: Path, fold: str,
 
 def test_without_a_sweep_nothing_is_pruned(tmp_path: Path) -> None:
     assert run(tmp_path / "alone", "sweep.pruner=median")["status"] == "completed"
-    Journal(tmp_path, ["val/acc"])
+    Journal(tmp_path, "val/acc")
     assert JobPruner.find(tmp_path / "alone", "median", 6) is None
     assert JobPruner.find(tmp_path / "0", "median", 6) is None
 
@@ -101,7 +100,7 @@ def test_a_job_that_resumes_decides_as_at_its_checkpoint(tmp_path: Path) -> None
     for epoch, score in {1: 0.75, 2: 0.8, 3: 0.85}.items():
         decisions[epoch], rungs = first.report(epoch, score, rungs)
         states[epoch] = rungs
-    journal = Journal(tmp_path, ["val/acc"])
+    journal = Journal(tmp_path, "val/acc")
     journal.start(job)
     assert [trial.user_attrs["job"] for trial in journal.trials()] == [0, 1, 2, 3, 4, 5]
     again = JobPruner.find(job.folder, "hyperband", 6)
@@ -138,14 +137,14 @@ def test_a_job_that_outlives_its_sweep_reports_to_its_trial(tmp_path: Path) -> N
     job = Job(5, [], tmp_path / "5")
     job.folder.mkdir()
     journal.start(job)
-    pruning = Pruning(job.folder, "val/acc", "median")
-    pruning.find_job_pruner(6)
-    assert [pruning.ask(1.0, epoch, 6) for epoch in (1, 2)] == [False, False]
-    later = Journal(tmp_path, ["val/acc"])
+    pruner = JobPruner.find(job.folder, "median", 6)
+    assert pruner is not None
+    assert [pruner.report(epoch, 1.0, {}) for epoch in (1, 2)] == [(False, {})] * 2
+    later = Journal(tmp_path, "val/acc")
     later.finish_all([job.refresh()])
-    assert pruning.ask(1.0, 3, 6) is False
+    assert pruner.report(3, 1.0, {}) == (False, {})
     later.start(job)
-    assert pruning.ask(0.1, 4, 6) is False, "its best score is that of the others"
+    assert pruner.report(4, 0.1, {}) == (False, {}), "its best score is that of the others"
     assert later.trials()[5].intermediate_values == {**{1: 1.0, 2: 1.0, 3: 1.0}, 4: 0.1}
     assert len(later.trials()) == 6
 
@@ -164,11 +163,3 @@ def test_a_pruned_sweep(place: Place) -> None:
     assert {status for _, status in place.attempts("mine")} == {"completed", "pruned"}
     said, _ = place.sweep(*words, "sweep.pruner=hyperband")
     assert "12 jobs, 0 to do" in said
-
-
-def test_no_order_to_prune_by(rejected: Callable[..., str]) -> None:
-    errors = rejected("seed=1,2", "sweep.pruner=median", "sweep.objectives=[val/acc,seconds]")
-    assert errors.splitlines() == [
-        "sweep.pruner=median: several objectives give no order to prune by",
-        "  accepted: sweep.pruner=none",
-    ]

@@ -22,7 +22,7 @@ def search(folder: Path, words: list[str], trials: int, sampler: Any = RandomSam
     """A search in a folder, as it begins or goes on."""
     folder.mkdir(exist_ok=True)
     seed = options.pop("seed", 0)
-    stored = StoredSweep.create(folder, space(words, sampler="x", **options), ["val/acc"])
+    stored = StoredSweep.create(folder, space(words, sampler="x", **options), "val/acc")
     return Sweep(stored, 1, None, sampler, seed, trials)
 
 

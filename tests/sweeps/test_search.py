@@ -52,7 +52,7 @@ def test_a_finished_trial_is_answered_by_a_new_one_at_once(place: Place) -> None
         "sweep.name=mine",
     )
     place.sweep(*words)
-    trials = Journal(place.of("mine"), ["val/acc"]).trials()
+    trials = Journal(place.of("mine"), "val/acc").trials()
     began, ended = ([getattr(trial, when) for trial in trials] for when in ("datetime_start", "datetime_complete"))
     assert len(trials) == 6
     assert any(began[after] < max(ended[after - 2 : after]) for after in (2, 4))
@@ -97,17 +97,6 @@ def test_folds_are_no_hyperparameter(place: Place, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(place.folder)
     assert find_checkpoint("best:mine").samefile(place.of("mine") / first["checkpoint"])
     assert "highest value tried" not in said
-
-
-def test_several_objectives_give_a_front(place: Place) -> None:
-    words = ("model.hidden_dims=[1],[4],[64]", "trainer.max_epochs=3", "sweep.name=mine")
-    said, _ = place.sweep(*words, "sweep.objectives=[val/acc,parameters]")
-    rows = table(place.of("mine") / "leaderboard.csv")
-    parameters = [float(row["parameters"]) for row in rows]
-    assert [row["rank"] for row in rows] == ["1 *", "2 *", "3 *"], "each larger one is better"
-    assert parameters == sorted(parameters, reverse=True)
-    assert "* no other is better in val/acc and parameters" in said
-    assert (place.of("mine") / "leaderboard.png").is_file()
 
 
 @pytest.mark.slow

@@ -158,7 +158,7 @@ def test_an_interrupted_sweep_saves_and_goes_on_and_a_second_process_waits(place
     assert "3 jobs, 3 to do" in said
     assert place.statuses("stopped", 3) == ["completed"] * 3
     log = job.joinpath("run.log").read_text()
-    assert "going on from" in log
+    assert "resuming from" in log
     assert log.count("epoch 1/10") == 1, "it went on, and did not begin anew"
     assert [int(row["epoch"]) for row in table(job / "metrics.csv")] == list(range(11))  # the last is the test's
 

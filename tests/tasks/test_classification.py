@@ -1,4 +1,4 @@
-"""Numbers and figures of predictions, against numbers worked out by hand and torchmetrics."""
+"""Metrics and figures of predictions, compared with numbers computed by hand and torchmetrics."""
 
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def drawn(classes: int = 7, examples: int = 500) -> Predictions:
     return Predictions(logits.softmax(1), labels, tuple(f"class {number}" for number in range(classes)))
 
 
-def test_the_confusion_matrix_has_true_classes_as_rows_and_sums_to_all_examples() -> None:
+def test_confusion_matrix_has_true_classes_as_rows() -> None:
     assert confusion_matrix(SMALL).tolist() == [[2, 0, 0], [1, 1, 0], [0, 1, 0]]
     assert int(confusion_matrix(drawn()).sum()) == 500
 
@@ -57,7 +57,7 @@ def texts(figure: object) -> list[str]:
     return [text.get_text() for axis in figure.axes for text in axis.texts]  # type: ignore[attr-defined]
 
 
-def test_its_figure_says_counts_shares_and_class_names() -> None:
+def test_confusion_figure_has_counts_fractions_and_names() -> None:
     figure = confusion_figure(SMALL)
     counts, shares = ([text.get_text() for text in axis.texts] for axis in figure.axes)
     assert counts == ["2", "1", "1", "1"]
@@ -67,13 +67,13 @@ def test_its_figure_says_counts_shares_and_class_names() -> None:
 
 
 @pytest.mark.parametrize(("classes", "numbered", "named"), [(20, True, True), (60, False, True), (200, False, False)])
-def test_many_classes_get_no_numbers_and_very_many_no_names(classes: int, numbered: bool, named: bool) -> None:
+def test_confusion_figure_of_many_classes_has_no_text(classes: int, numbered: bool, named: bool) -> None:
     figure = confusion_figure(drawn(classes))
     assert bool(texts(figure)) == numbered
     assert (len(figure.axes[0].get_yticklabels()) == classes) == named
 
 
-def test_the_scores_of_each_class_are_those_of_torchmetrics() -> None:
+def test_class_scores_are_those_of_torchmetrics() -> None:
     found, scores = drawn(), class_scores(drawn())
     for oracle, own in (
         (multiclass_precision, [row.precision for row in scores]),
@@ -84,7 +84,7 @@ def test_the_scores_of_each_class_are_those_of_torchmetrics() -> None:
         torch.testing.assert_close(torch.tensor(own), expected)
 
 
-def test_a_class_that_is_never_predicted_scores_zero_and_comes_first() -> None:
+def test_class_that_is_never_predicted_is_first_in_the_table() -> None:
     assert class_table(SMALL).splitlines()[2:] == [
         "| c | 1 | 0.000 | 0.000 | 0.000 |",
         "| b | 2 | 0.500 | 0.500 | 0.500 |",
@@ -93,7 +93,7 @@ def test_a_class_that_is_never_predicted_scores_zero_and_comes_first() -> None:
     ]
 
 
-def test_the_bins_of_the_reliability_diagram_give_the_calibration_error() -> None:
+def test_reliability_bins_give_the_calibration_error() -> None:
     found = drawn()
     examples, confidence, accuracy = reliability(found)
     assert int(examples.sum()) == 500
@@ -101,21 +101,21 @@ def test_the_bins_of_the_reliability_diagram_give_the_calibration_error() -> Non
     assert float(error) == pytest.approx(calibration_error(found), abs=1e-6)
 
 
-def test_a_model_that_is_always_sure_and_half_of_the_time_right_has_an_error_of_a_half() -> None:
+def test_overconfident_model_has_a_high_calibration_error() -> None:
     sure = predictions([[1.0, 0.0], [1.0, 0.0]], [0, 1], "a", "b")
     assert calibration_error(sure) == pytest.approx(0.5)
     assert reliability(sure)[0][-1] == 2
     assert "0.5000" in calibration_figure(sure).axes[0].get_title()
 
 
-def test_the_areas_of_a_ranking_that_is_perfect_and_of_one_that_is_upside_down() -> None:
+def test_areas_of_perfect_and_reversed_rankings() -> None:
     good = predictions([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]], [0, 0, 1], "a", "b")
     assert ranking_scores(good) == {0: (1.0, 1.0), 1: (1.0, 1.0)}
     bad = predictions([[0.1, 0.9], [0.8, 0.2]], [0, 1], "a", "b")
     assert ranking_scores(bad) == {0: (0.5, 0.0), 1: (0.5, 0.0)}
 
 
-def test_a_class_without_an_example_is_not_ranked_and_ten_of_many_are_drawn() -> None:
+def test_classes_without_examples_are_not_ranked() -> None:
     assert list(ranking_scores(predictions([[0.9, 0.1], [0.8, 0.2]], [0, 0], "a", "b"))) == []
     figure = ranking_figure(drawn(30))
     assert [len(axis.get_legend_handles_labels()[1]) for axis in figure.axes] == [10, 10]
@@ -123,7 +123,7 @@ def test_a_class_without_an_example_is_not_ranked_and_ten_of_many_are_drawn() ->
     assert ranking_figure(predictions([[0.9, 0.1]], [0], "a", "b")).axes[0].get_lines() == []
 
 
-def test_the_mistakes_come_by_their_confidence() -> None:
+def test_mistakes_are_ordered_by_confidence() -> None:
     assert worst_mistakes(SMALL) == [3, 4]
     found = drawn()
     places = worst_mistakes(found)
@@ -134,13 +134,13 @@ def test_the_mistakes_come_by_their_confidence() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_picture_of_a_mistake_says_what_was_predicted_and_what_is_true(channels: int) -> None:
+def test_mistakes_figure_has_predicted_and_true_classes(channels: int) -> None:
     images = torch.zeros(2, channels, 6, 4, dtype=torch.uint8)
     figure = mistakes_figure(SMALL, [3, 4], images)
     assert [axis.get_title() for axis in figure.axes if axis.get_title()] == ["a 90%\nis b", "b 50%\nis c"]
 
 
-def test_the_rows_of_mistakes_show_values_as_the_table_had_them() -> None:
+def test_mistakes_table_has_original_values() -> None:
     columns = (Column("length"), Column("kind|sort", levels=("red", "blue")))
     spec = DataSpec((2,), ("a", "b", "c"), columns, (0.0, 0.0), (1.0, 1.0))
     rows = torch.tensor([[1.25, 2.0], [float("nan"), 0.0]])
@@ -152,11 +152,11 @@ def test_the_rows_of_mistakes_show_values_as_the_table_had_them() -> None:
     ]
 
 
-def test_a_markdown_cell_stays_in_its_line() -> None:
+def test_markdown_cells_are_escaped() -> None:
     assert markdown_table(["a"], [["x\ny|z"]]).splitlines()[-1] == "| x y\\|z |"
 
 
-def test_predictions_are_kept_as_a_plain_archive(tmp_path: Path) -> None:
+def test_predictions_are_saved_as_a_numpy_archive(tmp_path: Path) -> None:
     SMALL.save(tmp_path / "kept" / "val.npz")
     with np.load(tmp_path / "kept" / "val.npz", allow_pickle=False) as stored:
         kept = {name: stored[name] for name in stored.files}
@@ -172,12 +172,12 @@ def test_predictions_are_kept_as_a_plain_archive(tmp_path: Path) -> None:
     [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (20, 20, 0.8389, 1.0)],
     ids=str,
 )
-def test_the_interval_is_that_of_newcombe_1998(correct: int, examples: int, low: float, high: float) -> None:
+def test_interval_equals_published_values(correct: int, examples: int, low: float, high: float) -> None:
     assert accuracy_interval(correct, examples) == pytest.approx((low, high), abs=5e-5)
 
 
 @pytest.mark.parametrize(("correct", "examples"), [(90, 100), (1, 3), (970, 1000)])
-def test_the_bounds_of_the_interval_are_1_96_standard_errors_away(correct: int, examples: int) -> None:
+def test_interval_bounds_are_1_96_standard_errors_away(correct: int, examples: int) -> None:
     for bound in accuracy_interval(correct, examples):
         error = (bound * (1 - bound) / examples) ** 0.5
         assert abs(correct / examples - bound) == pytest.approx(1.96 * error, rel=1e-4)

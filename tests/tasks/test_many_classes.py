@@ -1,10 +1,11 @@
 """Ten thousand classes: what shows them neither takes their square in memory nor their square in time."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from trainyard.tasks.classification import MAX_RANKED, Predictions, class_scores, confusion_matrix, ranking_scores
-from trainyard.tasks.classification_figures import confusion_figure, most_confused
 from trainyard.tasks.classification_report import Evaluation
 
 SCORES = {"test/acc": 0.0, "test/loss": 9.0}
@@ -22,7 +23,7 @@ def many() -> Predictions:
     return predictions(10_000)
 
 
-def test_no_square_of_the_classes_is_made(many: Predictions, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_confusion_matrix_is_computed(many: Predictions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     sizes: list[int] = []
 
     def counted(some: Predictions) -> torch.Tensor:
@@ -31,22 +32,12 @@ def test_no_square_of_the_classes_is_made(many: Predictions, monkeypatch: pytest
 
     monkeypatch.setattr("trainyard.tasks.classification_figures.confusion_matrix", counted)
     monkeypatch.setattr("trainyard.tasks.classification_report.confusion_matrix", counted)
-    figure = confusion_figure(many)
-    found = Evaluation("run", "best.ckpt", "test split", SCORES, many).to_dict()
-    assert sizes == [60]
-    assert found["confusion_matrix"] is None
-    assert len(found["classes"]) == 10_000
-    assert "the 60 of 10000 classes with most mistakes" in figure.get_suptitle()
-
-
-def test_the_most_confused_keep_their_counts() -> None:
-    some = predictions(100, 2000)
-    counts = confusion_matrix(some)
-    missed = counts.sum(dim=1) - counts.diag()
-    chosen = missed.argsort(descending=True, stable=True)[:60].sort().values
-    few = most_confused(some)
-    assert few.classes == tuple(f"class {number}" for number in chosen.tolist())
-    assert torch.equal(confusion_matrix(few), counts[chosen][:, chosen])
+    report = Evaluation("run", "best.ckpt", "test split", SCORES, many)
+    written = report.write(tmp_path, "test")
+    assert sizes == []
+    assert [path.name for path in written] == ["test.json", "test.md", "test_calibration.png"]
+    assert report.to_dict()["confusion_matrix"] is None
+    assert len(report.to_dict()["classes"]) == 10_000
 
 
 def test_scores_of_classes_are_those_of_the_matrix() -> None:

@@ -34,7 +34,7 @@ def test_a_run_is_calm_on_a_terminal(tmp_path: Path, columns: int) -> None:
     assert "examples/s" not in end
     assert re.search(r"^test +\d\.\d{4} +0\.9\d{3} \(always '\d': 0\.1\d{3}\)$", end, re.MULTILINE)
     assert re.search(r"^val/loss +\d\.\d{4}  [▁▂▃▄▅▆▇█]{19,40} ", end, re.MULTILINE)
-    assert "look       tensorboard --logdir outputs/runs/" in end
+    assert "view       tensorboard --logdir outputs/runs/" in end
 
 
 def test_ctrl_c_leaves_a_clean_terminal_and_says_how_to_go_on(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_ctrl_c_leaves_a_clean_terminal_and_says_how_to_go_on(tmp_path: Path) ->
         resume = f"python train.py resume={run.name} --trusted-packages tests"  # of which a callback comes
         assert resume in end.replace("\n", "")
         terminal.train(*command, f"hydra.run.dir=outputs/runs/{run.name}")
-        assert "going on from outputs/runs/" in terminal.until(BAR)
+        assert "resuming from outputs/runs/" in terminal.until(BAR)
         terminal.interrupt()
         terminal.until(PROMPT)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_interruptions import REPOSITORY, TINY
+from tests.run.test_interruptions import REPOSITORY, TINY
 
 PRINT = """
 import sys
@@ -57,7 +57,7 @@ def run(folder: Path, kind: str, words: Sequence[str], other: str = "") -> tuple
 
 @pytest.mark.skipif(os.name != "posix", reason="the shell of POSIX closes streams")
 @pytest.mark.parametrize("kind", REASONS)
-def test_a_command_whose_output_is_lost(tmp_path: Path, kind: str) -> None:
+def test_exit_code_when_output_is_lost(tmp_path: Path, kind: str) -> None:
     said = "" if kind == "pipe" else f"stdout cannot be written ({REASONS[kind]})\n"
     for words in ((), ("0",)):
         assert run(tmp_path, kind, ["-c", PRINT, "required", *words]) == (1, "", said)
@@ -67,7 +67,7 @@ def test_a_command_whose_output_is_lost(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", REASONS)
-def test_a_command_that_only_says_what_it_does(tmp_path: Path, kind: str) -> None:
+def test_help_when_output_is_lost(tmp_path: Path, kind: str) -> None:
     line = f"stdout cannot be written ({REASONS[kind]}): the run continues, see its run.log\n"
     said = "" if kind == "closed" else line
     assert run(tmp_path, kind, ["-c", PRINT, "optional"]) == (0, "", said)
@@ -76,11 +76,11 @@ def test_a_command_that_only_says_what_it_does(tmp_path: Path, kind: str) -> Non
 
 
 @pytest.mark.parametrize("other", ["closed", "full"])
-def test_errors_that_nobody_can_read(tmp_path: Path, other: str) -> None:
+def test_exit_code_when_error_stream_is_lost(tmp_path: Path, other: str) -> None:
     assert run(tmp_path, "read", ["-m", "trainyard", "model=mlpp"], other) == (1, "", "")
 
 
-def test_no_file_takes_the_place_of_a_closed_stream(tmp_path: Path) -> None:
+def test_closed_stream_is_not_replaced_by_a_file(tmp_path: Path) -> None:
     opens = (
         "import os; from trainyard.cli.process import command\nwith command(False): print(os.open('file', os.O_CREAT))"
     )
@@ -90,7 +90,7 @@ def test_no_file_takes_the_place_of_a_closed_stream(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["full", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("closed", "pipe"))])
 @pytest.mark.parametrize("words", [(), pytest.param(("accelerator=ddp_cpu",), marks=pytest.mark.slow)])
-def test_a_run_goes_on(tmp_path: Path, kind: str, words: tuple[str, ...]) -> None:
+def test_run_continues_when_output_is_lost(tmp_path: Path, kind: str, words: tuple[str, ...]) -> None:
     code, _, errors = run(tmp_path, kind, ["-m", "trainyard", *TINY, *words])
     assert code == 0, errors
     assert len(errors.splitlines()) <= 1
@@ -100,7 +100,7 @@ def test_a_run_goes_on(tmp_path: Path, kind: str, words: tuple[str, ...]) -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", REASONS)
-def test_a_sweep_goes_on(tmp_path: Path, kind: str) -> None:
+def test_sweep_continues_when_output_is_lost(tmp_path: Path, kind: str) -> None:
     words = ["-m", "trainyard", "-m", *TINY[:-1], "seed=0,1", "sweep.name=mine"]
     code, _, errors = run(tmp_path, kind, words)
     assert code == 0, errors

@@ -31,7 +31,7 @@ def test_a_run_of_any_length_ends_in_a_few_lines_that_fit(tmp_path: Path, epochs
         "test         0.5000    0.8000",
         "best epoch 2 of 500 (by val/acc), 12.3 s",
     ]
-    assert text[-2:] == [f"run        {tmp_path}", f"look       tensorboard --logdir {tmp_path}"]
+    assert text[-2:] == [f"run        {tmp_path}", f"view       tensorboard --logdir {tmp_path}"]
     assert all(len(line) <= 80 for line in text[:-2])
 
 
@@ -45,7 +45,7 @@ def test_the_baseline_is_beside_the_accuracy(tmp_path: Path) -> None:
 def test_the_last_line_is_what_can_be_viewed(tmp_path: Path) -> None:
     assert scores(RESULT, 1, tmp_path, {}).splitlines()[-1] == f"run        {tmp_path}"
     (tmp_path / "metrics.csv").touch()
-    assert scores(RESULT, 1, tmp_path, {}).splitlines()[-1] == f"look       {tmp_path / 'metrics.csv'}"
+    assert scores(RESULT, 1, tmp_path, {}).splitlines()[-1] == f"view       {tmp_path / 'metrics.csv'}"
 
 
 def test_a_learning_curve_has_the_first_the_last_and_the_best_value() -> None:

@@ -39,11 +39,7 @@ for name, node in (("local", LocalLauncherConf), ("stacked", StackedLauncherConf
 
 
 class LocalLauncher(Launcher):
-    """Runs jobs on this machine, `slots` of them side by side; a job that fails does not affect the others.
-
-    Args:
-        slots: number of jobs at a time; each has its share of the cores and of the GPUs.
-    """
+    """Runs jobs on this machine, `slots` at a time; each has its share of the cores and of the GPUs."""
 
     needs_all_jobs: ClassVar[bool] = False
     """Whether `launch` should get a list of all jobs, rather than a generator."""
@@ -59,28 +55,25 @@ class LocalLauncher(Launcher):
 
         self.config = config
         self.loader = hydra_context.config_loader
-        self.composed_configs: dict[tuple[str, ...], bytes] = {}  # pickled, which takes a hundredth of the memory
+        self.composed_configs: dict[tuple[str, ...], bytes] = {}  # pickled, in a hundredth of the memory
         self.task = HydraTask(f"{task_function.__module__}:{task_function.__qualname__}", hydra_context.callbacks)
         self.context = job_context(config.sweep.pruner != "none")
 
     def launch(self, job_overrides: Iterable[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run a job for each list of overrides, and return how they ended, in the same order.
-
-        The lists may come from a generator, which is advanced when a slot is free.
-        """
+        """Run a job for each list of overrides; a generator is advanced when a slot is free."""
         from trainyard.sweeps.execution.job_process import JobGroup
 
         composed = self.composed(job_overrides, initial_job_idx)
         return self.run(self.pool(), (JobGroup([index], [config]) for index, config in composed))
 
     def pool(self, slots: int | None = None) -> "ProcessPool":
-        """Return a pool that runs the jobs."""
+        """Return a pool of processes for the jobs."""
         from trainyard.sweeps.execution.processes import ProcessPool
 
         return ProcessPool(slots or self.slots, self.task, self.context)
 
     def run(self, pool: "ProcessPool", groups: Iterable["JobGroup"]) -> list[JobReturn]:
-        """Run groups of jobs, and return how those that were started ended."""
+        """Run groups of jobs, and return the results of those that were started."""
         if self.progress:
             pool.on_start, pool.on_poll = self.progress.start, self.progress.update
         returns = {}
@@ -128,19 +121,15 @@ class LocalLauncher(Launcher):
 
 
 class StackedLauncher(LocalLauncher):
-    """Trains jobs of the same network as one network with stacked parameters; runs the others as `LocalLauncher` does.
+    """Trains jobs of the same network as one network with stacked parameters, divided among `slots` processes.
 
-    Args:
-        slots: number of processes at a time, among which a stack is divided.
+    Other jobs run as with `LocalLauncher`.
     """
 
     needs_all_jobs = True
 
     def launch(self, job_overrides: Iterable[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run a job for each list of overrides, and return how they ended, in the same order.
-
-        Lists from a generator may depend on the results of earlier jobs, and are not stacked.
-        """
+        """Run a job for each list of overrides; those from a generator are not stacked."""
         if not isinstance(job_overrides, Sequence):
             print("not stacked: the next configuration depends on the results of earlier jobs", flush=True)
             return super().launch(job_overrides, initial_job_idx)

@@ -47,25 +47,24 @@ class ResumingSweeper(Sweeper):
         self.task_function = task_function
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Run the unfinished jobs of the sweep, and print its leaderboard."""
-        from trainyard.sweeps.options import check_objectives, check_options
+        """Run the unfinished jobs of the sweep and print its leaderboard, or its plan."""
+        from trainyard.sweeps.execution.checks import check_options
         from trainyard.sweeps.stored import SWEEP_FILE, StoredSweep, lock_sweep
 
         gc.freeze()  # composing turned garbage collection off; a long sweep needs it
         gc.enable()
-        own = self.config.sweep
+        own, objective = self.config.sweep, self.config.objective
         check_options(self.config)
         space = self.parse_space(arguments)
-        objectives = check_objectives(own.objectives or [], self.config.objective, space.axes)
         with open_dict(self.config):
             own.name = space.name() if own.name is None else str(own.name)
         folder = Path(self.config.hydra.sweep.dir)
         if own.plan:
-            self.plan(StoredSweep.preview(folder, space, objectives))
+            self.plan(StoredSweep.preview(folder, space, objective))
             return
         with lock_sweep(folder):
             is_new = not (folder / SWEEP_FILE).exists()
-            stored = StoredSweep.create(folder, space, objectives)
+            stored = StoredSweep.create(folder, space, objective)
             try:
                 self.run_jobs(stored)
             except (KeyboardInterrupt, Interrupted) as error:
@@ -165,7 +164,7 @@ class ResumingSweeper(Sweeper):
             sys.exit(1)
 
     def report_interruption(self, stored: "StoredSweep") -> None:
-        """Write the leaderboard of the jobs that have ended, and print how to resume."""
+        """Write the leaderboard so far, and print how to resume."""
         from trainyard.sweeps.leaderboard.report import write_report
 
         if any(job.folder.exists() for job in stored.jobs):

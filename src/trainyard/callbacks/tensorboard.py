@@ -16,7 +16,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from trainyard.callbacks.lifecycle import remove_callback
 from trainyard.config.arguments import has_backbone
-from trainyard.config.composition import leaves
+from trainyard.config.composition import config_values
 
 log = logging.getLogger(__name__)
 
@@ -177,7 +177,7 @@ def hyperparameters(cfg: DictConfig) -> dict[str, Any]:
     finetune = ["finetune"] if has_backbone(cfg) else []
     options = {group: cfg.run.choices[group] for group in (*GROUPS, *finetune)}
     parts = OmegaConf.masked_copy(cfg, ["model", "data", "augment", "optimizer", "scheduler", *finetune, "seed"])
-    values = {name: value for name, value in leaves(parts) if not name.rpartition(".")[2].startswith("_")}
+    values = {name: value for name, value in config_values(parts) if not name.rpartition(".")[2].startswith("_")}
     values |= {f"trainer.{key}": cfg.trainer.get(key) for key in ("max_epochs", "max_steps")}
     simple = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in values.items() if v is not None}
     return {**options, **simple}

@@ -145,26 +145,18 @@ def add_leaderboard(commands: Parser) -> None:
     parser.add_argument("sweep", metavar="SWEEP", help="directory of a sweep, or its name in outputs/sweeps")
     test = "show the test scores of all configurations; choose by validation all the same"
     parser.add_argument("--test", action="store_true", help=test)
-    parser.add_argument("--promote", metavar="NAME", help="write the winner as conf/experiment/NAME.yaml")
-    trusted = "package whose classes the winner may use"
-    parser.add_argument("--trusted-packages", action="append", default=[], metavar="NAME", help=trusted)
 
 
 def leaderboard(arguments: argparse.Namespace) -> None:
-    """Print a leaderboard, write its files, and promote its winner if asked to."""
-    from trainyard.sweeps.leaderboard.promote import check_name, promote
+    """Print a leaderboard and write its files."""
     from trainyard.sweeps.leaderboard.report import leaderboard_text, write_report
     from trainyard.sweeps.stored import StoredSweep
 
-    if arguments.promote is not None:
-        check_name(arguments.promote)
     sweep = StoredSweep.find(arguments.sweep)
     write_report(sweep)
     if arguments.test:
         print("test scores of all configurations; choose by validation all the same")
     print(leaderboard_text(sweep, arguments.test))
-    if arguments.promote is not None:
-        print(promote(sweep, arguments.promote, trusted=arguments.trusted_packages))
 
 
 def add_runs(commands: Parser) -> None:
@@ -188,10 +180,10 @@ def add_runs(commands: Parser) -> None:
 
 def list_runs(arguments: argparse.Namespace) -> None:
     """Print runs as a table or as CSV."""
-    from trainyard.history.run_table import chosen_runs, show, write_csv
+    from trainyard.history.run_table import print_csv, print_table, select_runs
 
-    runs = chosen_runs(arguments.conditions, arguments.sort, arguments.last)
-    write_csv(runs) if arguments.csv else show(runs)
+    runs = select_runs(arguments.conditions, arguments.sort, arguments.last)
+    print_csv(runs) if arguments.csv else print_table(runs)
 
 
 def diff_runs(arguments: argparse.Namespace) -> None:
@@ -282,17 +274,17 @@ def draw_curves(arguments: argparse.Namespace) -> None:
 
 def draw_decision(arguments: argparse.Namespace) -> None:
     """Draw decision regions."""
-    from trainyard.inspect.decision_regions import draw
+    from trainyard.inspect import model_figures
     from trainyard.terminal.logs import log_to_screen
 
     with log_to_screen():
-        draw(arguments.run, arguments.trusted_packages)
+        model_figures.draw_decision(arguments.run, arguments.trusted_packages)
 
 
 def draw_layers(arguments: argparse.Namespace) -> None:
     """Draw the outputs of layers."""
-    from trainyard.inspect.layer_outputs import draw
+    from trainyard.inspect import model_figures
     from trainyard.terminal.logs import log_to_screen
 
     with log_to_screen():
-        draw(arguments.run, arguments.example, arguments.trusted_packages)
+        model_figures.draw_layers(arguments.run, arguments.example, arguments.trusted_packages)

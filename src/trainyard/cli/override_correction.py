@@ -13,9 +13,8 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from trainyard.config.composition import CONF_DIR, compose
+from trainyard.config.composition import CONF_DIR, compose, parse_override, quote_value
 from trainyard.config.constraints import rule
-from trainyard.config.override_syntax import parse, quoted
 from trainyard.io.errors import ConfigError
 
 # Correct key, or its last part: other names for it. Keys with a `+` are arguments of lightning.Trainer.
@@ -184,7 +183,9 @@ class OverrideCorrector:
         words = [fixed for word in self.joined(list(self.without_dashes())) for fixed in self.with_key(word)]
         words = [self.with_value(word) for word in words]
         multirun = not set(MULTIRUN).isdisjoint(words)
-        sweeps = [word for word in overrides_of(words) if (override := parse(word)) and override.is_sweep_override()]
+        sweeps = [
+            word for word in overrides_of(words) if (override := parse_override(word)) and override.is_sweep_override()
+        ]
         return words if multirun or not sweeps else ["-m", *words]
 
     def without_dashes(self) -> Iterator[str]:
@@ -276,10 +277,10 @@ class OverrideCorrector:
             near = difflib.get_close_matches(value.lower(), options, n=1, cutoff=0.7)
             value = near[0] if near else value
         word = f"{found['mark']}{key}={value}"
-        kind, override = rule(key), parse(word)
+        kind, override = rule(key), parse_override(word)
         if options or (override and override.is_sweep_override()):
             return word
         fits = kind is None or (override and kind.accepts(override.value()))
         if override and fits:
             return word
-        return text if (text := quoted(word)) and (kind is None or kind.accepts(value)) else word
+        return text if (text := quote_value(word)) and (kind is None or kind.accepts(value)) else word

@@ -9,8 +9,7 @@ from pathlib import Path
 from trainyard.cli.commands import make_parser
 from trainyard.cli.main import COMMANDS
 from trainyard.cli.override_correction import RESUME, OverrideCorrector, overrides_of
-from trainyard.config.composition import compose
-from trainyard.config.override_syntax import parse
+from trainyard.config.composition import compose, parse_override
 from trainyard.terminal.invocation import command, train_command
 
 COMPOSING = ("show", "find")  # commands with a subcommand and overrides
@@ -69,7 +68,7 @@ def corrected(words: Sequence[str]) -> list[str]:
 def single_values(words: Iterable[str]) -> Iterator[str]:
     """Yield the overrides among words, of each sweep its first value."""
     for word in overrides_of(words):
-        override = parse(word)
+        override = parse_override(word)
         if override and override.is_sweep_override():
             mark = "".join(re.findall(r"^\++", word))
             yield f"{mark}{override.get_key_element()}={next(override.sweep_string_iterator())}"

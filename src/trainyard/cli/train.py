@@ -19,10 +19,10 @@ from trainyard.cli.input_checks import check_text
 from trainyard.cli.override_correction import hydra_parser, options_first
 from trainyard.cli.suggestions import suggest_command
 from trainyard.cli.train_help import asks_for_help, help_text
-from trainyard.config.composition import CONF_DIR, CONFIG_NAME, HYDRA_VERSION_BASE, resolved
-from trainyard.history.resume import asks_to_resume, resume
+from trainyard.config.composition import CONF_DIR, CONFIG_NAME, HYDRA_VERSION_BASE, resolve
+from trainyard.history.stored_config import asks_to_resume, resume
 from trainyard.io.errors import ConfigError, PassThrough, config_error
-from trainyard.run.distributed.torchrun import remove_failed_result
+from trainyard.run.run_directory import remove_failed_result
 from trainyard.terminal.logs import print_anything
 
 CONDITION = "sweep.where"
@@ -83,7 +83,7 @@ def own_config(cfg: DictConfig) -> DictConfig:
             if re.match(r"[+~]*run([.=]|$)", word):
                 accepted = "hydra.run.dir=PATH for the directory"
                 raise ConfigError(f"{word}: every run sets this key itself\n  accepted: {accepted}")
-        return resolved(cfg)
+        return resolve(cfg)
     except Exception:
         folder = Path(HydraConfig.get().runtime.output_dir)
         if folder != Path.cwd() and {path.name for path in folder.iterdir()} <= {".hydra"}:

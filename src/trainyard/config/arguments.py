@@ -1,40 +1,38 @@
-"""Whether the keys of a config are arguments that their `_target_` takes, checked before anything is built."""
+"""Checks of a config before anything is built: its values, and the arguments of each `_target_`."""
 
 import inspect
 import pkgutil
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from trainyard.config.composition import CONF_DIR, CONFIG_NAME
-from trainyard.config.validators import Each, Either, Kind, Number, OneOf, Optional
+from trainyard.config.composition import CONF_DIR, CONFIG_NAME, config_values
+from trainyard.config.constraints import Each, Either, Number, OneOf, Optional, Validator, parsed, rule
 from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
 
 HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")
-# Groups whose keys are names that a person is free to choose.
-NAMED_PARTS = ("callbacks", "logger")
-
-
-# What a run gives to its Trainer, and what is typed instead.
-SET_BY_RUN = {
+NAMED_PARTS = ("callbacks", "logger")  # groups in which users choose the names of the keys
+SET_BY_RUN = {  # arguments of the Trainer, and the alternatives
     "callbacks": "callbacks=OPTION, or +callbacks.NAME._target_=CLASS",
     "logger": "logger=OPTION, or logger=csv for the table alone",
     "default_root_dir": "hydra.run.dir=PATH",
     "enable_model_summary": "trainyard show model",
 }
-
 TYPES: dict[str, Number | OneOf] = {"int": Number(whole=True), "float": Number(), "bool": OneOf((True, False))}
 SEQUENCES = {"list", "List", "tuple", "Tuple", "Sequence", "Iterable"}
+MAX_BITS = 14_000  # 4215 digits; Python prints at most 4300
+SEARCH_SPACE = "sweep.params."  # its values are overrides
 
 
-@cache  # a signature of sixty arguments takes milliseconds, and a sweep asks for it in each job
+@cache  # inspecting sixty arguments takes milliseconds, and each job of a sweep needs them
 def parameters(target: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], bool]:
-    """Return the parameters of a callable by name, and whether it takes any others too.
+    """Return the parameters of a callable by name, and whether it accepts any others.
 
-    `**options` that a class hands to its base stand for the arguments of that base.
+    `**kwargs` of a class stand for the parameters of its base class.
     """
     names: dict[str, inspect.Parameter] = {}
     layers: list[Any] = [target]
@@ -50,83 +48,135 @@ def parameters(target: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter]
 
 
 def has_backbone(cfg: DictConfig) -> bool:
-    """Whether the model has pretrained layers that `finetune` can freeze and unfreeze."""
+    """Return whether the model has pretrained layers that `finetune` can freeze and unfreeze."""
     return "finetune" in parameters(pkgutil.resolve_name(cfg.model._target_))[0]
 
 
-def kind_of(parameter: inspect.Parameter) -> Kind | None:
-    """Return the kind of values of a parameter of numbers or booleans, by its annotation, or else by its default.
-
-    `None` for other types, and where text is accepted beside.
-    """
+def validator_for(parameter: inspect.Parameter) -> Validator | None:
+    """Return the validator of a parameter of numbers or booleans, by annotation or default; else `None`."""
     annotation = parameter.annotation
     if annotation is parameter.empty:
         annotation = float if type(parameter.default) is int else type(parameter.default)
     words = set(re.findall(r"\w+", inspect.formatannotation(annotation)))
-    kinds: list[Kind] = [kind for name, kind in TYPES.items() if name in words]
-    if not kinds or "str" in words:
+    found: list[Validator] = [validator for name, validator in TYPES.items() if name in words]
+    if not found or "str" in words:
         return None
     if words & SEQUENCES:
-        kinds += [Each(kind) for kind in kinds]
-    kind = kinds[0] if len(kinds) == 1 else Either(tuple(kinds))
-    return Optional(kind) if words & {"None", "Optional"} else kind
+        found += [Each(validator) for validator in found]
+    validator = found[0] if len(found) == 1 else Either(tuple(found))
+    return Optional(validator) if words & {"None", "Optional"} else validator
 
 
-def targets(node: DictConfig, path: str = "") -> Iterator[tuple[str, DictConfig]]:
+def convert_text(values: dict[str, Any], prefix: str = "") -> None:
+    """Convert text in a plain config to a number, boolean, null or list where the key takes one, in place.
+
+    The value of `${oc.env:LR}` is always text. Text that the key does not accept is unchanged; the checks reject it.
+    """
+    for name, value in values.items():
+        path = f"{prefix}{name}"
+        nodes = {f"{path}.": value} if isinstance(value, dict) else {}
+        if isinstance(value, list):
+            nodes = {f"{path}[{place}].": item for place, item in enumerate(value) if isinstance(item, dict)}
+        for inner, node in nodes.items():
+            convert_text(node, inner)
+        if nodes or path.startswith(SEARCH_SPACE):
+            continue
+        if validator := rule(path) or validator_of_argument(values, name):
+            values[name] = validator.convert(value)
+
+
+def validator_of_argument(values: dict[str, Any], name: str) -> Validator | None:
+    """Return the validator of an argument of a `_target_`, if its value is text that stands for another value."""
+    value = values[name]
+    texts = value if isinstance(value, list) else [value]
+    if "_target_" not in values or not any(text != parsed(text) for text in texts):
+        return None
+    with suppress(ImportError, AttributeError, ValueError, TypeError):  # `check_arguments` reports invalid targets
+        parameter = parameters(pkgutil.resolve_name(values["_target_"]))[0].get(name)
+        return validator_for(parameter) if parameter else None
+    return None
+
+
+def check_integers(values: dict[str, Any], prefix: str = "") -> None:
+    """Raise a ConfigError for an integer in a plain config that Python cannot print, such as a long hexadecimal one."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            check_integers(value, f"{prefix}{name}.")
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, int) and item.bit_length() > MAX_BITS:
+                problem = f"a number of {item.bit_length()} bits"
+                raise config_error(f"{prefix}{name}", hex(item), problem, f"at most {MAX_BITS}")
+
+
+def check_ranges(cfg: DictConfig) -> None:
+    """Raise a ConfigError for the first value that its key does not accept."""
+    for path, value in config_values(cfg, groups=True):
+        validator = None if path.startswith(SEARCH_SPACE) else rule(path)
+        if validator and not validator.accepts(value):
+            raise config_error(path, value, f"must be {validator}")
+
+
+def nodes_with_target(node: DictConfig, path: str = "") -> Iterator[tuple[str, DictConfig]]:
     """Yield every node that has a `_target_`, with its dotted path."""
     if "_target_" in node:
         yield path, node
     for name in map(str, node):
         if isinstance(node[name], DictConfig):
-            yield from targets(node[name], f"{path}.{name}" if path else name)
+            yield from nodes_with_target(node[name], f"{path}.{name}" if path else name)
 
 
-def check_arguments(cfg: DictConfig, kinds: Mapping[str, type] | None = None) -> None:
-    """Raise a ConfigError for a `_target_` that cannot be imported or a key that it does not take.
+def check_arguments(cfg: DictConfig, classes: Mapping[str, type] | None = None) -> None:
+    """Raise a ConfigError for a `_target_` that cannot be imported, and for an argument that it does not accept.
 
     Args:
-        cfg: what is to be built.
-        kinds: what the class at a path must be, where it is a class.
+        cfg: with nodes to build.
+        classes: required base classes, by the path of the node.
     """
     check_named_parts(cfg)
-    for path, node in targets(cfg):
-        try:
-            target = pkgutil.resolve_name(node._target_)
-        except (ImportError, AttributeError, ValueError, TypeError) as error:
-            reason = (str(error).splitlines() or ["no name"])[0]
-            accepted = "the dotted name of a class or function"
-            if isinstance(error, ModuleNotFoundError):
-                accepted += "; for a module in another folder: PYTHONPATH=FOLDER before the command"
-            raise config_error(f"{path}._target_", node._target_, reason, accepted) from error
-        if isinstance(target, type) and not issubclass(target, kind := (kinds or {}).get(path, object)):
-            raise config_error(f"{path}._target_", node._target_, f"it is no {kind.__name__}", f"a class of {path}")
+    for path, node in nodes_with_target(cfg):
+        target = import_target(path, node, (classes or {}).get(path, object))
         names, any_name = parameters(target)
         for key in map(str, node):
             if path == "trainer" and key in SET_BY_RUN:
-                raise config_error(f"{path}.{key}", node[key], "every run sets it itself", SET_BY_RUN[key])
+                raise config_error(f"{path}.{key}", node[key], "set by the run", SET_BY_RUN[key])
             if key not in names and key not in HYDRA_KEYS and not any_name:
                 known = sorted(names)
                 problem = f"{node._target_} has no such argument{did_you_mean(key, known)}"
                 raise config_error(f"{path}.{key}", node[key], problem, join_limited(known))
             annotated = key in names and names[key].annotation is not inspect.Parameter.empty
-            if annotated and isinstance(node[key], str) and (values := kind_of(names[key])):
-                raise config_error(f"{path}.{key}", node[key], f"must be {values}")
+            if annotated and isinstance(node[key], str) and (validator := validator_for(names[key])):
+                raise config_error(f"{path}.{key}", node[key], f"must be {validator}")
+
+
+def import_target(path: str, node: DictConfig, base: type) -> Callable[..., Any]:
+    """Import the `_target_` of a node; raise a ConfigError if it does not exist or is a class of another kind."""
+    try:
+        target = pkgutil.resolve_name(node._target_)
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        reason = (str(error).splitlines() or ["no name"])[0]
+        accepted = "the dotted name of a class or function"
+        if isinstance(error, ModuleNotFoundError):
+            accepted += "; for a module in another folder: PYTHONPATH=FOLDER before the command"
+        raise config_error(f"{path}._target_", node._target_, reason, accepted) from error
+    if isinstance(target, type) and not issubclass(target, base):
+        raise config_error(f"{path}._target_", node._target_, f"is not a {base.__name__}", f"a class of {path}")
+    return target  # type: ignore[no-any-return]
 
 
 def check_named_parts(cfg: DictConfig) -> None:
-    """Raise a ConfigError for a callback or a logger that does not say what it is."""
+    """Raise a ConfigError for a callback or a logger without `_target_`."""
     for group in NAMED_PARTS:
         for name, part in (cfg.get(group) or {}).items():
             if part is not None and not (isinstance(part, DictConfig) and "_target_" in part):
-                accepted = f"null to leave it out, or {group}.{name}._target_=CLASS behind a plus"
-                raise config_error(f"{group}.{name}", part, "it does not say what is to be built", accepted)
+                accepted = f"null to remove it, or +{group}.{name}._target_=CLASS"
+                raise config_error(f"{group}.{name}", part, "has no _target_", accepted)
 
 
 def check_additions(cfg: DictConfig, overrides: Sequence[str]) -> None:
-    """Raise a ConfigError for a key behind `+` that nothing reads.
+    """Raise a ConfigError for a key behind `+` that has no effect.
 
-    One is read where it is an argument of its `_target_` (see `check_arguments`), a key of `conf/train.yaml`, a config
-    group, or a part that a person names.
+    A key has one if it is an argument of its `_target_` (see `check_arguments`), a key of `conf/train.yaml`, a config
+    group, or a callback or logger.
     """
     top = OmegaConf.load(CONF_DIR / f"{CONFIG_NAME}.yaml")
     assert isinstance(top, DictConfig)
@@ -140,10 +190,10 @@ def check_additions(cfg: DictConfig, overrides: Sequence[str]) -> None:
         if not override.startswith("+") or "/" in path or first in NAMED_PARTS:
             continue
         if first not in known:
-            problem = f"nothing reads a key {first}{did_you_mean(first, known)}"
+            problem = f"unknown key {first}{did_you_mean(first, known)}"
             raise ConfigError(f"{override}: {problem}\n  accepted: {join_limited(known)}")
         node = OmegaConf.select(cfg, parent) if parent else cfg
         if parent and "_target_" not in node and OmegaConf.select(top, path) is None:
             siblings = [key for key in node if key != name]
-            problem = f"nothing reads a key {name} in {parent}{did_you_mean(name, siblings)}"
+            problem = f"unknown key {name} in {parent}{did_you_mean(name, siblings)}"
             raise ConfigError(f"{override}: {problem}\n  accepted: {join_limited(siblings)}")

@@ -5,17 +5,14 @@ import operator
 import re
 from collections.abc import Callable, Collection, Iterator
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
-
+from trainyard.config.composition import parse_value
 from trainyard.io.errors import config_error
 
 GRAMMAR = (
     "KEY=VALUE, or with !=, <, <=, > or >=, where * in a VALUE matches anything; or an expression of keys, numbers, "
-    "lists and texts in quotes with == != < <= > >= in, not in, and, or, not, + - * /"
+    "lists and texts in quotes with == != < <= > >= in, not in, and, or, not"
 )
 SHORT = re.compile(r"\s*([\w./+-]+)\s*(==?|!=|<=?|>=?)\s*(\[[^\]=<>()\"']*\]|[^\s=<>!()\"']+)\s*")
 COMPARISONS = {"=": ast.Eq, "==": ast.Eq, "!=": ast.NotEq, "<": ast.Lt, "<=": ast.LtE, ">": ast.Gt, ">=": ast.GtE}
@@ -50,25 +47,30 @@ class Condition:
         else:
             try:
                 self.tree = ast.parse(text, mode="eval").body
-                unsupported = any(type(node) not in SUPPORTED for node in ast.walk(self.tree))
+                supported = all(map(is_supported, ast.walk(self.tree)))
             except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
                 raise config_error(option, text, "cannot be read", GRAMMAR) from error
-            if unsupported:
-                raise config_error(option, text, "contains more than a condition may", GRAMMAR)
+            if not supported:
+                raise config_error(option, text, "unsupported expression", GRAMMAR)
         self.keys = set(keys_in(self.tree))
 
     def evaluate(self, value_of: Callable[[str], Any]) -> bool:
-        """Return whether the condition is true of the values that a function returns for keys.
+        """Return whether the condition is true for the values that a function returns for keys.
 
         Raises:
             KeyError: by `value_of`, for a key without a value.
-            TypeError, ArithmeticError: the values cannot be compared or calculated with.
+            TypeError: the values cannot be compared.
         """
         return bool(evaluate(self.tree, value_of))
 
 
+def is_supported(node: ast.AST) -> bool:
+    """Return whether a condition may contain a node; a division only as part of a key such as `val/acc`."""
+    return bool(key_of(node)) if isinstance(node, ast.BinOp) else type(node) in SUPPORTED
+
+
 def key_of(node: ast.AST) -> str:
-    """Return the key that a node stands for, such as `optimizer.lr` or `val/acc`; empty for other nodes."""
+    """Return the key that a node stands for, such as `optimizer.lr` or `val/acc`; an empty string for other nodes."""
     match node:
         case ast.Name(id=name):
             return name
@@ -89,13 +91,9 @@ def keys_in(node: ast.AST) -> Iterator[str]:
 
 
 def evaluate(node: ast.AST, value_of: Callable[[str], Any]) -> Any:
-    """Return the value of an expression; `val/acc` is a key if it has a value, else a division."""
+    """Return the value of an expression."""
     if key := key_of(node):
-        try:
-            return WORDS[key] if key in WORDS else value_of(key)
-        except KeyError:
-            if not isinstance(node, ast.BinOp):
-                raise
+        return WORDS[key] if key in WORDS else value_of(key)
     match node:
         case ast.Constant(value=value):
             return value
@@ -105,8 +103,6 @@ def evaluate(node: ast.AST, value_of: Callable[[str], Any]) -> Any:
             return (all if isinstance(op, ast.And) else any)(evaluate(part, value_of) for part in parts)
         case ast.UnaryOp(op=op, operand=operand):
             return OPERATORS[type(op)](evaluate(operand, value_of))
-        case ast.BinOp(left=left, op=op, right=right):
-            return OPERATORS[type(op)](evaluate(left, value_of), evaluate(right, value_of))
         case ast.Compare(left=left, ops=ops, comparators=others):
             sides = [evaluate(side, value_of) for side in (left, *others)]
             return all(OPERATORS[type(op)](*pair) for op, *pair in zip(ops, sides, sides[1:], strict=False))
@@ -129,18 +125,17 @@ def contains(item: Any, container: Any) -> bool:
     return item in container if isinstance(container, str) else any(equal(item, other) for other in container)
 
 
-def numeric(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return an operator for numbers, and for two texts.
+def ordered(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return an operator for numbers and for two texts.
 
-    Texts are ordered by as many characters as the right one has, so that a date includes its day. A text times a number
-    could fill the memory.
+    Of the left text only as many characters count as the right one has, so that `<= 2026-01-02` includes that day.
     """
 
     def apply(*values: Any) -> Any:
         if len(values) == 2 and all(isinstance(value, str) for value in values):
             return function(values[0][: len(values[1])], values[1])
-        if strange := [value for value in values if not is_number(value)]:
-            raise TypeError(f"{strange[0]} is not a number")
+        if invalid := [value for value in values if not is_number(value)]:
+            raise TypeError(f"{invalid[0]} is not a number")
         return function(*values)
 
     return apply
@@ -151,31 +146,17 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-@lru_cache(maxsize=10_000)
-def parse_value(text: str) -> Any:
-    """Return the value that Hydra reads from a text; the text itself if it is not a single value."""
-    try:
-        override = OverridesParser.create().parse_override(f"key={text}")
-    except HydraException:
-        return text
-    return text if override.is_sweep_override() else override.value()
-
-
 OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Eq: equal,
     ast.NotEq: lambda left, right: not equal(left, right),
     ast.In: contains,
     ast.NotIn: lambda item, container: not contains(item, container),
     ast.Not: operator.not_,
-    ast.Lt: numeric(operator.lt),
-    ast.LtE: numeric(operator.le),
-    ast.Gt: numeric(operator.gt),
-    ast.GtE: numeric(operator.ge),
-    ast.Add: numeric(operator.add),
-    ast.Sub: numeric(operator.sub),
-    ast.Mult: numeric(operator.mul),
-    ast.Div: numeric(operator.truediv),
-    ast.USub: numeric(operator.neg),
+    ast.Lt: ordered(operator.lt),
+    ast.LtE: ordered(operator.le),
+    ast.Gt: ordered(operator.gt),
+    ast.GtE: ordered(operator.ge),
+    ast.USub: ordered(operator.neg),
 }
 LEAVES = (ast.Constant, ast.Name, ast.Attribute, ast.Load, ast.List, ast.Tuple)
-SUPPORTED = {*OPERATORS, *LEAVES, ast.Compare, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.BinOp}
+SUPPORTED = {*OPERATORS, *LEAVES, ast.Div, ast.Compare, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp}

@@ -1,217 +1,236 @@
-"""What each key of a config may hold, by the name that the key has wherever it stands.
+"""The values that each key of a config accepts, by the name of the key.
 
-A name means the same everywhere in the project (`lr`, `dropout`, `val_fraction`), so one rule serves all groups, a
-person's own configs too; where a name has two meanings, the dotted path has a rule of its own.
+A name such as `lr` or `val_fraction` has one meaning in the project, so one rule serves all groups, the user's own
+configs included; where a name has two meanings, rules are for dotted paths.
 """
 
-import pkgutil
-from contextlib import suppress
+import math
+from dataclasses import dataclass
 from typing import Any
 
-from omegaconf import DictConfig
+from trainyard.config.composition import parse_value
+from trainyard.io.files import PATHS, path_problem
 
-from trainyard.config.arguments import kind_of, parameters
-from trainyard.config.composition import keys_inside, leaves
-from trainyard.config.validators import Each, Either, Kind, Number, OneOf, Optional, PathText, Word, parsed
-from trainyard.io.errors import config_error
 
+def parsed(value: Any) -> Any:
+    """Parse text as a value; return any other value unchanged."""
+    return parse_value(value) if isinstance(value, str) else value
+
+
+class Validator:
+    """Accepts or rejects values; `str()` describes the accepted ones."""
+
+    def accepts(self, value: object) -> bool:
+        """Return whether the value is valid."""
+        raise NotImplementedError
+
+    def convert(self, value: Any) -> Any:
+        """Convert text, such as `${oc.env:NAME}` gives, to the valid value that it stands for; else return it."""
+        candidates = [value, parsed(value), [*map(parsed, value)] if isinstance(value, list) else value]
+        return next(filter(self.accepts, candidates), value)
+
+
+@dataclass(frozen=True)
+class Number(Validator):
+    """A number from `low` to `high`; `above` and `below` exclude the limit itself."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    above: float = -math.inf
+    below: float = math.inf
+    whole: bool = False
+    odd: bool = False
+
+    def accepts(self, value: object) -> bool:
+        """Return whether the value is such a number; booleans, NaN and infinity are not."""
+        if isinstance(value, bool) or not isinstance(value, int if self.whole else (int, float)):
+            return False
+        in_range = self.low <= value <= self.high and self.above < value < self.below
+        finite = isinstance(value, int) or math.isfinite(value)  # the largest integers do not fit in a float
+        return in_range and finite and not (self.odd and value % 2 == 0)
+
+    def __str__(self) -> str:
+        if self.low == self.high:
+            return f"{self.low:.10g}"
+        kind = "an odd whole number" if self.odd else "a whole number" if self.whole else "a number"
+        limits = (("from", self.low), ("above", self.above), ("to", self.high), ("below", self.below))
+        return " ".join([kind, *(f"{word} {limit:.10g}" for word, limit in limits if math.isfinite(limit))])
+
+
+@dataclass(frozen=True)
+class Each(Validator):
+    """A list of `least` to `most` items that are all valid."""
+
+    item: Validator
+    least: int = 0
+    most: int | None = None
+
+    def accepts(self, value: object) -> bool:
+        """Return whether the value is such a list."""
+        if not isinstance(value, list) or len(value) < self.least or (self.most or len(value)) < len(value):
+            return False
+        return all(map(self.item.accepts, value))
+
+    def __str__(self) -> str:
+        count = f"a list of {self.most}" if self.most else "a list like [64,32]"
+        return f"{count}, each item {self.item}"
+
+
+@dataclass(frozen=True)
+class Optional(Validator):
+    """A valid value, or `null`."""
+
+    other: Validator
+
+    def accepts(self, value: object) -> bool:
+        """Return whether the value is `None` or valid."""
+        return value is None or self.other.accepts(value)
+
+    def convert(self, value: Any) -> Any:
+        """Return `None` for `null`, otherwise the value that the other validator converts to."""
+        return None if parsed(value) is None else self.other.convert(value)
+
+    def __str__(self) -> str:
+        return f"{self.other}, or null"
+
+
+@dataclass(frozen=True)
+class OneOf(Validator):
+    """One of several words, or of `True` and `False`."""
+
+    words: tuple[str | bool, ...]
+
+    def accepts(self, value: object) -> bool:
+        """Return whether the value is one of the words."""
+        return any(value is word or (isinstance(word, str) and value == word) for word in self.words)
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(str(word).lower() if isinstance(word, bool) else word for word in self.words)}"
+
+
+@dataclass(frozen=True)
+class Word(Validator):
+    """Text that is not empty."""
+
+    def accepts(self, value: object) -> bool:
+        """Return whether the value is such a text."""
+        return isinstance(value, str) and bool(value)
+
+    def __str__(self) -> str:
+        return "a text"
+
+
+class PathText(Word):
+    """Text that is a valid path; the file need not exist."""
+
+    def accepts(self, value: object) -> bool:
+        """Return whether the value is such a text."""
+        return isinstance(value, str) and bool(value) and not path_problem(value)
+
+    def __str__(self) -> str:
+        return f"a text, {PATHS}"
+
+
+@dataclass(frozen=True)
+class Either(Validator):
+    """What any of several validators accepts."""
+
+    options: tuple[Validator, ...]
+
+    def accepts(self, value: object) -> bool:
+        """Return whether one of the validators accepts the value."""
+        return any(option.accepts(value) for option in self.options)
+
+    def convert(self, value: Any) -> Any:
+        """Return the value that the first validator converts to, of those that accept it then."""
+        converted = ((option, option.convert(value)) for option in self.options)
+        return next((found for option, found in converted if option.accepts(found)), value)
+
+    def __str__(self) -> str:
+        return ", or ".join(map(str, self.options))
+
+
+POSITIVE = Number(above=0)
+NOT_NEGATIVE = Number(low=0)
 FRACTION = Number(low=0, below=1)
+SHARE = Number(low=0, high=1)
+INDEX = Number(low=0, whole=True)
 COUNT = Number(low=1, whole=True)
 SIDE = Number(low=1, high=4096, whole=True)  # of an image, in pixels
 NO_LIMIT = Number(low=-1, high=-1, whole=True)
-YES_OR_NO = OneOf((True, False))
+FLAG = OneOf((True, False))
 NAMES = Optional(Either((Word(), Number(), Each(Either((Word(), Number()))))))
-MOST_BITS = 14_000  # 4215 digits; Python writes 4300
-SPACE = "sweep.params."  # holds what the keys may be, not what they are
 
-RULES: dict[str, Kind] = {
+
+def same(validator: Validator, *keys: str) -> dict[str, Validator]:
+    """Return rules of several keys that accept the same values."""
+    return dict.fromkeys(keys, validator)
+
+
+RULES: dict[str, Validator] = {
+    **same(POSITIVE, "lr", "power", "head_lr_factor", "limit_train_batches", "limit_test_batches"),
+    "limit_val_batches": POSITIVE,  # validation selects the best epoch
+    **same(Optional(POSITIVE), "every_minutes", "restart_lr_factor", "gradient_clip_val"),
+    **same(NOT_NEGATIVE, "weight_decay", "eps", "resident_limit", "mixup", "cutmix", "share"),
+    **same(FRACTION, "momentum", "alpha", "rho", "warmup_fraction", "dropout", "label_smoothing", "drop_path"),
+    **same(FRACTION, "scale", "crop"),
+    **same(SHARE, "min_lr_factor", "start_lr_factor", "flip", "shift", "brightness", "contrast", "saturation", "erase"),
+    **same(Number(above=0, below=1), "peak_fraction", "factor", "val_fraction", "test_fraction"),
+    **same(Number(above=0, high=1), "drop_fraction", "gamma", "train_fraction", "layer_decay", "largest"),
+    **same(INDEX, "retries", "patience", "one_hot_limit", "rand_augment", "log_every_n_steps"),
+    **same(Optional(INDEX), "fold", "min_epochs", "min_steps"),
+    **same(COUNT, "batch", "slots", "default_batch_size", "blocks", "accumulate_grad_batches"),
+    **same(Optional(COUNT), "every_steps", "keep", "trials", "batch_size", "check_val_every_n_epoch"),
+    **same(FLAG, "channels_last", "compile", "fail_fast", "plan", "nesterov", "freeze_batch_norm", "detect_anomaly"),
+    **same(Optional(FLAG), "fused", "dayfirst"),
+    **same(Word(), "objective", "opt", "target", "activation", "backbone"),
+    **same(PathText(), "root", "path", "cache", "folder", "save_dir", "weights"),
+    **same(NAMES, "data.keep", "data.missing"),
     "seed": Number(low=0, high=2**32 - 1, whole=True),
-    "objective": Word(),
-    "channels_last": YES_OR_NO,
-    "compile": YES_OR_NO,
     "ema_decay": Optional(Number(above=0, below=1)),
     "on_nan": OneOf(("stop", "skip_batch")),
-    "every_minutes": Optional(Number(above=0)),
-    "every_steps": Optional(COUNT),
-    "sweep.name": Optional(Either((Word(), Number(low=0)))),
-    "retries": Number(low=0, whole=True),
-    "fail_fast": YES_OR_NO,
-    "keep": Optional(COUNT),
-    "trials": Optional(COUNT),
-    "batch": COUNT,
+    # sweep
+    "sweep.name": Optional(Either((Word(), NOT_NEGATIVE))),
     "where": Optional(Word()),
-    "plan": YES_OR_NO,
     "pruner": OneOf(("none", "median", "hyperband")),
-    "sweep.sampler": Optional(OneOf(())),  # or what builds one, as sweep=tpe has it
-    "slots": COUNT,
-    # optimizer
-    "lr": Number(above=0),
-    "weight_decay": Number(low=0),
-    "momentum": FRACTION,
+    "sweep.sampler": Optional(OneOf(())),  # or a node that builds one, as in sweep=tpe
+    # optimizer and fine-tuning
     "betas": Each(FRACTION, least=2, most=2),
-    "alpha": FRACTION,
-    "rho": FRACTION,
-    "eps": Number(low=0),
-    "opt": Word(),
-    "fused": Optional(YES_OR_NO),
-    "nesterov": YES_OR_NO,
-    # scheduler
-    "warmup_fraction": FRACTION,
-    "min_lr_factor": Number(low=0, high=1),
-    "start_lr_factor": Number(low=0, high=1),
-    "peak_fraction": Number(above=0, below=1),
-    "drop_fraction": Number(above=0, high=1),
-    "gamma": Number(above=0, high=1),
-    "power": Number(above=0),
-    "patience": Number(low=0, whole=True),
-    "factor": Number(above=0, below=1),
+    "thaw": Each(NOT_NEGATIVE),
     # data
-    "batch_size": Optional(COUNT),
-    "default_batch_size": COUNT,
-    "val_fraction": Number(above=0, below=1),
-    "test_fraction": Number(above=0, below=1),
+    "test_path": Optional(PathText()),
     "count": Number(low=30, high=10**7, whole=True),
-    "train_fraction": Number(above=0, high=1),
     "folds": Number(low=2, whole=True),
-    "fold": Optional(Number(low=0, whole=True)),
-    "class_weights": Either((OneOf(("none", "balanced")), Each(Number(low=0), least=2))),
+    "class_weights": Either((OneOf(("none", "balanced")), Each(NOT_NEGATIVE, least=2))),
     "sampler": OneOf(("shuffle", "balanced")),
     "resident": OneOf(("auto", True, False)),
-    "resident_limit": Number(low=0),
     "num_workers": Optional(Number(low=0, high=1024, whole=True)),
-    "one_hot_limit": Number(low=0, whole=True),
     "value_range": Optional(Each(Number(), least=2, most=2)),
-    "data.keep": NAMES,
-    "data.missing": NAMES,
     "decimal": Optional(OneOf(("point", "comma"))),
-    "dayfirst": Optional(YES_OR_NO),
     "data.channels": Optional(Number(low=1, high=3, whole=True, odd=True)),
+    "data.image_size": Optional(Either((SIDE, Each(SIDE, least=2, most=2)))),
     "on_error": OneOf(("raise", "skip")),
-    "root": PathText(),
-    "path": PathText(),
-    "test_path": Optional(PathText()),
-    "cache": PathText(),
-    "folder": PathText(),
-    "save_dir": PathText(),
-    "target": Word(),
     # model
     "hidden_dims": Each(COUNT),
     "channels": Each(COUNT, least=1),
     "kernel_size": Number(low=1, whole=True, odd=True),
-    "dropout": FRACTION,
-    "label_smoothing": FRACTION,
-    "activation": Word(),
-    "backbone": Word(),
-    "weights": PathText(),
-    "data.image_size": Optional(Either((SIDE, Each(SIDE, least=2, most=2)))),
     "image_size": Optional(SIDE),
-    "blocks": COUNT,
-    "drop_path": FRACTION,
-    # finetune
-    "thaw": Each(Number(low=0)),
-    "layer_decay": Number(above=0, high=1),
-    "head_lr_factor": Number(above=0),
-    "restart_lr_factor": Optional(Number(above=0)),
-    "freeze_batch_norm": YES_OR_NO,
     # augment
-    "flip": Number(low=0, high=1),
-    "shift": Number(low=0, high=1),
     "rotate": Number(low=0, high=180),
     "skew": Number(low=0, below=90),
-    "scale": FRACTION,
-    "rand_augment": Number(low=0, whole=True),
     "magnitude": Number(low=0, high=30),
-    "crop": FRACTION,
-    "brightness": Number(low=0, high=1),
-    "contrast": Number(low=0, high=1),
-    "saturation": Number(low=0, high=1),
     "hue": Number(low=0, high=0.5),
-    "erase": Number(low=0, high=1),
-    "largest": Number(above=0, high=1),
-    "mixup": Number(low=0),
-    "cutmix": Number(low=0),
-    # callbacks
-    "share": Number(low=0),
     # trainer
     "devices": Either((Number(whole=True), Each(Number(whole=True)), Word())),
     "max_epochs": Optional(Either((COUNT, NO_LIMIT))),
-    "min_epochs": Optional(Number(low=0, whole=True)),
-    "min_steps": Optional(Number(low=0, whole=True)),
-    "precision": OneOf(("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true")),
-    "limit_train_batches": Number(above=0),
-    "limit_val_batches": Number(above=0),  # validation chooses the best epoch
-    "limit_test_batches": Number(above=0),
-    "accumulate_grad_batches": COUNT,
-    "gradient_clip_val": Optional(Number(above=0)),
-    "deterministic": OneOf((True, False, "warn")),
-    "detect_anomaly": YES_OR_NO,
-    "log_every_n_steps": Number(low=0, whole=True),
-    "num_sanity_val_steps": Number(low=-1, whole=True),
     "max_steps": Either((COUNT, NO_LIMIT)),
-    "val_check_interval": Either((Number(above=0), Word())),
-    "check_val_every_n_epoch": Optional(COUNT),
+    "precision": OneOf(("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true")),
+    "deterministic": OneOf((True, False, "warn")),
+    "num_sanity_val_steps": Number(low=-1, whole=True),
+    "val_check_interval": Either((POSITIVE, Word())),
 }
 
 
-def rule(path: str) -> Kind | None:
-    """Return the kind of values that a key may hold, by its dotted path; `None` where there is no rule."""
+def rule(path: str) -> Validator | None:
+    """Return the validator of a key by its dotted path; `None` for keys without one."""
     return RULES.get(path) or RULES.get(path.rpartition(".")[2])
-
-
-def read_text(values: dict[str, Any], prefix: str = "") -> None:
-    """Replace text by the number, boolean, null or list that it stands for, where the key takes one.
-
-    `${oc.env:LR}` is always text. It is read as Hydra reads what is typed behind a key. Text that the key does not
-    accept stays, for `check_ranges` and `check_arguments` to reject.
-
-    Args:
-        values: of a config, plain; changed in place.
-        prefix: of their dotted paths.
-    """
-    for name, value in values.items():
-        path = f"{prefix}{name}"
-        nodes = {f"{path}.": value} if isinstance(value, dict) else {}
-        if isinstance(value, list):
-            nodes = {f"{path}[{place}].": item for place, item in enumerate(value) if isinstance(item, dict)}
-        for inside, node in nodes.items():
-            read_text(node, inside)
-        if not nodes and not path.startswith(SPACE) and (kind := rule(path) or kind_of_argument(values, name)):
-            values[name] = kind.read(value)
-
-
-def kind_of_argument(values: dict[str, Any], name: str) -> Kind | None:
-    """Return the kind of an argument of a `_target_`, where its value is text that stands for another."""
-    value = values[name]
-    texts = value if isinstance(value, list) else [value]
-    if "_target_" not in values or not any(text != parsed(text) for text in texts):
-        return None
-    with suppress(ImportError, AttributeError, ValueError, TypeError):  # `check_arguments` names what is wrong
-        parameter = parameters(pkgutil.resolve_name(values["_target_"]))[0].get(name)
-        return kind_of(parameter) if parameter else None
-    return None
-
-
-def check_integers(values: dict[str, Any], prefix: str = "") -> None:
-    """Raise a ConfigError for an integer that Python does not write, as a YAML file may have it in hexadecimal digits.
-
-    Args:
-        values: of a config, plain.
-        prefix: of their dotted paths.
-    """
-    for name, value in values.items():
-        if isinstance(value, dict):
-            check_integers(value, f"{prefix}{name}.")
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, int) and item.bit_length() > MOST_BITS:
-                raise config_error(
-                    f"{prefix}{name}", hex(item), f"a number of {item.bit_length()} bits", f"at most {MOST_BITS}"
-                )
-
-
-def check_ranges(cfg: DictConfig) -> None:
-    """Raise a ConfigError for the first value that its key does not accept."""
-    for path, value in [*keys_inside(cfg), *leaves(cfg)]:
-        if path.startswith(SPACE):
-            continue
-        if (kind := rule(path)) is not None and not kind.accepts(value):
-            raise config_error(path, value, f"must be {kind}")

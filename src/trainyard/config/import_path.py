@@ -8,21 +8,21 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-SAFE_PATH, OURS = "PYTHONSAFEPATH", "trainyard"  # Python asks only whether there is a value
+SAFE_PATH, MARK = "PYTHONSAFEPATH", "trainyard"  # Python only checks whether the variable has a value
 PACKAGES = Path(__file__).parents[2]  # the folder that contains this package
 
 
 @contextmanager
 def installed_only() -> Iterator[None]:
-    """Import from installed packages and PYTHONPATH alone.
+    """Import only from installed packages and PYTHONPATH.
 
-    Python also searches the current folder (`python -m`, `python -c`) or that of the script, and before all others.
+    Otherwise Python searches the current folder or that of the script before all others.
     """
     before = sys.path[:]
-    typed = {Path(folder).resolve() for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder}
-    started = {Path.cwd(), Path(getattr(sys.modules["__main__"], "__file__", None) or ".").resolve().parent}
-    left_out = started - typed - {PACKAGES.resolve()}
-    sys.path[:] = [folder for folder in before if folder and Path(folder).resolve() not in left_out]
+    allowed = {Path(folder).resolve() for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder}
+    first = {Path.cwd(), Path(getattr(sys.modules["__main__"], "__file__", None) or ".").resolve().parent}
+    excluded = first - allowed - {PACKAGES.resolve()}
+    sys.path[:] = [folder for folder in before if folder and Path(folder).resolve() not in excluded]
     try:
         yield
     finally:
@@ -38,7 +38,7 @@ def installed_only_in_children() -> Iterator[None]:
     if SAFE_PATH in os.environ:
         yield
         return
-    os.environ[SAFE_PATH] = OURS
+    os.environ[SAFE_PATH] = MARK
     try:
         yield
     finally:
@@ -46,8 +46,8 @@ def installed_only_in_children() -> Iterator[None]:
 
 
 def forget_safe_path() -> None:
-    """Remove what `installed_only_in_children` has put into the environment."""
-    if os.environ.get(SAFE_PATH) == OURS:
+    """Remove the variable that `installed_only_in_children` has set."""
+    if os.environ.get(SAFE_PATH) == MARK:
         del os.environ[SAFE_PATH]
 
 
@@ -61,7 +61,7 @@ def find_plugins() -> None:
 def add_current_folder(names: Iterable[str]) -> None:
     """Append the current folder to the import path if it contains a named package that is not installed."""
     for name in names:
-        here = Path.cwd()
-        lies_here = (here / name).is_dir() or (here / f"{name}.py").is_file()
-        if name not in sys.modules and lies_here and str(here) not in sys.path and find_spec(name) is None:
-            sys.path.append(str(here))
+        folder = Path.cwd()
+        exists = (folder / name).is_dir() or (folder / f"{name}.py").is_file()
+        if name not in sys.modules and exists and str(folder) not in sys.path and find_spec(name) is None:
+            sys.path.append(str(folder))

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainyard.config.composition import group_options
+from trainyard.config.composition import load_options
 from trainyard.config.trusted import DATA, NOT_BUILT, check_stored, check_target, walk
 from trainyard.io.errors import config_error
 
@@ -78,7 +78,7 @@ def use_own_caches(config: dict[str, Any]) -> None:
 
 def own_cache() -> str:
     """Return the cache folder that a config composed now would have."""
-    return str(group_options("data")["image_folder"].cache)
+    return str(load_options("data")["image_folder"].cache)
 
 
 def check_download(data: Mapping[str, Any], kind: type) -> None:

@@ -15,20 +15,17 @@ from trainyard.sweeps.stored import StoredSweep
 ROOT = Path("outputs")
 ACCEPTED = "a directory, a name or its beginning or ending, SWEEP/NUMBER, latest, best:SWEEP, or a checkpoint"
 CHECKPOINTS = (".ckpt", ".safetensors")
-NEWEST = 5  # runs that an error lists
+MAX_NEWEST = 5  # runs in an error message
 
 
 def find_run(name: str, root: Path = ROOT) -> StoredRun:
-    """Return the run with a name.
+    """Return the run with a name; raise a ConfigError with candidates if there is none or if there are several.
 
     Args:
         name: a run's directory; its name in outputs/runs, or an unambiguous beginning or ending; `SWEEP/3`, a job;
             `latest`, the run that was started last, which is printed to stderr; `best:SWEEP`, the best job of the best
             configuration; a checkpoint in a run.
         root: the folder of all runs.
-
-    Raises:
-        ConfigError: no run or several runs have the name; the message lists candidates.
     """
     check_path("RUN", name)
     if name.startswith("best:"):
@@ -40,33 +37,25 @@ def find_run(name: str, root: Path = ROOT) -> StoredRun:
             return found
         if (folder / SWEEP).is_file():
             accepted = f"a job of it, such as {name.rstrip('/')}/0, or best:{name.rstrip('/')}"
-            raise config_error("RUN", name, "it is a sweep", accepted)
+            raise config_error("RUN", name, "is a sweep", accepted)
     names = sorted(folder.name for folder in (root / "runs").glob("*/"))
     near = [known for known in names if name and (known.startswith(name) or known.endswith(name))]
     if len(near) == 1:
         return StoredRun(root / "runs" / near[0])
     if near:
-        raise config_error("RUN", name, f"{len(near)} runs begin or end so", join_limited(near[::-1], NEWEST))
+        raise config_error("RUN", name, f"{len(near)} runs begin or end so", join_limited(near[::-1], MAX_NEWEST))
     raise unknown_run(name, root)
 
 
 def find_checkpoint(name: str, root: Path = ROOT) -> Path:
-    """Return a checkpoint file itself, or the best checkpoint of the run with a name.
-
-    Raises:
-        ConfigError: there is no such run, or it has no checkpoint.
-    """
+    """Return a checkpoint file itself, or the best checkpoint of the run with a name."""
     check_path("RUN", name)
     path = Path(name).expanduser()
     return path if is_checkpoint(path) else find_run_and_checkpoint(name, root)[1]
 
 
 def find_run_and_checkpoint(name: str, root: Path = ROOT) -> tuple[StoredRun, Path]:
-    """Return the run with a name, and its best checkpoint, or the checkpoint that was named.
-
-    Raises:
-        ConfigError: there is no such run, or it has no checkpoint.
-    """
+    """Return the run with a name, and its best checkpoint or the one that was named."""
     run = find_run(name, root)
     if is_checkpoint(Path(name)):
         return run, Path(name)
@@ -88,10 +77,7 @@ def run_at(path: Path) -> StoredRun | None:
 
 
 def latest(root: Path) -> StoredRun:
-    """Return the run that was started last, and print its path to stderr.
-
-    `outputs/latest` is a link, or a text file with the path. If it leads to no run, the start times of all runs decide.
-    """
+    """Return the run that `outputs/latest`, a link or a text file, points to, or the last started; print its path."""
     pointer = root / "latest"
     run = None
     with suppress(OSError, ValueError):
@@ -107,14 +93,10 @@ def latest(root: Path) -> StoredRun:
 
 
 def best_job(name: str) -> StoredRun:
-    """Return the job of `best:SWEEP`: of its best configuration, the completed one with the best validation score.
-
-    Raises:
-        ConfigError: there is no such sweep, or none of its jobs is completed.
-    """
+    """Return the job of `best:SWEEP`: of its best configuration, the completed one with the best validation score."""
     rows = StoredSweep.find(name.removeprefix("best:")).rows
     if not rows or not rows[0].scores:
-        raise config_error("RUN", name, "no job of it is completed", "a sweep with a score")
+        raise config_error("RUN", name, "no job is completed", "a sweep with a score")
     return StoredRun(rows[0].best.folder)
 
 
@@ -130,12 +112,12 @@ def unknown_run(name: str, root: Path) -> ConfigError:
     if name == "latest":
         problem = f"{root / name} points to no run" if os.path.lexists(root / name) else "there is none yet"
     newest = sorted((folder.name for folder in (root / "runs").glob("*/")), reverse=True)
-    accepted = f"{ACCEPTED}\n  newest: {join_limited(newest, NEWEST) or f'none in {root}/runs'}"
+    accepted = f"{ACCEPTED}\n  newest: {join_limited(newest, MAX_NEWEST) or f'none in {root}/runs'}"
     return config_error("RUN", name or "''", problem, accepted)
 
 
 def all_runs(root: Path = ROOT) -> Iterator[StoredRun]:
-    """Yield every run below a folder, also unfinished ones: all folders of runs/, and the numbered ones of sweeps."""
+    """Yield every run below a folder, also unfinished ones: all folders in runs/, and the numbered ones in sweeps."""
     for path, names, files in os.walk(root):
         folder = Path(path)
         names[:] = sorted(name for name in names if not name.startswith(".") and not (folder / name).is_symlink())

@@ -2,9 +2,11 @@
 
 import math
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,18 +15,17 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from trainyard.config.trusted_paths import check_training, use_own_caches
-from trainyard.history.code_version import PACKAGE, CodeVersion, checked_out
-from trainyard.history.diff import Lines, data_changes, hardware_changes, headed, package_changes
+from trainyard.config.trusted_paths import check_training
+from trainyard.history import diff
 from trainyard.history.find_run import ROOT
-from trainyard.history.stored_run import StoredRun
+from trainyard.history.stored_config import config_to_reproduce
+from trainyard.history.stored_run import StoredRun, flatten
 from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.io.files import check_path, relative
 from trainyard.run.metrics_csv import read_curves
 from trainyard.run.provenance import git, provenance
 from trainyard.terminal.controls import escape_controls
 
-FILE_LOGGERS = ("tensorboard", "csv")
 TOLERANCE = 1e-3  # absolute for values up to 1, relative for larger ones
 SCRIPT = """\
 import sys
@@ -36,106 +37,98 @@ if __name__ == "__main__":
     sys.tracebacklimit = 0
     torch.set_num_threads(int(sys.argv[2]))
     train(OmegaConf.load(sys.argv[1]))
-"""  # for the code of any commit
+"""  # works with the code of any commit
 
 
-def reproduce(run: StoredRun, output: Path | None = None, yes: bool = False, package: Path = PACKAGE) -> int:
+def reproduce(run: StoredRun, output: Path | None = None, yes: bool = False, package: Path = diff.PACKAGE) -> int:
     """Run a completed run again and compare it; print the verdict, and return 1 if the runs differ, else 0.
 
-    Args:
-        run: to reproduce.
-        output: directory of the new run; `None` for one in outputs/reproduced.
-        yes: run a patch, and whatever else comes with the run, without asking.
-        package: a folder in the repository that has the commit.
-
-    Raises:
-        ConfigError: the run has no result or config, its code is not available, or the user does not agree to run it.
+    The new run is in `output`, by default in outputs/reproduced. With `yes`, code that comes with the run is executed
+    without asking. `package` is a folder in the repository that has the commit.
     """
-    if run.status != "completed":
-        raise config_error("RUN", run.name, f"it is {run.status}", "a completed run, whose results can be compared")
-    if not run.own or run.unreadable:
-        raise config_error("RUN", run.name, "its config.yaml is missing or invalid", "a run with an intact config")
-    folder = destination(run, output)
+    if run.status != "completed" or not run.own or run.unreadable:
+        problem = f"is {run.status}" if run.status != "completed" else "its config.yaml is missing or invalid"
+        raise config_error("RUN", run.name, problem, "a completed run with an intact config")
+    folder = new_directory(run, output)
     print(f"run        {run.name}, again in {relative(folder)}")
-    code = code_to_run(run, package)
-    config = config_for(run, folder)
+    code = available_code(run, package)
+    config = config_to_reproduce(run, folder)
     confirm(run, code, yes, config, folder)
     now = provenance()
     threads = int(run.provenance["hardware"].get("threads") or now["hardware"]["threads"])
     now["hardware"]["threads"] = threads  # the new run uses as many: the order of sums depends on it
-    report("packages", package_changes(run.provenance, now))
-    report("hardware", hardware_changes(run.provenance, now))
-    directory = Path(str(run.provenance.get("directory", "")))  # relative paths of the config refer to it
-    if not directory.is_absolute() or not directory.is_dir():
-        print(f"directory  {directory} is gone: relative paths refer to the current folder")
+    print(diff.section("packages", diff.package_changes(run.provenance, now)))
+    print(diff.section("hardware", diff.hardware_changes(run.provenance, now)))
+    directory = Path(str(run.provenance.get("directory", "")))  # relative paths in the config refer to it
+    if not directory.is_dir():
+        print(f"directory  {directory} does not exist: relative paths refer to the current folder")
         directory = Path()
-    with checked_out(package, code) as tree:
+    with checked_out(package, code) if code else nullcontext() as tree:
         exit_code = train_again(config, tree, directory, threads)
     again = StoredRun(folder)
     if again.status != "completed":
         print(f"differs: the new run ended with exit code {exit_code} before it was complete, see above")
         return 1
-    report("data", data_changes(run, again))
+    print(diff.section("data", diff.data_changes(run, again)))
     if not run.checkpoint.is_file():
-        report("weights", ["not compared: those of the run were not kept"])
+        print("weights    not compared: the run has no checkpoint")
     verdict, agree = compare(run, again)
     print(verdict)
     return 0 if agree else 1
 
 
-def report(name: str, changes: Lines) -> None:
-    """Print what has changed since the run."""
-    print("\n".join(headed(name, ["unknown"] if changes is None else changes or ["the same"])))
-
-
-def destination(run: StoredRun, output: Path | None) -> Path:
-    """Return the new run's directory, which is empty; raise a ConfigError if the one that was typed is not."""
+def new_directory(run: StoredRun, output: Path | None) -> Path:
+    """Return an empty directory for the new run; raise a ConfigError if `output` is not empty."""
     if output is not None:
         check_path("--output", str(output))
         if output.exists() and (not output.is_dir() or any(output.iterdir())):
-            raise config_error("--output", output, "it exists already", "a directory that is empty or new")
+            raise config_error("--output", output, "already exists", "a directory that is empty or new")
         return output.absolute()
-    first = ROOT / "reproduced" / run.name.replace("/", "-").replace("\\", "-").strip("-.")
-    numbered = (first.with_name(f"{first.name}-{number}") for number in range(2, 10_000))
-    return next(folder for folder in (first, *numbered) if not folder.exists()).absolute()
+    name = re.sub(r"[/\\]", "-", run.name).strip("-.")
+    names = (name, *(f"{name}-{number}" for number in range(2, 10_000)))
+    return next(ROOT / "reproduced" / name for name in names if not (ROOT / "reproduced" / name).exists()).absolute()
 
 
-def code_to_run(run: StoredRun, package: Path) -> CodeVersion | None:
-    """Return the code to check out, and print it; `None` if the installed package runs."""
-    code = CodeVersion.of(run)
-    if code is None:
-        print("code       the installed package: the run was made outside of a checkout")
-        return None
-    try:
-        git(package, "cat-file", "-e", f"{code.commit}^{{commit}}")
-    except ConfigError as error:
-        problem = f"its commit {code.short} is not in a repository at {package}"
-        raise config_error("RUN", run.name, problem, "after `git fetch`, or in the clone where it was made") from error
-    if not git(package, "ls-tree", "--full-tree", code.commit, "src/trainyard"):
-        print(f"code       the installed package: commit {code.short} has no src/trainyard")
-        return None
-    print(f"code       {git(package, 'log', '-1', '--format=%h %s', code.commit).strip()}, {code.patch_summary}")
-    if code.untracked:
-        print(f"           untracked files are not restored: {join_limited(code.untracked, 5)}")
-    return code
+def available_code(run: StoredRun, package: Path) -> diff.CodeVersion | None:
+    """Return the code to check out, and print it; `None` to use the installed package."""
+    code = diff.CodeVersion.of(run)
+    reason = "the run was made outside of a checkout"
+    if code:
+        try:
+            has_package = git(package, "ls-tree", "--full-tree", code.commit, "src/trainyard")
+        except ConfigError as error:
+            problem = f"its commit {code.short} is not in a repository at {package}"
+            accepted = "after `git fetch`, or in the clone where it was made"
+            raise config_error("RUN", run.name, problem, accepted) from error
+        if has_package:
+            commit = git(package, "log", "-1", "--format=%h %s", code.commit).strip()
+            lost = f"\n           untracked files are not restored: {join_limited(code.untracked, 5)}"
+            print(f"code       {commit}, {code.patch_summary}{lost if code.untracked else ''}")
+            return code
+        reason = f"commit {code.short} has no src/trainyard"
+    print(f"code       the installed package: {reason}")
+    return None
 
 
-def config_for(run: StoredRun, folder: Path) -> dict[str, Any]:
-    """Return the run's resolved config for a new directory, without its sweep and its loggers on servers."""
-    config = run.config_in(str(folder))
-    if isinstance(config.get("sweep"), dict):
-        config["sweep"]["pruner"] = "none"
-    if files := {name: part for name, part in (config.get("logger") or {}).items() if name in FILE_LOGGERS}:
-        config["logger"] = files
-    use_own_caches(config)
-    return config
+@contextmanager
+def checked_out(repository: Path, code: diff.CodeVersion) -> Iterator[Path]:
+    """Yield a temporary worktree with a commit and its patch; the repository's files, index and HEAD do not change."""
+    with TemporaryDirectory(prefix="trainyard-", ignore_cleanup_errors=True) as temporary:
+        tree = Path(temporary) / "code"
+        try:
+            git(repository, "worktree", "add", "--detach", str(tree), code.commit)
+            if code.patch:
+                git(tree, "apply", "--binary", "--whitespace=nowarn", "-", stdin=code.patch)
+            yield tree
+        finally:
+            try:
+                git(repository, "worktree", "remove", "--force", "--force", str(tree))
+            except ConfigError:  # it is incomplete
+                git(repository, "worktree", "prune")
 
 
-def confirm(run: StoredRun, code: CodeVersion | None, yes: bool, config: Mapping[str, Any], folder: Path) -> None:
-    """Ask before code runs that comes with the run; raise a ConfigError if the user does not agree.
-
-    That is a patch, or what the config builds or writes beyond what a stored config may.
-    """
+def confirm(run: StoredRun, code: diff.CodeVersion | None, yes: bool, config: Mapping[str, Any], folder: Path) -> None:
+    """Ask before code of the run is executed: a patch, or anything that a stored config must not build or write."""
     reasons = [code.patch_summary] if code and code.patch else []
     try:
         check_training(dict(config), folder)
@@ -149,7 +142,7 @@ def confirm(run: StoredRun, code: CodeVersion | None, yes: bool, config: Mapping
 
 
 def train_again(config: Mapping[str, Any], code: Path | None, directory: Path, threads: int) -> int:
-    """Train a resolved config in a new process with the code of a checkout, and return its exit code."""
+    """Train a config in a new process with the code of a checkout, and return its exit code."""
     with TemporaryDirectory(prefix="trainyard-") as temporary:
         script, file = Path(temporary) / "rerun.py", Path(temporary) / "config.yaml"
         script.write_text(SCRIPT, encoding="utf-8")
@@ -169,8 +162,8 @@ def train_again(config: Mapping[str, Any], code: Path | None, directory: Path, t
 def compare(one: StoredRun, other: StoredRun) -> tuple[str, bool]:
     """Compare metrics, curves and weights bit by bit; return the verdict, and whether they agree within tolerance."""
     weights = one.checkpoint.is_file() and other.checkpoint.is_file()
-    ours, theirs = results_of(one, weights), results_of(other, weights)
-    gaps = {name: gap(ours.get(name), theirs.get(name)) for name in {**ours, **theirs}}
+    left, right = results_of(one, weights), results_of(other, weights)
+    gaps = {name: gap(left.get(name), right.get(name)) for name in {**left, **right}}
     differing = {name: size for name, size in gaps.items() if size is not None}
     if not differing:
         return "bitwise equal", True
@@ -181,39 +174,27 @@ def compare(one: StoredRun, other: StoredRun) -> tuple[str, bool]:
 
 
 def results_of(run: StoredRun, weights: bool) -> dict[str, Tensor]:
-    """Return all values that a run computed, by name; with weights, those of the best checkpoint and its optimizer."""
+    """Return all values that a run computed, by name; with `weights`, also the tensors of the best checkpoint."""
     numbers: dict[str, float] = dict(run.metrics)
     for name, curve in read_curves(run.folder).items():
         numbers |= {f"{name} at step {step}": value for step, value in curve.items()}
     results = {name: torch.tensor(float(value), dtype=torch.float64) for name, value in numbers.items()}
-    best = (run.result.get("objective") or {}).get("epoch", 0)
-    results |= {"epochs": torch.tensor(run.result.get("epochs", 0)), "the best epoch": torch.tensor(best)}
+    epochs = {"epochs": run.result["epochs"], "the best epoch": run.result["objective"]["epoch"]}
+    results |= {name: torch.tensor(number) for name, number in epochs.items()}
     if weights:
         checkpoint = torch.load(run.checkpoint, map_location="cpu", weights_only=True, mmap=True)
-        for part in ("state_dict", "optimizer_states"):
-            results |= dict(tensors(checkpoint.get(part), part))
+        checkpoint["optimizer_states"] = dict(enumerate(checkpoint["optimizer_states"]))
+        states = {name: checkpoint[name] for name in ("state_dict", "optimizer_states")}
+        results |= {name: value for name, value in flatten(states) if isinstance(value, Tensor)}
     return results
 
 
-def tensors(node: Any, path: str) -> Iterator[tuple[str, Tensor]]:
-    """Yield every tensor in nested dicts and lists, with its path."""
-    if isinstance(node, Tensor):
-        yield path, node
-    parts = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list | tuple) else ()
-    for name, part in parts:
-        yield from tensors(part, f"{path}.{name}")
-
-
 def gap(one: Tensor | None, other: Tensor | None) -> float | None:
-    """Return the largest difference of two tensors, relative to values over 1; `None` if they are bitwise equal.
-
-    It is infinite for integers, NaN, other shapes or types, and missing tensors.
-    """
+    """Return the largest difference, relative to values over 1, or infinity; `None` if all bits are equal."""
     if one is None or other is None or (one.shape, one.dtype) != (other.shape, other.dtype):
         return math.inf
     left, right = (tensor.contiguous().flatten().view(torch.uint8) for tensor in (one, other))
     if torch.equal(left, right):
         return None
-    if not one.is_floating_point():
-        return math.inf
-    return float(((one.double() - other.double()).abs() / one.double().abs().clamp(min=1)).nan_to_num(math.inf).max())
+    differences = (one.double() - other.double()).abs() / one.double().abs().clamp(min=1)
+    return float(differences.nan_to_num(math.inf).max()) if one.is_floating_point() else math.inf

@@ -6,20 +6,21 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
+from trainyard.config.composition import objective_mode
 from trainyard.config.condition import GRAMMAR, Condition, is_number
 from trainyard.history.find_run import all_runs
 from trainyard.history.stored_run import StoredRun, flatten
 from trainyard.io.csv_text import csv_writer, escape_formula
 from trainyard.io.errors import config_error, did_you_mean, join_limited
-from trainyard.sweeps.options import mode_of
 from trainyard.terminal.controls import unescaped
 from trainyard.terminal.tables import table
 
 SUGGESTED = 50  # newest runs whose keys are suggested
+COSTS = ("seconds", "epochs", "parameters")  # better if smaller
 WIDTH = 50  # characters of the overrides in the table
 
 
-def chosen_runs(conditions: Sequence[str], sort: str = "started", last: int | None = None) -> list[StoredRun]:
+def select_runs(conditions: Sequence[str], sort: str = "started", last: int | None = None) -> list[StoredRun]:
     """Return the runs under outputs/ that fulfil conditions.
 
     Args:
@@ -32,44 +33,41 @@ def chosen_runs(conditions: Sequence[str], sort: str = "started", last: int | No
         ConfigError: invalid condition, or no run has a key.
     """
     parsed = [Condition(text, "CONDITION") for text in conditions]
-    runs = chosen = list(all_runs())
+    runs = selected = list(all_runs())
     for text, condition in zip(conditions, parsed, strict=True):
         if condition.keys in (set(), {text.strip()}):
             raise config_error("CONDITION", text, "compares nothing", GRAMMAR)
-        matching = [run for run in chosen if fulfils(run, condition)]
+        matching = [run for run in selected if fulfils(run, condition)]
         if not matching:
-            check_known(condition.keys, chosen)
-        chosen = matching
-    chosen = sorted(chosen, key=lambda run: run.started, reverse=True)[:last]
+            check_known(condition.keys, selected)
+        selected = matching
+    selected = sorted(selected, key=lambda run: run.started, reverse=True)[:last]
     key = sort.removeprefix("-")
-    values = {run.folder: value_of(run, key) for run in chosen if has(run, key)}
-    if chosen and not values:
+    values = {run.folder: value_of(run, key) for run in selected if has(run, key)}
+    if selected and not values:
         check_known([key], runs)
-    descending = mode_of(key) == "max" and (key == "started" or all(map(is_number, values.values())))
-    having = [run for run in chosen if values.get(run.folder) is not None]
-    having.sort(key=lambda run: order(values[run.folder]), reverse=descending != sort.startswith("-"))
-    return [*having, *(run for run in chosen if values.get(run.folder) is None)]
+    is_score = key not in COSTS and objective_mode(key) == "max" and all(map(is_number, values.values()))
+    descending = key == "started" or is_score
+    with_value = [run for run in selected if values.get(run.folder) is not None]
+    with_value.sort(key=lambda run: sort_key(values[run.folder]), reverse=descending != sort.startswith("-"))
+    return [*with_value, *(run for run in selected if values.get(run.folder) is None)]
 
 
 def fulfils(run: StoredRun, condition: Condition) -> bool:
-    """Return whether a condition is true of a run."""
+    """Return whether a condition is true for a run."""
     try:
         return condition.evaluate(partial(value_of, run))
-    except (KeyError, TypeError, ArithmeticError):
+    except (KeyError, TypeError):
         return False
 
 
-def order(value: Any) -> tuple[bool, float, str]:
-    """Return a sort key that puts numbers before texts."""
+def sort_key(value: Any) -> tuple[bool, float, str]:
+    """Return a key that sorts numbers before texts."""
     return (False, value, "") if is_number(value) else (True, 0.0, str(value))
 
 
 def value_of(run: StoredRun, key: str) -> Any:
-    """Return the value that a run has for a key: a column, a metric, an option, or a dotted key of the config.
-
-    Raises:
-        KeyError: it has none.
-    """
+    """Return a column, metric, option or dotted key of the config; raise a KeyError if the run has none."""
     if run.columns.get(key) is not None:
         return run.columns[key]
     first = key.partition(".")[0]
@@ -92,16 +90,17 @@ def check_known(keys: Iterable[str], runs: Sequence[StoredRun]) -> None:
             known = sorted({name for run in runs[-SUGGESTED:] for name in keys_of(run)})
             parent = key.rpartition(".")[0]
             near = [name for name in known if name.rpartition(".")[0] == parent] or [n for n in known if "." not in n]
-            raise config_error("KEY", key, f"no run has such a key{did_you_mean(key, known)}", join_limited(near, 40))
+            problem = f"no run has such a key{did_you_mean(key, known)}"
+            raise config_error("KEY", key, problem, join_limited(near, 40))
 
 
 def keys_of(run: StoredRun) -> list[str]:
     """Return the keys that a run has values for."""
-    own = {name: part for name, part in run.config.items() if name != "run"}
-    return [*(name for name, value in run.columns.items() if value is not None), *dict(flatten(own))]
+    config = {name: part for name, part in run.config.items() if name != "run"}
+    return [*(name for name, value in run.columns.items() if value is not None), *dict(flatten(config))]
 
 
-def show(runs: Sequence[StoredRun]) -> None:
+def print_table(runs: Sequence[StoredRun]) -> None:
     """Print the table."""
     rows = [row(run) for run in runs]
     if rows:
@@ -127,14 +126,14 @@ def row(run: StoredRun) -> dict[str, str]:
 
 
 def shortened(overrides: str) -> str:
-    """Return overrides; long ones with the last part of each key only."""
+    """Return overrides; if they are long, only the last part of each key."""
     if len(overrides) > WIDTH:
         overrides = " ".join(re.sub(r"^[^=]*\.(?=[^=]*=)", "", word) for word in overrides.split(" "))
     return overrides if len(overrides) <= WIDTH else f"{overrides[: WIDTH - 3]}..."
 
 
-def write_csv(runs: Sequence[StoredRun]) -> None:
-    """Print a CSV for other programs, with all metrics and choices."""
+def print_csv(runs: Sequence[StoredRun]) -> None:
+    """Print a CSV for other programs, with all metrics and options."""
     names = list(dict.fromkeys(name for run in runs for name in run.columns))
     lines: list[list[Any]] = [["run" if name == "name" else name for name in names]]
     lines += [[run.columns.get(name) for name in names] for run in runs]

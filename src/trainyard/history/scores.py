@@ -1,32 +1,78 @@
-"""Which of two runs has the better accuracy, and whether the difference exceeds the noise."""
+"""Which of two runs has the better accuracy, and whether the difference exceeds the noise; without importing torch."""
 
 import math
+import zipfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from trainyard.history.saved_predictions import read_predictions
 from trainyard.history.stored_run import StoredRun
+from trainyard.io.files import MAX_TABLE, open_regular
 
+FILE = Path("predictions") / "val.npz"
 ERRORS = 2  # standard errors that a difference has to exceed
 METRIC = "val/acc"
+
+
+@dataclass(frozen=True)
+class SavedPredictions:
+    """Labels and predicted probabilities of the validation examples at the best epoch.
+
+    Attributes:
+        classes: names of the K classes.
+        labels: int64 `[N]`.
+        probabilities: float32 `[N, K]`.
+    """
+
+    classes: list[str]
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+
+    @cached_property
+    def correct(self) -> NDArray[np.bool_]:
+        """Whether each prediction is correct, bool `[N]`."""
+        correct: NDArray[np.bool_] = self.probabilities.argmax(axis=1) == self.labels
+        return correct
+
+    def by_class(self) -> dict[str, tuple[int, int]]:
+        """Return the numbers of correct predictions and of examples of each class that has examples."""
+        correct = np.bincount(self.labels, self.correct, len(self.classes)).astype(int)
+        total = np.bincount(self.labels, minlength=len(self.classes))
+        return {name: (int(c), int(n)) for name, c, n in zip(self.classes, correct, total, strict=True) if n}
+
+
+def read_predictions(folder: Path) -> SavedPredictions | None:
+    """Return the predictions in a run directory; `None` if there are none or they cannot be read."""
+    try:
+        with open_regular(folder / FILE, MAX_TABLE) as file, np.load(file, allow_pickle=False) as saved:
+            labels = saved["labels"].astype(np.int64)
+            probabilities = saved["probabilities"].astype(np.float32)
+            classes = [str(name) for name in saved["classes"]]
+    except (OSError, ValueError, KeyError, MemoryError, zipfile.BadZipFile):
+        return None
+    fits = probabilities.shape == (len(labels), len(classes))
+    return SavedPredictions(classes, labels, probabilities) if fits else None
 
 
 def score_line(one: StoredRun, other: StoredRun) -> str:
     """Return the validation scores of two runs, A and B, and whether their difference is significant."""
     if unscored := [f"{name} {ending(run)}" for name, run in (("A", one), ("B", other)) if METRIC not in run.metrics]:
         return f"no scores to compare: {', '.join(unscored)}"
-    ours, theirs = one.metrics[METRIC], other.metrics[METRIC]
+    left, right = one.metrics[METRIC], other.metrics[METRIC]
     objectives = {str(run.result["objective"]["name"]) for run in (one, other)} - {METRIC}
     more = "".join(f"; {name} {one.metrics[name]:.4f} and {other.metrics[name]:.4f}" for name in sorted(objectives))
-    line = f"{METRIC} {ours:.4f} and {theirs:.4f}"
-    if ours == theirs:
+    line = f"{METRIC} {left:.4f} and {right:.4f}"
+    if left == right:
         return f"{line}: the same{more}"
-    better = f"{'A' if ours > theirs else 'B'} is better by {abs(ours - theirs):.4f}"
+    better = f"{'A' if left > right else 'B'} is better by {abs(left - right):.4f}"
     error, basis = standard_error(one, other)
     if math.isnan(error):
         return f"{line}: {better}; the number of examples is unknown{more}"
-    worth = "more" if abs(ours - theirs) > ERRORS * error else "less"
-    return f"{line}: {better}, {worth} than the noise of {ERRORS * error:.4f} ({ERRORS} standard errors, {basis}){more}"
+    size = "more" if abs(left - right) > ERRORS * error else "less"
+    return f"{line}: {better}, {size} than the noise of {ERRORS * error:.4f} ({ERRORS} standard errors, {basis}){more}"
 
 
 def ending(run: StoredRun) -> str:
@@ -56,8 +102,8 @@ def standard_error(one: StoredRun, other: StoredRun) -> tuple[float, str]:
 
 def same_examples(one: StoredRun, other: StoredRun) -> bool:
     """Return whether two runs may have been validated on the same examples, by their fingerprints."""
-    ours, theirs = ((run.fingerprint or {}).get("val") for run in (one, other))
-    return ours is None or theirs is None or ours == theirs
+    left, right = ((run.fingerprint or {}).get("val") for run in (one, other))
+    return left is None or right is None or left == right
 
 
 def binomial(accuracy: float, count: int) -> float:

@@ -1,4 +1,4 @@
-"""A run read from its directory, whatever became of it."""
+"""A run that is read from its directory, which may be incomplete or damaged."""
 
 import re
 import time
@@ -23,17 +23,13 @@ FILES = ("config.yaml", RESULT, "provenance.json", "run.log")
 
 @dataclass(frozen=True)
 class StoredRun:
-    """The contents of a run's directory; what is missing or cannot be read is empty.
-
-    Attributes:
-        folder: of the run.
-    """
+    """The contents of a run's directory; values that are missing or cannot be read are empty."""
 
     folder: Path
 
     @property
     def name(self) -> str:
-        """The name that a user types: that in outputs/runs, `SWEEP/3`, or the path."""
+        """The name for commands: that in outputs/runs, `SWEEP/3`, or the path."""
         parent = self.folder.absolute().parent
         if parent.name == "runs":
             return self.folder.name
@@ -61,7 +57,7 @@ class StoredRun:
 
     @cached_property
     def texts(self) -> dict[str, str]:
-        """The YAML text of each top-level key: parsing the whole file takes ten times as long as its `run`."""
+        """The YAML text of each top-level key; parsing only `run` is ten times faster than parsing the whole file."""
         text = ""
         with suppress(OSError, UnicodeDecodeError):
             text = read_text(self.folder / "config.yaml", MAX_CONFIG)
@@ -76,7 +72,7 @@ class StoredRun:
 
     @property
     def unreadable(self) -> list[str]:
-        """The top-level keys of the config whose values are invalid YAML, or more than a config may contain."""
+        """The top-level keys of the config with invalid values."""
         return [key for key, text in self.texts.items() if not text.startswith("#") and not is_yaml_dict(text)]
 
     @cached_property
@@ -91,7 +87,7 @@ class StoredRun:
 
     @property
     def overrides(self) -> list[str]:
-        """The overrides that were typed."""
+        """The overrides of the command."""
         words = self.own.get("overrides")
         return list(map(str, words)) if isinstance(words, list) else []
 
@@ -120,7 +116,7 @@ class StoredRun:
 
     @cached_property
     def columns(self) -> dict[str, Any]:
-        """All values but those of the config, by the name of their column in a table; `None` for unknown ones."""
+        """The values outside of the config, by column of the table of runs; `None` for unknown ones."""
         objective = self.result["objective"] if self.status in DONE else {}
         return {
             "name": self.name,
@@ -154,21 +150,16 @@ class StoredRun:
 
     @property
     def write_times(self) -> list[float]:
-        """The modification times of its files."""
+        """The modification times of the files."""
         paths = [self.folder, *(self.folder / name for name in (*FILES, "metrics.csv", "checkpoints", "tensorboard"))]
         return [path.stat().st_mtime for path in paths if path.exists()]
-
-    @property
-    def last_written(self) -> float:
-        """The latest of the modification times."""
-        return max(self.write_times, default=0.0)
 
     @cached_property
     def started(self) -> datetime:
         """The time of the start, in the local time zone."""
         with suppress(TypeError, ValueError):
             return datetime.fromisoformat(self.provenance.get("started")).astimezone()  # type: ignore[arg-type]
-        return datetime.fromtimestamp(self.last_written).astimezone()
+        return datetime.fromtimestamp(max(self.write_times, default=0.0)).astimezone()
 
 
 def as_dict(value: Any) -> dict[str, Any]:
@@ -186,7 +177,7 @@ def flatten(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def is_yaml_dict(text: str) -> bool:
-    """Return whether a text is the YAML of a dict."""
+    """Return whether a text is a dict in YAML."""
     with suppress(yaml.YAMLError, ValueError):
         return isinstance(load_yaml(text), dict)
     return False

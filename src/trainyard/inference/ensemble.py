@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from trainyard.config.composition import objective_mode
 from trainyard.data.loading.spec import DataSpec
 from trainyard.history.find_run import best_job
-from trainyard.history.saved_predictions import SavedPredictions, read_predictions
-from trainyard.history.scores import same_examples
+from trainyard.history.scores import read_predictions, same_examples
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import config_error, join_limited
 from trainyard.models.classifier import Classifier
@@ -24,34 +23,15 @@ BEST = "best:"
 
 @dataclass(frozen=True)
 class Selection:
-    """The members of an ensemble.
+    """The members of an ensemble."""
 
-    Attributes:
-        jobs: members with their weights, which sum to the size of the ensemble.
-        best: the best single job.
-        candidates: number of jobs that were considered.
-        skipped: number of completed jobs without saved predictions of the same validation examples.
-        best_accuracy, accuracy: on validation, of the best job and of the ensemble.
-    """
-
-    jobs: dict[StoredRun, int]
-    best: StoredRun
-    candidates: int
-    skipped: int
-    best_accuracy: float
-    accuracy: float
+    jobs: dict[StoredRun, int]  # members with their weights, which sum to the size of the ensemble
+    best: StoredRun  # the best single job
+    candidates: int  # jobs with saved predictions of the same validation examples
 
 
 def select_members(name: str, size: int) -> Selection:
-    """Select members of an ensemble from a sweep by their saved validation predictions.
-
-    Args:
-        name: `best:SWEEP`.
-        size: number of members, counted with repetition.
-
-    Raises:
-        ConfigError: there is no such sweep, no completed job, or none that saved its predictions.
-    """
+    """Select members of an ensemble from the sweep `best:SWEEP` by their saved validation predictions."""
     if not name.startswith(BEST):
         raise config_error("--ensemble", size, f"{name} is one model", "best:SWEEP as the RUN")
     best, sweep = best_job(name), StoredSweep.find(name.removeprefix(BEST))
@@ -59,52 +39,35 @@ def select_members(name: str, size: int) -> Selection:
     if reference is None:
         problem = f"{best.name} did not save predictions of its validation examples"
         raise config_error("--ensemble", size, problem, "a sweep with callbacks=default or pictures")
-    completed = [StoredRun(job.folder) for job in sweep.jobs if job.score is not None]
     jobs, probabilities = [], []
-    for job in completed:
+    for job in (StoredRun(job.folder) for job in sweep.jobs if job.score is not None):
         saved = read_predictions(job.folder) if same_examples(best, job) else None  # folds may have equal labels
-        if saved is not None and same_labels(reference, saved):
+        if saved and saved.classes == reference.classes and saved.labels.tolist() == reference.labels.tolist():
             jobs.append(job)
             probabilities.append(torch.from_numpy(saved.probabilities))
     labels = torch.from_numpy(reference.labels)
-    counts = greedy_selection(probabilities, labels, size, objective_mode(sweep.objective) == "min")
-    mean = torch.stack([probabilities[position] * count for position, count in counts.items()]).sum(dim=0)
-    return Selection(
-        {jobs[position]: count for position, count in sorted(counts.items())},
-        best,
-        len(jobs),
-        len(completed) - len(jobs),
-        float(reference.correct.mean()),
-        float((mean.argmax(dim=1) == labels).float().mean()),
-    )
-
-
-def same_labels(one: SavedPredictions, other: SavedPredictions) -> bool:
-    """Whether two runs were validated on examples with the same labels."""
-    return one.classes == other.classes and one.labels.tolist() == other.labels.tolist()
+    weights = greedy_selection(probabilities, labels, size, objective_mode(sweep.objective) == "min")
+    return Selection({jobs[position]: weight for position, weight in sorted(weights.items())}, best, len(jobs))
 
 
 def greedy_selection(predictions: Sequence[Tensor], labels: Tensor, size: int, by_loss: bool = False) -> Counter[int]:
-    """Return how often each model is in an ensemble found by greedy selection (Caruana et al. 2004, ICML).
+    """Return the weight of each model, by its position, in a greedily selected ensemble (Caruana et al. 2004, ICML).
 
-    Starting from an empty ensemble, `size` times the model is added that makes the mean of all best. A model may be
+    The ensemble starts empty. `size` times, the model that improves the mean prediction most is added; a model may be
     added more than once.
 
     Args:
         predictions: of each model, probabilities `[N, K]` of the same examples.
         labels: int64 `[N]`.
         size: number of members, counted with repetition.
-        by_loss: minimise the loss instead of maximising the accuracy; the other decides between equal ones.
-
-    Returns:
-        The weight of each selected model by its position.
+        by_loss: minimise the loss, and break ties by the accuracy; otherwise the other way round.
     """
     members: Counter[int] = Counter()
     total = torch.zeros_like(predictions[0])
     for count in range(1, size + 1):
         ranked = []
-        for position, one in enumerate(predictions):
-            loss, correct = loss_and_correct((total + one) / count, labels)
+        for position, probabilities in enumerate(predictions):
+            loss, correct = loss_and_correct((total + probabilities) / count, labels)
             ranked.append((*((loss, -correct) if by_loss else (-correct, loss)), position))
         best = int(min(ranked)[-1])
         members[best] += 1
@@ -119,12 +82,7 @@ def loss_and_correct(probabilities: Tensor, labels: Tensor) -> tuple[float, floa
 
 
 class Ensemble(nn.Module):
-    """Averages the predictions of models on the same raw inputs.
-
-    Args:
-        members: models for the same data.
-        weights: of each member.
-    """
+    """Averages the weighted predictions of models on the same raw inputs."""
 
     def __init__(self, members: Sequence[Classifier], weights: Sequence[int]) -> None:
         super().__init__()
@@ -140,14 +98,10 @@ class Ensemble(nn.Module):
 
 
 def load_members(jobs: Sequence[StoredRun], trusted: Sequence[str] = ()) -> list[Classifier]:
-    """Load the best checkpoint of each job.
-
-    Raises:
-        ConfigError: a checkpoint was not kept, or the inputs or classes differ from those of the first job.
-    """
+    """Load the best checkpoint of each job."""
     for job in jobs:
         if not job.checkpoint.is_file():
-            raise config_error("--ensemble", job.name, "its checkpoint was not kept", "a sweep with sweep.keep=null")
+            raise config_error("--ensemble", job.name, "its checkpoint was deleted", "a sweep with sweep.keep=null")
     members = [load_classifier(job.checkpoint, trusted) for job in jobs]
     specs = [(spec.input_shape, spec.classes, spec.columns, spec.value_range) for spec in (m.spec for m in members)]
     if others := [job.name for job, spec in zip(jobs, specs, strict=True) if spec != specs[0]]:
@@ -158,5 +112,5 @@ def load_members(jobs: Sequence[StoredRun], trusted: Sequence[str] = ()) -> list
 
 def load_ensemble(name: str, size: int, trusted: Sequence[str] = ()) -> Ensemble:
     """Return the ensemble of a sweep, ready to predict; see `select_members` and `load_members`."""
-    chosen = select_members(name, size)
-    return Ensemble(load_members(list(chosen.jobs), trusted), list(chosen.jobs.values())).eval()
+    selection = select_members(name, size)
+    return Ensemble(load_members(list(selection.jobs), trusted), list(selection.jobs.values())).eval()

@@ -1,28 +1,28 @@
-"""The examples on which a trained model is evaluated, and their overlap with its training examples."""
+"""The examples on which a trained model is evaluated."""
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
 
-from trainyard.config.arguments import check_arguments, parameters
+from trainyard.config.arguments import check_arguments
 from trainyard.config.composition import instantiate
 from trainyard.config.trusted import DATA, check_stored, check_target
 from trainyard.config.trusted_paths import check_download, own_cache
 from trainyard.data.loading.datamodule import DataModule
-from trainyard.data.loading.fingerprint import example_digests, fingerprint
 from trainyard.data.loading.spec import DataSpec, Examples
-from trainyard.data.sources.image_folder import ImageFolder
+from trainyard.data.loading.statistics import fingerprint
+from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import stored_config
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import ConfigError, config_error, join_limited
+from trainyard.models.classifier import Classifier
+from trainyard.tasks.classification import load_classifier
 
-# Keys of `data` that divide or serve the examples, but do not choose other ones.
-SERVING = (
+# Keys of `data` that split or load the examples, but do not choose other ones.
+LOADING_KEYS = (
     *("batch_size", "default_batch_size", "resident", "resident_limit", "num_workers", "val_fraction", "test_fraction"),
     *("train_fraction", "folds", "fold", "class_weights", "sampler", "seed", "cache", "on_error"),
 )
@@ -35,84 +35,55 @@ def load_evaluation_data(
 ) -> tuple[DataModule, str]:
     """Return data whose `test` split is to be evaluated, and a description of it.
 
-    This is the run's own test split if its content has not changed, wherever the file is now. With another file,
+    This is the run's own test split if its content has not changed, even if the file was moved. With another file,
     folder or amount of data, it is all of these examples, or their own test split if they have one.
-
-    Args:
-        cfg: config of the run with the overrides, see `trainyard.history.stored_config`.
-        run: that trained the model.
-        spec: of the model.
-        trusted: packages beside the known ones.
 
     Raises:
         ConfigError: the data is missing, has changed since the run, or does not fit the model.
     """
-    other = changed_values(cfg, run)
-    if "_target_" in other:
-        drop_stored_keys(cfg, run, trusted)
+    changes = changed_values(cfg, run)
     data = load_data(cfg, trusted, spec)
     try:
         same = fingerprint(data).get("test") == (run.fingerprint or fingerprint(data)).get("test")
         if same and data.spec.input_shape == spec.input_shape and data.spec.classes == spec.classes:
             return data, OWN_TEST_SPLIT
     except ConfigError:
-        if not other:
+        if not changes:
             raise
-    if not other:
-        problem = "its test examples are not those of the run, which may have been trained on some"
-        accepted = "the data and the split as they were, or other data by data.path=FILE or data.root=FOLDER"
+    if not changes:
+        problem = "its test examples differ from those of the run, which may have been trained on some of them"
+        accepted = "the unchanged data and split, or other data by data.path=FILE or data.root=FOLDER"
         raise config_error("data", run.choices.get("data"), problem, accepted)
     split, examples = match_examples(data, spec)
     data.splits = {"test": examples}
-    return data, f"{split} of {', '.join(f'data.{key!s}={value!s}' for key, value in other.items())}"
+    return data, f"{split} of {', '.join(f'data.{key!s}={value!s}' for key, value in changes.items())}"
 
 
 def changed_values(cfg: DictConfig, run: StoredRun) -> dict[str, Any]:
-    """Return the values that choose other data; without a new test table, the stored one is dropped with its table."""
+    """Return the values that choose other data; a new `data.path` also drops the stored `data.test_path`."""
     stored: dict[str, Any] = run.config["data"]
     now: Any = OmegaConf.to_container(cfg.data)
-    found = {key: value for key, value in now.items() if value != stored.get(key) and key not in SERVING}
-    if "path" in found and "test_path" not in found and stored.get("test_path"):
+    changes = {key: value for key, value in now.items() if value != stored.get(key) and key not in LOADING_KEYS}
+    if "path" in changes and "test_path" not in changes and stored.get("test_path"):
         cfg.data.test_path = None
-    return found
+    return changes
 
 
-def drop_stored_keys(cfg: DictConfig, run: StoredRun, trusted: Sequence[str]) -> None:
-    """Remove the arguments of the run's data module that another data module does not accept."""
-    kind = check_target("data._target_", cfg.data.get("_target_"), DATA_MODULE, trusted)
-    for key, value in run.config["data"].items():
-        if not key.startswith("_") and key not in parameters(kind)[0] and OmegaConf.select(cfg.data, key) == value:
-            del cfg.data[key]
-
-
-def load_data(cfg: DictConfig, trusted: Sequence[str], known: DataSpec | None = None) -> DataModule:
-    """Build the data of a stored config, if it may be built; it uses the cache folder of this user.
-
-    Args:
-        cfg: of a run.
-        trusted: packages beside the known ones.
-        known: spec of the trained model: examples are encoded as in its training.
-
-    Raises:
-        ConfigError: the class is not allowed, or it would download to a folder that the user has not chosen.
-    """
+def load_data(cfg: DictConfig, trusted: Sequence[str], spec: DataSpec | None = None) -> DataModule:
+    """Build the data of a stored config, encoded as in the training of the model with this `spec`."""
     kind = check_target("data._target_", cfg.data.get("_target_"), DATA_MODULE, trusted)
     check_stored({"data": OmegaConf.to_container(cfg.data)}, trusted)
     check_arguments(OmegaConf.masked_copy(cfg, ["data"]))
     if "cache" in cfg.data:
-        cfg.data.cache = own_cache()
+        cfg.data.cache = own_cache()  # the stored path may belong to another user
     check_download(cfg.data, kind)
     data: DataModule = instantiate(cfg.data, augment=None, order_seed=cfg.seed)
-    data.model_spec = known
+    data.model_spec = spec
     return data
 
 
 def match_examples(data: DataModule, spec: DataSpec) -> tuple[str, Examples]:
-    """Return other examples with the labels of a model, and which part of the data they are.
-
-    Raises:
-        ConfigError: columns, classes or shapes that the model does not know.
-    """
+    """Return other examples with the labels of a model, and which part of the data they are."""
     parts = data.read()
     split = next(name for name in ("test", "val", "train") if name in parts)
     examples = parts[split]
@@ -127,60 +98,8 @@ def match_examples(data: DataModule, spec: DataSpec) -> tuple[str, Examples]:
     return "all" if split == "train" else f"{split} split", replace(examples, y=labels[examples.y])
 
 
-def overlap_notes(data: DataModule, run: StoredRun, which: str, trusted: Sequence[str] = ()) -> list[str]:
-    """Return a line with the number of test examples that are identical to training examples of the run.
-
-    The training examples are read again, since a run stores a single digest of all. For the run's own test split, the
-    line is only for images: rows may be equal by chance.
-
-    Args:
-        data: with the `test` split.
-        run: that trained the model.
-        which: description of the examples, see `load_evaluation_data`.
-        trusted: packages that a stored config may name beside the known ones.
-    """
-    foreign = which != OWN_TEST_SPLIT
-    if not foreign and data.kind != "images":
-        return []
-    try:
-        own = load_training_data(data, run, trusted)
-        train, test = digests_by_format(own, own.splits["train"]), digests_by_format(data, data.splits["test"])
-    except (ConfigError, OSError):
-        train, test = {}, {}
-    formats = train.keys() & test.keys()
-    if not formats:
-        unknown = "overlap    unknown: the training examples of the run are missing, changed or in another format"
-        return [unknown] if foreign else []
-    seen = {kind: set(train[kind]) for kind in formats}
-    total = len(data.splits["test"])
-    count = sum(any(test[kind][number] in seen[kind] for kind in formats) for number in range(total))
-    line = f"overlap    {count or 'none'} of {total} examples identical to training examples of the run"
-    return [line] if foreign or count else []
-
-
-def load_training_data(data: DataModule, run: StoredRun, trusted: Sequence[str]) -> DataModule:
-    """Return data with the training examples of a run: the given data if it contains them, or that of its config.
-
-    Raises:
-        ConfigError: they are missing or have changed.
-    """
-    expected = (run.fingerprint or {}).get("train")
-    if "train" in data.splits and fingerprint(data)["train"] == expected:
-        return data
-    cfg = stored_config(run, trusted=trusted)
-    if "root" in cfg.data and not Path(cfg.data.root).expanduser().is_dir():  # do not download it only to compare
-        raise config_error("data.root", cfg.data.root, "no such folder")
-    own = load_data(cfg, trusted, data.model_spec)
-    if fingerprint(own)["train"] != expected:
-        raise config_error("data", run.choices.get("data"), "its training examples are not those of the run")
-    return own
-
-
-def digests_by_format(data: DataModule, part: Examples) -> dict[tuple[object, ...], list[bytes]]:
-    """Return a digest of each example: of its file, and of its values by their type and shape."""
-    found: dict[tuple[object, ...], list[bytes]] = {}
-    if isinstance(data, ImageFolder):
-        found["file",] = data.file_digests(part)
-    if isinstance(part.x, Tensor):
-        found[part.x.dtype, part.shape] = example_digests(part.x)
-    return found
+def load_model_and_data(name: str, trusted: Sequence[str] = ()) -> tuple[Classifier, DataModule]:
+    """Return the model of a run and its data."""
+    run, checkpoint = find_run_and_checkpoint(name)
+    model = load_classifier(checkpoint, trusted)
+    return model, load_data(stored_config(run, trusted=trusted), trusted, model.spec)

@@ -1,6 +1,6 @@
-"""The formats of an exported model, each with what writes it, what runs it elsewhere, and how to use it.
+"""The formats of an exported model: how to write, run and use each.
 
-Every format takes raw inputs and returns the probability of each class.
+In every format, the model takes raw inputs and returns the probability of each class.
 """
 
 import json
@@ -24,7 +24,7 @@ from trainyard.tasks.classification import load_classifier
 
 INPUT, OUTPUT = "input", "probabilities"
 
-# The file must not need packages that a machine without the project lacks; importing them fails here.
+# An exported program must need torch only, so importing other packages fails here.
 FRESH_PROCESS = """\
 import sys
 sys.modules.update(dict.fromkeys(["trainyard", "lightning", "timm", "torchvision"]))
@@ -55,11 +55,7 @@ probabilities = model.predict_step(x, 0)"""
 
 
 class Probabilities(nn.Module):
-    """A classifier that returns probabilities; preprocessing of its inputs is inside.
-
-    Args:
-        model: a trained one.
-    """
+    """A classifier that returns probabilities instead of logits."""
 
     def __init__(self, model: Classifier) -> None:
         super().__init__()
@@ -88,7 +84,7 @@ def random_inputs(spec: DataSpec, count: int) -> Tensor:
 
 
 def describe_interface(spec: DataSpec) -> str:
-    """Return a description of inputs and classes as JSON, which becomes part of the exported file."""
+    """Return a description of inputs and classes as JSON, to be stored in the exported file."""
     shape = ["batch", *spec.input_shape]
     columns = [{"name": column.name, "levels": list(column.levels)} for column in spec.columns]
     kind = "uint8" if spec.kind == "images" else "float32"
@@ -99,7 +95,7 @@ def describe_interface(spec: DataSpec) -> str:
 
 
 def write_onnx(model: Classifier, path: Path) -> None:
-    """Write ONNX for batches of any size; its metadata `trainyard` describes inputs and classes."""
+    """Write ONNX for batches of any size; its metadata key `trainyard` describes inputs and classes."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the internals of the exporter
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -130,7 +126,7 @@ def write_torch(model: Classifier, path: Path) -> None:
     exported = deepcopy(Probabilities(model))
     for module in exported.modules():
         for name, buffer in list(module.named_buffers(recurse=False)):
-            if not buffer.numel():  # torch 2.13 cannot save empty tensors, and no forward pass reads them
+            if not buffer.numel():  # torch 2.13 cannot save empty tensors
                 setattr(module, name, None)
     shapes = {"input": {0: torch.export.Dim("batch")}}
     with warnings.catch_warnings():
@@ -140,17 +136,13 @@ def write_torch(model: Classifier, path: Path) -> None:
 
 
 def run_torch(path: Path, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """Return the outputs in a fresh process that cannot import this project.
-
-    Raises:
-        RuntimeError: the process failed; with the last line of its stderr.
-    """
+    """Return the outputs in a fresh process that cannot import this project; raise a RuntimeError if it fails."""
     with TemporaryDirectory() as folder:
         torch.save(list(inputs), f"{folder}/inputs.pt")
-        words = [sys.executable, "-c", FRESH_PROCESS, str(path.absolute()), folder]
-        done = subprocess.run(words, capture_output=True, text=True, cwd=folder)
-        if done.returncode:
-            raise RuntimeError((done.stderr.strip().splitlines() or ["it ended without a message"])[-1])
+        command = [sys.executable, "-c", FRESH_PROCESS, str(path.absolute()), folder]
+        process = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+        if process.returncode:
+            raise RuntimeError((process.stderr.strip().splitlines() or ["it ended without a message"])[-1])
         outputs: list[Tensor] = torch.load(f"{folder}/outputs.pt")
     return outputs
 
@@ -170,21 +162,13 @@ def run_safetensors(path: Path, inputs: Sequence[Tensor]) -> list[Tensor]:
 
 @dataclass(frozen=True)
 class Format:
-    """A format of an exported model.
-
-    Attributes:
-        suffix: of the file.
-        write: writes a model to a path.
-        run: returns the outputs of the file for batches.
-        where: description of what `run` runs it in.
-        usage: Python code with a placeholder `{file}`.
-    """
+    """A format of an exported model."""
 
     suffix: str
     write: Callable[[Classifier, Path], None]
-    run: Callable[[Path, Sequence[Tensor]], list[Tensor]]
-    where: str
-    usage: str
+    run: Callable[[Path, Sequence[Tensor]], list[Tensor]]  # returns the outputs of the file for batches
+    runtime: str  # where `run` executes the model
+    usage: str  # Python code with a placeholder `{file}`
 
 
 FORMATS = {

@@ -40,22 +40,16 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True)
 class PredictedBatch:
-    """Predictions for consecutive inputs.
+    """Predictions for consecutive inputs."""
 
-    Attributes:
-        names: of all N inputs.
-        probabilities: float32 `[N, K]`; NaN for an input with an error.
-        errors: why there is no prediction, by position.
-    """
-
-    names: Sequence[str]
-    probabilities: NDArray[np.float32]
-    errors: Mapping[int, str]
+    names: Sequence[str]  # of all N inputs
+    probabilities: NDArray[np.float32]  # [N, K]; NaN for an input with an error
+    errors: Mapping[int, str]  # why there is no prediction, by position
 
 
 def predict_files(
     run: str,
-    words: Sequence[str],
+    inputs: Sequence[str],
     output: Path | None = None,
     batch_size: int | None = None,
     trusted: Sequence[str] = (),
@@ -63,21 +57,15 @@ def predict_files(
 ) -> int:
     """Write the predictions of a run's best model as CSV, and return the number of inputs with an error.
 
-    Args:
-        run: see `trainyard.history.find_run.find_checkpoint`.
-        words: files, folders, patterns, or `-` for standard input.
-        output: file to write; `None` for stdout.
-        batch_size: number of inputs in a batch; `None` for up to 64 images or 8192 rows.
-        trusted: packages of models beside the project's own.
-        ensemble: number of jobs of `best:SWEEP` to average; `None` for a single model.
+    Without `output`, they are written to stdout. With `ensemble`, as many jobs of `best:SWEEP` are averaged.
 
     Raises:
         ConfigError: invalid input; no file is written then.
     """
     checkpoint = find_checkpoint(run)
-    files = find_inputs(words)
-    target = check_output(output, [checkpoint, *(Path(file.name) for file in files)]) if output is not None else None
-    import torch  # takes seconds, so typing errors are reported before
+    files = find_inputs(inputs)
+    path = check_output(output, [checkpoint, *(Path(file.name) for file in files)]) if output is not None else None
+    import torch  # takes seconds, so mistyped arguments are reported first
 
     from trainyard.inference.ensemble import load_ensemble
     from trainyard.inference.prediction_batches import input_batches
@@ -88,18 +76,12 @@ def predict_files(
     model = model.to(device)
     check_kind(files, model.spec.kind, f"{run} ({type(model).__name__})")
     batches, total = input_batches(files, model.spec, batch_size)
-    return write_predictions(predict(model, batches, device), model.spec.classes, target, total)
-
-
-def write_predictions(
-    batches: Generator["PredictedBatch", None, None], classes: Sequence[str], target: Path | None, total: int
-) -> int:
-    """Write predictions as CSV to a file, or to stdout if `target` is `None`; return the number of errors."""
-    hidden = target is None and sys.stdout.isatty()
-    with closing(batches), open_output(target) as stream, progress_bar(hidden) as bar:
+    predictions = predict(model, batches, device)
+    on_terminal = path is None and sys.stdout.isatty()
+    with closing(predictions), open_output(path) as stream, progress_bar(disable=on_terminal) as bar:
         task = bar.add_task("", total=total)
-        rows = PredictionsCSV(stream, classes)
-        for batch in batches:
+        rows = PredictionsCSV(stream, model.spec.classes)
+        for batch in predictions:
             rows.write(batch)
             bar.advance(task, len(batch.names))
     if rows.failed:
@@ -110,7 +92,7 @@ def write_predictions(
 def predict(
     model: Predictor, inputs: Iterable["InputBatch"], device: "torch.device | str" = "cpu"
 ) -> Generator[PredictedBatch, None, None]:
-    """Yield the predictions of each batch; the model is in evaluation mode on the device."""
+    """Yield the predictions for each batch; the model must be in evaluation mode on the device."""
     import torch
 
     for batch in inputs:
@@ -124,36 +106,27 @@ def predict(
         yield PredictedBatch(batch.names, probabilities, {**errors, **batch.errors})
 
 
-def progress_bar(hidden: bool) -> "AbstractContextManager[Progress]":
-    """Return a progress bar on stderr; nothing is shown if `hidden` or if stderr is not a terminal."""
+def progress_bar(disable: bool) -> "AbstractContextManager[Progress]":
+    """Return a progress bar on stderr, which is also disabled if stderr is not a terminal."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     return Progress(
-        *(TextColumn("predicting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()),
+        *("predicting", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()),
         console=Console(stderr=True),
         transient=True,
         redirect_stdout=False,
         redirect_stderr=False,
-        disable=hidden or not sys.stderr.isatty(),
+        disable=disable or not sys.stderr.isatty(),
     )
 
 
 class PredictionsCSV:
-    """Writes a row for each input: `input,prediction,<class>...`.
-
-    Attributes:
-        rows: number of rows that were written.
-        failed: number of rows with an error.
-
-    Args:
-        stream: to write to.
-        classes: names of the classes.
-    """
+    """Writes a row for each input, `input,prediction,<class>...`, and counts the rows and those with an error."""
 
     def __init__(self, stream: TextIO, classes: Sequence[str]) -> None:
         self.writer = csv_writer(stream)
-        self.writer.writerow(header(classes))
+        self.writer.writerow(column_names(classes))
         self.classes = np.array([escape_formula(name) for name in classes], dtype=object)
         self.rows = 0
         self.failed = 0
@@ -161,18 +134,18 @@ class PredictionsCSV:
     def write(self, batch: PredictedBatch) -> None:
         """Write the predictions of a batch; a row with an error has no probabilities."""
         predictions = self.classes[batch.probabilities.argmax(axis=1)]
-        shares = batch.probabilities.astype(str).astype(object)  # all digits of float32
+        cells = batch.probabilities.astype(str).astype(object)  # float32 without rounding
         for position, problem in batch.errors.items():
             predictions[position] = f"error: {problem}"
-            shares[position] = ""
-        rows = zip(map(escape_formula, batch.names), predictions, shares, strict=True)
+            cells[position] = ""
+        rows = zip(map(escape_formula, batch.names), predictions, cells, strict=True)
         self.writer.writerows([name, prediction, *row] for name, prediction, row in rows)
         self.rows += len(batch.names)
         self.failed += len(batch.errors)
 
 
-def header(classes: Sequence[str]) -> list[str]:
-    """Return unique names of the columns."""
+def column_names(classes: Sequence[str]) -> list[str]:
+    """Return unique column names; a class that is called `input` or `prediction` is prefixed with `class`."""
     names = ["input", "prediction"]
     for name in map(str, map(escape_formula, classes)):
         while name in names:
@@ -182,11 +155,7 @@ def header(classes: Sequence[str]) -> list[str]:
 
 
 def check_output(output: Path, inputs: Iterable[Path]) -> Path:
-    """Return the resolved path of a file to write.
-
-    Raises:
-        ConfigError: no file can be written there, or it is one of the inputs.
-    """
+    """Return the resolved path of a file to write."""
     check_path("--output", str(output))
     path = output.expanduser().resolve()
     if not path.parent.is_dir():
@@ -200,12 +169,7 @@ def check_output(output: Path, inputs: Iterable[Path]) -> Path:
 
 @contextmanager
 def open_output(path: Path | None) -> Iterator[TextIO]:
-    """Open a file that replaces `path` when it is complete; without a path, stdout.
-
-    Raises:
-        ConfigError: the file cannot be written.
-        OSError: stdout cannot be written.
-    """
+    """Open a file that replaces `path` when it is complete; open stdout if `path` is `None`."""
     if path is None:
         with open_stdout() as stream:
             yield stream
@@ -220,7 +184,7 @@ def open_output(path: Path | None) -> Iterator[TextIO]:
 
 @contextmanager
 def open_stdout() -> Iterator[TextIO]:
-    """Yield stdout with the encoding of a file; on a terminal, control characters are escaped."""
+    """Yield stdout with the encoding of a file; control characters are escaped on a terminal."""
     stream = unescaped(sys.stdout)
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="")

@@ -18,8 +18,7 @@ from trainyard.data.images.image_files import read_image, suppress_warnings
 from trainyard.data.images.pixel_values import ValueRange
 from trainyard.data.loading.datamodule import EVALUATION_PIXELS
 from trainyard.data.loading.spec import Column, DataSpec
-from trainyard.data.tables.cells import read_rows
-from trainyard.data.tables.table_file import has_semicolons, nested_columns, read_table
+from trainyard.data.tables.reading import has_semicolons, read_rows, read_table
 from trainyard.inference.prediction_inputs import STDIN, InputFile
 from trainyard.io.errors import ConfigError, config_error, did_you_mean
 
@@ -30,37 +29,20 @@ IMAGES, ROWS = 64, 8192  # in a batch; fewer images if they are large
 THREADS = min(4, max(2, os.cpu_count() or 1))
 MAX_CELL = 40  # characters of a cell in an error
 
-Decoded = NDArray[np.uint8] | str  # an image, or why it cannot be read
-
 
 @dataclass(frozen=True)
 class InputBatch:
-    """Consecutive inputs.
+    """Consecutive inputs, of which M can be read."""
 
-    Attributes:
-        names: of all N inputs.
-        x: the M readable inputs, raw: images uint8 `[M, C, H, W]` or rows float32 `[M, F]`.
-        errors: why each of the other N - M inputs cannot be read, by position.
-    """
-
-    names: Sequence[str]
-    x: Tensor
-    errors: Mapping[int, str]
+    names: Sequence[str]  # of all N inputs
+    x: Tensor  # raw: images uint8 [M, C, H, W] or rows float32 [M, F]
+    errors: Mapping[int, str]  # why each of the other N - M inputs cannot be read, by position
 
 
 def input_batches(
     files: Sequence[InputFile], spec: DataSpec, batch_size: int | None = None
 ) -> tuple[Generator[InputBatch, None, None], int]:
-    """Return the batches of files, all of the model's kind, and the number of inputs.
-
-    Args:
-        files: to predict.
-        spec: of the model.
-        batch_size: number of inputs in a batch; `None` for up to 64 images or 8192 rows.
-
-    Raises:
-        ConfigError: a table cannot be read, is empty, or lacks columns.
-    """
+    """Return the batches of files that all have the model's kind, and the number of inputs."""
     if spec.kind == "images":
         channels, height, width = spec.input_shape
         size = batch_size or max(1, min(IMAGES, EVALUATION_PIXELS // (height * width)))
@@ -73,45 +55,36 @@ def input_batches(
 def image_batches(
     names: Sequence[str], shape: tuple[int, int, int], batch_size: int, value_range: ValueRange | None = ()
 ) -> Generator[InputBatch, None, None]:
-    """Yield batches of image files as training reads them, uint8 `[B, C, H, W]`."""
+    """Yield batches of image files, read as in training, uint8 `[B, C, H, W]`."""
+
+    def read(name: str) -> NDArray[np.uint8] | str:
+        """Return the image in a file, or the reason why it cannot be read."""
+        try:
+            return read_image(Path(name), shape, value_range)
+        except OSError as error:
+            return str(error).removeprefix(f"{Path(name)}: ")
+
     # Each thread saves and restores the warning filters of the process, in any order; the outer block restores them.
     with suppress_warnings(), ThreadPoolExecutor(THREADS) as pool:
         for start in range(0, len(names), batch_size):
             group = names[start : start + batch_size]
-            yield image_batch(group, list(pool.map(lambda name: decode(name, shape, value_range), group)), shape)
-
-
-def decode(name: str, shape: tuple[int, int, int], value_range: ValueRange | None) -> Decoded:
-    """Return the image in a file, or why it cannot be read."""
-    try:
-        return read_image(Path(name), shape, value_range)
-    except OSError as error:
-        return str(error).removeprefix(f"{Path(name)}: ")
-
-
-def image_batch(names: Sequence[str], images: Sequence[Decoded], shape: tuple[int, int, int]) -> InputBatch:
-    """Return a batch of the images that could be read."""
-    errors = {position: image for position, image in enumerate(images) if isinstance(image, str)}
-    readable = [image for image in images if not isinstance(image, str)]
-    x = torch.from_numpy(np.stack(readable)) if readable else torch.empty((0, *shape), dtype=torch.uint8)
-    return InputBatch(names, x, errors)
+            results = list(pool.map(read, group))
+            images = [image for image in results if not isinstance(image, str)]
+            x = torch.from_numpy(np.stack(images)) if images else torch.empty((0, *shape), dtype=torch.uint8)
+            yield InputBatch(group, x, {i: reason for i, reason in enumerate(results) if isinstance(reason, str)})
 
 
 @dataclass(frozen=True)
 class InputTable:
-    """The rows of a table; `semicolons` tells whether semicolons separate its columns."""
+    """The rows of a table."""
 
     name: str
     frame: "pd.DataFrame"
-    semicolons: bool
+    semicolons: bool  # as delimiters, so that a comma may be a decimal point
 
 
 def load_table(name: str, columns: Sequence[Column]) -> InputTable:
-    """Read a table as in training; `-` is standard input.
-
-    Raises:
-        ConfigError: it cannot be read, has no rows, or lacks columns of the model, all of which are listed.
-    """
+    """Read a table as in training; `-` is standard input."""
     with TemporaryDirectory(prefix="trainyard-") as folder:
         path = Path(name)
         if name == STDIN:
@@ -121,20 +94,19 @@ def load_table(name: str, columns: Sequence[Column]) -> InputTable:
             frame = read_table(path, "INPUT")
         except ConfigError as error:
             raise ConfigError(str(error).replace(str(path), name)) from error
-        nested, semicolons = nested_columns(path), has_semicolons(path)
-    wanted = list(dict.fromkeys(column.header for column in columns))
-    others = [header for header in frame.columns if header not in wanted]
-    problems = [f"no column {header}{did_you_mean(header, others)}" for header in wanted if header not in frame]
-    problems += [f"column {header} of nested values ({nested[header]})" for header in wanted if header in nested]
+        semicolons = has_semicolons(path)
+    headers = list(dict.fromkeys(column.header for column in columns))
+    others = [header for header in frame.columns if header not in headers]
+    problems = [f"no column {header}{did_you_mean(header, others)}" for header in headers if header not in frame]
     if problems:
-        raise config_error("INPUT", name, "; ".join(problems), f"the model's columns: {', '.join(wanted)}")
+        raise config_error("INPUT", name, "; ".join(problems), f"the model's columns: {', '.join(headers)}")
     return InputTable(name, frame, semicolons)
 
 
 def table_batches(
     tables: Sequence[InputTable], columns: Sequence[Column], batch_size: int
 ) -> Generator[InputBatch, None, None]:
-    """Yield rows of tables, float32 `[B, F]`, named by their number from 1, or `FILE:NUMBER` with several tables."""
+    """Yield rows of tables, float32 `[B, F]`, named by their number from 1, or `FILE:NUMBER` for several tables."""
     for table in tables:
         prefix = f"{table.name}:" if len(tables) > 1 else ""
         for start in range(0, len(table.frame), batch_size):
@@ -147,16 +119,16 @@ def table_batches(
 def encode_rows(
     frame: "pd.DataFrame", columns: Sequence[Column], semicolons: bool = False
 ) -> tuple[NDArray[np.float32], dict[int, str]]:
-    """Return rows as model inputs, `[N, F]`, and errors by position: cells that are not numbers or dates.
+    """Return rows as model inputs, `[N, F]`, and by position the cells that are not numbers or dates.
 
     A missing number is NaN; a category is its code, 0 for a missing or unknown one.
     """
-    x, wrong = read_rows(frame, columns, semicolons)
+    x, invalid = read_rows(frame, columns, semicolons)
     problems: dict[int, list[str]] = {}
     for column in {column.header: column for column in columns}.values():
-        for position in np.flatnonzero(wrong[column.header]):
+        for position in np.flatnonzero(invalid[column.header]):
             text = str(frame[column.header].iloc[position]).strip()
-            shown = text if len(text) <= MAX_CELL else f"{text[: MAX_CELL - 3]}..."
+            text = text if len(text) <= MAX_CELL else f"{text[: MAX_CELL - 3]}..."
             kind = "date" if column.part else "number"
-            problems.setdefault(int(position), []).append(f"{column.header} is not a {kind}: {shown}")
-    return x.astype(np.float32), {position: "; ".join(found) for position, found in problems.items()}
+            problems.setdefault(int(position), []).append(f"{column.header} is not a {kind}: {text}")
+    return x.astype(np.float32), {position: "; ".join(texts) for position, texts in problems.items()}

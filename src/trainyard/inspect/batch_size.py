@@ -1,4 +1,4 @@
-"""`find batch_size`: the smallest size that is about as fast as any (Lightning's finder returns the largest)."""
+"""`find batch_size`: the smallest of the fast batch sizes (Lightning's finder returns the largest)."""
 
 import copy
 import math
@@ -19,9 +19,9 @@ from trainyard.io.resources import peak_memory
 from trainyard.models.classifier import Classifier
 
 SMALLEST = 8
-FAST = 0.9  # of the highest rate
-MIN_STEPS = 10  # of an epoch, fewer are too few to learn from
-SECONDS = 60.0  # after which no other size is tried
+FAST = 0.9  # of the highest speed
+MIN_STEPS = 10  # per epoch; fewer are too few to learn from
+SECONDS = 60.0  # after which no further size is tried
 STEPS = 9  # of a trial; the first is not timed
 
 
@@ -50,21 +50,21 @@ def find(cfg: DictConfig) -> None:
         return
     print(f"suggests   data.batch_size={best}")
     print(f"           the smallest within {1 - FAST:.0%} of the fastest with at least {MIN_STEPS} steps per epoch")
-    print(f"then       find lr data.batch_size={best}: another size needs another rate")
+    print(f"then       find lr data.batch_size={best}: the best learning rate depends on the batch size")
 
 
 def candidate_sizes(examples: int) -> list[int]:
-    """Return the powers of two below the number of training examples, and that number."""
+    """Return the powers of two from 8 that are below the number of training examples, and that number."""
     return [*(2**power for power in range(SMALLEST.bit_length() - 1, (examples - 1).bit_length())), examples]
 
 
 def measure(cfg: DictConfig, data: DataModule, model: Classifier, size: int) -> float | None:
     """Return the examples per second of a few steps; `None` if training or validation runs out of memory."""
-    sized, clock = copy.copy(data), StepClock()  # the examples are shared
+    sized, timer = copy.copy(data), StepTimer()  # shares the examples
     sized.batch_size = size
     changes = {"max_epochs": STEPS, "limit_val_batches": 1, "check_val_every_n_epoch": STEPS + 1}
     try:
-        with trial_trainer(cfg, **changes, callbacks=[*feature_cache(cfg), clock]) as trainer:
+        with trial_trainer(cfg, **changes, callbacks=[*feature_cache(cfg), timer]) as trainer:
             trainer.fit(model, sized)
             trainer.validate(model, sized, verbose=False)
     except RuntimeError as error:
@@ -72,18 +72,18 @@ def measure(cfg: DictConfig, data: DataModule, model: Classifier, size: int) -> 
             raise
         garbage_collection_cuda()
         return None
-    return statistics.median(clock.rates)
+    return statistics.median(timer.rates)
 
 
 def suggestion(rates: Mapping[int, float | None], examples: int) -> int | None:
-    """Return the smallest size that is nearly as fast as any with enough steps; `None` if none fits."""
+    """Return the smallest size that is nearly as fast as the fastest with enough steps; `None` if none fits."""
     fitting = {size: rate for size, rate in rates.items() if rate}
     enough = {size: rate for size, rate in fitting.items() if math.ceil(examples / size) >= MIN_STEPS}
     chosen = enough or dict(list(fitting.items())[:1])
     return next((size for size, rate in chosen.items() if rate >= FAST * max(chosen.values())), None)
 
 
-class StepClock(L.Callback):
+class StepTimer(L.Callback):
     """Measures the examples per second of each step after the first, and stops after `STEPS` steps."""
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class StepClock(L.Callback):
         self.last: float | None = None
 
     def on_train_batch_end(self, trainer: L.Trainer, model: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Record the rate of a step."""
+        """Record the speed of a step."""
         if trainer.strategy.root_device.type != "cpu":
             torch.accelerator.synchronize()
         before, self.last = self.last, time.perf_counter()

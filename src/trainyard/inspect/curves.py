@@ -17,34 +17,23 @@ from trainyard.sweeps.stored import StoredSweep
 PANELS = ("loss", "acc")
 MAX_ROWS = 10  # configurations of a sweep, as many as there are colours
 LOG_RATIO = 100  # of the largest and the smallest value, above which an axis is logarithmic
-MAX_LABEL = 30  # characters of a label, above which labels are below each other
 
 Points = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True)
 class RunCurves:
-    """The curves of a run.
+    """The curves of a run."""
 
-    Attributes:
-        label: of the run in the legend.
-        columns: points of each column of its table: completed epochs, possibly a fraction, and values.
-    """
-
-    label: str
-    columns: Mapping[str, Points]
+    label: str  # in the legend
+    columns: Mapping[str, Points]  # completed epochs, possibly fractional, and values of each column of metrics.csv
 
 
 @figure_style()
 def draw(names: Sequence[str], panels: Sequence[str] = ()) -> None:
     """Draw curves of runs and of the best configurations of sweeps into `outputs/draw/curves.png`.
 
-    Args:
-        names: of runs or sweeps.
-        panels: of a chart each: a column such as `val/loss`, or a part of columns' names, such as `loss` or `lr`.
-
-    Raises:
-        ConfigError: there is no such run, it has no table, or there is no such column.
+    Each of the `panels` is a column of metrics.csv, such as `val/loss`, or a part of names, such as `loss` or `lr`.
     """
     curves = [run for name in names for run in load_curves(name)]
     labels = list(dict.fromkeys(run.label for run in curves))
@@ -61,8 +50,7 @@ def draw(names: Sequence[str], panels: Sequence[str] = ()) -> None:
         finish_axis(axis, panel, curves)
     if len(labels) > 1:
         lines = [axes[0].plot([], [], color=f"C{number % MAX_ROWS}")[0] for number in range(len(labels))]
-        columns = 1 if max(map(len, labels)) > MAX_LABEL else 3
-        figure.legend(lines, labels, loc="outside lower center", ncols=columns)
+        figure.legend(lines, labels, loc="outside lower center", ncols=1 if max(map(len, labels)) > 30 else 3)
     save_figure(figure, "draw/curves.png")
 
 
@@ -70,28 +58,23 @@ def load_curves(name: str) -> list[RunCurves]:
     """Return the curves of a run, or of the jobs of the best configurations of a sweep."""
     try:
         sweep = StoredSweep.find(name)
-    except ConfigError as no_sweep:
-        try:
-            run = find_run(name)
-        except ConfigError as no_run:
-            raise no_run from no_sweep
+    except ConfigError:
+        run = find_run(name)
         return [run_curves(run, run.name)]
     rows = [row for row in sweep.rows if any(read_curves(job.folder) for job in row.jobs)]
     if not rows:
         raise config_error("SWEEP", name, "no job of it has a metrics.csv yet", "a sweep that has started")
     if len(rows) > MAX_ROWS:
         print(f"drawn      the best {MAX_ROWS} of {len(rows)} configurations")
-    best = [(row, job) for row in rows[:MAX_ROWS] for job in row.jobs if read_curves(job.folder)]
-    return [run_curves(StoredRun(job.folder), short_label(row.values) or sweep.folder.name) for row, job in best]
-
-
-def short_label(values: Mapping[str, str]) -> str:
-    """Return the values of a configuration, by the last part of each key."""
-    return " ".join(f"{key.rpartition('.')[2]}={value}" for key, value in values.items())
+    curves = []
+    for row in rows[:MAX_ROWS]:
+        label = " ".join(f"{key.rpartition('.')[2]}={value}" for key, value in row.values.items()) or sweep.folder.name
+        curves += [run_curves(StoredRun(job.folder), label) for job in row.jobs if read_curves(job.folder)]
+    return curves
 
 
 def run_curves(run: StoredRun, label: str) -> RunCurves:
-    """Return the columns of a run's table over the epochs, which are computed from the steps of the last epoch end."""
+    """Return the columns of a run's metrics.csv over the epochs, which are computed from the steps."""
     columns = read_curves(run.folder)
     epochs = read_curves(run.folder, by="epoch").get("train/loss")
     if not epochs:
@@ -103,11 +86,7 @@ def run_curves(run: StoredRun, label: str) -> RunCurves:
 
 
 def matching_columns(panel: str, columns: Mapping[str, Points]) -> list[str]:
-    """Return the columns of a chart, the first of equal ones.
-
-    Raises:
-        ConfigError: there is none.
-    """
+    """Return the columns that belong to a panel, without those that equal an earlier one."""
     names = [name for name in columns if name == panel or (panel in name.split("/") and not name.startswith("test/"))]
     if not names:
         known = sorted({*columns, *PANELS, *(part for name in columns for part in name.split("/"))})
@@ -116,11 +95,11 @@ def matching_columns(panel: str, columns: Mapping[str, Points]) -> list[str]:
 
 
 def finish_axis(axis: Axes, panel: str, curves: Sequence[RunCurves]) -> None:
-    """Label a chart; its scale is logarithmic if the values differ by orders of magnitude."""
+    """Label a panel; its scale is logarithmic if the values differ by orders of magnitude."""
     names = {name for run in curves for name in matching_columns(panel, run.columns)}
     values = [y for run in curves for name in names & {*run.columns} for _, y in run.columns[name]]
     finite = [value for value in values if math.isfinite(value)]
-    linear = {"acc", "lr"} & {*panel.split("/")}  # values near 0 are of no interest there
+    linear = {"acc", "lr"} & {*panel.split("/")}  # a logarithmic scale would stress values near 0
     if not linear and finite and min(finite) > 0 and max(finite) / min(finite) > LOG_RATIO:
         axis.set_yscale("log")
     axis.set(xlabel="epoch", title=panel)

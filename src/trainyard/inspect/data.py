@@ -1,42 +1,50 @@
-"""`show data`: splits, classes, statistics, columns and duplicates of a data set."""
+"""`show data`: splits, classes, statistics, columns, duplicates and figures of a data set."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations_with_replacement
 
 import torch
+import torch.nn.functional as F
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from omegaconf import DictConfig
 from torch import Tensor
 
 from trainyard.data.images.folder_listing import list_folder
 from trainyard.data.loading.datamodule import DataModule
-from trainyard.data.loading.fingerprint import example_digests
-from trainyard.data.loading.spec import Column, Examples, MappedRows
+from trainyard.data.loading.loader import derive_generator
+from trainyard.data.loading.spec import Column, Examples
+from trainyard.data.loading.statistics import example_digests
 from trainyard.data.sources.image_folder import ImageFolder
-from trainyard.inspect.data_figures import draw_columns, draw_images
 from trainyard.inspect.untrained import build_data
 from trainyard.io.errors import join_limited
+from trainyard.io.figures import figure_style, save_figure
 from trainyard.terminal.tables import table
 
-MAX_CLASSES, EXTREMES = 20, 5  # of more classes, the five most and the five least frequent are shown
-MAX_COLUMNS, MAX_LEVELS = 40, 5
-MAX_PAIRS = 12  # of duplicates that are listed
+MAX_CLASSES, EXTREMES = 20, 5  # of more classes, the five most and the five least frequent are printed
+MAX_COLUMNS, MAX_LEVELS, MAX_PAIRS = 40, 5, 12  # that are printed: columns, levels of each, pairs of duplicates
+DRAWN_CLASSES, DRAWN_IMAGES = 40, 12  # rows, and images in a row
+INCHES = 0.6  # side of an image
+DRAWN_COLUMNS, DRAWN_LEVELS = 24, 10  # columns of a table; classes and levels, the most frequent
+BINS = 24
+MAX_OVERLAID = 4  # classes whose histograms are overlaid; more are stacked
 
 Example = tuple[str, int]  # split and position
 Pair = tuple[Example, Example]
 
 
 def show(cfg: DictConfig) -> None:
-    """Print a summary of the data, and draw examples of each class or the columns of a table."""
+    """Print a summary of the data, and draw images of each class or the columns of a table."""
     data = build_data(cfg)
-    found = find_duplicates(data.splits)
-    print(describe_data(data, cfg.run.choices.data), duplicate_table(data.splits, found), sep="\n\n", end="\n\n")
-    if found:
-        print(describe_pairs(data, found), end="\n\n")
-    if data.kind == "images":
-        draw_images(data, cfg.seed)
-    else:
-        draw_columns(data)
+    pairs = find_duplicates(data.splits)
+    print(describe_data(data, cfg.run.choices.data), duplicate_table(data.splits, pairs), sep="\n\n", end="\n\n")
+    if pairs:
+        print(describe_pairs(data, pairs), end="\n\n")
+    figure = draw_images(data, cfg.seed) if data.kind == "images" else draw_columns(data)
+    save_figure(figure, "show/data.png")
 
 
 def describe_data(data: DataModule, name: str) -> str:
@@ -77,11 +85,11 @@ def class_counts(splits: Mapping[str, Examples], classes: Sequence[str]) -> str:
 
 def describe_columns(data: DataModule) -> str:
     """Return a table with the kind, the fraction of missing values, and the values of each column in train."""
-    train = data.splits["train"].x
-    assert isinstance(train, Tensor)
+    x = data.splits["train"].x
+    assert isinstance(x, Tensor)
     rows = []
     for number, column in enumerate(data.spec.columns[:MAX_COLUMNS]):
-        values = train[:, number]
+        values = x[:, number]
         missing = (values == 0) if column.levels else values.isnan()
         kind = "category" if column.levels else "date" if column.part else "number"
         content = describe_levels(column, values) if column.levels else describe_numbers(values[~missing])
@@ -108,25 +116,18 @@ def describe_levels(column: Column, codes: Tensor) -> str:
 
 
 def find_duplicates(splits: Mapping[str, Examples]) -> list[Pair]:
-    """Return pairs of examples with the same content, each with the first such example of its split or earlier ones."""
-    digests = {name: content_digests(part) for name, part in splits.items()}
-    first_with: dict[str, dict[bytes, int]] = {name: {} for name in digests}
+    """Return pairs of examples with the same content: the first such example of each split, and each later one."""
+    digests = {name: example_digests(part.x) for name, part in splits.items()}  # type: ignore[arg-type]
+    first: dict[str, dict[bytes, int]] = {name: {} for name in digests}
     for name, values in digests.items():
         for position, digest in enumerate(values):
-            first_with[name].setdefault(digest, position)
-    found = []
-    for one, other in combinations_with_replacement(digests, 2):
-        for position, digest in enumerate(digests[other]):
-            first = first_with[one].get(digest)
-            if first is not None and (one, first) != (other, position):
-                found.append(((one, first), (other, position)))
-    return found
-
-
-def content_digests(part: Examples) -> list[bytes]:
-    """Return a digest of each example."""
-    assert not isinstance(part.x, MappedRows)
-    return example_digests(part.x)
+            first[name].setdefault(digest, position)
+    return [
+        ((one, first[one][digest]), (other, position))
+        for one, other in combinations_with_replacement(digests, 2)
+        for position, digest in enumerate(digests[other])
+        if digest in first[one] and (one, first[one][digest]) != (other, position)
+    ]
 
 
 def duplicate_table(splits: Mapping[str, Examples], pairs: Sequence[Pair]) -> str:
@@ -137,13 +138,12 @@ def duplicate_table(splits: Mapping[str, Examples], pairs: Sequence[Pair]) -> st
         leak = "leak: scored on training examples" if one == "train" != other and counts[one, other] else ""
         rows.append((f"within {one}" if one == other else f"{other} in {one}", counts[one, other], leak))
     text = table(["duplicates", "pairs", ""], rows, right=["pairs"])
-    labels = {name: part.y.tolist() for name, part in splits.items()}
-    wrong = sum(labels[one][i] != labels[other][j] for (one, i), (other, j) in pairs)
-    return f"{text}\n{wrong} of them with different labels" if wrong else text
+    different = sum(splits[one].y[i].item() != splits[other].y[j].item() for (one, i), (other, j) in pairs)
+    return f"{text}\n{different} of them with different labels" if different else text
 
 
 def describe_pairs(data: DataModule, pairs: Sequence[Pair]) -> str:
-    """Return a line for each of the first pairs, leaks before pairs within a split."""
+    """Return a line for each of the first pairs; leaks precede pairs within a split."""
     files = list_folder(data.root).files if isinstance(data, ImageFolder) else []
 
     def name(example: Example) -> str:
@@ -160,3 +160,91 @@ def describe_pairs(data: DataModule, pairs: Sequence[Pair]) -> str:
         splits = " in ".join(dict.fromkeys((second[0], first[0])))
         rows.append((splits, f"{name(second)} = {name(first)}"))
     return table(["", ""], rows)
+
+
+@figure_style()
+def draw_images(data: DataModule, seed: int) -> Figure:
+    """Draw random training images of each class, and below them the same images augmented, if training augments."""
+    classes = data.spec.classes[:DRAWN_CLASSES]
+    strips = class_strips(data, len(classes), DRAWN_IMAGES, seed)
+    height, width, _ = strips[0].shape
+    size = (DRAWN_IMAGES * INCHES + 1.4, len(classes) * (DRAWN_IMAGES * INCHES * height / width + 0.12) + 0.5)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(len(classes), squeeze=False).flatten()
+    for axis, strip, name in zip(axes, strips, classes, strict=True):
+        axis.imshow(strip.numpy(), interpolation="nearest" if len(strip) < 128 else "antialiased")
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+        axis.set_ylabel(name if len(name) <= 20 else f"{name[:19]}…", rotation=0, ha="right", va="center", fontsize=9)
+    rest = f" of {len(classes)} of {len(data.spec.classes)} classes" if len(classes) < len(data.spec.classes) else ""
+    below = "; below each class, the same images augmented" if data.augment else ""
+    figure.suptitle(f"training images{rest}{below}", fontsize=10)
+    return figure
+
+
+def class_strips(data: DataModule, classes: int, count: int, seed: int) -> list[Tensor]:
+    """Return one picture for each class, float `[H, W, 3]`: its images in a row, and the augmented ones below."""
+    train, generator = data.splits["train"], derive_generator(seed)
+    chosen = []
+    for label in range(classes):
+        members = (train.y == label).nonzero().flatten()
+        chosen.append(members[torch.randperm(len(members), generator=generator)[:count]])
+    index = torch.cat(chosen)
+    x = train.x[index] if isinstance(train.x, Tensor) else train.x.read(index)
+    augmented = [data.augment(x, train.y[index], generator, len(data.spec.classes))[0]] if data.augment else []
+    sizes = [len(members) for members in chosen]
+    parts = zip(*(version.split(sizes) for version in [x, *augmented]), strict=True)
+    return [torch.cat([image_strip(version, count) for version in part]) for part in parts]
+
+
+def image_strip(images: Tensor, count: int) -> Tensor:
+    """Return up to `count` images side by side, padded with white: `[B, C, H, W]` -> `[H, W, 3]`."""
+    gap = max(1, images.shape[-1] // 16)
+    colours = (images.float() / 255).clamp(0, 1).expand(-1, 3, -1, -1)
+    padded = torch.cat([colours, torch.ones(count - len(colours), *colours.shape[1:])])
+    return torch.cat(list(F.pad(padded, (gap, gap, gap, gap), value=1.0)), dim=2).permute(1, 2, 0)
+
+
+@figure_style()
+def draw_columns(data: DataModule) -> Figure:
+    """Draw the distribution of each column in the training rows, by class."""
+    train, classes = data.splits["train"], data.spec.classes
+    assert isinstance(train.x, Tensor)
+    frequent = train.y.bincount(minlength=len(classes)).argsort(descending=True, stable=True)
+    labels = frequent[:DRAWN_LEVELS].sort().values
+    columns = data.spec.columns[:DRAWN_COLUMNS]
+    across = min(4, len(columns))
+    rows = math.ceil(len(columns) / across)
+    figure = Figure(figsize=(3.2 * across + 0.5, 2.4 * rows + 0.8), layout="constrained")
+    axes = figure.subplots(rows, across, squeeze=False).flatten()
+    for axis in axes[len(columns) :]:
+        axis.set_axis_off()
+    for number, (axis, column) in enumerate(zip(axes, columns, strict=False)):
+        values = [train.x[train.y == label, number] for label in labels]
+        draw_levels(axis, values, column) if column.levels else draw_numbers(axis, values)
+        axis.set_title(column.name, fontsize=9)
+        axis.tick_params(labelsize=8)
+    handles = [Patch(color=f"C{number}", label=classes[label]) for number, label in enumerate(labels)]
+    figure.legend(handles=handles, loc="outside lower center", ncols=5)
+    rest = "" if len(classes) <= DRAWN_LEVELS else f" of the {DRAWN_LEVELS} most frequent classes"
+    figure.suptitle(f"training rows{rest}, by column", fontsize=10)
+    return figure
+
+
+def draw_numbers(axis: Axes, values: list[Tensor]) -> None:
+    """Draw histograms of each class with the same bins."""
+    numbers = [part[~part.isnan()].double().numpy() for part in values]
+    kind, alpha = ("stepfilled", 0.5) if len(numbers) <= MAX_OVERLAID else ("barstacked", 0.8)
+    colours = [f"C{number}" for number in range(len(numbers))]
+    axis.hist(numbers, BINS, color=colours, histtype=kind, alpha=alpha)  # type: ignore[arg-type]
+
+
+def draw_levels(axis: Axes, values: list[Tensor], column: Column) -> None:
+    """Draw a bar for each level and class; missing values and rare levels are left out."""
+    counts = torch.stack([part.long().bincount(minlength=len(column.levels) + 1)[1:] for part in values])  # [K, levels]
+    order = counts.sum(0).argsort(descending=True, stable=True)[:DRAWN_LEVELS]
+    width = 0.8 / len(values)
+    for number, heights in enumerate(counts[:, order]):
+        axis.bar(torch.arange(len(order)) + number * width, heights.numpy(), width, alpha=0.7, color=f"C{number}")
+    names = [column.levels[level][:12] for level in order]
+    axis.set_xticks((torch.arange(len(order)) + 0.4 - width / 2).tolist(), names, rotation=30, ha="right")

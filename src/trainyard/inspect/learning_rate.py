@@ -26,19 +26,14 @@ MIN_STEPS = 20
 
 @dataclass(frozen=True)
 class LossCurve:
-    """The loss over the learning rate.
-
-    Attributes:
-        rates: of each step, rising by a constant factor.
-        losses: of each step.
-    """
+    """The loss at each step, over learning rates that rise by a constant factor."""
 
     rates: Sequence[float]
     losses: Sequence[float]
 
     @property
     def smooth(self) -> Tensor:
-        """The losses smoothed by a Gaussian, which unlike a running mean does not lag behind."""
+        """The losses smoothed by a Gaussian, which does not lag behind as a running mean does."""
         losses = torch.tensor(self.losses, dtype=torch.float64)
         steps = torch.arange(len(losses), dtype=torch.float64)
         weights = torch.exp(-(((steps[:, None] - steps) / WINDOW) ** 2) / 2)
@@ -48,8 +43,7 @@ class LossCurve:
     def suggestion(self) -> int | None:
         """The step at which the loss falls fastest over the logarithm of the rate; `None` if there is no clear drop.
 
-        Lightning's suggestion takes the slope over the rate itself, which prefers random drops at tiny rates, of a
-        running mean that lags by fifty steps.
+        Lightning suggests the steepest slope over the rate itself, which prefers random drops at tiny rates.
         """
         if len(self.losses) < MIN_STEPS:
             return None
@@ -61,12 +55,9 @@ class LossCurve:
 
 
 class RangeTest(L.Callback):
-    """Raises the learning rate exponentially from step to step, in place of the schedule, and records the loss.
+    """Raises the learning rate exponentially over the steps, instead of the schedule, and records the loss.
 
-    Each parameter group keeps its factor relative to the optimizer's rate. The fit ends where the loss diverges.
-
-    Args:
-        steps: number of optimizer steps.
+    The ratios between parameter groups do not change. The fit ends when the loss diverges.
     """
 
     def __init__(self, steps: int) -> None:
@@ -76,20 +67,18 @@ class RangeTest(L.Callback):
         self.batches: list[float] = []  # losses of the batches of an accumulated step
         self.average, self.lowest = 0.0, math.inf
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_train_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         """Remove the schedule."""
         trainer.strategy.lr_scheduler_configs = []
 
-    def on_train_batch_start(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_start(self, trainer: L.Trainer, model: L.LightningModule, batch: Any, batch_idx: int) -> None:
         """Set the rate of this step."""
         self.rate = LOWEST * (HIGHEST / LOWEST) ** ((trainer.global_step + 1) / self.steps)
         for group in trainer.optimizers[0].param_groups:
             group["lr"] = self.rate * group.get("lr_factor", 1.0)
 
     def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: L.Trainer, model: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Record rate and loss of a completed step."""
         self.batches.append(trainer.accumulate_grad_batches * outputs["loss"].item())
@@ -119,7 +108,7 @@ def find(cfg: DictConfig, steps: int | None = None) -> None:
 
 
 def range_test(cfg: DictConfig, steps: int) -> LossCurve:
-    """Train for so many steps with a rising rate, and return the loss of each."""
+    """Train for some steps with a rising rate, and return the steps with a finite loss."""
     data = build_data(cfg)
     model = build_model(cfg, data, download=True)
     test = RangeTest(steps)
@@ -153,7 +142,7 @@ def draw_curve(curve: LossCurve) -> None:
     figure = Figure(figsize=(8, 4), layout="constrained")
     axis = figure.subplots()
     smooth, best = curve.smooth, curve.suggestion
-    axis.plot(curve.rates, curve.losses, ".", color="tab:gray", alpha=0.6, label="of a step")
+    axis.plot(curve.rates, curve.losses, ".", color="tab:gray", alpha=0.6, label="each step")
     axis.plot(curve.rates, smooth.tolist(), color="tab:blue", label="smoothed")
     if best is not None:
         label = f"steepest at {curve.rates[best]:.2g}"
@@ -161,7 +150,7 @@ def draw_curve(curve: LossCurve) -> None:
         axis.axvline(curve.rates[best], color="tab:red", alpha=0.3)
     low, start = float(smooth.min()), float(smooth[0])
     axis.set(xlabel="learning rate", ylabel="training loss", xscale="log")
-    axis.set_ylim(max(0.0, low - 0.3 * start), 1.5 * start)  # without the values where the loss diverges
+    axis.set_ylim(max(0.0, low - 0.3 * start), 1.5 * start)  # leaves out the values where the loss diverges
     axis.legend()
     axis.grid()
     save_figure(figure, "find/lr.png")

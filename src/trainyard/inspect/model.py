@@ -15,27 +15,18 @@ from trainyard.terminal.tables import table
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer with all layers inside it.
-
-    Attributes:
-        name: dotted, as in the checkpoint.
-        kind: name of its class.
-        shape: of the output for one example; empty if the forward pass calls only layers inside it.
-        parameters: number of parameters.
-        trainable: `yes`, `no` or `partly` at the first step; empty without parameters.
-        flops: of a forward pass of one example.
-    """
+    """A layer with all layers inside it."""
 
     name: str
-    kind: str
-    shape: tuple[int, ...]
+    kind: str  # name of its class
+    shape: tuple[int, ...]  # of the output for one example; empty if the forward pass calls only layers inside it
     parameters: int
-    trainable: str
-    flops: int
+    trainable: str  # `yes`, `no` or `partly` at the first step; empty without parameters
+    flops: int  # of a forward pass of one example
 
 
 def show(cfg: DictConfig, depth: int | None = None) -> None:
-    """Print a table of the layers down to a depth (2 if it is `None`), and the totals."""
+    """Print a table of the layers down to a depth (default: 2), and the totals."""
     model = build_model(cfg, build_data(cfg))
     layers, flops = summarize_layers(model, depth or 2)
     rows = []
@@ -58,15 +49,15 @@ def summarize_layers(model: Classifier, depth: int) -> tuple[list[Layer], int]:
     with sdpa_kernel(SDPBackend.MATH):  # FLOPs of the other attention kernels are not counted on every device
         summary = ModelSummary(model, max_depth=depth)
     costs = {name: sum(counts.values()) for name, counts in summary.flop_counts.items()}
-    found = []
+    layers = []
     for name, kind, sizes in zip(summary.layer_names, summary.layer_types, summary.out_sizes, strict=True):
         module = model.get_submodule(name)
         shape = tuple(sizes[1:]) if isinstance(sizes, list) and all(isinstance(n, int) for n in sizes) else ()
         parameters = sum(p.numel() for p in module.parameters())
-        if shape or parameters:  # a layer that was removed from a backbone remains as an empty one
+        if shape or parameters:  # otherwise it replaces a layer that was removed from a backbone
             flops = costs[name] or sum(costs[below] for below in costs if below.rpartition(".")[0] == name)
-            found.append(Layer(name, kind, shape, parameters, trainable_state(module), flops))
-    return found, summary.total_flops
+            layers.append(Layer(name, kind, shape, parameters, trainable_state(module), flops))
+    return layers, summary.total_flops
 
 
 def trainable_state(module: nn.Module) -> str:

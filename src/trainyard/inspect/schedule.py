@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import lightning as L
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
@@ -13,7 +12,6 @@ from trainyard.config.arguments import has_backbone
 from trainyard.inspect.untrained import build_data, build_model, build_trainer
 from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.io.figures import figure_style, save_figure
-from trainyard.models.classifier import Classifier
 from trainyard.run.compatibility import check_config
 from trainyard.terminal.formats import BLOCKS
 from trainyard.terminal.tables import table
@@ -23,19 +21,12 @@ PLATEAU = "the rate drops when val/loss stops improving, which is not known befo
 
 @dataclass(frozen=True)
 class Rates:
-    """The learning rates of a whole run.
+    """The learning rates of a whole run."""
 
-    Attributes:
-        groups: rate of each parameter group at each step; 0 while it is frozen.
-        sizes: number of parameters of each group.
-        epoch_steps: optimizer steps in an epoch.
-        waits: whether the schedule depends on the validation, so that it is not known before the run.
-    """
-
-    groups: dict[str, list[float]]
-    sizes: dict[str, int]
-    epoch_steps: int
-    waits: bool
+    groups: dict[str, list[float]]  # rate of each parameter group at each step; 0 while it is frozen
+    sizes: dict[str, int]  # number of parameters of each group
+    epoch_steps: int  # optimizer steps in an epoch
+    depends_on_validation: bool  # rates after the start are unknown before the run
 
     @property
     def steps(self) -> int:
@@ -59,11 +50,11 @@ class Rates:
         return "".join("·" if rate == 0 else BLOCKS[min(7, int(8 * rate / self.highest))] for rate in middles)
 
     def by_layers(self) -> dict[str, list[float]]:
-        """Return the different rates, each by the layers that share it."""
-        shared: dict[tuple[float, ...], list[str]] = {}
+        """Return the distinct courses of the rate, each by the layers that share it."""
+        groups_by_rates: dict[tuple[float, ...], list[str]] = {}
         for name, rates in self.groups.items():
-            shared.setdefault(tuple(rates), []).append(name)
-        return {layer_names(names): list(rates) for rates, names in shared.items()}
+            groups_by_rates.setdefault(tuple(rates), []).append(name)
+        return {layer_names(names): list(rates) for rates, names in groups_by_rates.items()}
 
 
 def layer_names(groups: Iterable[str]) -> str:
@@ -84,28 +75,24 @@ def show(cfg: DictConfig) -> None:
     right = ("parameters", "first (epoch)", "peak (epoch)", "last (epoch)")
     print(table(["group", *right, f"by epoch, {BLOCKS[-1]} is {rates.highest:.3g}"], rows, right))
     print(f"steps      {rates.epoch_steps} per epoch, {rates.steps} in total")
-    print(f"{PLATEAU}\n" if rates.waits else "")
+    print(f"{PLATEAU}\n" if rates.depends_on_validation else "")
     draw_rates(rates, "show/schedule.png", "linear")
 
 
 def show_finetune(cfg: DictConfig) -> None:
-    """Print which layers of a backbone are trained in which epoch at which rate, and draw the rates.
-
-    Raises:
-        ConfigError: a value in the config is invalid, or the model has no backbone.
-    """
+    """Print which layers of a backbone are trained in which epoch at which rate, and draw the rates."""
     check_config(cfg)
     if not has_backbone(cfg):
         raise ConfigError(f"model={cfg.run.choices.model}: it has no backbone\n  accepted: model=transfer")
     rates = simulate_rates(cfg)
-    strips = [(name, f"{rates.sizes[name]:,}", rates.sparkline(name, 100)) for name in rates.groups]
+    rows = [(name, f"{rates.sizes[name]:,}", rates.sparkline(name, 100)) for name in rates.groups]
     heading = f"rate by epoch, {BLOCKS[-1]} is {rates.highest:.2g}, · is frozen"
-    print(table(["group", "parameters", heading], strips, ["parameters"]), end="\n\n")
-    layers, rows = rates.by_layers(), []
+    print(table(["group", "parameters", heading], rows, ["parameters"]), end="\n\n")
+    layers, lines = rates.by_layers(), []
     for epoch in range(1, rates.epoch(rates.steps - 1) + 1):
         last = min(epoch * rates.epoch_steps, rates.steps) - 1
-        rows.append([epoch, *(f"{values[last]:.2e}" if values[last] else "frozen" for values in layers.values())])
-    print(table(["epoch", *layers], rows, ["epoch", *layers]), end="\n\n")
+        lines.append([epoch, *(f"{values[last]:.2e}" if values[last] else "frozen" for values in layers.values())])
+    print(table(["epoch", *layers], lines, ["epoch", *layers]), end="\n\n")
     draw_rates(rates, "show/finetune.png", "log")
 
 
@@ -120,7 +107,7 @@ def draw_rates(rates: Rates, name: str, scale: str) -> None:
     axis.set(xlabel="epoch", ylabel="learning rate", yscale=scale)
     if scale == "linear":
         axis.set_ylim(bottom=0)
-    if rates.waits:
+    if rates.depends_on_validation:
         axis.set_title(PLATEAU, fontsize=10)
     axis.legend()
     axis.grid()
@@ -131,32 +118,25 @@ def simulate_rates(cfg: DictConfig) -> Rates:
     """Return the learning rates of a composed run by stepping its optimizer and schedule; no weights are downloaded."""
     data = build_data(cfg)
     model = build_model(cfg, data)
-    trainer = build_trainer(cfg)
-    attach(trainer, model, data)
-    built = model.configure_optimizers()
+    model.trainer = trainer = build_trainer(cfg)
+    trainer.strategy.connect(model)
+    # Counts the steps with all limits. `fit`, the only public way, would start processes.
+    trainer._data_connector.attach_data(model, datamodule=data)  # tested by tests/inspect/test_schedule.py
+    optimizers = model.configure_optimizers()
     if not has_known_length(cfg):
-        raise config_error(
-            "trainer.max_epochs", cfg.trainer.max_epochs, "the number of steps is not known in advance", LENGTH
-        )
-    schedule, optimizer = built.get("lr_scheduler"), built["optimizer"]
+        problem = "the number of steps is not known in advance"
+        raise config_error("trainer.max_epochs", cfg.trainer.max_epochs, problem, LENGTH)
+    schedule, optimizer = optimizers.get("lr_scheduler"), optimizers["optimizer"]
     names = [str(group.get("name", number)) for number, group in enumerate(optimizer.param_groups)]
     groups: dict[str, list[float]] = {name: [] for name in names}
     by_step = schedule is not None and schedule["interval"] == "step"
     for step in range(int(trainer.estimated_stepping_batches)):
         for name, group in zip(names, optimizer.param_groups, strict=True):
-            joined = step >= group.get("timing", {}).get("joins", 0)  # torch's own schedules ignore it
-            groups[name].append(group["lr"] if joined else 0.0)
+            frozen = step < group.get("timing", {}).get("joins", 0)  # torch's own schedules do not freeze it
+            groups[name].append(0.0 if frozen else group["lr"])
         optimizer.step()
         if by_step:
             schedule["scheduler"].step()
     sizes = [sum(p.numel() for p in group["params"]) for group in optimizer.param_groups]
     epoch_steps = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
     return Rates(groups, dict(zip(names, sizes, strict=True)), epoch_steps, schedule is not None and not by_step)
-
-
-def attach(trainer: L.Trainer, model: Classifier, data: L.LightningDataModule) -> None:
-    """Attach model and data to a Trainer without training, so that it counts the steps with all limits."""
-    model.trainer = trainer
-    trainer.strategy.connect(model)
-    # `fit`, the only public way, would launch processes. Tested by tests/inspect/test_schedule.py.
-    trainer._data_connector.attach_data(model, datamodule=data)

@@ -16,16 +16,11 @@ from trainyard.config.composition import instantiate
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.models.classifier import Classifier
 from trainyard.run.compatibility import check_model_fits_data
-from trainyard.run.run_builder import run_builder
-from trainyard.run.trainers import NoProfiler
+from trainyard.run.run_builder import NoProfiler, run_builder
 
 
 def build_data(cfg: DictConfig) -> DataModule:
-    """Check the config and build its data.
-
-    Raises:
-        ConfigError: a value in the config is invalid.
-    """
+    """Check the config and build its data."""
     builder = run_builder.get()
     builder.check(cfg)
     L.seed_everything(cfg.seed, verbose=False)
@@ -35,7 +30,7 @@ def build_data(cfg: DictConfig) -> DataModule:
 
 
 def build_model(cfg: DictConfig, data: DataModule, download: bool = False) -> Classifier:
-    """Build the model, with random weights in place of pretrained ones unless `download`."""
+    """Build the model; without `download`, random weights replace pretrained ones."""
     if not download and cfg.model.get("weights") == "pretrained":
         cfg.model.weights = "none"
     model = run_builder.get().model(cfg, data)
@@ -66,6 +61,6 @@ def trial_trainer(cfg: DictConfig, **changes: Any) -> Iterator[L.Trainer]:
 
 
 def feature_cache(cfg: DictConfig) -> list[L.Callback]:
-    """Return the callback that caches features of the backbone, if the run has it: it changes the training step."""
+    """Return the run's callback that caches features of the backbone, since it changes the training step."""
     cache = (cfg.callbacks or {}).get("feature_cache")
     return [instantiate(cache)] if cache else []

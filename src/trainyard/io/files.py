@@ -209,3 +209,9 @@ def remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def natural_key(name: str) -> tuple[list[tuple[float, str]], str]:
+    """Return a sort key by which `class2` precedes `class10`, different for different names."""
+    parts = re.split(r"(\d+)", name)
+    return [(float(part), "") if part.isdecimal() else (-1, part.casefold()) for part in parts], name

@@ -1,9 +1,8 @@
-"""Pretrained timm models without their classifier, and weights for them from files."""
+"""timm models without their classifier, with pretrained weights from timm or from files."""
 
 import logging
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,8 @@ def create_backbone(name: str, image_size: int | None = None, pretrained: bool =
 
     Args:
         name: one of `timm.list_models()`, with or without the tag of its weights.
-        image_size: height and width of its input in pixels; `None` for those its weights were trained with.
-        pretrained: whether timm downloads its weights.
+        image_size: height and width of the input in pixels; `None` for the size that the weights were trained with.
+        pretrained: whether timm downloads the weights.
         drop_path: probability of skipping a block in training, rising to this from the first to the last (Huang et al.
             2016, arXiv:1603.09382).
 
@@ -52,17 +51,13 @@ def create_backbone(name: str, image_size: int | None = None, pretrained: bool =
         raise config_error("model.drop_path", drop_path, f"{name} has no blocks that could be skipped", "0") from error
     except (AssertionError, IndexError, RuntimeError, ValueError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        problem = f"{name} does not take it ({reason})"
+        problem = f"{name} does not accept it ({reason})"
         raise config_error("model.image_size", image_size, problem, "null, or another size") from error
     return net.train()
 
 
 def pretrained_config(name: str) -> Any:
-    """Return timm's description of a model and its weights.
-
-    Raises:
-        ConfigError: unknown model, or weights.
-    """
+    """Return timm's description of a model and its weights, or raise a ConfigError if timm does not have them."""
     import timm
 
     if not timm.is_model(name):
@@ -95,27 +90,12 @@ def check_weights_available(name: str, config: Any) -> None:
         raise config_error("model.weights", "pretrained", problem, accepted) from error
 
 
-@dataclass(frozen=True)
-class Weights:
-    """The tensors of a file.
+def read_weights(weights: str) -> tuple[Mapping[str, Tensor], int | None]:
+    """Read the weights in a checkpoint of a run or of another program, without running code.
 
-    Attributes:
-        path: of the file.
-        state: tensors of the backbone, named as in timm; a file of timm includes its classifier.
-        image_size: in pixels, that they were trained with; `None` if unknown.
-        head: weight and bias of the head; only in checkpoints of runs.
-        classes: names of the classes of `head`, in the order of its outputs.
-    """
-
-    path: Path
-    state: Mapping[str, Tensor]
-    image_size: int | None = None
-    head: Mapping[str, Tensor] = field(default_factory=dict)
-    classes: tuple[str, ...] = ()
-
-
-def read_weights(weights: str) -> Weights:
-    """Read a file of weights, or a checkpoint that contains them, of a run or of another program, without running code.
+    Returns:
+        The tensors of the backbone, named as in timm, and the image size in pixels that they were trained with, if
+        known. A file of timm includes its classifier.
 
     Raises:
         ConfigError: the file does not exist or is not a checkpoint.
@@ -128,52 +108,36 @@ def read_weights(weights: str) -> Weights:
         raise config_error("model.weights", weights, problem, ACCEPTED)
     try:
         state = load_state_dict(str(path), weights_only=True)
-        own = any(name.startswith("backbone.") for name in state)
-        stored = read_file(path) if own else {}
-    except Exception as error:  # each damaged format fails in its own way
+        from_run = any(name.startswith("backbone.") for name in state)
+        hyperparameters = read_file(path).get("hyper_parameters") if from_run else None
+    except Exception as error:  # damaged files cause many types of errors
         raise config_error("model.weights", weights, f"not a checkpoint ({type(error).__name__})", ACCEPTED) from error
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise config_error("model.weights", weights, "it contains no state dict", ACCEPTED)
-    if not own:
-        return Weights(path, state)
-    backbone, head = (without_prefix(state, prefix) for prefix in ("backbone.", "head."))
-    hyperparameters = dict_at(stored, "hyper_parameters")
-    size, classes = hyperparameters.get("image_size"), dict_at(hyperparameters, "spec").get("classes")
-    size = size if isinstance(size, int) else None
-    return Weights(path, backbone, size, head, tuple(classes) if isinstance(classes, list) else ())
+    if not from_run:
+        return state, None
+    prefix = "backbone."
+    backbone = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+    size = hyperparameters.get("image_size") if isinstance(hyperparameters, dict) else None
+    return backbone, size if isinstance(size, int) else None
 
 
-def dict_at(values: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Return the dict at a key, or an empty one: a file of another program may have something else there."""
-    value = values.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def without_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return the tensors whose names start with a prefix, without it."""
-    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
-
-
-def load_weights(net: Any, weights: Weights) -> None:
-    """Load weights into a timm model without a classifier; tensors of other shapes are skipped.
-
-    Raises:
-        ConfigError: no tensor fits.
-    """
+def load_weights(net: Any, weights: Mapping[str, Tensor], path: str) -> None:
+    """Load weights into a timm model without a classifier; a ConfigError is raised if no tensor has a fitting shape."""
     classifier = net.default_cfg.get("classifier") or ()
     prefixes = tuple(f"{name}." for name in ([classifier] if isinstance(classifier, str) else classifier))
-    state = {name: tensor for name, tensor in converted(net, weights.state).items() if not name.startswith(prefixes)}
-    own = net.state_dict()
-    fitting = {name: tensor for name, tensor in state.items() if name in own and own[name].shape == tensor.shape}
+    state = {name: tensor for name, tensor in converted(net, weights).items() if not name.startswith(prefixes)}
+    expected = net.state_dict()
+    fitting = {n: tensor for n, tensor in state.items() if n in expected and expected[n].shape == tensor.shape}
     if not fitting:
-        problem = f"none of its {len(state)} tensors fits the backbone's {len(own)}"
-        raise config_error("model.weights", weights.path, problem, "a checkpoint of the same model.backbone")
+        problem = f"none of its {len(state)} tensors fits the backbone's {len(expected)}"
+        raise config_error("model.weights", path, problem, "a checkpoint of the same model.backbone")
     net.load_state_dict(fitting, strict=False)
     log.log(
-        logging.INFO if len(fitting) == len(own) else logging.WARNING,
-        "weights    %d of %d tensors loaded from %s; %d left out for their shape, %d missing, %d unexpected",
-        *(len(fitting), len(own), weights.path, sum(name in own for name in state) - len(fitting)),
-        *(len(own.keys() - state.keys()), len(state.keys() - own.keys())),
+        logging.INFO if len(fitting) == len(expected) else logging.WARNING,
+        "weights    %d of %d tensors loaded from %s; %d have another shape, %d missing, %d unexpected",
+        *(len(fitting), len(expected), path, len(state.keys() & expected.keys()) - len(fitting)),
+        *(len(expected.keys() - state.keys()), len(state.keys() - expected.keys())),
     )
 
 
@@ -182,28 +146,12 @@ def converted(net: nn.Module, state: Mapping[str, Tensor]) -> Mapping[str, Tenso
     convert = getattr(sys.modules[type(net).__module__], "checkpoint_filter_fn", None)
     try:
         return convert(dict(state), net) if convert else state
-    except (KeyError, RuntimeError, ValueError, AttributeError, AssertionError):  # timm does not know the file
+    except (KeyError, RuntimeError, ValueError, AttributeError, AssertionError):  # not a format that timm converts
         return state
 
 
-def load_head(head: nn.Linear, weights: Weights, classes: tuple[str, ...]) -> None:
-    """Load the head of a checkpoint whose classes have the same names in the same order; else leave it unchanged.
-
-    An equal number of classes is not enough: output 0 of a head for the digits 0 to 4 means "0", not "5".
-    """
-    if not weights.head:
-        return
-    shapes = {name: tensor.shape for name, tensor in head.state_dict().items()}
-    if weights.classes == classes and shapes == {name: tensor.shape for name, tensor in weights.head.items()}:
-        head.load_state_dict(weights.head)
-        log.info("head       from %s, which has the same classes", weights.path)
-    else:
-        trained_on = f"the classes {join_limited(weights.classes)}" if weights.classes else "other classes"
-        log.info("head       new: %s was trained on %s", weights.path, trained_on)
-
-
 def layer_numbers(backbone: nn.Module) -> dict[str, int]:
-    """Return the layer of each parameter by name, counted from 0 at the input, as timm divides the model.
+    """Return timm's layer of each parameter by name, counted from 0 at the input.
 
     A model without layer groups is divided into layers of twelve parameters, as in timm's layer decay.
     """
@@ -216,12 +164,7 @@ def layer_numbers(backbone: nn.Module) -> dict[str, int]:
 
 
 def set_frozen_eval(module: nn.Module, batch_norm: bool = False) -> None:
-    """Set modules whose parameters are all frozen to evaluation mode, with all that they contain.
-
-    Args:
-        module: a network in training mode.
-        batch_norm: whether BatchNorm layers are set to evaluation mode even if their parameters are trained.
-    """
+    """Set modules whose parameters are all frozen to evaluation mode, and with `batch_norm` all BatchNorm layers."""
     parameters = list(module.parameters())
     frozen = bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
     if frozen or (batch_norm and isinstance(module, BATCH_NORMS)):

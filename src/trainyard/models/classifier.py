@@ -1,18 +1,90 @@
-"""The base class of all models: training, validation and test steps with their metrics."""
+"""The base class of all models: steps and metrics, the optimizer, and checkpoints that rebuild the model."""
 
 import math
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
+import lightning as L
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from trainyard.data.loading.loader import Batch
 from trainyard.data.loading.spec import DataSpec
-from trainyard.models.base import MakeOptimizer, OptimizerMixin, PortableCheckpoint
 from trainyard.models.epoch_sums import EpochSums
 from trainyard.models.input_layers import input_layer
+from trainyard.optim.optimizers import weight_decay_groups
+from trainyard.optim.schedules import lightning_scheduler
+
+MakeOptimizer = Callable[[Iterable[Any]], Optimizer]
+
+
+class PortableCheckpoint(L.LightningModule):
+    """Adds to checkpoints what `trainyard.run.load_model.load_model` needs to rebuild the model."""
+
+    spec: DataSpec
+    label_smoothing: float
+
+    def save_arguments(self, **arguments: Any) -> None:
+        """Store the constructor arguments as primitives: a checkpoint must load with `weights_only=True`."""
+        plain = {
+            name: value if isinstance(value, str | float | int | None) else list(value)
+            for name, value in arguments.items()
+        }
+        stored = {"spec": self.spec.to_dict(), **plain, "label_smoothing": self.label_smoothing}
+        self.save_hyperparameters(stored, logger=False)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the class of the model and its current validation scores."""
+        kind = type(self)
+        checkpoint["model_class"] = f"{kind.__module__}.{kind.__qualname__}"
+        scores = self.trainer.callback_metrics
+        checkpoint["metrics"] = {name: float(scores[name]) for name in scores if name.startswith("val/")}
+
+
+class OptimizerMixin(L.LightningModule):
+    """Builds the optimizer and the schedule when Lightning asks for them.
+
+    Attributes:
+        make_optimizer: called with parameter groups; required to fit, not to predict.
+        make_scheduler: called with the optimizer, and with `total_steps` if accepted; `None` for a constant rate.
+    """
+
+    make_optimizer: MakeOptimizer | None
+    make_scheduler: Callable[..., Any] | None
+
+    def parameter_groups(self, total_steps: int, epoch_steps: int) -> list[dict[str, Any]]:
+        """Return the parameter groups for a run of `total_steps` optimizer steps; see `Finetune.groups`."""
+        return weight_decay_groups((n, p) for n, p in self.named_parameters() if p.requires_grad)
+
+    def build_optimizer(self, total_steps: int, epoch_steps: int) -> dict[str, Any]:
+        """Return the optimizer and its schedule in the form of `configure_optimizers`."""
+        assert self.make_optimizer is not None, "a model without an optimizer can predict, not fit"
+        optimizer = self.make_optimizer(self.parameter_groups(total_steps, epoch_steps))
+        for group in optimizer.param_groups:
+            group["lr"] *= group.get("lr_factor", 1.0)
+        if self.make_scheduler is None:
+            return {"optimizer": optimizer}
+        scheduler = lightning_scheduler(self.make_scheduler, optimizer, total_steps)
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}
+
+    def configure_optimizers(self) -> Any:
+        """Build the optimizer and its schedule for the run that starts."""
+        self.trainer.fit_loop.setup_data()  # counts the batches, which Lightning does later if epochs are unlimited
+        total_steps = int(min(self.trainer.estimated_stepping_batches, sys.maxsize))
+        epoch_steps = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
+        return self.build_optimizer(total_steps, epoch_steps)
+
+    def on_validation_end(self) -> None:
+        """Step `ReduceLROnPlateau` once per validation."""
+        if self.trainer.sanity_checking or self.trainer.state.fn != TrainerFn.FITTING:
+            return
+        for config in self.trainer.lr_scheduler_configs:
+            if config.reduce_on_plateau:
+                self.lr_scheduler_step(config.scheduler, self.trainer.callback_metrics[str(config.monitor)])
 
 
 class Classifier(OptimizerMixin, PortableCheckpoint):
@@ -22,8 +94,8 @@ class Classifier(OptimizerMixin, PortableCheckpoint):
     the forward pass of a small network, and would make the host wait for the device.
 
     Args:
-        spec: of the data; a `DataSpec` or the result of its `to_dict`.
-        optimizer: called with parameter groups; needed to fit, not to predict.
+        spec: the description of the data; a `DataSpec` or the result of its `to_dict`.
+        optimizer: called with parameter groups; required to fit, not to predict.
         scheduler: called with the optimizer, and with `total_steps` if it accepts that; `None` for a constant rate.
         label_smoothing: share of the target spread over all classes, in the training loss (Szegedy et al. 2016,
             arXiv:1512.00567).
@@ -32,7 +104,7 @@ class Classifier(OptimizerMixin, PortableCheckpoint):
     class_weights: Tensor | None
     sums: dict[str, EpochSums]
     inputs: ClassVar[tuple[str, ...]]
-    """The kinds of data that it accepts: `images`, `rows`."""
+    """The accepted kinds of data: `images`, `rows`."""
 
     def __init__(
         self,
@@ -53,7 +125,7 @@ class Classifier(OptimizerMixin, PortableCheckpoint):
         self.sums = {}  # by stage
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # Lightning sets this about fifty times per step; `nn.Module` would search its parameters each time.
+        # Lightning sets `_current_fx_name` about fifty times per step; `nn.Module` searches its parameters each time.
         if name == "_current_fx_name":
             self.__dict__[name] = value
         else:
@@ -88,15 +160,15 @@ class Classifier(OptimizerMixin, PortableCheckpoint):
         return self(x).softmax(dim=1)  # type: ignore[no-any-return]
 
     def log_epoch(self, stage: str, logger: bool | None = None) -> None:
-        """Log the mean loss and the accuracy over all examples of the epoch, of all processes.
+        """Log the mean loss and the accuracy over all examples of the epoch in all processes.
 
         Args:
             stage: `train`, `val` or `test`.
-            logger: `False` to leave out the loggers.
+            logger: `False` to record the scores without writing them to the loggers.
         """
         sums = self.trainer.strategy.reduce(self.sums.pop(stage).stacked(), reduce_op="sum")
         loss, correct, examples = sums.tolist()
-        examples = examples or math.nan  # all batches were skipped
+        examples = examples or math.nan  # if all batches were skipped
         scores = {f"{stage}/acc": correct / examples, f"{stage}/loss": loss / examples}
         self.log_dict(scores, sync_dist=True, logger=logger)
 
@@ -112,8 +184,8 @@ class Classifier(OptimizerMixin, PortableCheckpoint):
     def on_train_epoch_end(self) -> None:
         """Log the training scores since the last validation, if no validation followed the last batch.
 
-        They go to the loggers here: Lightning would pass them on after the checkpoint of the epoch is saved, and a run
-        resumed from that checkpoint would lack them.
+        Lightning would write them to the loggers after it has saved the checkpoint of the epoch, and a run that is
+        resumed from that checkpoint would lack them; so they are written here.
         """
         if "train" not in self.sums:
             return

@@ -15,14 +15,14 @@ class CNN(Classifier):
     """Blocks of convolution, norm, activation, max-pooling and dropout, then fully connected layers.
 
     Args:
-        spec: of the data; a `DataSpec` or the result of its `to_dict`.
+        spec: the description of the data; a `DataSpec` or the result of its `to_dict`.
         channels: feature maps of each block; every block halves height and width.
         kernel_size: height and width of the kernels in pixels; odd.
         dropout: probability of dropping each whole feature map (Tompson et al. 2015, arXiv:1411.4280), and each hidden
             neuron of the fully connected layers.
         hidden_dims: neurons in each fully connected layer between the feature maps and the classes.
         activation: relu, leaky_relu, elu, gelu, silu, tanh, sigmoid or identity.
-        training: optimizer, scheduler and loss options of `Classifier`.
+        training: arguments of `Classifier`: optimizer, scheduler and label smoothing.
 
     Raises:
         ConfigError: more blocks than the image can be halved, or a kernel wider than the image.

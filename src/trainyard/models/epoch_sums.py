@@ -1,7 +1,7 @@
 """Loss and accuracy of an epoch, summed in tensors on the device.
 
-torchmetrics' `MeanMetric` and `MulticlassAccuracy` take several small operations and Python calls per step, longer than
-a step of a small network; here most of the work is done once for 32 batches.
+The small operations and Python calls of torchmetrics' `MeanMetric` and `MulticlassAccuracy` take longer than a training
+step of a small network; here most of the work is done once per 32 batches.
 """
 
 from collections.abc import Mapping
@@ -19,10 +19,9 @@ class EpochSums:
     """Sums of one stage in the current epoch; adding a batch never makes the host wait for the device.
 
     Attributes:
-        loss, correct: summed loss, and number of correct predictions, without the pending batches.
-        examples: number of examples, with those of pending batches.
-        losses: of pending batches, which are added together.
-        predictions: logits and labels of pending batches.
+        loss, correct: summed loss and number of correct predictions, without the pending batches.
+        examples: number of examples, including those of pending batches.
+        losses, predictions: losses of pending batches; their logits and labels.
     """
 
     loss: Tensor
@@ -56,7 +55,7 @@ class EpochSums:
         self.count_correct()
 
     def count_correct(self) -> None:
-        """Count the correct predictions of the pending batches; these are integers, so the order does not matter."""
+        """Count the correct predictions of the pending batches."""
         if self.predictions:
             logits, labels = zip(*self.predictions, strict=True)
             self.correct += (torch.cat(logits).argmax(dim=1) == torch.cat(labels)).sum()
@@ -69,7 +68,7 @@ class EpochSums:
         return torch.stack([self.loss, self.correct, torch.full_like(self.loss, self.examples)])
 
     def means(self) -> tuple[float, float]:
-        """Return the mean loss and the accuracy so far, of a copy: adding early would change the rounding."""
+        """Return the mean loss and the accuracy so far; computed on a copy, since adding early changes the rounding."""
         loss, correct, examples = self.copy().stacked().tolist()
         return loss / examples, correct / examples
 

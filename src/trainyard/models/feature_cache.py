@@ -1,4 +1,4 @@
-"""Caches the features of a frozen backbone, which is then run once for all epochs and runs."""
+"""Callback that computes the features of a frozen backbone once and trains the head on them."""
 
 import hashlib
 import logging
@@ -21,20 +21,20 @@ Inputs = Mapping[str, Tensor | MappedRows]
 
 
 class FeatureCache(L.Callback):
-    """Trains the head on cached features instead of running a backbone that does not change.
+    """Trains the head on cached features instead of running a frozen backbone in each epoch.
 
-    Batches and results are the same, up to rounding. With random augmentation nothing is cached, and the log says so.
+    The results are the same, up to rounding. With random augmentation nothing is cached, and the log says so.
     """
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder).expanduser() / "features"
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Replace the images of the data module by features, before Lightning asks it for batches."""
+        """Replace the images of the data module by features, before Lightning requests batches."""
         data = getattr(trainer, "datamodule", None)
         if stage != "fit" or not isinstance(pl_module, TransferModel) or not isinstance(data, DataModule):
             return
-        if pl_module.finetune.thaw:
+        if pl_module.finetune.unfreeze_times:
             return
         if data.augment:
             log.info("features   not cached: random augmentation changes the images in each epoch")
@@ -48,7 +48,7 @@ class FeatureCache(L.Callback):
         data.replace_inputs(inputs)
 
     def features(self, trainer: L.Trainer, model: TransferModel, data: DataModule) -> tuple[Features, Inputs]:
-        """Return the features of all images, and the inputs of each split: in memory, if they fit."""
+        """Return the features of all images, and the inputs of each split: in memory if they fit, else mapped."""
         backbone, key = backbone_function(trainer, model), feature_key(trainer, model)
         found = cached_features(data.splits, backbone, key, self.folder, data.evaluation_batch_size(model.input_size))
         count, width = sum(map(len, data.splits.values())), next(iter(found.splits.values())).shape[1:]

@@ -1,4 +1,4 @@
-"""The first layers of models, so that a checkpoint takes raw inputs: normalised images, encoded rows of tables."""
+"""The first layers of models, which normalise images and encode rows of tables: models accept raw inputs."""
 
 import math
 from collections.abc import Sequence
@@ -45,8 +45,8 @@ class EncodeColumns(nn.Module):
     missing if the training data has missing values in that column, and encoded as zeros otherwise.
 
     Args:
-        columns: of the rows, in order.
-        mean, std: of each column; used for the numeric ones.
+        columns: the columns of the rows, in order.
+        mean, std: statistics of each column; used for the numeric ones.
     """
 
     numeric: Tensor

@@ -22,11 +22,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 def activation_layer(name: str) -> type[nn.Module]:
-    """Return the layer class of an activation function.
-
-    Raises:
-        ConfigError: unknown name.
-    """
+    """Return the layer class of an activation function, or raise a ConfigError for an unknown name."""
     if name not in ACTIVATIONS:
         raise config_error(
             "model.activation", name, f"unknown{did_you_mean(name, ACTIVATIONS)}", join_limited(ACTIVATIONS)
@@ -35,14 +31,14 @@ def activation_layer(name: str) -> type[nn.Module]:
 
 
 class MLP(Classifier):
-    """Fully connected layers with activations; takes rows, and images after flattening them.
+    """Fully connected layers with activations, for rows and for flattened images.
 
     Args:
-        spec: of the data; a `DataSpec` or the result of its `to_dict`.
+        spec: the description of the data; a `DataSpec` or the result of its `to_dict`.
         hidden_dims: neurons in each hidden layer; empty for a linear model.
         activation: relu, leaky_relu, elu, gelu, silu, tanh, sigmoid or identity.
         dropout: probability of dropping each hidden neuron in training.
-        training: optimizer, scheduler and loss options of `Classifier`.
+        training: arguments of `Classifier`: optimizer, scheduler and label smoothing.
     """
 
     inputs = ("images", "rows")
@@ -68,7 +64,7 @@ class MLP(Classifier):
 def fully_connected(
     inputs: int, hidden_dims: Sequence[int], outputs: int, activation: str, dropout: float
 ) -> nn.Sequential:
-    """Return a flattening, a linear layer with activation and dropout per hidden size, and a linear layer: `[B, K]`."""
+    """Return a network that flattens its input, with one hidden layer per size: `[B, ...]` -> `[B, outputs]`."""
     layers: list[nn.Module] = [nn.Flatten()]
     for size in hidden_dims:
         layers += [nn.Linear(inputs, size), activation_layer(activation)()]

@@ -15,11 +15,11 @@ class ResNet(Classifier):
     arXiv:1512.03385; the blocks are torchvision's.
 
     Args:
-        spec: of the data; a `DataSpec` or the result of its `to_dict`.
+        spec: the description of the data; a `DataSpec` or the result of its `to_dict`.
         channels: feature maps of each stage; every stage halves height and width.
         blocks: residual blocks in a stage, two convolutions each.
         dropout: probability of dropping each mean before the linear layer.
-        training: optimizer, scheduler and loss options of `Classifier`.
+        training: arguments of `Classifier`: optimizer, scheduler and label smoothing.
     """
 
     inputs = ("images",)

@@ -8,41 +8,33 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 
 from trainyard.data.loading.spec import DataSpec
-from trainyard.models.backbone import (
-    create_backbone,
-    layer_numbers,
-    load_head,
-    load_weights,
-    read_weights,
-    set_frozen_eval,
-)
+from trainyard.models.backbone import create_backbone, layer_numbers, load_weights, read_weights, set_frozen_eval
 from trainyard.models.classifier import Classifier
 from trainyard.models.input_layers import Normalize
 from trainyard.optim.finetune import Finetune
 
 log = logging.getLogger(__name__)
 
-INTERPOLATIONS = ("bilinear", "bicubic")  # that resize batches of tensors; others are replaced by the first
+INTERPOLATIONS = ("bilinear", "bicubic")  # modes that resize batches of tensors; others are replaced by the first
 
 
 class TransferModel(Classifier):
     """A timm backbone and a linear head; a fine-tuning plan decides which layers are trained when.
 
-    A new head starts at zero. The head of a checkpoint is loaded if its classes have the same names.
-
-    Images are resized to the size that the weights were trained with, and normalised as they expect (timm's data
-    config), not by the statistics of the data; grey images are repeated to three channels. Frozen layers stay bitwise
-    unchanged, including the statistics of norms.
+    The head starts at zero, also with the weights of a run. Images are resized to
+    the size that the weights were trained with, and normalised by timm's data config, not by the statistics of the
+    data; grey images are repeated to three channels. Frozen layers stay bitwise unchanged, including BatchNorm
+    statistics.
 
     Args:
-        spec: of the data; a `DataSpec` or the result of its `to_dict`.
+        spec: the description of the data; a `DataSpec` or the result of its `to_dict`.
         backbone: one of `timm.list_models()`, with or without the tag of its weights.
         weights: `none` (random), `pretrained` (downloaded by timm), or the path of a checkpoint. A model that is
             rebuilt from a checkpoint of a run never downloads again.
         image_size: height and width of the backbone's input in pixels; `None` for those its weights were trained with.
         drop_path: largest probability of skipping a block in training.
         finetune: the plan; `None` freezes the backbone.
-        training: optimizer, scheduler and loss options of `Classifier`.
+        training: arguments of `Classifier`: optimizer, scheduler and label smoothing.
 
     Raises:
         ConfigError: unknown backbone, or unavailable weights.
@@ -63,16 +55,15 @@ class TransferModel(Classifier):
         from timm.data import resolve_model_data_config
 
         super().__init__(spec, **training)
-        stored = None if weights in ("none", "pretrained") else read_weights(weights)
-        image_size = image_size or (stored.image_size if stored else None)
+        stored, stored_size = (None, None) if weights in ("none", "pretrained") else read_weights(weights)
+        image_size = image_size or stored_size
         self.save_arguments(backbone=backbone, weights="none", image_size=image_size, drop_path=drop_path)
         self.backbone = net = create_backbone(backbone, image_size, weights == "pretrained", drop_path)
         self.head = nn.Linear(net.head_hidden_size, len(self.spec.classes))
         nn.init.zeros_(self.head.weight)  # the first loss is ln(classes), however large the features are
         nn.init.zeros_(self.head.bias)
         if stored:
-            load_weights(net, stored)
-            load_head(self.head, stored, self.spec.classes)
+            load_weights(net, stored, weights)
         config = resolve_model_data_config(net)
         channels, height, width = config["input_size"]
         self.input_size = (channels, image_size or height, image_size or width)
@@ -86,7 +77,7 @@ class TransferModel(Classifier):
         self.train()
 
     def train(self, mode: bool = True) -> "TransferModel":
-        """Set the training mode; frozen layers stay in evaluation mode: no dropout, no updates of norm statistics."""
+        """Set the training mode; frozen layers stay in evaluation mode, without dropout and BatchNorm updates."""
         super().train(mode)
         set_frozen_eval(self.backbone, self.finetune.freeze_batch_norm)
         return self
@@ -115,7 +106,7 @@ class TransferModel(Classifier):
         return layers | {name.replace(".", "_"): self.backbone.get_submodule(name) for name in names}
 
     def setup(self, stage: str) -> None:
-        """Log the cost of resizing images for the backbone."""
+        """Log that images are resized for the backbone, which costs time."""
         (channels, height, width), (_, *size) = self.spec.input_shape, self.input_size
         if stage == "fit" and self.trainer.is_global_zero and [height, width] != size:
             ratio = size[0] * size[1] / (height * width)
@@ -128,16 +119,16 @@ class TransferModel(Classifier):
         return self.finetune.groups(self.head, self.backbone, self.layer_of, total_steps, epoch_steps, no_decay)
 
     def on_train_start(self) -> None:
-        """Unfreeze the layers that are trained at this step, which may be that of a resumed run."""
+        """Check at the first step which layers are trained: a resumed run may start beyond step 0."""
         self.next_unfreeze = 0.0
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Unfreeze layers at their step."""
+        """Unfreeze the layers that are due at this step."""
         if self.trainer.global_step >= self.next_unfreeze:
             self.unfreeze_layers(self.trainer.global_step)
 
     def unfreeze_layers(self, step: int) -> None:
-        """Unfreeze all layers that are trained at a step, and compute the step of the next change."""
+        """Unfreeze all layers that are trained at a step, and find the step of the next change."""
         groups = self.trainer.optimizers[0].param_groups
         due = [parameter for group in groups if group["timing"]["joins"] <= step for parameter in group["params"]]
         later = [group["timing"]["joins"] for group in groups if group["timing"]["joins"] > step]

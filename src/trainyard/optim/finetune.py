@@ -19,11 +19,11 @@ class Finetune:
         layer_decay: learning rate of a layer relative to the next one towards the head (Clark et al. 2020,
             arXiv:2003.10555).
         head_lr_factor: learning rate of the head relative to `optimizer.lr`.
-        warmup_fraction: of the run's steps, in which the rate of a part that is unfrozen later rises from 0.
+        warmup_fraction: fraction of the run's steps in which the rate of a part rises from 0 after it is unfrozen.
         restart_lr_factor: if set, the schedule restarts for all layers whenever a part is unfrozen, with the rates
             times this (as fastai's `fine_tune`, Howard and Gugger 2020, arXiv:2002.04688).
-        freeze_batch_norm: whether the BatchNorm layers of the backbone keep the statistics of its weights, while their
-            scale and shift are trained. Few images give poor statistics, which change the input of all later layers. A
+        freeze_batch_norm: whether the BatchNorm layers of the backbone use the pretrained statistics, while their scale
+            and shift are trained. Statistics of few images are poor, and change the input of all later layers. A
             backbone with random weights needs `False`.
     """
 
@@ -36,7 +36,7 @@ class Finetune:
         restart_lr_factor: float | None = None,
         freeze_batch_norm: bool = False,
     ) -> None:
-        self.thaw = thaw
+        self.unfreeze_times = thaw
         self.layer_decay = layer_decay
         self.head_lr_factor = head_lr_factor
         self.warmup_fraction = warmup_fraction
@@ -44,12 +44,12 @@ class Finetune:
         self.freeze_batch_norm = freeze_batch_norm
 
     def part(self, layer: int, layers: int) -> int:
-        """Return the part of a layer, counted from the head; layers count from the input."""
-        return (layers - 1 - layer) * len(self.thaw) // layers
+        """Return the number of the part of a layer; parts count from the head, layers from the input."""
+        return (layers - 1 - layer) * len(self.unfreeze_times) // layers
 
     def trained_from_start(self, layer: int, layers: int) -> bool:
         """Whether a layer is trained from the first step on."""
-        return bool(self.thaw) and self.thaw[self.part(layer, layers)] == 0
+        return bool(self.unfreeze_times) and self.unfreeze_times[self.part(layer, layers)] == 0
 
     def groups(
         self,
@@ -68,31 +68,31 @@ class Finetune:
         Args:
             head, backbone: the networks.
             layer_of: the layer of each parameter of the backbone, counted from 0 at the input.
-            total_steps, epoch_steps: optimizer steps of the run and of an epoch.
-            no_decay: names of the backbone's parameters without weight decay, beside biases and norms.
+            total_steps, epoch_steps: number of optimizer steps in the run and in an epoch.
+            no_decay: names of the backbone's parameters without weight decay, in addition to biases and norms.
         """
         layers = max(layer_of.values()) + 1
-        joins = [round(when * total_steps) if when < 1 else round(when) * epoch_steps for when in self.thaw]
+        starts = [round(t * total_steps) if t < 1 else round(t) * epoch_steps for t in self.unfreeze_times]
         timing: dict[str, Any] = {"restarts": [], "restart_lr_factor": 1.0}
         if self.restart_lr_factor is not None:
-            timing = {"restarts": sorted({*joins} - {0}), "restart_lr_factor": self.restart_lr_factor}
+            timing = {"restarts": sorted({*starts} - {0}), "restart_lr_factor": self.restart_lr_factor}
         groups = weight_decay_groups(head.named_parameters(), "head_")
         groups = [{**group, "lr_factor": self.head_lr_factor, "timing": {"joins": 0, **timing}} for group in groups]
-        for part, factor, chosen in self.bands(layers) if self.thaw else ():
-            warmup = round(self.warmup_fraction * total_steps) if joins[part] else 0
-            when = {"joins": joins[part], "warmup_steps": warmup, **timing}
+        for part, factor, chosen in self.bands(layers) if self.unfreeze_times else ():
+            warmup = round(self.warmup_fraction * total_steps) if starts[part] else 0
+            when = {"joins": starts[part], "warmup_steps": warmup, **timing}
             named = ((name, p) for name, p in backbone.named_parameters() if layer_of[name] in chosen)
             for group in weight_decay_groups(named, f"{layer_range(chosen)}_", no_decay):
                 groups.append({**group, "lr_factor": factor, "timing": when})
         return groups
 
     def bands(self, layers: int) -> list[tuple[int, float, list[int]]]:
-        """Return the layers that share part and relative rate, as (part, rate, layers)."""
+        """Return groups of layers with the same part and relative rate, as (part, rate, layers)."""
 
         def part_and_rate(layer: int) -> tuple[int, float]:
             return self.part(layer, layers), self.layer_decay ** (layers - layer)
 
-        return [(*both, sorted(chosen)) for both, chosen in groupby(reversed(range(layers)), part_and_rate)]
+        return [(*key, sorted(group)) for key, group in groupby(reversed(range(layers)), part_and_rate)]
 
 
 def layer_range(layers: Sequence[int]) -> str:

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from torch import nn
 from torch.optim import Optimizer
 
-from trainyard.config.composition import instantiate, of_arguments
+from trainyard.config.composition import argument_problem, instantiate
 from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
 from trainyard.optim.schedules import lightning_scheduler
 
@@ -23,18 +23,18 @@ def weight_decay_groups(
     """Return parameters in two groups; vectors and scalars (biases, norms) get `weight_decay: 0`.
 
     Decay regularises the weights of a sum, but only shifts a bias or the scale of a norm (He et al. 2018,
-    arXiv:1812.01187). timm's `param_groups_weight_decay` has the same rule, but skips frozen parameters and needs
-    modules with whole tensors, which FSDP has not.
+    arXiv:1812.01187). timm's `param_groups_weight_decay` has the same rule, but skips frozen parameters, and would
+    exclude all parameters that FSDP has flattened.
 
     Args:
         named: parameters with their names.
-        prefix: of the names of the groups, `weights` and `biases_and_norms`.
-        no_decay: names or patterns, such as `pos_embed.*`, of further parameters without decay.
+        prefix: prefix of the group names, `weights` and `biases_and_norms`.
+        no_decay: names or patterns, such as `pos_embed.*`, of other parameters without decay.
     """
     weights: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
     for name, parameter in named:
-        dimensions = getattr(parameter, "whole_ndim", parameter.ndim)  # FSDP flattens parameters
+        dimensions = getattr(parameter, "whole_ndim", parameter.ndim)  # before FSDP flattened the parameter
         excluded = dimensions < 2 or any(fnmatch(name, pattern) for pattern in no_decay)
         (others if excluded else weights).append(parameter)
     groups: list[dict[str, Any]] = [
@@ -47,11 +47,7 @@ def weight_decay_groups(
 def timm_optimizer(
     opt: str, lr: float, weight_decay: float = 0.0, **options: Any
 ) -> Callable[[Iterable[Any]], Optimizer]:
-    """Return a function that builds timm's optimizer `opt`, with its own options, for parameter groups.
-
-    Raises:
-        ConfigError: unknown optimizer; when the function is called, an unknown option.
-    """
+    """Return a function that builds timm's optimizer `opt`, with its own options, for parameter groups."""
     from timm.optim import list_optimizers
 
     known = list_optimizers()
@@ -73,11 +69,7 @@ def build_timm_optimizer(params: Iterable[Any], opt: str, **options: Any) -> Opt
 
 
 def check_optimizer(cfg: DictConfig) -> None:
-    """Build the optimizer and the scheduler of a config for a single weight.
-
-    Raises:
-        ConfigError: one of them rejects its arguments, or is not an optimizer.
-    """
+    """Raise a ConfigError if the optimizer or the scheduler rejects its arguments; both are built for one weight."""
     weight = torch.nn.Parameter(torch.zeros(2, 2))
     optimizer = call("optimizer", instantiate_partial(cfg, "optimizer"), [weight])
     if not isinstance(optimizer, Optimizer):
@@ -89,7 +81,7 @@ def instantiate_partial(cfg: DictConfig, group: str) -> Callable[..., Any]:
     """Instantiate an option that must have `_partial_: true`."""
     make = instantiate(cfg[group])
     if not callable(make):
-        problem = "it is built when the weights exist"
+        problem = "it needs the weights, so it is built later"
         raise config_error(f"{group}._partial_", cfg[group].get("_partial_"), problem, "true")
     return make  # type: ignore[no-any-return]
 
@@ -101,6 +93,6 @@ def call(group: str, make: Callable[..., Any], *arguments: Any) -> Any:
     except ConfigError:
         raise
     except Exception as error:
-        if problem := of_arguments(error):
+        if problem := argument_problem(error):
             raise ConfigError(f"{group}: {problem}") from error
         raise

@@ -1,7 +1,7 @@
-"""Learning-rate schedules as factors of the optimizer's rate, over the completed fraction of the run.
+"""Learning-rate schedules as factors of each parameter group's rate, over the completed fraction of the run.
 
-Each is called with the optimizer and the number of steps of the run, which is injected. Each parameter group keeps its
-own rate, times the factor. Steps count from 0; after the last step the factor stays constant.
+Each function gets the optimizer and the number of steps of the run, which is injected. Steps count from 0; after the
+last step the factor stays constant.
 """
 
 import inspect
@@ -16,8 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 from trainyard.io.errors import config_error
 
 Factor = Callable[[float], float]
-Cycle = Callable[[int, int], float]
-"""Factor at a step, of a number of steps."""
+Cycle = Callable[[int, int], float]  # the factor at a step, given the number of steps
 
 
 def schedule(optimizer: Optimizer, total_steps: int, factor: Factor, warmup_fraction: float = 0.0) -> LambdaLR:
@@ -50,11 +49,11 @@ def group_factor(
 
     Args:
         cycle: the schedule.
-        total_steps: of the run.
+        total_steps: number of steps in the run.
         joins: step before which the factor is 0.
-        warmup_steps: after `joins`, in which the factor rises to that of the schedule.
+        warmup_steps: steps after `joins` in which the factor rises to that of the schedule.
         restarts: steps at which the schedule restarts; each cycle ends at the next one or with the run.
-        restart_lr_factor: of all rates, applied again at each restart.
+        restart_lr_factor: factor of all rates, applied again at each restart.
     """
 
     def at(step: int) -> float:
@@ -96,11 +95,7 @@ def step(optimizer: Optimizer, total_steps: int, drop_fraction: float, gamma: fl
 
 
 def exponential(optimizer: Optimizer, total_steps: int, min_lr_factor: float) -> LambdaLR:
-    """Decay by a constant ratio per step, to `min_lr_factor` at the end.
-
-    Raises:
-        ConfigError: `min_lr_factor` is 0, which no ratio reaches.
-    """
+    """Decay by a constant ratio per step, to `min_lr_factor` at the end; 0 is rejected, since no ratio reaches it."""
     if min_lr_factor == 0:
         raise config_error("scheduler.min_lr_factor", min_lr_factor, "no ratio reaches it", "a number above 0 to 1")
     return schedule(optimizer, total_steps, lambda progress: min_lr_factor**progress)
@@ -150,9 +145,9 @@ def one_cycle(
 def lightning_scheduler(make: Callable[..., Any], optimizer: Optimizer, total_steps: int) -> dict[str, Any]:
     """Build a scheduler, with `total_steps` if it accepts that, and return Lightning's config for it.
 
-    Configs can thus use torch's schedulers too. `ReduceLROnPlateau` monitors `val/loss` and is stepped by the model
-    after each validation; Lightning would step it at the end of each epoch, validated or not. All others are stepped
-    after each optimizer step. The name gives the curve the same name, `lr/weights`, for every optimizer.
+    `ReduceLROnPlateau` monitors `val/loss` and is stepped by the model after each validation; Lightning would step it
+    at the end of each epoch, validated or not. All others are stepped after each optimizer step. With the fixed name,
+    the curve is named `lr/weights` for every optimizer.
     """
     takes_steps = "total_steps" in inspect.signature(make).parameters
     scheduler = make(optimizer, total_steps=total_steps) if takes_steps else make(optimizer)

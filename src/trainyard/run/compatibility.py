@@ -1,4 +1,4 @@
-"""Checks of a config before a run: whether its options fit each other and this machine."""
+"""Checks of a config before a run: do its options fit each other, the data and this machine?"""
 
 import os
 import pkgutil
@@ -15,9 +15,8 @@ from lightning.pytorch.accelerators import (
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.callbacks.run_length import check_length, epoch_limit
-from trainyard.config.arguments import check_additions, check_arguments, has_backbone
-from trainyard.config.composition import group_options, instantiate
-from trainyard.config.constraints import check_ranges
+from trainyard.config.arguments import check_additions, check_arguments, check_ranges, has_backbone
+from trainyard.config.composition import instantiate, load_options
 from trainyard.data.loading.spec import DataSpec
 from trainyard.io.errors import ConfigError, config_error, join_limited
 
@@ -42,7 +41,9 @@ def check_config(cfg: DictConfig) -> None:
     check_ranges(cfg)
     if cfg.objective not in OBJECTIVES:
         raise config_error("objective", cfg.objective, "not a validation metric", " or ".join(OBJECTIVES))
-    check_single_run(cfg)
+    if cfg.sweep.plan or cfg.sweep.sampler or cfg.sweep.params:
+        key, value = ("sweep.plan", True) if cfg.sweep.plan else ("sweep", cfg.run.choices.sweep)
+        raise config_error(key, value, "only for sweeps", "with -m")
     check_additions(cfg, cfg.run.overrides)
     check_accelerator(cfg)
     check_arguments(cfg, KINDS)
@@ -52,13 +53,6 @@ def check_config(cfg: DictConfig) -> None:
     check_length(cfg)
 
 
-def check_single_run(cfg: DictConfig) -> None:
-    """Raise a ConfigError for options of sweeps."""
-    key, value = ("sweep.plan", True) if cfg.sweep.plan else ("sweep", cfg.run.choices.sweep)
-    if cfg.sweep.plan or cfg.sweep.sampler or cfg.sweep.params:
-        raise config_error(key, value, "only for sweeps", "with -m")
-
-
 def check_complete(cfg: DictConfig) -> None:
     """Raise a ConfigError if a required option or value is missing."""
     missing = sorted(OmegaConf.missing_keys(cfg))
@@ -66,14 +60,14 @@ def check_complete(cfg: DictConfig) -> None:
         accepted = " ".join(f"{key}={key.rpartition('.')[2].upper()}" for key in missing)
         raise ConfigError(f"{' and '.join(missing)} must be given\n  accepted: {accepted}")
     for group in ("data", "augment", "model", "optimizer", "scheduler", "finetune", "trainer"):
-        options = join_limited(f"{group}={option}" for option in group_options(group))
+        options = join_limited(f"{group}={option}" for option in load_options(group))
         if "_target_" not in (cfg.get(group) or {}):
             option = cfg.run.choices.get(group)
             problem = f"{group}={option}: the option is empty" if option else f"{group}: required, but removed"
             raise ConfigError(f"{problem}\n  accepted: {options}")
-        if group not in cfg.run.choices:  # Hydra notes no choice for a list of options
-            typed = next((word for word in cfg.run.overrides if word.startswith(f"{group}=")), group)
-            raise ConfigError(f"{typed}: every run has one option of it, not a list\n  accepted: {options}")
+        if group not in cfg.run.choices:  # Hydra records no choice for a list of options
+            override = next((word for word in cfg.run.overrides if word.startswith(f"{group}=")), group)
+            raise ConfigError(f"{override}: one option is needed, not a list\n  accepted: {options}")
     for key in REQUIRED:
         if OmegaConf.select(cfg, key, default=key) == key:
             raise ConfigError(f"{key}: required, but removed\n  accepted: without ~{key}")
@@ -81,17 +75,16 @@ def check_complete(cfg: DictConfig) -> None:
 
 def check_model_fits_data(cfg: DictConfig, spec: DataSpec) -> None:
     """Raise a ConfigError with both choices and the valid alternatives if the model does not accept the data."""
-    model = pkgutil.resolve_name(cfg.model._target_)
-    inputs = getattr(model, "inputs", (spec.kind,))
+    inputs = getattr(pkgutil.resolve_name(cfg.model._target_), "inputs", (spec.kind,))
     if spec.kind in inputs:
         return
     chosen = cfg.run.choices
-    models = [name for name in group_options("model") if spec.kind in target_of("model", name).inputs]
-    sources = [name for name in group_options("data") if target_of("data", name).kind in inputs]
+    models = [name for name in load_options("model") if spec.kind in target_of("model", name).inputs]
+    sources = [name for name in load_options("data") if target_of("data", name).kind in inputs]
     shape = "x".join(map(str, spec.input_shape))
     raise ConfigError(
-        f"model={chosen.model} data={chosen.data}: {chosen.model} takes {' or '.join(inputs)}, "
-        f"{chosen.data} gives {spec.kind} ({shape})\n"
+        f"model={chosen.model} data={chosen.data}: {chosen.model} accepts {' or '.join(inputs)}, "
+        f"{chosen.data} provides {spec.kind} ({shape})\n"
         f"  accepted: with data={chosen.data}, model={' or '.join(models)}; "
         f"with model={chosen.model}, data={join_limited(sources)}"
     )
@@ -103,43 +96,41 @@ def check_augment_fits_data(cfg: DictConfig) -> None:
     if instantiate(cfg.augment) and getattr(source, "kind", "images") != "images":
         chosen = cfg.run.choices
         changes = [word for word in cfg.run.overrides if word.startswith("augment.")]
-        typed = " ".join(changes) if chosen.augment == "none" and changes else f"augment={chosen.augment}"
-        raise ConfigError(
-            f"{typed} data={chosen.data}: augmentation changes images, {chosen.data} gives rows\n"
-            f"  accepted: with data={chosen.data}, augment=none"
-        )
+        augment = " ".join(changes) if chosen.augment == "none" and changes else f"augment={chosen.augment}"
+        problem = f"augmentation changes images, {chosen.data} provides rows"
+        accepted = f"with data={chosen.data}, augment=none"
+        raise ConfigError(f"{augment} data={chosen.data}: {problem}\n  accepted: {accepted}")
 
 
 def check_finetune(cfg: DictConfig) -> None:
     """Raise a ConfigError for a fine-tuning plan that the model or the length of the run does not allow."""
-    thaw, epochs = list(cfg.finetune.thaw), epoch_limit(cfg)
-    if (cfg.run.choices.finetune != "head" or thaw) and not has_backbone(cfg):
-        chosen = cfg.run.choices
+    unfreeze, epochs, chosen = list(cfg.finetune.thaw), epoch_limit(cfg), cfg.run.choices
+    if (chosen.finetune != "head" or unfreeze) and not has_backbone(cfg):
         problem = f"finetune={chosen.finetune} model={chosen.model}: {chosen.model} has no pretrained layers"
         raise ConfigError(f"{problem}\n  accepted: with model={chosen.model}, finetune=head; or model=transfer")
-    if any(when > 1 and when != round(when) for when in thaw):
-        raise config_error("finetune.thaw", thaw, "neither fractions nor epochs", "a list like [0.25,0.5] or [1,5,10]")
-    known = epochs > 0  # otherwise fractions and epochs cannot be compared
-    fractions = [when / epochs if when >= 1 and known else when for when in thaw]
-    if fractions != sorted(fractions):
-        raise config_error("finetune.thaw", thaw, "a part is unfrozen before the one above it", "increasing numbers")
-    if fractions and fractions[-1] >= 1 and known:
-        raise config_error(
-            "finetune.thaw", thaw, f"the run ends after {epochs} epochs", f"epochs below {epochs}, or fractions"
-        )
+    problem, known = "", epochs > 0  # otherwise fractions and epochs cannot be compared
+    fractions = [when / epochs if when >= 1 and known else when for when in unfreeze]
+    if any(when > 1 and when != round(when) for when in unfreeze):
+        problem, accepted = "neither fractions nor epochs", "a list like [0.25,0.5] or [1,5,10]"
+    elif fractions != sorted(fractions):
+        problem, accepted = "a part is unfrozen before the one above it", "increasing numbers"
+    elif fractions and fractions[-1] >= 1 and known:
+        problem, accepted = f"the run ends after {epochs} epochs", f"epochs below {epochs}, or fractions"
+    if problem:
+        raise config_error("finetune.thaw", unfreeze, problem, accepted)
 
 
 def check_on_nan(cfg: DictConfig) -> None:
     """Raise a ConfigError if `on_nan` needs a callback that is missing."""
     targets = [part["_target_"] for part in (cfg.callbacks or {}).values() if part]
     if cfg.on_nan != "stop" and not any(target.endswith(".FiniteLoss") for target in targets):
-        problem = "callbacks.finite_loss, which does that, is missing"
+        problem = "callbacks.finite_loss, which implements it, is missing"
         raise config_error("on_nan", cfg.on_nan, problem, "with callbacks=default, or on_nan=stop")
 
 
 def target_of(group: str, option: str) -> Any:
     """Return the class that an option of the project builds."""
-    return pkgutil.resolve_name(group_options(group)[option]._target_)
+    return pkgutil.resolve_name(load_options(group)[option]._target_)
 
 
 def check_accelerator(cfg: DictConfig) -> None:
@@ -149,7 +140,7 @@ def check_accelerator(cfg: DictConfig) -> None:
     if name not in ("auto", *ACCELERATORS, *ALIASES):
         raise config_error("trainer.accelerator", name, "unknown accelerator", " or ".join(["auto", *available]))
     if name not in ("auto", *available, *ALIASES):
-        options = group_options("accelerator")
+        options = load_options("accelerator")
         usable = [option for option, values in options.items() if values.accelerator in ("auto", *available)]
         choice = cfg.run.choices.accelerator
         raise config_error("accelerator", choice, f"there is no {name} device here", " or ".join(usable))

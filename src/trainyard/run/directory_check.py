@@ -1,4 +1,4 @@
-"""The directory of a run or of a sweep, checked before Hydra writes to it; unless typed, one that no other run has."""
+"""Hydra callback that creates the directory of a run, and checks of the directories that the user chose."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,19 +9,19 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from trainyard.config.constraints import check_integers
+from trainyard.config.arguments import check_integers
 from trainyard.io.errors import PassThrough, config_error, join_limited
 from trainyard.io.files import check_path
 from trainyard.run.run_directory import read_config
 
-DRAWN = "${random_hex:}"
+RANDOM_SUFFIX = "${random_hex:}"
 TRIES = 100
 # Keys of Hydra that may not be changed: their values, why, and what is accepted.
 FIXED: dict[str, tuple[tuple[object, ...], str, str]] = {
     "job.chdir": ((None, False), "runs stay in the current folder, so that relative paths keep their meaning", "false"),
     "sweep.subdir": (
         ("${hydra.job.num}",),
-        "the jobs of a sweep lie in numbered folders",
+        "the jobs of a sweep are in numbered folders",
         "hydra.sweep.dir=PATH for the folder of the sweep",
     ),
     "output_subdir": ((".hydra", None), "it could be the name of a run's own files", ".hydra, or null for none"),
@@ -29,18 +29,18 @@ FIXED: dict[str, tuple[tuple[object, ...], str, str]] = {
 
 
 class OwnDirectory(Callback):
-    """Makes the directory of a run before Hydra does; where its name is taken, four other digits are drawn.
+    """Creates the directory of a run before Hydra does; if its name exists, another random suffix is used.
 
-    Making a directory is the one step of which two processes cannot both believe that they were first. A directory
-    that a person has typed is theirs: a run that lies there goes on, or is replaced.
+    Only one of several processes can create a directory, so two runs never share one by accident. In a directory that
+    the user chose, an earlier run is resumed or replaced.
     """
 
     def on_run_start(self, config: DictConfig, **more: Any) -> None:
-        """Draw until the name is free; what cannot be written at all, Hydra says."""
+        """Create the directory, unless the user chose it; Hydra reports one that cannot be created."""
         with raised_outside():
             check_keys(config, "sweep.dir", "run.dir")
         unresolved = OmegaConf.to_container(config.hydra.run, resolve=False)
-        if DRAWN not in str(unresolved["dir"]):  # type: ignore[index, call-overload]
+        if RANDOM_SUFFIX not in str(unresolved["dir"]):  # type: ignore[index, call-overload]
             with raised_outside():
                 check_run_directory(Path(config.hydra.run.dir))
             with suppress(OSError, OmegaConfBaseException):
@@ -73,12 +73,11 @@ def raised_outside() -> Iterator[None]:
 
 
 def check_keys(config: DictConfig, unused: str, used: str) -> None:
-    """Raise a ConfigError for a key of Hydra that was typed and that would have no effect, or a harmful one.
+    """Raise a ConfigError for an override of a Hydra key that would have no effect, or a harmful one.
 
     Args:
-        config: with Hydra's node.
-        unused: the key of the directory that this kind of run does not write to.
-        used: the one that it writes to.
+        config: the config with Hydra's node.
+        unused, used: the keys of the directory that this kind of run ignores, and of the one that it writes to.
     """
     whole: Any = OmegaConf.to_container(config, resolve=False)
     check_integers(whole)
@@ -96,14 +95,14 @@ def check_keys(config: DictConfig, unused: str, used: str) -> None:
 
 
 def check_run_directory(folder: Path) -> None:
-    """Raise a ConfigError for a directory that a run may not write to: the current one, or one with other files."""
+    """Raise a ConfigError for the current directory, and for one with files that are not of a run."""
     accepted = "a folder that is new, empty, or of an earlier run"
     check_path("hydra.run.dir", str(folder))
     check_not_current("hydra.run.dir", folder, accepted)
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    others = [name for name in names if not name.startswith(".") and name != "console.log"]  # that of a sweep's job
+    others = [name for name in names if not name.startswith(".") and name != "console.log"]  # of a sweep's job
     if others and not isinstance(read_config(folder).get("run"), dict) and "provenance.json" not in others:
-        raise config_error("hydra.run.dir", folder, f"it holds other files ({join_limited(others, 5)})", accepted)
+        raise config_error("hydra.run.dir", folder, f"it contains other files ({join_limited(others, 5)})", accepted)
 
 
 def check_not_current(key: str, folder: Path, accepted: str) -> None:
@@ -114,7 +113,7 @@ def check_not_current(key: str, folder: Path, accepted: str) -> None:
 
 
 def remove_links(folder: Path) -> None:
-    """Remove links in a place that Hydra writes to before a run begins, and that may come from someone else."""
+    """Remove links in the folder that Hydra writes to: in someone else's directory they may point anywhere."""
     for path in (folder, *(folder.iterdir() if folder.is_dir() and not folder.is_symlink() else ())):
         if path.is_symlink():
             path.unlink()

@@ -1,4 +1,4 @@
-"""Loads a model from its checkpoint alone: a Lightning checkpoint, or an exported safetensors file."""
+"""Loads a model from a file alone: a checkpoint of a run, or an exported safetensors file."""
 
 import inspect
 import warnings
@@ -21,16 +21,15 @@ def load_model(
 ) -> L.LightningModule:
     """Rebuild the model of a checkpoint, with its weights, on the CPU and in evaluation mode.
 
-    Neither config nor data is needed. Nothing is downloaded, no code in the file runs, and only models of the project
-    or of trusted packages are built.
+    It needs neither config nor data, downloads nothing and runs no code from the file.
 
     Args:
         checkpoint: the file.
-        trusted: packages of models beside the project's own.
-        kind: class that the model must be an instance of.
+        trusted: packages whose models may be built, in addition to Trainyard's.
+        kind: required base class of the model.
 
     Raises:
-        ConfigError: the file is not such a checkpoint, or contains another class.
+        ConfigError: the file is not a checkpoint of a run, or names another class.
     """
     stored = read_checkpoint(checkpoint)
     base = replace(MODEL, bases=(f"{kind.__module__}.{kind.__qualname__}",))
@@ -40,24 +39,20 @@ def load_model(
         model.load_state_dict(stored["state_dict"])
     except ConfigError:
         raise
-    except Exception as error:  # whatever a damaged file leads to
-        problem = f"no model can be built of it ({type(error).__name__}: {first_line(error)})"
+    except Exception as error:  # damaged files cause many types of errors
+        problem = f"no model can be built from it ({type(error).__name__}: {first_line(error)})"
         raise config_error("checkpoint", checkpoint, problem, ACCEPTED) from error
     return model.eval()
 
 
 def read_checkpoint(path: Path) -> Mapping[str, Any]:
-    """Return the content of a checkpoint: plain values and tensors on the CPU, never other objects.
-
-    Raises:
-        ConfigError: it cannot be read, or contains something else.
-    """
+    """Return the content of a checkpoint: plain values and tensors on the CPU, never other objects."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # damaged files cause warnings; the error below says what is wrong
+            warnings.simplefilter("ignore")  # damaged files cause warnings in addition to the error
             check_archive(path.resolve())
             stored = read_file(path)
-    except Exception as error:  # each damaged file fails in its own way
+    except Exception as error:  # damaged files cause many types of errors
         unsafe = "weights_only" in str(error).lower() or "Unsupported" in str(error)
         problem = "it contains more than weights, possibly code" if unsafe else f"unreadable ({first_line(error)})"
         raise config_error("checkpoint", path, problem, ACCEPTED) from error

@@ -9,7 +9,7 @@ from lightning.pytorch.trainer.states import RunningStage, TrainerFn
 from trainyard.callbacks.checkpoints import LastCheckpoint
 
 # Lightning has no public way to replace its loops: these three classes and the hooks below are private names.
-# tests/run/test_run_length.py and tests/test_going_on.py fail if one of them disappears or changes.
+# tests/run/test_run_length.py and tests/run/test_exact_resume.py fail if one of them disappears or changes.
 
 
 class FitLoop(fit_loop._FitLoop):
@@ -17,8 +17,8 @@ class FitLoop(fit_loop._FitLoop):
 
     Args:
         trainer: the trainer whose loop is replaced; its limits are copied.
-        restore_stop: whether a stop that was requested before the checkpoint (by early stopping or `max_time`) still
-            holds when training resumes.
+        restore_stop: whether a resumed run still obeys a stop that early stopping or `max_time` requested before the
+            checkpoint.
     """
 
     epoch_loop: "EpochLoop"
@@ -36,11 +36,7 @@ class FitLoop(fit_loop._FitLoop):
         return False  # with `max_steps`, Lightning would repeat the epoch that a checkpoint has completed
 
     def run(self) -> None:
-        """Train; a run that is resumed beyond its limits is only validated.
-
-        Raises:
-            RuntimeError: the processes have resumed from different checkpoints.
-        """
+        """Train; a run that is resumed beyond its limits is only validated."""
         self.synchronize_start()
         self.setup_data()
         if self.skip:
@@ -48,7 +44,7 @@ class FitLoop(fit_loop._FitLoop):
         super().run()
 
     def synchronize_start(self) -> None:
-        """Check that all processes start at the same step, else they would deadlock; rank 0 decides about a stop."""
+        """Raise a RuntimeError if processes start at different steps, which would deadlock; rank 0 decides to stop."""
         trainer, step = self.trainer, self.epoch_loop.global_step
         first, trainer.should_stop = trainer.strategy.broadcast((step, trainer.should_stop))
         if step != first:
@@ -56,7 +52,7 @@ class FitLoop(fit_loop._FitLoop):
             raise RuntimeError(f"{text}: the run's directory must be on a file system that all processes share")
 
     def on_run_start(self) -> None:
-        """Load the state of the data loader: Lightning tries to before the checkpoint is loaded."""
+        """Load the state of the data loader, which Lightning does too early: before it loads the checkpoint."""
         self._load_combined_loader_states()
         super().on_run_start()
 
@@ -72,8 +68,8 @@ class FitLoop(fit_loop._FitLoop):
     def validate_final_weights(self) -> None:
         """Validate and save, unless the last step was validated.
 
-        Usually it was, since `EpochLoop` knows the last batch in advance. It does not if a callback requests the stop
-        at the end of an epoch without validation, or if the limits were lowered when the run was resumed.
+        Usually it was, since `EpochLoop` knows the last batch in advance; but not if a callback stopped the run at the
+        end of an epoch without validation, or if the run was resumed with lower limits.
         """
         trainer, loop, epochs = self.trainer, self.epoch_loop, self.epoch_progress
         if not trainer.enable_validation or loop.validated_step == loop.global_step:
@@ -90,7 +86,7 @@ class FitLoop(fit_loop._FitLoop):
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, LastCheckpoint):
                 callback.save(trainer)
-            else:  # which may wait for the end of the epoch
+            else:  # it may save at the end of an epoch only
                 callback.on_train_epoch_end(trainer, trainer.lightning_module)
         loop.logged_step += 1
         for count in counts:
@@ -101,7 +97,7 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
     """Trains one epoch as Lightning does; validates after the last batch of the run too.
 
     Attributes:
-        validated_step: the optimizer step after which the last validation was completed, -1 before the first.
+        validated_step: the optimizer step of the last complete validation, -1 before the first.
     """
 
     def __init__(self, trainer: L.Trainer, min_steps: int | None, max_steps: int, restore_stop: bool) -> None:
@@ -115,7 +111,7 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
 
     @property
     def logged_step(self) -> int:
-        """The number of batches that stepped; the loggers' step is one less. Lightning has no public counter of it."""
+        """The number of batches that made a step, of which Lightning has no public counter; loggers use one less."""
         return self._batches_that_stepped
 
     @logged_step.setter
@@ -128,7 +124,7 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
 
     @property
     def repeats_validation(self) -> bool:
-        """Whether the checkpoint was saved during a validation, which has to be repeated."""
+        """Whether a validation must be repeated, since the checkpoint was saved during it."""
         progress = self.val_loop.batch_progress.current
         return self.restarting and progress.completed < progress.ready
 
@@ -144,12 +140,12 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
 
     @property
     def is_accumulating(self) -> bool:
-        """Whether the gradient of this batch waits for that of the next."""
+        """Whether the gradient of this batch is accumulated with that of the next."""
         return self.batch_progress.current.ready % self.trainer.accumulate_grad_batches != 0 and not self.is_last_batch
 
     @property
     def is_between_steps(self) -> bool:
-        """Whether a run can resume after this batch: no gradient is accumulated in part, and no validation is due."""
+        """Whether a run can resume after this batch: no gradient is being accumulated, and no validation is due."""
         return not (self.is_accumulating or self.is_last_batch or self.is_validation_due())
 
     def _should_check_val_fx(self, data_fetcher: Any) -> bool:

@@ -2,28 +2,24 @@
 
 import csv
 import io
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from trainyard.io.csv_text import csv_writer, unescape_formula
-from trainyard.io.files import MAX_TABLE, open_regular, relative, write_text
+from trainyard.io.files import MAX_TABLE, open_regular, write_text
 
 TABLE = "metrics.csv"
-DAMAGED = "metrics.damaged.csv"
 STEP = "step"
 CLOCK = ("time", "second")  # parts of the names of columns that are not reproducible
 
-log = logging.getLogger(__name__)
-
 
 def read_curves(folder: Path, by: str = STEP) -> dict[str, dict[int, float]]:
-    """Return the values of each column of a run's table; empty without a table. Durations are left out.
+    """Return the values of each column of a run's table, without durations; empty without a table.
 
     Args:
-        folder: of the run.
-        by: `step` or `epoch`, the index of the values; the last value of an epoch counts.
+        folder: the directory of the run.
+        by: `step` or `epoch`, the index of the values; an epoch has its last value.
     """
     content = b""
     with suppress(OSError), open_regular(folder / TABLE, MAX_TABLE) as file:
@@ -38,23 +34,19 @@ def read_curves(folder: Path, by: str = STEP) -> dict[str, dict[int, float]]:
     return curves
 
 
-def parse_table(content: bytes) -> tuple[list[str], list[dict[str, str]], int]:
-    """Return the columns and rows of a table, and the number of damaged lines.
+def parse_table(content: bytes) -> tuple[list[str], list[dict[str, str]]]:
+    """Return the columns and the valid rows of a table.
 
-    A row counts if its line is complete, has a cell for each column, and its step is a whole number; a cell that is not
-    a number is empty. An incomplete last line, as a killed process leaves, is skipped and not counted as damaged.
+    A valid row is complete, has a cell for each column, and its step is a whole number; a cell that is not a number is
+    returned as empty.
     """
     head, *lines = content.decode("utf-8", errors="replace").replace("\r\n", "\n").split("\n")
     columns = parse_line(head) if lines else []
-    rows, damaged = [], 0
-    for cells in map(parse_line, lines[:-1]):
+    rows = []
+    for cells in map(parse_line, lines[:-1]):  # a killed process may leave the last line incomplete
         if STEP in columns and len(cells) == len(columns) and is_count(cells[columns.index(STEP)]):
-            numbers = [cell if is_number(cell) else "" for cell in cells]
-            rows.append(dict(zip(columns, numbers, strict=True)))
-            damaged += numbers != cells
-        else:
-            damaged += 1
-    return columns, rows, damaged
+            rows.append({name: cell if is_number(cell) else "" for name, cell in zip(columns, cells, strict=True)})
+    return columns, rows
 
 
 def parse_line(line: str) -> list[str]:
@@ -79,24 +71,17 @@ def is_count(text: str) -> bool:
 
 
 def format_table(columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> str:
-    """Return a table as CSV; a cell that a row lacks is empty."""
+    """Return a table as CSV, with empty cells for missing values."""
     file = io.StringIO()
     csv_writer(file).writerows([columns, *([row.get(name, "") for name in columns] for row in rows)])
     return file.getvalue()
 
 
 def truncate_table(table: Path, step: int) -> None:
-    """Remove damaged rows, and those from an optimizer step on, which a resumed run writes again.
-
-    If rows are damaged, a copy of the table is kept; an incomplete last line is not damage.
-    """
+    """Remove damaged rows, and those from an optimizer step on, which a resumed run writes again."""
     if not table.is_file():
         return
-    content = table.read_bytes()
-    columns, rows, damaged = parse_table(content)
-    if damaged:
-        table.with_name(DAMAGED).write_bytes(content)
-        log.warning("%s is damaged: its readable rows are kept; the original is in %s", relative(table), DAMAGED)
+    columns, rows = parse_table(table.read_bytes())
     if STEP in columns:
         write_text(table, format_table(columns, (row for row in rows if int(row[STEP]) < step)))
     else:

@@ -32,7 +32,7 @@ class MetricsTable(Logger):
         self.rows: list[dict[str, Any]] = []
 
     def log_hyperparams(self, *arguments: Any, **more: Any) -> None:
-        """Do nothing: they are in `config.yaml`."""
+        """Do nothing: `config.yaml` contains the hyperparameters."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
@@ -76,5 +76,5 @@ class MetricsTable(Logger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Write what is pending."""
+        """Write the pending rows."""
         self.save()

@@ -1,4 +1,4 @@
-"""Where a run comes from: code, packages and machine."""
+"""Provenance of a run: command, code version, packages and machine."""
 
 import os
 import platform

@@ -1,7 +1,8 @@
-"""The directory of a run: what is written at its start, and its result however it ends."""
+"""The lifetime of a run in its directory: what is written at its start, and `result.json` however it ends."""
 
 import logging
 import shutil
+import signal
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,183 +17,180 @@ from trainyard.callbacks.checkpoint_files import PREVIOUS, newest_intact, set_da
 from trainyard.io.errors import ConfigError, config_error
 from trainyard.io.files import check_own_files, relative, remove_stale_drafts, write_json
 from trainyard.io.resources import TRY_AGAIN, describe_full_disk, is_disk_full
-from trainyard.io.signals import Signals
+from trainyard.io.signals import Interrupted, Signals
 from trainyard.run.directory_check import check_run_directory
 from trainyard.run.run_directory import (
-    BROUGHT,
     DONE,
     LOG,
+    MADE_BEFORE,
+    REPLACED,
     RESULT,
-    check_places,
     check_resumable,
     lock,
     move_aside,
     point_to_latest,
     read_result,
-    remove_replaced,
     write_config,
 )
-from trainyard.run.run_ending import ending, interruption
 from trainyard.run.summary import partial_results
 from trainyard.terminal.invocation import train_command
 from trainyard.terminal.logs import close_log, open_log
 
 log = logging.getLogger(__name__)
 
-WAIT = "another directory, or wait until it has ended"
-
 
 @dataclass
 class Run:
-    """A run in its directory; a context manager that writes `result.json` with the run's status when it ends.
+    """A run in its directory; a context manager that writes `result.json` when the run ends.
+
+    Files of an earlier run in the same directory are not changed before `begin_training`.
 
     Attributes:
-        dir: the run's directory; `.hydra/` may be there already.
-        started: when, in seconds of `time.monotonic`.
-        first: whether this is the process of rank 0; the others write warnings to the log and nothing else.
-        training: whether training has begun; an earlier ConfigError leaves no trace.
-        result: what `result.json` will hold beside the status.
-        fresh: whether nothing lay in the directory.
-        goes_on: whether the same run was stopped there, and is taken up.
-        resumed: whether it was named as the one to go on with.
-        pruned: whether it was stopped since others of its sweep did better.
-        lock: which keeps other processes out of the directory.
-        signals: that end it.
-        replaces: whether another run lies there, which stays until this one begins.
-        changes: whether its config does, likewise.
+        dir: the run's directory.
+        is_rank_zero: whether this process writes the files; others only log warnings.
+        started: start time in seconds of `time.monotonic`.
+        began: whether training has begun; a ConfigError before that removes a new directory.
+        result: the content of `result.json`, without status, seconds and error.
+        new_directory: whether the directory was empty.
+        resume_checkpoint: the checkpoint from which training resumes; `None` to start at step 0.
+        has_earlier_run: whether the directory contains the config of an earlier run.
+        config_changed: whether that config differs from the present one.
+        pruned: whether the pruner of a sweep stopped the run.
+        lock: keeps other processes out of the directory.
+        signals: handlers of the signals that end the run.
     """
 
     dir: Path
-    first: bool = True
+    is_rank_zero: bool = True
     started: float = field(default_factory=time.monotonic)
-    training: bool = False
+    began: bool = False
     result: dict[str, Any] = field(default_factory=dict)
     handlers: list[logging.Handler] = field(default_factory=list)
-    fresh: bool = False
-    goes_on: bool = False
-    resumed: bool = False
-    replaces: bool = False
-    changes: bool = False
+    new_directory: bool = False
+    resume_checkpoint: Path | None = None
+    has_earlier_run: bool = False
+    config_changed: bool = False
     pruned: bool = False
     lock: FileLock | None = None
     signals: Signals = field(default_factory=Signals)
 
     @classmethod
     def start(cls, cfg: DictConfig, resume: bool = False) -> "Run":
-        """Make the directory and open the log; in a new directory, write config, overrides and provenance.
+        """Create the directory and open the log; in a new directory, write config, overrides and provenance.
 
         Args:
-            cfg: of the run.
-            resume: go on from its last checkpoint, whatever ended it, and if the config is another now.
+            cfg: the config of the run.
+            resume: whether to resume a completed or failed run, or one with another config.
 
         Raises:
             ConfigError: the directory cannot be written, or its results would be lost.
         """
-        first = getattr(rank_zero_only, "rank", 0) == 0  # by the environment
-        run = cls(Path(cfg.run.dir), first, resumed=resume)
-        if run.first:
-            check_places(run.dir)
-            run.write_start(cfg)
+        run = cls(Path(cfg.run.dir), is_rank_zero=getattr(rank_zero_only, "rank", 0) == 0)
+        if run.is_rank_zero:
+            run.prepare_directory(cfg, resume)
         else:
-            run.look(cfg)
-        run.handlers = open_log(run.dir / LOG, run.first)
+            run.find_earlier_run(cfg, resume)
+        run.handlers = open_log(run.dir / LOG, run.is_rank_zero)
         return run
 
-    def look(self, cfg: DictConfig) -> None:
-        """See what an earlier run left in the directory, which each of several processes does."""
-        file = self.dir / "config.yaml"
-        earlier = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
-        same = earlier == OmegaConf.to_yaml(cfg)
-        self.goes_on = (same or self.resumed) and self.stopped_at() is not None
-        self.replaces = bool(earlier) and not self.goes_on
-        self.changes = bool(earlier) and not same
-
-    def write_start(self, cfg: DictConfig) -> None:
-        """Make the directory; what an earlier run left in it stays until it is known that this one can begin."""
-        if not self.resumed:
+    def prepare_directory(self, cfg: DictConfig, resume: bool) -> None:
+        """Create and lock the directory; write the config if it has none."""
+        if not resume:
             check_run_directory(self.dir)
         try:
             self.dir.mkdir(parents=True, exist_ok=True)
             check_own_files("hydra.run.dir", self.dir)
-            if self.resumed:
+            if resume:
                 check_resumable(self.dir)
-            self.lock = lock(self.dir, config_error("hydra.run.dir", self.dir, "another process trains there", WAIT))
+            accepted = "another directory, or wait until it has ended"
+            self.lock = lock(
+                self.dir, config_error("hydra.run.dir", self.dir, "another process trains there", accepted)
+            )
             remove_stale_drafts(self.dir, depth=1)
-            self.fresh = {path.name for path in self.dir.iterdir()} <= BROUGHT
-            self.look(cfg)
-            if not (self.replaces or self.changes or self.goes_on):
+            self.new_directory = {path.name for path in self.dir.iterdir()} <= MADE_BEFORE
+            self.find_earlier_run(cfg, resume)
+            if not self.has_earlier_run:
                 write_config(self.dir, cfg)
         except OSError as error:
-            if self.fresh:  # nothing can resume a run without its config
+            if self.new_directory:  # without a config, the run cannot be resumed
                 self.discard()
             if is_disk_full(error):
                 raise config_error("hydra.run.dir", self.dir, describe_full_disk(self.dir), TRY_AGAIN) from error
             problem = f"cannot be written ({error.strerror})"
             raise config_error("hydra.run.dir", self.dir, problem, "a folder that you may write to") from error
 
-    @property
-    def last_checkpoint(self) -> Path | None:
-        """What this run goes on from."""
-        return self.stopped_at() if self.goes_on else None
-
-    def stopped_at(self) -> Path | None:
-        """Return the last intact checkpoint of a run that was stopped here, or that is to go on whatever ended it."""
-        stopped = read_result(self.dir).get("status") in (None, "interrupted")
-        return newest_intact(self.dir / "checkpoints") if stopped or self.resumed else None
+    def find_earlier_run(self, cfg: DictConfig, resume: bool) -> None:
+        """Find the config of an earlier run in the directory, and the checkpoint to resume from."""
+        file = self.dir / "config.yaml"
+        earlier = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+        self.has_earlier_run = bool(earlier)
+        self.config_changed = self.has_earlier_run and earlier != OmegaConf.to_yaml(cfg)
+        unfinished = read_result(self.dir).get("status") in (None, "interrupted") and not self.config_changed
+        if resume or (self.has_earlier_run and unfinished):
+            self.resume_checkpoint = newest_intact(self.dir / "checkpoints")
 
     def __enter__(self) -> "Run":
         self.signals.__enter__()
         return self
 
     def begin_training(self, cfg: DictConfig) -> None:
-        """Say that all that was typed fits together; from here on the run leaves a result, whatever happens."""
-        self.training = True
-        if self.first:
-            set_damaged_aside(self.dir / "checkpoints")
-        if self.first and self.replaces and (aside := move_aside(self.dir)):
+        """Replace an earlier run; from here on, the run writes a result however it ends."""
+        self.began = True
+        if not self.is_rank_zero:
+            return
+        set_damaged_aside(self.dir / "checkpoints")
+        replaced = self.has_earlier_run and self.resume_checkpoint is None
+        if replaced and (aside := move_aside(self.dir)):
             log.info("the files of the earlier run are in %s until this run is complete", relative(aside))
-        if self.first and (self.replaces or self.changes):
+        if replaced or self.config_changed:
             write_config(self.dir, cfg)
-        if self.first:
-            point_to_latest(self.dir)
+        point_to_latest(self.dir)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.signals.defer(True)  # until all is written
-        interrupted = interruption(error, self.signals.first)
+        self.signals.defer(True)  # until everything is written
+        rejected = isinstance(error, ConfigError) and not self.began
+        ending = interruption(error, self.signals.first)
         try:
-            if isinstance(error, ConfigError) and not self.training:
-                return
-            if isinstance(interrupted, KeyboardInterrupt | SystemExit):
-                log.warning("interrupted; %s", partial_results(self.dir))
-            elif is_disk_full(error):
-                remedy = f"free some space, then resume with: {train_command(f'resume={relative(self.dir)}')}"
-                log.error(
-                    "stopped: %s in %s\n%s", describe_full_disk(self.dir), relative(self.dir), remedy, exc_info=error
-                )
-            elif error is not None:
-                log.error("the run failed; %s", partial_results(self.dir), exc_info=error)
-            if self.first and (self.training or read_result(self.dir).get("status") not in DONE):
-                self.write_result(interrupted)
+            if not rejected:
+                self.log_ending(error, ending)
+                if self.is_rank_zero and (self.began or read_result(self.dir).get("status") not in DONE):
+                    self.write_result(ending)
         finally:
             self.signals.__exit__(kind, error, trace)
             close_log(self.handlers)
-            if isinstance(error, ConfigError) and not self.training:
+            if rejected:
                 self.discard()
             if self.lock is not None:
                 self.lock.release()
-        if interrupted is not None and interrupted is not error:
-            raise interrupted from error
+        if ending is not None and ending is not error:
+            raise ending from error
         if self.signals.caught and error is None:
             self.signals.leave(self.signals.caught)
 
+    def log_ending(self, error: BaseException | None, ending: BaseException | None) -> None:
+        """Log why the run ended early, and how to resume it."""
+        if isinstance(ending, KeyboardInterrupt | SystemExit):
+            log.warning("interrupted; %s", partial_results(self.dir))
+        elif is_disk_full(error):
+            remedy = f"free some space, then resume with: {train_command(f'resume={relative(self.dir)}')}"
+            problem = f"{describe_full_disk(self.dir)} in {relative(self.dir)}"
+            log.error("stopped: %s\n%s", problem, remedy, exc_info=error)
+        elif error is not None:
+            log.error("the run failed; %s", partial_results(self.dir), exc_info=error)
+
     def write_result(self, error: BaseException | None) -> None:
-        """Write `result.json`; its status tells a failure from an interruption."""
-        state, reason = ending(error, self.pruned)
+        """Write `result.json`, with the status that follows from the error that ended the run."""
+        status, reason = "pruned" if self.pruned else "completed", None
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            status = "interrupted"
+        elif error is not None:  # a run resumes when a full disk has space again
+            status = "interrupted" if is_disk_full(error) else "failed"
+            reason = f"{type(error).__name__}: {error}"
         seconds = round(time.monotonic() - self.started, 3)
         try:
-            write_json(self.dir / RESULT, {"status": state, **self.result, "seconds": seconds, "error": reason})
+            write_json(self.dir / RESULT, {"status": status, **self.result, "seconds": seconds, "error": reason})
         except OSError as problem:
             lost = config_error("hydra.run.dir", self.dir, f"result.json cannot be written ({problem.strerror})")
             if error is None:
@@ -200,9 +198,25 @@ class Run:
             log.error("%s", lost)
         if error is None:
             (self.dir / "checkpoints" / PREVIOUS).unlink(missing_ok=True)
-            remove_replaced(self.dir)
+            shutil.rmtree(self.dir / REPLACED, ignore_errors=True)
 
     def discard(self) -> None:
-        """Remove a directory that this run made, as if it had not been started; never one that held anything before."""
-        if self.first and self.fresh:
+        """Remove the directory if this run created it; never one with other files."""
+        if self.is_rank_zero and self.new_directory:
             shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def interruption(error: BaseException | None, signum: int | None) -> BaseException | None:
+    """Return `Interrupted` if a signal ended the run, even if a library raised another error because of it.
+
+    Lightning exits with code 1 at a Ctrl-C, and a worker process that the signal has ended causes a RuntimeError.
+
+    Args:
+        error: the exception that was raised, if any; returned unless a signal caused it.
+        signum: the first signal that the run received, if any.
+    """
+    if isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt):
+        return Interrupted(signum or signal.SIGINT)
+    if isinstance(error, Exception) and signum:
+        return Interrupted(signum)
+    return error

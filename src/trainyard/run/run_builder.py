@@ -1,24 +1,42 @@
 """Builds the data, the model and the Trainer of a run from its config."""
 
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
+from typing import Any
 
 import lightning as L
-from omegaconf import DictConfig
+import torch
+from hydra.errors import InstantiationException
+from lightning.pytorch.profilers import PassThroughProfiler
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
+from trainyard.callbacks.checkpoint_files import PacedCheckpointIO
+from trainyard.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from trainyard.callbacks.graceful_stop import GracefulStop
+from trainyard.callbacks.process_state import ProcessState
+from trainyard.callbacks.progress_bar import ProgressReporter
+from trainyard.callbacks.run_length import epoch_limit
+from trainyard.callbacks.weight_average import WeightAverage
 from trainyard.config.arguments import has_backbone
 from trainyard.config.composition import instantiate
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.splits import check_splits_not_empty
 from trainyard.data.loading.statistics import warn_about_missing_classes
+from trainyard.io.errors import config_error
+from trainyard.io.extras import describe_missing
 from trainyard.optim.optimizers import check_optimizer
 from trainyard.run.compatibility import check_config
-from trainyard.run.memory_format import use_channels_last
+from trainyard.run.loops import FitLoop
 from trainyard.run.run import Run
-from trainyard.run.trainers import build_trainer
+
+EXTRAS = ("wandb", "mlflow")  # logger options with a package of the same name
+# A name, since sweeps import runs and not the reverse.
+PRUNING = OmegaConf.create({"_target_": "trainyard.sweeps.pruning.Pruning"})
 
 
 class RunBuilder:
-    """Builds what a run consists of; runs that are trained together share some of it (see `sweeps.stacked`)."""
+    """Builds the parts of a run; runs that are trained together share some of them (see `sweeps.stacked`)."""
 
     def check(self, cfg: DictConfig) -> None:
         """Raise a ConfigError for the first problem in the config."""
@@ -43,9 +61,80 @@ class RunBuilder:
         return model
 
     def trainer(self, cfg: DictConfig, run: Run) -> L.Trainer:
-        """Build the Trainer."""
-        return build_trainer(cfg, run)
+        """Build the Trainer, with the callbacks and loggers of the config and those of every run."""
+        callbacks, loggers = build_callbacks(cfg, run), build_loggers(cfg)
+        trainer: L.Trainer = instantiate(
+            cfg.trainer,
+            max_epochs=epoch_limit(cfg),
+            **({} if cfg.trainer.get("profiler") else {"profiler": NoProfiler()}),
+            **({} if cfg.trainer.get("plugins") else {"plugins": [PacedCheckpointIO()]}),
+            callbacks=callbacks,
+            logger=loggers,
+            default_root_dir=str(run.dir),
+            enable_model_summary=False,
+        )
+        trainer.fit_loop = FitLoop(trainer, restore_stop=not run.config_changed)
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]  # its limits are set; the run still saves, tests and logs
+            trainer.fast_dev_run, trainer.loggers = False, loggers  # type: ignore[attr-defined]
+        if isinstance(interval := cfg.trainer.get("val_check_interval"), str):
+            trainer.val_check_interval = interval  # type: ignore[assignment]  # Lightning drops it; EarlyStopping reads it
+        return trainer
 
 
 run_builder: ContextVar[RunBuilder] = ContextVar("run_builder", default=RunBuilder())  # noqa: B039  # stateless
 """The builder that `trainyard.run.training.train` uses in this thread."""
+
+
+class NoProfiler(PassThroughProfiler):
+    """A profiler without overhead: Lightning's default creates a generator some eighty times a step."""
+
+    nothing: AbstractContextManager[None] = nullcontext()
+
+    def profile(self, action_name: str) -> AbstractContextManager[None]:  # type: ignore[override]
+        """Return a context that does nothing."""
+        return self.nothing
+
+
+def build_callbacks(cfg: DictConfig, run: Run) -> list[L.Callback]:
+    """Build the callbacks in the order in which Lightning calls them."""
+    folder = run.dir / "checkpoints"
+    last = LastCheckpoint(folder, **cfg.checkpoint)
+    pruning = {"folder": run.dir, "objective": cfg.objective, "pruner": cfg.sweep.pruner}
+    return [
+        *build_parts(cfg.callbacks),
+        *([WeightAverage(decay=cfg.ema_decay)] if cfg.ema_decay else []),
+        BestCheckpoint(folder, cfg.objective),
+        last,
+        ProgressReporter(),
+        *([] if cfg.sweep.pruner == "none" else [instantiate(PRUNING, **pruning)]),
+        ProcessState(),
+        GracefulStop(run.signals, last),
+    ]
+
+
+def build_loggers(cfg: DictConfig) -> list[Any]:
+    """Build the loggers, or raise a ConfigError if the package of one is not installed or fails to import."""
+    try:
+        return build_parts(cfg.logger)
+    except InstantiationException as error:
+        choice = cfg.run.choices.logger
+        if not isinstance(error.__cause__, ImportError) or choice not in EXTRAS:
+            raise
+        problem, accepted = describe_missing(choice, (choice,), error.__cause__)
+        raise config_error("logger", choice, problem, f"{accepted}; without it, logger=both") from error
+
+
+def build_parts(group: DictConfig | None) -> list[Any]:
+    """Build every part of a config group that is not null."""
+    return [instantiate(part) for part in (group or {}).values() if part is not None]
+
+
+def use_channels_last(model: nn.Module) -> None:
+    """Store convolution kernels in `channels_last`, unless oneDNN has a defect with one of the layers.
+
+    In torch 2.13, the backward pass of oneDNN's AVX2 kernel for a 1x1 convolution with a stride writes outside its
+    memory for fewer than 8 input channels: the process crashes, or continues with wrong numbers.
+    """
+    convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
+    if not any(c.kernel_size == (1, 1) and c.stride != (1, 1) and c.in_channels < 8 for c in convolutions):
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

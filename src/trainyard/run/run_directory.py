@@ -1,8 +1,7 @@
-"""The directory of a run: its files, its lock and its result."""
+"""The files of a run's directory: names, lock, config and result."""
 
 import math
-import shutil
-from collections.abc import Iterator
+import os
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -29,18 +28,17 @@ FOLDERS = ("checkpoints", "tensorboard", "predictions")
 PROFILES = ("fit-profile.txt", "test-profile.txt")
 FILES = ("config.yaml", "overrides.yaml", "provenance.json", RESULT, "metrics.csv", *PROFILES)
 LOG = "run.log"
-REPLACED = ".replaced"  # holds the files of an earlier run until the run that replaces it is complete
+REPLACED = ".replaced"  # the files of an earlier run, until the run that replaces it is complete
 LOCK = ".lock"
-BROUGHT = {".hydra", LOCK}  # may be in a directory before a run has begun there
+MADE_BEFORE = {".hydra", LOCK}  # exist in a directory before its first run writes to it
 DONE = ("completed", "pruned")
 ENDS = (*DONE, "failed", "interrupted")
 
 
 def lock(folder: Path, error: ConfigError) -> FileLock | None:
-    """Lock a directory for this process; the system releases the lock when the process ends.
+    """Lock a directory for this process; `None` if the file system has no locks.
 
-    Returns:
-        The lock, to be released; `None` if the file system has no locks.
+    The operating system releases the lock when the process ends.
 
     Raises:
         ConfigError: `error`, if another process has locked it.
@@ -74,22 +72,26 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def is_complete(result: dict[str, Any]) -> bool:
-    """Return whether a result has valid values for all keys that are read; a missing key raises an error."""
-    if result["status"] not in ENDS or not is_number(result.get("seconds", 0.0), finite=True):
+    """Return whether a result has valid values for all keys; a missing key raises an error."""
+    if result["status"] not in ENDS or not is_finite(result.get("seconds", 0.0)):
         return False
     if result["status"] not in DONE:
         return True
     objective, metrics = result["objective"], result["metrics"]
     numbers = (objective["value"], objective["epoch"], result["epochs"])
     named = objective["name"] in metrics and isinstance(result["checkpoint"], str)
-    return named and all(is_number(n, finite=True) for n in numbers) and all(map(is_number, metrics.values()))
+    return named and all(map(is_finite, numbers)) and all(map(is_number, metrics.values()))
 
 
-def is_number(value: object, finite: bool = False) -> bool:
-    """Return whether a value is an int or a float within the range of floats; a bool is not."""
+def is_number(value: object) -> bool:
+    """Return whether a value is an int or a float; a bool is not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_finite(value: object) -> bool:
+    """Return whether a value is a finite number within the range of floats."""
     with suppress(OverflowError):
-        is_real = isinstance(value, int | float) and not isinstance(value, bool)
-        return is_real and (math.isfinite(value) or not finite)  # type: ignore[arg-type]
+        return is_number(value) and math.isfinite(value)  # type: ignore[arg-type]
     return False
 
 
@@ -123,32 +125,12 @@ def move_aside(folder: Path) -> Path | None:
     return aside
 
 
-def remove_replaced(folder: Path) -> None:
-    """Remove the files of the runs that a complete run has replaced."""
-    shutil.rmtree(folder / REPLACED, ignore_errors=True)
-
-
-def misplaced(folder: Path) -> Iterator[str]:
-    """Yield the names of folders in the place of a file of a run, and of files in the place of a folder."""
-    yield from (name for name in (*FILES, LOG, LOCK) if (folder / name).is_dir())
-    yield from (name for name in FOLDERS if (folder / name).exists() and not (folder / name).is_dir())
-
-
-def check_places(folder: Path) -> None:
-    """Raise a ConfigError if a run could not write one of its files or folders."""
-    for name in misplaced(folder):
-        kind = "a folder, but must be a file" if (folder / name).is_dir() else "a file, but must be a folder"
-        raise config_error(
-            "hydra.run.dir", folder, f"{name} is {kind}", "the directory without it, or another directory"
-        )
-
-
 def check_resumable(folder: Path) -> None:
     """Raise a ConfigError if resuming a run would replace its results: it has some, but no intact checkpoint.
 
     A run that was interrupted, or failed, before it wrote its first `last.ckpt` can start again from step 0.
     """
-    from trainyard.callbacks.checkpoint_files import LAST, PREVIOUS, newest_intact  # which imports torch
+    from trainyard.callbacks.checkpoint_files import LAST, PREVIOUS, newest_intact  # imports torch
 
     checkpoints = folder / "checkpoints"
     if newest_intact(checkpoints) is not None:
@@ -159,3 +141,13 @@ def check_resumable(folder: Path) -> None:
         state = f"{join_limited(left)} is damaged" if left else f"there is no {LAST}"
         problem = f"{state} in {checkpoints}, so it cannot be resumed; nothing was changed"
         raise config_error("resume", folder, problem, "a run with an intact last.ckpt or previous.ckpt, or a new run")
+
+
+def remove_failed_result(folder: Path) -> None:
+    """Remove `result.json` of a failed run after torchrun has restarted its processes, so that the run resumes.
+
+    Each process calls it before rank 0 writes, so that all resume from the same checkpoint.
+    """
+    restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+    if restarted and read_result(folder).get("status") != "completed":
+        (folder / RESULT).unlink(missing_ok=True)

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run left in its directory.
+    """The result of a run, read from its directory.
 
     Attributes:
         folder: the directory of the run.
         status: `completed`, `pruned`, `interrupted` or `failed`.
-        metrics: the scores of the best epoch in validation, and those of the test, by name.
-        objective: the value of the metric that selected the best epoch; `None` where the run has none yet.
+        metrics: validation scores of the best epoch, and test scores, by name.
+        objective: the value of the metric that selected the best epoch; `None` if the run has none yet.
     """
 
     folder: Path
@@ -32,11 +32,7 @@ class RunResult:
 
     @classmethod
     def read(cls, folder: Path) -> "RunResult":
-        """Return the result of the run in a directory.
-
-        Raises:
-            ValueError: there is no `result.json`, or it is damaged.
-        """
+        """Return the result of the run in a directory, or raise a ValueError if `result.json` is missing or damaged."""
         stored = read_result(folder)
         if not stored:
             raise ValueError(f"{folder / RESULT} is missing or damaged")
@@ -60,7 +56,7 @@ class RunResult:
         """Return the best model in evaluation mode, on the CPU.
 
         Args:
-            trusted_packages: packages whose classes the checkpoint may name, beside Trainyard's own.
+            trusted_packages: packages whose classes the checkpoint may name, in addition to Trainyard's.
 
         Raises:
             ConfigError: there is no checkpoint, or it names a class that is not trusted.

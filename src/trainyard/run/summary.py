@@ -1,4 +1,4 @@
-"""What a run prints: its choices at the start, its scores and folder at the end."""
+"""The output of a run: its choices at the start, its scores and folder at the end."""
 
 import os
 import shlex
@@ -74,9 +74,9 @@ def scores(result: dict[str, Any], seconds: float, folder: Path, curves: Mapping
         f"run        {relative(folder)}",
     ]
     if (folder / "tensorboard").is_dir():
-        lines.append(f"look       tensorboard --logdir {relative(folder)}")
+        lines.append(f"view       tensorboard --logdir {relative(folder)}")
     elif (folder / "metrics.csv").is_file():
-        lines.append(f"look       {relative(folder / 'metrics.csv')}")
+        lines.append(f"view       {relative(folder / 'metrics.csv')}")
     return "\n".join(lines)
 
 

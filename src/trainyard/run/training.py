@@ -17,11 +17,10 @@ from trainyard.callbacks.lifecycle import fit_callbacks_only
 from trainyard.callbacks.progress_bar import ProgressReporter
 from trainyard.callbacks.run_length import check_batches
 from trainyard.callbacks.tensorboard import write_hparams
-from trainyard.config.composition import resolved
+from trainyard.config.composition import resolve
 from trainyard.config.trusted_paths import check_callback_states
 from trainyard.data.loading.datamodule import DataModule
-from trainyard.data.loading.fingerprint import fingerprint
-from trainyard.data.loading.statistics import majority_baseline
+from trainyard.data.loading.statistics import fingerprint, majority_baseline
 from trainyard.io.errors import config_error
 from trainyard.io.files import relative
 from trainyard.run.compatibility import check_model_fits_data
@@ -48,7 +47,7 @@ def train(cfg: DictConfig, resume: bool = False) -> RunResult:
     Raises:
         ConfigError: something in the config cannot work; then no directory is left behind.
     """
-    cfg = resolved(cfg)
+    cfg = resolve(cfg)
     with Run.start(cfg, resume) as run:
         run_builder.get().check(cfg)
         if (count := count_processes(cfg)) > 1:
@@ -60,28 +59,28 @@ def train(cfg: DictConfig, resume: bool = False) -> RunResult:
 
 
 def fit_and_test(cfg: DictConfig, run: Run) -> None:
-    """Train and test in this process; `run.result` gets what `result.json` contains."""
+    """Train and test in this process, and set `run.result`."""
     build = run_builder.get()
     L.seed_everything(cfg.seed, verbose=False)
     data = build.data(cfg)
     check_model_fits_data(cfg, data.spec)
     data.report["fingerprint"] = fingerprint(data)
-    run.result = {"data": data.report}  # of a run that is interrupted too
+    run.result = {"data": data.report}  # interrupted runs record it too
     model = build.model(cfg, data)
-    last = run.last_checkpoint
-    if run.first and last:
-        stored = torch.load(last, weights_only=True, map_location="cpu", mmap=True)
-        check_callback_states(stored.get("callbacks") or {}, last)
-        log.info("going on from %s, after step %d", relative(last), stored["global_step"])
+    checkpoint = run.resume_checkpoint
+    if run.is_rank_zero and checkpoint:
+        stored = load_checkpoint(checkpoint)
+        check_callback_states(stored.get("callbacks") or {}, checkpoint)
+        log.info("resuming from %s, after step %d", relative(checkpoint), stored["global_step"])
     trainer = build.trainer(cfg, run)
     check_batches(trainer, data)
     log.info("%s", choices(cfg, data, model, trainer))
     run.begin_training(cfg)
-    if run.first and last:
+    if run.is_rank_zero and checkpoint:
         truncate_table(run.dir / TABLE, stored["global_step"])
     with suggest_smaller_batch(trainer, data):
         with fit_callbacks_only(trainer):
-            trainer.fit(model, data, ckpt_path=last, weights_only=True)
+            trainer.fit(model, data, ckpt_path=checkpoint, weights_only=True)
         result, curves = evaluate(cfg, run, trainer, data)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     run.result = {**result, "parameters": parameters, "data": data.report}
@@ -89,14 +88,14 @@ def fit_and_test(cfg: DictConfig, run: Run) -> None:
     log.info("%s", scores(run.result, time.monotonic() - run.started, run.dir, curves))
 
 
+def load_checkpoint(path: Any) -> dict[str, Any]:
+    """Load a checkpoint on the CPU; memory-mapped, since only a few numbers are read."""
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=True)  # type: ignore[no-any-return]
+
+
 @contextmanager
 def suggest_smaller_batch(trainer: L.Trainer, data: DataModule) -> Iterator[None]:
-    """Say how to train with less memory where torch runs out of it.
-
-    Raises:
-        ConfigError: a batch does not fit into memory; the message names the overrides that halve it and keep the
-            number of examples of an optimizer step.
-    """
+    """Turn an out-of-memory error into a ConfigError that suggests half the batch size and twice the accumulation."""
     try:
         yield
     except RuntimeError as error:
@@ -110,18 +109,15 @@ def suggest_smaller_batch(trainer: L.Trainer, data: DataModule) -> Iterator[None
 
 def evaluate(
     cfg: DictConfig, run: Run, trainer: L.Trainer, data: DataModule
-) -> tuple[dict[str, Any], dict[str, list[float]]]:
+) -> tuple[dict[str, Any], Mapping[str, list[float]]]:
     """Test the best checkpoint, once; a pruned run is not tested.
 
     Returns:
-        What `result.json` says of the run, and of each score its values by epoch.
+        The content of `result.json`, and the values of each score by epoch.
     """
-    trainer.strategy.barrier()  # the first process writes the checkpoints that all read
+    trainer.strategy.barrier()  # rank 0 writes the checkpoints that all read
     best_path = run.dir / "checkpoints" / "best.ckpt"
-    best, last = (
-        torch.load(path, map_location="cpu", weights_only=True, mmap=True)  # but a few numbers are looked at
-        for path in (best_path, best_path.with_name("last.ckpt"))
-    )
+    best, last = load_checkpoint(best_path), load_checkpoint(best_path.with_name("last.ckpt"))
     run.pruned = any(state.get("pruned", False) for state in last["callbacks"].values())
     test: Mapping[str, float] = {}
     if not run.pruned:
@@ -129,19 +125,13 @@ def evaluate(
     if broken := [name for name, value in best["metrics"].items() if not math.isfinite(value)]:
         raise FloatingPointError(f"{broken[0]} is {best['metrics'][broken[0]]}\n  try a smaller optimizer.lr")
     metrics = {**best["metrics"], **{name: float(value) for name, value in test.items()}}
+    skipped = {name: count for name, count in last["callbacks"].get(FiniteLoss.state_key, {}).items() if count}
     result = {
         "objective": {"name": cfg.objective, "value": metrics[cfg.objective], "epoch": best["epoch"] + 1},
         "metrics": metrics,
         "baseline": majority_baseline(data.splits, data.classes),
         "epochs": last["epoch"] + 1,
-        **recovered(last),
+        **({"recovered": skipped} if skipped else {}),
         "checkpoint": str(best_path.relative_to(run.dir)),
     }
     return result, last["callbacks"].get(ProgressReporter.state_key, {}).get("curves", {})
-
-
-def recovered(last: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the number of skipped steps, from the last checkpoint, if any were skipped."""
-    counts = last["callbacks"].get(FiniteLoss.state_key, {})
-    found = {name: count for name, count in counts.items() if count}
-    return {"recovered": found} if found else {}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trainyard.run.run_directory import DONE, misplaced, read_result
+from trainyard.run.run_directory import DONE, read_result
 
 CHECKPOINTS = ("last.ckpt", "previous.ckpt")
 WAITING = "waiting"
@@ -58,14 +58,10 @@ class Job:
         baseline = self.result.get("baseline")
         return baseline if isinstance(baseline, dict) else {}
 
-    def measure(self, name: str) -> float:
-        """Return a metric of a completed job, or its cost: `seconds`, `epochs` or `parameters`."""
-        return float(self.result["metrics"][name] if "/" in name else self.result[name])
-
     @property
     def can_resume(self) -> bool:
         """Whether the job was interrupted and has a checkpoint."""
-        stopped = self.status in ("interrupted", WAITING) and not any(misplaced(self.folder))
+        stopped = self.status in ("interrupted", WAITING)
         return stopped and any((self.folder / "checkpoints" / name).is_file() for name in CHECKPOINTS)
 
     def axis_values(self, axes: Sequence[str]) -> str:

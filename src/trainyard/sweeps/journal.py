@@ -2,26 +2,24 @@
 
 import math
 import os
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.exceptions import ExperimentalWarning
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from trainyard.config.composition import objective_mode
 from trainyard.io.errors import config_error
 from trainyard.io.files import relative
 from trainyard.io.resources import is_disk_full
 from trainyard.run.run_directory import DONE
 from trainyard.sweeps.distributions import as_parameter
 from trainyard.sweeps.job import Job
-from trainyard.sweeps.options import mode_of
 from trainyard.sweeps.search_space import SPLITS
 from trainyard.sweeps.stored import JOURNAL
 
@@ -35,7 +33,7 @@ class Journal:
     runs again. Only one process at a time may use it: the one that has locked the sweep.
 
     Args:
-        folder: directory of the sweep.
+        objective: the metric that the runs report.
         distributions: of the axes, by key.
 
     Raises:
@@ -43,15 +41,18 @@ class Journal:
     """
 
     def __init__(
-        self, folder: Path, objectives: Sequence[str], distributions: Mapping[str, BaseDistribution] | None = None
+        self, folder: Path, objective: str, distributions: Mapping[str, BaseDistribution] | None = None
     ) -> None:
         self.folder = folder
-        self.objectives = objectives
         self.distributions = dict(distributions or {})
         repair(folder / JOURNAL)
         try:
             storage = open_storage(folder / JOURNAL)
-            self.study = load_study(storage) or self.create_study(storage)
+            is_score = objective_mode(objective) == "max"
+            direction = StudyDirection.MAXIMIZE if is_score else StudyDirection.MINIMIZE
+            self.study = load_study(storage) or optuna.create_study(
+                storage=storage, study_name=folder.name, direction=direction
+            )
         except Exception as error:  # of any kind, since Optuna does not check what it reads
             if is_disk_full(error):
                 raise
@@ -61,17 +62,6 @@ class Journal:
         self.running = {
             trial.user_attrs["job"]: trial.number for trial in self.trials() if trial.state is TrialState.RUNNING
         }
-
-    def create_study(self, storage: JournalStorage) -> Study:
-        """Create the study, with the names of the objectives for Optuna's plots."""
-        directions = [
-            StudyDirection.MAXIMIZE if mode_of(name) == "max" else StudyDirection.MINIMIZE for name in self.objectives
-        ]
-        study = optuna.create_study(storage=storage, study_name=self.folder.name, directions=directions)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            study.set_metric_names(list(self.objectives))
-        return study
 
     def trials(self) -> list[FrozenTrial]:
         """Return all trials; do not change them."""
@@ -105,14 +95,10 @@ class Journal:
         if job.status not in (*DONE, "failed"):
             return
         number = self.running.pop(job.number)
-        if job.status == "pruned":
-            self.study.tell(number, state=TrialState.PRUNED)
-            return
-        values = [job.score, *map(job.measure, self.objectives[1:])] if job.score is not None else []
-        if values and all(map(math.isfinite, values)):
-            self.study.tell(number, values)
+        if job.score is not None and math.isfinite(job.score):
+            self.study.tell(number, job.score)
         else:
-            self.study.tell(number, state=TrialState.FAIL)
+            self.study.tell(number, state=TrialState.PRUNED if job.status == "pruned" else TrialState.FAIL)
 
     def finish_all(self, jobs: Sequence[Job]) -> None:
         """Record jobs that ended after the sweep was killed."""

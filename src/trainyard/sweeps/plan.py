@@ -1,26 +1,30 @@
 """`sweep.plan=true`: the jobs of a sweep, their networks, and an estimate of the time and disk space they take."""
 
 import heapq
+import json
 import math
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import lightning as L
+import torch
 from omegaconf import DictConfig
 
 from trainyard.callbacks.run_length import LENGTH, epoch_limit, has_known_length
+from trainyard.callbacks.tensorboard import tensorboard_writer
 from trainyard.io.errors import config_error
+from trainyard.io.files import write_json
 from trainyard.run.run_directory import DONE
-from trainyard.sweeps.cost import Cost
 from trainyard.sweeps.distributions import representative_jobs
 from trainyard.sweeps.execution.checks import raise_problems
 from trainyard.sweeps.execution.job_process import JobGroup
 from trainyard.sweeps.job import Job
-from trainyard.sweeps.search_space import REPLICATES
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.terminal.formats import format_duration
 from trainyard.terminal.tables import table
@@ -28,14 +32,47 @@ from trainyard.terminal.tables import table
 if TYPE_CHECKING:
     from hydra_plugins.trainyard.launchers import LocalLauncher
 
-MEASURE = "+callbacks.measure_cost._target_=trainyard.sweeps.cost.MeasureCost"
+MEASURE = "+callbacks.measure_cost._target_=trainyard.sweeps.plan.MeasureCost"
+COST_FILE = "cost.json"
+EPOCHS, STEPS = 2, 32  # of a shortened run, at most; validation and test are not shortened
+MAX_SECONDS = 4.0  # of training in a shortened run
 LOCAL_LOGGERS = ("TensorBoardLogger", "CSVLogger", "MetricsTable")  # the others send data to a server
-FREE = ("objective", "trainer.max_epochs", *REPLICATES)  # keys that do not change the cost of an epoch
-RATES = ("optimizer", "scheduler", "model", "augment", "callbacks", "ema_decay")  # fractions in them matter only if 0
-FRACTION = re.compile(r"\d*\.\d+(e-?\d+)?|\d+e-?\d+")
-MAX_JOBS = 40  # in the list; of more, the first and last
+FRACTION = r"(\d*\.\d+(e-?\d+)?|\d+e-?\d+)"
+FREE = re.compile(  # overrides that do not change the cost of an epoch
+    r"\+*((objective|trainer\.max_epochs|seed|data\.seed|data\.fold)=.*"
+    rf"|(optimizer|scheduler|model|augment|callbacks)\.[\w.]+={FRACTION}|ema_decay={FRACTION})"
+)
+MAX_ROWS = 40  # in the table; of more jobs, the first and last
 MIB = 2**20
 Group = list[tuple[Job, float]]  # jobs with their numbers of epochs
+
+
+@dataclass
+class Cost:
+    """Time in seconds and disk space in bytes of a job."""
+
+    network: tuple[str, str]  # number of parameters and shapes, as text
+    startup: float  # outside of the epochs, with the test
+    epoch: float
+    max_epochs: float  # limit by `max_steps`
+    files: float  # after the first epoch, without checkpoints
+    growth: float  # in each further epoch
+    checkpoints: float = 0.0
+
+    def time(self, epochs: float) -> float:
+        """Return the seconds of a job of so many epochs."""
+        return self.startup + min(epochs, self.max_epochs) * self.epoch
+
+    def disk(self, epochs: float) -> float:
+        """Return the bytes that a job of so many epochs writes, without its checkpoints."""
+        return self.files + (min(epochs, self.max_epochs) - 1) * self.growth
+
+    @classmethod
+    def read(cls, folder: Path, seconds: float) -> "Cost":
+        """Return the cost that `MeasureCost` has written into the directory of a run, whose process took `seconds`."""
+        content = json.loads((folder / COST_FILE).read_text(encoding="utf-8"))
+        content["startup"] = max(0.0, seconds - content["startup"])
+        return cls(**{**content, "checkpoints": bytes_on_disk(folder / "checkpoints")})
 
 
 def plan_sweep(
@@ -66,7 +103,7 @@ def plan_sweep(
     print(f"measuring  {len(groups)} of {len(jobs)} jobs, shortened", flush=True)
     estimates: dict[int, tuple[Cost, float]] = {}
     errors = []
-    for group, cost in zip(groups, measure(groups, launcher), strict=True):
+    for group, cost in zip(groups, measure_groups(groups, launcher), strict=True):
         if isinstance(cost, Cost):
             estimates |= {job.number: (cost, epochs) for job, epochs in group}
         else:
@@ -94,17 +131,10 @@ def group_by_cost(jobs: Sequence[Job], configs: Iterable[DictConfig]) -> list[Gr
 
 def cost_key(overrides: Sequence[str]) -> tuple[str, ...]:
     """Return the overrides that determine the cost of an epoch."""
-    words = []
-    for word in overrides:
-        key, _, value = word.lstrip("+").partition("=")
-        if key.partition(".")[0] in RATES and FRACTION.fullmatch(value):
-            words.append(f"{key}={float(value) > 0}")
-        elif key not in FREE:
-            words.append(word)
-    return tuple(words)
+    return tuple(word for word in overrides if not FREE.fullmatch(word))
 
 
-def measure(groups: Sequence[Group], launcher: "LocalLauncher") -> list[Cost | str]:
+def measure_groups(groups: Sequence[Group], launcher: "LocalLauncher") -> list[Cost | str]:
     """Return the cost of each group, or the error, from a shortened run of its longest job.
 
     As many shortened runs as there are slots run at a time, as the jobs will.
@@ -114,7 +144,7 @@ def measure(groups: Sequence[Group], launcher: "LocalLauncher") -> list[Cost | s
     with TemporaryDirectory(prefix="trainyard-plan-") as place:
         overrides = []
         for index, ((job, _), *_) in enumerate(groups):
-            words = shortened(job.overrides, launcher.compose(job.overrides))
+            words = shorten(job.overrides, launcher.compose(job.overrides))
             overrides.append([*words, f"hydra.sweep.dir={place}", f"hydra.sweep.subdir={index}"])
         pool = launcher.pool()
         pool.on_start = lambda index: started.update({index: time.perf_counter()})
@@ -127,7 +157,7 @@ def measure(groups: Sequence[Group], launcher: "LocalLauncher") -> list[Cost | s
     return [costs[index] for index in range(len(groups))]
 
 
-def shortened(overrides: Sequence[str], config: DictConfig) -> list[str]:
+def shorten(overrides: Sequence[str], config: DictConfig) -> list[str]:
     """Return the overrides of a shortened run: it is measured, uses no server, and trains all layers from the start."""
     loggers = {name: str(part.get("_target_")) for name, part in (config.get("logger") or {}).items() if part}
     remote = [name for name, target in loggers.items() if not target.endswith(LOCAL_LOGGERS)]
@@ -146,9 +176,9 @@ def job_table(jobs: Sequence[Job], estimates: Mapping[int, tuple[Cost, float]], 
             size = (cost.disk(epochs) + cost.checkpoints) / MIB
             cells = [*cost.network, f"{cost.epoch:.3f}", f"{cost.time(epochs):.1f}", f"{size:.1f}"]
         rows.append([f"#{job.number}", job.axis_values(axes), *cells])
-    half = MAX_JOBS // 2
-    if len(rows) > MAX_JOBS:
-        rows[half:-half] = [["...", f"{len(rows) - MAX_JOBS} more", *[""] * 5]]
+    half = MAX_ROWS // 2
+    if len(rows) > MAX_ROWS:
+        rows[half:-half] = [["...", f"{len(rows) - MAX_ROWS} more", *[""] * 5]]
     columns = ["job", "", "parameters", "input -> output", "s/epoch", "s/job", "MiB/job"]
     return table(columns, rows, right=[columns[2], *columns[4:]])
 
@@ -162,3 +192,89 @@ def total_line(jobs: Sequence[tuple[Cost, float]], slots: int, keep: int | None,
     disk = sum(cost.disk(epochs) for cost, epochs in jobs) + sum(kept)
     estimate = f"{prefix} {format_duration(startup + max(free))}, {disk / MIB:.1f} MiB of disk"
     return f"total      {len(jobs)} jobs, {slots} at a time: {estimate}"
+
+
+class MeasureCost(L.Callback):
+    """Shortens a run, and writes its cost into the run directory.
+
+    The config stays that of the job, since schedules and fine-tuning depend on it: the limits are set in the Trainer.
+    Until `Cost.read` replaces it, `startup` contains the seconds of the epochs.
+    """
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Set the limits before Lightning counts the batches."""
+        if stage == "fit":
+            self.starts: list[float] = []  # of the epochs
+            self.sizes: list[int] = []  # of the run directory after each epoch, in bytes
+            self.limit = limit = trainer.limit_train_batches
+            trainer.limit_train_batches = min(limit, STEPS) if isinstance(limit, int) else STEPS
+            trainer.val_check_interval, trainer.check_val_every_n_epoch = 1.0, 1
+            trainer.fit_loop.min_epochs, trainer.fit_loop.epoch_loop.min_steps = 0, None
+
+    def now(self, trainer: L.Trainer) -> float:
+        """Return the time in seconds, after the GPU has finished."""
+        if trainer.strategy.root_device.type != "cpu":
+            torch.accelerator.synchronize()
+        return time.perf_counter()
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start an epoch, after the checkpoints of the previous one were saved."""
+        if self.starts:
+            self.sizes.append(run_size(trainer))
+        self.starts.append(self.now(trainer))
+
+    def on_train_batch_end(self, trainer: L.Trainer, model: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Time the steps after the first, which starts workers and compiles; end a slow run."""
+        self.last_step, self.steps = self.now(trainer), batch_idx
+        if batch_idx == 0:
+            self.first_step = self.last_step
+        is_late = self.last_step - self.starts[0] > MAX_SECONDS
+        trainer.should_stop |= bool(trainer.strategy.reduce_boolean_decision(is_late, all=False))
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """End the run after enough epochs."""
+        trainer.should_stop |= trainer.current_epoch + 1 >= EPOCHS
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write the cost, as estimated by the last epoch."""
+        end = self.now(trainer)
+        self.sizes.append(run_size(trainer))
+        total = len(trainer.train_dataloader)  # type: ignore[arg-type]
+        total = min(total, self.limit) if isinstance(self.limit, int) else int(total * self.limit)
+        seconds = self.last_step - self.first_step
+        step = seconds / max(1, self.steps)
+        max_steps = trainer.max_steps * trainer.accumulate_grad_batches
+        cost = Cost(
+            network=describe_network(pl_module),
+            startup=end - self.starts[0],
+            epoch=(total - 1) * step + end - self.starts[-1] - seconds,
+            max_epochs=max_steps / total if max_steps > 0 else math.inf,
+            files=self.sizes[0],
+            growth=self.sizes[-1] - self.sizes[0],
+        )
+        if trainer.is_global_zero:
+            write_json(Path(trainer.default_root_dir) / COST_FILE, asdict(cost))
+
+
+def run_size(trainer: L.Trainer) -> int:
+    """Return the size of the run directory without checkpoints, in bytes."""
+    if writer := tensorboard_writer(trainer):
+        writer.flush()
+    return bytes_on_disk(Path(trainer.default_root_dir), without="checkpoints")
+
+
+def describe_network(module: L.LightningModule) -> tuple[str, str]:
+    """Return the number of parameters, and the shapes of input and output without the batch, as text."""
+    parameters = f"{sum(parameter.numel() for parameter in module.parameters()):,}"
+    example = module.example_input_array
+    if not isinstance(example, torch.Tensor):
+        return parameters, ""
+    with torch.no_grad():
+        output = module.eval()(example.to(module.device))
+    return parameters, " -> ".join("x".join(map(str, tensor.shape[1:])) for tensor in (example, output))
+
+
+def bytes_on_disk(folder: Path, without: str = "") -> int:
+    """Return the size of all files in a folder, without those of its subfolder `without`."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.relative_to(folder).parts[0] != without)
+    return sum(path.stat().st_size for path in files)

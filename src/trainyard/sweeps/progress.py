@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from trainyard.config.composition import objective_mode
 from trainyard.io.files import open_regular
 from trainyard.io.resources import describe_full_disk
 from trainyard.run.run_directory import DONE
 from trainyard.sweeps.execution.processes import JobExit
 from trainyard.sweeps.job import Job
-from trainyard.sweeps.options import mode_of
 from trainyard.sweeps.sweep import Sweep
 from trainyard.terminal.controls import escape_controls, unescaped
 
@@ -112,7 +112,7 @@ class JobProgress:
     def __init__(self, job: Job, objective: str, bars: Progress, task: TaskID) -> None:
         self.file = job.folder / "run.log"
         self.score = re.compile(rf"{re.escape(objective)} (\S+)")
-        self.choose = max if mode_of(objective) == "max" else min
+        self.choose = max if objective_mode(objective) == "max" else min
         self.bars, self.task = bars, task
         self.offset = 0
         self.best: float | None = None

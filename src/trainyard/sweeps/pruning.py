@@ -1,15 +1,40 @@
-"""Stops a trial that does worse than others of its sweep did at the same epoch."""
+"""Ending jobs of a sweep early, with Optuna's pruners."""
 
+import math
+from collections.abc import Callable, Mapping
+from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import lightning as L
+import optuna
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner
+from optuna.storages import JournalStorage
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from trainyard.callbacks.lifecycle import remove_callback
 from trainyard.callbacks.run_length import planned_epochs
+from trainyard.sweeps.journal import RUNG, latest_by_job, load_study, open_storage
+from trainyard.sweeps.stored import JOURNAL
 
-if TYPE_CHECKING:
-    from trainyard.sweeps.pruners import JobPruner
+WARMUP = 0.1  # share of the epochs before the median prunes
+
+
+def median(max_epochs: int) -> BasePruner:
+    """Return the median pruner (Golovin et al. 2017, Google Vizier): it starts after five completed trials."""
+    return MedianPruner(n_startup_trials=5, n_warmup_steps=max(1, math.ceil(max_epochs * WARMUP)))
+
+
+def hyperband(max_epochs: int) -> BasePruner:
+    """Return Hyperband (Li et al. 2018, arXiv:1603.06560): the best third continues after 1, 3, 9, ... epochs.
+
+    It is asynchronous, as in Li et al. 2020, arXiv:1810.05934.
+    """
+    return HyperbandPruner(min_resource=1, max_resource=max_epochs, reduction_factor=3)
+
+
+PRUNERS: dict[str, Callable[[int], BasePruner]] = {"median": median, "hyperband": hyperband}
 
 
 class Pruning(L.Callback):
@@ -40,7 +65,8 @@ class Pruning(L.Callback):
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Find the trial of this job; a job without one is not pruned."""
         if trainer.is_global_zero:
-            self.find_job_pruner(planned_epochs(trainer) or 0)  # the config check requires a known length
+            max_epochs = planned_epochs(trainer) or 0  # the config check requires a known length
+            self.job_pruner = JobPruner.find(self.folder, self.pruner, max_epochs)
         if not trainer.strategy.broadcast(self.job_pruner is not None):
             remove_callback(trainer, self)
 
@@ -50,27 +76,101 @@ class Pruning(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Report the score of an epoch that was validated; rank 0 decides."""
-        if trainer.is_global_zero and self.score is not None:
-            self.pruned = self.ask(self.score, trainer.current_epoch + 1, planned_epochs(trainer) or 0)
+        if self.job_pruner and self.score is not None:
+            epoch = trainer.current_epoch + 1
+            pruned, self.rungs = self.job_pruner.report(epoch, self.score, self.rungs)
+            self.pruned = pruned and epoch != planned_epochs(trainer)
         self.score = None
         self.pruned = trainer.strategy.broadcast(self.pruned)
         trainer.should_stop = trainer.should_stop or self.pruned
-
-    def find_job_pruner(self, max_epochs: int) -> None:
-        """Open the journal of the sweep, if the run is one of its jobs."""
-        from trainyard.sweeps.pruners import JobPruner
-
-        self.job_pruner = JobPruner.find(self.folder, self.pruner, max_epochs)
-
-    def ask(self, score: float, epoch: int, max_epochs: int) -> bool:
-        """Report an epoch, and return whether it is to be the last."""
-        if self.job_pruner is None:
-            return False
-        pruned, self.rungs = self.job_pruner.report(epoch, score, self.rungs)
-        return epoch != max_epochs and pruned
 
     def state_dict(self) -> dict[str, Any]:
         return {"pruned": self.pruned, "rungs": dict(self.rungs)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.pruned, self.rungs = state_dict["pruned"], state_dict.get("rungs", {})
+
+
+class JobPruner:
+    """Reports the scores of a job to the journal of its sweep, and decides whether the job ends early.
+
+    The job is compared only with jobs on the same split of the data, since folds differ in difficulty.
+
+    Args:
+        storage: of the journal.
+        study: in the storage.
+        job: number of the job.
+        pruner: created by one of `PRUNERS`.
+    """
+
+    def __init__(self, storage: JournalStorage, study: Study, job: int, pruner: BasePruner) -> None:
+        self.storage = storage
+        self.study = study
+        self.job = job
+        self.pruner = pruner
+
+    @classmethod
+    def find(cls, folder: Path, pruner: str, max_epochs: int) -> "JobPruner | None":
+        """Return the pruner, a key of `PRUNERS`, of the job with a directory; `None` if no sweep runs it."""
+        file = folder.parent / JOURNAL
+        if not file.is_file() or not folder.name.isdecimal():
+            return None
+        storage = open_storage(file)
+        study = load_study(storage)
+        found = cls(storage, study, int(folder.name), PRUNERS[pruner](max_epochs)) if study else None
+        return found if found and found.trial() else None
+
+    def trial(self) -> FrozenTrial | None:
+        """Return the trial of the job, if it is running."""
+        trial = latest_by_job(self.study.get_trials(deepcopy=False)).get(self.job)
+        return trial if trial and trial.state is TrialState.RUNNING else None
+
+    def report(self, epoch: int, score: float, rungs: Mapping[str, float]) -> tuple[bool, dict[str, float]]:
+        """Report the score of an epoch; return whether to prune, and the rungs of Hyperband that the job has reached.
+
+        A job that was resumed repeats the epochs after its checkpoint. Those before the last one that it has reported
+        do not prune it, since they did not before.
+
+        Args:
+            epoch: from 1.
+            score: validation score.
+            rungs: attributes that Hyperband set before this epoch.
+        """
+        own = self.trial()
+        if own is None:
+            return False, dict(rungs)
+        study_id = self.storage.get_study_id_from_name(self.study.study_name)
+        trial_id = self.storage.get_trial_id_from_study_id_trial_number(study_id, own.number)
+        last_reported = max(own.intermediate_values, default=0)
+        if epoch not in own.intermediate_values:
+            self.storage.set_trial_intermediate_value(trial_id, epoch, score)
+        study = self.comparable_study(epoch, rungs)
+        pruned = bool(self.pruner.prune(study, study.get_trials()[own.number]))
+        attributes = study.get_trials(deepcopy=False)[own.number].system_attrs
+        reached = {name: value for name, value in attributes.items() if name.startswith(RUNG)}
+        for name in reached.keys() - own.system_attrs.keys():
+            self.storage.set_trial_system_attr(trial_id, name, reached[name])
+        return pruned and epoch >= last_reported, reached
+
+    def comparable_study(self, epoch: int, rungs: Mapping[str, float]) -> Study:
+        """Return a study in memory in which the job is at an epoch, and trials that are not comparable are empty.
+
+        Trials keep their numbers, by which Hyperband assigns them to brackets.
+        """
+        study = optuna.create_study(
+            study_name=self.study.study_name, direction=self.study.direction, pruner=self.pruner
+        )
+        trials = self.study.get_trials(deepcopy=False)
+        latest = latest_by_job(trials)
+        split = latest[self.job].user_attrs.get("split")
+        for trial in trials:
+            job = trial.user_attrs["job"]
+            if latest[job] is not trial or trial.user_attrs.get("split") != split:
+                study.add_trial(create_trial(state=TrialState.FAIL))
+                continue
+            comparable = copy(trial)
+            if job == self.job:
+                comparable.intermediate_values = {e: v for e, v in trial.intermediate_values.items() if e <= epoch}
+                comparable.system_attrs = dict(rungs)
+            study.add_trial(comparable)
+        return study

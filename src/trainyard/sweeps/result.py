@@ -20,12 +20,12 @@ INTERRUPTED = (129, 130, 143)  # exit codes after SIGHUP, SIGINT and SIGTERM
 
 @dataclass(frozen=True)
 class SweepResult:
-    """What a sweep left in its directory.
+    """The result of a sweep.
 
     Attributes:
         folder: the directory of the sweep.
-        leaderboard: one row for each configuration, the best first; repetitions with other seeds are one row.
-        jobs: the results of the jobs that have one, by the number of the job.
+        leaderboard: one row for each configuration, the best first; runs with other seeds share its row.
+        jobs: results by number of the job, for jobs that have one.
     """
 
     folder: Path
@@ -61,14 +61,13 @@ class SweepResult:
 def sweep(overrides: Sequence[str]) -> SweepResult:
     """Run a sweep as `trainyard -m OVERRIDES` does, print its output, and return its result.
 
-    A sweep that was interrupted resumes when it is called with the same overrides again. It runs in a process of its
-    own, so it works in notebooks too.
+    The same overrides resume a sweep that was interrupted. It runs in another process, so it also works in notebooks.
 
     Args:
         overrides: such as `["model=mlp,cnn", "seed=range(3)"]`.
 
     Raises:
-        ConfigError: the overrides are rejected; the message says why.
+        ConfigError: the overrides are rejected, with the reason.
         KeyboardInterrupt: the sweep was interrupted.
     """
     command = [sys.executable, "-m", "trainyard", "-m", *overrides]

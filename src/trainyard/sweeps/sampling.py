@@ -71,7 +71,7 @@ class ConfigurationSampler:
         groups: dict[tuple[str, ...], list[FrozenTrial]] = {}
         for number, trial in sorted(latest_by_job(self.journal.trials()).items()):
             groups.setdefault(configuration_of(jobs[number].overrides), []).append(trial)
-        study = optuna.create_study(study_name=self.journal.study.study_name, directions=self.journal.study.directions)
+        study = optuna.create_study(study_name=self.journal.study.study_name, direction=self.journal.study.direction)
         study.add_trials(map(merge_replicates, groups.values()))
         return study
 
@@ -94,7 +94,7 @@ def merge_replicates(trials: Sequence[FrozenTrial]) -> FrozenTrial:
         return [*unfinished, *pruned, *trials][0]
     first = completed[0]
     return create_trial(
-        values=[statistics.fmean(values) for values in zip(*(trial.values for trial in completed), strict=True)],
+        value=statistics.fmean(trial.values[0] for trial in completed),
         params=first.params,
         distributions=first.distributions,
         system_attrs=first.system_attrs,

@@ -4,14 +4,15 @@ import hashlib
 import itertools
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from hydra.core.override_parser.types import Override, RangeSweep
 
+from trainyard.config.composition import parse_value
+from trainyard.config.condition import GRAMMAR, Condition
 from trainyard.io.errors import config_error, did_you_mean, join_limited
-from trainyard.sweeps.where import Where
 
 MAX_JOBS = 100_000  # more are a mistake, and would fill the memory
 GROUP = "sweep"  # options of the sweep itself
@@ -48,29 +49,33 @@ class SearchSpace:
                 keys that cannot be zipped, or an invalid condition.
         """
         values: dict[str, list[str]] = {}
-        intervals: dict[str, None] = {}
+        intervals: set[str] = set()
         for override in overrides:
             key, text = override.get_key_element(), str(override.input_line).partition("=")[2]
             if (name := key.lstrip("+~")) == GROUP or name.startswith(f"{GROUP}."):
                 if override.is_sweep_override():
                     raise config_error(key, text, "a sweep has only one", "a single value")
                 continue
-            intervals.pop(key, None)
+            intervals.discard(key)
             if override.is_interval_sweep():
                 check_interval(key, text, sampler)
-                intervals[key] = None
+                intervals.add(key)
                 values[key] = [text]
                 continue
-            found = single_values(override)
-            values[key] = found if key in zipped else list(dict.fromkeys(found))
-            if not found:
+            listed = single_values(override)
+            values[key] = listed if key in zipped else list(dict.fromkeys(listed))
+            if not listed:
                 raise config_error(key, text, "no values", "a,b,c or range(1,4)")
-        space = cls(values, tuple(intervals), tuple(dict.fromkeys(zipped)), where, sampler)
+        ordered = tuple(key for key in values if key in intervals)
+        space = cls(values, ordered, tuple(dict.fromkeys(zipped)), where, sampler)
         space.check()
         return space
 
     def check(self) -> None:
-        """Raise a ConfigError for invalid zipped keys, too many jobs, or an invalid condition."""
+        """Raise a ConfigError for several objectives, invalid zipped keys, too many jobs, or an invalid condition."""
+        for key, values in self.axes.items():
+            if key.lstrip("+") == "objective":
+                raise config_error(key, ",".join(values), "scores of several metrics cannot be ranked", "one of them")
         for key in self.zipped:
             if key not in self.values or key in self.intervals:
                 problem = f"{key} has no list of values{did_you_mean(key, self.values)}"
@@ -83,7 +88,7 @@ class SearchSpace:
             raise config_error(
                 "sweep.zip", join_limited(self.zipped), f"{problem} values", "the same number of values of each"
             )
-        choices = self.choices().items()  # a search draws from them, but runs all replicates
+        choices = self.choices().items()  # a search draws some of them, but runs all replicates
         count = math.prod(len(values) for name, values in choices if not self.sampler or are_replicates(name))
         if count > MAX_JOBS:
             problem = f"{count:,} combinations, too many for a sweep"
@@ -96,7 +101,7 @@ class SearchSpace:
             )
 
     @cached_property
-    def condition(self) -> Where | None:
+    def condition(self) -> "Where | None":
         """The parsed condition, if there is one."""
         return Where(self.where, self.values) if self.where else None
 
@@ -147,6 +152,35 @@ class SearchSpace:
         digest = hashlib.sha256(repr(identity).encode()).hexdigest()[:8]
         words = [re.sub(r"[^A-Za-z0-9_]+", "", key.rpartition(".")[2]) for key in self.axes]
         return "-".join([*words, digest]) if len("-".join(words)) < 60 else digest
+
+
+class Where:
+    """The condition `sweep.where` on the values of a job, such as `not (model == "mlp" and optimizer.lr > 0.1)`.
+
+    Raises:
+        ConfigError: the text is not a condition, or refers to a key that no job has.
+    """
+
+    def __init__(self, text: str, keys: Iterable[str]) -> None:
+        self.text = text
+        known = {key.lstrip("+~") for key in keys}
+        self.condition = Condition(text, "sweep.where", known)
+        if not self.condition.keys:
+            raise config_error("sweep.where", text, "refers to no key", f"a condition on {join_limited(sorted(known))}")
+        if unknown := sorted(self.condition.keys - known):
+            problem = f"no job has a key {unknown[0]}{did_you_mean(unknown[0], known)}"
+            raise config_error(
+                "sweep.where", text, problem, f"{join_limited(sorted(known))}; texts in an expression need quotes"
+            )
+
+    def holds(self, values: Mapping[str, str]) -> bool:
+        """Return whether the condition is true of the values of a job, given as text by key."""
+        typed = {key.lstrip("+~"): value for key, value in values.items()}
+        try:
+            return self.condition.evaluate(lambda key: parse_value(typed[key]))
+        except (TypeError, KeyError) as error:
+            of = " ".join(f"{key}={value}" for key, value in values.items())
+            raise config_error("sweep.where", self.text, f"cannot be evaluated for {of} ({error})", GRAMMAR) from error
 
 
 def check_interval(key: str, text: str, sampler: str) -> None:

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,16 +37,11 @@ ROOT = Path("outputs") / "sweeps"
 
 @dataclass
 class StoredSweep:
-    """The jobs of a sweep and their results; the first of `objectives` is that of the runs."""
+    """The jobs of a sweep and their results; `objective` is the metric by which each run chooses its best epoch."""
 
     folder: Path
     space: SearchSpace
-    objectives: list[str] = field(default_factory=list)
-
-    @property
-    def objective(self) -> str:
-        """The metric by which each run chooses its best epoch."""
-        return self.objectives[0]
+    objective: str
 
     @classmethod
     def find(cls, name: str) -> "StoredSweep":
@@ -64,34 +59,33 @@ class StoredSweep:
         raise config_error("SWEEP", name, problem, join_limited(known) or "a directory with a sweep.yaml")
 
     @classmethod
-    def create(cls, folder: Path, space: SearchSpace, objectives: list[str]) -> "StoredSweep":
+    def create(cls, folder: Path, space: SearchSpace, objective: str) -> "StoredSweep":
         """Write `sweep.yaml`, unless the directory already contains the same sweep.
 
         Raises:
             ConfigError: the directory contains another sweep or other files.
         """
-        sweep = cls.preview(folder, space, objectives)
-        foreign = sorted({path.name for path in folder.iterdir()} - {LOCK, HOLDER})
+        sweep = cls.preview(folder, space, objective)
         if not (folder / SWEEP_FILE).exists():
-            if foreign:
+            if foreign := sorted({path.name for path in folder.iterdir()} - {LOCK, HOLDER}):
                 problem = f"{folder} contains other files ({join_limited(foreign)})"
                 raise config_error("sweep.name", folder.name, problem, "another name, or an empty folder")
-            write_space(space, objectives, folder / SWEEP_FILE)
+            write_space(space, objective, folder / SWEEP_FILE)
         return sweep
 
     @classmethod
-    def preview(cls, folder: Path, space: SearchSpace, objectives: list[str]) -> "StoredSweep":
+    def preview(cls, folder: Path, space: SearchSpace, objective: str) -> "StoredSweep":
         """Return the sweep of a search space, with the results in its directory, without writing anything.
 
         Raises:
             ConfigError: the directory contains another sweep.
         """
         if (folder / SWEEP_FILE).exists():
-            before, now = identity(*read_space(folder / SWEEP_FILE)), identity(space, objectives)
-            if lines := differences(before, now):
+            before, _ = read_space(folder / SWEEP_FILE)
+            if lines := differences(identity(before), identity(space)):
                 accepted = "the same command, to resume it; or another sweep.name"
                 raise ConfigError(f"sweep.name={folder.name}: it is another sweep\n{lines}\n  accepted: {accepted}")
-        return cls(folder, space, objectives)
+        return cls(folder, space, objective)
 
     def discard(self) -> None:
         """Remove the files that are written before the first job, and the directory if it is empty then."""
@@ -131,7 +125,7 @@ class StoredSweep:
         return len({configuration_of(job.overrides) for job in self.jobs})
 
     def total_jobs(self, trials: int | None) -> int:
-        """Return the number of jobs, with those that a search of so many configurations has still to draw."""
+        """Return the number of jobs, including those that a search of `trials` configurations has yet to draw."""
         return len(self.jobs) + max(0, (trials or 0) - self.configurations) * len(self.space.replicates)
 
     @property
@@ -142,11 +136,11 @@ class StoredSweep:
     @property
     def rows(self) -> list[Row]:
         """The leaderboard."""
-        return leaderboard(self.jobs, list(self.space.axes), self.objectives)
+        return leaderboard(self.jobs, list(self.space.axes), self.objective)
 
 
-def read_space(file: Path) -> tuple[SearchSpace, list[str]]:
-    """Return the search space and the objectives of a `sweep.yaml`.
+def read_space(file: Path) -> tuple[SearchSpace, str]:
+    """Return the search space and the objective of a `sweep.yaml`.
 
     Raises:
         ConfigError: the file is damaged.
@@ -154,17 +148,16 @@ def read_space(file: Path) -> tuple[SearchSpace, list[str]]:
     try:
         content: Any = load_yaml(read_text(file, MAX_CONFIG))
         OmegaConf.create(content)  # checks the syntax of interpolations
-        values, objectives = content["values"], content.get("objectives", [content["objective"]])
+        values, objective = content["values"], content["objective"]
         intervals, zipped = content.get("intervals", []), content.get("zipped", [])
-        texts = [content.get("where", ""), content.get("sampler", ""), *values, *intervals, *zipped]
-        for each in (*values.values(), objectives):
-            texts += each
-            if not isinstance(each, list) or not each:
-                raise TypeError
-        if all(isinstance(text, str) for text in texts):
-            space = SearchSpace(values, tuple(intervals), tuple(zipped), texts[0], texts[1])
+        where, sampler = content.get("where", ""), content.get("sampler", "")
+        lists = [*values.values(), intervals, zipped]
+        texts = [objective, where, sampler, *values, *(text for each in lists for text in each)]
+        has_lists = all(isinstance(each, list) for each in lists) and all(values.values())
+        if has_lists and all(isinstance(text, str) for text in texts):
+            space = SearchSpace(values, tuple(intervals), tuple(zipped), where, sampler)
             space.check()
-            return space, objectives
+            return space, objective
     except ConfigError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, YAMLError, OmegaConfBaseException):
@@ -175,23 +168,17 @@ def read_space(file: Path) -> tuple[SearchSpace, list[str]]:
     )
 
 
-def write_space(space: SearchSpace, objectives: list[str], file: Path) -> None:
+def write_space(space: SearchSpace, objective: str, file: Path) -> None:
     """Write the `sweep.yaml` of a sweep."""
-    options = {
-        "objectives": objectives if len(objectives) > 1 else [],
-        "intervals": list(space.intervals),
-        "zipped": list(space.zipped),
-        "where": space.where,
-        "sampler": space.sampler,
-    }
-    content = {"objective": objectives[0], "values": space.values, **{k: v for k, v in options.items() if v}}
+    options: dict[str, Any] = {"intervals": list(space.intervals), "zipped": list(space.zipped)}
+    options |= {"where": space.where, "sampler": space.sampler}
+    content = {"objective": objective, "values": space.values, **{k: v for k, v in options.items() if v}}
     write_text(file, OmegaConf.to_yaml(OmegaConf.create(content)))
 
 
-def identity(space: SearchSpace, objectives: list[str]) -> dict[str, list[str]]:
+def identity(space: SearchSpace) -> dict[str, list[str]]:
     """Return the keys and values that define a sweep, as in its command."""
     options = {"sweep.zip": list(space.zipped), "sweep.where": [space.where], "sweep.sampler": [space.sampler]}
-    options["sweep.objectives"] = objectives if len(objectives) > 1 else []
     return {**space.values, **{key: values for key, values in options.items() if any(values)}}
 
 
@@ -209,7 +196,7 @@ def differences(before: Mapping[str, Sequence[str]], now: Mapping[str, Sequence[
 
 @contextmanager
 def lock_sweep(folder: Path) -> Iterator[None]:
-    """Lock the directory of a sweep, which is created if necessary, for this process.
+    """Create the directory of a sweep if necessary, and lock it for this process.
 
     Raises:
         ConfigError: another process has locked it, or the directory cannot be used.

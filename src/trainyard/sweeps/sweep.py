@@ -25,17 +25,15 @@ class Sweep:
 
     Attributes:
         started: jobs that were yielded.
-        total: number of jobs, with those that a search has still to draw.
-        done: number of jobs that have ended, with those of earlier starts.
+        total: number of jobs, including those that a search has yet to draw.
+        done: number of jobs that have ended, including those of earlier starts.
 
     Args:
         stored: the sweep, locked by this process.
         retries: how often a job that failed runs again.
         keep: number of the best jobs whose checkpoints are kept, those of the best configuration first; `None` for all.
-        make_sampler: of a search, see `ConfigurationSampler`; `None` for a grid.
-        seed: of the search.
-        trials: configurations of the search in total.
-        pruner: that the jobs use.
+        make_sampler: returns a sampler of Optuna for a `seed`; `None` for a grid.
+        trials: number of configurations of a search.
     """
 
     def __init__(
@@ -48,11 +46,10 @@ class Sweep:
         trials: int = 0,
         pruner: str = "none",
     ) -> None:
-        self.stored, self.folder = stored, stored.folder
+        self.stored, self.folder, self.jobs, self.axes = stored, stored.folder, stored.jobs, list(stored.space.axes)
         self.retries, self.keep, self.trials, self.pruner = retries, keep, trials, pruner
-        self.jobs, self.axes = stored.jobs, list(stored.space.axes)
         self.written = len(self.jobs)  # jobs in the file of drawn jobs
-        self.journal = Journal(self.folder, stored.objectives, distributions(stored.space))
+        self.journal = Journal(self.folder, stored.objective, distributions(stored.space))
         self.journal.finish_all(self.jobs)
         self.sampler = ConfigurationSampler(stored.space, self.journal, make_sampler, seed) if make_sampler else None
         self.queue = self.unfinished()
@@ -65,34 +62,32 @@ class Sweep:
     def unfinished(self) -> list[Job]:
         """Return the jobs that have not ended, or that failed and may be retried, in the order to run them.
 
-        A pruner compares a job with those before it. In the order of a grid with rising learning rates, each job would
-        do better than the last, so all jobs of the grid are shuffled, in the same way after a restart.
+        A pruner compares a job with those before it. With rising learning rates, each job of a grid could do better
+        than the last, and none would be pruned. A pruned grid is therefore shuffled, in the same way after a restart.
         """
-        failures = self.journal.failures()
-        is_shuffled = self.pruner != "none" and self.sampler is None
-        return [
-            job
-            for job in (random.Random(0).sample(self.jobs, len(self.jobs)) if is_shuffled else self.jobs)
-            if job.status not in DONE and (job.status != "failed" or failures[job.number] <= self.retries)
-        ]
+        failures, jobs = self.journal.failures(), self.jobs
+        if self.pruner != "none" and self.sampler is None:
+            jobs = random.Random(0).sample(jobs, len(jobs))
+        left = [job for job in jobs if job.status not in DONE]
+        return [job for job in left if job.status != "failed" or failures[job.number] <= self.retries]
 
     def __len__(self) -> int:
         return self.total - self.done
 
     def __iter__(self) -> Iterator[Job]:
-        for job in self.queue:
-            self.started.append(job)
-            yield job
-        while self.sampler and self.stored.configurations < self.trials:
-            drawn = self.sampler.sample(self.jobs)
-            if not drawn:
-                print(f"all {len(self.jobs)} combinations have been drawn", flush=True)
-                return
-            self.jobs += drawn
-            self.total = self.stored.total_jobs(self.trials)
-            for job in drawn:
+        jobs = self.queue
+        while True:
+            for job in jobs:
                 self.started.append(job)
                 yield job
+            if not self.sampler or self.stored.configurations >= self.trials:
+                return
+            jobs = self.sampler.sample(self.jobs)
+            if not jobs:
+                print(f"all {len(self.jobs)} combinations have been drawn", flush=True)
+                return
+            self.jobs += jobs
+            self.total = self.stored.total_jobs(self.trials)
 
     def batches(self, size: int) -> Iterator[list[Job]]:
         """Yield the jobs to run in batches."""
@@ -113,8 +108,9 @@ class Sweep:
     @property
     def examples(self) -> list[Job]:
         """Jobs to check before the first one starts: all unfinished ones, or representatives of a new search."""
-        words = [] if self.jobs or not self.sampler else representative_jobs(self.stored.space)
-        return [*self.queue, *(Job(number, each, self.folder) for number, each in enumerate(words))]
+        if self.jobs or not self.sampler:
+            return self.queue
+        return [Job(n, words, self.folder) for n, words in enumerate(representative_jobs(self.stored.space))]
 
     def start(self, job: Job) -> None:
         """Record the start of a job, and remove an attempt that it cannot resume."""

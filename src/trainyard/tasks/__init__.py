@@ -1,1 +1,1 @@
-"""What depends on the type of the target: metrics, figures and reports."""
+"""Metrics, figures and reports, which depend on the type of the target."""

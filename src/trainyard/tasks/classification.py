@@ -1,10 +1,10 @@
-"""Class probabilities of a split, and the metrics that follow from them."""
+"""Predicted class probabilities of a split, and their metrics."""
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,17 +29,11 @@ Z_95 = 1.959964  # the 97.5 % quantile of the normal distribution
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predicted probabilities and true labels of a split.
+    """Predicted probabilities and true labels of a split."""
 
-    Attributes:
-        probabilities: float32 `[N, K]`.
-        labels: int64 `[N]`.
-        classes: names of the K classes.
-    """
-
-    probabilities: Tensor
-    labels: Tensor
-    classes: tuple[str, ...]
+    probabilities: Tensor  # float32 [N, K]
+    labels: Tensor  # int64 [N]
+    classes: tuple[str, ...]  # names of the K classes
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -73,21 +67,13 @@ class Predictions:
     def save(self, path: Path) -> None:
         """Write `probabilities`, `labels` and `classes` as a NumPy archive, atomically."""
         path.parent.mkdir(exist_ok=True)
+        arrays: dict[str, Any] = {"probabilities": self.probabilities.numpy(), "labels": self.labels.numpy()}
         with replacing(path) as draft, draft.open("wb") as file:
-            np.savez(
-                file,
-                probabilities=self.probabilities.numpy(),
-                labels=self.labels.numpy(),
-                classes=np.array(self.classes, dtype=str),
-            )
+            np.savez(file, **arrays, classes=np.array(self.classes, dtype=str))
 
 
 def load_classifier(checkpoint: Path, trusted: Sequence[str] = ()) -> Classifier:
-    """Rebuild a classifier from its checkpoint; see `load_model`.
-
-    Raises:
-        ConfigError: the file is not a checkpoint, or not one of a classifier.
-    """
+    """Rebuild a classifier from its checkpoint; see `load_model`."""
     model = load_model(checkpoint, trusted, Classifier)
     assert isinstance(model, Classifier)
     return model
@@ -104,14 +90,9 @@ def predict_batches(model: Classifier, batches: Iterable[Batch]) -> Predictions:
 
 
 def accuracy_interval(correct: int, examples: int) -> tuple[float, float]:
-    """Return the 95 % confidence interval of an accuracy (Wilson 1927).
+    """Return the 95 % confidence interval of an accuracy over other examples of the same kind (Wilson 1927).
 
-    It says how far the accuracy may be off for other examples of the same kind, not for another training. Unlike the
-    bootstrap, it has a width where all predictions are correct.
-
-    Args:
-        correct: number of correct predictions.
-        examples: number of predictions, at least 1.
+    It does not include the variation over trainings. Unlike a bootstrap interval, it is not empty at 0 and 100 %.
     """
     share, z2 = correct / examples, Z_95**2 / examples
     center = (share + z2 / 2) / (1 + z2)
@@ -120,15 +101,7 @@ def accuracy_interval(correct: int, examples: int) -> tuple[float, float]:
 
 
 class ClassScores(NamedTuple):
-    """How well one class is recognised.
-
-    Attributes:
-        name: of the class.
-        examples: number of examples of the class.
-        precision: fraction of the predictions of this class that are correct; 0 without predictions.
-        recall: fraction of the examples of this class that are predicted correctly; 0 without examples.
-        f1: harmonic mean of precision and recall.
-    """
+    """Scores of a class: precision is 0 without predictions of it, recall is 0 without examples of it."""
 
     name: str
     examples: int
@@ -157,10 +130,7 @@ def confusion_matrix(predictions: Predictions) -> Tensor:
 
 
 def reliability(predictions: Predictions) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the number, mean confidence and accuracy of predictions in bins by confidence, `[CALIBRATION_BINS]` each.
-
-    Mean and accuracy of an empty bin are 0.
-    """
+    """Return number, mean confidence and accuracy of the predictions in each bin of confidence; 0 in an empty bin."""
     bins = (predictions.confidence * CALIBRATION_BINS).ceil().long().clamp(1, CALIBRATION_BINS) - 1
     examples = torch.bincount(bins, minlength=CALIBRATION_BINS)
     confidence, accuracy = (
@@ -181,19 +151,20 @@ def calibration_error(predictions: Predictions) -> float:
 def ranking_scores(predictions: Predictions) -> dict[int, tuple[float, float]]:
     """Return average precision and area under the ROC curve of each class against all others, lowest first.
 
-    Left out are classes that no example or every example belongs to, and all but the `MAX_RANKED` most frequent.
+    Classes without examples, or without others, are left out, and all but the `MAX_RANKED` most frequent.
     """
-    found = {}
+    scores = {}
     examples = predictions.labels.bincount(minlength=len(predictions.classes))
     for number in examples.argsort(descending=True, stable=True)[:MAX_RANKED].tolist():
-        target, scores = (predictions.labels == number).long(), predictions.probabilities[:, number]
+        target, confidence = (predictions.labels == number).long(), predictions.probabilities[:, number]
         if 0 < int(examples[number]) < len(target):
-            found[number] = (float(binary_average_precision(scores, target)), float(binary_auroc(scores, target)))
-    return dict(sorted(sorted(found.items()), key=lambda item: item[1]))
+            area = float(binary_auroc(confidence, target))
+            scores[number] = (float(binary_average_precision(confidence, target)), area)
+    return dict(sorted(sorted(scores.items()), key=lambda item: item[1]))
 
 
 def worst_mistakes(predictions: Predictions, most: int = 16) -> list[int]:
-    """Return the positions of wrong predictions, highest confidence first."""
+    """Return the positions of the wrong predictions with the highest confidence, in descending order."""
     wrong = (~predictions.correct).nonzero().flatten()
     order = predictions.confidence[wrong].argsort(descending=True, stable=True)
     return wrong[order][:most].tolist()

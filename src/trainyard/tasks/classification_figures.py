@@ -1,11 +1,10 @@
 """Figures of predictions: confusion matrix, calibration, ranking, and the most confident mistakes."""
 
 import math
-from dataclasses import replace
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor, isin, searchsorted
+from torch import Tensor
 from torchmetrics.functional.classification import binary_precision_recall_curve, binary_roc
 
 from trainyard.data.loading.spec import Column, DataSpec
@@ -21,55 +20,38 @@ from trainyard.tasks.classification import (
 from trainyard.terminal.tables import markdown_table
 
 MAX_NUMBERS, MAX_NAMES = 20, 60  # classes up to which cells show numbers, and rows show names
-MAX_CLASSES = 1000  # classes up to which the whole matrix is drawn
-MAX_CURVES = 10  # classes, those ranked worst
-ACROSS = 4  # images beside each other
+MAX_CLASSES = 1000  # in a confusion matrix, whose size is their square
+MAX_CURVES = 10  # classes, the lowest ranked
+ACROSS = 4  # images in a row
 
 
 @figure_style()
 def confusion_figure(predictions: Predictions) -> Figure:
-    """Draw the confusion matrix as counts and as fractions of each true class; of over 1,000 classes, the worst 60."""
-    title = f"{len(predictions)} examples, {predictions.accuracy:.2%} correct"
-    if len(predictions.classes) > MAX_CLASSES:
-        title += f"; the {MAX_NAMES} of {len(predictions.classes)} classes with most mistakes, among themselves"
-        predictions = most_confused(predictions)
+    """Draw the confusion matrix as counts and as fractions of each true class, of at most `MAX_CLASSES` classes."""
     counts = confusion_matrix(predictions)
-    shares = counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
+    fractions = counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
     names = predictions.classes
     side = min(9.0, 2.4 + 0.3 * len(names))
     figure = Figure(figsize=(2 * side, side + 0.8), layout="tight")
     left, right = figure.subplots(1, 2, sharey=True)
-    draw_cells(left, counts, shares, names, digits=0)
-    draw_cells(right, shares, shares, names, digits=2)
+    draw_cells(left, counts, fractions, names, digits=0)
+    draw_cells(right, fractions, fractions, names, digits=2)
     left.set(xlabel="predicted", ylabel="true", title="examples")
     right.set(xlabel="predicted", title="fraction of the true class")
-    figure.suptitle(title)
+    figure.suptitle(f"{len(predictions)} examples, {predictions.accuracy:.2%} correct")
     return figure
 
 
-def most_confused(predictions: Predictions) -> Predictions:
-    """Return the predictions within the `MAX_NAMES` classes with most mistakes."""
-    missed = predictions.labels[~predictions.correct].bincount(minlength=len(predictions.classes))
-    chosen = missed.argsort(descending=True, stable=True)[:MAX_NAMES].sort().values
-    both = isin(predictions.labels, chosen) & isin(predictions.predicted, chosen)
-    return replace(
-        predictions,
-        probabilities=predictions.probabilities[both][:, chosen],
-        labels=searchsorted(chosen, predictions.labels[both]),
-        classes=tuple(predictions.classes[number] for number in chosen.tolist()),
-    )
-
-
-def draw_cells(axis: Axes, cells: Tensor, shares: Tensor, names: tuple[str, ...], digits: int) -> None:
-    """Draw a matrix coloured by `shares`; cells without examples have no number."""
-    axis.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
+def draw_cells(axis: Axes, cells: Tensor, fractions: Tensor, names: tuple[str, ...], digits: int) -> None:
+    """Draw a matrix coloured by `fractions`; cells without examples have no number."""
+    axis.imshow(fractions.numpy(), cmap="Blues", vmin=0, vmax=1)
     size = 8 if len(names) <= MAX_NUMBERS else 5
     if len(names) <= MAX_NAMES:
         axis.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor", fontsize=size)
         axis.set_yticks(range(len(names)), names, fontsize=size)
     if len(names) <= MAX_NUMBERS:
         for row, column in cells.nonzero().tolist():
-            colour = "white" if float(shares[row, column]) > 0.5 else "black"
+            colour = "white" if float(fractions[row, column]) > 0.5 else "black"
             text = f"{float(cells[row, column]):.{digits}f}"
             axis.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
 
@@ -154,7 +136,7 @@ def mistakes_table(predictions: Predictions, positions: list[int], rows: Tensor,
 
 
 def original_value(column: Column, number: float) -> str:
-    """Return a value as the table had it; empty if it was missing."""
+    """Return a value as in the table; empty if it was missing."""
     if column.levels:
         return column.levels[int(number) - 1] if number >= 1 else ""
     return "" if math.isnan(number) else f"{number:.6g}"

@@ -18,7 +18,7 @@ from trainyard.terminal.controls import escape_controls
 from trainyard.terminal.formats import format_baseline
 from trainyard.terminal.tables import markdown_cell, markdown_table, table
 
-MAX_ROWS = 20  # classes that are printed, and up to which the page has the confusion matrix as a table
+MAX_ROWS = 20  # printed classes, and rows of a confusion matrix in Markdown
 SCORES = ("class", "examples", "precision", "recall", "F1")
 
 
@@ -37,27 +37,16 @@ def class_table(predictions: Predictions) -> str:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores and predictions of a model on some examples.
+    """Scores and predictions of a model on some examples."""
 
-    Attributes:
-        name: of the run or the ensemble.
-        checkpoint: path of the checkpoint, or the number of checkpoints.
-        examples: description of the examples, such as `test split`.
-        scores: `test/acc` and `test/loss`.
-        predictions: of each example.
-        baseline: scores of always predicting the most frequent class of training; empty if unknown.
-        typed: overrides and options that make it differ from the run's own test.
-        notes: additional lines for the report.
-    """
-
-    name: str
-    checkpoint: str
-    examples: str
-    scores: dict[str, float]
+    name: str  # of the run or the ensemble
+    checkpoint: str  # its path, or the number of checkpoints
+    examples: str  # a description, such as `test split`
+    scores: dict[str, float]  # test/acc and test/loss
     predictions: Predictions
-    baseline: dict[str, Any] = field(default_factory=dict)
-    typed: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    baseline: dict[str, Any] = field(default_factory=dict)  # of the most frequent class of training; empty if unknown
+    options: list[str] = field(default_factory=list)  # overrides and options that differ from the run's own test
+    notes: list[str] = field(default_factory=list)  # additional lines of the report
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -66,7 +55,7 @@ class Evaluation:
 
     @property
     def summary(self) -> list[str]:
-        """The model, the examples, and the scores over all examples."""
+        """Lines about the model, the examples and the scores."""
         low, high = self.interval
         baseline = format_baseline(self.baseline, "test/acc")
         return [
@@ -86,12 +75,12 @@ class Evaluation:
         return [table(SCORES, rows[:MAX_ROWS]), *rest]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as JSON values; over 1,000 classes, the confusion matrix is `None`, as it would be huge."""
+        """Return the report as JSON values; over 1,000 classes, the confusion matrix is `None`."""
         small = len(self.predictions.classes) <= MAX_CLASSES
         return {
             "run": self.name,
             "checkpoint": self.checkpoint,
-            "typed": self.typed,
+            "typed": self.options,
             "examples": {"count": len(self.predictions), "which": self.examples},
             "metrics": self.scores,
             "baseline": self.baseline,
@@ -103,7 +92,7 @@ class Evaluation:
         }
 
     def to_markdown(self, figures: list[str]) -> str:
-        """Return the report as Markdown that shows the given image files."""
+        """Return the report as Markdown with the given image files."""
         summary = "\n".join(f"- {markdown_cell(line)}" for line in self.summary)
         parts = [f"# {markdown_cell(self.name)}", summary, class_table(self.predictions)]
         names = self.predictions.classes
@@ -121,6 +110,8 @@ class Evaluation:
         """
         folder.mkdir(parents=True, exist_ok=True)
         figures = {"confusion_matrix": confusion_figure, "calibration": calibration_figure}
+        if len(self.predictions.classes) > MAX_CLASSES:
+            del figures["confusion_matrix"]
         pictures = [folder / f"{stem}_{name}.png" for name in figures]
         for path, draw in zip(pictures, figures.values(), strict=True):
             write_figure(draw(self.predictions), path)

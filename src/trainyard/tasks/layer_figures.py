@@ -1,4 +1,4 @@
-"""What the layers of a network compute, in TensorBoard: kernels, feature maps, and the inputs of the last layer."""
+"""Figures of a network's layers in TensorBoard: kernels, feature maps, and the inputs of the last layer."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -33,51 +33,52 @@ class FeatureMaps(Figure):
             return
         image, _ = data.original(SPLIT).__getitems__([0])
         step = trainer.global_step
-        writer.add_image("feature_maps/0_input", enlarged(image.float() / 255, MAP_SIDE)[0], step)
-        for number, (name, maps) in enumerate(feature_maps(model, blocks, image.to(model.device)).items(), start=1):
-            writer.add_image(f"feature_maps/{number}_{name}", grid(maps.transpose(0, 1)[:MAX_MAPS], MAP_SIDE), step)
+        writer.add_image("feature_maps/0_input", enlarge(image.float() / 255, MAP_SIDE)[0], step)
+        outputs = record_outputs(model, blocks, image.to(model.device))
+        maps = {name: output for name, output in outputs.items() if output.ndim == 4}  # others are tokens
+        for number, (name, output) in enumerate(maps.items(), start=1):
+            picture = image_grid(output.transpose(0, 1)[:MAX_MAPS], MAP_SIDE)
+            writer.add_image(f"feature_maps/{number}_{name}", picture, step)
         for number, (name, block) in enumerate(blocks.items(), start=1):
             kernel = next((m.weight for m in block.modules() if isinstance(m, nn.Conv2d)), None)
             if kernel is not None and kernel.shape[-1] > 1:
-                writer.add_image(f"kernels/{number}_{name}", grid(as_images(kernel), KERNEL_SIDE), step)
+                writer.add_image(f"kernels/{number}_{name}", image_grid(as_images(kernel), KERNEL_SIDE), step)
 
 
 @torch.no_grad()
-def feature_maps(model: nn.Module, blocks: Mapping[str, nn.Module], image: Tensor) -> dict[str, Tensor]:
-    """Return the feature maps `[1, maps, h, w]` of each block for an image `[1, C, H, W]`, without tokens."""
-    found: dict[str, Tensor] = {}
+def record_outputs(model: nn.Module, layers: Mapping[str, nn.Module], x: Tensor) -> dict[str, Tensor]:
+    """Return the float32 output of each layer for a batch, in the order of the forward pass."""
+    outputs: dict[str, Tensor] = {}
     hooks = [
-        block.register_forward_hook(lambda _, __, out, name=name: found.__setitem__(name, out.float().cpu()))
-        for name, block in blocks.items()
+        layer.register_forward_hook(lambda _, __, output, name=name: outputs.__setitem__(name, output.float().cpu()))
+        for name, layer in layers.items()
     ]
     try:
-        model.forward(image)
+        model.forward(x)
     finally:
         for hook in hooks:
             hook.remove()
-    return {name: maps for name, maps in found.items() if maps.ndim == 4}
+    return outputs
 
 
 def as_images(kernel: Tensor) -> Tensor:
-    """Return kernels `[out, in, h, w]` as images: in colour if there are three input channels, else one by one."""
+    """Return kernels `[out, in, h, w]` as images: in colour for three input channels, otherwise one per channel."""
     kernel = kernel.detach().float().cpu()
     return kernel[:MAX_MAPS] if kernel.shape[1] == 3 else kernel.flatten(0, 1)[:MAX_MAPS, None]
 
 
-def grid(images: Tensor, side: int, columns: int = 8) -> Tensor:
+def image_grid(images: Tensor, side: int, columns: int = 8) -> Tensor:
     """Return images `[N, C, h, w]` as one, each scaled from its minimum (black) to its maximum (white)."""
     from torchvision.utils import make_grid
 
-    image: Tensor = make_grid(
-        enlarged(images, side), columns, padding=2, normalize=True, scale_each=True, pad_value=0.5
-    )
+    image: Tensor = make_grid(enlarge(images, side), columns, padding=2, normalize=True, scale_each=True, pad_value=0.5)
     return image
 
 
-def enlarged(images: Tensor, side: int) -> Tensor:
-    """Return images whose pixels are repeated until the longer side would exceed `side`."""
-    times = max(1, side // max(images.shape[-2:]))
-    return images.repeat_interleave(times, dim=-2).repeat_interleave(times, dim=-1)
+def enlarge(images: Tensor, side: int) -> Tensor:
+    """Repeat the pixels of images, by the largest factor at which their longer side does not exceed `side`."""
+    factor = max(1, side // max(images.shape[-2:]))
+    return images.repeat_interleave(factor, dim=-2).repeat_interleave(factor, dim=-1)
 
 
 class Embedding(Figure):
@@ -92,13 +93,13 @@ class Embedding(Figure):
         if last is None:
             return
         count = min(MAX_POINTS, len(predictions))
-        names = [" ".join(name.split()) for name in predictions.classes]  # a tab would be another column
+        names = [" ".join(name.split()) for name in predictions.classes]  # a tab would start another column
         pairs = zip(predictions.labels.tolist()[:count], predictions.predicted.tolist()[:count], strict=True)
         writer.add_embedding(
             principal_components(inputs_of(last, model, data, count)),
             metadata=[[names[label], names[predicted], str(label == predicted)] for label, predicted in pairs],
             metadata_header=["true", "predicted", "right"],
-            label_img=sprites(data, count),
+            label_img=sprites(data, count) if data.spec.kind == "images" else None,
             global_step=trainer.global_step,
             tag=f"{SPLIT}_embedding",
         )
@@ -106,7 +107,7 @@ class Embedding(Figure):
 
 @torch.no_grad()
 def inputs_of(layer: nn.Module, model: L.LightningModule, data: DataModule, count: int) -> Tensor:
-    """Return the inputs of a layer for the first validation examples: `[count, features]`."""
+    """Return the inputs of a layer for the first validation examples, `[count, features]`."""
     inputs: list[Tensor] = []
     hook = layer.register_forward_pre_hook(lambda _, args: inputs.append(args[0].float().cpu()))
     try:
@@ -120,7 +121,7 @@ def inputs_of(layer: nn.Module, model: L.LightningModule, data: DataModule, coun
 
 
 def principal_components(features: Tensor) -> Tensor:
-    """Return features that are wider than `DIMENSIONS` projected onto their principal components."""
+    """Project features that are wider than `DIMENSIONS` onto their principal components."""
     width = min(DIMENSIONS, len(features))
     if features.shape[1] <= width:
         return features
@@ -130,10 +131,8 @@ def principal_components(features: Tensor) -> Tensor:
     return centred @ components
 
 
-def sprites(data: DataModule, count: int) -> Tensor | None:
-    """Return the images as small ones, float `[count, 3, S, S]` from 0 to 1; `None` for rows of a table."""
-    if data.spec.kind != "images":
-        return None
+def sprites(data: DataModule, count: int) -> Tensor:
+    """Return the images as thumbnails, float `[count, 3, SPRITE, SPRITE]` from 0 to 1."""
     images, _ = data.original(SPLIT).__getitems__(list(range(count)))
     small = F.interpolate(images.float() / 255, (SPRITE, SPRITE), mode="bilinear", antialias=True)
     return small.expand(-1, 3, -1, -1)

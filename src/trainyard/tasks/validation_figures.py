@@ -1,4 +1,4 @@
-"""Predictions of the best epoch on validation, and their figures and tables in TensorBoard. For classification."""
+"""Predictions of a classifier's best epoch on validation, and their figures and tables in TensorBoard."""
 
 import logging
 from abc import abstractmethod
@@ -12,11 +12,12 @@ from lightning.pytorch.strategies import FSDPStrategy
 from trainyard.callbacks.lifecycle import AfterFit
 from trainyard.callbacks.tensorboard import drawing_budget, tensorboard_writer
 from trainyard.data.loading.datamodule import DataModule
-from trainyard.history.saved_predictions import FILE
+from trainyard.history.scores import FILE
 from trainyard.io.figures import figure_style
 from trainyard.models.classifier import Classifier
 from trainyard.tasks.classification import Predictions, calibration_error, predict_batches, worst_mistakes
 from trainyard.tasks.classification_figures import (
+    MAX_CLASSES,
     calibration_figure,
     confusion_figure,
     mistakes_figure,
@@ -33,18 +34,15 @@ SPLIT = "val"
 class ValidationPredictions(AfterFit):
     """Predicts the validation examples with the best checkpoint, and writes `predictions/val.npz` into `folder`.
 
-    The figures use these predictions. The test examples are used once, for the score.
-
-    Attributes:
-        found: the predictions after the test; `None` before, and if no process has the whole model.
+    The figures use these predictions, since the test examples are used once, for the score.
     """
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
-        self.found: Predictions | None = None
+        self.predictions: Predictions | None = None  # until the test, and if no process has the whole model
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Predict on rank 0, whose weights are those that were tested."""
+        """Predict on rank 0 with the weights that were tested."""
         data = getattr(trainer, "datamodule", None)
         if not trainer.is_global_zero or isinstance(trainer.strategy, FSDPStrategy):
             return
@@ -53,24 +51,20 @@ class ValidationPredictions(AfterFit):
         batches, limit = data.loader(SPLIT, all_ranks=True), trainer.limit_val_batches
         count = limit if isinstance(limit, int) else max(1, int(limit * len(batches)))
         with trainer.precision_plugin.forward_context():
-            self.found = predict_batches(pl_module, islice(batches, count))
-        self.found.save(self.folder / FILE)
+            self.predictions = predict_batches(pl_module, islice(batches, count))
+        self.predictions.save(self.folder / FILE)
 
 
 class Figure(AfterFit):
-    """Base class: shows something of the validation predictions after the test, if the budget allows it.
+    """Base class of callbacks that show validation predictions in TensorBoard after the test, within a time budget."""
 
-    Attributes:
-        seconds: time that drawing takes on a slow processor, roughly.
-    """
-
-    seconds: ClassVar[float] = 0.0
+    seconds: ClassVar[float] = 0.0  # approximate time to draw on a slow processor
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Draw; an error is logged as a warning."""
+        """Draw if the time budget allows it; an error is logged as a warning."""
         callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-        found = (callback.found for callback in callbacks if isinstance(callback, ValidationPredictions))
-        predictions, writer, budget = next(found, None), tensorboard_writer(trainer), drawing_budget(trainer)
+        stored = (callback.predictions for callback in callbacks if isinstance(callback, ValidationPredictions))
+        predictions, writer, budget = next(stored, None), tensorboard_writer(trainer), drawing_budget(trainer)
         if predictions is None or writer is None:
             return
         if not budget.allows(self.seconds):
@@ -95,12 +89,13 @@ class PerClass(Figure):
 
 
 class ConfusionMatrix(Figure):
-    """The confusion matrix, as counts and as shares, under Images."""
+    """The confusion matrix, as counts and as fractions, under Images."""
 
     seconds = 0.4
 
     def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
-        writer.add_figure(f"{SPLIT}/confusion_matrix", confusion_figure(predictions), trainer.global_step)
+        if len(predictions.classes) <= MAX_CLASSES:
+            writer.add_figure(f"{SPLIT}/confusion_matrix", confusion_figure(predictions), trainer.global_step)
 
 
 class Mistakes(Figure):
@@ -110,15 +105,15 @@ class Mistakes(Figure):
 
     def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
         data: DataModule = trainer.datamodule  # type: ignore[attr-defined]
-        places = worst_mistakes(predictions)
-        if not places:
+        positions = worst_mistakes(predictions)
+        if not positions:
             return
-        examples, _ = data.original(SPLIT).__getitems__(places)
+        examples, _ = data.original(SPLIT).__getitems__(positions)
         if data.spec.kind == "images":
-            figure = mistakes_figure(predictions, places, examples)
+            figure = mistakes_figure(predictions, positions, examples)
             writer.add_figure(f"{SPLIT}/mistakes", figure, trainer.global_step)
         else:
-            table = mistakes_table(predictions, places, examples, data.spec)
+            table = mistakes_table(predictions, positions, examples, data.spec)
             writer.add_text(f"{SPLIT}/mistakes", table, trainer.global_step)
 
 

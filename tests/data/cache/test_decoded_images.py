@@ -156,7 +156,12 @@ def test_unreadable_files_are_zeros_with_an_error(paths: list[Path], cache: Path
     paths[5].write_bytes(paths[5].read_bytes()[:-30])
     paths[7].unlink()
     found = decode_images(paths, SHAPE, cache, True, 0)
-    reasons = {0: "empty", 2: "not an image", 5: "image file is truncated", 7: "No such file or directory"}
+    reasons = {
+        0: "empty",
+        2: "not an image that Pillow can read",
+        5: "image file is truncated",
+        7: "No such file or directory",
+    }
     assert {position: text.partition(" (")[0] for position, text in found.errors.items()} == reasons
     assert found.pixels.flatten(1).any(1).tolist() == [position not in reasons for position in range(COUNT)]
     assert found.sums[list(reasons)].count_nonzero() == 0

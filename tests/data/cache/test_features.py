@@ -16,7 +16,7 @@ from tests.data.cache.together import together
 from trainyard.data.cache.decoded_images import file_digests
 from trainyard.data.cache.features import Features, cached_features
 from trainyard.data.images.image_files import ImageFiles
-from trainyard.data.loading.sampler import derive_generator
+from trainyard.data.loading.loader import derive_generator
 from trainyard.data.loading.spec import Examples
 from trainyard.io.errors import ConfigError
 

@@ -1,4 +1,4 @@
-"""Images of more than 8 bits per channel: values are read as they are stored, and their range becomes 0 to 255."""
+"""Images with more than 8 bits per channel: the stored values are read, and their range becomes 0 to 255."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ BYTES = DRAWS.integers(0, 256, (6, 10), dtype=np.uint8)
 NAN, INF = np.nan, np.inf
 
 
-def full(kind: str, channels: int) -> np.ndarray:
+def random_values(kind: str, channels: int) -> np.ndarray:
     """Return `[6, 10]` or `[6, 10, channels]` values from the whole range of a type."""
     shape = (6, 10) if channels == 1 else (6, 10, channels)
     if kind == "f4":
@@ -24,29 +24,27 @@ def full(kind: str, channels: int) -> np.ndarray:
     return DRAWS.integers(limits.min, limits.max, shape, dtype=kind, endpoint=True)
 
 
-def values_of(path: Path) -> np.ndarray:
+def stored_values(path: Path) -> np.ndarray:
     with Image.open(path) as picture:
         assert is_high_bit_depth(picture)
         return read_values(picture, path)
 
 
-KINDS = [("i1", 1), ("u2", 1), ("u2", 3), ("u2", 4), ("i2", 1), ("i4", 1), ("f4", 1)]
+KINDS = [("u2", 1), ("u2", 3), ("u2", 4), ("i2", 1), ("i4", 1), ("f4", 1)]
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-@pytest.mark.parametrize(
-    ("kind", "channels", "order"), [*((*kind, order) for kind in KINDS for order in "<>"), ("u4", 1, "<")]
-)
+@pytest.mark.parametrize(("kind", "channels", "order"), [(*kind, order) for kind in KINDS for order in "<>"])
 def test_values_of_a_tiff(tmp_path: Path, kind: str, channels: int, order: str, compressed: bool) -> None:
-    stored = full(kind, channels)
-    assert np.array_equal(values_of(save_tiff(tmp_path / "a.tif", stored, order, compressed)), stored)
+    stored = random_values(kind, channels)
+    assert np.array_equal(stored_values(save_tiff(tmp_path / "a.tif", stored, order, compressed)), stored)
 
 
-@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("channels", [1, 3, 4])
 def test_values_of_a_png(tmp_path: Path, channels: int) -> None:
-    stored = full("u2", channels)
+    stored = random_values("u2", channels)
     path = save_png16(tmp_path / "a.png", stored)
-    assert np.array_equal(values_of(path), stored)
+    assert np.array_equal(stored_values(path), stored)
     assert common_shape([path], None, None) == (1 if channels < 3 else 3, 6, 10)
 
 
@@ -58,8 +56,8 @@ def test_8_bit_files_have_no_range(tmp_path: Path, name: str, mode: str) -> None
     Image.fromarray(BYTES).convert(mode).save(tmp_path / name)
     assert np.isnan(read_min_max(tmp_path / name)).all()
     ranges = [(), (0.0, 1.0), (100.0, 65535.0), None]
-    seen = [read_image(tmp_path / name, (3, 6, 10), value_range).tolist() for value_range in ranges]
-    assert seen[1:] == seen[:1] * 3, "a range is that of other files"
+    pixels = [read_image(tmp_path / name, (3, 6, 10), value_range).tolist() for value_range in ranges]
+    assert pixels[1:] == pixels[:1] * 3, "the range is that of other files"
 
 
 @pytest.mark.parametrize(
@@ -87,7 +85,7 @@ def test_values_beyond_the_range_are_clipped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("opaque", [1, 255, 4095, 65535])
-def test_transparent_pixels_become_white_and_alpha_has_no_part_in_the_range(tmp_path: Path, opaque: int) -> None:
+def test_transparent_pixels_become_white_and_alpha_is_not_part_of_the_range(tmp_path: Path, opaque: int) -> None:
     stored = np.full((2, 4, 4), 100, dtype="u2")
     stored[..., 3] = [[opaque, 0, opaque, opaque]] * 2
     stored[0, 0, :3] = 0
@@ -106,7 +104,7 @@ def test_exif_orientation_applies_to_16_bit_images(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [NAN, INF, -INF])
 def test_nan_and_infinite_pixels_are_an_error(tmp_path: Path, value: float) -> None:
-    stored = full("f4", 1)
+    stored = random_values("f4", 1)
     stored[2, 3:5] = value
     path = save_tiff(tmp_path / "a.tif", stored)
     with pytest.raises(OSError, match=r"a.tif: 2 of 60 pixels are NaN or infinite$"):
@@ -116,7 +114,7 @@ def test_nan_and_infinite_pixels_are_an_error(tmp_path: Path, value: float) -> N
 
 def test_unsupported_tiff_files_are_reported(tmp_path: Path) -> None:
     path = save_tiff(tmp_path / "a.tif", BYTES.astype("f8"))
-    with pytest.raises(OSError, match=r"a.tif: a TIFF that Pillow cannot read, for example of 64-bit numbers; convert"):
+    with pytest.raises(OSError, match=r"a.tif: not an image that Pillow can read"):
         read_image(path, (1, 6, 10))
 
 

@@ -1,4 +1,4 @@
-"""The value range comes from the training files of a folder, goes with the model, and is used wherever it reads."""
+"""The value range is inferred from the training files, stored in the model, and used for evaluation and prediction."""
 
 import json
 import logging
@@ -19,8 +19,8 @@ from trainyard.data.loading.spec import DataSpec
 from trainyard.data.loading.statistics import image_statistics
 from trainyard.data.sources.image_folder import ImageFolder
 from trainyard.inference.evaluate import evaluate
+from trainyard.inference.export import describe_inputs
 from trainyard.inference.export_formats import describe_interface
-from trainyard.inference.model_card import describe_inputs
 from trainyard.inference.predict import predict_files
 from trainyard.inspect.data import describe_data
 from trainyard.io.errors import ConfigError
@@ -147,8 +147,8 @@ def test_outliers_of_the_value_range_are_reported(tmp_path: Path, caplog: pytest
     save_png16(root / "train/dark/hot.png", np.array([[40] * 8] * 7 + [[65535] + [40] * 7], "u2"))
     opened(root).splits  # noqa: B018
     [warning] = [text for _, level, text in caplog.record_tuples if level == logging.WARNING]
-    assert "vary by less than 1/256 of the range from 5 to 65535: if values are outliers" in warning
-    assert warning.endswith("data.value_range=[LOW,HIGH]")
+    assert "vary by less than 1/256 of the range from 5 to 65535; if these values are outliers" in warning
+    assert warning.endswith("set data.value_range=[LOW,HIGH]")
     caplog.clear()
     opened(root, value_range=[0, 255]).splits  # noqa: B018
     assert [level for _, level, _ in caplog.record_tuples if level == logging.WARNING] == []

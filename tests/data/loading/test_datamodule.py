@@ -13,8 +13,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tests.conftest import Compose
 from trainyard.config.composition import compose, instantiate
 from trainyard.data.loading.datamodule import DataModule
-from trainyard.data.loading.loader import ResidentLoader, StreamingLoader
-from trainyard.data.loading.sampler import ResumableBatchSampler
+from trainyard.data.loading.loader import ResidentLoader, ResumableBatchSampler, StreamingLoader
 from trainyard.data.loading.spec import Examples
 from trainyard.data.sources.builtin import Digits
 from trainyard.io.errors import ConfigError

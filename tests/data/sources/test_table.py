@@ -1,4 +1,4 @@
-"""Tables: what training learns of the columns, the test file, and a checkpoint that takes raw rows."""
+"""Tables: columns fitted to the training rows, test files, and checkpoints that predict from raw rows."""
 
 import json
 from pathlib import Path
@@ -14,8 +14,8 @@ from tests.conftest import Compose
 from tests.data.sources.table_rows import N, frame, source
 from trainyard.data.loading.spec import Column
 from trainyard.data.sources.table import Table
-from trainyard.data.tables.cells import read_rows
 from trainyard.data.tables.columns import fit_column, recode_levels
+from trainyard.data.tables.reading import read_rows
 from trainyard.io.errors import ConfigError
 from trainyard.run.load_model import load_model
 from trainyard.run.training import train
@@ -33,7 +33,7 @@ def test_statistics_come_from_the_training_rows_alone(tmp_path: Path) -> None:
     assert [column.may_miss for column in data.columns] == missing == [False, True, False, True, False]
     assert data.spec.mean == pytest.approx([a.astype("float64").mean(), filled.mean(), 0, 0, 0])
     assert data.spec.std == pytest.approx([a.astype("float64").std(), filled.std(), 1, 1, 1])
-    assert median != pytest.approx(np.nanmedian(frame()["b"]), rel=1e-6), "other rows would give another"
+    assert median != pytest.approx(np.nanmedian(frame()["b"]), rel=1e-6), "the median of all rows differs"
 
 
 def test_levels_that_training_lacks_get_code_0(tmp_path: Path) -> None:
@@ -51,14 +51,14 @@ def test_levels_above_the_limit_are_embedded(tmp_path: Path, limit: int, embedde
     assert sum(column.embedded for column in columns) == embedded
 
 
-def test_a_checkpoint_takes_raw_rows(compose_run: Compose, tmp_path: Path) -> None:
+def test_a_checkpoint_predicts_from_raw_rows(compose_run: Compose, tmp_path: Path) -> None:
     frame().to_csv(tmp_path / "rows.csv", index=False)
     cfg = compose_run("data=table", f"data.path={tmp_path / 'rows.csv'}", "data.target=kind", "trainer.max_epochs=4")
     train(cfg)
     metrics = json.loads((tmp_path / "run" / "result.json").read_text())["metrics"]
     model = load_model(tmp_path / "run" / "checkpoints" / "best.ckpt").eval()
     test = Table(str(tmp_path / "rows.csv"), "kind", batch_size=8).splits["test"]
-    assert test.x.isnan().any(), "a missing value is among them"
+    assert test.x.isnan().any(), "some values are missing"
     with torch.no_grad():
         logits = model(test.x)
     assert float(F.cross_entropy(logits, test.y)) == pytest.approx(metrics["test/loss"], rel=1e-5)
@@ -83,7 +83,7 @@ def test_a_test_file_may_miss_a_whole_column(tmp_path: Path) -> None:
     assert (data.splits["test"].x[:, 2] == 0).all()
 
 
-def test_rows_without_a_target_are_left_out_and_counted(tmp_path: Path, caplog: Any) -> None:
+def test_rows_without_a_label_are_left_out_and_counted(tmp_path: Path, caplog: Any) -> None:
     rows = frame()
     rows.loc[[3, 50], "kind"] = None
     data = source(tmp_path, rows)
@@ -93,10 +93,10 @@ def test_rows_without_a_target_are_left_out_and_counted(tmp_path: Path, caplog: 
     assert "2 of 80 rows of data.path have no kind: left out" in caplog.text
 
 
-def test_columns_to_ignore(tmp_path: Path) -> None:
+def test_ignored_columns_are_not_used(tmp_path: Path) -> None:
     two = source(tmp_path, frame(), ignore=["town", "rare"])
     assert [column.name for column in two.spec.columns] == ["a", "b", "colour"]
-    assert len(source(tmp_path, frame(), ignore="town").spec.columns) == 4, "one name is no list of letters"
+    assert len(source(tmp_path, frame(), ignore="town").spec.columns) == 4, "a single name"
     assert len(source(tmp_path, frame(), ignore=None).spec.columns) == 5
 
 
@@ -109,7 +109,7 @@ LABELS = ["None", "NA", "null", "n/a", "001", "1", "nan", "a b"]
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_only_an_empty_cell_is_no_class(tmp_path: Path, ending: str) -> None:
+def test_only_empty_labels_are_missing(tmp_path: Path, ending: str) -> None:
     kinds = [*LABELS, *(f" {label} " for label in LABELS), "", None] * 4
     rows = pd.DataFrame({"a": np.random.default_rng(0).normal(size=len(kinds)), "kind": kinds})
     file = tmp_path / f"t.{ending}"
@@ -121,13 +121,13 @@ def test_only_an_empty_cell_is_no_class(tmp_path: Path, ending: str) -> None:
     assert data.report["path_rows_without_target"] == 8
 
 
-def test_labels_of_a_test_file_that_were_saved_as_numbers(tmp_path: Path) -> None:
+def test_labels_of_a_test_file_may_be_floats(tmp_path: Path) -> None:
     data = source(tmp_path, frame().assign(kind=np.arange(N) % 2), frame(1).assign(kind=np.arange(N) % 2 / 1.0))
     assert data.splits["test"].y.tolist() == [0, 1] * (N // 2)
     assert data.classes == ("0", "1")
 
 
-def test_a_test_file_is_read_as_the_training_file_was(tmp_path: Path, caplog: Any) -> None:
+def test_a_test_file_has_the_formats_of_the_training_file(tmp_path: Path, caplog: Any) -> None:
     days = pd.Series(pd.date_range("2026-01-20", periods=N))
     rows = frame().assign(day=days.dt.strftime("%m/%d/%Y"), price=[f"{i * 7 % 90},{i % 7}5" for i in range(N)])
     rows.loc[3, "price"] = "?"
@@ -166,11 +166,11 @@ def test_a_category_missing_in_all_training_rows_stays_categorical() -> None:
             "data.test_path",
             "classes that training lacks: broad",
         ),
-        (lambda test: test.assign(b="tall"), "data.test_path", "b holds text"),
+        (lambda test: test.assign(b="tall"), "data.test_path", "b contains text"),
         (lambda test: test.assign(kind=None), "data.test_path", "no row has a kind"),
     ],
 )
-def test_a_test_file_that_does_not_fit(tmp_path: Path, change: Any, key: str, problem: str) -> None:
+def test_unsuitable_test_files_are_rejected(tmp_path: Path, change: Any, key: str, problem: str) -> None:
     with pytest.raises(ConfigError, match=rf"^{key}=.*{problem}.*\n  accepted: ") as error:
         source(tmp_path, frame(), change(frame(1))).splits  # noqa: B018
     assert len(str(error.value).splitlines()) <= 5
@@ -201,7 +201,7 @@ def test_invalid_targets_and_columns_are_rejected(tmp_path: Path, options: dict[
     assert "\n  accepted: " in str(error.value)
 
 
-def test_nothing_left_to_learn_from(tmp_path: Path) -> None:
+def test_a_table_without_other_columns_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"data\.path=.*no column is left.*\n.*columns beside kind"):
         source(tmp_path, frame()[["kind"]]).splits  # noqa: B018
     with pytest.raises(ConfigError, match=r"data\.ignore=a, b: no column is left"):

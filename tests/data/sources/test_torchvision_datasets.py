@@ -142,7 +142,7 @@ def test_offline_error_says_which_files_to_provide(
     first, second = str(error.value).splitlines()
     folder = (root / FOLDERS[name]).resolve()
     reason = "<urlopen error nobody answers>"
-    assert first == f"data.root={root}: {name} is not in {folder} and cannot be downloaded ({reason})"
+    assert first == f"data.root={root}: {name} is missing or damaged in {folder} and cannot be downloaded ({reason})"
     assert second.startswith(f"  accepted: {folder} with ")
     assert sorted(second.split(" with ")[1].split()) == archives
     assert not root.exists(), "nothing is left behind"
@@ -155,7 +155,9 @@ def test_a_run_without_a_network_leaves_nothing(
     compose_run: Compose, tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match=rf"^data\.root=data: MNIST is not in {tmp_path}/data/MNIST/raw and"):
+    with pytest.raises(
+        ConfigError, match=rf"^data\.root=data: MNIST is missing or damaged in {tmp_path}/data/MNIST/raw and"
+    ):
         train(compose_run("data=mnist"))
     assert list(tmp_path.iterdir()) == []
 
@@ -192,7 +194,7 @@ def test_a_damaged_archive_is_reported_or_replaced(
     damaged = write_archives(folder, name, monkeypatch)[0]
     shutil.copytree(folder, tmp_path / "server")
     (folder / damaged).write_bytes(b"half")
-    with pytest.raises(ConfigError, match=rf": {damaged} in {folder.resolve()} is damaged and cannot be downloaded"):
+    with pytest.raises(ConfigError, match=rf": {name} is missing or damaged in {folder.resolve()} and cannot"):
         source(name, tmp_path / "data").read()
     server.folder = tmp_path / "server"
     check(source(name, tmp_path / "data"))

@@ -100,7 +100,7 @@ def write_svhn(root: Path, patch: pytest.MonkeyPatch) -> None:
         lists[split] = [f"http://nowhere/{path.name}", path.name, md5(path)]
     patch.setattr(datasets.SVHN, "split_list", lists)
     loader = SimpleNamespace(loadmat=lambda path: pickle.loads(Path(path).read_bytes()))
-    patch.setitem(sys.modules, "scipy", SimpleNamespace(io=loader))
+    patch.setitem(sys.modules, "scipy", SimpleNamespace(io=loader, __spec__="of a package"))
     patch.setitem(sys.modules, "scipy.io", loader)
 
 

@@ -1,4 +1,4 @@
-"""How a column is read is learned from the training file: numbers with exceptions, separators, codes, categories."""
+"""The format of each column is inferred from the training file: exceptions, separators, codes, categories, leaks."""
 
 import json
 from pathlib import Path
@@ -10,15 +10,15 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from trainyard.data.loading.spec import Column, DataSpec
 from trainyard.data.sources.table import Table, format_override
-from trainyard.data.tables.cells import read_rows
 from trainyard.data.tables.columns import CellFormat, ColumnValues, learn_columns
+from trainyard.data.tables.reading import read_rows
 from trainyard.io.errors import ConfigError
 
 NAN = float("nan")
 
 
-def learned(values: object, semicolons: bool = False, **said: object) -> tuple[Column, list[str]]:
-    columns, notes = learn_columns(pd.DataFrame({"power": values}), CellFormat(**said), semicolons)
+def learn(values: object, semicolons: bool = False, **options: object) -> tuple[Column, list[str]]:
+    columns, notes = learn_columns(pd.DataFrame({"power": values}), CellFormat(**options), semicolons)
     [column] = columns["power"]
     return column, notes
 
@@ -28,7 +28,7 @@ def read(values: object, column: Column) -> list[float]:
 
 
 def test_a_few_exceptions_are_reported_and_missing() -> None:
-    column, notes = learned([*map(str, range(95)), "?", "?", "?", "-", "n.a.", "", "NA"])
+    column, notes = learn([*map(str, range(95)), "?", "?", "?", "-", "n.a.", "", "NA"])
     assert notes == ["column power: 5 of 100 values are not numeric: '?', '-', 'n.a.'; read as missing"]
     assert not column.levels
     assert np.array_equal(read(["7", " ? ", "N.A.", "-"], column), [7, NAN, NAN, NAN], equal_nan=True)
@@ -36,19 +36,19 @@ def test_a_few_exceptions_are_reported_and_missing() -> None:
 
 def test_many_exceptions_make_a_column_categorical() -> None:
     values = [*map(str, [*range(80)] * 2), *["?"] * 40]
-    column, notes = learned(values)
+    column, notes = learn(values)
     assert len(column.levels) == 81
     assert notes == [
         "column power: 160 of 200 values are numeric, the others are '?'; "
         """read as categories, or with 'data.missing=["?"]' as numbers"""
     ]
-    column, notes = learned(values, missing=("?",))
+    column, notes = learn(values, missing=("?",))
     assert (column.levels, notes) == ((), [])
     assert np.array_equal(read(["7", "?"], column), [7, NAN], equal_nan=True)
 
 
-def test_markers_count_in_categories_too() -> None:
-    column, _ = learned(["red", "?", "blue", "red"], missing=("?",))
+def test_markers_of_missing_values_are_not_levels() -> None:
+    column, _ = learn(["red", "?", "blue", "red"], missing=("?",))
     assert column.levels == ("blue", "red")
     assert read(["?", "red", "none"], column) == [0, 2, 0]
 
@@ -59,7 +59,7 @@ def test_markers_count_in_categories_too() -> None:
         (["$4.10", "$1,234.50"], False, [4.1, 1234.5]),
         (["12 %", "3 %"], False, [12, 3]),
         (["94,050.00", "1,000"], False, [94050, 1000]),
-        (["4,10", "1,234"], False, [4.1, 1.234]),  # 4,10 settles it
+        (["4,10", "1,234"], False, [4.1, 1.234]),  # 4,10 is unambiguous
         (["1.234,50", "1.234"], False, [1234.5, 1234]),
         (["1,234", "5,678"], False, [1234, 5678]),
         (["1,234", "5,678"], True, [1.234, 5.678]),
@@ -71,16 +71,16 @@ def test_markers_count_in_categories_too() -> None:
         (["inf", "1"], False, [NAN, 1]),
     ],
 )
-def test_how_numbers_are_written(values: list[str], semicolons: bool, expected: list[float]) -> None:
-    column, _ = learned(values, semicolons)
+def test_number_formats_are_inferred(values: list[str], semicolons: bool, expected: list[float]) -> None:
+    column, _ = learn(values, semicolons)
     assert not column.levels
     assert np.array_equal(read(values, column), expected, equal_nan=True)
 
 
 def test_ambiguous_commas_are_reported() -> None:
-    _, notes = learned(["1,234", "5"])
-    assert notes == ["column power: 1,234 is read as 1234; data.decimal=comma reads it as 1.234"]
-    column, notes = learned(["1,234", "5"], decimal=",")
+    _, notes = learn(["1,234", "5"])
+    assert notes == ["column power: commas are read as separators of thousands; to change: data.decimal=comma"]
+    column, notes = learn(["1,234", "5"], decimal=",")
     assert (read(["1,234"], column), notes) == ([1.234], [])
 
 
@@ -93,19 +93,19 @@ def test_ambiguous_numbers_follow_the_rest_of_the_file() -> None:
 
 
 def test_codes_with_leading_zeros_are_categories() -> None:
-    assert learned(["02139", "10001", "02139", "10001"])[0].levels == ("02139", "10001")
-    assert learned(["01", "12", "07", "3"])[0].levels == (), "of several lengths"
-    assert learned(["001", "002", "003", "004"])[0].levels == (), "each is there once"
-    assert learned([*["02139", "10001"] * 20, "?"])[0].levels == ("02139", "10001", "?"), "an exception changes nothing"
+    assert learn(["02139", "10001", "02139", "10001"])[0].levels == ("02139", "10001")
+    assert learn(["01", "12", "07", "3"])[0].levels == (), "of several lengths"
+    assert learn(["001", "002", "003", "004"])[0].levels == (), "each occurs once"
+    assert learn([*["02139", "10001"] * 20, "?"])[0].levels == ("02139", "10001", "?"), "an exception changes nothing"
 
 
 def test_categories_of_parquet_stay_categories() -> None:
-    assert learned(pd.Series([1, 2, 1, 2], dtype="category"))[0].levels == ("1", "2")
+    assert learn(pd.Series([1, 2, 1, 2], dtype="category"))[0].levels == ("1", "2")
 
 
 def test_an_empty_column_is_numeric_and_missing() -> None:
     for values in ([None, None], ["", "NA"], [NAN, NAN]):
-        column, notes = learned(values)
+        column, notes = learn(values)
         assert (column.levels, notes) == ((), [])
         assert np.isnan(read(values, column)).all()
 
@@ -135,7 +135,7 @@ LABELS = np.where(ROW % 3 == 0, "x", "y").astype(object)
 MISSING = np.where(ROW == 5, None, 1)
 
 
-def found(values: object, name: str = "column") -> str:
+def reason(values: object, name: str = "column") -> str:
     table = pd.DataFrame({name: values})
     [inputs] = learn_columns(table, CellFormat(), semicolons=False)[0].values()
     column = ColumnValues.of(table[name], inputs)
@@ -143,13 +143,13 @@ def found(values: object, name: str = "column") -> str:
 
 
 @pytest.mark.parametrize("values", [[7] * N, ["same"] * N, [False] * N, [0.1] * N, ["2026-11-30"] * N])
-def test_a_constant_column(values: list[object]) -> None:
-    assert found(values) == "constant"
+def test_constant_columns_are_excluded(values: list[object]) -> None:
+    assert reason(values) == "constant"
 
 
 @pytest.mark.parametrize("values", [[None] * N, [""] * N, ["NA"] * N])
-def test_an_empty_column(values: list[object]) -> None:
-    assert found(values) == "empty"
+def test_empty_columns_are_excluded(values: list[object]) -> None:
+    assert reason(values) == "empty"
 
 
 @pytest.mark.parametrize(
@@ -164,26 +164,26 @@ def test_an_empty_column(values: list[object]) -> None:
         ((ROW + 3) ** 2, N),  # in order
     ],
 )
-def test_an_identifier(values: object, count: int) -> None:
+def test_identifiers_are_excluded(values: object, count: int) -> None:
     rows = N - 1 if count == N - 1 else N
-    assert found(values) == f"an identifier: {count} values in {rows} rows"
+    assert reason(values) == f"an identifier: {count} values in {rows} rows"
 
 
 def test_numbers_without_an_order_are_identifiers_by_their_name() -> None:
     values = DRAWS.permutation(ROW) * 1009
-    assert found(values, "income") == ""
-    assert found(values, "valid") == ""
-    assert [bool(found(values, name)) for name in ("id", "patient_id", "PassengerId", "row ID")] == [True] * 4
+    assert reason(values, "income") == ""
+    assert reason(values, "valid") == ""
+    assert [bool(reason(values, name)) for name in ("id", "patient_id", "PassengerId", "row ID")] == [True] * 4
 
 
 @pytest.mark.parametrize("mapping", [{"x": 0, "y": 1}, {"x": "left", "y": "right"}, {"x": 2.5, "y": True}])
-def test_a_copy_of_the_target(mapping: dict[str, object]) -> None:
+def test_a_copy_of_the_target_is_reported(mapping: dict[str, object]) -> None:
     values = [mapping[label] for label in LABELS]
-    assert found(values) == "is a copy of the target: each value means one class"
+    assert reason(values) == "is a copy of the target: each value means one class"
     values[4] = None
-    assert found(values) == "is a copy of the target: each value means one class", "a missing one hides nothing"
+    assert reason(values) == "is a copy of the target: each value means one class", "one missing value does not hide it"
     values[4] = mapping["x"]  # a row of class y
-    assert found(values) == "", "almost a copy may be an honest measurement"
+    assert reason(values) == "", "it may be a measurement"
 
 
 LEAKS = [
@@ -195,34 +195,34 @@ LEAKS = [
 
 
 @pytest.mark.parametrize("values", LEAKS)
-def test_a_column_whose_every_value_belongs_to_one_class(values: list[object]) -> None:
+def test_a_column_with_one_class_per_value_is_a_leak(values: list[object]) -> None:
     count = len({value for value in values if value is not None})
-    assert found(values) == f"is probably a leak: each of its {count} values belongs to one class"
+    assert reason(values) == f"is probably a leak: each of its {count} values belongs to one class"
     place = next(row for row in ROW if values[row] is not None)
     other = next(row for row in ROW if LABELS[row] != LABELS[place])
     values = list(values)
     values[other] = values[place]
-    assert found(values) == ""
+    assert reason(values) == ""
 
 
 @pytest.mark.parametrize(
     "values",
     [
-        DRAWS.normal(size=N),  # each row has its own, as measurements do
+        DRAWS.normal(size=N),  # measurements: each row has another value
         ROW / 7,
         DRAWS.integers(0, 2, N),
         DRAWS.integers(0, 2, N).astype(bool),
         DRAWS.choice(["red", "green", "blue"], N),
-        MISSING,  # what is missing may tell something
+        MISSING,  # missing values may be informative
         np.where(ROW % 2, "yes", None),
-        (LABELS == "x") * 40 + DRAWS.integers(0, 30, N),  # a good measurement tells the classes apart
-        pd.date_range("2026-01-01", periods=N).strftime("%d.%m.%Y"),  # each row its own day
+        (LABELS == "x") * 40 + DRAWS.integers(0, 30, N),  # a good measurement separates the classes
+        pd.date_range("2026-01-01", periods=N).strftime("%d.%m.%Y"),  # each row has another day
         [f"2026-01-{1 + i % 3 + 9 * (label == 'x'):02}" for i, label in zip(ROW, LABELS, strict=True)],
-        [{0: "p", 30: "p", 10: "q", 20: "q", 40: "r", 50: "r"}.get(i) for i in ROW],  # six rows say nothing
+        [{0: "p", 30: "p", 10: "q", 20: "q", 40: "r", 50: "r"}.get(i) for i in ROW],  # six rows may be a coincidence
     ],
 )
 def test_normal_columns_are_not_reported(values: object) -> None:
-    assert found(values) == ""
+    assert reason(values) == ""
 
 
 def test_excluded_columns_and_leaks_are_reported_with_overrides(
@@ -257,7 +257,7 @@ def test_keep_must_name_existing_columns(tmp_path: Path) -> None:
             Table(str(tmp_path / "t.csv"), "label", keep=keep, batch_size=8, **options).read()
 
 
-def test_a_table_of_nothing_but_identifiers_keeps_them(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_identifiers_are_used_if_there_is_no_other_column(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     pd.DataFrame({"a": ROW, "label": LABELS}).to_csv(tmp_path / "t.csv", index=False)
     source = Table(str(tmp_path / "t.csv"), "label", batch_size=8)
     source.read()

@@ -1,4 +1,4 @@
-"""Dates and times of day: their format is found for a whole column, and their parts are numbers."""
+"""The format of dates and times of day is inferred for a whole column; their parts become numbers."""
 
 import datetime
 
@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from trainyard.data.loading.spec import Column
-from trainyard.data.tables.cells import read_rows
 from trainyard.data.tables.columns import CellFormat, learn_columns
+from trainyard.data.tables.reading import read_rows
 
 DAYS = [datetime.datetime(2015, 1, 1, 7, 5) + datetime.timedelta(days=37 * i, hours=5 * i) for i in range(40)]
 FORMS = [
@@ -19,8 +19,8 @@ FORMS = [
 PARTS = ["year", "month", "day", "weekday", "hour", "days"]
 
 
-def learned(values: object, **said: object) -> tuple[list[Column], list[str]]:
-    columns, notes = learn_columns(pd.DataFrame({"when": values}), CellFormat(**said), semicolons=False)
+def learn(values: object, **options: object) -> tuple[list[Column], list[str]]:
+    columns, notes = learn_columns(pd.DataFrame({"when": values}), CellFormat(**options), semicolons=False)
     return columns["when"], notes
 
 
@@ -31,9 +31,9 @@ def read(values: object, columns: list[Column]) -> dict[str, list[float]]:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_parts_of_dates_however_they_are_written(form: str) -> None:
+def test_all_formats_give_the_same_parts_of_dates(form: str) -> None:
     texts = [day.strftime(form) for day in DAYS]
-    columns, notes = learned(texts)
+    columns, notes = learn(texts)
     assert notes == []
     has_time = "%M" in form
     assert [column.name for column in columns] == [f"when.{part}" for part in PARTS if part != "hour" or has_time]
@@ -50,8 +50,8 @@ def test_the_parts_of_dates_however_they_are_written(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["%b %Y", "%b-%Y", "%Y-%m"])
-def test_months_without_a_day(form: str) -> None:
-    columns, _ = learned([day.strftime(form) for day in DAYS])
+def test_months_without_a_day_are_dates(form: str) -> None:
+    columns, _ = learn([day.strftime(form) for day in DAYS])
     x = read(["Mar 2016" if "b %Y" in form else datetime.date(2016, 3, 1).strftime(form)], columns)
     assert (x["year"], x["month"], "day" in x) == ([2016], [3], False)
 
@@ -65,21 +65,21 @@ def test_months_without_a_day(form: str) -> None:
         [datetime.time(7, 30), datetime.time(19, 45), datetime.time(23), None],
     ],
 )
-def test_times_of_day(values: list[object]) -> None:
-    [column], notes = learned(values)
+def test_times_of_day_become_hours(values: list[object]) -> None:
+    [column], notes = learn(values)
     assert (column.name, column.period, notes) == ("when.hour", 24, [])
     assert read(values, [column])["hour"][:3] == [7.5, 19.75, 23]
 
 
 def test_typed_dates_of_parquet() -> None:
     for values in (pd.to_datetime(DAYS), pd.to_datetime(DAYS, utc=True), [day.date() for day in DAYS]):
-        columns, _ = learned(values)
+        columns, _ = learn(values)
         assert read(values, columns)["weekday"] == [day.weekday() for day in DAYS]
 
 
-def test_times_are_local() -> None:
+def test_utc_offsets_are_ignored() -> None:
     texts = ["2026-03-28T23:00:00-05:00", "2026-06-01T01:00:00-04", "2026-06-02T02:00:00Z"]
-    columns, _ = learned(texts)
+    columns, _ = learn(texts)
     assert read(texts, columns)["hour"] == [23, 1, 2]
     assert read(texts, columns)["day"] == [28, 1, 2]
 
@@ -90,12 +90,7 @@ AMBIGUOUS = ["01/02/2016", "03/04/2016", "05/06/2017", "07/07/2017"]
 @pytest.mark.parametrize(
     ("values", "dayfirst", "month", "note"),
     [
-        (
-            AMBIGUOUS,
-            None,
-            1,
-            "01/02/2016 is read as month before day (2016-01-02); data.dayfirst=true reads it as 2016-02-01",
-        ),
+        (AMBIGUOUS, None, 1, "the month precedes the day in its dates; data.dayfirst=true reads the day first"),
         (AMBIGUOUS, False, 1, ""),
         (AMBIGUOUS, True, 2, ""),
         ([*AMBIGUOUS, "31/01/2016"], None, 2, ""),
@@ -104,8 +99,10 @@ AMBIGUOUS = ["01/02/2016", "03/04/2016", "05/06/2017", "07/07/2017"]
         ([text.replace("/", ".") for text in AMBIGUOUS], None, 2, ""),
     ],
 )
-def test_the_order_of_day_and_month(values: list[str], dayfirst: bool | None, month: int, note: str) -> None:
-    columns, notes = learned(values, dayfirst=dayfirst)
+def test_the_order_of_day_and_month_is_inferred(
+    values: list[str], dayfirst: bool | None, month: int, note: str
+) -> None:
+    columns, notes = learn(values, dayfirst=dayfirst)
     assert read(values, columns)["month"][0] == month
     assert notes == ([f"column when: {note}"] if note else [])
     assert read([*values[:1], "2016-12-24"], columns)["month"] == [month, 12]
@@ -114,17 +111,17 @@ def test_the_order_of_day_and_month(values: list[str], dayfirst: bool | None, mo
 @pytest.mark.parametrize("form", ["%d.%m.%Y", "%Y%m%d"])
 def test_invalid_dates_are_reported_and_missing(form: str) -> None:
     texts = [day.strftime(form) for day in DAYS]
-    columns, notes = learned(["unknown", *texts[1:]])
+    columns, notes = learn(["unknown", *texts[1:]])
     assert notes == ["column when: 1 of 40 values are not dates: 'unknown'; read as missing"]
     x = read(["unknown", "", texts[1]], columns)
     assert np.isnan(x["year"]).tolist() == [True, True, False]
 
 
 def test_dates_in_the_other_order_are_invalid() -> None:
-    columns, _ = learned([day.strftime("%m/%d/%Y") for day in DAYS])
+    columns, _ = learn([day.strftime("%m/%d/%Y") for day in DAYS])
     _, wrong = read_rows(pd.DataFrame({"when": ["12/31/2016", "31/12/2016", "12/31/2016 10:00"]}), columns)
     assert wrong["when"].tolist() == [False, True, False]
-    assert read(["01.02.2016", "2 Jan 2016"], columns)["month"] == [2, 1], "no other readings are known"
+    assert read(["01.02.2016", "2 Jan 2016"], columns)["month"] == [2, 1], "these are unambiguous"
 
 
 @pytest.mark.parametrize(
@@ -139,5 +136,5 @@ def test_dates_in_the_other_order_are_invalid() -> None:
         ["20160131", "20161399", "20160131", "20160228"],
     ],
 )
-def test_values_that_are_not_dates(values: list[str]) -> None:
-    assert [column.part for column in learned(values)[0]] == [""]
+def test_similar_values_are_not_dates(values: list[str]) -> None:
+    assert [column.part for column in learn(values)[0]] == [""]

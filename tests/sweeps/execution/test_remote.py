@@ -84,7 +84,7 @@ def test_jobs_outlive_the_sweep_and_are_not_started_twice(place: Place) -> None:
     whole = [str(epoch) for epoch in range(1, 5)]
     assert epochs(place, "outlive", 1) == whole
     assert epochs(place, "outlive", 0) == whole, "it goes on from the last whole epoch"
-    assert "going on from" in (place.of("outlive") / "0" / "run.log").read_text()
+    assert "resuming from" in (place.of("outlive") / "0" / "run.log").read_text()
     assert place.statuses("outlive", 2) == ["completed", "completed"]
 
 

@@ -72,7 +72,7 @@ def test_a_preempted_job_goes_on_in_its_directory_and_nothing_is_submitted_twice
     assert second.returncode == 0, said + errors
     assert re.search("queue +[12] of them wait or run already", said)
     assert (place.of("taken") / "queue.json").read_text() == content, "nothing was submitted again"
-    assert "going on from" in log(place, "taken", 0)
+    assert "resuming from" in log(place, "taken", 0)
     assert epochs(log(place, "taken", 0)) == [str(epoch) for epoch in range(1, 13)], "no epoch is lost"
     assert epochs(log(place, "taken", 1)) == [str(epoch) for epoch in range(1, 13)]
     assert place.statuses("taken", 2) == ["completed", "completed"]
@@ -134,5 +134,5 @@ def test_a_training_of_two_tasks_is_queued_again_before_its_time_is_up(place: Pl
     start_now(job)
     result = folder / "result.json"
     until(lambda: result.is_file() and json.loads(result.read_text())["status"] == "completed", 120.0)
-    assert "going on from" in file.read_text()
+    assert "resuming from" in file.read_text()
     assert epochs(file.read_text()) == [str(epoch) for epoch in range(1, 9)]

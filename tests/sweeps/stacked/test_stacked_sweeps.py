@@ -60,7 +60,7 @@ def test_an_interrupted_stack_goes_on_with_the_local_launcher(place: Place) -> N
     place.sweep("sweep.name=whole", *words[1:])
     for number in (0, 1):
         stopped, whole = (place.of(name) / str(number) for name in ("stop", "whole"))
-        assert "going on from" in (stopped / "run.log").read_text()
+        assert "resuming from" in (stopped / "run.log").read_text()
         assert scores(stopped)["metrics"] == pytest.approx(scores(whole)["metrics"], abs=1e-3)
         assert scores(stopped)["epochs"] == 80
         assert rows(stopped) == rows(whole) == 81

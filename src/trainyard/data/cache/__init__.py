@@ -60,17 +60,17 @@ def load_or_create(entry: Path, create: Callable[[Path], None], load: Callable[[
 
 
 def cached_array(
-    file: Path, compute: Callable[[], NDArray[Any]], keep: Callable[[NDArray[Any]], bool] = lambda found: True
+    file: Path, compute: Callable[[], NDArray[Any]], valid: Callable[[NDArray[Any]], bool] = lambda array: True
 ) -> NDArray[Any]:
-    """Return the array of an `.npy` file; compute it if it is missing or damaged, and write it if `keep` allows."""
+    """Return the array of an `.npy` file; compute it if it is missing or damaged, and write it if it is valid."""
     with suppress(*DAMAGED):
         return np.load(file)  # type: ignore[no-any-return]
-    found = compute()
-    if keep(found):
+    array = compute()
+    if valid(array):
         draft = file.with_suffix(".draft.npy")
-        np.save(draft, found)
+        np.save(draft, array)
         draft.rename(file)
-    return found
+    return array
 
 
 def error_reason(error: Exception) -> str:

@@ -18,7 +18,7 @@ from torch import Tensor
 from trainyard.data.cache import cached_array, error_reason, load_or_create, lock_cache
 from trainyard.data.images.image_files import check_regular, read_image, read_min_max, suppress_warnings
 from trainyard.data.images.pixel_values import ValueRange, common_range
-from trainyard.data.loading.fingerprint import DIGEST_SIZE
+from trainyard.data.loading.statistics import DIGEST_SIZE
 from trainyard.io.errors import config_error
 from trainyard.terminal.display import progress_counter
 
@@ -30,7 +30,7 @@ CHUNK = 64  # files submitted at a time: all of them are awaited after Ctrl-C
 class DecodedImages:
     """The result of decoding a list of image files."""
 
-    pixels: Tensor | None  # uint8 [N, C, H, W], memory-mapped, zeros for unreadable files; `None` if not requested
+    pixels: Tensor | None  # uint8 [N, C, H, W], memory-mapped, zeros for unreadable files; `None` without `keep_pixels`
     sums: Tensor  # of each image's values and of their squares, int64 [N, C, 2]
     errors: dict[int, str]  # of unreadable files, by position
     digests: NDArray[np.uint8]  # of the files' contents, [N, 16]
@@ -44,12 +44,11 @@ def decode_images(
     keep_pixels: bool,
     num_workers: int,
     value_range: ValueRange = (),
-    training: Sequence[int] | None = None,
+    training: NDArray[np.int64] | None = None,
 ) -> DecodedImages:
     """Decode files to `shape` `(C, H, W)`, or load them from the cache if the same contents were decoded before.
 
-    If the cache cannot be written, a warning is logged and nothing is kept. Without `keep_pixels`, only sums are. If
-    `training` has positions of files, the values of these determine the range.
+    If positions of `training` files are given, the values of these files determine the range.
 
     Raises:
         ConfigError: the disk is full.
@@ -58,7 +57,7 @@ def decode_images(
         try:
             digests = file_digests(paths, folder)
             if training is not None:
-                value_range = training_range([paths[place] for place in training], digests[training], folder)
+                value_range = training_range([paths[position] for position in training], digests[training], folder)
 
             def create(draft: Path) -> None:
                 errors = decode_files(paths, shape, draft, keep_pixels, num_workers, value_range)
@@ -96,21 +95,19 @@ def file_digests(paths: Sequence[Path], cache: Path) -> NDArray[np.uint8]:
         key.update(f"{path.absolute()}\0{changes}\0".encode(errors="surrogateescape"))
 
     def digest(path: Path) -> bytes:
-        hashed = hashlib.blake2b(digest_size=DIGEST_SIZE)
         try:
             check_regular(path)
-            with path.open("rb") as file:
-                while block := file.read(1 << 20):
-                    hashed.update(block)
+            return hashlib.blake2b(path.read_bytes(), digest_size=DIGEST_SIZE).digest()
         except OSError:  # reported when the file is decoded
             return bytes(DIGEST_SIZE)
-        return hashed.digest()
 
     def compute() -> NDArray[np.uint8]:
         with ThreadPoolExecutor() as pool:
             return np.frombuffer(b"".join(pool.map(digest, paths)), np.uint8).reshape(-1, DIGEST_SIZE)
 
-    return cached_array(cache / f"{key.hexdigest()}.digests.npy", compute, keep=lambda found: bool(found.any(1).all()))
+    return cached_array(
+        cache / f"{key.hexdigest()}.digests.npy", compute, valid=lambda digests: bool(digests.any(1).all())
+    )
 
 
 def training_range(paths: Sequence[Path], digests: NDArray[np.uint8], folder: Path) -> ValueRange:
@@ -138,7 +135,7 @@ def decode_files(
     num_workers: int,
     value_range: ValueRange,
 ) -> dict[int, str]:
-    """Write `pixels.npy` (if they are kept) and `sums.npy` of all files to a folder; return the errors by position."""
+    """Write `sums.npy` and, with `keep_pixels`, `pixels.npy` of all files; return the errors by position."""
     count, sums, errors = len(paths), np.zeros((len(paths), shape[0], 2), np.int64), {}
 
     def decode(path: Path) -> tuple[NDArray[np.uint8], str]:

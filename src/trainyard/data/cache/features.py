@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from trainyard.data.cache import error_reason, load_or_create, lock_cache
-from trainyard.data.loading.fingerprint import DIGEST_SIZE, example_digests
 from trainyard.data.loading.spec import Examples, MappedRows
+from trainyard.data.loading.statistics import DIGEST_SIZE, example_digests
 from trainyard.io.errors import config_error
 from trainyard.terminal.display import progress_counter
 
@@ -35,16 +35,10 @@ class Features:
 def cached_features(
     splits: Mapping[str, Examples], backbone: Backbone, key: str, cache: Path, batch_size: int
 ) -> Features:
-    """Return the features of all examples, from the cache if they were computed before.
+    """Return the features of all images, from the cache if they were computed before.
 
-    Equal examples share a row, and their order does not matter: different splits of the same data share an entry.
-
-    Args:
-        splits: images.
-        backbone: computes the features of `batch_size` images.
-        key: of the backbone's weights and of everything else that the features depend on.
-        cache: folder.
-        batch_size: images per call.
+    Equal images share a row, and their order does not matter: different splits of the same data share an entry. The
+    `key` describes the backbone's weights and everything else that the features depend on.
 
     Raises:
         ConfigError: the disk is full.
@@ -68,8 +62,8 @@ def cached_features(
         except OSError as error:
             if error.errno is None:  # of an image
                 raise
-            accepted = "a folder on a disk with more space, or callbacks.feature_cache=null to disable the cache"
             problem = f"cannot be written ({error_reason(error)})"
+            accepted = "a folder on a disk with more space, or callbacks.feature_cache=null to disable the cache"
             raise config_error("callbacks.feature_cache.folder", folder, problem, accepted) from error
     row = {digest: number for number, digest in enumerate(order)}
     rows = {split: torch.tensor([row[digest] for digest in part]) for split, part in digests.items()}

@@ -1,25 +1,18 @@
 """Lists the image files of a folder, and of folders with one folder per class."""
 
 import os
-import re
-import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
 
 from trainyard.io.errors import config_error, did_you_mean, join_limited
+from trainyard.io.files import natural_key
 
 SYSTEM_FOLDERS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
-# Photo formats that Pillow cannot read, or of which it reads a thumbnail.
-UNSUPPORTED = {
-    **dict.fromkeys((".heic", ".heif", ".hif"), "HEIC"),
-    **dict.fromkeys((".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".raf", ".rw2"), "camera raw format"),
-    ".jxl": "JPEG XL",
-    ".dcm": "DICOM",
-}
+HEIC = {".heic", ".heif"}  # listed although Pillow needs a plugin for them, so that photos of phones are not ignored
 SPLITS = ("train", "val", "test")
 SPLIT_NAMES = {  # of folders, in any case
     **dict.fromkeys(("train", "training"), "train"),
@@ -45,7 +38,7 @@ class FolderListing:
     classes: tuple[str, ...] = ()  # in natural order (`class2` before `class10`)
     files: list[ImageFile] = field(default_factory=list)  # of the classes of the training split
     empty: list[str] = field(default_factory=list)  # class folders without images
-    unknown: list[str] = field(default_factory=list)  # class folders of val or test that train lacks
+    unknown: list[str] = field(default_factory=list)  # class folders of val or test that are not in train
     unused: list[str] = field(default_factory=list)  # images and folders outside of class folders
     other_files: Counter[str] = field(default_factory=Counter)  # suffixes of files that are not images
 
@@ -57,46 +50,45 @@ def list_folder(root: Path) -> FolderListing:
         ConfigError: the folder does not exist, has fewer than two classes, contains two folders for the same split, or
             contains a folder that cannot be read.
     """
-    found = FolderListing()
+    result = FolderListing()
     try:
         check_is_folder(root)
         split_roots = find_split_folders(root)
-        images = {split: images_by_class(folder, found.other_files) for split, folder in split_roots.items()}
-        found.unused = unused_entries(root, split_roots)
+        images = {split: images_by_class(folder, result.other_files) for split, folder in split_roots.items()}
+        result.unused = unused_entries(root, split_roots)
     except OSError as error:
         raise config_error("data.root", root, f"{error.filename} cannot be read ({error.strerror})", LAYOUT) from error
-    found.classes = tuple(name for name, paths in images["train"].items() if paths)
-    if len(found.classes) < 2:
-        problem = f"class folders with images: {join_limited(found.classes) or 'none'}, at least two are needed"
-        if found.other_files:
-            counts = (f"{count} {suffix or 'without a suffix'}" for suffix, count in found.other_files.most_common())
+    result.classes = tuple(name for name, paths in images["train"].items() if paths)
+    if len(result.classes) < 2:
+        problem = f"class folders with images: {join_limited(result.classes) or 'none'}, at least two are needed"
+        if result.other_files:
+            counts = (f"{count} {suffix}" for suffix, count in result.other_files.most_common())
             problem += f" (and {join_limited(counts)}, which are not images)"
         raise config_error("data.root", root, problem, LAYOUT)
-    if split_roots["train"] == root and all(split_of(name) for name in found.classes):
+    if split_roots["train"] == root and all(split_of(name) for name in result.classes):
         raise config_error(
-            "data.root", root, f"{join_limited(found.classes)} are names of splits, not of classes", LAYOUT
+            "data.root", root, f"{join_limited(result.classes)} are names of splits, not of classes", LAYOUT
         )
     for split, classes in images.items():
         for name, paths in classes.items():
             folder = os.path.relpath(split_roots[split] / name, root) + "/"
             if not paths:
-                found.empty.append(folder)
-            elif name not in found.classes:
-                found.unknown.append(folder + did_you_mean(name.strip(), found.classes))
+                result.empty.append(folder)
+            elif name not in result.classes:
+                result.unknown.append(folder + did_you_mean(name.strip(), result.classes))
             else:
-                label, prefix = found.classes.index(name), os.path.join(root, "")  # noqa: PTH118  a Path has no final slash
-                found.files += [ImageFile(path.removeprefix(prefix), label, split) for path in paths]
-    return found
+                label, prefix = result.classes.index(name), os.path.join(root, "")  # noqa: PTH118  a Path has no final slash
+                result.files += [ImageFile(path.removeprefix(prefix), label, split) for path in paths]
+    return result
 
 
 def check_is_folder(root: Path) -> None:
-    """Raise a ConfigError if there is no such folder."""
+    """Raise a ConfigError if the folder does not exist."""
     if not root.exists():
         hint = did_you_mean(root.name, subfolders(root.parent)) if root.parent.is_dir() else ""
         raise config_error("data.root", root, f"there is no folder {root.absolute()}{hint}", LAYOUT)
     if not root.is_dir():
-        kind = "a file" if root.is_file() else "a pipe, a socket or a device"
-        raise config_error("data.root", root, f"it is {kind}, not a folder", LAYOUT)
+        raise config_error("data.root", root, "it is not a folder", LAYOUT)
 
 
 def find_split_folders(root: Path) -> dict[str, Path]:
@@ -128,11 +120,11 @@ def images_by_class(folder: Path, other_files: Counter[str]) -> dict[str, list[s
 
 
 def unused_entries(root: Path, split_roots: dict[str, Path]) -> list[str]:
-    """Return the folders beside those of the splits, and the images beside class folders."""
+    """Return the folders beside split folders, and the images beside class folders."""
     used = {folder.name for folder in split_roots.values()}
     folders = [] if split_roots["train"] == root else [f"{name}/" for name in subfolders(root) if name not in used]
-    places = {root, *split_roots.values()}
-    images = [place / name for place in places for name in scan(place)[0] if "." in name and is_image_name(name)]
+    parents = {root, *split_roots.values()}
+    images = [parent / name for parent in parents for name in scan(parent)[0] if "." in name and is_image_name(name)]
     return folders + sorted(os.path.relpath(path, root) for path in images)
 
 
@@ -141,20 +133,8 @@ def split_of(name: str) -> str | None:
     return SPLIT_NAMES.get(name.strip().casefold())
 
 
-def similar_names(names: Sequence[str]) -> list[str]:
-    """Return groups of names that differ only in case, whitespace or Unicode normalisation."""
-    groups: dict[str, list[str]] = {}
-    for name in names:
-        normalized = "".join(unicodedata.normalize("NFKC", name).casefold().split())
-        groups.setdefault(normalized, []).append(repr(name))
-    return [" and ".join(group) for group in groups.values() if len(group) > 1]
-
-
 def find_files(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[str]:
-    """Yield the files of a folder, sorted, then those of its subfolders; see `scan`.
-
-    Links to folders are followed unless they lead back; `above` contains the folders that led here.
-    """
+    """Yield the files of a folder, sorted, then those of its subfolders; links to folders `above` are not followed."""
     real = os.path.realpath(folder)
     if real not in above:
         files, folders = scan(folder)
@@ -164,37 +144,19 @@ def find_files(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[st
 
 
 def subfolders(folder: Path) -> list[str]:
-    """Return the names of the folders in a folder in natural order; see `scan`."""
+    """Return the names of the folders in a folder in natural order."""
     return sorted(scan(folder)[1], key=natural_key)
 
 
 def scan(folder: Path) -> tuple[list[str], list[str]]:
-    """Return the sorted names of the files and folders in a folder, or raise an OSError.
-
-    Hidden and system entries and links to parent folders are left out.
-    """
-    real = Path(os.path.realpath(folder))
-    files: list[str] = []
-    folders: list[str] = []
+    """Return the sorted names of the files and folders in a folder, without hidden and system ones."""
     with os.scandir(folder) as entries:
-        for entry in entries:
-            link = entry.is_symlink()
-            if entry.name.startswith(".") or entry.name in SYSTEM_FOLDERS:
-                continue
-            if not (os.path.isdir(entry.path) if link else entry.is_dir()):  # noqa: PTH112  circular links are files
-                files.append(entry.name)
-            elif not (link and real.is_relative_to(os.path.realpath(entry.path))):
-                folders.append(entry.name)
-    return sorted(files), sorted(folders)
-
-
-def natural_key(name: str) -> tuple[list[tuple[float, str]], str]:
-    """Return a sort key by which `class2` precedes `class10`, different for different names."""
-    parts = re.split(r"(\d+)", name)
-    return [(float(part), "") if part.isdecimal() else (-1, part.casefold()) for part in parts], name
+        visible = [entry for entry in entries if not entry.name.startswith(".") and entry.name not in SYSTEM_FOLDERS]
+        folders = {entry.name for entry in visible if entry.is_dir()}
+    return sorted({entry.name for entry in visible} - folders), sorted(folders)
 
 
 def is_image_name(path: str) -> bool:
-    """Whether a file has no suffix, one of an image that Pillow reads, or one of `UNSUPPORTED`."""
+    """Whether a file has no suffix, one of an image that Pillow reads, or one of HEIC."""
     suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122  faster than Path
-    return not suffix or suffix in UNSUPPORTED or Image.registered_extensions().get(suffix) in Image.OPEN
+    return not suffix or suffix in HEIC or Image.registered_extensions().get(suffix) in Image.OPEN

@@ -1,7 +1,6 @@
 """Image files: decoding to a common shape, and files that are decoded on demand."""
 
 import math
-import re
 import stat
 import statistics
 import warnings
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from trainyard.data.images.folder_listing import UNSUPPORTED
+from trainyard.data.images.folder_listing import HEIC
 from trainyard.data.images.pixel_values import (
     ValueRange,
     apply_orientation,
@@ -27,9 +26,8 @@ from trainyard.data.images.pixel_values import (
     to_8_bits,
 )
 
-TIFF = (b"II*\0", b"MM\0*")  # first bytes
 SAMPLE = 500  # files that determine the common shape, evenly spaced
-LARGEST = 224  # pixels of a side, unless a larger size is requested
+MAX_SIDE = 224  # pixels of a side, unless a larger size is requested
 GREY = ("1", "L", "LA", "La", "F")
 
 with suppress(ImportError):  # with this package Pillow reads HEIC
@@ -74,17 +72,11 @@ class ImageFiles:
 def read_image(path: Path, shape: tuple[int, int, int], value_range: ValueRange | None = ()) -> NDArray[np.uint8]:
     """Return an image as uint8 `(C, H, W)`, with its EXIF orientation applied, cropped to the centre and resized.
 
-    Transparent pixels become white.
-
-    Args:
-        path: of the file.
-        shape: `(C, H, W)`.
-        value_range: the values that become 0 and 255 if the file has more than 8 bits per channel; if empty or `None`,
-            those of the file's bit depth.
+    Transparent pixels become white. The values of `value_range` become 0 and 255 if the file has more than 8 bits per
+    channel; if it is empty or `None`, those of the file's bit depth.
 
     Raises:
-        UnreadableImageError: the file cannot be read, is not a regular file, exceeds PIL's limit of pixels, or contains
-            NaN or infinite values.
+        UnreadableImageError: the file cannot be read, exceeds PIL's limit of pixels, or contains NaN.
     """
     channels, height, width = shape
     with open_image(path) as image:
@@ -104,11 +96,7 @@ def read_image(path: Path, shape: tuple[int, int, int], value_range: ValueRange 
 
 
 def read_min_max(path: Path) -> ValueRange:
-    """Return the lowest and the highest value of an image with more than 8 bits per channel.
-
-    Returns:
-        NaN twice if it has 8 bits, which is decided by the file's header; infinity twice if it is unreadable.
-    """
+    """Return the lowest and the highest value of an image, NaN if it has 8 bits, infinity if it is unreadable."""
     try:
         with open_image(path) as image:
             return min_max(read_values(image, path)) if is_high_bit_depth(image) else (math.nan, math.nan)
@@ -121,14 +109,10 @@ def open_image(path: Path) -> Iterator[Image.Image]:
     """Open an image file; any error until it is closed becomes an UnreadableImageError with its path."""
     try:
         check_regular(path)
-        suffix = path.suffix.lower()
-        if suffix in UNSUPPORTED and suffix not in Image.registered_extensions():
-            remedy = "install pillow-heif, or convert it" if UNSUPPORTED[suffix] == "HEIC" else "convert it"
-            raise OSError(f"{UNSUPPORTED[suffix]} is not supported: {remedy} to JPEG or PNG")
         with suppress_warnings(), Image.open(path) as image:
             # PIL only warns up to twice the limit, and warnings cannot be errors in one thread only.
             if Image.MAX_IMAGE_PIXELS is not None and math.prod(image.size) > Image.MAX_IMAGE_PIXELS:
-                raise Image.DecompressionBombError(str(math.prod(image.size)))
+                raise Image.DecompressionBombError
             yield image
     except Exception as error:  # each format raises errors of its own
         raise UnreadableImageError(f"{path}: {describe_error(error, path)}") from error
@@ -137,17 +121,11 @@ def open_image(path: Path) -> Iterator[Image.Image]:
 def describe_error(error: Exception, path: Path) -> str:
     """Return in a few words why an image cannot be read."""
     if isinstance(error, UnidentifiedImageError):
-        with path.open("rb") as file:
-            head = file.read(4)
-        if head in TIFF:
-            return (
-                "a TIFF that Pillow cannot read, for example of 64-bit numbers; convert it to 16 bits or 32-bit floats"
-            )
-        return "not an image" if head else "empty"
-    if isinstance(error, Image.DecompressionBombError):  # raised here, or by PIL above twice the limit
-        found = re.search(r"\d+", str(error))
-        count = f"{int(found[0]):,}" if found else "too many"
-        return f"{count} pixels, more than the limit of {Image.MAX_IMAGE_PIXELS:,}"
+        if path.suffix.lower() in HEIC:
+            return "HEIC needs the package pillow-heif"
+        return "not an image that Pillow can read" if path.stat().st_size else "empty"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"more than the limit of {Image.MAX_IMAGE_PIXELS:,} pixels"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -161,7 +139,7 @@ def check_regular(path: Path) -> None:
 
 @contextmanager
 def suppress_warnings() -> Iterator[None]:
-    """Suppress warnings, such as PIL's about unusual files that it can read."""
+    """Suppress warnings, such as PIL's about unusual files."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -172,8 +150,8 @@ def common_shape(
 ) -> tuple[int, int, int]:
     """Return `(C, H, W)` for all images: as requested (one number is a square), else inferred from the files.
 
-    If all files have one size, it is kept up to 224; otherwise the side is the median of their smaller sides. The
-    images are grey if all files are.
+    They have the size of the files if it is the same for all and at most 224; otherwise they are squares of the median
+    smaller side. They are grey if all files are.
     """
     headers = [header for path in paths[:: max(1, len(paths) // SAMPLE)] if (header := read_header(path))]
     if channels is None:
@@ -184,28 +162,25 @@ def common_shape(
     sizes = {(height, width) for height, width, _ in headers}
     if len(sizes) == 1:
         [(height, width)] = sizes
-        if max(height, width) <= LARGEST:
+        if max(height, width) <= MAX_SIDE:
             return channels, height, width
     smaller = [min(height, width) for height, width, _ in headers]
-    side = min(LARGEST, round(statistics.median(smaller))) if smaller else LARGEST
+    side = min(MAX_SIDE, round(statistics.median(smaller))) if smaller else MAX_SIDE
     return channels, side, side
 
 
 def read_header(path: Path) -> tuple[int, int, bool] | None:
     """Return height and width of an upright image and whether it is grey; `None` if it is not an image."""
     try:
-        check_regular(path)
-        with suppress_warnings(), Image.open(path) as image:
-            grey = is_grey(image)
+        with open_image(path) as image:
             orientation = 1
             with suppress(Exception):  # damaged EXIF data is ignored
                 orientation = int(image.getexif().get(0x0112, 1))
-            if orientation >= 5 and image.format == "TIFF":  # PIL applies it when the image is loaded
-                image.load()
-                orientation = 1
             width, height = image.size
-            return (width, height, grey) if orientation >= 5 else (height, width, grey)
-    except Exception:  # reported when the image is decoded
+            if orientation >= 5 and image.format != "TIFF":  # Pillow gives the size of an upright TIFF
+                width, height = height, width
+            return height, width, is_grey(image)
+    except UnreadableImageError:  # reported when the image is decoded
         return None
 
 

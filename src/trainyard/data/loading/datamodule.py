@@ -12,19 +12,18 @@ import torch
 from torch import Tensor
 
 from trainyard.data.augment import Augmentation
-from trainyard.data.loading.loader import Batch, DevicePlacement, Loader
-from trainyard.data.loading.sampler import ResumableBatchSampler
+from trainyard.data.loading.loader import Batch, DevicePlacement, Loader, ResumableBatchSampler
 from trainyard.data.loading.spec import Column, DataSpec, Examples, MappedRows
 from trainyard.data.loading.splits import SplitPlan
 from trainyard.data.loading.statistics import compute_class_weights, mean_and_std, sampling_weights
 from trainyard.io.errors import config_error
 
-EVALUATION_BATCHES = 4  # training batches evaluated at once: without gradients they take less memory
+EVALUATION_BATCHES = 4  # training batches evaluated at once, which take less memory without gradients
 EVALUATION_PIXELS = 2**21  # upper limit of such a batch; about 0.3 GB in model=cnn, 1.3 GB in model=resnet
 
 
 class DataModule(L.LightningDataModule, ABC):
-    """Splits the examples of a source, stratified by class, and serves batches on the training device.
+    """Splits the examples of a source, stratified by class, and loads batches to the training device.
 
     Subclasses define `kind`, `classes` and `read()`.
 
@@ -32,13 +31,13 @@ class DataModule(L.LightningDataModule, ABC):
         batch_size: training examples per batch and device; `None` for `default_batch_size`, or all training examples if
             there are fewer.
         default_batch_size: used if `batch_size` is `None`.
-        val_fraction, test_fraction: shares of the examples for validation and test, if the source has no such splits.
-        train_fraction: share of the training examples that is used; a smaller one is a subset of a larger one.
+        val_fraction, test_fraction: shares of the examples for validation and test, unless the source has these splits.
+        train_fraction: share of the training examples that is used; a smaller share is a subset of a larger one.
         folds, fold: with `fold` 0 to `folds - 1`, validate on that fold of train and validation together.
         class_weights: of the training loss: `none`, `balanced` (each class has equal weight) or a number per class.
         sampler: `shuffle`, or `balanced` to draw each class equally often.
-        resident: `True` keeps the examples on the training device, `False` reads each batch in `num_workers` processes
-            (`None`: one per core), `auto` keeps them if they take at most `resident_limit` GiB.
+        resident: `True` stores the examples on the training device, `False` reads each batch in `num_workers` processes
+            (`None`: one per core), `auto` stores them if they take at most `resident_limit` GiB.
         seed: of the split; separate from the run's, so that runs with different seeds share their test examples.
         augment: random changes of the training images.
         order_seed: of the order of the training examples and of `augment`; the run's seed.
@@ -106,7 +105,7 @@ class DataModule(L.LightningDataModule, ABC):
 
     @cached_property
     def spec(self) -> DataSpec:
-        """The specification for models; its statistics are those of the training examples only."""
+        """The specification for models, with statistics of the training examples only."""
         train = self.splits["train"]
         mean, std = mean_and_std(train, self.columns)
         weights = compute_class_weights(self.class_weights, train.y, len(self.classes))
@@ -126,15 +125,13 @@ class DataModule(L.LightningDataModule, ABC):
         self.splits = {name: replace(part, x=inputs[name]) for name, part in self.splits.items()}
 
     def original(self, split: str) -> Examples:
-        """Return the examples of a split before `replace_inputs`; only those of `val` are kept."""
+        """Return the examples of a split before `replace_inputs`, which stores only `val`."""
         return self.original_splits.get(split) or self.splits[split]
 
     def loader(self, split: str, all_ranks: bool = False) -> Loader:
-        """Return the batches of a split on this process's device; `train` is shuffled and augmented.
+        """Return the loader of a split, with the examples of all processes or this process's share.
 
-        Args:
-            split: `train`, `val` or `test`.
-            all_ranks: serve all examples instead of this process's share.
+        The split `train` is shuffled and augmented.
         """
         trainer = self.trainer
         assert trainer is not None, "Lightning attaches the trainer first"
@@ -143,7 +140,7 @@ class DataModule(L.LightningDataModule, ABC):
         return self.placement.loader(self.splits[split], sampler, trainer.strategy.root_device, augment)
 
     def batch_sampler(self, split: str, all_ranks: bool = False) -> ResumableBatchSampler:
-        """Return the sampler of a split; arguments as in `loader`."""
+        """Return the sampler of a split, see `loader`."""
         trainer = self.trainer
         assert trainer is not None, "Lightning attaches the trainer first"
         part, training = self.splits[split], split == "train"
@@ -160,13 +157,9 @@ class DataModule(L.LightningDataModule, ABC):
         )
 
     def evaluation_batch_size(self, shape: Sequence[int]) -> int:
-        """Return the number of examples evaluated at once: a few training batches, or one batch of large images.
-
-        Args:
-            shape: of an example as input of the network, `(F,)` or `(C, H, W)`.
-        """
-        most = self.batch_size * EVALUATION_BATCHES
-        return max(self.batch_size, min(most, EVALUATION_PIXELS // math.prod(shape[1:])))
+        """Return the number of examples of a shape `(F,)` or `(C, H, W)` evaluated at once, at least `batch_size`."""
+        limit = self.batch_size * EVALUATION_BATCHES
+        return max(self.batch_size, min(limit, EVALUATION_PIXELS // math.prod(shape[1:])))
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Return the batch, which is on the device already."""

@@ -1,32 +1,92 @@
-"""Loaders of batches on the training device, from tensors in its memory or from worker processes; results are equal."""
+"""Batches on the training device: which examples each contains, and loaders that read them.
+
+The composition of a batch and its random numbers are pure functions of (seed, epoch, batch). Batches from tensors on
+the device and from worker processes are equal.
+"""
 
 import math
 import os
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from trainyard.data.loading.sampler import ResumableBatchSampler, derive_generator
 from trainyard.data.loading.spec import Examples
 
 PREFETCHED_BATCHES = 8  # gathered by one indexing operation: the overhead of an operation exceeds that of small batches
 
 Batch = tuple[Tensor, Tensor]
-Augment = Callable[[Tensor, Tensor, torch.Generator], Batch]
+Augment = Callable[[Tensor, Tensor, torch.Generator], Batch]  # of inputs and labels, with the batch's generator
+
+
+def derive_generator(*key: int) -> torch.Generator:
+    """Return a CPU generator that depends only on `key`, such as (seed, epoch, batch)."""
+    state = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]  # nearby keys give unrelated streams
+    return torch.Generator().manual_seed(int(state))
+
+
+@dataclass(eq=False)
+class ResumableBatchSampler:
+    """Yields the positions of the examples of each batch. Lightning calls `set_epoch`.
+
+    Each process takes its share of every global batch; together they use each example once. When shuffling, a last
+    batch too small for every process is dropped.
+    """
+
+    size: int  # number of examples
+    batch_size: int  # per process; the last batch may be smaller
+    _: KW_ONLY
+    seed: int = 0
+    shuffle: bool = False
+    weights: Tensor | None = None  # float [N]: an epoch consists of `size` draws with replacement in these proportions
+    rank: int = 0
+    world_size: int = 1
+    epoch: int = 0
+    start: int = 0  # first batch of the next iteration, to resume inside an epoch
+
+    @property
+    def global_batch(self) -> int:
+        """Examples per batch of all processes."""
+        return self.batch_size * self.world_size
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch, counted from 0, whose order the next iteration uses."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        if self.shuffle and self.size % self.global_batch < self.world_size:
+            return self.size // self.global_batch
+        return math.ceil(self.size / self.global_batch)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        positions = self.positions().tolist()
+        batches = range(self.start, len(self))
+        return (positions[batch * self.batch_size : (batch + 1) * self.batch_size] for batch in batches)
+
+    def positions(self) -> Tensor:
+        """Return the positions of this process's examples in this epoch, batch after batch, int64 `[N]`."""
+        generator = derive_generator(self.seed, self.epoch)
+        if not self.shuffle:
+            order = torch.arange(self.size)
+        elif self.weights is None:
+            order = torch.randperm(self.size, generator=generator)
+        else:
+            order = torch.multinomial(self.weights, self.size, replacement=True, generator=generator)
+        return order[self.rank :: self.world_size][: len(self) * self.batch_size]  # the processes take turns
+
+    def batch_generator(self, batch: int) -> torch.Generator:
+        """Return the generator for all random numbers of a batch of this epoch on this process."""
+        return derive_generator(self.seed, self.epoch, batch, self.rank)
 
 
 @dataclass(eq=False)
 class Loader(ABC):
-    """Iterates over `(x, y)` batches on a device; its state is the position in the epoch.
-
-    Attributes:
-        augment: called with inputs, labels and the generator of the batch.
-    """
+    """Iterates over `(x, y)` batches on a device; its state is the position in the epoch."""
 
     examples: Examples
     sampler: ResumableBatchSampler
@@ -90,7 +150,7 @@ class StreamingLoader(Loader):
             collate_fn=unchanged,  # type: ignore[arg-type]  # `__getitems__` returns whole batches
             pin_memory=self.device.type == "cuda",
             worker_init_fn=ignore_signals,
-            generator=derive_generator(0),  # so that the run's own generator stays untouched
+            generator=derive_generator(0),  # so that the run's own generator does not change
         )
 
     def load_batches(self) -> Iterator[Batch]:
@@ -102,7 +162,7 @@ class StreamingLoader(Loader):
 def ignore_signals(worker: int) -> None:
     """Ignore signals to the process group, such as Ctrl-C: the trainer still needs batches, then ends the workers."""
     for name in ("SIGINT", "SIGHUP"):
-        if hasattr(signal, name):
+        if hasattr(signal, name):  # not on Windows
             signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
@@ -113,13 +173,10 @@ def unchanged(batch: Batch) -> Batch:
 
 @dataclass
 class DevicePlacement:
-    """Decides whether examples stay in the memory of the training device or are read batch by batch.
-
-    For the arguments see `DataModule`; `limit` is its `resident_limit`.
-    """
+    """Decides whether examples stay in the memory of the training device or are read batch by batch."""
 
     resident: str | bool
-    limit: float
+    limit: float  # GiB
     num_workers: int | None
 
     @property
@@ -128,7 +185,7 @@ class DevicePlacement:
         return os.cpu_count() or 1 if self.num_workers is None else self.num_workers
 
     def fits(self, count: int, shape: Sequence[int], item_size: int = 1) -> bool:
-        """Whether `count` inputs of a shape, with `item_size` bytes per number, are to be kept on the device."""
+        """Whether `count` inputs of a shape, with `item_size` bytes per number, stay on the device."""
         size = count * math.prod(shape) * item_size
         return self.resident if isinstance(self.resident, bool) else size <= self.limit * 2**30
 

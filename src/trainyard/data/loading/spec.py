@@ -16,36 +16,25 @@ PERIODS = {"month": 12, "day": 31, "weekday": 7, "hour": 24}
 class Column:
     """One input of a model for rows: how the cells of a table are parsed and what replaces a missing value.
 
-    Attributes:
-        name: of the input: the header of the table's column, or `HEADER.PART` for a part of a date.
-        levels: the values of a categorical column, with codes 1, 2, ...; code 0 is a missing value or one that does
-            not occur in the training rows. Empty for a numeric column.
-        median: of a numeric column over the training rows; replaces missing values.
-        may_miss: whether training rows lack values of a numeric column; the model then adds a missing indicator.
-        embedded: whether the levels are embedded instead of one-hot encoded.
-        width: size of the embedding of a level; 0 for fastai's rule of thumb.
-        source: the header of the table's column, if it differs from the name.
-        part: of a date: `year`, `month`, `day`, `weekday`, `hour` or `days` (since 1970). Empty for other columns.
-        format: of dates, as for `strptime`, or `ISO8601`.
-        decimal: the decimal separator of numbers, `.` or `,`; empty if unknown.
-        missing: texts that mark a missing value, in addition to the standard ones.
+    The levels of a categorical column have the codes 1, 2, ...; code 0 is a missing value or one that does not occur in
+    the training rows.
     """
 
-    name: str
-    levels: tuple[str, ...] = ()
-    median: float = 0.0
-    may_miss: bool = False
-    embedded: bool = False
-    width: int = 0
-    source: str = ""
-    part: str = ""
-    format: str = ""
-    decimal: str = ""
-    missing: tuple[str, ...] = ()
+    name: str  # the header of the table's column, or `HEADER.PART` for a part of a date
+    levels: tuple[str, ...] = ()  # empty for a numeric column
+    median: float = 0.0  # of the training rows; replaces missing numbers
+    may_miss: bool = False  # whether training rows lack values; the model then adds a missing indicator
+    embedded: bool = False  # whether the levels are embedded instead of one-hot encoded
+    width: int = 0  # of the embedding of a level; 0 for fastai's rule of thumb
+    source: str = ""  # the header of the table's column, if it differs from the name
+    part: str = ""  # of a date: `year`, `month`, `day`, `weekday`, `hour` or `days` (since 1970)
+    format: str = ""  # of dates, as for `strptime`, or `ISO8601`
+    decimal: str = ""  # separator of numbers, `.` or `,`; empty if unknown
+    missing: tuple[str, ...] = ()  # texts that mark a missing value, in addition to the standard ones
 
     @property
     def header(self) -> str:
-        """The header of the table's column."""
+        """The header of the column in the table."""
         return self.source or self.name
 
     @property

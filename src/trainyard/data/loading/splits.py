@@ -6,23 +6,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trainyard.data.loading.sampler import derive_generator
+from trainyard.data.loading.loader import derive_generator
 from trainyard.data.loading.spec import Examples
 from trainyard.io.errors import ConfigError, config_error
 
 
 def stratified_split(labels: Tensor, fractions: Mapping[str, float], seed: int, least: int = 1) -> dict[str, Tensor]:
-    """Split the positions 0..N-1 into named parts, class by class; `train` gets the rest.
+    """Split the positions of labels `[N]` into named parts, class by class; `train` comes first and gets the rest.
 
     Args:
         labels: int64 `[N]`.
-        fractions: of the parts other than `train`; their sum is below 1. Of the first part, that of a larger fraction
-            contains that of a smaller one.
+        fractions: of the other parts. The first part with a larger fraction contains the one with a smaller fraction.
         seed: the split is a pure function of it.
         least: minimum of each class in each part, as long as one example is left for training.
-
-    Returns:
-        Sorted positions of each part, `train` first; the parts are disjoint and cover everything.
     """
     generator = derive_generator(seed)
     parts: dict[str, list[Tensor]] = {"train": [], **{name: [] for name in fractions}}
@@ -31,8 +27,8 @@ def stratified_split(labels: Tensor, fractions: Mapping[str, float], seed: int, 
         members = members[torch.randperm(len(members), generator=generator)]
         start = 0
         for name, fraction in fractions.items():
-            wanted = max(least, round(fraction * len(members))) if fraction > 0 else 0
-            size = min(wanted, len(members) - start - 1)
+            count = max(least, round(fraction * len(members))) if fraction > 0 else 0
+            size = min(count, len(members) - start - 1)
             parts[name].append(members[start : start + size])
             start += size
         parts["train"].append(members[start:])
@@ -42,27 +38,22 @@ def stratified_split(labels: Tensor, fractions: Mapping[str, float], seed: int, 
 def stratified_folds(labels: Tensor, folds: int, seed: int) -> Tensor:
     """Return the fold of each example, int64 `[N]` from 0 to `folds - 1`, a pure function of the seed.
 
-    The members of each class are dealt in turn, and each class continues at the fold where the previous one ended: the
-    sizes of the folds, and of a class in them, differ by at most one example.
+    The sizes of the folds, and of each class in them, differ by at most one example.
     """
     generator = derive_generator(seed)
     fold = torch.empty_like(labels)
-    dealt = 0
+    assigned = 0
     for label in labels.unique():
         members = (labels == label).nonzero().flatten()
         order = torch.randperm(len(members), generator=generator)
-        fold[members[order]] = (torch.arange(len(members)) + dealt) % folds
-        dealt += len(members)
+        fold[members[order]] = (torch.arange(len(members)) + assigned) % folds  # continues at the next fold
+        assigned += len(members)
     return fold
 
 
 @dataclass(frozen=True)
 class SplitPlan:
-    """Divides examples into `train`, `val` and `test`; for the arguments see `DataModule`.
-
-    Raises:
-        ConfigError: the fold does not exist.
-    """
+    """Divides examples into `train`, `val` and `test`; for the arguments see `DataModule`."""
 
     val_fraction: float
     test_fraction: float
@@ -78,12 +69,9 @@ class SplitPlan:
             )
 
     def divide(self, parts: Mapping[str, Examples]) -> dict[str, Examples]:
-        """Return `train`, `val` and `test`; those that the source does not provide are taken from its `train`.
+        """Return `train`, `val` and `test`; splits that the source does not provide are taken from its `train`.
 
         The test examples depend neither on the fold nor on `train_fraction`.
-
-        Raises:
-            ConfigError: nothing is left for training, or the source does not allow folds.
         """
         if self.fold is not None and "val" in parts:
             problem = "the data has a validation split of its own"

@@ -1,8 +1,9 @@
-"""Statistics of examples: mean and standard deviation, class weights, and the majority baseline."""
+"""Statistics and digests of examples: mean and standard deviation, class weights, majority baseline, fingerprint."""
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -11,7 +12,12 @@ from trainyard.data.images.image_files import ImageFiles
 from trainyard.data.loading.spec import Column, Examples, MappedRows
 from trainyard.io.errors import config_error, join_limited
 
+if TYPE_CHECKING:  # it imports Lightning
+    from trainyard.data.loading.datamodule import DataModule
+
 CHUNK = 4096  # images counted at a time; bounds the memory
+FINGERPRINT_BYTES = 2**18  # of the inputs of a split that are hashed
+DIGEST_SIZE = 16  # bytes
 
 log = logging.getLogger(__name__)
 
@@ -26,10 +32,8 @@ def mean_and_std(train: Examples, columns: Sequence[Column]) -> tuple[Tensor, Te
 
 
 def image_statistics(images: Tensor | ImageFiles) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation of each channel, float64 `[C]` in units of the full range.
-
-    They are computed from sums of integers, which are exact: the order of the images does not matter.
-    """
+    """Return mean and standard deviation of each channel, float64 `[C]` in units of the full range."""
+    # Sums of integers are exact: the order of the images does not matter.
     sums = images.sums.sum(0) if isinstance(images, ImageFiles) else channel_sums(images)  # [C, 2]
     count, _, height, width = images.shape
     mean, square = (sums.double() / (count * height * width)).T
@@ -66,17 +70,14 @@ def row_statistics(rows: Tensor, columns: Sequence[Column]) -> tuple[Tensor, Ten
 
 
 def one_where_zero(std: Tensor) -> Tensor:
-    """Return the deviations with 1 in place of 0, to divide by."""
+    """Return the deviations with 0 replaced by 1, as divisors."""
     return torch.where(std > 0, std, 1.0)
 
 
 def compute_class_weights(choice: str | Sequence[float], labels: Tensor, classes: int) -> tuple[float, ...]:
     """Return the weight of each class in the loss, 1 on average over the examples; empty for equal weights.
 
-    Args:
-        choice: `none`, `balanced`, or a number per class, of which only the ratios matter.
-        labels: of the training examples, int64 `[N]`.
-        classes: their number.
+    The choice is `none`, `balanced`, or a number per class, of which only the ratios matter.
     """
     if choice == "none":
         return ()
@@ -111,5 +112,42 @@ def warn_about_missing_classes(splits: Mapping[str, Examples], classes: Sequence
     for name, split in (("val", "validation"), ("test", "test")):
         pairs = zip(classes, counts["train"], counts[name], strict=True)
         if missing := [f"{label} ({train})" for label, train, other in pairs if train and not other]:
-            text = "%s lacks classes that training has (training examples): %s\n  %s/acc does not measure them"
+            text = "%s has no examples of these classes (training examples): %s\n  %s/acc does not measure them"
             log.warning(text, split, join_limited(missing), name)
+
+
+def fingerprint(data: "DataModule") -> dict[str, dict[str, Any]]:
+    """Return counts and digests of each split, which reveal changes; the same for resident and streamed data.
+
+    `least` and `most` count the examples of the rarest and the most frequent class. The digests are of all labels, and
+    of 256 KiB of the inputs, evenly spaced.
+    """
+    splits = {}
+    for name, part in data.splits.items():
+        counts = [count for count in part.y.bincount().tolist() if count]
+        inputs = data.fingerprint_inputs(part)
+        size = inputs[:1].numel() * inputs.element_size()
+        splits[name] = {
+            "examples": len(part),
+            "classes": len(counts),
+            "least": min(counts, default=0),
+            "most": max(counts, default=0),
+            "labels": tensor_digest(part.y),
+            "inputs": tensor_digest(inputs[:: max(1, -(-len(inputs) * size // FINGERPRINT_BYTES))]),
+        }
+    return splits
+
+
+def tensor_digest(values: Tensor) -> str:
+    """Return a digest of type, shape and bytes of a tensor."""
+    values = values.cpu().contiguous()
+    digest = hashlib.sha256(f"{values.dtype} {tuple(values.shape)}".encode())
+    digest.update(values.numpy().data)
+    return digest.hexdigest()[:16]
+
+
+def example_digests(images: Tensor | ImageFiles) -> list[bytes]:
+    """Return a digest of each image, or of its file if the images are not in memory."""
+    if isinstance(images, ImageFiles):
+        return [digest.tobytes() for digest in images.digests]
+    return [hashlib.blake2b(row, digest_size=DIGEST_SIZE).digest() for row in images.contiguous().flatten(1).numpy()]

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from trainyard.data.loading.datamodule import DataModule
-from trainyard.data.loading.sampler import derive_generator
+from trainyard.data.loading.loader import derive_generator
 from trainyard.data.loading.spec import Column, Examples
 from trainyard.data.sources.table import Rows
 from trainyard.io.errors import config_error, did_you_mean, join_limited
@@ -64,8 +64,8 @@ class Digits(DataModule):
             table = np.load(stream)
         pixels = np.rint(table[:64].T * (255 / 16)).astype(np.uint8)
         images = torch.from_numpy(pixels.reshape(-1, 1, 8, 8))
-        place = torch.tensor([self.classes.index(name) if name in self.classes else -1 for name in "0123456789"])
-        labels = place[torch.from_numpy(table[64].astype(np.int64))]
+        label = torch.tensor([self.classes.index(name) if name in self.classes else -1 for name in "0123456789"])
+        labels = label[torch.from_numpy(table[64].astype(np.int64))]
         return {"train": Examples(images[labels >= 0], labels[labels >= 0])}
 
 
@@ -97,9 +97,9 @@ class Penguins(Rows):
 
 
 class Shapes(DataModule):
-    """Generated images 3 x size x size of one shape each; a function of `seed`.
+    """Generated images 3 x size x size, each of one shape with a random colour, size, position and background.
 
-    Colour, size, position, rotation and background vary; the classes are balanced.
+    The classes are balanced.
 
     Args:
         count: number of images in all splits.
@@ -156,8 +156,8 @@ def coverage(labels: Tensor, shapes: Sequence[str], size: int, radius: Tensor, c
     dy = y - centre[:, 1, None, None]
     distance = torch.full_like(dx, math.inf)
     for label, name in enumerate(shapes):
-        found = DISTANCES[name](dx, dy, radius[:, None, None], turn)
-        distance = torch.where((labels == label)[:, None, None], found, distance)
+        of_shape = DISTANCES[name](dx, dy, radius[:, None, None], turn)
+        distance = torch.where((labels == label)[:, None, None], of_shape, distance)
     return torch.clamp(0.5 - distance, 0, 1)
 
 

@@ -1,6 +1,7 @@
 """Image data sets with one folder per class."""
 
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainyard.data.cache.decoded_images import DecodedImages, decode_images
-from trainyard.data.images.folder_listing import (
-    LAYOUT,
-    SPLITS,
-    FolderListing,
-    list_folder,
-    similar_names,
-)
-from trainyard.data.images.image_files import LARGEST, ImageFiles, common_shape
+from trainyard.data.images.folder_listing import LAYOUT, SPLITS, FolderListing, list_folder
+from trainyard.data.images.image_files import MAX_SIDE, ImageFiles, common_shape
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.spec import Examples
 from trainyard.data.loading.statistics import constant_images
@@ -38,8 +33,8 @@ class ImageFolder(DataModule):
         channels: 1 for grey, 3 for colour; `None` for grey if all files are.
         value_range: the values that become black and white in files with more than 8 bits per channel (16-bit integers,
             floats, ...); `None` for the lowest and highest value of the training files.
-        on_error: `raise` to stop at unreadable files, empty classes and classes that training lacks; `skip` to leave
-            them out and count them in the log and the run's result.
+        on_error: `raise` to stop at unreadable files, empty classes and classes without training images; `skip` to
+            leave them out and count them in the log and the run's result.
         shared: arguments of `DataModule`.
 
     Raises:
@@ -73,19 +68,22 @@ class ImageFolder(DataModule):
 
     def read(self) -> dict[str, Examples]:
         """Return the images of each split: decoded, or as files if they do not fit in memory."""
-        found = list_folder(self.root)
-        paths = [self.root / file.path for file in found.files]
-        splits = np.array([file.split for file in found.files])
+        folder = list_folder(self.root)
+        paths = [self.root / file.path for file in folder.files]
+        splits = np.array([file.split for file in folder.files])
         shape = self.infer_shape(paths)
-        decoded = self.decode(paths, shape, np.flatnonzero(splits == "train"))
+        given = self.given_range if self.model_spec is None else self.model_spec.value_range or ()
+        range_files = np.flatnonzero(splits == "train") if given is None else None
+        fits = self.placement.fits(len(paths), shape)
+        decoded = decode_images(paths, shape, self.cache, fits, self.placement.workers, given or (), range_files)
         self.value_range = decoded.value_range
-        self.report_problems(found, decoded)
+        self.report_problems(folder, decoded)
         self.digests = [digest.tobytes() for digest in decoded.digests]
         readable = np.array([position not in decoded.errors for position in range(len(paths))])
         training = readable & (splits == "train")
-        labels = self.find_labels(found, training)
+        labels = self.find_labels(folder, training)
         if self.model_spec is None:
-            self.check_values(np.array([file.path for file in found.files])[training], decoded.sums[training], shape)
+            self.check_values(np.array([file.path for file in folder.files])[training], decoded.sums[training], shape)
         names = np.array([str(path) for path in paths])
         files = ImageFiles(names, decoded.sums, decoded.digests, shape, decoded.value_range)
         images = files if decoded.pixels is None else decoded.pixels
@@ -100,65 +98,53 @@ class ImageFolder(DataModule):
             channels, height, width = self.model_spec.input_shape
             return channels, height, width
         channels, height, width = common_shape(paths, self.image_size, self.channels)
-        if self.image_size is None and max(height, width) == LARGEST:
+        if self.image_size is None and max(height, width) == MAX_SIDE:
             text = "images     resized to %dx%d pixels; data.image_size=%d takes a quarter of the time from scratch"
-            log.info(text, height, width, LARGEST // 2)
+            log.info(text, height, width, MAX_SIDE // 2)
         return channels, height, width
-
-    def decode(self, paths: Sequence[Path], shape: tuple[int, int, int], training: NDArray[np.int64]) -> DecodedImages:
-        """Decode the files with the value range of the model, the given one, or that of the training files."""
-        given = self.given_range if self.model_spec is None else self.model_spec.value_range or ()
-        fits = self.placement.fits(len(paths), shape)
-        places = training.tolist() if given is None else None
-        return decode_images(paths, shape, self.cache, fits, self.placement.workers, given or (), places)
 
     def check_values(self, names: Sequence[str], sums: Tensor, shape: tuple[int, int, int]) -> None:
         """Log the value range; raise an error if all training images are constant, and warn if most almost are."""
-        pixels = shape[1] * shape[2]
-        if len(sums) and pixels > 1 and constant_images(sums, pixels).all():
+        mean, square = (sums.double().sum(1) / math.prod(shape)).T
+        variances = square - mean.square()  # of values from 0 to 255
+        if len(sums) and shape[1] * shape[2] > 1 and constant_images(sums, shape[1] * shape[2]).all():
             problem = f"all {len(sums)} training images are constant, each of a single colour: {join_names(names)}"
             if self.on_error == "raise":
                 accepted = "images that vary, or data.on_error=skip to train on these"
                 raise config_error("data.root", self.root, problem, accepted)
             log.warning("data.root=%s: %s", self.root, problem)
-        if not self.value_range:
-            return
-        low, high = self.value_range
-        log.info("values     %.7g to %.7g in the image files become black to white", low, high)
-        mean, square = (sums.double().sum(1) / (shape[0] * pixels)).T
-        if len(sums) and (square - mean.square()).median() < 1:  # of variances of values from 0 to 255
-            text = (
-                "half of the training images vary by less than 1/256 of the range from %.7g to %.7g: if values "
-                "are outliers, give the range of the others: data.value_range=[LOW,HIGH]"
-            )
-            log.warning(text, low, high)
+        if self.value_range:
+            log.info("values     %.7g to %.7g in the image files become black to white", *self.value_range)
+            if len(sums) and variances.median() < 1:
+                text = "half of the training images vary by less than 1/256 of the range from %.7g to %.7g"
+                log.warning(f"{text}; if these values are outliers, set data.value_range=[LOW,HIGH]", *self.value_range)
 
-    def find_labels(self, found: FolderListing, training: NDArray[np.bool_]) -> NDArray[np.int64]:
+    def find_labels(self, folder: FolderListing, training: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Return the label of each file, int64 `[N]`; -1 if its class has no training image."""
-        labels = np.array([file.label for file in found.files])
+        labels = np.array([file.label for file in folder.files])
         if self.model_spec is not None:
             self.classes = self.model_spec.classes
-            if unknown := [name for name in found.classes if name not in self.classes]:
+            if unknown := [name for name in folder.classes if name not in self.classes]:
                 problem = f"classes that training lacks: {join_names(unknown)}"
                 raise config_error("data.root", self.root, problem, join_names(self.classes))
-            known = np.array([self.classes.index(name) for name in found.classes], dtype=np.int64)
+            known = np.array([self.classes.index(name) for name in folder.classes], dtype=np.int64)
             return known[labels]  # type: ignore[no-any-return]
         used = np.unique(labels[training])
-        self.classes = tuple(found.classes[label] for label in used)
-        lost = [name for name in found.classes if name not in self.classes]
+        self.classes = tuple(folder.classes[label] for label in used)
+        unreadable = [name for name in folder.classes if name not in self.classes]
         if len(used) < 2:
             readable = join_names(self.classes) or "none"
             problem = f"classes with a readable training image: {readable}, at least two are needed"
             raise config_error("data.root", self.root, problem, LAYOUT)
-        if lost:
-            log.warning("data.on_error=skip: classes without a readable training image: %s", join_names(lost))
-        self.report["skipped_folders"] += len(lost)
+        if unreadable:
+            log.warning("data.on_error=skip: classes without a readable training image: %s", join_names(unreadable))
+        self.report["skipped_folders"] += len(unreadable)
         return np.where(np.isin(labels, used), np.searchsorted(used, labels), -1)
 
-    def report_problems(self, found: FolderListing, decoded: DecodedImages) -> None:
+    def report_problems(self, folder: FolderListing, decoded: DecodedImages) -> None:
         """Raise one error that lists all problems of the folder, or count and log them."""
-        broken = [f"{found.files[position].path} ({text})" for position, text in decoded.errors.items()]
-        problems = {"cannot be read": broken, "no images": found.empty, "not in train": found.unknown}
+        broken = [f"{folder.files[position].path} ({text})" for position, text in decoded.errors.items()]
+        problems = {"cannot be read": broken, "no images": folder.empty, "not in train": folder.unknown}
         problems = {problem: names for problem, names in problems.items() if names}
         if problems and self.on_error == "raise":
             lines = "".join(f"\n  {problem}: {join_names(names)}" for problem, names in problems.items())
@@ -167,15 +153,15 @@ class ImageFolder(DataModule):
                 f"data.root={self.root}: {count} problem{'s' if count > 1 else ''}{lines}\n"
                 "  accepted: a folder without them, or data.on_error=skip to leave them out"
             )
-        self.report |= {"skipped_files": len(broken), "skipped_folders": len(found.empty) + len(found.unknown)}
+        self.report |= {"skipped_files": len(broken), "skipped_folders": len(folder.empty) + len(folder.unknown)}
         for problem, names in problems.items():
             log.warning("data.on_error=skip: %d left out, %s: %s", len(names), problem, join_names(names))
-        if found.unused:
+        if folder.unused:
             text = "data.root=%s: left out, in no split or no class folder: %s"
-            log.warning(text, self.root, join_names(found.unused))
-        if similar := similar_names(found.classes):
-            text = "data.root=%s: classes whose names differ only in case or whitespace: %s"
-            log.warning(text, self.root, join_names(similar))
+            log.warning(text, self.root, join_names(folder.unused))
+        if folder.other_files:
+            counts = join_limited(f"{count} {suffix}" for suffix, count in folder.other_files.most_common())
+            log.info("data.root=%s: left out, not images: %s", self.root, counts)
 
     def preprocess(self, parts: dict[str, Examples]) -> dict[str, Examples]:
         """Count the test images that are also training images."""

@@ -12,21 +12,28 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainyard.data.images.folder_listing import natural_key
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.spec import Column, Examples
-from trainyard.data.tables.cells import factorize, read_numbers, read_rows, strip_zeros, to_text
-from trainyard.data.tables.columns import SHARE, CellFormat, ColumnValues, fit_column, learn_columns, recode_levels
-from trainyard.data.tables.table_file import has_semicolons, nested_columns, read_table
+from trainyard.data.tables.columns import MIN_SHARE, CellFormat, ColumnValues, fit_column, learn_columns, recode_levels
+from trainyard.data.tables.reading import (
+    factorize,
+    has_semicolons,
+    read_numbers,
+    read_rows,
+    read_table,
+    strip_zeros,
+    to_text,
+)
 from trainyard.io.errors import config_error, did_you_mean, join_limited
+from trainyard.io.files import natural_key
 
 if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger(__name__)
 
-FEW = 20  # so many distinct numbers may always be classes
-MOST = 14  # columns listed in a message
+MAX_NUMERIC_CLASSES = 20  # a target with more distinct numbers may be a quantity
+MAX_LISTED = 14  # columns in a message
 DECIMALS = {None: None, "point": ".", "comma": ","}
 
 
@@ -67,7 +74,7 @@ class Table(Rows):
         path: a .csv, .tsv or .parquet file.
         target: the column of the classes; rows without one are dropped.
         ignore: one or several columns that are not used.
-        keep: columns that are used although they look like identifiers or are constant, and that are not leaks.
+        keep: columns that are used without a warning although they look like identifiers, constants or leaks.
         missing: texts that mark a missing value, in addition to an empty cell, `NA`, `null` and the like.
         decimal: the decimal separator of ambiguous numbers, `point` or `comma`; `None` to infer it.
         dayfirst: whether the day precedes the month in ambiguous dates; `None` to infer it.
@@ -114,7 +121,6 @@ class Table(Rows):
         if self.target not in columns:
             problem = f"data.{key} has no such column{did_you_mean(self.target, columns)}"
             raise config_error("data.target", self.target, problem, join_limited(columns, 30))
-        self.check_nested(key, columns)
         missing = label_texts(table[self.target]) == ""
         if missing.all():
             raise config_error(f"data.{key}", self.files[key], f"no row has a {self.target}", "rows of known classes")
@@ -122,17 +128,6 @@ class Table(Rows):
             log.warning("%d of %d rows of data.%s have no %s: left out", missing.sum(), len(table), key, self.target)
             self.report[f"{key}_rows_without_target"] = int(missing.sum())
         return table[~missing]
-
-    def check_nested(self, key: str, names: Sequence[str]) -> None:
-        """Raise a ConfigError for a column of lists, structs or maps, unless it is ignored."""
-        used = {column.header for column in self.model_spec.columns} if self.model_spec else {*names} - {*self.ignore}
-        nested = nested_columns(self.files[key])
-        if found := [name for name in names if name in nested and name in {*used, self.target}]:
-            types = join_limited((f"{name} ({nested[name]})" for name in found), MOST)
-            accepted = "columns of numbers, texts or dates"
-            if self.target not in found:
-                accepted += f"; to leave out: {format_override('data.ignore', [*self.ignore, *found])}"
-            raise config_error(f"data.{key}", self.files[key], f"columns of nested values: {types}", accepted)
 
     def learn(self, table: "pd.DataFrame") -> None:
         """Find the classes and columns of the training file, and the format of its cells."""
@@ -146,7 +141,7 @@ class Table(Rows):
         if all(reason in ("empty", "constant") for reason in reasons.values()):
             problem = f"every column except {self.target} is empty or constant"
             raise config_error(
-                "data.path", self.files["path"], problem, f"different values in {join_limited(names, MOST)}"
+                "data.path", self.files["path"], problem, f"different values in {join_limited(names, MAX_LISTED)}"
             )
         excluded = {name: reason for name, reason in reasons.items() if reason and name not in self.keep}
         if len(excluded) == len(columns):
@@ -164,14 +159,14 @@ class Table(Rows):
         if leaks:
             lines += [f"  to leave out: {format_override('data.ignore', [*self.ignore, *leaks])}"]
         if excluded:
-            reasons = join_limited((f"{name} ({reason})" for name, reason in excluded.items()), MOST)
-            names = [*self.keep, *excluded] if len(excluded) <= MOST else ["NAME"]
+            reasons = join_limited((f"{name} ({reason})" for name, reason in excluded.items()), MAX_LISTED)
+            names = [*self.keep, *excluded] if len(excluded) <= MAX_LISTED else ["NAME"]
             lines += [f"excluded: {reasons}; to include: {format_override('data.keep', names)}"]
         if lines:
             log.warning("%s", "\n".join(lines))
 
     def feature_names(self, columns: list[str]) -> list[str]:
-        """Return the columns other than the target and the ignored ones, or raise a ConfigError."""
+        """Return the columns except the target and ignored ones, or raise a ConfigError."""
         candidates = [name for name in columns if name != self.target]
         if self.target in self.ignore:
             problem = f"{self.target} is the target"
@@ -192,7 +187,7 @@ class Table(Rows):
         """Raise a ConfigError for a target that is constant, a quantity or an identifier."""
         count, rows = len(self.classes), len(values)
         numbers, invalid = read_numbers(factorize(values)[1], Column(self.target, decimal="."))
-        measured = not invalid.any() and count > FEW and bool((numbers % 1).any() or count > rows / 5)
+        measured = not invalid.any() and count > MAX_NUMERIC_CLASSES and bool((numbers % 1).any() or count > rows / 5)
         if count < 2 or count > rows / 2 or measured:
             problem = f"it has {count} distinct values in {rows} rows ({join_limited(self.classes, 5)})"
             raise config_error("data.target", self.target, problem, "a column of classes, each in several rows")
@@ -200,9 +195,9 @@ class Table(Rows):
     def examples(self, key: str, table: "pd.DataFrame") -> Examples:
         """Return the rows of a file as numbers."""
         columns = {column.header: column for column in self.columns}
-        if lacking := [header for header in columns if header not in table.columns]:
+        if absent := [header for header in columns if header not in table.columns]:
             accepted = f"a table with {join_limited(columns, 30)}"
-            raise config_error(f"data.{key}", self.files[key], f"no column {join_limited(lacking)}", accepted)
+            raise config_error(f"data.{key}", self.files[key], f"no column {join_limited(absent)}", accepted)
         x, invalid = read_rows(table, self.columns, has_semicolons(self.files[key]))
         for header, column in columns.items():
             self.check_cells(key, column, table[header], invalid[header])
@@ -213,34 +208,34 @@ class Table(Rows):
         """Warn about cells with another format than in training, or raise a ConfigError if there are many."""
         if not invalid.any():
             return
-        what = "dates" if column.part else "numbers"
+        kind = "dates" if column.part else "numbers"
         examples = join_limited((repr(to_text(value)) for value in values[invalid].unique()), 3)
-        if invalid.sum() > (1 - SHARE) * values.notna().sum():
-            problem = f"{column.header} holds text ({examples})"
-            raise config_error(f"data.{key}", self.files[key], problem, f"{what}, as in training")
-        count = f"{invalid.sum()} of {len(values)} values of data.{key} are not {what}"
+        if invalid.sum() > (1 - MIN_SHARE) * values.notna().sum():
+            problem = f"{column.header} contains text ({examples})"
+            raise config_error(f"data.{key}", self.files[key], problem, f"{kind}, as in training")
+        count = f"{invalid.sum()} of {len(values)} values of data.{key} are not {kind}"
         log.warning("column %s: %s: %s; read as missing", column.header, count, examples)
 
     def labels(self, key: str, texts: NDArray[np.object_]) -> Tensor:
         """Return the label of each row, int64 `[N]`; "1.0" is class 1 if there is no class "1.0"."""
         exact = {name: label for label, name in reversed(list(enumerate(self.classes)))}
-        labels = {strip_zeros(name): label for name, label in exact.items()} | exact
-        found = [labels.get(text, labels.get(strip_zeros(text))) for text in texts]
-        if unknown := sorted({text for text, label in zip(texts, found, strict=True) if label is None}):
+        by_text = {strip_zeros(name): label for name, label in exact.items()} | exact
+        labels = [by_text.get(text, by_text.get(strip_zeros(text))) for text in texts]
+        if unknown := sorted({text for text, label in zip(texts, labels, strict=True) if label is None}):
             problem = f"classes that training lacks: {join_limited(unknown)}"
             raise config_error(f"data.{key}", self.files[key], problem, join_limited(self.classes))
-        return torch.tensor(found)
+        return torch.tensor(labels)
 
 
 def as_list(value: str | Sequence[str] | None) -> list[str]:
-    """Return one text or several as a list; numbers become text."""
-    return [str(value)] if isinstance(value, str | int | float) else [str(word) for word in value or ()]
+    """Return one value or several as a list of texts."""
+    return [str(value)] if isinstance(value, str | int | float) else list(map(str, value or ()))
 
 
 def label_texts(values: "pd.Series[Any]") -> NDArray[np.object_]:
     """Return labels as text without surrounding whitespace, empty if missing."""
-    place, distinct = factorize(values)
-    texts: NDArray[np.object_] = np.array([*map(to_text, distinct.astype(object)), ""], dtype=object)[place]
+    positions, distinct = factorize(values)
+    texts: NDArray[np.object_] = np.array([*map(to_text, distinct.astype(object)), ""], dtype=object)[positions]
     return texts
 
 

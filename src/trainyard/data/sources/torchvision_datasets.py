@@ -1,9 +1,9 @@
 """Data sets of torchvision, downloaded on first use."""
 
 import contextlib
-import importlib
 import logging
 from http.client import HTTPException
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -58,15 +58,15 @@ class TorchvisionDataset(DataModule):
 
     def read(self) -> dict[str, Examples]:
         """Return the images of the official `train` and `test` splits."""
-        parts = {}
+        splits = {}
         for split in ("train", "test"):
             dataset = self.load(split)
             labels = torch.as_tensor(dataset.targets if hasattr(dataset, "targets") else dataset.labels)
             names = getattr(dataset, "classes", None) or [str(label) for label in range(10)]  # SVHN has no names
             first = 1 if names[0] == "N/A" else 0  # the labels of EMNIST's letters begin at 1
-            self.classes = tuple(name.partition(" - ")[0] for name in names[first:])  # those of MNIST: "7 - seven"
-            parts[split] = Examples(self.to_images(dataset.data), labels.long() - first)
-        return parts
+            self.classes = tuple(name.partition(" - ")[0] for name in names[first:])  # of MNIST: "7 - seven"
+            splits[split] = Examples(self.to_images(dataset.data), labels.long() - first)
+        return splits
 
     def to_images(self, stored: Any) -> Tensor:
         """Return images as uint8 `[N, C, H, W]`."""
@@ -77,12 +77,9 @@ class TorchvisionDataset(DataModule):
 
     def load(self, split: str) -> Any:
         """Return torchvision's data set, downloaded if it is missing or damaged."""
-        if self.dataset_name == "SVHN":
-            try:
-                importlib.import_module("scipy.io")
-            except ModuleNotFoundError as error:
-                problem = "its files are read by the package scipy, which is not installed"
-                raise config_error("data.name", self.dataset_name, problem, "SVHN after `pip install scipy`") from error
+        if self.dataset_name == "SVHN" and find_spec("scipy") is None:
+            problem = "its files are read by the package scipy, which is not installed"
+            raise config_error("data.name", self.dataset_name, problem, "SVHN after `pip install scipy`")
         with contextlib.suppress(*UNUSABLE):
             return self.open(self.root, split)
         self.download(split)
@@ -97,13 +94,12 @@ class TorchvisionDataset(DataModule):
         return self.dataset_class(root, **options, download=download)
 
     def download(self, split: str) -> None:
-        """Unpack archives that are present, download the others; if that fails, nothing is left behind."""
+        """Unpack intact archives and download the others; a failure leaves no files."""
         from torchvision.datasets.utils import check_integrity
 
-        place, archives = FOLDERS[self.dataset_name], archive_checksums(self.dataset_class)
-        folder = (self.root / place).resolve()
-        present = [name for name in archives if (folder / name).is_file()]
-        intact = [name for name in present if check_integrity(folder / name, archives[name])]
+        subfolder, archives = FOLDERS[self.dataset_name], archive_checksums(self.dataset_class)
+        folder = (self.root / subfolder).resolve()
+        intact = [name for name, checksum in archives.items() if check_integrity(folder / name, checksum)]
         try:
             if len(intact) < len(archives):
                 check_reachable(download_url(self.dataset_class))
@@ -113,20 +109,12 @@ class TorchvisionDataset(DataModule):
                     self.open(self.root, split)
                     return  # another process has downloaded it
                 for name in intact:
-                    link_or_copy(folder / name, draft / place / name)
+                    link_or_copy(folder / name, draft / subfolder / name)
                 self.open(draft, split, download=True)
         except (*UNUSABLE, OSError, HTTPException) as error:
-            damaged = [name for name in present if name not in intact]
-            state = (
-                f"{join_limited(damaged)} in {folder} is damaged"
-                if damaged
-                else f"{self.dataset_name} is not in {folder}"
-            )
             reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
-            accepted = f"{folder} with {' '.join(archives)}"
-            raise config_error(
-                "data.root", self.root, f"{state} and cannot be downloaded ({reason})", accepted
-            ) from error
+            problem = f"{self.dataset_name} is missing or damaged in {folder} and cannot be downloaded ({reason})"
+            raise config_error("data.root", self.root, problem, f"{folder} with {' '.join(archives)}") from error
 
 
 def archive_checksums(dataset: Any) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Learns from the training file how the columns of a table are parsed, and finds columns not worth learning from."""
+"""Infers the format of a table's columns from the training file; finds identifiers, constant columns and leaks."""
 
 import re
 from collections import Counter
@@ -11,24 +11,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainyard.data.images.folder_listing import natural_key
 from trainyard.data.loading.spec import Column, embedding_width
-from trainyard.data.tables.cells import cell_texts, factorize, parse_numbers, read_column, strip_zeros, typed_numbers
 from trainyard.data.tables.dates import find_format, parse_dates, varying_parts
+from trainyard.data.tables.reading import cell_texts, factorize, parse_numbers, read_column, strip_zeros, typed_numbers
 from trainyard.io.errors import join_limited
+from trainyard.io.files import natural_key
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SHARE = 0.95  # of the non-missing cells must be numbers or dates; the others are then exceptions
-MOST_WEIGHTS = 2**20  # in the embedding of a column, unless it has more than 131,072 levels
-LEAST_WIDTH = 8
-CHANCE = 1e-6  # accepted probability that an unrelated column looks like a leak
+MIN_SHARE = 0.95  # of the non-missing cells must be numbers or dates; the others are then exceptions
+MAX_EMBEDDING_WEIGHTS = 2**20  # of a column, unless it has more than 131,072 levels
+MIN_EMBEDDING_WIDTH = 8
+LEAK_CHANCE = 1e-6  # accepted probability that an unrelated column looks like a leak
 
 
 @dataclass(frozen=True)
 class CellFormat:
-    """How the cells of a table are written, as far as the config says."""
+    """The given format of the cells of a table."""
 
     missing: tuple[str, ...] = ()  # texts that mark a missing value
     decimal: str | None = None  # separator, `.` or `,`; `None` to infer it
@@ -46,10 +46,10 @@ class DistinctCells:
     @classmethod
     def of(cls, column: "pd.Series[Any]", missing: tuple[str, ...]) -> "DistinctCells":
         """Return the cells of a column."""
-        place, distinct = factorize(column)
+        positions, distinct = factorize(column)
         texts = cell_texts(distinct, missing)
         present = texts.notna().to_numpy(bool)
-        counts = np.bincount(place[place >= 0], minlength=len(distinct))
+        counts = np.bincount(positions[positions >= 0], minlength=len(distinct))
         return cls(distinct[present].reset_index(drop=True), texts[present].reset_index(drop=True), counts[present])
 
     @property
@@ -70,10 +70,7 @@ class DistinctCells:
 def learn_columns(
     table: "pd.DataFrame", given: CellFormat, semicolons: bool
 ) -> tuple[dict[str, list[Column]], list[str]]:
-    """Return the inputs made from each column of the training file, by its header, and notes for the user.
-
-    `semicolons` says whether they separate the columns, which suggests decimal commas.
-    """
+    """Return the inputs made from each column of the training file, by its header, and notes for the user."""
     cells = {str(name): DistinctCells.of(table[name], given.missing) for name in table.columns}
     decimals = {name: given.decimal or infer_decimal(column) for name, column in cells.items()}
     usual = Counter(filter(None, decimals.values())).most_common(1)
@@ -85,7 +82,8 @@ def learn_columns(
         columns[name], note = learn_column(name, column, replace(given, decimal=decimal))
         numeric = not (columns[name][0].levels or columns[name][0].part)
         if commas and numeric and not (decimals[name] or usual):
-            note = "; ".join(filter(None, (decimal_note(column.texts, decimal), note)))
+            meaning, choice = ("decimals", "point") if decimal == "," else ("thousands", "comma")
+            notes.append(f"column {name}: commas are read as separators of {meaning}; to change: data.decimal={choice}")
         notes += [f"column {name}: {note}"] if note else []
     return columns, notes
 
@@ -95,18 +93,7 @@ def infer_decimal(cells: DistinctCells) -> str:
     if typed_numbers(cells.values) is not None or not cells.texts.str.contains(r"[.,]").any():
         return ""
     point, comma = (cells.share(~np.isnan(parse_numbers(cells.texts, decimal))) for decimal in ".,")
-    return "" if point == comma or max(point, comma) < SHARE else "." if point > comma else ","
-
-
-def decimal_note(texts: "pd.Series[Any]", decimal: str) -> str:
-    """Return a note on numbers whose comma could separate decimals or thousands."""
-    other, choice = (",", "comma") if decimal == "." else (".", "point")
-    numbers, others = (parse_numbers(texts, sign) for sign in (decimal, other))
-    differ = np.flatnonzero(np.isfinite(numbers) & np.isfinite(others) & (numbers != others))
-    if not len(differ):
-        return ""
-    place = differ[0]
-    return f"{texts.iloc[place]} is read as {numbers[place]:g}; data.decimal={choice} reads it as {others[place]:g}"
+    return "" if point == comma or max(point, comma) < MIN_SHARE else "." if point > comma else ","
 
 
 def learn_column(name: str, cells: DistinctCells, given: CellFormat) -> tuple[list[Column], str]:
@@ -120,18 +107,17 @@ def learn_column(name: str, cells: DistinctCells, given: CellFormat) -> tuple[li
         return [replace(column, levels=cells.levels)], ""
     typed = typed_numbers(cells.values) is not None
     numbers = ~np.isnan(parse_numbers(cells.texts, column.decimal, strict=False))
-    numeric = typed or cells.share(numbers) >= SHARE
+    numeric = typed or cells.share(numbers) >= MIN_SHARE
     compact = cells.texts.str.fullmatch(r"(19|20)\d{6}").to_numpy(bool)  # such as 20160131
     if not numeric or (compact.any() and compact[numbers].all()):
-        form, note = find_format(cells.values, cells.texts, given.dayfirst)
-        moments = parse_dates(cells.values, cells.texts, form) if form else cells.values
-        dates = moments.notna().to_numpy(bool)
-        if form and cells.share(dates) >= (cells.share(numbers) if numeric else SHARE):
-            column, exceptions = with_exceptions(replace(column, format=form), cells, dates, "dates")
-            parts = [
-                replace(column, name=f"{name}.{part}", source=name, part=part) for part in varying_parts(moments, form)
-            ]
-            return parts, "; ".join(filter(None, (note, exceptions)))
+        date_format, note = find_format(cells.values, cells.texts, given.dayfirst)
+        dates = parse_dates(cells.values, cells.texts, date_format) if date_format else cells.values
+        valid = dates.notna().to_numpy(bool)
+        if date_format and cells.share(valid) >= (cells.share(numbers) if numeric else MIN_SHARE):
+            column, exceptions = with_exceptions(replace(column, format=date_format), cells, valid, "dates")
+            parts = varying_parts(dates, date_format)
+            inputs = [replace(column, name=f"{name}.{part}", source=name, part=part) for part in parts]
+            return inputs, "; ".join(filter(None, (note, exceptions)))
     if typed:
         return [column], ""
     if numeric:
@@ -143,20 +129,20 @@ def learn_column(name: str, cells: DistinctCells, given: CellFormat) -> tuple[li
 def is_code(cells: DistinctCells) -> bool:
     """Whether most cells are repeated digits of one length, some with leading zeros, such as zip codes."""
     digits = cells.texts.str.fullmatch(r"\d+").to_numpy(bool)
-    if not digits.any() or cells.share(digits) < SHARE:
+    if not digits.any() or cells.share(digits) < MIN_SHARE:
         return False
     codes = cells.texts[digits]
     return bool(codes.str.match(r"0\d").any() and codes.str.len().nunique() == 1 and len(codes) <= cells.total / 2)
 
 
-def with_exceptions(column: Column, cells: DistinctCells, valid: NDArray[np.bool_], what: str) -> tuple[Column, str]:
+def with_exceptions(column: Column, cells: DistinctCells, valid: NDArray[np.bool_], kind: str) -> tuple[Column, str]:
     """Return the column with invalid cells as markers of missing values, and a note that lists them."""
-    others = tuple(cells.texts[~valid])
-    if not others:
+    invalid = tuple(cells.texts[~valid])
+    if not invalid:
         return column, ""
-    count = f"{cells.counts[~valid].sum()} of {cells.total} values are not {what}"
-    note = f"{count}: {join_limited(map(repr, others), 5)}; read as missing"
-    return replace(column, missing=(*column.missing, *others)), note
+    count = f"{cells.counts[~valid].sum()} of {cells.total} values are not {kind}"
+    note = f"{count}: {join_limited(map(repr, invalid), 5)}; read as missing"
+    return replace(column, missing=(*column.missing, *invalid)), note
 
 
 def almost_numeric_note(cells: DistinctCells, numbers: NDArray[np.bool_]) -> str:
@@ -172,19 +158,13 @@ def almost_numeric_note(cells: DistinctCells, numbers: NDArray[np.bool_]) -> str
 
 
 def fit_column(column: Column, train: Tensor, one_hot_limit: int) -> Column:
-    """Return the column with the levels or the median of the training rows.
-
-    Args:
-        column: if categorical, with the levels of the whole file.
-        train: its values, float `[N]`; codes if it is categorical.
-        one_hot_limit: categories with more levels are embedded.
-    """
+    """Return the column with the levels or the median of the training rows, float `[N]`; levels are given as codes."""
     if column.levels:
         codes = train.unique().long().tolist()
-        # Without any level in the training rows it stays a category, with a level that no cell has.
+        # If no training row has a level, the column remains categorical, with a level that no cell has.
         levels = tuple(column.levels[code - 1] for code in codes if code > 0) or ("",)
-        most = max(LEAST_WIDTH, MOST_WEIGHTS // len(levels))
-        width = most if most < embedding_width(len(levels)) else 0
+        limit = max(MIN_EMBEDDING_WIDTH, MAX_EMBEDDING_WEIGHTS // len(levels))
+        width = limit if limit < embedding_width(len(levels)) else 0
         return replace(column, levels=levels, may_miss=0 in codes, embedded=len(levels) > one_hot_limit, width=width)
     known = train[~train.isnan()]
     median = float(np.median(known.numpy())) if len(known) else 0.0
@@ -202,7 +182,7 @@ def recode_levels(values: Tensor, before: Column, after: Column) -> Tensor:
 
 @dataclass(frozen=True)
 class ColumnValues:
-    """A column of the training file: its values `[N]`, which rows have one, and whether it is categorical or dates."""
+    """The values `[N]` of a column of the training file, which are present, and whether they are levels or dates."""
 
     values: NDArray[np.float64]
     present: NDArray[np.bool_]
@@ -223,7 +203,7 @@ class ColumnValues:
         """Return why the column cannot help on new rows: it is empty, constant or an identifier; else nothing."""
         known = self.values[self.present]
         distinct = len(np.unique(known))
-        if distinct + (len(known) < len(self.values)) <= 1:  # of one value, missing cells may be informative
+        if distinct + (len(known) < len(self.values)) <= 1:  # beside a single value, missing cells are informative
             return "constant" if len(known) else "empty"
         if self.dates:  # new dates have known weekdays and months
             return ""
@@ -233,20 +213,20 @@ class ColumnValues:
     def leak_reason(self, classes: NDArray[np.int64]) -> str:
         """Return a note if each value of the column occurs with one class only; `classes` are the labels `[N]`."""
         present, absent = self.present, np.unique(classes[~self.present])
-        distinct, place = np.unique(self.values[present], return_inverse=True)
-        pairs = np.unique(np.stack([place, classes[present]]), axis=1)
+        distinct, codes = np.unique(self.values[present], return_inverse=True)
+        pairs = np.unique(np.stack([codes, classes[present]]), axis=1)
         if self.dates or pairs.shape[1] > len(distinct):
             return ""
-        known = len(np.unique(pairs[1]))
-        if len(distinct) == known == classes.max() + 1:
+        present_classes = len(np.unique(pairs[1]))
+        if len(distinct) == present_classes == classes.max() + 1:
             return "is a copy of the target: each value means one class"
         coincidences = int(present.sum()) - len(distinct) + (int((~present).sum()) - 1 if len(absent) == 1 else 0)
         same_class = float(np.square(np.bincount(classes) / len(classes)).sum())  # probability for two rows
-        by_chance = same_class**coincidences > CHANCE or not (known > 1 or len(absent) == 1)
+        by_chance = same_class**coincidences > LEAK_CHANCE or not (present_classes > 1 or len(absent) == 1)
         # Measurements may well separate the classes: numbers must be whole and repeated, as codes are.
         numbers = self.values[present]
-        codes = self.categorical or (not (numbers % 1).any() and len(numbers) >= 5 * len(distinct))
-        if by_chance or not codes:
+        is_coded = self.categorical or (not (numbers % 1).any() and len(numbers) >= 5 * len(distinct))
+        if by_chance or not is_coded:
             return ""
         return f"is probably a leak: each of its {len(distinct)} values belongs to one class"
 

@@ -25,9 +25,8 @@ from trainyard.config.import_path import forget_safe_path, installed_only_in_chi
 from trainyard.io.errors import ConfigError
 from trainyard.io.signals import Interrupted, Signals
 from trainyard.run.distributed.strategies import WeightedGradients
-from trainyard.run.run import Run
+from trainyard.run.run import Run, interruption
 from trainyard.run.run_directory import LOG
-from trainyard.run.run_ending import interruption
 from trainyard.terminal.logs import close_log, open_log
 
 log = logging.getLogger(__name__)
@@ -43,23 +42,23 @@ class ProcessDied(RuntimeError):  # noqa: N818  # named like torch's ProcessExit
 
 @dataclass
 class Report:
-    """What a process sends before it exits.
+    """The report that a process sends before it exits.
 
     Attributes:
-        result, training, pruned: attributes of its `Run`.
-        error: type and message of the exception that ended it; `None` for none.
+        result, began, pruned: attributes of its `Run`.
+        error: type and message of the exception that ended it, if any.
         config_error: the message, if that was a ConfigError.
         signal: number of the signal that interrupted it, or 0.
-        lost: whether the exception only says that another process is gone.
+        lost_connection: whether the exception is only a consequence of the end of another process.
     """
 
     result: dict[str, Any]
-    training: bool = False
+    began: bool = False
     pruned: bool = False
     error: str | None = None
     config_error: str | None = None
     signal: int = 0
-    lost: bool = False
+    lost_connection: bool = False
 
 
 @dataclass(eq=False)
@@ -83,7 +82,7 @@ class Rank:
                 self.report = self.pipe.recv()
 
     def describe(self) -> str:
-        """Return why it failed."""
+        """Return the reason of the failure."""
         code = self.process.exitcode or 0
         if self.report is not None:
             return f"rank {self.number} failed: {self.report.error}"
@@ -126,7 +125,7 @@ def run_in_processes(function: Callable[[DictConfig, Run], None], cfg: DictConfi
         stop(ranks, EXIT_SECONDS)
         if ranks and ranks[0].report is not None:
             report = ranks[0].report
-            run.result, run.training, run.pruned = report.result, report.training, report.pruned
+            run.result, run.began, run.pruned = report.result, report.began, report.pruned
     raise_failure(ended)
 
 
@@ -138,7 +137,7 @@ def start(ranks: list[Rank], function: Callable[..., None], cfg: DictConfig, run
     with installed_only_in_children():
         for number in range(count):
             variables = {"LOCAL_RANK": number, "RANK": first + number, "MASTER_PORT": port}
-            own = replace(run, first=first + number == 0, lock=None, handlers=[], signals=Signals())
+            own = replace(run, is_rank_zero=first + number == 0, lock=None, handlers=[], signals=Signals())
             receiver, sender = context.Pipe(duplex=False)
             process = context.Process(target=run_rank, args=(variables, function, cfg, own, sender))
             process.start()
@@ -190,7 +189,7 @@ def raise_failure(ended: Sequence[Rank]) -> None:
         raise Interrupted(number)
     if not failed:
         return
-    first = next((rank for rank in failed if rank.report is None or not rank.report.lost), failed[0])
+    first = next((rank for rank in failed if rank.report is None or not rank.report.lost_connection), failed[0])
     if first.report is not None and first.report.config_error is not None:
         raise ConfigError(first.report.config_error)
     raise ProcessDied(first.describe())
@@ -203,7 +202,7 @@ def run_rank(
     end_with_parent()
     forget_safe_path()
     os.environ.update({name: str(value) for name, value in variables.items()})
-    handlers = open_log(run.dir / LOG, run.first)
+    handlers = open_log(run.dir / LOG, run.is_rank_zero)
     report = Report({})
     try:
         with run.signals:
@@ -211,11 +210,11 @@ def run_rank(
     except BaseException as caught:
         error = interruption(caught, run.signals.first) or caught
         report = failure_report(error)
-        if not report.signal and not report.lost:
+        if not report.signal and not report.lost_connection:
             log.error("rank %d failed", variables["RANK"], exc_info=caught, extra={"displayed": True})
     finally:
         close_log(handlers)
-    pipe.send(replace(report, result=run.result, training=run.training, pruned=run.pruned))
+    pipe.send(replace(report, result=run.result, began=run.began, pruned=run.pruned))
     sys.exit(report.error is not None)
 
 
@@ -227,7 +226,7 @@ def failure_report(error: BaseException) -> Report:
         error=f"{type(error).__name__}: {error}",
         config_error=str(error) if isinstance(error, ConfigError) else None,
         signal=signal.SIGINT if isinstance(error, KeyboardInterrupt) else number,
-        lost=isinstance(error, DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error)),
+        lost_connection=isinstance(error, DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error)),
     )
 
 

@@ -2,13 +2,15 @@
 
 import atexit
 import os
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy, ParallelStrategy
 from torch import Tensor, nn
+from torch.distributed import PrefixStore, TCPStore, init_process_group  # type: ignore[attr-defined]
 from torch.distributed.fsdp import (
     FullOptimStateDictConfig,
     FullStateDictConfig,
@@ -18,8 +20,7 @@ from torch.distributed.fsdp import (
 from torch.distributed.fsdp.fully_sharded_data_parallel import OptimStateKeyType
 from torch.optim import Optimizer
 
-from trainyard.data.loading.sampler import ResumableBatchSampler, derive_generator
-from trainyard.run.distributed.torchrun import join_after_restart
+from trainyard.data.loading.loader import ResumableBatchSampler, derive_generator
 
 
 class WeightedGradients(ParallelStrategy):
@@ -40,9 +41,9 @@ class WeightedGradients(ParallelStrategy):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Compute the weight of this process's part of the batch, and seed its random numbers.
 
-        In the last batch of an epoch, one process may have more examples than another: the mean of the processes' mean
-        gradients would then differ from the mean over all examples. All processes start with the random state of rank
-        0, so dropout would be the same in all; other ranks are seeded with (seed, epoch, batch, rank).
+        In the last batch of an epoch, processes may have different numbers of examples, so that the mean of their mean
+        gradients would differ from the mean over all examples. All processes start with the random state of rank 0,
+        and would have the same dropout; other ranks are seeded with (seed, epoch, batch, rank).
         """
         super().on_train_batch_start(batch, batch_idx)
         assert self.lightning_module is not None
@@ -68,28 +69,33 @@ def destroy_group() -> None:
         torch.distributed.destroy_process_group()
 
 
+def join_after_restart(backend: str) -> None:
+    """Join the process group of a torchrun restart.
+
+    torch 2.13 reads the addresses of the previous attempt from torchrun's store; a prefix for each attempt avoids it.
+    """
+    attempt = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+    if attempt and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        store = PrefixStore(f"attempt_{attempt}", TCPStore(address, port, is_master=False))
+        rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        init_process_group(backend, store=store, rank=rank, world_size=size)
+
+
 def gradient_weight(order: ResumableBatchSampler, examples: int, batch: int) -> float:
-    """Return the number of examples this process has in a batch, relative to the mean over all processes."""
+    """Return the number of examples that this process has in a batch, relative to the mean over all processes."""
     total = min(order.global_batch, order.size - batch * order.global_batch)
     return examples * order.world_size / total
 
 
 class DDP(WeightedGradients, DDPStrategy):
-    """Each process has a copy of the model and its part of each batch; gradients are averaged.
-
-    Args:
-        start_method: ignored; configs of earlier versions contain it.
-        options: of Lightning's `DDPStrategy`.
-    """
-
-    def __init__(self, start_method: str = "popen", **options: Any) -> None:
-        super().__init__(start_method="popen", **options)  # `trainyard.run.distributed.launch` starts the processes
+    """Each process has a copy of the model and its part of each batch; gradients are averaged."""
 
 
 class FSDP(WeightedGradients, FSDPStrategy):
     """Each process has a part of the parameters and of each batch.
 
-    On CPUs, torch needs the device to be given, and state dicts must not be offloaded: that would free them.
+    On CPUs, torch needs an explicit device, and must not offload state dicts, which would free the tensors.
     """
 
     wrapped: Any = None
@@ -99,7 +105,7 @@ class FSDP(WeightedGradients, FSDPStrategy):
         """Whether the processes run on CPUs."""
         return self.root_device.type == "cpu"
 
-    # Lightning has no public hook between the model and its wrapper; `tests/distributed/test_sharded.py` covers it.
+    # A private name: Lightning has no public hook here. Covered by tests/run/distributed/test_strategies.py.
     def _setup_model(self, model: nn.Module) -> nn.Module:
         if self.wrapped is None or self.wrapped.module is not model:  # a test after a fit must not wrap it again
             for parameter in model.parameters():
@@ -114,32 +120,28 @@ class FSDP(WeightedGradients, FSDPStrategy):
         """Return the parameters of the whole model on rank 0."""
         if not self.on_cpu:
             return super().lightning_module_state_dict()
-        assert self.model is not None
-        with self.full_state():
-            return self.model.state_dict()
+        with self.full_state() as model:
+            return model.state_dict()
 
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
         """Return the state of the whole optimizer on rank 0."""
         if not self.on_cpu:
             return super().optimizer_state(optimizer)
-        assert self.model is not None
         inner = optimizer.optimizer if isinstance(optimizer, LightningOptimizer) else optimizer
-        with self.full_state():
-            state: dict[str, Any] = FullyShardedDataParallel.optim_state_dict(self.model, inner)
+        with self.full_state() as model:
+            state: dict[str, Any] = FullyShardedDataParallel.optim_state_dict(model, inner)
         if self.global_rank:
             return state
-        return FullyShardedDataParallel.rekey_optim_state_dict(state, OptimStateKeyType.PARAM_ID, self.model)
+        return FullyShardedDataParallel.rekey_optim_state_dict(state, OptimStateKeyType.PARAM_ID, model)
 
-    def full_state(self) -> AbstractContextManager[Any]:
-        """Gather state dicts on rank 0, without copying them to the CPU."""
+    @contextmanager
+    def full_state(self) -> Iterator[nn.Module]:
+        """Gather state dicts of the model on rank 0, without copying them to the CPU."""
         assert self.model is not None
         options: dict[str, bool] = {"offload_to_cpu": False, "rank0_only": True}
-        return FullyShardedDataParallel.state_dict_type(
-            self.model,
-            StateDictType.FULL_STATE_DICT,
-            FullStateDictConfig(**options),
-            FullOptimStateDictConfig(**options),
-        )
+        configs = FullStateDictConfig(**options), FullOptimStateDictConfig(**options)
+        with FullyShardedDataParallel.state_dict_type(self.model, StateDictType.FULL_STATE_DICT, *configs):
+            yield self.model
 
     def teardown(self) -> None:
         """Write pending checkpoints, which `FSDPStrategy` does not do."""

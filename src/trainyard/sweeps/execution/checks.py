@@ -1,20 +1,52 @@
-"""Checks of all jobs of a sweep before the first one starts."""
+"""Checks of a sweep before its first job starts: the sweep's own options, then the config and network of every job."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from multiprocessing.connection import Connection
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import setup_globals
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
-from trainyard.io.errors import ConfigError
+from trainyard.config.arguments import check_arguments, check_ranges, convert_text
+from trainyard.io.errors import ConfigError, config_error
 from trainyard.sweeps.job import Job
 
 if TYPE_CHECKING:
     from hydra_plugins.trainyard.launchers import LocalLauncher
     from trainyard.sweeps.sweep import Sweep
+
+checked: dict[str, Any] = {}  # what this process has checked, by its config; of data, the spec
+
+
+def check_options(config: DictConfig) -> None:
+    """Raise a ConfigError for invalid options of a sweep. Values from the environment are converted in place."""
+    options: dict[str, Any] = {
+        "sweep": OmegaConf.to_container(config.sweep, resolve=True),
+        "hydra": {"launcher": {"slots": config.hydra.launcher.get("slots", 1)}},
+    }
+    convert_text(options)
+    own = config.sweep
+    with open_dict(config):
+        own.update(options["sweep"])
+        if "slots" in config.hydra.launcher:
+            config.hydra.launcher.slots = options["hydra"]["launcher"]["slots"]
+    if own.zip is not None and not isinstance(own.zip, ListConfig):
+        raise config_error("sweep.zip", own.zip, "must be a list", "sweep.zip=[model,data]")
+    if not isinstance(own.params, DictConfig):
+        raise config_error("sweep.params", own.params, "must be keys with their values", "sweep.params={seed:'0,1'}")
+    if own.trials is not None and own.sampler is None:
+        raise config_error("sweep.trials", own.trials, "a grid runs all of its jobs", "with sweep=random or sweep=tpe")
+    if own.trials is None and own.sampler is not None:
+        raise config_error("sweep.trials", "null", "a search needs a number of trials", "a whole number from 1")
+    if isinstance(own.sampler, DictConfig):
+        check_arguments(OmegaConf.create({"sweep": {"sampler": own.sampler}}))
+    check_ranges(OmegaConf.create(options))
+    name = str(own.name)
+    if name in (".", "..") or {"/", "\\"} & set(name):
+        accepted = "a name without slashes, or hydra.sweep.dir=PATH"
+        raise config_error("sweep.name", name, "not the name of one folder", accepted)
 
 
 def check_jobs(launcher: "LocalLauncher", sweep: "Sweep", *overrides: str) -> None:
@@ -44,49 +76,37 @@ def find_problems(configs: Iterable[tuple[int, DictConfig]], context: Any) -> di
 
     The checks run in another process, since they need torch and the data.
     """
-    connection, remote = context.Pipe()
-    process = context.Process(target=serve_checks, args=(remote,), daemon=True)
-    process.start()
-    remote.close()
     problems = {}
-    try:
+    with ProcessPoolExecutor(1, mp_context=context) as executor:
         for index, config in configs:
             try:
-                connection.send(config)
-                problem = connection.recv()
-            except (EOFError, OSError):
+                problem = executor.submit(find_problem, config).result()
+            except BrokenProcessPool:
                 problems[index] = "the process that checks it has crashed, in the code of its data or model"
                 break
             if problem:
                 problems[index] = problem
-    finally:
-        connection.close()
-        process.join()
     return problems
 
 
-def serve_checks(connection: Connection) -> None:
-    """Answer each config with its problem, or with an empty text, until the connection is closed."""
+def find_problem(config: DictConfig) -> str:
+    """Return why a job cannot work; empty if it can."""
     from trainyard.config.format_error import format_error
 
     setup_globals()
-    checked: dict[str, Any] = {}
-    with suppress(EOFError, OSError):
-        while True:
-            config = connection.recv()
-            try:
-                check_config_parts(config, checked)
-                connection.send("")
-            except Exception as error:  # whatever it is, the job would fail with it
-                connection.send(format_error(error))
+    try:
+        check_config_parts(config)
+    except Exception as error:  # the job would fail with it, whatever it is
+        return format_error(error)
+    return ""
 
 
-def check_config_parts(config: DictConfig, checked: dict[str, Any]) -> None:
+def check_config_parts(config: DictConfig) -> None:
     """Raise a ConfigError if the parts of a job do not fit together.
 
-    Data, models and schedules are built once for all jobs that share them, as `checked` stores. Nothing is downloaded.
+    Data, models and schedules are built once for all jobs that share them. Nothing is downloaded.
     """
-    from trainyard.config.composition import instantiate, resolved
+    from trainyard.config.composition import instantiate, resolve
     from trainyard.data.loading.splits import check_splits_not_empty
     from trainyard.optim.optimizers import check_optimizer
     from trainyard.run.compatibility import check_config, check_model_fits_data
@@ -94,7 +114,7 @@ def check_config_parts(config: DictConfig, checked: dict[str, Any]) -> None:
     with open_dict(config):
         config.hydra.runtime.output_dir = "."  # nothing is written
     HydraConfig.instance().set_config(config)
-    cfg = resolved(config)
+    cfg = resolve(config)
     check_config(cfg)
     data = repr(cfg.data)
     if data not in checked:
@@ -108,5 +128,24 @@ def check_config_parts(config: DictConfig, checked: dict[str, Any]) -> None:
         checked[steps] = True
     model = data + repr(cfg.model)
     if model not in checked and cfg.model.get("weights") != "pretrained":
-        instantiate(cfg.model, spec=checked[data])
+        check_shapes(instantiate(cfg.model, spec=checked[data]), cfg.run.choices)
         checked[model] = True
+
+
+def check_shapes(model: Any, choices: Mapping[str, str]) -> None:
+    """Raise a ConfigError if a model cannot process its example input; torch's meta device computes only shapes."""
+    import torch
+
+    example = model.example_input_array
+    if not isinstance(example, torch.Tensor):
+        return
+    try:
+        with torch.no_grad():
+            model.to("meta").eval()(example.to("meta"))
+    except (RuntimeError, ValueError) as error:
+        if "meta" in str(error).lower():  # the network reads a value of a tensor, so it cannot be checked
+            return
+        shape = "x".join(map(str, example.shape[1:]))
+        problem = f"it cannot process inputs of shape {shape} ({str(error).splitlines()[0]})"
+        chosen = f"{choices.get('model')} data={choices.get('data')}"
+        raise config_error("model", chosen, problem, "fewer or smaller layers, or larger inputs") from error

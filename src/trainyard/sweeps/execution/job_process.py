@@ -56,19 +56,17 @@ class JobGroup:
 
 
 def run_job_process(group: JobGroup, task: HydraTask, threads: int, devices: str | None, messages: Connection) -> None:
-    """Run one job, and report its error.
+    """Run the only job of a group.
 
     Args:
-        group: of one job.
-        task: to run.
-        threads: of torch.
+        threads: number of threads of torch.
         devices: value of CUDA_VISIBLE_DEVICES; `None` for all.
-        messages: receives index, error and whether the disk is full, only if there is an error.
+        messages: receives index, error and whether the disk is full, if the job fails.
     """
     [index], [config] = group.indices, group.configs
     error: BaseException | None
     try:
-        folder = make_folder(config)
+        folder = create_job_folder(config)
         prepare_process(folder / CONSOLE, devices)
         set_threads(threads, config.get("trainer", {}).get("devices"))
         set_command_line(config, folder)
@@ -87,7 +85,7 @@ def run_stack_process(
 ) -> None:
     """Run jobs that train together, and report each one that ends; arguments as in `run_job_process`."""
     signals: list[int] = []
-    prepare_process(make_folder(group.configs[0]) / CONSOLE, devices)
+    prepare_process(create_job_folder(group.configs[0]) / CONSOLE, devices)
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
@@ -98,7 +96,7 @@ def run_stack_process(
 
     def run(config: DictConfig) -> None:
         with open_dict(config):
-            config.hydra.run.dir = str(make_folder(config))
+            config.hydra.run.dir = str(create_job_folder(config))
         if error := task.run(config):
             raise error
 
@@ -108,7 +106,7 @@ def run_stack_process(
     train_stacked([partial(run, config) for config in group.configs], report, lambda: bool(signals))
 
 
-def make_folder(config: DictConfig) -> Path:
+def create_job_folder(config: DictConfig) -> Path:
     """Create the directory of a job."""
     folder = Path(config.hydra.sweep.dir) / str(config.hydra.sweep.subdir)
     folder.mkdir(parents=True, exist_ok=True)
@@ -170,10 +168,10 @@ def exit_with_parent() -> None:
     if parent is None:
         return
 
-    def wait() -> None:
+    def kill_with_parent() -> None:
         parent.join()
         if hasattr(os, "killpg"):
             os.killpg(0, signal.SIGKILL)
         os._exit(1)
 
-    threading.Thread(target=wait, daemon=True).start()
+    threading.Thread(target=kill_with_parent, daemon=True).start()

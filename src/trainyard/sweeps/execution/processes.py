@@ -58,14 +58,11 @@ class JobProcess:
 class ProcessPool:
     """Runs jobs side by side, each in a process forked from a server that has imported torch and Lightning.
 
+    Each of the `slots` has its share of the cores (or of OMP_NUM_THREADS) and of the GPUs.
+
     Attributes:
         on_start: called with the index of each job that starts.
         on_poll: called twice a second.
-
-    Args:
-        slots: number of jobs at a time. Each has its share of the cores (or of OMP_NUM_THREADS) and of the GPUs.
-        task: run by Hydra with the config of a job.
-        context: of multiprocessing, see `job_context`.
     """
 
     def __init__(self, slots: int, task: HydraTask, context: Any) -> None:
@@ -197,8 +194,8 @@ def job_context(with_pruner: bool = False) -> Any:
     from multiprocessing.forkserver import ensure_running
 
     context = multiprocessing.get_context("forkserver")
-    pruners = ["trainyard.sweeps.pruners"] if with_pruner else []
-    context.set_forkserver_preload(["trainyard.sweeps.execution.preloaded", *pruners])
+    pruner = ["trainyard.sweeps.pruning"] if with_pruner else []
+    context.set_forkserver_preload(["trainyard.sweeps.execution.preloaded", *pruner])
     ignored = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
     handlers = {number: signal.signal(number, signal.SIG_IGN) for number in ignored}
     os.environ[NOHUP] = str(int(handlers[signal.SIGHUP] == signal.SIG_IGN))

@@ -62,15 +62,12 @@ class LauncherThread:
         self.stopped = True
 
     def pending_note(self) -> str:
-        """Return what happens to the jobs when this process ends."""
+        """Return what happens to the jobs when this process ends, for the user."""
         return "running jobs end with this process"
 
 
 def run_remote(launcher: Launcher, sweep: Sweep, jobs: Sequence[Job], fail_fast: bool = False) -> None:
-    """Run jobs with another launcher, and show their progress.
-
-    Jobs that an earlier process has submitted to submitit, and that still wait or run, are not submitted again.
-    """
+    """Run jobs with another launcher, and show their progress; jobs in a queue of submitit are not submitted again."""
     uses_submitit = "hydra_submitit_launcher" in type(launcher).__module__
     remote = (Submission if uses_submitit else LauncherThread)(launcher, sweep, jobs)
     with SweepProgress(sweep, jobs, lambda job: None, fail_fast) as progress:
@@ -116,18 +113,14 @@ def log_size(job: Job) -> int:
 
 
 class RemoteTask:
-    """Runs the config of a job on the other machine; writes `result.json` if the run itself could not.
-
-    Args:
-        task: the function that Hydra was started with.
-    """
+    """Runs Hydra's task for a job on the other machine; writes `result.json` if the run itself could not."""
 
     def __init__(self, task: Callable[[DictConfig], Any]) -> None:
         self.task = task
         self.command_line = list(sys.argv)
 
     def __call__(self, cfg: DictConfig) -> Any:
-        """Return what the task returns; its error is also the launcher's."""
+        """Run a job; its error is passed on to the launcher."""
         config: Any = HydraConfig.instance().cfg
         folder = Path(config.hydra.runtime.output_dir)
         sys.argv[:] = self.command_line

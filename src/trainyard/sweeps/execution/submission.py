@@ -4,7 +4,7 @@ import getpass
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.singleton import Singleton
 
-from trainyard.io.errors import ConfigError, config_error, join_limited
+from trainyard.io.errors import config_error, join_limited
 from trainyard.io.files import read_json, write_json
 from trainyard.sweeps.job import Job
 
@@ -30,10 +30,9 @@ ENDED = ("COMPLETED", "FAILED", "OUT_OF_MEMORY", *STOPPED)
 
 @dataclass
 class ClusterQueue:
-    """The jobs of a sweep that were submitted, stored in its directory.
+    """The submitted jobs of a sweep, stored in its directory.
 
     Attributes:
-        folder: directory of the sweep.
         submitted: by number of the job, the cluster (`slurm`, or `local` for a process on this machine) and its ID.
     """
 
@@ -62,13 +61,11 @@ class ClusterQueue:
         """
         places = {number: self.submitted.get(number, ("", "")) for number in numbers}
         states = slurm_states() if any(cluster == "slurm" for cluster, _ in places.values()) else {}
-        ended = {}
-        for number, (cluster, name) in places.items():
-            state = states.get(name, "")
-            has_ended = not is_running(int(name)) if cluster == "local" else state in ("", *ENDED)
-            if has_ended:
-                ended[number] = state
-        return ended
+        is_over = {
+            number: not is_running(int(name)) if cluster == "local" else states.get(name) in (None, *ENDED)
+            for number, (cluster, name) in places.items()
+        }
+        return {number: states.get(name, "") for number, (_, name) in places.items() if is_over[number]}
 
     def pending(self, numbers: set[int]) -> set[int]:
         """Return the jobs that wait or run.
@@ -122,11 +119,7 @@ def is_running(pid: int) -> bool:
 
 
 class Submission:
-    """Jobs in a queue; those that are not there already are submitted, in arrays.
-
-    Args:
-        launcher: of hydra-submitit-launcher, set up.
-    """
+    """Jobs in the queue of hydra-submitit-launcher; those that are not there already are submitted, in arrays."""
 
     def __init__(self, launcher: Any, sweep: "Sweep", jobs: Sequence[Job]) -> None:
         self.launcher = launcher
@@ -158,15 +151,19 @@ class Submission:
         except (RuntimeError, OSError, subprocess.SubprocessError) as error:
             if not self.cluster_queue.submitted:
                 shutil.rmtree(Path(self.launcher.params["submitit_folder"]).parent, ignore_errors=True)
-            raise submission_error(self.cluster, error) from error
+            text = str(error).splitlines()
+            reasons = "; ".join([line for line in text if "error:" in line] or text[:1])
+            accepted = "hydra.launcher.partition, timeout_min, mem_gb, ... that the cluster accepts"
+            problem = f"the jobs were rejected ({reasons})"
+            raise config_error("hydra/launcher", f"submitit_{self.cluster}", problem, accepted) from error
         places = {number: (self.cluster, job.job_id) for number, job in zip(overrides, submitted, strict=True)}
         self.cluster_queue.add(places)
         if self.cluster == "slurm":
-            names = ", ".join(array_names(places))
+            names = ", ".join(array_names(places.values()))
             print(f"queue      {len(submitted)} jobs submitted as {names}", flush=True)
 
     def ended(self) -> dict[int, str]:
-        """Return the jobs that do not run any more: index to error, which is empty if it is not their fault."""
+        """Return the error of each job that has left the queue, by index; empty if it is not the job's fault."""
         if time.monotonic() - self.last_query >= QUERY_INTERVAL[self.cluster]:
             self.last_query = time.monotonic()
             try:
@@ -192,14 +189,14 @@ class Submission:
 
     def pending_note(self) -> str:
         """Return what happens to the jobs when this process ends."""
-        names = array_names({number: self.cluster_queue.submitted[number] for number in self.numbers})
+        names = array_names(self.cluster_queue.submitted[number] for number in self.numbers)
         cancel = f"; cancel them with: scancel {' '.join(names)}" if self.cluster == "slurm" else ""
         return f"jobs that wait or run stay in the queue{cancel}"
 
 
-def array_names(places: dict[int, tuple[str, str]]) -> list[str]:
+def array_names(places: Iterable[tuple[str, str]]) -> list[str]:
     """Return the IDs of the arrays of jobs."""
-    return sorted({name.partition("_")[0] for _, name in places.values()})
+    return sorted({name.partition("_")[0] for _, name in places})
 
 
 def make_executor(launcher: Any, cluster: str) -> Any:
@@ -224,12 +221,3 @@ def make_executor(launcher: Any, cluster: str) -> Any:
         **{name if name in common else f"{cluster}_{name}": value for name, value in options.items()}
     )
     return executor
-
-
-def submission_error(cluster: str, error: Exception) -> ConfigError:
-    """Return the error of a rejected submission, with the message of the cluster."""
-    lines = [line for line in str(error).splitlines() if "error:" in line] or str(error).splitlines()[:1]
-    accepted = "hydra.launcher.partition, timeout_min, mem_gb, ... that the cluster accepts"
-    return config_error(
-        "hydra/launcher", f"submitit_{cluster}", f"the jobs were rejected ({'; '.join(lines)})", accepted
-    )

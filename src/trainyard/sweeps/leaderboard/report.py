@@ -3,56 +3,55 @@
 import io
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from trainyard.io.csv_text import csv_writer, escape_formula
 from trainyard.io.errors import config_error
-from trainyard.io.files import write_text
+from trainyard.io.files import replacing, write_text
 from trainyard.run.run_directory import DONE
 from trainyard.sweeps.job import Job
-from trainyard.sweeps.leaderboard.picture import PICTURE, draw
-from trainyard.sweeps.leaderboard.ranking import Row, main_effects, suggest_values
+from trainyard.sweeps.leaderboard.ranking import Row, main_effects, range_warnings
 from trainyard.sweeps.search_space import is_replicate
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.terminal.controls import escape_controls
 from trainyard.terminal.formats import format_baseline
 from trainyard.terminal.tables import markdown_table, table
 
-MAX_ROWS = 20  # on the terminal
+CSV, MARKDOWN, PICTURE = "leaderboard.csv", "leaderboard.md", "leaderboard.png"
+MAX_ROWS = 20  # on the terminal and in the picture
 
 
 def leaderboard_text(sweep: StoredSweep, test: bool = False) -> str:
     """Return the leaderboard for the terminal; with `test`, it has the test scores of all configurations."""
-    rows, axes = sweep.rows, sweep.space.axes
-    head, *cells = leaderboard_cells(rows, sweep.objectives, test)
+    rows = sweep.rows
+    head, *cells = leaderboard_cells(rows, sweep.objective, test)
     lines = [table(head, cells[:MAX_ROWS])]
     if len(rows) > MAX_ROWS:
-        lines.append(f"... {len(rows) - MAX_ROWS} more in leaderboard.csv")
-    if any(row.on_front for row in rows):
-        lines.append(f"* no other is better in {' and '.join(sweep.objectives)}")
-    elif len(rows) > 1 and sum(row.tied for row in rows) > 1:
+        lines.append(f"... {len(rows) - MAX_ROWS} more in {CSV}")
+    if sum(row.tied for row in rows) > 1:
         lines.append("= not significantly different from the best")
     if any(row.status == "pruned" for row in rows):
         lines.append("(...) best score before pruning, and the epoch of pruning")
-    lines += explanations(sweep, rows)
-    lines += [f"{axis}: {effect}" for axis, effect in effect_texts(rows, sweep).items()]
-    return "\n".join([*lines, *suggest_values(rows, axes)])
+    lines += [*explanations(sweep, rows), *effect_lines(sweep, rows), *range_warnings(rows, sweep.space.axes)]
+    return "\n".join(lines)
 
 
-def leaderboard_cells(rows: Sequence[Row], objectives: Sequence[str], test: bool = False) -> list[list[str]]:
+def leaderboard_cells(rows: Sequence[Row], objective: str, test: bool = False) -> list[list[str]]:
     """Return the header and the rows of a leaderboard."""
-    cells = [row_cells(row, rank, objectives, test) for rank, row in enumerate(rows, start=1)]
+    cells = [row_cells(row, rank, objective, test) for rank, row in enumerate(rows, start=1)]
     names = list(dict.fromkeys(name for row in cells for name in row))
     repeated = any(len(row.jobs) > 1 for row in rows)
     head = ["mean seconds" if name == "seconds" and repeated else name for name in names]
     return [head, *([row.get(name, "") for name in names] for row in cells)]
 
 
-def row_cells(row: Row, rank: int, objectives: Sequence[str], test: bool) -> dict[str, str]:
+def row_cells(row: Row, rank: int, objective: str, test: bool) -> dict[str, str]:
     """Return the cells of a row by column: means over the replicates, epoch and checkpoint of the best one."""
-    objective, best = objectives[0], row.best.result
-    mark = " *" if row.on_front else " =" if row.tied and rank > 1 and len(objectives) == 1 else ""
-    cells = {"rank": f"{rank}{mark}", **row.values, "status": row.status}
+    best = row.best.result
+    cells = {"rank": f"{rank} =" if row.tied and rank > 1 else str(rank), **row.values, "status": row.status}
     if row.scores:
         cells[objective] = mean_and_std(row, objective)
         baselines = [score for job in row.completed if isinstance(score := job.baseline.get(objective), float)]
@@ -60,8 +59,8 @@ def row_cells(row: Row, rank: int, objectives: Sequence[str], test: bool) -> dic
             cells["baseline"] = f"{statistics.mean(baselines):.4f}"
         cells["epoch"] = str(best["objective"]["epoch"])
         cells["seconds"] = f"{statistics.mean(job.result.get('seconds', 0.0) for job in row.completed):.1f}"
-        cells |= {name: f"{row.mean_of(name):.4g}" for name in objectives[1:]}
-        cells["checkpoint"] = checkpoint_of(row.best)
+        path = row.best.folder / "checkpoints" / "best.ckpt"
+        cells["checkpoint"] = str(path.relative_to(row.best.folder.parent)) if path.is_file() else "not kept"
     elif row.best.best_score is not None:
         cells |= {objective: f"({row.best.best_score:.4f})", "epoch": str(best["epochs"])}
     metric = objective.replace("val/", "test/")
@@ -80,12 +79,6 @@ def mean_and_std(row: Row, metric: str) -> str:
     return f"{statistics.mean(values):.4f}{spread}" + (f" ({len(values)})" if len(row.jobs) > 1 else "")
 
 
-def checkpoint_of(job: Job) -> str:
-    """Return the path of a job's checkpoint in the sweep's directory, or that it was not kept."""
-    path = job.folder / "checkpoints" / "best.ckpt"
-    return str(path.relative_to(job.folder.parent)) if path.is_file() else "not kept"
-
-
 def explanations(sweep: StoredSweep, rows: Sequence[Row]) -> list[str]:
     """Return the lines that explain the numbers, and name the run of `best:SWEEP`."""
     if not rows or not rows[0].scores:
@@ -99,29 +92,69 @@ def explanations(sweep: StoredSweep, rows: Sequence[Row]) -> list[str]:
     return [*lines, f"best:{sweep.folder.name} is run {job.number}: {scores}"]
 
 
-def effect_texts(rows: Sequence[Row], sweep: StoredSweep) -> dict[str, str]:
-    """Return the mean score of each value of each axis, as text by axis."""
-    effects = main_effects(rows, sweep.space.axes)
-    return {axis: ", ".join(f"{value} {score:.4f}" for value, score in each.items()) for axis, each in effects.items()}
+def effect_lines(sweep: StoredSweep, rows: Sequence[Row], quote: str = "") -> list[str]:
+    """Return a line for each axis with the mean score of each value."""
+    effects = main_effects(rows, sweep.space.axes).items()
+    texts = {axis: ", ".join(f"{value} {score:.4f}" for value, score in means.items()) for axis, means in effects}
+    return [f"{quote}{axis}{quote}: {text}" for axis, text in texts.items()]
 
 
 def write_report(sweep: StoredSweep) -> None:
     """Write leaderboard.csv, leaderboard.md and leaderboard.png into the directory of a sweep."""
     rows, folder = sweep.rows, sweep.folder
-    for name in ("leaderboard.csv", "leaderboard.md", PICTURE):
+    for name in (CSV, MARKDOWN, PICTURE):
         if (folder / name).is_dir():
             raise config_error(
                 "SWEEP", folder, f"{name} is a folder, but must be a file", "the sweep without that folder"
             )
-    cells = leaderboard_cells(rows, sweep.objectives)
+    cells = leaderboard_cells(rows, sweep.objective)
     file = io.StringIO()
     csv_writer(file).writerows(map(escape_formula, row) for row in cells)
-    write_text(folder / "leaderboard.csv", file.getvalue())
-    notes = [*explanations(sweep, rows), *(f"`{axis}`: {text}" for axis, text in effect_texts(rows, sweep).items())]
-    notes += suggest_values(rows, sweep.space.axes)
+    write_text(folder / CSV, file.getvalue())
+    notes = [*explanations(sweep, rows), *effect_lines(sweep, rows, "`"), *range_warnings(rows, sweep.space.axes)]
     lines = [f"# {folder.name}", "", markdown_table(cells[0], cells[1:]), "", *(f"- {note}" for note in notes), ""]
-    write_text(folder / "leaderboard.md", escape_controls("\n".join(lines)))
-    draw(sweep, rows)
+    write_text(folder / MARKDOWN, escape_controls("\n".join(lines)))
+    if any(row.scores for row in rows):
+        draw_leaderboard(sweep, [row for row in rows if row.scores])
+
+
+def draw_leaderboard(sweep: StoredSweep, rows: Sequence[Row]) -> None:
+    """Draw the best configurations, and below them the score along each axis."""
+    effects = main_effects(rows, sweep.space.axes)
+    keys = [axis for axis in sweep.space.axes if axis in effects or axis in sweep.space.intervals]
+    height = 1.5 + 0.3 * len(rows[:MAX_ROWS])
+    figure = Figure(figsize=(9, height + 1.8 * bool(keys)), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=[height, 2 if keys else 0.01])  # type: ignore[misc]
+    draw_best(above.subplots(), rows[:MAX_ROWS], sweep.objective)
+    if keys:
+        for axes, key in zip(below.subplots(1, len(keys), sharey=True, squeeze=False)[0], keys, strict=True):
+            draw_effect(axes, sweep, rows, key, effects.get(key, {}))
+    with replacing(sweep.folder / PICTURE) as draft:
+        figure.savefig(draft, format="png", dpi=110)
+
+
+def draw_best(axes: Axes, rows: Sequence[Row], objective: str) -> None:
+    """Draw the mean score of each configuration, with the standard deviation over its replicates."""
+    names = [escape_controls(" ".join(row.values.values()), keep="") or "all runs" for row in rows]
+    for place, row in enumerate(rows):
+        std = 0.0 if math.isnan(row.std) else row.std
+        axes.errorbar(row.mean, place, xerr=std, fmt="o", color="tab:blue" if row.tied else "tab:gray", capsize=3)
+    axes.set_yticks(range(len(rows)), names)
+    axes.invert_yaxis()
+    axes.set_xlabel(f"{objective}; blue: not significantly different from the best")
+    axes.grid(axis="x", alpha=0.3)
+
+
+def draw_effect(axes: Axes, sweep: StoredSweep, rows: Sequence[Row], key: str, effect: Mapping[str, float]) -> None:
+    """Draw the mean score of each value of a key, or all scores if the key has an interval."""
+    if key in sweep.space.intervals:
+        axes.plot([float(row.values[key]) for row in rows], [row.mean for row in rows], "o", markersize=3)
+        axes.set_xscale("log" if "log" in sweep.space.values[key][0] else "linear")
+    else:
+        axes.plot(list(effect), list(effect.values()), "o-")
+    axes.set_title(escape_controls(key, keep=""), fontsize=9)
+    axes.tick_params(axis="x", labelrotation=30, labelsize=8)
+    axes.grid(alpha=0.3)
 
 
 def final_report(sweep: StoredSweep) -> tuple[str, bool]:
