@@ -7,7 +7,7 @@ from tests.sweeps.conftest import place as place  # the folder to sweep in
 from tests.sweeps.sweeping import Place
 
 
-def test_no_job_starts_where_some_cannot_work(place: Place) -> None:
+def test_no_job_starts_if_one_is_invalid(place: Place) -> None:
     words = ("data=penguins,digits", "augment=none,flip", "optimizer=sgd", "optimizer.momentum=0.9,0", "sweep.name=bad")
     _, errors = place.sweep(*words, code=1)
     assert errors.startswith("5 of 8 jobs cannot work; none was started\n")
@@ -18,7 +18,7 @@ def test_no_job_starts_where_some_cannot_work(place: Place) -> None:
 
 
 @pytest.mark.slow
-def test_a_job_that_goes_wrong_on_its_way_fails_alone(place: Place) -> None:
+def test_failing_job_does_not_stop_the_others(place: Place) -> None:
     words = ("optimizer=sgd", "optimizer.lr=0.05,1e30,0.01", "sweep.name=alone")
     said, errors = place.sweep(*words, code=1)
     assert place.statuses("alone", 3) == ["completed", "failed", "completed"]

@@ -51,7 +51,7 @@ def check_left(case: Case, place: Path, before: dict[str, bytes | None]) -> None
     assert after == before
 
 
-def test_there_are_many_cases_and_none_twice() -> None:
+def test_cases_are_unique() -> None:
     assert len(CASES) >= 120
     assert len(set(map(repr, CASES))) == len(CASES)
 

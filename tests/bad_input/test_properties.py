@@ -56,7 +56,7 @@ def check_text(text: str, begins: str = "") -> None:
 
 @examples(40)
 @given(st.lists(WORDS, min_size=1, max_size=3))
-def test_any_words_compose_or_are_told_what_is_wrong(words: list[str]) -> None:
+def test_any_words_compose_or_raise_a_clear_error(words: list[str]) -> None:
     count("words")
     with patch.object(sys, "argv", ["train.py", *words]):
         try:
@@ -67,7 +67,7 @@ def test_any_words_compose_or_are_told_what_is_wrong(words: list[str]) -> None:
 
 @examples(60)
 @given(st.lists(WORDS, min_size=1, max_size=3), st.booleans())
-def test_any_words_span_a_sweep_or_are_told_what_is_wrong(words: list[str], search: bool) -> None:
+def test_any_words_span_a_sweep_or_raise_a_clear_error(words: list[str], search: bool) -> None:
     assume(not any("glob(" in word for word in words))  # looks into the configs, which this parser has none of
     count("sweeps")
     with patch.object(sys, "argv", ["train.py", "-m", *words]):
@@ -80,11 +80,11 @@ def test_any_words_span_a_sweep_or_are_told_what_is_wrong(words: list[str], sear
 
 @examples(100)
 @given(CONDITIONS)
-def test_any_condition_holds_or_not_or_is_told_what_is_wrong(text: str) -> None:
+def test_any_condition_is_evaluated_or_raises_a_clear_error(text: str) -> None:
     count("conditions")
     try:
         condition = Where(text, {"seed": ["1"], "model": ["mlp"], "optimizer.lr": ["0.1"]})
-        assert condition.holds({"seed": "1", "model": "mlp", "optimizer.lr": "0.1"}) in (True, False)
+        assert condition.matches({"seed": "1", "model": "mlp", "optimizer.lr": "0.1"}) in (True, False)
     except ConfigError as error:
         check_text(format_error(error))
 
@@ -111,7 +111,7 @@ def check_rows(path: Path) -> dict[str, Examples] | None:
 
 @examples(40)
 @given(RAW_TABLES, st.sampled_from([".csv", ".tsv", ".parquet"]))
-def test_any_bytes_are_a_table_or_an_error_that_names_the_file(content: bytes, ending: str) -> None:
+def test_any_bytes_are_a_table_or_raise_an_error_with_the_file(content: bytes, ending: str) -> None:
     count("bytes of tables")
     check_rows(file_of(f"raw{ending}", content))
 
@@ -130,7 +130,7 @@ def test_any_cells_are_examples_in_their_number(rows: list[list[str]], separator
 
 @examples(150)
 @given(BROKEN_PICTURES, st.sampled_from([(1, 5, 7), (3, 8, 8)]))
-def test_any_picture_is_read_or_an_error_that_names_the_file(content: bytes, shape: tuple[int, int, int]) -> None:
+def test_any_image_is_read_or_raises_an_error_with_the_file(content: bytes, shape: tuple[int, int, int]) -> None:
     count("pictures")
     path = file_of("picture.png", content)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -54,7 +54,7 @@ def test_shift_moves_by_at_most_its_share() -> None:
     rows = (weight.sum(2) * torch.arange(33)).sum(1) - 16
     assert float(rows.abs().max()) <= 0.25 * 33 + 1e-3
     assert float(rows.abs().max()) > 0.2 * 33
-    assert float(rows.std()) > 1, "each image has its own"
+    assert float(rows.std()) > 1, "each image has its own shift"
 
 
 def test_rotation_keeps_distances_from_the_middle() -> None:
@@ -71,7 +71,7 @@ def test_rotation_keeps_distances_from_the_middle() -> None:
     assert float(degrees.max()) > 40
 
 
-def test_skew_keeps_the_middle_row_and_slides_the_others() -> None:
+def test_skew_shifts_all_rows_except_the_middle_one() -> None:
     x = torch.zeros(100, 1, 33, 33)
     x[:, :, :, 16] = 255  # a vertical line
     y = random_affine(x, derive_generator(0), skew=30).squeeze(1)
@@ -106,7 +106,7 @@ def test_crop_moves_by_whole_pixels_up_to_its_share() -> None:
     x[:, :, 8, 8] = 255
     y = random_crop(x, derive_generator(0), 0.25)
     assert y.dtype == torch.uint8
-    assert bool((y.flatten(1).sum(1) == 255).all()), "the point moves, unblurred"
+    assert bool((y.flatten(1).sum(1) == 255).all()), "the point moves without blur"
     row, column = (y[:, 0] == 255).nonzero()[:, 1:].unbind(1)
     assert sorted(set(row.tolist())) == sorted(set(column.tolist())) == list(range(4, 13))
 
@@ -131,7 +131,7 @@ def test_zero_color_changes_nothing() -> None:
     assert torch.allclose(random_color(x, derive_generator(0), 0, 0, 0, 0), x.float(), atol=1e-2)
 
 
-def test_brightness_scales_all_values_of_an_image_alike() -> None:
+def test_brightness_scales_all_values_of_an_image_equally() -> None:
     x = torch.full((300, 3, 4, 4), 100.0)
     factor = random_color(x, derive_generator(0), 0.3, 0, 0, 0) / 100
     assert torch.allclose(factor.amax(dim=(1, 2, 3)), factor.amin(dim=(1, 2, 3)))
@@ -163,7 +163,7 @@ def test_zero_saturation_equals_torchvision() -> None:
     assert torch.allclose(ours, theirs, atol=0.1)
 
 
-def test_hue_turns_the_colour_circle_and_keeps_the_grey() -> None:
+def test_hue_rotates_colours_and_preserves_grey() -> None:
     x = color_images()
     y = random_color(x, derive_generator(0), 0, 0, 0, 0.05)
     assert torch.allclose(grey(y), grey(x), atol=0.2)
@@ -190,7 +190,7 @@ def test_erase_blackens_one_rectangle_in_some_images() -> None:
     area = gone.sum(dim=(1, 2))
     assert int(area.max()) <= 64
     box = gone.any(dim=1).sum(1) * gone.any(dim=2).sum(1)
-    assert torch.equal(area, box), "what is gone is a rectangle"
+    assert torch.equal(area, box), "the erased area is a rectangle"
 
 
 def gradient_images(count: int = 300, channels: int = 3) -> torch.Tensor:
@@ -225,7 +225,7 @@ def test_identity_is_one_of_fourteen_operations() -> None:
     assert twice < once
 
 
-def test_the_generator_decides_about_operations() -> None:
+def test_rand_augment_is_a_function_of_the_generator() -> None:
     x = gradient_images()
     assert torch.equal(
         apply_rand_augment(x, derive_generator(1), 2, 9), apply_rand_augment(x, derive_generator(1), 2, 9)
@@ -233,20 +233,20 @@ def test_the_generator_decides_about_operations() -> None:
     assert not torch.equal(
         apply_rand_augment(x, derive_generator(1), 2, 9), apply_rand_augment(x, derive_generator(2), 2, 9)
     )
-    assert torch.equal(x, gradient_images()), "the images themselves stay"
+    assert torch.equal(x, gradient_images()), "the input is not changed"
 
 
 COUNT, CLASSES = 200, 4
 
 
 def labelled_batch() -> tuple[torch.Tensor, torch.Tensor]:
-    """Images of one value each, 0, 85, 170 or 255 as their label says."""
+    """Images of a single value each, 85 times the label."""
     y = torch.arange(COUNT) % CLASSES
     x = (y * 85).to(torch.uint8)[:, None, None, None].expand(-1, 3, 16, 16).contiguous()
     return x, F.one_hot(y, CLASSES).float()
 
 
-def test_mixup_blends_as_the_labels_say() -> None:
+def test_mixup_blends_images_and_labels_equally() -> None:
     x, y = labelled_batch()
     mixed, labels = apply_mixup(x, y, derive_generator(0), 0.5)
     assert torch.allclose(labels.sum(1), torch.ones(COUNT))
@@ -254,7 +254,7 @@ def test_mixup_blends_as_the_labels_say() -> None:
     assert len(set(labels.amax(1).tolist())) > 50, "each image has its own share"
 
 
-def test_cutmix_pastes_as_large_a_part_as_the_labels_say() -> None:
+def test_cutmix_labels_are_shares_of_the_area() -> None:
     x, y = labelled_batch()
     mixed, labels = apply_cutmix(x, y, derive_generator(0), 1.0)
     assert mixed.dtype == torch.uint8
@@ -271,7 +271,7 @@ def test_shares_follow_the_beta_distribution() -> None:
     assert abs(float(share.var()) - 1 / (4 * 1.8)) < 0.005
 
 
-def test_the_draws_decide() -> None:
+def test_mixup_is_a_function_of_the_generator() -> None:
     x, y = labelled_batch()
     assert torch.equal(apply_mixup(x, y, derive_generator(1), 0.5)[0], apply_mixup(x, y, derive_generator(1), 0.5)[0])
     assert not torch.equal(
@@ -320,7 +320,7 @@ def test_each_change_differs_between_images(key: str) -> None:
         assert y.shape == (64, 3)
         assert len(y.unique(dim=0)) > 10
     else:
-        assert len(x.flatten(1).unique(dim=0)) > 1, "identical images come out different"
+        assert len(x.flatten(1).unique(dim=0)) > 1, "identical images become different"
         assert torch.equal(y, torch.arange(64) % 3)
 
 
@@ -329,14 +329,14 @@ def test_flip_is_part_of_the_affine_transform() -> None:
     assert len(Augmentation(flip=0.5, crop=0.1).steps) == 2
 
 
-def test_both_mixtures_take_turns() -> None:
+def test_mixup_and_cutmix_alternate() -> None:
     x, y = batch()
     both = Augmentation(mixup=1.0, cutmix=1.0)
     kinds = {both(x, y, derive_generator(seed), 3)[0].dtype for seed in range(20)}
-    assert kinds == {torch.uint8, torch.float32}, "pasted ones keep the type, blended ones don't"
+    assert kinds == {torch.uint8, torch.float32}, "cutmix keeps the type, mixup does not"
 
 
-def test_the_draws_decide_everything() -> None:
+def test_augmentation_is_a_function_of_the_generator() -> None:
     everything = Augmentation(**CHANGES)
     x, y = batch()
     first, again, other = (everything(x, y, derive_generator(seed), 3) for seed in (1, 1, 2))

@@ -45,7 +45,7 @@ def test_equal_runs_are_bitwise_equal(pair: tuple[StoredRun, StoredRun]) -> None
     assert compare(*pair) == ("bitwise equal", True)
 
 
-def test_the_last_bit_of_a_metric_counts(pair: tuple[StoredRun, StoredRun]) -> None:
+def test_metrics_are_compared_to_the_last_bit(pair: tuple[StoredRun, StoredRun]) -> None:
     one, other = pair
     text, fine = compare(one, change(other, val_acc=0.9 + 1e-15))
     assert (text, fine) == ("within tolerance (largest difference 1.0e-15 in val/acc)", True)
@@ -53,18 +53,18 @@ def test_the_last_bit_of_a_metric_counts(pair: tuple[StoredRun, StoredRun]) -> N
     assert (text, fine) == ("differs: 1 of 17 values, the largest by 2.0e-03 in val/acc", False)
 
 
-def test_a_large_value_may_differ_by_more(pair: tuple[StoredRun, StoredRun]) -> None:
+def test_tolerance_is_relative_for_large_values(pair: tuple[StoredRun, StoredRun]) -> None:
     one, other = change(pair[0], val_loss=1000.0), change(pair[1], val_loss=1000.5)
     assert compare(one, other) == ("within tolerance (largest difference 5.0e-04 in val/loss)", True)
 
 
-def test_no_number_equals_itself_and_nothing_else(pair: tuple[StoredRun, StoredRun]) -> None:
+def test_nan_equals_only_nan(pair: tuple[StoredRun, StoredRun]) -> None:
     other = change(pair[1], val_loss=float("nan"))
     assert compare(pair[0], other) == ("differs: 1 of 17 values, the largest by inf in val/loss", False)
     assert compare(change(pair[0], val_loss=float("nan")), other) == ("bitwise equal", True)
 
 
-def test_weights_and_the_optimizer_count_to_the_last_bit(pair: tuple[StoredRun, StoredRun]) -> None:
+def test_weights_and_optimizer_state_are_compared_to_the_last_bit(pair: tuple[StoredRun, StoredRun]) -> None:
     one, other = pair
     save(other.folder, weight=1.0 + 2**-23)
     text, fine = compare(one, other)
@@ -75,14 +75,14 @@ def test_weights_and_the_optimizer_count_to_the_last_bit(pair: tuple[StoredRun, 
     assert "2.5e-01 in optimizer_states.0.state.0.exp_avg" in text
 
 
-def test_other_tensors_cannot_be_compared(pair: tuple[StoredRun, StoredRun]) -> None:
+def test_additional_tensors_are_a_difference(pair: tuple[StoredRun, StoredRun]) -> None:
     one, other = pair
     save(other.folder, extra=torch.zeros(2))
     text, fine = compare(one, other)
     assert (text, fine) == ("differs: 1 of 18 values, the largest by inf in state_dict.extra", False)
 
 
-def test_curves_count_but_times_do_not(pair: tuple[StoredRun, StoredRun]) -> None:
+def test_curves_are_compared_without_durations(pair: tuple[StoredRun, StoredRun]) -> None:
     one, other = pair
     file = other.folder / "metrics.csv"
     head, *rows = file.read_text().splitlines()
@@ -95,14 +95,14 @@ def test_curves_count_but_times_do_not(pair: tuple[StoredRun, StoredRun]) -> Non
     )
 
 
-def test_another_epoch_is_a_difference(pair: tuple[StoredRun, StoredRun]) -> None:
+def test_number_of_epochs_is_compared(pair: tuple[StoredRun, StoredRun]) -> None:
     one, other = pair
     file = other.folder / "result.json"
     file.write_text(file.read_text().replace('"epochs": 2', '"epochs": 3'))
     assert compare(one, StoredRun(other.folder)) == ("differs: 1 of 17 values, the largest by inf in epochs", False)
 
 
-def test_weights_that_were_not_kept_are_not_compared(pair: tuple[StoredRun, StoredRun]) -> None:
+def test_missing_weights_are_not_compared(pair: tuple[StoredRun, StoredRun]) -> None:
     one, other = pair
     save(other.folder, weight=5.0)
     (one.folder / "checkpoints" / "best.ckpt").unlink()

@@ -44,13 +44,13 @@ def terminal(monkeypatch: pytest.MonkeyPatch):
     return sit
 
 
-def test_committed_code_is_not_asked_about(run: StoredRun, terminal) -> None:
+def test_committed_code_needs_no_confirmation(run: StoredRun, terminal) -> None:
     terminal()
     ask(run, CodeVersion("a" * 40))
     ask(run, None)
 
 
-def test_a_patch_is_asked_about(run: StoredRun, terminal) -> None:
+def test_patch_needs_confirmation(run: StoredRun, terminal) -> None:
     terminal()
     with pytest.raises(ConfigError, match=r"RUN=one: .*a patch of 2 lines in one.py\n  accepted: --yes"):
         ask(run, PATCHED)
@@ -66,7 +66,7 @@ def configs() -> dict[str, dict]:
     return {word: OmegaConf.to_container(compose([word, *more.get(word, [])])) for word in own}
 
 
-def test_no_option_of_the_project_is_asked_about() -> None:
+def test_options_of_the_project_need_no_confirmation() -> None:
     found = configs()
     assert len(found) > 50
     for config in found.values():
@@ -78,14 +78,14 @@ def test_no_option_of_the_project_is_asked_about() -> None:
 @pytest.mark.parametrize(
     "name", ["torch.hub.load", "trainyard.run.provenance.git", "torch.optimal.X", "lightning.Fabric"]
 )
-def test_so_is_what_is_no_part_of_a_run(tmp_path: Path, terminal, name: str) -> None:
+def test_targets_outside_of_a_run_need_confirmation(tmp_path: Path, terminal, name: str) -> None:
     terminal()
     run = record(tmp_path / "runs" / "one", config={"model": {"_target_": name}})
     with pytest.raises(ConfigError, match=f"code from its directory: model._target_={name}: "):
         ask(run, None)
 
 
-def test_so_is_a_class_of_another_package(tmp_path: Path, terminal) -> None:
+def test_classes_of_other_packages_need_confirmation(tmp_path: Path, terminal) -> None:
     terminal()
     run = record(tmp_path / "runs" / "one", config=FOREIGN)
     with pytest.raises(ConfigError, match=r"code from its directory: callbacks.x._target_=os.system: .*\n"):
@@ -95,7 +95,7 @@ def test_so_is_a_class_of_another_package(tmp_path: Path, terminal) -> None:
 
 
 @pytest.mark.parametrize("answer", ["", "n", "no", "yesterday"])
-def test_anything_but_yes_is_no(run: StoredRun, terminal, answer: str) -> None:
+def test_other_answers_mean_no(run: StoredRun, terminal, answer: str) -> None:
     left = terminal(answer)
     with pytest.raises(ConfigError):
         ask(run, PATCHED)
@@ -103,7 +103,7 @@ def test_anything_but_yes_is_no(run: StoredRun, terminal, answer: str) -> None:
 
 
 @pytest.mark.parametrize("answer", ["y", "Y", " yes "])
-def test_yes_is_yes(run: StoredRun, terminal, answer: str) -> None:
+def test_yes_is_accepted(run: StoredRun, terminal, answer: str) -> None:
     left = terminal(answer)
     ask(run, PATCHED)
     assert list(left) == []

@@ -4,16 +4,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.history.checkout import Checkout
 from tests.history.recorded import GIT, SPLIT, record
 from trainyard.history.diff import (
+    CodeVersion,
+    code_changes,
     config_changes,
     curve_changes,
     data_changes,
     diff,
     hardware_changes,
+    list_files,
     package_changes,
 )
 from trainyard.history.stored_run import StoredRun
+from trainyard.run.provenance import git_state
 
 
 def test_equal_runs_are_one_line(tmp_path: Path) -> None:
@@ -34,7 +39,7 @@ def test_the_verdict_comes_first_then_causes_then_effects(tmp_path: Path) -> Non
     assert [head for head in heads if head] == order
 
 
-def test_other_results_of_one_config_are_pointed_at(tmp_path: Path) -> None:
+def test_different_results_of_the_same_config_are_reported(tmp_path: Path) -> None:
     one = record(tmp_path / "runs" / "one", 0.95)
     other = record(tmp_path / "runs" / "two", 0.93)
     packed = record(tmp_path / "runs" / "three", 0.93, provenance={"packages": {"torch": "2.12.0"}})
@@ -44,13 +49,13 @@ def test_other_results_of_one_config_are_pointed_at(tmp_path: Path) -> None:
     assert "deterministic" not in diff(one, seeded)
 
 
-def test_two_runs_of_which_nothing_is_known_are_not_the_same(tmp_path: Path) -> None:
+def test_unknown_runs_are_not_equal(tmp_path: Path) -> None:
     one, other = (StoredRun(tmp_path / name) for name in ("one", "two"))
     assert "no scores to compare: A is broken, B is broken" in diff(one, other)
 
 
 @pytest.mark.parametrize("missing", ["config.yaml", "provenance.json", "result.json", "metrics.csv"])
-def test_half_a_run_can_be_compared(tmp_path: Path, missing: str) -> None:
+def test_incomplete_run_can_be_compared(tmp_path: Path, missing: str) -> None:
     one, other = (record(tmp_path / name) for name in ("one", "two"))
     (other.folder / missing).unlink()
     said = diff(one, other)
@@ -66,7 +71,7 @@ def test_half_a_run_can_be_compared(tmp_path: Path, missing: str) -> None:
         assert "the same   config, data, curves" in said
 
 
-def test_keys_of_an_option_that_differs_are_left_out_unless_typed(tmp_path: Path) -> None:
+def test_keys_of_a_different_option_are_left_out_unless_overridden(tmp_path: Path) -> None:
     one = record(tmp_path / "one", overrides=["model.dropout=0.1"], config={"seed": 0})
     cnn = {"_target_": "trainyard.models.cnn.CNN", "channels": [8], "dropout": 0.5}
     other = record(
@@ -126,3 +131,63 @@ def test_a_curve_that_becomes_nan_differs_there(tmp_path: Path) -> None:
     other = record(tmp_path / "two", curve=(0.5, float("nan")))
     [line] = curve_changes(one, other) or []
     assert "first differs at epoch 2 (by nan)" in line
+
+
+def test_commits_are_counted_and_package_files_come_first(tmp_path: Path) -> None:
+    checkout = Checkout.make(tmp_path / "project")
+    first = record(tmp_path / "first", provenance={"git": git_state(checkout.folder)})
+    for name in ("docs/a.md", "conf/model/b.yaml"):
+        (checkout.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout.folder / name).touch()
+        checkout.commit(name)
+    checkout.edit("src/trainyard/one.py", "1", "2")
+    commit = checkout.commit("three")
+    second = record(tmp_path / "second", provenance={"git": git_state(checkout.folder)})
+    start = first.provenance["git"]["commit"]
+    lines = [
+        f"commit {start[:10]} -> {commit[:10]} (3 commits more, 0 less)",
+        "changed files: conf/model/b.yaml, src/trainyard/one.py, docs/a.md",
+    ]
+    assert code_changes(first, second, checkout.folder) == lines
+    assert (code_changes(second, first, checkout.folder) or [""])[0].endswith("(0 commits more, 3 less)")
+    checkout.git("checkout", "-q", start)
+    (checkout.folder / "c").touch()
+    checkout.commit("beside")
+    beside = record(tmp_path / "beside", provenance={"git": git_state(checkout.folder)})
+    assert (code_changes(beside, second, checkout.folder) or [""])[0].endswith("(3 commits more, 1 less)")
+    assert code_changes(first, first, checkout.folder) == []
+    [line] = code_changes(first, second, tmp_path) or []
+    assert line.endswith("not both of which are in this repository")
+
+
+def test_patches_and_untracked_files(tmp_path: Path) -> None:
+    checkout = Checkout.make(tmp_path / "project")
+    clean = record(tmp_path / "clean", provenance={"git": git_state(checkout.folder)})
+    checkout.edit("src/trainyard/one.py", "one = 1", "one = 1\n--two = 2\n++three = 3")
+    (checkout.folder / "mine.py").touch()
+    dirty = record(tmp_path / "dirty", provenance={"git": git_state(checkout.folder)})
+    assert code_changes(clean, dirty, checkout.folder) == [
+        "no patch -> a patch of 2 lines in src/trainyard/one.py",
+        "untracked files of one run: mine.py",
+    ]
+    assert code_changes(dirty, dirty, checkout.folder) == []
+
+
+def test_installed_packages_have_no_commit(tmp_path: Path) -> None:
+    checked, installed = record(tmp_path / "a"), record(tmp_path / "b", provenance={"git": None})
+    assert code_changes(checked, installed) == [f"commit {'a' * 10} -> an installed package"]
+    assert code_changes(installed, installed) is None
+
+
+@pytest.mark.parametrize("commit", ["--output=/tmp/x", "", None, "HEAD", "g" * 40])
+def test_invalid_commits_are_not_passed_to_git(tmp_path: Path, commit: object) -> None:
+    assert CodeVersion.of(record(tmp_path / "run", provenance={"git": {"commit": commit}})) is None
+
+
+def test_invalid_patch_is_described() -> None:
+    patch = "+not a patch\n"
+    assert CodeVersion("a" * 40, patch).patch_summary == "a patch of 1 lines, which git cannot read"
+
+
+def test_files_of_the_package_and_its_configs_come_first() -> None:
+    assert list_files(["README.md", "src/b", "conf/a", "docs/c"]) == "conf/a, src/b, README.md and 1 more"

@@ -64,16 +64,14 @@ def test_the_best_job_of_a_loss_has_the_least(outputs: Path) -> None:
     assert find_run("best:S").name == "S/0"
 
 
-def test_the_latest_may_stand_in_a_text(outputs: Path) -> None:
+def test_latest_can_be_a_text_file(outputs: Path) -> None:
     (outputs / "latest").unlink()
     (outputs / "latest").write_text(f"runs/{NAMES[2]}\n")
     assert find_run("latest").name == find_run("outputs/latest").name == NAMES[2]
 
 
 @pytest.mark.parametrize("name", ["latest", "outputs/latest"])
-def test_the_latest_may_be_a_job_of_a_sweep_and_is_printed(
-    outputs: Path, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_latest_can_be_a_job_and_is_printed(outputs: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     (outputs / "sweeps" / "S" / "1" / "checkpoints").mkdir()
     (outputs / "sweeps" / "S" / "1" / "checkpoints" / "best.ckpt").touch()
     point_to_latest(outputs / "sweeps" / "S" / "1")
@@ -107,7 +105,7 @@ POINTERS = {
 
 
 @pytest.mark.parametrize("damage", POINTERS)
-def test_the_latest_is_the_newest_by_its_start_where_the_pointer_leads_to_no_run(outputs: Path, damage: str) -> None:
+def test_latest_without_pointer_is_the_last_started_run(outputs: Path, damage: str) -> None:
     record(outputs / "sweeps" / "S" / "4", provenance={"started": "2026-03-01T00:00:00+00:00"})
     (outputs / "latest").unlink()
     POINTERS[damage](outputs / "latest")
@@ -121,28 +119,28 @@ def test_the_latest_is_the_newest_by_its_start_where_the_pointer_leads_to_no_run
             "20260101-120000-mlp-digits-aa12",
             [f"did you mean {NAMES[0]}", f"newest: {NAMES[2]}, {NAMES[1]}"],
         ),
-        ("22", ["2 runs begin or end so", f"{NAMES[2]}, {NAMES[1]}"]),
+        ("22", ["2 runs begin or end with it", f"{NAMES[2]}, {NAMES[1]}"]),
         ("S", ["is a sweep", "S/0, or best:S"]),
         ("S/7", ["the sweep has no such job", "0, 1, 2"]),
-        ("best:T", ["SWEEP=T: there is no such sweep", "S"]),
+        ("best:T", ["SWEEP=T: unknown sweep", "S"]),
         ("", ["RUN='': there is no such run", "newest"]),
         ("outputs", ["there is no such run"]),
     ],
 )
-def test_says_which_runs_there_are(name: str, parts: list[str]) -> None:
+def test_unknown_name_lists_candidates(name: str, parts: list[str]) -> None:
     with pytest.raises(ConfigError) as caught:
         find_run(name)
     assert all(part in str(caught.value) for part in parts), caught.value
     assert len(str(caught.value).splitlines()) <= 3
 
 
-def test_a_checkpoint_outside_of_a_run_is_said_to_be_one(tmp_path: Path) -> None:
+def test_checkpoint_outside_of_a_run_is_reported(tmp_path: Path) -> None:
     (tmp_path / "best.ckpt").touch()
     with pytest.raises(ConfigError, match="outside of a run"):
         find_run(str(tmp_path / "best.ckpt"))
 
 
-def test_says_that_there_is_no_run_yet(tmp_path: Path) -> None:
+def test_missing_runs_are_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"RUN=latest: there is none yet\n.*\n  newest: none in"):
         find_run("latest", tmp_path / "empty")
     (tmp_path / "empty").mkdir()
@@ -151,7 +149,7 @@ def test_says_that_there_is_no_run_yet(tmp_path: Path) -> None:
         find_run("latest", tmp_path / "empty")
 
 
-def test_no_completed_job_is_no_best(outputs: Path) -> None:
+def test_best_job_needs_a_completed_job(outputs: Path) -> None:
     for number in (0, 1):
         (outputs / "sweeps" / "S" / str(number) / "result.json").unlink()
     with pytest.raises(ConfigError, match="no job is completed"):
@@ -161,7 +159,7 @@ def test_no_completed_job_is_no_best(outputs: Path) -> None:
         find_run("S/3")
 
 
-def test_all_runs_are_those_that_began_wherever_they_lie(outputs: Path) -> None:
+def test_all_runs_includes_unfinished_runs_in_any_folder(outputs: Path) -> None:
     (outputs / "runs" / "killed").mkdir()
     (outputs / "sweeps" / "S" / "3").mkdir()
     (outputs / "sweeps" / "S" / ".3.removed").mkdir()

@@ -66,7 +66,7 @@ def again(run: StoredRun, checkout: Checkout, **options: Any) -> int:
     return reproduce(run, package=checkout.folder / "src" / "trainyard", **options)
 
 
-def test_says_what_runs_and_what_has_changed(
+def test_code_and_changes_are_printed(
     run: StoredRun, checkout: Checkout, faked: Rerun, capsys: pytest.CaptureFixture[str]
 ) -> None:
     state = {**(git_state(checkout.folder) or {}), "untracked": ["mine.py"]}
@@ -90,7 +90,7 @@ def test_says_what_runs_and_what_has_changed(
     assert (call["threads"], call["directory"], call["text"]) == (7, Path(), "one = 2\n")
 
 
-def test_a_difference_is_the_last_line_and_the_exit_code(
+def test_difference_sets_last_line_and_exit_code(
     run: StoredRun, checkout: Checkout, faked: Rerun, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def worse(folder: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_difference_is_the_last_line_and_the_exit_code(
     )
 
 
-def test_a_rerun_that_fails_is_no_success(
+def test_failed_rerun_sets_the_exit_code(
     run: StoredRun, checkout: Checkout, faked: Rerun, capsys: pytest.CaptureFixture[str]
 ) -> None:
     faked(shutil.rmtree, code=1)
@@ -118,7 +118,7 @@ def test_a_rerun_that_fails_is_no_success(
     assert checkout.state() == before
 
 
-def test_ctrl_c_leaves_no_worktree(run: StoredRun, checkout: Checkout, faked: Rerun) -> None:
+def test_ctrl_c_removes_the_worktree(run: StoredRun, checkout: Checkout, faked: Rerun) -> None:
     def stop(folder: Path) -> None:
         raise KeyboardInterrupt
 
@@ -129,7 +129,7 @@ def test_ctrl_c_leaves_no_worktree(run: StoredRun, checkout: Checkout, faked: Re
     assert checkout.state() == before
 
 
-def test_committed_code_runs_unasked_in_a_directory_of_its_own(
+def test_committed_code_runs_without_confirmation_in_a_new_directory(
     run: StoredRun, checkout: Checkout, faked: Rerun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -149,7 +149,7 @@ def test_committed_code_runs_unasked_in_a_directory_of_its_own(
     assert calls[0]["config"]["logger"] == {"csv": {"prefix": "x"}}, "nothing is sent anywhere"
 
 
-def test_an_installed_package_runs_as_it_is(
+def test_installed_package_is_used_without_a_commit(
     run: StoredRun, checkout: Checkout, faked: Rerun, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     calls = faked()
@@ -165,7 +165,7 @@ def test_an_installed_package_runs_as_it_is(
     assert [call["code"] for call in calls] == [None, None]
 
 
-def test_what_cannot_be_reproduced_is_said_before_anything_runs(
+def test_impossible_reproduction_fails_before_training(
     run: StoredRun, checkout: Checkout, faked: Rerun, tmp_path: Path
 ) -> None:
     calls = faked()
@@ -186,7 +186,7 @@ def test_what_cannot_be_reproduced_is_said_before_anything_runs(
     assert not (tmp_path / "again").exists()
 
 
-def test_an_empty_directory_will_do(run: StoredRun, tmp_path: Path) -> None:
+def test_empty_directory_is_accepted(run: StoredRun, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert new_directory(run, tmp_path / "empty") == tmp_path / "empty"
 

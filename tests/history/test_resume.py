@@ -55,7 +55,9 @@ def result(folder: Path) -> dict:
 
 
 @pytest.mark.parametrize("name", ["latest", "first", "outputs/runs/first/"])
-def test_resume_by_name(compose_run: Compose, tmp_path: Path, stopped: Path, typed, name: str) -> None:
+def test_resumed_run_equals_an_uninterrupted_run(
+    compose_run: Compose, tmp_path: Path, stopped: Path, typed, name: str
+) -> None:
     run(compose_run, folder="whole")
     config = (stopped / "config.yaml").read_bytes()
     code, text = typed(f"resume={name}")
@@ -66,7 +68,7 @@ def test_resume_by_name(compose_run: Compose, tmp_path: Path, stopped: Path, typ
     assert (stopped / "config.yaml").read_bytes() == config
 
 
-def test_resume_with_more_epochs(compose_run: Compose, tmp_path: Path, stopped: Path, typed) -> None:
+def test_completed_run_can_train_more_epochs(compose_run: Compose, tmp_path: Path, stopped: Path, typed) -> None:
     assert typed("resume=latest", "trainer.max_epochs=5")[0] == 0
     assert result(stopped)["epochs"] == 5
     code, text = typed("resume=latest")
@@ -109,7 +111,7 @@ def test_error_before_training_keeps_a_complete_result(
     assert (tmp_path / "run" / "result.json").read_bytes() == before
 
 
-def test_failed_run_can_be_resumed(compose_run: Compose, stopped: Path, typed) -> None:
+def test_failed_run_resumes_on_request(compose_run: Compose, stopped: Path, typed) -> None:
     failed = {**result(stopped), "status": "failed", "error": "RuntimeError: the cable is loose"}
     (stopped / "result.json").write_text(json.dumps(failed))
     code, text = typed("resume=first")
@@ -136,7 +138,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("words", WRONG)
-def test_invalid_resume_commands(stopped: Path, typed, words: str) -> None:
+def test_invalid_commands_change_nothing(stopped: Path, typed, words: str) -> None:
     before = {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()}
     code, text = typed(*words.split())
     assert code == 1
@@ -173,7 +175,7 @@ DAMAGES = ["missing", "all missing", "cut", "both damaged", "a folder", "no fold
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_complete_run_without_checkpoint_is_not_changed(
+def test_complete_run_without_checkpoint_is_rejected_unchanged(
     compose_run: Compose, tmp_path: Path, typed, damage: str
 ) -> None:
     run(compose_run, folder="outputs/runs/first")
@@ -187,7 +189,7 @@ def test_complete_run_without_checkpoint_is_not_changed(
     assert contents(folder) == before
 
 
-def test_run_without_first_checkpoint_restarts(compose_run: Compose, tmp_path: Path, stopped: Path, typed) -> None:
+def test_run_without_checkpoint_starts_again(compose_run: Compose, tmp_path: Path, stopped: Path, typed) -> None:
     run(compose_run, folder="whole")
     shutil.rmtree(stopped / "checkpoints")
     (stopped / "result.json").unlink()
@@ -197,7 +199,7 @@ def test_run_without_first_checkpoint_restarts(compose_run: Compose, tmp_path: P
     assert not (stopped / ".replaced").exists(), "removed when the run is complete"
 
 
-def test_replaced_run_is_kept_until_the_new_one_is_complete(compose_run: Compose, tmp_path: Path) -> None:
+def test_replaced_run_is_removed_when_the_new_one_is_complete(compose_run: Compose, tmp_path: Path) -> None:
     run(compose_run, folder="run")
     folder, aside = tmp_path / "run", tmp_path / "run" / ".replaced" / "1"
     before = {path.relative_to(folder): content for path, content in contents(folder).items()}
@@ -210,7 +212,20 @@ def test_replaced_run_is_kept_until_the_new_one_is_complete(compose_run: Compose
     assert not (folder / ".replaced").exists()
 
 
-def test_untrusted_config_runs_no_code(stopped: Path, typed) -> None:
+@pytest.mark.parametrize("name", ["config.yaml", "result.json", "metrics.csv", "run.log", "tensorboard"])
+def test_folder_instead_of_a_file_is_rejected_before_writing(stopped: Path, typed, name: str) -> None:
+    place = stopped / name
+    shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
+    place.touch() if name == "tensorboard" else place.mkdir()
+    before = contents(stopped)
+    code, text = typed("resume=first")
+    assert code == 1
+    assert len(text.splitlines()) == 2, text
+    assert ("config.yaml is missing" if name == "config.yaml" else f"{name} is a") in text
+    assert contents(stopped) == before
+
+
+def test_foreign_targets_are_not_built(stopped: Path, typed) -> None:
     config = stopped / "config.yaml"
     config.write_text(config.read_text().replace("torch.optim.Adam", "os.system"))
     code, text = typed("resume=first")
@@ -240,13 +255,13 @@ def test_directory_is_locked(stopped: Path, typed) -> None:
     assert typed("resume=first")[0] == 0, "the lock is released when a process ends"
 
 
-def test_resume_from_python(tmp_path: Path, stopped: Path) -> None:
+def test_resume_with_the_python_api(tmp_path: Path, stopped: Path) -> None:
     cfg = compose([f"hydra.run.dir={stopped}", "trainer.max_epochs=3", *FEW[:1], "callbacks=none", "accelerator=cpu"])
     train(cfg, resume=True)
     assert result(stopped)["epochs"] == 3
 
 
-def test_resume_command_names_trusted_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_printed_command_contains_trusted_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "runs" / "my run"
     folder.mkdir(parents=True)
     monkeypatch.setenv("PYTHONPATH", "my modules")

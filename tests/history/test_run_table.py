@@ -84,7 +84,7 @@ def test_shows_aligned_rows_and_counts_them(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out == "0 runs\n"
 
 
-def test_a_long_command_is_shortened_so_that_values_stay() -> None:
+def test_long_overrides_are_shortened_to_their_last_keys() -> None:
     short = "seed=1 optimizer.lr=0.1"
     assert shortened(short) == short
     long = "trainer.max_epochs=20 model.hidden_dims=[8] data.root=/a.b/c=d optimizer.lr=0.1"
@@ -92,7 +92,7 @@ def test_a_long_command_is_shortened_so_that_values_stay() -> None:
     assert len(shortened("seed=1 " * 30)) == WIDTH
 
 
-def test_a_file_for_other_programs_has_all_columns(capsys: pytest.CaptureFixture[str]) -> None:
+def test_csv_has_all_columns(capsys: pytest.CaptureFixture[str]) -> None:
     print_csv(select_runs([]))
     rows = {row["run"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
     assert len(rows) == 5

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.history.recorded import SPLIT, predict, record
-from trainyard.history.scores import binomial, score_line, standard_error
+from trainyard.history.scores import binomial, read_predictions, score_line, standard_error
 
 
 def test_the_noise_of_two_accuracies_is_binomial(tmp_path: Path) -> None:
@@ -22,12 +22,12 @@ def test_the_noise_of_two_accuracies_is_binomial(tmp_path: Path) -> None:
     assert score_line(one, one) == "val/acc 0.9500 and 0.9500: the same"
 
 
-def test_a_binomial_error_is_what_many_draws_spread() -> None:
+def test_binomial_error_equals_the_spread_of_many_draws() -> None:
     draws = np.random.default_rng(0).binomial(200, 0.9, 20_000) / 200
     assert binomial(0.9, 200) == pytest.approx(draws.std(), rel=0.02)
 
 
-def test_the_same_examples_one_by_one_are_less_noisy(tmp_path: Path) -> None:
+def test_paired_examples_have_a_smaller_error(tmp_path: Path) -> None:
     one, other = record(tmp_path / "one", 0.9), record(tmp_path / "two", 0.8)
     labels = [0] * 100
     predict(one, labels, [1] * 10 + [0] * 90, ["a", "b"])
@@ -37,7 +37,7 @@ def test_the_same_examples_one_by_one_are_less_noisy(tmp_path: Path) -> None:
     assert "more than the noise of 0.0600 (2 standard errors, paired on 100 examples)" in score_line(one, other)
 
 
-def test_examples_that_are_not_the_same_are_said_to_be_none(tmp_path: Path) -> None:
+def test_different_examples_are_reported(tmp_path: Path) -> None:
     one = record(tmp_path / "one", 0.95)
     other = record(tmp_path / "two", 0.9, val={**SPLIT, "examples": 50, "inputs": "cc"})
     predict(one, [0, 1], [0, 1], ["a", "b"])
@@ -47,13 +47,24 @@ def test_examples_that_are_not_the_same_are_said_to_be_none(tmp_path: Path) -> N
     assert score_line(one, unknown).endswith("A is better by 0.0500; the number of examples is unknown")
 
 
-def test_an_objective_that_is_a_loss_is_said_too(tmp_path: Path) -> None:
+def test_loss_objective_is_reported(tmp_path: Path) -> None:
     objective = {"objective": {"name": "val/loss", "value": 0.05, "epoch": 2}}
     one, other = (record(tmp_path / f"{score}", score, result=objective) for score in (0.95, 0.9))
     assert score_line(one, other).endswith("; val/loss 0.0500 and 0.1000")
 
 
-def test_a_run_without_scores_says_why(tmp_path: Path) -> None:
+def test_run_without_scores_is_explained(tmp_path: Path) -> None:
     failed = record(tmp_path / "one", result={"status": "failed", "metrics": None, "error": "ValueError: no\nmore"})
     line = score_line(failed, record(tmp_path / "two", result=None))
     assert line == "no scores to compare: A is failed (ValueError: no), B is running"
+
+
+def test_unreadable_predictions_are_none(tmp_path: Path) -> None:
+    run = record(tmp_path / "one")
+    predict(run, [0, 1], [0, 1], ["a", "b"])
+    file = run.folder / "predictions" / "val.npz"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    assert read_predictions(run.folder) is None
+    np.savez(file, probabilities=np.array([object()]), labels=[0], classes=["a"])
+    assert read_predictions(run.folder) is None, "which would have to be unpickled"

@@ -13,7 +13,7 @@ from tests.history.recorded import record
 from trainyard.history.stored_run import QUIET, StoredRun, is_run
 
 
-def test_reads_a_config_as_it_is_part_by_part(compose_run: Compose, tmp_path: Path) -> None:
+def test_config_is_read_part_by_part(compose_run: Compose, tmp_path: Path) -> None:
     cfg = compose_run("model=cnn", "optimizer.lr=1e-5", "data=penguins", "+trainer.profiler=null", "objective=val/loss")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.yaml").write_text(OmegaConf.to_yaml(cfg))
@@ -25,7 +25,7 @@ def test_reads_a_config_as_it_is_part_by_part(compose_run: Compose, tmp_path: Pa
     assert run.overrides[:2] == ["trainer.max_epochs=2", "model=cnn"]
 
 
-def test_names_are_what_a_person_types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_can_be_used_in_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert StoredRun(Path("outputs/runs/one")).name == "one"
     Path("outputs/sweeps/S").mkdir(parents=True)
@@ -34,7 +34,7 @@ def test_names_are_what_a_person_types(tmp_path: Path, monkeypatch: pytest.Monke
     assert StoredRun(tmp_path / "elsewhere" / "one").name == str(Path("elsewhere/one"))
 
 
-def test_tells_how_a_run_stands(tmp_path: Path) -> None:
+def test_status_of_a_run(tmp_path: Path) -> None:
     assert record(tmp_path / "a").status == "completed"
     assert record(tmp_path / "b", result={"status": "failed", "error": "E"}).status == "failed"
     running = record(tmp_path / "c", result=None)
@@ -57,7 +57,7 @@ def test_tells_how_a_run_stands(tmp_path: Path) -> None:
         ("result.json", "[]"),
     ],
 )
-def test_says_of_half_a_file_that_the_run_is_broken(tmp_path: Path, name: str, content: str) -> None:
+def test_run_with_a_truncated_file_is_broken(tmp_path: Path, name: str, content: str) -> None:
     run = record(tmp_path / "run", result=None)
     (run.folder / name).write_text(content)
     found = StoredRun(run.folder)
@@ -66,14 +66,14 @@ def test_says_of_half_a_file_that_the_run_is_broken(tmp_path: Path, name: str, c
     assert found.started.year == 2026
 
 
-def test_provenance_that_is_none_has_no_packages(tmp_path: Path) -> None:
+def test_invalid_provenance_has_no_packages(tmp_path: Path) -> None:
     run = record(tmp_path / "run")
     (run.folder / "provenance.json").write_text('{"packages": 3}')
     assert run.provenance == {"packages": {}, "hardware": {}}
     assert run.started.timestamp() == pytest.approx(max(run.write_times))
 
 
-def test_moves_the_paths_of_its_own_directory_alone(tmp_path: Path) -> None:
+def test_only_paths_in_the_run_directory_are_moved(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     run = record(folder, config={"data": {"root": f"{folder}-pictures", "files": [f"{folder}/a", "b"]}})
     moved = run.config_in("/new")
@@ -82,7 +82,7 @@ def test_moves_the_paths_of_its_own_directory_alone(tmp_path: Path) -> None:
     assert yaml.safe_load((folder / "config.yaml").read_text())["run"]["dir"] == str(folder)
 
 
-def test_a_folder_without_files_of_a_run_is_none(tmp_path: Path) -> None:
+def test_folder_without_run_files_is_not_a_run(tmp_path: Path) -> None:
     assert not is_run(tmp_path)
     assert not is_run(tmp_path / "missing")
     (tmp_path / "run.log").touch()

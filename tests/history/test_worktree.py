@@ -26,7 +26,7 @@ def checkout(tmp_path: Path) -> Checkout:
     return made
 
 
-def test_holds_commit_and_patch_and_spares_the_repository(checkout: Checkout) -> None:
+def test_worktree_has_commit_and_patch_and_repository_is_unchanged(checkout: Checkout) -> None:
     before, state = checkout.state(), git_state(checkout.folder)
     assert state is not None
     with checked_out(checkout.folder, CodeVersion(state["commit"], state["uncommitted_patch"])) as tree:
@@ -42,7 +42,7 @@ def test_holds_commit_and_patch_and_spares_the_repository(checkout: Checkout) ->
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, RuntimeError])
-def test_goes_however_it_ends(checkout: Checkout, error: type[BaseException]) -> None:
+def test_worktree_is_removed_after_any_error(checkout: Checkout, error: type[BaseException]) -> None:
     before = checkout.state()
     commit = checkout.git("rev-parse", "HEAD").strip()
     with pytest.raises(error), checked_out(checkout.folder, CodeVersion(commit)) as tree:  # noqa: PT012
@@ -52,7 +52,7 @@ def test_goes_however_it_ends(checkout: Checkout, error: type[BaseException]) ->
     assert checkout.state() == before
 
 
-def test_a_patch_that_does_not_fit_leaves_nothing(checkout: Checkout) -> None:
+def test_invalid_patch_leaves_no_worktree(checkout: Checkout) -> None:
     before, state = checkout.state(), git_state(checkout.folder)
     assert state is not None
     first = checkout.git("rev-list", "--max-parents=0", "HEAD").strip()
@@ -64,14 +64,14 @@ def test_a_patch_that_does_not_fit_leaves_nothing(checkout: Checkout) -> None:
     assert checkout.state() == before
 
 
-def test_a_patch_cannot_reach_out_of_the_folder(checkout: Checkout, tmp_path: Path) -> None:
+def test_patch_cannot_write_outside_of_the_worktree(checkout: Checkout, tmp_path: Path) -> None:
     patch = "--- /dev/null\n+++ b/../../outside\n@@ -0,0 +1 @@\n+x\n"
     commit = checkout.git("rev-parse", "HEAD").strip()
     with pytest.raises(ConfigError, match="invalid path"), checked_out(checkout.folder, CodeVersion(commit, patch)):
         pytest.fail("it cannot be applied")
 
 
-def test_no_hook_runs(checkout: Checkout) -> None:
+def test_git_hooks_do_not_run(checkout: Checkout) -> None:
     hook = checkout.folder / ".git" / "hooks" / "post-checkout"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\ntouch hooked\n")

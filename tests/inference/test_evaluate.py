@@ -1,4 +1,4 @@
-"""Evaluating a run from its directory gives its own scores bitwise, or the scores on other data."""
+"""Evaluating a run from its directory gives the scores of the run bitwise, or the scores on other data."""
 
 import json
 import logging
@@ -78,11 +78,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def inside(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def change_to_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home)
 
 
-def own(name: str) -> dict[str, float]:
+def stored_scores(name: str) -> dict[str, float]:
     metrics = json.loads((Path("outputs/runs") / name / "result.json").read_text())["metrics"]
     return {key: metrics[key] for key in ("test/acc", "test/loss")}
 
@@ -90,15 +90,15 @@ def own(name: str) -> dict[str, float]:
 @pytest.mark.parametrize("name", RUNS)
 def test_scores_are_bitwise_those_of_the_run(name: str) -> None:
     report, folder = evaluate(name)
-    assert report.scores == own(name)
+    assert report.scores == stored_scores(name)
     assert report.notes == ["the run    has exactly the same scores"]
-    assert report.predictions.accuracy == pytest.approx(own(name)["test/acc"], abs=1e-6)
+    assert report.predictions.accuracy == pytest.approx(stored_scores(name)["test/acc"], abs=1e-6)
     assert folder == Path("outputs/runs") / name
 
 
 def test_batch_size_changes_scores_only_by_rounding() -> None:
     report, _ = evaluate("images", ["data.batch_size=7"])
-    assert report.scores == pytest.approx(own("images"), rel=1e-5)
+    assert report.scores == pytest.approx(stored_scores("images"), rel=1e-5)
 
 
 def test_moved_table_is_still_the_test_split() -> None:
@@ -106,7 +106,7 @@ def test_moved_table_is_still_the_test_split() -> None:
     shutil.copy("rows.csv", "elsewhere/moved.csv")
     report, _ = evaluate("rows", ["data.path=elsewhere/moved.csv"])
     assert report.examples == "test split"
-    assert report.scores == own("rows")
+    assert report.scores == stored_scores("rows")
 
 
 def test_other_table_is_matched_by_column_and_class_names() -> None:
@@ -223,7 +223,7 @@ def test_reports_with_overrides_do_not_replace_the_own_report() -> None:
     report, folder = evaluate("rows")
     write_report(report, folder / "evaluation")
     stored = json.loads((folder / "evaluation" / "test.json").read_text())
-    assert stored["metrics"] == own("rows")
+    assert stored["metrics"] == stored_scores("rows")
     assert sum(map(sum, stored["confusion_matrix"])) == stored["examples"]["count"] == len(report.predictions)
     assert [row["name"] for row in stored["classes"]] == list(report.predictions.classes)
     low, high = stored["interval"]["test/acc"]

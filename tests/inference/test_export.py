@@ -72,7 +72,11 @@ def test_exported_file_can_be_exported_again(run: Path, tmp_path: Path, monkeypa
         (["RUN", "--format", "onxx"], 2, "invalid choice: 'onxx'"),
         (["nowhere", "--format", "onnx"], 1, "RUN=nowhere: there is no such run"),
         (["RUN", "--format", "torch", "--output", "model.onnx"], 1, "the extension of this format is .pt2"),
-        (["RUN", "--format", "torch", "--output", "no/model.pt2"], 1, "no such folder: no"),
+        (
+            ["RUN", "--format", "torch", "--output", "no/model.pt2"],
+            1,
+            "--output=no/model.pt2: cannot be written (No such file or directory)",
+        ),
         (["RUN", "--format", "torch", "--output", "/proc/model.pt2"], 1, "cannot be written"),
         (["RUN", "--fromat", "onnx"], 2, "unknown option --fromat; did you mean --format?"),
     ],
@@ -186,7 +190,13 @@ def test_checkpoint_without_a_run_is_exported_beside_it(recorded: Path, export_c
     assert names(alone.parent / "export") == ["model.safetensors", "model_card.md"]
 
 
-def test_output_must_not_be_a_folder(recorded: Path, export_command) -> None:
-    code, errors = export_command("run", "--output", "run")
-    assert code == 1
-    assert errors == "--output=run: it is a folder\n  accepted: run/model.safetensors\n"
+def test_output_must_not_be_a_folder(recorded: Path, export_command, tmp_path: Path) -> None:
+    (tmp_path / "folder.safetensors").mkdir()
+    for folder, message in (
+        ("run", "the extension of this format is .safetensors\n  accepted: run.safetensors\n"),
+        ("folder.safetensors", "cannot be written (Is a directory)"),
+    ):
+        code, errors = export_command("run", "--output", folder)
+        assert code == 1
+        assert f"--output={folder}: {message}" in errors
+    assert names(tmp_path / "folder.safetensors") == []

@@ -72,7 +72,7 @@ def test_random_inputs_resemble_training_data() -> None:
     assert random_inputs(build("cnn").spec, 50).unique().numel() == 256
 
 
-def wrong(difference: float) -> Format:
+def format_with_error(difference: float) -> Format:
     """A format whose files say something else."""
     form = FORMATS["safetensors"]
 
@@ -89,7 +89,7 @@ def test_file_with_different_probabilities_is_removed(
 ) -> None:
     path = tmp_path / "model.safetensors"
     path.write_text("an earlier one")
-    monkeypatch.setitem(FORMATS, "safetensors", wrong(difference))
+    monkeypatch.setitem(FORMATS, "safetensors", format_with_error(difference))
     with pytest.raises(ConfigError, match="the probabilities in a reloaded model differ by"):
         export(build("numbers"), "safetensors", path)
     assert path.read_text() == "an earlier one"
@@ -97,7 +97,7 @@ def test_file_with_different_probabilities_is_removed(
 
 
 def test_small_difference_is_accepted_and_returned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(FORMATS, "safetensors", wrong(5e-5))
+    monkeypatch.setitem(FORMATS, "safetensors", format_with_error(5e-5))
     assert export(build("numbers"), "safetensors", tmp_path / "m.safetensors") == pytest.approx(5e-5, rel=0.01)
 
 

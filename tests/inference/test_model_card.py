@@ -15,7 +15,7 @@ from trainyard.models.mlp import MLP
 from trainyard.tasks.classification import accuracy_interval
 from trainyard.terminal.tables import escape_markdown
 
-TRICKS = (
+MARKUP = (
     "[press](javascript:alert(1))",
     "![](http://evil.example/pixel.png)",
     "<script>alert(1)</script>",
@@ -36,18 +36,18 @@ def model_of(classes: tuple[str, ...] = ("low", "high"), columns: tuple[Column, 
     return MLP(DataSpec((width,), classes, columns, (3.0,) * width, (2.0,) * width), [3]).eval()
 
 
-def seen(page: str) -> list[str]:
+def visible_texts(page: str) -> list[str]:
     """The texts that a reader shows, cell by cell."""
     tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(page)
     return ["".join(child.content for child in token.children) for token in tokens if token.type == "inline"]
 
 
-@pytest.mark.parametrize("name", TRICKS)
+@pytest.mark.parametrize("name", MARKUP)
 def test_markup_in_names_is_shown_literally(name: str) -> None:
     plain = "".join(sign for sign in " ".join(name.split()) if sign.isprintable())
     levels = Column(name, levels=(name, "other"))
     page = model_card(model_of((name, "other"), (levels, Column("x"))), None, {}, "")
-    texts = seen(page)
+    texts = visible_texts(page)
     assert texts.count(plain) == 2, "a class and a column"
     assert f"1 {plain}, 2 other" in texts
     html = MarkdownIt("gfm-like", {"linkify": False}).render(page)

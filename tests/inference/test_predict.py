@@ -23,7 +23,7 @@ from trainyard.inference.prediction_batches import InputBatch
 DRAWS = np.random.default_rng(0)
 
 
-def picture(name: str) -> np.ndarray:
+def save_image(name: str) -> np.ndarray:
     Path(name).parent.mkdir(parents=True, exist_ok=True)
     pixels = DRAWS.integers(0, 256, (6, 8, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(name)
@@ -34,21 +34,21 @@ def rows(text: str) -> list[list[str]]:
     return list(csv.reader(io.StringIO(text, newline="")))
 
 
-def shares(table: list[list[str]]) -> np.ndarray:
+def probabilities(table: list[list[str]]) -> np.ndarray:
     return np.array([row[2:] for row in table[1:]], dtype=np.float32)
 
 
 def test_images_from_folder_pattern_and_file(predict_command: PredictCommand) -> None:
     names = ["photos/2.png", "photos/10.png", "more/a.png", "one.png"]
-    pixels = np.stack([picture(name) for name in names])
+    pixels = np.stack([save_image(name) for name in names])
     code, screen, errors = predict_command("images.ckpt", "photos", "more/*.png", "one.png", "--batch-size", "3")
     assert (code, errors) == (0, "")
     table = rows(screen)
     assert table[0] == ["input", "prediction", "cat", "dog", "cow"]
     assert [row[0] for row in table[1:]] == names
     expected = model_of(IMAGES).predict_step(torch.from_numpy(pixels), 0).detach().numpy()
-    assert np.abs(shares(table) - expected).max() < 1e-6
-    assert np.abs(shares(table).sum(axis=1) - 1).max() < 1e-6
+    assert np.abs(probabilities(table) - expected).max() < 1e-6
+    assert np.abs(probabilities(table).sum(axis=1) - 1).max() < 1e-6
     assert [row[1] for row in table[1:]] == [IMAGES.classes[best] for best in expected.argmax(axis=1)]
 
 
@@ -60,7 +60,7 @@ def test_options_may_precede_the_run(predict_command: PredictCommand) -> None:
     expected = model_of(ROWS).predict_step(x, 0).detach().numpy()
     table = rows(Path("out.csv").read_text())
     assert [row[0] for row in table] == ["input", "1", "2", "3"]
-    assert np.abs(shares(table) - expected).max() < 1e-6
+    assert np.abs(probabilities(table) - expected).max() < 1e-6
 
 
 def test_table_from_standard_input(predict_command: PredictCommand, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,9 +78,9 @@ def test_table_from_standard_input(predict_command: PredictCommand, monkeypatch:
 
 
 def test_unreadable_inputs_are_error_rows_and_counted(predict_command: PredictCommand) -> None:
-    picture("a/1.png")
+    save_image("a/1.png")
     Path("a/2.png").write_text("no image")
-    picture("a/3.png")
+    save_image("a/3.png")
     code, screen, errors = predict_command("images.ckpt", "a")
     assert (code, errors) == (1, "1 of 3 inputs could not be predicted\n")
     table = rows(screen)
@@ -116,7 +116,7 @@ def test_bad_input_is_rejected_and_no_file_is_written(
     Path("a.csv").write_text(TABLE)
     Path("bad.csv").write_text("mass\n1\n")
     Path("b.ckpt").write_text("no checkpoint")
-    picture("b.png")
+    save_image("b.png")
     save(model_of(ROWS), Path("other.ckpt"), model_class="mine.MLP")
     before = {path.name: path.read_bytes() for path in Path().iterdir()}
     found, screen, errors = predict_command(*words)
@@ -165,14 +165,14 @@ def test_malformed_table_leaves_no_file(predict_command: PredictCommand) -> None
 
 @dataclass
 class Mean:
-    """The least that can predict: the mean of two models."""
+    """A minimal predictor: the mean of two models."""
 
     spec: DataSpec = ROWS
-    seen: list[tuple[int, bool]] = field(default_factory=list)
+    calls: list[tuple[int, bool]] = field(default_factory=list)
 
     def predict_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         assert batch_idx == 0
-        self.seen.append((len(batch), torch.is_inference_mode_enabled()))
+        self.calls.append((len(batch), torch.is_inference_mode_enabled()))
         model = model_of(self.spec)
         return (model.predict_step(batch, 0) + model.predict_step(batch + 1, 0)).double() / 2
 
@@ -182,7 +182,7 @@ def test_any_model_with_spec_and_predict_step_predicts() -> None:
     x = torch.tensor([[1.0, 2.0, 40.0], [float("nan"), 0.0, 70.0]])
     batches = [InputBatch("abc", x, {1: "empty"}), InputBatch("d", torch.empty(0, 3), {0: "gone"})]
     first, second = predict(model, batches)
-    assert model.seen == [(2, True)], "nothing is asked of a batch without inputs"
+    assert model.calls == [(2, True)], "the model is not called without inputs"
     assert first.probabilities.dtype == np.float32
     assert np.abs(first.probabilities[[0, 2]] - model.predict_step(x, 0).detach().numpy()).max() < 1e-6
     assert np.abs(first.probabilities[[0, 2]].sum(axis=1) - 1).max() < 1e-6
@@ -194,11 +194,11 @@ def test_any_model_with_spec_and_predict_step_predicts() -> None:
 
 
 def test_nan_probabilities_are_errors() -> None:
-    class Lost(Mean):
+    class NaNModel(Mean):
         def predict_step(self, batch: Tensor, batch_idx: int) -> Tensor:
             return torch.tensor([[0.25, 0.75, 0.0], [0.0, float("nan"), 1.0]])
 
-    [batch] = predict(Lost(), [InputBatch("abc", torch.ones(2, 3), {0: "empty"})])
+    [batch] = predict(NaNModel(), [InputBatch("abc", torch.ones(2, 3), {0: "empty"})])
     assert batch.errors == {0: "empty", 2: "the model's probabilities are NaN"}
     assert batch.probabilities[1].tolist() == [0.25, 0.75, 0.0]
 
@@ -218,18 +218,18 @@ def test_batches_are_read_lazily() -> None:
 REPOSITORY = Path(__file__).parents[2]
 
 
-def shown(capsys: pytest.CaptureFixture[str], total: int | None, rows_on_screen: bool = False) -> str:
-    with progress_bar(disable=rows_on_screen) as bar:
+def progress_output(capsys: pytest.CaptureFixture[str], total: int | None, disable: bool = False) -> str:
+    with progress_bar(disable=disable) as bar:
         task = bar.add_task("", total=total)
         bar.advance(task, 30)
         bar.advance(task, 12)
     screen, errors = capsys.readouterr()
-    assert screen == "", "the rows go there"
+    assert screen == "", "stdout is for the rows"
     return errors
 
 
 def test_progress_is_hidden_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    assert shown(capsys, 100) == ""
+    assert progress_output(capsys, 100) == ""
 
 
 @pytest.mark.parametrize(("total", "message"), [(100, "42/100"), (None, "42/?")])
@@ -238,8 +238,8 @@ def test_progress_is_shown_on_a_terminal(
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
-    assert message in shown(capsys, total)
-    assert shown(capsys, total, rows_on_screen=True) == ""
+    assert message in progress_output(capsys, total)
+    assert progress_output(capsys, total, disable=True) == ""
 
 
 def test_command_line_is_parsed_without_torch() -> None:

@@ -18,7 +18,7 @@ from trainyard.run.training import train
 ORIENTATION = 0x0112
 
 
-def trained(folder: Path, *words: str) -> tuple[Path, np.ndarray]:
+def train_and_load_predictions(folder: Path, *words: str) -> tuple[Path, np.ndarray]:
     """Train for an epoch; return the run's directory and what it predicts on validation."""
     quick = ("trainer.max_epochs=1", "logger=csv", "model.hidden_dims=[8]", "optimizer.lr=0.03")
     train(compose([f"hydra.run.dir={folder / 'run'}", *quick, *words]))
@@ -26,7 +26,7 @@ def trained(folder: Path, *words: str) -> tuple[Path, np.ndarray]:
         return folder / "run", stored["probabilities"]
 
 
-def predicted(run: Path, *words: str) -> pd.DataFrame:
+def predict_to_csv(run: Path, *words: str) -> pd.DataFrame:
     file = run.parent / "predictions.csv"
     assert predict_files(str(run), words, file) == 0
     return pd.read_csv(file, dtype={"input": str, "prediction": str})
@@ -50,18 +50,18 @@ def save_pictures(root: Path) -> Path:
 def test_images_are_predicted_as_in_training(tmp_path: Path) -> None:
     root = save_pictures(tmp_path / "set")
     words = ("model=mlp", "data=image_folder", f"data.root={root}", "data.batch_size=8", "augment=flip")
-    run, expected = trained(tmp_path, *words)
-    found = predicted(run, str(root / "val" / "a"), str(root / "val" / "b"))
+    run, expected = train_and_load_predictions(tmp_path, *words)
+    predictions = predict_to_csv(run, str(root / "val" / "a"), str(root / "val" / "b"))
     names = [f"{name}/{number}" for name in "ab" for number in range(12)]
-    assert [str(Path(name).relative_to(root / "val").with_suffix("")) for name in found["input"]] == names
+    assert [str(Path(name).relative_to(root / "val").with_suffix("")) for name in predictions["input"]] == names
     # The run lists the files of a class as text is sorted: 0, 1, 10, 11, 2, ...
     order = np.argsort(
         [f"{name}{number}.{'jpg' if number % 4 == 3 else 'png'}" for name in "ab" for number in range(12)]
     )
-    shares = found[["a", "b"]].to_numpy()
-    assert np.abs(shares[order] - expected).max() < 1e-6
-    assert shares.std() > 0.005, "the model tells pictures apart"
-    assert found["prediction"].tolist() == ["ab"[best] for best in shares.argmax(axis=1)]
+    probabilities = predictions[["a", "b"]].to_numpy()
+    assert np.abs(probabilities[order] - expected).max() < 1e-6
+    assert probabilities.std() > 0.005, "the model tells pictures apart"
+    assert predictions["prediction"].tolist() == ["ab"[best] for best in probabilities.argmax(axis=1)]
 
 
 def full_table() -> pd.DataFrame:
@@ -86,12 +86,12 @@ def test_rows_are_predicted_as_in_training(tmp_path: Path, ending: str) -> None:
     file = tmp_path / f"table.{ending}"
     table.to_parquet(file) if ending == "parquet" else table.to_csv(file, index=False)
     words = ("data=table", f"data.path={file}", "data.target=kind", "data.ignore=rare")
-    run, expected = trained(tmp_path, *words)
+    run, expected = train_and_load_predictions(tmp_path, *words)
     data = instantiate(compose(list(words)).data)
     places = data.splits["val"].ids.numpy()
-    found = predicted(run, str(file))
-    assert found["input"].tolist() == [str(number) for number in range(1, N + 1)]
-    assert np.abs(found[["narrow", "wide"]].to_numpy()[places] - expected).max() < 1e-6
+    predictions = predict_to_csv(run, str(file))
+    assert predictions["input"].tolist() == [str(number) for number in range(1, N + 1)]
+    assert np.abs(predictions[["narrow", "wide"]].to_numpy()[places] - expected).max() < 1e-6
 
 
 @pytest.mark.parametrize("rows", [1, 7, 1000])

@@ -124,7 +124,7 @@ def test_rows_are_named_by_number_and_table(tmp_path: Path) -> None:
 HEADER = "length,town,mass"
 
 
-def refused(folder: Path, content: str | bytes, name: str = "t.csv") -> str:
+def error_message(folder: Path, content: str | bytes, name: str = "t.csv") -> str:
     """Return the error message for a file."""
     (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ConfigError) as caught:
@@ -136,7 +136,7 @@ def refused(folder: Path, content: str | bytes, name: str = "t.csv") -> str:
 
 
 def test_all_missing_columns_are_listed_with_suggestions(tmp_path: Path) -> None:
-    message = refused(tmp_path, "lenght,city,Mass \n1,2,3\n")
+    message = error_message(tmp_path, "lenght,city,Mass \n1,2,3\n")
     assert "no column length; did you mean lenght?; no column town; no column mass; did you mean Mass?" in message
     assert "the model's columns: length, town, mass" in message
     file = tmp_path / "a.parquet"
@@ -146,7 +146,7 @@ def test_all_missing_columns_are_listed_with_suggestions(tmp_path: Path) -> None
 
 
 def test_duplicate_column_is_rejected(tmp_path: Path) -> None:
-    assert "several columns mass" in refused(tmp_path, "length,town,mass,mass \n1,2,3,4\n")
+    assert "several columns mass" in error_message(tmp_path, "length,town,mass,mass \n1,2,3,4\n")
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_duplicate_column_is_rejected(tmp_path: Path) -> None:
     ],
 )
 def test_rows_longer_than_the_header_are_rejected(tmp_path: Path, text: str) -> None:
-    message = refused(tmp_path, text)
+    message = error_message(tmp_path, text)
     assert re.search(r"more values than its header has names|Expected 3 fields in line \d, saw 4", message)
 
 
@@ -176,7 +176,7 @@ def test_rows_longer_than_the_header_are_rejected(tmp_path: Path, text: str) -> 
     ],
 )
 def test_files_without_a_table_are_rejected(tmp_path: Path, name: str, content: bytes, message: str) -> None:
-    assert message in refused(tmp_path, content, name)
+    assert message in error_message(tmp_path, content, name)
 
 
 def test_parquet_file_without_rows_is_rejected(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_trailing_delimiter_shifts_no_cells(tmp_path: Path) -> None:
 SHAPE = (3, 6, 8)
 
 
-def save(folder: Path, count: int) -> list[str]:
+def save_images(folder: Path, count: int) -> list[str]:
     draws = np.random.default_rng(0)
     names = [str(folder / f"{number}.png") for number in range(count)]
     for name in names:
@@ -213,7 +213,7 @@ def save(folder: Path, count: int) -> list[str]:
 
 @pytest.mark.parametrize("size", [1, 4, 10, 99])
 def test_images_are_read_once_and_in_order(tmp_path: Path, size: int) -> None:
-    names = save(tmp_path, 10)
+    names = save_images(tmp_path, 10)
     batches = list(image_batches(names, SHAPE, size))
     assert [name for batch in batches for name in batch.names] == names
     assert {len(batch.names) for batch in batches[:-1]} <= {size}
@@ -223,7 +223,7 @@ def test_images_are_read_once_and_in_order(tmp_path: Path, size: int) -> None:
 
 
 def test_unreadable_images_are_reported(tmp_path: Path) -> None:
-    names = save(tmp_path, 4)
+    names = save_images(tmp_path, 4)
     Path(names[0]).write_bytes(b"")
     Path(names[2]).unlink()
     os.mkfifo(names[2])
@@ -236,7 +236,7 @@ def test_unreadable_images_are_reported(tmp_path: Path) -> None:
 
 
 def test_one_batch_at_a_time_is_read_by_a_few_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = save(tmp_path, 60)
+    names = save_images(tmp_path, 60)
     read: list[str] = []
     threads: set[str] = set()
 
@@ -256,7 +256,7 @@ def test_one_batch_at_a_time_is_read_by_a_few_threads(tmp_path: Path, monkeypatc
 
 
 def test_warning_filters_are_restored(tmp_path: Path) -> None:
-    names = save(tmp_path, 200)
+    names = save_images(tmp_path, 200)
     before = list(warnings.filters)
     for _ in image_batches(names, SHAPE, 50):
         pass

@@ -14,7 +14,7 @@ from trainyard.io.csv_text import escape_formula
 from trainyard.io.errors import ConfigError
 
 
-def written(classes: Sequence[str], *batches: PredictedBatch) -> list[list[str]]:
+def write_csv(classes: Sequence[str], *batches: PredictedBatch) -> list[list[str]]:
     stream = io.StringIO()
     rows = PredictionsCSV(stream, classes)
     for batch in batches:
@@ -24,22 +24,24 @@ def written(classes: Sequence[str], *batches: PredictedBatch) -> list[list[str]]
     return list(csv.reader(io.StringIO(stream.getvalue(), newline="")))
 
 
-def batch_of(names: Sequence[str], shares: Sequence[Sequence[float]], errors: Mapping[int, str] = {}) -> PredictedBatch:
-    return PredictedBatch(names, np.array(shares, dtype=np.float32), errors)
+def batch_of(
+    names: Sequence[str], probabilities: Sequence[Sequence[float]], errors: Mapping[int, str] = {}
+) -> PredictedBatch:
+    return PredictedBatch(names, np.array(probabilities, dtype=np.float32), errors)
 
 
 def test_probabilities_are_exact() -> None:
     draws = np.random.default_rng(0).exponential(size=(500, 4)).astype(np.float32) ** 8
-    shares = draws / draws.sum(axis=1, keepdims=True)
-    table = written(["a", "b", "c", "d"], batch_of([str(n) for n in range(500)], shares.tolist()))
+    probabilities = draws / draws.sum(axis=1, keepdims=True)
+    table = write_csv(["a", "b", "c", "d"], batch_of([str(n) for n in range(500)], probabilities.tolist()))
     found = np.array([row[2:] for row in table[1:]], dtype=np.float32)
-    assert found.tobytes() == shares.tobytes()
-    assert [row[1] for row in table[1:]] == ["abcd"[best] for best in shares.argmax(axis=1)]
+    assert found.tobytes() == probabilities.tobytes()
+    assert [row[1] for row in table[1:]] == ["abcd"[best] for best in probabilities.argmax(axis=1)]
 
 
 def test_errors_are_rows_in_the_input_order() -> None:
     nan = [float("nan")] * 2
-    table = written(["a", "b"], batch_of("xyz", [nan, [0.25, 0.75], nan], {0: "empty", 2: "=1+1, and so on"}))
+    table = write_csv(["a", "b"], batch_of("xyz", [nan, [0.25, 0.75], nan], {0: "empty", 2: "=1+1, and so on"}))
     assert table == [
         ["input", "prediction", "a", "b"],
         ["x", "error: empty", "", ""],
@@ -51,7 +53,7 @@ def test_errors_are_rows_in_the_input_order() -> None:
 @pytest.mark.parametrize("text", ["=1+1", "+cmd", "-x", "@SUM(1)", "\tx", "\rx", "=", "-1x", "+1+1", "-", "- 1"])
 def test_formulas_are_escaped(text: str) -> None:
     assert escape_formula(text) == f"'{text}"
-    table = written([text, "other"], batch_of([text], [[1.0, 0.0]]))
+    table = write_csv([text, "other"], batch_of([text], [[1.0, 0.0]]))
     assert table == [["input", "prediction", f"'{text}", "other"], [f"'{text}", f"'{text}", "1.0", "0.0"]]
 
 
@@ -62,14 +64,14 @@ def test_numbers_and_other_text_are_not_escaped(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["a,b", "a\nb", "a\r\nb", "a\rb", 'say "x"', " a ", "ä", ";"])
 def test_any_name_is_read_back_unchanged(text: str) -> None:
-    assert written([text, "b"], batch_of([text], [[1.0, 0.0]]))[1][:2] == [text, text]
-    assert written([text, "b"])[0] == ["input", "prediction", text, "b"]
+    assert write_csv([text, "b"], batch_of([text], [[1.0, 0.0]]))[1][:2] == [text, text]
+    assert write_csv([text, "b"])[0] == ["input", "prediction", text, "b"]
 
 
 def test_column_names_are_unique() -> None:
     assert column_names(["input", "prediction", "x"]) == ["input", "prediction", "class input", "class prediction", "x"]
     assert len(set(column_names(["input", "class input", "=x", "'=x"]))) == 6
-    table = written(["input", "b"], batch_of(["1"], [[0.75, 0.25]]))
+    table = write_csv(["input", "b"], batch_of(["1"], [[0.75, 0.25]]))
     assert table == [["input", "prediction", "class input", "b"], ["1", "input", "0.75", "0.25"]]
 
 
@@ -90,7 +92,7 @@ def names(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
 
 
-def interrupted(path: Path, error: type[BaseException]) -> None:
+def raise_while_writing(path: Path, error: type[BaseException]) -> None:
     with open_output(path) as stream:
         stream.write("half")
         raise error
@@ -110,7 +112,7 @@ def test_file_is_replaced_when_complete(here: Path) -> None:
 def test_earlier_file_survives_an_error(here: Path, error: type[BaseException]) -> None:
     (here / "out.csv").write_text("before")
     with pytest.raises(error):
-        interrupted(here / "out.csv", error)
+        raise_while_writing(here / "out.csv", error)
     assert names(here) == ["out.csv"]
     assert (here / "out.csv").read_text() == "before"
 

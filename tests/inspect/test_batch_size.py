@@ -55,7 +55,7 @@ def test_first_step_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert trainer.should_stop
 
 
-def limit(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+def limit_memory(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     """Let memory suffice for `most` examples at once."""
     step = Classifier.training_step
 
@@ -68,7 +68,7 @@ def limit(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
 
 
 def test_command_suggests_an_override(typed_command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    limit(monkeypatch, 16)
+    limit_memory(monkeypatch, 16)
     code, screen, errors = typed_command("find", "batch_size", "data=penguins", "trainer=quick")
     assert (code, errors) == (0, "")
     rows = [line.split() for line in screen.splitlines()]

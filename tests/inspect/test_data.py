@@ -10,9 +10,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 from PIL import Image
-from trainyard.data.loading.sampler import derive_generator
 
 from trainyard.config.composition import compose
+from trainyard.data.loading.loader import derive_generator
 from trainyard.data.loading.spec import Column, Examples
 from trainyard.inspect.data import (
     BINS,
@@ -20,8 +20,7 @@ from trainyard.inspect.data import (
     class_counts,
     class_strips,
     describe_pairs,
-    draw_levels,
-    draw_numbers,
+    draw_values,
     duplicate_table,
     find_duplicates,
 )
@@ -111,7 +110,7 @@ def test_bad_input_is_an_error_and_leaves_no_files(
 @pytest.mark.parametrize("classes", [2, 4, 6])
 def test_histograms_have_the_colour_of_their_class(classes: int) -> None:
     axis = Figure().subplots()
-    draw_numbers(axis, [torch.full((5,), float(label)) for label in range(classes)])
+    draw_values(axis, [torch.full((5,), float(label)) for label in range(classes)], Column("a"))
     width = (classes - 1) / BINS
     for label in range(classes):
         own = [patch for patch in axis.patches if to_rgb(patch.get_facecolor()) == pytest.approx(to_rgb(f"C{label}"))]
@@ -125,9 +124,10 @@ def test_histograms_have_the_colour_of_their_class(classes: int) -> None:
 
 def test_bars_count_levels_without_missing_values() -> None:
     axis = Figure().subplots()
-    draw_levels(axis, [torch.tensor([0.0, 1.0, 2.0, 2.0]), torch.tensor([1.0, 0.0])], Column("a", ("x", "y")))
-    heights = {round(float(bar.get_x()), 1): bar.get_height() for bar in axis.patches}
-    assert heights == {-0.2: 1, 0.8: 2, 0.2: 1, 1.2: 0}
+    draw_values(axis, [torch.tensor([0.0, 1.0, 2.0, 2.0]), torch.tensor([1.0, 0.0])], Column("a", ("x", "y")))
+    heights = [[bar.get_height() for bar in bars] for bars in axis.containers]
+    assert heights == [[1, 2], [1, 0]]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["x", "y"]
 
 
 def pictures(count: int, seed: int) -> torch.Tensor:

@@ -77,10 +77,10 @@ def test_curves_of_a_sweep_are_labelled_by_its_axes(typed_command, tmp_path: Pat
 
 def test_decision_line_is_where_classes_are_equally_probable(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home)
-    drawn: list[Figure] = []
-    monkeypatch.setattr(model_figures, "save_figure", lambda figure, name: drawn.append(figure))
+    figures: list[Figure] = []
+    monkeypatch.setattr(model_figures, "save_figure", lambda figure, name: figures.append(figure))
     model_figures.draw_decision("two")
-    [axis] = drawn[0].axes
+    [axis] = figures[0].axes
     lines = [artist for artist in axis.collections if isinstance(artist, QuadContourSet)]
     points = torch.tensor(np.concatenate([line.get_paths()[0].vertices for line in lines]), dtype=torch.float32)
     assert len(points) > 100

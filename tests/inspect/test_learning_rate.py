@@ -24,19 +24,19 @@ def temporary(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPath
 
 
 def test_curve_has_the_loss_of_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[tuple[float, float]] = []
+    steps: list[tuple[float, float]] = []
     step = Classifier.training_step
 
-    def watched(self: Classifier, *batch: object) -> Tensor:
+    def recording_step(self: Classifier, *batch: object) -> Tensor:
         loss = step(self, *batch)  # type: ignore[arg-type]
-        seen.append((self.trainer.optimizers[0].param_groups[0]["lr"], loss.item()))
+        steps.append((self.trainer.optimizers[0].param_groups[0]["lr"], loss.item()))
         return loss
 
-    monkeypatch.setattr(Classifier, "training_step", watched)
+    monkeypatch.setattr(Classifier, "training_step", recording_step)
     cfg = compose(["scheduler=one_cycle", "data.train_fraction=0.2", "trainer.max_epochs=1", "accelerator=cpu"])
     curve = range_test(cfg, 30)
-    assert list(curve.rates) == pytest.approx([rate for rate, _ in seen])
-    assert curve.losses == pytest.approx([loss for _, loss in seen])
+    assert list(curve.rates) == pytest.approx([rate for rate, _ in steps])
+    assert curve.losses == pytest.approx([loss for _, loss in steps])
     ratios = [after / before for before, after in zip(curve.rates[1:], curve.rates[2:], strict=False)]
     assert ratios == pytest.approx([1e7 ** (1 / 30)] * len(ratios)), "whatever the schedule"
 
@@ -113,21 +113,21 @@ def curve(losses: list[float]) -> LossCurve:
     return LossCurve([1e-6 * 10 ** (step / 10) for step in range(len(losses))], losses)
 
 
-def falling(start: float, end: float, steepest: int, steps: int = 70) -> list[float]:
+def descending_losses(start: float, end: float, steepest: int, steps: int = 70) -> list[float]:
     """A loss that falls along a sigmoid, and explodes at the end."""
-    way = [end + (start - end) / (1 + math.exp((step - steepest) / 4)) for step in range(steps)]
-    return [*way, *(end + 3.0**number for number in range(1, 6))]
+    descent = [end + (start - end) / (1 + math.exp((step - steepest) / 4)) for step in range(steps)]
+    return [*descent, *(end + 3.0**number for number in range(1, 6))]
 
 
 @pytest.mark.parametrize("steepest", [30, 45])
 def test_steepest_descent_is_suggested(steepest: int) -> None:
-    found = curve(falling(2.3, 0.5, steepest)).suggestion
+    found = curve(descending_losses(2.3, 0.5, steepest)).suggestion
     assert found is not None
     assert abs(found - steepest) <= 1
 
 
 def test_noise_at_tiny_rates_is_ignored() -> None:
-    losses = falling(2.3, 0.5, 40)
+    losses = descending_losses(2.3, 0.5, 40)
     losses[12] += 0.6
     losses[13] -= 0.6
     assert curve(losses).suggestion == pytest.approx(40, abs=1)
@@ -135,7 +135,12 @@ def test_noise_at_tiny_rates_is_ignored() -> None:
 
 @pytest.mark.parametrize(
     "losses",
-    [[2.3] * 60, falling(2.3, 2.2, 30), [2.3 + 0.05 * step for step in range(60)], falling(2.3, 0.5, 5, 12)],
+    [
+        [2.3] * 60,
+        descending_losses(2.3, 2.2, 30),
+        [2.3 + 0.05 * step for step in range(60)],
+        descending_losses(2.3, 0.5, 5, 12),
+    ],
     ids=["flat", "falls by 4 percent", "rises", "too short"],
 )
 def test_no_suggestion_without_a_clear_drop(losses: list[float]) -> None:

@@ -15,8 +15,8 @@ from trainyard.run.training import train
 DIGITS = ("accelerator=cpu", "trainer.max_epochs=4", "data.train_fraction=0.2", "data.batch_size=32")
 
 
-def by_hand(course: list[float], epoch_steps: int = 2) -> Rates:
-    return Rates({"weights": course}, {"weights": 1}, epoch_steps, depends_on_validation=False)
+def rates_of(values: list[float], epoch_steps: int = 2) -> Rates:
+    return Rates({"weights": values}, {"weights": 1}, epoch_steps, depends_on_validation=False)
 
 
 @pytest.mark.parametrize(
@@ -28,14 +28,14 @@ def by_hand(course: list[float], epoch_steps: int = 2) -> Rates:
 )
 def test_rates_are_those_that_a_run_logs(tmp_path: Path, words: list[str]) -> None:
     cfg = compose([f"hydra.run.dir={tmp_path}/run", *DIGITS, *words, "logger=csv", "trainer.log_every_n_steps=1"])
-    shown = simulate_rates(cfg)
+    rates = simulate_rates(cfg)
     train(cfg)
     with (tmp_path / "run" / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     for name in ("weights", "biases_and_norms"):
         logged = {int(row["step"]): float(row[f"lr/{name}"]) for row in rows if row.get(f"lr/{name}")}
-        assert len(logged) == shown.steps
-        assert list(logged.values()) == pytest.approx(shown.groups[name])
+        assert len(logged) == rates.steps
+        assert list(logged.values()) == pytest.approx(rates.groups[name])
 
 
 PAIRS = list(zip(load_options("optimizer"), cycle(load_options("scheduler"))))
@@ -52,8 +52,8 @@ def test_highest_rate_is_that_of_the_optimizer(optimizer: str, scheduler: str) -
 
 
 def test_sparkline_has_at_most_one_character_per_epoch() -> None:
-    assert by_hand([0, 0, 0, 1, 2, 3, 8, 8, 8], 3).sparkline("weights", 9) == "·▃█"
-    assert by_hand([0.0] * 10 + [8.0] * 10, 1).sparkline("weights", 4) == "··██"
+    assert rates_of([0, 0, 0, 1, 2, 3, 8, 8, 8], 3).sparkline("weights", 9) == "·▃█"
+    assert rates_of([0.0] * 10 + [8.0] * 10, 1).sparkline("weights", 4) == "··██"
 
 
 def test_layers_with_equal_rates_are_combined() -> None:
@@ -162,12 +162,12 @@ def cycle(steps: int, **options: float) -> list[float]:
     import torch
 
     sgd = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    scheduler, seen = schedules.one_cycle(sgd, steps, **options), []
+    scheduler, factors = schedules.one_cycle(sgd, steps, **options), []
     for _ in range(steps):
-        seen.append(sgd.param_groups[0]["lr"])
+        factors.append(sgd.param_groups[0]["lr"])
         sgd.step()
         scheduler.step()
-    return seen
+    return factors
 
 
 def test_frozen_layers_have_rate_zero_under_plateau() -> None:

@@ -1,4 +1,4 @@
-"""Files are written completely or not at all."""
+"""Atomic writes, drafts, and the pointer to the latest run."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 from trainyard.io.files import point_to, remove_stale_drafts, write_json
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_json(tmp_path / "result.json", {"status": "completed"})
     monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
@@ -18,7 +18,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     assert json.loads((tmp_path / "result.json").read_text()) == {"status": "completed"}
 
 
-def test_temporary_files_of_processes_that_have_ended_are_removed(tmp_path: Path) -> None:
+def test_drafts_of_ended_processes_are_removed(tmp_path: Path) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     living = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
@@ -35,7 +35,7 @@ def test_temporary_files_of_processes_that_have_ended_are_removed(tmp_path: Path
     assert len(list((tmp_path / "checkpoints" / "mine").iterdir())) == len(kept) + len(forms), "not of this run"
 
 
-def test_the_pointer_moves_to_the_latest_run(tmp_path: Path) -> None:
+def test_pointer_moves_to_the_latest_run(tmp_path: Path) -> None:
     for name in ("first", "second"):
         (tmp_path / "runs" / name).mkdir(parents=True)
         point_to(tmp_path / "latest", tmp_path / "runs" / name)
@@ -43,7 +43,7 @@ def test_the_pointer_moves_to_the_latest_run(tmp_path: Path) -> None:
     assert (tmp_path / "latest").readlink() == Path("runs/second")
 
 
-def test_the_pointer_is_a_text_where_links_do_not_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pointer_is_a_text_file_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_links(*args: object, **kwargs: object) -> None:
         raise OSError("no links here")
 

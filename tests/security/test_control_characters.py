@@ -50,7 +50,7 @@ def test_control_characters_are_visible(raw: str, seen: str) -> None:
     assert "\n" not in escape_controls(raw, keep="")
 
 
-def test_all_that_is_printed_logged_or_raised_is_escaped(
+def test_printed_logged_and_raised_text_is_escaped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdout", sys.stdout)
@@ -73,7 +73,7 @@ def test_all_that_is_printed_logged_or_raised_is_escaped(
     assert capsys.readouterr().out == "\x1b", "a display of ours"
 
 
-def test_a_run_with_evil_names_is_listed(
+def test_malicious_names_are_escaped_in_the_table_of_runs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -125,7 +125,7 @@ CELLS = ["=1+1", "+x", "-x", "@x", "\tx", "\rx", "'=x", "''-1", "'-1.5", "'x", "
 
 
 @pytest.mark.parametrize("content", CELLS)
-def test_a_text_is_no_formula_and_comes_back(content: str) -> None:
+def test_formulas_are_escaped_and_restored(content: str) -> None:
     written = escape_formula(content)
     assert isinstance(written, str)
     assert not written.startswith(("=", "@", "\t", "\r"))

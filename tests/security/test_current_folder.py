@@ -71,20 +71,20 @@ def test_modules_beside_a_run_are_not_imported(folder: Path, command: str) -> No
     assert (folder / "run" / "result.json").is_file()
 
 
-def test_nor_by_the_jobs_of_a_sweep(folder: Path) -> None:
+def test_sweep_jobs_import_no_modules_beside_a_run(folder: Path) -> None:
     done = typed(COMMANDS["python -m trainyard"], ["-m", "seed=0,1", *WORDS, "sweep.name=s"], folder)
     assert done.returncode == 0, done.stderr
     assert list(folder.rglob("ran")) == []
 
 
 @pytest.mark.slow
-def test_nor_by_processes_that_train_together(folder: Path) -> None:
+def test_distributed_processes_import_no_modules_beside_a_run(folder: Path) -> None:
     done = typed(COMMANDS["python -m trainyard"], [*WORDS, "accelerator=ddp_cpu", "hydra.run.dir=run"], folder)
     assert done.returncode == 0, done.stderr
     assert list(folder.rglob("ran")) == []
 
 
-def test_plugins_without_init_are_not_either(tmp_path: Path) -> None:
+def test_plugins_without_init_are_not_imported(tmp_path: Path) -> None:
     (tmp_path / "hydra_plugins" / "evil").mkdir(parents=True)
     (tmp_path / "hydra_plugins" / "evil" / "__init__.py").write_text(MODULE)
     (tmp_path / "train.py").write_text((ROOT / "train.py").read_text())
@@ -96,7 +96,7 @@ def test_plugins_without_init_are_not_either(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("environment", [pytest.param({}, marks=pytest.mark.slow), {"PYTHONPATH": "."}])
-def test_what_is_named_at_the_keyboard_is_found(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_module_named_on_the_command_line_is_imported(tmp_path: Path, environment: dict[str, str]) -> None:
     (tmp_path / "my_models.py").write_text(LINEAR)
     (tmp_path / "my_conf" / "model").mkdir(parents=True)
     text = (ROOT / "conf" / "model" / "mlp.yaml").read_text().replace("trainyard.models.mlp.MLP", "my_models.Mine")

@@ -47,7 +47,7 @@ def refused(path: Path) -> str:
     return str(error.value)
 
 
-def test_a_sound_one_loads(tmp_path: Path) -> None:
+def test_valid_checkpoint_loads(tmp_path: Path) -> None:
     model = load_model(saved(tmp_path))
     assert not model.training
     assert model.predict_step(torch.zeros(1, 1, 2, 2, dtype=torch.uint8), 0).sum().item() == pytest.approx(1)
@@ -102,14 +102,14 @@ def test_no_other_class_is_built(tmp_path: Path, name: Any) -> None:
     assert "model_class" in refused(saved(tmp_path, model_class=name))
 
 
-def test_nothing_is_imported_to_find_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checks_import_no_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass MLP: ...\n")
     monkeypatch.syspath_prepend(tmp_path)
     refused(saved(tmp_path, model_class="evil.MLP"))
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_package_that_is_trusted_at_the_keyboard_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trusted_package_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine_alone.py").write_text("from trainyard.models.mlp import MLP\nclass Mine(MLP): ...\n")
     monkeypatch.syspath_prepend(tmp_path)
     path = saved(tmp_path, model_class="mine_alone.Mine")
@@ -142,11 +142,11 @@ def test_weights_are_neither_read_nor_downloaded_again(tmp_path: Path) -> None:
         {"state_dict": 3},
     ],
 )
-def test_a_damaged_one_is_said_to_be(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_damaged_checkpoint_is_reported(tmp_path: Path, changes: dict[str, Any]) -> None:
     assert "no model can be built from it" in refused(saved(tmp_path, **changes))
 
 
-def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
+def test_other_files_are_rejected(tmp_path: Path) -> None:
     text, archive, cut = tmp_path / "a.ckpt", tmp_path / "b.ckpt", tmp_path / "c.ckpt"
     text.write_text("hello")
     with zipfile.ZipFile(archive, "w") as file:

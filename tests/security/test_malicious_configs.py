@@ -12,7 +12,7 @@ from trainyard.history.stored_run import StoredRun
 from trainyard.inference.evaluate import evaluate
 
 
-def test_an_untouched_one_is_evaluated(run: Path) -> None:
+def test_valid_run_is_evaluated(run: Path) -> None:
     found, _ = evaluate(str(run))
     assert found.notes == ["the run    has exactly the same scores"]
 
@@ -53,7 +53,7 @@ ATTACKS = [
 
 
 @pytest.mark.parametrize(("path", "value"), ATTACKS)
-def test_nothing_else_is_built(run: Path, trace: Path, path: str, value: Any) -> None:
+def test_other_targets_are_not_built(run: Path, trace: Path, path: str, value: Any) -> None:
     change(run, path, value)
     said = refused(run)
     assert "_target_" in said or "no such argument" in said
@@ -72,7 +72,7 @@ def test_nothing_else_is_built(run: Path, trace: Path, path: str, value: Any) ->
         ("data.${oc.env:SECRET}", 1),
     ],
 )
-def test_nothing_is_interpolated(run: Path, path: str, value: Any) -> None:
+def test_interpolations_are_rejected(run: Path, path: str, value: Any) -> None:
     file = run / "config.yaml"
     config = yaml.safe_load(file.read_text())
     head, _, last = path.partition(".")
@@ -91,7 +91,7 @@ def test_nothing_is_interpolated(run: Path, path: str, value: Any) -> None:
         "{_target_: !!python/object/new:os.system ['touch ran']}",
     ],
 )
-def test_yaml_makes_no_objects(run: Path, trace: Path, text: str) -> None:
+def test_yaml_tags_are_rejected(run: Path, trace: Path, text: str) -> None:
     file = run / "config.yaml"
     lines = file.read_text().replace("\ndata:\n", f"\nstrange: {text}\ndata:\n", 1)
     file.write_text(lines)
@@ -110,13 +110,13 @@ def test_yaml_aliases_are_not_expanded(run: Path) -> None:
     evaluate(str(run))  # what cannot be read is as if it were not there
 
 
-def test_trusted_packages_in_a_config_are_nobodys_word(run: Path) -> None:
+def test_trusted_packages_in_a_config_are_ignored(run: Path) -> None:
     change(run, "trusted_packages", ["os"])
     change(run, "data._target_", "os.system")
     assert "data._target_=os.system" in refused(run)
 
 
-def test_what_the_person_trusts_may_be_built(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trusted_classes_are_built(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine_too.py").write_text(
         "from trainyard.data.sources.builtin import Penguins\nclass Mine(Penguins): ...\n"
     )

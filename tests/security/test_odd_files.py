@@ -74,7 +74,7 @@ def test_a_run_with_an_odd_file_is_listed_and_compared(run: Path, name: str, kin
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_odd_checkpoint_is_read(run: Path, kind: str) -> None:
+def test_special_files_are_not_read_as_checkpoints(run: Path, kind: str) -> None:
     for name in ("last.ckpt", "best.ckpt"):
         put(run / "checkpoints" / name, kind)
         if kind not in ("huge", "folder"):
@@ -98,7 +98,7 @@ LINKS = [
 
 
 @pytest.mark.parametrize("name", [*LINKS, "checkpoints", "tensorboard", "predictions"])
-def test_a_run_writes_through_no_link(run: Path, tmp_path: Path, name: str) -> None:
+def test_run_follows_no_link(run: Path, tmp_path: Path, name: str) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "victim").write_text("mine")
@@ -117,7 +117,7 @@ def test_a_run_writes_through_no_link(run: Path, tmp_path: Path, name: str) -> N
     assert json.loads((run / "result.json").read_text())["status"] == "completed"
 
 
-def test_links_inside_a_run_are_fine(run: Path) -> None:
+def test_links_inside_of_a_run_are_accepted(run: Path) -> None:
     (run / "newest").symlink_to("checkpoints")
     check_own_files("hydra.run.dir", run)
     os.mkfifo(run / "pipe")
@@ -125,7 +125,7 @@ def test_links_inside_a_run_are_fine(run: Path) -> None:
         check_own_files("hydra.run.dir", run)
 
 
-def test_drafts_replace_a_link_that_waits_for_them(tmp_path: Path) -> None:
+def test_drafts_replace_existing_links(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("mine")
     (tmp_path / f".x.{os.getpid()}.draft.json").symlink_to(victim)
@@ -138,7 +138,7 @@ def test_drafts_replace_a_link_that_waits_for_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [".lock", "journal.log", "leaderboard.csv", "0/run.log"])
-def test_a_sweep_writes_through_no_link(tmp_path: Path, name: str) -> None:
+def test_sweep_follows_no_link(tmp_path: Path, name: str) -> None:
     sweep = stored(tmp_path / "sweep", ["seed=0,1"], [0.1, 0.9])
     (tmp_path / "victim").write_text("mine")
     (sweep.folder / name).unlink(missing_ok=True)
@@ -163,7 +163,7 @@ DEEP = {
 
 
 @pytest.mark.parametrize("text", DEEP)
-def test_yaml_that_is_more_than_it_looks(tmp_path: Path, run: Path, text: str) -> None:
+def test_yaml_bombs_are_rejected(tmp_path: Path, run: Path, text: str) -> None:
     import yaml
 
     with pytest.raises(yaml.YAMLError):
@@ -177,7 +177,7 @@ def test_yaml_that_is_more_than_it_looks(tmp_path: Path, run: Path, text: str) -
         StoredSweep.find(str(sweep.folder))
 
 
-def test_json_that_is_nested(run: Path) -> None:
+def test_deeply_nested_json_is_rejected(run: Path) -> None:
     for text in ("[" * 100_000 + "]" * 100_000, '{"a":' * 100_000):
         (run / "result.json").write_text(text)
         (run / "provenance.json").write_text(text)
@@ -196,7 +196,7 @@ def test_a_sweep_of_too_many_jobs_is_rejected_at_once(tmp_path: Path, more: str)
         StoredSweep.find(str(tmp_path))
 
 
-def test_archives_that_grow_are_not_read(run: Path) -> None:
+def test_compressed_archives_are_not_read(run: Path) -> None:
     path = run / "checkpoints" / "best.ckpt"
     with zipfile.ZipFile(path) as before:
         parts = {part.filename: before.read(part) for part in before.infolist()}

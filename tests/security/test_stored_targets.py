@@ -162,7 +162,7 @@ def test_all_places_of_a_run_are_known() -> None:
         ("sweep.x", "${oc.env:SECRET}"),
     ],
 )
-def test_neither_resume_nor_reproduce_takes_it(run: Path, path: str, value: Any) -> None:
+def test_resume_and_reproduce_reject_it(run: Path, path: str, value: Any) -> None:
     change(run, path, value)
     (run / "result.json").unlink()
     with pytest.raises(ConfigError, match=re.escape(path.partition(".")[0])):
@@ -171,9 +171,7 @@ def test_neither_resume_nor_reproduce_takes_it(run: Path, path: str, value: Any)
         confirm(StoredRun(run), None, False, StoredRun(run).config, run)
 
 
-def test_the_directory_and_the_caches_are_those_of_this_person(
-    run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_own_directory_and_caches_are_used(run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TRAINYARD_CACHE", str(tmp_path / "own"))
     change(run, "run.dir", "/tmp/elsewhere")
     change(run, "data.cache", "/tmp/elsewhere")
@@ -184,7 +182,7 @@ def test_the_directory_and_the_caches_are_those_of_this_person(
     assert (cfg.run.dir, cfg.data.cache, cfg.callbacks.cache.folder) == ("run", *2 * [str(tmp_path / "own")])
 
 
-def test_what_is_typed_again_is_accepted(run: Path) -> None:
+def test_values_on_the_command_line_are_accepted(run: Path) -> None:
     change(run, "logger.csv.save_dir", "/tmp/elsewhere")
     cfg = config_to_resume(StoredRun(run), ["trainer.max_epochs=2", "logger.csv.save_dir=/tmp/mine"])
     assert cfg.logger.csv.save_dir == "/tmp/mine"
@@ -201,5 +199,5 @@ def test_nothing_is_downloaded_on_resuming(run: Path) -> None:
         "root": "/tmp/nobody/typed",
     }
     change(run, "data", data)
-    with pytest.raises(ConfigError, match="downloads nothing outside"):
+    with pytest.raises(ConfigError, match="must not download outside"):
         check_training({**StoredRun(run).config, "logger": {}}, run)

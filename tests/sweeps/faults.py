@@ -1,4 +1,4 @@
-"""A callback that lets a job go wrong, or take its time."""
+"""Callbacks that make a job fail or wait, and models that fail."""
 
 import os
 import signal
@@ -14,22 +14,22 @@ import torch
 from trainyard.models.mlp import MLP
 
 
-def complain() -> None:
+def raise_error() -> None:
     raise RuntimeError("the cable is loose")
 
 
-def take_all_memory() -> None:
+def allocate_too_much() -> None:
     torch.empty(1 << 60)
 
 
 KINDS: dict[str, Callable[[], object]] = {
     "none": lambda: None,
-    "raise": complain,
+    "raise": raise_error,
     "exit": lambda: sys.exit(3),
     "leave": lambda: os._exit(0),
     "hard_exit": lambda: os._exit(7),
     "child": lambda: subprocess.Popen(["sleep", "3600"]),
-    "memory": take_all_memory,
+    "memory": allocate_too_much,
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
 }
 
@@ -37,21 +37,21 @@ KINDS: dict[str, Callable[[], object]] = {
 GATE = "gate"
 
 
-def wait_for(happened: Callable[[], bool]) -> None:
-    while not happened():
+def wait_for(condition: Callable[[], bool]) -> None:
+    while not condition():
         time.sleep(0.02)
 
 
 class Fault(L.Callback):
-    """Does what its kind says at the end of an epoch, as long as a file is not there.
+    """Causes a fault at the end of an epoch, unless a file exists.
 
     Args:
-        kind: of what goes wrong.
-        epoch: in which it does, from 1.
-        pause: seconds that each epoch takes longer.
+        kind: a key of `KINDS`.
+        epoch: from 1.
+        pause: seconds to wait in each epoch.
         unless: the file.
-        gate: the epochs that are trained before the file `GATE` is waited for, in the folder of the sweep.
-        together: the jobs that must have begun before the first epoch of any ends.
+        gate: number of epochs to train before waiting for the file `GATE` in the folder of the sweep.
+        together: number of jobs that must have started before the first epoch of any ends.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Fault(L.Callback):
 
 
 class KillSweep(L.Callback):
-    """Kills the sweep and its job by SIGKILL, in each of some epochs once.
+    """Kills the sweep and its job once in each of some epochs.
 
     Args:
         at: job and epoch, such as `2 1`; odd epochs before the score is reported, even ones before it is saved.
@@ -110,23 +110,23 @@ class KillSweep(L.Callback):
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Look(L.Callback):
-    """Writes what a job sees around itself."""
+class RecordProcess(L.Callback):
+    """Writes the process, threads, GPUs and times of a job into its directory."""
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.began = time.time()
+        self.started = time.time()
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        seen = {
+        record = {
             "pid": os.getpid(),
             "threads": torch.get_num_threads(),
             "devices": os.environ.get("CUDA_VISIBLE_DEVICES"),
             "imported": "timm" in sys.modules,
-            "began": self.began,
+            "started": self.started,
             "ended": time.time(),
         }
-        text = "".join(f"{name}={value}\n" for name, value in seen.items())
-        Path(trainer.default_root_dir, "look.txt").write_text(text)
+        text = "".join(f"{name}={value}\n" for name, value in record.items())
+        Path(trainer.default_root_dir, "process.txt").write_text(text)
 
 
 class FourInputs(MLP):

@@ -1,4 +1,4 @@
-"""Sweeps as a person starts them: in processes of their own, in an empty folder."""
+"""Sweeps started from the command line, in an empty folder."""
 
 import csv
 import json
@@ -31,14 +31,14 @@ EAGER = ("+trainer.plugins=[{_target_:trainyard.callbacks.checkpoint_files.Paced
 
 @dataclass
 class Place:
-    """An empty folder to sweep in; two jobs at a time, each with one thread."""
+    """An empty folder for sweeps that run two jobs at a time, each with one thread."""
 
     folder: Path
 
     def start(self, *words: str, slots: int | str | None = 2) -> subprocess.Popen[str]:
         """Start a sweep of tiny runs, as the leader of a process group, and return its process."""
         command = [sys.executable, "-m", "trainyard", "-m", *TINY, *words]
-        command += [] if slots is None else [f"hydra.launcher.slots={slots}"]  # which no other launcher has
+        command += [] if slots is None else [f"hydra.launcher.slots={slots}"]  # only of our launchers
         environment = {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONPATH": str(REPOSITORY)}
         return subprocess.Popen(
             command,
@@ -51,22 +51,22 @@ class Place:
         )
 
     def sweep(self, *words: str, code: int = 0, slots: int | str | None = 2) -> tuple[str, str]:
-        """Run a sweep to its end and return what it said, and its errors."""
+        """Run a sweep to its end; return its output and errors."""
         process = self.start(*words, slots=slots)
-        said, errors = process.communicate(timeout=600)
-        assert process.returncode == code, f"{process.returncode}\n{said}\n{errors}"
-        return said, errors
+        output, errors = process.communicate(timeout=600)
+        assert process.returncode == code, f"{process.returncode}\n{output}\n{errors}"
+        return output, errors
 
     def of(self, name: str) -> Path:
         """Return the directory of a sweep."""
         return self.folder / "outputs" / "sweeps" / name
 
     def result(self, name: str, number: int) -> dict[str, Any]:
-        """Return what `result.json` of a job holds, or nothing."""
+        """Return the content of `result.json` of a job; empty without one."""
         return Job(number, [], self.of(name) / str(number)).refresh().result
 
     def statuses(self, name: str, jobs: int) -> list[str]:
-        """Return how each job stands."""
+        """Return the status of each job."""
         return [Job(number, [], self.of(name) / str(number)).refresh().status for number in range(jobs)]
 
     def attempts(self, name: str) -> list[tuple[int, str]]:
@@ -82,21 +82,21 @@ def table(file: Path) -> list[dict[str, str]]:
 
 
 def scores(folder: Path) -> dict[str, Any]:
-    """Return what a run found, without the time that it took."""
+    """Return the result of a run without its seconds."""
     result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     return {name: value for name, value in result.items() if name != "seconds"}
 
 
 def until(happened: Callable[[], object], seconds: float = 300.0) -> None:
-    """Wait until something has happened; a test that hangs ends after some seconds."""
+    """Wait until a condition is true; fail after `seconds`."""
     end = time.monotonic() + seconds
     while not happened():
-        assert time.monotonic() < end, "it did not happen"
+        assert time.monotonic() < end, "timeout"
         time.sleep(0.02)
 
 
 def living(group: int) -> list[int]:
-    """Return the processes that were started, however far down, by the leader of a session and still live."""
+    """Return the running processes of a session."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -109,6 +109,6 @@ def living(group: int) -> list[int]:
 
 
 def kill(process: subprocess.Popen[str]) -> None:
-    """End a sweep as the system does, without a warning; its jobs are on their own."""
+    """Kill a sweep and its process group."""
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()

@@ -1,4 +1,4 @@
-"""Directories of sweeps that nobody ran."""
+"""Directories of sweeps, written without training."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,12 +7,13 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from trainyard.sweeps.job import Job
 from trainyard.sweeps.search_space import SearchSpace
 from trainyard.sweeps.stored import StoredSweep
 
 
 def completed(score: float, objective: str = "val/acc", **more: Any) -> dict[str, Any]:
-    """What `result.json` of a run holds that is completed."""
+    """Return the content of `result.json` of a completed run."""
     return {
         "status": "completed",
         "objective": {"name": objective, "value": score, "epoch": 2},
@@ -26,18 +27,18 @@ def completed(score: float, objective: str = "val/acc", **more: Any) -> dict[str
 
 
 def space(words: Sequence[str], **options: Any) -> SearchSpace:
-    """What a command line spans."""
+    """Return the search space of a command line."""
     return SearchSpace.parse(OverridesParser.create().parse_overrides(list(words)), **options)
 
 
 def stored(
     folder: Path, words: Sequence[str], results: Sequence[Mapping[str, Any] | float | None], objective: str = "val/acc"
 ) -> StoredSweep:
-    """Write a sweep whose jobs ended so: with a score, a whole result, or not at all."""
+    """Write a sweep whose jobs have these results: a score, the content of `result.json`, or none."""
     folder.mkdir(parents=True, exist_ok=True)
-    found = space(words)
-    StoredSweep.create(folder, found, objective)
-    assert len(results) == len(found.jobs())
+    own = space(words)
+    StoredSweep.create(folder, own, objective)
+    assert len(results) == len(own.jobs())
     for number, result in enumerate(results):
         if result is None:
             continue
@@ -46,3 +47,12 @@ def stored(
         (folder / str(number) / "checkpoints" / "best.ckpt").touch()
         (folder / str(number) / "result.json").write_text(json.dumps(content))
     return StoredSweep.find(str(folder))
+
+
+def job(folder: Path, number: int, **result: Any) -> Job:
+    """Return a job with a directory; `result` is the content of its `result.json`."""
+    own = Job(number, [f"seed={number}"], folder / str(number))
+    own.folder.mkdir(exist_ok=True)
+    if result:
+        (own.folder / "result.json").write_text(json.dumps(result))
+    return own.refresh()

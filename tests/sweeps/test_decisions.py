@@ -1,4 +1,4 @@
-"""A sweep that is killed and started again draws and prunes as one that nobody killed."""
+"""A sweep that was killed and resumed draws and prunes as an uninterrupted one."""
 
 import json
 import math
@@ -36,15 +36,15 @@ KINDS: dict[str, tuple[list[str], Any, str]] = {
 
 
 class Killed(BaseException):
-    """The process is gone: nothing but its files is left."""
+    """Simulates a kill: only files are left."""
 
 
 class Simulation:
-    """A sweep whose jobs train in no time, in this process, which may be killed at each event.
+    """A sweep in this process, with simulated training, that may be killed at each event.
 
     Args:
         folder: of the sweep.
-        kind: of `KINDS`.
+        kind: a key of `KINDS`.
     """
 
     def __init__(self, folder: Path, kind: str) -> None:
@@ -60,7 +60,7 @@ class Simulation:
             raise Killed
 
     def run(self, last: float = math.inf) -> None:
-        """Begin the sweep, or resume it, and end with a certain event."""
+        """Start or resume the sweep; it is killed at event `last`."""
         self.folder.mkdir(exist_ok=True, parents=True)
         self.events, self.last = 0, last
         stored = StoredSweep.create(self.folder, space(self.words, sampler="x" if self.sampler else ""), "val/acc")
@@ -71,7 +71,7 @@ class Simulation:
             sweep.finish(job, "")
 
     def train(self, job: Job) -> None:
-        """Train a job whose score is best at a rate of 0.01, from its checkpoint on, if it has one."""
+        """Train a job whose score is best at a rate of 0.01, from its checkpoint if it has one."""
         checkpoint = job.folder / "checkpoints" / "last.ckpt"
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         pruning, first = Pruning(job.folder, "val/acc", self.pruner), 1
@@ -89,7 +89,7 @@ class Simulation:
                 pruned, pruning.rungs = pruning.job_pruner.report(epoch, value, pruning.rungs)
                 pruning.pruned = pruned and epoch != EPOCHS
             self.event()
-            if epoch % 2 == 0 or pruning.pruned or epoch == EPOCHS:  # not each: saving takes time
+            if epoch % 2 == 0 or pruning.pruned or epoch == EPOCHS:  # checkpoints are not written in each epoch
                 checkpoint.write_text(json.dumps({"epoch": epoch, "value": value, "state": pruning.state_dict()}))
             self.event()
             if pruning.pruned:
@@ -101,7 +101,7 @@ class Simulation:
         self.event()
 
     def decisions(self) -> list[tuple[list[str], str, int]]:
-        """What it has drawn, and how and after how many epochs each job ended."""
+        """Return overrides, status and epochs of each job."""
         jobs = StoredSweep.find(str(self.folder)).jobs
         return [(list(job.overrides), job.status, job.result["epochs"]) for job in jobs]
 
@@ -114,7 +114,7 @@ def score(job: Job, epoch: int) -> float:
 
 @pytest.fixture
 def simulate(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, str], Simulation]:
-    """Return what simulates; every line that is written to the journal is an event, before and after."""
+    """Return a factory of simulations, with an event before and after every line of the journal."""
     append, current = JournalFileBackend.append_logs, list[Simulation]()
 
     def killable(self: JournalFileBackend, logs: list[dict[str, Any]]) -> None:
@@ -131,7 +131,7 @@ def simulate(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, str], Simulatio
 
 
 def killed_until_done(simulation: Simulation, chance: random.Random, most: int) -> int:
-    """Run a sweep, killed again and again, and return how often it was."""
+    """Run a sweep that is killed repeatedly; return the number of kills."""
     for kills in range(1000):
         try:
             simulation.run(chance.randint(1, most))
@@ -143,7 +143,7 @@ def killed_until_done(simulation: Simulation, chance: random.Random, most: int) 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("rounds", [4, pytest.param(40, marks=pytest.mark.slow)])
-def test_kills_change_no_decision(
+def test_simulated_kills_change_no_decision(
     simulate: Callable[[Path, str], Simulation], tmp_path: Path, kind: str, rounds: int
 ) -> None:
     whole = simulate(tmp_path / "whole" / "mine", kind)  # brackets depend on the name of the sweep
@@ -183,7 +183,7 @@ def test_sigkill_changes_no_decision(tmp_path: Path, kind: str) -> None:
 
 
 def sweep(folder: Path, words: Sequence[str], kills: list[str]) -> list[tuple[str, str, int, float | None]]:
-    """Return what a sweep has drawn, and how each job ended: after how many epochs, with which score."""
+    """Run a sweep; return values, status, epochs and best score of each job."""
     folder.mkdir()
     place = Place(folder)
     callback = ("+callbacks.kill._target_=tests.sweeps.faults.KillSweep", f"+callbacks.kill.at={kills}")

@@ -36,43 +36,43 @@ SETUP, EPOCH, STEP, VALIDATED = 3.0, 0.5, 0.01, 0.02  # seconds
 
 
 def test_a_plan_lists_all_jobs_and_writes_nothing(place: Place) -> None:
-    said, _ = place.sweep("optimizer=sgd,adam", "seed=0,1", "sweep.plan=true")
-    assert "4 jobs, 4 to do" in said
-    assert "measuring  2 of 4 jobs" in said
+    output, _ = place.sweep("optimizer=sgd,adam", "seed=0,1", "sweep.plan=true")
+    assert "4 jobs, 4 to do" in output
+    assert "measuring  2 of 4 jobs" in output
     network = [f"{64 * 8 + 8 + 8 * 10 + 10}", "1x8x8", "->", "10"]
-    assert [line.split()[:7] for line in said.splitlines() if line.startswith("#")] == [
+    assert [line.split()[:7] for line in output.splitlines() if line.startswith("#")] == [
         ["#0", "optimizer=sgd", "seed=0", *network],
         ["#1", "optimizer=sgd", "seed=1", *network],
         ["#2", "optimizer=adam", "seed=0", *network],
         ["#3", "optimizer=adam", "seed=1", *network],
     ]
-    found = TOTAL.search(said)
-    assert found is not None, said
+    found = TOTAL.search(output)
+    assert found is not None, output
     assert int(found[1]) == 4
     assert not list(place.folder.iterdir())
 
 
 @pytest.mark.slow
-def test_finished_jobs_are_not_counted_and_are_kept(place: Place) -> None:
+def test_finished_jobs_are_neither_counted_nor_changed(place: Place) -> None:
     words = ("sweep.name=mine", "seed=0,1")
     place.sweep(*words)
     before = sorted(place.of("mine").rglob("*"))
-    said, _ = place.sweep(*words, "sweep.plan=true")
-    assert "2 jobs, 0 to do" in said
+    output, _ = place.sweep(*words, "sweep.plan=true")
+    assert "2 jobs, 0 to do" in output
     (place.of("mine") / "1" / "result.json").unlink()
-    said, _ = place.sweep(*words, "sweep.plan=true")
-    assert "2 jobs, 1 to do" in said
-    assert [line.split()[0] for line in said.splitlines() if line.startswith("#")] == ["#1"]
+    output, _ = place.sweep(*words, "sweep.plan=true")
+    assert "2 jobs, 1 to do" in output
+    assert [line.split()[0] for line in output.splitlines() if line.startswith("#")] == ["#1"]
     assert {*before} - {*place.of("mine").rglob("*")} == {place.of("mine") / "1" / "result.json"}
     _, errors = place.sweep("sweep.name=mine", "seed=0,2", "sweep.plan=true", code=1)
     assert "it is another sweep" in errors
 
 
 def test_impossible_jobs_are_named_and_nothing_is_measured(place: Place) -> None:
-    said, errors = place.sweep("data=digits,penguins", "augment=none,standard", "sweep.plan=true", code=1)
+    output, errors = place.sweep("data=digits,penguins", "augment=none,standard", "sweep.plan=true", code=1)
     assert "1 of 4 jobs cannot work" in errors
     assert "data=penguins augment=standard" in errors
-    assert "measuring" not in said
+    assert "measuring" not in output
     assert not list(place.folder.iterdir())
 
 
@@ -93,10 +93,10 @@ def test_a_network_that_reads_values_is_not_checked() -> None:
 
 
 def test_a_failed_measurement_is_named_and_not_in_the_total(place: Place) -> None:
-    said, _ = place.sweep("sweep.plan=true", *FAULT, "+callbacks.fault.kind=none,raise")
-    assert "+callbacks.fault.kind=raise: its shortened run failed; the total is without it" in said
-    found = TOTAL.search(said)
-    assert found is not None, said
+    output, _ = place.sweep("sweep.plan=true", *FAULT, "+callbacks.fault.kind=none,raise")
+    assert "+callbacks.fault.kind=raise: its shortened run failed; the total is without it" in output
+    found = TOTAL.search(output)
+    assert found is not None, output
     assert int(found[1]) == 1
 
 
@@ -192,7 +192,7 @@ OTHER += ["augment=standard", "logger=csv", "callbacks=none", "ema_decay=null"]
 
 
 @pytest.mark.parametrize("override", SAME)
-def test_overrides_that_cost_nothing(override: str) -> None:
+def test_overrides_that_do_not_change_the_cost(override: str) -> None:
     assert cost_key(["model=mlp", override]) == cost_key(["model=mlp"])
 
 
@@ -228,7 +228,7 @@ def jobs_of(count: int) -> list[Job]:
     return [Job(number, [f"seed={number}"], Path(str(number))) for number in range(count)]
 
 
-def test_all_of_few_jobs_are_listed_and_the_first_and_last_of_many() -> None:
+def test_a_long_table_has_the_first_and_last_jobs() -> None:
     head, *few = job_table(jobs_of(40), dict.fromkeys(range(40), (COST, 4)), ["seed"]).splitlines()
     assert head.split() == ["job", "parameters", "input", "->", "output", "s/epoch", "s/job", "MiB/job"]
     assert few[7].split() == ["#7", "seed=7", "1,234", "3x8x8", "->", "10", "0.250", "2.0", "5.0"]
@@ -240,7 +240,7 @@ def test_all_of_few_jobs_are_listed_and_the_first_and_last_of_many() -> None:
     assert many[-1].split() == ["#49", "seed=49", *["?"] * 5]
 
 
-def test_the_total_sums_slots_and_the_checkpoints_that_are_kept() -> None:
+def test_the_total_depends_on_slots_and_kept_checkpoints() -> None:
     jobs = [(COST, 4.0)] * 3
     assert total_line(jobs, 2, None, 5.0, "about") == "total      3 jobs, 2 at a time: about 9 s, 15.0 MiB of disk"
     assert "1 at a time: at most 11 s, 11.0 MiB" in total_line(jobs, 1, 1, 5.0, "at most")

@@ -1,4 +1,4 @@
-"""What a person sees while a sweep runs."""
+"""The output of a running sweep."""
 
 import io
 import json
@@ -37,14 +37,14 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
 
 
 def finish(job: Job, error: str) -> None:
-    """As a job does: leave a result."""
+    """Write a result, as a job does."""
     done = completed(0.9, epochs=20)
     result = {"status": "failed", "error": error} if error else done
     (job.folder / "result.json").write_text(json.dumps(result))
     job.refresh()
 
 
-def test_piped_it_is_a_line_for_each_job_that_ended(build: Build) -> None:
+def test_piped_output_has_a_line_for_each_job_that_ended(build: Build) -> None:
     progress, screen = build(width=20)
     with progress:
         progress.start(0)
@@ -69,10 +69,10 @@ def test_on_a_terminal_bars_show_the_running_jobs(build: Build, tmp_path: Path) 
         assert re.search(r"#1 optimizer\.lr=0\.1 .* 3/20 +0\.9000", shown)
         progress.finish(JobExit(0, ""))
         assert re.search(r"all jobs .* 2/4 ", screen.getvalue())
-    assert "\x1b[?25h" in screen.getvalue(), "the cursor is back"
+    assert "\x1b[?25h" in screen.getvalue(), "the cursor is shown again"
 
 
-def test_a_narrow_terminal_cuts_and_never_wraps_a_row(build: Build) -> None:
+def test_rows_are_cut_on_a_narrow_terminal(build: Build) -> None:
     progress, screen = build(terminal=True, width=58)
     with progress:
         progress.start(0)
@@ -82,7 +82,7 @@ def test_a_narrow_terminal_cuts_and_never_wraps_a_row(build: Build) -> None:
     assert all("#1 optim" in row and "0/?" in row and len(row) <= 58 for row in shown)
 
 
-def test_the_first_failure_stops_where_that_is_wanted(build: Build) -> None:
+def test_fail_fast_stops_at_the_first_failure(build: Build) -> None:
     progress, _ = build(fail_fast=True)
     progress.start(0)
     progress.start(1)
@@ -109,7 +109,7 @@ def job_progress(log: Path, objective: str = "val/acc") -> JobProgress:
     return found
 
 
-def test_it_grows_with_the_log(log: Path) -> None:
+def test_the_bar_follows_the_log(log: Path) -> None:
     found = job_progress(log)
     [bar] = found.bars.tasks
     assert (bar.completed, bar.total, found.best) == (0, None, None)
@@ -122,7 +122,7 @@ def test_it_grows_with_the_log(log: Path) -> None:
     assert (bar.completed, found.best) == (3, 0.95)
 
 
-def test_half_a_line_waits_for_its_other_half(log: Path) -> None:
+def test_an_incomplete_line_is_read_when_it_is_complete(log: Path) -> None:
     whole = line(2, 0.9)
     log.write_text(line(1, 0.7) + whole[:-5])
     found = job_progress(log)
@@ -133,6 +133,6 @@ def test_half_a_line_waits_for_its_other_half(log: Path) -> None:
     assert (bar.completed, found.best) == (2, 0.9)
 
 
-def test_of_a_loss_the_smallest_is_the_best(log: Path) -> None:
+def test_the_smallest_loss_is_the_best(log: Path) -> None:
     log.write_text(line(1, 0.9, 0.4) + line(2, 0.9, 0.2) + line(3, 0.9, 0.3))
     assert job_progress(log, "val/loss").best == 0.2

@@ -1,4 +1,4 @@
-"""What a search draws next."""
+"""The configurations that a search draws."""
 
 import json
 import math
@@ -19,7 +19,7 @@ LR = "optimizer.lr=tag(log,interval(1e-4,1e-1))"
 
 
 def search(folder: Path, words: list[str], trials: int, sampler: Any = RandomSampler, **options: Any) -> Sweep:
-    """A search in a folder, as it begins or goes on."""
+    """Return a new or a resumed search."""
     folder.mkdir(exist_ok=True)
     seed = options.pop("seed", 0)
     stored = StoredSweep.create(folder, space(words, sampler="x", **options), "val/acc")
@@ -27,7 +27,7 @@ def search(folder: Path, words: list[str], trials: int, sampler: Any = RandomSam
 
 
 def run(sweep: Sweep, most: int = 1000) -> list[list[str]]:
-    """Run jobs whose score is best at a rate of 0.01, and return what they consist of."""
+    """Run jobs whose score is best at a rate of 0.01; return their overrides."""
     found = []
     for job in sweep:
         sweep.start(job)
@@ -43,7 +43,7 @@ def run(sweep: Sweep, most: int = 1000) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("sampler", [RandomSampler, TPE])
-def test_a_search_that_was_stopped_draws_what_it_would_have_drawn(tmp_path: Path, sampler: Any) -> None:
+def test_a_resumed_search_draws_the_same_configurations(tmp_path: Path, sampler: Any) -> None:
     words = [LR, "model.dropout=0,0.1,0.2"]
     whole = run(search(tmp_path / "whole", words, 20, sampler))
     assert len(whole) == 20
@@ -51,12 +51,12 @@ def test_a_search_that_was_stopped_draws_what_it_would_have_drawn(tmp_path: Path
     parts += run(search(tmp_path / "other", words, 20, sampler))
     assert parts == whole
     assert run(search(tmp_path / "other", words, 20, sampler)) == []
-    assert len(run(search(tmp_path / "other", words, 23, sampler))) == 3, "more in total"
+    assert len(run(search(tmp_path / "other", words, 23, sampler))) == 3, "20 of 23 were finished"
     assert run(search(tmp_path / "third", words, 20, sampler, seed=1)) != whole
 
 
 @pytest.mark.parametrize("sampler", [RandomSampler, TPE])
-def test_each_configuration_is_run_with_all_seeds_and_folds(tmp_path: Path, sampler: Any) -> None:
+def test_each_configuration_has_a_job_for_every_replicate(tmp_path: Path, sampler: Any) -> None:
     words = [LR, "data.fold=range(3)", "seed=0,1"]
     whole = run(search(tmp_path / "whole", words, 8, sampler))
     assert len(whole) == 8 * 6
@@ -73,13 +73,13 @@ def test_each_configuration_is_run_with_all_seeds_and_folds(tmp_path: Path, samp
     assert len({row.values["optimizer.lr"] for row in later.stored.rows if len(row.scores) == 6}) == 10
 
 
-def test_a_condition_on_replicates_holds_in_a_search(tmp_path: Path) -> None:
+def test_a_search_obeys_a_condition_on_replicates(tmp_path: Path) -> None:
     words = ["model=mlp,cnn", "seed=range(3)"]
     found = run(search(tmp_path / "mine", words, 2, where='not (model == "cnn" and seed > 0)'))
     assert sorted(found) == [["model=cnn", "seed=0"], *(["model=mlp", f"seed={seed}"] for seed in range(3))]
 
 
-def test_a_sampler_sees_the_mean_over_the_folds(tmp_path: Path) -> None:
+def test_the_sampler_gets_the_mean_over_folds(tmp_path: Path) -> None:
     sweep = search(tmp_path / "mine", ["lr=1,2,3,4", "data.fold=range(2)"], 4)
     means: dict[str, float] = {}
     for job in sweep:
@@ -90,7 +90,7 @@ def test_a_sampler_sees_the_mean_over_the_folds(tmp_path: Path) -> None:
         (job.folder / "result.json").write_text(json.dumps(result))
         sweep.finish(job, "")
         assert sweep.sampler is not None
-        trials = sweep.sampler.study(sweep.jobs).get_trials()
+        trials = sweep.sampler.create_study(sweep.jobs).get_trials()
         means = {str(trial.params["lr"]): trial.values[0] for trial in trials if trial.values}
     assert means == {rate: pytest.approx(int(rate) / 10 + 0.25 * (rate != "4")) for rate in "1234"}
 
@@ -106,16 +106,14 @@ def test_tpe_draws_where_scores_are_high(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sampler", [RandomSampler, TPE])
-def test_no_combination_is_drawn_twice_and_all_are_in_the_end(
-    tmp_path: Path, sampler: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_combination_is_drawn_once(tmp_path: Path, sampler: Any, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["model=mlp,cnn", "optimizer=sgd,adam,adamw", "seed=range(4)"]
     found = run(search(tmp_path / "mine", words, 50, sampler))
     assert len(found) == len({tuple(job) for job in found}) == 24
     assert "all 24 combinations have been drawn" in capsys.readouterr().out
 
 
-def test_zip_and_where_hold_for_a_search_too(tmp_path: Path) -> None:
+def test_zip_and_where_restrict_a_search(tmp_path: Path) -> None:
     words = ["model=mlp,cnn", "data=digits,shapes", LR]
     found = run(search(tmp_path / "mine", words, 20, zipped=("model", "data"), where="optimizer.lr > 0.01"))
     assert len(found) == 20
@@ -125,7 +123,7 @@ def test_zip_and_where_hold_for_a_search_too(tmp_path: Path) -> None:
         run(search(tmp_path / "none", words, 20, where="optimizer.lr > 1"))
 
 
-def test_a_job_whose_directory_is_gone_runs_again_and_the_later_ones_stay(tmp_path: Path) -> None:
+def test_a_job_without_its_directory_runs_again(tmp_path: Path) -> None:
     found = run(search(tmp_path / "mine", [LR], 3))
     (tmp_path / "mine" / "1").rename(tmp_path / "gone")
     again = search(tmp_path / "mine", [LR], 4)
@@ -134,7 +132,7 @@ def test_a_job_whose_directory_is_gone_runs_again_and_the_later_ones_stay(tmp_pa
     assert run(again)[0] == found[1]
 
 
-def test_the_jobs_that_stand_for_a_search(tmp_path: Path) -> None:
+def test_a_search_is_checked_with_representative_jobs(tmp_path: Path) -> None:
     sweep = search(tmp_path / "mine", ["model=mlp,cnn", LR, "seed=1"], 5)
     assert [job.overrides for job in sweep.examples] == [
         ["model=mlp", "optimizer.lr=0.0001", "seed=1"],

@@ -1,4 +1,4 @@
-"""Searches as a person starts them."""
+"""Searches started from the command line."""
 
 import statistics
 from collections.abc import Callable
@@ -27,23 +27,23 @@ def rates(place: Place) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_trials_count_in_total_and_a_kill_loses_none(place: Place) -> None:
+def test_a_killed_search_keeps_its_trials_and_counts_them(place: Place) -> None:
     process = place.start(*SEARCH, "sweep.trials=6", "sweep.sampler.n_startup_trials=2")
     until(lambda: (place.of("mine") / "2" / "result.json").is_file())
     kill(process)
-    said, _ = place.sweep(*SEARCH, "sweep.trials=6", "sweep.sampler.n_startup_trials=2")
+    output, _ = place.sweep(*SEARCH, "sweep.trials=6", "sweep.sampler.n_startup_trials=2")
     assert place.statuses("mine", 7) == ["completed"] * 6 + ["waiting"]
     first = rates(place)
     assert len(set(first.values())) == 6
-    said, _ = place.sweep(*SEARCH, "sweep.trials=7", "sweep.sampler.n_startup_trials=2")
-    assert "7 jobs, 1 to do" in said
-    assert rates(place).items() > first.items(), "what was done stays"
-    said, _ = place.sweep(*SEARCH, "sweep.trials=5", "sweep.sampler.n_startup_trials=2")
-    assert "7 jobs, 0 to do" in said
+    output, _ = place.sweep(*SEARCH, "sweep.trials=7", "sweep.sampler.n_startup_trials=2")
+    assert "7 jobs, 1 to do" in output
+    assert rates(place).items() > first.items(), "finished trials are kept"
+    output, _ = place.sweep(*SEARCH, "sweep.trials=5", "sweep.sampler.n_startup_trials=2")
+    assert "7 jobs, 0 to do" in output
 
 
-def test_a_finished_trial_is_answered_by_a_new_one_at_once(place: Place) -> None:
-    """In pairs, no trial would begin before both of the pair before it had ended."""
+def test_a_new_trial_starts_when_one_ends(place: Place) -> None:
+    """In batches of two, no trial would start before both of the previous batch had ended."""
     words = (
         "sweep=random",
         "sweep.trials=6",
@@ -59,19 +59,19 @@ def test_a_finished_trial_is_answered_by_a_new_one_at_once(place: Place) -> None
     assert all(began[after] > sorted(ended[:after])[after - 2] for after in range(2, 6)), "two at a time"
 
 
-def test_all_combinations_end_a_search(place: Place) -> None:
+def test_a_search_ends_when_all_combinations_are_drawn(place: Place) -> None:
     words = ("sweep=random", "sweep.trials=5", "trainer.max_epochs=int(interval(1,3))", "sweep.name=mine")
-    said, _ = place.sweep(*words)
+    output, _ = place.sweep(*words)
     assert place.statuses("mine", 3) == ["completed", "completed", "waiting"]
-    assert "all 2 combinations have been drawn" in said
+    assert "all 2 combinations have been drawn" in output
 
 
-def test_a_search_that_cannot_draw_leaves_nothing(place: Place, rejected: Callable[..., str]) -> None:
+def test_an_invalid_sampler_leaves_no_files(place: Place, rejected: Callable[..., str]) -> None:
     rejected(*SEARCH, "sweep.sampler.n_startup_trials=x")
     assert not place.of("mine").exists()
 
 
-def test_pairs_and_conditions(place: Place) -> None:
+def test_zip_and_where_restrict_a_grid(place: Place) -> None:
     words = ("data=digits,penguins", "model.hidden_dims=[8],[4]", "seed=range(2)", "sweep.name=mine")
     place.sweep(*words, "sweep.zip=[data,model.hidden_dims]", 'sweep.where=not (data == "penguins" and seed == 1)')
     rows = {(row["data"], row["model.hidden_dims"]) for row in table(place.of("mine") / "leaderboard.csv")}
@@ -81,27 +81,29 @@ def test_pairs_and_conditions(place: Place) -> None:
     assert "sweep.zip: before data,model.hidden_dims, now nothing" in errors
 
 
-def test_folds_are_no_hyperparameter(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folds_of_a_configuration_are_averaged(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ("data=penguins", "optimizer.lr=0.001,0.01", "data.fold=range(3)", "sweep.name=mine")
-    said, _ = place.sweep(*words, "model.hidden_dims=[16]", "trainer.max_epochs=3")
+    output, _ = place.sweep(*words, "model.hidden_dims=[16]", "trainer.max_epochs=3")
     first, second = table(place.of("mine") / "leaderboard.csv")
     assert [first["optimizer.lr"], second["optimizer.lr"]] == ["0.01", "0.001"]
     assert "data.fold" not in first
     results = [place.result("mine", number) for number in range(6)]
     assert all(result["metrics"].keys() >= {"val/acc", "test/acc"} for result in results)
-    assert len({result["data"]["fingerprint"]["val"]["inputs"] for result in results}) == 3, "each fold is another"
+    assert len({result["data"]["fingerprint"]["val"]["inputs"] for result in results}) == 3, (
+        "each fold validates on other examples"
+    )
     assert len({result["data"]["fingerprint"]["test"]["inputs"] for result in results}) == 1
     for metric in ("val/acc", "test/acc"):
         values = [result["metrics"][metric] for result in results[3:]]
         assert first[metric] == f"{statistics.mean(values):.4f} ± {statistics.stdev(values):.4f} (3)"
     monkeypatch.chdir(place.folder)
     assert find_checkpoint("best:mine").samefile(place.of("mine") / first["checkpoint"])
-    assert "highest value tried" not in said
+    assert "highest value tried" not in output
 
 
 @pytest.mark.slow
-def test_another_launcher_searches_and_prunes_too(place: Place) -> None:
-    """Its jobs report to the same journal; what is drawn by scores comes a few at a time."""
+def test_a_search_with_submitit_is_pruned(place: Place) -> None:
+    """Its jobs report to the same journal; a sampler draws them in batches."""
     words = (*SEARCH, "hydra/launcher=submitit_local", "sweep.trials=3", "sweep.batch=2", "trainer.max_epochs=3")
     place.sweep(*words, "sweep.pruner=hyperband", slots=None)
     assert set(place.statuses("mine", 3)) <= {"completed", "pruned"}
@@ -111,6 +113,6 @@ def test_another_launcher_searches_and_prunes_too(place: Place) -> None:
 
 
 @pytest.mark.parametrize("word", ["sweep.plan=true", "sweep=mlp_tpe", "sweep=random"])
-def test_a_single_run_is_no_sweep(compose_run: Compose, word: str) -> None:
+def test_sweep_options_are_rejected_in_a_single_run(compose_run: Compose, word: str) -> None:
     with pytest.raises(ConfigError, match="only for sweeps"):
         train(compose_run(word))

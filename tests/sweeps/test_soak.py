@@ -1,4 +1,4 @@
-"""Two hundred jobs in one sweep, of which many go wrong at random, and the sweep itself once: `make soak`."""
+"""A sweep of two hundred jobs, of which many fail at random, killed once: `make soak`."""
 
 import os
 import random
@@ -21,16 +21,16 @@ WARM = 20  # jobs after which memory is measured first
 
 
 def fault_of(seed: int) -> tuple[str, int]:
-    """Return what goes wrong in a job, and at the end of which epoch; half of the jobs are well."""
+    """Return the fault of a job and its epoch; half of the jobs have none."""
     chance = random.Random(seed)
     kinds = ["raise", "hard_exit", "memory", "kill", "child", "nan"]
     return (chance.choice(kinds) if chance.random() < 0.5 else "none"), chance.choice((1, 2))
 
 
 class Soak:
-    """Built by the config of a job: a callback that lets it go wrong in the way of its seed."""
+    """Returns a callback with the fault of a seed."""
 
-    def __new__(cls, seed: int):  # a callback of Lightning, which this file need not import to look at a sweep
+    def __new__(cls, seed: int):  # Lightning is only imported in jobs
         import torch
 
         from tests.sweeps.faults import Fault
@@ -47,13 +47,13 @@ class Soak:
 
 
 def memory_of(pid: int) -> int:
-    """Return the KiB that a process holds."""
+    """Return the memory of a process in KiB."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
 
 
 def watch(place: Place, process: subprocess.Popen[str], until_done: int) -> list[tuple[int, int, int]]:
-    """Look at a sweep until so many jobs have ended; return jobs, memory in KiB and open files at each look."""
+    """Return finished jobs, memory in KiB and open files, each second until `until_done` jobs have ended."""
     seen: list[tuple[int, int, int]] = []
     while process.poll() is None:
         done = sum(status in ("completed", "failed") for status in place.statuses("soak", JOBS))
@@ -68,7 +68,7 @@ def watch(place: Place, process: subprocess.Popen[str], until_done: int) -> list
 
 
 @pytest.mark.soak
-def test_a_sweep_outlives_whatever_happens_to_its_jobs(place: Place) -> None:
+def test_a_sweep_survives_all_faults_of_its_jobs(place: Place) -> None:
     assert {kind for kind, _ in map(fault_of, range(JOBS))} <= {*KINDS, "nan"}
     first = place.start(*WORDS, *WATCHED, *SOAK)
     watch(place, first, JOBS * 2 // 5)
@@ -84,11 +84,11 @@ def test_a_sweep_outlives_whatever_happens_to_its_jobs(place: Place) -> None:
         )  # type: ignore[misc]
         seen = watch(place, second, JOBS + 1)
         assert second.wait(60) == 1, log.read_text()[-2000:]
-    until(lambda: not living(second.pid), 10.0)  # what multiprocessing itself has started ends a moment later
+    until(lambda: not living(second.pid), 10.0)  # helper processes of multiprocessing end a moment later
     expected = {seed: "failed" if fault_of(seed)[0] in FAILS else "completed" for seed in range(JOBS)}
     assert dict(enumerate(place.statuses("soak", JOBS))) == expected
     journal = dict(place.attempts("soak"))  # the last attempt at each job
-    assert journal == expected, "every outcome stands in the journal"
+    assert journal == expected, "the journal has every result"
     begun = min(done for done, *_ in seen)
     warm = [row for row in seen if row[0] >= begun + WARM]
     growth, files = warm[-1][1] / warm[0][1] - 1, (warm[0][2], max(row[2] for row in warm))
@@ -100,4 +100,4 @@ def test_a_sweep_outlives_whatever_happens_to_its_jobs(place: Place) -> None:
     )
     assert growth <= 0.05
     assert files[1] <= files[0] + 8
-    assert again <= 2 + 2, "but those that ran when the sweep was killed"
+    assert again <= 2 + 2, "only jobs that ran when the sweep was killed start twice"

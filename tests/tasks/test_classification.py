@@ -41,7 +41,7 @@ SMALL = predictions(
 )  # fmt: skip
 
 
-def drawn(classes: int = 7, examples: int = 500) -> Predictions:
+def random_predictions(classes: int = 7, examples: int = 500) -> Predictions:
     draws = torch.Generator().manual_seed(0)
     labels = torch.randint(classes, (examples,), generator=draws)
     logits = torch.randn(examples, classes, generator=draws) + 1.5 * torch.eye(classes)[labels]
@@ -50,7 +50,7 @@ def drawn(classes: int = 7, examples: int = 500) -> Predictions:
 
 def test_confusion_matrix_has_true_classes_as_rows() -> None:
     assert confusion_matrix(SMALL).tolist() == [[2, 0, 0], [1, 1, 0], [0, 1, 0]]
-    assert int(confusion_matrix(drawn()).sum()) == 500
+    assert int(confusion_matrix(random_predictions()).sum()) == 500
 
 
 def texts(figure: object) -> list[str]:
@@ -68,13 +68,13 @@ def test_confusion_figure_has_counts_fractions_and_names() -> None:
 
 @pytest.mark.parametrize(("classes", "numbered", "named"), [(20, True, True), (60, False, True), (200, False, False)])
 def test_confusion_figure_of_many_classes_has_no_text(classes: int, numbered: bool, named: bool) -> None:
-    figure = confusion_figure(drawn(classes))
+    figure = confusion_figure(random_predictions(classes))
     assert bool(texts(figure)) == numbered
     assert (len(figure.axes[0].get_yticklabels()) == classes) == named
 
 
 def test_class_scores_are_those_of_torchmetrics() -> None:
-    found, scores = drawn(), class_scores(drawn())
+    found, scores = random_predictions(), class_scores(random_predictions())
     for oracle, own in (
         (multiclass_precision, [row.precision for row in scores]),
         (multiclass_recall, [row.recall for row in scores]),
@@ -94,7 +94,7 @@ def test_class_that_is_never_predicted_is_first_in_the_table() -> None:
 
 
 def test_reliability_bins_give_the_calibration_error() -> None:
-    found = drawn()
+    found = random_predictions()
     examples, confidence, accuracy = reliability(found)
     assert int(examples.sum()) == 500
     error = ((accuracy - confidence).abs() * examples).sum() / 500
@@ -102,10 +102,10 @@ def test_reliability_bins_give_the_calibration_error() -> None:
 
 
 def test_overconfident_model_has_a_high_calibration_error() -> None:
-    sure = predictions([[1.0, 0.0], [1.0, 0.0]], [0, 1], "a", "b")
-    assert calibration_error(sure) == pytest.approx(0.5)
-    assert reliability(sure)[0][-1] == 2
-    assert "0.5000" in calibration_figure(sure).axes[0].get_title()
+    overconfident = predictions([[1.0, 0.0], [1.0, 0.0]], [0, 1], "a", "b")
+    assert calibration_error(overconfident) == pytest.approx(0.5)
+    assert reliability(overconfident)[0][-1] == 2
+    assert "0.5000" in calibration_figure(overconfident).axes[0].get_title()
 
 
 def test_areas_of_perfect_and_reversed_rankings() -> None:
@@ -117,7 +117,7 @@ def test_areas_of_perfect_and_reversed_rankings() -> None:
 
 def test_classes_without_examples_are_not_ranked() -> None:
     assert list(ranking_scores(predictions([[0.9, 0.1], [0.8, 0.2]], [0, 0], "a", "b"))) == []
-    figure = ranking_figure(drawn(30))
+    figure = ranking_figure(random_predictions(30))
     assert [len(axis.get_legend_handles_labels()[1]) for axis in figure.axes] == [10, 10]
     assert "10 worst of 30" in figure.axes[0].get_title()
     assert ranking_figure(predictions([[0.9, 0.1]], [0], "a", "b")).axes[0].get_lines() == []
@@ -125,7 +125,7 @@ def test_classes_without_examples_are_not_ranked() -> None:
 
 def test_mistakes_are_ordered_by_confidence() -> None:
     assert worst_mistakes(SMALL) == [3, 4]
-    found = drawn()
+    found = random_predictions()
     places = worst_mistakes(found)
     assert len(places) == 16
     confidences = found.confidence[places].tolist()
@@ -159,11 +159,11 @@ def test_markdown_cells_are_escaped() -> None:
 def test_predictions_are_saved_as_a_numpy_archive(tmp_path: Path) -> None:
     SMALL.save(tmp_path / "kept" / "val.npz")
     with np.load(tmp_path / "kept" / "val.npz", allow_pickle=False) as stored:
-        kept = {name: stored[name] for name in stored.files}
-    assert kept["classes"].tolist() == ["a", "b", "c"]
-    same: Tensor = torch.from_numpy(kept["probabilities"])
+        saved = {name: stored[name] for name in stored.files}
+    assert saved["classes"].tolist() == ["a", "b", "c"]
+    same: Tensor = torch.from_numpy(saved["probabilities"])
     assert torch.equal(same, SMALL.probabilities)
-    assert torch.equal(torch.from_numpy(kept["labels"]), SMALL.labels)
+    assert torch.equal(torch.from_numpy(saved["labels"]), SMALL.labels)
     assert [path.name for path in (tmp_path / "kept").iterdir()] == ["val.npz"]
 
 

@@ -1,4 +1,4 @@
-"""Ten thousand classes: what shows them neither takes their square in memory nor their square in time."""
+"""Reports on ten thousand classes, whose memory and time must not grow with the square of the classes."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def test_no_confusion_matrix_is_computed(many: Predictions, monkeypatch: pytest.
     assert len(report.to_dict()["classes"]) == 10_000
 
 
-def test_scores_of_classes_are_those_of_the_matrix() -> None:
+def test_class_scores_follow_from_the_confusion_matrix() -> None:
     some = predictions(30, 500)
     counts = confusion_matrix(some)
     for number, row in enumerate(class_scores(some)):
@@ -49,7 +49,7 @@ def test_scores_of_classes_are_those_of_the_matrix() -> None:
         assert row.precision == pytest.approx(float(counts[number, number] / counts[:, number].sum().clamp(min=1)))
 
 
-def test_of_very_many_the_most_frequent_are_ranked(many: Predictions, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_most_frequent_classes_are_ranked(many: Predictions, monkeypatch: pytest.MonkeyPatch) -> None:
     assert MAX_RANKED == 500
     monkeypatch.setattr("trainyard.tasks.classification.MAX_RANKED", 5)
     found = ranking_scores(many)

@@ -1,1 +1,1 @@
-"""Hydra's plugins of Trainyard, which Hydra finds by the name of this package."""
+"""Trainyard's plugins, which Hydra finds by the name of this package."""

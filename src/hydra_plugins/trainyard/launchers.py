@@ -1,4 +1,4 @@
-"""The launchers that run jobs on this machine: each in a process of its own, or stacked."""
+"""The launchers for jobs on this machine: each in its own process, or stacked."""
 
 import pickle
 from collections.abc import Iterable, Iterator, Sequence
@@ -49,7 +49,7 @@ class LocalLauncher(Launcher):
         self.progress: SweepProgress | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Store what Hydra passes to every launcher, and start the server that forks jobs."""
+        """Store the arguments that Hydra passes to every launcher, and start the server that forks jobs."""
         from trainyard.sweeps.execution.job_process import HydraTask
         from trainyard.sweeps.execution.processes import job_context
 
@@ -63,16 +63,16 @@ class LocalLauncher(Launcher):
         """Run a job for each list of overrides; a generator is advanced when a slot is free."""
         from trainyard.sweeps.execution.job_process import JobGroup
 
-        composed = self.composed(job_overrides, initial_job_idx)
-        return self.run(self.pool(), (JobGroup([index], [config]) for index, config in composed))
+        jobs = self.compose_jobs(job_overrides, initial_job_idx)
+        return self.run_groups(self.create_pool(), (JobGroup([index], [config]) for index, config in jobs))
 
-    def pool(self, slots: int | None = None) -> "ProcessPool":
+    def create_pool(self, slots: int | None = None) -> "ProcessPool":
         """Return a pool of processes for the jobs."""
         from trainyard.sweeps.execution.processes import ProcessPool
 
         return ProcessPool(slots or self.slots, self.task, self.context)
 
-    def run(self, pool: "ProcessPool", groups: Iterable["JobGroup"]) -> list[JobReturn]:
+    def run_groups(self, pool: "ProcessPool", groups: Iterable["JobGroup"]) -> list[JobReturn]:
         """Run groups of jobs, and return the results of those that were started."""
         if self.progress:
             pool.on_start, pool.on_poll = self.progress.start, self.progress.update
@@ -91,14 +91,14 @@ class LocalLauncher(Launcher):
         from trainyard.sweeps.execution.checks import find_problems
 
         problems = {}
-        for index, overrides in enumerate(job_overrides):  # while the server imports what jobs need
+        for index, overrides in enumerate(job_overrides):  # while the server imports modules
             try:
                 self.compose(overrides)
             except HydraException as error:
                 problems[index] = format_error(error)
-        return problems or find_problems(self.composed(job_overrides, 0), self.context)
+        return problems or find_problems(self.compose_jobs(job_overrides, 0), self.context)
 
-    def composed(self, job_overrides: Iterable[Sequence[str]], first: int) -> Iterator[tuple[int, DictConfig]]:
+    def compose_jobs(self, job_overrides: Iterable[Sequence[str]], first: int) -> Iterator[tuple[int, DictConfig]]:
         """Yield the index and the config of each job."""
         for index, overrides in enumerate(job_overrides, start=first):
             config = self.compose(overrides)
@@ -133,12 +133,12 @@ class StackedLauncher(LocalLauncher):
         if not isinstance(job_overrides, Sequence):
             print("not stacked: the next configuration depends on the results of earlier jobs", flush=True)
             return super().launch(job_overrides, initial_job_idx)
-        configs = dict(self.composed(job_overrides, initial_job_idx))
-        groups = self.groups(configs)
-        return self.run(self.pool(max(1, min(self.slots, len(groups)))), groups)
+        configs = dict(self.compose_jobs(job_overrides, initial_job_idx))
+        groups = self.group_jobs(configs)
+        return self.run_groups(self.create_pool(max(1, min(self.slots, len(groups)))), groups)
 
-    def groups(self, configs: dict[int, DictConfig]) -> list["JobGroup"]:
-        """Return stacks, then single jobs; print which jobs are single and why."""
+    def group_jobs(self, configs: dict[int, DictConfig]) -> list["JobGroup"]:
+        """Return stacks, then single jobs; print why jobs are single."""
         from trainyard.sweeps.execution.job_process import JobGroup
         from trainyard.sweeps.stacked.stackable import divided, stackable, told
 

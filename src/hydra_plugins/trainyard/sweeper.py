@@ -1,4 +1,4 @@
-"""The sweeper, which resumes a sweep when its command is repeated."""
+"""The sweeper. It resumes a sweep when its command is repeated."""
 
 import gc
 import shlex
@@ -36,12 +36,12 @@ ConfigStore.instance().store(group="hydra/sweeper", name="trainyard", node=Resum
 
 
 class ResumingSweeper(Sweeper):
-    """Runs the jobs of a grid or a search, each once: the same command again runs the jobs that are left."""
+    """Runs the jobs of a grid or a search, each once: the same command resumes the sweep."""
 
     config: DictConfig
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Store what Hydra passes to every sweeper."""
+        """Store the arguments that Hydra passes to every sweeper."""
         self.config = config
         self.context = hydra_context
         self.task_function = task_function
@@ -60,7 +60,7 @@ class ResumingSweeper(Sweeper):
             own.name = space.name() if own.name is None else str(own.name)
         folder = Path(self.config.hydra.sweep.dir)
         if own.plan:
-            self.plan(StoredSweep.preview(folder, space, objective))
+            self.print_plan(StoredSweep.preview(folder, space, objective))
             return
         with lock_sweep(folder):
             is_new = not (folder / SWEEP_FILE).exists()
@@ -74,7 +74,7 @@ class ResumingSweeper(Sweeper):
                 if is_new and not any(job.folder.exists() for job in stored.jobs):
                     stored.discard()
                 raise
-            self.report(stored)
+            self.print_report(stored)
 
     def parse_space(self, arguments: list[str]) -> "SearchSpace":
         """Return the search space of `sweep.params` and the command line."""
@@ -86,7 +86,7 @@ class ResumingSweeper(Sweeper):
         sampler = own.sampler._target_ if isinstance(own.sampler, DictConfig) else ""
         return SearchSpace.parse(parser.parse_overrides(params + arguments), own.zip, own.where or "", sampler)
 
-    def plan(self, stored: "StoredSweep") -> None:
+    def print_plan(self, stored: "StoredSweep") -> None:
         """Print the plan of a sweep."""
         from trainyard.sweeps.plan import plan_sweep
 
@@ -130,7 +130,7 @@ class ResumingSweeper(Sweeper):
             launcher.launch(list(overrides) if all_at_once else overrides, initial_job_idx=0)
 
     def run_remote(self, launcher: Launcher, sweep: "Sweep") -> None:
-        """Run jobs with another launcher, those of a search in batches."""
+        """Run jobs with another launcher; a search runs them in batches."""
         from trainyard.sweeps.execution.checks import check_jobs
         from trainyard.sweeps.execution.remote import run_remote
 
@@ -152,7 +152,7 @@ class ResumingSweeper(Sweeper):
         create = Plugins.instance().instantiate_launcher
         return create(hydra_context=self.context, task_function=task, config=self.config)
 
-    def report(self, stored: "StoredSweep") -> None:
+    def print_report(self, stored: "StoredSweep") -> None:
         """Print the leaderboard; exit with 1 if jobs failed or are not done."""
         from trainyard.sweeps.leaderboard.report import final_report
 

@@ -34,9 +34,9 @@ def objective_mode(metric: str) -> str:
 
 
 def run_name(default: str) -> str:
-    """Return the name of a run's directory: under torchrun its ID, which all processes share, otherwise the default.
+    """Return the name of a run's directory: the default, or under torchrun its ID, which all processes share.
 
-    The ID is `--rdzv-id`, so that the same command resumes the run; without it, torchrun draws one at random.
+    With `--rdzv-id=ID`, the same command resumes the run; otherwise torchrun draws an ID at random.
     """
     name = os.environ.get("TORCHELASTIC_RUN_ID")
     if name is None:
@@ -59,7 +59,7 @@ def compose(overrides: Sequence[str] = (), config_dir: Path = CONF_DIR) -> DictC
     """Return the config that `python train.py *overrides` would run, ready for `trainyard.run.training.train`.
 
     Raises:
-        hydra.errors.HydraException: unknown option or key, as on the command line.
+        hydra.errors.HydraException: unknown option or key.
     """
     with initialize_config_dir(str(config_dir), version_base=HYDRA_VERSION_BASE):
         cfg = hydra_compose(CONFIG_NAME, list(overrides), return_hydra_config=True)
@@ -146,12 +146,9 @@ def load_options(group: str) -> dict[str, DictConfig]:
 
 
 def config_values(node: DictConfig, groups: bool = False, prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Yield the dotted path and the value of every key; a list of plain items is one value.
+    """Yield the dotted path and the value of every key; with `groups`, also nodes without `_target_`.
 
-    Args:
-        node: of a config.
-        groups: also yield nodes without `_target_`.
-        prefix: of the paths.
+    A list of plain items is one value.
     """
     for name in node:  # not always a string
         path, value = f"{prefix}{name!s}", node[name]

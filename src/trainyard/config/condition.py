@@ -20,18 +20,15 @@ WORDS = {"true": True, "false": False, "null": None}
 
 
 class Condition:
-    """A condition of `runs list` or `sweep.where`; nothing is executed as code.
+    """A condition of `runs list` or `sweep.where`, `KEY=VALUE` or a Python expression; nothing is executed as code.
 
     Args:
-        text: `KEY=VALUE`, or an expression with the grammar of Python.
-        option: that the text belongs to, for errors.
+        text: the condition.
+        option: of the command line, for errors.
         known: keys that a VALUE may refer to instead of being text.
 
     Attributes:
         keys: that the condition refers to.
-
-    Raises:
-        ConfigError: the text is not a condition.
     """
 
     def __init__(self, text: str, option: str, known: Collection[str] = ()) -> None:
@@ -55,12 +52,7 @@ class Condition:
         self.keys = set(keys_in(self.tree))
 
     def evaluate(self, value_of: Callable[[str], Any]) -> bool:
-        """Return whether the condition is true for the values that a function returns for keys.
-
-        Raises:
-            KeyError: by `value_of`, for a key without a value.
-            TypeError: the values cannot be compared.
-        """
+        """Return whether the condition is true, given a function of keys; raise a TypeError for invalid comparisons."""
         return bool(evaluate(self.tree, value_of))
 
 

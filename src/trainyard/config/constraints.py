@@ -125,7 +125,7 @@ class PathText(Word):
 
     def accepts(self, value: object) -> bool:
         """Return whether the value is such a text."""
-        return isinstance(value, str) and bool(value) and not path_problem(value)
+        return super().accepts(value) and not path_problem(str(value))
 
     def __str__(self) -> str:
         return f"a text, {PATHS}"

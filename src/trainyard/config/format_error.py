@@ -1,4 +1,4 @@
-"""Errors as the user should read them: the key, the value, what is accepted, in a few lines."""
+"""Messages of all errors in a few lines: the key, the value, and what is accepted."""
 
 import re
 import shlex
@@ -60,6 +60,8 @@ def message_of(error: BaseException) -> str:
 def message_of_other(error: BaseException) -> str:
     """Return the message of an error whose type does not say which override caused it."""
     text = str(error)
+    if nameless := [word for word in sys.argv[1:] if word and word[0] in "+~=" and not word.strip("+~").split("=")[0]]:
+        return f"{nameless[0]}: cannot be read as key=value"
     if "Config group override" in text:  # "must be a string", "deletion value must be a string"
         return invalid_option()
     if isinstance(error, InterpolationKeyError) and "hydra.runtime.choices" in text:
@@ -67,8 +69,6 @@ def message_of_other(error: BaseException) -> str:
         return f"hydra.run.dir: {problem}\n  accepted: hydra.run.dir=PATH, or a model and data"
     if isinstance(error, OmegaConfBaseException) and (word := override_with(error)):
         return f"{word}: {first_lines(text, 1)}"
-    if nameless := [word for word in sys.argv[1:] if word and word[0] in "+~=" and not word.strip("+~").split("=")[0]]:
-        return f"{nameless[0]}: cannot be read as key=value"
     if "Multiple values for" in text:  # of `+model=cnn`
         group = text.partition("Multiple values for ")[2].partition(".")[0]
         word = next((word for word in sys.argv[1:] if word.startswith(f"+{group}")), group)

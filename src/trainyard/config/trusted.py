@@ -1,8 +1,8 @@
-"""Which objects a stored config may build: the check of every `_target_` that the user did not type.
+"""Which objects a stored config may build: the check of every `_target_` that does not come from the command line.
 
 A run, a checkpoint or a sweep may come from someone else. A node of its config is built only if its place is known
-(see `PLACES`), the object is *defined* in a module that is allowed there, and it is of the kind that belongs there.
-The dotted name alone is not enough: `lightning.pytorch.callbacks.model_checkpoint.torch.hub.load` starts as allowed.
+(see `PLACES`), and the object is of the kind for this place and *defined* in a module that is allowed there. Checking
+the beginning of the name is not enough: `lightning.pytorch.callbacks.model_checkpoint.torch.hub.load` loads code.
 """
 
 import importlib
@@ -19,7 +19,7 @@ from trainyard.config.arguments import parameters
 from trainyard.config.import_path import add_current_folder, installed_only
 from trainyard.io.errors import config_error, join_limited
 
-MOST_NODES = 20_000  # a config has a few hundred values
+MAX_NODES = 20_000  # a config has a few hundred values
 NOT_BUILT = ("sweep",)  # a run does not build the sampler of the sweep around it
 NOT_HERE = "a stored config must not build it here"
 OPTIONS = ("_partial_", "_convert_", "_recursive_")  # of Hydra's instantiate; they pass on what is checked
@@ -34,11 +34,11 @@ PASSED_ON = ("flush_secs", "max_queue", "purge_step")
 
 @dataclass(frozen=True)
 class Kind:
-    """The objects that may be built at a place of a config.
+    """The objects that may be built in one place of a config.
 
     Attributes:
-        name: of the kind, for messages.
-        bases: dotted names of classes, one of which the object must derive from.
+        name: for messages.
+        bases: dotted names of classes; the object must be derived from one of them.
         homes: modules or packages in which it must be defined.
         functions: functions, or modules of functions, that are accepted instead of a class.
     """
@@ -105,41 +105,33 @@ PLACES = {
 
 
 def check_stored(config: Mapping[str, Any], trusted: Sequence[str] = (), unbuilt: Sequence[str] = ()) -> None:
-    """Raise a ConfigError for the first thing that a config from a file must not contain.
+    """Raise a ConfigError for anything that a config from a file must not contain, such as interpolations.
 
-    Nothing is built, and only modules of allowed packages are imported.
-
-    Args:
-        config: nested dicts and lists, with their interpolations.
-        trusted: packages that the user allows in addition.
-        unbuilt: top-level keys whose nodes are never built.
+    Nothing is built, and only modules of allowed packages, and of those that the user trusts, are imported. The nodes
+    of the top-level keys `unbuilt` are never built.
     """
     nodes = list(walk(config))
     for path, node in nodes:
         if isinstance(node, str) and "${" in node:
             raise config_error(path, node, "a stored config must not contain interpolations", "a value")
-        if isinstance(node, dict) and (strange := [key for key in node if "${" in str(key)]):
-            raise config_error(path, strange[0], "a stored config must not contain interpolations", "a name")
+        if isinstance(node, dict) and (unexpected := [key for key in node if "${" in str(key)]):
+            raise config_error(path, unexpected[0], "a stored config must not contain interpolations", "a name")
     for path, node in nodes:
         if isinstance(node, dict) and path.partition(".")[0] not in unbuilt:
             check_node(path, node, trusted)
 
 
 def walk(config: object) -> Iterator[tuple[str, Any]]:
-    """Yield every value of nested dicts, lists and tuples with its dotted path, the outer ones first.
-
-    Raises:
-        ConfigError: there are more than `MOST_NODES`.
-    """
+    """Yield every value of nested dicts, lists and tuples with its dotted path, outer values before inner ones."""
     waiting: list[tuple[str, Any]] = [("", config)]
-    for _ in range(MOST_NODES):
+    for _ in range(MAX_NODES):
         if not waiting:
             return
         path, node = waiting.pop()
         yield path, node
         pairs = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list | tuple) else ()
         waiting += [(f"{path}.{key}" if path else str(key), part) for key, part in pairs]
-    raise config_error("RUN", "config.yaml", f"more than {MOST_NODES} values", "a config that train.py wrote")
+    raise config_error("RUN", "config.yaml", f"more than {MAX_NODES} values", "a config that train.py wrote")
 
 
 def check_node(path: str, node: Mapping[str, Any], trusted: Sequence[str]) -> None:
@@ -155,30 +147,22 @@ def check_node(path: str, node: Mapping[str, Any], trusted: Sequence[str]) -> No
             raise config_error(f"{path}.{key}", node[key], NOT_HERE, accepted)
     if found.__module__.startswith("lightning."):
         known = {*parameters(found)[0], *PASSED_ON, *OPTIONS, "_target_"}
-        if strange := [key for key in node if key not in known]:
+        if unexpected := [key for key in node if key not in known]:
             problem = f"not an argument of {found.__qualname__} that a stored config may set"
-            raise config_error(f"{path}.{strange[0]}", node[strange[0]], problem, join_limited(parameters(found)[0]))
+            raise config_error(
+                f"{path}.{unexpected[0]}", node[unexpected[0]], problem, join_limited(parameters(found)[0])
+            )
 
 
 def check_target(key: str, name: object, kind: Kind, trusted: Sequence[str] = ()) -> Any:
-    """Return the class or function of a dotted name, if it may be built.
-
-    Args:
-        key: of the name, for the error.
-        name: such as `torch.optim.Adam`.
-        kind: that its place requires.
-        trusted: packages that the user allows in addition.
-
-    Raises:
-        ConfigError: it is of another kind or package, or does not exist.
-    """
+    """Return the class or function of a dotted name; raise a ConfigError about `key` unless it may be built."""
     packages = [*dict.fromkeys(home.partition(".")[0] for home in kind.homes), *trusted]
     words = name.split(".") if isinstance(name, str) else []
     found = None
     if len(words) > 1 and all(map(str.isidentifier, words)) and words[0] in packages:
         found = locate(words, (*kind.homes, *trusted), own=words[0] in trusted)
     if not kind.accepts(found, trusted):
-        accepted = f"{kind.name} of {join_limited(packages)}; of a package of your own with --trusted-packages NAME"
+        accepted = f"{kind.name} of {join_limited(packages)}; or of your own package with --trusted-packages NAME"
         raise config_error(key, name, NOT_HERE, accepted)
     return found
 

@@ -1,4 +1,4 @@
-"""Where a stored config may write: into its run, and into the user's own cache."""
+"""Where a stored config may write: into its run directory and the user's cache."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,8 +9,8 @@ from trainyard.config.composition import load_options
 from trainyard.config.trusted import DATA, NOT_BUILT, check_stored, check_target, walk
 from trainyard.io.errors import config_error
 
-WRITERS = ("callbacks", "logger", "trainer", "checkpoint")  # parts that write; model and data read
-# Arguments that name a place to write to; other texts must not lead out of the current folder either.
+WRITERS = ("callbacks", "logger", "trainer", "checkpoint")  # model and data only read
+# Arguments that are folders to write to; other texts must not lead out of the current folder either.
 FOLDERS = (
     *("save_dir", "dirpath", "dir", "folder", "root_dir", "log_dir"),
     *("artifact_location", "tracking_uri", "exclude_batches_path"),
@@ -18,7 +18,7 @@ FOLDERS = (
 FEATURE_CACHE = "trainyard.models.feature_cache.FeatureCache"
 SHIPPED_SERVER = "file:outputs/mlruns"  # MLflow's folder, as in conf/logger/mlflow.yaml
 LEADS_OUT = re.compile(r"[/\\~]|[A-Za-z]:[/\\]|.*://|(.*[/\\])?\.\.([/\\]|$)", re.DOTALL)
-# Lightning formats file names by metrics: {epoch:c} of epoch 47 is a slash, and so may be a part of an attribute.
+# Lightning formats file names with metrics: {epoch:c} in epoch 47 is a slash, and attributes may contain one.
 FILE_NAME = re.compile(r"([^{}]|\{[^][{}!:]*(:\d*(\.\d+)?[defg]?)?\})*", re.DOTALL)
 
 
@@ -33,12 +33,7 @@ def check_training(stored: dict[str, Any], folder: Path, trusted: Sequence[str] 
 
 
 def check_paths(config: Mapping[str, Any], run: Path) -> None:
-    """Raise a ConfigError for the first place outside of a run that its config writes to.
-
-    Args:
-        config: plain, after `use_own_caches`.
-        run: its directory.
-    """
+    """Raise a ConfigError for a path outside of the directory of a run that its config, with own caches, writes to."""
     own = (own_cache(), SHIPPED_SERVER)
     for path, value in walk({key: config.get(key) for key in WRITERS}):
         keys = [key for key in path.split(".") if not key.isdigit()]
@@ -49,7 +44,7 @@ def check_paths(config: Mapping[str, Any], run: Path) -> None:
             continue
         if not Path(value).expanduser().resolve().is_relative_to(run.resolve()):
             problem = "a stored config must not write outside of its run"
-            raise config_error(path, value, problem, f"a folder in {run}, or {path}=VALUE typed again")
+            raise config_error(path, value, problem, f"a folder in {run}, or {path}=VALUE on the command line")
 
 
 def check_callback_states(states: Mapping[str, Any], checkpoint: Path) -> None:
@@ -62,7 +57,7 @@ def check_callback_states(states: Mapping[str, Any], checkpoint: Path) -> None:
         models = values.get("best_k_models")
         for text in [*values.values(), *(models if isinstance(models, dict) else ())]:
             if isinstance(text, str) and ".." in re.split(r"[/\\]", text):
-                problem = f"the state of {name} names a file elsewhere ({text})"
+                problem = f"the state of {name} contains a path outside of the run ({text})"
                 raise config_error("resume", checkpoint, problem, "a checkpoint that train.py wrote")
 
 
@@ -86,5 +81,5 @@ def check_download(data: Mapping[str, Any], kind: type) -> None:
     if getattr(kind, "downloads", False):
         root = Path(str(data["root"])).expanduser()
         if not root.is_dir() and not root.absolute().resolve().is_relative_to(Path.cwd()):
-            problem = "does not exist, and a stored run downloads nothing outside of the current folder"
+            problem = "does not exist, and a stored config must not download outside of the current folder"
             raise config_error("data.root", data["root"], problem, "a folder that exists")

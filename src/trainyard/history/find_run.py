@@ -43,7 +43,7 @@ def find_run(name: str, root: Path = ROOT) -> StoredRun:
     if len(near) == 1:
         return StoredRun(root / "runs" / near[0])
     if near:
-        raise config_error("RUN", name, f"{len(near)} runs begin or end so", join_limited(near[::-1], MAX_NEWEST))
+        raise config_error("RUN", name, f"{len(near)} runs begin or end with it", join_limited(near[::-1], MAX_NEWEST))
     raise unknown_run(name, root)
 
 
@@ -61,7 +61,7 @@ def find_run_and_checkpoint(name: str, root: Path = ROOT) -> tuple[StoredRun, Pa
         return run, Path(name)
     if not run.checkpoint.is_file():
         problem = f"{run.name} ({run.status}) has no {relative(run.checkpoint)}"
-        raise config_error("RUN", name, problem, "a run that kept the checkpoint of its best epoch")
+        raise config_error("RUN", name, problem, "a run with the checkpoint of its best epoch")
     return run, run.checkpoint
 
 

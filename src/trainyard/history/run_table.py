@@ -21,16 +21,13 @@ WIDTH = 50  # characters of the overrides in the table
 
 
 def select_runs(conditions: Sequence[str], sort: str = "started", last: int | None = None) -> list[StoredRun]:
-    """Return the runs under outputs/ that fulfil conditions.
+    """Return the runs under outputs/ that fulfil conditions; raise a ConfigError for a key that no run has.
 
     Args:
         conditions: see `Condition`; a run without the key does not fulfil it.
         sort: a key. The best come first: the largest of a score, the smallest of a loss, of seconds, epochs and
             parameters, the newest of `started`; with a leading minus the worst. Runs without the key come last.
         last: number of the newest runs to return; `None` for all.
-
-    Raises:
-        ConfigError: invalid condition, or no run has a key.
     """
     parsed = [Condition(text, "CONDITION") for text in conditions]
     runs = selected = list(all_runs())

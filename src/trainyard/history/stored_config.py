@@ -39,9 +39,6 @@ def stored_config(run: StoredRun, overrides: Sequence[str] = (), trusted: Sequen
 
     Nothing is instantiated. Every `_target_` is of an allowed kind and package (see `trainyard.config.trusted`), or of
     a `trusted` package. There are no interpolations, which could read the environment.
-
-    Raises:
-        ConfigError: the config is missing or damaged, contains something forbidden, or an override is invalid.
     """
     stored = run.config
     if "seed" not in stored or not all(isinstance(stored.get(key), dict) for key in ("data", "trainer", "run")):
@@ -85,12 +82,7 @@ def resume(words: Sequence[str]) -> "RunResult":
 
 
 def config_to_resume(run: StoredRun, overrides: Sequence[str] = (), trusted: Sequence[str] = ()) -> DictConfig:
-    """Return the config of a run with overrides, for resuming it.
-
-    Raises:
-        ConfigError: the config is damaged or contains something forbidden, the run is completed, or an override is
-            invalid.
-    """
+    """Return the config of a run with overrides, for resuming it, checked as described in `check_training`."""
     if not run.own or run.unreadable or is_truncated(run):
         raise config_error(RESUME, run.name, DAMAGED, "a directory that train.py wrote")
     if run.status == "completed" and not overrides:

@@ -64,16 +64,20 @@ class StoredRun:
         parts = re.split(r"^(?=[^\s\-#])", text, flags=re.MULTILINE)
         return {part.partition(":")[0]: part for part in parts if ":" in part}
 
+    def parse(self, key: str) -> dict[str, Any]:
+        """Return a top-level key of the config with its value; an empty dict if it is missing or invalid YAML."""
+        with suppress(yaml.YAMLError, ValueError):  # ValueError: a number with too many digits
+            return as_dict(load_yaml(self.texts.get(key, "")))
+        return {}
+
     def part(self, key: str) -> Any:
         """Return the value of a top-level key of the config; `None` if it is missing or invalid YAML."""
-        with suppress(yaml.YAMLError, AttributeError, ValueError):  # ValueError: a number of too many digits
-            return load_yaml(self.texts.get(key, "")).get(key)
-        return None
+        return self.parse(key).get(key)
 
     @property
     def unreadable(self) -> list[str]:
         """The top-level keys of the config with invalid values."""
-        return [key for key, text in self.texts.items() if not text.startswith("#") and not is_yaml_dict(text)]
+        return [key for key, text in self.texts.items() if not text.startswith("#") and not self.parse(key)]
 
     @cached_property
     def own(self) -> dict[str, Any]:
@@ -174,13 +178,6 @@ def flatten(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield from flatten(part, f"{path}.{name}" if path else str(name))
     else:
         yield path, node
-
-
-def is_yaml_dict(text: str) -> bool:
-    """Return whether a text is a dict in YAML."""
-    with suppress(yaml.YAMLError, ValueError):
-        return isinstance(load_yaml(text), dict)
-    return False
 
 
 def is_run(folder: Path) -> bool:

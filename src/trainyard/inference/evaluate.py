@@ -43,7 +43,7 @@ def evaluate(
     With several `views` of each image, their predictions are averaged; see `predict_test_split`.
 
     Raises:
-        ConfigError: the run is missing, damaged or dangerous, or the data is missing or does not fit.
+        ConfigError: the run is missing, damaged or not allowed, or the data is missing or does not fit.
     """
     run, checkpoint = find_run_and_checkpoint(name)
     cfg = stored_config(run, overrides, trusted)

@@ -73,14 +73,10 @@ def output_path(output: Path | None, checkpoint: Path, run: StoredRun | None, su
         home = run.folder if run else checkpoint.absolute().parent
         return output_folder(home, "export") / f"model{suffix}"
     check_path("--output", str(output))
-    if output.is_dir():
-        raise config_error("--output", output, "it is a folder", str(output / f"model{suffix}"))
     if output.suffix != suffix:
         raise config_error(
             "--output", output, f"the extension of this format is {suffix}", str(output.with_suffix(suffix))
         )
-    if not output.parent.is_dir():
-        raise config_error("--output", output, f"no such folder: {output.parent}", "a file in an existing folder")
     if output.exists() and output.samefile(checkpoint):
         raise config_error("--output", output, "it is the checkpoint itself", "another file")
     return output

@@ -171,8 +171,11 @@ def check_output(output: Path, inputs: Iterable[Path]) -> Path:
 def open_output(path: Path | None) -> Iterator[TextIO]:
     """Open a file that replaces `path` when it is complete; open stdout if `path` is `None`."""
     if path is None:
-        with open_stdout() as stream:
-            yield stream
+        stream = unescaped(sys.stdout)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="")
+        yield EscapedStream(stream) if stream.isatty() else stream  # type: ignore[misc]
+        stream.flush()
         return
     try:
         with replacing(path) as draft, draft.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
@@ -180,13 +183,3 @@ def open_output(path: Path | None) -> Iterator[TextIO]:
     except OSError as error:
         problem = f"cannot be written ({error.strerror or error})"
         raise config_error("--output", path, problem, "a path that can be written") from error
-
-
-@contextmanager
-def open_stdout() -> Iterator[TextIO]:
-    """Yield stdout with the encoding of a file; control characters are escaped on a terminal."""
-    stream = unescaped(sys.stdout)
-    if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="")
-    yield EscapedStream(stream) if stream.isatty() else stream  # type: ignore[misc]
-    stream.flush()

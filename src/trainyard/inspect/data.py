@@ -220,8 +220,7 @@ def draw_columns(data: DataModule) -> Figure:
     for axis in axes[len(columns) :]:
         axis.set_axis_off()
     for number, (axis, column) in enumerate(zip(axes, columns, strict=False)):
-        values = [train.x[train.y == label, number] for label in labels]
-        draw_levels(axis, values, column) if column.levels else draw_numbers(axis, values)
+        draw_values(axis, [train.x[train.y == label, number] for label in labels], column)
         axis.set_title(column.name, fontsize=9)
         axis.tick_params(labelsize=8)
     handles = [Patch(color=f"C{number}", label=classes[label]) for number, label in enumerate(labels)]
@@ -231,20 +230,15 @@ def draw_columns(data: DataModule) -> Figure:
     return figure
 
 
-def draw_numbers(axis: Axes, values: list[Tensor]) -> None:
-    """Draw histograms of each class with the same bins."""
-    numbers = [part[~part.isnan()].double().numpy() for part in values]
-    kind, alpha = ("stepfilled", 0.5) if len(numbers) <= MAX_OVERLAID else ("barstacked", 0.8)
-    colours = [f"C{number}" for number in range(len(numbers))]
-    axis.hist(numbers, BINS, color=colours, histtype=kind, alpha=alpha)  # type: ignore[arg-type]
-
-
-def draw_levels(axis: Axes, values: list[Tensor], column: Column) -> None:
-    """Draw a bar for each level and class; missing values and rare levels are left out."""
-    counts = torch.stack([part.long().bincount(minlength=len(column.levels) + 1)[1:] for part in values])  # [K, levels]
-    order = counts.sum(0).argsort(descending=True, stable=True)[:DRAWN_LEVELS]
-    width = 0.8 / len(values)
-    for number, heights in enumerate(counts[:, order]):
-        axis.bar(torch.arange(len(order)) + number * width, heights.numpy(), width, alpha=0.7, color=f"C{number}")
-    names = [column.levels[level][:12] for level in order]
-    axis.set_xticks((torch.arange(len(order)) + 0.4 - width / 2).tolist(), names, rotation=30, ha="right")
+def draw_values(axis: Axes, values: list[Tensor], column: Column) -> None:
+    """Draw histograms of each class: with the same bins for numbers, with bars for the first levels of a category."""
+    known = [part[~part.isnan()].double().numpy() for part in values]
+    colours = [f"C{number}" for number in range(len(known))]
+    if column.levels:
+        levels = [level[:12] for level in column.levels[:DRAWN_LEVELS]]
+        edges = [number + 0.5 for number in range(len(levels) + 1)]  # code 0 is a missing or new level
+        axis.hist(known, edges, color=colours, histtype="bar", alpha=0.7)
+        axis.set_xticks(range(1, len(levels) + 1), levels, rotation=30, ha="right")
+    else:
+        kind, alpha = ("stepfilled", 0.5) if len(known) <= MAX_OVERLAID else ("barstacked", 0.8)
+        axis.hist(known, BINS, color=colours, histtype=kind, alpha=alpha)  # type: ignore[arg-type]

@@ -26,11 +26,7 @@ DRAFT = re.compile(r".+\.(\d+)\.draft(?:\.\w+)?")
 
 
 def open_regular(path: Path, most: int | None = MAX_TEXT) -> BinaryIO:
-    """Open a file for reading, unless it is a link, pipe, socket or device, or has more than `most` bytes.
-
-    Raises:
-        OSError: it is another kind of file, larger, or cannot be read.
-    """
+    """Open a file for reading; raise an OSError for links, pipes, sockets, devices, and more than `most` bytes."""
     flags = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"))
     descriptor = os.open(path, os.O_RDONLY | flags)
     try:
@@ -60,11 +56,7 @@ def read_json(path: Path) -> Any:
 
 
 def load_yaml(text: str) -> Any:
-    """Parse YAML from someone else: plain values only, without aliases, which could expand to billions of values.
-
-    Raises:
-        yaml.YAMLError: invalid YAML, an alias, a tagged list or dict, or too many levels.
-    """
+    """Parse YAML from someone else; a YAMLError for tags, and aliases, which could expand to billions of values."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         if isinstance(event, yaml.AliasEvent):

@@ -3,7 +3,7 @@
 import logging
 import signal
 import threading
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, NoReturn
 
 log = logging.getLogger(__name__)
@@ -92,9 +92,7 @@ class Signals:
             handler(number, None)
         raise Interrupted(number)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if in_main_thread():
             for number, handler in self.before.items():
                 if handler is not None:

@@ -1,1 +1,1 @@
-"""Many runs as one: what they are, what became of them, and what they say."""
+"""Sweeps: search space, search, execution, leaderboard and plan."""

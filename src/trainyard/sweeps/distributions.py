@@ -20,13 +20,13 @@ def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
         if are_replicates(name):
             continue
         if name in space.intervals:
-            found[name] = interval(name, values[0][name])
+            found[name] = parse_interval(name, values[0][name])
         elif len(values) > 1:
-            found[name] = choice([",".join(chosen.values()) for chosen in values])
+            found[name] = parse_choice([",".join(chosen.values()) for chosen in values])
     return found
 
 
-def interval(key: str, text: str) -> FloatDistribution | IntDistribution:
+def parse_interval(key: str, text: str) -> FloatDistribution | IntDistribution:
     """Return the distribution of `interval(low,high)`; logarithmic with `tag(log,...)`.
 
     As in Hydra, the upper end of integers is excluded: `int(interval(1,5))` gives 1 to 4.
@@ -50,7 +50,7 @@ def interval(key: str, text: str) -> FloatDistribution | IntDistribution:
     return FloatDistribution(float(low), float(high), log=log)
 
 
-def choice(values: Sequence[str]) -> IntDistribution | CategoricalDistribution:
+def parse_choice(values: Sequence[str]) -> IntDistribution | CategoricalDistribution:
     """Return the distribution of single values: ordered for evenly spaced, increasing integers, else categorical."""
     try:
         numbers = [int(value) for value in values]
@@ -91,6 +91,6 @@ def endpoints(space: SearchSpace, name: str, values: list[dict[str, str]]) -> It
     if name not in space.intervals:
         yield from values
         return
-    distribution = interval(name, values[0][name])
+    distribution = parse_interval(name, values[0][name])
     for end in (distribution.low, distribution.high):
         yield {name: as_text(end, distribution)}

@@ -45,7 +45,7 @@ class Journal:
     ) -> None:
         self.folder = folder
         self.distributions = dict(distributions or {})
-        repair(folder / JOURNAL)
+        repair_journal(folder / JOURNAL)
         try:
             storage = open_storage(folder / JOURNAL)
             is_score = objective_mode(objective) == "max"
@@ -114,7 +114,7 @@ def open_storage(file: Path) -> JournalStorage:
 
 
 def load_study(storage: JournalStorage) -> Study | None:
-    """Return the study of a journal, if there is one."""
+    """Return the study of a journal; `None` in a new one."""
     names = optuna.get_all_study_names(storage)
     return optuna.load_study(study_name=names[0], storage=storage) if names else None
 
@@ -124,7 +124,7 @@ def latest_by_job(trials: Sequence[FrozenTrial]) -> dict[int, FrozenTrial]:
     return {trial.user_attrs["job"]: trial for trial in trials}
 
 
-def repair(file: Path) -> None:
+def repair_journal(file: Path) -> None:
     """Remove the lock and the incomplete line that a killed process has left."""
     file.with_name(f"{file.name}.lock").unlink(missing_ok=True)
     if file.is_file() and not (content := file.read_bytes()).endswith(b"\n"):

@@ -92,7 +92,7 @@ def plan_sweep(
     jobs, axes = [job for job in sweep.jobs if job.status not in DONE], list(sweep.space.axes)
     total = sweep.total_jobs(trials)
     count = total - len(sweep.jobs) + len(jobs)
-    if count > len(jobs):  # a search has still to draw jobs
+    if count > len(jobs):  # a search has not drawn all jobs
         jobs += [Job(total + n, words, sweep.folder) for n, words in enumerate(representative_jobs(sweep.space))]
     print(f"plan       {sweep.folder}: {total} jobs, {count} to do", flush=True)
     if not count:
@@ -146,9 +146,9 @@ def measure_groups(groups: Sequence[Group], launcher: "LocalLauncher") -> list[C
         for index, ((job, _), *_) in enumerate(groups):
             words = shorten(job.overrides, launcher.compose(job.overrides))
             overrides.append([*words, f"hydra.sweep.dir={place}", f"hydra.sweep.subdir={index}"])
-        pool = launcher.pool()
+        pool = launcher.create_pool()
         pool.on_start = lambda index: started.update({index: time.perf_counter()})
-        for end in pool.run(JobGroup([index], [config]) for index, config in launcher.composed(overrides, 0)):
+        for end in pool.run(JobGroup([index], [config]) for index, config in launcher.compose_jobs(overrides, 0)):
             seconds = time.perf_counter() - started[end.index]
             try:
                 costs[end.index] = end.error or Cost.read(Path(place) / str(end.index), seconds)
@@ -275,6 +275,6 @@ def describe_network(module: L.LightningModule) -> tuple[str, str]:
 
 
 def bytes_on_disk(folder: Path, without: str = "") -> int:
-    """Return the size of all files in a folder, without those of its subfolder `without`."""
+    """Return the size of all files in a folder, except in its subfolder `without`."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.relative_to(folder).parts[0] != without)
     return sum(path.stat().st_size for path in files)

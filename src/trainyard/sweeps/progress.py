@@ -1,4 +1,4 @@
-"""The progress of a sweep on the terminal: a line for each job that ends, and live bars of those that run."""
+"""The progress of a sweep on the terminal: a line for each job that ends, and a bar for each running job."""
 
 import re
 import sys
@@ -27,8 +27,7 @@ class SweepProgress:
     """Prints how each job ended, and shows the running jobs if the output is a terminal. A context manager.
 
     Args:
-        sweep: that is run.
-        jobs: that run, in the order of their start; more may be added.
+        jobs: in the order of their start; the list may grow.
         on_start: called with each job that starts.
         fail_fast: whether the first failure ends the sweep.
     """
@@ -103,11 +102,7 @@ class SweepProgress:
 
 
 class JobProgress:
-    """Updates the bar of a running job from its log.
-
-    Attributes:
-        best: best score so far, with that of an earlier start.
-    """
+    """Updates the bar of a running job from its log; `best` is the best score in the log."""
 
     def __init__(self, job: Job, objective: str, bars: Progress, task: TaskID) -> None:
         self.file = job.folder / "run.log"

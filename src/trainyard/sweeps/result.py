@@ -37,7 +37,7 @@ class SweepResult:
         """Return the result of the sweep in a directory.
 
         Raises:
-            OSError, ValueError: there is no leaderboard, or a file is damaged.
+            OSError, ValueError: the leaderboard is missing, or a file is damaged.
         """
         import pandas as pd
 

@@ -45,7 +45,7 @@ class ConfigurationSampler:
             ConfigError: no combination meets the condition.
         """
         known = {frozenset(configuration_of(job.overrides)) for job in jobs}
-        for values, state in self.draws(jobs):
+        for values, state in self.draw(jobs):
             if frozenset(configuration_of(as_overrides(values))) in known:
                 continue
             replicated = [self.space.combine([values, replicate]) for replicate in self.space.replicates]
@@ -56,17 +56,17 @@ class ConfigurationSampler:
             raise config_error("sweep.where", self.space.where, "no combination meets it", "a wider condition")
         return []
 
-    def draws(self, jobs: Sequence[Job]) -> Iterator[tuple[dict[str, str], Mapping[str, object]]]:
+    def draw(self, jobs: Sequence[Job]) -> Iterator[tuple[dict[str, str], Mapping[str, object]]]:
         """Yield drawn combinations with the state of the sampler; then, without intervals, all combinations."""
-        study = self.study(jobs)
+        study = self.create_study(jobs)
         for attempt in range(MAX_DRAWS):
             study.sampler = self.make_sampler(seed=random.Random(f"{self.seed} {len(jobs)} {attempt}").getrandbits(32))
             trial = study.ask(self.distributions)
-            yield self.as_values(trial.params), study.get_trials(deepcopy=False)[trial.number].system_attrs
+            yield self.format_parameters(trial.params), study.get_trials(deepcopy=False)[trial.number].system_attrs
         if not self.space.intervals:
             yield from ((values, {}) for values in self.space.combinations())
 
-    def study(self, jobs: Sequence[Job]) -> Study:
+    def create_study(self, jobs: Sequence[Job]) -> Study:
         """Return a study in memory with one trial for each configuration."""
         groups: dict[tuple[str, ...], list[FrozenTrial]] = {}
         for number, trial in sorted(latest_by_job(self.journal.trials()).items()):
@@ -75,7 +75,7 @@ class ConfigurationSampler:
         study.add_trials(map(merge_replicates, groups.values()))
         return study
 
-    def as_values(self, drawn: Mapping[str, object]) -> dict[str, str]:
+    def format_parameters(self, drawn: Mapping[str, object]) -> dict[str, str]:
         """Return drawn parameters as text by key, with the first value of all other keys."""
         parts = []
         for name, values in self.space.choices().items():

@@ -102,12 +102,12 @@ class SearchSpace:
 
     @cached_property
     def condition(self) -> "Where | None":
-        """The parsed condition, if there is one."""
+        """The parsed condition."""
         return Where(self.where, self.values) if self.where else None
 
     def allows(self, values: Mapping[str, str]) -> bool:
         """Whether the values of a job meet the condition."""
-        return self.condition is None or self.condition.holds(values)
+        return self.condition is None or self.condition.matches(values)
 
     @property
     def axes(self) -> dict[str, list[str]]:
@@ -173,7 +173,7 @@ class Where:
                 "sweep.where", text, problem, f"{join_limited(sorted(known))}; texts in an expression need quotes"
             )
 
-    def holds(self, values: Mapping[str, str]) -> bool:
+    def matches(self, values: Mapping[str, str]) -> bool:
         """Return whether the condition is true of the values of a job, given as text by key."""
         typed = {key.lstrip("+~"): value for key, value in values.items()}
         try:

@@ -48,14 +48,14 @@ class StoredSweep:
         """Return the sweep with a directory, or with a name in outputs/sweeps.
 
         Raises:
-            ConfigError: no such sweep, or it is damaged.
+            ConfigError: the sweep is unknown or damaged.
         """
         check_path("SWEEP", name)
         for folder in (Path(name), ROOT / name):
             if (folder / SWEEP_FILE).is_file():
                 return cls(folder, *read_space(folder / SWEEP_FILE))
         known = sorted(file.parent.name for file in ROOT.glob(f"*/{SWEEP_FILE}"))
-        problem = f"there is no such sweep{did_you_mean(name, known)}"
+        problem = f"unknown sweep{did_you_mean(name, known)}"
         raise config_error("SWEEP", name, problem, join_limited(known) or "a directory with a sweep.yaml")
 
     @classmethod
@@ -96,7 +96,7 @@ class StoredSweep:
 
     @cached_property
     def jobs(self) -> list[Job]:
-        """All jobs with their results; of a search, those that have been drawn."""
+        """All jobs with their results; of a search, the jobs drawn so far."""
         jobs = self.read_drawn() if self.space.sampler else self.space.jobs()
         return [Job(number, words, self.folder / str(number)).refresh() for number, words in enumerate(jobs)]
 

@@ -1,4 +1,4 @@
-"""A sweep that is being run: which jobs are left, and what happens to them."""
+"""A running sweep: its unfinished jobs, and their start and end."""
 
 import os
 import random
@@ -101,7 +101,7 @@ class Sweep:
         return self.sampler is None or self.stored.space.sampler == RANDOM_SAMPLER
 
     def overrides(self, job: Job) -> list[str]:
-        """Return all overrides of a job, with those of its directory."""
+        """Return all overrides of a job, including its directory."""
         pruner = [] if self.pruner == "none" else [f"sweep.pruner={self.pruner}"]
         return [*job.overrides, f"hydra.sweep.dir={self.folder}", *pruner, f"hydra.sweep.subdir={job.number}"]
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.models.classifier import Classifier
 from trainyard.tasks.classification import Predictions
-from trainyard.tasks.validation_figures import SPLIT, Figure
+from trainyard.tasks.validation_figures import SPLIT, ValidationFigure
 
 MAX_MAPS = 64  # maps, or kernels, in an image
 MAP_SIDE, KERNEL_SIDE = 64, 48  # minimum size in the image, in pixels
@@ -20,7 +20,7 @@ DIMENSIONS = 32  # wider features are projected onto their principal components
 SPRITE = 48  # pixels
 
 
-class FeatureMaps(Figure):
+class FeatureMaps(ValidationFigure):
     """Shows the kernels of each block, and its feature maps for the first validation image."""
 
     seconds: ClassVar[float] = 0.15
@@ -81,7 +81,7 @@ def enlarge(images: Tensor, side: int) -> Tensor:
     return images.repeat_interleave(factor, dim=-2).repeat_interleave(factor, dim=-1)
 
 
-class Embedding(Figure):
+class Embedding(ValidationFigure):
     """Shows the inputs of the last layer in the Projector, with class, prediction and, for images, the image."""
 
     seconds: ClassVar[float] = 0.6

@@ -55,7 +55,7 @@ class ValidationPredictions(AfterFit):
         self.predictions.save(self.folder / FILE)
 
 
-class Figure(AfterFit):
+class ValidationFigure(AfterFit):
     """Base class of callbacks that show validation predictions in TensorBoard after the test, within a time budget."""
 
     seconds: ClassVar[float] = 0.0  # approximate time to draw on a slow processor
@@ -81,14 +81,14 @@ class Figure(AfterFit):
         """Write to TensorBoard."""
 
 
-class PerClass(Figure):
+class PerClass(ValidationFigure):
     """Precision, recall and F1 of each class, under Text."""
 
     def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
         writer.add_text(f"{SPLIT}/per_class", class_table(predictions), trainer.global_step)
 
 
-class ConfusionMatrix(Figure):
+class ConfusionMatrix(ValidationFigure):
     """The confusion matrix, as counts and as fractions, under Images."""
 
     seconds = 0.4
@@ -98,7 +98,7 @@ class ConfusionMatrix(Figure):
             writer.add_figure(f"{SPLIT}/confusion_matrix", confusion_figure(predictions), trainer.global_step)
 
 
-class Mistakes(Figure):
+class Mistakes(ValidationFigure):
     """The most confident mistakes: images under Images, or rows of a table under Text."""
 
     seconds = 0.4
@@ -117,7 +117,7 @@ class Mistakes(Figure):
             writer.add_text(f"{SPLIT}/mistakes", table, trainer.global_step)
 
 
-class Calibration(Figure):
+class Calibration(ValidationFigure):
     """The reliability diagram under Images, and the expected calibration error as a scalar."""
 
     seconds = 0.3
@@ -128,7 +128,7 @@ class Calibration(Figure):
         writer.add_figure(f"{SPLIT}/calibration", calibration_figure(predictions), trainer.global_step)
 
 
-class RankingCurves(Figure):
+class RankingCurves(ValidationFigure):
     """Precision-recall and ROC curves of each class, under Images."""
 
     seconds = 0.5

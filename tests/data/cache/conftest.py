@@ -1,4 +1,4 @@
-"""What the tests of caches share."""
+"""Fixtures of the tests of caches."""
 
 from pathlib import Path
 
@@ -15,5 +15,5 @@ def paths(tmp_path: Path) -> list[Path]:
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
-    """A folder that is not there yet."""
+    """A folder that does not exist."""
     return tmp_path / "cache"

@@ -1,4 +1,4 @@
-"""A dozen small image files, and what becomes of them when all goes well."""
+"""A dozen small image files, and a check of their decoded pixels."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from trainyard.data.cache.decoded_images import DecodedImages
 
 COUNT = 12
 SHAPE = (3, 4, 5)
-PIXELS = np.random.default_rng(0).integers(1, 256, (COUNT, 4, 5, 3), dtype=np.uint8)  # none is all zeros
+PIXELS = np.random.default_rng(0).integers(1, 256, (COUNT, 4, 5, 3), dtype=np.uint8)  # no pixel is 0
 
 
 def save_files(folder: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""A folder of the cache is made once, by one process, whole or not at all."""
+"""Cache entries are created once, by one process, completely or not at all."""
 
 import logging
 import sys
@@ -11,7 +11,7 @@ from filelock import FileLock
 from trainyard.data import cache as module
 from trainyard.data.cache import load_or_create, lock_cache
 
-# Holds a lock until it is told to let go.
+# Holds a lock until standard input is closed.
 HOLDER = """
 import sys, time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Files are decoded once for all processes and starts, as long as their contents are the same."""
+"""Files with the same contents are decoded once for all processes and starts."""
 
 import errno
 import json
@@ -19,7 +19,7 @@ from trainyard.data.cache import decoded_images
 from trainyard.data.cache.decoded_images import decode_images
 from trainyard.io.errors import ConfigError
 
-# Decodes the files of a folder and notes each that it reads.
+# Decodes the files of a folder and logs their names.
 CHILD = """
 from trainyard.data.cache import decoded_images
 read = decoded_images.read_image
@@ -35,7 +35,7 @@ print(int(found.pixels.sum()))
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the files that were decoded, one for each time."""
+    """The names of the decoded files, in order."""
     names: list[str] = []
     read = decoded_images.read_image
 
@@ -67,7 +67,7 @@ def test_the_cache_depends_on_content_only(paths: list[Path], cache: Path, reads
         assert_right(decode_images(same, SHAPE, cache, True, 0))
     assert len(reads) == COUNT
     assert decode_images(paths, (1, 4, 5), cache, True, 0).pixels.shape == (COUNT, 1, 4, 5)
-    assert len(reads) == 2 * COUNT, "other shapes are kept apart"
+    assert len(reads) == 2 * COUNT, "other shapes have other entries"
     data = bytearray(paths[3].read_bytes())
     data[60] ^= 1
     paths[3].write_bytes(data)
@@ -77,20 +77,18 @@ def test_the_cache_depends_on_content_only(paths: list[Path], cache: Path, reads
     assert len(reads) == 3 * COUNT
 
 
-def test_of_two_that_start_together_one_is_killed_and_the_other_decodes(
-    paths: list[Path], cache: Path, tmp_path: Path
-) -> None:
-    outcomes, reads = together(CHILD, tmp_path, 5)  # the fifth file that is read kills the process that reads it
+def test_after_one_process_is_killed_another_decodes_all_files(paths: list[Path], cache: Path, tmp_path: Path) -> None:
+    outcomes, reads = together(CHILD, tmp_path, 5)  # reading the fifth file kills the process
     assert outcomes == sorted([(f"{PIXELS.sum()}\n", "", 0), KILLED])
     names = [path.name for path in paths]
     assert reads == names[:5] + names, "the other waits, then decodes all files"
-    assert len(entries(cache)) == 1, "what the killed one had written is cleared away"
+    assert len(entries(cache)) == 1, "the files of the killed process are removed"
     assert_right(decode_images(paths, SHAPE, cache, True, 0))
 
 
 @pytest.fixture
 def fills(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many files were read, one number for each time."""
+    """The number of files of each decoding."""
     counts: list[int] = []
     check = decoded_images.decode_files
     monkeypatch.setattr(
@@ -99,16 +97,14 @@ def fills(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return counts
 
 
-def test_an_exception_leaves_neither_entry_nor_lock(
-    paths: list[Path], cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_exception_removes_entry_and_lock(paths: list[Path], cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(decoded_images.np, "square", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt) as stopped:
             decode_images(paths, SHAPE, cache, True, 0)
     assert entries(cache) == []
     with FileLock(cache / ".lock", timeout=0):
-        assert stopped.value is not None  # alive, and with it the frames that held the lock
+        assert stopped.value is not None  # keeps alive the frames that held the lock
     assert_right(decode_images(paths, SHAPE, cache, True, 0))
 
 
@@ -166,4 +162,4 @@ def test_unreadable_files_are_zeros_with_an_error(paths: list[Path], cache: Path
     assert found.pixels.flatten(1).any(1).tolist() == [position not in reasons for position in range(COUNT)]
     assert found.sums[list(reasons)].count_nonzero() == 0
     Image.fromarray(PIXELS[7]).save(paths[7])
-    assert list(decode_images(paths, SHAPE, cache, True, 0).errors) == [0, 2, 5], "a file that is there now is read"
+    assert list(decode_images(paths, SHAPE, cache, True, 0).errors) == [0, 2, 5], "the restored file is decoded"

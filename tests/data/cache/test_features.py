@@ -1,4 +1,4 @@
-"""Features are those that the backbone gives, and it sees each image once, whoever asks for them how often."""
+"""Features equal the backbone's output, and are computed once per image."""
 
 import errno
 import json
@@ -25,7 +25,7 @@ SPLITS = {"train": Examples(IMAGES[:25], torch.arange(25)), "val": Examples(IMAG
 with torch.random.fork_rng():
     torch.manual_seed(0)
     NETWORK = nn.Sequential(nn.Conv2d(3, 5, 3, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(45, 7)).eval()
-# Computes features of sixty images, four at a time, and notes each batch.
+# Computes features of sixty images, four at a time, and logs each batch.
 CHILD = """
 import torch
 from trainyard.data.cache.features import cached_features
@@ -41,7 +41,7 @@ print(found.computed, int(found.splits["train"].read_all().sum()))
 
 
 class Backbone:
-    """A network that remembers how many images it has seen."""
+    """A network that counts its images."""
 
     def __init__(self) -> None:
         self.seen = 0
@@ -67,7 +67,7 @@ def assert_right(found: Features, splits: dict[str, Examples] = SPLITS) -> None:
         assert torch.allclose(found.splits[name].read(some), expected[some], atol=1e-4)
 
 
-def test_features_are_what_the_backbone_gives_and_it_runs_once(backbone: Backbone, cache: Path) -> None:
+def test_features_are_computed_once(backbone: Backbone, cache: Path) -> None:
     for batch_size, computed in ((7, True), (40, False)):
         found = cached_features(SPLITS, backbone, "key", cache, batch_size)
         assert_right(found)
@@ -103,7 +103,7 @@ def test_different_keys_and_images_have_separate_entries(backbone: Backbone, cac
     assert_right(found, splits)
     assert (found.computed, len(entries(cache))) == (True, 2)
     assert_right(cached_features(SPLITS, backbone, "key", cache, 7))
-    assert backbone.seen == 40 + (15 if what == "fewer" else 40), "the first entry is still there"
+    assert backbone.seen == 40 + (15 if what == "fewer" else 40), "the first entry still exists"
 
 
 @pytest.mark.parametrize("damaged", ["features.npy", "digests.npy", "about.json"])
@@ -172,10 +172,12 @@ def test_files_are_identified_by_content(paths: list[Path], cache: Path) -> None
     paths[4].write_bytes(paths[5].read_bytes())
     found = cached_features(files_of(paths, cache), mean_colour, "key", cache, 4)
     assert found.computed
-    assert len(found.splits["train"].table) == COUNT - 1, "two files hold the same now"
+    assert len(found.splits["train"].table) == COUNT - 1, "two files have equal contents"
     assert torch.allclose(found.splits["train"].read_all()[3:6], expected[[3, 5, 5]])
     Image.fromarray(PIXELS[4]).save(paths[4])
-    assert not cached_features(files_of(paths, cache), mean_colour, "key", cache, 4).computed, "all is as it was"
+    assert not cached_features(files_of(paths, cache), mean_colour, "key", cache, 4).computed, (
+        "the first entry is loaded"
+    )
 
 
 def test_a_missing_file_is_reported_instead_of_the_cache(paths: list[Path], cache: Path) -> None:
@@ -187,7 +189,7 @@ def test_a_missing_file_is_reported_instead_of_the_cache(paths: list[Path], cach
     assert entries(cache) == []
 
 
-def test_of_two_that_start_together_one_computes(tmp_path: Path) -> None:
+def test_of_two_concurrent_processes_one_computes(tmp_path: Path) -> None:
     outcomes, batches = together(CHILD, tmp_path, 0)
     total = sum(number % 256 for number in range(240))
     assert outcomes == sorted([(f"True {total}\n", "", 0), (f"False {total}\n", "", 0)])

@@ -1,12 +1,12 @@
-"""Two processes that do the same at the same moment."""
+"""Runs a script in two processes at the same time."""
 
 import sys
 import time
 from pathlib import Path
 from subprocess import PIPE, Popen
 
-# What a script finds: `folder`; `arguments`; `wait()`, which returns when both have imported what they need; and
-# `note(word)`, which adds a word to the notes of both and kills whoever writes the word of the number `die_at`.
+# Defines for the script: `folder`; `arguments`; `wait()`, which returns when both processes have imported all modules;
+# and `note(word)`, which appends a word to a shared log and kills the process that writes word number `die_at`.
 PREAMBLE = """
 import os, signal, sys, time
 from pathlib import Path
@@ -25,7 +25,7 @@ KILLED = ("", "", -9)
 def together(
     script: str, folder: Path, die_at: int, *arguments: object
 ) -> tuple[list[tuple[str, str, int]], list[str]]:
-    """Run a script in two processes; return what each printed, its errors and its exit code, sorted, and the notes."""
+    """Run a script in two processes; return the sorted (stdout, stderr, exit code) of each, and the shared log."""
     command = [sys.executable, "-c", PREAMBLE + script, str(folder), str(die_at), *map(str, arguments)]
     children = [Popen(command, stdout=PIPE, stderr=PIPE, text=True) for _ in range(2)]
     deadline = time.monotonic() + 300

@@ -1,4 +1,4 @@
-"""Image files of more than 8 bits per channel, written without Pillow, which writes few of them."""
+"""Writes image files with more than 8 bits per channel, most of which Pillow cannot write."""
 
 import struct
 import zlib
@@ -22,7 +22,7 @@ def save_png16(path: Path, values: np.ndarray) -> Path:
 
 
 def save_tiff(path: Path, values: np.ndarray, order: str = "<", compressed: bool = False) -> Path:
-    """Write `[H, W]` or `[H, W, C]` as a TIFF of one strip; `order` is `<` or `>`, of the bytes of a number."""
+    """Write `[H, W]` or `[H, W, C]` as a TIFF of one strip; `order` is the byte order `<` or `>`."""
     height, width, *rest = values.shape
     channels = rest[0] if rest else 1
     data = values.astype(values.dtype.newbyteorder(order)).tobytes()
@@ -46,7 +46,7 @@ def save_tiff(path: Path, values: np.ndarray, order: str = "<", compressed: bool
 
 
 def save_png_header(path: Path, width: int, height: int) -> Path:
-    """Write a PNG of 1 bit a pixel whose head tells of so many, with data for a few of them."""
+    """Write a PNG with 1 bit per pixel whose header gives a size, with data for a few pixels."""
 
     head = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
     data = zlib.compress(bytes(1000))

@@ -142,6 +142,16 @@ def test_constant_training_images_are_named(tmp_path: Path, black: type, caplog:
     assert "all 4 training images are constant" in caplog.text
 
 
+def test_images_with_one_different_pixel_are_not_constant(tmp_path: Path) -> None:
+    root = filled(tmp_path / "set", count=2)
+    for path in (root / "train").rglob("*.tif"):
+        Image.fromarray(np.full((8, 8), 7, np.uint8)).save(path)
+    almost = np.full((1000, 1000), 255, np.uint8)
+    almost[-1, -1] = 254
+    Image.fromarray(almost).save(root / "train/dark/0.tif")
+    assert len(opened(root, image_size=1000).splits["train"]) == 4
+
+
 def test_outliers_of_the_value_range_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     root = filled(tmp_path / "set")
     save_png16(root / "train/dark/hot.png", np.array([[40] * 8] * 7 + [[65535] + [40] * 7], "u2"))

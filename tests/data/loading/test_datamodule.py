@@ -1,4 +1,4 @@
-"""A run is the same whether its data is resident or streamed, on one process or two; the options reach the batches."""
+"""Runs with resident and streamed data are equal, and options determine the batches."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
 
 
-def test_a_streamed_run_ends_in_the_same_weights(compose_run: Compose) -> None:
+def test_streamed_and_resident_runs_have_equal_weights(compose_run: Compose) -> None:
     options = ["model=cnn", "augment=strong", "augment.mixup=0.2", "data.sampler=balanced", "logger=csv"]
     ends = {}
     for resident, workers in (("true", 0), ("false", 2)):
@@ -38,7 +38,7 @@ def test_a_streamed_run_ends_in_the_same_weights(compose_run: Compose) -> None:
 
 
 class OneProcess:
-    """As much of a trainer as a loader asks for."""
+    """The attributes of a trainer that a loader uses."""
 
     global_rank, world_size, overfit_batches = 0, 1, 0
 
@@ -55,13 +55,13 @@ class OneProcess:
         ({"resident_limit": 1e-5, "resident": True}, ResidentLoader),
     ],
 )
-def test_what_fits_the_limit_is_resident(options: dict, kind: type) -> None:
+def test_data_within_the_limit_is_resident(options: dict, kind: type) -> None:
     data = Digits(batch_size=32, **options)
     data.trainer = OneProcess()  # type: ignore[assignment]
     assert type(data.train_dataloader()) is kind
 
 
-def test_evaluation_takes_four_batches_at_once() -> None:
+def test_evaluation_batches_are_four_times_larger() -> None:
     data = Digits(batch_size=32)
     data.trainer = OneProcess()  # type: ignore[assignment]
     assert [len(y) for _, y in data.val_dataloader()] == [128, 128, 13]
@@ -69,7 +69,7 @@ def test_evaluation_takes_four_batches_at_once() -> None:
 
 
 class Images(DataModule):
-    """Thirty images of a size, for a network that sees them at another one."""
+    """Thirty images of one size, for a network with another input size."""
 
     kind = "images"
     classes = ("a", "b")
@@ -89,13 +89,15 @@ class Images(DataModule):
     ("side", "input_size", "count"),
     [(100, None, 16), (400, None, 13), (1200, None, 4), (32, (3, 400, 400), 13), (1200, (3, 32, 32), 16)],
 )
-def test_fewer_large_images_are_evaluated_at_once(side: int, input_size: tuple[int, ...] | None, count: int) -> None:
+def test_evaluation_batches_of_large_images_are_smaller(
+    side: int, input_size: tuple[int, ...] | None, count: int
+) -> None:
     data = Images(side, input_size)
     assert len(next(iter(data.test_dataloader()))[1]) == count
     assert len(next(iter(data.train_dataloader()))[1]) == 4
 
 
-def test_learning_curves_use_less_of_the_same(compose_run: Compose) -> None:
+def test_train_fraction_does_not_change_validation_and_test(compose_run: Compose) -> None:
     splits = {}
     for fraction in (0.1, 0.5, 1.0):
         data = instantiate(compose_run(f"data.train_fraction={fraction}", "data.batch_size=8").data, order_seed=0)
@@ -107,7 +109,7 @@ def test_learning_curves_use_less_of_the_same(compose_run: Compose) -> None:
 
 @pytest.fixture
 def thirty_rows(tmp_path: Path) -> tuple[str, ...]:
-    """The overrides that choose a table of 30 rows, 15 of each class: 22 are for training."""
+    """Overrides for a table of 30 rows, 15 of each class, of which 22 are for training."""
     rows = [f"{number % 2 + number / 100},{'no' if number % 2 else 'yes'}\n" for number in range(30)]
     (tmp_path / "rows.csv").write_text("x,y\n" + "".join(rows))
     return ("data=table", f"data.path={tmp_path / 'rows.csv'}", "data.target=y")
@@ -138,7 +140,7 @@ def test_a_table_of_thirty_rows_trains(thirty_rows: tuple[str, ...], compose_run
 
 
 def test_processes_share_a_batch_of_all_examples() -> None:
-    """The batch size is reduced to the examples, not to the share of a device."""
+    """The batch size is reduced to the number of examples, not to the share of a device."""
     shares = [[*ResumableBatchSampler(22, 22, shuffle=True, rank=rank, world_size=4)] for rank in range(4)]
     assert [[len(batch) for batch in share] for share in shares] == [[6], [6], [5], [5]]
     assert sorted(position for [batch] in shares for position in batch) == [*range(22)]
@@ -157,7 +159,7 @@ def test_forty_images_train(tmp_path: Path, compose_run: Compose) -> None:
 
 
 def test_a_given_batch_size_is_never_changed(thirty_rows: tuple[str, ...], tmp_path: Path) -> None:
-    """Not even where it is the default one."""
+    """Even if it equals the default."""
     given = compose([*thirty_rows, "data.batch_size=32"])
     assert given.data.batch_size == given.data.default_batch_size
     experiment = tmp_path / "experiment" / "small.yaml"

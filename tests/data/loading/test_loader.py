@@ -126,7 +126,7 @@ def draw_batches(seed: int, epoch: int, size: int = 100, rank: int = 0, world_si
     return list(order)
 
 
-def test_balanced_draws_each_class_as_often() -> None:
+def test_balanced_draws_each_class_equally_often() -> None:
     labels = torch.cat([BALANCE_LABELS[torch.tensor(batch)] for epoch in range(60) for batch in draw_batches(0, epoch)])
     assert len(labels) == 6000
     share = labels.bincount() / len(labels)
@@ -148,7 +148,7 @@ def test_weighted_draws_are_a_function_of_seed_and_epoch() -> None:
 
 
 @pytest.mark.parametrize("sampler", ["shuffle", "balanced"])
-def test_a_source_draws_by_its_sampler(compose_run: Compose, sampler: str) -> None:
+def test_the_sampler_option_is_used(compose_run: Compose, sampler: str) -> None:
     data = instantiate(compose_run("data=penguins", f"data.sampler={sampler}", "data.resident=true").data)
     data.trainer = FakeTrainer()
     labels = {name: torch.cat([y for _, y in data.loader(name)]) for name in ("train", "val", "test")}

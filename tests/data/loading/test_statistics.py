@@ -21,7 +21,6 @@ from trainyard.data.loading.statistics import (
     FINGERPRINT_BYTES,
     channel_sums,
     compute_class_weights,
-    constant_images,
     fingerprint,
     image_statistics,
     majority_baseline,
@@ -89,16 +88,6 @@ def test_a_constant_channel_is_divided_by_one() -> None:
     assert normalized[:, 1].std(correction=0).item() == pytest.approx(1)
 
 
-@pytest.mark.parametrize("side", [2, 4000])
-def test_constant_images_are_found(side: int) -> None:
-    pixels = torch.full((4, 3, side, side), 255, dtype=torch.uint8)
-    pixels[1, 0] = 0
-    pixels[2, 2, -1, -1] = 254
-    pixels[3, 1, 0, 0] = 0
-    sums = torch.stack([channel_sums(image[None]) for image in pixels])
-    assert constant_images(sums, side * side).tolist() == [True, True, False, False]
-
-
 def test_missing_values_of_rows_become_the_median() -> None:
     columns = (Column("a", median=4.0), Column("c", levels=("x", "y")), Column("flat"), Column("none"))
     nan = float("nan")
@@ -117,7 +106,7 @@ def test_rounding_does_not_give_a_constant_column_a_deviation(value: float) -> N
 LABELS = torch.tensor([0] * 60 + [1] * 30 + [2] * 10)
 
 
-def test_none_gives_no_weights() -> None:
+def test_none_disables_class_weights() -> None:
     assert compute_class_weights("none", LABELS, 3) == ()
     assert Digits(batch_size=32).spec.class_weights == ()
 
@@ -235,7 +224,7 @@ class TensorImages(DataModule):
         return dict.fromkeys(("train", "val", "test"), whole)
 
 
-def test_counts_examples_and_classes() -> None:
+def test_the_fingerprint_counts_examples_and_classes() -> None:
     y = torch.tensor([0] * 5 + [2] * 3)
     found = fingerprint(TensorImages(torch.zeros(8, 1, 2, 2, dtype=torch.uint8), y))
     assert set(found) == {"train", "val", "test"}

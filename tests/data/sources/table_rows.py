@@ -1,4 +1,4 @@
-"""A small table of every kind of column, and a source over it."""
+"""A small table with columns of every kind, and its data source."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ N = 80
 
 
 def frame(seed: int = 0) -> pd.DataFrame:
-    """Two classes in turn; `b` misses some, `town` has many levels and misses some, `rare` one that is there once."""
+    """Alternating classes; `b` and `town` lack values, `town` has many levels, and `rare` a level that occurs once."""
     draws = np.random.default_rng(seed)
     kind = np.arange(N) % 2
     a, b = draws.normal(kind * 3, 1, N) + 100, draws.normal(kind, 1, N) * 50
@@ -25,7 +25,7 @@ def frame(seed: int = 0) -> pd.DataFrame:
 
 
 def source(folder: Path, data: pd.DataFrame, test: pd.DataFrame | None = None, **options: Any) -> Table:
-    """Return a source over a frame, written to a file, and `test` to another."""
+    """Write tables to files and return their data source."""
     data.to_csv(folder / "train.csv", index=False)
     if test is not None:
         test.to_csv(folder / "test.csv", index=False)

@@ -1,4 +1,4 @@
-"""The sources that need no download hold what they promise."""
+"""The built-in data sets have the documented contents."""
 
 from pathlib import Path
 
@@ -12,11 +12,11 @@ from trainyard.io.errors import ConfigError
 SHARED = {"batch_size": 32, "val_fraction": 0.15, "test_fraction": 0.15}
 
 
-def test_digits_are_the_1797_real_ones() -> None:
+def test_digits_equal_the_uci_data() -> None:
     examples = Digits(**SHARED).read()["train"]
     assert examples.x.shape == (1797, 1, 8, 8)
     assert examples.x.dtype == torch.uint8
-    # The figures of the UCI set: digits of each class, and the summed ink of all pixels from 0 to 16.
+    # Numbers of the UCI data set: examples of each class, and the sum of all pixels from 0 to 16.
     assert examples.y.bincount().tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
     assert int((examples.x.double() * 16 / 255).round().sum()) == 561718
 
@@ -27,7 +27,7 @@ def test_digits_are_small_on_disk() -> None:
     assert (Path(sources.__file__).parent / "digits.npy.xz").stat().st_size < 50_000
 
 
-def test_penguins_are_the_342_complete_rows() -> None:
+def test_penguins_have_342_complete_rows() -> None:
     examples = Penguins(**SHARED).read()["train"]
     assert examples.x.shape == (342, 4)
     assert examples.y.bincount().tolist() == [151, 68, 123]
@@ -44,7 +44,7 @@ def test_penguins_are_standardised_with_training_statistics_only() -> None:
     assert data.spec.columns[0].name == "bill_length_mm"
 
 
-def test_shapes_depend_on_the_seed_alone() -> None:
+def test_shapes_depend_on_the_seed_only() -> None:
     first, again, other = (Shapes(**SHARED, count=40, image_size=32, seed=seed).read()["train"] for seed in (0, 0, 1))
     assert torch.equal(first.x, again.x)
     assert not torch.equal(first.x, other.x)
@@ -54,7 +54,7 @@ def test_shapes_depend_on_the_seed_alone() -> None:
 
 def test_every_shape_is_visible() -> None:
     images = Shapes(**SHARED, count=300, image_size=64).read()["train"].x.float() / 255
-    # The corners show background; somewhere in the image a colour lies far from all four.
+    # The corners show background; some pixels have colours far from all four.
     corners = torch.stack([images[:, :, i, j] for i in (0, -1) for j in (0, -1)], dim=1)  # [N, 4, 3]
     distance = (images[:, None] - corners[..., None, None]).abs().amax(dim=2).amin(dim=1)  # [N, 64, 64]
     shape_pixels = (distance > 0.2).float().sum(dim=(1, 2))
@@ -97,8 +97,8 @@ def test_selected_measurements_and_species_are_a_subset() -> None:
     assert len(some) == len(every) - int((every.y == 1).sum())
 
 
-def test_each_shape_covers_what_geometry_says() -> None:
-    """Of a radius of 1: a ring whose hole has half of it, two crossed bars a third as wide as long, a pentagon."""
+def test_shapes_have_the_expected_area() -> None:
+    """The areas are of shapes with radius 1; the ring's hole has radius 0.5, the bars of the cross a width of 2/3."""
     size, step = 2.4, 0.004
     axis = torch.arange(-size / 2, size / 2, step)
     y, x = torch.meshgrid(axis, axis, indexing="ij")

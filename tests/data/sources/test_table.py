@@ -202,7 +202,7 @@ def test_invalid_targets_and_columns_are_rejected(tmp_path: Path, options: dict[
 
 
 def test_a_table_without_other_columns_is_rejected(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"data\.path=.*no column is left.*\n.*columns beside kind"):
+    with pytest.raises(ConfigError, match=r"data\.path=.*no column is left.*\n.*columns besides kind"):
         source(tmp_path, frame()[["kind"]]).splits  # noqa: B018
     with pytest.raises(ConfigError, match=r"data\.ignore=a, b: no column is left"):
         source(tmp_path, frame()[["a", "b", "kind"]], ignore=["a", "b"]).splits  # noqa: B018

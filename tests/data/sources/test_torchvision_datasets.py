@@ -41,7 +41,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_each_option_gives_the_stored_pictures_upright_and_its_official_test_split(
+def test_each_option_loads_upright_images_and_the_official_test_split(
     compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     write_set(tmp_path / "data", name, monkeypatch)
@@ -68,11 +68,11 @@ def write_variant(root: Path, variant: str, first: int) -> None:
     ("variant", "first", "count", "names"),
     [("letters", 1, 26, "abc"), ("digits", 0, 10, "012"), ("byclass", 0, 62, "012"), ("bymerge", 0, 47, "012")],
 )
-def test_variants_of_emnist(tmp_path: Path, variant: str, first: int, count: int, names: str) -> None:
+def test_emnist_variants_are_loaded(tmp_path: Path, variant: str, first: int, count: int, names: str) -> None:
     write_variant(tmp_path, variant, first)
     data = source("EMNIST", tmp_path, variant=variant)
     parts = data.read()
-    assert parts["train"].y.tolist() == labels("train", 10).tolist(), "labels count from 0"
+    assert parts["train"].y.tolist() == labels("train", 10).tolist(), "labels begin at 0"
     assert parts["train"].x[3, 0].tolist() == pictures("train", 28, 28)[3].T.tolist()
     assert len(data.classes) == count
     assert data.classes[:3] == tuple(names)
@@ -98,7 +98,7 @@ def test_missing_scipy_is_reported_before_downloading(
 ) -> None:
     if there:
         write_set(tmp_path, "SVHN", monkeypatch)
-    monkeypatch.setitem(sys.modules, "scipy", None)  # as if it were not installed
+    monkeypatch.setitem(sys.modules, "scipy", None)  # not installed
     monkeypatch.delitem(sys.modules, "scipy.io", raising=False)
     monkeypatch.setattr(TorchvisionDataset, "download", lambda *_: pytest.fail("it was downloaded"))
     with pytest.raises(ConfigError) as error:
@@ -128,7 +128,7 @@ def test_downloaded_files_are_reused(
     assert sorted(server.asked) == archives, "each file once"
     assert drafts(tmp_path / "data") == []
     check(source(name, tmp_path / "data"))
-    assert sorted(server.asked) == archives, "the second run finds them"
+    assert sorted(server.asked) == archives, "the second run reuses them"
 
 
 @pytest.mark.parametrize("name", FOLDERS)
@@ -145,13 +145,13 @@ def test_offline_error_says_which_files_to_provide(
     assert first == f"data.root={root}: {name} is missing or damaged in {folder} and cannot be downloaded ({reason})"
     assert second.startswith(f"  accepted: {folder} with ")
     assert sorted(second.split(" with ")[1].split()) == archives
-    assert not root.exists(), "nothing is left behind"
+    assert not root.exists(), "no files are left"
     shutil.copytree(tmp_path / "server", folder)
     check(source(name, root))
     assert drafts(root) == []
 
 
-def test_a_run_without_a_network_leaves_nothing(
+def test_a_run_without_a_network_leaves_no_files(
     compose_run: Compose, tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -171,7 +171,7 @@ def test_a_run_without_a_network_leaves_nothing(
         (KeyboardInterrupt(), KeyboardInterrupt, None),
     ],
 )
-def test_failed_downloads_leave_nothing(
+def test_failed_downloads_leave_no_files(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, name: str, failure: Any, raised: Any, text: str
 ) -> None:
     server.folder, server.failure = tmp_path / "server", failure
@@ -214,7 +214,7 @@ def test_a_damaged_set_is_downloaded_again(
     check(source(name, tmp_path / "data"))
 
 
-def test_two_at_once_download_once(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_processes_download_once(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     server.folder = tmp_path / "server"
     archives = write_archives(server.folder, "MNIST", monkeypatch)
     sources = [source("MNIST", tmp_path / "data") for _ in range(3)]
@@ -227,7 +227,7 @@ def test_two_at_once_download_once(tmp_path: Path, server: Server, monkeypatch: 
     check(sources[0])
 
 
-def test_any_http_answer_means_reachable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_with_an_http_error_is_reachable(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(request: Any, timeout: float) -> None:
         raise HTTPError("http://x", 405, "Method Not Allowed", None, None)
 

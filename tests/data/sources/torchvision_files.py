@@ -1,4 +1,4 @@
-"""Small files in the formats of torchvision's data sets, as they lie unpacked."""
+"""Small unpacked files in the formats of torchvision's data sets."""
 
 import hashlib
 import pickle
@@ -38,7 +38,7 @@ def idx(values: np.ndarray) -> bytes:
 
 
 def idx_files(name: str) -> dict[str, bytes]:
-    """Return the files of a set like MNIST; a picture of EMNIST lies on its side."""
+    """Return the files of a data set in MNIST's format; images of EMNIST are transposed."""
     files = {}
     for split in COUNT:
         prefix = f"emnist-balanced-{split}" if name == "EMNIST" else {"train": "train", "test": "t10k"}[split]
@@ -79,7 +79,7 @@ def write_cifar(root: Path, name: str, patch: pytest.MonkeyPatch) -> None:
 def write_stl10(root: Path, patch: pytest.MonkeyPatch) -> None:
     folder = root / "stl10_binary"
     folder.mkdir(parents=True)
-    for split in COUNT:  # each picture column by column, labels from 1
+    for split in COUNT:  # transposed images, labels from 1
         (folder / f"{split}_X.bin").write_bytes(pictures(split, 3, 96, 96).transpose(0, 1, 3, 2).tobytes())
         (folder / f"{split}_y.bin").write_bytes((labels(split, 10) + 1).tobytes())
     (folder / "unlabeled_X.bin").write_bytes(b"")
@@ -89,7 +89,7 @@ def write_stl10(root: Path, patch: pytest.MonkeyPatch) -> None:
 
 
 def write_svhn(root: Path, patch: pytest.MonkeyPatch) -> None:
-    """Write what stands for MATLAB's files, and a loader in the place of SciPy's: `[H, W, C, N]`, a 0 as 10."""
+    """Write stand-ins for MATLAB files `[H, W, C, N]`, with label 10 for 0, and replace SciPy's loader."""
     root.mkdir(parents=True, exist_ok=True)
     lists = {}
     for split in COUNT:
@@ -111,7 +111,7 @@ def source(name: str, root: Path, **options: Any) -> TorchvisionDataset:
 
 
 def check(data: TorchvisionDataset) -> None:
-    """Check that every picture and label is where it was put."""
+    """Check all images and labels."""
     name = data.dataset_name
     side, classes = SIDES[name], CLASSES[name]
     for split, part in data.read().items():
@@ -122,7 +122,7 @@ def check(data: TorchvisionDataset) -> None:
 
 
 def write_set(root: Path, name: str, patch: pytest.MonkeyPatch) -> None:
-    """Write a set as it lies below its root when it is unpacked."""
+    """Write the unpacked files of a data set below its root."""
     if name in IDX:
         write_idx(root, name)
     elif name.startswith("CIFAR"):

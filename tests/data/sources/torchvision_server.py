@@ -1,4 +1,4 @@
-"""The files that torchvision's data sets are downloaded as, and a folder that stands for the network."""
+"""Archives of torchvision's data sets, and a folder in place of the network."""
 
 import gzip
 import shutil
@@ -19,7 +19,7 @@ from trainyard.io import downloads as network
 
 
 def write_archives(folder: Path, name: str, patch: pytest.MonkeyPatch) -> list[str]:
-    """Write the files that a set is downloaded as, tell torchvision their MD5s, and return their names."""
+    """Write the archives of a data set, set their MD5s in torchvision, and return their names."""
     folder.mkdir(parents=True, exist_ok=True)
     make = getattr(datasets, name)
     if name == "SVHN":
@@ -43,7 +43,7 @@ def write_archives(folder: Path, name: str, patch: pytest.MonkeyPatch) -> list[s
 
 
 class Server:
-    """Stands for the network: the files of a folder, or nothing answers."""
+    """Replaces the network by the files of a folder; without one, nothing responds."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.folder: Path | None = None
@@ -54,13 +54,13 @@ class Server:
         patch.setattr(torchvision.datasets.utils, "_urlretrieve", self.give)
 
     def head(self, request: Any, timeout: float) -> SimpleNamespace:
-        assert timeout <= 5, "a person waits"
+        assert timeout <= 5, "a user waits"
         if self.folder is None:
             raise URLError("nobody answers")
         return SimpleNamespace(close=lambda: None)
 
     def give(self, url: str, filename: str) -> None:
-        assert self.folder is not None, "a download was tried without a network"
+        assert self.folder is not None, "downloaded without a network"
         self.asked.append(Path(filename).name)
         content = (self.folder / Path(filename).name).read_bytes()
         time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Jobs that ray runs."""
+"""Jobs on Ray."""
 
 import pytest
 
@@ -10,15 +10,15 @@ QUIET = ("+hydra.launcher.ray.init.log_to_driver=false", "+hydra.launcher.ray.re
 
 
 @pytest.mark.slow
-def test_a_sweep_on_ray_survives_a_worker_that_dies_and_goes_on(place: Place) -> None:
+def test_a_sweep_on_ray_resumes_after_a_worker_crashed(place: Place) -> None:
     words = ("sweep.name=ray", "hydra/launcher=ray", *QUIET, *FAULT, "+callbacks.fault.kind=none,raise,kill")
-    said, _ = place.sweep(*words, code=1, slots=None)
+    output, _ = place.sweep(*words, code=1, slots=None)
     assert place.statuses("ray", 3) == ["completed", "failed", "waiting"]
-    assert "1 failed: RuntimeError: the cable is loose: #1" in said
-    assert "the launcher has stopped: WorkerCrashedError" in said
-    assert "1 not done: #2; the same command resumes them" in said
+    assert "1 failed: RuntimeError: the cable is loose: #1" in output
+    assert "the launcher has stopped: WorkerCrashedError" in output
+    assert "1 not done: #2; the same command resumes them" in output
     (place.folder / "cured").touch()
-    said, _ = place.sweep(*words, slots=None)
-    assert "3 jobs, 2 to do" in said
+    output, _ = place.sweep(*words, slots=None)
+    assert "3 jobs, 2 to do" in output
     assert place.statuses("ray", 3) == ["completed"] * 3
     assert sorted(place.attempts("ray"))[:2] == [(0, "completed"), (1, "completed")]

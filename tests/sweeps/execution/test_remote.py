@@ -1,4 +1,4 @@
-"""Jobs that another launcher runs: here submitit's, in processes on this machine that outlive the sweep."""
+"""Jobs of another launcher: submitit, in local processes that outlive the sweep."""
 
 import json
 import os
@@ -16,45 +16,45 @@ SUBMITIT = ("hydra/launcher=submitit_local", *FAULT)
 
 
 def processes(place: Place, name: str) -> dict[int, int]:
-    """The process of submitit that looks after each job."""
+    """Return the process of submitit for each job."""
     content = json.loads((place.of(name) / "queue.json").read_text())
     assert {cluster for cluster, _ in content.values()} == {"local"}
     return {int(number): int(process) for number, (_, process) in content.items()}
 
 
 def children(process: int) -> list[int]:
-    """The processes that one has started."""
+    """Return the child processes of a process."""
     return [int(word) for word in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
 def epochs(place: Place, name: str, number: int) -> list[str]:
-    """The epochs that a job has gone through, in all its attempts."""
+    """Return the epochs in the log of a job, of all its attempts."""
     file = place.of(name) / str(number) / "run.log"
     log = file.read_text() if file.is_file() else ""
     return [line.partition(": epoch ")[2].partition("/")[0] for line in log.splitlines() if ": epoch " in line]
 
 
 @pytest.mark.slow
-def test_each_job_ends_by_itself_and_the_same_command_goes_on(place: Place) -> None:
+def test_failed_jobs_run_again_with_the_same_command(place: Place) -> None:
     words = ("sweep.name=ends", *SUBMITIT, "+callbacks.fault.kind=none,raise,kill")
-    said, _ = place.sweep(*words, code=1, slots=None)
+    output, _ = place.sweep(*words, code=1, slots=None)
     assert place.statuses("ends", 3) == ["completed", "failed", "failed"]
-    lines = [line for line in said.splitlines() if line.startswith("[")]
+    lines = [line for line in output.splitlines() if line.startswith("[")]
     assert sorted(line.split("]")[0] for line in lines) == ["[1/3", "[2/3", "[3/3"]
-    assert "1 failed: RuntimeError: the cable is loose: #1" in said
-    assert "1 failed: it ended without a result: #2" in said
+    assert "1 failed: RuntimeError: the cable is loose: #1" in output
+    assert "1 failed: it ended without a result: #2" in output
     assert sorted(place.attempts("ends")) == [(0, "completed"), (1, "failed"), (2, "failed")]
     before = (place.of("ends") / "0" / "result.json").stat().st_mtime_ns
     (place.folder / "cured").touch()
-    said, _ = place.sweep(*words, slots=None)
-    assert "3 jobs, 2 to do" in said
+    output, _ = place.sweep(*words, slots=None)
+    assert "3 jobs, 2 to do" in output
     assert place.statuses("ends", 3) == ["completed"] * 3
     assert (place.of("ends") / "0" / "result.json").stat().st_mtime_ns == before
     assert len(place.attempts("ends")) == 5
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="there is no /proc here")
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
 def test_jobs_outlive_the_sweep_and_are_not_started_twice(place: Place) -> None:
     words = ("sweep.name=outlive", *SUBMITIT, "trainer.max_epochs=4", "+callbacks.fault.gate=2", "seed=0,1")
     first = place.start(*words, slots=None)
@@ -65,7 +65,7 @@ def test_jobs_outlive_the_sweep_and_are_not_started_twice(place: Place) -> None:
     )
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
-    for stream in (first.stdout, first.stderr):  # which its jobs have too, so that it does not end with it
+    for stream in (first.stdout, first.stderr):  # its jobs inherited them, so they stay open
         assert stream is not None
         stream.close()
     jobs = processes(place, "outlive")
@@ -75,21 +75,21 @@ def test_jobs_outlive_the_sweep_and_are_not_started_twice(place: Place) -> None:
     second = place.start(*words, slots=None)
     until(lambda: (place.of("outlive") / "holder").is_file())
     [preempted] = children(jobs[0])
-    os.kill(preempted, signal.SIGUSR2)  # as a cluster says that it wants the machine back
+    os.kill(preempted, signal.SIGUSR2)  # as a cluster does before it ends a job
     (place.folder / GATE).touch()
-    said, errors = second.communicate(timeout=600)
-    assert second.returncode == 0, said + errors
-    assert re.search("queue +[12] of them wait or run already", said)
+    output, errors = second.communicate(timeout=600)
+    assert second.returncode == 0, output + errors
+    assert re.search("queue +[12] of them wait or run already", output)
     assert processes(place, "outlive") == jobs, "nothing was submitted again"
     whole = [str(epoch) for epoch in range(1, 5)]
     assert epochs(place, "outlive", 1) == whole
-    assert epochs(place, "outlive", 0) == whole, "it goes on from the last whole epoch"
+    assert epochs(place, "outlive", 0) == whole, "it resumes after the last complete epoch"
     assert "resuming from" in (place.of("outlive") / "0" / "run.log").read_text()
     assert place.statuses("outlive", 2) == ["completed", "completed"]
 
 
 @pytest.mark.slow
-def test_the_first_failure_ends_the_sweep_where_that_is_asked_for(place: Place) -> None:
+def test_fail_fast_cancels_jobs_in_the_queue(place: Place) -> None:
     kinds = ("+callbacks.fault.kind=raise,none", "trainer.max_epochs=10000", "+callbacks.fault.pause=1.0")
     place.sweep("sweep.name=fast", *SUBMITIT, *kinds, "sweep.fail_fast=true", code=1, slots=None)
     assert place.statuses("fast", 2) == ["failed", "interrupted"]

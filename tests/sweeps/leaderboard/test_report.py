@@ -143,7 +143,7 @@ def test_the_command_prints_and_writes_the_leaderboard(tmp_path: Path) -> None:
     assert "choose by validation" in done.stdout.splitlines()[0]
     done = leaderboard("yours")
     assert done.returncode == 1
-    assert "there is no such sweep" in done.stderr
+    assert "unknown sweep" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -105,8 +105,8 @@ def curves(folder: Path) -> Any:
 
 def lines(folder: Path) -> list[str]:
     """The log without times and numbers after the point, which may differ in the last place."""
-    said = (folder / "run.log").read_text().splitlines()
-    return [line.partition("trainyard.")[2][:40] for line in said if "best epoch" not in line and "/" not in line]
+    output = (folder / "run.log").read_text().splitlines()
+    return [line.partition("trainyard.")[2][:40] for line in output if "best epoch" not in line and "/" not in line]
 
 
 def plain(value: Any, folder: Path) -> Any:

@@ -13,11 +13,11 @@ STACKED = ("hydra/launcher=stacked", "accelerator=cpu")
 
 def test_a_stacked_sweep_is_a_sweep(place: Place) -> None:
     words = ("sweep.name=s", "model.dropout=0.0,0.1", "seed=0,1", "optimizer.lr=0.001,0.01")
-    said, _ = place.sweep(*STACKED, *words)
+    output, _ = place.sweep(*STACKED, *words)
     assert place.statuses("s", 8) == ["completed"] * 8
     assert sorted(place.attempts("s")) == [(number, "completed") for number in range(8)]
-    assert "by itself  #4, #5, #6, #7: model.dropout=0.1 draws otherwise in a stack" in said
-    assert said.count("/8] #") == 8
+    assert "by itself  #4, #5, #6, #7: model.dropout=0.1 draws otherwise in a stack" in output
+    assert output.count("/8] #") == 8
     again, _ = place.sweep(*STACKED, *words)
     assert "0 to do" in again
     place.sweep("sweep.name=local", *words[1:], "accelerator=cpu")
@@ -33,11 +33,11 @@ def test_a_stacked_sweep_is_a_sweep(place: Place) -> None:
 @pytest.mark.slow
 def test_a_job_that_diverges_fails_alone(place: Place) -> None:
     words = ("sweep.name=high", "optimizer=sgd", "optimizer.lr=1e30,0.01", "seed=0,1", "callbacks=default")
-    said, _ = place.sweep(*STACKED, *words, code=1)
+    output, _ = place.sweep(*STACKED, *words, code=1)
     assert place.statuses("high", 4) == ["failed", "failed", "completed", "completed"]
     assert sorted(place.attempts("high")) == [(0, "failed"), (1, "failed"), (2, "completed"), (3, "completed")]
     assert "the loss became" in place.result("high", 0)["error"]
-    assert "by itself" not in said
+    assert "by itself" not in output
     place.sweep("sweep.name=local", *words[1:], "accelerator=cpu", code=1)
     assert place.result("high", 0)["error"] == place.result("local", 0)["error"]
     log = (place.of("high") / "2" / "run.log").read_text()
@@ -81,7 +81,7 @@ def test_a_stack_that_is_killed_fails_whole_and_runs_again(place: Place) -> None
     jobs = [pid for child in children for pid in Path(f"/proc/{child}/task/{child}/children").read_text().split()]
     for pid in jobs:
         os.kill(int(pid), signal.SIGKILL)
-    said, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 1
     assert place.statuses("kill", 2) == ["failed", "failed"]
-    assert "killed by SIGKILL" in said
+    assert "killed by SIGKILL" in output

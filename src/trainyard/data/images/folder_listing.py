@@ -66,9 +66,8 @@ def list_folder(root: Path) -> FolderListing:
             problem += f" (and {join_limited(counts)}, which are not images)"
         raise config_error("data.root", root, problem, LAYOUT)
     if split_roots["train"] == root and all(split_of(name) for name in result.classes):
-        raise config_error(
-            "data.root", root, f"{join_limited(result.classes)} are names of splits, not of classes", LAYOUT
-        )
+        problem = f"{join_limited(result.classes)} are names of splits, not of classes"
+        raise config_error("data.root", root, problem, LAYOUT)
     for split, classes in images.items():
         for name, paths in classes.items():
             folder = os.path.relpath(split_roots[split] / name, root) + "/"

@@ -64,9 +64,8 @@ class SplitPlan:
 
     def __post_init__(self) -> None:
         if self.fold is not None and not 0 <= self.fold < self.folds:
-            raise config_error(
-                "data.fold", self.fold, f"with data.folds={self.folds}", f"0 to {self.folds - 1}, or null"
-            )
+            accepted = f"0 to {self.folds - 1}, or null"
+            raise config_error("data.fold", self.fold, f"with data.folds={self.folds}", accepted)
 
     def divide(self, parts: Mapping[str, Examples]) -> dict[str, Examples]:
         """Return `train`, `val` and `test`; splits that the source does not provide are taken from its `train`.

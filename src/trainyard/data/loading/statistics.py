@@ -51,13 +51,6 @@ def channel_sums(images: Tensor) -> Tensor:
     return sums
 
 
-def constant_images(sums: Tensor, pixels: int) -> Tensor:
-    """Return which images of more than one pixel have a single value per channel, int64 `[N, C, 2]` -> bool `[N]`."""
-    total, squares = sums.double().unbind(-1)
-    # For integers that are not all equal, `pixels * squares - total**2` is at least `pixels - 1`.
-    return (pixels * squares - total.square() < pixels / 2).all(dim=1)
-
-
 def row_statistics(rows: Tensor, columns: Sequence[Column]) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation of each column, float64 `[F]`, with missing values replaced by the median.
 
@@ -84,9 +77,8 @@ def compute_class_weights(choice: str | Sequence[float], labels: Tensor, classes
     counts = labels.bincount(minlength=classes).double()
     weights = torch.where(counts > 0, 1 / counts, 0) if isinstance(choice, str) else torch.tensor(choice).double()
     if len(weights) != classes:
-        raise config_error(
-            "data.class_weights", choice, f"{len(weights)} weights", f"one for each of the {classes} classes"
-        )
+        accepted = f"one for each of the {classes} classes"
+        raise config_error("data.class_weights", choice, f"{len(weights)} weights", accepted)
     mean = (weights * counts).sum() / counts.sum()
     if mean == 0:
         problem = "all examples have weight 0"

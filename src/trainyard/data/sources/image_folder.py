@@ -1,7 +1,6 @@
 """Image data sets with one folder per class."""
 
 import logging
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,11 @@ from trainyard.data.images.folder_listing import LAYOUT, SPLITS, FolderListing, 
 from trainyard.data.images.image_files import MAX_SIDE, ImageFiles, common_shape
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.spec import Examples
-from trainyard.data.loading.statistics import constant_images
 from trainyard.io.errors import ConfigError, config_error, join_limited
 
 log = logging.getLogger(__name__)
+
+ROUNDING = 1e-9  # less than 1 / pixels, the smallest variance of an image that is not constant
 
 
 class ImageFolder(DataModule):
@@ -62,9 +62,8 @@ class ImageFolder(DataModule):
         self.given_range = None if value_range is None else tuple(map(float, value_range))
         self.on_error = on_error
         if self.given_range and self.given_range[0] >= self.given_range[1]:
-            raise config_error(
-                "data.value_range", list(self.given_range), "black must be lower than white", "[low,high]"
-            )
+            problem = "black must be lower than white"
+            raise config_error("data.value_range", list(self.given_range), problem, "[low,high]")
 
     def read(self) -> dict[str, Examples]:
         """Return the images of each split: decoded, or as files if they do not fit in memory."""
@@ -78,7 +77,7 @@ class ImageFolder(DataModule):
         decoded = decode_images(paths, shape, self.cache, fits, self.placement.workers, given or (), range_files)
         self.value_range = decoded.value_range
         self.report_problems(folder, decoded)
-        self.digests = [digest.tobytes() for digest in decoded.digests]
+        self.digests = decoded.digests
         readable = np.array([position not in decoded.errors for position in range(len(paths))])
         training = readable & (splits == "train")
         labels = self.find_labels(folder, training)
@@ -105,9 +104,10 @@ class ImageFolder(DataModule):
 
     def check_values(self, names: Sequence[str], sums: Tensor, shape: tuple[int, int, int]) -> None:
         """Log the value range; raise an error if all training images are constant, and warn if most almost are."""
-        mean, square = (sums.double().sum(1) / math.prod(shape)).T
-        variances = square - mean.square()  # of values from 0 to 255
-        if len(sums) and shape[1] * shape[2] > 1 and constant_images(sums, shape[1] * shape[2]).all():
+        pixels = shape[1] * shape[2]
+        mean, square = (sums.double() / pixels).unbind(-1)
+        variances = square - mean.square()  # of the values of each channel, from 0 to 255, [N, C]
+        if len(sums) and pixels > 1 and (variances < ROUNDING).all():
             problem = f"all {len(sums)} training images are constant, each of a single colour: {join_names(names)}"
             if self.on_error == "raise":
                 accepted = "images that vary, or data.on_error=skip to train on these"
@@ -115,7 +115,7 @@ class ImageFolder(DataModule):
             log.warning("data.root=%s: %s", self.root, problem)
         if self.value_range:
             log.info("values     %.7g to %.7g in the image files become black to white", *self.value_range)
-            if len(sums) and variances.median() < 1:
+            if len(sums) and variances.mean(1).median() < 1:
                 text = "half of the training images vary by less than 1/256 of the range from %.7g to %.7g"
                 log.warning(f"{text}; if these values are outliers, set data.value_range=[LOW,HIGH]", *self.value_range)
 
@@ -172,14 +172,14 @@ class ImageFolder(DataModule):
                 log.warning("%d of %d test images are exact duplicates of training images", count, len(test))
         return parts
 
-    def file_digests(self, part: Examples) -> list[bytes]:
-        """Return the digests of the files of some examples."""
-        assert part.ids is not None
-        return [self.digests[number] for number in part.ids.tolist()]
-
     def fingerprint_inputs(self, part: Examples) -> Tensor:
         """Return the digests of the files, uint8 `[N, 16]`."""
-        return torch.frombuffer(bytearray(b"".join(self.file_digests(part))), dtype=torch.uint8).view(-1, 16)
+        assert part.ids is not None
+        return torch.from_numpy(self.digests[part.ids.numpy()])
+
+    def file_digests(self, part: Examples) -> list[bytes]:
+        """Return the digests of the files of some examples."""
+        return [digest.tobytes() for digest in self.fingerprint_inputs(part).numpy()]
 
 
 def join_names(names: Sequence[str]) -> str:

@@ -123,7 +123,7 @@ class Table(Rows):
             raise config_error("data.target", self.target, problem, join_limited(columns, 30))
         missing = label_texts(table[self.target]) == ""
         if missing.all():
-            raise config_error(f"data.{key}", self.files[key], f"no row has a {self.target}", "rows of known classes")
+            raise config_error(f"data.{key}", self.files[key], f"no row has a {self.target}", "rows with a class")
         if missing.any():
             log.warning("%d of %d rows of data.%s have no %s: left out", missing.sum(), len(table), key, self.target)
             self.report[f"{key}_rows_without_target"] = int(missing.sum())
@@ -140,9 +140,8 @@ class Table(Rows):
         reasons = {name: values[name].exclusion_reason(name) for name in names}
         if all(reason in ("empty", "constant") for reason in reasons.values()):
             problem = f"every column except {self.target} is empty or constant"
-            raise config_error(
-                "data.path", self.files["path"], problem, f"different values in {join_limited(names, MAX_LISTED)}"
-            )
+            accepted = f"different values in {join_limited(names, MAX_LISTED)}"
+            raise config_error("data.path", self.files["path"], problem, accepted)
         excluded = {name: reason for name, reason in reasons.items() if reason and name not in self.keep}
         if len(excluded) == len(columns):
             notes += [f"column {name} is {reason}; there is no other column" for name, reason in excluded.items()]
@@ -177,10 +176,10 @@ class Table(Rows):
             if unknown:
                 raise config_error(key, join_limited(given), "; ".join(unknown), join_limited(known, 30))
         if not names:
-            key, value = (
-                ("data.ignore", join_limited(self.ignore)) if self.ignore else ("data.path", self.files["path"])
-            )
-            raise config_error(key, value, "no column is left to learn from", f"columns beside {self.target}")
+            key, value = "data.path", str(self.files["path"])
+            if self.ignore:
+                key, value = "data.ignore", join_limited(self.ignore)
+            raise config_error(key, value, "no column is left to learn from", f"columns besides {self.target}")
         return names
 
     def check_classes(self, values: "pd.Series[Any]") -> None:

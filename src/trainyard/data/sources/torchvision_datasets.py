@@ -48,9 +48,8 @@ class TorchvisionDataset(DataModule):
             raise config_error("data.name", name, "unknown data set", join_limited(FOLDERS))
         variants = datasets.EMNIST.splits if name == "EMNIST" else (None,)
         if variant not in variants:
-            raise config_error(
-                "data.variant", variant, f"{name} has no such variant", join_limited(v or "null" for v in variants)
-            )
+            accepted = join_limited(other or "null" for other in variants)
+            raise config_error("data.variant", variant, f"{name} has no such variant", accepted)
         self.dataset_name = name
         self.dataset_class = getattr(datasets, name)
         self.root = Path(root).expanduser()

@@ -150,11 +150,10 @@ def almost_numeric_note(cells: DistinctCells, numbers: NDArray[np.bool_]) -> str
     others = list(cells.texts[~numbers])
     if len(others) > 3 or cells.share(numbers) < 0.5:
         return ""
-    count = f"{cells.counts[numbers].sum()} of {cells.total} values are numeric, the others are"
+    count = f"{cells.counts[numbers].sum()} of {cells.total} values are numeric"
     markers = ",".join(f'"{text}"' for text in others)
-    return (
-        f"{count} {join_limited(map(repr, others))}; read as categories, or with 'data.missing=[{markers}]' as numbers"
-    )
+    texts = join_limited(map(repr, others))
+    return f"{count}, the others are {texts}; read as categories, or with 'data.missing=[{markers}]' as numbers"
 
 
 def fit_column(column: Column, train: Tensor, one_hot_limit: int) -> Column:

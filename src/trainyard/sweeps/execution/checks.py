@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hydra_plugins.trainyard.launchers import LocalLauncher
     from trainyard.sweeps.sweep import Sweep
 
-checked: dict[str, Any] = {}  # what this process has checked, by its config; of data, the spec
+checked: dict[str, Any] = {}  # parts that this process has checked, by their config; for data, its spec
 
 
 def check_options(config: DictConfig) -> None:

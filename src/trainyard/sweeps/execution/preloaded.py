@@ -1,7 +1,4 @@
-"""Imports of every job: the fork server of jobs imports this module once.
-
-It must not start a thread or use a GPU, since neither survives a fork.
-"""
+"""Imports for all jobs, by their fork server. Nothing here may start a thread or use a GPU: neither survives a fork."""
 
 import sys
 

@@ -39,17 +39,17 @@ class JobProcess:
     slot: int
     messages: Connection
 
-    def reported(self) -> Iterator[JobExit]:
-        """Yield the jobs whose end the process has reported."""
+    def read_reports(self) -> Iterator[JobExit]:
+        """Yield the jobs that the process has reported as ended."""
         with suppress(EOFError, OSError):
             while self.indices and self.messages.poll():
                 end = JobExit(*self.messages.recv())
                 self.indices.remove(end.index)
                 yield end
 
-    def exited(self) -> Iterator[JobExit]:
-        """Yield all jobs of a process that has exited."""
-        yield from self.reported()
+    def collect_exits(self) -> Iterator[JobExit]:
+        """Yield the remaining jobs of a process that has exited."""
+        yield from self.read_reports()
         for index in self.indices:
             yield JobExit(index, exit_reason(self.process.exitcode))
         self.indices = []
@@ -81,7 +81,7 @@ class ProcessPool:
         At a signal that ends the sweep, the jobs save a checkpoint and stop; a second Ctrl-C kills them.
 
         Raises:
-            Interrupted: at such a signal, when all jobs have stopped.
+            Interrupted: at such a signal, after all jobs have stopped.
         """
         waiting = iter(groups)
         with Signals() as signals:
@@ -118,15 +118,15 @@ class ProcessPool:
 
     def collect(self) -> list[JobExit]:
         """Return the jobs that have ended since the last call."""
-        gone = [job for job in self.running if not job.process.is_alive()]
-        ends = [end for job in self.running for end in (job.exited() if job in gone else job.reported())]
-        self.running = [job for job in self.running if job not in gone]
-        for job in gone:
-            send_signal(job.process.pid, signal.SIGKILL, to_process=False)  # what it has started and left behind
+        exited = [job for job in self.running if not job.process.is_alive()]
+        ends = [end for job in self.running for end in (job.collect_exits() if job in exited else job.read_reports())]
+        self.running = [job for job in self.running if job not in exited]
+        for job in exited:
+            send_signal(job.process.pid, signal.SIGKILL, to_process=False)  # processes that it has started
         return [replace(end, error="" if self.stopping else end.error) for end in ends]
 
     def stop(self) -> None:
-        """Start no more jobs, and interrupt the running ones; kill those that do not stop in a minute."""
+        """Start no more jobs, and interrupt the running ones; kill them after a minute."""
         self.stopping = True
         for job in self.running:
             send_signal(job.process.pid, signal.SIGINT)
@@ -144,7 +144,7 @@ class ProcessPool:
 
 
 def send_signal(pid: int, number: int, to_process: bool = True) -> None:
-    """Send a signal to the process group of a job, or to the process alone while it has no group yet."""
+    """Send a signal to the process group of a job, or to the process while it has no group yet."""
     senders = [os.killpg] if hasattr(os, "killpg") else []
     for send in (*senders, *([os.kill] if to_process else [])):
         with suppress(OSError):
@@ -153,7 +153,7 @@ def send_signal(pid: int, number: int, to_process: bool = True) -> None:
 
 
 def exit_reason(code: int | None) -> str:
-    """Return why a process ended that has not reported it; empty if it was successful or was asked to stop."""
+    """Return the error of a process that did not report one; empty if it succeeded or was interrupted."""
     if code in (0, UNFLUSHED, *SAVED):
         return ""
     if code is not None and code < 0:
@@ -163,7 +163,7 @@ def exit_reason(code: int | None) -> str:
 
 
 def available_threads() -> int:
-    """Return the number of threads that all jobs may use together: the cores, or OMP_NUM_THREADS if it is less."""
+    """Return the number of threads for all jobs together: the number of cores, or OMP_NUM_THREADS if that is less."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     limit = os.environ.get("OMP_NUM_THREADS", "")
     return min(cores, int(limit)) if limit.isdecimal() and int(limit) else cores
@@ -185,7 +185,7 @@ def devices_of_slot(slot: int, slots: int) -> str | None:
 
 
 def job_context(with_pruner: bool = False) -> Any:
-    """Return the multiprocessing context of jobs: on POSIX a fork server that has imported what they need.
+    """Return the multiprocessing context of jobs: on POSIX a fork server that has imported their modules.
 
     The server ignores signals, since it has to outlive the jobs.
     """

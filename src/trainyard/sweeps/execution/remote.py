@@ -1,4 +1,4 @@
-"""Jobs of other launchers, such as submitit and Ray, whose progress is read from their directories."""
+"""Jobs of other launchers, such as submitit and Ray; their progress is read from their directories."""
 
 import os
 import signal
@@ -49,7 +49,7 @@ class LauncherThread:
         """Run the launcher. Its error does not count as a failure of jobs that have no result."""
         try:
             self.launcher.launch(self.overrides, 0)
-        except BaseException as error:  # such as the death of one job's process
+        except BaseException as error:  # for example, the process of a job was killed
             print(f"the launcher has stopped: {format_error(error).splitlines()[0]}", flush=True)
 
     def ended(self) -> dict[int, str]:
@@ -62,7 +62,7 @@ class LauncherThread:
         self.stopped = True
 
     def pending_note(self) -> str:
-        """Return what happens to the jobs when this process ends, for the user."""
+        """Return a message about the running jobs."""
         return "running jobs end with this process"
 
 
@@ -82,23 +82,23 @@ def follow(remote: Submission | LauncherThread, jobs: Sequence[Job], progress: S
     """Read the directories of jobs until all have ended."""
     log_sizes = [log_size(job) for job in jobs]
     waiting, running = set(range(len(jobs))), set[int]()
-    gone_since: dict[int, float] = {}
+    ended_at: dict[int, float] = {}
     while waiting or running:
         time.sleep(POLL_INTERVAL + INTERVAL_PER_JOB * len(waiting | running))
         ended = remote.ended()
-        gone_since = {index: gone_since.get(index, time.monotonic()) for index in ended}
+        ended_at = {index: ended_at.get(index, time.monotonic()) for index in ended}
         for index in sorted(waiting | running):
             job = jobs[index].refresh()
             has_result = job.status not in ("interrupted", WAITING)
             if index in ended and not has_result:
                 with suppress(OSError):  # makes NFS read the directory again
                     os.chmod(job.folder, job.folder.stat().st_mode)  # noqa: PTH101
-            is_over = has_result or (index in ended and time.monotonic() - gone_since[index] > GRACE_PERIOD)
-            if index in waiting and (is_over or log_size(job) != log_sizes[index]):
+            has_ended = has_result or (index in ended and time.monotonic() - ended_at[index] > GRACE_PERIOD)
+            if index in waiting and (has_ended or log_size(job) != log_sizes[index]):
                 waiting.remove(index)
                 running.add(index)
                 progress.start(index)
-            if is_over:
+            if has_ended:
                 running.remove(index)
                 if progress.finish(JobExit(index, ended[index] if job.status == WAITING else "")):
                     remote.stop()

@@ -41,7 +41,7 @@ class ClusterQueue:
 
     @classmethod
     def load(cls, folder: Path) -> "ClusterQueue":
-        """Read the queue of a sweep; empty if there is none."""
+        """Read the queue of a sweep; empty without a file."""
         queue = cls(folder)
         with suppress(OSError, ValueError):
             content = read_json(folder / QUEUE_FILE)
@@ -119,7 +119,7 @@ def is_running(pid: int) -> bool:
 
 
 class Submission:
-    """Jobs in the queue of hydra-submitit-launcher; those that are not there already are submitted, in arrays."""
+    """Jobs in the queue of hydra-submitit-launcher; new ones are submitted in arrays."""
 
     def __init__(self, launcher: Any, sweep: "Sweep", jobs: Sequence[Job]) -> None:
         self.launcher = launcher
@@ -188,7 +188,7 @@ class Submission:
             subprocess.run(command, capture_output=True, check=False)
 
     def pending_note(self) -> str:
-        """Return what happens to the jobs when this process ends."""
+        """Return a message about the jobs in the queue."""
         names = array_names(self.cluster_queue.submitted[number] for number in self.numbers)
         cancel = f"; cancel them with: scancel {' '.join(names)}" if self.cluster == "slurm" else ""
         return f"jobs that wait or run stay in the queue{cancel}"
@@ -203,7 +203,7 @@ def make_executor(launcher: Any, cluster: str) -> Any:
     """Return submitit's executor with the options of the launcher.
 
     Raises:
-        ConfigError: there is no SLURM on this machine.
+        ConfigError: this machine has no SLURM.
     """
     import submitit
     from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf

@@ -1,4 +1,4 @@
-"""Trials that end early since others did better at the same epoch."""
+"""Jobs that end early because others did better at the same epoch."""
 
 import json
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ RUN = ("data=penguins", "model=mlp", "model.hidden_dims=[4]", "trainer.max_epoch
 
 
 def finished(folder: Path, scores: list[float], overrides: Sequence[Sequence[str]] = ()) -> Journal:
-    """A sweep of whose jobs each had one score in all of its epochs."""
+    """Return the journal of a sweep whose jobs had the same score in each epoch."""
     journal = Journal(folder, "val/acc")
     for number, score in enumerate(scores):
         job = Job(number, overrides[number] if overrides else [], folder / str(number))
@@ -48,14 +48,14 @@ def run(folder: Path, *words: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("others", "epochs"), [(1.0, 1), (0.0, 6)])
-def test_a_trial_below_the_median_ends_at_that_epoch(tmp_path: Path, others: float, epochs: int) -> None:
+def test_a_job_below_the_median_is_pruned(tmp_path: Path, others: float, epochs: int) -> None:
     journal = finished(tmp_path, [others] * 5)
     job = Job(5, [], tmp_path / "5")
     journal.start(job)
     result = run(job.folder, "sweep.pruner=median", "optimizer.lr=1e-6")
     assert result["status"] == ("pruned" if epochs < 6 else "completed")
     assert result["epochs"] == epochs
-    assert ("test/acc" in result["metrics"]) is (epochs == 6), "what is pruned is not tested"
+    assert ("test/acc" in result["metrics"]) is (epochs == 6), "pruned runs are not tested"
     assert (job.folder / "checkpoints" / "last.ckpt").is_file()
     trial = journal.trials()[-1]
     assert list(trial.intermediate_values) == list(range(1, epochs + 1))
@@ -68,8 +68,8 @@ def test_a_trial_below_the_median_ends_at_that_epoch(tmp_path: Path, others: flo
 
 
 @pytest.mark.parametrize(("fold", "pruned"), [("0", True), ("1", False)])
-def test_a_job_is_compared_with_those_of_its_own_fold(tmp_path: Path, fold: str, pruned: bool) -> None:
-    """Fold 0 is easy: the others reached 0.9 there, and 0.2 on fold 1."""
+def test_a_job_is_compared_with_jobs_of_its_fold(tmp_path: Path, fold: str, pruned: bool) -> None:
+    """Other jobs reached 0.9 on fold 0, and 0.2 on fold 1."""
     scores = [0.9, 0.2] * 5
     journal = finished(tmp_path, scores, [[f"data.fold={number % 2}"] for number in range(10)])
     job = Job(10, [f"data.fold={fold}", "seed=3"], tmp_path / "10")
@@ -87,8 +87,8 @@ def test_without_a_sweep_nothing_is_pruned(tmp_path: Path) -> None:
     assert JobPruner.find(tmp_path / "0", "median", 6) is None
 
 
-def test_a_job_that_resumes_decides_as_at_its_checkpoint(tmp_path: Path) -> None:
-    """It was killed after epoch 3, and its checkpoint is of epoch 2; other jobs still see all that it reported."""
+def test_a_resumed_job_repeats_its_decisions(tmp_path: Path) -> None:
+    """It was killed after epoch 3 with a checkpoint of epoch 2; its reports stay in the journal."""
     journal = finished(tmp_path, [1.0] * 5)
     job = Job(5, [], tmp_path / "5")
     job.folder.mkdir()
@@ -112,8 +112,8 @@ def test_a_job_that_resumes_decides_as_at_its_checkpoint(tmp_path: Path) -> None
     assert own.system_attrs.items() >= states[3].items()
 
 
-def test_epochs_that_are_repeated_prune_only_at_the_last_one(tmp_path: Path) -> None:
-    """A run whose checkpoint is some epochs behind passes those epochs as it did before, whatever others did since."""
+def test_repeated_epochs_prune_only_at_the_last_one(tmp_path: Path) -> None:
+    """Results of other jobs since then do not prune a run in an epoch that it repeats."""
     journal = finished(tmp_path, [0.5] * 5)
     job = Job(5, [], tmp_path / "5")
     job.folder.mkdir()
@@ -131,8 +131,8 @@ def test_epochs_that_are_repeated_prune_only_at_the_last_one(tmp_path: Path) -> 
     assert [pruner.report(epoch, 0.6, {})[0] for epoch in (1, 2, 3)] == [False, False, True]
 
 
-def test_a_job_that_outlives_its_sweep_reports_to_its_trial(tmp_path: Path) -> None:
-    """As on a cluster: the sweep is started again while the job trains."""
+def test_a_job_reports_to_its_trial_after_the_sweep_restarts(tmp_path: Path) -> None:
+    """On a cluster, a job trains while the sweep is started again."""
     journal = finished(tmp_path, [1.0] * 5)
     job = Job(5, [], tmp_path / "5")
     job.folder.mkdir()
@@ -144,22 +144,22 @@ def test_a_job_that_outlives_its_sweep_reports_to_its_trial(tmp_path: Path) -> N
     later.finish_all([job.refresh()])
     assert pruner.report(3, 1.0, {}) == (False, {})
     later.start(job)
-    assert pruner.report(4, 0.1, {}) == (False, {}), "its best score is that of the others"
+    assert pruner.report(4, 0.1, {}) == (False, {}), "its best score equals that of the others"
     assert later.trials()[5].intermediate_values == {**{1: 1.0, 2: 1.0, 3: 1.0}, 4: 0.1}
     assert len(later.trials()) == 6
 
 
 def test_a_pruned_sweep(place: Place) -> None:
     words = ("optimizer.lr=0.0001,0.001,0.01,0.1", "seed=range(3)", "trainer.max_epochs=9", "sweep.name=mine")
-    said, _ = place.sweep(*words, "sweep.pruner=hyperband", slots=1)  # side by side, the order would be by chance
+    output, _ = place.sweep(*words, "sweep.pruner=hyperband", slots=1)  # two at a time, their order would be random
     statuses = place.statuses("mine", 12)
     assert set(statuses) == {"completed", "pruned"}
     assert statuses.count("pruned") >= 3
     for number in range(12):
         result = place.result("mine", number)
         assert (result["epochs"] < 9) is (result["status"] == "pruned")
-    assert "pruned: val/acc" in said
-    assert "failed" not in said
+    assert "pruned: val/acc" in output
+    assert "failed" not in output
     assert {status for _, status in place.attempts("mine")} == {"completed", "pruned"}
-    said, _ = place.sweep(*words, "sweep.pruner=hyperband")
-    assert "12 jobs, 0 to do" in said
+    output, _ = place.sweep(*words, "sweep.pruner=hyperband")
+    assert "12 jobs, 0 to do" in output

@@ -73,7 +73,7 @@ def test_compares_numbers_as_numbers_and_texts_by_patterns(run: StoredRun, text:
 @pytest.mark.parametrize(
     "text", ["model", "", "=3", "val/acc>", "val/acc>high", "optimizer.lr<[1]", "3", "model()", "val/acc + 1 > 0"]
 )
-def test_rejects_other_texts(run: StoredRun, text: str) -> None:
+def test_invalid_conditions_are_rejected(run: StoredRun, text: str) -> None:
     with pytest.raises(ConfigError, match=r"(?s)CONDITION=.*accepted: KEY=VALUE"):
         select_runs([text])
 

@@ -79,7 +79,7 @@ def test_listing_and_comparing_need_no_torch() -> None:
 
 
 @pytest.mark.slow
-def test_a_run_and_a_job_come_out_again_and_other_code_does_not(tmp_path: Path) -> None:
+def test_run_and_job_are_reproduced_and_other_code_differs(tmp_path: Path) -> None:
     checkout = Checkout.make(tmp_path / "project", whole=True)
     environment = {**os.environ, "PYTHONPATH": str(checkout.folder / "src"), "OMP_NUM_THREADS": "1"}
 
@@ -106,7 +106,7 @@ def test_a_run_and_a_job_come_out_again_and_other_code_does_not(tmp_path: Path) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_a_reproduction_that_is_stopped_leaves_no_worktree(tmp_path: Path, how: signal.Signals) -> None:
+def test_stopped_reproduction_removes_the_worktree(tmp_path: Path, how: signal.Signals) -> None:
     checkout = Checkout.make(tmp_path / "project", whole=True)
     environment = {**os.environ, "PYTHONPATH": str(checkout.folder / "src"), "OMP_NUM_THREADS": "1"}
     words = [sys.executable, "-m", "trainyard", *TINY, "trainer.max_epochs=2"]

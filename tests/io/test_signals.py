@@ -1,4 +1,4 @@
-"""Signals: deferred to the end of a step in training, raised at once elsewhere, passed on to other handlers."""
+"""Signals: deferred to the end of a step, obeyed at once where none comes, and handed to whoever wants them."""
 
 import os
 import pickle
@@ -8,9 +8,9 @@ from pathlib import Path
 import lightning as L
 import pytest
 from lightning.pytorch.loggers import CSVLogger
+from tests.test_going_on import COMMON, Stop, checkpoint
 
 from tests.conftest import Compose
-from tests.run.interrupted_runs import COMMON, Stop, checkpoint
 from trainyard.callbacks import graceful_stop
 from trainyard.callbacks.checkpoint_files import is_intact
 from trainyard.io.signals import Interrupted, Signals
@@ -22,7 +22,7 @@ def send(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_signal_outside_of_training_raises_at_once(number: int) -> None:
+def test_signal_outside_of_training_ends_the_run_at_once(number: int) -> None:
     before = signal.getsignal(number)
     with pytest.raises(Interrupted) as end, Signals():
         send(number)
@@ -35,7 +35,7 @@ def test_ctrl_c_raises_keyboard_interrupt() -> None:
         send(signal.SIGINT)
 
 
-def test_signal_is_deferred_and_second_ctrl_c_is_not() -> None:
+def test_signal_is_deferred_while_training_except_a_second_ctrl_c() -> None:
     with Signals() as signals:
         signals.defer(True)
         send(signal.SIGTERM)
@@ -45,7 +45,7 @@ def test_signal_is_deferred_and_second_ctrl_c_is_not() -> None:
             send(signal.SIGINT)
 
 
-def test_handlers_are_reinstalled_after_lightning() -> None:
+def test_handlers_are_installed_again_before_training() -> None:
     with Signals() as signals:
         signal.signal(signal.SIGTERM, lambda *_: None)  # as Lightning does
         signals.defer(True)
@@ -53,7 +53,7 @@ def test_handlers_are_reinstalled_after_lightning() -> None:
         assert signals.caught == signal.SIGTERM
 
 
-def test_previous_handler_is_called_after_saving() -> None:
+def test_user_signal_is_forwarded_after_saving() -> None:
     got: list[int] = []
     before = signal.signal(signal.SIGUSR2, lambda number, _: got.append(number))  # as submitit does
     try:
@@ -68,8 +68,8 @@ def test_previous_handler_is_called_after_saving() -> None:
         signal.signal(signal.SIGUSR2, before)
 
 
-def test_ignored_signal_is_not_handled() -> None:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in a background process of a shell
+def test_ignored_signals_stay_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as of a process in a shell's background
     try:
         with Signals() as signals:
             assert signal.SIGINT not in signals.before
@@ -78,23 +78,23 @@ def test_ignored_signal_is_not_handled() -> None:
         signal.signal(signal.SIGINT, before)
 
 
-def test_signals_can_be_pickled() -> None:
+def test_signals_can_be_pickled_for_child_processes() -> None:
     with Signals() as signals:
         there = pickle.loads(pickle.dumps(signals))
     assert there.before.keys() == signals.before.keys()
 
 
-class InterruptTwice(L.Callback):
-    """Sends SIGINT twice while a checkpoint is collected."""
+class Impatient(L.Callback):
+    """Presses Ctrl-C twice while a checkpoint is being made."""
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict) -> None:
         if trainer.global_step == 7:
             send(signal.SIGINT)
 
 
-def test_second_ctrl_c_damages_no_checkpoint(compose_run: Compose, tmp_path: Path) -> None:
+def test_second_ctrl_c_leaves_checkpoints_intact(compose_run: Compose, tmp_path: Path) -> None:
     Stop.at = ("train", 1, 1)
-    slow = [f"+callbacks.impatient._target_={__name__}.InterruptTwice", "checkpoint.every_steps=2"]
+    slow = [f"+callbacks.impatient._target_={__name__}.Impatient", "checkpoint.every_steps=2"]
     with pytest.raises((KeyboardInterrupt, SystemExit)) as end:
         train(compose_run(*COMMON, *slow))
     assert isinstance(end.value, SystemExit)
@@ -122,16 +122,16 @@ def test_slurm_job_is_requeued(compose_run: Compose, tmp_path: Path, monkeypatch
     assert asked == [["scontrol", "requeue", "4711"]]
 
 
-class FailingLogger(CSVLogger):
-    """A logger that raises an error when the run has failed."""
+class Broken(CSVLogger):
+    """Fails when a run has failed."""
 
     def finalize(self, status: str) -> None:
         raise OSError("the disk of the logs is gone")
 
 
-def test_checkpoint_is_written_when_a_logger_fails(compose_run: Compose, tmp_path: Path) -> None:
+def test_failing_logger_loses_no_checkpoint(compose_run: Compose, tmp_path: Path) -> None:
     Stop.at = ("train", 1, 1)
-    broken = [f"+logger.broken._target_={__name__}.FailingLogger", f"+logger.broken.save_dir={tmp_path}", "logger=csv"]
+    broken = [f"+logger.broken._target_={__name__}.Broken", f"+logger.broken.save_dir={tmp_path}", "logger=csv"]
     with pytest.raises((OSError, SystemExit)):
         train(compose_run(*COMMON, *broken))
     assert checkpoint(tmp_path / "run", "last.ckpt")["global_step"] == 7

@@ -53,17 +53,17 @@ def test_every_option_composes(override: str) -> None:
 
 
 @pytest.mark.parametrize("group", PROMISED)
-def test_the_promised_options_are_there(group: str) -> None:
+def test_documented_options_exist(group: str) -> None:
     assert set(PROMISED[group].split()) <= set(load_options(group))
 
 
 @pytest.mark.parametrize("file", sorted(CONF_DIR.rglob("*.yaml")), ids=lambda file: str(file.relative_to(CONF_DIR)))
-def test_every_config_says_what_it_is(file: Path) -> None:
+def test_every_config_file_starts_with_a_comment(file: Path) -> None:
     first = next(line for line in file.read_text().splitlines() if not line.startswith("# @"))
     assert first.startswith("# ")
 
 
-def test_a_run_is_named_by_time_model_data_and_chance() -> None:
+def test_run_directory_is_named_by_time_model_data_and_random_digits() -> None:
     first, second = (Path(compose(["model=cnn"]).run.dir) for _ in range(2))
     assert first != second
     assert first.parent == Path("outputs/runs").absolute()
@@ -71,18 +71,18 @@ def test_a_run_is_named_by_time_model_data_and_chance() -> None:
     assert (len(date), len(time), names, len(chance)) == (8, 6, ["cnn", "digits"], 4)
 
 
-def test_composing_leaves_no_hydra_behind() -> None:
+def test_compose_restores_the_hydra_config() -> None:
     before = HydraConfig.instance().cfg
     compose([])
     assert HydraConfig.instance().cfg is before
 
 
 @pytest.mark.parametrize(("metric", "mode"), [("val/acc", "max"), ("val/loss", "min")])
-def test_a_loss_is_made_small(metric: str, mode: str) -> None:
+def test_losses_are_minimized(metric: str, mode: str) -> None:
     assert objective_mode(metric) == mode
 
 
-def test_instantiate_gives_plain_lists_and_passes_our_errors_on(compose_run: Compose) -> None:
+def test_instantiate_passes_plain_lists_and_raises_config_errors(compose_run: Compose) -> None:
     assert instantiate(OmegaConf.create({"_target_": "builtins.dict", "betas": [0.9]})) == {"betas": [0.9]}
     node = compose_run("data.fold=7").data
     assert isinstance(node, DictConfig)
@@ -144,13 +144,13 @@ def values_with(key: str, value: object) -> tuple[dict, dict, str]:
         ("callbacks.own.flag", "null", None),
     ],
 )
-def test_text_is_read_where_a_number_is_expected(key: str, text: str, value: object) -> None:
+def test_text_is_converted_if_the_key_takes_numbers(key: str, text: str, value: object) -> None:
     values, node, name = values_with(key, text)
     convert_text(values)
     assert (node[name], type(node[name])) == (value, type(value))
 
 
-def test_items_of_a_list_and_interpolations_of_other_keys_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_list_items_and_interpolations_are_converted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VALUE", "0.25")
     betas = "optimizer.betas=[${oc.env:VALUE},0.999]"
     cfg = compose([betas, "optimizer.lr=${oc.env:VALUE}", "optimizer.weight_decay=${optimizer.lr}"])
@@ -168,7 +168,7 @@ def test_items_of_a_list_and_interpolations_of_other_keys_are_read(monkeypatch: 
         ("callbacks.own.flag", "callbacks.own.flag=abc: must be one of true, false, or null"),
     ],
 )
-def test_other_text_is_rejected_with_what_is_accepted(key: str, problem: str) -> None:
+def test_invalid_text_is_rejected(key: str, problem: str) -> None:
     values, _, _ = values_with(key, "abc")
     convert_text(values)
     cfg = OmegaConf.create(values)
@@ -177,7 +177,7 @@ def test_other_text_is_rejected_with_what_is_accepted(key: str, problem: str) ->
         check_arguments(cfg)
 
 
-def test_what_a_run_stores_and_gets_is_a_number(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stored_values_are_numbers(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EPOCHS", "1")
     cfg = compose_run("trainer.max_epochs=${oc.env:EPOCHS,2}", "optimizer.lr=${oc.env:LR,0.005}", "callbacks=none")
     assert train(cfg).objective > 0.5
@@ -185,7 +185,7 @@ def test_what_a_run_stores_and_gets_is_a_number(compose_run: Compose, monkeypatc
     assert (stored.trainer.max_epochs, stored.optimizer.lr) == (1, 0.005)
 
 
-def test_options_of_a_sweep_are_read_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sweep_options_are_converted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VALUE", "4")
     options = compose(["sweep=random", "sweep.trials=4"]).sweep
     typed = {"trials": "${oc.env:VALUE}", "retries": "${seed}", "params": {"seed": "4"}}
@@ -199,6 +199,6 @@ def test_options_of_a_sweep_are_read_too(monkeypatch: pytest.MonkeyPatch) -> Non
     assert config.sweep.params == {"seed": "4"}, "the values of a search space are overrides, which are text"
 
 
-def test_a_whole_number_may_be_of_any_size() -> None:
+def test_integers_of_any_size_are_accepted() -> None:
     assert Number(whole=True).accepts(10**400)
     assert not Number().accepts(float("inf"))

@@ -30,7 +30,7 @@ def test_importing_the_package_imports_no_torch() -> None:
 
 
 @pytest.mark.parametrize(("library_loaded", "declared"), [(True, 0), (False, 1)])
-def test_declares_only_where_the_library_did_not_load(
+def test_operators_are_declared_only_if_the_library_did_not_load(
     monkeypatch: pytest.MonkeyPatch, library_loaded: bool, declared: int
 ) -> None:
     calls: list[int] = []

@@ -1,28 +1,29 @@
-"""A job of a sweep is the run that its config is on its own."""
+"""A job of a sweep gives the result of a single run, with several processes too."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from tests.sweeps.sweeping import REPOSITORY, TINY, Place, scores
+from tests.sweeps.sweeping import REPOSITORY, TINY, Place, living, scores, until
 
 WORDS = ("trainer.max_epochs=3", "augment=none", "logger=both")
 
 
 def alone(place: Place, folder: Path, *words: str) -> None:
-    """Run one config with as many threads as a job of two has."""
+    """Run one config with the threads of one of two slots."""
     threads = str(max(1, len(os.sched_getaffinity(0)) // 2))
     command = [sys.executable, "-m", "trainyard", *TINY, *WORDS, *words, f"hydra.run.dir={folder}"]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": threads}
     subprocess.run(command, cwd=place.folder, env=environment, check=True, capture_output=True)
 
 
-def test_a_job_gives_what_its_config_gives_alone_to_the_last_bit(place: Place) -> None:
+def test_a_job_gives_bitwise_the_result_of_its_single_run(place: Place) -> None:
     place.sweep("sweep.name=two", *WORDS, "model.dropout=0.0,0.3", "seed=5,6")
     job, run = place.of("two") / "3", place.folder / "alone"
     alone(place, run, "model.dropout=0.3", "seed=6")
@@ -35,7 +36,7 @@ def test_a_job_gives_what_its_config_gives_alone_to_the_last_bit(place: Place) -
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_tensorboard_has_a_session_a_job_with_its_scores(place: Place) -> None:
+def test_tensorboard_has_the_hyperparameters_and_scores_of_each_job(place: Place) -> None:
     place.sweep("sweep.name=seen", *WORDS, "optimizer=sgd,adam")
     for number, optimizer in enumerate(("sgd", "adam")):
         events = EventAccumulator(str(place.of("seen") / str(number) / "tensorboard"))
@@ -45,3 +46,29 @@ def test_tensorboard_has_a_session_a_job_with_its_scores(place: Place) -> None:
         assert started["optimizer"].string_value == optimizer
         [event] = events.Scalars("result/val_acc")
         assert abs(event.value - place.result("seen", number)["objective"]["value"]) < 1e-6
+
+
+RECORD = "+callbacks.record._target_=tests.sweeps.faults.RecordProcess"
+DDP = ("accelerator=ddp", "trainer.accelerator=cpu", "trainer.precision=32-true", "trainer.devices=2")
+
+
+DDP_CPU = pytest.param(("accelerator=ddp_cpu",), id="ddp_cpu", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("words", [DDP_CPU, pytest.param(DDP, id="ddp", marks=pytest.mark.slow)])
+def test_processes_of_a_distributed_job_start_no_sweep(place: Place, words: tuple[str, ...]) -> None:
+    process = place.start("sweep.name=ranks", *words, RECORD, "seed=0,1", slots=1)
+    output, errors = process.communicate(timeout=600)
+    assert process.returncode == 0, output + errors
+    if Path("/proc").exists():
+        until(lambda: not living(process.pid))
+    assert place.statuses("ranks", 3) == ["completed", "completed", "waiting"]
+    assert sorted(place.attempts("ranks")) == [(0, "completed"), (1, "completed")]
+    assert sorted(path.name for path in (place.folder / "outputs").iterdir()) == ["latest", "sweeps"]
+    assert [path.name for path in (place.folder / "outputs" / "sweeps").iterdir()] == ["ranks"]
+    for number in (0, 1):
+        log = (place.of("ranks") / str(number) / "run.log").read_text()
+        assert "1 epoch on cpu x 2" in log
+        assert log.count("epoch 1/1") == 1, "only rank 0 writes the log"
+        share = max(1, len(os.sched_getaffinity(0)) // 2)
+        assert f"threads={share}\n" in (place.of("ranks") / str(number) / "process.txt").read_text()
