@@ -11,9 +11,9 @@ from trainyard.terminal.tables import markdown_table
 
 TRAIN = "train"
 INTRODUCTION = """\
-These pages are generated from the files of `conf/` when the site is built. Choose an option with `group=option`,
-change a value with `group.key=value`, and try several values of either with `-m`. `--cfg job` after a command prints
-the composed config without training. Keys without a group are in [train](train.md)."""
+These pages are generated from the files in `conf/`. Select an option with `group=option`, change a value with
+`group.key=value`, and run several values of either with `-m`. `--cfg job` prints the composed config without training.
+Keys without a group are in [train](train.md)."""
 TYPED = re.compile(r"[+~]?[a-z_]\w*(?:[./@]\w+)*=\S+|-m")
 WORD = re.compile(r"(\(?)(\S*?)([.,:;]?)(?=\s|$)")
 
@@ -46,7 +46,7 @@ def index() -> str:
             f"[{file.option}]({group}.md#{anchor(file)})" for file in options_of(group) if "/" not in file.option
         ]
         rows.append([f"[{code(group)}]({group}.md)", read(TRAIN).choices[group].comment, " ".join(options)])
-    return "\n\n".join(["# Reference", INTRODUCTION, markdown_table(["group", "chooses", "options"], rows), ""])
+    return "\n\n".join(["# Reference", INTRODUCTION, markdown_table(["group", "description", "options"], rows), ""])
 
 
 def train_page() -> str:
@@ -58,8 +58,8 @@ def train_page() -> str:
 def group_page(group: str) -> str:
     """Return the page of a group: a section for each option."""
     choice = read(TRAIN).choices[group]
-    default = "None is chosen" if choice.value == "null" else f"[{choice.value}](#{choice.value}) is chosen"
-    intro = f"{choice.comment[:1].upper()}{choice.comment[1:]}. {default} unless you type `{group}=...`."
+    default = "none" if choice.value == "null" else f"[{choice.value}](#{choice.value})"
+    intro = f"{choice.comment[:1].upper()}{choice.comment[1:]}. Default: {default}. To select: `{group}=NAME`."
     return "\n\n".join([f"# {group}", intro, *map(section, options_of(group)), ""])
 
 
@@ -67,7 +67,7 @@ def section(file: OptionFile) -> str:
     """Return the section of an option."""
     parts = [f"## {file.option} {{: #{anchor(file)} }}", *header(file)]
     if target := file.entries.get("", Entry("")).target:
-        parts.append(f"Builds {code(target)}.")
+        parts.append(f"Instantiates {code(target)}.")
     parts += [inherited(file, base) for base in file.bases]
     if has_table(file):
         parts.append(table(file))
@@ -97,7 +97,8 @@ def inherited(file: OptionFile, base: str) -> str:
     source = read(base)
     keys = [key for key, entry in merged(source).items() if entry.value and key not in file.entries]
     typed = " ".join(code(file.typed(key)) for key in keys)
-    return f"As [{source.option}](#{anchor(source)}), with its {typed}" + (", and:" if has_table(file) else ".")
+    also = " It also sets:" if has_table(file) else ""
+    return f"Inherits from [{source.option}](#{anchor(source)}): {typed}.{also}"
 
 
 def table(file: OptionFile) -> str:

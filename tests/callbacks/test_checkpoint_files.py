@@ -1,4 +1,4 @@
-"""A damaged checkpoint is detected, and the run resumes from the one before."""
+"""Damaged checkpoints are detected, and a run resumes from the previous one."""
 
 import random
 from pathlib import Path
@@ -79,7 +79,7 @@ def test_an_entry_that_is_marked_as_a_folder_is_detected(tmp_path: Path) -> None
     place = -1
     while (place := content.find(b"PK\1\2", place + 1)) >= 0:
         damaged = bytearray(content)
-        damaged[place + 38] ^= 0x10  # which torch reads as a file of length 0
+        damaged[place + 38] ^= 0x10  # torch would read the entry as empty
         path.write_bytes(damaged)
         assert not is_intact(path)
 
@@ -116,7 +116,7 @@ def test_damaged_checkpoint_is_replaced_by_the_previous_one(compose_run: Compose
     run(compose_run, *plan, folder="run", stop=("train", 2, 1))
     folder = tmp_path / "run" / "checkpoints"
     last = folder / "last.ckpt"
-    if damage == "gone":  # as a kill between the two renames leaves it
+    if damage == "gone":  # after a kill between the two renames
         last.unlink()
     else:
         content = bytearray(last.read_bytes())
@@ -131,7 +131,7 @@ def test_damaged_checkpoint_is_replaced_by_the_previous_one(compose_run: Compose
     mine, theirs = (tensors(checkpoint(tmp_path / name, "last.ckpt")) for name in ("whole", "run"))
     assert all(torch.equal(tensor, theirs[place]) for place, tensor in mine.items())
     assert (tmp_path / "whole" / "metrics.csv").read_text() == (tmp_path / "run" / "metrics.csv").read_text()
-    assert not (folder / "previous.ckpt").exists(), "a run that has ended needs it no more"
+    assert not (folder / "previous.ckpt").exists(), "removed at the end of the run"
 
 
 def test_run_without_intact_checkpoint_restarts(compose_run: Compose, tmp_path: Path) -> None:

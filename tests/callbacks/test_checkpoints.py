@@ -1,4 +1,4 @@
-"""Which epochs are saved."""
+"""The choice of the best epoch."""
 
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""A loss that is not finite: the run stops, or skips the batch."""
+"""The run stops, or skips the batch, if the loss is not finite."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,7 +31,7 @@ WATCH = [
 
 
 class Poison(L.Callback):
-    """Spoils the batches of certain steps, and notes the weights before and after each."""
+    """Makes the batches of some steps infinite, and records the weights before each step."""
 
     steps: frozenset[int] = frozenset()
     seen: list[Tensor] = []  # noqa: RUF012
@@ -41,12 +41,12 @@ class Poison(L.Callback):
     ) -> None:
         Poison.seen.append(torch.cat([weights.detach().flatten().clone() for weights in pl_module.parameters()]))
         if trainer.global_step in Poison.steps:
-            batch[0].fill_(float("inf"))  # a NaN would be a missing number
+            batch[0].fill_(float("inf"))  # NaN would be a missing value
 
 
 @pytest.fixture
 def poisoned(compose_run: Compose, monkeypatch: pytest.MonkeyPatch):
-    """Train with some steps poisoned; return the run, and the weights before each step."""
+    """Train with infinite batches in some steps; return the run and the weights before each step."""
 
     def run(on_nan: str, *steps: int, more: tuple[str, ...] = ()) -> tuple[StoredRun, list[Tensor]]:
         monkeypatch.setattr(Poison, "steps", frozenset(steps))
@@ -58,24 +58,24 @@ def poisoned(compose_run: Compose, monkeypatch: pytest.MonkeyPatch):
     return run
 
 
-def test_it_stops_and_reports_the_step(poisoned) -> None:
-    with pytest.raises(FloatingPointError, match=r"the loss became nan at step 4 \(epoch 1\)\n  the batch itself"):
+def test_stop_reports_the_step(poisoned) -> None:
+    with pytest.raises(FloatingPointError, match=r"the loss became nan at step 4 \(epoch 1\)\n  the batch contains"):
         poisoned("stop", 3)
 
 
-def test_a_batch_is_skipped(poisoned) -> None:
+def test_skip_batch_skips_the_optimizer_step(poisoned) -> None:
     run, weights = poisoned("skip_batch", 3, 7)
     assert len(weights) == 10
     same = [step for step in range(9) if torch.equal(weights[step], weights[step + 1])]
-    assert same == [3, 7], "these steps changed nothing, and all others did"
+    assert same == [3, 7], "only these steps change no weights"
     assert run.status == "completed"
     assert run.result["recovered"] == {"skipped_steps": 2}
     log = (run.folder / "run.log").read_text()
     assert "the gradient at step 3 (epoch 1) is not finite: the step is skipped" in log
-    assert "nan" not in (run.folder / "metrics.csv").read_text(), "nor is the batch in the training loss"
+    assert "nan" not in (run.folder / "metrics.csv").read_text(), "the training loss excludes the batch"
 
 
-def test_without_a_bad_batch_nothing_changes(poisoned) -> None:
+def test_skip_batch_does_not_change_a_finite_run(poisoned) -> None:
     metrics = [poisoned(on_nan)[0].metrics for on_nan in ("stop", "skip_batch")]
     assert metrics[0] == metrics[1]
 
@@ -119,12 +119,14 @@ def module(device: str) -> Any:
 BATCH = (torch.rand(2, 3), torch.zeros(2))
 
 
-def test_on_a_cpu_each_step_is_checked() -> None:
-    with pytest.raises(FloatingPointError, match=r"nan at step 7 \(epoch 3\)\n.*learning rate \(0.5 there\).*lr=0.01"):
+def test_each_step_is_checked_on_a_cpu() -> None:
+    with pytest.raises(
+        FloatingPointError, match=r"nan at step 7 \(epoch 3\)\n.*learning rate \(0.5 at this step\).*lr=0.01"
+    ):
         FiniteLoss().on_train_batch_end(trainer(), module("cpu"), {"loss": torch.tensor(float("nan"))}, BATCH, 6)
 
 
-def test_on_an_accelerator_steps_are_checked_together_and_the_first_bad_one_is_reported() -> None:
+def test_steps_are_checked_together_on_an_accelerator() -> None:
     callback = FiniteLoss()
     for step in range(1, CHECK_EVERY):
         loss = torch.tensor(float("inf") if step >= 20 else 0.5)
@@ -137,18 +139,18 @@ def test_on_an_accelerator_steps_are_checked_together_and_the_first_bad_one_is_r
 @pytest.mark.parametrize(
     ("changes", "batch", "cause"),
     [
-        ({}, (torch.tensor([float("nan")]), torch.zeros(1)), "the batch itself"),
+        ({}, (torch.tensor([float("nan")]), torch.zeros(1)), "the batch contains"),
         ({"precision": "16-mixed"}, BATCH, "half precision"),
     ],
 )
-def test_the_likely_cause(changes: dict, batch: Any, cause: str) -> None:
+def test_likely_causes(changes: dict, batch: Any, cause: str) -> None:
     with pytest.raises(FloatingPointError, match=cause):
         FiniteLoss().on_train_batch_end(
             trainer(**changes), module("cpu"), {"loss": torch.tensor(float("nan"))}, batch, 0
         )
 
 
-def test_a_missing_number_that_the_model_fills_in_is_not_the_cause() -> None:
+def test_missing_values_of_a_table_are_not_the_cause() -> None:
     loss = {"loss": torch.tensor(float("nan"))}
     filling = SimpleNamespace(device=torch.device("cpu"), get_submodule=lambda name: torch.nan_to_num)
     with pytest.raises(FloatingPointError, match="learning rate"):

@@ -1,10 +1,10 @@
-"""A run that is killed resumes bitwise, with every learning-rate schedule and wherever the kills come."""
+"""A killed run resumes bitwise, with every learning-rate schedule and at every point."""
 
 import json
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ PLANS: dict[str, tuple[str, ...]] = {
 }
 
 Point = tuple[Any, str, int]
-POINTS: list[Point] = [  # after which call of what, counted since the start of the process
+POINTS: list[Point] = [  # owner and name of a function, and the number of calls before the kill
     (Classifier, "training_step", 3),
     (LastCheckpoint, "on_train_epoch_end", 1),
     (Classifier, "validation_step", 1),
@@ -58,7 +58,7 @@ POINTS: list[Point] = [  # after which call of what, counted since the start of 
 
 
 def kill_after(owner: Any, name: str, calls: int) -> None:
-    """Have this process kill itself after a call of a function."""
+    """Let this process kill itself after a number of calls of a function."""
     function: Callable[..., Any] = getattr(owner, name)
     left = iter(range(calls - 1, -1, -1))
 
@@ -83,7 +83,7 @@ def run(cfg: DictConfig, point: Point | None) -> None:
 
 
 def start(cfg: DictConfig, point: Point | None = None) -> bool:
-    """Train in a process; return whether it came to its end before it was killed."""
+    """Train in a process; return whether it ended before it was killed."""
     process = multiprocessing.get_context("fork").Process(target=run, args=(cfg, point))
     process.start()
     process.join()
@@ -92,7 +92,7 @@ def start(cfg: DictConfig, point: Point | None = None) -> bool:
 
 
 def values(node: Any, folder: Path, path: str = "") -> dict[str, Any]:
-    """All values of a checkpoint by their place, without the name of the run's directory."""
+    """Return all values of a checkpoint by their path, without the name of the run's directory."""
     if not isinstance(node, dict | list | tuple):
         return {path: node.replace(str(folder), "") if isinstance(node, str) else node}
     items = node.items() if isinstance(node, dict) else enumerate(node)
@@ -104,8 +104,8 @@ def equal(one: Any, other: Any) -> bool:
     return torch.is_tensor(other) and torch.equal(one, other) if torch.is_tensor(one) else bool(one == other)
 
 
-def same(whole: Path, parts: Path) -> None:
-    """See that two runs came to the same end, bit by bit."""
+def assert_same(whole: Path, parts: Path) -> None:
+    """Compare the results of two runs bit by bit."""
     for name in ("last.ckpt", "best.ckpt"):
         folders = (whole, parts)
         one, other = (values(torch.load(home / "checkpoints" / name, weights_only=True), home) for home in folders)
@@ -119,16 +119,16 @@ def same(whole: Path, parts: Path) -> None:
     ]
 
 
-def check(folder: Path, *words: str) -> None:
-    """Train to the end, and again with a kill at each of the points that are reached."""
+def check(folder: Path, *words: str, points: Sequence[Point] = POINTS) -> None:
+    """Train without interruption, and again with a kill at each point that is reached."""
     whole, parts = (compose([f"hydra.run.dir={folder / name}", *COMMON, *words]) for name in ("whole", "parts"))
     assert start(whole)
-    reached = [not start(parts, point) for point in POINTS]
+    reached = [not start(parts, point) for point in points]
     if reached[-1]:
         assert start(parts)
-    assert sum(reached) > 3
-    assert (folder / "parts" / "run.log").read_text().count("resuming from") > 2
-    same(folder / "whole", folder / "parts")
+    assert sum(reached) > len(points) // 2
+    assert (folder / "parts" / "run.log").read_text().count("resuming from") >= (len(points) + 1) // 2
+    assert_same(folder / "whole", folder / "parts")
 
 
 def words_of(schedule: str) -> tuple[str, ...]:
@@ -137,7 +137,9 @@ def words_of(schedule: str) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_every_schedule_resumes_bitwise(schedule: str, tmp_path: Path) -> None:
-    check(tmp_path, *words_of(schedule), EACH_STEP)
+    """Most schedules are killed at every second point; the slow tests use all points."""
+    points = POINTS if schedule == "plateau" else POINTS[SCHEDULES.index(schedule) % 2 :: 2]
+    check(tmp_path, *words_of(schedule), EACH_STEP, points=points)
 
 
 @pytest.mark.parametrize("plan", [name for name in PLANS if name != "steps"])
@@ -146,7 +148,7 @@ def test_plateau_resumes_bitwise_in_every_plan(plan: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("plan", [name for name in PLANS if name != "steps"])
+@pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize("schedule", [name for name in SCHEDULES if name != "plateau"])
 def test_every_schedule_resumes_bitwise_in_every_plan(schedule: str, plan: str, tmp_path: Path) -> None:
     check(tmp_path, *words_of(schedule), *PLANS[plan])

@@ -1,4 +1,4 @@
-"""Callbacks without work are not called."""
+"""Removing callbacks from a running trainer."""
 
 from types import SimpleNamespace
 
@@ -8,7 +8,7 @@ from lightning.pytorch.callbacks import Callback
 from trainyard.callbacks.lifecycle import AfterFit, fit_callbacks_only, remove_callback
 
 
-def test_a_removed_callback_leaves_the_list_in_use_unchanged() -> None:
+def test_remove_callback_replaces_the_list() -> None:
     one, other = Callback(), Callback()
     in_use = [one, other]
     trainer = SimpleNamespace(callbacks=in_use)
@@ -17,7 +17,7 @@ def test_a_removed_callback_leaves_the_list_in_use_unchanged() -> None:
     assert in_use == [one, other]
 
 
-def test_callbacks_of_the_test_are_removed_during_training() -> None:
+def test_after_fit_callbacks_are_removed_during_training() -> None:
     later, working, removed = AfterFit(), Callback(), Callback()
     trainer = SimpleNamespace(callbacks=[later, working, removed])
     with fit_callbacks_only(trainer):  # type: ignore[arg-type]
@@ -26,7 +26,7 @@ def test_callbacks_of_the_test_are_removed_during_training() -> None:
     assert trainer.callbacks == [working, later]
 
 
-def test_they_are_restored_when_training_fails() -> None:
+def test_after_fit_callbacks_are_restored_after_an_error() -> None:
     later = AfterFit()
     trainer = SimpleNamespace(callbacks=[later])
     with pytest.raises(KeyboardInterrupt), fit_callbacks_only(trainer):  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Checkpoints wait a little for the next, but none is lost however a run ends, and none is ever half there."""
+"""Pending checkpoints are written when a run ends in any way, and files are never incomplete."""
 
 import csv
 import json
@@ -107,7 +107,9 @@ def test_nothing_is_pending_after_the_end(tmp_path: Path) -> None:
         assert weights(tmp_path / name) == [1, 1]
 
 
-def test_a_failed_write_keeps_the_old_file_and_tries_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_keeps_the_old_file_and_the_pending_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     writer = PacedCheckpointIO(pause=0)
     writer.save_checkpoint({"weights": torch.zeros(2)}, tmp_path / "last")
 
@@ -132,7 +134,7 @@ def test_kill_during_writing_keeps_the_old_file(tmp_path: Path) -> None:
     assert [name for name in names(tmp_path) if name.endswith(".ckpt")] == ["last.ckpt"]
 
 
-def test_a_learning_rate_finder_finds_its_checkpoint(tmp_path: Path) -> None:
+def test_lightnings_learning_rate_finder_restores_its_checkpoint(tmp_path: Path) -> None:
     from lightning.pytorch.callbacks import LearningRateFinder
 
     data = Digits(256)

@@ -1,4 +1,4 @@
-"""The progress of a run: two lines on a terminal that are redrawn by time, and a line per epoch in the log."""
+"""The progress of a run: a bar on a terminal that is redrawn by time, and a line per epoch in the log."""
 
 import logging
 import re
@@ -26,11 +26,11 @@ SCORES = re.compile(
 )
 
 
-STEPS, SECONDS = 60, 0.0625  # of the run, and that a step takes: every fourth is drawn
+STEPS, SECONDS = 60, 0.0625  # number of steps of the run, and duration of a step: every fourth is drawn
 
 
 class Clock:
-    """The clock of the display, which advances by steps of the training alone."""
+    """The clock of the display, which advances only with training steps."""
 
     now = 0.0
 
@@ -41,8 +41,8 @@ class Clock:
 CLOCK = Clock()
 
 
-class Talk(L.Callback):
-    """Advances the clock, and says something in many ways while the display is there."""
+class PrintDuringTraining(L.Callback):
+    """Advances the clock, and prints, logs and warns while the bar is visible."""
 
     def on_train_batch_end(self, trainer: L.Trainer, *more: Any) -> None:
         CLOCK.now += SECONDS
@@ -55,7 +55,7 @@ class Talk(L.Callback):
 
 
 class Interrupt(L.Callback):
-    """Advances the clock, and is Ctrl-C in the third epoch."""
+    """Advances the clock, and raises KeyboardInterrupt in the third epoch."""
 
     def on_train_batch_end(self, trainer: L.Trainer, *more: Any) -> None:
         CLOCK.now += SECONDS
@@ -77,55 +77,53 @@ def run(folder: Path, callback: type[L.Callback]) -> None:
 def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Screen, Path]:
     folder = tmp_path_factory.mktemp("run")
     with on_screen(request.param) as screen:
-        run(folder, Talk)
+        run(folder, PrintDuringTraining)
     return screen, folder
 
 
-def test_a_terminal_shows_a_run_as_two_lines(seen: tuple[Screen, Path]) -> None:
+def test_the_progress_bar_has_two_lines(seen: tuple[Screen, Path]) -> None:
     screen, folder = seen
     found = [picture for picture in screen.drawn if BAR.search(picture)]
     assert STEPS // 4 - 1 <= len(found) <= STEPS // 4
-    assert len(screen.drawn) <= STEPS // 4 + 6, "once more for what was printed"
+    assert len(screen.drawn) <= STEPS // 4 + 6, "and once for each printed line"
     assert all(len(line) <= screen.columns for picture in found for line in picture.splitlines())
     epochs = [int(BAR.search(picture)[1]) for picture in found]  # type: ignore[index]
     assert epochs == sorted(epochs)
     assert epochs[-1] > epochs[0]
-    assert all(len(BAR.findall(picture)) == 1 for picture in found), "one display, and nothing left of those before"
+    assert all(len(BAR.findall(picture)) == 1 for picture in found), "earlier lines are removed"
     last = SCORES.search(found[-1])
     assert last
     assert last[3]
     logged = re.findall(r"epoch (\d+)/12 .* val/acc (\S+)", (folder / "run.log").read_text())
-    assert last[4] == str(epochs[-1] - 1), "of the last epoch that is done, which it says"
+    assert last[4] == str(epochs[-1] - 1), "the last finished epoch"
     assert last[3] == dict(logged)[last[4]]
 
 
-def test_what_is_said_meanwhile_stands_above(seen: tuple[Screen, Path]) -> None:
+def test_other_output_is_printed_above_the_bar(seen: tuple[Screen, Path]) -> None:
     screen, _ = seen
     later = [picture for picture in screen.drawn if "printed" in picture and BAR.search(picture)]
     assert later
     for picture in [*later, screen.text]:
         lines = picture.splitlines()
         assert lines.count("printed") == lines.count("a line of the log") == 1
-        assert len(re.findall(r"UserWarning:\s+a\s+warning", picture)) == 1, "wrapped where the path is long"
+        assert len(re.findall(r"UserWarning:\s+a\s+warning", picture)) == 1, "a long path is wrapped"
     assert later[0].index("printed") < later[0].index("examples/s")
 
 
-def test_a_terminal_ends_clean_and_the_file_has_every_epoch(seen: tuple[Screen, Path]) -> None:
+def test_the_bar_is_removed_and_the_log_has_every_epoch(seen: tuple[Screen, Path]) -> None:
     screen, folder = seen
     assert screen.cursor
     assert screen.colours
     assert "examples/s" not in screen.text
-    assert not re.search(r"^epoch", screen.text, re.MULTILINE), "the display and the learning curve stand for the lines"
+    assert not re.search(r"^epoch", screen.text, re.MULTILINE), "epochs are printed only without a bar"
     log = (folder / "run.log").read_text(encoding="utf-8")
     assert re.findall(r"INFO .*: epoch (\d+)/12  train/loss \d", log) == [str(n) for n in range(1, 13)]
     assert re.search(r"look  .*/metrics\.csv$", screen.text.replace("\n", ""))
     assert re.search(r"^val/acc .* [▁▂▃▄▅▆▇█]{12} ", screen.text, re.MULTILINE)
 
 
-def test_ctrl_c_leaves_a_clean_terminal_without_colours_where_none_are_wanted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("signal.signal", lambda *_: None)  # Lightning would have Ctrl-C ignored from here on
+def test_ctrl_c_removes_the_bar_and_no_color_is_respected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # Lightning would ignore Ctrl-C from here on
     with on_screen(NO_COLOR="1") as screen, pytest.raises(SystemExit):
         run(tmp_path / "run", Interrupt)
     assert BAR.search(screen.drawn[-1])
@@ -137,20 +135,20 @@ def test_ctrl_c_leaves_a_clean_terminal_without_colours_where_none_are_wanted(
     assert last.endswith("run")
 
 
-def test_a_dumb_terminal_has_lines(tmp_path: Path) -> None:
+def test_a_dumb_terminal_gets_one_line_per_epoch(tmp_path: Path) -> None:
     with on_screen(TERM="dumb") as screen:
         run(tmp_path / "run", L.Callback)
     assert screen.drawn == []
     assert len(re.findall(r"^epoch \d+/12  train/loss", screen.text, re.MULTILINE)) == 12
 
 
-def test_a_resumed_run_has_the_curves_of_both_parts() -> None:
+def test_curves_continue_in_a_resumed_run() -> None:
     progress, later = ProgressReporter(), ProgressReporter()
     progress.curves = {"val/acc": [0.1, 0.2]}
     later.load_state_dict(progress.state_dict())
     later.curves["val/acc"].append(0.3)
     assert later.curves == {"val/acc": [0.1, 0.2, 0.3]}
-    assert progress.curves == {"val/acc": [0.1, 0.2]}, "not the same list"
+    assert progress.curves == {"val/acc": [0.1, 0.2]}, "a copy"
 
 
 CPU = torch.device("cpu")
@@ -177,7 +175,7 @@ def counter(done: int) -> Any:
 
 
 def trainer(**changes: Any) -> Any:
-    """In the third of ten epochs of 8 batches and 2 of validation, 4 batches done."""
+    """Return a trainer in the third of ten epochs, after 4 of 8 training and 0 of 2 validation batches."""
     loop = SimpleNamespace(batch_progress=counter(4), val_loop=SimpleNamespace(batch_progress=counter(0)))
     metrics = {"val/acc": torch.tensor(0.4)}
     state = {
@@ -194,7 +192,7 @@ def model() -> Any:
     return network
 
 
-def test_validation_is_part_of_what_is_to_be_done() -> None:
+def test_the_share_includes_validation() -> None:
     state = trainer()
     display = TrainingDisplay(state, model())
     assert display.share == pytest.approx((2 + 4 / 10) / 10)
@@ -203,13 +201,13 @@ def test_validation_is_part_of_what_is_to_be_done() -> None:
     assert display.share == pytest.approx((2 + 9 / 10) / 10)
 
 
-def test_steps_may_end_it_before_the_epochs_do() -> None:
+def test_the_share_respects_max_steps() -> None:
     assert TrainingDisplay(trainer(max_steps=40), model()).share == pytest.approx((2 + 4 / 10) / 5)
     twice = trainer(max_steps=16, accumulate_grad_batches=2)
     assert TrainingDisplay(twice, model()).share == pytest.approx((2 + 4 / 10) / 4)
 
 
-def test_time_to_go_is_at_the_pace_since_this_start(clock: FakeClock) -> None:
+def test_the_remaining_time_is_estimated_from_this_session(clock: FakeClock) -> None:
     state = trainer()
     display = TrainingDisplay(state, model())
     assert display.remaining_time() == ""
@@ -220,7 +218,7 @@ def test_time_to_go_is_at_the_pace_since_this_start(clock: FakeClock) -> None:
     assert display.remaining_time() == "67 min to go"
 
 
-def test_throughput_is_that_of_all_processes(clock: FakeClock) -> None:
+def test_throughput_counts_all_processes(clock: FakeClock) -> None:
     display = TrainingDisplay(trainer(world_size=2), model())
     assert display.throughput() == ""
     display.examples, clock.now = 3000, clock.now + 2
@@ -229,11 +227,11 @@ def test_throughput_is_that_of_all_processes(clock: FakeClock) -> None:
     assert display.throughput() == "4,000 examples/s", "6000 in 3 s, twice"
 
 
-def test_scores_of_an_earlier_epoch_are_marked_or_left_out() -> None:
+def test_scores_of_an_earlier_epoch_are_marked_or_omitted() -> None:
     network, state = model(), trainer()
     state.callback_metrics |= {"train/loss": torch.tensor(0.9), "train/acc": torch.tensor(0.3)}
     display = TrainingDisplay(state, network)
-    assert display.scores() == "train/loss -  train/acc -", "those are of the epoch before"
+    assert display.scores() == "train/loss -  train/acc -", "not the scores of the epoch before"
     network.sums["train"] = EpochSums.empty(CPU)
     assert display.scores() == "train/loss -  train/acc -", "before the first batch of an epoch"
     network.sums["train"].add(torch.tensor(6.0), torch.eye(4), torch.tensor([0, 1, 2, 0]))
@@ -244,7 +242,7 @@ def test_scores_of_an_earlier_epoch_are_marked_or_left_out() -> None:
     assert display.scores() == "train/loss 1.5000  train/acc 0.7500  val/acc 0.4000 (ep. 3)"
 
 
-def test_a_run_without_a_known_end_has_no_share_and_no_remaining_time() -> None:
+def test_unlimited_runs_have_no_remaining_time() -> None:
     display = TrainingDisplay(trainer(max_epochs=-1), model())
     assert (display.share, display.remaining_time()) == (0.0, "")
     assert [epoch_label(trainer(max_epochs=epochs), align=True) for epochs in (-1, 10)] == ["epoch 3", "epoch  3/10"]

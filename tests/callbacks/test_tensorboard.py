@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run: pictures, tables, histograms, numbers, points; and what they may take."""
+"""TensorBoard events of a run, and the time for figures."""
 
 import csv
 import io
@@ -52,7 +52,7 @@ def text(events: EventAccumulator, tag: str) -> str:
     return events.Tensors(f"{tag}/text_summary")[0].tensor_proto.string_val[0].decode()
 
 
-def test_a_run_on_images_shows_all_pictures(images: Path) -> None:
+def test_a_run_on_images_shows_all_figures(images: Path) -> None:
     found = events_of(images).Tags()
     maps = ["0_input", "1_block1", "2_block2"]
     assert set(found["images"]) == {
@@ -66,7 +66,7 @@ def test_a_run_on_images_shows_all_pictures(images: Path) -> None:
     }
 
 
-def test_a_run_on_rows_shows_its_mistakes_as_rows(rows: Path) -> None:
+def test_a_run_on_a_table_shows_mistakes_as_rows(rows: Path) -> None:
     events = events_of(rows)
     assert set(events.Tags()["images"]) == {"val/confusion_matrix", "val/calibration", "val/precision_recall_and_roc"}
     head, _, *mistakes = text(events, "val/mistakes").splitlines()
@@ -75,7 +75,7 @@ def test_a_run_on_rows_shows_its_mistakes_as_rows(rows: Path) -> None:
     assert len(mistakes) == min(16, round((1 - scores["val/acc"]) * 51)) > 0
 
 
-def test_what_is_predicted_is_what_the_best_epoch_scored(images: Path) -> None:
+def test_validation_predictions_match_the_best_score(images: Path) -> None:
     with np.load(images / "predictions" / "val.npz", allow_pickle=False) as kept:
         accuracy = float((kept["probabilities"].argmax(1) == kept["labels"]).mean())
     assert accuracy == pytest.approx(json.loads((images / "result.json").read_text())["metrics"]["val/acc"], abs=1e-6)
@@ -83,7 +83,7 @@ def test_what_is_predicted_is_what_the_best_epoch_scored(images: Path) -> None:
     assert sum(int(line.split("|")[2]) for line in table[2:-1]) == int(table[-1].split("|")[2]) == 30
 
 
-def test_pictures_have_the_sizes_that_a_person_can_see(images: Path) -> None:
+def test_sizes_of_feature_maps_and_kernels(images: Path) -> None:
     events = events_of(images)
     sizes = {}
     for tag in events.Tags()["images"]:
@@ -95,15 +95,15 @@ def test_pictures_have_the_sizes_that_a_person_can_see(images: Path) -> None:
     assert sizes["val/confusion_matrix"][0] > 400
 
 
-def test_the_gradient_norm_is_that_before_clipping_and_of_each_step(images: Path) -> None:
+def test_the_gradient_norm_is_logged_before_clipping(images: Path) -> None:
     with (images / "metrics.csv").open() as file:
         norms = [float(row["gradient/norm"]) for row in csv.DictReader(file) if row["gradient/norm"]]
     steps = [event.step for event in events_of(images).Scalars("gradient/norm")]
     assert steps == list(range(len(norms)))
-    assert min(norms) > 0.01, "clipped ones would be 0.01"
+    assert min(norms) > 0.01, "after clipping it would be 0.01"
 
 
-def test_the_norm_of_known_gradients_without_the_scale_of_mixed_precision() -> None:
+def test_the_gradient_norm_excludes_the_loss_scale() -> None:
     parameters = [
         torch.nn.Parameter(torch.zeros(2)),
         torch.nn.Parameter(torch.zeros(1)),
@@ -125,7 +125,7 @@ def test_the_norm_of_known_gradients_without_the_scale_of_mixed_precision() -> N
     assert len(logged) == 1, "every fourth step"
 
 
-def test_speed_and_memory_have_a_point_an_epoch_and_stay_out_of_the_table(images: Path) -> None:
+def test_speed_and_memory_are_logged_once_per_epoch_to_tensorboard_only(images: Path) -> None:
     events = events_of(images)
     validations = [event.step for event in events.Scalars("val/acc")]
     for tag in ("speed/examples_per_second", "memory/process_mib"):
@@ -134,7 +134,7 @@ def test_speed_and_memory_have_a_point_an_epoch_and_stay_out_of_the_table(images
     assert "speed" not in (images / "metrics.csv").read_text()
 
 
-def test_train_and_validation_share_a_chart(images: Path) -> None:
+def test_training_and_validation_share_a_chart(images: Path) -> None:
     from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
     events = events_of(images)
@@ -157,15 +157,13 @@ def test_config_and_provenance_are_texts(images: Path) -> None:
 
 
 @pytest.mark.parametrize(("kind", "count", "width"), [("images", 30, 30), ("rows", 51, 32)])
-def test_the_projector_finds_points_names_and_sprites(
-    kind: str, count: int, width: int, request: pytest.FixtureRequest
-) -> None:
+def test_projector_files(kind: str, count: int, width: int, request: pytest.FixtureRequest) -> None:
     folder: Path = request.getfixturevalue(kind) / "tensorboard"
     config = (folder / "projector_config.pbtxt").read_text()
     [points] = folder.glob("*/*/tensors.tsv")
     lines = [line.split("\t") for line in points.read_text().splitlines()]
     assert str(points.relative_to(folder)) in config
-    assert (len(lines), len(lines[0])) == (count, width), "principal components of more"
+    assert (len(lines), len(lines[0])) == (count, width), "at most 32 principal components"
     names = points.with_name("metadata.tsv").read_text().splitlines()
     assert names[0] == "true\tpredicted\tright"
     assert len(names) == count + 1
@@ -175,7 +173,7 @@ def test_the_projector_finds_points_names_and_sprites(
             assert sprite.size == (6 * 48, 6 * 48), "30 in 6 rows of 6"
 
 
-def test_a_frozen_backbone_on_kept_features_shows_images_all_the_same(tmp_path: Path) -> None:
+def test_images_are_shown_with_cached_features(tmp_path: Path) -> None:
     backbone = ("model=transfer", "model.backbone=test_resnet", "model.weights=none", "model.image_size=32")
     folder = run(
         tmp_path / "run",
@@ -197,7 +195,7 @@ def test_a_frozen_backbone_on_kept_features_shows_images_all_the_same(tmp_path: 
     assert list(folder.glob("tensorboard/*/*/sprite.png"))
 
 
-def test_a_transformer_shows_the_kernels_of_its_patches_and_no_maps_of_tokens(tmp_path: Path) -> None:
+def test_a_vision_transformer_shows_patch_kernels_but_no_token_maps(tmp_path: Path) -> None:
     backbone = ("model=transfer", "model.backbone=test_vit", "model.weights=none")
     shapes = ("data=shapes", "data.count=60", "data.image_size=32", "data.batch_size=32", "trainer.max_epochs=1")
     tags = events_of(run(tmp_path / "run", *backbone, *shapes)).Tags()["images"]
@@ -208,7 +206,7 @@ def test_a_transformer_shows_the_kernels_of_its_patches_and_no_maps_of_tokens(tm
     assert "no figure of" not in (tmp_path / "run" / "run.log").read_text()
 
 
-def test_a_class_may_be_called_anything(tmp_path: Path) -> None:
+def test_special_characters_in_class_names(tmp_path: Path) -> None:
     names = (r"$\foo{$", "<50k$ to $60k", "a\tb|c")
     lines = [f"{number % 7},{number % 5},{names[number % 3]}" for number in range(90)]
     (tmp_path / "table.csv").write_text("\n".join(["x,$y$,kind", *lines]) + "\n")
@@ -221,7 +219,7 @@ def test_a_class_may_be_called_anything(tmp_path: Path) -> None:
     assert {line.count("\t") for line in points.read_text().splitlines()} == {2}
 
 
-def test_a_picture_that_cannot_be_drawn_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_in_a_figure_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(predictions: Any) -> Any:
         raise ValueError("no paint")
 
@@ -231,13 +229,13 @@ def test_a_picture_that_cannot_be_drawn_is_a_warning(tmp_path: Path, monkeypatch
     assert json.loads((folder / "result.json").read_text())["status"] == "completed"
 
 
-def test_a_short_run_draws_nothing_that_takes_long_and_says_so(tmp_path: Path) -> None:
+def test_figures_over_the_budget_are_skipped_and_counted(tmp_path: Path) -> None:
     folder = run(tmp_path / "run", "callbacks=default", "callbacks.budget.share=0")
     assert not events_of(folder).Tags()["images"][1:]
     assert "figures    6 skipped: they would take more than 0 % of the run" in (folder / "run.log").read_text()
 
 
-def test_all_pictures_together_stay_within_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_budget_is_shared_by_all_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     budget = DrawingBudget(0.02)
@@ -251,11 +249,11 @@ def test_all_pictures_together_stay_within_the_budget(monkeypatch: pytest.Monkey
     assert budget.allows(0.05)
 
 
-def test_without_a_budget_all_is_allowed() -> None:
+def test_without_a_budget_everything_is_drawn() -> None:
     assert drawing_budget(SimpleNamespace(callbacks=[])).allows(1e9)  # type: ignore[arg-type]
 
 
-def test_kernels_that_see_many_maps_are_shown_one_by_one() -> None:
+def test_kernels_with_other_than_three_channels_are_shown_per_channel() -> None:
     assert as_images(torch.rand(8, 3, 5, 5)).shape == (8, 3, 5, 5)
     assert as_images(torch.rand(4, 2, 5, 5)).shape == (8, 1, 5, 5)
     assert as_images(torch.rand(64, 64, 3, 3)).shape == (64, 1, 3, 3)
@@ -267,8 +265,8 @@ def test_each_map_goes_from_black_to_white() -> None:
     assert picture[0, 2, 6:8].tolist() == pytest.approx([0.0, 1.0], abs=1e-3)
 
 
-def test_a_resumed_run_has_each_point_once(tmp_path: Path) -> None:
-    """Also if the file was cut by a kill, and if both sessions start within the same second."""
+def test_a_resumed_run_has_each_event_once(tmp_path: Path) -> None:
+    """Also if a kill has truncated the file, or both sessions start within the same second."""
     for session, start in enumerate((0, 2, 2)):
         logger = TensorBoardLogger(tmp_path, name="tensorboard", version="")
         if session:
@@ -290,7 +288,7 @@ def test_a_resumed_run_has_each_point_once(tmp_path: Path) -> None:
     assert [event.step for event in events.Images("image")] == [0, 1, 2, 3, 4]
 
 
-def test_the_graph_changes_no_number(compose_run: Compose) -> None:
+def test_tracing_the_graph_does_not_change_training(compose_run: Compose) -> None:
     def weights(*overrides: str, folder: str) -> dict[str, torch.Tensor]:
         cfg = compose_run("model=cnn", "logger=tensorboard", *overrides, folder=folder)
         train(cfg)

@@ -1,4 +1,4 @@
-"""The running average of the weights is the textbook's, and it is what is validated, tested and kept."""
+"""The exponential moving average of the weights is correct, and is validated, tested and saved."""
 
 import csv
 import json
@@ -24,7 +24,7 @@ State = dict[str, torch.Tensor]
 
 
 def average(states: list[State]) -> State:
-    """The average after these steps, by hand; numbers that are counted are not averaged."""
+    """Return the average of these states, computed directly; counters are not averaged."""
     mean = {name: tensor for name, tensor in states[0].items() if tensor.is_floating_point()}
     for state in states[1:]:
         mean = {name: DECAY * mean[name] + (1 - DECAY) * state[name] for name in mean}
@@ -42,7 +42,7 @@ def checkpoint(folder: Path, name: str) -> dict:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[State]]:
-    """A finished run, and its weights after each step."""
+    """A completed run, and its weights after each step."""
     folder = tmp_path_factory.mktemp("averaged") / "run"
     options = ["model=cnn", f"ema_decay={DECAY}", "optimizer=sgd", "optimizer.lr=0.3", "trainer.max_epochs=3"]
     cfg = compose([*options, "accelerator=cpu", "logger=csv", "data.batch_size=128", f"hydra.run.dir={folder}"])
@@ -57,7 +57,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[State
     return folder, states
 
 
-def test_checkpoints_hold_the_average_and_what_training_goes_on_from(finished: tuple[Path, list[State]]) -> None:
+def test_checkpoints_contain_the_average_and_the_current_weights(finished: tuple[Path, list[State]]) -> None:
     folder, states = finished
     steps = len(states) // 3
     assert steps == 10
@@ -77,7 +77,7 @@ def scores(model: torch.nn.Module, split: str) -> dict[str, float]:
     return {f"{split}/loss": float(F.cross_entropy(logits, part.y)), f"{split}/acc": accuracy}
 
 
-def test_what_is_validated_and_tested_is_the_average(finished: tuple[Path, list[State]]) -> None:
+def test_the_average_is_validated_and_tested(finished: tuple[Path, list[State]]) -> None:
     folder, states = finished
     metrics = json.loads((folder / "result.json").read_text())["metrics"]
     model = load_model(folder / "checkpoints" / "best.ckpt")
@@ -92,7 +92,7 @@ def test_what_is_validated_and_tested_is_the_average(finished: tuple[Path, list[
 
 
 def fit(epochs: int, folder: Path, resume: Path | None = None) -> dict:
-    """Return the checkpoint of the last of so many epochs."""
+    """Return the checkpoint after a number of epochs."""
     L.seed_everything(0, verbose=False)
     data = Digits(128, train_fraction=0.4)
     model = CNN(data.spec, [8, 8], optimizer=partial(torch.optim.SGD, lr=0.1, momentum=0.9))
@@ -105,7 +105,7 @@ def fit(epochs: int, folder: Path, resume: Path | None = None) -> dict:
 
 
 @pytest.mark.filterwarnings("ignore:Checkpoint directory")
-def test_a_resumed_fit_takes_up_the_average_and_the_weights(tmp_path: Path) -> None:
+def test_a_resumed_fit_restores_the_average_and_the_weights(tmp_path: Path) -> None:
     whole = fit(3, tmp_path / "whole")
     fit(1, tmp_path / "parts")
     resumed = fit(3, tmp_path / "parts", tmp_path / "parts" / "last.ckpt")

@@ -1,4 +1,4 @@
-"""Working folders and files of odd names: the run works and its files are text, or one sentence says why not."""
+"""Special names of working folders and files: the run works, or one sentence states the reason."""
 
 import json
 import os
@@ -35,7 +35,9 @@ def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_run_works_in_a_folder_of_any_text(name: str, typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_works_in_folders_with_special_names(
+    name: str, typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = tmp_path / name
     place.mkdir()
     monkeypatch.chdir(place)
@@ -52,7 +54,7 @@ def test_a_run_works_in_a_folder_of_any_text(name: str, typed, tmp_path: Path, m
 
 
 @pytest.mark.parametrize("name", ["${seed}", b"x\xff"])
-def test_a_folder_that_no_file_can_hold_is_named(
+def test_a_working_folder_that_is_not_text_is_rejected(
     name: str | bytes, typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / os.fsdecode(name)
@@ -66,7 +68,7 @@ def test_a_folder_that_no_file_can_hold_is_named(
 
 
 @pytest.mark.parametrize("word", [b"data.path=t\xff.csv", b"hydra.run.dir=r\xff", b"\xff"])
-def test_a_word_that_no_file_can_hold_is_named(
+def test_arguments_that_are_not_utf_8_are_rejected(
     word: bytes, typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -77,7 +79,7 @@ def test_a_word_that_no_file_can_hold_is_named(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_name_too_long_for_the_disk_is_said(typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_is_too_long_is_rejected(typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     code, errors = typed(*TINY, f"hydra.run.dir={'a' * 256}")
     assert code == 1
@@ -100,7 +102,7 @@ PLACES = {
 
 @pytest.mark.parametrize("name", LONG[:2], ids=["a name", "a path"])
 @pytest.mark.parametrize("key", PLACES)
-def test_a_path_too_long_for_any_disk_starts_no_run(
+def test_a_path_that_is_too_long_is_rejected_before_the_run(
     typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -113,7 +115,7 @@ def test_a_path_too_long_for_any_disk_starts_no_run(
 
 
 @pytest.mark.parametrize("name", ["a\0b", *LONG])
-def test_no_run_sweep_or_input_has_such_a_name(name: str) -> None:
+def test_runs_sweeps_and_inputs_with_invalid_names_are_rejected(name: str) -> None:
     for find in (find_run, find_checkpoint, StoredSweep.find):
         with pytest.raises(ConfigError, match=r"^(RUN|SWEEP)=.*\n  accepted: a path of at most 4095 bytes"):
             find(name)
@@ -125,7 +127,7 @@ DIGITS = "1" * 5000
 
 
 @pytest.mark.parametrize("word", ["seed={}", "optimizer.lr=0.{}", "model.hidden_dims=[8,{}]", "-m seed=0,{}", "+x={}"])
-def test_numbers_of_more_digits_than_python_converts(typed, tmp_path: Path, monkeypatch, word: str) -> None:
+def test_numbers_with_too_many_digits_are_rejected(typed, tmp_path: Path, monkeypatch, word: str) -> None:
     monkeypatch.chdir(tmp_path)
     code, errors = typed(*word.format(DIGITS).split())
     assert code == 1
@@ -134,7 +136,9 @@ def test_numbers_of_more_digits_than_python_converts(typed, tmp_path: Path, monk
 
 
 @pytest.mark.parametrize(("number", "said"), [(DIGITS, "big.yaml: "), (f"0x{DIGITS}", "optimizer.lr=0x1")])
-def test_numbers_in_files_and_in_the_environment(typed, tmp_path: Path, monkeypatch, number: str, said: str) -> None:
+def test_long_numbers_in_files_and_environment_variables_are_rejected(
+    typed, tmp_path: Path, monkeypatch, number: str, said: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BIG", number)
     (tmp_path / "mine" / "experiment").mkdir(parents=True)
@@ -147,7 +151,7 @@ def test_numbers_in_files_and_in_the_environment(typed, tmp_path: Path, monkeypa
     assert not [path for path in (tmp_path / "outputs").rglob("*") if path.is_file()]
 
 
-def test_plain_words_are_text() -> None:
+def test_utf_8_arguments_are_accepted() -> None:
     check_text(["model=cnn", "data.path=é"])
     with pytest.raises(ConfigError, match=r"data.path=\\xfe: not UTF-8"):
         check_text([os.fsdecode(b"data.path=\xfe")])

@@ -93,7 +93,7 @@ def test_an_experiment_shows_what_it_chooses_and_the_score_to_expect(made: dict[
 
 def test_a_key_has_the_comment_or_the_docstring_and_the_range(made: dict[str, str]) -> None:
     assert (
-        "| `data.val_fraction` | `0.15` | of train, if the data has no validation split<br>*a number above 0"
+        "| `data.val_fraction` | `0.15` | fraction of train, if the data has no validation split<br>*a number above 0"
         in made["data"]
     )
     inherited = "| `model.label_smoothing` | `0.0` | share of the target spread over all classes"
@@ -124,7 +124,7 @@ def test_docstrings_of_the_project_of_torch_and_of_lightning_are_read() -> None:
 def test_a_base_whose_mapping_is_replaced_loses_its_keys() -> None:
     assert "budget.share" in merged(read("callbacks/default"))
     assert "budget.share" not in merged(read("callbacks/pictures"))
-    assert explanation(read("sweep/cnn_tpe"), "params.model.dropout").startswith("of whole feature maps")
+    assert explanation(read("sweep/cnn_tpe"), "params.model.dropout").startswith("probability of dropping feature maps")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import DictConfig
 
 from tests.conftest import Compose
 from tests.run.interrupted_runs import COMMON, run
@@ -50,6 +51,24 @@ def stopped(compose_run: Compose, tmp_path: Path, typed) -> Path:
     return tmp_path / "outputs" / "runs" / "first"
 
 
+@pytest.fixture(scope="module")
+def interrupted_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was stopped in its third epoch; tests copy it."""
+    folder = tmp_path_factory.mktemp("interrupted")
+
+    def composed(*overrides: str, folder: Path) -> DictConfig:
+        return compose([f"hydra.run.dir={folder}", "trainer.max_epochs=2", *overrides])
+
+    run(composed, folder=folder / "run", stop=("train", 2, 1))
+    return folder / "run"
+
+
+@pytest.fixture
+def copied(interrupted_run: Path, tmp_path: Path, typed) -> Path:
+    """A copy of the interrupted run in outputs/runs, for commands that fail before training."""
+    return Path(shutil.copytree(interrupted_run, tmp_path / "outputs" / "runs" / "first"))
+
+
 def result(folder: Path) -> dict:
     return json.loads((folder / "result.json").read_text())
 
@@ -90,14 +109,14 @@ def test_completed_run_can_train_more_epochs(compose_run: Compose, tmp_path: Pat
 
 
 @pytest.mark.parametrize("end", ["\nsweep:\n", "\n  params: {}\n", "\nlogger:\n"])
-def test_truncated_config_is_rejected(stopped: Path, typed, end: str) -> None:
-    config = stopped / "config.yaml"
+def test_truncated_config_is_rejected(copied: Path, typed, end: str) -> None:
+    config = copied / "config.yaml"
     text = config.read_text()
     config.write_text(text[: text.index(end) + 1])
-    before = {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()}
+    before = {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()}
     code, text = typed("resume=first")
     assert (code, text.splitlines()[0]) == (1, "resume=first: its config.yaml is missing or damaged")
-    assert {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()} == before
+    assert {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()} == before
 
 
 def test_error_before_training_keeps_a_complete_result(
@@ -138,8 +157,8 @@ WRONG = {
 
 
 @pytest.mark.parametrize("words", WRONG)
-def test_invalid_commands_change_nothing(stopped: Path, typed, words: str) -> None:
-    before = {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()}
+def test_invalid_commands_change_nothing(copied: Path, typed, words: str) -> None:
+    before = {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()}
     code, text = typed(*words.split())
     assert code == 1
     assert len(text.splitlines()) <= 5, text
@@ -213,20 +232,20 @@ def test_replaced_run_is_removed_when_the_new_one_is_complete(compose_run: Compo
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "result.json", "metrics.csv", "run.log", "tensorboard"])
-def test_folder_instead_of_a_file_is_rejected_before_writing(stopped: Path, typed, name: str) -> None:
-    place = stopped / name
+def test_folder_instead_of_a_file_is_rejected_before_writing(copied: Path, typed, name: str) -> None:
+    place = copied / name
     shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
     place.touch() if name == "tensorboard" else place.mkdir()
-    before = contents(stopped)
+    before = contents(copied)
     code, text = typed("resume=first")
     assert code == 1
     assert len(text.splitlines()) == 2, text
     assert ("config.yaml is missing" if name == "config.yaml" else f"{name} is a") in text
-    assert contents(stopped) == before
+    assert contents(copied) == before
 
 
-def test_foreign_targets_are_not_built(stopped: Path, typed) -> None:
-    config = stopped / "config.yaml"
+def test_foreign_targets_are_not_built(copied: Path, typed) -> None:
+    config = copied / "config.yaml"
     config.write_text(config.read_text().replace("torch.optim.Adam", "os.system"))
     code, text = typed("resume=first")
     assert code == 1

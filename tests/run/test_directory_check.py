@@ -1,4 +1,4 @@
-"""Runs that start in the same moment, and draw the same name."""
+"""Runs that start at the same time, and draw the same directory name."""
 
 import json
 import secrets
@@ -15,7 +15,7 @@ from trainyard.run.directory_check import OwnDirectory
 TINY = ("model.hidden_dims=[4]", "trainer.max_epochs=1", "callbacks=none", "logger=csv")
 
 
-def test_the_second_takes_another_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_taken_name_is_drawn_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     drawn = iter(["aaaa", "aaaa", "aaaa", "bbbb", "aaaa", "bbbb", "cccc"])
     monkeypatch.setattr(secrets, "token_hex", lambda size: next(drawn))
     monkeypatch.chdir(tmp_path)
@@ -32,7 +32,7 @@ def test_the_second_takes_another_name(monkeypatch: pytest.MonkeyPatch, tmp_path
         assert json.loads((run / "result.json").read_text())["status"] == "completed"
 
 
-def test_of_many_that_ask_at_once_each_has_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_simultaneous_runs_get_different_directories(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(secrets, "token_hex", lambda size: f"{secrets.randbelow(16):x}")  # so that they often collide
 
     def claim(_: int) -> str:
@@ -46,16 +46,16 @@ def test_of_many_that_ask_at_once_each_has_its_own(monkeypatch: pytest.MonkeyPat
     assert {str(folder) for folder in tmp_path.iterdir()} == set(names)
 
 
-def test_a_directory_that_was_typed_is_used_again(tmp_path: Path) -> None:
+def test_a_given_directory_is_used_again(tmp_path: Path) -> None:
     config = OmegaConf.create({"hydra": {"run": {"dir": f"{tmp_path}/mine"}}})
     OwnDirectory().on_run_start(config)
-    assert not (tmp_path / "mine").exists(), "that is left to Hydra"
+    assert not (tmp_path / "mine").exists(), "Hydra creates it"
     (tmp_path / "mine").mkdir()
     OwnDirectory().on_run_start(config)
     assert config.hydra.run.dir == f"{tmp_path}/mine"
 
 
-def test_there_is_an_end_where_every_name_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_drawing_names_ends_if_all_are_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(secrets, "token_hex", lambda size: "aaaa")
     (tmp_path / "aaaa").mkdir()
     config = OmegaConf.create({"hydra": {"run": {"dir": f"{tmp_path}/${{random_hex:}}"}}})

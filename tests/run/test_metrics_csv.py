@@ -20,6 +20,7 @@ def test_truncated_table_keeps_its_complete_rows(tmp_path: Path) -> None:
         read_curves(tmp_path)
         truncate_table(table, 10)
         assert not table.exists() or parse_table(table.read_bytes())[1] == rows[:2]
+        assert not (tmp_path / "metrics.damaged.csv").exists()
 
 
 DAMAGED = {
@@ -34,7 +35,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("damage", DAMAGED)
-def test_damaged_rows_are_removed(tmp_path: Path, damage: str) -> None:
+def test_damaged_rows_are_removed_and_the_table_is_kept_beside(tmp_path: Path, damage: str) -> None:
     content, valid = DAMAGED[damage]
     columns, rows = parse_table(content)
     assert rows == [parse_table(CONTENT)[1][place] for place in valid]
@@ -43,6 +44,7 @@ def test_damaged_rows_are_removed(tmp_path: Path, damage: str) -> None:
     read_curves(tmp_path, by="epoch")
     truncate_table(table, 100)
     assert not table.exists() if "step" not in columns else parse_table(table.read_bytes()) == (columns, rows)
+    assert (tmp_path / "metrics.damaged.csv").read_bytes() == content
 
 
 def test_invalid_cell_is_empty() -> None:

@@ -1,4 +1,4 @@
-"""Outputs that cannot be written: one sentence, exit code 1, nothing half-written."""
+"""Outputs that cannot be written: one sentence, exit code 1, no incomplete files."""
 
 import errno
 import os
@@ -18,7 +18,7 @@ TINY = ("model.hidden_dims=[4]", "trainer.max_epochs=1", "callbacks=none")
 
 @pytest.fixture
 def read_only(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a disk that is mounted read-only, which stops root too."""
+    """A folder that is mounted read-only, also for root."""
     place, source = tmp_path / "read_only", tmp_path / "source"
     place.mkdir()
     source.mkdir(exist_ok=True)
@@ -28,7 +28,7 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
     except FileNotFoundError:
         mounted = [False]
     if not all(mounted):
-        pytest.skip("this machine lets nobody mount")
+        pytest.skip("cannot mount on this machine")
     yield place
     subprocess.run(["umount", place], check=True)
 
@@ -41,7 +41,7 @@ def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *
     return int(end.value.code or 0), capsys.readouterr().err
 
 
-def test_a_run_says_that_a_disk_is_read_only(
+def test_a_read_only_disk_is_reported(
     read_only: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, errors = typed(monkeypatch, capsys, f"hydra.run.dir={read_only}/run")
@@ -54,7 +54,7 @@ def test_a_run_says_that_a_disk_is_read_only(
 
 
 @pytest.mark.parametrize("place", ["in_the_way", "in_the_way/run"])
-def test_a_file_in_place_of_the_folder(
+def test_a_file_at_the_path_of_the_run_is_reported(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "in_the_way").write_text("mine")
@@ -65,7 +65,7 @@ def test_a_file_in_place_of_the_folder(
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
-def test_a_folder_that_is_refused(
+def test_errors_of_mkdir_are_reported(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(path: str, *more: object, **others: object) -> None:
@@ -85,7 +85,7 @@ def test_a_folder_that_is_refused(
         ("predict", ["{run}", "rows.csv", "--output", "{run}/answers.csv"]),
     ],
 )
-def test_commands_on_a_run_that_is_read_only(
+def test_commands_on_a_read_only_run(
     command: str, words: list[str], typed_command, compose_run: Compose, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     train(compose_run(*TINY, "data=penguins", folder="source"))

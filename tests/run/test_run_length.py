@@ -1,4 +1,4 @@
-"""Every way to limit a run and its validations ends with one validation of the final weights, and prints no old score.
+"""Every way to limit a run and its validations ends with one validation of the final weights.
 
 All runs have five batches an epoch unless they are limited; all clocks count batches.
 """
@@ -245,7 +245,7 @@ class Fail(L.Callback):
 
     def on_train_epoch_start(self, trainer: L.Trainer, *_: Any) -> None:
         if trainer.current_epoch == Fail.epoch:
-            raise RuntimeError("the power is gone")
+            raise RuntimeError("interrupted by the test")
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_resumes_bitwise_from_the_end_of_an_epoch(
     cfg = compose_run(*words, folder="parts")
     for epoch in (1, 2) if name != "batches" else (1,):
         Fail.epoch = epoch
-        with pytest.raises(RuntimeError, match="the power"):
+        with pytest.raises(RuntimeError, match="interrupted by the test"):
             train(cfg, resume=epoch > 1)
     Fail.epoch = -1
     train(cfg, resume=True)
@@ -331,7 +331,7 @@ PROCESSES = {
 
 
 @pytest.mark.parametrize("name", PROCESSES)
-def test_two_processes_end_together(compose_run: Compose, name: str) -> None:
+def test_two_processes_stop_at_the_same_step(compose_run: Compose, name: str) -> None:
     words, validated = PROCESSES[name]
     cfg = compose_run(
         "trainer.max_epochs=30", "model.hidden_dims=[8]", "callbacks=none", "logger=csv", "accelerator=ddp_cpu",
@@ -371,7 +371,7 @@ def test_pruner_gets_scores_of_validated_epochs(compose_run: Compose, monkeypatc
     cfg = compose_run(*COMMON, SECOND, "trainer.max_epochs=null", "+trainer.max_steps=23", "sweep.pruner=hyperband")
     train(cfg)
     scores = [float(row["val/acc"]) for row in table(Path(cfg.run.dir)) if row["val/acc"]]
-    assert lengths == [5], "of which the last is of three steps"
+    assert lengths == [5], "the last has three steps"
     assert reported == dict(zip([2, 4, 5], scores, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""The clock is set while a run trains, an hour back or a year ahead."""
+"""The system clock is set back by an hour or ahead by a year during a run."""
 
 import json
 import time

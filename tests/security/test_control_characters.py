@@ -22,7 +22,7 @@ from trainyard.run.metrics_csv import read_curves
 from trainyard.run.metrics_table import MetricsTable
 from trainyard.sweeps.leaderboard.report import leaderboard_text, write_report
 from trainyard.terminal.controls import escape_controls, unescaped
-from trainyard.terminal.logs import close_log, open_log, print_anything
+from trainyard.terminal.logs import close_log, open_log, prepare_output
 from trainyard.terminal.tables import markdown_table, table
 
 EVIL = "a\x1b]0;title\x07\x1b[2J\x9b31m\u202eb\rc\x08"
@@ -54,8 +54,8 @@ def test_printed_logged_and_raised_text_is_escaped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdout", sys.stdout)
-    print_anything()
-    print_anything()
+    prepare_output()
+    prepare_output()
     print(EVIL)
     handlers = open_log(tmp_path / "run.log")
     try:
@@ -84,7 +84,7 @@ def test_malicious_names_are_escaped_in_the_table_of_runs(
         overrides=["+model.x=-1.5", EVIL],
         result={"metrics": {"@x": 0.5, "val/acc": -1.5}},
     )
-    print_anything()
+    prepare_output()
     print_table(select_runs([]))
     out = capsys.readouterr().out
     assert is_clean(out)
@@ -111,7 +111,7 @@ def test_an_evaluation_and_its_report(run: Path, capsys: pytest.CaptureFixture[s
 def test_a_leaderboard(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     sweep = stored(tmp_path / "sweep", [f"+data.x='{EVIL[1:-4]}',-1.5"], [0.1, 0.9])
     monkeypatch.setattr(sys, "stdout", sys.stdout)
-    print_anything()
+    prepare_output()
     print(leaderboard_text(sweep))
     assert is_clean(capsys.readouterr().out)
     write_report(sweep)

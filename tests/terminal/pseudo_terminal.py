@@ -1,4 +1,4 @@
-"""A terminal in a few lines: a pseudo-terminal, and the screen that a person would see of what was written to it."""
+"""A pseudo-terminal, and an emulator that computes the screen from the output."""
 
 import os
 import re
@@ -14,7 +14,7 @@ COLOUR = re.compile(r"(?:^|;)(?:3|4|9|10)\d")
 
 
 class Screen:
-    """What stands on a terminal; a control that it does not know is an error.
+    """The screen of a terminal; unknown control sequences are errors.
 
     Attributes:
         lines: from the top.
@@ -78,7 +78,7 @@ class Screen:
 
 @contextmanager
 def on_screen(columns: int = 80, **environment: str) -> Iterator[Screen]:
-    """Have what this process prints go to a pseudo-terminal; at the end the screen has all of it.
+    """Redirect the output of this process to a pseudo-terminal; the screen is complete at the end.
 
     Args:
         columns: of the terminal.

@@ -1,4 +1,4 @@
-"""Lines at the foot of a terminal."""
+"""Lines at the bottom of a terminal."""
 
 import sys
 from collections.abc import Callable
@@ -11,12 +11,12 @@ from trainyard.terminal import display as module
 from trainyard.terminal.display import Display, progress_counter
 
 
-def test_what_is_counted_is_shown_and_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_progress_counter_is_shown_and_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REDRAW_EVERY", 0.0)
     with on_screen(60) as screen, progress_counter("reading images", 4000, "images") as add:
         for _ in range(4):
             add(1000)
-    pictures = dict.fromkeys(screen.drawn)  # the last is drawn again before it is taken away
+    pictures = dict.fromkeys(screen.drawn)  # the last is drawn again before it is removed
     assert [picture.split()[-4:] for picture in pictures] == [
         [f"{n},000", "of", "4,000", "images"] for n in range(1, 5)
     ]
@@ -26,7 +26,7 @@ def test_what_is_counted_is_shown_and_taken_away(monkeypatch: pytest.MonkeyPatch
     assert screen.cursor
 
 
-def test_drawings_are_no_more_than_their_time_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redraws_are_limited_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now))
     with on_screen() as screen, progress_counter("reading images", 10**5, "images") as add:
@@ -37,7 +37,7 @@ def test_drawings_are_no_more_than_their_time_allows(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("kind", ["piped", "dumb"])
-def test_nothing_is_due_where_no_person_looks(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_drawn_without_a_terminal(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if kind == "piped":
         monkeypatch.setenv("FORCE_COLOR", "1")
         assert not sys.stdout.isatty()
@@ -47,7 +47,7 @@ def test_nothing_is_due_where_no_person_looks(kind: str, monkeypatch: pytest.Mon
             assert Display().due == float("inf")
 
 
-def test_a_process_that_ends_without_a_word_leaves_the_terminal_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_terminal_is_restored_at_exit(monkeypatch: pytest.MonkeyPatch) -> None:
     at_exit: list[Callable[[], None]] = []
     monkeypatch.setattr("atexit.register", at_exit.append)
     monkeypatch.setattr("atexit.unregister", at_exit.remove)
@@ -63,7 +63,7 @@ def test_a_process_that_ends_without_a_word_leaves_the_terminal_as_it_was(monkey
     assert at_exit == []
 
 
-def test_an_error_leaves_the_terminal_as_it_was() -> None:
+def test_the_terminal_is_restored_after_an_error() -> None:
     with on_screen() as screen, pytest.raises(OSError, match="full"), progress_counter("x", 2, "y"):
         raise OSError("full")
     assert screen.text == ""

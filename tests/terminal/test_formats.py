@@ -1,12 +1,34 @@
-"""Numbers as text."""
+"""Numbers and curves as text."""
+
+import math
 
 import pytest
 
-from trainyard.terminal.formats import format_duration
+from trainyard.terminal.formats import BLOCKS, format_duration, sparkline
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(None, ""), (4.4, "4 s"), (90, "90 s"), (91, "2 min"), (5400, "90 min"), (9000, "2.5 h")]
+    ("seconds", "text"), [(4.4, "4 s"), (90, "90 s"), (91, "2 min"), (5400, "90 min"), (9000, "2.5 h")]
 )
-def test_durations(seconds: float | None, said: str) -> None:
-    assert format_duration(seconds) == said
+def test_durations(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("values", "width", "line"),
+    [
+        ([0, 1, 2, 3, 4, 5, 6, 7], 8, BLOCKS),
+        ([5.0, -2.0, 1.5], 40, "█▁▅"),
+        ([3.0], 10, "▅"),
+        ([2, 2, 2], 10, "▅▅▅"),  # a constant is in the middle
+        ([0, 0, 10, 0, 10, 10], 3, "▁▅█"),  # means of 0, 5 and 10
+        ([1, math.nan, math.inf, 0], 4, "█  ▁"),
+        ([math.nan], 4, " "),
+    ],
+)
+def test_sparklines(values: list[float], width: int, line: str) -> None:
+    assert sparkline(values, width) == line
+
+
+def test_a_long_curve_has_the_given_width() -> None:
+    assert len(sparkline(range(500), 40)) == 40

@@ -1,4 +1,4 @@
-"""A run as a person sees it, in tmux."""
+"""Runs in a real terminal, tmux."""
 
 import re
 from pathlib import Path
@@ -14,12 +14,12 @@ PROMPT = r"^\$ ?$"
 SLOWLY = (
     "+callbacks.fault._target_=tests.sweeps.faults.Fault",
     "+callbacks.fault.pause=0.3",
-)  # to be seen on any machine
+)  # slow enough to be captured on any machine
 COLOUR = re.compile(r"\x1b\[[\d;]*(?<!\d)(?:3|4|9)\d")
 
 
 @pytest.mark.parametrize("columns", [80, 60])
-def test_a_run_is_calm_on_a_terminal(tmp_path: Path, columns: int) -> None:
+def test_a_run_in_a_real_terminal(tmp_path: Path, columns: int) -> None:
     with Tmux(tmp_path, columns) as terminal:
         terminal.train("model=cnn", "trainer.max_epochs=40", *SLOWLY)
         first = terminal.until(BAR)
@@ -37,7 +37,7 @@ def test_a_run_is_calm_on_a_terminal(tmp_path: Path, columns: int) -> None:
     assert "view       tensorboard --logdir outputs/runs/" in end
 
 
-def test_ctrl_c_leaves_a_clean_terminal_and_says_how_to_go_on(tmp_path: Path) -> None:
+def test_ctrl_c_restores_the_terminal_and_prints_how_to_resume(tmp_path: Path) -> None:
     command = ("trainer.max_epochs=4000", "logger=csv", *SLOWLY)
     with Tmux(tmp_path, 80) as terminal:
         terminal.train(*command)
@@ -48,7 +48,7 @@ def test_ctrl_c_leaves_a_clean_terminal_and_says_how_to_go_on(tmp_path: Path) ->
         assert "examples/s" not in end
         assert "Traceback" not in end
         [run] = (tmp_path / "outputs" / "runs").iterdir()
-        resume = f"python train.py resume={run.name} --trusted-packages tests"  # of which a callback comes
+        resume = f"python train.py resume={run.name} --trusted-packages tests"  # contains a callback of this run
         assert resume in end.replace("\n", "")
         terminal.train(*command, f"hydra.run.dir=outputs/runs/{run.name}")
         assert "resuming from outputs/runs/" in terminal.until(BAR)
@@ -56,7 +56,7 @@ def test_ctrl_c_leaves_a_clean_terminal_and_says_how_to_go_on(tmp_path: Path) ->
         terminal.until(PROMPT)
 
 
-def test_ctrl_c_is_as_clean_where_another_process_draws(tmp_path: Path) -> None:
+def test_ctrl_c_restores_the_terminal_of_a_distributed_run(tmp_path: Path) -> None:
     with Tmux(tmp_path, 80) as terminal:
         terminal.train("accelerator=ddp_cpu", "trainer.max_epochs=4000", "logger=csv", *SLOWLY)
         terminal.until(r"^epoch +([2-9]|\d\d+)/4000")
@@ -67,7 +67,7 @@ def test_ctrl_c_is_as_clean_where_another_process_draws(tmp_path: Path) -> None:
     assert "\ninterrupted; partial results are in" in end
 
 
-def test_no_color_and_a_pipe_are_respected(tmp_path: Path) -> None:
+def test_no_color_and_pipes_are_respected(tmp_path: Path) -> None:
     with Tmux(tmp_path, 80, NO_COLOR="1") as terminal:
         terminal.train("trainer.max_epochs=40", "logger=csv", *SLOWLY)
         terminal.until(BAR)
@@ -77,4 +77,4 @@ def test_no_color_and_a_pipe_are_respected(tmp_path: Path) -> None:
         terminal.train("trainer.max_epochs=3", "logger=csv", pipe="cat -v")
         end = terminal.until(PROMPT)
     assert re.findall(r"^epoch (\d)/3  train/loss", end, re.MULTILINE) == ["1", "2", "3"]
-    assert not re.search(r"\^[\[M]", end), "what cat makes of controls"
+    assert not re.search(r"\^[\[M]", end), "control characters as shown by cat -v"

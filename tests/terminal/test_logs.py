@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from trainyard.terminal.logs import close_log, open_log, print_anything
+from trainyard.terminal.logs import close_log, open_log, prepare_output
 
 
 def test_what_a_terminal_cannot_show_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="ascii"))
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    print_anything()
+    prepare_output()
     print("0.5 ± 0.1", flush=True)
     assert shown.getvalue() == b"0.5 ? 0.1\n"
 

@@ -1,4 +1,4 @@
-"""Standard output and error that are closed, full, or read by nobody."""
+"""Standard output and error that are closed, on a full disk, or a pipe without a reader."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def stream(kind: str) -> Iterator[int]:
 
 
 def run(folder: Path, kind: str, words: Sequence[str], other: str = "") -> tuple[int, str, str]:
-    """Run Python with a standard output of a kind, and perhaps such a standard error."""
+    """Run Python with a kind of standard output, and optionally of standard error."""
     closes = "".join([" >&-" * (kind == "closed"), " 2>&-" * (other == "closed")])
     with stream(kind) as out, stream("full") as full:
         done = subprocess.run(
@@ -61,7 +61,7 @@ def test_exit_code_when_output_is_lost(tmp_path: Path, kind: str) -> None:
     said = "" if kind == "pipe" else f"stdout cannot be written ({REASONS[kind]})\n"
     for words in ((), ("0",)):
         assert run(tmp_path, kind, ["-c", PRINT, "required", *words]) == (1, "", said)
-        assert not (tmp_path / "done").exists(), "it stops there"
+        assert not (tmp_path / "done").exists(), "it stops at the first print"
     assert run(tmp_path, kind, ["-c", PRINT, "required"], "full") == (1, "", "")
     assert run(tmp_path, kind, ["-c", PRINT, "required"], "closed") == (1, "", "")
 
@@ -121,7 +121,7 @@ COMMANDS = {
 
 
 @pytest.mark.slow
-def test_every_command(tmp_path: Path) -> None:
+def test_every_command_reports_lost_output(tmp_path: Path) -> None:
     columns = "island,bill_length_mm,bill_depth_mm,flipper_length_mm,body_mass_g,sex"
     (tmp_path / "a.csv").write_text(f"{columns}\nDream,1,2,3,4,\n")
     sweep = ["-m", "trainyard", "-m", *TINY[:-1], "data=penguins", "seed=0,1", "sweep.name=mine"]

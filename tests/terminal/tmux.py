@@ -1,4 +1,4 @@
-"""A terminal as a person has it before them: tmux, typed into and captured."""
+"""Types into tmux and captures its screen."""
 
 import re
 import shlex
@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 class Tmux:
-    """A shell in a terminal of so many columns; a context manager.
+    """A shell in a terminal; a context manager.
 
     Args:
         folder: in which the shell starts.
@@ -22,7 +22,7 @@ class Tmux:
     """
 
     def __init__(self, folder: Path, columns: int, **environment: str) -> None:
-        self.socket = f"trainyard-{uuid.uuid4().hex[:8]}"  # a server of its own, whatever else runs in tmux here
+        self.socket = f"trainyard-{uuid.uuid4().hex[:8]}"  # a separate tmux server
         self.folder, self.columns = folder, columns
         self.environment = {"OMP_NUM_THREADS": "1", "PS1": "$ ", "PYTHONPATH": str(REPOSITORY), **environment}
 
@@ -40,17 +40,17 @@ class Tmux:
         self.call("kill-server")
 
     def call(self, *arguments: str) -> str:
-        """Run a command of tmux and return what it says."""
+        """Run a tmux command and return its output."""
         command = ["tmux", "-L", self.socket, *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
 
     def train(self, *overrides: str, pipe: str = "") -> None:
-        """Type the command that trains, and what reads its output where that is not the terminal."""
+        """Type the command that trains, optionally with a pipe that reads its output."""
         command = shlex.join([sys.executable, str(REPOSITORY / "train.py"), *overrides])
         self.type(f"{command} | {pipe}" if pipe else command)
 
     def type(self, line: str) -> None:
-        """Clear the screen, type a line, press enter, and wait until the prompt is gone."""
+        """Clear the screen, type a line, press enter, and wait until the prompt disappears."""
         self.call("send-keys", "-l", f"clear; {line}")
         self.call("send-keys", "Enter")
         self.gone(r"^\$ ?(clear.*)?$")
@@ -60,7 +60,7 @@ class Tmux:
         self.call("send-keys", "C-c")
 
     def screen(self, colours: bool = False) -> str:
-        """Return the lines that are seen now, without empty ones at the end; with escapes where colours are asked."""
+        """Return the visible lines without empty ones at the end, optionally with color codes."""
         return self.call("capture-pane", "-p", *(["-e"] if colours else [])).rstrip()
 
     def until(self, pattern: str, seconds: float = 300.0) -> str:

@@ -140,12 +140,12 @@ class StackedLauncher(LocalLauncher):
     def group_jobs(self, configs: dict[int, DictConfig]) -> list["JobGroup"]:
         """Return stacks, then single jobs; print why jobs are single."""
         from trainyard.sweeps.execution.job_process import JobGroup
-        from trainyard.sweeps.stacked.stackable import divided, stackable, told
+        from trainyard.sweeps.stacked.stackable import format_reasons, group_stackable, split_group
 
-        stackable_groups, reasons = stackable(configs)
-        stacks = [stack for group in stackable_groups for stack in divided(group, self.slots)]
+        stackable, reasons = group_stackable(configs)
+        stacks = [stack for group in stackable for stack in split_group(group, self.slots)]
         if reasons:
             names = {index: str(config.hydra.sweep.subdir) for index, config in configs.items()}
-            print(told(reasons, names), flush=True)
+            print(format_reasons(reasons, names), flush=True)
         chosen = [*stacks, *([index] for index in configs if index in reasons)]
         return [JobGroup(indices, [configs[index] for index in indices]) for indices in chosen]

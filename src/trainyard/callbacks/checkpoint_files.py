@@ -4,7 +4,6 @@ import errno
 import logging
 import os
 import pickle
-import shutil
 import time
 import zipfile
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from itertools import chain, count
 from pathlib import Path
+from shutil import disk_usage
 from typing import Any
 
 import torch
@@ -19,20 +19,21 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from torch import Tensor
 
 from trainyard.io.files import MIB, open_regular, relative
+from trainyard.io.resources import describe_full_disk, is_disk_full
 
 log = logging.getLogger(__name__)
 
 LAST, PREVIOUS, BEST, DAMAGED = "last.ckpt", "previous.ckpt", "best.ckpt", "damaged.ckpt"
-DIRECTORY = 0x10  # attribute of a zip entry
+DIRECTORY = 0x10  # attribute of an entry of a zip archive
 PAUSE = 10.0  # seconds between two writes
-WRITE_RATIO = 20  # at least this many times the duration of the last write lies between two writes
+WRITE_RATIO = 20  # minimum time between two writes, as a multiple of the duration of the last write
 
 
 def write_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
     """Write a checkpoint atomically; an earlier `last.ckpt` is renamed to `previous.ckpt`.
 
     Raises:
-        OSError: it cannot be written, with the reason and the space needed; the earlier file is unchanged.
+        OSError: with the reason; the earlier file is unchanged.
     """
     draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
     failure: OSError | None = None
@@ -44,41 +45,25 @@ def write_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
         if path.name == LAST and path.exists():
             path.replace(path.with_name(PREVIOUS))
         draft.replace(path)
-    except (OSError, RuntimeError) as error:  # torch raises a RuntimeError when the disk is full
-        failure = write_error(error, checkpoint, path)
+    except (OSError, RuntimeError) as error:
+        # torch raises a RuntimeError on a full disk, which the unfinished draft has filled at this point
+        full = is_disk_full(error) or (isinstance(error, RuntimeError) and disk_usage(path.parent).free < MIB)
+        reason = describe_full_disk(path.parent) if full else str(error).splitlines()[0]
+        number = errno.ENOSPC if full else getattr(error, "errno", None) or errno.EIO
+        failure = OSError(number, f"{relative(path)} cannot be written: {reason}")
     finally:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
-    if failure:  # raised outside of the block: the traceback of torch's error keeps the draft open, and so its space
+    if failure:  # raised here: inside the block, the traceback of torch's error would keep the draft open
         raise failure
 
 
-def write_error(error: OSError | RuntimeError, checkpoint: Mapping[str, Any], path: Path) -> OSError:
-    """Return the error that tells the user why a checkpoint cannot be written."""
-    needed, free = tensor_bytes(checkpoint), 0
-    with suppress(OSError):
-        free = shutil.disk_usage(path.parent).free
-    number = getattr(error, "errno", None)
-    if number in (errno.ENOSPC, errno.EDQUOT) or (number is None and free < 2 * needed):
-        space = f"{needed / MIB:.1f} MiB are needed and {free / MIB:.1f} MiB free there: free some"
-        return OSError(errno.ENOSPC, f"{relative(path)} cannot be written: the disk is full, {space}")
-    return OSError(number or errno.EIO, f"{relative(path)} cannot be written ({str(error).splitlines()[0]})")
-
-
-def tensor_bytes(node: Any) -> int:
-    """Return the size of all tensors in nested dicts and lists."""
-    if isinstance(node, Tensor):
-        return node.nbytes
-    items = node.values() if isinstance(node, dict) else node if isinstance(node, list | tuple) else ()
-    return sum(map(tensor_bytes, items))
-
-
 def is_intact(path: Path) -> bool:
-    """Return whether a checkpoint loads as it was written.
+    """Return whether a checkpoint is undamaged: no flipped bit that changes a value remains undetected.
 
     The CRCs of the zip archive cover the contents. torch's reader rejects a damaged directory of the archive, except
-    for an entry marked as a folder, which it reads as empty. A flipped bit that none of these detects changes no value.
-    A compressed archive is not a checkpoint of ours, and could fill the memory.
+    for an entry marked as a folder, which it reads as empty. Our archives are never compressed, and a compressed one
+    from elsewhere could fill the memory.
     """
     try:
         with open_regular(path, most=None) as file, zipfile.ZipFile(file) as archive:
@@ -86,20 +71,20 @@ def is_intact(path: Path) -> bool:
             if any(entry.external_attr & DIRECTORY or entry.compress_type for entry in entries) or archive.testzip():
                 return False
         torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-    except pickle.UnpicklingError:  # the contents match their CRC, so this is someone else's pickle; see `load_model`
+    except pickle.UnpicklingError:  # undamaged, but not plain: `load_model` rejects it with an explanation
         return True
-    except Exception:  # a missing or damaged file fails in many ways
+    except Exception:  # damaged files raise many types
         return False
     return True
 
 
 def newest_intact(folder: Path) -> Path | None:
-    """Return `last.ckpt` of a folder, or `previous.ckpt` if the last is damaged; `None` without either."""
+    """Return `last.ckpt` of a folder, or `previous.ckpt` if that is damaged; `None` without either."""
     return next((folder / name for name in (LAST, PREVIOUS) if is_intact(folder / name)), None)
 
 
 def set_damaged_aside(folder: Path) -> None:
-    """Rename damaged checkpoints, with a warning, so that they neither are used nor replace an intact one."""
+    """Rename damaged checkpoints, with a warning, so that they are not used and do not replace an intact one."""
     for path in (folder / name for name in (LAST, PREVIOUS, BEST)):
         if path.exists() and not is_intact(path):
             names = chain([DAMAGED], (f"damaged-{number}.ckpt" for number in count(2)))
@@ -109,14 +94,14 @@ def set_damaged_aside(folder: Path) -> None:
 
 
 class PacedCheckpointIO(TorchCheckpointIO):
-    """Keeps a copy of the newest checkpoint of each file in memory, and writes them in a thread every few seconds.
+    """Writes checkpoints in a thread every few seconds; until then, the newest version of each file is in memory.
 
-    Writing after each short epoch would take longer than the epoch. Pending checkpoints are written at the latest when
-    a run ends, fails or is interrupted; a killed run loses the last seconds. If the disk is full, training continues,
-    the checkpoints stay pending and the earlier files remain.
+    Writing after each short epoch would take longer than the epoch. Pending checkpoints are written when a run ends,
+    fails or is interrupted; a killed run loses the last seconds. If the disk is full, training continues, the
+    checkpoints stay pending and the earlier files remain.
 
     Args:
-        pause: minimum number of seconds between two writes; 0 writes at once.
+        pause: minimum number of seconds between two writes; 0 writes immediately.
     """
 
     def __init__(self, pause: float = PAUSE) -> None:
@@ -129,11 +114,11 @@ class PacedCheckpointIO(TorchCheckpointIO):
 
     @property
     def due(self) -> bool:
-        """Whether it is time to write."""
+        """Whether to write with the next checkpoint."""
         return time.monotonic() - self.last_write >= max(self.pause, WRITE_RATIO * self.write_seconds)
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Copy a checkpoint to memory, and start writing all pending ones if it is time."""
+        """Copy a checkpoint to memory; if writing is due, start to write all pending ones."""
         if self.pause == 0:
             self.pending[str(path)] = checkpoint
             self.flush()
@@ -146,7 +131,7 @@ class PacedCheckpointIO(TorchCheckpointIO):
             self.writing = self.thread.submit(self.write_files, files)
 
     def copy(self, value: Any) -> Any:
-        """Return a copy of nested dicts, lists and tensors; ten times faster than Lightning's `apply_to_collection`."""
+        """Copy nested dicts, lists and tensors, ten times faster than Lightning's `apply_to_collection`."""
         if isinstance(value, Tensor):
             return self.copy_tensor(value)
         if isinstance(value, dict):
@@ -160,23 +145,19 @@ class PacedCheckpointIO(TorchCheckpointIO):
         return tensor.detach().to("cpu", copy=True)
 
     def flush(self) -> None:
-        """Write all pending checkpoints before returning.
-
-        Raises:
-            OSError: one cannot be written; it stays pending.
-        """
+        """Write all pending checkpoints; if an OSError is raised, the remaining ones stay pending."""
         self.wait()
         files, self.pending = self.pending, {}
         self.write_files(files, retry=False)
 
     def wait(self) -> None:
-        """Wait until the thread has written."""
+        """Wait until the thread has finished writing."""
         if self.writing is not None:
             self.writing.result()
             self.writing = None
 
     def write_files(self, files: dict[str, dict[str, Any]], retry: bool = True) -> None:
-        """Write files; after an error the rest stays pending, and with `retry` only a warning is logged."""
+        """Write files; after an error the remaining ones stay pending. With `retry`, the error is only logged."""
         start = time.monotonic()
         for path in sorted(files):  # best before last, in case the process is killed between the two
             try:
@@ -192,7 +173,7 @@ class PacedCheckpointIO(TorchCheckpointIO):
         self.write_seconds = self.last_write - start
 
     def load_checkpoint(self, path: str | Path, *arguments: Any, **options: Any) -> dict[str, Any]:
-        """Load a checkpoint; a pending one is written first."""
+        """Load a checkpoint; pending ones are written first."""
         self.wait()
         if str(path) in self.pending:
             self.flush()
@@ -205,7 +186,7 @@ class PacedCheckpointIO(TorchCheckpointIO):
         super().remove_checkpoint(path)
 
     def teardown(self) -> None:
-        """Write all pending checkpoints, and later ones at once: a spawned process saves its weights after this."""
+        """Write all pending checkpoints, and later ones immediately: a spawned process saves its weights after this."""
         self.flush()
         self.pause = 0.0
         if self.thread is not None:

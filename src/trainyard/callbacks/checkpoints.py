@@ -16,7 +16,7 @@ from trainyard.io.files import relative
 
 log = logging.getLogger(__name__)
 
-MIN_PAUSE = 100  # between two epochs that are saved, as a multiple of the time that the last saving took
+MIN_PAUSE = 100  # minimum time between two saved epochs, as a multiple of the duration of the last save
 
 
 class LastCheckpoint(ModelCheckpoint):
@@ -25,62 +25,60 @@ class LastCheckpoint(ModelCheckpoint):
     Lightning's `save_last` only saves when the best checkpoint changes too.
 
     Args:
-        folder: where the file is saved.
+        folder: of the file.
         every_minutes: interval in minutes of training; `None` for none.
         every_steps: interval in optimizer steps; `None` for none.
     """
 
-    state_key = "LastCheckpoint"  # Lightning computes a long one six times a step
+    state_key = "LastCheckpoint"  # Lightning would compute a long one six times a step
 
     def __init__(self, folder: Path, every_minutes: float | None = None, every_steps: int | None = None) -> None:
         super().__init__(folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
         self.path = str(Path(str(self.dirpath)) / "last.ckpt")  # absolute, as Lightning's dirpath
         self.every_seconds = every_minutes * 60 if every_minutes else math.inf
         self.every_steps = every_steps
-        self.saved = time.monotonic()
-        self.took = 0.0
+        self.saved_at = time.monotonic()
+        self.save_seconds = 0.0
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self.is_due(trainer) and is_between_steps(trainer):
             self.save(trainer)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Use the own path: Lightning would remove the file that the state names, which may be anybody's."""
+        """Ignore the stored path: it may name another file, which Lightning would remove."""
         self.best_model_path = self.path if state_dict["best_model_path"] else ""
 
     def is_due(self, trainer: L.Trainer) -> bool:
         """Whether an interval has passed; rank 0 decides."""
         if self.every_steps and trainer.global_step % self.every_steps == 0:
             return True
-        late = time.monotonic() - self.saved > self.every_seconds
-        return trainer.strategy.broadcast(late) if trainer.world_size > 1 and self.every_seconds < math.inf else late
+        overdue = time.monotonic() - self.saved_at > self.every_seconds
+        if trainer.world_size > 1 and self.every_seconds < math.inf:
+            return trainer.strategy.broadcast(overdue)
+        return overdue
 
     def save(self, trainer: L.Trainer) -> None:
-        """Save, in the middle of an epoch."""
-        self.saved = time.monotonic()
+        """Save in the middle of an epoch."""
+        self.saved_at = time.monotonic()
         flush_loggers(trainer)
         trainer.save_checkpoint(self.path, self.save_weights_only)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save, but skip epochs that take hardly longer than saving."""
-        began = time.monotonic()
-        early = began - self.saved < MIN_PAUSE * self.took and not is_last_epoch(trainer)
-        if trainer.strategy.reduce_boolean_decision(early):  # saving is collective, and clocks differ
+        """Save, except after epochs that take hardly longer than saving."""
+        start = time.monotonic()
+        too_early = start - self.saved_at < MIN_PAUSE * self.save_seconds and not is_last_epoch(trainer)
+        if trainer.strategy.reduce_boolean_decision(too_early):  # saving is collective, and clocks differ
             return
         flush_loggers(trainer)
         super().on_train_epoch_end(trainer, pl_module)
-        self.saved = time.monotonic()
-        self.took = self.saved - began
+        self.saved_at = time.monotonic()
+        self.save_seconds = self.saved_at - start
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Saves `best.ckpt`, of the best epoch; a tie is decided by the lower validation loss.
+    """Saves `best.ckpt`, the best epoch by the objective; a tie is decided by the lower validation loss.
 
-    On few validation examples many epochs share the best accuracy, and the first of them is rarely the best model.
-
-    Args:
-        folder: where the file is saved.
-        objective: the metric that is compared, `val/acc` or `val/loss`.
+    With few validation examples, many epochs share the best accuracy, and the first of them is rarely the best model.
     """
 
     state_key = "BestCheckpoint"
@@ -90,7 +88,7 @@ class BestCheckpoint(ModelCheckpoint):
         super().__init__(folder, filename="best", monitor=objective, mode=mode, enable_version_counter=False)
         self.path = str(Path(str(self.dirpath)) / "best.ckpt")
         self.best_loss = math.inf
-        self.intact = True  # whether best.ckpt can be read when training resumes
+        self.intact = True  # whether a resumed run found an undamaged best.ckpt
 
     def check_monitor_top_k(self, trainer: L.Trainer, current: Tensor | None = None) -> bool:
         """Whether this epoch is the best so far."""
@@ -110,14 +108,14 @@ class BestCheckpoint(ModelCheckpoint):
         self.intact = trainer.strategy.broadcast(is_intact(Path(self.path)))
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the best epoch; if `best.ckpt` is missing or damaged, the best is chosen among the epochs to come.
+        """Restore the best score; if `best.ckpt` is missing or damaged, start without one.
 
-        The state refers to this directory, whatever path it contains: Lightning would forget the score of a run that
-        was moved, and remove a file elsewhere.
+        The stored path is ignored: Lightning would discard the score of a run that was moved, and remove a file
+        elsewhere.
         """
         best = self.path if state_dict["best_model_path"] else ""
         if best and not self.intact:
-            log.warning("%s is missing or damaged: choosing the best of the epochs to come", relative(Path(best)))
+            log.warning("%s is missing or damaged: only the following epochs are compared", relative(Path(best)))
             return
         paths = {"best_model_path": best, "kth_best_model_path": best, "last_model_path": ""}
         scores = {best: state_dict["best_model_score"]} if best else {}
@@ -127,7 +125,7 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 def flush_loggers(trainer: L.Trainer) -> None:
-    """Write all that was logged to disk: a run that resumes from the next checkpoint will not log it again."""
+    """Write all logged values to disk, because a run that resumes from the next checkpoint will not log them again."""
     for logger in trainer.loggers:
         logger.save()
 
@@ -135,8 +133,8 @@ def flush_loggers(trainer: L.Trainer) -> None:
 def is_last_epoch(trainer: L.Trainer) -> bool:
     """Whether training ends with this epoch."""
     epochs, steps = trainer.max_epochs or -1, trainer.max_steps
-    over = (0 < epochs <= trainer.current_epoch + 1) or (0 <= steps <= trainer.global_step)
-    return over or trainer.should_stop
+    limit_reached = (0 < epochs <= trainer.current_epoch + 1) or (0 <= steps <= trainer.global_step)
+    return limit_reached or trainer.should_stop
 
 
 def is_between_steps(trainer: L.Trainer) -> bool:

@@ -1,4 +1,4 @@
-"""Stops at, or skips, a loss that is not finite."""
+"""Stops the run, or skips the batch, if the loss is not finite."""
 
 import logging
 import math
@@ -14,22 +14,18 @@ from trainyard.callbacks.protocols import DiscardsBatches
 
 log = logging.getLogger(__name__)
 
-CHECK_EVERY = 50  # steps on an accelerator: each check waits for the device
+CHECK_EVERY = 50  # steps on an accelerator, since each check waits for the device
 EXPLODED = 1e8  # nats
 MAX_SKIPPED = 20  # steps in a row
 
 
 class FiniteLoss(L.Callback):
-    """Stops a run whose loss became NaN, infinite or huge, and reports the step and the likely cause.
-
-    With `stop`, each loss is checked on a CPU, the last 50 together on an accelerator. With `skip_batch`, each
-    gradient is checked before the weights change; the gradient scaler of 16-bit precision does that by itself.
+    """Handles a loss or gradient that is NaN, infinite or huge.
 
     Args:
-        on_nan: `stop`, or `skip_batch`: no optimizer step for that batch.
-
-    Raises:
-        FloatingPointError: from a training step, also if more than 20 steps in a row are skipped.
+        on_nan: `stop` raises a FloatingPointError with the step and the likely cause. Each loss is checked on a CPU,
+            the last 50 together on an accelerator. `skip_batch` skips the optimizer step if the gradient is not finite,
+            as the gradient scaler of 16-bit precision does, and raises after 20 skipped steps in a row.
     """
 
     state_key = "FiniteLoss"
@@ -41,7 +37,7 @@ class FiniteLoss(L.Callback):
         self.skipped_in_a_row = 0
 
     def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer) -> None:
-        """Remove a gradient that is not finite, so that no weight changes."""
+        """Remove a gradient that is not finite, so that the weights do not change."""
         if self.on_nan == "stop" or getattr(trainer.precision_plugin, "scaler", None):
             return
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -77,12 +73,12 @@ class FiniteLoss(L.Callback):
         for batches_ago, loss in zip(reversed(range(len(losses))), losses, strict=True):
             if not abs(loss) < EXPLODED:
                 inputs = batch[0]
-                if inputs.isnan().any():  # a missing number of a table, which the model fills in
+                if inputs.isnan().any():  # missing numbers of a table, which the model replaces
                     inputs = pl_module.get_submodule("normalize")(inputs)
                 self.stop(trainer, bool(inputs.isfinite().all()), loss, batches_ago)
 
     def stop(self, trainer: L.Trainer, inputs_are_finite: bool, loss: float, batches_ago: int) -> None:
-        """Raise the error with the step and the likely cause."""
+        """Raise a FloatingPointError with the step and the likely cause."""
         step, epoch = trainer.global_step - batches_ago, trainer.current_epoch + 1
         value = f"{loss:.2g}" if math.isfinite(loss) else loss
         cause = likely_cause(trainer, inputs_are_finite)
@@ -99,8 +95,8 @@ def likely_cause(trainer: L.Trainer, inputs_are_finite: bool) -> str:
     """Return the likely cause of a loss that is not finite, and a remedy."""
     rate = trainer.optimizers[0].param_groups[0]["lr"]
     if not inputs_are_finite:
-        return "the batch itself holds values that are not finite: check the data, or use on_nan=skip_batch"
+        return "the batch contains values that are not finite: check the data, or use on_nan=skip_batch"
     if str(trainer.precision).startswith("16"):
         return f"half precision may overflow: try trainer.precision=32-true, or an optimizer.lr below {rate:.2g}"
     lower = f"{min(rate / 10, 0.01):.2g}"
-    return f"the learning rate ({rate:.2g} there) is likely too high: try optimizer.lr={lower}"
+    return f"the learning rate ({rate:.2g} at this step) is likely too high: try optimizer.lr={lower}"

@@ -1,4 +1,4 @@
-"""Saves and stops training at the next step when a signal is caught."""
+"""Saves and stops training after a signal."""
 
 import logging
 import os
@@ -19,9 +19,9 @@ VALIDATION = "epoch_loop.val_loop.batch_progress"
 
 
 class GracefulStop(L.Callback):
-    """Saves and exits when any process has caught a signal; a resumed run continues bitwise from there.
+    """Saves and exits after the current batch if any process has caught a signal; the run can be resumed exactly.
 
-    During a validation it exits at once too: the resumed run repeats that validation from its first batch.
+    A validation that is interrupted is repeated from its first batch.
     """
 
     def __init__(self, signals: Signals, last: LastCheckpoint) -> None:
@@ -32,13 +32,13 @@ class GracefulStop(L.Callback):
         self.signals.defer(True)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Stop deferring signals; exit if one came in the last step, whose epoch is saved."""
+        """Stop deferring signals; exit if one was caught in the last step, whose epoch is saved."""
         self.signals.defer(False)
         if caught := self.caught(trainer):
             self.signals.leave(caught)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Write pending checkpoints, which a logger that fails next must not lose; then stop deferring signals."""
+        """Write pending checkpoints before a logger can fail, and stop deferring signals."""
         try:
             write_pending(trainer)
         except OSError as error:
@@ -57,7 +57,7 @@ class GracefulStop(L.Callback):
             self.save_and_exit(trainer, caught)
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Reset the counters of an unfinished validation to its start, since its sums are not saved."""
+        """Reset the counters of an unfinished validation to its start, since its metrics are not saved."""
         progress = checkpoint["loops"]["fit_loop"][VALIDATION]
         if trainer.validating and progress["current"]["completed"] < progress["current"]["ready"]:
             before = progress["total"]["ready"] - progress["current"]["ready"]
@@ -76,7 +76,7 @@ class GracefulStop(L.Callback):
         return int(number)
 
     def save_and_exit(self, trainer: L.Trainer, number: int) -> None:
-        """Save to disk, requeue a SLURM job, and raise what ends the run."""
+        """Save to disk, requeue a SLURM job, and raise the exception that ends the run."""
         self.last.save(trainer)
         write_pending(trainer)
         if trainer.is_global_zero and number == getattr(signal, "SIGUSR1", None):
@@ -85,13 +85,13 @@ class GracefulStop(L.Callback):
 
 
 def write_pending(trainer: L.Trainer) -> None:
-    """Write checkpoints that wait in memory."""
+    """Write pending checkpoints to disk."""
     writer = trainer.strategy.checkpoint_io
     if isinstance(writer, PacedCheckpointIO):
         writer.flush()
 
 
 def requeue() -> None:
-    """Requeue a SLURM job, whose script requests this signal by `--signal=SIGUSR1@SECONDS`."""
+    """Requeue a SLURM job; its script requests SIGUSR1 by `--signal=SIGUSR1@SECONDS`."""
     if job := os.environ.get("SLURM_JOB_ID"):
         subprocess.run(["scontrol", "requeue", job], check=False)

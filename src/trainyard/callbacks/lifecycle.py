@@ -1,4 +1,4 @@
-"""Callbacks that are removed while they have nothing to do: Lightning calls each of them seven times a step."""
+"""Removes callbacks that have nothing to do, because Lightning calls seven hooks of each callback in each step."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ import lightning as L
 
 
 class AfterFit(L.Callback):
-    """A callback whose work starts with the test."""
+    """Base class of callbacks that do nothing before the test."""
 
 
 def remove_callback(trainer: L.Trainer, callback: L.Callback) -> None:

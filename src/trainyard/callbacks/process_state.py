@@ -34,10 +34,10 @@ class ProcessState(L.Callback):
         checkpoint["processes"] = states
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Keep the state until training starts, since random numbers are drawn before."""
+        """Store the state until training starts, since random numbers are drawn before that."""
         states = checkpoint.get("processes") or [None]
         if len(states) != trainer.world_size:
-            text = "the checkpoint was saved by %d processes, now there are %d: the order of the examples changes"
+            text = "the checkpoint was saved by %d processes, not %d: the order of the examples changes"
             log.warning(text, len(states), trainer.world_size)
         self.loaded = states[trainer.global_rank % len(states)]
         if trainer.state.fn is TrainerFn.FITTING:

@@ -1,4 +1,4 @@
-"""The progress of a run: a bar on a terminal, one line per epoch elsewhere, and the curves of its scores."""
+"""The progress of a run: a bar on a terminal, otherwise one line per epoch; and the curves of its scores."""
 
 import logging
 import math
@@ -20,18 +20,16 @@ from trainyard.terminal.formats import format_duration
 log = logging.getLogger(__name__)
 
 SCORES = ("train/loss", "train/acc", "val/loss", "val/acc")
-WINDOW = 25  # redraws, so at least five seconds, over which the examples per second are averaged
+WINDOW = 25  # redraws, at least five seconds, over which the examples per second are averaged
 
 
 class ProgressReporter(ProgressBar):
-    """Reports each epoch's scores: in the log, and on the screen unless a bar shows them.
-
-    The bar is redrawn by time; a step only reads the clock.
+    """Logs the scores of each epoch, and shows a bar on a terminal.
 
     Attributes:
-        curves: by score, its values by epoch, including those before a resume; those of validation skip epochs that
-            were not validated.
-        validation: scores of the last validation in this epoch, if there was one.
+        curves: the values of each score by epoch, including those before a resume, without epochs that were not
+            validated.
+        validation: scores of the last validation in this epoch; empty before it.
         reported: the optimizer step of the last report, -1 before the first, `None` before training starts.
     """
 
@@ -73,7 +71,7 @@ class ProgressReporter(ProgressBar):
             self.training.show()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Store the scores; report them here if the epoch has already been reported."""
+        """Store the scores; report them if this epoch has been reported already."""
         if trainer.sanity_checking:
             return
         self.validation = {name: float(trainer.callback_metrics[name]) for name in SCORES[2:]}
@@ -83,13 +81,13 @@ class ProgressReporter(ProgressBar):
             self.report("final weights", self.validation)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        pl_module.on_train_epoch_end()  # Lightning calls it after its callbacks: the training scores would be old
+        pl_module.on_train_epoch_end()  # logs the training scores; Lightning calls it after its callbacks
         scores = {name: float(trainer.callback_metrics[name]) for name in SCORES[:2]} | self.validation
         self.report(epoch_label(trainer), scores)
         self.reported = trainer.global_step
 
     def report(self, label: str, scores: Mapping[str, float]) -> None:
-        """Add scores to the curves, and log them; "-" for those that were not measured."""
+        """Add scores to the curves, and log them; "-" stands for a missing score."""
         for name, value in scores.items():
             self.curves.setdefault(name, []).append(value)
         if self.enabled:
@@ -130,10 +128,10 @@ class ProgressReporter(ProgressBar):
 
 
 class TrainingDisplay(Display):
-    """A bar with throughput and remaining time; below it the scores of this epoch and of the last validation.
+    """A bar with throughput and remaining time, and below it the scores of this epoch and of the last validation.
 
     Attributes:
-        examples: number of examples that this process has trained on since the display was opened.
+        examples: number of training examples in this process since the display was opened.
     """
 
     def __init__(self, trainer: L.Trainer, model: L.LightningModule) -> None:
@@ -156,7 +154,7 @@ class TrainingDisplay(Display):
 
     @property
     def share(self) -> float:
-        """The share of all training and validation batches that is done, from 0 to 1; 0 without a known end."""
+        """The finished share of all training and validation batches, from 0 to 1; 0 without a known end."""
         trainer, loop = self.trainer, self.trainer.fit_loop.epoch_loop
         epochs = planned_epochs(trainer) or math.inf
         done: int = loop.batch_progress.current.ready
@@ -175,13 +173,13 @@ class TrainingDisplay(Display):
         return f"{rate * self.trainer.world_size:,.0f} examples/s"
 
     def remaining_time(self) -> str:
-        """Return the remaining time at the speed so far, validations included."""
+        """Return the remaining time, estimated from the time so far, with validations."""
         done = self.share - self.first_share
         left = (time.monotonic() - self.started) * (1 - self.share) / done if done > 0 else None
         return f"{format_duration(left)} to go" if left is not None else ""
 
     def scores(self) -> str:
-        """Return training scores so far and the last validation accuracy, with its epoch if it is an earlier one."""
+        """Return the current training scores and the last validation accuracy, with its epoch if it is earlier."""
         known = self.model.training_scores() if isinstance(self.model, ScoresTraining) else {}
         text = "  ".join(f"{name} {known[name]:.4f}" if name in known else f"{name} -" for name in SCORES[:2])
         if self.scored is None:
@@ -192,7 +190,7 @@ class TrainingDisplay(Display):
 
 
 def epoch_label(trainer: L.Trainer, align: bool = False) -> str:
-    """Return "epoch 3/10", or "epoch 3" if the number of epochs is unknown; optionally right-aligned."""
+    """Return "epoch 3/10", or "epoch 3" if the number of epochs is unknown; with `align`, of constant width."""
     epoch, epochs = str(trainer.current_epoch + 1), planned_epochs(trainer)
     if epochs is None:
         return f"epoch {epoch}"

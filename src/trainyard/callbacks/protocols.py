@@ -1,4 +1,4 @@
-"""Optional methods of a LightningModule that callbacks use, where it has them."""
+"""Optional methods of a LightningModule that callbacks use."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
@@ -8,7 +8,7 @@ from torch import Tensor
 
 @runtime_checkable
 class Resumable(Protocol):
-    """Has state that belongs to the middle of an epoch, such as sums of metrics, and that a resumed run needs."""
+    """Has state within an epoch, such as sums of metrics, that a resumed run needs."""
 
     def training_state(self) -> dict[str, Any]:
         """Return the state as primitives and tensors."""
@@ -27,7 +27,7 @@ class ScoresTraining(Protocol):
 
 @runtime_checkable
 class DiscardsBatches(Protocol):
-    """Can leave a batch out of its metrics."""
+    """Can remove a batch from its metrics."""
 
     def discard_last_batch(self) -> None:
         """Remove the last training batch from the metrics."""

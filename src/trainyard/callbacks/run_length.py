@@ -1,4 +1,4 @@
-"""The length of a run and its validation interval: what the limits mean together, and which are invalid."""
+"""The length of a run and its validation interval: computed from the limits in the config, and checked."""
 
 import math
 import pkgutil
@@ -12,17 +12,17 @@ from trainyard.config.arguments import parameters
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.io.errors import config_error
 
-KEEP_RATE = "trainyard.optim.schedules.constant"
+CONSTANT_RATE = "trainyard.optim.schedules.constant"
 LENGTH = "trainer.max_epochs=N or +trainer.max_steps=N"
 
 
 def epoch_limit(cfg: DictConfig) -> int:
-    """Return the maximum number of epochs, -1 for no limit (Lightning takes 1000 for null)."""
+    """Return the maximum number of epochs, -1 for no limit (Lightning replaces null by 1000)."""
     return -1 if cfg.trainer.max_epochs is None else int(cfg.trainer.max_epochs)
 
 
 def has_known_length(cfg: DictConfig) -> bool:
-    """Whether epochs or steps limit a run, so that schedules know its length."""
+    """Whether a run is limited in epochs or steps, so that schedules know its length."""
     return epoch_limit(cfg) > 0 or cfg.trainer.get("max_steps", -1) > 0 or bool(cfg.trainer.get("fast_dev_run"))
 
 
@@ -97,9 +97,9 @@ def check_time(cfg: DictConfig) -> None:
 
 
 def check_without_length(cfg: DictConfig) -> None:
-    """Raise a ConfigError for a part that requires the number of steps, which a time limit does not give."""
+    """Raise a ConfigError for a part that requires the number of steps if it is unknown."""
     target = cfg.scheduler._target_
-    if target != KEEP_RATE and "total_steps" in parameters(pkgutil.resolve_name(target))[0]:
+    if target != CONSTANT_RATE and "total_steps" in parameters(pkgutil.resolve_name(target))[0]:
         problem = "the number of steps is not known in advance"
         chosen = cfg.run.choices.scheduler
         raise config_error("scheduler", chosen, problem, f"scheduler=constant or plateau, or with {LENGTH}")
@@ -112,7 +112,7 @@ def check_without_length(cfg: DictConfig) -> None:
 
 
 def check_averaging(name: str, kind: type) -> None:
-    """Raise a ConfigError for a callback whose average of the weights would be neither tested nor saved."""
+    """Raise a ConfigError for a callback whose averaged weights would be neither tested nor saved."""
     from trainyard.callbacks.weight_average import WeightAverage
 
     if issubclass(kind, StochasticWeightAveraging | WeightAveraging) and not issubclass(kind, WeightAverage):

@@ -112,7 +112,7 @@ def drawing_budget(trainer: L.Trainer) -> DrawingBudget:
 
 
 class ChartLayout(L.Callback):
-    """Shows training and validation of a metric in one chart, under Custom Scalars."""
+    """Shows the training and validation curves of a metric in one chart, under Custom Scalars."""
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         remove_callback(trainer, self)
@@ -132,7 +132,7 @@ class RunDescription(L.Callback):
             writer.add_text("config", code_block((self.folder / "config.yaml").read_text(encoding="utf-8")))
             origin = json.loads((self.folder / "provenance.json").read_text(encoding="utf-8"))
             origin["packages"] = {name: version for name, version in origin["packages"].items() if name in PACKAGES}
-            (origin["git"] or {}).pop("uncommitted_patch", None)  # which may be long
+            (origin["git"] or {}).pop("uncommitted_patch", None)  # may be long
             writer.add_text("provenance", code_block(OmegaConf.to_yaml(origin)))
 
 
@@ -142,10 +142,10 @@ def code_block(text: str) -> str:
 
 
 def write_hparams(trainer: L.Trainer, cfg: DictConfig, result: dict[str, Any]) -> None:
-    """Write the run as one session of the HParams tab: its choices, their values and the final scores.
+    """Write the run to the HParams tab: its options, hyperparameters and final scores.
 
-    The batch size is the one that was used, which small data reduces. The scores are named `result/...`, because the
-    last point of `val/acc` belongs to the last epoch, not to the best.
+    The batch size is the one that was used, which is smaller for small data. The scores are named `result/...`, because
+    the last point of `val/acc` belongs to the last epoch, not to the best.
     """
     from torch.utils.tensorboard.summary import hparams
 
@@ -164,7 +164,7 @@ def write_hparams(trainer: L.Trainer, cfg: DictConfig, result: dict[str, Any]) -
 
 
 def move_to_front(columns: Any, names: set[str]) -> None:
-    """Move some columns to the front of TensorBoard's table, where it shows those marked as different between runs."""
+    """Mark columns as different between runs, which TensorBoard shows first."""
     stored = columns.value[0].metadata.plugin_data
     content = HParamsPluginData.FromString(stored.content)
     for column in content.experiment.hparam_infos:
@@ -173,7 +173,7 @@ def move_to_front(columns: Any, names: set[str]) -> None:
 
 
 def hyperparameters(cfg: DictConfig) -> dict[str, Any]:
-    """Return the option of each config group, and every value of model, data, optimizer and schedule."""
+    """Return the option of each config group, and all values of model, data, optimizer and schedule."""
     finetune = ["finetune"] if has_backbone(cfg) else []
     options = {group: cfg.run.choices[group] for group in (*GROUPS, *finetune)}
     parts = OmegaConf.masked_copy(cfg, ["model", "data", "augment", "optimizer", "scheduler", *finetune, "seed"])

@@ -1,4 +1,4 @@
-"""What TensorBoard shows about the model while it trains: graph, first batch, gradients, weights and throughput."""
+"""TensorBoard during training: graph, first batch, gradients, weights, throughput and memory."""
 
 import logging
 import time
@@ -21,8 +21,8 @@ from trainyard.io.resources import peak_memory
 
 log = logging.getLogger(__name__)
 
-PART = 0.3  # of the drawing budget: the rest is for the figures at the end
-SECONDS_PER_TENSOR, SECONDS_PER_NUMBER = 2e-3, 4e-8  # to compute a histogram
+HISTOGRAM_SHARE = 0.3  # of the drawing budget; the rest is for the figures at the end
+SECONDS_PER_TENSOR, SECONDS_PER_NUMBER = 2e-3, 4e-8  # estimated time of a histogram
 
 
 class FirstBatch(L.Callback):
@@ -42,7 +42,7 @@ class FirstBatch(L.Callback):
 
 
 class ModelGraph(L.Callback):
-    """Shows the network under Graphs, traced with one example; evaluation mode, gradients and random state stay."""
+    """Shows the network under Graphs, traced with one example without changing modes, gradients or random state."""
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         remove_callback(trainer, self)
@@ -50,13 +50,13 @@ class ModelGraph(L.Callback):
         if writer is None or not isinstance(example, torch.Tensor):
             return
         try:
-            graph = self.traced(pl_module, example.to(pl_module.device))
+            graph = self.trace(pl_module, example.to(pl_module.device))
         except Exception as error:  # a tracer cannot follow every network
             log.info("no graph for TensorBoard: the network cannot be traced (%s)", type(error).__name__)
         else:
             writer.file_writer.add_graph(graph)
 
-    def traced(self, model: L.LightningModule, example: Tensor) -> Any:
+    def trace(self, model: L.LightningModule, example: Tensor) -> Any:
         """Return the graph in TensorBoard's format."""
         from torch.utils.tensorboard.writer import graph  # type: ignore[attr-defined]
 
@@ -73,7 +73,7 @@ class ModelGraph(L.Callback):
 
 
 class Uncompiled(nn.Module):
-    """Calls a model without `torch.compile`, whose result cannot be traced."""
+    """Calls a model without `torch.compile`: a compiled model cannot be traced."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class Uncompiled(nn.Module):
 
 
 class GradientNorm(L.Callback):
-    """Logs `gradient/norm` before clipping, without the scale of 16-bit precision, every `log_every_n_steps`."""
+    """Logs `gradient/norm` before clipping, without the loss scale of 16-bit precision, every `log_every_n_steps`."""
 
     def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer) -> None:
         step, interval = trainer.global_step, trainer.log_every_n_steps  # type: ignore[attr-defined]
@@ -103,13 +103,13 @@ class Histograms(L.Callback):
     """Shows trainable weights and their gradients at the last step of an epoch, within the drawing budget."""
 
     def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer) -> None:
-        """Write the histograms here: validation will clear the gradients."""
+        """Write the histograms, before the gradients are cleared."""
         if not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
             return
         writer, budget = tensorboard_writer(trainer), drawing_budget(trainer)
         trainable = [(name, p) for name, p in pl_module.named_parameters() if p.requires_grad]
         seconds = sum(2 * (SECONDS_PER_TENSOR + SECONDS_PER_NUMBER * p.numel()) for _, p in trainable)
-        if writer is None or not budget.allows(seconds, PART):
+        if writer is None or not budget.allows(seconds, HISTOGRAM_SHARE):
             return
         with budget.measure():
             for name, parameter in trainable:
@@ -121,7 +121,7 @@ class Histograms(L.Callback):
 class Throughput(L.Callback):
     """Shows training examples per second of each epoch, and the peak memory of the process and its GPU.
 
-    They are written to TensorBoard only: `metrics.csv` is identical when a run is repeated.
+    They are written to TensorBoard only, because `metrics.csv` should be identical when a run is repeated.
     """
 
     def __init__(self) -> None:
@@ -144,7 +144,7 @@ class Throughput(L.Callback):
         self.write(trainer)
 
     def write(self, trainer: L.Trainer) -> None:
-        """Write the throughput since the clock was started, over all processes, at the step that was just made."""
+        """Write the throughput of all processes since `started`, at the last step."""
         writer, started, self.started = tensorboard_writer(trainer), self.started, None
         examples, self.examples = self.examples * trainer.world_size, 0
         if writer is None or started is None or not examples:

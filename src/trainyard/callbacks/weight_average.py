@@ -11,11 +11,11 @@ from torch.optim.swa_utils import get_ema_avg_fn
 class WeightAverage(WeightAveraging):
     """Validates, tests and saves an exponential moving average of the weights (Polyak and Juditsky 1992).
 
-    Unlike Lightning's `EMAWeightAveraging`, it tests the average that a checkpoint contains, and saves correctly
+    Lightning's `EMAWeightAveraging` does not test the average of a loaded checkpoint, and saves the wrong weights
     during a validation, when average and weights are swapped.
 
     Args:
-        decay: share of the average that remains at each step, from 0 to 1.
+        decay: weight of the previous average in each step, from 0 to 1.
     """
 
     swapped = False
@@ -32,7 +32,7 @@ class WeightAverage(WeightAveraging):
         self.swapped = False
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Add the average; a run that saves during a validation is about to exit, so swap back first."""
+        """Add the average. A run that saves during a validation is about to exit, so swap the weights back first."""
         if self.swapped:
             self.on_validation_epoch_end(trainer, pl_module)
         super().on_save_checkpoint(trainer, pl_module, checkpoint)

@@ -38,9 +38,9 @@ def train() -> None:
 def run_command(words: Sequence[str]) -> None:
     """Parse words and run the command that they name; exit with its exit code."""
     from trainyard.cli.commands import make_parser
-    from trainyard.terminal.logs import print_anything
+    from trainyard.terminal.logs import prepare_output
 
-    print_anything()
+    prepare_output()
     run, arguments = make_parser().parse(words or ["--help"])
     from trainyard.cli.error_reports import report_errors
 

@@ -92,7 +92,7 @@ def overrides_of(words: Iterable[str]) -> list[str]:
 
 
 def hydra_parser() -> argparse.ArgumentParser:
-    """Return a parser of Hydra's own options; Hydra's is private (see tests/test_corrections.py)."""
+    """Return a parser of Hydra's own options; Hydra's is private (see tests/cli/test_suggestions.py)."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("overrides", nargs="*")
     for names in HYDRA_FLAGS:

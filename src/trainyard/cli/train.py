@@ -23,14 +23,14 @@ from trainyard.config.composition import CONF_DIR, CONFIG_NAME, HYDRA_VERSION_BA
 from trainyard.history.stored_config import asks_to_resume, resume
 from trainyard.io.errors import ConfigError, PassThrough, config_error
 from trainyard.run.run_directory import remove_failed_result
-from trainyard.terminal.logs import print_anything
+from trainyard.terminal.logs import prepare_output
 
 CONDITION = "sweep.where"
 
 
 def main() -> None:
     """Compose the overrides in `sys.argv` and run the config."""
-    print_anything()
+    prepare_output()
     if asks_for_help(sys.argv[1:]):
         print(help_text(sys.argv[1:]))
         return

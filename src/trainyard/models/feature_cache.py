@@ -59,7 +59,7 @@ class FeatureCache(L.Callback):
 def backbone_function(trainer: L.Trainer, model: TransferModel) -> Backbone:
     """Return the backbone as a function from images to features, on the device and in the precision of the run."""
     device = trainer.strategy.root_device
-    trainer.precision_plugin.convert_module(model.to(device))  # which Lightning does later
+    trainer.precision_plugin.convert_module(model.to(device))  # Lightning does it later
 
     def features(images: Tensor) -> Tensor:
         with torch.inference_mode(), trainer.precision_plugin.forward_context():
@@ -69,7 +69,7 @@ def backbone_function(trainer: L.Trainer, model: TransferModel) -> Backbone:
 
 
 def feature_key(trainer: L.Trainer, model: TransferModel) -> str:
-    """Return a hash of what features depend on besides the images: weights, preprocessing and arithmetic."""
+    """Return a hash of the weights, preprocessing and arithmetic, on which features depend besides the images."""
     import timm
 
     arithmetic = (timm.__version__, torch.__version__, trainer.strategy.root_device.type, trainer.precision)

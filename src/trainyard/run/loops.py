@@ -1,4 +1,4 @@
-"""Lightning's training loop, extended by a validation of the final weights, an exact resume and a common stop."""
+"""Lightning's training loop, extended by a validation of the final weights, exact resume and a synchronized stop."""
 
 from typing import Any
 
@@ -94,7 +94,7 @@ class FitLoop(fit_loop._FitLoop):
 
 
 class EpochLoop(training_epoch_loop._TrainingEpochLoop):
-    """Trains one epoch as Lightning does; validates after the last batch of the run too.
+    """Trains an epoch as Lightning does, and also validates after the last batch of the run.
 
     Attributes:
         validated_step: the optimizer step of the last complete validation, -1 before the first.
@@ -200,5 +200,5 @@ class ValidationLoop(evaluation_loop._EvaluationLoop):
 
 
 def synchronize_stop(trainer: L.Trainer) -> None:
-    """Stop all processes if one requests it: the next collective operation depends on it."""
+    """Stop all processes if one requests it, or they would deadlock in the next collective operation."""
     trainer.should_stop = bool(trainer.strategy.reduce_boolean_decision(trainer.should_stop, all=False))

@@ -2,14 +2,18 @@
 
 import csv
 import io
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from trainyard.io.csv_text import csv_writer, unescape_formula
-from trainyard.io.files import MAX_TABLE, open_regular, write_text
+from trainyard.io.files import MAX_TABLE, open_regular, relative, write_text
+
+log = logging.getLogger(__name__)
 
 TABLE = "metrics.csv"
+DAMAGED = "metrics.damaged.csv"
 STEP = "step"
 CLOCK = ("time", "second")  # parts of the names of columns that are not reproducible
 
@@ -78,10 +82,18 @@ def format_table(columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> s
 
 
 def truncate_table(table: Path, step: int) -> None:
-    """Remove damaged rows, and those from an optimizer step on, which a resumed run writes again."""
+    """Remove damaged rows, and those from an optimizer step on, which a resumed run writes again.
+
+    A table with damaged rows is kept as `metrics.damaged.csv`; an incomplete last line is not damage.
+    """
     if not table.is_file():
         return
-    columns, rows = parse_table(table.read_bytes())
+    content = table.read_bytes()
+    columns, rows = parse_table(content)
+    complete_lines = content[: content.rfind(b"\n") + 1].decode("utf-8", errors="replace")
+    if complete_lines and format_table(columns, rows) != complete_lines.replace("\r\n", "\n"):
+        table.with_name(DAMAGED).write_bytes(content)
+        log.warning("%s is damaged: its readable rows are kept; the original is in %s", relative(table), DAMAGED)
     if STEP in columns:
         write_text(table, format_table(columns, (row for row in rows if int(row[STEP]) < step)))
     else:

@@ -1,4 +1,4 @@
-"""The metrics of a run as a table, `metrics.csv`."""
+"""The logger that writes `metrics.csv`."""
 
 import os
 from contextlib import suppress
@@ -17,10 +17,7 @@ MAX_PENDING = 100  # rows
 
 
 class MetricsTable(Logger):
-    """Appends metrics to `metrics.csv`; a run that is resumed or tested later continues the table.
-
-    Lightning's CSVLogger deletes a table that exists.
-    """
+    """Appends metrics to `metrics.csv`, also when a run is resumed; Lightning's CSVLogger would delete the table."""
 
     name = version = save_dir = ""  # properties of the base class
 

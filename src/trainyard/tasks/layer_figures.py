@@ -88,7 +88,7 @@ class Embedding(ValidationFigure):
 
     def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
         model, data = trainer.lightning_module, trainer.datamodule  # type: ignore[attr-defined]
-        head = getattr(model, "head", model)  # a backbone may have linear layers too
+        head = getattr(model, "head", model)  # a backbone may contain linear layers too
         last = next((m for m in reversed(list(head.modules())) if isinstance(m, nn.Linear)), None)
         if last is None:
             return

@@ -73,7 +73,7 @@ class ValidationFigure(AfterFit):
         try:
             with budget.measure(), figure_style():
                 self.draw(writer, predictions, trainer)
-        except Exception as error:  # the run is finished, and its scores are valid
+        except Exception as error:  # a figure must not fail a finished run
             log.warning("no figure of %s: %s: %s", type(self).__name__, type(error).__name__, error)
 
     @abstractmethod

@@ -3,20 +3,12 @@
 import unicodedata
 from typing import Any, TextIO
 
-UNSAFE = ("Cc", "Cf", "Cs", "Zl", "Zp")
-SAFE = "\n\t"  # in a text of several lines
+UNSAFE = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode categories; Cf contains right-to-left overrides
+JOINERS = "\u200c\u200d"  # join letters in some scripts, and emoji
 
 
-def escape_controls(text: str, keep: str = SAFE) -> str:
-    r"""Return a text with visible control characters, such as `\x1b` for escape.
-
-    These are the Unicode categories Cc (control), Cf (format, such as right-to-left overrides), Cs, Zl and Zp, except
-    for characters that join letters in some scripts and emoji.
-
-    Args:
-        text: the text.
-        keep: control characters that are not escaped.
-    """
+def escape_controls(text: str, keep: str = "\n\t") -> str:
+    r"""Return a text in which control characters are visible, such as `\x1b` for escape; those in `keep` stay."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(
@@ -26,8 +18,8 @@ def escape_controls(text: str, keep: str = SAFE) -> str:
 
 
 def is_control(sign: str) -> bool:
-    """Whether a character is invisible and changes how others are shown."""
-    return not sign.isprintable() and sign not in "\u200c\u200d" and unicodedata.category(sign) in UNSAFE
+    """Whether a character is invisible and changes how others are displayed."""
+    return not sign.isprintable() and sign not in JOINERS and unicodedata.category(sign) in UNSAFE
 
 
 class EscapedStream:
@@ -37,7 +29,7 @@ class EscapedStream:
         self.stream = stream
 
     def write(self, text: str) -> int:
-        """Write a text with visible control characters."""
+        """Write a text, with its control characters escaped."""
         return self.stream.write(escape_controls(text))
 
     def __getattr__(self, name: str) -> Any:
@@ -45,5 +37,5 @@ class EscapedStream:
 
 
 def unescaped(stream: TextIO) -> TextIO:
-    """Return the stream inside an `EscapedStream`: for our own displays, and for data in a pipe."""
+    """Return the stream inside an `EscapedStream`: for progress bars, and for data in a pipe."""
     return stream.stream if isinstance(stream, EscapedStream) else stream

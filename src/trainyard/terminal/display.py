@@ -18,10 +18,9 @@ MAX_WIDTH = 100  # columns
 
 
 class Display:
-    """A few lines below all other output, which disappear at the end.
+    """A few lines below all other output, from the first call of `draw` until `close`.
 
-    They appear with the first call of `draw`. No thread redraws them: a lock that it holds while workers are forked
-    would stay locked in them.
+    No thread redraws them: if workers are forked while it holds a lock, the lock stays locked in them.
 
     Attributes:
         visible: whether there is a terminal.
@@ -48,15 +47,15 @@ class Display:
         atexit.unregister(self.close)
         self.due = float("inf")
 
-    def bar(self, label: str, share: float, *facts: str) -> Table:
-        """Return a line: a label, a bar that is filled to `share` (0 to 1), and facts on the right."""
+    def bar(self, label: str, share: float, *texts: str) -> Table:
+        """Return a line: a label, a bar that is filled to `share` (0 to 1), and texts on the right."""
         line = Table.grid(padding=(0, 2), expand=True)
         line.width = min(MAX_WIDTH, self.console.width - 1)
         line.add_column(no_wrap=True)
         line.add_column(ratio=1)
-        for _ in facts:
+        for _ in texts:
             line.add_column(justify="right", no_wrap=True)
-        line.add_row(label, ProgressBar(1, share, complete_style="cyan", finished_style="cyan"), *facts)
+        line.add_row(label, ProgressBar(1, share, complete_style="cyan", finished_style="cyan"), *texts)
         return line
 
 

@@ -1,4 +1,4 @@
-"""The commands that a user can type in the shell that started this process."""
+"""Commands for messages, as the user can type them in the shell that started this process."""
 
 import os
 import shlex

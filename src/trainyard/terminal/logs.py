@@ -1,4 +1,4 @@
-"""The log of a run: plain lines on the screen, dated lines in `run.log`."""
+"""The log of a run: plain messages on the screen, and messages with date, level and logger in `run.log`."""
 
 import io
 import logging
@@ -12,49 +12,53 @@ from pathlib import Path
 from trainyard.terminal.controls import EscapedStream, escape_controls
 from trainyard.terminal.streams import discard
 
-QUIET = ("lightning.pytorch", "lightning.fabric", "fsspec", "httpx", "urllib3")
-
-# What the libraries say that nobody at the keyboard can act on, each by its text.
-SILENCED = (
+WARNINGS_ONLY = ("lightning.pytorch", "lightning.fabric", "fsspec", "httpx", "urllib3")  # loggers
+IGNORED_WARNINGS = (  # of libraries; there is nothing that the user could change
     r"The number of training batches .* is smaller than the logging interval",
-    r"Experiment logs directory .* exists and is not empty",
     r"Checkpoint directory .* exists and is not empty",
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
-    r"You requested to overfit but enabled .* dataloader shuffling",  # the order is fixed all the same
-    r"Found \d+ module\(s\) in eval mode at the start of training",  # what is frozen rests
-    r"The `srun` command is available on your system",  # one process needs none, and docs/cluster.md uses it for more
-    r"Glyph \d+ .* missing from font",  # a class name in a script that matplotlib's font lacks: a box stands there
-    r"You are using `torch.load` with `weights_only=False`",
+    r"You requested to overfit but enabled .* dataloader shuffling",  # the order of the examples is fixed anyway
+    r"Found \d+ module\(s\) in eval mode at the start of training",  # frozen layers
+    r"The `srun` command is available on your system",  # one process does not need it; docs/cluster.md explains more
+    r"Glyph \d+ .* missing from font",  # matplotlib draws a box instead
 )
 
 
-def print_anything() -> None:
-    """Let a terminal that lacks a character, such as ±, show a question mark, and keep names from controlling it."""
+def prepare_output() -> None:
+    """Escape control characters in all output, and print "?" for characters that the terminal cannot encode."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    warnings.filterwarnings("ignore", message=r"Glyph \d+ ")  # of matplotlib, which prints the character
+    warnings.filterwarnings("ignore", message=r"Glyph \d+ ")  # matplotlib's warning contains the character
     if isinstance(sys.stdout, io.TextIOBase):
         sys.stdout = EscapedStream(sys.stdout)  # type: ignore[arg-type]
 
 
-class Screen(logging.StreamHandler):  # type: ignore[type-arg]
-    """Prints to whatever `sys.stdout` is at that moment, so that what redirects it is obeyed."""
+class EscapedFormatter(logging.Formatter):
+    """Escapes control characters."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the text, without control characters."""
+        """Return the text of a record."""
         return escape_controls(super().format(record))
 
+
+class ScreenHandler(logging.StreamHandler):  # type: ignore[type-arg]
+    """Prints to the current `sys.stdout`, which may be redirected at any time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(EscapedFormatter())
+
     def emit(self, record: logging.LogRecord) -> None:
-        """Print one record, unless a display shows it already; tracebacks are for the file."""
+        """Print a record without its traceback, unless a progress bar displays it already."""
         if not getattr(record, "displayed", False):
             self.stream = sys.stdout
-            shown = copy(record)
-            shown.exc_info = shown.exc_text = None
-            super().emit(shown)
+            printed = copy(record)
+            printed.exc_info = printed.exc_text = None
+            super().emit(printed)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
-        """Print no more where that fails, and no traceback about it: the log is in the file too."""
+        """Stop printing if the screen cannot be written: the log is in the file too."""
         if isinstance(sys.exc_info()[1], OSError):
             with suppress(OSError, ValueError):
                 discard(sys.stdout.fileno())
@@ -62,96 +66,94 @@ class Screen(logging.StreamHandler):  # type: ignore[type-arg]
             super().handleError(record)
 
 
-class LogFile(logging.FileHandler):
-    """Writes to a file; what the disk does not take is left out, since a log is no reason to end a run."""
+class RunLogHandler(logging.FileHandler):
+    """Appends to `run.log`; errors are ignored, because a run should not fail for its log."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line, without control characters."""
-        return escape_controls(super().format(record))
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, encoding="utf-8", delay=True)
+        self.setFormatter(EscapedFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
-        """Say nothing; the screen has shown it."""
+        """Do nothing: the screen has shown the record."""
 
     def close(self) -> None:
-        """Close the file, whether it takes the last lines or not."""
+        """Close the file, even if its last lines cannot be written."""
         with suppress(OSError):
             super().close()
 
 
 def open_log(path: Path, first: bool = True) -> list[logging.Handler]:
-    """Send the log to `path` and to the screen; return the handlers for `close_log`.
+    """Log to a file and the screen; return the handlers for `close_log`.
 
-    A process that is not the `first` of its run adds its warnings and errors to the file alone.
+    Args:
+        path: of the file.
+        first: whether this is the process of rank 0; others add only warnings and errors, and only to the file.
     """
-    file = LogFile(path, encoding="utf-8", delay=True)
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
-    handlers: list[logging.Handler] = [file]
-    if first:
-        handlers.append(Screen())
-    else:
-        file.setLevel(logging.WARNING)
-    attach(handlers)
+    file = RunLogHandler(path)
+    file.setLevel(logging.NOTSET if first else logging.WARNING)
+    handlers: list[logging.Handler] = [file, *([ScreenHandler()] if first else [])]
+    start_logging(handlers)
     return handlers
 
 
-def attach(handlers: Sequence[logging.Handler]) -> None:
-    """Send the log to the handlers, and keep from it what the libraries say to nobody's use."""
-    connect(handlers)
+def start_logging(handlers: Sequence[logging.Handler]) -> None:
+    """Add handlers, set the levels of all loggers, and ignore warnings that the user cannot act on."""
+    add_handlers(handlers)
     logging.getLogger("trainyard").setLevel(logging.INFO)
-    for name in QUIET:
+    for name in WARNINGS_ONLY:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(True)
-    for text in SILENCED:
+    for text in IGNORED_WARNINGS:
         warnings.filterwarnings("ignore", message=text)
+
+
+def close_log(handlers: Sequence[logging.Handler]) -> None:
+    """Remove and close the handlers of `start_logging`."""
+    logging.captureWarnings(False)
+    remove_handlers(handlers)
+    for handler in handlers:
+        handler.close()
 
 
 @contextmanager
 def log_to_screen() -> Iterator[None]:
-    """Print log messages; to be entered after Lightning is imported, which sets the level of its own loggers then."""
-    handlers = [Screen()]
-    attach(handlers)
+    """Print log messages. Enter it after importing Lightning, which sets the levels of its loggers."""
+    handlers = [ScreenHandler()]
+    start_logging(handlers)
     try:
         yield
     finally:
         close_log(handlers)
 
 
-def close_log(handlers: Sequence[logging.Handler]) -> None:
-    """Undo `open_log`, or `attach`."""
-    logging.captureWarnings(False)
-    disconnect(handlers)
-    for handler in handlers:
-        handler.close()
-
-
-def connect(handlers: Sequence[logging.Handler]) -> None:
-    """Send to them what is logged."""
+def add_handlers(handlers: Sequence[logging.Handler]) -> None:
+    """Add handlers to the root logger."""
     for handler in handlers:
         logging.getLogger().addHandler(handler)
 
 
-def disconnect(handlers: Sequence[logging.Handler]) -> None:
-    """Send to them no more."""
+def remove_handlers(handlers: Sequence[logging.Handler]) -> None:
+    """Remove handlers from the root logger."""
     for handler in handlers:
         logging.getLogger().removeHandler(handler)
 
 
 @contextmanager
-def muted(handlers: Sequence[logging.Handler]) -> Iterator[None]:
-    """Keep a log that is open from what others say in the meantime."""
-    disconnect(handlers)
+def pause_log(handlers: Sequence[logging.Handler]) -> Iterator[None]:
+    """Log nothing to these handlers in this context; several jobs share a process, each with its own log."""
+    remove_handlers(handlers)
     try:
         yield
     finally:
-        connect(handlers)
+        add_handlers(handlers)
         logging.captureWarnings(True)
 
 
 @contextmanager
-def heard(handlers: Sequence[logging.Handler]) -> Iterator[None]:
-    """Send what is said to a log that was muted."""
-    connect(handlers)
+def resume_log(handlers: Sequence[logging.Handler]) -> Iterator[None]:
+    """Log to handlers that `pause_log` has removed, in this context."""
+    add_handlers(handlers)
     try:
         yield
     finally:
-        disconnect(handlers)
+        remove_handlers(handlers)

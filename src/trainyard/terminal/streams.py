@@ -1,6 +1,6 @@
-"""Standard output and error that survive a closed descriptor, a full disk and a pipe without a reader.
+"""Standard output and error that work with a closed descriptor, a full disk and a pipe without a reader.
 
-Only the standard library is imported, so that this comes before everything else.
+Commands use this module before they import anything else, so it imports only the standard library.
 """
 
 import io
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-lost: list[OSError] = []  # why standard output could not be written
+lost: list[OSError] = []  # the error, if standard output could not be written
 
 
 class Stream(io.FileIO):
@@ -18,12 +18,12 @@ class Stream(io.FileIO):
 
     Args:
         descriptor: 1 or 2.
-        failed: called once, with the error.
+        on_error: called once, with the error.
     """
 
-    def __init__(self, descriptor: int, failed: Callable[[OSError], None]) -> None:
+    def __init__(self, descriptor: int, on_error: Callable[[OSError], None]) -> None:
         super().__init__(descriptor, "w", closefd=False)
-        self.failed = failed
+        self.on_error = on_error
 
     def write(self, data: Any) -> int:
         """Write bytes."""
@@ -31,7 +31,7 @@ class Stream(io.FileIO):
             return super().write(data)
         except OSError as error:
             discard(self.fileno())
-            self.failed(error)
+            self.on_error(error)
             return len(data)
 
 
@@ -44,18 +44,18 @@ def discard(descriptor: int) -> None:
 
 @contextmanager
 def robust_streams(required: bool) -> Iterator[None]:
-    """Handle a standard output or error that is closed, on a full disk, or a pipe without a reader.
+    """Discard output that cannot be written: to a closed descriptor, a full disk, or a pipe without a reader.
 
     Args:
-        required: whether to raise an OSError where standard output cannot be written.
+        required: whether to raise an OSError if standard output cannot be written.
     """
     before = sys.stdin, sys.stdout, sys.stderr
     if os.name == "posix":
         open_closed(required)
         if sys.stdin is None:
             sys.stdin = open(0, closefd=False)  # noqa: SIM115
-        sys.stderr = wrapped(2, sys.stderr, sys.__stderr__, lambda error: None)
-        sys.stdout = wrapped(1, sys.stdout, sys.__stdout__, raise_lost if required else report_lost)
+        sys.stderr = wrap_stream(2, sys.stderr, sys.__stderr__, lambda error: None)
+        sys.stdout = wrap_stream(1, sys.stdout, sys.__stdout__, raise_lost if required else report_lost)
     try:
         yield
     finally:
@@ -63,17 +63,17 @@ def robust_streams(required: bool) -> Iterator[None]:
 
 
 def open_closed(required: bool) -> None:
-    """Open the descriptors that are closed, or the next file to be opened would be standard output."""
+    """Open closed descriptors; otherwise the next file to be opened would become standard output."""
     for descriptor, flags in enumerate((os.O_RDONLY, os.O_RDONLY if required else os.O_WRONLY, os.O_WRONLY)):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, flags)  # the lowest number that is free; written to a file for reading, it fails
+            os.open(os.devnull, flags)  # gets the lowest free number; writing to a file opened for reading fails
             os.set_inheritable(descriptor, True)
 
 
-def wrapped(descriptor: int, stream: Any, original: Any, failed: Callable[[OSError], None]) -> TextIO:
-    """Return a standard stream that survives errors; one that a program has replaced, as it is."""
+def wrap_stream(descriptor: int, stream: Any, original: Any, on_error: Callable[[OSError], None]) -> TextIO:
+    """Return a standard stream that discards output after an error; a replaced stream is returned unchanged."""
     if stream is not original:
         return stream  # type: ignore[no-any-return]
     options: dict[str, Any] = {"encoding": "utf-8", "errors": "replace"}
@@ -81,7 +81,7 @@ def wrapped(descriptor: int, stream: Any, original: Any, failed: Callable[[OSErr
         stream.flush()
         options |= {"encoding": stream.encoding, "line_buffering": stream.line_buffering}
         options["write_through"] = stream.write_through
-    return io.TextIOWrapper(io.BufferedWriter(Stream(descriptor, failed)), **options)
+    return io.TextIOWrapper(io.BufferedWriter(Stream(descriptor, on_error)), **options)
 
 
 def raise_lost(error: OSError) -> None:

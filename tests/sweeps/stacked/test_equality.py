@@ -1,4 +1,4 @@
-"""Runs that train together are what they are alone."""
+"""Stacked runs have the same results as single runs."""
 
 import csv
 import json
@@ -50,13 +50,15 @@ def pairs(compose_run: Compose, *words: str) -> list[tuple[Path, Path]]:
 @pytest.mark.parametrize(
     ("precision", "tolerance"), [("64-true", 1e-8), pytest.param("32-true", 1e-4, marks=pytest.mark.slow)]
 )
-def test_each_job_writes_what_it_writes_alone(compose_run: Compose, precision: str, tolerance: float) -> None:
+def test_stacked_jobs_write_the_same_files_as_single_runs(
+    compose_run: Compose, precision: str, tolerance: float
+) -> None:
     for one, other in pairs(compose_run, f"trainer.precision={precision}"):
         compare(one, other, tolerance)
 
 
 def compare(one: Path, other: Path, tolerance: float) -> None:
-    """Compare all that two runs have written, but for times and the names of their directories."""
+    """Compare all files of two runs, without times and the names of their directories."""
     files = [sorted(re_numbered(path.relative_to(folder)) for path in folder.rglob("*")) for folder in (one, other)]
     assert files[0] == files[1]
     results = [json.loads((folder / "result.json").read_text()) for folder in (one, other)]
@@ -140,7 +142,7 @@ def assert_close(one: Any, other: Any, tolerance: float, path: str = "") -> None
 
 
 @pytest.mark.slow
-def test_heads_on_kept_features_are_what_they_are_alone(compose_run: Compose, tmp_path: Path) -> None:
+def test_stacked_heads_on_cached_features_equal_single_runs(compose_run: Compose, tmp_path: Path) -> None:
     network = timm.create_model("test_resnet", num_classes=0)
     torch.save(network.state_dict(), tmp_path / "backbone.pt")
     shared = ("model=transfer", "model.backbone=test_resnet", f"model.weights={tmp_path / 'backbone.pt'}")

@@ -1,4 +1,4 @@
-"""Which jobs can train together, and the reason of each that cannot."""
+"""Which jobs can be stacked, and the reasons why others cannot."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from trainyard.config.composition import CONF_DIR
-from trainyard.sweeps.stacked.stackable import ALONE, divided, stackable, told
+from trainyard.sweeps.stacked.stackable import NO_PARTNER, format_reasons, group_stackable, split_group
 
 HEAD = ("model=transfer", "model.weights=backbone.pt")
 
@@ -24,17 +24,17 @@ def configs(folder: Path, jobs: Sequence[Sequence[str]]) -> dict[int, DictConfig
         return {n: loader.load_sweep_config(sweep, overrides) for n, overrides in enumerate(words)}
 
 
-# What both of two jobs have, and the reason why they do not train together.
+# Overrides of two jobs, and the reason why they cannot be stacked.
 REASONS = [
-    (["model=cnn"], "model=cnn is not an mlp, nor a head on features that are kept"),
-    (["model.dropout=0.1"], "model.dropout=0.1 draws otherwise in a stack"),
-    ([*HEAD, "finetune=full"], "finetune.thaw lets the backbone learn"),
-    ([*HEAD, "callbacks=none"], "callbacks.feature_cache is not there to keep what the backbone makes"),
-    (["augment.flip=0.5"], "augment.flip changes the examples at random"),
-    (["augment.mixup=0.2"], "augment.mixup changes the examples at random"),
-    (["data.resident=false"], "data.resident=false reads each batch"),
-    (["scheduler=plateau"], "its schedule waits for a plateau"),
-    (["optimizer._target_=torch.optim.LBFGS"], "its optimizer evaluates the loss itself"),
+    (["model=cnn"], "model=cnn is neither an mlp nor a head on cached features"),
+    (["model.dropout=0.1"], "model.dropout=0.1 would draw other random numbers in a stack"),
+    ([*HEAD, "finetune=full"], "finetune.thaw trains the backbone"),
+    ([*HEAD, "callbacks=none"], "callbacks.feature_cache is missing"),
+    (["augment.flip=0.5"], "augment.flip changes the examples randomly"),
+    (["augment.mixup=0.2"], "augment.mixup changes the examples randomly"),
+    (["data.resident=false"], "data.resident=false loads each batch separately"),
+    (["scheduler=plateau"], "its schedule depends on the validation loss"),
+    (["optimizer._target_=torch.optim.LBFGS"], "its optimizer evaluates the loss several times per step"),
     (["compile=true"], "compile=True"),
     (["ema_decay=0.9"], "ema_decay=0.9"),
     (["trainer.accumulate_grad_batches=2"], "trainer.accumulate_grad_batches=2"),
@@ -48,16 +48,16 @@ REASONS = [
     (["debug=fast"], "trainer.limit_train_batches=2"),
     (["debug=overfit"], "trainer.overfit_batches=1"),
     (["debug=detect_nan"], "trainer.detect_anomaly=True"),
-    (["callbacks=early_stopping"], "callbacks.early_stopping may ask for what a stack has not"),
+    (["callbacks=early_stopping"], "callbacks.early_stopping is not supported in a stack"),
     (["callbacks.learning_rate.logging_interval=epoch"], "callbacks.learning_rate.logging_interval=epoch"),
-    (["logger=wandb"], "logger.wandb may ask for what a stack has not"),
-    (["sweep.pruner=median"], "sweep.pruner=median may end it before the others"),
+    (["logger=wandb"], "logger.wandb is not supported in a stack"),
+    (["sweep.pruner=median"], "sweep.pruner=median may stop it before the others"),
 ]
 
 
 @pytest.mark.parametrize(("words", "reason"), REASONS, ids=lambda value: value[-1] if isinstance(value, list) else "")
-def test_each_obstacle_has_its_reason(tmp_path: Path, words: list[str], reason: str) -> None:
-    groups, reasons = stackable(configs(tmp_path, [[*words, "seed=0"], [*words, "seed=1"]]))
+def test_obstacles(tmp_path: Path, words: list[str], reason: str) -> None:
+    groups, reasons = group_stackable(configs(tmp_path, [[*words, "seed=0"], [*words, "seed=1"]]))
     assert groups == []
     assert reasons == {0: reason, 1: reason}
 
@@ -66,13 +66,15 @@ DIFFERENT = ["model.hidden_dims=[3]", "data.fold=1", "data.batch_size=32", "trai
 
 
 @pytest.mark.parametrize("other", DIFFERENT)
-def test_jobs_of_another_network_data_or_length_stack_among_themselves(tmp_path: Path, other: str) -> None:
-    groups, reasons = stackable(configs(tmp_path, [["seed=0"], [other], ["seed=1"], [other, "seed=1"], ["model=cnn"]]))
+def test_jobs_with_the_same_network_data_and_length_are_grouped(tmp_path: Path, other: str) -> None:
+    groups, reasons = group_stackable(
+        configs(tmp_path, [["seed=0"], [other], ["seed=1"], [other, "seed=1"], ["model=cnn"]])
+    )
     assert groups == [[0, 2], [1, 3]]
     assert list(reasons) == [4]
 
 
-def test_what_may_differ_within_a_stack(tmp_path: Path) -> None:
+def test_optimizer_schedule_seed_and_logger_may_differ(tmp_path: Path) -> None:
     jobs = [
         ["seed=3"],
         ["optimizer=sgd"],
@@ -80,33 +82,33 @@ def test_what_may_differ_within_a_stack(tmp_path: Path) -> None:
         ["optimizer.betas=[0.5,0.6]"],
         ["logger=csv"],
     ]
-    assert stackable(configs(tmp_path, jobs)) == ([[1, 3, 4, 0, 2]], {}), "those of a seed side by side"
+    assert group_stackable(configs(tmp_path, jobs)) == ([[1, 3, 4, 0, 2]], {}), "jobs with the same seed are adjacent"
 
 
-def test_a_random_backbone_is_that_of_its_seed(tmp_path: Path) -> None:
+def test_random_backbones_are_stacked_only_with_the_same_seed(tmp_path: Path) -> None:
     grid = [[f"seed={seed}", f"optimizer.lr={lr}"] for seed in (0, 1) for lr in (0.1, 0.2)]
     random = [["model=transfer", "model.weights=none", *job] for job in grid]
-    assert stackable(configs(tmp_path, random)) == ([[0, 1], [2, 3]], {})
-    assert stackable(configs(tmp_path, [[*HEAD, *job] for job in grid])) == ([[0, 1, 2, 3]], {})
+    assert group_stackable(configs(tmp_path, random)) == ([[0, 1], [2, 3]], {})
+    assert group_stackable(configs(tmp_path, [[*HEAD, *job] for job in grid])) == ([[0, 1, 2, 3]], {})
 
 
-def test_a_job_goes_on_by_itself(tmp_path: Path) -> None:
+def test_a_resumed_job_is_not_stacked(tmp_path: Path) -> None:
     (tmp_path / "1" / "checkpoints").mkdir(parents=True)
     (tmp_path / "1" / "checkpoints" / "last.ckpt").touch()
-    groups, reasons = stackable(configs(tmp_path, [["seed=0"], ["seed=1"], ["seed=2"]]))
+    groups, reasons = group_stackable(configs(tmp_path, [["seed=0"], ["seed=1"], ["seed=2"]]))
     assert groups == [[0, 2]]
-    assert reasons == {1: "it goes on from its last checkpoint"}
+    assert reasons == {1: "it resumes from its last checkpoint"}
 
 
-def test_one_line_tells_who_runs_alone(tmp_path: Path) -> None:
-    _, reasons = stackable(configs(tmp_path, [["model=cnn"], ["seed=1"], ["model=cnn", "seed=1"]]))
-    line = told(reasons, {0: "4", 1: "5", 2: "6"})
-    cause = "model=cnn is not an mlp, nor a head on features that are kept"
-    assert line == f"by itself  #4, #6: {cause}; #5: {ALONE}"
+def test_one_line_names_the_jobs_that_are_not_stacked(tmp_path: Path) -> None:
+    _, reasons = group_stackable(configs(tmp_path, [["model=cnn"], ["seed=1"], ["model=cnn", "seed=1"]]))
+    line = format_reasons(reasons, {0: "4", 1: "5", 2: "6"})
+    cause = "model=cnn is neither an mlp nor a head on cached features"
+    assert line == f"not stacked  #4, #6: {cause}; #5: {NO_PARTNER}"
 
 
 @pytest.mark.parametrize(("size", "parts", "sizes"), [(5, 1, [5]), (5, 2, [2, 3]), (3, 2, [3]), (8, 3, [2, 3, 3])])
-def test_a_group_is_divided_among_the_slots(size: int, parts: int, sizes: list[int]) -> None:
-    found = divided(range(size), parts)
+def test_a_group_is_split_among_the_slots(size: int, parts: int, sizes: list[int]) -> None:
+    found = split_group(range(size), parts)
     assert [len(part) for part in found] == sizes
     assert [number for part in found for number in part] == list(range(size))

@@ -1,4 +1,4 @@
-"""Sweeps whose jobs train together, as a person starts them."""
+"""Stacked sweeps, started from the command line."""
 
 import os
 import signal
@@ -11,12 +11,12 @@ from tests.sweeps.sweeping import Place, scores, until
 STACKED = ("hydra/launcher=stacked", "accelerator=cpu")
 
 
-def test_a_stacked_sweep_is_a_sweep(place: Place) -> None:
+def test_a_stacked_sweep_has_the_results_of_a_local_sweep(place: Place) -> None:
     words = ("sweep.name=s", "model.dropout=0.0,0.1", "seed=0,1", "optimizer.lr=0.001,0.01")
     output, _ = place.sweep(*STACKED, *words)
     assert place.statuses("s", 8) == ["completed"] * 8
     assert sorted(place.attempts("s")) == [(number, "completed") for number in range(8)]
-    assert "by itself  #4, #5, #6, #7: model.dropout=0.1 draws otherwise in a stack" in output
+    assert "not stacked  #4, #5, #6, #7: model.dropout=0.1 would draw other random numbers in a stack" in output
     assert output.count("/8] #") == 8
     again, _ = place.sweep(*STACKED, *words)
     assert "0 to do" in again
@@ -37,7 +37,7 @@ def test_a_job_that_diverges_fails_alone(place: Place) -> None:
     assert place.statuses("high", 4) == ["failed", "failed", "completed", "completed"]
     assert sorted(place.attempts("high")) == [(0, "failed"), (1, "failed"), (2, "completed"), (3, "completed")]
     assert "the loss became" in place.result("high", 0)["error"]
-    assert "by itself" not in output
+    assert "not stacked" not in output
     place.sweep("sweep.name=local", *words[1:], "accelerator=cpu", code=1)
     assert place.result("high", 0)["error"] == place.result("local", 0)["error"]
     log = (place.of("high") / "2" / "run.log").read_text()
@@ -46,7 +46,7 @@ def test_a_job_that_diverges_fails_alone(place: Place) -> None:
 
 
 @pytest.mark.slow
-def test_an_interrupted_stack_goes_on_with_the_local_launcher(place: Place) -> None:
+def test_an_interrupted_stack_is_resumed_by_the_local_launcher(place: Place) -> None:
     words = ("sweep.name=stop", "trainer.max_epochs=80", "optimizer.lr=0.0003,0.001", "accelerator=cpu")
     process = place.start("hydra/launcher=stacked", *words)
     logs = [place.of("stop") / str(number) / "run.log" for number in (0, 1)]
@@ -67,12 +67,12 @@ def test_an_interrupted_stack_goes_on_with_the_local_launcher(place: Place) -> N
 
 
 def rows(folder: Path) -> int:
-    """How many rows a run's table has; one an epoch, and the test's."""
+    """Return the number of rows of a run's table: one for each epoch and one for the test."""
     return len((folder / "metrics.csv").read_text().splitlines()) - 1
 
 
 @pytest.mark.slow
-def test_a_stack_that_is_killed_fails_whole_and_runs_again(place: Place) -> None:
+def test_all_jobs_of_a_killed_stack_fail(place: Place) -> None:
     words = ("sweep.name=kill", "trainer.max_epochs=100000", "seed=0,1", *STACKED)
     process = place.start(*words, slots=1)
     logs = [place.of("kill") / str(number) / "run.log" for number in (0, 1)]

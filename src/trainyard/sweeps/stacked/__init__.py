@@ -1,1 +1,1 @@
-"""Jobs that train together, as one network of stacked parameters."""
+"""Jobs of a sweep that are trained together, with the parameters of their networks stacked into one."""

@@ -1,4 +1,4 @@
-"""Lightning's fit loop, where the epochs are another's work."""
+"""The fit loop of a job whose epochs are trained by a stack."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,13 +10,13 @@ from trainyard.run.loops import FitLoop
 
 
 class StackedFitLoop(FitLoop):
-    """Begins and ends a fit as Lightning's does, and waits in between while a stack trains.
+    """Starts and ends a fit as Lightning does, and waits in between while the stack trains.
 
-    A run whose data turn out not to lie on the device trains by itself, in its turn.
+    A run whose data are not in memory trains alone instead.
 
     Args:
-        trainer: whose loop it is.
-        wait: called with the trainer when it is ready; returns when the model is trained.
+        trainer: the trainer whose loop is replaced.
+        wait: called with the trainer when it is ready; returns when its model is trained.
     """
 
     def __init__(self, trainer: L.Trainer, wait: Callable[[L.Trainer], Any]) -> None:
@@ -24,7 +24,7 @@ class StackedFitLoop(FitLoop):
         self.wait = wait
 
     def run(self) -> None:
-        """Begin, wait, and end."""
+        """Fit, with the epochs trained by the stack."""
         self.setup_data()
         if not isinstance(self.trainer.train_dataloader, ResidentLoader):
             super().run()

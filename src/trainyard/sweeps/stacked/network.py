@@ -1,4 +1,4 @@
-"""Networks of the same layers as one, with their parameters stacked."""
+"""Several networks with the same layers, evaluated together with stacked parameters."""
 
 from collections.abc import Sequence
 
@@ -7,13 +7,13 @@ from torch import Tensor, nn
 
 
 class StackedNetwork:
-    """Evaluates K networks at once. Each keeps its own parameters, which become views into the stack.
+    """Evaluates K networks together; their parameters become views into stacked tensors.
 
-    The networks lie in blocks of equal length, of which each has an input of its own: so those that see the same
-    examples have them gathered once, and their first layers are one matrix product.
+    The networks are divided into S blocks of equal length, with one input for each block. Networks with the same
+    examples form a block: the examples are gathered once, and the first layers are one matrix product.
 
     Args:
-        networks: K of the same layers: Flatten, Linear, and what works element by element.
+        networks: K networks with the same layers: Flatten, Linear and elementwise functions.
     """
 
     def __init__(self, networks: Sequence[nn.Sequential]) -> None:
@@ -21,18 +21,18 @@ class StackedNetwork:
         self.gradients: list[Tensor] = []
         for layers in zip(*networks, strict=True):
             if isinstance(layers[0], nn.Linear):
-                weight = self.stacked([layer.weight for layer in layers])  # [K, out, in]
-                self.layers.append((weight, self.stacked([layer.bias for layer in layers])))  # [K, out]
+                weight = self.stack([layer.weight for layer in layers])  # [K, out, in]
+                self.layers.append((weight, self.stack([layer.bias for layer in layers])))  # [K, out]
             elif not isinstance(layers[0], nn.Flatten):
                 self.layers.append(layers[0])
 
-    def stacked(self, parameters: Sequence[nn.Parameter]) -> Tensor:
-        """Stack a parameter of all networks; theirs become views, and so do their gradients."""
+    def stack(self, parameters: Sequence[nn.Parameter]) -> Tensor:
+        """Stack a parameter of all networks; the original parameters and their gradients become views."""
         stack = torch.stack([parameter.detach() for parameter in parameters]).requires_grad_()
         gradient = stack.grad = torch.zeros_like(stack)
-        for place, parameter in enumerate(parameters):
-            parameter.data = stack.detach()[place]
-            parameter.grad = gradient[place]
+        for index, parameter in enumerate(parameters):
+            parameter.data = stack.detach()[index]
+            parameter.grad = gradient[index]
         self.gradients.append(gradient)
         return stack
 
@@ -54,7 +54,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     networks, outputs, inputs = weight.shape
     if blocks == networks:
         return torch.baddbmm(bias[:, None], x, weight.transpose(1, 2))
-    together = networks // blocks
-    product = torch.bmm(x, weight.view(blocks, together * outputs, inputs).transpose(1, 2))
-    apart = product.view(blocks, batch, together, outputs).transpose(1, 2).reshape(networks, batch, outputs)
-    return apart + bias[:, None]
+    block_size = networks // blocks
+    product = torch.bmm(x, weight.view(blocks, block_size * outputs, inputs).transpose(1, 2))
+    product = product.view(blocks, batch, block_size, outputs).transpose(1, 2).reshape(networks, batch, outputs)
+    return product + bias[:, None]

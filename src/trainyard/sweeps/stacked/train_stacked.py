@@ -1,4 +1,4 @@
-"""Runs that train together: each is `trainyard.run.training.train`, and waits while the stack trains."""
+"""Runs jobs whose models are trained together; each job is a call of `trainyard.run.training.train`."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -6,52 +6,52 @@ from collections.abc import Callable, Sequence
 import lightning as L
 
 from trainyard.run.run_builder import run_builder
+from trainyard.sweeps.stacked.job_builder import JobBuilder, SharedParts
+from trainyard.sweeps.stacked.job_thread import JobThread
 from trainyard.sweeps.stacked.member import Member
-from trainyard.sweeps.stacked.shared_parts import JobBuilder, Shared
 from trainyard.sweeps.stacked.stack import Stack
-from trainyard.sweeps.stacked.turns import Turn
-from trainyard.terminal.logs import muted
+from trainyard.terminal.logs import pause_log
 
-Ended = Callable[[int, BaseException | None], None]
+OnEnd = Callable[[int, BaseException | None], None]
 
 
 def train_stacked(
-    jobs: Sequence[Callable[[], object]], ended: Ended, interrupted: Callable[[], bool] = lambda: False
+    jobs: Sequence[Callable[[], object]], on_end: OnEnd, interrupted: Callable[[], bool] = lambda: False
 ) -> None:
-    """Run jobs that call `train`, and train their models together.
+    """Run jobs that call `train`, and train their models as a stack.
 
     Args:
-        jobs: with the same network and the same data; see `stackable`.
-        ended: called with the place of a job as soon as it has ended, and its error.
-        interrupted: whether all are to save and stop.
+        jobs: with the same network and the same data; see `group_stackable`.
+        on_end: called with the index of a job as soon as it has ended, and its error.
+        interrupted: returns whether all jobs should save and stop.
     """
-    turns: list[Turn] = []
+    threads: list[JobThread] = []
     members: list[Member] = []
-    shared = Shared(len(jobs))
+    shared = SharedParts(len(jobs))
 
-    def started(place: int) -> Callable[[], object]:
+    def create_thread(index: int) -> JobThread:
         def join(trainer: L.Trainer, handlers: Sequence[logging.Handler]) -> None:
             shared.move_to(trainer.strategy.root_device)
-            members.append(Member(trainer, turns[place], handlers))
-            with muted(handlers):
-                turns[place].wait()
+            members.append(Member(trainer, threads[index], handlers))
+            with pause_log(handlers):
+                threads[index].pause()
 
         def run() -> object:
             run_builder.set(JobBuilder(shared, join))
-            return jobs[place]()
+            return jobs[index]()
 
-        return run
+        return JobThread(run)
 
-    def go(turn: Turn, thrown: BaseException | None = None) -> None:
-        turn.go(thrown)
-        if not turn.waits:
-            ended(turns.index(turn), turn.error)
+    def resume(thread: JobThread, error: BaseException | None = None) -> None:
+        thread.resume(error)
+        if not thread.paused:
+            on_end(threads.index(thread), thread.error)
 
-    for place in range(len(jobs)):
-        turns.append(Turn(started(place)))
-        go(turns[place])
+    for index in range(len(jobs)):
+        threads.append(create_thread(index))
+        resume(threads[index])
     if members:
-        Stack(members, lambda member, error: go(member.turn, error), interrupted).train()
-    for turn in turns:
-        if turn.waits:
-            go(turn)
+        Stack(members, lambda member, error: resume(member.thread, error), interrupted).train()
+    for thread in threads:
+        if thread.paused:
+            resume(thread)

@@ -1,4 +1,4 @@
-"""The steps of all optimizers and schedules of a stack."""
+"""The optimizer and schedule steps of a stack."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,45 +15,48 @@ Update = Callable[..., Any]
 
 
 class Updates:
-    """Steps the optimizers of the members, and then their schedules.
+    """Steps the optimizers and schedules of all members.
 
-    An optimizer's `step` costs much more than what it has torch compute on a small network. So after the first step
-    the fused kernels of Adam, AdamW and SGD are called as their `step` does, on the same states; others step by
-    themselves.
+    For small networks, the Python code of an optimizer's `step` takes much longer than its kernels. After the first
+    step, this class calls the fused kernels of Adam, AdamW and SGD directly, with the optimizer's own state; for other
+    optimizers it calls `step`.
 
     Args:
         members: in the order of the stack.
     """
 
     def __init__(self, members: Sequence[Member]) -> None:
-        self.here = dict(enumerate(members))
-        self.kernels: dict[int, list[tuple[dict[str, Any], Update]]] = {}  # with the group whose rate they take
-        self.counts: dict[int, list[Tensor]] = {}  # of steps, which Adam's kernels leave to others
+        self.active = dict(enumerate(members))
+        self.kernels: dict[
+            int, list[tuple[dict[str, Any], Update]]
+        ] = {}  # each with the group that contains the learning rate
+        self.counts: dict[int, list[Tensor]] = {}  # of steps, which Adam's kernels do not increase
 
     @torch.no_grad()
     def step(self) -> None:
-        """Change all parameters by their gradients, then all rates."""
-        if counts := [count for place in self.kernels for count in self.counts[place]]:
+        """Update all parameters, then all learning rates."""
+        if counts := [count for index in self.kernels for count in self.counts[index]]:
             torch._foreach_add_(counts, 1)
-        for place, member in self.here.items():
-            if place in self.kernels:
-                for group, kernel in self.kernels[place]:
+        for index, member in self.active.items():
+            if index in self.kernels:
+                for group, kernel in self.kernels[index]:
                     kernel(lr=group["lr"])
             else:
                 member.optimizer.step()
-                if has_kernel(member.optimizer):
-                    self.kernels[place], self.counts[place] = kernels_of(member.optimizer), counts_of(member.optimizer)
+                if has_fused_kernel(member.optimizer):
+                    self.kernels[index] = fused_kernels(member.optimizer)
+                    self.counts[index] = step_counts(member.optimizer)
             for scheduler in member.schedulers:
-                advance(scheduler)
+                step_schedule(scheduler)
 
-    def drop(self, place: int) -> None:
-        """Leave a member's parameters alone from now on."""
-        for known in (self.here, self.kernels, self.counts):
-            known.pop(place, None)
+    def remove(self, index: int) -> None:
+        """Stop updating a member."""
+        for entries in (self.active, self.kernels, self.counts):
+            entries.pop(index, None)
 
 
-def advance(scheduler: Any) -> None:
-    """Step a schedule; a function of the step without what torch does beside, which takes ten times as long."""
+def step_schedule(scheduler: Any) -> None:
+    """Step a schedule; for a `LambdaLR`, this is ten times faster than its own `step`."""
     if type(scheduler) is not LambdaLR:
         scheduler.step()
         return
@@ -66,25 +69,25 @@ def advance(scheduler: Any) -> None:
     scheduler._last_lr = rates
 
 
-def has_kernel(optimizer: Optimizer) -> bool:
-    """Whether an optimizer's step is one call of torch, with a rate that is a plain number."""
+def has_fused_kernel(optimizer: Optimizer) -> bool:
+    """Whether an optimizer uses a fused kernel, with a learning rate that is not a tensor."""
     fused = all(group.get("fused") and isinstance(group["lr"], float) for group in optimizer.param_groups)
     return fused and type(optimizer) in (Adam, AdamW, SGD)
 
 
-def counts_of(optimizer: Optimizer) -> list[Tensor]:
-    """Return how many steps each parameter has seen, where an optimizer counts them."""
+def step_counts(optimizer: Optimizer) -> list[Tensor]:
+    """Return the step count of each parameter, if the optimizer has them."""
     return [state["step"] for state in optimizer.state.values() if "step" in state]
 
 
-def kernels_of(optimizer: Optimizer) -> list[tuple[dict[str, Any], Update]]:
-    """Return each parameter group, and what changes its parameters when it is called with a rate."""
+def fused_kernels(optimizer: Optimizer) -> list[tuple[dict[str, Any], Update]]:
+    """Return each parameter group with a function that updates its parameters, given `lr`."""
     kernel = sgd_kernel if isinstance(optimizer, SGD) else adam_kernel
     return [(group, kernel(group, optimizer.state)) for group in optimizer.param_groups]
 
 
 def adam_kernel(group: dict[str, Any], state: dict[Tensor, dict[str, Any]]) -> Update:
-    """Return the step of Adam or AdamW on a group, whose states are there."""
+    """Return the kernel of Adam or AdamW for a group with existing state."""
     params = group["params"]
     states = [state[p] for p in params]
     amsgrad = group["amsgrad"]
@@ -92,10 +95,10 @@ def adam_kernel(group: dict[str, Any], state: dict[Tensor, dict[str, Any]]) -> U
         torch._fused_adamw_ if group["decoupled_weight_decay"] else torch._fused_adam_,
         params,
         [p.grad for p in params],
-        [found["exp_avg"] for found in states],
-        [found["exp_avg_sq"] for found in states],
-        [found["max_exp_avg_sq"] for found in states] if amsgrad else [],
-        [found["step"] for found in states],
+        [entry["exp_avg"] for entry in states],
+        [entry["exp_avg_sq"] for entry in states],
+        [entry["max_exp_avg_sq"] for entry in states] if amsgrad else [],
+        [entry["step"] for entry in states],
         amsgrad=amsgrad,
         beta1=group["betas"][0],
         beta2=group["betas"][1],
@@ -106,7 +109,7 @@ def adam_kernel(group: dict[str, Any], state: dict[Tensor, dict[str, Any]]) -> U
 
 
 def sgd_kernel(group: dict[str, Any], state: dict[Tensor, dict[str, Any]]) -> Update:
-    """Return the step of SGD on a group, whose momenta are there."""
+    """Return the kernel of SGD for a group with existing state."""
     params = group["params"]
     return partial(
         torch._fused_sgd_,

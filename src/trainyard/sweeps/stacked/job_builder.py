@@ -1,4 +1,4 @@
-"""The parts of jobs that train together: what is the same for all is built once."""
+"""Builds the parts of stacked jobs; parts that are equal in all jobs are built once."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -24,21 +24,21 @@ from trainyard.models.transfer import TransferModel
 from trainyard.run.run import Run
 from trainyard.run.run_builder import RunBuilder
 from trainyard.sweeps.stacked.fit_loop import StackedFitLoop
-from trainyard.sweeps.stacked.late_checkpoints import LateLastCheckpoint, StackedCheckpointIO
+from trainyard.sweeps.stacked.stacked_checkpoints import StackedCheckpointIO, StackedLastCheckpoint
 
 Join = Callable[[L.Trainer, Sequence[logging.Handler]], None]
 
 
 @dataclass
-class Shared:
-    """What the jobs of a stack have in common.
+class SharedParts:
+    """Parts that the jobs of a stack share.
 
     Attributes:
-        jobs: how many there are.
-        data: read and split, its spec known.
-        models: as they are built, by their seed, and where the random draws are then.
-        features: of all images, and as they are served.
-        graph: of the network.
+        jobs: number of jobs.
+        data: loaded and split.
+        models: new models by their seed, with the random state after they were built.
+        features: cached features of all images, and the inputs of each split.
+        graph: of the network, for TensorBoard.
     """
 
     jobs: int
@@ -48,7 +48,7 @@ class Shared:
     graph: Any = None
 
     def move_to(self, device: torch.device) -> None:
-        """Have the examples lie on the device of the first job, where the others find them instead of copying them."""
+        """Move the examples to the device of the first job, so that the others do not copy them."""
         if self.data is None or device.type == "cpu":
             return
         if self.features:
@@ -61,37 +61,37 @@ class Shared:
 
 
 class JobBuilder(RunBuilder):
-    """The parts of a job whose Trainer joins a stack instead of training by itself.
+    """Builds a job whose Trainer joins a stack instead of training alone.
 
     Args:
-        shared: with the other jobs, whose configs differ in optimizer, schedule, seed and logger only.
-        join: called with the Trainer, and the handlers of the run's log, when it is ready.
+        shared: parts of all jobs, whose configs differ in optimizer, schedule, seed and logger only.
+        join: called with the Trainer and the log handlers of the run when it is ready.
     """
 
-    def __init__(self, shared: Shared, join: Join) -> None:
+    def __init__(self, shared: SharedParts, join: Join) -> None:
         self.shared = shared
         self.join = join
 
     def check(self, cfg: DictConfig) -> None:
-        """Do nothing: the sweep has checked all its jobs before the first began."""
+        """Do nothing: the sweep has checked all jobs before it started."""
 
     def data(self, cfg: DictConfig) -> DataModule:
-        """Return the data with an order of its own."""
+        """Return the shared data, with the job's order of examples."""
         if self.shared.data is None:
             self.shared.data = super().data(cfg)
-            assert self.shared.data.spec, "it is made once, and the splits with it"
+            assert self.shared.data.spec  # loads and splits the data
         data = copy(self.shared.data)
         data.order_seed, data.report = cfg.seed, dict(data.report)
         return data
 
     def model(self, cfg: DictConfig, data: DataModule) -> Classifier:
-        """Return a model with weights, optimizer and schedule of its own; a frozen backbone is the same for all."""
+        """Return a model with its own weights, optimizer and schedule; a frozen backbone is shared."""
         if cfg.seed not in self.shared.models:
             built = super().model(cfg, data)
             assert isinstance(built, Classifier)
             first, _ = next(iter(self.shared.models.values()), (built, None))
             if isinstance(built, TransferModel) and isinstance(first, TransferModel):
-                built.backbone = first.backbone  # equal, for it was loaded
+                built.backbone = first.backbone  # loaded from the same file
             self.shared.models[cfg.seed] = built, torch.get_rng_state()
         built, random_state = self.shared.models[cfg.seed]
         torch.set_rng_state(random_state)
@@ -101,7 +101,7 @@ class JobBuilder(RunBuilder):
         return model
 
     def trainer(self, cfg: DictConfig, run: Run) -> L.Trainer:
-        """Build the Trainer, whose epochs are the stack's work."""
+        """Build a Trainer whose epochs are trained by the stack."""
         trainer = super().trainer(cfg, run)
         trainer.fit_loop = StackedFitLoop(trainer, lambda trainer: self.join(trainer, run.handlers))
         first, _ = next(iter(self.shared.models.values()))
@@ -111,25 +111,25 @@ class JobBuilder(RunBuilder):
         return trainer
 
     def shared_callback(self, callback: L.Callback, io: StackedCheckpointIO) -> L.Callback:
-        """Return what takes the place of a callback in a stack."""
+        """Return the callback that replaces a callback in a stack."""
         if isinstance(callback, FeatureCache):
             return SharedFeatures(str(callback.folder.parent), self.shared)
         if isinstance(callback, DrawingBudget):
-            callback.share /= self.shared.jobs  # all take the time of the stack
+            callback.share /= self.shared.jobs  # all jobs draw within the time of the stack
         if isinstance(callback, LastCheckpoint):
-            return LateLastCheckpoint(Path(str(callback.dirpath)), io)
+            return StackedLastCheckpoint(Path(str(callback.dirpath)), io)
         return SharedGraph(self.shared) if isinstance(callback, ModelGraph) else callback
 
 
 class SharedFeatures(FeatureCache):
-    """A cache that is asked once for all jobs of a stack."""
+    """Computes or loads the features once for all jobs of a stack."""
 
-    def __init__(self, folder: str, shared: Shared) -> None:
+    def __init__(self, folder: str, shared: SharedParts) -> None:
         super().__init__(folder)
         self.shared = shared
 
     def features(self, trainer: L.Trainer, model: TransferModel, data: DataModule) -> tuple[Features, Inputs]:
-        """Return those that another job has asked for; for the cache they are there by then."""
+        """Return the shared features; for other jobs, they come from the cache."""
         if self.shared.features is None:
             found, inputs = super().features(trainer, model, data)
             self.shared.features = replace(found, computed=False), inputs
@@ -138,13 +138,13 @@ class SharedFeatures(FeatureCache):
 
 
 class SharedGraph(ModelGraph):
-    """A graph that is traced once for all jobs of a stack."""
+    """Traces the network once for all jobs of a stack."""
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: SharedParts) -> None:
         self.shared = shared
 
-    def traced(self, model: L.LightningModule, example: Tensor) -> Any:
-        """Return the graph of the first."""
+    def trace(self, model: L.LightningModule, example: Tensor) -> Any:
+        """Return the shared graph."""
         if self.shared.graph is None:
-            self.shared.graph = super().traced(model, example)
+            self.shared.graph = super().trace(model, example)
         return self.shared.graph

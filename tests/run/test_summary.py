@@ -1,4 +1,4 @@
-"""The end of a run's output."""
+"""The summary at the end of a run."""
 
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,14 @@ BASELINE = {"class": "no", "val/acc": 0.762, "test/acc": 0.75}
 
 
 def curves(epochs: int) -> dict[str, list[float]]:
-    """Losses that fall from 2 to 0.02, all the same a step in log scale; an accuracy that rises; one not shown."""
+    """Return losses that fall exponentially from 2 to 0.02, and accuracies that rise."""
     loss = [2 * 0.01 ** (epoch / max(1, epochs - 1)) for epoch in range(epochs)]
     accuracy = [epoch / epochs for epoch in range(epochs)]
     return {"train/loss": loss, "train/acc": accuracy, "val/loss": loss, "val/acc": accuracy}
 
 
 @pytest.mark.parametrize(("epochs", "lines"), [(1, 6), (2, 10), (30, 10), (500, 10)])
-def test_a_run_of_any_length_ends_in_a_few_lines_that_fit(tmp_path: Path, epochs: int, lines: int) -> None:
+def test_the_summary_fits_into_80_columns(tmp_path: Path, epochs: int, lines: int) -> None:
     (tmp_path / "tensorboard").mkdir()
     text = scores(RESULT, 12.34, tmp_path, curves(epochs)).splitlines()
     assert len(text) == lines
@@ -35,20 +35,20 @@ def test_a_run_of_any_length_ends_in_a_few_lines_that_fit(tmp_path: Path, epochs
     assert all(len(line) <= 80 for line in text[:-2])
 
 
-def test_the_baseline_is_beside_the_accuracy(tmp_path: Path) -> None:
+def test_the_baseline_is_printed_beside_the_accuracy(tmp_path: Path) -> None:
     assert scores({**RESULT, "baseline": BASELINE}, 1, tmp_path, {}).splitlines()[1:3] == [
         "val          0.2500    0.9000 (always 'no': 0.7620)",
         "test         0.5000    0.8000 (always 'no': 0.7500)",
     ]
 
 
-def test_the_last_line_is_what_can_be_viewed(tmp_path: Path) -> None:
+def test_the_last_line_shows_how_to_view_the_curves(tmp_path: Path) -> None:
     assert scores(RESULT, 1, tmp_path, {}).splitlines()[-1] == f"run        {tmp_path}"
     (tmp_path / "metrics.csv").touch()
     assert scores(RESULT, 1, tmp_path, {}).splitlines()[-1] == f"view       {tmp_path / 'metrics.csv'}"
 
 
-def test_a_learning_curve_has_the_first_the_last_and_the_best_value() -> None:
+def test_learning_curves_have_first_last_and_best_values() -> None:
     falling_and_rising = {"val/loss": [2.0, 0.02, 0.1], "val/acc": [0.5, 1.0, 0.75], "train/loss": [2.0, 0.2, 0.0]}
     assert learning_curve(falling_and_rising, 80) == [
         "              first  loss: log scale     last     best",
@@ -59,12 +59,12 @@ def test_a_learning_curve_has_the_first_the_last_and_the_best_value() -> None:
 
 
 @pytest.mark.parametrize("columns", [20, 60, 80, 200])
-def test_a_narrow_screen_has_a_shorter_curve(columns: int) -> None:
+def test_learning_curves_fit_the_terminal(columns: int) -> None:
     lines = learning_curve(curves(500), columns)
     assert {len(line) for line in lines} == {min(79, max(54, columns - 1))}
 
 
-def test_an_unfinished_run_has_a_command_that_resumes_it(tmp_path: Path) -> None:
+def test_partial_results_contain_the_command_to_resume(tmp_path: Path) -> None:
     run, job = tmp_path / "runs" / "a", tmp_path / "sweeps" / "b" / "0"
     assert partial_results(run) == f"partial results are in {run}"
     for folder in (run, job):

@@ -1,4 +1,4 @@
-"""A run on kept features is the run that it would have been without them, and the backbone runs once for all runs."""
+"""A run with cached features equals a run without them, and the backbone runs once for all runs."""
 
 import csv
 import json
@@ -29,14 +29,14 @@ WITHOUT = "callbacks.feature_cache=null"
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where features are kept."""
+    """The folder of cached features."""
     monkeypatch.setenv("TRAINYARD_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "features"
 
 
 @pytest.fixture
 def labels(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
-    """The labels of each batch that was trained on."""
+    """The labels of each training batch."""
     seen: list[list[int]] = []
     step = Classifier.training_step
 
@@ -50,7 +50,7 @@ def labels(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
 
 @pytest.fixture
 def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many images the backbone was given, each time."""
+    """The number of images in each call of the backbone."""
     counts: list[int] = []
     features = TransferModel.features
 
@@ -70,8 +70,8 @@ def result_of(cfg: DictConfig) -> dict:
     return json.loads((Path(cfg.run.dir) / "result.json").read_text())
 
 
-def encode_rows(cfg: DictConfig) -> list[float]:
-    """All losses and accuracies of a run, epoch by epoch."""
+def scores_of(cfg: DictConfig) -> list[float]:
+    """Return all losses and accuracies of a run in order."""
     with (Path(cfg.run.dir) / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     return [float(row[name]) for row in rows for name in sorted(row) if row[name] and "/" in name]
@@ -82,7 +82,7 @@ def weights_of(cfg: DictConfig) -> dict[str, torch.Tensor]:
 
 
 def assert_same_run(one: DictConfig, other: DictConfig) -> None:
-    assert encode_rows(one) == pytest.approx(encode_rows(other), abs=1e-5)
+    assert scores_of(one) == pytest.approx(scores_of(other), abs=1e-5)
     assert result_of(one)["metrics"] == pytest.approx(result_of(other)["metrics"], abs=1e-5)
     weights, others = weights_of(one), weights_of(other)
     assert list(weights) == list(others)
@@ -90,7 +90,7 @@ def assert_same_run(one: DictConfig, other: DictConfig) -> None:
 
 
 @pytest.mark.parametrize(("backbone", "workers"), [("test_resnet", 1), ("test_vit", 0)])
-def test_a_run_on_kept_features_is_the_same_run(
+def test_a_run_with_cached_features_equals_one_without(
     compose_run: Compose, labels: list[list[int]], passes: list[int], backbone: str, workers: int
 ) -> None:
     options = [*SHORT, f"model.backbone={backbone}"]
@@ -108,16 +108,16 @@ def test_a_run_on_kept_features_is_the_same_run(
         train(cfg)
         images.append(sum(passes))
         passes.clear()
-    assert images == [60, 4 * (42 + 9) + 9 + 9, 0, 0], "the last 9 for the predictions that are kept"
+    assert images == [60, 4 * (42 + 9) + 9 + 9, 0, 0], "the last 9 for the predictions of the best epoch"
     orders = [labels[run * 12 : (run + 1) * 12] for run in range(4)]
     assert len(labels) == 4 * 12
     assert orders[0] == orders[1] == orders[2] == orders[3]
-    assert orders[0][:3] != orders[0][3:6], "each epoch has its own"
+    assert orders[0][:3] != orders[0][3:6], "each epoch has another order"
     for cfg in (cached, again, streamed):
         assert_same_run(cfg, plain)
 
 
-def test_the_result_tells_where_the_features_came_from(compose_run: Compose, cache: Path) -> None:
+def test_the_result_states_whether_features_were_computed(compose_run: Compose, cache: Path) -> None:
     first, second = compose_run(*SHORTER), compose_run(*SHORTER, "optimizer.lr=0.1", folder="second")
     for cfg in (first, second):
         train(cfg)
@@ -130,7 +130,7 @@ def test_the_result_tells_where_the_features_came_from(compose_run: Compose, cac
 
 
 @pytest.mark.parametrize(("option", "said"), [("augment=flip", True), ("finetune=full", False)])
-def test_what_changes_is_not_kept(
+def test_features_are_not_cached_with_augmentation_or_fine_tuning(
     compose_run: Compose, cache: Path, caplog: pytest.LogCaptureFixture, option: str, said: bool
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -143,13 +143,13 @@ def test_what_changes_is_not_kept(
     assert not said or "not cached: random augmentation changes the images" in lines[0]
 
 
-def test_folds_share_their_features(compose_run: Compose, cache: Path) -> None:
+def test_folds_share_features(compose_run: Compose, cache: Path) -> None:
     folds = [compose_run(*SHORTER, f"data.fold={fold}", folder=str(fold)) for fold in (0, 1)]
     for cfg in folds:
         train(cfg)
     assert [result_of(cfg)["data"]["features"]["computed"] for cfg in folds] == [True, False]
     assert len(entries(cache)) == 1
-    assert encode_rows(folds[0]) != encode_rows(folds[1])
+    assert scores_of(folds[0]) != scores_of(folds[1])
 
 
 def key(precision: str = "32-true", seed: int = 0, head_seed: int = 0, channels_last: bool = False, **model) -> str:
@@ -166,22 +166,22 @@ def key(precision: str = "32-true", seed: int = 0, head_seed: int = 0, channels_
     return feature_key(trainer, made)
 
 
-def test_the_key_is_of_all_that_features_depend_on_and_nothing_else() -> None:
+def test_the_key_depends_on_weights_preprocessing_and_precision_only() -> None:
     assert key() == key() == key(head_seed=1) == key(channels_last=True) == key(label_smoothing=0.1)
     others = [key(seed=1), key(image_size=48), key(precision="bf16-mixed"), key(backbone="test_vit")]
     assert len({key(), *others}) == 5
 
 
-def test_another_image_size_computes_anew(compose_run: Compose) -> None:
+def test_another_image_size_is_computed_separately(compose_run: Compose) -> None:
     small, large = compose_run(*SHORTER), compose_run(*SHORTER, "model.image_size=48", folder="large")
     plain = compose_run(*SHORTER, "model.image_size=48", WITHOUT, folder="plain")
     for cfg in (small, large, plain):
         train(cfg)
     assert_same_run(large, plain)
-    assert encode_rows(small) != pytest.approx(encode_rows(large), abs=1e-5)
+    assert scores_of(small) != pytest.approx(scores_of(large), abs=1e-5)
 
 
-def test_two_runs_that_start_together_compute_once(tmp_path: Path, cache: Path) -> None:
+def test_two_simultaneous_runs_compute_features_once(tmp_path: Path, cache: Path) -> None:
     folders = [tmp_path / "a", tmp_path / "b"]
     command = [sys.executable, "train.py", *SHORT]
     runs = [

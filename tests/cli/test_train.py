@@ -11,7 +11,7 @@ from hydra.errors import MissingConfigException
 from trainyard.cli.train import main
 from trainyard.config.format_error import format_error
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture
