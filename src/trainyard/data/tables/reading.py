@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainyard.data.loading.spec import Column
 from trainyard.data.tables.dates import date_part, parse_dates
 from trainyard.io.errors import config_error, join_limited
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from trainyard.data.loading.spec import Column  # imports torch, which takes seconds
 
 ACCEPTED = "a .csv, .tsv or .parquet file with a header and rows, text in UTF-8"
 PARQUET = (".parquet", ".pq")
@@ -94,7 +95,7 @@ def has_semicolons(path: Path) -> bool:
 
 
 def read_rows(
-    frame: "pd.DataFrame", columns: Sequence[Column], semicolons: bool = False
+    frame: "pd.DataFrame", columns: "Sequence[Column]", semicolons: bool = False
 ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.bool_]]]:
     """Convert a table to the inputs of a model; `semicolons` make the comma the default decimal separator.
 
@@ -112,7 +113,7 @@ def read_rows(
     return np.concatenate(blocks, axis=1), invalid
 
 
-def read_column(values: "pd.Series[Any]", columns: Sequence[Column]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def read_column(values: "pd.Series[Any]", columns: "Sequence[Column]") -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return the inputs made from one column of a table, `[N, len(columns)]`, and which cells are invalid."""
     first = columns[0]
     positions, distinct = factorize(values)
@@ -133,7 +134,7 @@ def read_column(values: "pd.Series[Any]", columns: Sequence[Column]) -> tuple[ND
     return np.concatenate([numbers, absent])[positions], np.append(invalid, False)[positions]
 
 
-def read_numbers(values: "pd.Series[Any]", column: Column) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def read_numbers(values: "pd.Series[Any]", column: "Column") -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return cells as numbers, NaN if missing or invalid, and which are invalid."""
     import pandas as pd
 
