@@ -118,7 +118,7 @@ def test_the_bar_is_removed_and_the_log_has_every_epoch(seen: tuple[Screen, Path
     assert not re.search(r"^epoch", screen.text, re.MULTILINE), "epochs are printed only without a bar"
     log = (folder / "run.log").read_text(encoding="utf-8")
     assert re.findall(r"INFO .*: epoch (\d+)/12  train/loss \d", log) == [str(n) for n in range(1, 13)]
-    assert re.search(r"look  .*/metrics\.csv$", screen.text.replace("\n", ""))
+    assert re.search(r"view  .*/metrics\.csv$", screen.text.replace("\n", ""))
     assert re.search(r"^val/acc .* [▁▂▃▄▅▆▇█]{12} ", screen.text, re.MULTILINE)
 
 
