@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from trainyard.data.images.image_files import ImageFiles
-
-PERIODS = {"month": 12, "day": 31, "weekday": 7, "hour": 24}
+from trainyard.data.tables.dates import PERIODS
 
 
 @dataclass(frozen=True)

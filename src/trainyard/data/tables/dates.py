@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainyard.data.loading.spec import PERIODS
-
 if TYPE_CHECKING:
     import pandas as pd
 
 ISO = "ISO8601"
 SAMPLE = 20  # cells whose possible formats are tried on the whole column
+PERIODS = {"month": 12, "day": 31, "weekday": 7, "hour": 24}  # of cyclic parts
 PARTS = ("year", *PERIODS, "days")
 OFFSET = re.compile(r"(:\d\d(?:\.\d+)?)\s*(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)$")
 TIME = re.compile(r"(\s*|T)\d{1,2}:\d\d(:\d\d)?(\.\d{1,6})?(?:(\s*)[AaPp][Mm])?$")
