@@ -175,7 +175,7 @@ def test_piped_output_is_calm(typed) -> None:
     assert "mlp (73 parameters)" in lines[0]
     table = lines[-10:]
     assert table[0].split() == ["loss", "accuracy"]
-    rows = ["loss", "val", "test", "best", "first", "train/loss", "val/loss", "val/acc", "run", "look"]
+    rows = ["loss", "val", "test", "best", "first", "train/loss", "val/loss", "val/acc", "run", "view"]
     assert [line.split()[0] for line in table] == rows
     assert table[-1].startswith("view       tensorboard --logdir outputs/runs/")
 
