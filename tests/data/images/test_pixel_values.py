@@ -30,17 +30,19 @@ def stored_values(path: Path) -> np.ndarray:
         return read_values(picture, path)
 
 
-KINDS = [("u2", 1), ("u2", 3), ("u2", 4), ("i2", 1), ("i4", 1), ("f4", 1)]
+KINDS = [("i1", 1), ("u2", 1), ("u2", 3), ("u2", 4), ("i2", 1), ("i4", 1), ("f4", 1)]
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-@pytest.mark.parametrize(("kind", "channels", "order"), [(*kind, order) for kind in KINDS for order in "<>"])
+@pytest.mark.parametrize(
+    ("kind", "channels", "order"), [*((*kind, order) for kind in KINDS for order in "<>"), ("u4", 1, "<")]
+)
 def test_values_of_a_tiff(tmp_path: Path, kind: str, channels: int, order: str, compressed: bool) -> None:
     stored = random_values(kind, channels)
     assert np.array_equal(stored_values(save_tiff(tmp_path / "a.tif", stored, order, compressed)), stored)
 
 
-@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_values_of_a_png(tmp_path: Path, channels: int) -> None:
     stored = random_values("u2", channels)
     path = save_png16(tmp_path / "a.png", stored)
