@@ -173,13 +173,14 @@ def read_header(path: Path) -> tuple[int, int, bool] | None:
     """Return height and width of an upright image and whether it is grey; `None` if it is not an image."""
     try:
         with open_image(path) as image:
+            grey = is_grey(image)  # before reading EXIF, which may load the image
             orientation = 1
             with suppress(Exception):  # damaged EXIF data is ignored
                 orientation = int(image.getexif().get(0x0112, 1))
             width, height = image.size
             if orientation >= 5 and image.format != "TIFF":  # Pillow gives the size of an upright TIFF
                 width, height = height, width
-            return height, width, is_grey(image)
+            return height, width, grey
     except UnreadableImageError:  # reported when the image is decoded
         return None
 
