@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import lightning as L
@@ -18,6 +19,7 @@ from trainyard.io.weight_files import write_safetensors
 from trainyard.models.transfer import TransferModel
 
 THREE = DataSpec((3, 64, 64), ("a", "b", "c"), (), (0.5,) * 3, (0.25,) * 3)
+FOUR, OTHER_THREE, REORDERED = (replace(THREE, classes=tuple(names)) for names in ("abcd", "xyz", "cba"))
 State = dict[str, Tensor]
 
 
@@ -98,24 +100,33 @@ def ours(tmp_path: Path) -> tuple[TransferModel, Path]:
 
 
 @pytest.mark.parametrize("exported", [False, True], ids=["ckpt", "safetensors"])
-def test_the_backbone_of_a_run_is_loaded_at_its_image_size_with_a_new_head(
-    ours: tuple[TransferModel, Path], caplog: pytest.LogCaptureFixture, exported: bool
+@pytest.mark.parametrize("spec", [THREE, FOUR, OTHER_THREE, REORDERED], ids=["same", "more", "others", "reordered"])
+def test_the_head_of_a_run_is_loaded_for_the_same_class_names(
+    ours: tuple[TransferModel, Path], caplog: pytest.LogCaptureFixture, spec: DataSpec, exported: bool
 ) -> None:
     caplog.set_level(logging.INFO)
     first, path = ours
     if exported:
         path = path.with_suffix(".safetensors")
         write_safetensors(first, path)
-    second = built(path, backbone="test_vit", image_size=None)
+    second = built(path, spec, backbone="test_vit", image_size=None)
     assert second.input_size == (3, 64, 64), "the size that it was trained at"
     assert second.hparams["image_size"] == 64
-    assert not second.head.weight.any()
+    if spec is THREE:
+        assert torch.equal(second.head.weight, first.head.weight)
+        assert torch.equal(second.head.bias, first.head.bias)
+        assert f"head       from {path}, which has the same classes" in caplog.text
+    else:
+        assert not second.head.weight.any()
+        assert f"head       new: {path} was trained on the classes a, b, c" in caplog.text
     for name, tensor in first.backbone.state_dict().items():
         assert torch.equal(tensor, second.backbone.state_dict()[name])
     assert "0 have another shape, 0 missing, 0 unexpected" in caplog.text
 
 
-@pytest.mark.parametrize("hyperparameters", [{}, [1], {"image_size": "64"}])
+@pytest.mark.parametrize(
+    "hyperparameters", [{}, [1], {"spec": None}, {"spec": {}}, {"spec": {"classes": "abc"}, "image_size": "64"}]
+)
 def test_a_checkpoint_with_invalid_hyperparameters_is_loaded(
     ours: tuple[TransferModel, Path], hyperparameters: object
 ) -> None:
@@ -123,6 +134,7 @@ def test_a_checkpoint_with_invalid_hyperparameters_is_loaded(
     stored = torch.load(path, weights_only=True)
     torch.save({**stored, "hyper_parameters": hyperparameters}, path)
     second = built(path, backbone="test_vit", image_size=64)
+    assert not second.head.weight.any()
     assert torch.equal(second.backbone.pos_embed, first.backbone.pos_embed)
 
 

@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +91,24 @@ def check_weights_available(name: str, config: Any) -> None:
         raise config_error("model.weights", "pretrained", problem, accepted) from error
 
 
-def read_weights(weights: str) -> tuple[Mapping[str, Tensor], int | None]:
-    """Read the weights in a checkpoint of a run or of another program, without running code.
+@dataclass(frozen=True)
+class Weights:
+    """Weights from a file.
 
-    Returns:
-        The tensors of the backbone, named as in timm, and the image size in pixels that they were trained with, if
-        known. A file of timm includes its classifier.
+    Attributes:
+        backbone: tensors named as in timm; a file of timm includes its classifier.
+        image_size: image size in pixels that they were trained with; `None` if unknown.
+        head: weight and bias of the head, and `classes`, their names; only in checkpoints of runs.
+    """
+
+    backbone: Mapping[str, Tensor]
+    image_size: int | None = None
+    head: Mapping[str, Tensor] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+
+
+def read_weights(weights: str) -> Weights:
+    """Read the weights in a checkpoint of a run or of another program, without running code.
 
     Raises:
         ConfigError: the file does not exist or is not a checkpoint.
@@ -115,11 +128,33 @@ def read_weights(weights: str) -> tuple[Mapping[str, Tensor], int | None]:
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise config_error("model.weights", weights, "it contains no state dict", ACCEPTED)
     if not from_run:
-        return state, None
-    prefix = "backbone."
-    backbone = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
-    size = hyperparameters.get("image_size") if isinstance(hyperparameters, dict) else None
-    return backbone, size if isinstance(size, int) else None
+        return Weights(state)
+    known = hyperparameters if isinstance(hyperparameters, dict) else {}
+    spec, size = known.get("spec"), known.get("image_size")
+    classes = spec.get("classes") if isinstance(spec, dict) else None
+    backbone, head = (without_prefix(state, prefix) for prefix in ("backbone.", "head."))
+    names = tuple(classes) if isinstance(classes, list) else ()
+    return Weights(backbone, size if isinstance(size, int) else None, head, names)
+
+
+def without_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names start with a prefix, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+
+
+def load_head(head: nn.Linear, weights: Weights, classes: tuple[str, ...], path: str) -> None:
+    """Load the head of a checkpoint if its classes have the same names in the same order.
+
+    An equal number of classes is not enough: output 0 of a head for the digits 0 to 4 means "0", not "5".
+    """
+    if not weights.head:
+        return
+    if weights.classes == classes and all(weights.head[n].shape == t.shape for n, t in head.state_dict().items()):
+        head.load_state_dict(weights.head)
+        log.info("head       from %s, which has the same classes", path)
+    else:
+        trained_on = f"the classes {join_limited(weights.classes)}" if weights.classes else "other classes"
+        log.info("head       new: %s was trained on %s", path, trained_on)
 
 
 def load_weights(net: Any, weights: Mapping[str, Tensor], path: str) -> None:

@@ -8,7 +8,14 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 
 from trainyard.data.loading.spec import DataSpec
-from trainyard.models.backbone import create_backbone, layer_numbers, load_weights, read_weights, set_frozen_eval
+from trainyard.models.backbone import (
+    create_backbone,
+    layer_numbers,
+    load_head,
+    load_weights,
+    read_weights,
+    set_frozen_eval,
+)
 from trainyard.models.classifier import Classifier
 from trainyard.models.input_layers import Normalize
 from trainyard.optim.finetune import Finetune
@@ -21,7 +28,7 @@ INTERPOLATIONS = ("bilinear", "bicubic")  # modes that resize batches of tensors
 class TransferModel(Classifier):
     """A timm backbone and a linear head; a fine-tuning plan decides which layers are trained when.
 
-    The head starts at zero, also with the weights of a run. Images are resized to
+    A new head starts at zero; the head of a checkpoint is loaded if its classes have the same names. Images are resized to
     the size that the weights were trained with, and normalised by timm's data config, not by the statistics of the
     data; grey images are repeated to three channels. Frozen layers stay bitwise unchanged, including BatchNorm
     statistics.
@@ -55,15 +62,16 @@ class TransferModel(Classifier):
         from timm.data import resolve_model_data_config
 
         super().__init__(spec, **training)
-        stored, stored_size = (None, None) if weights in ("none", "pretrained") else read_weights(weights)
-        image_size = image_size or stored_size
+        stored = None if weights in ("none", "pretrained") else read_weights(weights)
+        image_size = image_size or (stored.image_size if stored else None)
         self.save_arguments(backbone=backbone, weights="none", image_size=image_size, drop_path=drop_path)
         self.backbone = net = create_backbone(backbone, image_size, weights == "pretrained", drop_path)
         self.head = nn.Linear(net.head_hidden_size, len(self.spec.classes))
         nn.init.zeros_(self.head.weight)  # the first loss is ln(classes), however large the features are
         nn.init.zeros_(self.head.bias)
         if stored:
-            load_weights(net, stored, weights)
+            load_weights(net, stored.backbone, weights)
+            load_head(self.head, stored, self.spec.classes, weights)
         config = resolve_model_data_config(net)
         channels, height, width = config["input_size"]
         self.input_size = (channels, image_size or height, image_size or width)
