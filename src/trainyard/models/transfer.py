@@ -28,8 +28,8 @@ INTERPOLATIONS = ("bilinear", "bicubic")  # modes that resize batches of tensors
 class TransferModel(Classifier):
     """A timm backbone and a linear head; a fine-tuning plan decides which layers are trained when.
 
-    A new head starts at zero; the head of a checkpoint is loaded if its classes have the same names. Images are resized to
-    the size that the weights were trained with, and normalised by timm's data config, not by the statistics of the
+    A new head starts at zero; the head of a checkpoint is loaded if its classes have the same names. Images are resized
+    to the size that the weights were trained with, and normalised by timm's data config, not by the statistics of the
     data; grey images are repeated to three channels. Frozen layers stay bitwise unchanged, including BatchNorm
     statistics.
 
