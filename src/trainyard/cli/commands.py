@@ -145,18 +145,26 @@ def add_leaderboard(commands: Parser) -> None:
     parser.add_argument("sweep", metavar="SWEEP", help="directory of a sweep, or its name in outputs/sweeps")
     test = "show the test scores of all configurations; choose by validation all the same"
     parser.add_argument("--test", action="store_true", help=test)
+    parser.add_argument("--promote", metavar="NAME", help="write the winner as conf/experiment/NAME.yaml")
+    trusted = "package whose classes the winner may use"
+    parser.add_argument("--trusted-packages", action="append", default=[], metavar="NAME", help=trusted)
 
 
 def leaderboard(arguments: argparse.Namespace) -> None:
-    """Print a leaderboard and write its files."""
+    """Print a leaderboard, write its files, and promote its winner if asked to."""
+    from trainyard.sweeps.leaderboard.promote import check_name, promote
     from trainyard.sweeps.leaderboard.report import leaderboard_text, write_report
     from trainyard.sweeps.stored import StoredSweep
 
+    if arguments.promote is not None:
+        check_name(arguments.promote)
     sweep = StoredSweep.find(arguments.sweep)
     write_report(sweep)
     if arguments.test:
         print("test scores of all configurations; choose by validation all the same")
     print(leaderboard_text(sweep, arguments.test))
+    if arguments.promote is not None:
+        print(promote(sweep, arguments.promote, trusted=arguments.trusted_packages))
 
 
 def add_runs(commands: Parser) -> None:

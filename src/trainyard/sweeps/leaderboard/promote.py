@@ -1,0 +1,89 @@
+"""The best configuration of a sweep as an experiment."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
+
+from trainyard.config.composition import CONF_DIR, CONFIG_NAME
+from trainyard.config.trusted import check_stored
+from trainyard.config.trusted_paths import check_paths
+from trainyard.io.errors import config_error
+from trainyard.io.files import check_path, write_text
+from trainyard.sweeps.search_space import is_replicate
+from trainyard.sweeps.stored import StoredSweep
+from trainyard.terminal.controls import escape_controls
+
+NOT_TEXT = ("null", "true", "false", "nan", "inf")  # in Hydra's grammar, in any case
+
+
+def promote(sweep: StoredSweep, name: str, conf: Path = CONF_DIR, trusted: Sequence[str] = ()) -> str:
+    """Write the best configuration to `conf/experiment/NAME.yaml`; return the file with the command to run it.
+
+    Args:
+        sweep: may come from someone else, so its overrides are checked as a stored config is.
+        name: of the experiment.
+        conf: folder of the config groups.
+        trusted: packages that are allowed in addition.
+
+    Raises:
+        ConfigError: no job is completed, the name is invalid or exists, or an override cannot be in a file.
+    """
+    check_name(name)
+    file = conf / "experiment" / f"{name}.yaml"
+    rows = sweep.rows
+    if not rows or not rows[0].scores:
+        raise config_error("SWEEP", sweep.folder, "no job is completed", "a sweep with a score")
+    if file.exists():
+        raise config_error("--promote", name, f"{file} already exists", "another name")
+    winner = rows[0]
+    replicates = [axis for axis in sweep.space.axes if is_replicate(axis)]
+    overrides = OverridesParser.create().parse_overrides(list(winner.best.overrides))
+    chosen = [override for override in overrides if override.get_key_element() not in replicates]
+    defaults, values = split_overrides(chosen, conf)
+    plain: Any = OmegaConf.to_container(values)
+    check_stored(plain, trusted)
+    check_paths(plain, Path("outputs"))
+    keys = ", ".join(key.lstrip("+") for key in replicates)
+    spread = f" ± {winner.std:.4f} over {len(winner.scores)} runs ({keys})" if len(winner.scores) > 1 else ""
+    title = f"The best of {len(rows)} configurations of the sweep {sweep.folder.name}"
+    comment = escape_controls(f"# {title}: {sweep.objective} {winner.mean:.4f}{spread}.", keep="")
+    head = f"# @package _global_\n# python train.py experiment={name}\n{comment}\n"
+    body = OmegaConf.to_yaml(OmegaConf.create({"defaults": defaults})) if defaults else ""
+    write_text(file, head + body + (OmegaConf.to_yaml(values) if values else ""))
+    return f"{file}: python train.py experiment={name}"
+
+
+def check_name(name: str) -> None:
+    """Raise a ConfigError if `experiment=NAME` would not load a file of conf/experiment."""
+    check_path("--promote", f"{name}.yaml")
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name) or name.lower() in NOT_TEXT:
+        accepted = "letters, digits, _ and -, beginning with a letter or _; not null, true, false, nan or inf"
+        raise config_error("--promote", repr(name), "not a valid name of an experiment", accepted)
+
+
+def split_overrides(overrides: Sequence[Override], conf: Path) -> tuple[list[object], DictConfig]:
+    """Return the defaults list for config groups, and the values of other keys."""
+    top = OmegaConf.load(CONF_DIR / f"{CONFIG_NAME}.yaml")
+    groups = {folder.name for place in (conf, CONF_DIR) for folder in place.iterdir() if folder.is_dir()}
+    allowed = {*map(str, top), *groups} - {"defaults", "run", "sweep", "hydra"}
+    defaults: list[object] = []
+    values = OmegaConf.create({})
+    for override in overrides:
+        key, value = override.key_or_group, override.value()
+        if override.is_delete() or override.package is not None or key.partition(".")[0] not in allowed:
+            problem = "cannot be part of an experiment's file"
+            raise config_error("--promote", override.input_line, problem, "a winner without it")
+        if not re.fullmatch(r"[\w/]+", key) or not (conf / key).is_dir():
+            OmegaConf.update(values, key, value)
+        elif not re.fullmatch(r"[\w/-]+", str(value)) or not (conf / key / f"{value}.yaml").is_file():
+            raise config_error("--promote", override.input_line, "there is no such option", "a winner without it")
+        elif key == "experiment":
+            defaults.insert(0, str(value))
+        else:
+            defaults.append({f"override /{key}": value})
+    return defaults, values
