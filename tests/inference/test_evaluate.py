@@ -16,7 +16,8 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from trainyard.config.composition import compose
+from trainyard.config.composition import compose, instantiate
+from trainyard.data.images.folder_listing import list_folder
 from trainyard.data.sources.builtin import Digits
 from trainyard.inference.ensemble import load_ensemble
 from trainyard.inference.evaluate import evaluate, evaluate_ensemble, write_report
@@ -151,6 +152,55 @@ def test_images_in_another_folder_are_evaluated_by_class_names(
 
 def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [text for _, level, text in caplog.record_tuples if level >= logging.WARNING]
+
+
+def test_parts_of_another_folder_are_not_compared_with_each_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    draw_photos(tmp_path / "more", 10, seed=1)
+    for number in range(10):
+        shutil.copy(tmp_path / "more" / "cat" / "0.png", tmp_path / "more" / "cat" / f"again{number}.png")
+    report, _ = evaluate("photos", [f"data.root={tmp_path}/more"])
+    assert (len(report.predictions), messages(caplog)) == (40, [])
+    assert report.notes == ["overlap    none of 40 examples identical to training examples of the run"]
+
+
+def test_training_examples_of_the_run_are_counted(tmp_path: Path) -> None:
+    draw_photos(tmp_path / "more", 10, seed=2)
+    own = training_images("photos")
+    for number, path in enumerate(own[:3]):
+        shutil.copy(path, tmp_path / "more" / path.parent.name / f"own{number}.png")
+    report, _ = evaluate("photos", [f"data.root={tmp_path}/more"])
+    assert report.notes == ["overlap    3 of 33 examples identical to training examples of the run"]
+    shutil.rmtree(tmp_path / "more")
+    with Image.open(own[0]) as image:
+        pixels = np.asarray(image)
+    draw_photos(tmp_path / "more", 2, seed=3)
+    Image.fromarray(pixels).save(tmp_path / "more" / "cat" / "other_file.bmp")
+    report, _ = evaluate("photos", [f"data.root={tmp_path}/more"])
+    assert report.notes == ["overlap    1 of 7 examples identical to training examples of the run"]
+    rows().iloc[:5].to_csv("first.csv", index=False)
+    report, _ = evaluate("rows", ["data.path=first.csv"])
+    assert report.notes[0].startswith("overlap    ")
+    assert "none" not in report.notes[0]
+
+
+def training_images(name: str) -> list[Path]:
+    """Return the files of the training images of a run."""
+    data = instantiate(compose(RUNS[name]).data)
+    part = data.splits["train"]
+    return [Path(data.root) / file.path for file in np.array(list_folder(data.root).files, dtype=object)[part.ids]]
+
+
+def test_overlap_is_unknown_without_the_training_examples(tmp_path: Path) -> None:
+    draw_photos(tmp_path / "more", 5, seed=4)
+    Path("photos").rename("moved")
+    try:
+        report, _ = evaluate("photos", [f"data.root={tmp_path}/more"])
+    finally:
+        Path("moved").rename("photos")
+    unknown = "overlap    unknown: the training examples of the run are missing, changed or in another format"
+    assert report.notes == [unknown]
 
 
 def test_evaluation_logs_no_advice_on_training(caplog: pytest.LogCaptureFixture) -> None:

@@ -22,6 +22,7 @@ from trainyard.history.stored_config import stored_config
 from trainyard.history.stored_run import StoredRun
 from trainyard.inference.ensemble import load_members, select_members
 from trainyard.inference.evaluation_data import OWN_TEST_SPLIT, load_evaluation_data
+from trainyard.inference.overlap import overlap_notes
 from trainyard.io.errors import config_error, join_limited
 from trainyard.io.files import relative
 from trainyard.models.classifier import Classifier
@@ -50,7 +51,8 @@ def evaluate(
     model = load_classifier(checkpoint, trusted)
     data, examples = load_evaluation_data(cfg, run, model.spec, trusted)
     predictions, scores = predict_test_split(model, data, cfg, views)
-    baseline, options, notes = baseline_scores(run, predictions), [*overrides], []
+    baseline, options = baseline_scores(run, predictions), [*overrides]
+    notes = overlap_notes(data, run, examples, trusted)
     if views > 1:
         averaged = scores_of(predictions)
         notes.append(gain_note(f"{views} views of each image", scores, averaged))
@@ -82,6 +84,7 @@ def evaluate_ensemble(
     scores = scores_of(predictions)
     members = ", ".join(f"{job.name}{f' x {weight}' if weight > 1 else ''}" for job, weight in selection.jobs.items())
     notes = [
+        *overlap_notes(data, best, examples, trusted),
         f"members    {members} (of {selection.candidates} jobs)",
         gain_note(f"against {best.name} alone", best_scores, scores),
     ]
