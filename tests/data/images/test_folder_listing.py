@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trainyard.data.images.folder_listing import FolderListing, list_folder
+from trainyard.data.images.folder_listing import FolderListing, list_folder, similar_names
 from trainyard.io.errors import ConfigError
 
 
@@ -122,11 +122,30 @@ def linked(root: Path, links: dict[str, str]) -> None:
         (root / link).symlink_to(target)
 
 
+def test_links_to_parent_folders_are_ignored(tmp_path: Path) -> None:
+    root = create_files(tmp_path / "set", "a/1.png", "a/deep/2.png", "b/1.png", "b/in/3.png")
+    linked(root, {"loop": ".", "itself": "itself", "a/self": ".", "a/deep/up": "..", "b/root": "../.."})
+    found = list_folder(root)
+    assert [file.path for file in found.files] == ["a/1.png", "a/deep/2.png", "b/1.png", "b/in/3.png"]
+    assert (found.classes, found.empty) == (("a", "b"), [])
+
+
+def test_links_to_other_splits_are_ignored(tmp_path: Path) -> None:
+    root = create_files(tmp_path / "set", "train/a/1.png", "train/b/1.png", "test/a/2.png")
+    linked(root, {"train/a/root": "../..", "train/b/train": "../../train"})
+    assert [file.path for file in list_folder(root).files] == ["train/a/1.png", "train/b/1.png", "test/a/2.png"]
+
+
 def test_cycles_of_links_end(tmp_path: Path) -> None:
     create_files(tmp_path, "store/one/1.png", "store/two/2.png", "set/a/0.png", "set/b/0.png")
     linked(tmp_path, {"store/one/next": "../two", "store/two/next": "../one", "set/a/more": "../../store/one"})
     found = list_folder(tmp_path / "set")
     assert [file.path for file in found.files] == ["a/0.png", "a/more/1.png", "a/more/next/2.png", "b/0.png"]
+
+
+def test_similar_names_are_found() -> None:
+    names = ["Cat", "cat ", "dog", "New York", "new  york", "caf\u00e9", "cafe\u0301", "cow"]
+    assert similar_names(names) == ["'Cat' and 'cat '", "'New York' and 'new  york'", "'caf\u00e9' and 'cafe\u0301'"]
 
 
 def test_splits_may_share_files_by_links(tmp_path: Path) -> None:

@@ -243,3 +243,10 @@ def test_images_above_the_limit_are_streamed(root: Path) -> None:
     size = 54 * 3 * 5 * 5 / 2**30
     kinds = [type(with_trainer(root, resident_limit=size * share).splits["train"].x).__name__ for share in (1, 0.99)]
     assert kinds == ["Tensor", "ImageFiles"]
+
+
+def test_classes_that_differ_only_in_case_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = filled(tmp_path / "set", ("Cat", "cat", "dog"))
+    assert opened(root).splits
+    text = f"data.root={root}: classes whose names differ only in case or whitespace: 'Cat' and 'cat'"
+    assert text in warnings_in(caplog)

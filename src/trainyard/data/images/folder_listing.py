@@ -1,8 +1,9 @@
 """Lists the image files of a folder, and of folders with one folder per class."""
 
 import os
+import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -132,6 +133,15 @@ def split_of(name: str) -> str | None:
     return SPLIT_NAMES.get(name.strip().casefold())
 
 
+def similar_names(names: Sequence[str]) -> list[str]:
+    """Return groups of names that differ only in case, whitespace or Unicode normalisation."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        normalized = "".join(unicodedata.normalize("NFKC", name).casefold().split())
+        groups.setdefault(normalized, []).append(repr(name))
+    return [" and ".join(group) for group in groups.values() if len(group) > 1]
+
+
 def find_files(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[str]:
     """Yield the files of a folder, sorted, then those of its subfolders; links to folders `above` are not followed."""
     real = os.path.realpath(folder)
@@ -148,11 +158,23 @@ def subfolders(folder: Path) -> list[str]:
 
 
 def scan(folder: Path) -> tuple[list[str], list[str]]:
-    """Return the sorted names of the files and folders in a folder, without hidden and system ones."""
+    """Return the sorted names of the files and folders in a folder, or raise an OSError.
+
+    Hidden and system entries and links to parent folders are left out.
+    """
+    real = Path(os.path.realpath(folder))
+    files: list[str] = []
+    folders: list[str] = []
     with os.scandir(folder) as entries:
-        visible = [entry for entry in entries if not entry.name.startswith(".") and entry.name not in SYSTEM_FOLDERS]
-        folders = {entry.name for entry in visible if entry.is_dir()}
-    return sorted({entry.name for entry in visible} - folders), sorted(folders)
+        for entry in entries:
+            link = entry.is_symlink()
+            if entry.name.startswith(".") or entry.name in SYSTEM_FOLDERS:
+                continue
+            if not (os.path.isdir(entry.path) if link else entry.is_dir()):  # noqa: PTH112  circular links are files
+                files.append(entry.name)
+            elif not (link and real.is_relative_to(os.path.realpath(entry.path))):
+                folders.append(entry.name)
+    return sorted(files), sorted(folders)
 
 
 def is_image_name(path: str) -> bool:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainyard.data.cache.decoded_images import DecodedImages, decode_images
-from trainyard.data.images.folder_listing import LAYOUT, SPLITS, FolderListing, list_folder
+from trainyard.data.images.folder_listing import LAYOUT, SPLITS, FolderListing, list_folder, similar_names
 from trainyard.data.images.image_files import MAX_SIDE, ImageFiles, common_shape
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.spec import Examples
@@ -159,6 +159,9 @@ class ImageFolder(DataModule):
         if folder.unused:
             text = "data.root=%s: left out, in no split or no class folder: %s"
             log.warning(text, self.root, join_names(folder.unused))
+        if similar := similar_names(folder.classes):
+            text = "data.root=%s: classes whose names differ only in case or whitespace: %s"
+            log.warning(text, self.root, join_names(similar))
         if folder.other_files:
             counts = join_limited(f"{count} {suffix}" for suffix, count in folder.other_files.most_common())
             log.info("data.root=%s: left out, not images: %s", self.root, counts)
