@@ -123,8 +123,8 @@ def test_latest_without_pointer_is_the_last_started_run(outputs: Path, damage: s
         ("S", ["is a sweep", "S/0, or best:S"]),
         ("S/7", ["the sweep has no such job", "0, 1, 2"]),
         ("best:T", ["SWEEP=T: unknown sweep", "S"]),
-        ("", ["RUN='': there is no such run", "newest"]),
-        ("outputs", ["there is no such run"]),
+        ("", ["RUN='': unknown run", "newest"]),
+        ("outputs", ["unknown run"]),
     ],
 )
 def test_unknown_name_lists_candidates(name: str, parts: list[str]) -> None:

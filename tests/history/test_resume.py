@@ -140,7 +140,7 @@ def test_failed_run_resumes_on_request(compose_run: Compose, stopped: Path, type
 
 
 WRONG = {
-    "resume=frst": ["frst: there is no such run", "first"],
+    "resume=frst": ["frst: unknown run", "first"],
     "resume=first optimizer.lr=0.1": [
         "optimizer.lr=0.1: model, data, optimizer and schedule of a run cannot change",
         "trainer.max_epochs=50",

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,26 +13,14 @@ import pytest
 from tests.history.checkout import REPOSITORY, Checkout
 from tests.history.recorded import record
 from tests.sweeps.sweeping import TINY, until
-from trainyard.cli.main import main
 
 
 @pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture):
-    """Run the command in a folder with two runs; return exit code, screen and errors."""
-    monkeypatch.chdir(tmp_path)
+def typed(typed_command):
+    """Run `trainyard runs` in a folder with two runs; return exit code, stdout and stderr."""
     record(Path("outputs/runs/one"), 0.9)
     record(Path("outputs/runs/two"), 0.8, {"model": "cnn"}, provenance={"started": "2026-02-02T00:00:00+00:00"})
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["trainyard", "runs", *words])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return code, *capsys.readouterr()
-
-    return run
+    return partial(typed_command, "runs")
 
 
 def test_lists_by_conditions_and_options_in_any_order(typed) -> None:
@@ -53,7 +42,7 @@ def test_compares_two_runs(typed) -> None:
     [
         (["list", "modle=cnn"], 1, "did you mean model?"),
         (["list", "--sort", "nothing"], 1, "KEY=nothing"),
-        (["diff", "one", "three"], 1, "RUN=three: there is no such run"),
+        (["diff", "one", "three"], 1, "RUN=three: unknown run"),
         (["reproduce", "onn"], 1, "did you mean one?"),
         (["reproduce", "one"], 1, "its commit aaaaaaaaaa is not in a repository at"),
         (["list", "--last", "0"], 2, "0 is not a whole number from 1"),

@@ -335,7 +335,7 @@ def test_report_is_written_into_the_output_folder(evaluate_command, tmp_path: Pa
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["nothing"], 1, "RUN=nothing: there is no such run"),
+        (["nothing"], 1, "RUN=nothing: unknown run"),
         (["rows", "batch_size=3"], 1, "did you mean data.batch_size or data.default_batch_size?"),
         (["rows", "--ensemble", "3"], 1, "accepted: best:SWEEP as the RUN"),
         (["rows", "--ensemble", "0"], 2, "--ensemble: 0 is not a whole number from 1"),

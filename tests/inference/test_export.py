@@ -70,7 +70,7 @@ def test_exported_file_can_be_exported_again(run: Path, tmp_path: Path, monkeypa
     [
         (["RUN"], 2, "--format"),
         (["RUN", "--format", "onxx"], 2, "invalid choice: 'onxx'"),
-        (["nowhere", "--format", "onnx"], 1, "RUN=nowhere: there is no such run"),
+        (["nowhere", "--format", "onnx"], 1, "RUN=nowhere: unknown run"),
         (["RUN", "--format", "torch", "--output", "model.onnx"], 1, "the extension of this format is .pt2"),
         (
             ["RUN", "--format", "torch", "--output", "no/model.pt2"],

@@ -95,7 +95,7 @@ def test_unreadable_inputs_are_error_rows_and_counted(predict_command: PredictCo
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["rows.ckp", "a.csv"], 1, "RUN=rows.ckp: there is no such run"),
+        (["rows.ckp", "a.csv"], 1, "RUN=rows.ckp: unknown run"),
         (["rows.ckpt", "a.cvs"], 1, "INPUT: a.cvs: no such file; did you mean a.csv"),
         (["rows.ckpt", "a.csv", "b.png"], 1, "INPUT: b.png is an image, and rows.ckpt (MLP) takes rows"),
         (["images.ckpt", "a.csv"], 1, "INPUT: a.csv is a table, and images.ckpt (MLP) takes images"),

@@ -112,7 +112,7 @@ def test_every_active_layer_is_drawn(home: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["curves", "nothing"], "RUN=nothing: there is no such run"),
+        (["curves", "nothing"], "RUN=nothing: unknown run"),
         (["curves", "two", "--of", "los"], "--of=los: no such column; did you mean loss?"),
         (["layers", "two"], "RUN=two: its model takes rows of a table"),
         (

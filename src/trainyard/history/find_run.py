@@ -108,7 +108,7 @@ def unknown_run(name: str, root: Path) -> ConfigError:
     if (sweep / SWEEP).is_file():
         jobs = sorted((folder.name for folder in sweep.iterdir() if folder.name.isdigit() and is_run(folder)), key=int)
         return config_error("RUN", name, "the sweep has no such job", join_limited(jobs) or "a job that has begun")
-    problem = f"there is no such run{did_you_mean(name, ('latest', *(run.name for run in all_runs(root))))}"
+    problem = f"unknown run{did_you_mean(name, ('latest', *(run.name for run in all_runs(root))))}"
     if name == "latest":
         problem = f"{root / name} points to no run" if os.path.lexists(root / name) else "there is none yet"
     newest = sorted((folder.name for folder in (root / "runs").glob("*/")), reverse=True)
