@@ -61,6 +61,16 @@ def read_table(path: Path, key: str) -> "pd.DataFrame":
     return table.reset_index(drop=True).rename(columns=lambda name: str(name).strip())
 
 
+def nested_columns(path: Path) -> dict[str, str]:
+    """Return the types of the columns of a Parquet file that contain lists, structs or maps."""
+    from pyarrow import types  # type: ignore[import-untyped]
+    from pyarrow.parquet import read_schema  # type: ignore[import-untyped]
+
+    if path.suffix.lower() not in PARQUET:
+        return {}
+    return {field.name.strip(): str(field.type) for field in read_schema(path) if types.is_nested(field.type)}
+
+
 def read_text(path: Path) -> "pd.DataFrame":
     """Return the cells of a text file as text, or raise a ValueError."""
     import pandas as pd
