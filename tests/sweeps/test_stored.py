@@ -126,21 +126,29 @@ def test_a_job_resumes_from_the_previous_checkpoint(tmp_path: Path) -> None:
 
 def test_temporary_files_of_a_killed_sweep_are_removed(tmp_path: Path) -> None:
     found = stored(tmp_path, ["model=a,b,c"], [0.5, None, {"status": "failed", "error": "E"}])
+    for number in range(4):
+        (tmp_path / f".{number}.removed").mkdir()
     stale = [tmp_path / ".sweep.yaml.99999999.draft", tmp_path / "0" / "checkpoints" / "last.ckpt.99999999.draft"]
     for path in stale:
         path.touch()
     Sweep(found, retries=1)
     assert not any(path.exists() for path in stale)
+    assert {path.name for path in tmp_path.glob(".*.removed")} == {".1.removed"}, "its job has not ended yet"
 
 
 @pytest.mark.parametrize("kind", ["a file", "a broken link", "a folder"])
-def test_other_files_in_place_of_a_job_are_removed_at_its_start(tmp_path: Path, kind: str) -> None:
+def test_an_attempt_that_cannot_resume_is_kept_until_the_job_has_ended(tmp_path: Path, kind: str) -> None:
     sweep = Sweep(stored(tmp_path, ["model=a,b"], [0.5, None]), retries=1)
     job = sweep.jobs[1]
     make = {"a file": job.folder.touch, "a folder": job.folder.mkdir}
     make.get(kind, lambda: job.folder.symlink_to("x"))()
     sweep.start(job)
     assert not os.path.lexists(job.folder)
+    assert os.path.lexists(tmp_path / ".1.removed")
+    sweep.finish(job, "")
+    assert os.path.lexists(tmp_path / ".1.removed"), "the job was interrupted"
+    sweep.finish(job, "RuntimeError: no")
+    assert not os.path.lexists(tmp_path / ".1.removed")
 
 
 def test_a_missing_test_score_is_left_out(tmp_path: Path) -> None:
