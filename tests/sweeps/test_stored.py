@@ -156,6 +156,21 @@ def test_a_missing_test_score_is_left_out(tmp_path: Path) -> None:
     assert "test/acc" not in leaderboard_text(sweep, test=True)
 
 
+def test_a_truncated_sweep_file_is_rejected(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    found = stored(folder, ["model=a,b", "seed=0,1"], [0.5, 0.75, 0.25, 0.5])
+    file = folder / "sweep.yaml"
+    content = file.read_bytes()
+    for length in range(len(content)):
+        file.write_bytes(content[:length])
+        with pytest.raises(ConfigError, match="cannot be read"):
+            StoredSweep.find(str(folder))
+    without_checksum = content.partition(b"\n")[2]  # written by an earlier version
+    for complete in (content, without_checksum):
+        file.write_bytes(complete)
+        assert StoredSweep.find(str(folder)).space == found.space
+
+
 DAMAGED_SPACES = {
     "empty": b"",
     "garbage": b"garbage",
