@@ -223,13 +223,13 @@ def test_interpolations_are_stored_as_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("garbage", [b"garbage\n", b"[1]\n", b'{"op_code":99,"worker_id":"x"}\n', b"\xff\xfe\n"])
-@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("place", [0, 1, 99])
 def test_a_damaged_journal_is_rejected_and_not_changed(tmp_path: Path, garbage: bytes, place: int) -> None:
     file = tmp_path / "journal.log"
     one, _ = stored(tmp_path, ["model=a,b"], [0.5, 0.25]).jobs
     Journal(tmp_path, "val/acc").start(one)
     lines = file.read_bytes().splitlines(keepends=True)
-    lines.insert(place, garbage)
+    lines.insert(place, garbage)  # 99: after the last line
     file.write_bytes(b"".join(lines))
     with pytest.raises(ConfigError, match=r"journal\.log cannot be read .*\n  accepted: the file moved away"):
         Journal(tmp_path, "val/acc")
