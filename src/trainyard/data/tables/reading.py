@@ -236,11 +236,12 @@ def parse_number(text: str, decimal: str) -> float:
 
 @cache
 def number_pattern(decimal: str) -> re.Pattern[str]:
-    """Return a pattern for numbers, with one thousands separator per number."""
+    """Return a pattern for numbers, with one thousands separator per number, or Indian groups such as `12,34,567`."""
     unit = rf"(?:[{re.escape(CURRENCY_SIGNS)}%]|{CURRENCY_CODES})"
     other = "," if decimal == "." else r"\."
     groups = rf"[1-9]\d{{0,2}}(?:(?P<group>[{other}' \u00a0\u2009\u202f\u2019])\d{{3}}(?:(?P=group)\d{{3}})*)"
-    number = rf"(?:(?:{groups}|\d+)(?:{re.escape(decimal)}\d*)?|{re.escape(decimal)}\d+)(?:[eE][+-]?\d{{1,3}})?"
+    indian = r"|[1-9]\d?(?:,\d\d)+,\d{3}" if decimal == "." else ""
+    number = rf"(?:(?:{groups}{indian}|\d+)(?:{re.escape(decimal)}\d*)?|{re.escape(decimal)}\d+)(?:[eE][+-]?\d{{1,3}})?"
     return re.compile(
         rf"(?P<before>[-+(\u2212])?\s*(?:{unit}\s*)?(?P<after>[-+(\u2212])?(?P<number>{number})\s*\)?(?:\s*{unit})?\)?"
     )
