@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from markdown.extensions.toc import slugify
-from option_pages import pages
+from option_pages import reference_pages
 
 REPOSITORY = Path(__file__).parents[2]
 PAGES = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
@@ -39,7 +39,7 @@ def missing(page: Path, link: str, generated: dict[str, str]) -> bool:
 
 @pytest.fixture(scope="module")
 def generated() -> dict[str, str]:
-    return pages()
+    return reference_pages()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
