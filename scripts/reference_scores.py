@@ -1,7 +1,7 @@
-"""The scores that the README promises, over five seeds: `python scripts/reference_scores.py [NAME ...]`.
+"""Measure the test scores in the README over five seeds: `python scripts/reference_scores.py [NAME ...]`.
 
-Trains each reference with seeds 0 to 4 into outputs/reference/ and prints median, mean, standard deviation and least of
-the test accuracy, and the median of the seconds that a run took.
+Trains each command with seeds 0 to 4 in outputs/reference/. Prints median, mean, standard deviation and minimum of the
+test accuracy, and the median seconds per run.
 """
 
 import statistics
@@ -24,7 +24,7 @@ REFERENCES = {
 
 
 def run(name: str, seed: int) -> tuple[float, float]:
-    """Train one reference with one seed; return its test accuracy and its seconds."""
+    """Train with one seed; return the test accuracy and the seconds."""
     folder = FOLDER / name / str(seed)
     train(compose([*REFERENCES[name], f"seed={seed}", f"hydra.run.dir={folder}"]))
     result = read_result(folder)
@@ -32,10 +32,10 @@ def run(name: str, seed: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Print a row for each reference; with names as arguments, for those."""
+    """Print a row for each reference, or for the given names."""
     names = sys.argv[1:] or list(REFERENCES)
     rows = {name: [run(name, seed) for seed in SEEDS] for name in names}
-    print(f"\n{'reference':<16} {'median':>7} {'mean':>7} {'std':>7} {'least':>7} {'seconds':>8}  python train.py ...")
+    print(f"\n{'reference':<16} {'median':>7} {'mean':>7} {'std':>7} {'min':>7} {'seconds':>8}  python train.py ...")
     for name, results in rows.items():
         scores, seconds = ([result[column] for result in results] for column in (0, 1))
         figures = (statistics.median(scores), statistics.mean(scores), statistics.stdev(scores), min(scores))
