@@ -83,7 +83,7 @@ def check_readme(text: str) -> Iterator[str]:
         row = next((line for line in lines if line.startswith("|") and f"`{group}`" in line), "")
         missing = set(load_options(group)) - {"shared"} - set(re.findall(r"\w+", row))
         yield from (f"README.md: {group}={option} is not listed" for option in sorted(missing))
-    comparison = text.partition("## Beside other tools")[2].partition("\n## ")[0]
+    comparison = text.partition("## Comparison with other tools")[2].partition("\n## ")[0]
     rows = [line for line in comparison.splitlines() if line.startswith("|")][2:]
     if len(rows) < 8 or any(row.count("|") != 7 for row in rows):
         yield "README.md: the comparison with other tools has missing rows or cells"
