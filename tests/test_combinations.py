@@ -30,7 +30,7 @@ OPTIMIZERS, SCHEDULERS, AUGMENTS = (list(load_options(group)) for group in ("opt
 
 
 def combinations() -> list[dict[str, str]]:
-    """Combine transfer with every optimizer and the other models with every schedule; options of other groups alternate."""
+    """Return transfer with every optimizer, and the other models with every schedule; other groups alternate."""
     optimizers, augments = cycle(OPTIMIZERS), cycle(AUGMENTS)
     rows = []
     for model in ("mlp", "cnn", "resnet"):
