@@ -24,7 +24,7 @@ COMMANDS = {
     "browser": ["python -c 'import playwright.sync_api'"],
     "docs": [f"python -m mkdocs build --strict -q -f {PROJECT}/mkdocs.yml -d $PWD/site"],
 }
-COMMANDS_WITHOUT_EXTRA = [
+DEFAULT_COMMANDS = [
     TRAIN,
     f"{TRAIN} -m seed=0,1",
     "trainyard evaluate latest",
@@ -41,7 +41,7 @@ def check(python: str, extra: str, folder: Path) -> tuple[bool, str]:
     project = f"{PROJECT}[{extra}]" if extra else str(PROJECT)
     setup = [f"{python} -m venv env", f"python -m pip install -q -c {PROJECT}/constraints.txt '{project}'"]
     name, seconds = f"{python} {extra}".strip(), []
-    for command in (*setup, *(COMMANDS[extra] if extra else COMMANDS_WITHOUT_EXTRA)):
+    for command in (*setup, *(COMMANDS[extra] if extra else DEFAULT_COMMANDS)):
         started = time.monotonic()
         output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         done = subprocess.run(command, shell=True, cwd=folder, env=environment, **output)  # type: ignore[call-overload]

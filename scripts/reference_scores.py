@@ -11,6 +11,7 @@ from pathlib import Path
 from trainyard.config.composition import compose
 from trainyard.run.run_directory import read_result
 from trainyard.run.training import train
+from trainyard.terminal.tables import table
 
 SEEDS = range(5)
 FOLDER = Path("outputs") / "reference"
@@ -33,14 +34,14 @@ def run(name: str, seed: int) -> tuple[float, float]:
 
 def main() -> None:
     """Print a row for each reference, or for the given names."""
-    names = sys.argv[1:] or list(REFERENCES)
-    rows = {name: [run(name, seed) for seed in SEEDS] for name in names}
-    print(f"\n{'reference':<16} {'median':>7} {'mean':>7} {'std':>7} {'min':>7} {'seconds':>8}  python train.py ...")
-    for name, results in rows.items():
-        scores, seconds = ([result[column] for result in results] for column in (0, 1))
+    rows = []
+    for name in sys.argv[1:] or list(REFERENCES):
+        scores, seconds = zip(*[run(name, seed) for seed in SEEDS], strict=True)
         figures = (statistics.median(scores), statistics.mean(scores), statistics.stdev(scores), min(scores))
-        columns = " ".join(f"{figure:>7.4f}" for figure in figures)
-        print(f"{name:<16} {columns} {statistics.median(seconds):>8.1f}  {' '.join(REFERENCES[name])}")
+        command = f"python train.py {' '.join(REFERENCES[name])}"
+        rows.append([name, *(f"{figure:.4f}" for figure in figures), f"{statistics.median(seconds):.1f}", command])
+    columns = ["reference", "median", "mean", "std", "min", "seconds", "command"]
+    print(table(columns, rows, right=columns[1:6]))
 
 
 if __name__ == "__main__":
