@@ -7,12 +7,9 @@ contains the backbone.
 
 import argparse
 import tempfile
-from collections.abc import Callable
-from functools import partial
-from itertools import count
 from pathlib import Path
 
-from benchmark_helpers import measure_rounds, median, median_ratio, time_python
+from benchmark_helpers import median, median_ratio, time_python
 
 RATES, DECAYS, SEEDS = "0.0003,0.001,0.003,0.01", "0,0.001,0.01,0.1", "0,1,2,3"
 GRID = (f"optimizer.lr={RATES}", f"optimizer.weight_decay={DECAYS}", f"seed={SEEDS}")
@@ -26,21 +23,18 @@ def write_backbone(name: str, file: Path) -> None:
     torch.save(timm.create_model(name, num_classes=0).state_dict(), file)
 
 
-def variants(args: argparse.Namespace, folder: Path) -> dict[str, Callable[[], float]]:
-    """Return functions that time one run, and the stacked sweep; the cache of features is in `folder`."""
+def measure(args: argparse.Namespace, folder: Path, number: int) -> dict[str, float]:
+    """Return the seconds of one run and of the stacked sweep; the cache of features is in `folder`."""
     overrides = ["model=transfer", f"model.backbone={args.backbone}", "model.weights=backbone.pt", "optimizer=adamw"]
     overrides += ["data=shapes", f"data.count={args.images}", "model.image_size=64"]
     overrides += [f"trainer.max_epochs={args.epochs}"]
-    stacked = ["-m", *overrides, *GRID, "hydra/launcher=stacked", f"hydra.launcher.slots={args.slots}"]
-    numbers = count()
-
-    def measure(overrides: list[str], name: str) -> float:
-        words = ["-m", "trainyard", *overrides, f"{name}{next(numbers)}"]
-        return time_python(words, folder, TRAINYARD_CACHE=str(folder / "cache"))
-
+    one = [*overrides, f"hydra.run.dir=run{number}"]
+    launcher = ["hydra/launcher=stacked", f"hydra.launcher.slots={args.slots}"]
+    sweep = ["-m", *overrides, *GRID, *launcher, f"sweep.name=sweep{number}"]
+    cache = str(folder / "cache")
     return {
-        "one run": partial(measure, overrides, "hydra.run.dir=run"),
-        "sweep": partial(measure, stacked, "sweep.name=sweep"),
+        "one run": time_python(["-m", "trainyard", *one], folder, TRAINYARD_CACHE=cache),
+        "sweep": time_python(["-m", "trainyard", *sweep], folder, TRAINYARD_CACHE=cache),
     }
 
 
@@ -56,12 +50,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_backbone(args.backbone, folder / "backbone.pt")
-        timers = variants(args, folder)
-        timers["one run"]()  # computes the features
-        rounds = measure_rounds(timers, args.rounds)
-        sweep = max(folder.glob("outputs/sweeps/*"), key=lambda path: path.stat().st_mtime)
-        jobs = len(list(sweep.glob("*/result.json")))
-        mib = sum(file.stat().st_size for file in sweep.glob("*/checkpoints/*.ckpt")) / 2**20
+        _, *rounds = [measure(args, folder, number) for number in range(args.rounds + 1)]  # the first computes features
+        jobs = len(list(folder.glob("outputs/sweeps/sweep0/*/result.json")))
+        files = folder.glob("outputs/sweeps/sweep0/*/checkpoints/*.ckpt")
+        mib = sum(file.stat().st_size for file in files) / 2**20
     print(f"{args.backbone}, {args.images} images, {args.epochs} epochs, medians of {args.rounds} rounds")
     print(f"one run                  {median(rounds, 'one run'):>8.1f} s")
     print(f"{jobs} settings, stacked     {median(rounds, 'sweep'):>8.1f} s")
