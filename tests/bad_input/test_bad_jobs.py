@@ -20,7 +20,7 @@ def test_no_job_starts_if_one_is_invalid(place: Place) -> None:
 @pytest.mark.slow
 def test_failing_job_does_not_stop_the_others(place: Place) -> None:
     words = ("optimizer=sgd", "optimizer.lr=0.05,1e30,0.01", "sweep.name=alone")
-    said, errors = place.sweep(*words, code=1)
+    output, errors = place.sweep(*words, code=1)
     assert place.statuses("alone", 3) == ["completed", "failed", "completed"]
     assert place.result("alone", 1)["error"].startswith("FloatingPointError: val/loss is nan")
-    assert "Traceback" not in said + errors
+    assert "Traceback" not in output + errors
