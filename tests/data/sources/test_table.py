@@ -141,12 +141,6 @@ def test_a_test_file_has_the_formats_of_the_training_file(tmp_path: Path, caplog
     assert "column price: 1 of 80 values of data.test_path are not numbers: 'free'; read as missing" in caplog.text
 
 
-@pytest.mark.parametrize(("many", "width"), [(4000, 166), (12_000, 2**20 // 12_000), (10**6, 8)])
-def test_the_embedding_of_a_column_of_many_levels_is_bounded(many: int, width: int) -> None:
-    column = fit_column(Column("user", tuple(map(str, range(many)))), torch.arange(1, many + 1), one_hot_limit=16)
-    assert column.embedding_width == width
-
-
 def test_a_category_missing_in_all_training_rows_stays_categorical() -> None:
     column = Column("c", ("a", "b"), decimal=".")
     after = fit_column(column, torch.zeros(5), one_hot_limit=16)

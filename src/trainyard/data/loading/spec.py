@@ -1,7 +1,7 @@
 """The specification of a data set, from which models are built, and the examples themselves."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import torch
@@ -9,6 +9,9 @@ from torch import Tensor
 
 from trainyard.data.images.image_files import ImageFiles
 from trainyard.data.tables.dates import PERIODS
+
+MAX_EMBEDDING_WEIGHTS = 2**20  # of a column, unless it has more than 131,072 levels
+MIN_EMBEDDING_WIDTH = 8
 
 
 @dataclass(frozen=True)
@@ -24,11 +27,10 @@ class Column:
     median: float = 0.0  # of the training rows; replaces missing numbers
     may_miss: bool = False  # whether training rows lack values; the model then adds a missing indicator
     embedded: bool = False  # whether the levels are embedded instead of one-hot encoded
-    width: int = 0  # of the embedding of a level; 0 for fastai's rule of thumb
     source: str = ""  # the header of the table's column, if it differs from the name
     part: str = ""  # of a date: `year`, `month`, `day`, `weekday`, `hour` or `days` (since 1970)
     format: str = ""  # of dates, as for `strptime`, or `ISO8601`
-    decimal: str = ""  # separator of numbers, `.` or `,`; empty if unknown
+    decimal: str = "."  # separator of numbers, `.` or `,`
     missing: tuple[str, ...] = ()  # texts that mark a missing value, in addition to the standard ones
 
     @property
@@ -43,13 +45,9 @@ class Column:
 
     @property
     def embedding_width(self) -> int:
-        """The size of the embedding of a level."""
-        return self.width or embedding_width(len(self.levels))
-
-
-def embedding_width(levels: int) -> int:
-    """Return the size of an embedding by fastai's rule of thumb, at most 600."""
-    return int(min(600, round(1.6 * levels**0.56)))
+        """The size of the embedding of a level: fastai's rule of thumb, with a limit on the weights of the column."""
+        levels = len(self.levels)
+        return int(min(round(1.6 * levels**0.56), max(MIN_EMBEDDING_WIDTH, MAX_EMBEDDING_WEIGHTS // levels)))
 
 
 @dataclass(frozen=True)
@@ -92,8 +90,9 @@ class DataSpec:
         def with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
             return {name: tuple(value) if isinstance(value, list | tuple) else value for name, value in values.items()}
 
-        columns = tuple(Column(**with_tuples(column)) for column in stored["columns"])
-        return cls(**{**with_tuples(stored), "columns": columns})
+        names = {field.name for field in fields(Column)}  # columns of older checkpoints have more
+        columns = [{name: value for name, value in column.items() if name in names} for column in stored["columns"]]
+        return cls(**{**with_tuples(stored), "columns": tuple(Column(**with_tuples(column)) for column in columns)})
 
 
 @dataclass(frozen=True)

@@ -19,44 +19,28 @@ PARTS = ("year", *PERIODS, "days")
 OFFSET = re.compile(r"(:\d\d(?:\.\d+)?)\s*(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)$")
 TIME = re.compile(r"(\s*|T)\d{1,2}:\d\d(:\d\d)?(\.\d{1,6})?(?:(\s*)[AaPp][Mm])?$")
 YEAR_FIRST = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%Y-%m", "%Y/%m")
-NAMED_MONTH: tuple[str, ...] = (
-    "%d %b %Y",
-    "%d-%b-%Y",
-    "%d. %b %Y",
-    "%d-%b-%y",
-    "%b %d, %Y",
-    "%b %d %Y",
-    "%b %Y",
-    "%b-%Y",
-    "%b-%y",
-)
-NAMED_MONTH += tuple(date_format.replace("%b", "%B") for date_format in NAMED_MONTH)
+SHORT_MONTH = ("%d %b %Y", "%d-%b-%Y", "%d. %b %Y", "%d-%b-%y", "%b %d, %Y", "%b %d %Y", "%b %Y", "%b-%Y", "%b-%y")
+LONG_MONTH = tuple(date_format.replace("%b", "%B") for date_format in SHORT_MONTH)
 MONTH_FIRST = tuple(f"%m{sign}%d{sign}{year}" for sign in "/-" for year in ("%Y", "%y"))
 DAY_FIRST = tuple(f"%d{sign}%m{sign}{year}" for sign in "./-" for year in ("%Y", "%y"))
 DIRECTIVES = {"%Y": r"\d{4}", "%y": r"\d\d", "%m": r"\d\d?", "%d": r"\d\d?", "%b": r"[^\W\d]+", "%B": r"[^\W\d]+"}
 DATES = {
     date_format: re.compile(re.sub("%.", lambda match: DIRECTIVES[match[0]], re.escape(date_format)))
-    for date_format in (*YEAR_FIRST, *NAMED_MONTH, *MONTH_FIRST, *DAY_FIRST)
+    for date_format in (*YEAR_FIRST, *SHORT_MONTH, *LONG_MONTH, *MONTH_FIRST, *DAY_FIRST)
 }
 
 
 def parse_dates(values: "pd.Series[Any]", texts: "pd.Series[Any]", date_format: str) -> "pd.Series[Any]":
     """Return timestamps in local time, NaT for cells that are not dates; `texts` are the values as text.
 
-    Their format is one of `strptime`, or `ISO8601`; cells in other formats are converted if these are unambiguous.
+    The format is one of `strptime`, or `ISO8601`, which is also accepted beside other formats.
     """
     from pandas.api import types
 
     if types.is_datetime64_any_dtype(values):
         return values.dt.tz_localize(None)
     texts = strip_offset(texts)
-    dates = parse_format(texts, date_format)
-    for position in np.flatnonzero(dates.isna() & texts.notna()):
-        text = texts.iloc[position]
-        readings = {datetime.strptime(text, other) for other in possible_formats(text, date_format)}
-        if len(readings) == 1:
-            dates.iloc[position] = readings.pop()
-    return dates
+    return parse_format(texts, date_format).fillna(parse_format(texts, ISO))
 
 
 def strip_offset(texts: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -73,28 +57,24 @@ def parse_format(texts: "pd.Series[Any]", date_format: str) -> "pd.Series[Any]":
     return pd.to_datetime(texts, format=date_format, errors="coerce").astype("datetime64[us]")
 
 
-def possible_formats(text: str, like: str = "") -> list[str]:
-    """Return the formats in which a cell is a date, a time of day, or both.
-
-    If `like` has an order of day and month, formats with the other order are excluded, except those with points.
-    """
+def possible_formats(text: str) -> list[str]:
+    """Return the formats in which a cell is a date, a time of day, or both."""
     time, date, clock = TIME.search(text), text, ""
     if time:
         date = text[: time.start()]
         gap, seconds, fraction, space = time.groups()
         hours, meridiem = ("%H:%M", "") if space is None else ("%I:%M", f"{space}%p")
         clock = f"{gap}{hours}{':%S' if seconds else ''}{'.%f' if fraction else ''}{meridiem}"
-    order, accepted = is_day_first(like), []
+    formats = []
     for date_format in [name for name, pattern in DATES.items() if pattern.fullmatch(date)] if date else [""]:
-        if order is None or "." in date_format or is_day_first(date_format) in (None, order):
-            with suppress(ValueError):
-                datetime.strptime(text, date_format + clock)
-                accepted.append(date_format + clock)
-    return accepted
+        with suppress(ValueError):
+            datetime.strptime(text, date_format + clock)
+            formats.append(date_format + clock)
+    return formats
 
 
 def is_day_first(date_format: str) -> bool | None:
-    """Whether the day precedes the month; `None` if the order cannot be confused."""
+    """Whether the day precedes the month; `None` for formats in which the order is unambiguous."""
     day, month = date_format.find("%d"), date_format.find("%m")
     return None if date_format.startswith(("%Y", ISO)) or min(day, month) < 0 else day < month
 
