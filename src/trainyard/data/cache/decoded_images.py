@@ -36,6 +36,11 @@ class DecodedImages:
     digests: NDArray[np.uint8]  # of the files' contents, [N, 16]
     value_range: ValueRange = ()  # see `read_image`
 
+    @property
+    def readable(self) -> NDArray[np.bool_]:
+        """Whether each file could be decoded, bool `[N]`."""
+        return ~np.isin(np.arange(len(self.digests)), list(self.errors))
+
 
 def decode_images(
     paths: Sequence[Path],
@@ -48,7 +53,7 @@ def decode_images(
 ) -> DecodedImages:
     """Decode files to `shape` `(C, H, W)`, or load them from the cache if the same contents were decoded before.
 
-    If positions of `training` files are given, the values of these files determine the range.
+    If the positions of `training` files are given, the values in these files determine the value range.
 
     Raises:
         ConfigError: the disk is full.

@@ -125,14 +125,11 @@ class DataModule(L.LightningDataModule, ABC):
         self.splits = {name: replace(part, x=inputs[name]) for name, part in self.splits.items()}
 
     def original(self, split: str) -> Examples:
-        """Return the examples of a split before `replace_inputs`, which stores only `val`."""
+        """Return the examples of a split before `replace_inputs`, of which only `val` is stored."""
         return self.original_splits.get(split) or self.splits[split]
 
     def loader(self, split: str, all_ranks: bool = False) -> Loader:
-        """Return the loader of a split, with the examples of all processes or this process's share.
-
-        The split `train` is shuffled and augmented.
-        """
+        """Return the loader of a split, for this process's share or all examples; `train` is shuffled and augmented."""
         trainer = self.trainer
         assert trainer is not None, "Lightning attaches the trainer first"
         augment = partial(self.augment, classes=len(self.classes)) if split == "train" and self.augment else None

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from trainyard.data.loading.spec import Examples
 
-PREFETCHED_BATCHES = 8  # gathered by one indexing operation: the overhead of an operation exceeds that of small batches
+PREFETCHED_BATCHES = 8  # batches gathered by one indexing operation, whose overhead exceeds the cost of a small batch
 
 Batch = tuple[Tensor, Tensor]
 Augment = Callable[[Tensor, Tensor, torch.Generator], Batch]  # of inputs and labels, with the batch's generator

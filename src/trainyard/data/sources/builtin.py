@@ -27,7 +27,7 @@ from trainyard.io.errors import config_error, did_you_mean, join_limited
 
 SPECIES = ("Adelie", "Chinstrap", "Gentoo")
 MEASUREMENTS = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
-FIRST_SHAPES = ("circle", "square", "triangle")
+DEFAULT_SHAPES = ("circle", "square", "triangle")
 CHUNK = 256  # images drawn at a time; bounds the memory
 
 
@@ -112,7 +112,7 @@ class Shapes(DataModule):
     kind = "images"
 
     def __init__(
-        self, count: int, image_size: int, shapes: Sequence[str] = FIRST_SHAPES, seed: int = 0, **shared: Any
+        self, count: int, image_size: int, shapes: Sequence[str] = DEFAULT_SHAPES, seed: int = 0, **shared: Any
     ) -> None:
         super().__init__(seed=seed, **shared)
         if not isinstance(image_size, int):

@@ -75,19 +75,16 @@ class ImageFolder(DataModule):
         range_files = np.flatnonzero(splits == "train") if given is None else None
         fits = self.placement.fits(len(paths), shape)
         decoded = decode_images(paths, shape, self.cache, fits, self.placement.workers, given or (), range_files)
-        self.value_range = decoded.value_range
+        self.value_range, self.digests = decoded.value_range, decoded.digests
         self.report_problems(folder, decoded)
-        self.digests = decoded.digests
-        readable = np.array([position not in decoded.errors for position in range(len(paths))])
-        training = readable & (splits == "train")
+        training = decoded.readable & (splits == "train")
         labels = self.find_labels(folder, training)
         if self.model_spec is None:
             self.check_values(np.array([file.path for file in folder.files])[training], decoded.sums[training], shape)
-        names = np.array([str(path) for path in paths])
-        files = ImageFiles(names, decoded.sums, decoded.digests, shape, decoded.value_range)
+        files = ImageFiles(np.array(paths, dtype=str), decoded.sums, self.digests, shape, self.value_range)
         images = files if decoded.pixels is None else decoded.pixels
         whole = Examples(images, torch.from_numpy(labels), torch.arange(len(paths)))
-        usable = readable & (labels >= 0)
+        usable = decoded.readable & (labels >= 0)
         positions = {name: np.flatnonzero(usable & (splits == name)) for name in SPLITS}
         return {name: whole.subset(torch.from_numpy(index)) for name, index in positions.items() if len(index)}
 
@@ -120,26 +117,25 @@ class ImageFolder(DataModule):
                 log.warning(f"{text}; if these values are outliers, set data.value_range=[LOW,HIGH]", *self.value_range)
 
     def find_labels(self, folder: FolderListing, training: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Return the label of each file, int64 `[N]`; -1 if its class has no training image."""
-        labels = np.array([file.label for file in folder.files])
+        """Set the classes, and return the label of each file, int64 `[N]`; -1 if its class has no training image."""
+        found = np.array([file.label for file in folder.files])
+        used = np.unique(found[training])
+        self.classes = tuple(folder.classes[label] for label in used)
         if self.model_spec is not None:
             self.classes = self.model_spec.classes
-            if unknown := [name for name in folder.classes if name not in self.classes]:
-                problem = f"classes that training lacks: {join_names(unknown)}"
-                raise config_error("data.root", self.root, problem, join_names(self.classes))
-            known = np.array([self.classes.index(name) for name in folder.classes], dtype=np.int64)
-            return known[labels]  # type: ignore[no-any-return]
-        used = np.unique(labels[training])
-        self.classes = tuple(folder.classes[label] for label in used)
-        unreadable = [name for name in folder.classes if name not in self.classes]
-        if len(used) < 2:
+        others = [name for name in folder.classes if name not in self.classes]
+        if others and self.model_spec is not None:
+            problem = f"classes that training lacks: {join_names(others)}"
+            raise config_error("data.root", self.root, problem, join_names(self.classes))
+        if len(self.classes) < 2:
             readable = join_names(self.classes) or "none"
             problem = f"classes with a readable training image: {readable}, at least two are needed"
             raise config_error("data.root", self.root, problem, LAYOUT)
-        if unreadable:
-            log.warning("data.on_error=skip: classes without a readable training image: %s", join_names(unreadable))
-        self.report["skipped_folders"] += len(unreadable)
-        return np.where(np.isin(labels, used), np.searchsorted(used, labels), -1)
+        if others:
+            log.warning("data.on_error=skip: classes without a readable training image: %s", join_names(others))
+        self.report["skipped_folders"] += len(others)
+        labels = [self.classes.index(name) if name in self.classes else -1 for name in folder.classes]
+        return np.array(labels, dtype=np.int64)[found]  # type: ignore[no-any-return]
 
     def report_problems(self, folder: FolderListing, decoded: DecodedImages) -> None:
         """Raise one error that lists all problems of the folder, or count and log them."""
@@ -176,12 +172,12 @@ class ImageFolder(DataModule):
         return parts
 
     def fingerprint_inputs(self, part: Examples) -> Tensor:
-        """Return the digests of the files, uint8 `[N, 16]`."""
+        """Return the digests of the files of a split, uint8 `[N, 16]`."""
         assert part.ids is not None
         return torch.from_numpy(self.digests[part.ids.numpy()])
 
     def file_digests(self, part: Examples) -> list[bytes]:
-        """Return the digests of the files of some examples."""
+        """Return the digests of the files of a split."""
         return [digest.tobytes() for digest in self.fingerprint_inputs(part).numpy()]
 
 

@@ -35,7 +35,7 @@ class CellFormat:
 
 @dataclass(frozen=True)
 class DistinctCells:
-    """The distinct non-missing cells of a column, as values and as text, and their counts."""
+    """The distinct non-missing cells of a column, as values and as text, and the number of cells with each."""
 
     values: "pd.Series[Any]"
     texts: "pd.Series[Any]"
@@ -43,7 +43,7 @@ class DistinctCells:
 
     @classmethod
     def of(cls, column: "pd.Series[Any]", missing: tuple[str, ...]) -> "DistinctCells":
-        """Return the cells of a column."""
+        """Return the distinct cells of a column; texts of `missing` mark missing values."""
         positions, distinct = factorize(column)
         texts = cell_texts(distinct, missing)
         present = texts.notna().to_numpy(bool)
@@ -60,9 +60,9 @@ class DistinctCells:
         """The texts in natural order, whole numbers without decimals."""
         return tuple(sorted({strip_zeros(text) for text in self.texts}, key=natural_key))
 
-    def share(self, which: NDArray[np.bool_]) -> float:
-        """Return the share of the cells that have some of the distinct values."""
-        return float(self.counts[which].sum() / self.total)
+    def share(self, selected: NDArray[np.bool_]) -> float:
+        """Return the share of the column's cells that have one of the selected distinct values."""
+        return float(self.counts[selected].sum() / self.total)
 
 
 def learn_columns(
@@ -118,7 +118,7 @@ def learn_column(name: str, cells: DistinctCells, given: CellFormat) -> tuple[li
         if dates:
             return dates, note
     if numeric:
-        column, note = with_exceptions(column, cells, numbers, "numeric")
+        column, note = mark_invalid_as_missing(column, cells, numbers, "numeric")
         return [column], note
     return [replace(column, levels=cells.levels)], almost_numeric_note(cells, numbers)
 
@@ -134,7 +134,7 @@ def learn_dates(
     valid = dates.notna().to_numpy(bool)
     if cells.share(valid) < min_share:
         return [], ""
-    column, exceptions = with_exceptions(replace(column, format=date_format), cells, valid, "dates")
+    column, exceptions = mark_invalid_as_missing(replace(column, format=date_format), cells, valid, "dates")
     parts = varying_parts(dates, date_format)
     inputs = [replace(column, name=f"{column.name}.{part}", source=column.name, part=part) for part in parts]
     return inputs, "; ".join(filter(None, (note, exceptions)))
@@ -149,7 +149,9 @@ def is_code(cells: DistinctCells) -> bool:
     return bool(codes.str.match(r"0\d").any() and codes.str.len().nunique() == 1 and len(codes) <= cells.total / 2)
 
 
-def with_exceptions(column: Column, cells: DistinctCells, valid: NDArray[np.bool_], kind: str) -> tuple[Column, str]:
+def mark_invalid_as_missing(
+    column: Column, cells: DistinctCells, valid: NDArray[np.bool_], kind: str
+) -> tuple[Column, str]:
     """Return the column with invalid cells as markers of missing values, and a note that lists them."""
     invalid = tuple(cells.texts[~valid])
     if not invalid:
@@ -193,10 +195,10 @@ def recode_levels(values: Tensor, before: Column, after: Column) -> Tensor:
 
 @dataclass(frozen=True)
 class ColumnValues:
-    """The values `[N]` of a column of the training file, which are present, and whether they are levels or dates."""
+    """The values `[N]` of a column of the training file, to decide whether it helps to predict the target."""
 
-    values: NDArray[np.float64]
-    present: NDArray[np.bool_]
+    values: NDArray[np.float64]  # numbers, codes of levels, or a code for each date
+    present: NDArray[np.bool_]  # which are not missing
     categorical: bool
     dates: bool
 
