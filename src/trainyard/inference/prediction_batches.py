@@ -53,7 +53,7 @@ def input_batches(
 
 
 def image_batches(
-    names: Sequence[str], shape: tuple[int, int, int], batch_size: int, value_range: ValueRange | None = ()
+    names: Sequence[str], shape: tuple[int, int, int], batch_size: int, value_range: ValueRange = ()
 ) -> Generator[InputBatch, None, None]:
     """Yield batches of image files, read as in training, uint8 `[B, C, H, W]`."""
 

@@ -178,8 +178,8 @@ REJECTED = [
     ({"target": "grams"}, r"data\.target=grams: it has 27 distinct values"),
     ({"target": "name"}, r"data\.target=name: it has 80 distinct values"),
     ({"target": "same"}, r"data\.target=same: it has 1 distinct values"),
-    ({"ignore": ["clour", "a"]}, r"data\.ignore=clour, a: no column clour; did you mean colour\?\n.*measured"),
-    ({"ignore": ["kind"]}, r"data\.ignore=kind: kind is the target"),
+    ({"ignore": ["clour", "a"]}, r"data\.ignore=clour, a: unknown feature clour; did you mean colour\?\n.*measured"),
+    ({"ignore": ["kind"]}, r"data\.ignore=kind: unknown feature kind\n.*a, b, colour, town, rare, measured"),
 ]
 
 
@@ -196,9 +196,9 @@ def test_invalid_targets_and_columns_are_rejected(tmp_path: Path, options: dict[
 
 
 def test_a_table_without_other_columns_is_rejected(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"data\.path=.*no column is left.*\n.*columns besides kind"):
+    with pytest.raises(ConfigError, match=r"data\.path=.*no column is left.*\n.*columns besides kind and data\.ignore"):
         source(tmp_path, frame()[["kind"]]).splits  # noqa: B018
-    with pytest.raises(ConfigError, match=r"data\.ignore=a, b: no column is left"):
+    with pytest.raises(ConfigError, match=r"data\.path=.*: no column is left"):
         source(tmp_path, frame()[["a", "b", "kind"]], ignore=["a", "b"]).splits  # noqa: B018
 
 

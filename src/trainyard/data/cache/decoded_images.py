@@ -65,8 +65,7 @@ def decode_images(
                 value_range = training_range([paths[position] for position in training], digests[training], folder)
 
             def create(draft: Path) -> None:
-                errors = decode_files(paths, shape, draft, keep_pixels, num_workers, value_range)
-                (draft / "errors.json").write_text(json.dumps(errors), encoding="utf-8")
+                decode_files(paths, shape, draft, keep_pixels, num_workers, value_range)
 
             def load(entry: Path) -> DecodedImages:
                 errors = json.loads((entry / "errors.json").read_text(encoding="utf-8"))
@@ -139,8 +138,8 @@ def decode_files(
     keep_pixels: bool,
     num_workers: int,
     value_range: ValueRange,
-) -> dict[int, str]:
-    """Write `sums.npy` and, with `keep_pixels`, `pixels.npy` of all files; return the errors by position."""
+) -> None:
+    """Write `sums.npy`, `errors.json` (by position) and, with `keep_pixels`, `pixels.npy` of all files."""
     count, sums, errors = len(paths), np.zeros((len(paths), shape[0], 2), np.int64), {}
 
     def decode(path: Path) -> tuple[NDArray[np.uint8], str]:
@@ -166,4 +165,4 @@ def decode_files(
                     errors[position] = error
             add(min(CHUNK, count - start))
     np.save(folder / "sums.npy", sums)
-    return errors
+    (folder / "errors.json").write_text(json.dumps(errors), encoding="utf-8")

@@ -50,7 +50,7 @@ class DataModule(L.LightningDataModule, ABC):
     downloads: ClassVar[bool] = False  # whether missing files are downloaded to `root`
     classes: tuple[str, ...]
     columns: tuple[Column, ...] = ()
-    value_range: tuple[float, ...] | None = ()  # of image files, see `DataSpec`
+    value_range: tuple[float, ...] = ()  # of image files, see `DataSpec`
     model_spec: DataSpec | None = None  # of a trained model; if set, `read` prepares the examples for it
 
     def __init__(
@@ -109,9 +109,8 @@ class DataModule(L.LightningDataModule, ABC):
         train = self.splits["train"]
         mean, std = mean_and_std(train, self.columns)
         weights = compute_class_weights(self.class_weights, train.y, len(self.classes))
-        value_range = self.value_range if self.kind == "images" else None
         moments = tuple(mean.tolist()), tuple(std.tolist())
-        return DataSpec(train.shape, self.classes, self.columns, *moments, weights, value_range)
+        return DataSpec(train.shape, self.classes, self.columns, *moments, weights, self.value_range)
 
     def fingerprint_inputs(self, part: Examples) -> Tensor:
         """Return the values that represent the inputs of a split in the data's fingerprint, `[N, ...]`."""

@@ -29,7 +29,7 @@ class Column:
     embedded: bool = False  # whether the levels are embedded instead of one-hot encoded
     source: str = ""  # the header of the table's column, if it differs from the name
     part: str = ""  # of a date: `year`, `month`, `day`, `weekday`, `hour` or `days` (since 1970)
-    format: str = ""  # of dates, as for `strptime`, or `ISO8601`
+    format: str = ""  # of dates without their time of day, as for `strptime`, or `ISO8601`
     decimal: str = "."  # separator of numbers, `.` or `,`
     missing: tuple[str, ...] = ()  # texts that mark a missing value, in addition to the standard ones
 
@@ -63,7 +63,7 @@ class DataSpec:
         class_weights: weight of each class in the training loss, 1 on average over the training examples; empty for
             equal weights.
         value_range: the values that become black and white in image files with more than 8 bits per channel, see
-            `trainyard.data.images.image_files.read_image`. `None` for rows.
+            `trainyard.data.images.image_files.read_image`. Empty for other images and for rows.
     """
 
     input_shape: tuple[int, ...]
@@ -72,7 +72,7 @@ class DataSpec:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     class_weights: tuple[float, ...] = ()
-    value_range: tuple[float, ...] | None = None
+    value_range: tuple[float, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -81,7 +81,7 @@ class DataSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Return primitives only, for a checkpoint."""
-        return {name: list(value) for name, value in asdict(self).items() if value is not None}
+        return {name: list(value) for name, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> "DataSpec":

@@ -71,7 +71,7 @@ class ImageFolder(DataModule):
         paths = [self.root / file.path for file in folder.files]
         splits = np.array([file.split for file in folder.files])
         shape = self.infer_shape(paths)
-        given = self.given_range if self.model_spec is None else self.model_spec.value_range or ()
+        given = self.given_range if self.model_spec is None else self.model_spec.value_range
         range_files = np.flatnonzero(splits == "train") if given is None else None
         fits = self.placement.fits(len(paths), shape)
         decoded = decode_images(paths, shape, self.cache, fits, self.placement.workers, given or (), range_files)
@@ -93,11 +93,11 @@ class ImageFolder(DataModule):
         if self.model_spec is not None:
             channels, height, width = self.model_spec.input_shape
             return channels, height, width
-        channels, height, width = common_shape(paths, self.image_size, self.channels)
-        if self.image_size is None and max(height, width) == MAX_SIDE:
+        shape = common_shape(paths, self.image_size, self.channels)
+        if self.image_size is None and max(shape) == MAX_SIDE:
             text = "images     resized to %dx%d pixels; data.image_size=%d takes a quarter of the time from scratch"
-            log.info(text, height, width, MAX_SIDE // 2)
-        return channels, height, width
+            log.info(text, *shape[1:], MAX_SIDE // 2)
+        return shape
 
     def check_values(self, names: Sequence[str], sums: Tensor, shape: tuple[int, int, int]) -> None:
         """Log the value range; raise an error if all training images are constant, and warn if most almost are."""

@@ -167,19 +167,16 @@ class Table(Rows):
     def feature_names(self, columns: list[str]) -> list[str]:
         """Return the columns except the target and ignored ones, or raise a ConfigError."""
         candidates = [name for name in columns if name != self.target]
-        if self.target in self.ignore:
-            problem = f"{self.target} is the target"
-            raise config_error("data.ignore", join_limited(self.ignore), problem, join_limited(candidates, 30))
         names = [name for name in candidates if name not in self.ignore]
         for key, given, known in (("data.ignore", self.ignore, candidates), ("data.keep", self.keep, names)):
-            unknown = [f"no column {name}{did_you_mean(name, known)}" for name in given if name not in known]
-            if unknown:
-                raise config_error(key, join_limited(given), "; ".join(unknown), join_limited(known, 30))
+            if unknown := [name for name in given if name not in known]:
+                problem = "; ".join(f"unknown feature {name}{did_you_mean(name, known)}" for name in unknown)
+                raise config_error(key, join_limited(given), problem, join_limited(known, 30))
         if not names:
-            key, value = "data.path", str(self.files["path"])
-            if self.ignore:
-                key, value = "data.ignore", join_limited(self.ignore)
-            raise config_error(key, value, "no column is left to learn from", f"columns besides {self.target}")
+            problem = "no column is left to learn from"
+            raise config_error(
+                "data.path", self.files["path"], problem, f"columns besides {self.target} and data.ignore"
+            )
         return names
 
     def check_classes(self, values: "pd.Series[Any]") -> None:
