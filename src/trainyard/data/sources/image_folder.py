@@ -105,7 +105,7 @@ class ImageFolder(DataModule):
         mean, square = (sums.double() / pixels).unbind(-1)
         variances = square - mean.square()  # of the values of each channel, from 0 to 255, [N, C]
         if len(sums) and pixels > 1 and (variances < ROUNDING).all():
-            problem = f"all {len(sums)} training images are constant, each of a single colour: {join_names(names)}"
+            problem = f"all {len(sums)} training images are constant, each of a single colour: {join_limited(names)}"
             if self.on_error == "raise":
                 accepted = "images that vary, or data.on_error=skip to train on these"
                 raise config_error("data.root", self.root, problem, accepted)
@@ -125,14 +125,14 @@ class ImageFolder(DataModule):
             self.classes = self.model_spec.classes
         others = [name for name in folder.classes if name not in self.classes]
         if others and self.model_spec is not None:
-            problem = f"classes that training lacks: {join_names(others)}"
-            raise config_error("data.root", self.root, problem, join_names(self.classes))
+            problem = f"classes that training lacks: {join_limited(others)}"
+            raise config_error("data.root", self.root, problem, join_limited(self.classes))
         if len(self.classes) < 2:
-            readable = join_names(self.classes) or "none"
+            readable = join_limited(self.classes) or "none"
             problem = f"classes with a readable training image: {readable}, at least two are needed"
             raise config_error("data.root", self.root, problem, LAYOUT)
         if others:
-            log.warning("data.on_error=skip: classes without a readable training image: %s", join_names(others))
+            log.warning("data.on_error=skip: classes without a readable training image: %s", join_limited(others))
         self.report["skipped_folders"] += len(others)
         labels = [self.classes.index(name) if name in self.classes else -1 for name in folder.classes]
         return np.array(labels, dtype=np.int64)[found]  # type: ignore[no-any-return]
@@ -143,7 +143,7 @@ class ImageFolder(DataModule):
         problems = {"cannot be read": broken, "no images": folder.empty, "not in train": folder.unknown}
         problems = {problem: names for problem, names in problems.items() if names}
         if problems and self.on_error == "raise":
-            lines = "".join(f"\n  {problem}: {join_names(names)}" for problem, names in problems.items())
+            lines = "".join(f"\n  {problem}: {join_limited(names)}" for problem, names in problems.items())
             count = sum(map(len, problems.values()))
             raise ConfigError(
                 f"data.root={self.root}: {count} problem{'s' if count > 1 else ''}{lines}\n"
@@ -151,13 +151,13 @@ class ImageFolder(DataModule):
             )
         self.report |= {"skipped_files": len(broken), "skipped_folders": len(folder.empty) + len(folder.unknown)}
         for problem, names in problems.items():
-            log.warning("data.on_error=skip: %d left out, %s: %s", len(names), problem, join_names(names))
+            log.warning("data.on_error=skip: %d left out, %s: %s", len(names), problem, join_limited(names))
         if folder.unused:
             text = "data.root=%s: left out, in no split or no class folder: %s"
-            log.warning(text, self.root, join_names(folder.unused))
+            log.warning(text, self.root, join_limited(folder.unused))
         if similar := similar_names(folder.classes):
             text = "data.root=%s: classes whose names differ only in case or whitespace: %s"
-            log.warning(text, self.root, join_names(similar))
+            log.warning(text, self.root, join_limited(similar))
         if folder.other_files:
             counts = join_limited(f"{count} {suffix}" for suffix, count in folder.other_files.most_common())
             log.info("data.root=%s: left out, not images: %s", self.root, counts)
@@ -179,8 +179,3 @@ class ImageFolder(DataModule):
     def file_digests(self, part: Examples) -> list[bytes]:
         """Return the digests of the files of a split."""
         return [digest.tobytes() for digest in self.fingerprint_inputs(part).numpy()]
-
-
-def join_names(names: Sequence[str]) -> str:
-    """Return the first names as printable text; names of files need not be valid text."""
-    return join_limited(names, 20).encode(errors="backslashreplace").decode()

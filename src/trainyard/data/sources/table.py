@@ -223,7 +223,7 @@ class Table(Rows):
         return torch.tensor(labels)
 
 
-def as_list(value: str | Sequence[str] | None) -> list[str]:
+def as_list(value: Any) -> list[str]:
     """Return one value or several as a list of texts."""
     return [str(value)] if isinstance(value, str | int | float) else list(map(str, value or ()))
 

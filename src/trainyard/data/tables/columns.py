@@ -226,7 +226,7 @@ class ColumnValues:
     def leak_reason(self, classes: NDArray[np.int64]) -> str:
         """Return a note if each value of the column occurs with one class only; `classes` are the labels `[N]`."""
         missing_reveals_class = len(np.unique(classes[~self.present])) == 1
-        compared = self.present | missing_reveals_class
+        compared = self.present | missing_reveals_class  # a missing value then counts as one more value
         distinct, codes = np.unique(self.values[compared], return_inverse=True)
         pairs = np.unique(np.stack([codes, classes[compared]]), axis=1)
         if self.dates or pairs.shape[1] > len(distinct):
@@ -235,6 +235,7 @@ class ColumnValues:
         count = len(np.unique(known))
         if count == len(np.unique(classes[self.present])) == classes.max() + 1:
             return "is a copy of the target: each value means one class"
+        # The values of an unrelated column would be repeated in rows of the same class only by chance.
         same_class = float(np.square(np.bincount(classes) / len(classes)).sum())  # probability for two rows
         repetitions = int(compared.sum()) - len(distinct)
         by_chance = same_class**repetitions > LEAK_CHANCE or len(np.unique(pairs[1])) == 1
