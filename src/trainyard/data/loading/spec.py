@@ -87,12 +87,14 @@ class DataSpec:
     def from_dict(cls, stored: Mapping[str, Any]) -> "DataSpec":
         """Return the spec that `to_dict` stored."""
 
-        def with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-            return {name: tuple(value) if isinstance(value, list | tuple) else value for name, value in values.items()}
+        def build(kind: Any, values: Mapping[str, Any]) -> Any:
+            """Return an object with those of the stored values that it has; older checkpoints contain others."""
+            known = {field.name: values[field.name] for field in fields(kind) if field.name in values}
+            return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()})
 
-        names = {field.name for field in fields(Column)}  # columns of older checkpoints have more
-        columns = [{name: value for name, value in column.items() if name in names} for column in stored["columns"]]
-        return cls(**{**with_tuples(stored), "columns": tuple(Column(**with_tuples(column)) for column in columns)})
+        columns = tuple(build(Column, column) for column in stored["columns"])
+        spec: DataSpec = build(cls, {**stored, "columns": columns})
+        return spec
 
 
 @dataclass(frozen=True)
