@@ -16,9 +16,11 @@ from torch import Tensor
 
 from tests.inference.conftest import PredictCommand
 from tests.inference.untrained import IMAGES, ROWS, TABLE, model_of, save
+from tests.terminal.pseudo_terminal import on_screen
 from trainyard.data.loading.spec import DataSpec
-from trainyard.inference.predict import PredictionsCSV, predict, progress_bar
+from trainyard.inference.predict import PredictionsCSV, predict, predict_files
 from trainyard.inference.prediction_batches import InputBatch
+from trainyard.terminal import display
 
 DRAWS = np.random.default_rng(0)
 
@@ -218,28 +220,22 @@ def test_batches_are_read_lazily() -> None:
 REPOSITORY = Path(__file__).parents[2]
 
 
-def progress_output(capsys: pytest.CaptureFixture[str], total: int | None, disable: bool = False) -> str:
-    with progress_bar(disable=disable) as bar:
-        task = bar.add_task("", total=total)
-        bar.advance(task, 30)
-        bar.advance(task, 12)
-    screen, errors = capsys.readouterr()
-    assert screen == "", "stdout is for the rows"
-    return errors
-
-
-def test_progress_is_hidden_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    assert progress_output(capsys, 100) == ""
-
-
-@pytest.mark.parametrize(("total", "message"), [(100, "42/100"), (None, "42/?")])
-def test_progress_is_shown_on_a_terminal(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, total: int | None, message: str
+@pytest.mark.parametrize("redirected", [True, False])
+def test_progress_is_shown_unless_the_rows_are(
+    predict_command: PredictCommand, monkeypatch: pytest.MonkeyPatch, redirected: bool
 ) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    monkeypatch.setenv("TERM", "xterm")
-    assert message in progress_output(capsys, total)
-    assert progress_output(capsys, total, disable=True) == ""
+    Path("a.csv").write_text(TABLE)
+    monkeypatch.setattr(display, "REDRAW_EVERY", 0.0)
+    rows = io.StringIO()
+    with on_screen() as screen, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", sys.stdout)
+        if redirected:
+            patch.setattr(sys, "stdout", rows)
+        assert predict_files("rows.ckpt", ["a.csv"], batch_size=1) == 0
+    counts = {text.split("  ")[-1].strip() for text in screen.drawn if text.startswith("predicting")}
+    assert counts == ({f"{number} of 3 inputs" for number in (1, 2, 3)} if redirected else set())
+    assert len((rows.getvalue() if redirected else screen.text).splitlines()) == 4
+    assert ("input,prediction" in screen.text) != redirected
 
 
 def test_command_line_is_parsed_without_torch() -> None:

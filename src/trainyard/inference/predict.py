@@ -3,7 +3,7 @@
 import io
 import sys
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
@@ -20,7 +20,6 @@ from trainyard.terminal.controls import EscapedStream, unescaped
 
 if TYPE_CHECKING:
     import torch
-    from rich.progress import Progress
     from torch import Tensor
 
     from trainyard.data.loading.spec import DataSpec
@@ -70,6 +69,7 @@ def predict_files(
     from trainyard.inference.ensemble import load_ensemble
     from trainyard.inference.prediction_batches import input_batches
     from trainyard.tasks.classification import load_classifier
+    from trainyard.terminal.display import progress_counter
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = load_ensemble(run, ensemble, trusted) if ensemble else load_classifier(checkpoint, trusted)
@@ -77,13 +77,14 @@ def predict_files(
     check_kind(files, model.spec.kind, f"{run} ({type(model).__name__})")
     batches, total = input_batches(files, model.spec, batch_size)
     predictions = predict(model, batches, device)
-    on_terminal = path is None and sys.stdout.isatty()
-    with closing(predictions), open_output(path) as stream, progress_bar(disable=on_terminal) as bar:
-        task = bar.add_task("", total=total)
+    counter = progress_counter("predicting", total, "inputs", sys.stderr)
+    progress = nullcontext() if path is None and sys.stdout.isatty() else counter  # a bar would overwrite the rows
+    with closing(predictions), open_output(path) as stream, progress as add:
         rows = PredictionsCSV(stream, model.spec.classes)
         for batch in predictions:
             rows.write(batch)
-            bar.advance(task, len(batch.names))
+            if add:
+                add(len(batch.names))
     if rows.failed:
         print(f"{rows.failed} of {rows.rows} inputs could not be predicted", file=sys.stderr)
     return rows.failed
@@ -104,21 +105,6 @@ def predict(
         invalid = np.flatnonzero(~np.isfinite(probabilities).all(axis=1)).tolist()
         errors = dict.fromkeys(invalid, "the model's probabilities are NaN")
         yield PredictedBatch(batch.names, probabilities, {**errors, **batch.errors})
-
-
-def progress_bar(disable: bool) -> "AbstractContextManager[Progress]":
-    """Return a progress bar on stderr, which is also disabled if stderr is not a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    return Progress(
-        *("predicting", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()),
-        console=Console(stderr=True),
-        transient=True,
-        redirect_stdout=False,
-        redirect_stderr=False,
-        disable=disable or not sys.stderr.isatty(),
-    )
 
 
 class PredictionsCSV:
