@@ -23,19 +23,7 @@ MakeOptimizer = Callable[[Iterable[Any]], Optimizer]
 
 
 class PortableCheckpoint(L.LightningModule):
-    """Adds to checkpoints what `trainyard.run.load_model.load_model` needs to rebuild the model."""
-
-    spec: DataSpec
-    label_smoothing: float
-
-    def save_arguments(self, **arguments: Any) -> None:
-        """Store the constructor arguments as primitives: a checkpoint must load with `weights_only=True`."""
-        plain = {
-            name: value if isinstance(value, str | float | int | None) else list(value)
-            for name, value in arguments.items()
-        }
-        stored = {"spec": self.spec.to_dict(), **plain, "label_smoothing": self.label_smoothing}
-        self.save_hyperparameters(stored, logger=False)
+    """Adds to checkpoints what `trainyard.run.load_model.load_model` needs besides the constructor arguments."""
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the class of the model and its current validation scores."""
@@ -90,6 +78,9 @@ class OptimizerMixin(L.LightningModule):
 class Classifier(OptimizerMixin, PortableCheckpoint):
     """Predicts the class of an example. A subclass adds the network and `forward`: raw inputs -> logits `[B, K]`.
 
+    Checkpoints contain the constructor arguments, also those of subclasses; they must be numbers, texts, or lists or
+    dicts of these.
+
     Losses and correct predictions are summed in tensors and logged once per epoch: logging each step costs more than
     the forward pass of a small network, and would make the host wait for the device.
 
@@ -115,6 +106,8 @@ class Classifier(OptimizerMixin, PortableCheckpoint):
     ) -> None:
         super().__init__()
         self.spec = spec if isinstance(spec, DataSpec) else DataSpec.from_dict(spec)
+        self.save_hyperparameters(ignore=["optimizer", "scheduler", "finetune"], logger=False)
+        self.hparams["spec"] = self.spec.to_dict()  # a checkpoint must load with `weights_only=True`
         self.normalize = input_layer(self.spec)
         self.example_input_array = torch.zeros(2, *self.spec.input_shape)
         self.make_optimizer = optimizer

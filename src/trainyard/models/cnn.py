@@ -41,13 +41,6 @@ class CNN(Classifier):
         **training: Any,
     ) -> None:
         super().__init__(spec, **training)
-        self.save_arguments(
-            channels=channels,
-            kernel_size=kernel_size,
-            dropout=dropout,
-            hidden_dims=hidden_dims,
-            activation=activation,
-        )
         maps, height, width = self.spec.input_shape
         most = min(height, width).bit_length() - 1
         if not most:

@@ -35,7 +35,6 @@ class ResNet(Classifier):
         from torchvision.models.resnet import BasicBlock, conv1x1, conv3x3
 
         super().__init__(spec, **training)
-        self.save_arguments(channels=channels, blocks=blocks, dropout=dropout)
         maps = channels[0]
         self.net = nn.Sequential(conv3x3(self.spec.input_shape[0], maps), nn.BatchNorm2d(maps), nn.ReLU())
         for size in channels:

@@ -64,7 +64,7 @@ class TransferModel(Classifier):
         super().__init__(spec, **training)
         stored = None if weights in ("none", "pretrained") else read_weights(weights)
         image_size = image_size or (stored.image_size if stored else None)
-        self.save_arguments(backbone=backbone, weights="none", image_size=image_size, drop_path=drop_path)
+        self.hparams.update(weights="none", image_size=image_size)  # a rebuilt model loads its own weights
         self.backbone = net = create_backbone(backbone, image_size, weights == "pretrained", drop_path)
         self.head = nn.Linear(net.head_hidden_size, len(self.spec.classes))
         nn.init.zeros_(self.head.weight)  # the first loss is ln(classes), however large the features are
