@@ -93,4 +93,4 @@ def test_frozen_parameters_are_in_no_group_of_a_model() -> None:
 )
 def test_unknown_timm_optimizer_is_rejected(options: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        timm_optimizer(lr=0.1, **options)(network().parameters())
+        timm_optimizer(network().parameters(), lr=0.1, **options)

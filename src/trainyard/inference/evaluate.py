@@ -21,8 +21,7 @@ from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import stored_config
 from trainyard.history.stored_run import StoredRun
 from trainyard.inference.ensemble import load_members, select_members
-from trainyard.inference.evaluation_data import OWN_TEST_SPLIT, load_evaluation_data
-from trainyard.inference.overlap import overlap_notes
+from trainyard.inference.evaluation_data import OWN_TEST_SPLIT, load_evaluation_data, overlap_notes
 from trainyard.io.errors import config_error, join_limited
 from trainyard.io.files import relative
 from trainyard.models.classifier import Classifier
@@ -154,20 +153,20 @@ def predict_test_split(
         use_channels_last(model)
     if cfg.get("compile"):
         model.compile()
-    batches: list[Tensor] = []
-    model.register_forward_hook(lambda module, inputs, logits: batches.append(logits.detach().float().cpu()))
+    logits: list[Tensor] = []
+    model.register_forward_hook(lambda module, inputs, output: logits.append(output.detach().float().cpu()))
     trainer = build_trainer(cfg)
     [scores] = trainer.test(model, data, verbose=False)
-    probabilities = [torch.cat(batches).softmax(dim=1)]
+    probabilities = [torch.cat(logits).softmax(dim=1)]
     for view in range(1, views):
-        batches.clear()
+        logits.clear()
         loader = data.loader("test")
         loader.augment = partial(augment, classes=len(data.classes)) if augment else None
         loader.sampler.seed = view  # Lightning starts each test at epoch 0, so the seed varies the draws
         trainer.test(model, loader, verbose=False)
-        probabilities.append(torch.cat(batches).softmax(dim=1))
-    labels = data.splits["test"].y[: len(probabilities[0])].cpu()
-    mean = probabilities[0] if views == 1 else torch.stack(probabilities).mean(dim=0)
+        probabilities.append(torch.cat(logits).softmax(dim=1))
+    mean = torch.stack(probabilities).mean(dim=0)
+    labels = data.splits["test"].y[: len(mean)].cpu()  # fewer with trainer.limit_test_batches
     return Predictions(mean, labels, model.spec.classes), {name: float(value) for name, value in scores.items()}
 
 

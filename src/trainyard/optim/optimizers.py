@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterable
 from fnmatch import fnmatch
-from functools import partial
 from typing import Any
 
 import torch
@@ -44,26 +43,16 @@ def weight_decay_groups(
     return [group for group in groups if group["params"]]
 
 
-def timm_optimizer(
-    opt: str, lr: float, weight_decay: float = 0.0, **options: Any
-) -> Callable[[Iterable[Any]], Optimizer]:
-    """Return a function that builds timm's optimizer `opt`, with its own options, for parameter groups."""
-    from timm.optim import list_optimizers
+def timm_optimizer(params: Iterable[Any], opt: str, lr: float, weight_decay: float = 0.0, **options: Any) -> Optimizer:
+    """Build timm's optimizer `opt`, with its own options, for parameter groups."""
+    from timm.optim import create_optimizer_v2, list_optimizers
 
     known = list_optimizers()
     if opt.lower() not in known:
-        raise config_error(
-            "optimizer.opt", opt, f"timm has no such optimizer{did_you_mean(opt, known)}", join_limited(known, 40)
-        )
-    return partial(build_timm_optimizer, opt=opt, lr=lr, weight_decay=weight_decay, **options)
-
-
-def build_timm_optimizer(params: Iterable[Any], opt: str, **options: Any) -> Optimizer:
-    """Build timm's optimizer `opt` for parameter groups."""
-    from timm.optim import create_optimizer_v2
-
+        problem = f"timm has no such optimizer{did_you_mean(opt, known)}"
+        raise config_error("optimizer.opt", opt, problem, join_limited(known, 40))
     try:
-        return create_optimizer_v2(params, opt=opt, **options)  # type: ignore[no-any-return]
+        return create_optimizer_v2(params, opt, lr, weight_decay, **options)  # type: ignore[no-any-return]
     except TypeError as error:
         raise config_error("optimizer.opt", opt, str(error), f"the options of timm's {opt}") from error
 
