@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -145,8 +146,8 @@ def test_interrupted_prediction_leaves_no_file(
     before = sorted(os.listdir())  # noqa: PTH208
     write = PredictionsCSV.write
 
-    def stopped(self: PredictionsCSV, batch: object) -> None:
-        write(self, batch)  # type: ignore[arg-type]
+    def stopped(self: PredictionsCSV, *batch: Any) -> None:
+        write(self, *batch)
         if self.rows == 2:
             raise KeyboardInterrupt
 
@@ -182,16 +183,15 @@ class Mean:
 def test_any_model_with_spec_and_predict_step_predicts() -> None:
     model = Mean()
     x = torch.tensor([[1.0, 2.0, 40.0], [float("nan"), 0.0, 70.0]])
-    batches = [InputBatch("abc", x, {1: "empty"}), InputBatch("d", torch.empty(0, 3), {0: "gone"})]
-    first, second = predict(model, batches)
+    first, errors = predict(model, InputBatch("abc", x, {1: "empty"}))
+    second, errors_of_second = predict(model, InputBatch("d", torch.empty(0, 3), {0: "gone"}))
     assert model.calls == [(2, True)], "the model is not called without inputs"
-    assert first.probabilities.dtype == np.float32
-    assert np.abs(first.probabilities[[0, 2]] - model.predict_step(x, 0).detach().numpy()).max() < 1e-6
-    assert np.abs(first.probabilities[[0, 2]].sum(axis=1) - 1).max() < 1e-6
-    assert np.isnan(first.probabilities[1]).all()
-    assert (first.names, first.errors) == ("abc", {1: "empty"})
-    assert (second.names, second.errors) == ("d", {0: "gone"})
-    assert np.isnan(second.probabilities).all()
+    assert first.dtype == np.float32
+    assert np.abs(first[[0, 2]] - model.predict_step(x, 0).detach().numpy()).max() < 1e-6
+    assert np.abs(first[[0, 2]].sum(axis=1) - 1).max() < 1e-6
+    assert np.isnan(first[1]).all()
+    assert (errors, errors_of_second) == ({1: "empty"}, {0: "gone"})
+    assert np.isnan(second).all()
     assert not torch.is_inference_mode_enabled()
 
 
@@ -200,21 +200,9 @@ def test_nan_probabilities_are_errors() -> None:
         def predict_step(self, batch: Tensor, batch_idx: int) -> Tensor:
             return torch.tensor([[0.25, 0.75, 0.0], [0.0, float("nan"), 1.0]])
 
-    [batch] = predict(NaNModel(), [InputBatch("abc", torch.ones(2, 3), {0: "empty"})])
-    assert batch.errors == {0: "empty", 2: "the model's probabilities are NaN"}
-    assert batch.probabilities[1].tolist() == [0.25, 0.75, 0.0]
-
-
-def test_batches_are_read_lazily() -> None:
-    taken = []
-
-    def batches():
-        for name in "abc":
-            taken.append(name)
-            yield InputBatch(name, torch.ones(1, 3), {})
-
-    for number, batch in enumerate(predict(Mean(), batches()), start=1):
-        assert (len(taken), batch.names) == (number, "abc"[number - 1])
+    probabilities, errors = predict(NaNModel(), InputBatch("abc", torch.ones(2, 3), {0: "empty"}))
+    assert errors == {0: "empty", 2: "the model's probabilities are NaN"}
+    assert probabilities[1].tolist() == [0.25, 0.75, 0.0]
 
 
 REPOSITORY = Path(__file__).parents[2]

@@ -2,9 +2,8 @@
 
 import io
 import sys
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
 
@@ -37,15 +36,6 @@ class Predictor(Protocol):
         """Return the probability of each class, `[B, K]`, for raw inputs."""
 
 
-@dataclass(frozen=True)
-class PredictedBatch:
-    """Predictions for consecutive inputs."""
-
-    names: Sequence[str]  # of all N inputs
-    probabilities: NDArray[np.float32]  # [N, K]; NaN for an input with an error
-    errors: Mapping[int, str]  # why there is no prediction, by position
-
-
 def predict_files(
     run: str,
     inputs: Sequence[str],
@@ -76,13 +66,12 @@ def predict_files(
     model = model.to(device)
     check_kind(files, model.spec.kind, f"{run} ({type(model).__name__})")
     batches, total = input_batches(files, model.spec, batch_size)
-    predictions = predict(model, batches, device)
     counter = progress_counter("predicting", total, "inputs", sys.stderr)
     progress = nullcontext() if path is None and sys.stdout.isatty() else counter  # a bar would overwrite the rows
-    with closing(predictions), open_output(path) as stream, progress as add:
+    with closing(batches), open_output(path) as stream, progress as add:
         rows = PredictionsCSV(stream, model.spec.classes)
-        for batch in predictions:
-            rows.write(batch)
+        for batch in batches:
+            rows.write(batch.names, *predict(model, batch, device))
             if add:
                 add(len(batch.names))
     if rows.failed:
@@ -91,20 +80,21 @@ def predict_files(
 
 
 def predict(
-    model: Predictor, inputs: Iterable["InputBatch"], device: "torch.device | str" = "cpu"
-) -> Generator[PredictedBatch, None, None]:
-    """Yield the predictions for each batch; the model must be in evaluation mode on the device."""
+    model: Predictor, batch: "InputBatch", device: "torch.device | str" = "cpu"
+) -> tuple[NDArray[np.float32], dict[int, str]]:
+    """Return the probabilities `[N, K]`, NaN for an input with an error, and the errors by position.
+
+    The model must be in evaluation mode on the device.
+    """
     import torch
 
-    for batch in inputs:
-        probabilities = np.full((len(batch.names), len(model.spec.classes)), np.nan, np.float32)
-        readable = [position for position in range(len(batch.names)) if position not in batch.errors]
-        if readable:
-            with torch.inference_mode():
-                probabilities[readable] = model.predict_step(batch.x.to(device), 0).float().cpu().numpy()
-        invalid = np.flatnonzero(~np.isfinite(probabilities).all(axis=1)).tolist()
-        errors = dict.fromkeys(invalid, "the model's probabilities are NaN")
-        yield PredictedBatch(batch.names, probabilities, {**errors, **batch.errors})
+    probabilities = np.full((len(batch.names), len(model.spec.classes)), np.nan, np.float32)
+    readable = [position for position in range(len(batch.names)) if position not in batch.errors]
+    if readable:
+        with torch.inference_mode():
+            probabilities[readable] = model.predict_step(batch.x.to(device), 0).float().cpu().numpy()
+    invalid = np.flatnonzero(~np.isfinite(probabilities).all(axis=1)).tolist()
+    return probabilities, {**dict.fromkeys(invalid, "the model's probabilities are NaN"), **batch.errors}
 
 
 class PredictionsCSV:
@@ -117,17 +107,17 @@ class PredictionsCSV:
         self.rows = 0
         self.failed = 0
 
-    def write(self, batch: PredictedBatch) -> None:
-        """Write the predictions of a batch; a row with an error has no probabilities."""
-        predictions = self.classes[batch.probabilities.argmax(axis=1)]
-        cells = batch.probabilities.astype(str).astype(object)  # float32 without rounding
-        for position, problem in batch.errors.items():
+    def write(self, names: Sequence[str], probabilities: NDArray[np.float32], errors: Mapping[int, str]) -> None:
+        """Write the predictions of a batch, see `predict`; a row with an error has no probabilities."""
+        predictions = self.classes[probabilities.argmax(axis=1)]
+        cells = probabilities.astype(str).astype(object)  # float32 without rounding
+        for position, problem in errors.items():
             predictions[position] = f"error: {problem}"
             cells[position] = ""
-        rows = zip(map(escape_formula, batch.names), predictions, cells, strict=True)
+        rows = zip(map(escape_formula, names), predictions, cells, strict=True)
         self.writer.writerows([name, prediction, *row] for name, prediction, row in rows)
-        self.rows += len(batch.names)
-        self.failed += len(batch.errors)
+        self.rows += len(names)
+        self.failed += len(errors)
 
 
 def column_names(classes: Sequence[str]) -> list[str]:
