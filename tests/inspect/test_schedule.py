@@ -122,7 +122,7 @@ KINDS = ("weights", "biases_and_norms")
 
 def test_show_finetune_prints_tables_and_draws_curves(typed_command, tmp_path: Path) -> None:
     code, screen, errors = typed_command(
-        "show", "finetune", *SMALL, "finetune=gradual", "finetune.thaw=[1,0.4,4]", "scheduler=constant"
+        "show", "finetune", *SMALL, "finetune=gradual", "finetune.unfreeze=[1,0.4,4]", "scheduler=constant"
     )
     assert (code, errors) == (0, "")
     strips, table = screen.split("\n\n")[:2]
@@ -176,7 +176,7 @@ def test_frozen_layers_have_rate_zero_under_plateau() -> None:
 
 
 def test_accumulated_batches_count_as_one_step() -> None:
-    cfg = compose([*SMALL, "finetune=gradual", "finetune.thaw=[2]", "trainer.accumulate_grad_batches=3"])
+    cfg = compose([*SMALL, "finetune=gradual", "finetune.unfreeze=[2]", "trainer.accumulate_grad_batches=3"])
     rates = simulate_rates(cfg)
     assert rates.epoch_steps == 7
     assert rates.groups["layer_4_weights"][13] == 0.0 < rates.groups["layer_4_weights"][14]
@@ -187,7 +187,7 @@ def test_accumulated_batches_count_as_one_step() -> None:
     ("line", "words"),
     [
         ("model=transfer finetune=gradul", ["finetune=gradul", "did you mean gradual"]),
-        ("model=transfer finetune.thaw=[40]", ["finetune.thaw=[40]", "the run ends after 30 epochs"]),
+        ("model=transfer finetune.unfreeze=[40]", ["finetune.unfreeze=[40]", "the run ends after 30 epochs"]),
         ("", ["model=mlp: it has no backbone", "model=transfer"]),
         ("finetune=gradual", ["finetune=gradual model=mlp", "has no pretrained layers"]),
     ],

@@ -130,7 +130,7 @@ def describe_curve(curve: LossCurve, cfg: DictConfig) -> str:
         f"{'suggests':<10} {curve.rates[best]:.2g}, where the loss falls fastest on its way from {smooth[0]:.3g} "
         f"to {smooth[lowest]:.3g} at {curve.rates[lowest]:.2g}"
     )
-    if has_backbone(cfg) and any(cfg.finetune.thaw):
+    if has_backbone(cfg) and any(cfg.finetune.unfreeze):
         lines.append(f"{'':<10} for the layers that are trained from the start; the others were frozen")
     plus = "" if "lr" in cfg.optimizer else "+"
     return "\n".join([*lines, f"{'override':<10} {plus}optimizer.lr={curve.rates[best]:.2g}"])

@@ -138,8 +138,8 @@ class TransferModel(Classifier):
     def unfreeze_layers(self, step: int) -> None:
         """Unfreeze all layers that are trained at a step, and find the step of the next change."""
         groups = self.trainer.optimizers[0].param_groups
-        due = [parameter for group in groups if group["timing"]["joins"] <= step for parameter in group["params"]]
-        later = [group["timing"]["joins"] for group in groups if group["timing"]["joins"] > step]
+        due = [parameter for group in groups if group["timing"]["start_step"] <= step for parameter in group["params"]]
+        later = [group["timing"]["start_step"] for group in groups if group["timing"]["start_step"] > step]
         self.next_unfreeze = min(later, default=float("inf"))
         changed = [parameter for parameter in due if not parameter.requires_grad]
         if not changed:
