@@ -26,7 +26,7 @@ from trainyard.io.errors import config_error, join_limited
 from trainyard.io.files import relative
 from trainyard.models.classifier import Classifier
 from trainyard.run.compatibility import ACCELERATORS
-from trainyard.run.run_builder import NoProfiler, use_channels_last
+from trainyard.run.run_builder import QUIET, use_channels_last
 from trainyard.tasks.classification import Predictions, load_classifier
 from trainyard.tasks.classification_report import Evaluation
 
@@ -155,7 +155,7 @@ def predict_test_split(
         model.compile()
     logits: list[Tensor] = []
     model.register_forward_hook(lambda module, inputs, output: logits.append(output.detach().float().cpu()))
-    trainer = build_trainer(cfg)
+    trainer = build_test_trainer(cfg)
     [scores] = trainer.test(model, data, verbose=False)
     probabilities = [torch.cat(logits).softmax(dim=1)]
     for view in range(1, views):
@@ -170,7 +170,7 @@ def predict_test_split(
     return Predictions(mean, labels, model.spec.classes), {name: float(value) for name, value in scores.items()}
 
 
-def build_trainer(cfg: DictConfig) -> L.Trainer:
+def build_test_trainer(cfg: DictConfig) -> L.Trainer:
     """Build a Trainer that tests as the run's does, and writes nothing."""
     accelerator = str(cfg.trainer.get("accelerator", "auto"))
     available = ["auto", *(name for name, kind in ACCELERATORS.items() if kind.is_available())]
@@ -178,9 +178,8 @@ def build_trainer(cfg: DictConfig) -> L.Trainer:
         accepted = " or ".join(f"trainer.accelerator={name}" for name in available)
         raise config_error("trainer.accelerator", accelerator, f"there is no {accelerator} device here", accepted)
     options: dict[str, Any] = {key: cfg.trainer[key] for key in TRAINER_ARGUMENTS if key in cfg.trainer}
-    options |= {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "devices": 1}
     try:
-        return L.Trainer(**options, enable_model_summary=False, profiler=NoProfiler())
+        return L.Trainer(**options, **QUIET, devices=1)
     except (MisconfigurationException, ValueError) as error:
         raise config_error("trainer", join_limited(map(str, options.values())), str(error).splitlines()[0]) from error
 

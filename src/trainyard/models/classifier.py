@@ -109,6 +109,7 @@ class Classifier(OptimizerMixin, PortableCheckpoint):
         self.save_hyperparameters(ignore=["optimizer", "scheduler", "finetune"], logger=False)
         self.hparams["spec"] = self.spec.to_dict()  # a checkpoint must load with `weights_only=True`
         self.normalize = input_layer(self.spec)
+        self.output_size = len(self.spec.classes)
         self.example_input_array = torch.zeros(2, *self.spec.input_shape)
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
@@ -128,12 +129,16 @@ class Classifier(OptimizerMixin, PortableCheckpoint):
         """Return the mean loss of a batch, and add it to the sums of the stage."""
         x, y = batch
         logits = self(x)
-        weights, smoothing = (self.class_weights, self.label_smoothing) if stage == "train" else (None, 0.0)
-        loss = F.cross_entropy(logits, y, weights, reduction="sum", label_smoothing=smoothing)
+        loss = self.summed_loss(logits, y, training=stage == "train")
         if stage not in self.sums:
             self.sums[stage] = EpochSums.empty(loss.device)
         self.sums[stage].add(loss, logits, y)
         return loss / max(1, len(y))
+
+    def summed_loss(self, logits: Tensor, y: Tensor, training: bool) -> Tensor:
+        """Return the sum of the losses; class weights and label smoothing are used in training only."""
+        weights, smoothing = (self.class_weights, self.label_smoothing) if training else (None, 0.0)
+        return F.cross_entropy(logits, y, weights, reduction="sum", label_smoothing=smoothing)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss to minimise."""

@@ -57,7 +57,7 @@ class CNN(Classifier):
         for size in channels:
             self.blocks.append(convolution_block(maps, size, kernel_size, activation, dropout))
             maps, height, width = size, height // 2, width // 2
-        self.head = fully_connected(maps * height * width, hidden_dims, len(self.spec.classes), activation, dropout)
+        self.head = fully_connected(maps * height * width, hidden_dims, self.output_size, activation, dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits of raw images: `[B, C, H, W]` -> `[B, K]`."""

@@ -43,7 +43,7 @@ class ResNet(Classifier):
             self.net.extend(BasicBlock(size, size) for _ in range(blocks - 1))
             maps = size
         self.net.extend([nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout)])
-        self.net.append(nn.Linear(maps, len(self.spec.classes)))
+        self.net.append(nn.Linear(maps, self.output_size))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits of raw images: `[B, C, H, W]` -> `[B, K]`."""

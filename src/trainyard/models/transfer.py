@@ -66,7 +66,7 @@ class TransferModel(Classifier):
         image_size = image_size or (stored.image_size if stored else None)
         self.hparams.update(weights="none", image_size=image_size)  # a rebuilt model loads its own weights
         self.backbone = net = create_backbone(backbone, image_size, weights == "pretrained", drop_path)
-        self.head = nn.Linear(net.head_hidden_size, len(self.spec.classes))
+        self.head = nn.Linear(net.head_hidden_size, self.output_size)
         nn.init.zeros_(self.head.weight)  # the first loss is ln(classes), however large the features are
         nn.init.zeros_(self.head.bias)
         if stored:

@@ -80,7 +80,7 @@ class Evaluation:
         return {
             "run": self.name,
             "checkpoint": self.checkpoint,
-            "typed": self.options,
+            "options": self.options,
             "examples": {"count": len(self.predictions), "which": self.examples},
             "metrics": self.scores,
             "baseline": self.baseline,
