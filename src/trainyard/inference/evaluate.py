@@ -81,10 +81,10 @@ def evaluate_ensemble(
     best_predictions, best_scores = results[best]
     predictions = replace(best_predictions, probabilities=torch.stack(weighted).sum(dim=0) / size)
     scores = scores_of(predictions)
-    members = ", ".join(f"{job.name}{f' x {weight}' if weight > 1 else ''}" for job, weight in selection.jobs.items())
+    members = [f"{job.name} x {weight}" if weight > 1 else job.name for job, weight in selection.jobs.items()]
     notes = [
         *overlap_notes(data, best, examples, trusted),
-        f"members    {members} (of {selection.candidates} jobs)",
+        f"members    {', '.join(members)} (of {selection.candidates} jobs)",
         gain_note(f"against {best.name} alone", best_scores, scores),
     ]
     baseline, options = baseline_scores(best, predictions), [*overrides, f"--ensemble {size}"]

@@ -47,10 +47,9 @@ def load_evaluation_data(
     changes = changed_values(cfg, run)
     data = load_data(cfg, trusted, spec)
     try:
-        same = fingerprint(data).get("test") == (run.fingerprint or fingerprint(data)).get("test")
-        if same and data.spec.input_shape == spec.input_shape and data.spec.classes == spec.classes:
+        if has_own_test_split(data, run, spec):
             return data, OWN_TEST_SPLIT
-    except ConfigError:
+    except ConfigError:  # other data may be too small to be split
         if not changes:
             raise
     if not changes:
@@ -60,6 +59,13 @@ def load_evaluation_data(
     split, examples = match_examples(data, spec)
     data.splits = {"test": examples}
     return data, f"{split} of {', '.join(f'data.{key!s}={value!s}' for key, value in changes.items())}"
+
+
+def has_own_test_split(data: DataModule, run: StoredRun, spec: DataSpec) -> bool:
+    """Return whether the test split is that of a run, as far as the run has stored a fingerprint of it."""
+    if (data.spec.input_shape, data.spec.classes) != (spec.input_shape, spec.classes):
+        return False
+    return not run.fingerprint or fingerprint(data)["test"] == run.fingerprint.get("test")
 
 
 def changed_values(cfg: DictConfig, run: StoredRun) -> dict[str, Any]:

@@ -74,19 +74,24 @@ def run_curves(run: StoredRun, label: str) -> RunCurves:
     epochs = read_curves(run.folder, by="epoch").get("train/loss")
     if not epochs:
         raise config_error("RUN", run.name, "it has no metrics.csv with an epoch", "a run that has completed an epoch")
-    length = (max(columns["train/loss"]) + 1) / (max(epochs) + 1)
-    return RunCurves(
-        label, {name: [((step + 1) / length, y) for step, y in points.items()] for name, points in columns.items()}
-    )
+    epoch_steps = (max(columns["train/loss"]) + 1) / (max(epochs) + 1)
+    curves = {}
+    for name, values in columns.items():
+        curves[name] = [((step + 1) / epoch_steps, value) for step, value in values.items()]
+    return RunCurves(label, curves)
 
 
 def matching_columns(panel: str, columns: Mapping[str, Points]) -> list[str]:
     """Return the columns that belong to a panel, without those that equal an earlier one."""
-    names = [name for name in columns if name == panel or (panel in name.split("/") and not name.startswith("test/"))]
-    if not names:
+    distinct: dict[str, Points] = {}
+    for name, points in columns.items():
+        belongs = name == panel or (panel in name.split("/") and not name.startswith("test/"))
+        if belongs and points not in distinct.values():
+            distinct[name] = points
+    if not distinct:
         known = sorted({*columns, *PANELS, *(part for name in columns for part in name.split("/"))})
         raise config_error("--of", panel, f"no such column{did_you_mean(panel, known)}", join_limited(sorted(columns)))
-    return [name for i, name in enumerate(names) if columns[name] not in [columns[other] for other in names[:i]]]
+    return list(distinct)
 
 
 def draw_panel(axis: Axes, panel: str, curves: Sequence[RunCurves], colours: Mapping[str, str]) -> None:

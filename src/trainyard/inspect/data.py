@@ -191,10 +191,12 @@ def class_strips(data: DataModule, classes: int, count: int, seed: int) -> list[
         chosen.append(members[torch.randperm(len(members), generator=generator)[:count]])
     index = torch.cat(chosen)
     x = train.x[index] if isinstance(train.x, Tensor) else train.x.read(index)
-    augmented = [data.augment(x, train.y[index], generator, len(data.spec.classes))[0]] if data.augment else []
     sizes = [len(members) for members in chosen]
-    parts = zip(*(version.split(sizes) for version in [x, *augmented]), strict=True)
-    return [torch.cat([image_strip(version, count) for version in part]) for part in parts]
+    strips = [image_strip(images, count) for images in x.split(sizes)]
+    if not data.augment:
+        return strips
+    augmented = data.augment(x, train.y[index], generator, len(data.spec.classes))[0].split(sizes)
+    return [torch.cat([strip, image_strip(images, count)]) for strip, images in zip(strips, augmented, strict=True)]
 
 
 def image_strip(images: Tensor, count: int) -> Tensor:
