@@ -58,7 +58,6 @@ def greedy_selection(predictions: Sequence[Tensor], labels: Tensor, size: int, b
 
     Args:
         predictions: of each model, probabilities `[N, K]` of the same examples.
-        labels: int64 `[N]`.
         size: number of members, counted with repetition.
         by_loss: minimise the loss, and break ties by the accuracy; otherwise the other way round.
     """

@@ -118,13 +118,7 @@ def overlap_notes(data: DataModule, run: StoredRun, examples: str, trusted: Sequ
     """Return a line with the number of test examples that are identical to training examples of the run.
 
     The training examples are read again, since a run stores a single digest of all. For the run's own test split, the
-    line is only for images: rows may be equal by chance.
-
-    Args:
-        data: has the `test` split.
-        run: trained the model.
-        examples: description of the test examples, see `load_evaluation_data`.
-        trusted: packages that a stored config may name.
+    line is only for images: rows may be equal by chance. `examples` describes the split, see `load_evaluation_data`.
     """
     foreign = examples != OWN_TEST_SPLIT
     if not foreign and data.kind != "images":

@@ -20,8 +20,7 @@ def input_layer(spec: DataSpec) -> nn.Module:
 class Normalize(nn.Module):
     """Subtracts the mean and divides by the standard deviation of each channel, by 1 if the deviation is 0.
 
-    Args:
-        mean, std: one number per channel, in units of the full range, 255.
+    `mean` and `std` have one number per channel, in units of the full range, 255.
     """
 
     scale: Tensor
@@ -42,11 +41,8 @@ class EncodeColumns(nn.Module):
     """Standardises numbers, fills and indicates missing ones; one-hot encodes or embeds categories.
 
     A cyclic part of a date becomes its sine and cosine, both 0 if it is missing. An unknown category is treated as
-    missing if the training data has missing values in that column, and encoded as zeros otherwise.
-
-    Args:
-        columns: the columns of the rows, in order.
-        mean, std: statistics of each column; used for the numeric ones.
+    missing if the training data has missing values in that column, and encoded as zeros otherwise. `mean` and `std` are
+    used for numeric columns only.
     """
 
     numeric: Tensor

@@ -66,9 +66,7 @@ class Finetune:
         `trainyard.optim.schedules.group_factor`.
 
         Args:
-            head, backbone: the networks.
             layer_of: the layer of each parameter of the backbone, counted from 0 at the input.
-            total_steps, epoch_steps: number of optimizer steps in the run and in an epoch.
             no_decay: names of the backbone's parameters without weight decay, in addition to biases and norms.
         """
         layers = max(layer_of.values()) + 1

@@ -26,7 +26,6 @@ def weight_decay_groups(
     exclude all parameters that FSDP has flattened.
 
     Args:
-        named: parameters with their names.
         prefix: prefix of the group names, `weights` and `biases_and_norms`.
         no_decay: names or patterns, such as `pos_embed.*`, of other parameters without decay.
     """

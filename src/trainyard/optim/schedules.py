@@ -48,8 +48,6 @@ def group_factor(
     """Return the factor of a parameter group's rate at each step.
 
     Args:
-        cycle: the schedule.
-        total_steps: number of steps in the run.
         start_step: step before which the factor is 0.
         warmup_steps: steps after `start_step` in which the factor rises to that of the schedule.
         restarts: steps at which the schedule restarts; each cycle ends at the next one or with the run.
