@@ -19,6 +19,7 @@ from trainyard.models.input_layers import input_layer
 from trainyard.optim.optimizers import weight_decay_groups
 from trainyard.optim.schedules import lightning_scheduler
 
+PRIMITIVES = (str, float, int, list, tuple, dict, type(None))  # load with `weights_only=True`
 MakeOptimizer = Callable[[Iterable[Any]], Optimizer]
 
 
@@ -78,8 +79,7 @@ class OptimizerMixin(L.LightningModule):
 class Classifier(OptimizerMixin, PortableCheckpoint):
     """Predicts the class of an example. A subclass adds the network and `forward`: raw inputs -> logits `[B, K]`.
 
-    Checkpoints contain the constructor arguments, also those of subclasses; they must be numbers, texts, or lists or
-    dicts of these.
+    Checkpoints contain the constructor arguments, also those of subclasses, if they are primitives, lists or dicts.
 
     Losses and correct predictions are summed in tensors and logged once per epoch: logging each step costs more than
     the forward pass of a small network, and would make the host wait for the device.
@@ -107,7 +107,9 @@ class Classifier(OptimizerMixin, PortableCheckpoint):
         super().__init__()
         self.spec = spec if isinstance(spec, DataSpec) else DataSpec.from_dict(spec)
         self.save_hyperparameters(ignore=["optimizer", "scheduler", "finetune"], logger=False)
-        self.hparams["spec"] = self.spec.to_dict()  # a checkpoint must load with `weights_only=True`
+        stored = {name: value for name, value in self.hparams.items() if isinstance(value, PRIMITIVES)}
+        self.hparams.clear()
+        self.hparams.update(stored, spec=self.spec.to_dict())
         self.normalize = input_layer(self.spec)
         self.output_size = len(self.spec.classes)
         self.example_input_array = torch.zeros(2, *self.spec.input_shape)
