@@ -50,7 +50,8 @@ def evaluate(
     model = load_classifier(checkpoint, trusted)
     data, examples = load_evaluation_data(cfg, run, model.spec, trusted)
     predictions, scores = predict_test_split(model, data, cfg, views)
-    baseline, options = baseline_scores(run, predictions), [*overrides]
+    baseline = baseline_scores(run, predictions)
+    options = [*overrides]
     notes = overlap_notes(data, run, examples, trusted)
     if views > 1:
         averaged = scores_of(predictions)
@@ -87,7 +88,8 @@ def evaluate_ensemble(
         f"members    {', '.join(members)} (of {selection.candidates} jobs)",
         gain_note(f"against {best.name} alone", best_scores, scores),
     ]
-    baseline, options = baseline_scores(best, predictions), [*overrides, f"--ensemble {size}"]
+    baseline = baseline_scores(best, predictions)
+    options = [*overrides, f"--ensemble {size}"]
     checkpoints = f"{len(selection.jobs)} checkpoints"
     report = Evaluation(f"{name} x {size}", checkpoints, examples, scores, predictions, baseline, options, notes)
     return report, best.folder.parent
@@ -157,14 +159,14 @@ def predict_test_split(
     model.register_forward_hook(lambda module, inputs, output: logits.append(output.detach().float().cpu()))
     trainer = build_test_trainer(cfg)
     [scores] = trainer.test(model, data, verbose=False)
-    probabilities = [torch.cat(logits).softmax(dim=1)]
+    probabilities = [model.probabilities(torch.cat(logits))]
     for view in range(1, views):
         logits.clear()
         loader = data.loader("test")
         loader.augment = partial(augment, classes=len(data.classes)) if augment else None
         loader.sampler.seed = view  # Lightning starts each test at epoch 0, so the seed varies the draws
         trainer.test(model, loader, verbose=False)
-        probabilities.append(torch.cat(logits).softmax(dim=1))
+        probabilities.append(model.probabilities(torch.cat(logits)))
     mean = torch.stack(probabilities).mean(dim=0)
     labels = data.splits["test"].y[: len(mean)].cpu()  # fewer with trainer.limit_test_batches
     return Predictions(mean, labels, model.spec.classes), {name: float(value) for name, value in scores.items()}

@@ -156,8 +156,11 @@ class Classifier(OptimizerMixin, PortableCheckpoint):
 
     def predict_step(self, batch: Tensor | Batch, batch_idx: int) -> Tensor:
         """Return the probability of each class, `[B, K]`."""
-        x = batch if isinstance(batch, Tensor) else batch[0]
-        return self(x).softmax(dim=1)  # type: ignore[no-any-return]
+        return self.probabilities(self(batch if isinstance(batch, Tensor) else batch[0]))
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Return the probability of each class, `[B, K]`, for the outputs of `forward`."""
+        return logits.softmax(dim=1)
 
     def log_epoch(self, stage: str, logger: bool | None = None) -> None:
         """Log the mean loss and the accuracy over all examples of the epoch in all processes.
