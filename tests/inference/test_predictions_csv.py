@@ -77,7 +77,7 @@ def test_column_names_are_unique() -> None:
 
 def test_rows_end_with_a_line_feed() -> None:
     stream = io.StringIO()
-    PredictionsCSV(stream, ["a\rb"]).write(batch_of(["1"], [[1.0]]))
+    PredictionsCSV(stream, ["a\rb"]).write(*batch_of(["1"], [[1.0]]))
     assert stream.getvalue() == 'input,prediction,"a\rb"\n1,"a\rb",1.0\n'
 
 
