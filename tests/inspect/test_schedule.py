@@ -148,7 +148,7 @@ def test_show_finetune_prints_tables_and_draws_curves(typed_command, tmp_path: P
 def test_cycle_restarts_when_the_backbone_is_unfrozen() -> None:
     rates = simulate_rates(compose([*SMALL, "finetune=fine_tune", "scheduler=one_cycle"])).groups
     one_cycle = {"peak_fraction": 0.3, "start_lr_factor": 0.04, "min_lr_factor": 4e-06}
-    first, second = (cycle(steps, **one_cycle) for steps in (20, 80))
+    first, second = (one_cycle_factors(steps, **one_cycle) for steps in (20, 80))
     assert rates["head_weights"] == pytest.approx([0.01 * f for f in first] + [0.005 * f for f in second])
     for layer in range(5):
         factor = 0.7 ** (5 - layer)
@@ -157,7 +157,7 @@ def test_cycle_restarts_when_the_backbone_is_unfrozen() -> None:
         assert rates[f"layer_{layer}_weights"] == pytest.approx(expected)
 
 
-def cycle(steps: int, **options: float) -> list[float]:
+def one_cycle_factors(steps: int, **options: float) -> list[float]:
     """Return the factors of a whole run of one cycle."""
     import torch
 

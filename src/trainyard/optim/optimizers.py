@@ -50,10 +50,7 @@ def timm_optimizer(params: Iterable[Any], opt: str, lr: float, weight_decay: flo
     if opt.lower() not in known:
         problem = f"timm has no such optimizer{did_you_mean(opt, known)}"
         raise config_error("optimizer.opt", opt, problem, join_limited(known, 40))
-    try:
-        return create_optimizer_v2(params, opt, lr, weight_decay, **options)  # type: ignore[no-any-return]
-    except TypeError as error:
-        raise config_error("optimizer.opt", opt, str(error), f"the options of timm's {opt}") from error
+    return create_optimizer_v2(params, opt, lr, weight_decay, **options)  # type: ignore[no-any-return]
 
 
 def check_optimizer(cfg: DictConfig) -> None:
