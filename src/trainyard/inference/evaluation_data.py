@@ -45,6 +45,8 @@ def load_evaluation_data(
         ConfigError: the data is missing, has changed since the run, or does not fit the model.
     """
     changes = changed_values(cfg, run)
+    if "path" in changes and "test_path" not in changes and "test_path" in cfg.data:
+        cfg.data.test_path = None  # the stored one belongs to the stored path
     data = load_data(cfg, trusted, spec)
     try:
         if has_own_test_split(data, run, spec):
@@ -69,13 +71,10 @@ def has_own_test_split(data: DataModule, run: StoredRun, spec: DataSpec) -> bool
 
 
 def changed_values(cfg: DictConfig, run: StoredRun) -> dict[str, Any]:
-    """Return the values that choose other data; a new `data.path` also drops the stored `data.test_path`."""
+    """Return the values that choose other data than those of the run."""
     stored: dict[str, Any] = run.config["data"]
     now: Any = OmegaConf.to_container(cfg.data)
-    changes = {key: value for key, value in now.items() if value != stored.get(key) and key not in LOADING_KEYS}
-    if "path" in changes and "test_path" not in changes and stored.get("test_path"):
-        cfg.data.test_path = None
-    return changes
+    return {key: value for key, value in now.items() if value != stored.get(key) and key not in LOADING_KEYS}
 
 
 def load_data(cfg: DictConfig, trusted: Sequence[str], spec: DataSpec | None = None) -> DataModule:

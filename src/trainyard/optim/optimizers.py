@@ -55,11 +55,21 @@ def timm_optimizer(params: Iterable[Any], opt: str, lr: float, weight_decay: flo
 
 def check_optimizer(cfg: DictConfig) -> None:
     """Raise a ConfigError if the optimizer or the scheduler rejects its arguments; both are built for one weight."""
-    weight = torch.nn.Parameter(torch.zeros(2, 2))
-    optimizer = call("optimizer", instantiate_partial(cfg, "optimizer"), [weight])
-    if not isinstance(optimizer, Optimizer):
-        raise config_error("optimizer._target_", cfg.optimizer._target_, "not an optimizer", "a class of optimizers")
-    call("scheduler", lightning_scheduler, instantiate_partial(cfg, "scheduler"), optimizer, STEPS)
+    make_optimizer, make_scheduler = (instantiate_partial(cfg, group) for group in ("optimizer", "scheduler"))
+    group = "optimizer"
+    try:
+        optimizer = make_optimizer([torch.nn.Parameter(torch.zeros(2, 2))])
+        if not isinstance(optimizer, Optimizer):
+            target = cfg.optimizer._target_
+            raise config_error("optimizer._target_", target, "not an optimizer", "a class of optimizers")
+        group = "scheduler"
+        lightning_scheduler(make_scheduler, optimizer, STEPS)
+    except ConfigError:
+        raise
+    except Exception as error:
+        if problem := argument_problem(error):
+            raise ConfigError(f"{group}: {problem}") from error
+        raise
 
 
 def instantiate_partial(cfg: DictConfig, group: str) -> Callable[..., Any]:
@@ -69,15 +79,3 @@ def instantiate_partial(cfg: DictConfig, group: str) -> Callable[..., Any]:
         problem = "it needs the weights, so it is built later"
         raise config_error(f"{group}._partial_", cfg[group].get("_partial_"), problem, "true")
     return make  # type: ignore[no-any-return]
-
-
-def call(group: str, make: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a partial; an error about its arguments becomes a ConfigError."""
-    try:
-        return make(*arguments)
-    except ConfigError:
-        raise
-    except Exception as error:
-        if problem := argument_problem(error):
-            raise ConfigError(f"{group}: {problem}") from error
-        raise
