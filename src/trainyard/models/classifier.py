@@ -19,7 +19,7 @@ from trainyard.models.input_layers import input_layer
 from trainyard.optim.optimizers import weight_decay_groups
 from trainyard.optim.schedules import lightning_scheduler
 
-PRIMITIVES = (str, float, int, list, tuple, dict, type(None))  # load with `weights_only=True`
+PRIMITIVES = (str, float, int, list, tuple, dict, type(None))
 MakeOptimizer = Callable[[Iterable[Any]], Optimizer]
 
 
@@ -107,6 +107,7 @@ class Classifier(OptimizerMixin, PortableCheckpoint):
         super().__init__()
         self.spec = spec if isinstance(spec, DataSpec) else DataSpec.from_dict(spec)
         self.save_hyperparameters(ignore=["optimizer", "scheduler", "finetune"], logger=False)
+        # Other objects, such as the DataSpec, would make the checkpoint unreadable with `weights_only=True`.
         stored = {name: value for name, value in self.hparams.items() if isinstance(value, PRIMITIVES)}
         self.hparams.clear()
         self.hparams.update(stored, spec=self.spec.to_dict())
