@@ -10,7 +10,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from trainyard.config.composition import CONF_DIR, CONFIG_NAME
+from trainyard.config.composition import CONF_DIR, CONFIG_NAME, config_groups
 from trainyard.terminal.invocation import train_command
 
 WIDTH = 80
@@ -51,10 +51,10 @@ def help_text(words: Sequence[str]) -> str:
     chosen: dict[str, str] = {}
     for line in OmegaConf.load(CONF_DIR / f"{CONFIG_NAME}.yaml").defaults:
         chosen |= {} if line == "_self_" else line
-    groups = sorted({group.name for folder in folders for group in folder.iterdir() if group.is_dir()} - {"hydra"})
     rows = []
-    for group in groups:
-        options = sorted({file.stem for folder in folders for file in (folder / group).glob("*.yaml")})
+    for group, options in config_groups(folders).items():
+        if group == "hydra":
+            continue
         marked = [f"{option}*" if option == chosen.get(group) else option for option in options]
         text = f"  {group:<12} {', '.join(marked)}"
         rows.append(textwrap.fill(text, WIDTH, subsequent_indent=" " * 15, break_on_hyphens=False))

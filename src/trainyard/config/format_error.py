@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, InterpolationKeyError, OmegaConfBaseException
 from yaml import MarkedYAMLError  # type: ignore[import-untyped]
 
-from trainyard.config.composition import CONF_DIR, parse_override, quote_value
+from trainyard.config.composition import config_groups, parse_override, quote_value
 from trainyard.config.constraints import rule
 from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
 from trainyard.io.extras import describe_missing
@@ -95,27 +95,20 @@ def unparsable(word: str, reason: str) -> str:
     following = sys.argv[sys.argv.index(word) + 1 :] if word in sys.argv else []
     if word.endswith(",") and following:
         return f"{word} {following[0]}: no space after the comma"
-    return needs_quotes(word) or f"{word}: cannot be read as key=value ({reason})"
+    if argument := as_single_value(word):
+        return f"{word}: a value with these characters needs quotes\n  accepted: {shlex.quote(argument)}"
+    return f"{word}: cannot be read as key=value ({reason})"
 
 
 def as_single_value(word: str) -> str:
     """Return `key=a,b` with the value as text or as a list, whichever the key accepts; an empty string if neither."""
     key, _, value = word.partition("=")
-    if (CONF_DIR / key).is_dir():
+    if key in config_groups():
         return ""
     validator, as_list = rule(key), parse_override(f"{key}=[{value}]")
     if validator is None or validator.accepts(value):
         return quote_value(word)
     return f"{key}=[{value}]" if as_list and validator.accepts(as_list.value()) else ""
-
-
-def needs_quotes(word: str) -> str:
-    """Return the message for `key=value` that Hydra can only parse with quotes; an empty string for other words."""
-    argument, (key, _, value) = quote_value(word), word.partition("=")
-    validator = rule(key)
-    if not argument or not (validator is None or validator.accepts(value)):
-        return ""
-    return f"{word}: a value with these characters needs quotes\n  accepted: {shlex.quote(argument)}"
 
 
 def full_disk(error: BaseException) -> str:
@@ -140,12 +133,11 @@ def unknown_option(error: MissingConfigException) -> str:
 
 def invalid_option() -> str:
     """Return the message for `callbacks=null` or `model=3`; Hydra's message does not contain the override."""
+    groups = config_groups()
     for word in sys.argv[1:]:
         group, _, option = word.lstrip("+~").partition("=")
-        folder = CONF_DIR / group
-        if group and folder.is_dir() and not (folder / f"{option}.yaml").is_file():
-            options = sorted(file.stem for file in folder.glob("*.yaml"))
-            return f"{word}: unknown option\n  accepted: {join_limited(options, 40)}"
+        if group in groups and option not in groups[group]:
+            return f"{word}: unknown option\n  accepted: {join_limited(groups[group], 40)}"
     return "a config group needs one of its options"
 
 
@@ -155,7 +147,7 @@ def unknown_key(error: ConfigAttributeError | ConfigKeyError) -> str:
     parent, _, name = key.rpartition(".")
     known = [str(known) for known in node] if isinstance(node, DictConfig) else []
     if not parent:
-        known = sorted({*known, *(folder.name for folder in CONF_DIR.iterdir() if folder.is_dir())})
+        known = sorted({*known, *config_groups()})
     known = [name for name in known if not name.startswith("_")]
     word = override_of(key) or key
     if word.startswith(f"{key}.") and key in known:

@@ -16,6 +16,7 @@ from types import FunctionType
 from typing import Any
 
 from trainyard.config.arguments import parameters
+from trainyard.config.composition import walk
 from trainyard.config.import_path import add_current_folder, installed_only
 from trainyard.io.errors import config_error, join_limited
 
@@ -110,7 +111,7 @@ def check_stored(config: Mapping[str, Any], trusted: Sequence[str] = (), unbuilt
     Nothing is built, and only modules of allowed packages, and of those that the user trusts, are imported. The nodes
     of the top-level keys `unbuilt` are never built.
     """
-    nodes = list(walk(config))
+    nodes = list(walk_limited(config))
     for path, node in nodes:
         if isinstance(node, str) and "${" in node:
             raise config_error(path, node, "a stored config must not contain interpolations", "a value")
@@ -121,17 +122,12 @@ def check_stored(config: Mapping[str, Any], trusted: Sequence[str] = (), unbuilt
             check_node(path, node, trusted)
 
 
-def walk(config: object) -> Iterator[tuple[str, Any]]:
-    """Yield every value of nested dicts, lists and tuples with its dotted path, outer values before inner ones."""
-    waiting: list[tuple[str, Any]] = [("", config)]
-    for _ in range(MAX_NODES):
-        if not waiting:
-            return
-        path, node = waiting.pop()
-        yield path, node
-        pairs = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list | tuple) else ()
-        waiting += [(f"{path}.{key}" if path else str(key), part) for key, part in pairs]
-    raise config_error("RUN", "config.yaml", f"more than {MAX_NODES} values", "a config that train.py wrote")
+def walk_limited(config: object) -> Iterator[tuple[str, Any]]:
+    """Yield every value of a config from a file with its dotted path; raise a ConfigError if there are too many."""
+    for count, (path, value) in enumerate(walk(config)):
+        if count == MAX_NODES:
+            raise config_error("RUN", "config.yaml", f"more than {MAX_NODES} values", "a config that train.py wrote")
+        yield path, value
 
 
 def check_node(path: str, node: Mapping[str, Any], trusted: Sequence[str]) -> None:
@@ -205,5 +201,5 @@ def foreign_packages(config: Mapping[str, Any]) -> list[str]:
     """Return the packages in a run's plain config that need `--trusted-packages`."""
     known = {home.partition(".")[0] for kind in PLACES.values() for home in kind.homes}
     built = {key: part for key, part in config.items() if key not in NOT_BUILT}
-    targets = [part["_target_"] for _, part in walk(built) if isinstance(part, dict) and "_target_" in part]
+    targets = [part["_target_"] for _, part in walk_limited(built) if isinstance(part, dict) and "_target_" in part]
     return sorted({str(target).partition(".")[0] for target in targets} - known)

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainyard.config.composition import load_options
-from trainyard.config.trusted import DATA, NOT_BUILT, check_stored, check_target, walk
+from trainyard.config.composition import load_options, walk
+from trainyard.config.trusted import DATA, NOT_BUILT, check_stored, check_target
 from trainyard.io.errors import config_error
 
 WRITERS = ("callbacks", "logger", "trainer", "checkpoint")  # model and data only read
