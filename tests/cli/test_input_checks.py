@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trainyard.cli.input_checks import check_text
+from trainyard.cli.error_reports import check_text
 from trainyard.cli.train import main
 from trainyard.history.find_run import find_checkpoint, find_run
 from trainyard.inference.evaluate import evaluate
