@@ -10,8 +10,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from tests.security.tampering import change
-from trainyard.config.composition import compose
-from trainyard.config.trusted import PLACES, check_stored, walk
+from trainyard.config.composition import compose, walk
+from trainyard.config.trusted import PLACES, check_stored
 from trainyard.config.trusted_paths import check_training
 from trainyard.history.reproduce import confirm
 from trainyard.history.stored_config import config_to_resume
@@ -162,7 +162,7 @@ def test_all_places_of_a_run_are_known() -> None:
         ("sweep.x", "${oc.env:SECRET}"),
     ],
 )
-def test_resume_and_reproduce_reject_it(run: Path, path: str, value: Any) -> None:
+def test_resume_and_reproduce_reject_the_config(run: Path, path: str, value: Any) -> None:
     change(run, path, value)
     (run / "result.json").unlink()
     with pytest.raises(ConfigError, match=re.escape(path.partition(".")[0])):

@@ -81,11 +81,11 @@ def resolve(cfg: DictConfig) -> DictConfig:
     """
     from trainyard.config.arguments import convert_text  # which imports this module
 
-    parts = {str(key): "???" if OmegaConf.is_missing(cfg, key) else cfg[key] for key in cfg if key != "hydra"}
-    values: dict[str, Any] = {
-        key: OmegaConf.to_container(part, resolve=True) if OmegaConf.is_config(part) else part
-        for key, part in parts.items()
-    }
+    values: dict[str, Any] = {}
+    for key in map(str, cfg):
+        if key != "hydra":
+            value = "???" if OmegaConf.is_missing(cfg, key) else cfg[key]
+            values[key] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
     run = values.get("run")
     if not isinstance(run, dict) or not isinstance(run.get("choices"), dict):
         raise config_error("run", run, "every run writes it; it cannot be set", "hydra.run.dir=PATH for its directory")
@@ -139,7 +139,7 @@ def load_options(group: str) -> dict[str, DictConfig]:
 def config_groups(folders: Sequence[Path] = (CONF_DIR,)) -> dict[str, list[str]]:
     """Return the options of each config group in folders such as `conf/`, by its name."""
     groups: dict[str, set[str]] = {}
-    for group in (path for folder in folders for path in folder.iterdir() if path.is_dir()):
+    for group in (path for folder in folders for path in folder.glob("*") if path.is_dir()):
         groups.setdefault(group.name, set()).update(file.stem for file in group.glob("*.yaml"))
     return {name: sorted(groups[name]) for name in sorted(groups)}
 

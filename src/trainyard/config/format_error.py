@@ -29,19 +29,21 @@ EXTRAS = {  # optional dependencies of launchers: the extra, and its packages
 
 
 def format_error(error: BaseException) -> str:
-    """Return the message of any error, without control characters; Hydra's are shortened and get suggestions."""
-    return escape_controls(message_of(error))
+    """Return the message of any error, with control characters escaped; Hydra's are shortened and get suggestions."""
+    lines = [line.rstrip() for line in escape_controls(message_of(error)).splitlines() if line.strip()]
+    return "\n".join(line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]}..." for line in lines)
 
 
 def message_of(error: BaseException) -> str:
-    """Return the message, in which control characters are not yet escaped."""
+    """Return the message, of any length and with control characters."""
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         return message_of(error.__cause__)
     if isinstance(error, MarkedYAMLError) and error.problem_mark:
         return f"{error.problem_mark.name.strip()}: line {error.problem_mark.line + 1}: {error.problem}"
     if isinstance(error, ConfigError):
-        lines = [*str(error).splitlines(), *overrides_of_node(str(error).partition(":")[0])]
-        return "\n".join(line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]}..." for line in lines)
+        key = str(error).partition(":")[0]
+        words = [word for word in sys.argv[1:] if key and word.lstrip("+").startswith(f"{key}.")]  # of `model`
+        return f"{error}\n  overrides: {' '.join(words)}" if words else str(error)
     if is_disk_full(error):
         return full_disk(error)
     if isinstance(error, MissingConfigException) and error.options is not None:
@@ -67,8 +69,10 @@ def message_of_other(error: BaseException) -> str:
     if isinstance(error, InterpolationKeyError) and "hydra.runtime.choices" in text:
         problem = "the name of a run needs its model and data, and one of them was removed"
         return f"hydra.run.dir: {problem}\n  accepted: hydra.run.dir=PATH, or a model and data"
-    if isinstance(error, OmegaConfBaseException) and (word := override_with(error)):
-        return f"{word}: {first_lines(text, 1)}"
+    if isinstance(error, OmegaConfBaseException):
+        interpolations = (word for word in sys.argv[1:] if "${" in word)
+        if word := override_of(str(error.full_key)) if error.full_key else next(interpolations, ""):
+            return f"{word}: {first_lines(text, 1)}"
     if "Multiple values for" in text:  # of `+model=cnn`
         group = text.partition("Multiple values for ")[2].partition(".")[0]
         word = next((word for word in sys.argv[1:] if word.startswith(f"+{group}")), group)
@@ -82,12 +86,6 @@ def message_of_other(error: BaseException) -> str:
         return f"{override_of('hydra.run.dir')}: {problem}\n  accepted: a folder that you may write to"
     hint = "HYDRA_FULL_ERROR=1 shows the traceback; run.log has it too"
     return f"{first_lines(f'{type(error).__name__}: {text}', 3)}\n{hint}"
-
-
-def overrides_of_node(key: str) -> list[str]:
-    """Return a line with the overrides of keys in a node, such as `model`."""
-    words = [word for word in sys.argv[1:] if key and word.lstrip("+").startswith(f"{key}.")]
-    return [f"  typed: {' '.join(words)}"] if words else []
 
 
 def unparsable(word: str, reason: str) -> str:
@@ -160,14 +158,9 @@ def unknown_key(error: ConfigAttributeError | ConfigKeyError) -> str:
 
 
 def override_of(key: str) -> str:
-    """Return the override of a key or of a key in it, as it was typed; the key itself if there is none."""
+    """Return the override of a key or of a key in it; the key itself if there is none."""
     words = {word.lstrip("+~").partition("=")[0]: word for word in reversed(sys.argv[1:])}
     return words.get(key) or next((word for name, word in words.items() if name.startswith(f"{key}.")), key)
-
-
-def override_with(error: OmegaConfBaseException) -> str:
-    """Return the override that caused an error: of its key, or the first one with an interpolation."""
-    return override_of(str(error.full_key)) if error.full_key else next((w for w in sys.argv[1:] if "${" in w), "")
 
 
 def source_of(error: BaseException) -> str:
@@ -189,6 +182,5 @@ def raised_in_run(error: BaseException) -> bool:
 
 
 def first_lines(text: str, most: int) -> str:
-    """Return the first lines that are not empty, at most 300 characters of each."""
-    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
-    return "\n".join(line[:300] for line in lines[:most])
+    """Return the first lines that are not empty."""
+    return "\n".join([line for line in text.splitlines() if line.strip()][:most])

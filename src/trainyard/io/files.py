@@ -22,7 +22,7 @@ MAX_TEXT = 16 * MIB
 MAX_CONFIG = MIB  # parsing it takes half a second
 MAX_TABLE = 1024 * MIB  # of a CSV file or a journal
 MAX_DEPTH = 50  # levels of YAML; at some ten thousand, libyaml crashes Python
-DRAFT = re.compile(r".+\.(\d+)\.draft(?:\.\w+)?")
+DRAFT = re.compile(r".+\.(\d{1,9})\.draft(?:\.\w+)?")  # the number is the ID of the process
 
 
 def open_regular(path: Path, most: int | None = MAX_TEXT) -> BinaryIO:
@@ -173,26 +173,16 @@ def relative(folder: Path) -> str:
 
 def remove_stale_drafts(folder: Path, depth: int) -> None:
     """Remove the temporary files of processes that have ended, in a folder and `depth` levels below it."""
+    import psutil
+
     for path, folders, files in os.walk(folder):
         if len(Path(path).relative_to(folder).parts) >= depth:
             folders.clear()
         for name in files:
-            if (found := DRAFT.fullmatch(name)) and not is_other_process(int(found[1])):
+            found = DRAFT.fullmatch(name)
+            if found and (int(found[1]) == os.getpid() or not psutil.pid_exists(int(found[1]))):
                 with suppress(OSError):
                     Path(path, name).unlink()
-
-
-def is_other_process(pid: int) -> bool:
-    """Return whether another process has this ID; always false on Windows, where open files cannot be removed."""
-    if pid in (0, os.getpid()) or os.name != "posix":
-        return False
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:  # the process belongs to another user
-        return True
-    return True
 
 
 def remove(path: Path) -> None:

@@ -18,7 +18,7 @@ def escape_controls(text: str, keep: str = "\n\t") -> str:
 
 
 def is_control(sign: str) -> bool:
-    """Whether a character is invisible and changes how others are displayed."""
+    """Return whether a character is invisible and changes how others are displayed."""
     return not sign.isprintable() and sign not in JOINERS and unicodedata.category(sign) in UNSAFE
 
 
