@@ -79,7 +79,7 @@ def test_special_files_are_not_read_as_checkpoints(run: Path, kind: str) -> None
         put(run / "checkpoints" / name, kind)
         if kind not in ("huge", "folder"):
             with pytest.raises(OSError, match=r"regular|ymbolic|levels"):
-                open_regular(run / "checkpoints" / name, most=None)
+                open_regular(run / "checkpoints" / name, max_bytes=None)
         if kind != "huge":
             assert not is_intact(run / "checkpoints" / name)
     if kind != "huge":

@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from trainyard.cli.parser import hydra_parser
 from trainyard.config.composition import CONF_DIR, compose, config_groups, parse_override, walk
-from trainyard.config.constraints import rule
+from trainyard.config.constraints import find_validator
 from trainyard.config.format_error import as_single_value
 from trainyard.io.errors import ConfigError
 
@@ -218,7 +218,7 @@ class OverrideCorrector:
         if near and value not in options:
             value = near[0]
         arg = f"{found['prefix']}{key}={value}"
-        validator, override = rule(key), parse_override(arg)
+        validator, override = find_validator(key), parse_override(arg)
         if options or (override and override.is_sweep_override()):
             return arg
         is_valid = override and (validator is None or validator.accepts(override.value()))

@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.config.composition import CONF_DIR, CONFIG_NAME, config_groups, config_values, walk
-from trainyard.config.constraints import Each, Either, Number, OneOf, Validator, optional, parsed, rule
+from trainyard.config.constraints import Either, ListOf, Number, OneOf, Validator, find_validator, optional, parsed
 from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
 
 HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")
@@ -62,7 +62,7 @@ def validator_for(parameter: inspect.Parameter) -> Validator | None:
     if not found or "str" in words:
         return None
     if words & SEQUENCES:
-        found += [Each(validator) for validator in found]
+        found += [ListOf(validator) for validator in found]
     validator = found[0] if len(found) == 1 else Either(tuple(found))
     return optional(validator) if words & {"None", "Optional"} else validator
 
@@ -75,7 +75,9 @@ def convert_text(values: dict[str, Any]) -> None:
     for path, node in walk(values):
         for name, value in node.items() if isinstance(node, dict) else ():
             key = f"{path}.{name}" if path else str(name)
-            validator = None if key.startswith(SEARCH_SPACE) else rule(key) or validator_of_argument(node, name)
+            validator = (
+                None if key.startswith(SEARCH_SPACE) else find_validator(key) or validator_of_argument(node, name)
+            )
             if validator:
                 node[name] = validator.convert(value)
 
@@ -103,7 +105,7 @@ def check_ranges(cfg: DictConfig) -> None:
     """Raise a ConfigError for the first value that its key does not accept."""
     for path, value in config_values(cfg, nodes=True):
         is_object = isinstance(value, DictConfig) and "_target_" in value  # which `check_arguments` checks
-        validator = None if is_object or path.startswith(SEARCH_SPACE) else rule(path)
+        validator = None if is_object or path.startswith(SEARCH_SPACE) else find_validator(path)
         if validator and not validator.accepts(value):
             raise config_error(path, value, f"must be {validator}")
 

@@ -59,21 +59,21 @@ class Number(Validator):
 
 
 @dataclass(frozen=True)
-class Each(Validator):
-    """A list of `least` to `most` items that are all valid."""
+class ListOf(Validator):
+    """A list of `min_items` to `max_items` items that are all valid."""
 
     item: Validator
-    least: int = 0
-    most: int | None = None
+    min_items: int = 0
+    max_items: int | None = None
 
     def accepts(self, value: object) -> bool:
         """Return whether the value is such a list."""
-        if not isinstance(value, list) or len(value) < self.least or (self.most or len(value)) < len(value):
+        if not isinstance(value, list) or len(value) < self.min_items or (self.max_items or len(value)) < len(value):
             return False
         return all(map(self.item.accepts, value))
 
     def __str__(self) -> str:
-        count = f"a list of {self.most}" if self.most else "a list like [64,32]"
+        count = f"a list of {self.max_items}" if self.max_items else "a list like [64,32]"
         return f"{count}, each item {self.item}"
 
 
@@ -143,7 +143,7 @@ INDEX = Number(low=0, whole=True)
 COUNT = Number(low=1, whole=True)
 SIDE = Number(low=1, high=4096, whole=True)  # of an image, in pixels
 NO_LIMIT = Number(low=-1, high=-1, whole=True)
-FLAG = OneOf((True, False))
+BOOLEAN = OneOf((True, False))
 NULL = OneOf((None,))
 STRING = NonEmptyString()
 PATH = PathString()
@@ -159,7 +159,7 @@ def same(validator: Validator, *keys: str) -> dict[str, Validator]:
     return dict.fromkeys(keys, validator)
 
 
-NAMES = optional(Either((STRING, Number(), Each(Either((STRING, Number()))))))
+NAMES = optional(Either((STRING, Number(), ListOf(Either((STRING, Number()))))))
 RULES: dict[str, Validator] = {
     **same(POSITIVE, "lr", "power", "head_lr_factor", "limit_train_batches", "limit_test_batches"),
     "limit_val_batches": POSITIVE,  # validation selects the best epoch
@@ -174,8 +174,8 @@ RULES: dict[str, Validator] = {
     **same(optional(INDEX), "fold", "min_epochs", "min_steps"),
     **same(COUNT, "batch", "slots", "default_batch_size", "blocks", "accumulate_grad_batches"),
     **same(optional(COUNT), "every_steps", "keep", "trials", "batch_size", "check_val_every_n_epoch"),
-    **same(FLAG, "channels_last", "compile", "fail_fast", "plan", "nesterov", "freeze_batch_norm", "detect_anomaly"),
-    **same(optional(FLAG), "fused", "dayfirst"),
+    **same(BOOLEAN, "channels_last", "compile", "fail_fast", "plan", "nesterov", "freeze_batch_norm", "detect_anomaly"),
+    **same(optional(BOOLEAN), "fused", "dayfirst"),
     **same(STRING, "objective", "opt", "target", "activation", "backbone"),
     **same(PATH, "root", "path", "cache", "folder", "save_dir", "weights"),
     **same(NAMES, "data.keep", "data.missing"),
@@ -188,24 +188,24 @@ RULES: dict[str, Validator] = {
     "pruner": OneOf(("none", "median", "hyperband")),
     "sweep.sampler": NULL,  # or a node that builds one, as in sweep=tpe
     # optimizer and fine-tuning
-    "betas": Each(FRACTION, least=2, most=2),
-    "thaw": Each(NOT_NEGATIVE),
+    "betas": ListOf(FRACTION, min_items=2, max_items=2),
+    "thaw": ListOf(NOT_NEGATIVE),
     # data
     "test_path": optional(PATH),
     "count": Number(low=30, high=10**7, whole=True),
     "folds": Number(low=2, whole=True),
-    "class_weights": Either((OneOf(("none", "balanced")), Each(NOT_NEGATIVE, least=2))),
+    "class_weights": Either((OneOf(("none", "balanced")), ListOf(NOT_NEGATIVE, min_items=2))),
     "sampler": OneOf(("shuffle", "balanced")),
     "resident": OneOf(("auto", True, False)),
     "num_workers": optional(Number(low=0, high=1024, whole=True)),
-    "value_range": optional(Each(Number(), least=2, most=2)),
+    "value_range": optional(ListOf(Number(), min_items=2, max_items=2)),
     "decimal": optional(OneOf(("point", "comma"))),
     "data.channels": optional(Number(low=1, high=3, whole=True, odd=True)),
-    "data.image_size": optional(Either((SIDE, Each(SIDE, least=2, most=2)))),
+    "data.image_size": optional(Either((SIDE, ListOf(SIDE, min_items=2, max_items=2)))),
     "on_error": OneOf(("raise", "skip")),
     # model
-    "hidden_dims": Each(COUNT),
-    "channels": Each(COUNT, least=1),
+    "hidden_dims": ListOf(COUNT),
+    "channels": ListOf(COUNT, min_items=1),
     "kernel_size": Number(low=1, whole=True, odd=True),
     "image_size": optional(SIDE),
     # augment
@@ -214,7 +214,7 @@ RULES: dict[str, Validator] = {
     "magnitude": Number(low=0, high=30),
     "hue": Number(low=0, high=0.5),
     # trainer
-    "devices": Either((Number(whole=True), Each(Number(whole=True)), STRING)),
+    "devices": Either((Number(whole=True), ListOf(Number(whole=True)), STRING)),
     "max_epochs": optional(Either((COUNT, NO_LIMIT))),
     "max_steps": Either((COUNT, NO_LIMIT)),
     "precision": OneOf(("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true")),
@@ -224,6 +224,6 @@ RULES: dict[str, Validator] = {
 }
 
 
-def rule(path: str) -> Validator | None:
+def find_validator(path: str) -> Validator | None:
     """Return the validator of a key by its dotted path; `None` for keys without one."""
     return RULES.get(path) or RULES.get(path.rpartition(".")[2])

@@ -14,7 +14,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, Interpolation
 from yaml import MarkedYAMLError  # type: ignore[import-untyped]
 
 from trainyard.config.composition import config_groups, parse_override, quote_value
-from trainyard.config.constraints import rule
+from trainyard.config.constraints import find_validator
 from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
 from trainyard.io.extras import describe_missing
 from trainyard.io.resources import TRY_AGAIN, describe_full_disk, is_disk_full
@@ -103,7 +103,7 @@ def as_single_value(word: str) -> str:
     key, _, value = word.partition("=")
     if key in config_groups():
         return ""
-    validator, as_list = rule(key), parse_override(f"{key}=[{value}]")
+    validator, as_list = find_validator(key), parse_override(f"{key}=[{value}]")
     if validator is None or validator.accepts(value):
         return quote_value(word)
     return f"{key}=[{value}]" if as_list and validator.accepts(as_list.value()) else ""
@@ -181,6 +181,6 @@ def raised_in_run(error: BaseException) -> bool:
     return any(frame.f_globals.get("__name__") == "trainyard.run.training" for frame, _ in frames)
 
 
-def first_lines(text: str, most: int) -> str:
+def first_lines(text: str, limit: int) -> str:
     """Return the first lines that are not empty."""
-    return "\n".join([line for line in text.splitlines() if line.strip()][:most])
+    return "\n".join([line for line in text.splitlines() if line.strip()][:limit])

@@ -25,26 +25,26 @@ MAX_DEPTH = 50  # levels of YAML; at some ten thousand, libyaml crashes Python
 DRAFT = re.compile(r".+\.(\d{1,9})\.draft(?:\.\w+)?")  # the number is the ID of the process
 
 
-def open_regular(path: Path, most: int | None = MAX_TEXT) -> BinaryIO:
-    """Open a file for reading; raise an OSError for links, pipes, sockets, devices, and more than `most` bytes."""
+def open_regular(path: Path, max_bytes: int | None = MAX_TEXT) -> BinaryIO:
+    """Open a file for reading; raise an OSError for links, pipes, sockets, devices, and more than `max_bytes`."""
     flags = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"))
     descriptor = os.open(path, os.O_RDONLY | flags)
     try:
         state = os.fstat(descriptor)
         if not stat.S_ISREG(state.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
-        if most is not None and state.st_size > most:
-            raise OSError(errno.EFBIG, f"larger than {most // MIB} MiB", str(path))
+        if max_bytes is not None and state.st_size > max_bytes:
+            raise OSError(errno.EFBIG, f"larger than {max_bytes // MIB} MiB", str(path))
         return os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
         raise
 
 
-def read_text(path: Path, most: int = MAX_TEXT) -> str:
+def read_text(path: Path, max_bytes: int = MAX_TEXT) -> str:
     """Return the text of a regular file; raise an OSError as `open_regular` does, or a UnicodeDecodeError."""
-    with open_regular(path, most) as file:
-        return file.read(most).decode("utf-8")
+    with open_regular(path, max_bytes) as file:
+        return file.read(max_bytes).decode("utf-8")
 
 
 def read_json(path: Path) -> Any:
