@@ -1,4 +1,4 @@
-"""One case of bad input: what is typed where, and what is to come of it."""
+"""A case of bad input: the command, its files and environment, and the expected output."""
 
 import shlex
 import zlib
@@ -17,15 +17,15 @@ class Case:
     """A line of the table.
 
     Attributes:
-        words: as typed behind the command.
-        says: what must be on the screen.
-        command: what is typed before them.
-        files: what lies in the folder, by path.
-        runs: trained runs that lie in `outputs/runs`.
-        env: variables of the environment; `None` takes one away.
-        code: with which the command must end.
-        began: where a run had begun, which says that it failed.
-        process: whether it runs as a process of its own.
+        words: arguments of the command, as in a shell.
+        says: parts of the expected output.
+        command: `train` or another command.
+        files: contents of the current folder, by path.
+        runs: names of trained runs to put into `outputs/runs`.
+        env: environment variables; `None` removes one.
+        code: the expected exit code.
+        began: pattern of the directory of the run, if one starts before it fails.
+        process: whether to start a new process.
     """
 
     words: str
@@ -40,12 +40,12 @@ class Case:
 
     @property
     def often(self) -> bool:
-        """Whether it is one of the eighth, spread over the table, that every run of the tests tries."""
+        """Whether the case is in the eighth of the table that the default suite runs."""
         return self.process or zlib.crc32(f"{self}{self.says}".encode()) % 8 == 0
 
     @property
     def typed(self) -> list[str]:
-        """The words as a shell hands them over."""
+        """The arguments, split as a shell splits them."""
         return shlex.split(self.words)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Runs that cases of bad input find, and a hand that types."""
+"""Trained runs, and a fixture that runs the command of a case."""
 
 import signal
 import sys
@@ -13,7 +13,7 @@ from trainyard.cli import train as training
 from trainyard.config.composition import compose
 from trainyard.run.training import train
 
-SECONDS = 600  # after which a case hangs
+TIMEOUT_SECONDS = 600
 TINY = ["model.hidden_dims=[4]", "callbacks=none", "logger=csv", "trainer.max_epochs=1", "accelerator=cpu"]
 RUNS = {"rows": ["data=penguins"], "images": ["model=cnn", "model.channels=[4]"]}
 
@@ -27,19 +27,19 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: folder / name for name in RUNS}
 
 
-class Hanging(BaseException):
-    """A case takes too long; nothing that catches errors catches it."""
+class CaseTimeout(BaseException):
+    """A case takes too long; no `except Exception` catches it."""
 
 
 @pytest.fixture
-def patience() -> Iterator[None]:
-    """End what hangs."""
+def timeout() -> Iterator[None]:
+    """End a case that does not finish."""
 
-    def give_up(*_: object) -> None:
-        raise Hanging
+    def end(*_: object) -> None:
+        raise CaseTimeout
 
-    before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(SECONDS)
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(TIMEOUT_SECONDS)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
@@ -49,8 +49,8 @@ Typed = Callable[[Case], tuple[int, str, str]]
 
 
 @pytest.fixture
-def typed(patience: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Typed:
-    """Type the words of a case in the current folder; return exit code, screen and errors."""
+def typed(timeout: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Typed:
+    """Run the command of a case in the current folder; return exit code, stdout and stderr."""
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
 
     def run(case: Case) -> tuple[int, str, str]:

@@ -1,6 +1,6 @@
-"""Every case of bad input ends in a few lines that say what to change, and leaves everything as it was.
+"""Every case of bad input ends with a message of a few lines, and changes no file.
 
-An eighth of the table runs always, the rest with the slow tests.
+An eighth of the table runs by default, the rest with the slow tests.
 """
 
 import json
@@ -21,7 +21,7 @@ CASES = read_cases()
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder, where the person is."""
+    """An empty current folder."""
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -29,7 +29,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def check_said(case: Case, code: int, screen: str, errors: str) -> None:
-    """Assert that few lines name the key or the file, the value, and what is accepted."""
+    """Assert that a few lines name the key or the file, the value, and what is accepted."""
     said = errors if case.began else screen + errors
     lines = [line for line in said.splitlines() if line.strip() and not line.startswith("sweep  ")]
     assert code == case.code, said
@@ -42,7 +42,7 @@ def check_said(case: Case, code: int, screen: str, errors: str) -> None:
 
 
 def check_left(case: Case, place: Path, before: dict[str, bytes | None]) -> None:
-    """Assert that a run that had begun says that it failed, and that else nothing has changed."""
+    """Assert that a run that had started is recorded as failed, and that no other file has changed."""
     after = contents(place)
     if case.began:
         [run] = place.glob(case.began)
