@@ -51,21 +51,13 @@ OTHER_NAMES = {
     "accelerator": "device",
     "accelerator=gpu trainer.devices": "gpu gpus ngpus num_gpus",
     "+trainer.max_steps": "max_steps steps iterations",
-    **{
-        f"+trainer.{name}": name
-        for name in (
-            "fast_dev_run",
-            "max_time",
-            "limit_train_batches",
-            "limit_val_batches",
-            "limit_test_batches",
-            "overfit_batches",
-            "val_check_interval",
-            "check_val_every_n_epoch",
-        )
-    },
 }
+TRAINER_ARGUMENTS = (
+    "fast_dev_run max_time limit_train_batches limit_val_batches limit_test_batches overfit_batches "
+    "val_check_interval check_val_every_n_epoch"
+)
 ALIASES = {name: key for key, names in OTHER_NAMES.items() for name in names.split()}
+ALIASES |= {name: f"+trainer.{name}" for name in TRAINER_ARGUMENTS.split()}
 VALUES = {  # other values: correct value, by key
     "accelerator": {"cuda": "gpu", "cuda:0": "gpu", "metal": "mps"},
     "trainer.precision": {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64-true"},

@@ -15,13 +15,15 @@ from trainyard.terminal.invocation import train_command
 WIDTH = 80  # columns of a help text at most
 Run = Callable[[argparse.Namespace], int | None]
 HYDRA_FLAGS = (
-    *(("--help", "-h"), ("--hydra-help",), ("--version",), ("--resolve",), ("--run", "-r"), ("--multirun", "-m")),
-    ("--shell-completion", "-sc"),
+    "--help -h",
+    "--hydra-help",
+    "--version",
+    "--resolve",
+    "--run -r",
+    "--multirun -m",
+    "--shell-completion -sc",
 )
-HYDRA_OPTIONS = (  # with a value
-    *(("--package", "-p"), ("--config-path", "-cp"), ("--config-name", "-cn"), ("--config-dir", "-cd")),
-    ("--experimental-rerun",),
-)
+HYDRA_OPTIONS = ("--package -p", "--config-path -cp", "--config-name -cn", "--config-dir -cd", "--experimental-rerun")
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -120,9 +122,9 @@ def hydra_parser() -> Parser:
     parser = Parser(train_command(), "", add_help=False)
     parser.add_argument("overrides", nargs="*")
     for names in HYDRA_FLAGS:
-        parser.add_argument(*names, action="store_true")
+        parser.add_argument(*names.split(), action="store_true")
     for names in HYDRA_OPTIONS:
-        parser.add_argument(*names)
+        parser.add_argument(*names.split())
     parser.add_argument("--cfg", "-c", choices=["job", "hydra", "all"])
     info = ["all", "config", "defaults", "defaults-tree", "plugins", "searchpath"]
     parser.add_argument("--info", "-i", nargs="?", const="all", choices=info)

@@ -61,20 +61,15 @@ class Kind:
 
 
 PL = "lightning.pytorch"  # PyTorch Lightning
-MODULES = (
-    *("torch.nn.modules", "torchvision.models", "torchvision.ops"),
-    *("timm.layers", "timm.models", "trainyard.models"),
-)
+LIBRARIES = ("torch.nn.modules", "torchvision.models", "torchvision.ops", "timm.layers", "timm.models")
+MODULES = (*LIBRARIES, "trainyard.models")
 METRICS = ("torchmetrics.classification", "torchmetrics.regression", "torchmetrics.aggregation")
 INPUTS = ("torch.nn.Module", "torch.utils.data.Dataset")
 OPTIMIZERS = ("torch.optim", "timm.optim", "trainyard.optim")
 TIMM_OPTIMIZERS = ("trainyard.optim.optimizers.timm_optimizer", "timm.optim._optim_factory.create_optimizer_v2")
 SCHEDULERS = ("torch.optim.lr_scheduler.LRScheduler",)
 SCHEDULES = ("trainyard.optim.schedules",)
-STRATEGIES = (
-    "trainyard.run.distributed",
-    *(f"{PL}.strategies.{name}" for name in ("ddp", "fsdp", "single_device")),
-)
+STRATEGIES = ("trainyard.run.distributed", *(f"{PL}.strategies.{name}" for name in ("ddp", "fsdp", "single_device")))
 PLUGINS = (f"{PL}.plugins", "lightning.fabric.plugins")
 PLUGIN_BASES = (f"{PL}.plugins.Precision", f"{PL}.plugins.CheckpointIO", "lightning.fabric.plugins.ClusterEnvironment")
 
