@@ -19,7 +19,7 @@ from trainyard.history.scores import read_predictions
 from trainyard.history.stored_config import config_to_resume
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import ConfigError
-from trainyard.io.files import check_own_files, load_yaml, open_regular, read_json, write_json, write_text
+from trainyard.io.files import check_regular_files, load_yaml, open_regular, read_json, write_json, write_text
 from trainyard.run.load_model import load_model
 from trainyard.run.metrics_csv import read_curves
 from trainyard.run.run import Run
@@ -119,10 +119,10 @@ def test_run_follows_no_link(run: Path, tmp_path: Path, name: str) -> None:
 
 def test_links_inside_of_a_run_are_accepted(run: Path) -> None:
     (run / "newest").symlink_to("checkpoints")
-    check_own_files("hydra.run.dir", run)
+    check_regular_files("hydra.run.dir", run)
     os.mkfifo(run / "pipe")
     with pytest.raises(ConfigError, match="pipe, socket or device"):
-        check_own_files("hydra.run.dir", run)
+        check_regular_files("hydra.run.dir", run)
 
 
 def test_drafts_replace_existing_links(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def has_backbone(cfg: DictConfig) -> bool:
     return "finetune" in parameters(pkgutil.resolve_name(cfg.model._target_))[0]
 
 
-def validator_for(parameter: inspect.Parameter) -> Validator | None:
+def validator_of_parameter(parameter: inspect.Parameter) -> Validator | None:
     """Return the validator of a parameter of numbers or booleans, by annotation or default; else `None`."""
     annotation = parameter.annotation
     if annotation is parameter.empty:
@@ -90,7 +90,7 @@ def validator_of_argument(values: dict[str, Any], name: str) -> Validator | None
         return None
     with suppress(ImportError, AttributeError, ValueError, TypeError):  # `check_arguments` reports invalid targets
         parameter = parameters(pkgutil.resolve_name(values["_target_"]))[0].get(name)
-        return validator_for(parameter) if parameter else None
+        return validator_of_parameter(parameter) if parameter else None
     return None
 
 
@@ -131,7 +131,7 @@ def check_arguments(cfg: DictConfig, classes: Mapping[str, type] | None = None) 
                 problem = f"{node._target_} has no such argument{did_you_mean(key, known)}"
                 raise config_error(f"{path}.{key}", node[key], problem, join_limited(known))
             annotated = key in names and names[key].annotation is not inspect.Parameter.empty
-            if annotated and isinstance(node[key], str) and (validator := validator_for(names[key])):
+            if annotated and isinstance(node[key], str) and (validator := validator_of_parameter(names[key])):
                 raise config_error(f"{path}.{key}", node[key], f"must be {validator}")
 
 

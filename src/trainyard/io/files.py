@@ -72,7 +72,7 @@ def load_yaml(text: str) -> Any:
         raise yaml.YAMLError(str(error)) from error
 
 
-def check_own_files(key: str, folder: Path) -> None:
+def check_regular_files(key: str, folder: Path) -> None:
     """Raise a ConfigError for a link out of a folder and for a pipe, socket or device in it, at any depth.
 
     With these, a run would write elsewhere or block.
