@@ -1,4 +1,4 @@
-"""The command line as a person meets it: help, what runs, and what is said when something is wrong."""
+"""`train.py`: help, runs, and messages for invalid input."""
 
 import os
 import subprocess
@@ -12,24 +12,6 @@ from trainyard.cli.train import main
 from trainyard.config.format_error import format_error
 
 REPOSITORY = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
-    """Run a command line in an empty folder; return exit code, screen and errors."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["train.py", *words])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return code, *capfd.readouterr()
-
-    return run
 
 
 BAD = {
