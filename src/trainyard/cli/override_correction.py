@@ -4,7 +4,7 @@ import argparse
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -77,6 +77,18 @@ def parse_options(args: Iterable[str]) -> argparse.Namespace:
     return parser.parse_known_args(list(args))[0]
 
 
+@cache
+def composed_keys(options: tuple[str, ...]) -> list[str]:
+    """Return `resume` and the dotted keys of the config that the options of groups compose, top-level keys first."""
+    try:
+        cfg = compose(options)
+    except (ConfigError, HydraException, OmegaConfBaseException):  # an option of the user's own folder
+        cfg = compose()
+    paths = [path for path, _ in walk(OmegaConf.to_container(cfg)) if path.split(".")[0] != "run"]
+    keys = {path for path in paths if path.rpartition(".")[2].isidentifier()}  # no items of lists
+    return sorted({RESUME, *keys}, key=lambda path: (path.count("."), path))
+
+
 class OverrideCorrector:
     """Corrects the arguments of `trainyard train` by the keys and groups that exist.
 
@@ -95,16 +107,10 @@ class OverrideCorrector:
 
     @cached_property
     def keys(self) -> list[str]:
-        """The dotted keys of the config composed from all valid `GROUP=OPTION` arguments, top-level keys first."""
+        """The keys of the config composed from all valid `GROUP=OPTION` arguments."""
         pairs = {arg: arg.split("=", 1) for arg in map(self.correct_value, self.args) if "=" in arg}
-        chosen = [arg for arg, (group, option) in pairs.items() if option in self.groups.get(group, ())]
-        try:
-            cfg = compose(chosen)
-        except (ConfigError, HydraException, OmegaConfBaseException):  # an option of the user's own folder
-            cfg = compose()
-        paths = [path for path, _ in walk(OmegaConf.to_container(cfg)) if path.split(".")[0] != "run"]
-        keys = {path for path in paths if path.rpartition(".")[2].isidentifier()}  # no items of lists
-        return sorted({RESUME, *keys}, key=lambda path: (path.count("."), path))
+        valid = (arg for arg, (group, option) in pairs.items() if option in self.groups.get(group, ()))
+        return composed_keys(tuple(valid))
 
     def correct(self) -> list[str]:
         """Return the corrected arguments."""
