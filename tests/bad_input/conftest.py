@@ -1,4 +1,4 @@
-"""Trained runs, and a fixture that runs the command of a case."""
+"""Trained runs for the cases of bad input, and a fixture that runs their commands."""
 
 import signal
 import sys
@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.bad_input.case import Case
+from tests.bad_input.cases import Case
 from trainyard.cli import main as cli
 from trainyard.cli import train as training
 from trainyard.config.composition import compose
 from trainyard.run.training import train
 
-TIMEOUT_SECONDS = 600
+TIMEOUT = 600  # seconds
 TINY = ["model.hidden_dims=[4]", "callbacks=none", "logger=csv", "trainer.max_epochs=1", "accelerator=cpu"]
 RUNS = {"rows": ["data=penguins"], "images": ["model=cnn", "model.channels=[4]"]}
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A run of each kind, by its name."""
+    """Train a run on each kind of data; return the directories by name."""
     folder = tmp_path_factory.mktemp("trained")
     for name, words in RUNS.items():
         train(compose([*TINY, *words, f"hydra.run.dir={folder / name}"]))
@@ -28,28 +28,28 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 class CaseTimeout(BaseException):
-    """A case takes too long; no `except Exception` catches it."""
+    """A case takes too long; not an Exception, so that no error handler catches it."""
 
 
 @pytest.fixture
 def timeout() -> Iterator[None]:
-    """End a case that does not finish."""
+    """Stop a test that hangs."""
 
-    def end(*_: object) -> None:
+    def stop(*_: object) -> None:
         raise CaseTimeout
 
-    before = signal.signal(signal.SIGALRM, end)
-    signal.alarm(TIMEOUT_SECONDS)
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(TIMEOUT)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
 
 
-Typed = Callable[[Case], tuple[int, str, str]]
+RunCase = Callable[[Case], tuple[int, str, str]]
 
 
 @pytest.fixture
-def typed(timeout: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Typed:
+def run_case(timeout: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> RunCase:
     """Run the command of a case in the current folder; return exit code, stdout and stderr."""
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
 
@@ -58,7 +58,7 @@ def typed(timeout: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
             monkeypatch.setenv(name, value) if value is not None else monkeypatch.delenv(name, raising=False)
         train = case.command == "train"
         monkeypatch.setattr(
-            sys, "argv", ["train.py" if train else "trainyard", *([] if train else [case.command]), *case.typed]
+            sys, "argv", ["train.py" if train else "trainyard", *([] if train else [case.command]), *case.arguments]
         )
         code = 0
         capfd.readouterr()

@@ -196,9 +196,7 @@ def test_config_dir_adds_options(typed, tmp_path: Path) -> None:
     assert "tiny (27 parameters)" in screen
 
 
-@pytest.mark.parametrize(
-    ("launcher", "extra"), [("submitit_slurm", "slurm"), ("submitit_local", "slurm"), ("ray", "ray")]
-)
+@pytest.mark.parametrize(("launcher", "extra"), [("submitit_slurm", "slurm"), ("submitit_local", "slurm")])
 def test_missing_launcher_is_reported_with_the_install_command(launcher: str, extra: str) -> None:
     error = MissingConfigException("", f"hydra/launcher/{launcher}", ["basic", "local"])
     text = format_error(error)

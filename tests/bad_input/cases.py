@@ -1,4 +1,4 @@
-"""A case of bad input: the command, its files and environment, and the expected output."""
+"""The table of bad input, `cases.yaml`: a command, the folder in which it runs, and the expected output."""
 
 import shlex
 import zlib
@@ -7,25 +7,25 @@ from pathlib import Path
 
 import yaml
 
-from tests.bad_input.places import Content
+from tests.bad_input.case_files import Content
 
 TABLE = Path(__file__).with_name("cases.yaml")
 
 
 @dataclass(frozen=True)
 class Case:
-    """A line of the table.
+    """A row of the table.
 
     Attributes:
-        words: arguments of the command, as in a shell.
-        says: parts of the expected output.
-        command: `train` or another command.
-        files: contents of the current folder, by path.
-        runs: names of trained runs to put into `outputs/runs`.
+        words: arguments of the command.
+        says: texts that the output must contain.
+        command: `train`, or a command of `trainyard`.
+        files: files in the current folder, by path.
+        runs: trained runs in `outputs/runs`.
         env: environment variables; `None` removes one.
-        code: the expected exit code.
-        began: pattern of the directory of the run, if one starts before it fails.
-        process: whether to start a new process.
+        code: expected exit code.
+        began: directory of a run that starts and fails; empty if nothing may be written.
+        process: whether the command needs a process of its own.
     """
 
     words: str
@@ -39,13 +39,13 @@ class Case:
     process: bool = False
 
     @property
-    def often(self) -> bool:
-        """Whether the case is in the eighth of the table that the default suite runs."""
+    def in_default_suite(self) -> bool:
+        """Whether the case belongs to the eighth of the table, spread evenly, that is not marked as slow."""
         return self.process or zlib.crc32(f"{self}{self.says}".encode()) % 8 == 0
 
     @property
-    def typed(self) -> list[str]:
-        """The arguments, split as a shell splits them."""
+    def arguments(self) -> list[str]:
+        """The arguments as a shell splits them."""
         return shlex.split(self.words)
 
     def __str__(self) -> str:
@@ -54,6 +54,6 @@ class Case:
 
 
 def read_cases() -> list[Case]:
-    """Return the table."""
+    """Return all rows of the table."""
     with TABLE.open(encoding="utf-8") as file:
         return [Case(**row) for row in yaml.safe_load(file)]
