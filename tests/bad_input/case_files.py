@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from PIL import Image
 
@@ -54,6 +55,14 @@ def state_dict() -> bytes:
     return stream.getvalue()
 
 
+def parquet(column: list[Any]) -> bytes:
+    """Return a Parquet file of a column `nested`, a column of numbers and one of two classes."""
+    stream = io.BytesIO()
+    table = {"nested": column, "b": range(len(column)), "kind": ["yes", "no"] * (len(column) // 2)}
+    pd.DataFrame(table).to_parquet(stream)
+    return stream.getvalue()
+
+
 class MaliciousPickle:
     """Runs a command when it is unpickled."""
 
@@ -72,6 +81,8 @@ GENERATORS: dict[str, Callable[[], bytes]] = {
     "table with an unclosed quote": lambda: rows().replace("x", '"x', 1).encode(),
     "table of empty columns": lambda: ("a,b,kind\n" + ",NA,yes\n, ,no\n" * 30).encode(),
     "table of constant columns": lambda: ("a,b,kind\n" + "1,,yes\n1,,no\n" * 30).encode(),
+    "Parquet file of lists": lambda: parquet([[1.0, 2.0]] * 60),
+    "Parquet file of structs": lambda: parquet([{"u": 1, "v": [2]}] * 60),
     "table of nothing but NUL bytes": lambda: bytes(500),
     "picture": picture,
     "other picture": lambda: picture(seed=1),
