@@ -39,8 +39,6 @@ def similar_command(args: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, [*COMMANDS, "train"], n=1, cutoff=0.7)
     if not near:
         return ""
-    if near[0] == "train":
-        return train_command(*rest)
     if rest and (known := make_parser().commands[near[0]].commands):
         rest[:1] = difflib.get_close_matches(rest[0], known, n=1) or rest[:1]
     return command(near[0], *rest)

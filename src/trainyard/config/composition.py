@@ -81,15 +81,16 @@ def resolve(cfg: DictConfig) -> DictConfig:
     """
     from trainyard.config.arguments import convert_text  # which imports this module
 
+    run = cfg.get("run")
+    if not isinstance(run, DictConfig) or not isinstance(run.get("choices"), DictConfig):
+        raise config_error("run", run, "every run writes it; it cannot be set", "hydra.run.dir=PATH for its directory")
     values: dict[str, Any] = {}
     for key in map(str, cfg):
         if key != "hydra":
             value = "???" if OmegaConf.is_missing(cfg, key) else cfg[key]
             values[key] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-    run = values.get("run")
-    if not isinstance(run, dict) or not isinstance(run.get("choices"), dict):
-        raise config_error("run", run, "every run writes it; it cannot be set", "hydra.run.dir=PATH for its directory")
-    run["choices"] = {group: option for group, option in run["choices"].items() if not group.startswith("hydra/")}
+    choices = values["run"]["choices"]
+    values["run"]["choices"] = {key: option for key, option in choices.items() if not key.startswith("hydra/")}
     targets = [value for path, value in walk(values) if path.endswith("_target_")]
     add_current_folder(str(target).partition(".")[0] for target in targets)
     convert_text(values)

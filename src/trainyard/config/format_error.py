@@ -90,10 +90,14 @@ def message_of_other(error: BaseException) -> str:
 def unparsable(word: str, reason: str) -> str:
     """Return the message for a word that Hydra cannot parse, with its value in quotes if they help."""
     following = sys.argv[sys.argv.index(word) + 1 :] if word in sys.argv else []
-    if word.endswith(",") and following:
+    if word.endswith(",") and following and "=" not in following[0]:
         return f"{word} {following[0]}: no space after the comma"
+    if word.endswith(","):
+        return f"{word}: no value after the last comma\n  accepted: {word.rstrip(',')}"
     if argument := as_single_value(word):
         return f"{word}: a value with these characters needs quotes\n  accepted: {shlex.quote(argument)}"
+    if [word] == sys.argv[1:2] and word.isidentifier():
+        return f"{word}: not a command, and cannot be read as key=value"
     return f"{word}: cannot be read as key=value ({reason})"
 
 

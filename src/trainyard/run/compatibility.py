@@ -71,6 +71,10 @@ def check_complete(cfg: DictConfig) -> None:
     for key in REQUIRED:
         if OmegaConf.select(cfg, key, default=key) == key:
             raise ConfigError(f"{key}: required, but removed\n  accepted: without ~{key}")
+    if not isinstance(cfg.get("checkpoint"), DictConfig):
+        raise config_error(
+            "checkpoint", cfg.get("checkpoint"), "not a value but a group of keys", "checkpoint.every_steps=N"
+        )
 
 
 def check_model_fits_data(cfg: DictConfig, spec: DataSpec) -> None:
