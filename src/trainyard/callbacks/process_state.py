@@ -8,10 +8,8 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.trainer.states import TrainerFn
 
 from trainyard.callbacks.protocols import Resumable
-from trainyard.callbacks.tensorboard import purge_events
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +38,6 @@ class ProcessState(L.Callback):
             text = "the checkpoint was saved by %d processes, not %d: the order of the examples changes"
             log.warning(text, len(states), trainer.world_size)
         self.loaded = states[trainer.global_rank % len(states)]
-        if trainer.state.fn is TrainerFn.FITTING:
-            purge_events(trainer, checkpoint["global_step"])
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.loaded is None:

@@ -56,14 +56,14 @@ def tensorboard_writer(trainer: L.Trainer) -> Any | None:
 
 
 def purge_events(trainer: L.Trainer, step: int) -> None:
-    """Make TensorBoard drop all points from an optimizer step on, because a resumed run logs them again.
+    """Make TensorBoard drop all points from an optimizer step on, which a resumed run logs again; rank 0 calls it.
 
     This is what `SummaryWriter(purge_step=step)` writes, but the logger is built before the step is known. TensorBoard
     reads event files in the order of their names, which start with the second of their creation; so the new file must
     not be created within the same second as an earlier one.
     """
     for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
+        if isinstance(logger, TensorBoardLogger):
             while any(Path(logger.log_dir).glob(f"events.out.tfevents.{int(time.time()):010}.*")):
                 time.sleep(0.02)
             marker = Event(step=step, session_log=SessionLog(status=SessionLog.START))

@@ -15,18 +15,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from trainyard.callbacks.checkpoint_files import PREVIOUS, newest_intact, set_damaged_aside
 from trainyard.io.errors import ConfigError, config_error
-from trainyard.io.files import check_own_files, relative, remove_stale_drafts, write_json
+from trainyard.io.files import relative, remove_stale_drafts, write_json
 from trainyard.io.resources import TRY_AGAIN, describe_full_disk, is_disk_full
 from trainyard.io.signals import Interrupted, Signals
-from trainyard.run.directory_check import check_run_directory
+from trainyard.run.directory_check import check_directory
 from trainyard.run.run_directory import (
     DONE,
     LOG,
     MADE_BEFORE,
     REPLACED,
     RESULT,
-    check_places,
-    check_resumable,
     lock,
     move_aside,
     point_to_latest,
@@ -51,12 +49,12 @@ class Run:
         is_rank_zero: whether this process writes the files; others only log warnings.
         started: start time in seconds of `time.monotonic`.
         began: whether training has begun; a ConfigError before that removes a new directory.
-        result: the content of `result.json`, without status, seconds and error.
+        result: the content of `result.json`, without seconds and error.
+        handlers: of its log.
         new_directory: whether the directory was empty.
         resume_checkpoint: the checkpoint from which training resumes; `None` to start at step 0.
         has_earlier_run: whether the directory contains the config of an earlier run.
         config_changed: whether that config differs from the present one.
-        pruned: whether the pruner of a sweep stopped the run.
         lock: keeps other processes out of the directory.
         signals: handlers of the signals that end the run.
     """
@@ -71,7 +69,6 @@ class Run:
     resume_checkpoint: Path | None = None
     has_earlier_run: bool = False
     config_changed: bool = False
-    pruned: bool = False
     lock: FileLock | None = None
     signals: Signals = field(default_factory=Signals)
 
@@ -96,18 +93,12 @@ class Run:
 
     def prepare_directory(self, cfg: DictConfig, resume: bool) -> None:
         """Create and lock the directory; write the config if it has none."""
-        check_places(self.dir)
-        if not resume:
-            check_run_directory(self.dir)
+        accepted = "another directory, or wait until it has ended"
+        locked = config_error("hydra.run.dir", self.dir, "another process trains there", accepted)
         try:
+            check_directory(self.dir, resume)
             self.dir.mkdir(parents=True, exist_ok=True)
-            check_own_files("hydra.run.dir", self.dir)
-            if resume:
-                check_resumable(self.dir)
-            accepted = "another directory, or wait until it has ended"
-            self.lock = lock(
-                self.dir, config_error("hydra.run.dir", self.dir, "another process trains there", accepted)
-            )
+            self.lock = lock(self.dir, locked)
             remove_stale_drafts(self.dir, depth=1)
             self.new_directory = {path.name for path in self.dir.iterdir()} <= MADE_BEFORE
             self.find_earlier_run(cfg, resume)
@@ -184,15 +175,15 @@ class Run:
 
     def write_result(self, error: BaseException | None) -> None:
         """Write `result.json`, with the status that follows from the error that ended the run."""
-        status, reason = "pruned" if self.pruned else "completed", None
+        content = {"status": "completed", **self.result}
+        content |= {"seconds": round(time.monotonic() - self.started, 3), "error": None}
         if isinstance(error, KeyboardInterrupt | SystemExit):
-            status = "interrupted"
+            content["status"] = "interrupted"
         elif error is not None:  # a run resumes when a full disk has space again
-            status = "interrupted" if is_disk_full(error) else "failed"
-            reason = f"{type(error).__name__}: {error}"
-        seconds = round(time.monotonic() - self.started, 3)
+            content["status"] = "interrupted" if is_disk_full(error) else "failed"
+            content["error"] = f"{type(error).__name__}: {error}"
         try:
-            write_json(self.dir / RESULT, {"status": status, **self.result, "seconds": seconds, "error": reason})
+            write_json(self.dir / RESULT, content)
         except OSError as problem:
             lost = config_error("hydra.run.dir", self.dir, f"result.json cannot be written ({problem.strerror})")
             if error is None:

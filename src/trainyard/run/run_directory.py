@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from trainyard.io.errors import ConfigError, config_error, join_limited
+from trainyard.io.errors import ConfigError
 from trainyard.io.files import (
     MAX_CONFIG,
     load_yaml,
@@ -22,6 +22,7 @@ from trainyard.io.files import (
     write_json,
     write_text,
 )
+from trainyard.run.provenance import provenance
 
 RESULT = "result.json"
 FOLDERS = ("checkpoints", "tensorboard", "predictions")
@@ -97,8 +98,6 @@ def is_finite(value: object) -> bool:
 
 def write_config(folder: Path, cfg: DictConfig) -> None:
     """Write the config, the overrides and the provenance of a run that starts."""
-    from trainyard.run.provenance import provenance  # listing all distributions takes a second
-
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg))
     write_text(folder / "overrides.yaml", OmegaConf.to_yaml(cfg.run.overrides))
     write_json(folder / "provenance.json", provenance())
@@ -123,33 +122,6 @@ def move_aside(folder: Path) -> Path | None:
     for path in earlier:
         path.rename(aside / path.name)
     return aside
-
-
-def check_places(folder: Path) -> None:
-    """Raise a ConfigError if a folder is in the place of one of a run's files, or a file in the place of a folder."""
-    kinds = {name: "a folder, but must be a file" for name in (*FILES, LOG, LOCK) if (folder / name).is_dir()}
-    kinds |= {name: "a file, but must be a folder" for name in FOLDERS if (folder / name).is_file()}
-    for name, kind in kinds.items():
-        problem = f"{name} is {kind}"
-        raise config_error("hydra.run.dir", folder, problem, "the directory without it, or another directory")
-
-
-def check_resumable(folder: Path) -> None:
-    """Raise a ConfigError if resuming a run would replace its results: it has some, but no intact checkpoint.
-
-    A run that was interrupted, or failed, before it wrote its first `last.ckpt` can start again from step 0.
-    """
-    from trainyard.callbacks.checkpoint_files import LAST, PREVIOUS, newest_intact  # imports torch
-
-    checkpoints = folder / "checkpoints"
-    if newest_intact(checkpoints) is not None:
-        return
-    left = [name for name in (LAST, PREVIOUS) if (checkpoints / name).exists()]
-    ended = (folder / RESULT).exists() and read_result(folder).get("status") not in ("interrupted", "failed")
-    if left or ended:
-        state = f"{join_limited(left)} is damaged" if left else f"there is no {LAST}"
-        problem = f"{state} in {checkpoints}, so it cannot be resumed; nothing was changed"
-        raise config_error("resume", folder, problem, "a run with an intact last.ckpt or previous.ckpt, or a new run")
 
 
 def remove_failed_result(folder: Path) -> None:

@@ -45,18 +45,15 @@ class Report:
     """The report that a process sends before it exits.
 
     Attributes:
-        result, began, pruned: attributes of its `Run`.
-        error: type and message of the exception that ended it, if any.
-        config_error: the message, if that was a ConfigError.
+        result, began: attributes of its `Run`.
+        error: the error to raise, if an exception ended it.
         signal: number of the signal that interrupted it, or 0.
         lost_connection: whether the exception is only a consequence of the end of another process.
     """
 
-    result: dict[str, Any]
+    result: dict[str, Any] = field(default_factory=dict)
     began: bool = False
-    pruned: bool = False
-    error: str | None = None
-    config_error: str | None = None
+    error: ProcessDied | ConfigError | None = None
     signal: int = 0
     lost_connection: bool = False
 
@@ -68,7 +65,7 @@ class Rank:
     number: int
     process: SpawnProcess
     pipe: Connection
-    report: Report | None = field(default=None)
+    report: Report | None = None
 
     @property
     def failed(self) -> bool:
@@ -81,16 +78,16 @@ class Rank:
             if self.report is None and self.pipe.poll():
                 self.report = self.pipe.recv()
 
-    def describe(self) -> str:
-        """Return the reason of the failure."""
+    def error(self) -> ProcessDied | ConfigError:
+        """Return the error of a process that failed."""
+        if self.report is not None and self.report.error is not None:
+            return self.report.error
         code = self.process.exitcode or 0
-        if self.report is not None:
-            return f"rank {self.number} failed: {self.report.error}"
         if code >= 0:
-            return f"rank {self.number} ended with exit code {code}, before the others"
+            return ProcessDied(f"rank {self.number} ended with exit code {code}, before the others")
         more = ", as the system does when memory runs out" if -code == signal.SIGKILL else ""
         name = signal.Signals(-code).name if -code in signal.valid_signals() else f"signal {-code}"
-        return f"rank {self.number} was killed by {name}{more}"
+        return ProcessDied(f"rank {self.number} was killed by {name}{more}")
 
 
 def count_processes(cfg: DictConfig) -> int:
@@ -124,8 +121,7 @@ def run_in_processes(function: Callable[[DictConfig, Run], None], cfg: DictConfi
     finally:
         stop(ranks, EXIT_SECONDS)
         if ranks and ranks[0].report is not None:
-            report = ranks[0].report
-            run.result, run.began, run.pruned = report.result, report.began, report.pruned
+            run.result, run.began = ranks[0].report.result, ranks[0].report.began
     raise_failure(ended)
 
 
@@ -184,15 +180,11 @@ def stop(ranks: Sequence[Rank], patience: float) -> None:
 def raise_failure(ended: Sequence[Rank]) -> None:
     """Raise the exception for the process that failed first, if one failed."""
     failed = [rank for rank in ended if rank.failed]
-    reports = [rank.report for rank in failed if rank.report is not None]
-    if number := next((report.signal for report in reports if report.signal), 0):
+    if number := next((rank.report.signal for rank in failed if rank.report and rank.report.signal), 0):
         raise Interrupted(number)
-    if not failed:
-        return
-    first = next((rank for rank in failed if rank.report is None or not rank.report.lost_connection), failed[0])
-    if first.report is not None and first.report.config_error is not None:
-        raise ConfigError(first.report.config_error)
-    raise ProcessDied(first.describe())
+    causes = [rank for rank in failed if rank.report is None or not rank.report.lost_connection]
+    if failed:
+        raise (causes or failed)[0].error()
 
 
 def run_rank(
@@ -203,28 +195,27 @@ def run_rank(
     forget_safe_path()
     os.environ.update({name: str(value) for name, value in variables.items()})
     handlers = open_log(run.dir / LOG, run.is_rank_zero)
-    report = Report({})
+    report = Report()
     try:
         with run.signals:
             function(cfg, run)
     except BaseException as caught:
-        error = interruption(caught, run.signals.first) or caught
-        report = failure_report(error)
+        report = failure_report(variables["RANK"], interruption(caught, run.signals.first))
         if not report.signal and not report.lost_connection:
             log.error("rank %d failed", variables["RANK"], exc_info=caught, extra={"displayed": True})
     finally:
         close_log(handlers)
-    pipe.send(replace(report, result=run.result, began=run.began, pruned=run.pruned))
+    report.result, report.began = run.result, run.began
+    pipe.send(report)
     sys.exit(report.error is not None)
 
 
-def failure_report(error: BaseException) -> Report:
+def failure_report(rank: int, error: BaseException | None) -> Report:
     """Return the report of a process that an exception ended."""
+    text = f"rank {rank} failed: {type(error).__name__}: {error}"
     number = error.signum if isinstance(error, Interrupted) else 0
     return Report(
-        result={},
-        error=f"{type(error).__name__}: {error}",
-        config_error=str(error) if isinstance(error, ConfigError) else None,
+        error=ConfigError(str(error)) if isinstance(error, ConfigError) else ProcessDied(text),
         signal=signal.SIGINT if isinstance(error, KeyboardInterrupt) else number,
         lost_connection=isinstance(error, DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error)),
     )
