@@ -76,7 +76,7 @@ def test_invalid_provenance_has_no_packages(tmp_path: Path) -> None:
 def test_only_paths_in_the_run_directory_are_moved(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     run = record(folder, config={"data": {"root": f"{folder}-pictures", "files": [f"{folder}/a", "b"]}})
-    moved = run.config_in("/new")
+    moved = run.config_moved_to("/new")
     assert moved["run"]["dir"] == moved["logger"]["csv"]["save_dir"] == "/new"
     assert moved["data"] == {"root": f"{folder}-pictures", "files": ["/new/a", "b"]}
     assert yaml.safe_load((folder / "config.yaml").read_text())["run"]["dir"] == str(folder)
@@ -95,4 +95,4 @@ def test_values_of_another_type_are_ignored(tmp_path: Path) -> None:
     run = record(tmp_path / "run", result=failed, config={"run": own}, provenance={"packages": 3, "started": []})
     assert (run.metrics, run.choices, run.overrides, run.fingerprint) == ({}, {}, [], None)
     assert (run.columns["status"], run.columns["best"]) == ("failed", None)
-    assert run.config_in("/new")["run"] == own
+    assert run.config_moved_to("/new")["run"] == own

@@ -116,7 +116,7 @@ def config_changes(one: StoredRun, other: StoredRun) -> Lines:
 
     The keys of a group whose option differs are left out unless they are overridden.
     """
-    if not one.own or not other.own:
+    if not one.run_config or not other.run_config:
         return None
     options = changes(one.choices, other.choices, sorted({*one.choices, *other.choices} - {*SWEEP_GROUPS}), "=")
     groups = {line.partition("=")[0] for line in options}
@@ -129,7 +129,7 @@ def config_changes(one: StoredRun, other: StoredRun) -> Lines:
 
 def values_of(run: StoredRun) -> dict[str, object]:
     """Return the config values that results may depend on, by dotted key."""
-    config = {key: part for key, part in run.config_in("RUN").items() if key not in ("run", *SWEEP_GROUPS)}
+    config = {key: part for key, part in run.config_moved_to("RUN").items() if key not in ("run", *SWEEP_GROUPS)}
     return {**dict(flatten(config)), "sweep.pruner": (run.part("sweep") or {}).get("pruner", "none")}
 
 

@@ -46,7 +46,7 @@ def reproduce(run: StoredRun, output: Path | None = None, yes: bool = False, pac
     The new run is in `output`, by default in outputs/reproduced. With `yes`, code that comes with the run is executed
     without asking. `package` is a folder in the repository that has the commit.
     """
-    if run.status != "completed" or not run.own or run.unreadable:
+    if run.status != "completed" or not run.run_config or run.invalid_keys:
         problem = f"is {run.status}" if run.status != "completed" else "its config.yaml is missing or invalid"
         raise config_error("RUN", run.name, problem, "a completed run with an intact config")
     folder = new_directory(run, output)

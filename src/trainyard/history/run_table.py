@@ -114,7 +114,7 @@ def row(run: StoredRun) -> dict[str, str]:
         "started": f"{run.started:%Y-%m-%d %H:%M}",
         "model": columns.get("model", ""),
         "data": columns.get("data", ""),
-        "typed": shortened(overrides),
+        "overrides": shorten(overrides),
         "status": run.status,
         "best": "" if columns["best"] is None else f"{columns['objective']} {columns['best']:.4f}",
         "epochs": "" if columns["epochs"] is None else str(columns["epochs"]),
@@ -122,7 +122,7 @@ def row(run: StoredRun) -> dict[str, str]:
     }
 
 
-def shortened(overrides: str) -> str:
+def shorten(overrides: str) -> str:
     """Return overrides; if they are long, only the last part of each key."""
     if len(overrides) > WIDTH:
         overrides = " ".join(re.sub(r"^[^=]*\.(?=[^=]*=)", "", word) for word in overrides.split(" "))

@@ -40,9 +40,9 @@ class StoredRun:
         """The resolved config as plain values."""
         return {key: self.part(key) for key in self.texts}
 
-    def config_in(self, folder: str) -> dict[str, Any]:
+    def config_moved_to(self, folder: str) -> dict[str, Any]:
         """Return the config with every path in the run's directory moved to another directory."""
-        own = str(self.own.get("dir"))
+        own = str(self.run_config.get("dir"))
 
         def moved(node: Any) -> Any:
             if isinstance(node, dict):
@@ -75,24 +75,26 @@ class StoredRun:
         return self.parse(key).get(key)
 
     @property
-    def unreadable(self) -> list[str]:
+    def invalid_keys(self) -> list[str]:
         """The top-level keys of the config with invalid values."""
         return [key for key, text in self.texts.items() if not text.startswith("#") and not self.parse(key)]
 
     @cached_property
-    def own(self) -> dict[str, Any]:
-        """The config's `run`: directory, choices and overrides."""
+    def run_config(self) -> dict[str, Any]:
+        """The key `run` of the config: directory, choices and overrides."""
         return as_dict(self.part("run"))
 
     @property
     def choices(self) -> dict[str, str]:
         """The chosen option of each config group; groups without an option are left out."""
-        return {name: str(option) for name, option in as_dict(self.own.get("choices")).items() if option is not None}
+        return {
+            name: str(option) for name, option in as_dict(self.run_config.get("choices")).items() if option is not None
+        }
 
     @property
     def overrides(self) -> list[str]:
         """The overrides of the command."""
-        words = self.own.get("overrides")
+        words = self.run_config.get("overrides")
         return list(map(str, words)) if isinstance(words, list) else []
 
     @cached_property
@@ -127,7 +129,7 @@ class StoredRun:
             "path": str(self.folder),
             "started": self.started.isoformat(timespec="seconds"),
             "status": self.status,
-            "typed": " ".join(self.overrides),
+            "overrides": " ".join(self.overrides),
             **self.choices,
             "objective": objective.get("name"),
             "best": objective.get("value"),
@@ -147,7 +149,7 @@ class StoredRun:
         """The status in the result; without one `running` or `unfinished`, or `broken` if files are damaged."""
         if self.result:
             return str(self.result["status"])
-        if not self.own or (self.folder / RESULT).exists():
+        if not self.run_config or (self.folder / RESULT).exists():
             return "broken"
         now = time.time()  # if the clock was set back, times lie in the future
         return "running" if any(abs(now - when) < QUIET for when in self.write_times) else "unfinished"

@@ -26,7 +26,7 @@ from trainyard.inference.overlap import overlap_notes
 from trainyard.io.errors import config_error, join_limited
 from trainyard.io.files import relative
 from trainyard.models.classifier import Classifier
-from trainyard.run.compatibility import ACCELERATORS
+from trainyard.run.compatibility import available_accelerators
 from trainyard.run.run_builder import NoProfiler, use_channels_last
 from trainyard.tasks.classification import Predictions, load_classifier
 from trainyard.tasks.classification_report import Evaluation
@@ -174,7 +174,7 @@ def predict_test_split(
 def build_trainer(cfg: DictConfig) -> L.Trainer:
     """Build a Trainer that tests as the run's does, and writes nothing."""
     accelerator = str(cfg.trainer.get("accelerator", "auto"))
-    available = ["auto", *(name for name, kind in ACCELERATORS.items() if kind.is_available())]
+    available = ["auto", *available_accelerators()]
     if accelerator not in available:
         accepted = " or ".join(f"trainer.accelerator={name}" for name in available)
         raise config_error("trainer.accelerator", accelerator, f"there is no {accelerator} device here", accepted)

@@ -5,13 +5,7 @@ import pkgutil
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.accelerators import (
-    Accelerator,
-    CPUAccelerator,
-    CUDAAccelerator,
-    MPSAccelerator,
-    XLAAccelerator,
-)
+from lightning.pytorch.accelerators import AcceleratorRegistry, CPUAccelerator
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.callbacks.run_length import check_length, epoch_limit
@@ -26,12 +20,6 @@ REQUIRED = (
 )
 KINDS = {"data": L.LightningDataModule, "model": L.LightningModule, "trainer": L.Trainer}
 OBJECTIVES = ("val/acc", "val/loss")
-ACCELERATORS: dict[str, type[Accelerator]] = {
-    "cpu": CPUAccelerator,
-    "cuda": CUDAAccelerator,
-    "mps": MPSAccelerator,
-    "tpu": XLAAccelerator,
-}
 ALIASES = ("gpu", "xla")  # further names that Lightning accepts
 
 
@@ -136,8 +124,8 @@ def target_of(group: str, option: str) -> Any:
 def check_accelerator(cfg: DictConfig) -> None:
     """Raise a ConfigError if this machine lacks the accelerator, or the accelerator the requested features."""
     name = cfg.trainer.get("accelerator", "auto")
-    available = [name for name, kind in ACCELERATORS.items() if kind.is_available()]
-    if name not in ("auto", *ACCELERATORS, *ALIASES):
+    available = available_accelerators()
+    if name not in ("auto", *AcceleratorRegistry, *ALIASES):
         raise config_error("trainer.accelerator", name, "unknown accelerator", " or ".join(["auto", *available]))
     if name not in ("auto", *available, *ALIASES):
         options = load_options("accelerator")
@@ -146,6 +134,11 @@ def check_accelerator(cfg: DictConfig) -> None:
         raise config_error("accelerator", choice, f"there is no {name} device here", " or ".join(usable))
     if name == "cpu" or available == ["cpu"]:
         check_cpu(cfg.trainer)
+
+
+def available_accelerators() -> list[str]:
+    """Return the names of the accelerators that this machine has."""
+    return [name for name, entry in AcceleratorRegistry.items() if entry["accelerator"].is_available()]
 
 
 def check_cpu(trainer: DictConfig) -> None:
