@@ -18,11 +18,11 @@ import torch.nn.functional as F
 
 from tests.conftest import Compose
 from tests.run.interrupted_runs import checkpoint, tensors
-from trainyard.callbacks.run_length import length_text
 from trainyard.data.sources.builtin import Digits
 from trainyard.inspect.schedule import simulate_rates
 from trainyard.io.errors import ConfigError
 from trainyard.run.load_model import load_model
+from trainyard.run.run_length import length_text
 from trainyard.run.training import train
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.plan import group_by_cost

@@ -13,7 +13,6 @@ from rich.console import Group
 from rich.text import Text
 
 from trainyard.callbacks.protocols import ScoresTraining, count_examples
-from trainyard.callbacks.run_length import planned_epochs
 from trainyard.terminal.display import Display
 from trainyard.terminal.formats import format_duration
 
@@ -195,3 +194,12 @@ def epoch_label(trainer: L.Trainer, align: bool = False) -> str:
     if epochs is None:
         return f"epoch {epoch}"
     return f"epoch {epoch:>{len(str(epochs)) if align else 1}}/{epochs}"
+
+
+def planned_epochs(trainer: L.Trainer) -> int | None:
+    """Return the maximum number of epochs of a fit, from `on_fit_start` on; `None` if there is no limit."""
+    limits = [trainer.max_epochs] if trainer.max_epochs and trainer.max_epochs > 0 else []
+    if trainer.max_steps > 0:
+        steps = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+        limits.append(math.ceil(trainer.max_steps / steps))
+    return min(limits, default=None)

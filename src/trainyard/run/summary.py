@@ -11,12 +11,12 @@ import lightning as L
 import numpy as np
 from omegaconf import DictConfig
 
-from trainyard.callbacks.run_length import length_text
 from trainyard.config.composition import objective_mode
 from trainyard.config.trusted import foreign_packages
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.io.files import relative
 from trainyard.run.run_directory import read_config
+from trainyard.run.run_length import length_text
 from trainyard.terminal.formats import format_baseline, sparkline
 from trainyard.terminal.invocation import train_command
 

@@ -16,7 +16,6 @@ from omegaconf import DictConfig
 from trainyard.callbacks.finite_loss import FiniteLoss
 from trainyard.callbacks.lifecycle import fit_callbacks_only
 from trainyard.callbacks.progress_bar import ProgressReporter
-from trainyard.callbacks.run_length import check_batches
 from trainyard.callbacks.tensorboard import purge_events, write_hparams
 from trainyard.config.composition import resolve
 from trainyard.config.trusted_paths import check_callback_states
@@ -29,6 +28,7 @@ from trainyard.run.distributed.launch import count_processes, run_in_processes
 from trainyard.run.metrics_csv import TABLE, truncate_table
 from trainyard.run.run import Run
 from trainyard.run.run_builder import run_builder
+from trainyard.run.run_length import check_batches
 from trainyard.run.run_result import RunResult
 from trainyard.run.summary import choices, scores
 
