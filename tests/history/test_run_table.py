@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.history.recorded import record
-from trainyard.history.run_table import WIDTH, print_csv, print_table, row, select_runs, shorten
+from trainyard.history.run_table import WIDTH, format_row, print_csv, print_table, select_runs, shorten
 from trainyard.io.errors import ConfigError
 
 
@@ -66,7 +66,7 @@ def test_an_unknown_key_to_sort_by_is_rejected() -> None:
 
 
 def test_a_row_shows_scores_and_status() -> None:
-    found = {run.name: row(run) for run in select_runs([])}
+    found = {run.name: format_row(run) for run in select_runs([])}
     first = found["run1"]
     assert (first["model"], first["data"], first["overrides"], first["status"]) == (
         "cnn",

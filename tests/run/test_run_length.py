@@ -22,7 +22,7 @@ from trainyard.data.sources.builtin import Digits
 from trainyard.inspect.schedule import simulate_rates
 from trainyard.io.errors import ConfigError
 from trainyard.run.load_model import load_model
-from trainyard.run.run_length import length_text
+from trainyard.run.run_length import format_length
 from trainyard.run.training import train
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.plan import group_by_cost
@@ -389,7 +389,7 @@ def test_length_text_and_planned_epochs(
     compose_run: Compose, words: list[str], text: str, epochs: float | None
 ) -> None:
     cfg, job = compose_run(*words), Job(0, words, Path())
-    assert length_text(cfg) == text
+    assert format_length(cfg) == text
     if epochs is not None:
         assert group_by_cost([job], [cfg]) == [[(job, epochs)]]
         return

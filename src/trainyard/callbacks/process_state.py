@@ -23,7 +23,7 @@ class ProcessState(L.Callback):
         self.loaded: dict[str, Any] | None = None
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        own: dict[str, Any] = {"random": random_state(trainer.strategy.root_device)}
+        own: dict[str, Any] = {"random": get_random_state(trainer.strategy.root_device)}
         if isinstance(pl_module, Resumable):
             own["model"] = pl_module.training_state()
         states: list[Any] = [own] * trainer.world_size
@@ -48,7 +48,7 @@ class ProcessState(L.Callback):
         self.loaded = None
 
 
-def random_state(device: torch.device) -> dict[str, Any]:
+def get_random_state(device: torch.device) -> dict[str, Any]:
     """Return the state of the global generators of Python, NumPy, torch and a device, as numbers and tensors."""
     version, internal, gauss = random.getstate()
     name, keys, *rest = np.random.get_state(legacy=True)
@@ -63,7 +63,7 @@ def random_state(device: torch.device) -> dict[str, Any]:
 
 
 def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
-    """Restore the state that `random_state` returned; a device of another type is not changed."""
+    """Restore the state that `get_random_state` returned; a device of another type is not changed."""
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal.tolist()), gauss))
     name, keys, *rest = state["numpy"]

@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from trainyard.callbacks.lifecycle import remove_callback
 from trainyard.callbacks.protocols import count_examples
-from trainyard.callbacks.tensorboard import drawing_budget, tensorboard_writer
+from trainyard.callbacks.tensorboard import find_drawing_budget, tensorboard_writer
 from trainyard.io.files import MIB
 from trainyard.io.resources import peak_memory
 
@@ -106,7 +106,7 @@ class Histograms(L.Callback):
         """Write the histograms, before the gradients are cleared."""
         if not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
             return
-        writer, budget = tensorboard_writer(trainer), drawing_budget(trainer)
+        writer, budget = tensorboard_writer(trainer), find_drawing_budget(trainer)
         trainable = [(name, p) for name, p in pl_module.named_parameters() if p.requires_grad]
         seconds = sum(2 * (SECONDS_PER_TENSOR + SECONDS_PER_NUMBER * p.numel()) for _, p in trainable)
         if writer is None or not budget.allows(seconds, HISTOGRAM_SHARE):

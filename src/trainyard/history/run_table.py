@@ -8,7 +8,7 @@ from typing import Any
 
 from trainyard.config.composition import objective_mode
 from trainyard.config.condition import GRAMMAR, Condition, is_number
-from trainyard.history.find_run import all_runs
+from trainyard.history.find_run import iterate_runs
 from trainyard.history.stored_run import StoredRun, flatten
 from trainyard.io.csv_text import csv_writer, escape_formula
 from trainyard.io.errors import config_error, did_you_mean, join_limited
@@ -30,7 +30,7 @@ def select_runs(conditions: Sequence[str], sort: str = "started", last: int | No
         last: number of the newest runs to return; `None` for all.
     """
     parsed = [Condition(text, "CONDITION") for text in conditions]
-    runs = selected = list(all_runs())
+    runs = selected = list(iterate_runs())
     for text, condition in zip(conditions, parsed, strict=True):
         if condition.keys in (set(), {text.strip()}):
             raise config_error("CONDITION", text, "compares nothing", GRAMMAR)
@@ -40,7 +40,7 @@ def select_runs(conditions: Sequence[str], sort: str = "started", last: int | No
         selected = matching
     selected = sorted(selected, key=lambda run: run.started, reverse=True)[:last]
     key = sort.removeprefix("-")
-    values = {run.folder: value_of(run, key) for run in selected if has(run, key)}
+    values = {run.folder: get_value(run, key) for run in selected if has_value(run, key)}
     if selected and not values:
         check_known([key], runs)
     is_score = key not in COSTS and objective_mode(key) == "max" and all(map(is_number, values.values()))
@@ -53,7 +53,7 @@ def select_runs(conditions: Sequence[str], sort: str = "started", last: int | No
 def fulfils(run: StoredRun, condition: Condition) -> bool:
     """Return whether a condition is true for a run."""
     try:
-        return condition.evaluate(partial(value_of, run))
+        return condition.evaluate(partial(get_value, run))
     except (KeyError, TypeError):
         return False
 
@@ -63,7 +63,7 @@ def sort_key(value: Any) -> tuple[bool, float, str]:
     return (False, value, "") if is_number(value) else (True, 0.0, str(value))
 
 
-def value_of(run: StoredRun, key: str) -> Any:
+def get_value(run: StoredRun, key: str) -> Any:
     """Return a column, metric, option or dotted key of the config; raise a KeyError if the run has none."""
     if run.columns.get(key) is not None:
         return run.columns[key]
@@ -71,10 +71,10 @@ def value_of(run: StoredRun, key: str) -> Any:
     return dict(flatten({first: run.part(first)} if first in run.texts else {}))[key]
 
 
-def has(run: StoredRun, key: str) -> bool:
+def has_value(run: StoredRun, key: str) -> bool:
     """Return whether a run has a value for a key."""
     try:
-        value_of(run, key)
+        get_value(run, key)
     except KeyError:
         return False
     return True
@@ -83,15 +83,15 @@ def has(run: StoredRun, key: str) -> bool:
 def check_known(keys: Iterable[str], runs: Sequence[StoredRun]) -> None:
     """Raise a ConfigError for a key that no run has."""
     for key in keys if runs else ():
-        if not any(has(run, key) for run in runs):
-            known = sorted({name for run in runs[-SUGGESTED:] for name in keys_of(run)})
+        if not any(has_value(run, key) for run in runs):
+            known = sorted({name for run in runs[-SUGGESTED:] for name in list_keys(run)})
             parent = key.rpartition(".")[0]
             near = [name for name in known if name.rpartition(".")[0] == parent] or [n for n in known if "." not in n]
             problem = f"no run has such a key{did_you_mean(key, known)}"
             raise config_error("KEY", key, problem, join_limited(near, 40))
 
 
-def keys_of(run: StoredRun) -> list[str]:
+def list_keys(run: StoredRun) -> list[str]:
     """Return the keys that a run has values for."""
     config = {name: part for name, part in run.config.items() if name != "run"}
     return [*(name for name, value in run.columns.items() if value is not None), *dict(flatten(config))]
@@ -99,13 +99,13 @@ def keys_of(run: StoredRun) -> list[str]:
 
 def print_table(runs: Sequence[StoredRun]) -> None:
     """Print the table."""
-    rows = [row(run) for run in runs]
+    rows = [format_row(run) for run in runs]
     if rows:
         print(table(list(rows[0]), [list(cells.values()) for cells in rows], right=["epochs", "seconds"]))
     print(f"{len(rows)} run{'' if len(rows) == 1 else 's'}")
 
 
-def row(run: StoredRun) -> dict[str, str]:
+def format_row(run: StoredRun) -> dict[str, str]:
     """Return the cells of a run, by column."""
     columns = run.columns
     overrides = " ".join(word for word in run.overrides if not word.startswith(("model=", "data=")))

@@ -34,7 +34,7 @@ DAMAGED = "its config.yaml is missing or damaged"
 FILE_LOGGERS = ("tensorboard", "csv")
 
 
-def stored_config(run: StoredRun, overrides: Sequence[str] = (), trusted: Sequence[str] = ()) -> DictConfig:
+def config_to_test(run: StoredRun, overrides: Sequence[str] = (), trusted: Sequence[str] = ()) -> DictConfig:
     """Return the config of a run with overrides, for testing its model.
 
     Nothing is instantiated. Every `_target_` is of an allowed kind and package (see `trainyard.config.trusted`), or of

@@ -15,7 +15,7 @@ from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.spec import DataSpec, Examples
 from trainyard.data.loading.statistics import fingerprint
 from trainyard.history.find_run import find_run_and_checkpoint
-from trainyard.history.stored_config import stored_config
+from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.models.classifier import Classifier
@@ -102,4 +102,4 @@ def load_model_and_data(name: str, trusted: Sequence[str] = ()) -> tuple[Classif
     """Return the model of a run and its data."""
     run, checkpoint = find_run_and_checkpoint(name)
     model = load_classifier(checkpoint, trusted)
-    return model, load_data(stored_config(run, trusted=trusted), trusted, model.spec)
+    return model, load_data(config_to_test(run, trusted=trusted), trusted, model.spec)

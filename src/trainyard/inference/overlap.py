@@ -9,7 +9,7 @@ from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.spec import Examples
 from trainyard.data.loading.statistics import example_digests, fingerprint
 from trainyard.data.sources.image_folder import ImageFolder
-from trainyard.history.stored_config import stored_config
+from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
 from trainyard.inference.evaluation_data import OWN_TEST_SPLIT, load_data
 from trainyard.io.errors import ConfigError, config_error
@@ -55,7 +55,7 @@ def load_training_data(data: DataModule, run: StoredRun, trusted: Sequence[str])
     expected = (run.fingerprint or {}).get("train")
     if "train" in data.splits and fingerprint(data)["train"] == expected:
         return data
-    cfg = stored_config(run, trusted=trusted)
+    cfg = config_to_test(run, trusted=trusted)
     if "root" in cfg.data and not Path(cfg.data.root).expanduser().is_dir():  # do not download it only to compare
         raise config_error("data.root", cfg.data.root, "no such folder")
     own = load_data(cfg, trusted, data.model_spec)

@@ -31,7 +31,7 @@ from trainyard.run.run_directory import (
     read_result,
     write_config,
 )
-from trainyard.run.summary import partial_results
+from trainyard.run.summary import describe_partial_results
 from trainyard.terminal.invocation import train_command
 from trainyard.terminal.logs import close_log, open_log
 
@@ -165,13 +165,13 @@ class Run:
     def log_ending(self, error: BaseException | None, ending: BaseException | None) -> None:
         """Log why the run ended early, and how to resume it."""
         if isinstance(ending, KeyboardInterrupt | SystemExit):
-            log.warning("interrupted; %s", partial_results(self.dir))
+            log.warning("interrupted; %s", describe_partial_results(self.dir))
         elif is_disk_full(error):
             remedy = f"free some space, then resume with: {train_command(f'resume={relative(self.dir)}')}"
             problem = f"{describe_full_disk(self.dir)} in {relative(self.dir)}"
             log.error("stopped: %s\n%s", problem, remedy, exc_info=error)
         elif error is not None:
-            log.error("the run failed; %s", partial_results(self.dir), exc_info=error)
+            log.error("the run failed; %s", describe_partial_results(self.dir), exc_info=error)
 
     def write_result(self, error: BaseException | None) -> None:
         """Write `result.json`, with the status that follows from the error that ended the run."""

@@ -22,7 +22,7 @@ from trainyard.io.files import (
     write_json,
     write_text,
 )
-from trainyard.run.provenance import provenance
+from trainyard.run.provenance import collect_provenance
 
 RESULT = "result.json"
 FOLDERS = ("checkpoints", "tensorboard", "predictions")
@@ -100,7 +100,7 @@ def write_config(folder: Path, cfg: DictConfig) -> None:
     """Write the config, the overrides and the provenance of a run that starts."""
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg))
     write_text(folder / "overrides.yaml", OmegaConf.to_yaml(cfg.run.overrides))
-    write_json(folder / "provenance.json", provenance())
+    write_json(folder / "provenance.json", collect_provenance())
 
 
 def point_to_latest(folder: Path) -> None:

@@ -25,7 +25,7 @@ def has_known_length(cfg: DictConfig) -> bool:
     return epoch_limit(cfg) > 0 or cfg.trainer.get("max_steps", -1) > 0 or bool(cfg.trainer.get("fast_dev_run"))
 
 
-def length_text(cfg: DictConfig) -> str:
+def format_length(cfg: DictConfig) -> str:
     """Return the limits of a run, such as "30 epochs or 100 steps"."""
     trainer = cfg.trainer
     counts = {"epoch": epoch_limit(cfg), "step": trainer.get("max_steps", -1)}

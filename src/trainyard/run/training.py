@@ -30,7 +30,7 @@ from trainyard.run.run import Run
 from trainyard.run.run_builder import run_builder
 from trainyard.run.run_length import check_batches
 from trainyard.run.run_result import RunResult
-from trainyard.run.summary import choices, scores
+from trainyard.run.summary import format_choices, format_scores
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def fit_and_test(cfg: DictConfig, run: Run) -> None:
         log.info("resuming from %s, after step %d", relative(checkpoint), stored["global_step"])
     trainer = build.trainer(cfg, run)
     check_batches(trainer, data)
-    log.info("%s", choices(cfg, data, model, trainer))
+    log.info("%s", format_choices(cfg, data, model, trainer))
     run.begin_training(cfg)
     if run.is_rank_zero and checkpoint:  # the steps after the checkpoint are logged again
         truncate_table(run.dir / TABLE, stored["global_step"])
@@ -89,7 +89,7 @@ def fit_and_test(cfg: DictConfig, run: Run) -> None:
     write_hparams(trainer, cfg, run.result)
     reporter = trainer.progress_bar_callback
     assert isinstance(reporter, ProgressReporter)
-    log.info("%s", scores(run.result, time.monotonic() - run.started, run.dir, reporter.curves))
+    log.info("%s", format_scores(run.result, time.monotonic() - run.started, run.dir, reporter.curves))
 
 
 def load_checkpoint(path: Any) -> dict[str, Any]:
