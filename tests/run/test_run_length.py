@@ -255,7 +255,7 @@ class Fail(L.Callback):
 def test_resumes_bitwise_from_the_end_of_an_epoch(
     compose_run: Compose, tmp_path: Path, name: str, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainyard.callbacks.checkpoints.MIN_PAUSE", 0)  # each epoch is saved
+    monkeypatch.setattr("trainyard.callbacks.checkpoints.SAVE_RATIO", 0)  # each epoch is saved
     words = [
         "trainer.max_epochs=30",
         *COMMON,

@@ -16,7 +16,7 @@ from trainyard.io.files import relative
 
 log = logging.getLogger(__name__)
 
-MIN_PAUSE = 100  # minimum time between two saved epochs, as a multiple of the duration of the last save
+SAVE_RATIO = 100  # minimum time between two saved epochs, as a multiple of the duration of the last save
 
 
 class LastCheckpoint(ModelCheckpoint):
@@ -66,7 +66,7 @@ class LastCheckpoint(ModelCheckpoint):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save, except after epochs that take hardly longer than saving."""
         start = time.monotonic()
-        too_early = start - self.saved_at < MIN_PAUSE * self.save_seconds and not is_last_epoch(trainer)
+        too_early = start - self.saved_at < SAVE_RATIO * self.save_seconds and not is_last_epoch(trainer)
         if trainer.strategy.reduce_boolean_decision(too_early):  # saving is collective, and clocks differ
             return
         flush_loggers(trainer)
