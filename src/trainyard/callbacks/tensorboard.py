@@ -1,4 +1,4 @@
-"""TensorBoard: the logger of a run, the time for figures, and what it shows about the run as a whole."""
+"""TensorBoard: the logger, the time limit for figures, and the texts, charts and HParams of a run."""
 
 import json
 import logging

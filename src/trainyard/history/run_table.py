@@ -34,7 +34,7 @@ def select_runs(conditions: Sequence[str], sort: str = "started", last: int | No
     for text, condition in zip(conditions, parsed, strict=True):
         if condition.keys in (set(), {text.strip()}):
             raise config_error("CONDITION", text, "compares nothing", GRAMMAR)
-        matching = [run for run in selected if fulfils(run, condition)]
+        matching = [run for run in selected if satisfies(run, condition)]
         if not matching:
             check_known(condition.keys, selected)
         selected = matching
@@ -50,7 +50,7 @@ def select_runs(conditions: Sequence[str], sort: str = "started", last: int | No
     return [*with_value, *(run for run in selected if values.get(run.folder) is None)]
 
 
-def fulfils(run: StoredRun, condition: Condition) -> bool:
+def satisfies(run: StoredRun, condition: Condition) -> bool:
     """Return whether a condition is true for a run."""
     try:
         return condition.evaluate(partial(get_value, run))

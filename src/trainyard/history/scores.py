@@ -1,4 +1,4 @@
-"""Which of two runs has the better accuracy, and whether the difference exceeds the noise; without importing torch."""
+"""Compares the accuracy of two runs with the noise of their difference; without importing torch."""
 
 import math
 import zipfile

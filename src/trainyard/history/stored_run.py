@@ -174,7 +174,7 @@ def as_dict(value: Any) -> dict[str, Any]:
 
 
 def flatten(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the dotted path and the value of every key of nested dicts that is not a dict with keys itself."""
+    """Yield the dotted path and the value of every leaf of nested dicts; an empty dict is a leaf."""
     if isinstance(node, dict) and (node or not path):
         for name, part in node.items():
             yield from flatten(part, f"{path}.{name}" if path else str(name))

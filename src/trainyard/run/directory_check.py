@@ -16,7 +16,7 @@ from trainyard.run.run_directory import FILES, FOLDERS, LOCK, LOG, RESULT, read_
 
 RANDOM_SUFFIX = "${random_hex:}"
 TRIES = 100
-# Keys of Hydra that may not be changed: their values, why, and what is accepted.
+# Keys of Hydra that must not be changed: the allowed values, the reason, and the accepted input.
 FIXED: dict[str, tuple[tuple[object, ...], str, str]] = {
     "job.chdir": ((None, False), "runs stay in the current folder, so that relative paths keep their meaning", "false"),
     "sweep.subdir": (

@@ -1,4 +1,4 @@
-"""The lifetime of a run in its directory: what is written at its start, and `result.json` however it ends."""
+"""The lifetime of a run in its directory: the files written at its start, and `result.json` at its end."""
 
 import logging
 import shutil
@@ -148,7 +148,8 @@ class Run:
         try:
             if not rejected:
                 self.log_ending(error, ending)
-                if self.is_rank_zero and (self.began or read_result(self.dir).get("status") not in DONE):
+                replaces_result = self.began or read_result(self.dir).get("status") not in DONE
+                if self.is_rank_zero and replaces_result:
                     self.write_result(ending)
         finally:
             self.signals.__exit__(kind, error, trace)

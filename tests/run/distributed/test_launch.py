@@ -1,8 +1,10 @@
 """When a process of a run dies, stops or is slow, all processes end, and the run reports the reason."""
 
 import contextlib
+import errno
 import json
 import os
+import pickle
 import signal
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from tests.run.distributed import ranks
 from tests.run.distributed.ranks import DDP, DDP_CPU, MODULE, Die, End, ValidationImage, death, end, start
 from tests.run.interrupted_runs import curves
 from tests.sweeps.sweeping import living, until
+from trainyard.io.resources import is_disk_full
+from trainyard.run.distributed.launch import failure_report
 
 REASONS = {
     "kill": "was killed by SIGKILL",
@@ -32,6 +36,15 @@ def check(end: End, text: str) -> None:
     assert "Traceback" not in end.screen
     assert text in end.log
     assert end.left == []
+
+
+def test_a_full_disk_in_a_process_interrupts_the_run() -> None:
+    try:
+        raise RuntimeError("the checkpoint cannot be written") from OSError(errno.ENOSPC, "no space left")
+    except RuntimeError as error:
+        report = pickle.loads(pickle.dumps(failure_report(1, error)))
+    assert is_disk_full(report.error)
+    assert "rank 1 failed: RuntimeError: the checkpoint cannot be written" in str(report.error)
 
 
 def test_reason_of_a_killed_rank(tmp_path: Path) -> None:

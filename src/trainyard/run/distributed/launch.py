@@ -1,5 +1,6 @@
 """Starts the processes of a distributed run, watches them, and ends all of them when one fails."""
 
+import errno
 import logging
 import math
 import multiprocessing
@@ -23,6 +24,7 @@ from torch.distributed import DistError
 from trainyard.config.composition import instantiate
 from trainyard.config.import_path import forget_safe_path, installed_only_in_children
 from trainyard.io.errors import ConfigError
+from trainyard.io.resources import is_disk_full
 from trainyard.io.signals import Interrupted, Signals
 from trainyard.run.distributed.strategies import WeightedGradients
 from trainyard.run.run import Run, interruption
@@ -46,14 +48,14 @@ class Report:
 
     Attributes:
         result, began: attributes of its `Run`.
-        error: the error to raise, if an exception ended it.
+        error: for the parent to raise, if an exception ended the process.
         signal: number of the signal that interrupted it, or 0.
         lost_connection: whether the exception is only a consequence of the end of another process.
     """
 
     result: dict[str, Any] = field(default_factory=dict)
     began: bool = False
-    error: ProcessDied | ConfigError | None = None
+    error: Exception | None = None
     signal: int = 0
     lost_connection: bool = False
 
@@ -78,7 +80,7 @@ class Rank:
             if self.report is None and self.pipe.poll():
                 self.report = self.pipe.recv()
 
-    def error(self) -> ProcessDied | ConfigError:
+    def error(self) -> Exception:
         """Return the error of a process that failed."""
         if self.report is not None and self.report.error is not None:
             return self.report.error
@@ -108,7 +110,7 @@ def run_in_processes(function: Callable[[DictConfig, Run], None], cfg: DictConfi
 
     Raises:
         ProcessDied: a process was killed, failed, or ended before the others.
-        ConfigError: a process raised it.
+        ConfigError, OSError: a process raised it; an OSError if the disk is full.
         Interrupted: a process received a signal, and all have saved.
     """
     ranks: list[Rank] = []
@@ -214,8 +216,13 @@ def failure_report(rank: int, error: BaseException | None) -> Report:
     """Return the report of a process that an exception ended."""
     text = f"rank {rank} failed: {type(error).__name__}: {error}"
     number = error.signum if isinstance(error, Interrupted) else 0
+    raised: Exception = ProcessDied(text)
+    if isinstance(error, ConfigError):
+        raised = ConfigError(str(error))
+    elif is_disk_full(error):
+        raised = OSError(errno.ENOSPC, text)
     return Report(
-        error=ConfigError(str(error)) if isinstance(error, ConfigError) else ProcessDied(text),
+        error=raised,
         signal=signal.SIGINT if isinstance(error, KeyboardInterrupt) else number,
         lost_connection=isinstance(error, DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error)),
     )
