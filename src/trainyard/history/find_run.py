@@ -9,8 +9,7 @@ from pathlib import Path
 from trainyard.history.stored_run import StoredRun, is_run
 from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
 from trainyard.io.files import check_path, relative
-from trainyard.sweeps.stored import SWEEP_FILE as SWEEP
-from trainyard.sweeps.stored import StoredSweep
+from trainyard.sweeps.stored import SWEEP_FILE, StoredSweep
 
 ROOT = Path("outputs")
 ACCEPTED = "a directory, a name or its beginning or ending, SWEEP/NUMBER, latest, best:SWEEP, or a checkpoint"
@@ -35,7 +34,7 @@ def find_run(name: str, root: Path = ROOT) -> StoredRun:
     for folder in (Path(name), root / "runs" / name, root / "sweeps" / name) if name else ():
         if found := run_at(folder):
             return found
-        if (folder / SWEEP).is_file():
+        if (folder / SWEEP_FILE).is_file():
             accepted = f"a job of it, such as {name.rstrip('/')}/0, or best:{name.rstrip('/')}"
             raise config_error("RUN", name, "is a sweep", accepted)
     names = sorted(folder.name for folder in (root / "runs").glob("*/"))
@@ -105,7 +104,7 @@ def unknown_run_error(name: str, root: Path) -> ConfigError:
     if is_checkpoint(Path(name)):
         return config_error("RUN", name, "a checkpoint outside of a run", "one of a run's folder checkpoints")
     sweep = root / "sweeps" / Path(name).parent.name
-    if (sweep / SWEEP).is_file():
+    if (sweep / SWEEP_FILE).is_file():
         jobs = sorted((folder.name for folder in sweep.iterdir() if folder.name.isdigit() and is_run(folder)), key=int)
         return config_error("RUN", name, "the sweep has no such job", join_limited(jobs) or "a job that has begun")
     problem = f"unknown run{did_you_mean(name, ('latest', *(run.name for run in iterate_runs(root))))}"
@@ -121,7 +120,7 @@ def iterate_runs(root: Path = ROOT) -> Iterator[StoredRun]:
     for path, names, files in os.walk(root):
         folder = Path(path)
         names[:] = sorted(name for name in names if not name.startswith(".") and not (folder / name).is_symlink())
-        begun = [name for name in names if folder == root / "runs" or (SWEEP in files and name.isdigit())]
+        begun = [name for name in names if folder == root / "runs" or (SWEEP_FILE in files and name.isdigit())]
         runs = [name for name in names if name in begun or is_run(folder / name)]
         yield from (StoredRun(folder / name) for name in runs)
         names[:] = [name for name in names if name not in runs]

@@ -14,7 +14,7 @@ import yaml  # type: ignore[import-untyped]
 
 from trainyard.io.files import MAX_CONFIG, load_yaml, read_json, read_text, relative
 from trainyard.run.run_directory import DONE, RESULT, read_result
-from trainyard.sweeps.stored import SWEEP_FILE as SWEEP
+from trainyard.sweeps.stored import SWEEP_FILE
 
 QUIET = 300  # seconds without a write, after which a run without a result no longer counts as running
 BEST = Path("checkpoints") / "best.ckpt"
@@ -33,7 +33,7 @@ class StoredRun:
         parent = self.folder.absolute().parent
         if parent.name == "runs":
             return self.folder.name
-        return f"{parent.name}/{self.folder.name}" if (parent / SWEEP).is_file() else relative(self.folder)
+        return f"{parent.name}/{self.folder.name}" if (parent / SWEEP_FILE).is_file() else relative(self.folder)
 
     @cached_property
     def config(self) -> dict[str, Any]:

@@ -144,7 +144,7 @@ class Run:
     ) -> None:
         self.signals.defer(True)  # until everything is written
         rejected = isinstance(error, ConfigError) and not self.began
-        ending = interruption(error, self.signals.first)
+        ending = find_cause(error, self.signals.first)
         try:
             if not rejected:
                 self.log_ending(error, ending)
@@ -200,7 +200,7 @@ class Run:
             shutil.rmtree(self.dir, ignore_errors=True)
 
 
-def interruption(error: BaseException | None, signum: int | None) -> BaseException | None:
+def find_cause(error: BaseException | None, signum: int | None) -> BaseException | None:
     """Return `Interrupted` if a signal ended the run, even if a library raised another error because of it.
 
     Lightning exits with code 1 at a Ctrl-C, and a worker process that the signal has ended causes a RuntimeError.

@@ -27,7 +27,7 @@ from trainyard.io.errors import ConfigError
 from trainyard.io.resources import is_disk_full
 from trainyard.io.signals import Interrupted, Signals
 from trainyard.run.distributed.strategies import WeightedGradients
-from trainyard.run.run import Run, interruption
+from trainyard.run.run import Run, find_cause
 from trainyard.run.run_directory import LOG
 from trainyard.terminal.logs import close_log, open_log
 
@@ -202,7 +202,7 @@ def run_rank(
         with run.signals:
             function(cfg, run)
     except BaseException as caught:
-        report = failure_report(variables["RANK"], interruption(caught, run.signals.first))
+        report = failure_report(variables["RANK"], find_cause(caught, run.signals.first))
         if not report.signal and not report.lost_connection:
             log.error("rank %d failed", variables["RANK"], exc_info=caught, extra={"displayed": True})
     finally:
