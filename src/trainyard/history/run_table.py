@@ -29,25 +29,30 @@ def select_runs(conditions: Sequence[str], sort: str = "started", last: int | No
             parameters, the newest of `started`; with a leading minus the worst. Runs without the key come last.
         last: number of the newest runs to return; `None` for all.
     """
-    parsed = [Condition(text, "CONDITION") for text in conditions]
     runs = selected = list(iterate_runs())
-    for text, condition in zip(conditions, parsed, strict=True):
-        if condition.keys in (set(), {text.strip()}):
-            raise config_error("CONDITION", text, "compares nothing", GRAMMAR)
+    for condition in [parse_condition(text) for text in conditions]:
         matching = [run for run in selected if satisfies(run, condition)]
         if not matching:
             check_known(condition.keys, selected)
         selected = matching
-    selected = sorted(selected, key=lambda run: run.started, reverse=True)[:last]
+    newest = sorted(selected, key=lambda run: run.started, reverse=True)[:last]
     key = sort.removeprefix("-")
-    values = {run.folder: get_value(run, key) for run in selected if has_value(run, key)}
-    if selected and not values:
+    values = {run.folder: get_value(run, key) for run in newest if has_value(run, key)}
+    if newest and not values:
         check_known([key], runs)
     is_score = key not in COSTS and objective_mode(key) == "max" and all(map(is_number, values.values()))
     descending = key == "started" or is_score
-    with_value = [run for run in selected if values.get(run.folder) is not None]
+    with_value = [run for run in newest if values.get(run.folder) is not None]
     with_value.sort(key=lambda run: sort_key(values[run.folder]), reverse=descending != sort.startswith("-"))
-    return [*with_value, *(run for run in selected if values.get(run.folder) is None)]
+    return [*with_value, *(run for run in newest if values.get(run.folder) is None)]
+
+
+def parse_condition(text: str) -> Condition:
+    """Parse a condition, or raise a ConfigError."""
+    condition = Condition(text, "CONDITION")
+    if condition.keys in (set(), {text.strip()}):
+        raise config_error("CONDITION", text, "compares nothing", GRAMMAR)
+    return condition
 
 
 def satisfies(run: StoredRun, condition: Condition) -> bool:

@@ -62,7 +62,7 @@ class Report:
 
 @dataclass(eq=False)
 class Rank:
-    """A process of this machine, by its global rank."""
+    """A process that this one has started; `number` is its global rank."""
 
     number: int
     process: SpawnProcess
@@ -131,16 +131,17 @@ def start(ranks: list[Rank], function: Callable[..., None], cfg: DictConfig, run
     """Start the processes and append them to `ranks`."""
     context = multiprocessing.get_context("spawn")
     environment = LightningEnvironment()
-    port, first = environment.main_port, environment.node_rank() * count
+    port, first_rank = environment.main_port, environment.node_rank() * count
     with installed_only_in_children():
-        for number in range(count):
-            variables = {"LOCAL_RANK": number, "RANK": first + number, "MASTER_PORT": port}
-            own = replace(run, is_rank_zero=first + number == 0, lock=None, handlers=[], signals=Signals())
+        for local_rank in range(count):
+            rank = first_rank + local_rank
+            variables = {"LOCAL_RANK": local_rank, "RANK": rank, "MASTER_PORT": port}
+            own = replace(run, is_rank_zero=rank == 0, lock=None, handlers=[], signals=Signals())
             receiver, sender = context.Pipe(duplex=False)
             process = context.Process(target=run_rank, args=(variables, function, cfg, own, sender))
             process.start()
             sender.close()  # so that the receiver notices when the process ends
-            ranks.append(Rank(first + number, process, receiver))
+            ranks.append(Rank(rank, process, receiver))
 
 
 def wait_for(ranks: Sequence[Rank]) -> list[Rank]:
@@ -161,14 +162,16 @@ def wait_for(ranks: Sequence[Rank]) -> list[Rank]:
     return ended
 
 
-def stop(ranks: Sequence[Rank], patience: float) -> None:
-    """End the processes that still run: SIGTERM ends them at their next step, SIGINT at once, SIGKILL by force.
+def stop(ranks: Sequence[Rank], seconds: float) -> None:
+    """End the processes that still run, with some seconds after each signal.
+
+    SIGTERM ends them at their next step, SIGINT at once, SIGKILL by force.
 
     SIGTERM comes first: after Ctrl-C in a terminal they have received SIGINT, and a second one would end them in the
     middle of a step.
     """
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + seconds
         for rank in ranks:
             if rank.process.is_alive() and rank.process.pid is not None:
                 os.kill(rank.process.pid, number)
