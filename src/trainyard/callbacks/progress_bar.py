@@ -75,7 +75,7 @@ class ProgressReporter(ProgressBar):
             return
         self.validation = {name: float(trainer.callback_metrics[name]) for name in SCORES[2:]}
         if self.training is not None:
-            self.training.end_validation()
+            self.training.scored = trainer.current_epoch + 1, self.validation["val/acc"]
         if self.reported in (None, trainer.global_step):  # after the last epoch
             self.report("final weights", self.validation)
 
@@ -131,6 +131,7 @@ class TrainingDisplay(Display):
 
     Attributes:
         examples: number of training examples in this process since the display was opened.
+        scored: epoch and accuracy of the last validation.
     """
 
     def __init__(self, trainer: L.Trainer, model: L.LightningModule) -> None:
@@ -138,12 +139,8 @@ class TrainingDisplay(Display):
         self.trainer, self.model = trainer, model
         self.examples = 0
         self.started, self.first_share = time.monotonic(), self.share
-        self.scored: tuple[int, float] | None = None  # epoch and accuracy of the last validation
+        self.scored: tuple[int, float] | None = None
         self.recent: deque[tuple[float, int]] = deque([(self.started, 0)], maxlen=WINDOW)
-
-    def end_validation(self) -> None:
-        """Store the accuracy of a validation."""
-        self.scored = self.trainer.current_epoch + 1, float(self.trainer.callback_metrics["val/acc"])
 
     def show(self) -> None:
         """Redraw."""

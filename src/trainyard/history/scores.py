@@ -37,12 +37,6 @@ class SavedPredictions:
         correct: NDArray[np.bool_] = self.probabilities.argmax(axis=1) == self.labels
         return correct
 
-    def by_class(self) -> dict[str, tuple[int, int]]:
-        """Return the numbers of correct predictions and of examples of each class that has examples."""
-        correct = np.bincount(self.labels, self.correct, len(self.classes)).astype(int)
-        total = np.bincount(self.labels, minlength=len(self.classes))
-        return {name: (int(c), int(n)) for name, c, n in zip(self.classes, correct, total, strict=True) if n}
-
 
 def read_predictions(folder: Path) -> SavedPredictions | None:
     """Return the predictions in a run directory; `None` if there are none or they cannot be read."""
