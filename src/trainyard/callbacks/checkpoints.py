@@ -103,6 +103,11 @@ class BestCheckpoint(ModelCheckpoint):
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "best_loss": self.best_loss}
 
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Add the current validation scores, the metrics of a run whose best epoch this is."""
+        scores = trainer.callback_metrics
+        checkpoint["metrics"] = {name: float(scores[name]) for name in scores if name.startswith("val/")}
+
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Check `best.ckpt`; rank 0 decides, since saving is collective."""
         self.intact = trainer.strategy.broadcast(is_intact(Path(self.path)))
