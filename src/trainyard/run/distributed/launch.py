@@ -223,7 +223,7 @@ def failure_report(rank: int, error: BaseException | None) -> Report:
     if isinstance(error, ConfigError):
         raised = ConfigError(str(error))
     elif is_disk_full(error):
-        raised = OSError(errno.ENOSPC, text)
+        raised = OSError(errno.ENOSPC, f"rank {rank} failed: {getattr(error, 'strerror', None) or error}")
     return Report(
         error=raised,
         signal=signal.SIGINT if isinstance(error, KeyboardInterrupt) else number,
