@@ -33,7 +33,7 @@ REPLACED = ".replaced"  # the files of an earlier run, until the run that replac
 LOCK = ".lock"
 MADE_BEFORE = {".hydra", LOCK}  # exist in a directory before its first run writes to it
 DONE = ("completed", "pruned")
-ENDS = (*DONE, "failed", "interrupted")
+STATUSES = (*DONE, "failed", "interrupted")
 
 
 def lock(folder: Path, error: ConfigError) -> FileLock | None:
@@ -74,7 +74,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def is_complete(result: dict[str, Any]) -> bool:
     """Return whether a result has valid values for all keys; a missing key raises an error."""
-    if result["status"] not in ENDS or not is_finite(result.get("seconds", 0.0)):
+    if result["status"] not in STATUSES or not is_finite(result.get("seconds", 0.0)):
         return False
     if result["status"] not in DONE:
         return True
