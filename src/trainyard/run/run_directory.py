@@ -56,7 +56,7 @@ def lock(folder: Path, error: ConfigError) -> FileLock | None:
 
 def read_result(folder: Path) -> dict[str, Any]:
     """Return the contents of a run's `result.json`; empty if the file is missing, damaged or incomplete."""
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         result: dict[str, Any] = read_json(folder / RESULT)
         if is_complete(result):
             return result
@@ -81,19 +81,12 @@ def is_complete(result: dict[str, Any]) -> bool:
     objective, metrics = result["objective"], result["metrics"]
     numbers = (objective["value"], objective["epoch"], result["epochs"])
     named = objective["name"] in metrics and isinstance(result["checkpoint"], str)
-    return named and all(map(is_finite, numbers)) and all(map(is_number, metrics.values()))
+    return named and all(map(is_finite, numbers)) and all(type(value) in (int, float) for value in metrics.values())
 
 
-def is_number(value: object) -> bool:
-    """Return whether a value is an int or a float; a bool is not."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def is_finite(value: object) -> bool:
-    """Return whether a value is a finite number within the range of floats."""
-    with suppress(OverflowError):
-        return is_number(value) and math.isfinite(value)  # type: ignore[arg-type]
-    return False
+def is_finite(value: Any) -> bool:
+    """Return whether a value is a finite number and not a bool; raise an OverflowError for a huge int."""
+    return type(value) in (int, float) and math.isfinite(value)
 
 
 def write_config(folder: Path, cfg: DictConfig) -> None:
