@@ -19,7 +19,7 @@ def test_config_is_read_part_by_part(compose_run: Compose, tmp_path: Path) -> No
     (tmp_path / "run" / "config.yaml").write_text(OmegaConf.to_yaml(cfg))
     run = StoredRun(tmp_path / "run")
     assert run.config == OmegaConf.to_container(cfg)
-    assert run.part("optimizer")["lr"] == 1e-5
+    assert run.section("optimizer")["lr"] == 1e-5
     assert run.choices["model"] == "cnn"
     assert "experiment" not in run.choices
     assert run.overrides[:2] == ["trainer.max_epochs=2", "model=cnn"]

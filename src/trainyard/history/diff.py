@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trainyard.history.scores import compare_scores
-from trainyard.history.stored_run import StoredRun, flatten
+from trainyard.history.stored_run import StoredRun, as_dict, flatten
 from trainyard.io.errors import ConfigError, join_limited
 from trainyard.run.metrics_csv import read_curves
 from trainyard.run.provenance import run_git
@@ -130,7 +130,7 @@ def compare_configs(one: StoredRun, other: StoredRun) -> Lines:
 def relevant_values(run: StoredRun) -> dict[str, object]:
     """Return the config values that results may depend on, by dotted key."""
     config = {key: part for key, part in run.config_moved_to("RUN").items() if key not in ("run", *SWEEP_GROUPS)}
-    return {**dict(flatten(config)), "sweep.pruner": (run.part("sweep") or {}).get("pruner", "none")}
+    return {**dict(flatten(config)), "sweep.pruner": as_dict(run.section("sweep")).get("pruner", "none")}
 
 
 def format_value(value: object) -> str:

@@ -3,13 +3,12 @@
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from functools import partial
 from typing import Any
 
 from trainyard.config.composition import objective_mode
 from trainyard.config.condition import GRAMMAR, Condition, is_number
 from trainyard.history.find_run import iterate_runs
-from trainyard.history.stored_run import StoredRun, flatten
+from trainyard.history.stored_run import StoredRun
 from trainyard.io.csv_text import csv_writer, escape_formula
 from trainyard.io.errors import config_error, did_you_mean, join_limited
 from trainyard.terminal.controls import unescaped
@@ -37,7 +36,7 @@ def select_runs(conditions: Sequence[str], sort: str = "started", last: int | No
         selected = matching
     newest = sorted(selected, key=lambda run: run.started, reverse=True)[:last]
     key = sort.removeprefix("-")
-    values = {run.folder: get_value(run, key) for run in newest if has_value(run, key)}
+    values = {run.folder: run.value(key) for run in newest if has_value(run, key)}
     if newest and not values:
         check_known([key], runs)
     is_score = key not in COSTS and objective_mode(key) == "max" and all(map(is_number, values.values()))
@@ -58,7 +57,7 @@ def parse_condition(text: str) -> Condition:
 def satisfies(run: StoredRun, condition: Condition) -> bool:
     """Return whether a condition is true for a run."""
     try:
-        return condition.evaluate(partial(get_value, run))
+        return condition.evaluate(run.value)
     except (KeyError, TypeError):
         return False
 
@@ -68,18 +67,10 @@ def sort_key(value: Any) -> tuple[bool, float, str]:
     return (False, value, "") if is_number(value) else (True, 0.0, str(value))
 
 
-def get_value(run: StoredRun, key: str) -> Any:
-    """Return a column, metric, option or dotted key of the config; raise a KeyError if the run has none."""
-    if run.columns.get(key) is not None:
-        return run.columns[key]
-    first = key.partition(".")[0]
-    return dict(flatten({first: run.part(first)} if first in run.texts else {}))[key]
-
-
 def has_value(run: StoredRun, key: str) -> bool:
     """Return whether a run has a value for a key."""
     try:
-        get_value(run, key)
+        run.value(key)
     except KeyError:
         return False
     return True
@@ -89,17 +80,11 @@ def check_known(keys: Iterable[str], runs: Sequence[StoredRun]) -> None:
     """Raise a ConfigError for a key that no run has."""
     for key in keys if runs else ():
         if not any(has_value(run, key) for run in runs):
-            known = sorted({name for run in runs[-SUGGESTED:] for name in list_keys(run)})
+            known = sorted({name for run in runs[-SUGGESTED:] for name in run.keys})
             parent = key.rpartition(".")[0]
             near = [name for name in known if name.rpartition(".")[0] == parent] or [n for n in known if "." not in n]
             problem = f"no run has such a key{did_you_mean(key, known)}"
             raise config_error("KEY", key, problem, join_limited(near, 40))
-
-
-def list_keys(run: StoredRun) -> list[str]:
-    """Return the keys that a run has values for."""
-    config = {name: part for name, part in run.config.items() if name != "run"}
-    return [*(name for name, value in run.columns.items() if value is not None), *dict(flatten(config))]
 
 
 def print_table(runs: Sequence[StoredRun]) -> None:

@@ -55,7 +55,7 @@ def check_length(cfg: DictConfig) -> None:
     if not has_known_length(cfg):
         check_without_length(cfg)
     interval = trainer.get("val_check_interval", 1.0)
-    if "check_val_every_n_epoch" in trainer and trainer.check_val_every_n_epoch is None and isinstance(interval, float):
+    if trainer.get("check_val_every_n_epoch", 1) is None and isinstance(interval, float):
         accepted = "a whole number of batches, or a time such as 00:01:00:00"
         raise config_error(
             "trainer.val_check_interval", interval, "check_val_every_n_epoch=null counts batches", accepted
