@@ -1,4 +1,4 @@
-"""Every way to name a run, and what is said where there is none."""
+"""Finding a run by each kind of name, and the errors for unknown names."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The table of all runs: which, in what order, and what it says of each."""
+"""The table of all runs: selection, order and columns."""
 
 import csv
 import io

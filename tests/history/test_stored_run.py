@@ -1,4 +1,4 @@
-"""What a run's directory tells, whole, half-written or broken."""
+"""Reading a run's directory, complete, incomplete or damaged."""
 
 import os
 import time
