@@ -20,7 +20,7 @@ SAVE_RATIO = 100  # minimum time between two saved epochs, as a multiple of the 
 
 
 class LastCheckpoint(ModelCheckpoint):
-    """Saves `last.ckpt` at the end of each epoch and, on request, between two steps.
+    """Saves `last.ckpt` at the end of each epoch, and between two steps at intervals.
 
     Lightning's `save_last` only saves when the best checkpoint changes too.
 
@@ -58,7 +58,7 @@ class LastCheckpoint(ModelCheckpoint):
         return overdue
 
     def save(self, trainer: L.Trainer) -> None:
-        """Save in the middle of an epoch."""
+        """Save between two steps."""
         self.saved_at = time.monotonic()
         flush_loggers(trainer)
         trainer.save_checkpoint(self.path, self.save_weights_only)
