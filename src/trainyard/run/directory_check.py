@@ -95,12 +95,7 @@ def check_keys(config: DictConfig, unused: str, used: str) -> None:
 
 
 def check_directory(folder: Path, resume: bool) -> None:
-    """Raise a ConfigError if a run cannot write to a directory, or would destroy files of others or results.
-
-    Args:
-        folder: of the run, which may not exist.
-        resume: whether a named run is resumed.
-    """
+    """Raise a ConfigError if a run cannot write to a directory, or would destroy results or other files."""
     check_places(folder)
     if not resume:
         check_run_directory(folder)

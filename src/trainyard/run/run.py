@@ -76,9 +76,7 @@ class Run:
     def start(cls, cfg: DictConfig, resume: bool = False) -> "Run":
         """Create the directory and open the log; in a new directory, write config, overrides and provenance.
 
-        Args:
-            cfg: the config of the run.
-            resume: whether to resume a completed or failed run, or one with another config.
+        With `resume`, a completed or failed run is resumed too, or one with another config.
 
         Raises:
             ConfigError: the directory cannot be written, or its results would be lost.
@@ -203,11 +201,8 @@ class Run:
 def find_cause(error: BaseException | None, signum: int | None) -> BaseException | None:
     """Return `Interrupted` if a signal ended the run, even if a library raised another error because of it.
 
-    Lightning exits with code 1 at a Ctrl-C, and a worker process that the signal has ended causes a RuntimeError.
-
-    Args:
-        error: the exception that was raised, if any; returned unless a signal caused it.
-        signum: the first signal that the run received, if any.
+    Otherwise return the error. Lightning exits with code 1 at a Ctrl-C, and a worker process that the signal has ended
+    causes a RuntimeError.
     """
     if isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt):
         return Interrupted(signum or signal.SIGINT)
