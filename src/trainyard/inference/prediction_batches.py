@@ -18,7 +18,7 @@ from trainyard.data.images.image_files import read_image, suppress_warnings
 from trainyard.data.images.pixel_values import ValueRange
 from trainyard.data.loading.datamodule import EVALUATION_PIXELS
 from trainyard.data.loading.spec import Column, DataSpec
-from trainyard.data.tables.reading import has_semicolons, read_rows, read_table
+from trainyard.data.tables.reading import has_semicolons, nested_columns, read_rows, read_table
 from trainyard.inference.prediction_inputs import STDIN, InputFile
 from trainyard.io.errors import ConfigError, config_error, did_you_mean
 
@@ -94,10 +94,11 @@ def load_table(name: str, columns: Sequence[Column]) -> InputTable:
             frame = read_table(path, "INPUT")
         except ConfigError as error:
             raise ConfigError(str(error).replace(str(path), name)) from error
-        semicolons = has_semicolons(path)
+        semicolons, nested = has_semicolons(path), nested_columns(path)
     headers = list(dict.fromkeys(column.header for column in columns))
     others = [header for header in frame.columns if header not in headers]
     problems = [f"no column {header}{did_you_mean(header, others)}" for header in headers if header not in frame]
+    problems += [f"column {header} of nested values ({nested[header]})" for header in headers if header in nested]
     if problems:
         raise config_error("INPUT", name, "; ".join(problems), f"the model's columns: {', '.join(headers)}")
     return InputTable(name, frame, semicolons)

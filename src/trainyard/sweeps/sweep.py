@@ -5,6 +5,7 @@ import random
 import shutil
 from collections.abc import Callable, Iterator
 from itertools import islice
+from pathlib import Path
 
 from optuna.samplers import BaseSampler
 
@@ -17,6 +18,7 @@ from trainyard.sweeps.journal import Journal
 from trainyard.sweeps.sampling import ConfigurationSampler
 from trainyard.sweeps.stored import StoredSweep
 
+ENDED = (*DONE, "failed")
 RANDOM_SAMPLER = "optuna.samplers.RandomSampler"  # its draws do not depend on scores
 
 
@@ -58,6 +60,14 @@ class Sweep:
         self.done = len(self.jobs) - len(self.queue)
         # Jobs of a cluster may still use their temporary files.
         remove_stale_drafts(self.folder, depth=0 if (self.folder / QUEUE_FILE).exists() else 2)
+        unfinished = {self.earlier_attempt(job) for job in self.jobs if job.status not in ENDED}
+        for attempt in {*self.folder.glob(".*.removed")} - unfinished:
+            remove(attempt)
+
+    @staticmethod
+    def earlier_attempt(job: Job) -> Path:
+        """Return where an attempt that a job cannot resume is kept until the next attempt has ended."""
+        return job.folder.with_name(f".{job.number}.removed")
 
     def unfinished(self) -> list[Job]:
         """Return the jobs that have not ended, or that failed and may be retried, in the order to run them.
@@ -113,9 +123,10 @@ class Sweep:
         return [Job(n, words, self.folder) for n, words in enumerate(representative_jobs(self.stored.space))]
 
     def start(self, job: Job) -> None:
-        """Record the start of a job, and remove an attempt that it cannot resume."""
+        """Record the start of a job, and move an attempt that it cannot resume out of the way."""
         if not job.can_resume and os.path.lexists(job.folder):
-            remove(job.folder)
+            remove(self.earlier_attempt(job))
+            job.folder.rename(self.earlier_attempt(job))
         if self.sampler and job.number >= self.written:
             self.stored.write_drawn()
             self.written = len(self.jobs)
@@ -129,6 +140,8 @@ class Sweep:
             write_json(job.folder / "result.json", {"status": "failed", "error": error})
             job.refresh()
         self.journal.finish(job)
+        if job.status in ENDED:
+            remove(self.earlier_attempt(job))
         if self.keep is not None:
             self.remove_checkpoints(self.keep)
 

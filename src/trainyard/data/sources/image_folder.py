@@ -159,6 +159,9 @@ class ImageFolder(DataModule):
         if folder.unused:
             text = "data.root=%s: left out, in no split or no class folder: %s"
             log.warning(text, self.root, join_names(folder.unused))
+        if folder.repeated:
+            text = "data.root=%s: left out, links to images that are used at another place: %s"
+            log.warning(text, self.root, join_names(folder.repeated))
         if similar := similar_names(folder.classes):
             text = "data.root=%s: classes whose names differ only in case or whitespace: %s"
             log.warning(text, self.root, join_names(similar))

@@ -18,6 +18,7 @@ from trainyard.data.tables.columns import MIN_SHARE, CellFormat, ColumnValues, f
 from trainyard.data.tables.reading import (
     factorize,
     has_semicolons,
+    nested_columns,
     read_numbers,
     read_rows,
     read_table,
@@ -121,6 +122,7 @@ class Table(Rows):
         if self.target not in columns:
             problem = f"data.{key} has no such column{did_you_mean(self.target, columns)}"
             raise config_error("data.target", self.target, problem, join_limited(columns, 30))
+        self.check_nested(key)
         missing = label_texts(table[self.target]) == ""
         if missing.all():
             raise config_error(f"data.{key}", self.files[key], f"no row has a {self.target}", "rows with a class")
@@ -128,6 +130,18 @@ class Table(Rows):
             log.warning("%d of %d rows of data.%s have no %s: left out", missing.sum(), len(table), key, self.target)
             self.report[f"{key}_rows_without_target"] = int(missing.sum())
         return table[~missing]
+
+    def check_nested(self, key: str) -> None:
+        """Raise a ConfigError if a column in use contains lists, structs or maps."""
+        used = {column.header for column in self.model_spec.columns} | {self.target} if self.model_spec else None
+        types = nested_columns(self.files[key])
+        found = [name for name in types if (name in used if used is not None else name not in self.ignore)]
+        if found:
+            described = join_limited((f"{name} ({types[name]})" for name in found), MAX_LISTED)
+            accepted = "columns of numbers, text or dates"
+            if self.target not in found:
+                accepted += f"; to leave out: {format_override('data.ignore', [*self.ignore, *found])}"
+            raise config_error(f"data.{key}", self.files[key], f"columns of nested values: {described}", accepted)
 
     def learn(self, table: "pd.DataFrame") -> None:
         """Find the classes and columns of the training file, and the format of its cells."""

@@ -61,6 +61,16 @@ def read_table(path: Path, key: str) -> "pd.DataFrame":
     return table.reset_index(drop=True).rename(columns=lambda name: str(name).strip())
 
 
+def nested_columns(path: Path) -> dict[str, str]:
+    """Return the types of the columns of a Parquet file that contain lists, structs or maps."""
+    from pyarrow import types  # type: ignore[import-untyped]
+    from pyarrow.parquet import read_schema  # type: ignore[import-untyped]
+
+    if path.suffix.lower() not in PARQUET:
+        return {}
+    return {field.name.strip(): str(field.type) for field in read_schema(path) if types.is_nested(field.type)}
+
+
 def read_text(path: Path) -> "pd.DataFrame":
     """Return the cells of a text file as text, or raise a ValueError."""
     import pandas as pd
@@ -226,11 +236,12 @@ def parse_number(text: str, decimal: str) -> float:
 
 @cache
 def number_pattern(decimal: str) -> re.Pattern[str]:
-    """Return a pattern for numbers, with one thousands separator per number."""
+    """Return a pattern for numbers, with one thousands separator per number, or Indian groups such as `12,34,567`."""
     unit = rf"(?:[{re.escape(CURRENCY_SIGNS)}%]|{CURRENCY_CODES})"
     other = "," if decimal == "." else r"\."
     groups = rf"[1-9]\d{{0,2}}(?:(?P<group>[{other}' \u00a0\u2009\u202f\u2019])\d{{3}}(?:(?P=group)\d{{3}})*)"
-    number = rf"(?:(?:{groups}|\d+)(?:{re.escape(decimal)}\d*)?|{re.escape(decimal)}\d+)(?:[eE][+-]?\d{{1,3}})?"
+    indian = r"|[1-9]\d?(?:,\d\d)+,\d{3}" if decimal == "." else ""
+    number = rf"(?:(?:{groups}{indian}|\d+)(?:{re.escape(decimal)}\d*)?|{re.escape(decimal)}\d+)(?:[eE][+-]?\d{{1,3}})?"
     return re.compile(
         rf"(?P<before>[-+(\u2212])?\s*(?:{unit}\s*)?(?P<after>[-+(\u2212])?(?P<number>{number})\s*\)?(?:\s*{unit})?\)?"
     )
