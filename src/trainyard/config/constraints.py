@@ -196,7 +196,7 @@ RULES: dict[str, Validator] = {
     "sweep.sampler": Optional(OneOf(())),  # or a node that builds one, as in sweep=tpe
     # optimizer and fine-tuning
     "betas": Each(FRACTION, least=2, most=2),
-    "thaw": Each(NOT_NEGATIVE),
+    "unfreeze": Each(NOT_NEGATIVE),
     # data
     "test_path": Optional(PathText()),
     "count": Number(low=30, high=10**7, whole=True),

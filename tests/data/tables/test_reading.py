@@ -208,11 +208,3 @@ def test_invalid_cells_are_reported_by_column() -> None:
     assert np.array_equal(x, [[1, 20787], [NAN, NAN], [NAN, NAN], [NAN, NAN]], equal_nan=True)
     assert wrong["a"].tolist() == [False, True, False, False]
     assert wrong["day"].tolist() == [False, False, True, True]
-
-
-def test_semicolons_suggest_decimal_commas() -> None:
-    frame = pd.DataFrame({"a": ["1,234", "x"]})
-    for semicolons, number in ((True, 1.234), (False, 1234)):
-        x, invalid = read_rows(frame, [Column("a")], semicolons)
-        assert x[0, 0] == number
-        assert invalid["a"].tolist() == [False, True]
