@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from trainyard.config.arguments import check_integers
 from trainyard.io.errors import PassThrough, config_error, join_limited
-from trainyard.io.files import check_own_files, check_path
+from trainyard.io.files import check_path, check_regular_files
 from trainyard.run.run_directory import FILES, FOLDERS, LOCK, LOG, RESULT, read_config, read_result
 
 RANDOM_SUFFIX = "${random_hex:}"
@@ -99,7 +99,7 @@ def check_directory(folder: Path, resume: bool) -> None:
     check_places(folder)
     if not resume:
         check_run_directory(folder)
-    check_own_files("hydra.run.dir", folder)
+    check_regular_files("hydra.run.dir", folder)
     if resume:
         check_resumable(folder)
 

@@ -1,4 +1,4 @@
-"""Progress bars at the bottom of a terminal, redrawn by time."""
+"""Progress bars at the bottom of a terminal, redrawn at most five times a second."""
 
 import atexit
 import sys
