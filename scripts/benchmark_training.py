@@ -21,7 +21,7 @@ from plain_lightning import plain_lightning
 from training_loops import TRAIN, hand_written, loaders, network, raw_compute, trainyard, write_mnist
 
 from trainyard.io.files import write_json
-from trainyard.run.provenance import hardware
+from trainyard.run.provenance import describe_hardware
 
 ROUNDS = {"mlp": 9, "cnn": 3}
 RESULT = Path("outputs") / "benchmarks" / "training.json"
@@ -73,7 +73,9 @@ def main() -> None:
             results[name] = measure_rounds({label: partial(measure, loop) for label, loop in loops.items()}, count)
             print_results(name, results[name])
     RESULT.parent.mkdir(parents=True, exist_ok=True)
-    write_json(RESULT, {"options": overrides, "torch": torch.__version__, "hardware": hardware(), "rounds": results})
+    write_json(
+        RESULT, {"options": overrides, "torch": torch.__version__, "hardware": describe_hardware(), "rounds": results}
+    )
     print(f"\n{os.cpu_count()} cores, torch {torch.__version__}; all measurements are in {RESULT}")
 
 

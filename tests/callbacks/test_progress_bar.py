@@ -177,10 +177,9 @@ def counter(done: int) -> Any:
 def trainer(**changes: Any) -> Any:
     """Return a trainer in the third of ten epochs, after 4 of 8 training and 0 of 2 validation batches."""
     loop = SimpleNamespace(batch_progress=counter(4), val_loop=SimpleNamespace(batch_progress=counter(0)))
-    metrics = {"val/acc": torch.tensor(0.4)}
     state = {
         "current_epoch": 2, "max_epochs": 10, "max_steps": -1, "accumulate_grad_batches": 1, "world_size": 1,
-        "num_training_batches": 8, "num_val_batches": [2], "validating": False, "callback_metrics": metrics,
+        "num_training_batches": 8, "num_val_batches": [2], "validating": False, "callback_metrics": {},
         "fit_loop": SimpleNamespace(epoch_loop=loop),
     }  # fmt: skip
     return SimpleNamespace(**{**state, **changes})
@@ -236,7 +235,7 @@ def test_scores_of_an_earlier_epoch_are_marked_or_omitted() -> None:
     assert display.scores() == "train/loss -  train/acc -", "before the first batch of an epoch"
     network.sums["train"].add(torch.tensor(6.0), torch.eye(4), torch.tensor([0, 1, 2, 0]))
     assert display.scores() == "train/loss 1.5000  train/acc 0.7500"
-    display.end_validation()
+    display.scored = 3, 0.4
     assert display.scores() == "train/loss 1.5000  train/acc 0.7500  val/acc 0.4000"
     state.current_epoch = 5
     assert display.scores() == "train/loss 1.5000  train/acc 0.7500  val/acc 0.4000 (ep. 3)"

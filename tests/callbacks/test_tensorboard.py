@@ -17,7 +17,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.conftest import Compose
-from trainyard.callbacks.tensorboard import LAYOUT, DrawingBudget, drawing_budget, purge_events
+from trainyard.callbacks.tensorboard import LAYOUT, DrawingBudget, find_drawing_budget, purge_events
 from trainyard.callbacks.tensorboard_model import GradientNorm
 from trainyard.config.composition import compose
 from trainyard.run.training import train
@@ -250,7 +250,7 @@ def test_the_budget_is_shared_by_all_figures(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_without_a_budget_everything_is_drawn() -> None:
-    assert drawing_budget(SimpleNamespace(callbacks=[])).allows(1e9)  # type: ignore[arg-type]
+    assert find_drawing_budget(SimpleNamespace(callbacks=[])).allows(1e9)  # type: ignore[arg-type]
 
 
 def test_kernels_with_other_than_three_channels_are_shown_per_channel() -> None:
@@ -272,7 +272,7 @@ def test_a_resumed_run_has_each_event_once(tmp_path: Path) -> None:
         if session:
             [*_, file] = sorted((tmp_path / "tensorboard").glob("events*"))
             file.write_bytes(file.read_bytes()[:-5])  # killed in the middle of the last step
-            purge_events(SimpleNamespace(loggers=[logger], is_global_zero=True), start)  # type: ignore[arg-type]
+            purge_events(SimpleNamespace(loggers=[logger]), start)  # type: ignore[arg-type]
         for step in range(start, start + 3):
             logger.log_metrics({"loss": 10.0 * session + step}, step)
             logger.experiment.add_image("image", np.full((3, 4, 4), session, np.uint8), step)

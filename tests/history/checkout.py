@@ -1,4 +1,4 @@
-"""A checkout of the project that tests may spoil."""
+"""A checkout of the project that tests may change."""
 
 import shutil
 import subprocess

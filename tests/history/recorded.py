@@ -1,4 +1,4 @@
-"""Directories of runs that nobody has trained."""
+"""Directories of runs, written without training."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.history.recorded import record
-from trainyard.history.reproduce import TOLERANCE, compare, gap
+from trainyard.history.reproduce import TOLERANCE, compare, largest_difference
 from trainyard.history.stored_run import StoredRun
 
 
@@ -112,11 +112,16 @@ def test_missing_weights_are_not_compared(pair: tuple[StoredRun, StoredRun]) -> 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int64, torch.bool])
 def test_compares_bytes_of_any_type(dtype: torch.dtype) -> None:
     zero, one = torch.zeros((), dtype=dtype), torch.ones((), dtype=dtype)
-    assert gap(zero, zero.clone()) is None
+    assert largest_difference(zero, zero.clone()) is None
     if dtype.is_floating_point:
-        assert gap(zero, one) == 1
-        assert gap(zero, -zero) == 0
-        assert gap(zero * float("nan"), zero * float("nan")) is None
+        assert largest_difference(zero, one) == 1
+        assert largest_difference(zero, -zero) == 0
+        assert largest_difference(zero * float("nan"), zero * float("nan")) is None
     else:
-        assert gap(zero, one) == float("inf")
-    assert gap(zero, None) == gap(None, zero) == gap(zero, torch.zeros(1, dtype=dtype)) == float("inf")
+        assert largest_difference(zero, one) == float("inf")
+    assert (
+        largest_difference(zero, None)
+        == largest_difference(None, zero)
+        == largest_difference(zero, torch.zeros(1, dtype=dtype))
+        == float("inf")
+    )

@@ -76,7 +76,7 @@ def test_options_of_the_project_need_no_confirmation() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["torch.hub.load", "trainyard.run.provenance.git", "torch.optimal.X", "lightning.Fabric"]
+    "name", ["torch.hub.load", "trainyard.run.provenance.run_git", "torch.optimal.X", "lightning.Fabric"]
 )
 def test_targets_outside_of_a_run_need_confirmation(tmp_path: Path, terminal, name: str) -> None:
     terminal()

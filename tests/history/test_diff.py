@@ -8,17 +8,17 @@ from tests.history.checkout import Checkout
 from tests.history.recorded import GIT, SPLIT, record
 from trainyard.history.diff import (
     CodeVersion,
-    code_changes,
-    config_changes,
-    curve_changes,
-    data_changes,
+    compare_code,
+    compare_configs,
+    compare_curves,
+    compare_data,
+    compare_hardware,
+    compare_packages,
     diff,
-    hardware_changes,
     list_files,
-    package_changes,
 )
 from trainyard.history.stored_run import StoredRun
-from trainyard.run.provenance import git_state
+from trainyard.run.provenance import read_git_state
 
 
 def test_equal_runs_are_one_line(tmp_path: Path) -> None:
@@ -79,104 +79,104 @@ def test_keys_of_a_different_option_are_left_out_unless_overridden(tmp_path: Pat
         config={"model": cnn, "seed": 3, "optimizer": {"lr": 0.01, "fused": True, "betas": None}},
     )
     lines = ["model=mlp -> cnn", "seed=0 -> 3", "model.dropout=0.0 -> 0.5", "optimizer.lr=0.001 -> 0.01"]
-    assert config_changes(one, other) == lines
+    assert compare_configs(one, other) == lines
 
 
 def test_keys_of_one_run_only_are_listed(tmp_path: Path) -> None:
     one = record(tmp_path / "one")
     other = record(tmp_path / "two", config={"optimizer": {"lr": 0.001, "fused": True}})
-    assert config_changes(one, other) == ["optimizer.betas=null -> none"]
+    assert compare_configs(one, other) == ["optimizer.betas=null -> none"]
 
 
 def test_data_are_compared_by_split(tmp_path: Path) -> None:
     one = record(tmp_path / "one")
     other = record(tmp_path / "two", val={**SPLIT, "examples": 99, "labels": "x", "inputs": "y"})
-    assert data_changes(one, one) == []
-    assert data_changes(one, other) == ["val: examples 100 -> 99, other labels, other inputs"]
-    assert data_changes(one, record(tmp_path / "old", result={"data": {}})) is None
+    assert compare_data(one, one) == []
+    assert compare_data(one, other) == ["val: examples 100 -> 99, other labels, other inputs"]
+    assert compare_data(one, record(tmp_path / "old", result={"data": {}})) is None
 
 
 def test_the_packages_that_results_depend_on_come_first() -> None:
     before = {"python": "3.11.7", "packages": {"torch": "2.12", "absl": "1", "rich": "1", "numpy": "1", "same": "1"}}
     after = {"python": "3.12.0", "packages": {"torch": "2.13", "absl": "2", "rich": "2", "numpy": "2", "same": "1"}}
     lines = ["python 3.11.7 -> 3.12.0", "torch 2.12 -> 2.13", "numpy 1 -> 2", "2 others: absl, rich"]
-    assert package_changes(before, after) == lines
-    assert package_changes({"packages": {"a": "1"}}, {"packages": {"a": "1", "torch": "2"}}) == ["torch none -> 2"]
-    assert package_changes({"packages": {}}, after) is None
-    assert package_changes(before, before) == []
+    assert compare_packages(before, after) == lines
+    assert compare_packages({"packages": {"a": "1"}}, {"packages": {"a": "1", "torch": "2"}}) == ["torch none -> 2"]
+    assert compare_packages({"packages": {}}, after) is None
+    assert compare_packages(before, before) == []
 
 
 def test_hardware_is_compared_if_both_runs_have_it() -> None:
     before = {"hardware": {"gpus": [], "threads": 1, "cores": 2, "machine": "x86_64"}}
     after = {"hardware": {"gpus": ["H100"], "threads": 2, "cores": 2, "machine": "x86_64", "instructions": "AVX2"}}
-    assert hardware_changes(before, after) == ["gpus [] -> [H100]", "threads 1 -> 2"]
+    assert compare_hardware(before, after) == ["gpus [] -> [H100]", "threads 1 -> 2"]
 
 
 def test_curves_differ_from_the_first_epoch_whose_gap_exceeds_rounding(tmp_path: Path) -> None:
     one = record(tmp_path / "one", curve=(0.5, 0.6, 0.7, 0.9))
     other = record(tmp_path / "two", curve=(0.5, 0.6 + 1e-7, 0.75, 0.92), result={"epochs": 4})
-    best, line = curve_changes(one, other) or []
+    best, line = compare_curves(one, other) or []
     assert best == "best epoch 2 of 2 -> 2 of 4"
     ends = "val/acc 0.9000 -> 0.9200 at the end"
     assert line == f"{ends}, first differs at epoch 3 (by 0.05), most at epoch 3 (by 0.0500)"
-    assert curve_changes(one, one) == []
+    assert compare_curves(one, one) == []
     short = record(tmp_path / "short", curve=(0.5, 0.6))
-    assert curve_changes(one, short) == ["val/acc 0.9000 -> 0.6000 at the end, the same until epoch 2"]
+    assert compare_curves(one, short) == ["val/acc 0.9000 -> 0.6000 at the end, the same until epoch 2"]
     (short.folder / "metrics.csv").unlink()
-    assert curve_changes(one, short) is None
+    assert compare_curves(one, short) is None
 
 
 def test_a_curve_that_becomes_nan_differs_there(tmp_path: Path) -> None:
     one = record(tmp_path / "one", curve=(0.5, 0.6))
     other = record(tmp_path / "two", curve=(0.5, float("nan")))
-    [line] = curve_changes(one, other) or []
+    [line] = compare_curves(one, other) or []
     assert "first differs at epoch 2 (by nan)" in line
 
 
 def test_commits_are_counted_and_package_files_come_first(tmp_path: Path) -> None:
     checkout = Checkout.make(tmp_path / "project")
-    first = record(tmp_path / "first", provenance={"git": git_state(checkout.folder)})
+    first = record(tmp_path / "first", provenance={"git": read_git_state(checkout.folder)})
     for name in ("docs/a.md", "conf/model/b.yaml"):
         (checkout.folder / name).parent.mkdir(parents=True, exist_ok=True)
         (checkout.folder / name).touch()
         checkout.commit(name)
     checkout.edit("src/trainyard/one.py", "1", "2")
     commit = checkout.commit("three")
-    second = record(tmp_path / "second", provenance={"git": git_state(checkout.folder)})
+    second = record(tmp_path / "second", provenance={"git": read_git_state(checkout.folder)})
     start = first.provenance["git"]["commit"]
     lines = [
         f"commit {start[:10]} -> {commit[:10]} (3 commits more, 0 less)",
         "changed files: conf/model/b.yaml, src/trainyard/one.py, docs/a.md",
     ]
-    assert code_changes(first, second, checkout.folder) == lines
-    assert (code_changes(second, first, checkout.folder) or [""])[0].endswith("(0 commits more, 3 less)")
+    assert compare_code(first, second, checkout.folder) == lines
+    assert (compare_code(second, first, checkout.folder) or [""])[0].endswith("(0 commits more, 3 less)")
     checkout.git("checkout", "-q", start)
     (checkout.folder / "c").touch()
     checkout.commit("beside")
-    beside = record(tmp_path / "beside", provenance={"git": git_state(checkout.folder)})
-    assert (code_changes(beside, second, checkout.folder) or [""])[0].endswith("(3 commits more, 1 less)")
-    assert code_changes(first, first, checkout.folder) == []
-    [line] = code_changes(first, second, tmp_path) or []
+    beside = record(tmp_path / "beside", provenance={"git": read_git_state(checkout.folder)})
+    assert (compare_code(beside, second, checkout.folder) or [""])[0].endswith("(3 commits more, 1 less)")
+    assert compare_code(first, first, checkout.folder) == []
+    [line] = compare_code(first, second, tmp_path) or []
     assert line.endswith("not both of which are in this repository")
 
 
 def test_patches_and_untracked_files(tmp_path: Path) -> None:
     checkout = Checkout.make(tmp_path / "project")
-    clean = record(tmp_path / "clean", provenance={"git": git_state(checkout.folder)})
+    clean = record(tmp_path / "clean", provenance={"git": read_git_state(checkout.folder)})
     checkout.edit("src/trainyard/one.py", "one = 1", "one = 1\n--two = 2\n++three = 3")
     (checkout.folder / "mine.py").touch()
-    dirty = record(tmp_path / "dirty", provenance={"git": git_state(checkout.folder)})
-    assert code_changes(clean, dirty, checkout.folder) == [
+    dirty = record(tmp_path / "dirty", provenance={"git": read_git_state(checkout.folder)})
+    assert compare_code(clean, dirty, checkout.folder) == [
         "no patch -> a patch of 2 lines in src/trainyard/one.py",
         "untracked files of one run: mine.py",
     ]
-    assert code_changes(dirty, dirty, checkout.folder) == []
+    assert compare_code(dirty, dirty, checkout.folder) == []
 
 
 def test_installed_packages_have_no_commit(tmp_path: Path) -> None:
     checked, installed = record(tmp_path / "a"), record(tmp_path / "b", provenance={"git": None})
-    assert code_changes(checked, installed) == [f"commit {'a' * 10} -> an installed package"]
-    assert code_changes(installed, installed) is None
+    assert compare_code(checked, installed) == [f"commit {'a' * 10} -> an installed package"]
+    assert compare_code(installed, installed) is None
 
 
 @pytest.mark.parametrize("commit", ["--output=/tmp/x", "", None, "HEAD", "g" * 40])

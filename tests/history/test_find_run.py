@@ -1,4 +1,4 @@
-"""Every way to name a run, and what is said where there is none."""
+"""Finding a run by each kind of name, and the errors for unknown names."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from tests.history.recorded import record
-from trainyard.history.find_run import all_runs, find_checkpoint, find_run, find_run_and_checkpoint
+from trainyard.history.find_run import find_checkpoint, find_run, find_run_and_checkpoint, iterate_runs
 from trainyard.io.errors import ConfigError
 from trainyard.io.files import point_to
 from trainyard.run.run_directory import point_to_latest
@@ -166,5 +166,5 @@ def test_all_runs_includes_unfinished_runs_in_any_folder(outputs: Path) -> None:
     (outputs / "mlruns" / "0").mkdir(parents=True)
     record(outputs / "reference" / "mlp" / "0")
     record(outputs / "runs" / NAMES[0] / "within")
-    found = {run.name for run in all_runs()}
+    found = {run.name for run in iterate_runs()}
     assert found == {*NAMES, "killed", *(f"S/{number}" for number in range(4)), str(Path("outputs/reference/mlp/0"))}

@@ -13,11 +13,11 @@ from tests.conftest import Compose
 from tests.history.checkout import Checkout
 from tests.history.recorded import record
 from trainyard.history import reproduce as module
-from trainyard.history.reproduce import new_directory, reproduce
+from trainyard.history.reproduce import choose_directory, reproduce
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import ConfigError
 from trainyard.io.files import write_json
-from trainyard.run.provenance import git_state, provenance
+from trainyard.run.provenance import collect_provenance, read_git_state
 from trainyard.run.training import train
 
 TINY = ("model.hidden_dims=[8]", "trainer.max_epochs=1", "logger=csv", "callbacks=none")
@@ -33,7 +33,9 @@ def checkout(tmp_path: Path) -> Checkout:
 def run(tmp_path: Path, checkout: Checkout) -> StoredRun:
     """A run of its commit, on this machine, with a patch."""
     checkout.edit("src/trainyard/one.py", "1", "2")
-    return record(tmp_path / "runs" / "one", provenance={**provenance(), "git": git_state(checkout.folder)})
+    return record(
+        tmp_path / "runs" / "one", provenance={**collect_provenance(), "git": read_git_state(checkout.folder)}
+    )
 
 
 Rerun = Callable[..., list[dict[str, Any]]]
@@ -69,7 +71,7 @@ def again(run: StoredRun, checkout: Checkout, **options: Any) -> int:
 def test_code_and_changes_are_printed(
     run: StoredRun, checkout: Checkout, faked: Rerun, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    state = {**(git_state(checkout.folder) or {}), "untracked": ["mine.py"]}
+    state = {**(read_git_state(checkout.folder) or {}), "untracked": ["mine.py"]}
     hardware = {**run.provenance["hardware"], "threads": 7, "cores": 99}
     packages = {**run.provenance["packages"], "torch": "1.0"}
     write_json(
@@ -134,7 +136,7 @@ def test_committed_code_runs_without_confirmation_in_a_new_directory(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     checkout.git("checkout", "-q", ".")
-    write_json(run.folder / "provenance.json", {**run.provenance, "git": git_state(checkout.folder)})
+    write_json(run.folder / "provenance.json", {**run.provenance, "git": read_git_state(checkout.folder)})
     sweep, loggers = {"name": "S", "pruner": "hyperband"}, {"csv": {"prefix": "x"}, "wandb": {"project": "y"}}
     config = yaml.safe_load((run.folder / "config.yaml").read_text())
     (run.folder / "config.yaml").write_text(
@@ -159,7 +161,7 @@ def test_installed_package_is_used_without_a_commit(
     around = Checkout.make(tmp_path / "around")
     around.git("rm", "-rq", "src")
     around.commit("something else")
-    write_json(run.folder / "provenance.json", {**run.provenance, "git": git_state(around.folder)})
+    write_json(run.folder / "provenance.json", {**run.provenance, "git": read_git_state(around.folder)})
     assert reproduce(StoredRun(run.folder), tmp_path / "there", yes=False, package=around.folder) == 0
     assert "has no src/trainyard" in capsys.readouterr().out
     assert [call["code"] for call in calls] == [None, None]
@@ -188,7 +190,7 @@ def test_impossible_reproduction_fails_before_training(
 
 def test_empty_directory_is_accepted(run: StoredRun, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert new_directory(run, tmp_path / "empty") == tmp_path / "empty"
+    assert choose_directory(run, tmp_path / "empty") == tmp_path / "empty"
 
 
 def test_a_run_is_bitwise_equal_from_commit_and_patch(
@@ -200,7 +202,7 @@ def test_a_run_is_bitwise_equal_from_commit_and_patch(
         "src/trainyard/run/training.py", "run.begin_training(cfg)", 'log.info("patched"), run.begin_training(cfg)'
     )
     run = StoredRun(tmp_path / "run")
-    write_json(run.folder / "provenance.json", {**run.provenance, "git": git_state(checkout.folder)})
+    write_json(run.folder / "provenance.json", {**run.provenance, "git": read_git_state(checkout.folder)})
     checkout.git("checkout", "-q", "-b", "other")
     checkout.commit("what the run had as a patch")
     checkout.edit("src/trainyard/run/training.py", '"patched"', '"staged"')

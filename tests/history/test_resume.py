@@ -23,12 +23,12 @@ FEW = [word for word in COMMON if "stop" not in word]
 
 
 @pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def train_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """Run train.py in an empty folder; return the exit code and the output."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
 
-    def type_words(*words: str) -> tuple[int, str]:
+    def execute(*words: str) -> tuple[int, str]:
         capsys.readouterr()
         monkeypatch.setattr(sys, "argv", ["train.py", *words, "--trusted-packages", "tests"])  # which stops it
         code = 0
@@ -39,34 +39,34 @@ def typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Captur
         printed = capsys.readouterr()
         return code, printed.out + printed.err
 
-    return type_words
-
-
-@pytest.fixture
-def stopped(compose_run: Compose, tmp_path: Path, typed) -> Path:
-    """A run in outputs/runs that was stopped in its third epoch."""
-    run(compose_run, folder="outputs/runs/first", stop=("train", 2, 1))
-    (tmp_path / "outputs" / "latest").unlink(missing_ok=True)
-    (tmp_path / "outputs" / "latest").symlink_to("runs/first")
-    return tmp_path / "outputs" / "runs" / "first"
+    return execute
 
 
 @pytest.fixture(scope="module")
-def interrupted_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that was stopped in its third epoch; tests copy it."""
-    folder = tmp_path_factory.mktemp("interrupted")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run that was stopped in its third epoch, and one that was not; tests copy the runs."""
+    folder = tmp_path_factory.mktemp("trained")
 
     def composed(*overrides: str, folder: Path) -> DictConfig:
         return compose([f"hydra.run.dir={folder}", "trainer.max_epochs=2", *overrides])
 
-    run(composed, folder=folder / "run", stop=("train", 2, 1))
-    return folder / "run"
+    run(composed, folder=folder / "stopped", stop=("train", 2, 1))
+    run(composed, folder=folder / "whole")
+    return folder
+
+
+def copy_run(run: Path, outputs: Path) -> Path:
+    """Copy a run to `outputs/runs/first`, as if it had been trained there."""
+    folder = Path(shutil.copytree(run, outputs / "runs" / "first"))
+    config = folder / "config.yaml"
+    config.write_text(config.read_text().replace(str(run), str(folder)))
+    (outputs / "latest").symlink_to("runs/first")
+    return folder
 
 
 @pytest.fixture
-def copied(interrupted_run: Path, tmp_path: Path, typed) -> Path:
-    """A copy of the interrupted run in outputs/runs, for commands that fail before training."""
-    return Path(shutil.copytree(interrupted_run, tmp_path / "outputs" / "runs" / "first"))
+def stopped(trained: Path, tmp_path: Path, train_command) -> Path:
+    return copy_run(trained / "stopped", tmp_path / "outputs")
 
 
 def result(folder: Path) -> dict:
@@ -74,30 +74,27 @@ def result(folder: Path) -> dict:
 
 
 @pytest.mark.parametrize("name", ["latest", "first", "outputs/runs/first/"])
-def test_resumed_run_equals_an_uninterrupted_run(
-    compose_run: Compose, tmp_path: Path, stopped: Path, typed, name: str
-) -> None:
-    run(compose_run, folder="whole")
+def test_resumed_run_equals_an_uninterrupted_run(trained: Path, stopped: Path, train_command, name: str) -> None:
     config = (stopped / "config.yaml").read_bytes()
-    code, text = typed(f"resume={name}")
+    code, text = train_command(f"resume={name}")
     assert code == 0
     assert "last.ckpt, after step 12" in text
-    assert result(stopped)["metrics"] == result(tmp_path / "whole")["metrics"]
-    assert (stopped / "metrics.csv").read_text() == (tmp_path / "whole" / "metrics.csv").read_text()
+    assert result(stopped)["metrics"] == result(trained / "whole")["metrics"]
+    assert (stopped / "metrics.csv").read_text() == (trained / "whole" / "metrics.csv").read_text()
     assert (stopped / "config.yaml").read_bytes() == config
 
 
-def test_completed_run_can_train_more_epochs(compose_run: Compose, tmp_path: Path, stopped: Path, typed) -> None:
-    assert typed("resume=latest", "trainer.max_epochs=5")[0] == 0
+def test_completed_run_can_train_more_epochs(stopped: Path, train_command) -> None:
+    assert train_command("resume=latest", "trainer.max_epochs=5")[0] == 0
     assert result(stopped)["epochs"] == 5
-    code, text = typed("resume=latest")
+    code, text = train_command("resume=latest")
     latest, *lines = text.splitlines()
     assert latest == "latest     outputs/runs/first"
     assert (code, lines) == (
         1,
         ["resume=first: is completed, after 5 epochs", "  accepted: with trainer.max_epochs=N to train longer"],
     )
-    assert typed("resume=latest", "trainer.max_epochs=6", "checkpoint.every_steps=3")[0] == 0
+    assert train_command("resume=latest", "trainer.max_epochs=6", "checkpoint.every_steps=3")[0] == 0
     assert result(stopped)["epochs"] == 6
     assert torch.load(stopped / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 30
     config = (stopped / "config.yaml").read_text()
@@ -109,14 +106,14 @@ def test_completed_run_can_train_more_epochs(compose_run: Compose, tmp_path: Pat
 
 
 @pytest.mark.parametrize("end", ["\nsweep:\n", "\n  params: {}\n", "\nlogger:\n"])
-def test_truncated_config_is_rejected(copied: Path, typed, end: str) -> None:
-    config = copied / "config.yaml"
+def test_truncated_config_is_rejected(stopped: Path, train_command, end: str) -> None:
+    config = stopped / "config.yaml"
     text = config.read_text()
     config.write_text(text[: text.index(end) + 1])
-    before = {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()}
-    code, text = typed("resume=first")
+    before = {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()}
+    code, text = train_command("resume=first")
     assert (code, text.splitlines()[0]) == (1, "resume=first: its config.yaml is missing or damaged")
-    assert {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()} == before
+    assert {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()} == before
 
 
 def test_error_before_training_keeps_a_complete_result(
@@ -130,10 +127,10 @@ def test_error_before_training_keeps_a_complete_result(
     assert (tmp_path / "run" / "result.json").read_bytes() == before
 
 
-def test_failed_run_resumes_on_request(compose_run: Compose, stopped: Path, typed) -> None:
+def test_failed_run_resumes_on_request(stopped: Path, train_command) -> None:
     failed = {**result(stopped), "status": "failed", "error": "RuntimeError: the cable is loose"}
     (stopped / "result.json").write_text(json.dumps(failed))
-    code, text = typed("resume=first")
+    code, text = train_command("resume=first")
     assert code == 0
     assert "resuming from" in text
     assert result(stopped)["status"] == "completed"
@@ -157,9 +154,9 @@ WRONG = {
 
 
 @pytest.mark.parametrize("words", WRONG)
-def test_invalid_commands_change_nothing(copied: Path, typed, words: str) -> None:
-    before = {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()}
-    code, text = typed(*words.split())
+def test_invalid_commands_change_nothing(stopped: Path, train_command, words: str) -> None:
+    before = {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()}
+    code, text = train_command(*words.split())
     assert code == 1
     assert len(text.splitlines()) <= 5, text
     assert [part for part in WRONG[words] if part not in text] == []
@@ -197,13 +194,12 @@ DAMAGES = ["missing", "all missing", "cut", "both damaged", "a folder", "no fold
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_complete_run_without_checkpoint_is_rejected_unchanged(
-    compose_run: Compose, tmp_path: Path, typed, damage: str
+    trained: Path, tmp_path: Path, train_command, damage: str
 ) -> None:
-    run(compose_run, folder="outputs/runs/first")
-    folder = tmp_path / "outputs" / "runs" / "first"
+    folder = copy_run(trained / "whole", tmp_path / "outputs")
     spoil(folder / "checkpoints", damage)
     before = contents(folder)
-    code, text = typed("resume=first", "trainer.max_epochs=9")
+    code, text = train_command("resume=first", "trainer.max_epochs=9")
     assert code == 1
     assert len(text.splitlines()) == 2, text
     expected = "checkpoints is a file, but must be a folder" if damage == "a file" else "nothing was changed"
@@ -211,13 +207,12 @@ def test_complete_run_without_checkpoint_is_rejected_unchanged(
     assert contents(folder) == before
 
 
-def test_run_without_checkpoint_starts_again(compose_run: Compose, tmp_path: Path, stopped: Path, typed) -> None:
-    run(compose_run, folder="whole")
+def test_run_without_checkpoint_starts_again(trained: Path, stopped: Path, train_command) -> None:
     shutil.rmtree(stopped / "checkpoints")
     (stopped / "result.json").unlink()
-    code, text = typed("resume=first")
+    code, text = train_command("resume=first")
     assert (code, "resuming from" in text) == (0, False)
-    assert result(stopped)["metrics"] == result(tmp_path / "whole")["metrics"]
+    assert result(stopped)["metrics"] == result(trained / "whole")["metrics"]
     assert not (stopped / ".replaced").exists(), "removed when the run is complete"
 
 
@@ -235,22 +230,22 @@ def test_replaced_run_is_removed_when_the_new_one_is_complete(compose_run: Compo
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "result.json", "metrics.csv", "run.log", "tensorboard"])
-def test_folder_instead_of_a_file_is_rejected_before_writing(copied: Path, typed, name: str) -> None:
-    place = copied / name
+def test_folder_instead_of_a_file_is_rejected_before_writing(stopped: Path, train_command, name: str) -> None:
+    place = stopped / name
     shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
     place.touch() if name == "tensorboard" else place.mkdir()
-    before = contents(copied)
-    code, text = typed("resume=first")
+    before = contents(stopped)
+    code, text = train_command("resume=first")
     assert code == 1
     assert len(text.splitlines()) == 2, text
     assert ("config.yaml is missing" if name == "config.yaml" else f"{name} is a") in text
-    assert contents(copied) == before
+    assert contents(stopped) == before
 
 
-def test_foreign_targets_are_not_built(copied: Path, typed) -> None:
-    config = copied / "config.yaml"
+def test_foreign_targets_are_not_built(stopped: Path, train_command) -> None:
+    config = stopped / "config.yaml"
     config.write_text(config.read_text().replace("torch.optim.Adam", "os.system"))
-    code, text = typed("resume=first")
+    code, text = train_command("resume=first")
     assert code == 1
     assert "os.system: a stored config must not build it here" in text
 
@@ -262,22 +257,22 @@ def hold(folder: Path, ready: multiprocessing.Event, done: multiprocessing.Event
     assert held is not None
 
 
-def test_directory_is_locked(stopped: Path, typed) -> None:
+def test_directory_is_locked(stopped: Path, train_command) -> None:
     context = multiprocessing.get_context("spawn")
     ready, done = context.Event(), context.Event()
     process = context.Process(target=hold, args=(stopped, ready, done))
     process.start()
     assert ready.wait(60)
-    code, text = typed("resume=first")
+    code, text = train_command("resume=first")
     done.set()
     process.join()
     assert code == 1
     assert "another process trains there" in text
     assert result(stopped)["status"] == "interrupted", "as it was"
-    assert typed("resume=first")[0] == 0, "the lock is released when a process ends"
+    assert train_command("resume=first")[0] == 0, "the lock is released when a process ends"
 
 
-def test_resume_with_the_python_api(tmp_path: Path, stopped: Path) -> None:
+def test_resume_with_the_python_api(stopped: Path) -> None:
     cfg = compose([f"hydra.run.dir={stopped}", "trainer.max_epochs=3", *FEW[:1], "callbacks=none", "accelerator=cpu"])
     train(cfg, resume=True)
     assert result(stopped)["epochs"] == 3

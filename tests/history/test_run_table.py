@@ -1,4 +1,4 @@
-"""The table of all runs: which, in what order, and what it says of each."""
+"""The table of all runs: selection, order and columns."""
 
 import csv
 import io
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.history.recorded import record
-from trainyard.history.run_table import WIDTH, print_csv, print_table, row, select_runs, shortened
+from trainyard.history.run_table import WIDTH, format_row, print_csv, print_table, select_runs, shorten
 from trainyard.io.errors import ConfigError
 
 
@@ -66,9 +66,14 @@ def test_an_unknown_key_to_sort_by_is_rejected() -> None:
 
 
 def test_a_row_shows_scores_and_status() -> None:
-    found = {run.name: row(run) for run in select_runs([])}
+    found = {run.name: format_row(run) for run in select_runs([])}
     first = found["run1"]
-    assert (first["model"], first["data"], first["typed"], first["status"]) == ("cnn", "digits", "seed=1", "completed")
+    assert (first["model"], first["data"], first["overrides"], first["status"]) == (
+        "cnn",
+        "digits",
+        "seed=1",
+        "completed",
+    )
     assert (first["best"], first["epochs"], first["seconds"]) == ("val/acc 0.9000", "2", "10.0")
     assert (found["failed"]["status"], found["failed"]["best"]) == ("failed", "")
     assert (found["nothing"]["status"], found["nothing"]["model"]) == ("broken", "")
@@ -86,16 +91,16 @@ def test_shows_aligned_rows_and_counts_them(capsys: pytest.CaptureFixture[str]) 
 
 def test_long_overrides_are_shortened_to_their_last_keys() -> None:
     short = "seed=1 optimizer.lr=0.1"
-    assert shortened(short) == short
+    assert shorten(short) == short
     long = "trainer.max_epochs=20 model.hidden_dims=[8] data.root=/a.b/c=d optimizer.lr=0.1"
-    assert shortened(long) == "max_epochs=20 hidden_dims=[8] root=/a.b/c=d lr=0.1"
-    assert len(shortened("seed=1 " * 30)) == WIDTH
+    assert shorten(long) == "max_epochs=20 hidden_dims=[8] root=/a.b/c=d lr=0.1"
+    assert len(shorten("seed=1 " * 30)) == WIDTH
 
 
 def test_csv_has_all_columns(capsys: pytest.CaptureFixture[str]) -> None:
     print_csv(select_runs([]))
     rows = {row["run"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
     assert len(rows) == 5
-    assert rows["run1"]["typed"] == "model=mlp seed=1"
+    assert rows["run1"]["overrides"] == "model=mlp seed=1"
     assert (float(rows["run1"]["test/acc"]), rows["run1"]["optimizer"], rows["run1"]["epoch"]) == (0.9, "adam", "2")
     assert (rows["failed"]["status"], rows["failed"]["test/acc"]) == ("failed", "")

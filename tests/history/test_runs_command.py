@@ -1,4 +1,4 @@
-"""The command about runs: its parts, its exit codes, and what it says of bad input."""
+"""`trainyard runs`: its subcommands, exit codes and errors."""
 
 import json
 import os
@@ -16,23 +16,23 @@ from tests.sweeps.sweeping import TINY, until
 
 
 @pytest.fixture
-def typed(typed_command):
+def runs_command(typed_command):
     """Run `trainyard runs` in a folder with two runs; return exit code, stdout and stderr."""
     record(Path("outputs/runs/one"), 0.9)
     record(Path("outputs/runs/two"), 0.8, {"model": "cnn"}, provenance={"started": "2026-02-02T00:00:00+00:00"})
     return partial(typed_command, "runs")
 
 
-def test_lists_by_conditions_and_options_in_any_order(typed) -> None:
-    code, screen, errors = typed("list", "model=*", "--sort", "-val/acc", "status=completed", "--last", "5")
+def test_lists_by_conditions_and_options_in_any_order(runs_command) -> None:
+    code, screen, errors = runs_command("list", "model=*", "--sort", "-val/acc", "status=completed", "--last", "5")
     assert (code, errors) == (0, "")
     assert [row.split()[0] for row in screen.splitlines()] == ["run", "two", "one", "2"]
-    code, screen, _ = typed("list", "--csv", "val/acc>0.85")
+    code, screen, _ = runs_command("list", "--csv", "val/acc>0.85")
     assert (code, len(screen.splitlines())) == (0, 2)
 
 
-def test_compares_two_runs(typed) -> None:
-    code, screen, errors = typed("diff", "one", "two")
+def test_compares_two_runs(runs_command) -> None:
+    code, screen, errors = runs_command("diff", "one", "two")
     assert (code, errors) == (0, "")
     assert screen.splitlines()[2].startswith("val/acc 0.9000 and 0.8000: A is better by 0.1000")
 
@@ -52,8 +52,8 @@ def test_compares_two_runs(typed) -> None:
         ([], 2, "a command is required\n  accepted: list, diff, reproduce"),
     ],
 )
-def test_bad_input_is_named_in_a_few_lines(typed, words: list[str], code: int, said: str) -> None:
-    ended, _, errors = typed(*words)
+def test_bad_input_is_named_in_a_few_lines(runs_command, words: list[str], code: int, said: str) -> None:
+    ended, _, errors = runs_command(*words)
     assert ended == code
     assert said in errors
     assert len(errors.splitlines()) <= 4

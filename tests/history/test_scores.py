@@ -7,24 +7,24 @@ import numpy as np
 import pytest
 
 from tests.history.recorded import SPLIT, predict, record
-from trainyard.history.scores import binomial, read_predictions, score_line, standard_error
+from trainyard.history.scores import binomial_error, compare_scores, estimate_error, read_predictions
 
 
 def test_the_noise_of_two_accuracies_is_binomial(tmp_path: Path) -> None:
     one, other, near = (record(tmp_path / f"{score}", score) for score in (0.95, 0.7, 0.94))
     error = math.sqrt(0.95 * 0.05 / 100 + 0.7 * 0.3 / 100)
-    line = score_line(one, other)
+    line = compare_scores(one, other)
     assert line == (
         f"val/acc 0.9500 and 0.7000: A is better by 0.2500, more than the noise of {2 * error:.4f} "
         "(2 standard errors, 100 examples)"
     )
-    assert "B is better by 0.0100, less than the noise of" in score_line(near, one)
-    assert score_line(one, one) == "val/acc 0.9500 and 0.9500: the same"
+    assert "B is better by 0.0100, less than the noise of" in compare_scores(near, one)
+    assert compare_scores(one, one) == "val/acc 0.9500 and 0.9500: the same"
 
 
 def test_binomial_error_equals_the_spread_of_many_draws() -> None:
     draws = np.random.default_rng(0).binomial(200, 0.9, 20_000) / 200
-    assert binomial(0.9, 200) == pytest.approx(draws.std(), rel=0.02)
+    assert binomial_error(0.9, 200) == pytest.approx(draws.std(), rel=0.02)
 
 
 def test_paired_examples_have_a_smaller_error(tmp_path: Path) -> None:
@@ -32,9 +32,9 @@ def test_paired_examples_have_a_smaller_error(tmp_path: Path) -> None:
     labels = [0] * 100
     predict(one, labels, [1] * 10 + [0] * 90, ["a", "b"])
     predict(other, labels, [1] * 20 + [0] * 80, ["a", "b"])
-    error, _ = standard_error(one, other)
+    error, _ = estimate_error(one, other)
     assert error == pytest.approx(math.sqrt(0.1 * 0.9 / 100)), "ten of a hundred, all in one direction"
-    assert "more than the noise of 0.0600 (2 standard errors, paired on 100 examples)" in score_line(one, other)
+    assert "more than the noise of 0.0600 (2 standard errors, paired on 100 examples)" in compare_scores(one, other)
 
 
 def test_different_examples_are_reported(tmp_path: Path) -> None:
@@ -42,20 +42,20 @@ def test_different_examples_are_reported(tmp_path: Path) -> None:
     other = record(tmp_path / "two", 0.9, val={**SPLIT, "examples": 50, "inputs": "cc"})
     predict(one, [0, 1], [0, 1], ["a", "b"])
     predict(other, [0, 1], [0, 1], ["a", "b"])
-    assert "100 and 50 examples, not the same ones" in score_line(one, other)
+    assert "100 and 50 examples, not the same ones" in compare_scores(one, other)
     unknown = record(tmp_path / "three", 0.9, result={"data": {}})
-    assert score_line(one, unknown).endswith("A is better by 0.0500; the number of examples is unknown")
+    assert compare_scores(one, unknown).endswith("A is better by 0.0500; the number of examples is unknown")
 
 
 def test_loss_objective_is_reported(tmp_path: Path) -> None:
     objective = {"objective": {"name": "val/loss", "value": 0.05, "epoch": 2}}
     one, other = (record(tmp_path / f"{score}", score, result=objective) for score in (0.95, 0.9))
-    assert score_line(one, other).endswith("; val/loss 0.0500 and 0.1000")
+    assert compare_scores(one, other).endswith("; val/loss 0.0500 and 0.1000")
 
 
 def test_run_without_scores_is_explained(tmp_path: Path) -> None:
     failed = record(tmp_path / "one", result={"status": "failed", "metrics": None, "error": "ValueError: no\nmore"})
-    line = score_line(failed, record(tmp_path / "two", result=None))
+    line = compare_scores(failed, record(tmp_path / "two", result=None))
     assert line == "no scores to compare: A is failed (ValueError: no), B is running"
 
 

@@ -1,4 +1,4 @@
-"""What a run's directory tells, whole, half-written or broken."""
+"""Reading a run's directory, complete, incomplete or damaged."""
 
 import os
 import time
@@ -19,7 +19,7 @@ def test_config_is_read_part_by_part(compose_run: Compose, tmp_path: Path) -> No
     (tmp_path / "run" / "config.yaml").write_text(OmegaConf.to_yaml(cfg))
     run = StoredRun(tmp_path / "run")
     assert run.config == OmegaConf.to_container(cfg)
-    assert run.part("optimizer")["lr"] == 1e-5
+    assert run.section("optimizer")["lr"] == 1e-5
     assert run.choices["model"] == "cnn"
     assert "experiment" not in run.choices
     assert run.overrides[:2] == ["trainer.max_epochs=2", "model=cnn"]
@@ -76,7 +76,7 @@ def test_invalid_provenance_has_no_packages(tmp_path: Path) -> None:
 def test_only_paths_in_the_run_directory_are_moved(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     run = record(folder, config={"data": {"root": f"{folder}-pictures", "files": [f"{folder}/a", "b"]}})
-    moved = run.config_in("/new")
+    moved = run.config_moved_to("/new")
     assert moved["run"]["dir"] == moved["logger"]["csv"]["save_dir"] == "/new"
     assert moved["data"] == {"root": f"{folder}-pictures", "files": ["/new/a", "b"]}
     assert yaml.safe_load((folder / "config.yaml").read_text())["run"]["dir"] == str(folder)
@@ -95,4 +95,4 @@ def test_values_of_another_type_are_ignored(tmp_path: Path) -> None:
     run = record(tmp_path / "run", result=failed, config={"run": own}, provenance={"packages": 3, "started": []})
     assert (run.metrics, run.choices, run.overrides, run.fingerprint) == ({}, {}, [], None)
     assert (run.columns["status"], run.columns["best"]) == ("failed", None)
-    assert run.config_in("/new")["run"] == own
+    assert run.config_moved_to("/new")["run"] == own

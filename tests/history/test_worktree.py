@@ -8,7 +8,7 @@ from tests.history.checkout import Checkout
 from trainyard.history.diff import CodeVersion
 from trainyard.history.reproduce import checked_out
 from trainyard.io.errors import ConfigError
-from trainyard.run.provenance import git, git_state
+from trainyard.run.provenance import read_git_state, run_git
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def checkout(tmp_path: Path) -> Checkout:
 
 
 def test_worktree_has_commit_and_patch_and_repository_is_unchanged(checkout: Checkout) -> None:
-    before, state = checkout.state(), git_state(checkout.folder)
+    before, state = checkout.state(), read_git_state(checkout.folder)
     assert state is not None
     with checked_out(checkout.folder, CodeVersion(state["commit"], state["uncommitted_patch"])) as tree:
         assert (tree / "src" / "trainyard" / "one.py").read_text() == "one = 4\n"
@@ -53,7 +53,7 @@ def test_worktree_is_removed_after_any_error(checkout: Checkout, error: type[Bas
 
 
 def test_invalid_patch_leaves_no_worktree(checkout: Checkout) -> None:
-    before, state = checkout.state(), git_state(checkout.folder)
+    before, state = checkout.state(), read_git_state(checkout.folder)
     assert state is not None
     first = checkout.git("rev-list", "--max-parents=0", "HEAD").strip()
     with (
@@ -85,12 +85,12 @@ def test_git_ignores_the_environment_of_a_hook(
 ) -> None:
     other = Checkout.make(tmp_path / "other")
     monkeypatch.setenv("GIT_DIR", str(other.folder / ".git"))
-    assert Path(git(checkout.folder / "src", "rev-parse", "--show-toplevel").rstrip("\n")) == checkout.folder
-    assert git(checkout.folder, "rev-list", "--count", "HEAD").strip() == "2"
+    assert Path(run_git(checkout.folder / "src", "rev-parse", "--show-toplevel").rstrip("\n")) == checkout.folder
+    assert run_git(checkout.folder, "rev-list", "--count", "HEAD").strip() == "2"
 
 
 def test_the_files_of_a_patch_are_listed(checkout: Checkout) -> None:
-    state = git_state(checkout.folder)
+    state = read_git_state(checkout.folder)
     assert state is not None
     assert CodeVersion(state["commit"], state["uncommitted_patch"]).patch_summary.endswith(
         "in src/trainyard/one.py, binary"

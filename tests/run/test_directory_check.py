@@ -10,7 +10,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from trainyard.cli.train import main
-from trainyard.run.directory_check import OwnDirectory
+from trainyard.run.directory_check import RunDirectoryCallback
 
 TINY = ("model.hidden_dims=[4]", "trainer.max_epochs=1", "callbacks=none", "logger=csv")
 
@@ -37,7 +37,7 @@ def test_simultaneous_runs_get_different_directories(monkeypatch: pytest.MonkeyP
 
     def claim(_: int) -> str:
         config = OmegaConf.create({"hydra": {"run": {"dir": f"{tmp_path}/run-${{random_hex:}}"}}})
-        OwnDirectory().on_run_start(config)
+        RunDirectoryCallback().on_run_start(config)
         return str(config.hydra.run.dir)
 
     with ThreadPoolExecutor(8) as pool:
@@ -48,10 +48,10 @@ def test_simultaneous_runs_get_different_directories(monkeypatch: pytest.MonkeyP
 
 def test_a_given_directory_is_used_again(tmp_path: Path) -> None:
     config = OmegaConf.create({"hydra": {"run": {"dir": f"{tmp_path}/mine"}}})
-    OwnDirectory().on_run_start(config)
+    RunDirectoryCallback().on_run_start(config)
     assert not (tmp_path / "mine").exists(), "Hydra creates it"
     (tmp_path / "mine").mkdir()
-    OwnDirectory().on_run_start(config)
+    RunDirectoryCallback().on_run_start(config)
     assert config.hydra.run.dir == f"{tmp_path}/mine"
 
 
@@ -60,4 +60,4 @@ def test_drawing_names_ends_if_all_are_taken(monkeypatch: pytest.MonkeyPatch, tm
     (tmp_path / "aaaa").mkdir()
     config = OmegaConf.create({"hydra": {"run": {"dir": f"{tmp_path}/${{random_hex:}}"}}})
     with pytest.raises(FileExistsError, match="names are taken"):
-        OwnDirectory().on_run_start(config)
+        RunDirectoryCallback().on_run_start(config)

@@ -50,3 +50,9 @@ def test_damaged_rows_are_removed_and_the_table_is_kept_beside(tmp_path: Path, d
 def test_invalid_cell_is_empty() -> None:
     [row, *_] = parse_table(CONTENT.replace(b"1.25", b"1.2x"))[1]
     assert row == {"epoch": "0", "step": "9", "train/loss": "", "val/acc": ""}
+
+
+def test_curves_exclude_durations_but_no_names_that_contain_their_letters(tmp_path: Path) -> None:
+    names = ("val/sentiment_acc", "epoch_time", "train/examples_per_second", "val/secondary_loss")
+    (tmp_path / "metrics.csv").write_text(f"step,{','.join(names)}\n9,1,2,3,4\n")
+    assert read_curves(tmp_path) == {"val/sentiment_acc": {9: 1.0}, "val/secondary_loss": {9: 4.0}}

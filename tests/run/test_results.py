@@ -20,14 +20,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
     return train(compose([*TINY, "data=penguins", "trainer.max_epochs=3", "logger=csv", f"hydra.run.dir={folder}"]))
 
 
-def test_a_run(run: RunResult) -> None:
+def test_result_contains_status_and_metrics(run: RunResult) -> None:
     stored = json.loads((run.folder / "result.json").read_text())
     assert (run.status, run.metrics) == ("completed", stored["metrics"])
     assert run.objective == stored["objective"]["value"] == run.metrics["val/acc"]
     assert RunResult.read(run.folder) == run
 
 
-def test_the_curves_of_a_run(run: RunResult) -> None:
+def test_curves_are_indexed_by_step(run: RunResult) -> None:
     losses = run.curves["val/loss"].dropna()
     steps = len(losses) and losses.index[0] + 1
     assert list(losses.index) == [steps - 1, 2 * steps - 1, 3 * steps - 1]
@@ -35,25 +35,27 @@ def test_the_curves_of_a_run(run: RunResult) -> None:
     assert run.metrics["val/loss"] == losses.iloc[best - 1]
 
 
-def test_the_model_of_a_run(run: RunResult) -> None:
+def test_load_model_returns_the_best_weights(run: RunResult) -> None:
     model = run.load_model()
     assert not model.training
     stored = torch.load(run.folder / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
     assert all(torch.equal(value, stored[name]) for name, value in model.state_dict().items())
 
 
-def test_a_pruned_or_unfinished_run_has_no_objective(tmp_path: Path) -> None:
+def test_interrupted_run_has_no_objective(tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text('{"status": "interrupted", "seconds": 1.0, "error": null}')
     assert RunResult.read(tmp_path) == RunResult(tmp_path, "interrupted", {}, None)
 
 
-def test_a_run_without_curves(compose_run: Compose) -> None:
+def test_curves_need_a_metrics_table(compose_run: Compose) -> None:
     result = train(compose_run(*TINY, "data=penguins", "logger=tensorboard"))
     with pytest.raises(OSError, match=r"metrics\.csv"):
         result.curves  # noqa: B018
 
 
-def test_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sweep_returns_its_jobs_and_resumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     words = [*TINY, "data=penguins", "logger=csv", "model.hidden_dims=[4],[8]", "seed=0,1", "sweep.name=mine"]
     result = sweep(words)
@@ -70,14 +72,14 @@ def test_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert again.jobs == result.jobs
 
 
-def test_a_sweep_that_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejected_sweep_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match="did you mean mlp"):
         sweep(["model=mlpp,cnn"])
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_a_sweep_whose_jobs_have_all_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sweep_without_completed_jobs_has_no_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = sweep([*TINY, "data=penguins", "optimizer=sgd", "optimizer.lr=1e30", "seed=0,1"])
     assert {job.status for job in result.jobs.values()} == {"failed"}
@@ -86,7 +88,7 @@ def test_a_sweep_whose_jobs_have_all_failed(tmp_path: Path, monkeypatch: pytest.
         result.best  # noqa: B018
 
 
-def test_importing_the_package_imports_no_torch() -> None:
+def test_importing_trainyard_imports_no_torch() -> None:
     code = "import sys, trainyard; trainyard.compose; print({'torch', 'lightning', 'pandas'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

@@ -18,11 +18,11 @@ import torch.nn.functional as F
 
 from tests.conftest import Compose
 from tests.run.interrupted_runs import checkpoint, tensors
-from trainyard.callbacks.run_length import length_text
 from trainyard.data.sources.builtin import Digits
 from trainyard.inspect.schedule import simulate_rates
 from trainyard.io.errors import ConfigError
 from trainyard.run.load_model import load_model
+from trainyard.run.run_length import format_length
 from trainyard.run.training import train
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.plan import group_by_cost
@@ -255,7 +255,7 @@ class Fail(L.Callback):
 def test_resumes_bitwise_from_the_end_of_an_epoch(
     compose_run: Compose, tmp_path: Path, name: str, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainyard.callbacks.checkpoints.MIN_PAUSE", 0)  # each epoch is saved
+    monkeypatch.setattr("trainyard.callbacks.checkpoints.SAVE_RATIO", 0)  # each epoch is saved
     words = [
         "trainer.max_epochs=30",
         *COMMON,
@@ -389,7 +389,7 @@ def test_length_text_and_planned_epochs(
     compose_run: Compose, words: list[str], text: str, epochs: float | None
 ) -> None:
     cfg, job = compose_run(*words), Job(0, words, Path())
-    assert length_text(cfg) == text
+    assert format_length(cfg) == text
     if epochs is not None:
         assert group_by_cost([job], [cfg]) == [[(job, epochs)]]
         return

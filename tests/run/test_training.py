@@ -228,18 +228,6 @@ def test_debug_options_run(compose_run: Compose, option: str) -> None:
         assert accuracy[-1] == 1.0, "overfits one batch"
 
 
-def test_two_processes_use_each_example_once(compose_run: Compose) -> None:
-    cfg = compose_run("accelerator=ddp_cpu", "data.batch_size=32")
-    alone = compose_run("accelerator=cpu", "data.batch_size=64", folder="alone")
-    scores = train(cfg).objective, train(alone).objective
-    assert scores[0] == pytest.approx(scores[1], abs=0.01)
-    two, one = result_of(Path(cfg.run.dir)), result_of(Path(alone.run.dir))
-    assert two["epochs"] == one["epochs"] == 2
-    for name, value in one["metrics"].items():
-        assert two["metrics"][name] == pytest.approx(value, abs=1e-4)
-    assert (Path(cfg.run.dir) / "run.log").read_text().count("epoch 2/2") == 1
-
-
 def test_nan_in_validation_fails_the_run(compose_run: Compose, tmp_path: Path) -> None:
     """Without the callback that checks each loss."""
     with pytest.raises(FloatingPointError, match=r"val/loss is (nan|inf)"):

@@ -92,7 +92,7 @@ def test_malicious_names_are_escaped_in_the_table_of_runs(
     print_csv(select_runs([]))
     [row] = csv.DictReader(io.StringIO(capsys.readouterr().out, newline=""))
     assert (row["data"], row["'@x"], row["val/acc"]) == ('\'=HYPERLINK("x")', "0.5", "-1.5")
-    assert unescape_formula(row["typed"]) == f"+model.x=-1.5 {MALICIOUS}"
+    assert unescape_formula(row["overrides"]) == f"+model.x=-1.5 {MALICIOUS}"
     assert row["model"] == f"{MALICIOUS}\nrun", "CSV contains the raw name"
 
 

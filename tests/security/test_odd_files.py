@@ -224,13 +224,13 @@ def test_checkpoint_outside_of_a_job_is_ignored(tmp_path: Path) -> None:
 def test_a_run_starts_in_a_folder_whose_hydra_files_are_links(tmp_path: Path) -> None:
     from omegaconf import OmegaConf
 
-    from trainyard.run.directory_check import OwnDirectory
+    from trainyard.run.directory_check import RunDirectoryCallback
 
     (tmp_path / "victim").write_text("mine")
     (tmp_path / "run" / ".hydra").mkdir(parents=True)
     (tmp_path / "run" / ".hydra" / "config.yaml").symlink_to(tmp_path / "victim")
     config = OmegaConf.create({"hydra": {"run": {"dir": str(tmp_path / "run")}}})
-    OwnDirectory().on_run_start(config)
+    RunDirectoryCallback().on_run_start(config)
     assert list((tmp_path / "run" / ".hydra").iterdir()) == []
     assert Run(tmp_path / "run").dir.is_dir()
     assert (tmp_path / "victim").read_text() == "mine"

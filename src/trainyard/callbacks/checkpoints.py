@@ -16,11 +16,11 @@ from trainyard.io.files import relative
 
 log = logging.getLogger(__name__)
 
-MIN_PAUSE = 100  # minimum time between two saved epochs, as a multiple of the duration of the last save
+SAVE_RATIO = 100  # minimum time between two saved epochs, as a multiple of the duration of the last save
 
 
 class LastCheckpoint(ModelCheckpoint):
-    """Saves `last.ckpt` at the end of each epoch and, on request, between two steps.
+    """Saves `last.ckpt` at the end of each epoch, and between two steps at intervals.
 
     Lightning's `save_last` only saves when the best checkpoint changes too.
 
@@ -58,7 +58,7 @@ class LastCheckpoint(ModelCheckpoint):
         return overdue
 
     def save(self, trainer: L.Trainer) -> None:
-        """Save in the middle of an epoch."""
+        """Save between two steps."""
         self.saved_at = time.monotonic()
         flush_loggers(trainer)
         trainer.save_checkpoint(self.path, self.save_weights_only)
@@ -66,7 +66,7 @@ class LastCheckpoint(ModelCheckpoint):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save, except after epochs that take hardly longer than saving."""
         start = time.monotonic()
-        too_early = start - self.saved_at < MIN_PAUSE * self.save_seconds and not is_last_epoch(trainer)
+        too_early = start - self.saved_at < SAVE_RATIO * self.save_seconds and not is_last_epoch(trainer)
         if trainer.strategy.reduce_boolean_decision(too_early):  # saving is collective, and clocks differ
             return
         flush_loggers(trainer)
@@ -102,6 +102,11 @@ class BestCheckpoint(ModelCheckpoint):
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "best_loss": self.best_loss}
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Add the current validation scores, the metrics of a run whose best epoch this is."""
+        scores = trainer.callback_metrics
+        checkpoint["metrics"] = {name: float(scores[name]) for name in scores if name.startswith("val/")}
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Check `best.ckpt`; rank 0 decides, since saving is collective."""

@@ -6,11 +6,11 @@ from typing import Any
 
 import lightning as L
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
-from trainyard.callbacks.protocols import DiscardsBatches
+from trainyard.callbacks.protocols import DiscardsBatches, first_tensor
 
 log = logging.getLogger(__name__)
 
@@ -72,13 +72,15 @@ class FiniteLoss(L.Callback):
         self.losses.clear()
         for batches_ago, loss in zip(reversed(range(len(losses))), losses, strict=True):
             if not abs(loss) < EXPLODED:
-                inputs = batch[0]
-                if inputs.isnan().any():  # missing numbers of a table, which the model replaces
-                    inputs = pl_module.get_submodule("normalize")(inputs)
+                inputs, normalize = first_tensor(batch), getattr(pl_module, "normalize", None)
+                if (
+                    isinstance(normalize, nn.Module) and inputs.isnan().any()
+                ):  # missing numbers of a table, which it replaces
+                    inputs = normalize(inputs)
                 self.stop(trainer, bool(inputs.isfinite().all()), loss, batches_ago)
 
     def stop(self, trainer: L.Trainer, inputs_are_finite: bool, loss: float, batches_ago: int) -> None:
-        """Raise a FloatingPointError with the step and the likely cause."""
+        """Raise a FloatingPointError with the step of a loss that is not finite, and the likely cause."""
         step, epoch = trainer.global_step - batches_ago, trainer.current_epoch + 1
         value = f"{loss:.2g}" if math.isfinite(loss) else loss
         cause = likely_cause(trainer, inputs_are_finite)

@@ -8,10 +8,8 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.trainer.states import TrainerFn
 
 from trainyard.callbacks.protocols import Resumable
-from trainyard.callbacks.tensorboard import purge_events
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +23,7 @@ class ProcessState(L.Callback):
         self.loaded: dict[str, Any] | None = None
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        own: dict[str, Any] = {"random": random_state(trainer.strategy.root_device)}
+        own: dict[str, Any] = {"random": get_random_state(trainer.strategy.root_device)}
         if isinstance(pl_module, Resumable):
             own["model"] = pl_module.training_state()
         states: list[Any] = [own] * trainer.world_size
@@ -40,8 +38,6 @@ class ProcessState(L.Callback):
             text = "the checkpoint was saved by %d processes, not %d: the order of the examples changes"
             log.warning(text, len(states), trainer.world_size)
         self.loaded = states[trainer.global_rank % len(states)]
-        if trainer.state.fn is TrainerFn.FITTING:
-            purge_events(trainer, checkpoint["global_step"])
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.loaded is None:
@@ -52,7 +48,7 @@ class ProcessState(L.Callback):
         self.loaded = None
 
 
-def random_state(device: torch.device) -> dict[str, Any]:
+def get_random_state(device: torch.device) -> dict[str, Any]:
     """Return the state of the global generators of Python, NumPy, torch and a device, as numbers and tensors."""
     version, internal, gauss = random.getstate()
     name, keys, *rest = np.random.get_state(legacy=True)
@@ -67,7 +63,7 @@ def random_state(device: torch.device) -> dict[str, Any]:
 
 
 def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
-    """Restore the state that `random_state` returned; a device of another type is not changed."""
+    """Restore the state that `get_random_state` returned; a device of another type is not changed."""
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal.tolist()), gauss))
     name, keys, *rest = state["numpy"]

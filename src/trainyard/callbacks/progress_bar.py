@@ -13,7 +13,6 @@ from rich.console import Group
 from rich.text import Text
 
 from trainyard.callbacks.protocols import ScoresTraining, count_examples
-from trainyard.callbacks.run_length import planned_epochs
 from trainyard.terminal.display import Display
 from trainyard.terminal.formats import format_duration
 
@@ -76,7 +75,7 @@ class ProgressReporter(ProgressBar):
             return
         self.validation = {name: float(trainer.callback_metrics[name]) for name in SCORES[2:]}
         if self.training is not None:
-            self.training.end_validation()
+            self.training.scored = trainer.current_epoch + 1, self.validation["val/acc"]
         if self.reported in (None, trainer.global_step):  # after the last epoch
             self.report("final weights", self.validation)
 
@@ -132,6 +131,7 @@ class TrainingDisplay(Display):
 
     Attributes:
         examples: number of training examples in this process since the display was opened.
+        scored: epoch and accuracy of the last validation.
     """
 
     def __init__(self, trainer: L.Trainer, model: L.LightningModule) -> None:
@@ -139,12 +139,8 @@ class TrainingDisplay(Display):
         self.trainer, self.model = trainer, model
         self.examples = 0
         self.started, self.first_share = time.monotonic(), self.share
-        self.scored: tuple[int, float] | None = None  # epoch and accuracy of the last validation
+        self.scored: tuple[int, float] | None = None
         self.recent: deque[tuple[float, int]] = deque([(self.started, 0)], maxlen=WINDOW)
-
-    def end_validation(self) -> None:
-        """Store the accuracy of a validation."""
-        self.scored = self.trainer.current_epoch + 1, float(self.trainer.callback_metrics["val/acc"])
 
     def show(self) -> None:
         """Redraw."""
@@ -195,3 +191,12 @@ def epoch_label(trainer: L.Trainer, align: bool = False) -> str:
     if epochs is None:
         return f"epoch {epoch}"
     return f"epoch {epoch:>{len(str(epochs)) if align else 1}}/{epochs}"
+
+
+def planned_epochs(trainer: L.Trainer) -> int | None:
+    """Return the maximum number of epochs of a fit, from `on_fit_start` on; `None` if there is no limit."""
+    limits = [trainer.max_epochs] if trainer.max_epochs and trainer.max_epochs > 0 else []
+    if trainer.max_steps > 0:
+        steps = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+        limits.append(math.ceil(trainer.max_steps / steps))
+    return min(limits, default=None)

@@ -33,8 +33,13 @@ class DiscardsBatches(Protocol):
         """Remove the last training batch from the metrics."""
 
 
-def count_examples(batch: Any) -> int:
-    """Return the number of examples in a batch: the length of the first tensor in its lists, tuples and dicts."""
+def first_tensor(batch: Any) -> Tensor:
+    """Return the first tensor in the lists, tuples and dicts of a batch, usually the inputs."""
     while not isinstance(batch, Tensor):
         batch = next(iter(batch.values() if isinstance(batch, Mapping) else batch))
-    return len(batch)
+    return batch
+
+
+def count_examples(batch: Any) -> int:
+    """Return the number of examples in a batch."""
+    return len(first_tensor(batch))

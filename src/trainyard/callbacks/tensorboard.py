@@ -1,4 +1,4 @@
-"""TensorBoard: the logger of a run, the time for figures, and what it shows about the run as a whole."""
+"""TensorBoard: the logger, the time limit for figures, and the texts, charts and HParams of a run."""
 
 import json
 import logging
@@ -56,14 +56,14 @@ def tensorboard_writer(trainer: L.Trainer) -> Any | None:
 
 
 def purge_events(trainer: L.Trainer, step: int) -> None:
-    """Make TensorBoard drop all points from an optimizer step on, because a resumed run logs them again.
+    """Make TensorBoard drop all points from an optimizer step on, which a resumed run logs again; rank 0 calls it.
 
     This is what `SummaryWriter(purge_step=step)` writes, but the logger is built before the step is known. TensorBoard
     reads event files in the order of their names, which start with the second of their creation; so the new file must
     not be created within the same second as an earlier one.
     """
     for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
+        if isinstance(logger, TensorBoardLogger):
             while any(Path(logger.log_dir).glob(f"events.out.tfevents.{int(time.time()):010}.*")):
                 time.sleep(0.02)
             marker = Event(step=step, session_log=SessionLog(status=SessionLog.START))
@@ -104,7 +104,7 @@ class DrawingBudget(L.Callback):
             log.info(f"figures    %d skipped: {reason}", self.skipped, 100 * self.share)
 
 
-def drawing_budget(trainer: L.Trainer) -> DrawingBudget:
+def find_drawing_budget(trainer: L.Trainer) -> DrawingBudget:
     """Return the budget of a run; without one, an unlimited budget."""
     callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     budgets = (callback for callback in callbacks if isinstance(callback, DrawingBudget))
@@ -129,14 +129,14 @@ class RunDescription(L.Callback):
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         remove_callback(trainer, self)
         if writer := tensorboard_writer(trainer):
-            writer.add_text("config", code_block((self.folder / "config.yaml").read_text(encoding="utf-8")))
+            writer.add_text("config", format_code_block((self.folder / "config.yaml").read_text(encoding="utf-8")))
             origin = json.loads((self.folder / "provenance.json").read_text(encoding="utf-8"))
             origin["packages"] = {name: version for name, version in origin["packages"].items() if name in PACKAGES}
             (origin["git"] or {}).pop("uncommitted_patch", None)  # may be long
-            writer.add_text("provenance", code_block(OmegaConf.to_yaml(origin)))
+            writer.add_text("provenance", format_code_block(OmegaConf.to_yaml(origin)))
 
 
-def code_block(text: str) -> str:
+def format_code_block(text: str) -> str:
     """Return a text as a code block in Markdown."""
     return "\n".join(f"    {line}" for line in text.splitlines())
 
@@ -156,7 +156,7 @@ def write_hparams(trainer: L.Trainer, cfg: DictConfig, result: dict[str, Any]) -
     for name, value in scores.items():
         writer.add_scalar(name, value, trainer.global_step)
     batch_size = result["data"].get("batch_size") or cfg.data.get("batch_size") or cfg.data.get("default_batch_size")
-    columns, *session = hparams({**hyperparameters(cfg), "data.batch_size": batch_size}, scores)
+    columns, *session = hparams({**collect_hyperparameters(cfg), "data.batch_size": batch_size}, scores)
     move_to_front(columns, FIRST_COLUMNS | {override.partition("=")[0].lstrip("+") for override in cfg.run.overrides})
     for summary in (columns, *session):
         writer.file_writer.add_summary(summary)
@@ -172,7 +172,7 @@ def move_to_front(columns: Any, names: set[str]) -> None:
     stored.content = content.SerializeToString()
 
 
-def hyperparameters(cfg: DictConfig) -> dict[str, Any]:
+def collect_hyperparameters(cfg: DictConfig) -> dict[str, Any]:
     """Return the option of each config group, and all values of model, data, optimizer and schedule."""
     finetune = ["finetune"] if has_backbone(cfg) else []
     options = {group: cfg.run.choices[group] for group in (*GROUPS, *finetune)}

@@ -14,8 +14,8 @@ from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
 from trainyard.callbacks.lifecycle import remove_callback
-from trainyard.callbacks.protocols import count_examples
-from trainyard.callbacks.tensorboard import drawing_budget, tensorboard_writer
+from trainyard.callbacks.protocols import count_examples, first_tensor
+from trainyard.callbacks.tensorboard import find_drawing_budget, tensorboard_writer
 from trainyard.io.files import MIB
 from trainyard.io.resources import peak_memory
 
@@ -33,7 +33,7 @@ class FirstBatch(L.Callback):
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
         remove_callback(trainer, self)
-        images, writer = batch[0], tensorboard_writer(trainer)
+        images, writer = first_tensor(batch), tensorboard_writer(trainer)
         if writer is not None and images.ndim == 4 and trainer.global_step == 0:
             from torchvision.utils import make_grid
 
@@ -106,7 +106,7 @@ class Histograms(L.Callback):
         """Write the histograms, before the gradients are cleared."""
         if not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
             return
-        writer, budget = tensorboard_writer(trainer), drawing_budget(trainer)
+        writer, budget = tensorboard_writer(trainer), find_drawing_budget(trainer)
         trainable = [(name, p) for name, p in pl_module.named_parameters() if p.requires_grad]
         seconds = sum(2 * (SECONDS_PER_TENSOR + SECONDS_PER_NUMBER * p.numel()) for _, p in trainable)
         if writer is None or not budget.allows(seconds, HISTOGRAM_SHARE):

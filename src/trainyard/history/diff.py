@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainyard.history.scores import score_line
-from trainyard.history.stored_run import StoredRun, flatten
+from trainyard.history.scores import compare_scores
+from trainyard.history.stored_run import StoredRun, as_dict, flatten
 from trainyard.io.errors import ConfigError, join_limited
 from trainyard.run.metrics_csv import read_curves
-from trainyard.run.provenance import git
+from trainyard.run.provenance import run_git
 
 Lines = list[str] | None
 PACKAGE = Path(__file__).parents[1]
@@ -62,7 +62,7 @@ class CodeVersion:
             return "no patch"
         size = f"a patch of {len(re.findall(r'^(?:[+](?![+][+] )|-(?!-- ))', self.patch, re.MULTILINE))} lines"
         try:
-            numbers = git(Path(), "apply", "--numstat", "-", stdin=self.patch).splitlines()
+            numbers = run_git(Path(), "apply", "--numstat", "-", stdin=self.patch).splitlines()
         except ConfigError:
             return f"{size}, which git cannot read"
         return f"{size} in {list_files(line.split(chr(9), 2)[2] for line in numbers)}"
@@ -71,76 +71,76 @@ class CodeVersion:
 def diff(one: StoredRun, other: StoredRun) -> str:
     """Return a verdict on the scores, then what differs, the likely causes first; one line if nothing differs."""
     sections = {
-        "config": config_changes(one, other),
-        "data": data_changes(one, other),
-        "code": code_changes(one, other),
-        "packages": package_changes(one.provenance, other.provenance),
-        "hardware": hardware_changes(one.provenance, other.provenance),
-        "curves": curve_changes(one, other),
+        "config": compare_configs(one, other),
+        "data": compare_data(one, other),
+        "code": compare_code(one, other),
+        "packages": compare_packages(one.provenance, other.provenance),
+        "hardware": compare_hardware(one.provenance, other.provenance),
+        "curves": compare_curves(one, other),
     }
     same = [name for name, lines in sections.items() if lines == []]
     unknown = [f"{name}: {UNKNOWN[name]}" for name, lines in sections.items() if lines is None]
     differ = {name: lines for name, lines in sections.items() if lines}
     if not differ and one.metrics and one.metrics == other.metrics:
         return "; ".join([f"{one.name} and {other.name} are the same: {', '.join(same)}, scores", *unknown])
-    found = [*with_heading("A", [one.name]), *with_heading("B", [other.name]), score_line(one, other)]
+    found = [*add_heading("A", [one.name]), *add_heading("B", [other.name]), compare_scores(one, other)]
     results_differ = one.metrics != other.metrics or "curves" in differ
     if one.metrics and other.metrics and "config" not in differ and results_differ:
         others = [name for name in CAUSES if name in differ]
         reason = f"other {' or '.join(others)}, or not deterministic" if others else "not deterministic"
         found.append(f"the same config and seed, but other results: {reason}")
     for name, lines in differ.items():
-        found += with_heading(name, lines)
-    found += with_heading("the same", [", ".join(same)] if same else [])
-    return "\n".join([*found, *with_heading("unknown", unknown)])
+        found += add_heading(name, lines)
+    found += add_heading("the same", [", ".join(same)] if same else [])
+    return "\n".join([*found, *add_heading("unknown", unknown)])
 
 
-def with_heading(name: str, lines: Sequence[str]) -> list[str]:
+def add_heading(name: str, lines: Sequence[str]) -> list[str]:
     """Return indented lines, with a name before the first."""
     return [f"{'' if number else name:<10} {line}" for number, line in enumerate(lines)]
 
 
-def section(name: str, lines: Lines) -> str:
+def format_section(name: str, lines: Lines) -> str:
     """Return the text of changes, also of none and unknown ones."""
-    return "\n".join(with_heading(name, ["unknown"] if lines is None else lines or ["the same"]))
+    return "\n".join(add_heading(name, ["unknown"] if lines is None else lines or ["the same"]))
 
 
-def changes(left: Mapping[str, Any], right: Mapping[str, Any], keys: Iterable[str], sign: str = " ") -> list[str]:
+def list_changes(left: Mapping[str, Any], right: Mapping[str, Any], keys: Iterable[str], sign: str = " ") -> list[str]:
     """Return a line for each key whose values differ."""
     pairs = {key: (left.get(key, "none"), right.get(key, "none")) for key in keys}
-    return [f"{key}{sign}{as_yaml(old)} -> {as_yaml(new)}" for key, (old, new) in pairs.items() if old != new]
+    return [f"{key}{sign}{format_value(old)} -> {format_value(new)}" for key, (old, new) in pairs.items() if old != new]
 
 
-def config_changes(one: StoredRun, other: StoredRun) -> Lines:
+def compare_configs(one: StoredRun, other: StoredRun) -> Lines:
     """Return a line for each option and each key that differs; `None` without a config.
 
     The keys of a group whose option differs are left out unless they are overridden.
     """
-    if not one.own or not other.own:
+    if not one.run_config or not other.run_config:
         return None
-    options = changes(one.choices, other.choices, sorted({*one.choices, *other.choices} - {*SWEEP_GROUPS}), "=")
+    options = list_changes(one.choices, other.choices, sorted({*one.choices, *other.choices} - {*SWEEP_GROUPS}), "=")
     groups = {line.partition("=")[0] for line in options}
     overridden = {word.lstrip("+~").partition("=")[0] for run in (one, other) for word in run.overrides}
-    left, right = values_of(one), values_of(other)
+    left, right = relevant_values(one), relevant_values(other)
     keys = sorted({*left, *right}, key=lambda key: ("." in key, key))
     compared = (key for key in keys if key in overridden or key.split(".")[0] not in groups)
-    return [*options, *changes(left, right, compared, "=")]
+    return [*options, *list_changes(left, right, compared, "=")]
 
 
-def values_of(run: StoredRun) -> dict[str, object]:
+def relevant_values(run: StoredRun) -> dict[str, object]:
     """Return the config values that results may depend on, by dotted key."""
-    config = {key: part for key, part in run.config_in("RUN").items() if key not in ("run", *SWEEP_GROUPS)}
-    return {**dict(flatten(config)), "sweep.pruner": (run.part("sweep") or {}).get("pruner", "none")}
+    config = {key: part for key, part in run.config_moved_to("RUN").items() if key not in ("run", *SWEEP_GROUPS)}
+    return {**dict(flatten(config)), "sweep.pruner": as_dict(run.section("sweep")).get("pruner", "none")}
 
 
-def as_yaml(value: object) -> str:
+def format_value(value: object) -> str:
     """Return a value as in an override."""
     if isinstance(value, list):
-        return f"[{','.join(map(as_yaml, value))}]"
+        return f"[{','.join(map(format_value, value))}]"
     return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
-def data_changes(one: StoredRun, other: StoredRun) -> Lines:
+def compare_data(one: StoredRun, other: StoredRun) -> Lines:
     """Return a line for each split that differs; `None` if a run has no fingerprint."""
     if one.fingerprint is None or other.fingerprint is None:
         return None
@@ -148,12 +148,12 @@ def data_changes(one: StoredRun, other: StoredRun) -> Lines:
     for split in dict.fromkeys((*one.fingerprint, *other.fingerprint)):
         left, right = one.fingerprint.get(split, {}), other.fingerprint.get(split, {})
         digests = [name for name in {**left, **right} if name not in COUNTS and left.get(name) != right.get(name)]
-        if changed := [*changes(left, right, COUNTS), *(f"other {name}" for name in digests)]:
+        if changed := [*list_changes(left, right, COUNTS), *(f"other {name}" for name in digests)]:
             lines.append(f"{split}: {', '.join(changed)}")
     return lines
 
 
-def code_changes(one: StoredRun, other: StoredRun, package: Path = PACKAGE) -> Lines:
+def compare_code(one: StoredRun, other: StoredRun, package: Path = PACKAGE) -> Lines:
     """Return a line for commits, patches and untracked files that differ; `None` if neither run has a commit.
 
     `package` is a folder in the repository that has the commits.
@@ -167,8 +167,8 @@ def code_changes(one: StoredRun, other: StoredRun, package: Path = PACKAGE) -> L
     if left.commit != right.commit:
         line = f"commit {left.short} -> {right.short}"
         try:
-            counts = git(package, "rev-list", "--left-right", "--count", f"{left.commit}...{right.commit}", "--")
-            files = git(package, "diff", "--name-only", left.commit, right.commit, "--").splitlines()
+            counts = run_git(package, "rev-list", "--left-right", "--count", f"{left.commit}...{right.commit}", "--")
+            files = run_git(package, "diff", "--name-only", left.commit, right.commit, "--").splitlines()
         except ConfigError:
             lines.append(f"{line}, not both of which are in this repository")
         else:
@@ -187,25 +187,25 @@ def list_files(files: Iterable[str]) -> str:
     return join_limited(names, MAX_FILES)
 
 
-def package_changes(one: Mapping[str, Any], other: Mapping[str, Any]) -> Lines:
+def compare_packages(one: Mapping[str, Any], other: Mapping[str, Any]) -> Lines:
     """Return a line for each important package that differs in two `provenance.json`, and one for all others."""
     if not one["packages"] or not other["packages"]:
         return None
     left, right = ({"python": run.get("python"), **run["packages"]} for run in (one, other))
     rest = [name for name in sorted({*left, *right}) if name not in FIRST and left.get(name) != right.get(name)]
     others = [f"{len(rest)} others: {join_limited(rest, MAX_PACKAGES)}"] if rest else []
-    return changes(left, right, FIRST) + others
+    return list_changes(left, right, FIRST) + others
 
 
-def hardware_changes(one: Mapping[str, Any], other: Mapping[str, Any]) -> Lines:
+def compare_hardware(one: Mapping[str, Any], other: Mapping[str, Any]) -> Lines:
     """Return a line for each property of the machine that differs in two `provenance.json`, if both have it."""
     left, right = one["hardware"], other["hardware"]
     if not left or not right:
         return None
-    return changes(left, right, (name for name in HARDWARE if name in left and name in right))
+    return list_changes(left, right, (name for name in HARDWARE if name in left and name in right))
 
 
-def curve_changes(one: StoredRun, other: StoredRun) -> Lines:
+def compare_curves(one: StoredRun, other: StoredRun) -> Lines:
     """Return a line for the best epochs and for each curve that differs; `None` without a metrics.csv.
 
     Learning rates follow from the config, and a test has no curve.
@@ -217,11 +217,11 @@ def curve_changes(one: StoredRun, other: StoredRun) -> Lines:
     lines = [f"best epoch {' -> '.join(bests)}"] if len({*bests}) == 2 else []
     names = [name for name in sorted({*left} & {*right}) if not name.startswith(("lr/", "test/"))]
     for name in sorted(names, key=lambda name: not name.startswith("val/")):
-        lines += curve_change(name, left[name], right[name])
+        lines += compare_curve(name, left[name], right[name])
     return lines
 
 
-def curve_change(name: str, left: Mapping[int, float], right: Mapping[int, float]) -> list[str]:
+def compare_curve(name: str, left: Mapping[int, float], right: Mapping[int, float]) -> list[str]:
     """Return a line about two curves, value by epoch, if they differ."""
     gaps = {epoch: abs(left[epoch] - right[epoch]) for epoch in sorted({*left} & {*right})}
     apart = [epoch for epoch, gap in gaps.items() if not gap <= ROUNDING]  # also if a value is NaN

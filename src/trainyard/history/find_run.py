@@ -9,8 +9,7 @@ from pathlib import Path
 from trainyard.history.stored_run import StoredRun, is_run
 from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
 from trainyard.io.files import check_path, relative
-from trainyard.sweeps.stored import SWEEP_FILE as SWEEP
-from trainyard.sweeps.stored import StoredSweep
+from trainyard.sweeps.stored import SWEEP_FILE, StoredSweep
 
 ROOT = Path("outputs")
 ACCEPTED = "a directory, a name or its beginning or ending, SWEEP/NUMBER, latest, best:SWEEP, or a checkpoint"
@@ -29,13 +28,13 @@ def find_run(name: str, root: Path = ROOT) -> StoredRun:
     """
     check_path("RUN", name)
     if name.startswith("best:"):
-        return best_job(name)
+        return find_best_job(name)
     if name == "latest" or Path(name) == root / "latest":
-        return latest(root)
+        return find_latest(root)
     for folder in (Path(name), root / "runs" / name, root / "sweeps" / name) if name else ():
         if found := run_at(folder):
             return found
-        if (folder / SWEEP).is_file():
+        if (folder / SWEEP_FILE).is_file():
             accepted = f"a job of it, such as {name.rstrip('/')}/0, or best:{name.rstrip('/')}"
             raise config_error("RUN", name, "is a sweep", accepted)
     names = sorted(folder.name for folder in (root / "runs").glob("*/"))
@@ -44,7 +43,7 @@ def find_run(name: str, root: Path = ROOT) -> StoredRun:
         return StoredRun(root / "runs" / near[0])
     if near:
         raise config_error("RUN", name, f"{len(near)} runs begin or end with it", join_limited(near[::-1], MAX_NEWEST))
-    raise unknown_run(name, root)
+    raise unknown_run_error(name, root)
 
 
 def find_checkpoint(name: str, root: Path = ROOT) -> Path:
@@ -76,7 +75,7 @@ def run_at(path: Path) -> StoredRun | None:
     return next((StoredRun(folder) for folder in folders if is_run(folder)), None)
 
 
-def latest(root: Path) -> StoredRun:
+def find_latest(root: Path) -> StoredRun:
     """Return the run that `outputs/latest`, a link or a text file, points to, or the last started; print its path."""
     pointer = root / "latest"
     run = None
@@ -85,14 +84,14 @@ def latest(root: Path) -> StoredRun:
         path = Path(os.path.relpath(root / text, root))
         if ".." not in path.parts and is_run(root / path):
             run = StoredRun(root / path)
-    run = run or max(all_runs(root), key=lambda run: run.started, default=None)
+    run = run or max(iterate_runs(root), key=lambda run: run.started, default=None)
     if run is None:
-        raise unknown_run("latest", root)
+        raise unknown_run_error("latest", root)
     print(f"latest     {relative(run.folder)}", file=sys.stderr)
     return run
 
 
-def best_job(name: str) -> StoredRun:
+def find_best_job(name: str) -> StoredRun:
     """Return the job of `best:SWEEP`: of its best configuration, the completed one with the best validation score."""
     rows = StoredSweep.find(name.removeprefix("best:")).rows
     if not rows or not rows[0].scores:
@@ -100,15 +99,15 @@ def best_job(name: str) -> StoredRun:
     return StoredRun(rows[0].best.folder)
 
 
-def unknown_run(name: str, root: Path) -> ConfigError:
+def unknown_run_error(name: str, root: Path) -> ConfigError:
     """Return the error for a name that no run has, with the newest runs."""
     if is_checkpoint(Path(name)):
         return config_error("RUN", name, "a checkpoint outside of a run", "one of a run's folder checkpoints")
     sweep = root / "sweeps" / Path(name).parent.name
-    if (sweep / SWEEP).is_file():
+    if (sweep / SWEEP_FILE).is_file():
         jobs = sorted((folder.name for folder in sweep.iterdir() if folder.name.isdigit() and is_run(folder)), key=int)
         return config_error("RUN", name, "the sweep has no such job", join_limited(jobs) or "a job that has begun")
-    problem = f"unknown run{did_you_mean(name, ('latest', *(run.name for run in all_runs(root))))}"
+    problem = f"unknown run{did_you_mean(name, ('latest', *(run.name for run in iterate_runs(root))))}"
     if name == "latest":
         problem = f"{root / name} points to no run" if os.path.lexists(root / name) else "there is none yet"
     newest = sorted((folder.name for folder in (root / "runs").glob("*/")), reverse=True)
@@ -116,12 +115,12 @@ def unknown_run(name: str, root: Path) -> ConfigError:
     return config_error("RUN", name or "''", problem, accepted)
 
 
-def all_runs(root: Path = ROOT) -> Iterator[StoredRun]:
+def iterate_runs(root: Path = ROOT) -> Iterator[StoredRun]:
     """Yield every run below a folder, also unfinished ones: all folders in runs/, and the numbered ones in sweeps."""
     for path, names, files in os.walk(root):
         folder = Path(path)
         names[:] = sorted(name for name in names if not name.startswith(".") and not (folder / name).is_symlink())
-        begun = [name for name in names if folder == root / "runs" or (SWEEP in files and name.isdigit())]
+        begun = [name for name in names if folder == root / "runs" or (SWEEP_FILE in files and name.isdigit())]
         runs = [name for name in names if name in begun or is_run(folder / name)]
         yield from (StoredRun(folder / name) for name in runs)
         names[:] = [name for name in names if name not in runs]

@@ -23,7 +23,7 @@ from trainyard.history.stored_run import StoredRun, flatten
 from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.io.files import check_path, relative
 from trainyard.run.metrics_csv import read_curves
-from trainyard.run.provenance import git, provenance
+from trainyard.run.provenance import collect_provenance, run_git
 from trainyard.terminal.controls import escape_controls
 
 TOLERANCE = 1e-3  # absolute for values up to 1, relative for larger ones
@@ -46,19 +46,19 @@ def reproduce(run: StoredRun, output: Path | None = None, yes: bool = False, pac
     The new run is in `output`, by default in outputs/reproduced. With `yes`, code that comes with the run is executed
     without asking. `package` is a folder in the repository that has the commit.
     """
-    if run.status != "completed" or not run.own or run.unreadable:
+    if run.status != "completed" or not run.run_config or run.invalid_keys:
         problem = f"is {run.status}" if run.status != "completed" else "its config.yaml is missing or invalid"
         raise config_error("RUN", run.name, problem, "a completed run with an intact config")
-    folder = new_directory(run, output)
+    folder = choose_directory(run, output)
     print(f"run        {run.name}, again in {relative(folder)}")
-    code = available_code(run, package)
+    code = find_code(run, package)
     config = config_to_reproduce(run, folder)
     confirm(run, code, yes, config, folder)
-    now = provenance()
+    now = collect_provenance()
     threads = int(run.provenance["hardware"].get("threads") or now["hardware"]["threads"])
     now["hardware"]["threads"] = threads  # the new run uses as many: the order of sums depends on it
-    print(diff.section("packages", diff.package_changes(run.provenance, now)))
-    print(diff.section("hardware", diff.hardware_changes(run.provenance, now)))
+    print(diff.format_section("packages", diff.compare_packages(run.provenance, now)))
+    print(diff.format_section("hardware", diff.compare_hardware(run.provenance, now)))
     directory = Path(str(run.provenance.get("directory", "")))  # relative paths in the config refer to it
     if not directory.is_dir():
         print(f"directory  {directory} does not exist: relative paths refer to the current folder")
@@ -69,7 +69,7 @@ def reproduce(run: StoredRun, output: Path | None = None, yes: bool = False, pac
     if again.status != "completed":
         print(f"differs: the new run ended with exit code {exit_code} before it was complete, see above")
         return 1
-    print(diff.section("data", diff.data_changes(run, again)))
+    print(diff.format_section("data", diff.compare_data(run, again)))
     if not run.checkpoint.is_file():
         print("weights    not compared: the run has no checkpoint")
     verdict, agree = compare(run, again)
@@ -77,7 +77,7 @@ def reproduce(run: StoredRun, output: Path | None = None, yes: bool = False, pac
     return 0 if agree else 1
 
 
-def new_directory(run: StoredRun, output: Path | None) -> Path:
+def choose_directory(run: StoredRun, output: Path | None) -> Path:
     """Return an empty directory for the new run; raise a ConfigError if `output` is not empty."""
     if output is not None:
         check_path("--output", str(output))
@@ -89,19 +89,19 @@ def new_directory(run: StoredRun, output: Path | None) -> Path:
     return next(ROOT / "reproduced" / name for name in names if not (ROOT / "reproduced" / name).exists()).absolute()
 
 
-def available_code(run: StoredRun, package: Path) -> diff.CodeVersion | None:
+def find_code(run: StoredRun, package: Path) -> diff.CodeVersion | None:
     """Return the code to check out, and print it; `None` to use the installed package."""
     code = diff.CodeVersion.of(run)
     reason = "the run was made outside of a checkout"
     if code:
         try:
-            has_package = git(package, "ls-tree", "--full-tree", code.commit, "src/trainyard")
+            has_package = run_git(package, "ls-tree", "--full-tree", code.commit, "src/trainyard")
         except ConfigError as error:
             problem = f"its commit {code.short} is not in a repository at {package}"
             accepted = "after `git fetch`, or in the clone where it was made"
             raise config_error("RUN", run.name, problem, accepted) from error
         if has_package:
-            commit = git(package, "log", "-1", "--format=%h %s", code.commit).strip()
+            commit = run_git(package, "log", "-1", "--format=%h %s", code.commit).strip()
             lost = f"\n           untracked files are not restored: {join_limited(code.untracked, 5)}"
             print(f"code       {commit}, {code.patch_summary}{lost if code.untracked else ''}")
             return code
@@ -116,15 +116,15 @@ def checked_out(repository: Path, code: diff.CodeVersion) -> Iterator[Path]:
     with TemporaryDirectory(prefix="trainyard-", ignore_cleanup_errors=True) as temporary:
         tree = Path(temporary) / "code"
         try:
-            git(repository, "worktree", "add", "--detach", str(tree), code.commit)
+            run_git(repository, "worktree", "add", "--detach", str(tree), code.commit)
             if code.patch:
-                git(tree, "apply", "--binary", "--whitespace=nowarn", "-", stdin=code.patch)
+                run_git(tree, "apply", "--binary", "--whitespace=nowarn", "-", stdin=code.patch)
             yield tree
         finally:
             try:
-                git(repository, "worktree", "remove", "--force", "--force", str(tree))
+                run_git(repository, "worktree", "remove", "--force", "--force", str(tree))
             except ConfigError:  # it is incomplete
-                git(repository, "worktree", "prune")
+                run_git(repository, "worktree", "prune")
 
 
 def confirm(run: StoredRun, code: diff.CodeVersion | None, yes: bool, config: Mapping[str, Any], folder: Path) -> None:
@@ -162,8 +162,8 @@ def train_again(config: Mapping[str, Any], code: Path | None, directory: Path, t
 def compare(one: StoredRun, other: StoredRun) -> tuple[str, bool]:
     """Compare metrics, curves and weights bit by bit; return the verdict, and whether they agree within tolerance."""
     weights = one.checkpoint.is_file() and other.checkpoint.is_file()
-    left, right = results_of(one, weights), results_of(other, weights)
-    gaps = {name: gap(left.get(name), right.get(name)) for name in {**left, **right}}
+    left, right = collect_results(one, weights), collect_results(other, weights)
+    gaps = {name: largest_difference(left.get(name), right.get(name)) for name in {**left, **right}}
     differing = {name: size for name, size in gaps.items() if size is not None}
     if not differing:
         return "bitwise equal", True
@@ -173,7 +173,7 @@ def compare(one: StoredRun, other: StoredRun) -> tuple[str, bool]:
     return f"differs: {len(differing)} of {len(gaps)} values, the largest by {differing[name]:.1e} in {name}", False
 
 
-def results_of(run: StoredRun, weights: bool) -> dict[str, Tensor]:
+def collect_results(run: StoredRun, weights: bool) -> dict[str, Tensor]:
     """Return all values that a run computed, by name; with `weights`, also the tensors of the best checkpoint."""
     numbers: dict[str, float] = dict(run.metrics)
     for name, curve in read_curves(run.folder).items():
@@ -189,7 +189,7 @@ def results_of(run: StoredRun, weights: bool) -> dict[str, Tensor]:
     return results
 
 
-def gap(one: Tensor | None, other: Tensor | None) -> float | None:
+def largest_difference(one: Tensor | None, other: Tensor | None) -> float | None:
     """Return the largest difference, relative to values over 1, or infinity; `None` if all bits are equal."""
     if one is None or other is None or (one.shape, one.dtype) != (other.shape, other.dtype):
         return math.inf

@@ -3,13 +3,12 @@
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from functools import partial
 from typing import Any
 
 from trainyard.config.composition import objective_mode
 from trainyard.config.condition import GRAMMAR, Condition, is_number
-from trainyard.history.find_run import all_runs
-from trainyard.history.stored_run import StoredRun, flatten
+from trainyard.history.find_run import iterate_runs
+from trainyard.history.stored_run import StoredRun
 from trainyard.io.csv_text import csv_writer, escape_formula
 from trainyard.io.errors import config_error, did_you_mean, join_limited
 from trainyard.terminal.controls import unescaped
@@ -29,31 +28,36 @@ def select_runs(conditions: Sequence[str], sort: str = "started", last: int | No
             parameters, the newest of `started`; with a leading minus the worst. Runs without the key come last.
         last: number of the newest runs to return; `None` for all.
     """
-    parsed = [Condition(text, "CONDITION") for text in conditions]
-    runs = selected = list(all_runs())
-    for text, condition in zip(conditions, parsed, strict=True):
-        if condition.keys in (set(), {text.strip()}):
-            raise config_error("CONDITION", text, "compares nothing", GRAMMAR)
-        matching = [run for run in selected if fulfils(run, condition)]
+    runs = selected = list(iterate_runs())
+    for condition in [parse_condition(text) for text in conditions]:
+        matching = [run for run in selected if satisfies(run, condition)]
         if not matching:
             check_known(condition.keys, selected)
         selected = matching
-    selected = sorted(selected, key=lambda run: run.started, reverse=True)[:last]
+    newest = sorted(selected, key=lambda run: run.started, reverse=True)[:last]
     key = sort.removeprefix("-")
-    values = {run.folder: value_of(run, key) for run in selected if has(run, key)}
-    if selected and not values:
+    values = {run.folder: run.value(key) for run in newest if has_value(run, key)}
+    if newest and not values:
         check_known([key], runs)
     is_score = key not in COSTS and objective_mode(key) == "max" and all(map(is_number, values.values()))
     descending = key == "started" or is_score
-    with_value = [run for run in selected if values.get(run.folder) is not None]
+    with_value = [run for run in newest if values.get(run.folder) is not None]
     with_value.sort(key=lambda run: sort_key(values[run.folder]), reverse=descending != sort.startswith("-"))
-    return [*with_value, *(run for run in selected if values.get(run.folder) is None)]
+    return [*with_value, *(run for run in newest if values.get(run.folder) is None)]
 
 
-def fulfils(run: StoredRun, condition: Condition) -> bool:
+def parse_condition(text: str) -> Condition:
+    """Parse a condition, or raise a ConfigError."""
+    condition = Condition(text, "CONDITION")
+    if condition.keys in (set(), {text.strip()}):
+        raise config_error("CONDITION", text, "compares nothing", GRAMMAR)
+    return condition
+
+
+def satisfies(run: StoredRun, condition: Condition) -> bool:
     """Return whether a condition is true for a run."""
     try:
-        return condition.evaluate(partial(value_of, run))
+        return condition.evaluate(run.value)
     except (KeyError, TypeError):
         return False
 
@@ -63,18 +67,10 @@ def sort_key(value: Any) -> tuple[bool, float, str]:
     return (False, value, "") if is_number(value) else (True, 0.0, str(value))
 
 
-def value_of(run: StoredRun, key: str) -> Any:
-    """Return a column, metric, option or dotted key of the config; raise a KeyError if the run has none."""
-    if run.columns.get(key) is not None:
-        return run.columns[key]
-    first = key.partition(".")[0]
-    return dict(flatten({first: run.part(first)} if first in run.texts else {}))[key]
-
-
-def has(run: StoredRun, key: str) -> bool:
+def has_value(run: StoredRun, key: str) -> bool:
     """Return whether a run has a value for a key."""
     try:
-        value_of(run, key)
+        run.value(key)
     except KeyError:
         return False
     return True
@@ -83,29 +79,23 @@ def has(run: StoredRun, key: str) -> bool:
 def check_known(keys: Iterable[str], runs: Sequence[StoredRun]) -> None:
     """Raise a ConfigError for a key that no run has."""
     for key in keys if runs else ():
-        if not any(has(run, key) for run in runs):
-            known = sorted({name for run in runs[-SUGGESTED:] for name in keys_of(run)})
+        if not any(has_value(run, key) for run in runs):
+            known = sorted({name for run in runs[-SUGGESTED:] for name in run.keys})
             parent = key.rpartition(".")[0]
             near = [name for name in known if name.rpartition(".")[0] == parent] or [n for n in known if "." not in n]
             problem = f"no run has such a key{did_you_mean(key, known)}"
             raise config_error("KEY", key, problem, join_limited(near, 40))
 
 
-def keys_of(run: StoredRun) -> list[str]:
-    """Return the keys that a run has values for."""
-    config = {name: part for name, part in run.config.items() if name != "run"}
-    return [*(name for name, value in run.columns.items() if value is not None), *dict(flatten(config))]
-
-
 def print_table(runs: Sequence[StoredRun]) -> None:
     """Print the table."""
-    rows = [row(run) for run in runs]
+    rows = [format_row(run) for run in runs]
     if rows:
         print(table(list(rows[0]), [list(cells.values()) for cells in rows], right=["epochs", "seconds"]))
     print(f"{len(rows)} run{'' if len(rows) == 1 else 's'}")
 
 
-def row(run: StoredRun) -> dict[str, str]:
+def format_row(run: StoredRun) -> dict[str, str]:
     """Return the cells of a run, by column."""
     columns = run.columns
     overrides = " ".join(word for word in run.overrides if not word.startswith(("model=", "data=")))
@@ -114,7 +104,7 @@ def row(run: StoredRun) -> dict[str, str]:
         "started": f"{run.started:%Y-%m-%d %H:%M}",
         "model": columns.get("model", ""),
         "data": columns.get("data", ""),
-        "typed": shortened(overrides),
+        "overrides": shorten(overrides),
         "status": run.status,
         "best": "" if columns["best"] is None else f"{columns['objective']} {columns['best']:.4f}",
         "epochs": "" if columns["epochs"] is None else str(columns["epochs"]),
@@ -122,7 +112,7 @@ def row(run: StoredRun) -> dict[str, str]:
     }
 
 
-def shortened(overrides: str) -> str:
+def shorten(overrides: str) -> str:
     """Return overrides; if they are long, only the last part of each key."""
     if len(overrides) > WIDTH:
         overrides = " ".join(re.sub(r"^[^=]*\.(?=[^=]*=)", "", word) for word in overrides.split(" "))

@@ -1,4 +1,4 @@
-"""Which of two runs has the better accuracy, and whether the difference exceeds the noise; without importing torch."""
+"""Compares the accuracy of two runs with the noise of their difference; without importing torch."""
 
 import math
 import zipfile
@@ -37,12 +37,6 @@ class SavedPredictions:
         correct: NDArray[np.bool_] = self.probabilities.argmax(axis=1) == self.labels
         return correct
 
-    def by_class(self) -> dict[str, tuple[int, int]]:
-        """Return the numbers of correct predictions and of examples of each class that has examples."""
-        correct = np.bincount(self.labels, self.correct, len(self.classes)).astype(int)
-        total = np.bincount(self.labels, minlength=len(self.classes))
-        return {name: (int(c), int(n)) for name, c, n in zip(self.classes, correct, total, strict=True) if n}
-
 
 def read_predictions(folder: Path) -> SavedPredictions | None:
     """Return the predictions in a run directory; `None` if there are none or they cannot be read."""
@@ -57,9 +51,11 @@ def read_predictions(folder: Path) -> SavedPredictions | None:
     return SavedPredictions(classes, labels, probabilities) if fits else None
 
 
-def score_line(one: StoredRun, other: StoredRun) -> str:
+def compare_scores(one: StoredRun, other: StoredRun) -> str:
     """Return the validation scores of two runs, A and B, and whether their difference is significant."""
-    if unscored := [f"{name} {ending(run)}" for name, run in (("A", one), ("B", other)) if METRIC not in run.metrics]:
+    if unscored := [
+        f"{name} {describe_ending(run)}" for name, run in (("A", one), ("B", other)) if METRIC not in run.metrics
+    ]:
         return f"no scores to compare: {', '.join(unscored)}"
     left, right = one.metrics[METRIC], other.metrics[METRIC]
     objectives = {str(run.result["objective"]["name"]) for run in (one, other)} - {METRIC}
@@ -68,27 +64,27 @@ def score_line(one: StoredRun, other: StoredRun) -> str:
     if left == right:
         return f"{line}: the same{more}"
     better = f"{'A' if left > right else 'B'} is better by {abs(left - right):.4f}"
-    error, basis = standard_error(one, other)
+    error, basis = estimate_error(one, other)
     if math.isnan(error):
         return f"{line}: {better}; the number of examples is unknown{more}"
     size = "more" if abs(left - right) > ERRORS * error else "less"
     return f"{line}: {better}, {size} than the noise of {ERRORS * error:.4f} ({ERRORS} standard errors, {basis}){more}"
 
 
-def ending(run: StoredRun) -> str:
+def describe_ending(run: StoredRun) -> str:
     """Return how a run without scores ended."""
     error = str(run.result.get("error") or "").splitlines()
     return f"is {run.status}" + (f" ({error[0][:100]})" if error else "")
 
 
-def standard_error(one: StoredRun, other: StoredRun) -> tuple[float, str]:
+def estimate_error(one: StoredRun, other: StoredRun) -> tuple[float, str]:
     """Return the standard error of the difference of two accuracies, NaN if unknown, and what it is based on.
 
     If both runs saved predictions of the same examples, it is computed from the examples that only one of them
     classified correctly (McNemar). Otherwise both accuracies have independent binomial errors, which is larger.
     """
     saved = [read_predictions(run.folder) for run in (one, other)]
-    same = same_examples(one, other)
+    same = have_same_examples(one, other)
     if same and saved[0] and saved[1] and np.array_equal(saved[0].labels, saved[1].labels):
         gained = saved[0].correct.astype(int) - saved[1].correct
         return float(gained.std() / math.sqrt(len(gained))), f"paired on {len(gained)} examples"
@@ -96,16 +92,16 @@ def standard_error(one: StoredRun, other: StoredRun) -> tuple[float, str]:
     sizes = [int(count or (len(found.labels) if found else 0)) for count, found in zip(counts, saved, strict=True)]
     if 0 in sizes:
         return math.nan, ""
-    error = math.hypot(*(binomial(run.metrics[METRIC], n) for run, n in zip((one, other), sizes, strict=True)))
+    error = math.hypot(*(binomial_error(run.metrics[METRIC], n) for run, n in zip((one, other), sizes, strict=True)))
     return error, f"{sizes[0]} examples" if same else f"{sizes[0]} and {sizes[1]} examples, not the same ones"
 
 
-def same_examples(one: StoredRun, other: StoredRun) -> bool:
+def have_same_examples(one: StoredRun, other: StoredRun) -> bool:
     """Return whether two runs may have been validated on the same examples, by their fingerprints."""
     left, right = ((run.fingerprint or {}).get("val") for run in (one, other))
     return left is None or right is None or left == right
 
 
-def binomial(accuracy: float, count: int) -> float:
+def binomial_error(accuracy: float, count: int) -> float:
     """Return the standard error of an accuracy on a number of examples."""
     return math.sqrt(accuracy * (1 - accuracy) / count) if 0 <= accuracy <= 1 else math.nan

@@ -34,7 +34,7 @@ DAMAGED = "its config.yaml is missing or damaged"
 FILE_LOGGERS = ("tensorboard", "csv")
 
 
-def stored_config(run: StoredRun, overrides: Sequence[str] = (), trusted: Sequence[str] = ()) -> DictConfig:
+def config_to_test(run: StoredRun, overrides: Sequence[str] = (), trusted: Sequence[str] = ()) -> DictConfig:
     """Return the config of a run with overrides, for testing its model.
 
     Nothing is instantiated. Every `_target_` is of an allowed kind and package (see `trainyard.config.trusted`), or of
@@ -83,13 +83,13 @@ def resume(words: Sequence[str]) -> "RunResult":
 
 def config_to_resume(run: StoredRun, overrides: Sequence[str] = (), trusted: Sequence[str] = ()) -> DictConfig:
     """Return the config of a run with overrides, for resuming it, checked as described in `check_training`."""
-    if not run.own or run.unreadable or is_truncated(run):
+    if not run.run_config or run.invalid_keys or is_truncated(run):
         raise config_error(RESUME, run.name, DAMAGED, "a directory that train.py wrote")
     if run.status == "completed" and not overrides:
         problem = f"is completed, after {run.result.get('epochs')} epochs"
         raise config_error(RESUME, run.name, problem, "with trainer.max_epochs=N to train longer")
-    moved = Path(str(run.own.get("dir"))).resolve() != run.folder.resolve()
-    stored = run.config_in(relative(run.folder)) if moved else run.config
+    moved = Path(str(run.run_config.get("dir"))).resolve() != run.folder.resolve()
+    stored = run.config_moved_to(relative(run.folder)) if moved else run.config
     if moved:
         stored["run"]["dir"] = relative(run.folder)
     use_own_caches(stored)
@@ -107,7 +107,7 @@ def config_to_resume(run: StoredRun, overrides: Sequence[str] = (), trusted: Seq
 
 def config_to_reproduce(run: StoredRun, folder: Path) -> dict[str, Any]:
     """Return the config of a run for a new directory, without pruning and without loggers on servers."""
-    config = run.config_in(str(folder))
+    config = run.config_moved_to(str(folder))
     if isinstance(config.get("sweep"), dict):
         config["sweep"]["pruner"] = "none"
     if files := {name: part for name, part in (config.get("logger") or {}).items() if name in FILE_LOGGERS}:

@@ -14,7 +14,7 @@ import yaml  # type: ignore[import-untyped]
 
 from trainyard.io.files import MAX_CONFIG, load_yaml, read_json, read_text, relative
 from trainyard.run.run_directory import DONE, RESULT, read_result
-from trainyard.sweeps.stored import SWEEP_FILE as SWEEP
+from trainyard.sweeps.stored import SWEEP_FILE
 
 QUIET = 300  # seconds without a write, after which a run without a result no longer counts as running
 BEST = Path("checkpoints") / "best.ckpt"
@@ -33,16 +33,16 @@ class StoredRun:
         parent = self.folder.absolute().parent
         if parent.name == "runs":
             return self.folder.name
-        return f"{parent.name}/{self.folder.name}" if (parent / SWEEP).is_file() else relative(self.folder)
+        return f"{parent.name}/{self.folder.name}" if (parent / SWEEP_FILE).is_file() else relative(self.folder)
 
     @cached_property
     def config(self) -> dict[str, Any]:
         """The resolved config as plain values."""
-        return {key: self.part(key) for key in self.texts}
+        return {key: self.section(key) for key in self.section_texts}
 
-    def config_in(self, folder: str) -> dict[str, Any]:
+    def config_moved_to(self, folder: str) -> dict[str, Any]:
         """Return the config with every path in the run's directory moved to another directory."""
-        own = str(self.own.get("dir"))
+        own = str(self.run_config.get("dir"))
 
         def moved(node: Any) -> Any:
             if isinstance(node, dict):
@@ -56,7 +56,7 @@ class StoredRun:
         return config
 
     @cached_property
-    def texts(self) -> dict[str, str]:
+    def section_texts(self) -> dict[str, str]:
         """The YAML text of each top-level key; parsing only `run` is ten times faster than parsing the whole file."""
         text = ""
         with suppress(OSError, UnicodeDecodeError):
@@ -67,32 +67,34 @@ class StoredRun:
     def parse(self, key: str) -> dict[str, Any]:
         """Return a top-level key of the config with its value; an empty dict if it is missing or invalid YAML."""
         with suppress(yaml.YAMLError, ValueError):  # ValueError: a number with too many digits
-            return as_dict(load_yaml(self.texts.get(key, "")))
+            return as_dict(load_yaml(self.section_texts.get(key, "")))
         return {}
 
-    def part(self, key: str) -> Any:
+    def section(self, key: str) -> Any:
         """Return the value of a top-level key of the config; `None` if it is missing or invalid YAML."""
         return self.parse(key).get(key)
 
     @property
-    def unreadable(self) -> list[str]:
+    def invalid_keys(self) -> list[str]:
         """The top-level keys of the config with invalid values."""
-        return [key for key, text in self.texts.items() if not text.startswith("#") and not self.parse(key)]
+        return [key for key, text in self.section_texts.items() if not text.startswith("#") and not self.parse(key)]
 
     @cached_property
-    def own(self) -> dict[str, Any]:
-        """The config's `run`: directory, choices and overrides."""
-        return as_dict(self.part("run"))
+    def run_config(self) -> dict[str, Any]:
+        """The key `run` of the config: directory, choices and overrides."""
+        return as_dict(self.section("run"))
 
     @property
     def choices(self) -> dict[str, str]:
         """The chosen option of each config group; groups without an option are left out."""
-        return {name: str(option) for name, option in as_dict(self.own.get("choices")).items() if option is not None}
+        return {
+            name: str(option) for name, option in as_dict(self.run_config.get("choices")).items() if option is not None
+        }
 
     @property
     def overrides(self) -> list[str]:
         """The overrides of the command."""
-        words = self.own.get("overrides")
+        words = self.run_config.get("overrides")
         return list(map(str, words)) if isinstance(words, list) else []
 
     @cached_property
@@ -127,7 +129,7 @@ class StoredRun:
             "path": str(self.folder),
             "started": self.started.isoformat(timespec="seconds"),
             "status": self.status,
-            "typed": " ".join(self.overrides),
+            "overrides": " ".join(self.overrides),
             **self.choices,
             "objective": objective.get("name"),
             "best": objective.get("value"),
@@ -135,6 +137,19 @@ class StoredRun:
             **{name: self.result.get(name) for name in ("epochs", "seconds", "parameters")},
             **self.metrics,
         }
+
+    def value(self, key: str) -> Any:
+        """Return a column, metric, option or dotted key of the config; raise a KeyError if the run has none."""
+        if self.columns.get(key) is not None:
+            return self.columns[key]
+        first = key.partition(".")[0]
+        return dict(flatten({first: self.section(first)} if first in self.section_texts else {}))[key]
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys that `value` accepts."""
+        config = {name: part for name, part in self.config.items() if name != "run"}
+        return [*(name for name, value in self.columns.items() if value is not None), *dict(flatten(config))]
 
     @property
     def checkpoint(self) -> Path:
@@ -147,7 +162,7 @@ class StoredRun:
         """The status in the result; without one `running` or `unfinished`, or `broken` if files are damaged."""
         if self.result:
             return str(self.result["status"])
-        if not self.own or (self.folder / RESULT).exists():
+        if not self.run_config or (self.folder / RESULT).exists():
             return "broken"
         now = time.time()  # if the clock was set back, times lie in the future
         return "running" if any(abs(now - when) < QUIET for when in self.write_times) else "unfinished"
@@ -172,7 +187,7 @@ def as_dict(value: Any) -> dict[str, Any]:
 
 
 def flatten(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the dotted path and the value of every key of nested dicts that is not a dict with keys itself."""
+    """Yield the dotted path and the value of every leaf of nested dicts; an empty dict is a leaf."""
     if isinstance(node, dict) and (node or not path):
         for name, part in node.items():
             yield from flatten(part, f"{path}.{name}" if path else str(name))

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from trainyard.config.composition import objective_mode
 from trainyard.data.loading.spec import DataSpec
-from trainyard.history.find_run import best_job
-from trainyard.history.scores import read_predictions, same_examples
+from trainyard.history.find_run import find_best_job
+from trainyard.history.scores import have_same_examples, read_predictions
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import config_error, join_limited
 from trainyard.models.classifier import Classifier
@@ -34,14 +34,14 @@ def select_members(name: str, size: int) -> Selection:
     """Select members of an ensemble from the sweep `best:SWEEP` by their saved validation predictions."""
     if not name.startswith(BEST):
         raise config_error("--ensemble", size, f"{name} is one model", "best:SWEEP as the RUN")
-    best, sweep = best_job(name), StoredSweep.find(name.removeprefix(BEST))
+    best, sweep = find_best_job(name), StoredSweep.find(name.removeprefix(BEST))
     reference = read_predictions(best.folder)
     if reference is None:
         problem = f"{best.name} did not save predictions of its validation examples"
         raise config_error("--ensemble", size, problem, "a sweep with callbacks=default or pictures")
     jobs, probabilities = [], []
     for job in (StoredRun(job.folder) for job in sweep.jobs if job.score is not None):
-        saved = read_predictions(job.folder) if same_examples(best, job) else None  # folds may have equal labels
+        saved = read_predictions(job.folder) if have_same_examples(best, job) else None  # folds may have equal labels
         if saved and saved.classes == reference.classes and saved.labels.tolist() == reference.labels.tolist():
             jobs.append(job)
             probabilities.append(torch.from_numpy(saved.probabilities))

@@ -18,14 +18,14 @@ from trainyard.config.trusted import AUGMENTATION, check_target
 from trainyard.data.augment import Augmentation
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.history.find_run import find_run_and_checkpoint
-from trainyard.history.stored_config import stored_config
+from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
 from trainyard.inference.ensemble import load_members, select_members
 from trainyard.inference.evaluation_data import OWN_TEST_SPLIT, load_evaluation_data, overlap_notes
 from trainyard.io.errors import config_error, join_limited
 from trainyard.io.files import relative
 from trainyard.models.classifier import Classifier
-from trainyard.run.compatibility import ACCELERATORS
+from trainyard.run.compatibility import available_accelerators
 from trainyard.run.run_builder import QUIET, use_channels_last
 from trainyard.tasks.classification import Predictions, load_classifier
 from trainyard.tasks.classification_report import Evaluation
@@ -46,7 +46,7 @@ def evaluate(
         ConfigError: the run is missing, damaged or not allowed, or the data is missing or does not fit.
     """
     run, checkpoint = find_run_and_checkpoint(name)
-    cfg = stored_config(run, overrides, trusted)
+    cfg = config_to_test(run, overrides, trusted)
     model = load_classifier(checkpoint, trusted)
     data, examples = load_evaluation_data(cfg, run, model.spec, trusted)
     predictions, scores = predict_test_split(model, data, cfg, views)
@@ -72,10 +72,10 @@ def evaluate_ensemble(
     best = selection.best
     jobs = list(dict.fromkeys([*selection.jobs, best]))
     models = load_members(jobs, trusted)
-    cfg = stored_config(best, overrides, trusted)
+    cfg = config_to_test(best, overrides, trusted)
     data, examples = load_evaluation_data(cfg, best, models[0].spec, trusted)
     results = {
-        job: predict_test_split(model, data, stored_config(job, overrides, trusted))
+        job: predict_test_split(model, data, config_to_test(job, overrides, trusted))
         for job, model in zip(jobs, models, strict=True)
     }
     weighted = [results[job][0].probabilities * weight for job, weight in selection.jobs.items()]
@@ -175,7 +175,7 @@ def predict_test_split(
 def build_test_trainer(cfg: DictConfig) -> L.Trainer:
     """Build a Trainer that tests as the run's does, and writes nothing."""
     accelerator = str(cfg.trainer.get("accelerator", "auto"))
-    available = ["auto", *(name for name, kind in ACCELERATORS.items() if kind.is_available())]
+    available = ["auto", *available_accelerators()]
     if accelerator not in available:
         accepted = " or ".join(f"trainer.accelerator={name}" for name in available)
         raise config_error("trainer.accelerator", accelerator, f"there is no {accelerator} device here", accepted)

@@ -18,7 +18,7 @@ from trainyard.data.loading.spec import DataSpec, Examples
 from trainyard.data.loading.statistics import example_digests, fingerprint
 from trainyard.data.sources.image_folder import ImageFolder
 from trainyard.history.find_run import find_run_and_checkpoint
-from trainyard.history.stored_config import stored_config
+from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.models.classifier import Classifier
@@ -110,7 +110,7 @@ def load_model_and_data(name: str, trusted: Sequence[str] = ()) -> tuple[Classif
     """Return the model of a run and its data."""
     run, checkpoint = find_run_and_checkpoint(name)
     model = load_classifier(checkpoint, trusted)
-    return model, load_data(stored_config(run, trusted=trusted), trusted, model.spec)
+    return model, load_data(config_to_test(run, trusted=trusted), trusted, model.spec)
 
 
 def overlap_notes(data: DataModule, run: StoredRun, examples: str, trusted: Sequence[str] = ()) -> list[str]:
@@ -147,7 +147,7 @@ def load_training_data(data: DataModule, run: StoredRun, trusted: Sequence[str])
     expected = (run.fingerprint or {}).get("train")
     if "train" in data.splits and fingerprint(data)["train"] == expected:
         return data
-    cfg = stored_config(run, trusted=trusted)
+    cfg = config_to_test(run, trusted=trusted)
     if "root" in cfg.data and not Path(cfg.data.root).expanduser().is_dir():  # do not download it only to compare
         raise config_error("data.root", cfg.data.root, "no such folder")
     own = load_data(cfg, trusted, data.model_spec)

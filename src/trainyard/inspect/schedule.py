@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
-from trainyard.callbacks.run_length import LENGTH, has_known_length
 from trainyard.config.arguments import has_backbone
 from trainyard.inspect.untrained import build_data, build_model, build_trainer
 from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.io.figures import figure_style, save_figure
 from trainyard.run.compatibility import check_config
+from trainyard.run.run_length import LENGTH, has_known_length
 from trainyard.terminal.formats import BLOCKS
 from trainyard.terminal.tables import table
 

@@ -11,12 +11,12 @@ from typing import Any
 import lightning as L
 from omegaconf import DictConfig
 
-from trainyard.callbacks.run_length import epoch_limit
 from trainyard.config.composition import instantiate
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.models.classifier import Classifier
 from trainyard.run.compatibility import check_model_fits_data
 from trainyard.run.run_builder import QUIET, run_builder
+from trainyard.run.run_length import epoch_limit
 
 
 def build_data(cfg: DictConfig) -> DataModule:

@@ -27,11 +27,9 @@ class PortableCheckpoint(L.LightningModule):
     """Adds to checkpoints what `trainyard.run.load_model.load_model` needs besides the constructor arguments."""
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the class of the model and its current validation scores."""
+        """Add the class of the model."""
         kind = type(self)
         checkpoint["model_class"] = f"{kind.__module__}.{kind.__qualname__}"
-        scores = self.trainer.callback_metrics
-        checkpoint["metrics"] = {name: float(scores[name]) for name in scores if name.startswith("val/")}
 
 
 class OptimizerMixin(L.LightningModule):

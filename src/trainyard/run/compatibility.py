@@ -5,20 +5,17 @@ import pkgutil
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.accelerators import (
-    Accelerator,
-    CPUAccelerator,
-    CUDAAccelerator,
-    MPSAccelerator,
-    XLAAccelerator,
-)
+from lightning.pytorch.accelerators import AcceleratorRegistry, CPUAccelerator
+from lightning.pytorch.callbacks import EarlyStopping, StochasticWeightAveraging, WeightAveraging
 from omegaconf import DictConfig, OmegaConf
 
-from trainyard.callbacks.run_length import check_length, epoch_limit
+from trainyard.callbacks.finite_loss import FiniteLoss
+from trainyard.callbacks.weight_average import WeightAverage
 from trainyard.config.arguments import check_additions, check_arguments, check_ranges, has_backbone
 from trainyard.config.composition import instantiate, load_options
 from trainyard.data.loading.spec import DataSpec
 from trainyard.io.errors import ConfigError, config_error, join_limited
+from trainyard.run.run_length import callback_classes, check_length, epoch_limit
 
 REQUIRED = (
     *("seed", "objective", "channels_last", "compile", "ema_decay", "sweep", "callbacks", "logger"),
@@ -26,12 +23,6 @@ REQUIRED = (
 )
 KINDS = {"data": L.LightningDataModule, "model": L.LightningModule, "trainer": L.Trainer}
 OBJECTIVES = ("val/acc", "val/loss")
-ACCELERATORS: dict[str, type[Accelerator]] = {
-    "cpu": CPUAccelerator,
-    "cuda": CUDAAccelerator,
-    "mps": MPSAccelerator,
-    "tpu": XLAAccelerator,
-}
 ALIASES = ("gpu", "xla")  # further names that Lightning accepts
 
 
@@ -49,7 +40,7 @@ def check_config(cfg: DictConfig) -> None:
     check_arguments(cfg, KINDS)
     check_augment_fits_data(cfg)
     check_finetune(cfg)
-    check_on_nan(cfg)
+    check_callbacks(cfg)
     check_length(cfg)
 
 
@@ -124,12 +115,23 @@ def check_finetune(cfg: DictConfig) -> None:
         raise config_error("finetune.unfreeze", unfreeze, problem, accepted)
 
 
-def check_on_nan(cfg: DictConfig) -> None:
-    """Raise a ConfigError if `on_nan` needs a callback that is missing."""
-    targets = [part["_target_"] for part in (cfg.callbacks or {}).values() if part]
-    if cfg.on_nan != "stop" and not any(target.endswith(".FiniteLoss") for target in targets):
+def check_callbacks(cfg: DictConfig) -> None:
+    """Raise a ConfigError for a callback that would have no effect, or if the one that `on_nan` needs is missing."""
+    classes = callback_classes(cfg)
+    if cfg.on_nan != "stop" and not any(issubclass(kind, FiniteLoss) for kind in classes.values()):
         problem = "callbacks.finite_loss, which implements it, is missing"
         raise config_error("on_nan", cfg.on_nan, problem, "with callbacks=default, or on_nan=stop")
+    every_epoch = cfg.trainer.get("check_val_every_n_epoch", 1) == 1
+    for name, kind in classes.items():
+        if issubclass(kind, StochasticWeightAveraging | WeightAveraging) and not issubclass(kind, WeightAverage):
+            problem = "its average would be neither tested nor saved"
+            accepted = "ema_decay=0.999 instead: an average that is validated, tested and saved"
+            raise config_error(f"callbacks.{name}", kind.__name__, problem, accepted)
+        part = cfg.callbacks[name]
+        at_epoch_end = issubclass(kind, EarlyStopping) and part.get("check_on_train_epoch_end")
+        if at_epoch_end and str(part.get("monitor")).startswith("val/") and not every_epoch:
+            key = f"callbacks.{name}.check_on_train_epoch_end"
+            raise config_error(key, True, "not every epoch is validated", "null, to check after each validation")
 
 
 def target_of(group: str, option: str) -> Any:
@@ -140,8 +142,8 @@ def target_of(group: str, option: str) -> Any:
 def check_accelerator(cfg: DictConfig) -> None:
     """Raise a ConfigError if this machine lacks the accelerator, or the accelerator the requested features."""
     name = cfg.trainer.get("accelerator", "auto")
-    available = [name for name, kind in ACCELERATORS.items() if kind.is_available()]
-    if name not in ("auto", *ACCELERATORS, *ALIASES):
+    available = available_accelerators()
+    if name not in ("auto", *AcceleratorRegistry, *ALIASES):
         raise config_error("trainer.accelerator", name, "unknown accelerator", " or ".join(["auto", *available]))
     if name not in ("auto", *available, *ALIASES):
         options = load_options("accelerator")
@@ -150,6 +152,11 @@ def check_accelerator(cfg: DictConfig) -> None:
         raise config_error("accelerator", choice, f"there is no {name} device here", " or ".join(usable))
     if name == "cpu" or available == ["cpu"]:
         check_cpu(cfg.trainer)
+
+
+def available_accelerators() -> list[str]:
+    """Return the names of the accelerators that this machine has."""
+    return [name for name, entry in AcceleratorRegistry.items() if entry["accelerator"].is_available()]
 
 
 def check_cpu(trainer: DictConfig) -> None:

@@ -1,4 +1,4 @@
-"""Hydra callback that creates the directory of a run, and checks of the directories that the user chose."""
+"""The Hydra callback that creates the directory of a run, and checks of a directory before a run writes to it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,12 +11,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from trainyard.config.arguments import check_integers
 from trainyard.io.errors import PassThrough, config_error, join_limited
-from trainyard.io.files import check_path
-from trainyard.run.run_directory import read_config
+from trainyard.io.files import check_path, check_regular_files
+from trainyard.run.run_directory import FILES, FOLDERS, LOCK, LOG, RESULT, read_config, read_result
 
 RANDOM_SUFFIX = "${random_hex:}"
 TRIES = 100
-# Keys of Hydra that may not be changed: their values, why, and what is accepted.
+# Keys of Hydra that must not be changed: the allowed values, the reason, and the accepted input.
 FIXED: dict[str, tuple[tuple[object, ...], str, str]] = {
     "job.chdir": ((None, False), "runs stay in the current folder, so that relative paths keep their meaning", "false"),
     "sweep.subdir": (
@@ -28,7 +28,7 @@ FIXED: dict[str, tuple[tuple[object, ...], str, str]] = {
 }
 
 
-class OwnDirectory(Callback):
+class RunDirectoryCallback(Callback):
     """Creates the directory of a run before Hydra does; if its name exists, another random suffix is used.
 
     Only one of several processes can create a directory, so two runs never share one by accident. In a directory that
@@ -37,11 +37,11 @@ class OwnDirectory(Callback):
 
     def on_run_start(self, config: DictConfig, **more: Any) -> None:
         """Create the directory, unless the user chose it; Hydra reports one that cannot be created."""
-        with raised_outside():
+        with pass_through_errors():
             check_keys(config, "sweep.dir", "run.dir")
         unresolved = OmegaConf.to_container(config.hydra.run, resolve=False)
         if RANDOM_SUFFIX not in str(unresolved["dir"]):  # type: ignore[index, call-overload]
-            with raised_outside():
+            with pass_through_errors():
                 check_run_directory(Path(config.hydra.run.dir))
             with suppress(OSError, OmegaConfBaseException):
                 remove_links(Path(config.hydra.run.dir) / ".hydra")
@@ -59,12 +59,12 @@ class OwnDirectory(Callback):
 
     def on_multirun_start(self, config: DictConfig, **more: Any) -> None:
         """Check the keys that concern the directories of a sweep."""
-        with raised_outside():
+        with pass_through_errors():
             check_keys(config, "run.dir", "sweep.dir")
 
 
 @contextmanager
-def raised_outside() -> Iterator[None]:
+def pass_through_errors() -> Iterator[None]:
     """Raise errors outside of Hydra, which only warns of those in callbacks."""
     try:
         yield
@@ -94,6 +94,16 @@ def check_keys(config: DictConfig, unused: str, used: str) -> None:
             raise config_error(f"hydra.{unused}", value, problem, f"hydra.{used}=PATH")
 
 
+def check_directory(folder: Path, resume: bool) -> None:
+    """Raise a ConfigError if a run cannot write to a directory, or would destroy results or other files."""
+    check_places(folder)
+    if not resume:
+        check_run_directory(folder)
+    check_regular_files("hydra.run.dir", folder)
+    if resume:
+        check_resumable(folder)
+
+
 def check_run_directory(folder: Path) -> None:
     """Raise a ConfigError for the current directory, and for one with files that are not of a run."""
     accepted = "a folder that is new, empty, or of an earlier run"
@@ -110,6 +120,33 @@ def check_not_current(key: str, folder: Path, accepted: str) -> None:
     if Path.cwd().is_relative_to(folder.resolve()):
         problem = "this is the current folder" if folder.resolve() == Path.cwd() else "it contains the current folder"
         raise config_error(key, str(folder), problem, accepted)
+
+
+def check_places(folder: Path) -> None:
+    """Raise a ConfigError if a folder is in the place of one of a run's files, or a file in the place of a folder."""
+    kinds = {name: "a folder, but must be a file" for name in (*FILES, LOG, LOCK) if (folder / name).is_dir()}
+    kinds |= {name: "a file, but must be a folder" for name in FOLDERS if (folder / name).is_file()}
+    for name, kind in kinds.items():
+        problem = f"{name} is {kind}"
+        raise config_error("hydra.run.dir", folder, problem, "the directory without it, or another directory")
+
+
+def check_resumable(folder: Path) -> None:
+    """Raise a ConfigError if resuming a run would replace its results: it has some, but no intact checkpoint.
+
+    A run that was interrupted, or failed, before it wrote its first `last.ckpt` can start again from step 0.
+    """
+    from trainyard.callbacks.checkpoint_files import LAST, PREVIOUS, newest_intact  # imports torch
+
+    checkpoints = folder / "checkpoints"
+    if newest_intact(checkpoints) is not None:
+        return
+    left = [name for name in (LAST, PREVIOUS) if (checkpoints / name).exists()]
+    ended = (folder / RESULT).exists() and read_result(folder).get("status") not in ("interrupted", "failed")
+    if left or ended:
+        state = f"{join_limited(left)} is damaged" if left else f"there is no {LAST}"
+        problem = f"{state} in {checkpoints}, so it cannot be resumed; nothing was changed"
+        raise config_error("resume", folder, problem, "a run with an intact last.ckpt or previous.ckpt, or a new run")
 
 
 def remove_links(folder: Path) -> None:

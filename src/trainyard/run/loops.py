@@ -75,11 +75,11 @@ class FitLoop(fit_loop._FitLoop):
         if not trainer.enable_validation or loop.validated_step == loop.global_step:
             return
         self.restarting = False
-        both: list[Any] = [epochs.total, epochs.current]
-        counts = [count for count in both if count.ready == count.processed == count.completed]
-        loop.logged_step -= 1  # Lightning logs the scores at this step: the last one
-        for count in counts:
-            count.completed -= 1  # and in the last epoch
+        counters: list[Any] = [epochs.total, epochs.current]
+        finished = [counter for counter in counters if counter.ready == counter.processed == counter.completed]
+        loop.logged_step -= 1  # so that Lightning logs the scores at the last step
+        for counter in finished:
+            counter.completed -= 1  # and in the last epoch
         trainer.validating = True
         loop.val_loop.run()
         trainer.training = True
@@ -89,8 +89,8 @@ class FitLoop(fit_loop._FitLoop):
             else:  # it may save at the end of an epoch only
                 callback.on_train_epoch_end(trainer, trainer.lightning_module)
         loop.logged_step += 1
-        for count in counts:
-            count.completed += 1
+        for counter in finished:
+            counter.completed += 1
 
 
 class EpochLoop(training_epoch_loop._TrainingEpochLoop):

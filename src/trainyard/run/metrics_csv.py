@@ -3,6 +3,7 @@
 import csv
 import io
 import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ log = logging.getLogger(__name__)
 TABLE = "metrics.csv"
 DAMAGED = "metrics.damaged.csv"
 STEP = "step"
-CLOCK = ("time", "second")  # parts of the names of columns that are not reproducible
+DURATION_WORDS = {"time", "second", "seconds"}  # in the names of columns that are not reproducible
 
 
 def read_curves(folder: Path, by: str = STEP) -> dict[str, dict[int, float]]:
@@ -33,7 +34,8 @@ def read_curves(folder: Path, by: str = STEP) -> dict[str, dict[int, float]]:
         if not is_count(index := row.get(by, "")):
             continue
         for name, text in row.items():
-            if text and name not in (STEP, by) and not any(word in name for word in CLOCK):
+            words = re.split(r"[^a-z]+", name.lower())
+            if text and name not in (STEP, by) and DURATION_WORDS.isdisjoint(words):
                 curves.setdefault(unescape_formula(name), {})[int(index)] = float(text)
     return curves
 

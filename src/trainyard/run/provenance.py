@@ -15,44 +15,46 @@ from trainyard.io.errors import ConfigError
 NO_HOOKS = ("-c", f"core.hooksPath={os.devnull}", "-c", "submodule.recurse=false")
 
 
-def provenance() -> dict[str, Any]:
+def collect_provenance() -> dict[str, Any]:
     """Return the command, commit, uncommitted changes, package versions and hardware, as values for JSON."""
     return {
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "command": sys.argv,
         "directory": str(Path.cwd()),
-        "git": own_git_state(),
+        "git": read_own_git_state(),
         "python": platform.python_version(),
-        "packages": packages(),
-        "hardware": hardware(),
+        "packages": list_packages(),
+        "hardware": describe_hardware(),
     }
 
 
 @cache
-def packages() -> dict[str, str]:
+def list_packages() -> dict[str, str]:
     """Return the version of each installed package; cached, since they do not change within a process."""
     return dict(sorted((d.metadata["Name"], d.version) for d in distributions()))
 
 
 @cache
-def own_git_state() -> dict[str, Any] | None:
+def read_own_git_state() -> dict[str, Any] | None:
     """Return the state of this project's code; cached, since imported code does not change within a process."""
-    return git_state(Path(__file__).parents[1])
+    return read_git_state(Path(__file__).parents[1])
 
 
-def git_state(folder: Path) -> dict[str, Any] | None:
+def read_git_state(folder: Path) -> dict[str, Any] | None:
     """Return commit, patch of tracked files and names of untracked files; `None` outside of a checkout."""
     try:
         return {
-            "commit": git(folder, "rev-parse", "HEAD").strip(),
-            "uncommitted_patch": git(folder, "diff", "HEAD", "--binary"),
-            "untracked": git(folder, "ls-files", "--others", "--exclude-standard", "--full-name", ":/").splitlines(),
+            "commit": run_git(folder, "rev-parse", "HEAD").strip(),
+            "uncommitted_patch": run_git(folder, "diff", "HEAD", "--binary"),
+            "untracked": run_git(
+                folder, "ls-files", "--others", "--exclude-standard", "--full-name", ":/"
+            ).splitlines(),
         }
     except ConfigError:
         return None
 
 
-def git(folder: Path, *arguments: str, stdin: str = "") -> str:
+def run_git(folder: Path, *arguments: str, stdin: str = "") -> str:
     """Return the output of a git command; hooks do not run, and GIT_DIR and similar variables are ignored.
 
     Raises:
@@ -70,7 +72,7 @@ def git(folder: Path, *arguments: str, stdin: str = "") -> str:
     return done.stdout.decode(errors="replace")
 
 
-def hardware() -> dict[str, Any]:
+def describe_hardware() -> dict[str, Any]:
     """Return the processor, the instruction set that torch uses, cores, threads and GPUs."""
     import torch
 

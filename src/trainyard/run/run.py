@@ -1,4 +1,4 @@
-"""The lifetime of a run in its directory: what is written at its start, and `result.json` however it ends."""
+"""The lifetime of a run in its directory: the files written at its start, and `result.json` at its end."""
 
 import logging
 import shutil
@@ -15,25 +15,23 @@ from omegaconf import DictConfig, OmegaConf
 
 from trainyard.callbacks.checkpoint_files import PREVIOUS, newest_intact, set_damaged_aside
 from trainyard.io.errors import ConfigError, config_error
-from trainyard.io.files import check_regular_files, relative, remove_stale_drafts, write_json
+from trainyard.io.files import relative, remove_stale_drafts, write_json
 from trainyard.io.resources import TRY_AGAIN, describe_full_disk, is_disk_full
 from trainyard.io.signals import Interrupted, Signals
-from trainyard.run.directory_check import check_run_directory
+from trainyard.run.directory_check import check_directory
 from trainyard.run.run_directory import (
     DONE,
     LOG,
     MADE_BEFORE,
     REPLACED,
     RESULT,
-    check_places,
-    check_resumable,
     lock,
     move_aside,
     point_to_latest,
     read_result,
     write_config,
 )
-from trainyard.run.summary import partial_results
+from trainyard.run.summary import describe_partial_results
 from trainyard.terminal.invocation import train_command
 from trainyard.terminal.logs import close_log, open_log
 
@@ -51,12 +49,12 @@ class Run:
         is_rank_zero: whether this process writes the files; others only log warnings.
         started: start time in seconds of `time.monotonic`.
         began: whether training has begun; a ConfigError before that removes a new directory.
-        result: the content of `result.json`, without status, seconds and error.
+        result: the content of `result.json`, without seconds and error.
+        handlers: of its log.
         new_directory: whether the directory was empty.
         resume_checkpoint: the checkpoint from which training resumes; `None` to start at step 0.
         has_earlier_run: whether the directory contains the config of an earlier run.
         config_changed: whether that config differs from the present one.
-        pruned: whether the pruner of a sweep stopped the run.
         lock: keeps other processes out of the directory.
         signals: handlers of the signals that end the run.
     """
@@ -71,7 +69,6 @@ class Run:
     resume_checkpoint: Path | None = None
     has_earlier_run: bool = False
     config_changed: bool = False
-    pruned: bool = False
     lock: FileLock | None = None
     signals: Signals = field(default_factory=Signals)
 
@@ -79,9 +76,7 @@ class Run:
     def start(cls, cfg: DictConfig, resume: bool = False) -> "Run":
         """Create the directory and open the log; in a new directory, write config, overrides and provenance.
 
-        Args:
-            cfg: the config of the run.
-            resume: whether to resume a completed or failed run, or one with another config.
+        With `resume`, a completed or failed run is resumed too, or one with another config.
 
         Raises:
             ConfigError: the directory cannot be written, or its results would be lost.
@@ -96,18 +91,12 @@ class Run:
 
     def prepare_directory(self, cfg: DictConfig, resume: bool) -> None:
         """Create and lock the directory; write the config if it has none."""
-        check_places(self.dir)
-        if not resume:
-            check_run_directory(self.dir)
+        accepted = "another directory, or wait until it has ended"
+        locked = config_error("hydra.run.dir", self.dir, "another process trains there", accepted)
         try:
+            check_directory(self.dir, resume)
             self.dir.mkdir(parents=True, exist_ok=True)
-            check_regular_files("hydra.run.dir", self.dir)
-            if resume:
-                check_resumable(self.dir)
-            accepted = "another directory, or wait until it has ended"
-            self.lock = lock(
-                self.dir, config_error("hydra.run.dir", self.dir, "another process trains there", accepted)
-            )
+            self.lock = lock(self.dir, locked)
             remove_stale_drafts(self.dir, depth=1)
             self.new_directory = {path.name for path in self.dir.iterdir()} <= MADE_BEFORE
             self.find_earlier_run(cfg, resume)
@@ -153,11 +142,12 @@ class Run:
     ) -> None:
         self.signals.defer(True)  # until everything is written
         rejected = isinstance(error, ConfigError) and not self.began
-        ending = interruption(error, self.signals.first)
+        ending = find_cause(error, self.signals.first)
         try:
             if not rejected:
                 self.log_ending(error, ending)
-                if self.is_rank_zero and (self.began or read_result(self.dir).get("status") not in DONE):
+                replaces_result = self.began or read_result(self.dir).get("status") not in DONE
+                if self.is_rank_zero and replaces_result:
                     self.write_result(ending)
         finally:
             self.signals.__exit__(kind, error, trace)
@@ -174,25 +164,25 @@ class Run:
     def log_ending(self, error: BaseException | None, ending: BaseException | None) -> None:
         """Log why the run ended early, and how to resume it."""
         if isinstance(ending, KeyboardInterrupt | SystemExit):
-            log.warning("interrupted; %s", partial_results(self.dir))
+            log.warning("interrupted; %s", describe_partial_results(self.dir))
         elif is_disk_full(error):
             remedy = f"free some space, then resume with: {train_command(f'resume={relative(self.dir)}')}"
             problem = f"{describe_full_disk(self.dir)} in {relative(self.dir)}"
             log.error("stopped: %s\n%s", problem, remedy, exc_info=error)
         elif error is not None:
-            log.error("the run failed; %s", partial_results(self.dir), exc_info=error)
+            log.error("the run failed; %s", describe_partial_results(self.dir), exc_info=error)
 
     def write_result(self, error: BaseException | None) -> None:
         """Write `result.json`, with the status that follows from the error that ended the run."""
-        status, reason = "pruned" if self.pruned else "completed", None
+        content = {"status": "completed", **self.result}
+        content |= {"seconds": round(time.monotonic() - self.started, 3), "error": None}
         if isinstance(error, KeyboardInterrupt | SystemExit):
-            status = "interrupted"
+            content["status"] = "interrupted"
         elif error is not None:  # a run resumes when a full disk has space again
-            status = "interrupted" if is_disk_full(error) else "failed"
-            reason = f"{type(error).__name__}: {error}"
-        seconds = round(time.monotonic() - self.started, 3)
+            content["status"] = "interrupted" if is_disk_full(error) else "failed"
+            content["error"] = f"{type(error).__name__}: {error}"
         try:
-            write_json(self.dir / RESULT, {"status": status, **self.result, "seconds": seconds, "error": reason})
+            write_json(self.dir / RESULT, content)
         except OSError as problem:
             lost = config_error("hydra.run.dir", self.dir, f"result.json cannot be written ({problem.strerror})")
             if error is None:
@@ -208,14 +198,11 @@ class Run:
             shutil.rmtree(self.dir, ignore_errors=True)
 
 
-def interruption(error: BaseException | None, signum: int | None) -> BaseException | None:
+def find_cause(error: BaseException | None, signum: int | None) -> BaseException | None:
     """Return `Interrupted` if a signal ended the run, even if a library raised another error because of it.
 
-    Lightning exits with code 1 at a Ctrl-C, and a worker process that the signal has ended causes a RuntimeError.
-
-    Args:
-        error: the exception that was raised, if any; returned unless a signal caused it.
-        signum: the first signal that the run received, if any.
+    Otherwise return the error. Lightning exits with code 1 at a Ctrl-C, and a worker process that the signal has ended
+    causes a RuntimeError.
     """
     if isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt):
         return Interrupted(signum or signal.SIGINT)

@@ -16,7 +16,6 @@ from trainyard.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from trainyard.callbacks.graceful_stop import GracefulStop
 from trainyard.callbacks.process_state import ProcessState
 from trainyard.callbacks.progress_bar import ProgressReporter
-from trainyard.callbacks.run_length import epoch_limit
 from trainyard.callbacks.weight_average import WeightAverage
 from trainyard.config.arguments import has_backbone
 from trainyard.config.composition import instantiate
@@ -29,6 +28,7 @@ from trainyard.optim.optimizers import check_optimizer
 from trainyard.run.compatibility import check_config
 from trainyard.run.loops import FitLoop
 from trainyard.run.run import Run
+from trainyard.run.run_length import epoch_limit
 
 EXTRAS = ("wandb", "mlflow")  # logger options with a package of the same name
 # A name, since sweeps import runs and not the reverse.

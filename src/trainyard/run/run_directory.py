@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from trainyard.io.errors import ConfigError, config_error, join_limited
+from trainyard.io.errors import ConfigError
 from trainyard.io.files import (
     MAX_CONFIG,
     load_yaml,
@@ -22,6 +22,7 @@ from trainyard.io.files import (
     write_json,
     write_text,
 )
+from trainyard.run.provenance import collect_provenance
 
 RESULT = "result.json"
 FOLDERS = ("checkpoints", "tensorboard", "predictions")
@@ -32,7 +33,7 @@ REPLACED = ".replaced"  # the files of an earlier run, until the run that replac
 LOCK = ".lock"
 MADE_BEFORE = {".hydra", LOCK}  # exist in a directory before its first run writes to it
 DONE = ("completed", "pruned")
-ENDS = (*DONE, "failed", "interrupted")
+STATUSES = (*DONE, "failed", "interrupted")
 
 
 def lock(folder: Path, error: ConfigError) -> FileLock | None:
@@ -55,7 +56,7 @@ def lock(folder: Path, error: ConfigError) -> FileLock | None:
 
 def read_result(folder: Path) -> dict[str, Any]:
     """Return the contents of a run's `result.json`; empty if the file is missing, damaged or incomplete."""
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         result: dict[str, Any] = read_json(folder / RESULT)
         if is_complete(result):
             return result
@@ -73,35 +74,26 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def is_complete(result: dict[str, Any]) -> bool:
     """Return whether a result has valid values for all keys; a missing key raises an error."""
-    if result["status"] not in ENDS or not is_finite(result.get("seconds", 0.0)):
+    if result["status"] not in STATUSES or not is_finite(result.get("seconds", 0.0)):
         return False
     if result["status"] not in DONE:
         return True
     objective, metrics = result["objective"], result["metrics"]
     numbers = (objective["value"], objective["epoch"], result["epochs"])
     named = objective["name"] in metrics and isinstance(result["checkpoint"], str)
-    return named and all(map(is_finite, numbers)) and all(map(is_number, metrics.values()))
+    return named and all(map(is_finite, numbers)) and all(type(value) in (int, float) for value in metrics.values())
 
 
-def is_number(value: object) -> bool:
-    """Return whether a value is an int or a float; a bool is not."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def is_finite(value: object) -> bool:
-    """Return whether a value is a finite number within the range of floats."""
-    with suppress(OverflowError):
-        return is_number(value) and math.isfinite(value)  # type: ignore[arg-type]
-    return False
+def is_finite(value: Any) -> bool:
+    """Return whether a value is a finite number and not a bool; raise an OverflowError for a huge int."""
+    return type(value) in (int, float) and math.isfinite(value)
 
 
 def write_config(folder: Path, cfg: DictConfig) -> None:
     """Write the config, the overrides and the provenance of a run that starts."""
-    from trainyard.run.provenance import provenance  # listing all distributions takes a second
-
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg))
     write_text(folder / "overrides.yaml", OmegaConf.to_yaml(cfg.run.overrides))
-    write_json(folder / "provenance.json", provenance())
+    write_json(folder / "provenance.json", collect_provenance())
 
 
 def point_to_latest(folder: Path) -> None:
@@ -123,33 +115,6 @@ def move_aside(folder: Path) -> Path | None:
     for path in earlier:
         path.rename(aside / path.name)
     return aside
-
-
-def check_places(folder: Path) -> None:
-    """Raise a ConfigError if a folder is in the place of one of a run's files, or a file in the place of a folder."""
-    kinds = {name: "a folder, but must be a file" for name in (*FILES, LOG, LOCK) if (folder / name).is_dir()}
-    kinds |= {name: "a file, but must be a folder" for name in FOLDERS if (folder / name).is_file()}
-    for name, kind in kinds.items():
-        problem = f"{name} is {kind}"
-        raise config_error("hydra.run.dir", folder, problem, "the directory without it, or another directory")
-
-
-def check_resumable(folder: Path) -> None:
-    """Raise a ConfigError if resuming a run would replace its results: it has some, but no intact checkpoint.
-
-    A run that was interrupted, or failed, before it wrote its first `last.ckpt` can start again from step 0.
-    """
-    from trainyard.callbacks.checkpoint_files import LAST, PREVIOUS, newest_intact  # imports torch
-
-    checkpoints = folder / "checkpoints"
-    if newest_intact(checkpoints) is not None:
-        return
-    left = [name for name in (LAST, PREVIOUS) if (checkpoints / name).exists()]
-    ended = (folder / RESULT).exists() and read_result(folder).get("status") not in ("interrupted", "failed")
-    if left or ended:
-        state = f"{join_limited(left)} is damaged" if left else f"there is no {LAST}"
-        problem = f"{state} in {checkpoints}, so it cannot be resumed; nothing was changed"
-        raise config_error("resume", folder, problem, "a run with an intact last.ckpt or previous.ckpt, or a new run")
 
 
 def remove_failed_result(folder: Path) -> None:

@@ -11,12 +11,12 @@ import lightning as L
 import numpy as np
 from omegaconf import DictConfig
 
-from trainyard.callbacks.run_length import length_text
 from trainyard.config.composition import objective_mode
 from trainyard.config.trusted import foreign_packages
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.io.files import relative
 from trainyard.run.run_directory import read_config
+from trainyard.run.run_length import format_length
 from trainyard.terminal.formats import format_baseline, sparkline
 from trainyard.terminal.invocation import train_command
 
@@ -25,7 +25,7 @@ MIN_LOSS = 1e-6  # on the log scale
 NUMBERS = 39  # columns beside a learning curve
 
 
-def choices(cfg: DictConfig, data: DataModule, model: L.LightningModule, trainer: L.Trainer) -> str:
+def format_choices(cfg: DictConfig, data: DataModule, model: L.LightningModule, trainer: L.Trainer) -> str:
     """Return the composed choices in a few lines."""
     chosen = cfg.run.choices
     sizes = " / ".join(str(len(part)) for part in data.splits.values())
@@ -39,13 +39,13 @@ def choices(cfg: DictConfig, data: DataModule, model: L.LightningModule, trainer
         "model": f"{chosen.model} ({size})",
         "data": f"{chosen.data} ({sizes} for train / val / test; {shape}, {len(data.spec.classes)} classes)",
         "optimizer": f"{rate}, scheduler {chosen.scheduler}, augment {chosen.augment}",
-        "trainer": f"{length_text(cfg)} on {device}, {cfg.trainer.precision}, seed {cfg.seed}",
+        "trainer": f"{format_length(cfg)} on {device}, {cfg.trainer.precision}, seed {cfg.seed}",
         "run": relative(Path(cfg.run.dir)),
     }
     return "\n".join(f"{name:<10} {text}" for name, text in rows.items())
 
 
-def partial_results(folder: Path) -> str:
+def describe_partial_results(folder: Path) -> str:
     """Return where the results of an unfinished run are, and the command that resumes it (a sweep repeats its own)."""
     text = f"partial results are in {relative(folder)}"
     if folder.parent.name == "runs" and (folder / "checkpoints" / "last.ckpt").is_file():
@@ -61,7 +61,7 @@ def resume_command(folder: Path) -> str:
     return f"{f'PYTHONPATH={shlex.quote(path)} ' if path else ''}{train_command(*words)}"
 
 
-def scores(result: dict[str, Any], seconds: float, folder: Path, curves: Mapping[str, Sequence[float]]) -> str:
+def format_scores(result: dict[str, Any], seconds: float, folder: Path, curves: Mapping[str, Sequence[float]]) -> str:
     """Return the end of a run's output: scores, learning curves (values by epoch) and folder, at most twelve lines."""
     metrics, best = result["metrics"], result["objective"]
     lines = [f"{'':<10} {'loss':>8} {'accuracy':>9}"]
@@ -70,7 +70,7 @@ def scores(result: dict[str, Any], seconds: float, folder: Path, curves: Mapping
         lines.append(f"{stage:<10} {metrics[f'{stage}/loss']:>8.4f} {metrics[f'{stage}/acc']:>9.4f}{baseline}")
     lines += [
         f"best epoch {best['epoch']} of {result['epochs']} (by {best['name']}), {seconds:.1f} s",
-        *learning_curve(curves, shutil.get_terminal_size().columns),
+        *format_curves(curves, shutil.get_terminal_size().columns),
         f"run        {relative(folder)}",
     ]
     if (folder / "tensorboard").is_dir():
@@ -80,7 +80,7 @@ def scores(result: dict[str, Any], seconds: float, folder: Path, curves: Mapping
     return "\n".join(lines)
 
 
-def learning_curve(curves: Mapping[str, Sequence[float]], columns: int) -> list[str]:
+def format_curves(curves: Mapping[str, Sequence[float]], columns: int) -> list[str]:
     """Return one line per curve with its first, last and best value, below a header; nothing for a single epoch."""
     space, lines = max(len(SCALE), min(40, columns - NUMBERS - 1)), []
     for name in ("train/loss", "val/loss", "val/acc"):

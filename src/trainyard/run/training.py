@@ -3,8 +3,9 @@
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -15,8 +16,7 @@ from omegaconf import DictConfig
 from trainyard.callbacks.finite_loss import FiniteLoss
 from trainyard.callbacks.lifecycle import fit_callbacks_only
 from trainyard.callbacks.progress_bar import ProgressReporter
-from trainyard.callbacks.run_length import check_batches
-from trainyard.callbacks.tensorboard import write_hparams
+from trainyard.callbacks.tensorboard import purge_events, write_hparams
 from trainyard.config.composition import resolve
 from trainyard.config.trusted_paths import check_callback_states
 from trainyard.data.loading.datamodule import DataModule
@@ -28,8 +28,9 @@ from trainyard.run.distributed.launch import count_processes, run_in_processes
 from trainyard.run.metrics_csv import TABLE, truncate_table
 from trainyard.run.run import Run
 from trainyard.run.run_builder import run_builder
+from trainyard.run.run_length import check_batches
 from trainyard.run.run_result import RunResult
-from trainyard.run.summary import choices, scores
+from trainyard.run.summary import format_choices, format_scores
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +55,8 @@ def train(cfg: DictConfig, resume: bool = False) -> RunResult:
             run_in_processes(fit_and_test, cfg, run, count)
         else:
             fit_and_test(cfg, run)
-    status = "pruned" if run.pruned else "completed"
-    return RunResult(run.dir, status, run.result["metrics"], float(run.result["objective"]["value"]))
+    result = run.result
+    return RunResult(run.dir, result["status"], result["metrics"], float(result["objective"]["value"]))
 
 
 def fit_and_test(cfg: DictConfig, run: Run) -> None:
@@ -74,18 +75,21 @@ def fit_and_test(cfg: DictConfig, run: Run) -> None:
         log.info("resuming from %s, after step %d", relative(checkpoint), stored["global_step"])
     trainer = build.trainer(cfg, run)
     check_batches(trainer, data)
-    log.info("%s", choices(cfg, data, model, trainer))
+    log.info("%s", format_choices(cfg, data, model, trainer))
     run.begin_training(cfg)
-    if run.is_rank_zero and checkpoint:
+    if run.is_rank_zero and checkpoint:  # the steps after the checkpoint are logged again
         truncate_table(run.dir / TABLE, stored["global_step"])
+        purge_events(trainer, stored["global_step"])
     with suggest_smaller_batch(trainer, data):
         with fit_callbacks_only(trainer):
             trainer.fit(model, data, ckpt_path=checkpoint, weights_only=True)
-        result, curves = evaluate(cfg, run, trainer, data)
+        result = evaluate(cfg, run.dir, trainer, data)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     run.result = {**result, "parameters": parameters, "data": data.report}
     write_hparams(trainer, cfg, run.result)
-    log.info("%s", scores(run.result, time.monotonic() - run.started, run.dir, curves))
+    reporter = trainer.progress_bar_callback
+    assert isinstance(reporter, ProgressReporter)
+    log.info("%s", format_scores(run.result, time.monotonic() - run.started, run.dir, reporter.curves))
 
 
 def load_checkpoint(path: Any) -> dict[str, Any]:
@@ -107,31 +111,28 @@ def suggest_smaller_batch(trainer: L.Trainer, data: DataModule) -> Iterator[None
         raise config_error("data.batch_size", size, "not enough memory", accepted) from error
 
 
-def evaluate(
-    cfg: DictConfig, run: Run, trainer: L.Trainer, data: DataModule
-) -> tuple[dict[str, Any], Mapping[str, list[float]]]:
-    """Test the best checkpoint, once; a pruned run is not tested.
+def evaluate(cfg: DictConfig, folder: Path, trainer: L.Trainer, data: DataModule) -> dict[str, Any]:
+    """Test the best checkpoint in a run's directory, once, and return the content of `result.json`.
 
-    Returns:
-        The content of `result.json`, and the values of each score by epoch.
+    A pruned run is not tested.
     """
     trainer.strategy.barrier()  # rank 0 writes the checkpoints that all read
-    best_path = run.dir / "checkpoints" / "best.ckpt"
+    best_path = folder / "checkpoints" / "best.ckpt"
     best, last = load_checkpoint(best_path), load_checkpoint(best_path.with_name("last.ckpt"))
-    run.pruned = any(state.get("pruned", False) for state in last["callbacks"].values())
-    test: Mapping[str, float] = {}
-    if not run.pruned:
+    metrics = dict(best["metrics"])
+    if broken := [name for name, value in metrics.items() if not math.isfinite(value)]:
+        raise FloatingPointError(f"{broken[0]} is {metrics[broken[0]]}\n  try a smaller optimizer.lr")
+    pruned = any(state.get("pruned", False) for state in last["callbacks"].values())
+    if not pruned:
         [test] = trainer.test(trainer.lightning_module, data, ckpt_path=best_path, verbose=False, weights_only=True)
-    if broken := [name for name, value in best["metrics"].items() if not math.isfinite(value)]:
-        raise FloatingPointError(f"{broken[0]} is {best['metrics'][broken[0]]}\n  try a smaller optimizer.lr")
-    metrics = {**best["metrics"], **{name: float(value) for name, value in test.items()}}
+        metrics |= {name: float(value) for name, value in test.items()}
     skipped = {name: count for name, count in last["callbacks"].get(FiniteLoss.state_key, {}).items() if count}
-    result = {
+    return {
+        "status": "pruned" if pruned else "completed",
         "objective": {"name": cfg.objective, "value": metrics[cfg.objective], "epoch": best["epoch"] + 1},
         "metrics": metrics,
         "baseline": majority_baseline(data.splits, data.classes),
         "epochs": last["epoch"] + 1,
         **({"recovered": skipped} if skipped else {}),
-        "checkpoint": str(best_path.relative_to(run.dir)),
+        "checkpoint": str(best_path.relative_to(folder)),
     }
-    return result, last["callbacks"].get(ProgressReporter.state_key, {}).get("curves", {})

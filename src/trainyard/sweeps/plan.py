@@ -16,11 +16,11 @@ import lightning as L
 import torch
 from omegaconf import DictConfig
 
-from trainyard.callbacks.run_length import LENGTH, epoch_limit, has_known_length
 from trainyard.callbacks.tensorboard import tensorboard_writer
 from trainyard.io.errors import config_error
 from trainyard.io.files import write_json
 from trainyard.run.run_directory import DONE
+from trainyard.run.run_length import LENGTH, epoch_limit, has_known_length
 from trainyard.sweeps.distributions import representative_jobs
 from trainyard.sweeps.execution.checks import raise_problems
 from trainyard.sweeps.execution.job_process import JobGroup

@@ -14,7 +14,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from trainyard.callbacks.lifecycle import remove_callback
-from trainyard.callbacks.run_length import planned_epochs
+from trainyard.callbacks.progress_bar import planned_epochs
 from trainyard.sweeps.journal import RUNG, latest_by_job, load_study, open_storage
 from trainyard.sweeps.stored import JOURNAL
 

@@ -10,7 +10,7 @@ import lightning as L
 from lightning.pytorch.strategies import FSDPStrategy
 
 from trainyard.callbacks.lifecycle import AfterFit
-from trainyard.callbacks.tensorboard import drawing_budget, tensorboard_writer
+from trainyard.callbacks.tensorboard import find_drawing_budget, tensorboard_writer
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.history.scores import FILE
 from trainyard.io.figures import figure_style
@@ -64,7 +64,7 @@ class ValidationFigure(AfterFit):
         """Draw if the time budget allows it; an error is logged as a warning."""
         callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
         stored = (callback.predictions for callback in callbacks if isinstance(callback, ValidationPredictions))
-        predictions, writer, budget = next(stored, None), tensorboard_writer(trainer), drawing_budget(trainer)
+        predictions, writer, budget = next(stored, None), tensorboard_writer(trainer), find_drawing_budget(trainer)
         if predictions is None or writer is None:
             return
         if not budget.allows(self.seconds):

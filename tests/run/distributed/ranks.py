@@ -27,7 +27,7 @@ MODULE = ("-m", "trainyard")
 TORCHRUN = ("-m", "torch.distributed.run", "--nproc-per-node=2", "--max-restarts=2", "-m", "trainyard")
 
 
-def complain() -> None:
+def raise_error() -> None:
     raise RuntimeError("the cable is loose")
 
 
@@ -36,7 +36,7 @@ DEATHS: dict[str, Callable[[], object]] = {
     "terminate": lambda: os.kill(os.getpid(), signal.SIGTERM),
     "hard": lambda: os._exit(7),
     "leave": lambda: os._exit(0),
-    "raise": complain,
+    "raise": raise_error,
     "exit": lambda: sys.exit(3),
     "none": lambda: None,
     "sleep": lambda: time.sleep(3600),
@@ -187,7 +187,7 @@ def end(process: "subprocess.Popen[str]", folder: Path, run: str = "run") -> End
     )
 
 
-def death(folder: Path, how: str, *words: str, rank: int = 1, stage: str = "train", run: str = "run") -> End:
+def run_with_death(folder: Path, how: str, *words: str, rank: int = 1, stage: str = "train", run: str = "run") -> End:
     """Start a run in which a process dies, and return its end."""
     target = (f"+callbacks.die._target_={__name__}.Die", f"+callbacks.die.how={how}", f"+callbacks.die.rank={rank}")
     process = start(folder, f"hydra.run.dir={run}", *target, f"+callbacks.die.stage={stage}", *words)

@@ -1,8 +1,10 @@
 """When a process of a run dies, stops or is slow, all processes end, and the run reports the reason."""
 
 import contextlib
+import errno
 import json
 import os
+import pickle
 import signal
 from pathlib import Path
 
@@ -11,9 +13,11 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.run.distributed import ranks
-from tests.run.distributed.ranks import DDP, DDP_CPU, MODULE, Die, End, ValidationImage, death, end, start
+from tests.run.distributed.ranks import DDP, DDP_CPU, MODULE, Die, End, ValidationImage, end, run_with_death, start
 from tests.run.interrupted_runs import curves
 from tests.sweeps.sweeping import living, until
+from trainyard.io.resources import is_disk_full
+from trainyard.run.distributed.launch import failure_report
 
 REASONS = {
     "kill": "was killed by SIGKILL",
@@ -34,8 +38,17 @@ def check(end: End, text: str) -> None:
     assert end.left == []
 
 
+def test_a_full_disk_in_a_process_interrupts_the_run() -> None:
+    try:
+        raise RuntimeError("the checkpoint cannot be written") from OSError(errno.ENOSPC, "no space left")
+    except RuntimeError as error:
+        report = pickle.loads(pickle.dumps(failure_report(1, error)))
+    assert is_disk_full(report.error)
+    assert str(report.error).endswith("rank 1 failed: the checkpoint cannot be written")
+
+
 def test_reason_of_a_killed_rank(tmp_path: Path) -> None:
-    check(death(tmp_path, "kill", *DDP_CPU), "ProcessDied: rank 1 was killed by SIGKILL")
+    check(run_with_death(tmp_path, "kill", *DDP_CPU), "ProcessDied: rank 1 was killed by SIGKILL")
 
 
 DEATHS = [
@@ -48,12 +61,15 @@ DEATHS = [
 @pytest.mark.slow
 @pytest.mark.parametrize(("words", "how", "rank", "stage"), DEATHS)
 def test_reason_of_each_death(tmp_path: Path, words: tuple[str, ...], how: str, rank: int, stage: str) -> None:
-    check(death(tmp_path, how, *words, rank=rank, stage=stage), f"ProcessDied: rank {rank} {REASONS[how]}")
+    check(run_with_death(tmp_path, how, *words, rank=rank, stage=stage), f"ProcessDied: rank {rank} {REASONS[how]}")
 
 
 @pytest.mark.slow
 def test_hanging_rank_is_killed(tmp_path: Path) -> None:
-    check(death(tmp_path, "kill", *DDP_CPU, "+callbacks.die.other=sleep"), "ProcessDied: rank 1 was killed by SIGKILL")
+    check(
+        run_with_death(tmp_path, "kill", *DDP_CPU, "+callbacks.die.other=sleep"),
+        "ProcessDied: rank 1 was killed by SIGKILL",
+    )
 
 
 LONG = ("hydra.run.dir=run", "trainer.max_epochs=1000000")
@@ -87,7 +103,7 @@ def test_signal_to_the_parent_ends_all_ranks(tmp_path: Path, words: tuple[str, .
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
 def test_signal_to_one_rank_saves_and_ends_all(tmp_path: Path, rank: int) -> None:
-    done = death(tmp_path, "terminate", *DDP_CPU, rank=rank)
+    done = run_with_death(tmp_path, "terminate", *DDP_CPU, rank=rank)
     assert done.code == 143, done.screen
     assert done.result["status"] == "interrupted"
     assert done.left == []
@@ -103,7 +119,7 @@ def test_run_killed_twice_logs_each_step_once(tmp_path: Path) -> None:
     pause = "+trainer.plugins=[{_target_:trainyard.callbacks.checkpoint_files.PacedCheckpointIO,pause:0.0}]"
     words = (*DDP_CPU, pause, image)
     for name, rank in (("whole", -1), ("parts", 0)):
-        death(tmp_path, "kill", *words, rank=rank, run=name)
+        run_with_death(tmp_path, "kill", *words, rank=rank, run=name)
     for rank in (1, -1):
         more = (f"callbacks.die.rank={rank}", "+callbacks.die.epoch=2", "--trusted-packages", "tests")
         done = end(start(tmp_path, "resume=parts", *more, words=()), tmp_path, "parts")

@@ -1,4 +1,4 @@
-"""Two processes learn what one does: with DDP, where each has a copy of the model, and with FSDP."""
+"""Two processes have the same result as one, with DDP and with FSDP."""
 
 import csv
 import json

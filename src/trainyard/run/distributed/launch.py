@@ -1,5 +1,6 @@
 """Starts the processes of a distributed run, watches them, and ends all of them when one fails."""
 
+import errno
 import logging
 import math
 import multiprocessing
@@ -23,9 +24,10 @@ from torch.distributed import DistError
 from trainyard.config.composition import instantiate
 from trainyard.config.import_path import forget_safe_path, installed_only_in_children
 from trainyard.io.errors import ConfigError
+from trainyard.io.resources import is_disk_full
 from trainyard.io.signals import Interrupted, Signals
 from trainyard.run.distributed.strategies import WeightedGradients
-from trainyard.run.run import Run, interruption
+from trainyard.run.run import Run, find_cause
 from trainyard.run.run_directory import LOG
 from trainyard.terminal.logs import close_log, open_log
 
@@ -45,30 +47,27 @@ class Report:
     """The report that a process sends before it exits.
 
     Attributes:
-        result, began, pruned: attributes of its `Run`.
-        error: type and message of the exception that ended it, if any.
-        config_error: the message, if that was a ConfigError.
+        result, began: attributes of its `Run`.
+        error: for the parent to raise, if an exception ended the process.
         signal: number of the signal that interrupted it, or 0.
         lost_connection: whether the exception is only a consequence of the end of another process.
     """
 
-    result: dict[str, Any]
+    result: dict[str, Any] = field(default_factory=dict)
     began: bool = False
-    pruned: bool = False
-    error: str | None = None
-    config_error: str | None = None
+    error: Exception | None = None
     signal: int = 0
     lost_connection: bool = False
 
 
 @dataclass(eq=False)
 class Rank:
-    """A process of this machine, by its global rank."""
+    """A process that this one has started; `number` is its global rank."""
 
     number: int
     process: SpawnProcess
     pipe: Connection
-    report: Report | None = field(default=None)
+    report: Report | None = None
 
     @property
     def failed(self) -> bool:
@@ -81,16 +80,16 @@ class Rank:
             if self.report is None and self.pipe.poll():
                 self.report = self.pipe.recv()
 
-    def describe(self) -> str:
-        """Return the reason of the failure."""
+    def error(self) -> Exception:
+        """Return the error of a process that failed."""
+        if self.report is not None and self.report.error is not None:
+            return self.report.error
         code = self.process.exitcode or 0
-        if self.report is not None:
-            return f"rank {self.number} failed: {self.report.error}"
         if code >= 0:
-            return f"rank {self.number} ended with exit code {code}, before the others"
+            return ProcessDied(f"rank {self.number} ended with exit code {code}, before the others")
         more = ", as the system does when memory runs out" if -code == signal.SIGKILL else ""
         name = signal.Signals(-code).name if -code in signal.valid_signals() else f"signal {-code}"
-        return f"rank {self.number} was killed by {name}{more}"
+        return ProcessDied(f"rank {self.number} was killed by {name}{more}")
 
 
 def count_processes(cfg: DictConfig) -> int:
@@ -111,7 +110,7 @@ def run_in_processes(function: Callable[[DictConfig, Run], None], cfg: DictConfi
 
     Raises:
         ProcessDied: a process was killed, failed, or ended before the others.
-        ConfigError: a process raised it.
+        ConfigError, OSError: a process raised it; an OSError if the disk is full.
         Interrupted: a process received a signal, and all have saved.
     """
     ranks: list[Rank] = []
@@ -124,8 +123,7 @@ def run_in_processes(function: Callable[[DictConfig, Run], None], cfg: DictConfi
     finally:
         stop(ranks, EXIT_SECONDS)
         if ranks and ranks[0].report is not None:
-            report = ranks[0].report
-            run.result, run.began, run.pruned = report.result, report.began, report.pruned
+            run.result, run.began = ranks[0].report.result, ranks[0].report.began
     raise_failure(ended)
 
 
@@ -133,16 +131,17 @@ def start(ranks: list[Rank], function: Callable[..., None], cfg: DictConfig, run
     """Start the processes and append them to `ranks`."""
     context = multiprocessing.get_context("spawn")
     environment = LightningEnvironment()
-    port, first = environment.main_port, environment.node_rank() * count
+    port, first_rank = environment.main_port, environment.node_rank() * count
     with installed_only_in_children():
-        for number in range(count):
-            variables = {"LOCAL_RANK": number, "RANK": first + number, "MASTER_PORT": port}
-            own = replace(run, is_rank_zero=first + number == 0, lock=None, handlers=[], signals=Signals())
+        for local_rank in range(count):
+            rank = first_rank + local_rank
+            variables = {"LOCAL_RANK": local_rank, "RANK": rank, "MASTER_PORT": port}
+            own = replace(run, is_rank_zero=rank == 0, lock=None, handlers=[], signals=Signals())
             receiver, sender = context.Pipe(duplex=False)
             process = context.Process(target=run_rank, args=(variables, function, cfg, own, sender))
             process.start()
             sender.close()  # so that the receiver notices when the process ends
-            ranks.append(Rank(first + number, process, receiver))
+            ranks.append(Rank(rank, process, receiver))
 
 
 def wait_for(ranks: Sequence[Rank]) -> list[Rank]:
@@ -163,14 +162,16 @@ def wait_for(ranks: Sequence[Rank]) -> list[Rank]:
     return ended
 
 
-def stop(ranks: Sequence[Rank], patience: float) -> None:
-    """End the processes that still run: SIGTERM ends them at their next step, SIGINT at once, SIGKILL by force.
+def stop(ranks: Sequence[Rank], seconds: float) -> None:
+    """End the processes that still run, with some seconds after each signal.
+
+    SIGTERM ends them at their next step, SIGINT at once, SIGKILL by force.
 
     SIGTERM comes first: after Ctrl-C in a terminal they have received SIGINT, and a second one would end them in the
     middle of a step.
     """
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + seconds
         for rank in ranks:
             if rank.process.is_alive() and rank.process.pid is not None:
                 os.kill(rank.process.pid, number)
@@ -184,15 +185,11 @@ def stop(ranks: Sequence[Rank], patience: float) -> None:
 def raise_failure(ended: Sequence[Rank]) -> None:
     """Raise the exception for the process that failed first, if one failed."""
     failed = [rank for rank in ended if rank.failed]
-    reports = [rank.report for rank in failed if rank.report is not None]
-    if number := next((report.signal for report in reports if report.signal), 0):
+    if number := next((rank.report.signal for rank in failed if rank.report and rank.report.signal), 0):
         raise Interrupted(number)
-    if not failed:
-        return
-    first = next((rank for rank in failed if rank.report is None or not rank.report.lost_connection), failed[0])
-    if first.report is not None and first.report.config_error is not None:
-        raise ConfigError(first.report.config_error)
-    raise ProcessDied(first.describe())
+    causes = [rank for rank in failed if rank.report is None or not rank.report.lost_connection]
+    if failed:
+        raise (causes or failed)[0].error()
 
 
 def run_rank(
@@ -203,28 +200,32 @@ def run_rank(
     forget_safe_path()
     os.environ.update({name: str(value) for name, value in variables.items()})
     handlers = open_log(run.dir / LOG, run.is_rank_zero)
-    report = Report({})
+    report = Report()
     try:
         with run.signals:
             function(cfg, run)
     except BaseException as caught:
-        error = interruption(caught, run.signals.first) or caught
-        report = failure_report(error)
+        report = failure_report(variables["RANK"], find_cause(caught, run.signals.first))
         if not report.signal and not report.lost_connection:
             log.error("rank %d failed", variables["RANK"], exc_info=caught, extra={"displayed": True})
     finally:
         close_log(handlers)
-    pipe.send(replace(report, result=run.result, began=run.began, pruned=run.pruned))
+    report.result, report.began = run.result, run.began
+    pipe.send(report)
     sys.exit(report.error is not None)
 
 
-def failure_report(error: BaseException) -> Report:
+def failure_report(rank: int, error: BaseException | None) -> Report:
     """Return the report of a process that an exception ended."""
+    text = f"rank {rank} failed: {type(error).__name__}: {error}"
     number = error.signum if isinstance(error, Interrupted) else 0
+    raised: Exception = ProcessDied(text)
+    if isinstance(error, ConfigError):
+        raised = ConfigError(str(error))
+    elif is_disk_full(error):
+        raised = OSError(errno.ENOSPC, f"rank {rank} failed: {getattr(error, 'strerror', None) or error}")
     return Report(
-        result={},
-        error=f"{type(error).__name__}: {error}",
-        config_error=str(error) if isinstance(error, ConfigError) else None,
+        error=raised,
         signal=signal.SIGINT if isinstance(error, KeyboardInterrupt) else number,
         lost_connection=isinstance(error, DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error)),
     )

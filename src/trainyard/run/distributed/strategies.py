@@ -20,6 +20,7 @@ from torch.distributed.fsdp import (
 from torch.distributed.fsdp.fully_sharded_data_parallel import OptimStateKeyType
 from torch.optim import Optimizer
 
+from trainyard.callbacks.protocols import count_examples
 from trainyard.data.loading.loader import ResumableBatchSampler, derive_generator
 
 
@@ -49,9 +50,8 @@ class WeightedGradients(ParallelStrategy):
         assert self.lightning_module is not None
         trainer = self.lightning_module.trainer
         order = getattr(trainer.train_dataloader, "sampler", None)
-        self.weight = (
-            gradient_weight(order, len(batch[1]), batch_idx) if isinstance(order, ResumableBatchSampler) else 1.0
-        )
+        if isinstance(order, ResumableBatchSampler):
+            self.weight = gradient_weight(order, count_examples(batch), batch_idx)
         if self.global_rank:
             seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))
             torch.manual_seed(derive_generator(seed, trainer.current_epoch, batch_idx, self.global_rank).initial_seed())

@@ -10,6 +10,7 @@ from importlib import import_module  # noqa: E402
 
 import trainyard  # noqa: E402
 from trainyard.config.import_path import forget_safe_path  # noqa: E402
+from trainyard.run.provenance import list_packages  # noqa: E402
 
 forget_safe_path()
 
@@ -19,6 +20,6 @@ for name in ("hydra.core.utils", "timm", "torch.utils.tensorboard.summary"):
 for module in pkgutil.walk_packages(trainyard.__path__, "trainyard."):
     if not module.name.startswith(("trainyard.__main__", "trainyard.sweeps")):
         import_module(module.name)
-import_module("trainyard.run.provenance").packages()  # caches its result
+list_packages()  # caches its result
 gc.freeze()  # so that garbage collection in a job does not copy shared memory
 gc.enable()

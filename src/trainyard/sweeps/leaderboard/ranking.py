@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from trainyard.config.composition import objective_mode
-from trainyard.run.run_directory import ENDS
+from trainyard.run.run_directory import STATUSES
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.search_space import is_replicate
 
@@ -43,7 +43,7 @@ class Row:
     @property
     def has_ended(self) -> bool:
         """Whether no job is left to run."""
-        return all(job.status in ENDS and job.status != "interrupted" for job in self.jobs)
+        return all(job.status in STATUSES and job.status != "interrupted" for job in self.jobs)
 
     @property
     def mean(self) -> float:

@@ -2,10 +2,9 @@
 
 import math
 import pkgutil
-from collections.abc import Iterator
 
 import lightning as L
-from lightning.pytorch.callbacks import EarlyStopping, StochasticWeightAveraging, Timer, WeightAveraging
+from lightning.pytorch.callbacks import EarlyStopping, Timer
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.config.arguments import parameters
@@ -26,7 +25,7 @@ def has_known_length(cfg: DictConfig) -> bool:
     return epoch_limit(cfg) > 0 or cfg.trainer.get("max_steps", -1) > 0 or bool(cfg.trainer.get("fast_dev_run"))
 
 
-def length_text(cfg: DictConfig) -> str:
+def format_length(cfg: DictConfig) -> str:
     """Return the limits of a run, such as "30 epochs or 100 steps"."""
     trainer = cfg.trainer
     counts = {"epoch": epoch_limit(cfg), "step": trainer.get("max_steps", -1)}
@@ -38,47 +37,29 @@ def length_text(cfg: DictConfig) -> str:
     return " or ".join(limits) or "no limit"
 
 
-def planned_epochs(trainer: L.Trainer) -> int | None:
-    """Return the maximum number of epochs of a fit, from `on_fit_start` on; `None` if there is no limit."""
-    limits = [trainer.max_epochs] if trainer.max_epochs and trainer.max_epochs > 0 else []
-    if trainer.max_steps > 0:
-        steps = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-        limits.append(math.ceil(trainer.max_steps / steps))
-    return min(limits, default=None)
+def callback_classes(cfg: DictConfig) -> dict[str, type]:
+    """Return the class of each callback in a config, by name."""
+    parts = {str(name): part for name, part in (cfg.callbacks or {}).items() if part is not None}
+    targets = {name: pkgutil.resolve_name(part["_target_"]) for name, part in parts.items()}
+    return {name: target for name, target in targets.items() if isinstance(target, type)}
 
 
 def check_length(cfg: DictConfig) -> None:
     """Raise a ConfigError for limits that contradict each other or another part of the config."""
-    trainer, callbacks = cfg.trainer, dict(callback_classes(cfg))
+    trainer = cfg.trainer
     check_time(cfg)
     ends = has_known_length(cfg) or trainer.get("max_time") is not None
-    if not ends and not any(issubclass(kind, EarlyStopping) for kind in callbacks.values()):
+    if not ends and not any(issubclass(kind, EarlyStopping) for kind in callback_classes(cfg).values()):
         accepted = "a whole number from 1; with +trainer.max_steps=N, +trainer.max_time=DD:HH:MM:SS or early stopping"
         raise config_error("trainer.max_epochs", trainer.max_epochs, "the run would never end", accepted)
     if not has_known_length(cfg):
         check_without_length(cfg)
     interval = trainer.get("val_check_interval", 1.0)
-    if "check_val_every_n_epoch" in trainer and trainer.check_val_every_n_epoch is None and isinstance(interval, float):
+    if trainer.get("check_val_every_n_epoch", 1) is None and isinstance(interval, float):
         accepted = "a whole number of batches, or a time such as 00:01:00:00"
         raise config_error(
             "trainer.val_check_interval", interval, "check_val_every_n_epoch=null counts batches", accepted
         )
-    every_epoch = trainer.get("check_val_every_n_epoch", 1) == 1
-    for name, kind in callbacks.items():
-        check_averaging(name, kind)
-        part = cfg.callbacks[name]
-        at_epoch_end = issubclass(kind, EarlyStopping) and part.get("check_on_train_epoch_end")
-        if at_epoch_end and str(part.get("monitor")).startswith("val/") and not every_epoch:
-            key = f"callbacks.{name}.check_on_train_epoch_end"
-            raise config_error(key, True, "not every epoch is validated", "null, to check after each validation")
-
-
-def callback_classes(cfg: DictConfig) -> Iterator[tuple[str, type]]:
-    """Yield the name and the class of each callback in a config."""
-    for name, part in (cfg.callbacks or {}).items():
-        kind = pkgutil.resolve_name(part["_target_"]) if part is not None else None
-        if isinstance(kind, type):
-            yield str(name), kind
 
 
 def check_time(cfg: DictConfig) -> None:
@@ -109,16 +90,6 @@ def check_without_length(cfg: DictConfig) -> None:
     if cfg.sweep.pruner != "none":
         problem = "the number of epochs is not known in advance"
         raise config_error("sweep.pruner", cfg.sweep.pruner, problem, f"none, or with {LENGTH}")
-
-
-def check_averaging(name: str, kind: type) -> None:
-    """Raise a ConfigError for a callback whose averaged weights would be neither tested nor saved."""
-    from trainyard.callbacks.weight_average import WeightAverage
-
-    if issubclass(kind, StochasticWeightAveraging | WeightAveraging) and not issubclass(kind, WeightAverage):
-        problem = "its average would be neither tested nor saved"
-        accepted = "ema_decay=0.999 instead: an average that is validated, tested and saved"
-        raise config_error(f"callbacks.{name}", kind.__name__, problem, accepted)
 
 
 def check_batches(trainer: L.Trainer, data: DataModule) -> None:
