@@ -60,10 +60,10 @@ MEANT = {
     "model=transfer model.weights=old/epoch=9.ckpt": """model=transfer 'model.weights="old/epoch=9.ckpt"'""",
     "data=image_folder data.root=/x/my pictures": "data=image_folder 'data.root=/x/my pictures'",
     "data=table data.path=2024": """data=table 'data.path="2024"'""",
-    "train model=cnn": "model=cnn",
 }
 COMMANDS = {
     "evalaute latest": "trainyard evaluate latest",
+    "trian model=cnn": "trainyard train model=cnn",
     "evaluate latest --tta": "trainyard evaluate latest --tta",
     "runs lsit": "trainyard runs list",
     "shwo modl model=cnn": "trainyard show model model=cnn",

@@ -97,7 +97,7 @@ BAD = {
     "+trainer.limit_val_batches=0": ["trainer.limit_val_batches=0", "above 0"],
     "model.hidden_dims=[0]": ["model.hidden_dims=[0]", "each item a whole number from 1"],
     "optimizer._target_=os.system": ["os.system", "command"],
-    "model": ["model: cannot be read as key=value"],
+    "model": ["model: not a command, and cannot be read as key=value"],
     "=3": ["=3: cannot be read"],
     "model=3": ["model=3", "cnn, mlp, resnet, transfer"],
     "trainer.limit_val_batches=2": ["trainer.limit_val_batches=2", "lightning.Trainer", "+trainer.limit_val_batches"],
