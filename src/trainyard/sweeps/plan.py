@@ -23,7 +23,6 @@ from trainyard.io.files import write_json
 from trainyard.run.run_directory import DONE
 from trainyard.sweeps.distributions import representative_jobs
 from trainyard.sweeps.execution.checks import raise_problems
-from trainyard.sweeps.execution.job_process import JobGroup
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.terminal.formats import format_duration
@@ -146,14 +145,14 @@ def measure_groups(groups: Sequence[Group], launcher: "LocalLauncher") -> list[C
         for index, ((job, _), *_) in enumerate(groups):
             words = shorten(job.overrides, launcher.compose(job.overrides))
             overrides.append([*words, f"hydra.sweep.dir={place}", f"hydra.sweep.subdir={index}"])
-        pool = launcher.create_pool()
-        pool.on_start = lambda index: started.update({index: time.perf_counter()})
-        for end in pool.run(JobGroup([index], [config]) for index, config in launcher.compose_jobs(overrides, 0)):
-            seconds = time.perf_counter() - started[end.index]
+        pool = launcher.create_pool(launcher.slots)
+        pool.on_start = lambda number: started.update({number: time.perf_counter()})
+        for job_exit in pool.run([config] for config in launcher.compose_jobs(overrides)):
+            number, seconds = job_exit.number, time.perf_counter() - started[job_exit.number]
             try:
-                costs[end.index] = end.error or Cost.read(Path(place) / str(end.index), seconds)
+                costs[number] = job_exit.error or Cost.read(Path(place) / str(number), seconds)
             except FileNotFoundError:
-                costs[end.index] = "its process ended before the run did"
+                costs[number] = "its process ended before the run did"
     return [costs[index] for index in range(len(groups))]
 
 

@@ -91,7 +91,7 @@ def test_only_jobs_that_neither_wait_nor_have_ended_are_submitted(
     executor = Executor()
     monkeypatch.setattr(submission, "make_executor", lambda launcher, cluster: executor)
     sweep = Sweep(found, retries=1)
-    jobs = list(sweep)
+    jobs = list(sweep.jobs_to_run())
     finished = found.folder / "3"  # it ends between reading the sweep and running squeue
     finished.mkdir()
     (finished / "result.json").write_text(json.dumps(completed(0.5)))
@@ -112,7 +112,7 @@ def test_the_error_of_a_job_names_the_state_and_the_log(
     found = stored(tmp_path / "sweep", ["seed=0,1,2,3,4,5,6,7"], [None] * 8)
     monkeypatch.setattr(submission, "make_executor", lambda launcher, cluster: Executor())
     sweep = Sweep(found, retries=1)
-    submitted = Submission(SlurmLauncher(found.folder), sweep, list(sweep))
+    submitted = Submission(SlurmLauncher(found.folder), sweep, list(sweep.jobs_to_run()))
     queue_with_jobs(found.folder)
     submitted.cluster_queue = ClusterQueue.load(found.folder)
     ended = submitted.ended()
@@ -138,5 +138,5 @@ def test_the_message_of_sbatch_is_in_the_error(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(submission, "make_executor", lambda launcher, cluster: Executor(error))
     sweep = Sweep(stored(tmp_path / "sweep", ["seed=0,1"], [None, None]), retries=1)
     with pytest.raises(ConfigError) as raised:
-        Submission(SlurmLauncher(sweep.folder), sweep, list(sweep))
+        Submission(SlurmLauncher(sweep.folder), sweep, list(sweep.jobs_to_run()))
     assert "hydra/launcher=submitit_slurm: the jobs were rejected (sbatch: error: invalid part" in str(raised.value)

@@ -71,14 +71,14 @@ def raise_problems(problems: Mapping[int, str], jobs: Sequence[Job], axes: Seque
     raise ConfigError("\n".join(lines))
 
 
-def find_problems(configs: Iterable[tuple[int, DictConfig]], context: Any) -> dict[int, str]:
-    """Return the problem of each job that cannot work, given index and config of each.
+def find_problems(configs: Iterable[DictConfig], context: Any) -> dict[int, str]:
+    """Return the problem of each job that cannot work, by its index.
 
     The checks run in another process, since they need torch and the data.
     """
     problems = {}
     with ProcessPoolExecutor(1, mp_context=context) as executor:
-        for index, config in configs:
+        for index, config in enumerate(configs):
             try:
                 problem = executor.submit(find_problem, config).result()
             except BrokenProcessPool:

@@ -47,23 +47,23 @@ class HydraTask:
         return None
 
 
-@dataclass(frozen=True)
-class JobGroup:
-    """Jobs that one process runs, with configs that contain Hydra's node: one job, or a stack that trains together."""
-
-    indices: Sequence[int]
-    configs: Sequence[DictConfig]
+def job_number(config: DictConfig) -> int:
+    """Return the number of a job, which is the name of its directory, from its config with Hydra's node."""
+    return int(config.hydra.sweep.subdir)
 
 
-def run_job_process(group: JobGroup, task: HydraTask, threads: int, devices: str | None, messages: Connection) -> None:
-    """Run the only job of a group.
+def run_job_process(
+    configs: Sequence[DictConfig], task: HydraTask, threads: int, devices: str | None, messages: Connection
+) -> None:
+    """Run a job.
 
     Args:
+        configs: of the job, with Hydra's node.
         threads: number of threads of torch.
         devices: value of CUDA_VISIBLE_DEVICES; `None` for all.
-        messages: receives index, error and whether the disk is full, if the job fails.
+        messages: receives number, error and whether the disk is full, if the job fails.
     """
-    [index], [config] = group.indices, group.configs
+    [config] = configs
     error: BaseException | None
     try:
         folder = create_job_folder(config)
@@ -76,16 +76,16 @@ def run_job_process(group: JobGroup, task: HydraTask, threads: int, devices: str
     if error is not None:
         from trainyard.config.format_error import format_error
 
-        messages.send((index, format_error(error), is_disk_full(error)))
+        messages.send((job_number(config), format_error(error), is_disk_full(error)))
         sys.exit(1)
 
 
 def run_stack_process(
-    group: JobGroup, task: HydraTask, threads: int, devices: str | None, messages: Connection
+    configs: Sequence[DictConfig], task: HydraTask, threads: int, devices: str | None, messages: Connection
 ) -> None:
     """Run jobs that train together, and report each one that ends; arguments as in `run_job_process`."""
     signals: list[int] = []
-    prepare_process(create_job_folder(group.configs[0]) / CONSOLE, devices)
+    prepare_process(create_job_folder(configs[0]) / CONSOLE, devices)
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
@@ -101,9 +101,10 @@ def run_stack_process(
             raise error
 
     def report(place: int, error: BaseException | None) -> None:
-        messages.send((group.indices[place], "" if error is None else format_error(error), is_disk_full(error)))
+        text = "" if error is None else format_error(error)
+        messages.send((job_number(configs[place]), text, is_disk_full(error)))
 
-    train_stacked([partial(run, config) for config in group.configs], report, lambda: bool(signals))
+    train_stacked([partial(run, config) for config in configs], report, lambda: bool(signals))
 
 
 def create_job_folder(config: DictConfig) -> Path:

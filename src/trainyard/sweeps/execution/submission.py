@@ -163,14 +163,14 @@ class Submission:
             print(f"queue      {len(submitted)} jobs submitted as {names}", flush=True)
 
     def ended(self) -> dict[int, str]:
-        """Return the error of each job that has left the queue, by index; empty if it is not the job's fault."""
+        """Return the error of each job that has left the queue, by number; empty if it is not the job's fault."""
         if time.monotonic() - self.last_query >= QUERY_INTERVAL[self.cluster]:
             self.last_query = time.monotonic()
             try:
                 self.last_ended = self.cluster_queue.ended(set(self.numbers))
             except OSError:  # SLURM's controller is busy or restarts
                 return {}
-        return {index: self.reason(number) for index, number in enumerate(self.numbers) if number in self.last_ended}
+        return {number: self.reason(number) for number in self.numbers if number in self.last_ended}
 
     def reason(self, number: int) -> str:
         """Return why a job without a result ended."""
