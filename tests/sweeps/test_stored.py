@@ -179,6 +179,20 @@ def test_a_damaged_sweep_file_is_rejected_and_not_changed(tmp_path: Path, damage
     assert (folder / "sweep.yaml").read_bytes() == DAMAGED_SPACES[damage]
 
 
+def test_a_sweep_file_cut_at_any_byte_is_rejected(tmp_path: Path) -> None:
+    """It could be read as a smaller search space."""
+    folder = tmp_path / "mine"
+    found = stored(folder, ["model=a,b", "seed=0,1"], [0.5, 0.75, 0.25, 0.5])
+    file = folder / "sweep.yaml"
+    content = file.read_bytes()
+    for length in range(len(content)):
+        file.write_bytes(content[:length])
+        with pytest.raises(ConfigError, match="cannot be read"):
+            StoredSweep.find(str(folder))
+    file.write_bytes(content.removeprefix(b"---\n").removesuffix(b"...\n"))
+    assert StoredSweep.find(str(folder)).space == found.space
+
+
 def test_a_test_score_may_be_infinite(tmp_path: Path) -> None:
     results = [{**COMPLETE, "metrics": {"val/acc": 0.5, "test/acc": value}} for value in (math.inf, 0.5)]
     assert "inf ± nan (2)" in leaderboard_text(stored(tmp_path, ["seed=0,1"], results))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus
-from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
@@ -97,19 +96,6 @@ class LocalLauncher(Launcher):
         from trainyard.sweeps.execution.processes import ProcessPool
 
         return ProcessPool(max(1, min(self.slots, jobs)), self.task, self.context)
-
-    def find_problems(self, job_overrides: Sequence[Sequence[str]]) -> dict[int, str]:
-        """Return the problem of each job that cannot work, by its index."""
-        from trainyard.config.format_error import format_error
-        from trainyard.sweeps.execution.checks import find_problems
-
-        problems = {}
-        for index, overrides in enumerate(job_overrides):  # while the server imports modules
-            try:
-                self.compose(overrides)
-            except HydraException as error:
-                problems[index] = format_error(error)
-        return problems or find_problems(self.compose_jobs(job_overrides), self.context)
 
     def compose_jobs(self, job_overrides: Iterable[Sequence[str]], first: int = 0) -> Iterator[DictConfig]:
         """Yield the config of each job, with Hydra's node."""

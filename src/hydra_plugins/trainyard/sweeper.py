@@ -122,7 +122,7 @@ class ResumingSweeper(Sweeper):
         from trainyard.sweeps.execution.checks import check_jobs
         from trainyard.sweeps.execution.submission import check_nothing_is_queued
 
-        check_jobs(launcher, sweep)
+        check_jobs(launcher, sweep.examples, [*map(sweep.overrides, sweep.examples)], sweep.axes)
         check_nothing_is_queued(sweep.folder, sweep.queue)
         launcher.run_sweep(sweep)
 
@@ -133,7 +133,9 @@ class ResumingSweeper(Sweeper):
 
         local = LocalLauncher()
         local.setup(hydra_context=self.context, task_function=self.task_function, config=self.config)
-        check_jobs(local, sweep, "trainer.accelerator=auto")  # this machine may have no GPU
+        anywhere = "trainer.accelerator=auto"  # this machine may have no GPU
+        overrides = [[*sweep.overrides(job), anywhere] for job in sweep.examples]
+        check_jobs(local, sweep.examples, overrides, sweep.axes)
         for batch in sweep.batches(self.config.sweep.batch if sweep.sampler else sweep.remaining):
             run_remote(launcher, sweep, batch)
 

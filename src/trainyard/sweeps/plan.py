@@ -22,7 +22,7 @@ from trainyard.io.errors import config_error
 from trainyard.io.files import write_json
 from trainyard.run.run_directory import DONE
 from trainyard.sweeps.distributions import representative_jobs
-from trainyard.sweeps.execution.checks import raise_problems
+from trainyard.sweeps.execution.checks import check_jobs
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.terminal.formats import format_duration
@@ -92,11 +92,12 @@ def plan_sweep(
     total = sweep.total_jobs(trials)
     count = total - len(sweep.jobs) + len(jobs)
     if count > len(jobs):  # a search has not drawn all jobs
-        jobs += [Job(total + n, words, sweep.folder) for n, words in enumerate(representative_jobs(sweep.space))]
+        examples = enumerate(representative_jobs(sweep.space), start=total)
+        jobs += [Job(number, overrides, sweep.folder) for number, overrides in examples]
     print(f"plan       {sweep.folder}: {total} jobs, {count} to do", flush=True)
     if not count:
         return
-    raise_problems(launcher.find_problems([job.overrides for job in jobs]), jobs, axes)
+    check_jobs(launcher, jobs, [job.overrides for job in jobs], axes)
     startup = time.perf_counter() - start
     groups = group_by_cost(jobs, (launcher.compose(job.overrides) for job in jobs))
     print(f"measuring  {len(groups)} of {len(jobs)} jobs, shortened", flush=True)

@@ -33,6 +33,7 @@ from trainyard.sweeps.search_space import SearchSpace, configuration_of
 
 SWEEP_FILE, JOURNAL, DRAWN, HOLDER = "sweep.yaml", "journal.log", "drawn.json", "holder"
 ROOT = Path("outputs") / "sweeps"
+START, END = "---\n", "...\n"  # of a YAML document; without them, the first part of one is a smaller search space
 
 
 @dataclass
@@ -97,8 +98,8 @@ class StoredSweep:
     @cached_property
     def jobs(self) -> list[Job]:
         """All jobs with their results; of a search, the jobs drawn so far."""
-        jobs = self.read_drawn() if self.space.sampler else self.space.jobs()
-        return [Job(number, words, self.folder / str(number)).refresh() for number, words in enumerate(jobs)]
+        jobs = enumerate(self.read_drawn() if self.space.sampler else self.space.jobs())
+        return [Job(number, overrides, self.folder / str(number)).refresh() for number, overrides in jobs]
 
     def read_drawn(self) -> list[list[str]]:
         """Return the overrides of the jobs that a search has drawn.
@@ -108,7 +109,7 @@ class StoredSweep:
         """
         file = self.folder / DRAWN
         try:
-            return [list(map(str, words)) for words in read_json(file)]
+            return [list(map(str, overrides)) for overrides in read_json(file)]
         except FileNotFoundError:
             return []
         except (OSError, ValueError, TypeError) as error:
@@ -146,7 +147,10 @@ def read_space(file: Path) -> tuple[SearchSpace, str]:
         ConfigError: the file is damaged.
     """
     try:
-        content: Any = load_yaml(read_text(file, MAX_CONFIG))
+        text = read_text(file, MAX_CONFIG)
+        if text.startswith(START) and not text.endswith(END):
+            raise ValueError("a part of the file is missing")
+        content: Any = load_yaml(text)
         OmegaConf.create(content)  # checks the syntax of interpolations
         values, objective = content["values"], content["objective"]
         intervals, zipped = content.get("intervals", []), content.get("zipped", [])
@@ -173,7 +177,7 @@ def write_space(space: SearchSpace, objective: str, file: Path) -> None:
     options: dict[str, Any] = {"intervals": list(space.intervals), "zipped": list(space.zipped)}
     options |= {"where": space.where, "sampler": space.sampler}
     content = {"objective": objective, "values": space.values, **{k: v for k, v in options.items() if v}}
-    write_text(file, OmegaConf.to_yaml(OmegaConf.create(content)))
+    write_text(file, START + OmegaConf.to_yaml(OmegaConf.create(content)) + END)
 
 
 def identity(space: SearchSpace) -> dict[str, list[str]]:
@@ -206,13 +210,13 @@ def lock_sweep(folder: Path) -> Iterator[None]:
     if folder.is_dir():
         check_own_files("hydra.sweep.dir", folder)
     is_new = not (folder / LOCK).exists()
-    holder = "another process"
+    owner = "another process"
     with suppress(OSError):
-        holder = f"process {read_text(folder / HOLDER).strip()}"
+        owner = f"process {read_text(folder / HOLDER).strip()}"
+    locked = config_error("sweep.name", folder.name, f"{owner} is running it", "another sweep.name, or later")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        error = config_error("sweep.name", folder.name, f"{holder} is running it", "another sweep.name, or later")
-        lock_file = lock(folder, error)
+        lock_file = lock(folder, locked)
     except OSError as error:
         if is_disk_full(error):
             raise

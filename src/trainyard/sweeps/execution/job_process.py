@@ -20,6 +20,7 @@ from hydra.core.utils import JobRuntime, run_job, setup_globals
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
+from trainyard.config.format_error import format_error
 from trainyard.io.resources import is_disk_full
 from trainyard.io.signals import interrupt
 
@@ -34,17 +35,13 @@ class HydraTask:
     function: str
     callbacks: Any
 
-    def run(self, config: DictConfig) -> BaseException | None:
-        """Run one job as Hydra's own launcher does, and return its error."""
+    def run(self, config: DictConfig) -> None:
+        """Run one job as Hydra's own launcher does; raise its error."""
         JobRuntime.instance().set("name", config.hydra.job.name)
         function = pkgutil.resolve_name(self.function)
         function = getattr(function, "__wrapped__", function)
         context = HydraContext(config_loader=None, callbacks=self.callbacks)  # type: ignore[arg-type]  # not used
-        try:
-            _ = run_job(function, config, "hydra.sweep.dir", "hydra.sweep.subdir", context).return_value
-        except Exception as error:
-            return error
-        return None
+        _ = run_job(function, config, "hydra.sweep.dir", "hydra.sweep.subdir", context).return_value
 
 
 def job_number(config: DictConfig) -> int:
@@ -64,18 +61,13 @@ def run_job_process(
         messages: receives number, error and whether the disk is full, if the job fails.
     """
     [config] = configs
-    error: BaseException | None
     try:
         folder = create_job_folder(config)
         prepare_process(folder / CONSOLE, devices)
         set_threads(threads, config.get("trainer", {}).get("devices"))
         set_command_line(config, folder)
-        error = task.run(config)
-    except OSError as problem:
-        error = problem
-    if error is not None:
-        from trainyard.config.format_error import format_error
-
+        task.run(config)
+    except Exception as error:
         messages.send((job_number(config), format_error(error), is_disk_full(error)))
         sys.exit(1)
 
@@ -91,14 +83,12 @@ def run_stack_process(
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, lambda number, _: signals.append(number))
     set_threads(threads, 1)
-    from trainyard.config.format_error import format_error
     from trainyard.sweeps.stacked.train_stacked import train_stacked
 
     def run(config: DictConfig) -> None:
         with open_dict(config):
             config.hydra.run.dir = str(create_job_folder(config))
-        if error := task.run(config):
-            raise error
+        task.run(config)
 
     def report(place: int, error: BaseException | None) -> None:
         text = "" if error is None else format_error(error)
