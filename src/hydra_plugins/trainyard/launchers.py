@@ -107,11 +107,7 @@ class LocalLauncher(Launcher):
             yield config
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
-        """Return the config of a job; Hydra composes it once.
-
-        Raises:
-            hydra.errors.HydraException: the overrides are invalid.
-        """
+        """Return the config of a job, which Hydra composes once; a HydraException for invalid overrides."""
         key = tuple(overrides)
         if key not in self.composed_configs:
             self.composed_configs[key] = pickle.dumps(self.loader.load_sweep_config(self.config, list(key)))

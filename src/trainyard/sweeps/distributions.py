@@ -30,9 +30,6 @@ def parse_interval(key: str, text: str) -> FloatDistribution | IntDistribution:
     """Return the distribution of `interval(low,high)`; logarithmic with `tag(log,...)`.
 
     As in Hydra, the upper end of integers is excluded: `int(interval(1,5))` gives 1 to 4.
-
-    Raises:
-        ConfigError: the interval is empty, has an unknown tag, or is logarithmic and not positive.
     """
     interval = OverridesParser.create().parse_override(f"{key}={text}").value()
     assert isinstance(interval, IntervalSweep)

@@ -31,13 +31,6 @@ class Journal:
 
     A job has one trial, which stays RUNNING while the job is interrupted; only a job that failed gets another one.
     Only the process that has locked the sweep uses this class. Jobs add their scores with a `JobPruner`.
-
-    Args:
-        objective: the metric that the runs report.
-        distributions: of the axes, by key.
-
-    Raises:
-        ConfigError: the file is damaged.
     """
 
     def __init__(

@@ -83,9 +83,6 @@ def plan_sweep(
         trials: number of configurations of a search; `None` for a grid.
         keep: number of jobs whose checkpoints are kept; `None` for all.
         pruned: whether a pruner may end jobs early.
-
-    Raises:
-        ConfigError: jobs that cannot work, or whose length is not known in advance.
     """
     start = time.perf_counter()
     jobs, axes = [job for job in sweep.jobs if job.status not in DONE], list(sweep.space.axes)
@@ -115,11 +112,7 @@ def plan_sweep(
 
 
 def group_by_cost(jobs: Sequence[Job], configs: Iterable[DictConfig]) -> list[Group]:
-    """Return groups of jobs whose epochs cost the same, each with its number of epochs, the longest first.
-
-    Raises:
-        ConfigError: neither epochs nor steps limit a job.
-    """
+    """Return groups of jobs whose epochs cost the same, each job with its number of epochs, the longest first."""
     groups: dict[tuple[str, ...], Group] = {}
     for job, config in zip(jobs, configs, strict=True):
         if not has_known_length(config):

@@ -39,11 +39,7 @@ class ConfigurationSampler:
         self.seed = seed
 
     def sample(self, jobs: Sequence[Job]) -> list[Job]:
-        """Return the jobs of a new configuration, given all earlier jobs; none if all have been drawn.
-
-        Raises:
-            ConfigError: no combination meets the condition.
-        """
+        """Return the jobs of a new configuration, given all earlier jobs; none if all have been drawn."""
         known = {frozenset(configuration_of(job.overrides)) for job in jobs}
         for values, state in self.draw(jobs):
             if frozenset(configuration_of(as_overrides(values))) in known:

@@ -42,12 +42,7 @@ class SearchSpace:
     def parse(
         cls, overrides: Sequence[Override], zipped: Sequence[str] = (), where: str = "", sampler: str = ""
     ) -> "SearchSpace":
-        """Return the search space of parsed overrides; the last override of a key counts.
-
-        Raises:
-            ConfigError: an interval in a grid, a key without values, an option of the sweep with several values,
-                keys that cannot be zipped, or an invalid condition.
-        """
+        """Return the search space of parsed overrides, checked; the last override of a key counts."""
         values: dict[str, list[str]] = {}
         intervals: set[str] = set()
         for override in overrides:
@@ -155,11 +150,7 @@ class SearchSpace:
 
 
 class Where:
-    """The condition `sweep.where` on the values of a job, such as `not (model == "mlp" and optimizer.lr > 0.1)`.
-
-    Raises:
-        ConfigError: the text is not a condition, or refers to a key that no job has.
-    """
+    """The condition `sweep.where` on the values of a job, such as `not (model == "mlp" and optimizer.lr > 0.1)`."""
 
     def __init__(self, text: str, keys: Iterable[str]) -> None:
         self.text = text
@@ -207,11 +198,7 @@ def configuration_of(overrides: Sequence[str]) -> tuple[str, ...]:
 
 
 def single_values(override: Override) -> list[str]:
-    """Return the values of an override as text.
-
-    Raises:
-        ConfigError: a range without an end, or with too many values.
-    """
+    """Return the values of an override as text; a ConfigError for a range without an end, or with too many values."""
     if not override.is_sweep_override():
         return [override.get_value_element_as_str()]
     swept = override.value()

@@ -54,11 +54,7 @@ class ClusterQueue:
         write_json(self.folder / QUEUE_FILE, {str(number): place for number, place in self.submitted.items()})
 
     def ended(self, numbers: set[int]) -> dict[int, str]:
-        """Return the jobs that neither wait nor run, with SLURM's state, which may be empty.
-
-        Raises:
-            OSError: SLURM does not respond.
-        """
+        """Return the jobs that neither wait nor run, with SLURM's state or ""; an OSError if SLURM does not respond."""
         places = {number: self.submitted.get(number, ("", "")) for number in numbers}
         states = slurm_states() if any(cluster == "slurm" for cluster, _ in places.values()) else {}
         is_over = {
@@ -68,11 +64,7 @@ class ClusterQueue:
         return {number: states.get(name, "") for number, (_, name) in places.items() if is_over[number]}
 
     def pending(self, numbers: set[int]) -> set[int]:
-        """Return the jobs that wait or run.
-
-        Raises:
-            ConfigError: SLURM does not respond.
-        """
+        """Return the jobs that wait or run; a ConfigError if SLURM does not respond."""
         try:
             ended = self.ended(numbers)
             if any(self.submitted.get(number, ("", ""))[0] == "slurm" for number in ended):
@@ -95,13 +87,8 @@ def check_nothing_is_queued(folder: Path, jobs: Sequence[Job]) -> None:
 
 
 def slurm_states() -> dict[str, str]:
-    """Return the states of the user's jobs by ID, such as `12_0` for the first of array 12.
-
-    `squeue` is used since `sacct` needs accounting, which small clusters lack.
-
-    Raises:
-        OSError: it does not respond.
-    """
+    """Return the states of the user's jobs by ID, such as `12_0` for the first of array 12."""
+    # `sacct` needs accounting, which small clusters lack.
     command = ["squeue", f"--user={getpass.getuser()}", "--noheader", "--array", "--states=all", "--format=%i %T"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -200,11 +187,7 @@ def array_names(places: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def make_executor(launcher: Any, cluster: str) -> Any:
-    """Return submitit's executor with the options of the launcher.
-
-    Raises:
-        ConfigError: this machine has no SLURM.
-    """
+    """Return submitit's executor with the options of the launcher; a ConfigError if this machine has no SLURM."""
     import submitit
     from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 
