@@ -6,7 +6,7 @@ import math
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -56,7 +56,7 @@ class Cost:
     max_epochs: float  # limit by `max_steps`
     files: float  # after the first epoch, without checkpoints
     growth: float  # in each further epoch
-    checkpoints: float = 0.0
+    checkpoints: float
 
     def time(self, epochs: float) -> float:
         """Return the seconds of a job of so many epochs."""
@@ -70,8 +70,8 @@ class Cost:
     def read(cls, folder: Path, seconds: float) -> "Cost":
         """Return the cost that `MeasureCost` has written into the directory of a run, whose process took `seconds`."""
         content = json.loads((folder / COST_FILE).read_text(encoding="utf-8"))
-        content["startup"] = max(0.0, seconds - content["startup"])
-        return cls(**{**content, "checkpoints": bytes_on_disk(folder / "checkpoints")})
+        startup = max(0.0, seconds - content.pop("training"))
+        return cls(startup=startup, checkpoints=bytes_on_disk(folder / "checkpoints"), **content)
 
 
 def plan_sweep(
@@ -107,8 +107,10 @@ def plan_sweep(
             first, _ = group[0]
             errors.append(f"{first.axis_values(axes)}: its shortened run failed; the total is without it\n  {cost}")
     print(job_table(jobs, estimates, axes), *errors, "", sep="\n")
-    counted = list(islice(cycle(estimates.values()), count if len(estimates) == len(jobs) else len(estimates)))
-    print(total_line(counted, launcher.slots, keep, startup, "at most" if pruned else "about"))
+    estimated = list(estimates.values())
+    if not errors:  # a search draws further jobs, which cost as much as its representatives
+        estimated = list(islice(cycle(estimated), count))
+    print(total_line(estimated, launcher.slots, keep, startup, "at most" if pruned else "about"))
 
 
 def group_by_cost(jobs: Sequence[Job], configs: Iterable[DictConfig]) -> list[Group]:
@@ -191,7 +193,6 @@ class MeasureCost(L.Callback):
     """Shortens a run, and writes its cost into the run directory.
 
     The config stays that of the job, since schedules and fine-tuning depend on it: the limits are set in the Trainer.
-    Until `Cost.read` replaces it, `startup` contains the seconds of the epochs.
     """
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -237,16 +238,16 @@ class MeasureCost(L.Callback):
         seconds = self.last_step - self.first_step
         step = seconds / max(1, self.steps)
         max_steps = trainer.max_steps * trainer.accumulate_grad_batches
-        cost = Cost(
-            network=describe_network(pl_module),
-            startup=end - self.starts[0],
-            epoch=(total - 1) * step + end - self.starts[-1] - seconds,
-            max_epochs=max_steps / total if max_steps > 0 else math.inf,
-            files=self.sizes[0],
-            growth=self.sizes[-1] - self.sizes[0],
-        )
+        cost = {
+            "network": describe_network(pl_module),
+            "training": end - self.starts[0],
+            "epoch": (total - 1) * step + end - self.starts[-1] - seconds,
+            "max_epochs": max_steps / total if max_steps > 0 else math.inf,
+            "files": self.sizes[0],
+            "growth": self.sizes[-1] - self.sizes[0],
+        }
         if trainer.is_global_zero:
-            write_json(Path(trainer.default_root_dir) / COST_FILE, asdict(cost))
+            write_json(Path(trainer.default_root_dir) / COST_FILE, cost)
 
 
 def run_size(trainer: L.Trainer) -> int:

@@ -71,29 +71,29 @@ class SearchSpace:
         for key, values in self.axes.items():
             if key.lstrip("+") == "objective":
                 raise config_error(key, ",".join(values), "scores of several metrics cannot be ranked", "one of them")
-        for key in self.zipped:
-            if key not in self.values or key in self.intervals:
-                problem = f"{key} has no list of values{did_you_mean(key, self.values)}"
-                raise config_error(
-                    "sweep.zip", join_limited(self.zipped), problem, f"some of {join_limited(self.values)}"
-                )
-        counts = {key: len(self.values[key]) for key in self.zipped}
-        if len(set(counts.values())) > 1:
-            problem = ", ".join(f"{key} has {count}" for key, count in counts.items())
-            raise config_error(
-                "sweep.zip", join_limited(self.zipped), f"{problem} values", "the same number of values of each"
-            )
-        choices = self.choices().items()  # a search draws some of them, but runs all replicates
+        self.check_zipped()
+        # A search draws some of the combinations, but runs all replicates.
+        choices = self.choices().items()
         count = math.prod(len(values) for name, values in choices if not self.sampler or are_replicates(name))
         if count > MAX_JOBS:
             problem = f"{count:,} combinations, too many for a sweep"
-            raise config_error(
-                "sweep", join_limited(self.axes), problem, f"up to {MAX_JOBS:,}; or sweep=random, which draws some"
-            )
-        if self.where and self.condition and not self.sampler and not self.jobs():
-            raise config_error(
-                "sweep.where", self.where, "excludes all jobs", "a condition that some combination meets"
-            )
+            accepted = f"up to {MAX_JOBS:,}; or sweep=random, which draws some"
+            raise config_error("sweep", join_limited(self.axes), problem, accepted)
+        if self.condition and not self.sampler and not self.jobs():
+            accepted = "a condition that some combination meets"
+            raise config_error("sweep.where", self.where, "excludes all jobs", accepted)
+
+    def check_zipped(self) -> None:
+        """Raise a ConfigError for zipped keys without a list of values, or with lists of different lengths."""
+        text = join_limited(self.zipped)
+        for key in self.zipped:
+            if key not in self.values or key in self.intervals:
+                problem = f"{key} has no list of values{did_you_mean(key, self.values)}"
+                raise config_error("sweep.zip", text, problem, f"some of {join_limited(self.values)}")
+        counts = {key: len(self.values[key]) for key in self.zipped}
+        if len(set(counts.values())) > 1:
+            problem = ", ".join(f"{key} has {count}" for key, count in counts.items())
+            raise config_error("sweep.zip", text, f"{problem} values", "the same number of values of each")
 
     @cached_property
     def condition(self) -> "Where | None":
@@ -166,12 +166,12 @@ class Where:
 
     def matches(self, values: Mapping[str, str]) -> bool:
         """Return whether the condition is true of the values of a job, given as text by key."""
-        typed = {key.lstrip("+~"): value for key, value in values.items()}
+        texts = {key.lstrip("+~"): value for key, value in values.items()}
         try:
-            return self.condition.evaluate(lambda key: parse_value(typed[key]))
+            return self.condition.evaluate(lambda key: parse_value(texts[key]))
         except (TypeError, KeyError) as error:
-            of = " ".join(f"{key}={value}" for key, value in values.items())
-            raise config_error("sweep.where", self.text, f"cannot be evaluated for {of} ({error})", GRAMMAR) from error
+            problem = f"cannot be evaluated for {' '.join(as_overrides(values))} ({error})"
+            raise config_error("sweep.where", self.text, problem, GRAMMAR) from error
 
 
 def check_interval(key: str, text: str, sampler: str) -> None:
