@@ -35,8 +35,7 @@ def leaderboard_text(sweep: StoredSweep, test: bool = False) -> str:
         lines.append("= not significantly different from the best")
     if any(row.status == "pruned" for row in rows):
         lines.append("(...) best score before pruning, and the epoch of pruning")
-    lines += [*explanations(sweep, rows), *effect_lines(sweep, rows), *range_warnings(rows, sweep.space.axes)]
-    return "\n".join(lines)
+    return "\n".join([*lines, *notes(sweep, rows)])
 
 
 def leaderboard_cells(rows: Sequence[Row], objective: str, test: bool = False) -> list[list[str]]:
@@ -92,11 +91,13 @@ def explanations(sweep: StoredSweep, rows: Sequence[Row]) -> list[str]:
     return [*lines, f"best:{sweep.folder.name} is run {job.number}: {scores}"]
 
 
-def effect_lines(sweep: StoredSweep, rows: Sequence[Row], quote: str = "") -> list[str]:
-    """Return a line for each axis with the mean score of each value."""
-    effects = main_effects(rows, sweep.space.axes).items()
-    texts = {axis: ", ".join(f"{value} {score:.4f}" for value, score in means.items()) for axis, means in effects}
-    return [f"{quote}{axis}{quote}: {text}" for axis, text in texts.items()]
+def notes(sweep: StoredSweep, rows: Sequence[Row], quote: str = "") -> list[str]:
+    """Return the lines below the table: explanations, the mean score of each value of each axis, and warnings."""
+    lines = explanations(sweep, rows)
+    for axis, means in main_effects(rows, sweep.space.axes).items():
+        text = ", ".join(f"{value} {score:.4f}" for value, score in means.items())
+        lines.append(f"{quote}{axis}{quote}: {text}")
+    return [*lines, *range_warnings(rows, sweep.space.axes)]
 
 
 def write_report(sweep: StoredSweep) -> None:
@@ -111,8 +112,8 @@ def write_report(sweep: StoredSweep) -> None:
     file = io.StringIO()
     csv_writer(file).writerows(map(escape_formula, row) for row in cells)
     write_text(folder / CSV, file.getvalue())
-    notes = [*explanations(sweep, rows), *effect_lines(sweep, rows, "`"), *range_warnings(rows, sweep.space.axes)]
-    lines = [f"# {folder.name}", "", markdown_table(cells[0], cells[1:]), "", *(f"- {note}" for note in notes), ""]
+    items = [f"- {note}" for note in notes(sweep, rows, quote="`")]
+    lines = [f"# {folder.name}", "", markdown_table(cells[0], cells[1:]), "", *items, ""]
     write_text(folder / MARKDOWN, escape_controls("\n".join(lines)))
     if any(row.scores for row in rows):
         draw_leaderboard(sweep, [row for row in rows if row.scores])
