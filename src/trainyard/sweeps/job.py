@@ -1,6 +1,6 @@
 """A job of a sweep: one run, whose state is read from its directory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,12 @@ class Job:
     folder: Path
     result: dict[str, Any] = field(default_factory=dict)
     sampler_state: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_overrides(cls, job_overrides: Iterable[Sequence[str]], folder: Path, first: int = 0) -> "list[Job]":
+        """Return the jobs of a sweep in a directory, numbered from `first`."""
+        numbered = enumerate(job_overrides, start=first)
+        return [cls(number, overrides, folder / str(number)) for number, overrides in numbered]
 
     def refresh(self) -> "Job":
         """Read `result.json` again, and return the job."""

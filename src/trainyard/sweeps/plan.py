@@ -89,8 +89,7 @@ def plan_sweep(
     total = sweep.total_jobs(trials)
     count = total - len(sweep.jobs) + len(jobs)
     if count > len(jobs):  # a search has not drawn all jobs
-        examples = enumerate(representative_jobs(sweep.space), start=total)
-        jobs += [Job(number, overrides, sweep.folder) for number, overrides in examples]
+        jobs += Job.from_overrides(representative_jobs(sweep.space), sweep.folder, first=total)
     print(f"plan       {sweep.folder}: {total} jobs, {count} to do", flush=True)
     if not count:
         return

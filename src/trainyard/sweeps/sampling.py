@@ -3,6 +3,7 @@
 import random
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import optuna
 from optuna.samplers import BaseSampler
@@ -47,9 +48,8 @@ class ConfigurationSampler:
             repeated = [self.space.combine([values, replicate]) for replicate in self.space.replicates]
             allowed = [as_overrides(job_values) for job_values in repeated if self.space.allows(job_values)]
             if allowed:
-                numbered = enumerate(allowed, start=len(jobs))
-                folder = self.journal.folder
-                return [Job(number, overrides, folder / str(number), {}, state) for number, overrides in numbered]
+                drawn = Job.from_overrides(allowed, self.journal.folder, first=len(jobs))
+                return [replace(job, sampler_state=state) for job in drawn]
         if self.space.where and not known:
             raise config_error("sweep.where", self.space.where, "no combination meets it", "a wider condition")
         return []

@@ -86,8 +86,8 @@ class StoredSweep:
     @cached_property
     def jobs(self) -> list[Job]:
         """All jobs with their results; of a search, the jobs drawn so far."""
-        jobs = enumerate(self.read_drawn() if self.space.sampler else self.space.jobs())
-        return [Job(number, overrides, self.folder / str(number)).refresh() for number, overrides in jobs]
+        job_overrides = self.read_drawn() if self.space.sampler else self.space.jobs()
+        return [job.refresh() for job in Job.from_overrides(job_overrides, self.folder)]
 
     def read_drawn(self) -> list[list[str]]:
         """Return the overrides of the jobs that a search has drawn; a ConfigError if the file is damaged."""

@@ -113,8 +113,7 @@ class Sweep:
         """Jobs to check before the first one starts: all unfinished ones, or representatives of a new search."""
         if self.jobs or not self.sampler:
             return self.queue
-        examples = enumerate(representative_jobs(self.stored.space))
-        return [Job(number, overrides, self.folder) for number, overrides in examples]
+        return Job.from_overrides(representative_jobs(self.stored.space), self.folder)
 
     def start(self, job: Job) -> None:
         """Record the start of a job, and remove an attempt that it cannot resume."""
