@@ -33,7 +33,7 @@ class JobExit:
 
 
 @dataclass
-class JobProcess:
+class Worker:
     """A running process, with the numbers of its jobs that have not ended."""
 
     numbers: list[int]
@@ -74,7 +74,7 @@ class ProcessPool:
         self.on_start: Callable[[int], object] = lambda number: None
         self.on_poll: Callable[[], object] = lambda: None
         self.threads = max(1, available_threads() // slots)
-        self.processes: list[JobProcess] = []
+        self.workers: list[Worker] = []
         self.stopping = False
 
     def run(self, groups: Iterable[Sequence[DictConfig]]) -> Generator[JobExit, None, None]:
@@ -90,12 +90,12 @@ class ProcessPool:
             signals.defer(True)
             try:
                 while not signals.caught:
-                    while not self.stopping and len(self.processes) < self.slots and (group := next(waiting, None)):
+                    while not self.stopping and len(self.workers) < self.slots and (group := next(waiting, None)):
                         self.start(group)
-                    if not self.processes:
+                    if not self.workers:
                         return
-                    stacks = [process.messages for process in self.processes if len(process.numbers) > 1]
-                    wait([*(each.process.sentinel for each in self.processes), *stacks], timeout=POLL_INTERVAL)
+                    stacks = [worker.messages for worker in self.workers if len(worker.numbers) > 1]
+                    wait([*(worker.process.sentinel for worker in self.workers), *stacks], timeout=POLL_INTERVAL)
                     self.on_poll()
                     yield from self.collect()
                 self.stop()
@@ -106,7 +106,7 @@ class ProcessPool:
 
     def start(self, group: Sequence[DictConfig]) -> None:
         """Start a process in the first free slot."""
-        slot = min(set(range(self.slots)) - {process.slot for process in self.processes})
+        slot = min(set(range(self.slots)) - {worker.slot for worker in self.workers})
         messages, sender = self.context.Pipe(duplex=False)
         target = run_job_process if len(group) == 1 else run_stack_process
         devices = devices_of_slot(slot, self.slots)
@@ -117,36 +117,36 @@ class ProcessPool:
             self.on_start(number)
         process.start()
         sender.close()
-        self.processes.append(JobProcess(numbers, process, slot, messages))
+        self.workers.append(Worker(numbers, process, slot, messages))
 
     def collect(self) -> list[JobExit]:
         """Return the jobs that have ended since the last call."""
         exits: list[JobExit] = []
-        for job_process in list(self.processes):
-            if job_process.process.is_alive():
-                exits += job_process.read_reports()
+        for worker in list(self.workers):
+            if worker.process.is_alive():
+                exits += worker.read_reports()
                 continue
-            exits += job_process.collect_exits()
-            self.processes.remove(job_process)
-            send_signal(job_process.process.pid, signal.SIGKILL, to_process=False)  # processes that it has started
+            exits += worker.collect_exits()
+            self.workers.remove(worker)
+            send_signal(worker.process.pid, signal.SIGKILL, to_process=False)  # processes that it has started
         return [replace(job_exit, error="") if self.stopping else job_exit for job_exit in exits]
 
     def stop(self) -> None:
         """Start no more jobs, and interrupt the running ones; kill them after a minute."""
         self.stopping = True
-        for job_process in self.processes:
-            send_signal(job_process.process.pid, signal.SIGINT)
+        for worker in self.workers:
+            send_signal(worker.process.pid, signal.SIGINT)
         deadline = time.monotonic() + GRACE_PERIOD
-        for job_process in self.processes:
-            job_process.process.join(max(0.0, deadline - time.monotonic()))
+        for worker in self.workers:
+            worker.process.join(max(0.0, deadline - time.monotonic()))
         self.kill()
 
     def kill(self) -> None:
         """Kill the running jobs."""
-        for job_process in self.processes:
-            if job_process.process.is_alive():
-                send_signal(job_process.process.pid, signal.SIGKILL)
-                job_process.process.join()
+        for worker in self.workers:
+            if worker.process.is_alive():
+                send_signal(worker.process.pid, signal.SIGKILL)
+                worker.process.join()
 
 
 def send_signal(pid: int, number: int, to_process: bool = True) -> None:
