@@ -37,7 +37,7 @@ def main() -> None:
         for line in lines:
             done = int(found[1]) if (found := DONE.match(line)) else -1
             if done == 1:
-                print(f"all composed and checked, and the first done, in {time.perf_counter() - started:.1f} s")
+                print(f"all jobs checked, and the first one done, in {time.perf_counter() - started:.1f} s")
                 started = time.perf_counter()
             elif done % PART == 0 and done > 0:
                 seconds, size = time.perf_counter() - started, journal.stat().st_size
@@ -45,7 +45,7 @@ def main() -> None:
                 print(f"{done:>5} {seconds / PART:>7.3f} {memory_of(sweep.pid):>11.0f} {grown:>18.0f}", flush=True)
                 started, written = time.perf_counter(), size
         sweep.wait()
-        print(f"the answer, after the last: {time.perf_counter() - started:.1f} s")
+        print(f"the leaderboard, after the last job: {time.perf_counter() - started:.1f} s")
 
 
 if __name__ == "__main__":
