@@ -44,6 +44,11 @@ class Job:
         return str(self.result.get("status", WAITING))
 
     @property
+    def has_ended(self) -> bool:
+        """Whether the job is completed, pruned or failed."""
+        return self.status in (*DONE, "failed")
+
+    @property
     def score(self) -> float | None:
         """The best validation score of a completed job."""
         return self.best_score if self.status == "completed" else None

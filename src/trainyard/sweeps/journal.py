@@ -17,7 +17,6 @@ from trainyard.config.composition import objective_mode
 from trainyard.io.errors import config_error
 from trainyard.io.files import relative
 from trainyard.io.resources import is_disk_full
-from trainyard.run.run_directory import DONE
 from trainyard.sweeps.distributions import as_parameter
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.search_space import SPLITS
@@ -83,7 +82,7 @@ class Journal:
 
     def finish(self, job: Job) -> None:
         """Record how a job ended, unless it was interrupted."""
-        if job.status not in (*DONE, "failed"):
+        if not job.has_ended:
             return
         number = running_trials(self.study)[job.number].number
         if job.score is not None and math.isfinite(job.score):

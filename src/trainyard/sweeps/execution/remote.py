@@ -86,7 +86,7 @@ def follow(remote: Submission | LauncherThread, sweep: Sweep, jobs: Sequence[Job
             ended = remote.ended()
             ended_at = {number: ended_at.get(number, time.monotonic()) for number in ended}
             for number, job in list(unfinished.items()):
-                has_ended = has_result(job.refresh())
+                has_ended = job.refresh().has_ended
                 if number in ended and not has_ended:
                     with suppress(OSError):  # makes NFS read the directory again
                         os.chmod(job.folder, job.folder.stat().st_mode)  # noqa: PTH101
@@ -101,11 +101,6 @@ def follow(remote: Submission | LauncherThread, sweep: Sweep, jobs: Sequence[Job
                     if sweep.stopping:
                         remote.stop()
             progress.update()
-
-
-def has_result(job: Job) -> bool:
-    """Whether a job has ended by itself."""
-    return job.status not in ("interrupted", WAITING)
 
 
 def log_size(job: Job) -> int:

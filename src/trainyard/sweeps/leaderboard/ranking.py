@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from trainyard.config.composition import objective_mode
-from trainyard.run.run_directory import ENDS
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.search_space import is_replicate
 
@@ -44,7 +43,7 @@ class Row:
     @property
     def has_ended(self) -> bool:
         """Whether no job is left to run."""
-        return all(job.status in ENDS and job.status != "interrupted" for job in self.jobs)
+        return all(job.has_ended for job in self.jobs)
 
     @property
     def mean(self) -> float:

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from trainyard.io.csv_text import csv_writer, escape_formula
 from trainyard.io.errors import config_error
 from trainyard.io.files import replacing, write_text
-from trainyard.run.run_directory import DONE
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.leaderboard.ranking import Row, main_effects, range_warnings
 from trainyard.sweeps.search_space import is_replicate
@@ -162,7 +161,7 @@ def final_report(sweep: StoredSweep) -> tuple[str, bool]:
     """Write the leaderboard; return it with the failures by cause, and whether all jobs are done."""
     write_report(sweep)
     problems = group_failures(sweep.jobs, list(sweep.space.axes))
-    if missing := [f"#{job.number}" for job in sweep.jobs if job.status not in (*DONE, "failed")]:
+    if missing := [f"#{job.number}" for job in sweep.jobs if not job.has_ended]:
         problems.append(f"{len(missing)} not done: {', '.join(missing)}; the same command resumes them")
     return "\n".join([leaderboard_text(sweep), *problems]), not problems
 
