@@ -46,7 +46,7 @@ def finish(progress: SweepProgress, number: int, error: str = "") -> None:
 
 def test_piped_output_has_a_line_for_each_job_that_ended(build: Build) -> None:
     progress, screen = build(width=20)
-    with progress:
+    with progress.bars:
         progress.start(progress.sweep.jobs[1])
         progress.start(progress.sweep.jobs[2])
         progress.update()
@@ -61,7 +61,7 @@ def test_piped_output_has_a_line_for_each_job_that_ended(build: Build) -> None:
 
 def test_on_a_terminal_bars_show_the_running_jobs(build: Build, tmp_path: Path) -> None:
     progress, screen = build(terminal=True)
-    with progress:
+    with progress.bars:
         progress.start(progress.sweep.jobs[1])
         assert "0/?" in screen.getvalue()
         (tmp_path / "1" / "run.log").write_text(line(3, 0.9))
@@ -76,7 +76,7 @@ def test_on_a_terminal_bars_show_the_running_jobs(build: Build, tmp_path: Path) 
 
 def test_rows_are_cut_on_a_narrow_terminal(build: Build) -> None:
     progress, screen = build(terminal=True, width=58)
-    with progress:
+    with progress.bars:
         progress.start(progress.sweep.jobs[1])
         rows = [row for row in screen.getvalue().splitlines() if "#1" in row]
     shown = [re.sub(r"\x1b\[[^A-Za-z]*[A-Za-z]", "", row) for row in rows]

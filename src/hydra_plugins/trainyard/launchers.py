@@ -3,8 +3,7 @@
 import pickle
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus
@@ -17,23 +16,9 @@ if TYPE_CHECKING:
     from trainyard.sweeps.sweep import Sweep
 
 
-@dataclass
-class LocalLauncherConf:
-    """Config of `hydra.launcher`."""
-
-    _target_: str = "hydra_plugins.trainyard.launchers.LocalLauncher"
-    slots: Any = 1  # checked with the options of the sweep
-
-
-@dataclass
-class StackedLauncherConf(LocalLauncherConf):
-    """Config of `hydra.launcher`."""
-
-    _target_: str = "hydra_plugins.trainyard.launchers.StackedLauncher"
-
-
-for name, node in (("local", LocalLauncherConf), ("stacked", StackedLauncherConf)):
-    ConfigStore.instance().store(group="hydra/launcher", name=name, node=node, provider="trainyard")
+for name in ("Local", "Stacked"):
+    node = {"_target_": f"{__name__}.{name}Launcher", "slots": 1}
+    ConfigStore.instance().store(group="hydra/launcher", name=name.lower(), node=node, provider="trainyard")
 
 
 class LocalLauncher(Launcher):
@@ -60,13 +45,13 @@ class LocalLauncher(Launcher):
         configs = self.compose_jobs(map(sweep.overrides, sweep.jobs_to_run()))
         groups = self.group_jobs(configs, sweep.is_independent)
         pool = self.create_pool(len(groups) if isinstance(groups, list) else self.slots)
-        with SweepProgress(sweep) as progress, closing(pool.run(groups)) as exits:
+        progress = SweepProgress(sweep)
 
-            def start(number: int) -> None:
-                sweep.start(sweep.jobs[number])
-                progress.start(sweep.jobs[number])
+        def start(number: int) -> None:
+            sweep.start(sweep.jobs[number])
+            progress.start(sweep.jobs[number])
 
-            pool.on_start, pool.on_poll = start, progress.update
+        with progress.bars, closing(pool.run(groups, start, progress.update)) as exits:
             for job_exit in exits:
                 job = sweep.jobs[job_exit.number]
                 sweep.finish(job, job_exit.error, job_exit.disk_full)

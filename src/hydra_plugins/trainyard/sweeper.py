@@ -3,7 +3,6 @@
 import gc
 import shlex
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,14 +24,8 @@ if TYPE_CHECKING:
     from trainyard.sweeps.sweep import Sweep
 
 
-@dataclass
-class ResumingSweeperConf:
-    """Config of `hydra.sweeper`."""
-
-    _target_: str = "hydra_plugins.trainyard.sweeper.ResumingSweeper"
-
-
-ConfigStore.instance().store(group="hydra/sweeper", name="trainyard", node=ResumingSweeperConf, provider="trainyard")
+node = {"_target_": f"{__name__}.ResumingSweeper"}
+ConfigStore.instance().store(group="hydra/sweeper", name="trainyard", node=node, provider="trainyard")
 
 
 class ResumingSweeper(Sweeper):

@@ -140,9 +140,9 @@ def measure_groups(groups: Sequence[Group], launcher: "LocalLauncher") -> list[C
         for index, ((job, _), *_) in enumerate(groups):
             words = shorten(job.overrides, launcher.compose(job.overrides))
             overrides.append([*words, f"hydra.sweep.dir={place}", f"hydra.sweep.subdir={index}"])
+        groups_of_one = ([config] for config in launcher.compose_jobs(overrides))
         pool = launcher.create_pool(launcher.slots)
-        pool.on_start = lambda number: started.update({number: time.perf_counter()})
-        for job_exit in pool.run([config] for config in launcher.compose_jobs(overrides)):
+        for job_exit in pool.run(groups_of_one, lambda number: started.update({number: time.perf_counter()})):
             number, seconds = job_exit.number, time.perf_counter() - started[job_exit.number]
             try:
                 costs[number] = job_exit.error or Cost.read(Path(place) / str(number), seconds)

@@ -4,7 +4,6 @@ import re
 import sys
 import time
 from contextlib import suppress
-from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -22,7 +21,7 @@ EPOCH = re.compile(r": epoch (\d+)/(\d+)(.*)")
 
 
 class SweepProgress:
-    """Prints how each job ended, and shows the running jobs if the output is a terminal. A context manager."""
+    """Prints how each job ended, and shows the running jobs if the output is a terminal, in the context of `bars`."""
 
     def __init__(self, sweep: Sweep) -> None:
         self.sweep = sweep
@@ -43,15 +42,6 @@ class SweepProgress:
             disable=not is_live,
         )
         self.all_jobs = self.bars.add_task("all jobs", total=sweep.total, completed=sweep.done, score="")
-
-    def __enter__(self) -> "SweepProgress":
-        self.bars.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.bars.stop()
 
     def start(self, job: Job) -> None:
         """Add the bar of a job that starts."""

@@ -57,9 +57,7 @@ def test_the_experiment_composes_to_the_winner(tmp_path: Path, conf: Path, winne
 
 
 @pytest.mark.parametrize("seed", ["seed", "+seed", "++seed", "data.fold", "data.seed"])
-def test_the_experiment_has_no_replicates_and_names_its_sweep(
-    tmp_path: Path, conf: Path, seed: str
-) -> None:
+def test_the_experiment_has_no_replicates_and_names_its_sweep(tmp_path: Path, conf: Path, seed: str) -> None:
     sweep = stored(tmp_path / "mine", ["model=mlp,cnn", f"{seed}=3,4"], [0.5, 0.6, 0.8, 0.9])
     promote(sweep, "best", conf)
     lines, plain = (conf / "experiment" / "best.yaml").read_text().splitlines(), seed.lstrip("+")

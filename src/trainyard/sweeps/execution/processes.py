@@ -61,29 +61,26 @@ class ProcessPool:
     """Runs jobs side by side, each in a process forked from a server that has imported torch and Lightning.
 
     Each of the `slots` has its share of the cores (or of OMP_NUM_THREADS) and of the GPUs.
-
-    Attributes:
-        on_start: called with the number of each job that starts.
-        on_poll: called twice a second.
     """
 
     def __init__(self, slots: int, task: HydraTask, context: Any) -> None:
         self.slots = slots
         self.task = task
         self.context = context
-        self.on_start: Callable[[int], object] = lambda number: None
-        self.on_poll: Callable[[], object] = lambda: None
         self.threads = max(1, available_threads() // slots)
         self.workers: list[Worker] = []
         self.stopping = False
 
-    def run(self, groups: Iterable[Sequence[DictConfig]]) -> Generator[JobExit, None, None]:
+    def run(
+        self,
+        groups: Iterable[Sequence[DictConfig]],
+        on_start: Callable[[int], object] = lambda number: None,
+        on_poll: Callable[[], object] = lambda: None,
+    ) -> Generator[JobExit, None, None]:
         """Run groups of jobs in order, each in one process; yield each job as it ends. A free slot is filled at once.
 
-        At a signal that ends the sweep, the jobs save a checkpoint and stop; a second Ctrl-C kills them.
-
-        Raises:
-            Interrupted: at such a signal, after all jobs have stopped.
+        At a signal that ends the sweep, the jobs save a checkpoint and stop, and `Interrupted` is raised; a second
+        Ctrl-C kills them. `on_start` is called with the number of each job before it starts, `on_poll` twice a second.
         """
         waiting = iter(groups)
         with Signals() as signals:
@@ -91,12 +88,14 @@ class ProcessPool:
             try:
                 while not signals.caught:
                     while not self.stopping and len(self.workers) < self.slots and (group := next(waiting, None)):
+                        for config in group:
+                            on_start(job_number(config))
                         self.start(group)
                     if not self.workers:
                         return
                     stacks = [worker.messages for worker in self.workers if len(worker.numbers) > 1]
                     wait([*(worker.process.sentinel for worker in self.workers), *stacks], timeout=POLL_INTERVAL)
-                    self.on_poll()
+                    on_poll()
                     yield from self.collect()
                 self.stop()
                 yield from self.collect()
@@ -112,12 +111,9 @@ class ProcessPool:
         devices = devices_of_slot(slot, self.slots)
         arguments = (group, self.task, self.threads, devices, sender)
         process = self.context.Process(target=target, args=arguments)
-        numbers = [job_number(config) for config in group]
-        for number in numbers:
-            self.on_start(number)
         process.start()
         sender.close()
-        self.workers.append(Worker(numbers, process, slot, messages))
+        self.workers.append(Worker([job_number(config) for config in group], process, slot, messages))
 
     def collect(self) -> list[JobExit]:
         """Return the jobs that have ended since the last call."""

@@ -80,7 +80,8 @@ def follow(remote: Submission | LauncherThread, sweep: Sweep, jobs: Sequence[Job
     unfinished = {job.number: job for job in jobs}
     waiting = {job.number: log_size(job) for job in jobs}  # for the log to grow
     ended_at: dict[int, float] = {}
-    with SweepProgress(sweep) as progress:
+    progress = SweepProgress(sweep)
+    with progress.bars:
         while unfinished:
             time.sleep(POLL_INTERVAL + INTERVAL_PER_JOB * len(unfinished))
             ended = remote.ended()

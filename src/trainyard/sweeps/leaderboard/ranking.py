@@ -36,11 +36,6 @@ class Row:
         return [job.score for job in self.jobs if job.score is not None]
 
     @property
-    def is_complete(self) -> bool:
-        """Whether all jobs are completed: a mean over some folds is not comparable."""
-        return len(self.scores) == len(self.jobs)
-
-    @property
     def has_ended(self) -> bool:
         """Whether no job is left to run."""
         return all(job.has_ended for job in self.jobs)
@@ -86,7 +81,8 @@ def leaderboard(jobs: Sequence[Job], axes: Sequence[str], objective: str) -> lis
         values = dict(override.partition("=")[::2] for override in job.overrides)
         groups.setdefault(tuple(values[key] for key in keys), []).append(job)
     rows = [Row(dict(zip(keys, values, strict=True)), group, objective) for values, group in groups.items()]
-    rows.sort(key=lambda row: (not row.scores, not row.is_complete, sort_key(objective, row.mean)))
+    # The mean over some of the folds is not comparable.
+    rows.sort(key=lambda row: (not row.scores, len(row.scores) < len(row.jobs), sort_key(objective, row.mean)))
     return [replace(row, tied=bool(row.scores) and is_tied(row, rows[0])) for row in rows]
 
 
