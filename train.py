@@ -1,4 +1,4 @@
-"""Train, test and record an experiment: `python train.py model=cnn optimizer=adam`; `--help` lists the choices."""
+"""Train, test and record an experiment: `python train.py model=cnn optimizer=adam`; `--help` lists the options."""
 
 import shlex
 import sys
@@ -6,13 +6,13 @@ from importlib.util import find_spec
 
 
 def environment_hint() -> str:
-    """Return how to run this file with a Python that has the packages."""
-    words = shlex.join(sys.argv[1:])
+    """Return an error message with commands that use the right environment."""
+    arguments = shlex.join(sys.argv[1:])
     return f"""\
 train.py: Trainyard is not installed for this Python ({sys.executable})
   activate the environment:  source .venv/bin/activate    (Windows: .venv\\Scripts\\activate)
-  or name its Python:        .venv/bin/python train.py {words}
-  there is no .venv yet:     make train ARGS={shlex.quote(words)}"""
+  or use its Python:         .venv/bin/python train.py {arguments}
+  or create .venv first:     make train ARGS={shlex.quote(arguments)}"""
 
 
 if __name__ == "__main__":

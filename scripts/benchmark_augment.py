@@ -1,16 +1,15 @@
-"""Milliseconds that a batch of 128 images of 3 x 32 x 32 takes to augment: `python scripts/benchmark_augment.py`.
+"""Milliseconds to augment a batch of 128 images of 3 x 32 x 32: `python scripts/benchmark_augment.py`.
 
-The same changes by this project, by kornia (`pip install kornia`; left out without it) and by torchvision image by
-image, each with parameters drawn for each image, in turn; medians.
+Compares Trainyard with kornia (if installed: `pip install kornia`) and with torchvision, which is called for each
+image. All draw the parameters of each image separately. Prints medians of interleaved rounds.
 """
 
-import statistics
-import time
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 
 import torch
+from benchmark_helpers import measure_rounds, median, print_table, time_call
 from torch import Tensor
 from torchvision.transforms import v2
 
@@ -18,7 +17,7 @@ from trainyard.data.augment import Augmentation
 from trainyard.data.loading.loader import derive_generator
 
 ROUNDS = 31
-OURS = {
+TRANSFORMS = {
     "flip, shift, rotate, skew": {"flip": 0.5, "shift": 0.1, "rotate": 10, "skew": 8},
     "flip, crop": {"flip": 0.5, "crop": 0.125},
     "colour": {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 0.05},
@@ -28,19 +27,19 @@ OURS = {
     "CutMix": {"cutmix": 1.0},
 }
 
-Change = Callable[[], object]
+Transform = Callable[[], object]
 
 
-def ours(x: Tensor, y: Tensor) -> dict[str, Change]:
-    """Return this project's changes."""
-    draws = derive_generator(0)
-    made = {name: Augmentation(**keys) for name, keys in OURS.items()}  # type: ignore[arg-type]
-    return {name: partial(change, x, y, draws, 10) for name, change in made.items()}
+def trainyard_transforms(x: Tensor, y: Tensor) -> dict[str, Transform]:
+    """Return the transformations of this project."""
+    generator = derive_generator(0)
+    transforms = {name: Augmentation(**keys) for name, keys in TRANSFORMS.items()}  # type: ignore[arg-type]
+    return {name: partial(transform, x, y, generator, 10) for name, transform in transforms.items()}
 
 
-def torchvisions(x: Tensor) -> dict[str, Change]:
-    """Return torchvision's, image by image: on a batch they draw once for all."""
-    made = {
+def torchvision_transforms(x: Tensor) -> dict[str, Transform]:
+    """Return torchvision's transformations, image by image: for a batch they draw parameters only once."""
+    transforms = {
         "flip, shift, rotate, skew": v2.Compose([v2.RandomHorizontalFlip(), v2.RandomAffine(10, (0.1, 0.1), None, 8)]),
         "flip, crop": v2.Compose([v2.RandomHorizontalFlip(), v2.RandomCrop(32, padding=4)]),
         "colour": v2.ColorJitter(0.2, 0.2, 0.2, 0.05),
@@ -48,13 +47,13 @@ def torchvisions(x: Tensor) -> dict[str, Change]:
         "two of RandAugment": v2.RandAugment(2, 9),
     }
     return {
-        name: lambda change=change: torch.stack([change(image) for image in x])  # type: ignore[misc]
-        for name, change in made.items()
+        name: lambda transform=transform: torch.stack([transform(image) for image in x])  # type: ignore[misc]
+        for name, transform in transforms.items()
     }
 
 
-def kornias(x: Tensor, y: Tensor) -> dict[str, Change]:
-    """Return kornia's; its RandAugment draws the operations once for all."""
+def kornia_transforms(x: Tensor, y: Tensor) -> dict[str, Transform]:
+    """Return kornia's transformations; its RandAugment draws the operations once per batch."""
     from kornia import augmentation as K
     from kornia.augmentation.auto import RandAugment
 
@@ -75,26 +74,20 @@ def kornias(x: Tensor, y: Tensor) -> dict[str, Change]:
     }
 
 
-def milliseconds(change: Change) -> float:
-    """Return how long one call takes."""
-    started = time.perf_counter()
-    change()
-    return 1000 * (time.perf_counter() - started)
-
-
 def main() -> None:
-    """Print a row for each change."""
+    """Print a row for each transformation."""
     x = torch.randint(0, 256, (128, 3, 32, 32), dtype=torch.uint8)
     y = torch.randint(0, 10, (128,))
-    libraries = {"trainyard": ours(x, y), "torchvision": torchvisions(x)}
+    libraries = {"trainyard": trainyard_transforms(x, y), "torchvision": torchvision_transforms(x)}
     if find_spec("kornia"):
-        libraries["kornia"] = kornias(x, y)
-    print(f"{'ms a batch, median of ' + str(ROUNDS):<28}" + "".join(f"{library:>13}" for library in libraries))
-    for name in OURS:
-        ways = {library: changes[name] for library, changes in libraries.items() if name in changes}
-        rounds = [{library: milliseconds(change) for library, change in ways.items()} for _ in range(ROUNDS)]
-        medians = {library: statistics.median(times[library] for times in rounds) for library in ways}
-        print(f"{name:<28}" + "".join(f"{medians.get(library, float('nan')):>13.2f}" for library in libraries))
+        libraries["kornia"] = kornia_transforms(x, y)
+    rows = []
+    for name in TRANSFORMS:
+        calls = {library: partial(time_call, found[name]) for library, found in libraries.items() if name in found}
+        rounds = measure_rounds(calls, ROUNDS)
+        cells = [f"{1000 * median(rounds, library):.2f}" if library in calls else None for library in libraries]
+        rows.append([name, *cells])
+    print_table(f"ms per batch, median of {ROUNDS}", list(libraries), rows)
 
 
 if __name__ == "__main__":

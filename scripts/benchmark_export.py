@@ -1,32 +1,33 @@
-"""How fast exported models are beside the run's own: `python scripts/benchmark_export.py RUN`.
+"""Speed of exported models compared with the model in torch: `python scripts/benchmark_export.py RUN`.
 
-Medians of interleaved rounds, in milliseconds a batch and as a ratio to torch: the model in torch as `predict.py` runs
-it, the graph of `--format torch`, and onnxruntime, all with the same number of threads.
+Prints medians of interleaved rounds, in milliseconds per batch and as a ratio to torch, for the model in torch as
+`trainyard predict` calls it, the graph of `--format torch`, and onnxruntime, with the same number of threads.
 """
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import onnxruntime
 import torch
+from benchmark_helpers import measure_rounds, median, median_ratio
 from torch import Tensor
+from torch.utils.benchmark import Timer
 
 from trainyard.history.find_run import find_checkpoint
 from trainyard.inference.export_formats import FORMATS, INPUT, OUTPUT, random_inputs
 from trainyard.models.classifier import Classifier
 from trainyard.tasks.classification import load_classifier
 
-SIZES = (1, 64, 1024)
+BATCH_SIZES = (1, 64, 1024)
 ROUNDS = 15
-LEAST = 0.05  # seconds of each measurement
+MINIMUM_SECONDS = 0.05  # of each measurement
 
 
-def ways(model: Classifier, folder: Path) -> dict[str, Callable[[Tensor], object]]:
-    """Return each way to predict a batch, by its name."""
+def predictors(model: Classifier, folder: Path) -> dict[str, Callable[[Tensor], object]]:
+    """Return functions that predict a batch, by name."""
     for name in ("onnx", "torch"):
         FORMATS[name].write(model, folder / f"model{FORMATS[name].suffix}")
     options = onnxruntime.SessionOptions()
@@ -41,34 +42,28 @@ def ways(model: Classifier, folder: Path) -> dict[str, Callable[[Tensor], object
 
 
 def milliseconds(predict: Callable[[Tensor], object], x: Tensor) -> float:
-    """Return the time of a batch, a mean over at least some hundredths of a second."""
-    count, start = 0, time.perf_counter()
-    while (passed := time.perf_counter() - start) < LEAST or not count:
-        predict(x)
-        count += 1
-    return 1000 * passed / count
+    """Return the mean duration of a call."""
+    timer = Timer("predict(x)", globals={"predict": predict, "x": x}, num_threads=torch.get_num_threads())
+    return 1000 * timer.blocked_autorange(min_run_time=MINIMUM_SECONDS).mean
 
 
 @torch.inference_mode()
 def main() -> None:
-    """Print a row for each size of batch."""
+    """Print a row for each batch size."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("run", metavar="RUN")
     model = load_classifier(find_checkpoint(parser.parse_args().run))
+    versions = f"torch {torch.__version__}, onnxruntime {onnxruntime.__version__}"
+    print(f"{type(model).__name__}, {torch.get_num_threads()} threads, {versions}; ms, medians of {ROUNDS} rounds")
     with TemporaryDirectory() as folder:
-        predict = ways(model, Path(folder))
-        print(f"{type(model).__name__}, {torch.get_num_threads()} threads, torch {torch.__version__}", end=", ")
-        print(f"onnxruntime {onnxruntime.__version__}; ms a batch, medians of {ROUNDS} rounds")
-        for size in SIZES:
+        functions = predictors(model, Path(folder))
+        for size in BATCH_SIZES:
             x = random_inputs(model.spec, size)
-            for way in predict.values():
-                way(x)
-            rounds = [{name: milliseconds(way, x) for name, way in predict.items()} for _ in range(ROUNDS)]
-            medians = {name: statistics.median(one[name] for one in rounds) for name in predict}
-            ratios = {name: statistics.median(one[name] / one["torch"] for one in rounds) for name in predict}
-            print(
-                f"batch {size:<5}", *(f"{name} {medians[name]:.3f} ({ratios[name]:.2f})" for name in predict), sep="  "
-            )
+            rounds = measure_rounds({name: partial(milliseconds, f, x) for name, f in functions.items()}, ROUNDS)
+            figures = [
+                f"{name} {median(rounds, name):.3f} ({median_ratio(rounds, name, 'torch'):.2f})" for name in functions
+            ]
+            print(f"batch {size:<5}", *figures, sep="  ")
 
 
 if __name__ == "__main__":

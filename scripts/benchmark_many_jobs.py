@@ -1,7 +1,7 @@
-"""What a sweep costs that has many jobs: `python scripts/benchmark_many_jobs.py`.
+"""Cost per job of a sweep of a thousand jobs: `python scripts/benchmark_many_jobs.py [JOBS]`.
 
-A thousand jobs that do next to nothing, two at a time. Prints, hundred by hundred, the seconds of a job, the memory of
-the process that runs the sweep, and the bytes that the journal grew by.
+Runs trivial jobs, two at a time. Prints the seconds per job, the peak memory of the parent process, and the growth of
+the journal, for each hundred jobs.
 """
 
 import re
@@ -11,41 +11,45 @@ import tempfile
 import time
 from pathlib import Path
 
-JOBS, PART = 1000, 100
+JOBS, INTERVAL = 1000, 100
 TRIVIAL = ("model.hidden_dims=[4]", "trainer.max_epochs=1", "logger=csv", "callbacks=none")
-DONE = re.compile(r"\[(\d+)/\d+\]")
+FINISHED = re.compile(r"\[(\d+)/\d+\]")
 
 
-def memory_of(pid: int) -> float:
-    """Return the memory that a process has taken at most so far, in MiB."""
+def peak_memory(pid: int) -> float:
+    """Return the largest memory of a process so far, in MiB."""
     [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) / 1024
 
 
 def main() -> None:
     """Run the sweep and print a line for each hundred jobs."""
+    jobs = int(sys.argv[1]) if sys.argv[1:] else JOBS
     with tempfile.TemporaryDirectory() as folder:
-        words = [*TRIVIAL, f"seed=range({JOBS})", "sweep.name=many", "hydra.launcher.slots=2"]
-        started = time.perf_counter()
-        sweep = subprocess.Popen(
-            [sys.executable, "-u", "-m", "trainyard", "-m", *words], cwd=folder, stdout=subprocess.PIPE, text=True
-        )
+        overrides = [*TRIVIAL, f"seed=range({jobs})", "sweep.name=many", "hydra.launcher.slots=2"]
+        command = [sys.executable, "-u", "-m", "trainyard", "-m", *overrides]
+        start = time.perf_counter()
+        sweep = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
         journal = Path(folder) / "outputs" / "sweeps" / "many" / "journal.log"
-        written, lines = 0, sweep.stdout
-        assert lines is not None
+        previous_size = 0
+        assert sweep.stdout is not None
         print(f"{'jobs':>5} {'s/job':>7} {'memory MiB':>11} {'journal bytes/job':>18}", flush=True)
-        for line in lines:
-            done = int(found[1]) if (found := DONE.match(line)) else -1
-            if done == 1:
-                print(f"all jobs checked, and the first one done, in {time.perf_counter() - started:.1f} s")
-                started = time.perf_counter()
-            elif done % PART == 0 and done > 0:
-                seconds, size = time.perf_counter() - started, journal.stat().st_size
-                grown = (size - written) / PART
-                print(f"{done:>5} {seconds / PART:>7.3f} {memory_of(sweep.pid):>11.0f} {grown:>18.0f}", flush=True)
-                started, written = time.perf_counter(), size
+        for line in sweep.stdout:
+            match = FINISHED.match(line)
+            finished = int(match[1]) if match else 0
+            seconds = time.perf_counter() - start
+            if finished == 1:
+                print(f"composing and checking all jobs, and the first job: {seconds:.1f} s")
+            elif finished and finished % INTERVAL == 0:
+                size = journal.stat().st_size
+                growth, previous_size = (size - previous_size) / INTERVAL, size
+                print(f"{finished:>5} {seconds / INTERVAL:>7.3f} {peak_memory(sweep.pid):>11.0f} {growth:>18.0f}")
+            else:
+                continue
+            sys.stdout.flush()
+            start = time.perf_counter()
         sweep.wait()
-        print(f"the leaderboard, after the last job: {time.perf_counter() - started:.1f} s")
+        print(f"leaderboard, after the last job: {time.perf_counter() - start:.1f} s")
 
 
 if __name__ == "__main__":

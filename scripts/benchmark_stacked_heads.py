@@ -1,31 +1,18 @@
-"""Many settings of a head on kept features, beside one run: `python scripts/benchmark_stacked_heads.py`.
+"""Speed of a stacked sweep over a head, compared with one run: `python scripts/benchmark_stacked_heads.py`.
 
-Learning rates x weight decays x seeds on the features of a frozen backbone, as a stacked sweep, and one such run, in
-turn, each a process from its start to its end; the features are there already. The backbone has random weights, from
-a file. Prints medians and their ratio, and what the checkpoints take, each of which holds the backbone.
+The sweep varies learning rate, weight decay and seed on the cached features of a frozen backbone with random weights.
+Prints medians of whole processes in interleaved rounds, their ratio, and the size of the checkpoints, each of which
+contains the backbone.
 """
 
 import argparse
-import os
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
+
+from benchmark_helpers import median, median_ratio, time_python
 
 RATES, DECAYS, SEEDS = "0.0003,0.001,0.003,0.01", "0,0.001,0.01,0.1", "0,1,2,3"
 GRID = (f"optimizer.lr={RATES}", f"optimizer.weight_decay={DECAYS}", f"seed={SEEDS}")
-MIB = 2**20
-
-
-def seconds_of(words: list[str], folder: Path) -> float:
-    """Return the seconds of a run or a sweep, as a process."""
-    environment = {**os.environ, "TRAINYARD_CACHE": str(folder / "cache")}
-    started = time.perf_counter()
-    command = [sys.executable, "-m", "trainyard", *words]
-    subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
-    return time.perf_counter() - started
 
 
 def write_backbone(name: str, file: Path) -> None:
@@ -36,40 +23,42 @@ def write_backbone(name: str, file: Path) -> None:
     torch.save(timm.create_model(name, num_classes=0).state_dict(), file)
 
 
-def size_of(folder: Path, pattern: str) -> float:
-    """Return how many MiB the files take."""
-    return sum(file.stat().st_size for file in folder.glob(pattern)) / MIB
+def measure(args: argparse.Namespace, folder: Path, number: int) -> dict[str, float]:
+    """Return the seconds of one run and of the stacked sweep; the cache of features is in `folder`."""
+    overrides = ["model=transfer", f"model.backbone={args.backbone}", "model.weights=backbone.pt", "optimizer=adamw"]
+    overrides += ["data=shapes", f"data.count={args.images}", "model.image_size=64"]
+    overrides += [f"trainer.max_epochs={args.epochs}"]
+    one = [*overrides, f"hydra.run.dir=run{number}"]
+    launcher = ["hydra/launcher=stacked", f"hydra.launcher.slots={args.slots}"]
+    sweep = ["-m", *overrides, *GRID, *launcher, f"sweep.name=sweep{number}"]
+    cache = str(folder / "cache")
+    return {
+        "one run": time_python(["-m", "trainyard", *one], folder, TRAINYARD_CACHE=cache),
+        "sweep": time_python(["-m", "trainyard", *sweep], folder, TRAINYARD_CACHE=cache),
+    }
 
 
 def main() -> None:
     """Print the medians."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--backbone", default="resnet18")
     parser.add_argument("--images", type=int, default=3000)
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--slots", type=int, default=1)
-    asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        write_backbone(asked.backbone, folder / "backbone.pt")
-        words = ["model=transfer", f"model.backbone={asked.backbone}", "model.weights=backbone.pt", "optimizer=adamw"]
-        words += ["data=shapes", f"data.count={asked.images}", "model.image_size=64"]
-        words += [f"trainer.max_epochs={asked.epochs}"]
-        stacked = ["-m", *words, *GRID, "hydra/launcher=stacked", f"hydra.launcher.slots={asked.slots}"]
-        seconds_of(words, folder)  # computes the features
-        one, many = [], []
-        for number in range(asked.rounds):
-            one.append(seconds_of([*words, f"hydra.run.dir=run{number}"], folder))
-            many.append(seconds_of([*stacked, f"sweep.name=sweep{number}"], folder))
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        write_backbone(args.backbone, folder / "backbone.pt")
+        _, *rounds = [measure(args, folder, number) for number in range(args.rounds + 1)]  # the first computes features
         jobs = len(list(folder.glob("outputs/sweeps/sweep0/*/result.json")))
-        mib = size_of(folder, "outputs/sweeps/sweep0/*/checkpoints/*.ckpt")
-    print(f"{asked.backbone}, {asked.images} images, {asked.epochs} epochs, medians of {asked.rounds} rounds")
-    print(f"one run                  {statistics.median(one):>8.1f} s")
-    print(f"{jobs} settings, stacked     {statistics.median(many):>8.1f} s")
-    ratio = statistics.median(many_ / one_ for one_, many_ in zip(one, many, strict=True))
-    print(f"ratio                    {ratio:>8.2f}")
-    print(f"a job's two checkpoints hold the backbone, {mib / jobs:.1f} MiB; together {mib:.0f} MiB")
+        files = folder.glob("outputs/sweeps/sweep0/*/checkpoints/*.ckpt")
+        mib = sum(file.stat().st_size for file in files) / 2**20
+    print(f"{args.backbone}, {args.images} images, {args.epochs} epochs, medians of {args.rounds} rounds")
+    print(f"one run                  {median(rounds, 'one run'):>8.1f} s")
+    print(f"{jobs} settings, stacked     {median(rounds, 'sweep'):>8.1f} s")
+    print(f"ratio                    {median_ratio(rounds, 'sweep', 'one run'):>8.2f}")
+    print(f"the two checkpoints of a job contain the backbone: {mib / jobs:.1f} MiB per job, {mib:.0f} MiB in total")
 
 
 if __name__ == "__main__":

@@ -1,16 +1,14 @@
-"""How long it takes to look at a config, beside an empty Hydra app: `python scripts/benchmark_startup.py`.
+"""Duration of commands that do not train, compared with an empty Hydra app: `python scripts/benchmark_startup.py`.
 
-Runs `train.py --cfg job`, `--help` and a tab completion in turn with the same of an app that has no config at all, each
-a whole process, and prints medians and their ratio.
+Runs `train.py --cfg job`, `--help` and a tab completion, and the same with an app without a config. Prints medians of
+whole processes in interleaved rounds, and their ratio.
 """
 
-import os
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
+
+from benchmark_helpers import measure_rounds, median, print_table, time_python
 
 REPOSITORY = Path(__file__).parents[1]
 ROUNDS = 15
@@ -23,29 +21,28 @@ def main(cfg):
 
 main()
 """
-LOOKS = {"--cfg job": ["--cfg", "job"], "--help": ["--help"], "tab completion": ["-sc", "query=bash"]}
+COMMANDS = {"--cfg job": ["--cfg", "job"], "--help": ["--help"], "tab completion": ["-sc", "query=bash"]}
 
 
-def seconds(program: Path, words: list[str]) -> float:
-    """Return the wall time of one process in seconds."""
-    line = f"python {program.name} model="
-    environment = {**os.environ, "COMP_LINE": line, "COMP_POINT": str(len(line))}
-    started = time.perf_counter()
-    command = [sys.executable, str(program), *words]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment, cwd=REPOSITORY)
-    return time.perf_counter() - started
+def process_seconds(program: Path, arguments: list[str]) -> float:
+    """Return the duration of one process."""
+    line = f"python {program.name} model="  # to complete
+    return time_python([str(program), *arguments], REPOSITORY, COMP_LINE=line, COMP_POINT=str(len(line)))
 
 
 def main() -> None:
-    """Print a row for each way to look."""
+    """Print a row for each command."""
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
-        empty = Path(folder) / "empty.py"
-        empty.write_text(EMPTY_APP, encoding="utf-8")
-        print(f"{'median of ' + str(ROUNDS):<16} {'train.py':>9} {'empty app':>10} {'ratio':>6}")
-        for name, words in LOOKS.items():
-            rounds = [(seconds(REPOSITORY / "train.py", words), seconds(empty, words)) for _ in range(ROUNDS)]
-            ours, theirs = (statistics.median(times) for times in zip(*rounds, strict=True))
-            print(f"{name:<16} {ours:>7.3f} s {theirs:>8.3f} s {ours / theirs:>6.2f}")
+        empty_app = Path(folder) / "empty.py"
+        empty_app.write_text(EMPTY_APP, encoding="utf-8")
+        programs = {"train.py": REPOSITORY / "train.py", "empty app": empty_app}
+        for name, arguments in COMMANDS.items():
+            variants = {label: partial(process_seconds, program, arguments) for label, program in programs.items()}
+            rounds = measure_rounds(variants, ROUNDS)
+            train, empty = (median(rounds, label) for label in programs)
+            rows.append([name, f"{train:.3f} s", f"{empty:.3f} s", f"{train / empty:.2f}"])
+    print_table(f"median of {ROUNDS}", [*programs, "ratio"], rows)
 
 
 if __name__ == "__main__":

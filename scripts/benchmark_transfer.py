@@ -1,21 +1,20 @@
-"""A sweep of heads on a frozen backbone, with its features kept and without: `python scripts/benchmark_transfer.py`.
+"""Cost of a sweep over heads on a frozen backbone, with and without cached features.
 
-Twelve heads (four learning rates, three weight decays) on a resnet18 at 64 pixels, 2,000 images, 10 epochs, beside one
-pass of the backbone over all images; in rounds, of which it prints the medians. Each run is all that `train.py` does,
-in one process; how much of that is training is a line of its own. Without the cache one of the twelve is run a round,
-and counted twelve times.
+`python scripts/benchmark_transfer.py` trains twelve heads (four learning rates, three weight decays) on a resnet18 at
+64 pixels, 2,000 images, 10 epochs, and compares them with one pass of the backbone over all images. Prints medians of
+interleaved rounds. Each head is a complete run of `train.py` in one process; the training alone is a separate row.
+Without the cache, one of the twelve runs is measured per round, and its time is multiplied by twelve.
 """
 
 import itertools
 import os
-import statistics
 import tempfile
 import time
 from pathlib import Path
 
 import timm
 import torch
-from epoch_clock import timed_epochs
+from benchmark_helpers import EPOCH_TIMER, median, median_ratio, print_table, time_call, time_epochs
 
 from trainyard.config.composition import compose
 from trainyard.run.run_directory import read_result
@@ -26,75 +25,77 @@ HEADS = list(itertools.product((0.001, 0.003, 0.01, 0.03), (0.0, 0.001, 0.01)))
 RUN = [
     "data=shapes", f"data.count={IMAGES}", f"data.image_size={SIZE}", f"data.batch_size={BATCH}", "optimizer=adamw",
     "model=transfer", "model.backbone=resnet18", f"model.image_size={SIZE}", f"trainer.max_epochs={EPOCHS}",
-    "+callbacks.clock._target_=epoch_clock.Clock",
+    EPOCH_TIMER,
 ]  # fmt: skip
-PASS, PLAIN, HEAD, TRAINING, SWEEP, UNCACHED = (
-    "one pass of the backbone",
-    "one pass, without channels_last, inference_mode",
-    "12 heads, features there: training",
-    "pass and training of 12 heads",
-    "whole sweep of 12 runs, features kept",
-    "whole sweep of 12 runs, features not kept",
-)
+PASS = "one pass of the backbone"
+UNTUNED_PASS = "one pass, without channels_last, inference_mode"
+HEAD_TRAINING = "training of 12 heads on cached features"
+PASS_AND_TRAINING = "one pass and training of 12 heads"
+CACHED_SWEEP = "whole sweep of 12 runs, cached features"
+UNCACHED_SWEEP = "whole sweep of 12 runs, no cache"
 
 
 def one_pass(images: torch.Tensor, tuned: bool) -> float:
-    """Return the seconds of the backbone over all images; `tuned` in channels_last and inference mode."""
+    """Return the seconds of the backbone for all images; `tuned` uses channels_last and inference mode."""
     net = timm.create_model("resnet18", num_classes=0).eval()
     if tuned:
         net.to(memory_format=torch.channels_last)
-    started = time.perf_counter()
-    with torch.inference_mode() if tuned else torch.no_grad():
-        for part in images.split(BATCH * 4):
-            net(part.float() / 255)
-    return time.perf_counter() - started
+
+    def forward() -> None:
+        with torch.inference_mode() if tuned else torch.no_grad():
+            for part in images.split(BATCH * 4):
+                net(part.float() / 255)
+
+    return time_call(forward)
 
 
-def runs(heads: list[tuple[float, float]], folder: Path, *options: str) -> tuple[float, float]:
-    """Train so many heads; return the seconds of all that, and those of their epochs alone."""
-    in_epochs = 0.0
-    started = time.perf_counter()
+def train_heads(heads: list[tuple[float, float]], folder: Path, *overrides: str) -> tuple[float, float]:
+    """Train heads on the backbone; return the seconds of the whole runs, and of their epochs."""
+    total = training = 0.0
     for number, (lr, decay) in enumerate(heads):
         head = [f"optimizer.lr={lr}", f"optimizer.weight_decay={decay}", f"hydra.run.dir={folder / str(number)}"]
-        with timed_epochs() as epochs:
-            train(compose([*RUN, f"model.weights={folder.parent / 'resnet18.pt'}", *head, *options]))
-        in_epochs += sum(epochs)
-    return time.perf_counter() - started, in_epochs
+        weights = f"model.weights={folder.parent / 'resnet18.pt'}"
+        with time_epochs() as epochs:
+            start = time.perf_counter()
+            train(compose([*RUN, weights, *head, *overrides]))
+            total += time.perf_counter() - start
+        training += sum(epochs)
+    return total, training
 
 
 def measure(folder: Path) -> dict[str, float]:
-    """Return the seconds of each way, in one round."""
-    images = torch.randint(0, 256, (IMAGES, 3, SIZE, SIZE), dtype=torch.uint8)
-    seconds = {PASS: one_pass(images, tuned=True), PLAIN: one_pass(images, tuned=False)}
+    """Return the seconds of each variant in one round."""
     os.environ["TRAINYARD_CACHE"] = str(folder / "cache")
-    seconds[SWEEP], seconds[HEAD] = runs(HEADS, folder / "kept")
-    seconds[TRAINING] = seconds[HEAD] + features_seconds(folder / "kept" / "0")
-    one, _ = runs(HEADS[:1], folder / "not_kept", "callbacks.feature_cache=null")
-    seconds[UNCACHED] = len(HEADS) * one
-    return seconds
+    images = torch.randint(0, 256, (IMAGES, 3, SIZE, SIZE), dtype=torch.uint8)
+    tuned, untuned = one_pass(images, tuned=True), one_pass(images, tuned=False)
+    total, training = train_heads(HEADS, folder / "cached")
+    features = float(read_result(folder / "cached" / "0")["data"]["features"]["seconds"])
+    uncached, _ = train_heads(HEADS[:1], folder / "uncached", "callbacks.feature_cache=null")
+    return {
+        PASS: tuned,
+        UNTUNED_PASS: untuned,
+        HEAD_TRAINING: training,
+        PASS_AND_TRAINING: training + features,
+        CACHED_SWEEP: total,
+        UNCACHED_SWEEP: len(HEADS) * uncached,
+    }
 
 
-def features_seconds(run: Path) -> float:
-    """Return what the first run of a sweep took for the features."""
-    return float(read_result(run)["data"]["features"]["seconds"])
+def measure_in_new_folder() -> dict[str, float]:
+    """Return the seconds of one round, with random weights of the backbone."""
+    with tempfile.TemporaryDirectory() as folder:
+        torch.save(timm.create_model("resnet18").state_dict(), Path(folder) / "resnet18.pt")
+        return measure(Path(folder))
 
 
 def main() -> None:
     """Print the medians, and ratios to one pass of the same round."""
-    rounds = []
-    for number in range(ROUNDS + 1):
-        with tempfile.TemporaryDirectory() as folder:
-            torch.save(timm.create_model("resnet18").state_dict(), Path(folder) / "resnet18.pt")
-            rounds.append(measure(Path(folder)))
-        if number == 0:
-            rounds.clear()  # imports, and what torch sets up once
-    print(f"{f'medians of {ROUNDS} rounds':<50} {'seconds':>8} {'of a pass':>10}")
-    for way in (PASS, PLAIN, HEAD, TRAINING, SWEEP, UNCACHED):
-        seconds = statistics.median(times[way] for times in rounds)
-        ratio = statistics.median(times[way] / times[PASS] for times in rounds)
-        print(f"{way:<50} {seconds:>8.2f} {ratio:>10.2f}")
-    gain = statistics.median(times[UNCACHED] / times[SWEEP] for times in rounds)
-    print(f"without the cache the sweep takes {gain:.0f} times as long; {torch.get_num_threads()} threads")
+    measure_in_new_folder()  # warm-up: imports, and one-time initialisation of torch
+    rounds = [measure_in_new_folder() for _ in range(ROUNDS)]
+    rows = [(name, f"{median(rounds, name):.2f}", f"{median_ratio(rounds, name, PASS):.2f}") for name in rounds[0]]
+    print_table(f"medians of {ROUNDS} rounds", ["seconds", "ratio to a pass"], rows)
+    ratio = median_ratio(rounds, UNCACHED_SWEEP, CACHED_SWEEP)
+    print(f"without the cache the sweep takes {ratio:.0f} times as long; {torch.get_num_threads()} threads")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Checks of the source code that no linter makes: `python scripts/check_structure.py`, part of `make check`.
+"""Check the structure of the source code: `python scripts/check_structure.py`, part of `make check`.
 
 Function bodies have at most 35 lines, file names are unique, and private names of the libraries below are used rarely.
 """
@@ -48,10 +48,10 @@ def main() -> None:
     names = Counter(file.name for file in files if file.name != "__init__.py")
     problems += [f"{name}: {count} files have this name" for name, count in names.items() if count > 1]
     for file in files:
-        tree, place = ast.parse(file.read_text(encoding="utf-8")), file.relative_to(SOURCE)
+        tree, name = ast.parse(file.read_text(encoding="utf-8")), file.relative_to(SOURCE)
         lengths = ((node, lines) for node, lines in functions(tree) if lines > MAX_LINES)
-        problems += [f"{place}:{node.lineno}: {node.name} has {lines} lines" for node, lines in lengths]
-        private += [f"{place}:{line}: {text}" for line, text in private_names(tree)]
+        problems += [f"{name}:{node.lineno}: {node.name} has {lines} lines" for node, lines in lengths]
+        private += [f"{name}:{line}: {text}" for line, text in private_names(tree)]
     if len(private) > MAX_PRIVATE_NAMES:
         problems += [f"{len(private)} private names, at most {MAX_PRIVATE_NAMES} are allowed:", *private]
     print(*problems, sep="\n")

@@ -1,9 +1,10 @@
-"""Reads the files of `conf/` for the reference: their keys as written, and what explains each key."""
+"""Read the files in `conf/` for the reference: keys and values as written, and an explanation of each key."""
 
 import inspect
+import itertools
 import pkgutil
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -15,12 +16,12 @@ from griffe import Docstring, DocstringSectionKind
 from trainyard.config.composition import CONF_DIR
 
 HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_")
-SPACE = "sweep.params."  # followed by keys of other groups
+SEARCH_SPACE = "sweep.params."  # followed by keys of other groups
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A key of a file: the value as written, the comment after it, and the class that a mapping builds."""
+    """A key of a file: its value as written, the comment after it, and the `_target_` of a mapping."""
 
     value: str
     comment: str = ""
@@ -29,7 +30,7 @@ class Entry:
 
 @dataclass
 class OptionFile:
-    """A file, named relative to `conf/`, such as `data/digits`; the entry of the key `""` is the whole file."""
+    """A file, named relative to `conf/`, such as `data/digits`; the key `""` stands for the whole file."""
 
     name: str
     header: list[str] = field(default_factory=list)
@@ -45,23 +46,21 @@ class OptionFile:
 
     @property
     def option(self) -> str:
-        """The word after `group=`."""
+        """The name of the option, as in `group=NAME`."""
         return self.name.partition("/")[2] or self.name
 
-    def typed(self, key: str) -> str:
-        """Return a key as typed on the command line."""
+    def full_key(self, key: str) -> str:
+        """Return a key with its package, as on the command line."""
         return ".".join(filter(None, (self.package, key)))
 
 
 @cache
-def read(name: str) -> OptionFile:
+def read_option(name: str) -> OptionFile:
     """Read `conf/NAME.yaml`."""
     text = (CONF_DIR / f"{name}.yaml").read_text(encoding="utf-8")
     file = OptionFile(name)
     comments = [line[1:].strip() for line in text.splitlines() if line.startswith("#")]
-    above = re.match(r"(?:#.*\n)*", text)
-    assert above is not None
-    header = [line[1:].strip() for line in above[0].splitlines()]
+    header = [line[1:].strip() for line in itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())]
     packages = [line.split()[1] for line in comments if line.startswith("@package")]
     file.package = (packages or [file.group])[0].replace("_global_", "")
     file.header = [line for line in header if not line.startswith("@")]
@@ -89,7 +88,7 @@ def add_entries(file: OptionFile, text: str, node: yaml.MappingNode, key: str) -
 
 
 def comment_after(text: str, node: yaml.Node) -> str:
-    """Return the comment at the end of the line on which a node ends."""
+    """Return the comment at the end of the last line of a node."""
     rest = text[node.end_mark.index :].partition("\n")[0]
     match = re.search(r"(?:^|\s)#\s+(.*)", rest)
     return match[1] if match else ""
@@ -101,7 +100,7 @@ def target_of(node: yaml.MappingNode) -> str:
 
 
 def add_defaults(file: OptionFile, text: str, root: yaml.MappingNode) -> None:
-    """Add the files that a file extends, and the options of other groups that it chooses."""
+    """Add the base files of a file, and the options of other groups that it selects."""
     lines: list[yaml.Node] = next((value.value for name, value in root.value if name.value == "defaults"), [])
     for line in lines:
         if isinstance(line, yaml.MappingNode):
@@ -115,105 +114,101 @@ def add_defaults(file: OptionFile, text: str, root: yaml.MappingNode) -> None:
 def all_files() -> list[OptionFile]:
     """Return every file of `conf/`, by name."""
     paths = sorted(CONF_DIR.rglob("*.yaml"))
-    return [read(path.relative_to(CONF_DIR).with_suffix("").as_posix()) for path in paths]
+    return [read_option(path.relative_to(CONF_DIR).with_suffix("").as_posix()) for path in paths]
 
 
-def options_of(group: str) -> list[OptionFile]:
+def group_options(group: str) -> list[OptionFile]:
     """Return the files of a group: the default option, then the others by name, then shared files."""
     files = [file for file in all_files() if file.group == group]
-    default = read("train").choices[group].value
+    default = read_option("train").choices[group].value
     return sorted(files, key=lambda file: (file.option != default, "/" in file.option, file.option))
 
 
-def groups() -> list[str]:
+def config_groups() -> list[str]:
     """Return the config groups in the order of the defaults of `conf/train.yaml`."""
-    return [group for group in read("train").choices if Path(CONF_DIR, group).is_dir()]
+    return [group for group in read_option("train").choices if Path(CONF_DIR, group).is_dir()]
 
 
-def merged(file: OptionFile) -> dict[str, Entry]:
-    """Return the entries of an option as Hydra composes it: those of the files it extends, then its own."""
+def merged_entries(file: OptionFile) -> dict[str, Entry]:
+    """Return the entries of an option as Hydra composes them: those of its base files, then its own."""
     entries: dict[str, Entry] = {}
     for base in file.bases:
-        overlay(entries, merged(read(base)))
-    overlay(entries, file.entries)
+        merge_entries(entries, merged_entries(read_option(base)))
+    merge_entries(entries, file.entries)
     return entries
 
 
-def overlay(entries: dict[str, Entry], above: dict[str, Entry]) -> None:
-    """Merge entries into others, whose comments and targets are kept where the new entry has none."""
-    for key, entry in above.items():
-        before = entries.get(key, Entry(""))
-        if entry.value and not before.value:  # replaces a mapping
-            for inside in [other for other in entries if key and other.startswith(f"{key}.")]:
-                del entries[inside]
-        target = entry.target if entry.value else entry.target or before.target
-        entries[key] = Entry(entry.value, entry.comment or before.comment, target)
+def merge_entries(entries: dict[str, Entry], new: dict[str, Entry]) -> None:
+    """Merge new entries into others; a new entry without comment or target keeps the previous one."""
+    for key, entry in new.items():
+        previous = entries.get(key, Entry(""))
+        if entry.value and not previous.value:  # a value replaces a mapping
+            for nested in [other for other in entries if key and other.startswith(f"{key}.")]:
+                del entries[nested]
+        target = entry.target if entry.value else entry.target or previous.target
+        entries[key] = Entry(entry.value, entry.comment or previous.comment, target)
 
 
-def explanation(file: OptionFile, key: str) -> str:
-    """Return the meaning of a key: a comment of its own file, or of other options, or from a docstring."""
-    typed = file.typed(key)
-    if typed.startswith(SPACE):
-        return explanation_in_group(typed.removeprefix(SPACE), file)
-    siblings = (own_explanation(option, key) for option in other_options(file.group, file)) if file.group else ()
-    return own_explanation(file, key) or first(siblings) or explanation_in_group(typed, file)
+def explain(file: OptionFile, key: str) -> str:
+    """Return the meaning of a key: a comment in its file or in those of other options, or from a docstring."""
+    full_key = file.full_key(key)
+    if full_key.startswith(SEARCH_SPACE):
+        return explain_in_group(full_key.removeprefix(SEARCH_SPACE), file)
+    siblings = (explain_by_own_files(option, key) for option in other_options(file.group, file)) if file.group else ()
+    return explain_by_own_files(file, key) or next(filter(None, siblings), "") or explain_in_group(full_key, file)
 
 
-def own_explanation(file: OptionFile, key: str) -> str:
-    """Return the meaning of a key according to an option's own files, or the docstring of what it builds."""
-    entries = merged(file)
+def explain_by_own_files(file: OptionFile, key: str) -> str:
+    """Return the meaning of a key from the files of an option, or from the docstring of the class that it builds."""
+    entries = merged_entries(file)
     entry = entries.get(key, Entry(""))
     if entry.comment or entry.target:
-        return entry.comment or summary(entry.target)
+        return entry.comment or docstring_summary(entry.target)
     parent, _, name = key.rpartition(".")
-    holder = entries.get(parent, Entry("")).target
-    return argument(holder, name) if holder else ""
+    target = entries.get(parent, Entry("")).target
+    return describe_argument(target, name) if target else ""
 
 
-def explanation_in_group(typed: str, besides: OptionFile) -> str:
-    """Return the meaning of a key according to the options of its group."""
-    group, _, key = typed.partition(".")
-    train = read("train")
+def explain_in_group(full_key: str, file: OptionFile) -> str:
+    """Return the meaning of a key from the options of its group."""
+    group, _, key = full_key.partition(".")
+    train = read_option("train")
     if group not in train.choices:
-        return own_explanation(train, typed)
+        return explain_by_own_files(train, full_key)
     if not key:
         return train.choices[group].comment
-    return first(own_explanation(option, key) for option in other_options(group, besides))
+    explanations = (explain_by_own_files(option, key) for option in other_options(group, file))
+    return next(filter(None, explanations), "")
 
 
 def other_options(group: str, file: OptionFile) -> list[OptionFile]:
-    """Return the other options of a group: the one that a file chooses, the default one, the rest."""
-    varied = file.entries.get(f"params.{group}")  # of a sweep
-    choices = [varied, file.choices.get(group), read("train").choices.get(group)]
-    before = [choice.value for choice in choices if choice]
-    options = [option for option in options_of(group) if option is not file]
-    return sorted(options, key=lambda option: ([*before, option.option]).index(option.option))
+    """Return the other options of a group: first the one that a file selects, then the default option."""
+    swept = file.entries.get(f"params.{group}")
+    choices = [swept, file.choices.get(group), read_option("train").choices.get(group)]
+    preferred = [choice.value for choice in choices if choice]
+    options = [option for option in group_options(group) if option is not file]
+    return sorted(options, key=lambda option: ([*preferred, option.option]).index(option.option))
 
 
-def first(texts: Iterable[str]) -> str:
-    """Return the first text that is not empty."""
-    return next(filter(None, texts), "")
-
-
-def summary(target: str) -> str:
+def docstring_summary(target: str) -> str:
     """Return the first sentence of the docstring of a class or function."""
-    return first_sentence(plain(docstring(pkgutil.resolve_name(target)).partition("\n\n")[0]))
+    return first_sentence(strip_markup(docstring(pkgutil.resolve_name(target)).partition("\n\n")[0]))
 
 
-def argument(target: str, name: str) -> str:
+def describe_argument(target: str, name: str) -> str:
     """Return the description of an argument in the docstring of a callable or of a base class, or "".
 
-    Of other packages only the first sentence is used: the rest is about the library.
+    For other packages, only the first sentence: the rest is about the library.
     """
-    for thing in documented(pkgutil.resolve_name(target)):
-        text = plain(arguments(docstring(thing)).get(name, ""))
+    for documented in documented_objects(pkgutil.resolve_name(target)):
+        text = strip_markup(parse_arguments(docstring(documented)).get(name, ""))
         if text:
-            return text if thing.__module__.startswith("trainyard.") else first_sentence(text)
+            return text if documented.__module__.startswith("trainyard.") else first_sentence(text)
     return ""
 
 
-def documented(target: Any) -> Iterator[Any]:
-    """Yield what may describe arguments: a function; or a class, its `__init__`, and those of its bases."""
+def documented_objects(target: Any) -> Iterator[Any]:
+    """Yield the objects whose docstrings may describe arguments: a function, or classes and their `__init__`."""
     if not isinstance(target, type):
         yield target
         return
@@ -223,13 +218,13 @@ def documented(target: Any) -> Iterator[Any]:
             yield vars(cls)["__init__"]
 
 
-def docstring(thing: Any) -> str:
-    """Return its own docstring, not an inherited one."""
-    return inspect.cleandoc(vars(thing).get("__doc__") or "" if isinstance(thing, type) else thing.__doc__ or "")
+def docstring(documented: Any) -> str:
+    """Return the docstring of an object, without indentation."""
+    return inspect.cleandoc(documented.__doc__ or "")
 
 
 @cache
-def arguments(text: str) -> dict[str, str]:
+def parse_arguments(text: str) -> dict[str, str]:
     """Return the descriptions of arguments in a docstring in Google style."""
     return {
         name.strip(" *"): item.description
@@ -240,8 +235,8 @@ def arguments(text: str) -> dict[str, str]:
     }
 
 
-def plain(text: str) -> str:
-    """Return a text without reStructuredText markup and without defaults."""
+def strip_markup(text: str) -> str:
+    """Return a text without reStructuredText markup and default values."""
     text = " ".join(text.split())
     text = re.sub(r":\w+(?::\w+)?:`~?\.?([^`]*)`", r"`\1`", text)
     text = re.sub(r"``+([^`]*)``+", r"`\1`", text)

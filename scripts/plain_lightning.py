@@ -1,4 +1,4 @@
-"""Training as templates on plain Lightning write it, to measure against."""
+"""A training with plain Lightning as in templates, as a baseline of the benchmarks."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import lightning as L
 import torch
 import torch.nn.functional as F
-from epoch_clock import Clock, timed_epochs
+from benchmark_helpers import EpochTimer, time_epochs
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 
 class PlainModule(L.LightningModule):
-    """As templates write it: a metric object a stage, both logged at each step."""
+    """A classifier with one torchmetrics object per stage; loss and metric are logged at each step."""
 
     def __init__(self, net: nn.Module, lr: float = 0.001) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class PlainModule(L.LightningModule):
         self.train_accuracy, self.val_accuracy = MulticlassAccuracy(10), MulticlassAccuracy(10)
 
     def step(self, batch: tuple[Tensor, Tensor], stage: str) -> Tensor:
-        """Return the loss, and log it and the accuracy."""
+        """Log the loss and the accuracy; return the loss."""
         x, y = batch
         logits = self.net(x)
         loss = F.cross_entropy(logits, y)
@@ -39,11 +39,11 @@ class PlainModule(L.LightningModule):
         return self.step(batch, "train")
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Score."""
+        """Log loss and accuracy."""
         self.step(batch, "val")
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Score, as on validation."""
+        """Log loss and accuracy."""
         self.step(batch, "test")
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -52,14 +52,14 @@ class PlainModule(L.LightningModule):
 
 
 def plain_lightning(net: nn.Module, loaders: tuple[DataLoader[Any], ...], folder: Path, device: str) -> list[float]:
-    """Train with DataLoader, torchmetrics, bar, TensorBoard and checkpoints; return the seconds of the epoch."""
-    with timed_epochs() as seconds:
+    """Train with progress bar, TensorBoard and checkpoints; return the seconds of the epoch."""
+    with time_epochs() as seconds:
         trainer = L.Trainer(
             max_epochs=1,
             accelerator=device,
             devices=1,
             logger=TensorBoardLogger(folder),
-            callbacks=[Clock(), ModelCheckpoint(folder, monitor="val/acc", mode="max")],
+            callbacks=[EpochTimer(), ModelCheckpoint(folder, monitor="val/acc", mode="max")],
             num_sanity_val_steps=0,
         )
         trainer.fit(PlainModule(net), loaders[0], loaders[1])

@@ -1,6 +1,6 @@
-"""A sweep as a template on plain Lightning and Hydra's own launcher runs it, for `benchmark_sweep.py`.
+"""A sweep with plain Lightning and Hydra's own launcher, as in templates: the baseline of `benchmark_sweep.py`.
 
-`python scripts/plain_sweep.py -m lr=0.001,0.01 seed=0,1`: an mlp on the digits by DataLoaders and torchmetrics.
+`python scripts/plain_sweep.py -m lr=0.001,0.01 seed=0,1` trains an mlp on the digits with DataLoaders and torchmetrics.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 
 @dataclass
 class Config:
-    """What varies."""
+    """Hyperparameters of a job."""
 
     lr: float = 0.001
     seed: int = 0
@@ -25,7 +25,7 @@ ConfigStore.instance().store(name="plain", node=Config)
 
 @hydra.main(version_base="1.3", config_path=None, config_name="plain")
 def main(cfg: Config) -> float:
-    """Train one job, and return its accuracy."""
+    """Train one job; return its best validation accuracy."""
     import lightning as L
     from lightning.pytorch.callbacks import ModelCheckpoint
     from lightning.pytorch.loggers import TensorBoardLogger

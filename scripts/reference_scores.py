@@ -1,7 +1,7 @@
-"""The scores that the README promises, over five seeds: `python scripts/reference_scores.py [NAME ...]`.
+"""Measure the test scores in the README over five seeds: `python scripts/reference_scores.py [NAME ...]`.
 
-Trains each reference with seeds 0 to 4 into outputs/reference/ and prints median, mean, standard deviation and least of
-the test accuracy, and the median of the seconds that a run took.
+Trains each command with seeds 0 to 4 in outputs/reference/. Prints median, mean, standard deviation and minimum of the
+test accuracy, and the median seconds per run.
 """
 
 import statistics
@@ -11,6 +11,7 @@ from pathlib import Path
 from trainyard.config.composition import compose
 from trainyard.run.run_directory import read_result
 from trainyard.run.training import train
+from trainyard.terminal.tables import table
 
 SEEDS = range(5)
 FOLDER = Path("outputs") / "reference"
@@ -24,7 +25,7 @@ REFERENCES = {
 
 
 def run(name: str, seed: int) -> tuple[float, float]:
-    """Train one reference with one seed; return its test accuracy and its seconds."""
+    """Train with one seed; return the test accuracy and the seconds."""
     folder = FOLDER / name / str(seed)
     train(compose([*REFERENCES[name], f"seed={seed}", f"hydra.run.dir={folder}"]))
     result = read_result(folder)
@@ -32,15 +33,15 @@ def run(name: str, seed: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Print a row for each reference; with names as arguments, for those."""
-    names = sys.argv[1:] or list(REFERENCES)
-    rows = {name: [run(name, seed) for seed in SEEDS] for name in names}
-    print(f"\n{'reference':<16} {'median':>7} {'mean':>7} {'std':>7} {'least':>7} {'seconds':>8}  python train.py ...")
-    for name, results in rows.items():
-        scores, seconds = ([result[column] for result in results] for column in (0, 1))
+    """Print a row for each reference, or for the given names."""
+    rows = []
+    for name in sys.argv[1:] or list(REFERENCES):
+        scores, seconds = zip(*[run(name, seed) for seed in SEEDS], strict=True)
         figures = (statistics.median(scores), statistics.mean(scores), statistics.stdev(scores), min(scores))
-        columns = " ".join(f"{figure:>7.4f}" for figure in figures)
-        print(f"{name:<16} {columns} {statistics.median(seconds):>8.1f}  {' '.join(REFERENCES[name])}")
+        command = f"python train.py {' '.join(REFERENCES[name])}"
+        rows.append([name, *(f"{figure:.4f}" for figure in figures), f"{statistics.median(seconds):.1f}", command])
+    columns = ["reference", "median", "mean", "std", "min", "seconds", "command"]
+    print(table(columns, rows, right=columns[1:6]))
 
 
 if __name__ == "__main__":

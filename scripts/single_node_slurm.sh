@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A real SLURM on this machine alone, from Debian's packages, for the tests: `scripts/single_node_slurm.sh up` or `down`.
-# Needs root. `up` prints the variable that SLURM's commands then need, so: `eval "$(scripts/single_node_slurm.sh up)"`.
+# Start or stop SLURM on this machine for the tests, from Debian's packages: `scripts/single_node_slurm.sh up` or `down`.
+# Needs root. `up` prints a variable that SLURM's commands need; use it with `eval "$(scripts/single_node_slurm.sh up)"`.
 set -euo pipefail
 
 FOLDER=${TRAINYARD_SLURM:-/tmp/trainyard-slurm}
@@ -55,7 +55,7 @@ down() {
   for daemon in slurmd slurmctld; do
     process=$(cat "$FOLDER/$daemon.pid" 2> /dev/null) || continue
     kill "$process" 2> /dev/null || true
-    for _ in $(seq 40); do  # it writes its state at its end; a zombie has
+    for _ in $(seq 40); do  # wait until it has written its state; a zombie has
       grep -qs '^State:.[^Z]' "/proc/$process/status" || break
       sleep 0.25
     done

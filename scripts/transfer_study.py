@@ -1,9 +1,9 @@
-"""How well each fine-tuning plan does with few images: `python scripts/transfer_study.py FOLDER BACKBONE WEIGHTS`.
+"""Test accuracy of each fine-tuning plan with few images: `python scripts/transfer_study.py FOLDER BACKBONE WEIGHTS`.
 
 FOLDER contains `train/<class>/` and `test/<class>/`, such as CIFAR-10 as JPEG files. For each seed, 20 or 100 images
-per class train and 20 more choose the epoch, drawn from the first 500 of each class; 100 images per class are the test
-set. Prints the mean and standard deviation of the test accuracy over three seeds. A run that is in outputs/transfer/
-already is not repeated.
+per class are used for training and 20 more for selecting the epoch, drawn from the first 500 images of each class. The
+test set has 100 images per class. Prints mean and standard deviation of the test accuracy over three seeds. Runs that
+exist in outputs/transfer/ are not repeated.
 """
 
 import argparse
@@ -40,8 +40,8 @@ def link_images(source: Path, target: Path) -> None:
                     (folder / file.name).symlink_to(file.resolve())
 
 
-def result_of(folder: Path, overrides: list[str]) -> dict[str, Any]:
-    """Return the result of a run; train it if it has none."""
+def run_once(folder: Path, overrides: list[str]) -> dict[str, Any]:
+    """Return the result of a run, which is trained unless it exists."""
     if not (folder / "result.json").exists():
         print(f"python train.py {' '.join(overrides)}", flush=True)
         train(compose([*overrides, f"hydra.run.dir={folder}"]))
@@ -70,7 +70,7 @@ def main() -> None:
         for plan in args.plans:
             sized = [*shared, *PLANS[plan], f"data.train_fraction={count / rest:.6f}", f"trainer.max_epochs={epochs}"]
             folder = OUT / args.backbone / plan.replace(" ", "_") / str(count)
-            found = [result_of(folder / str(seed), [*sized, f"seed={seed}", f"data.seed={seed}"]) for seed in SEEDS]
+            found = [run_once(folder / str(seed), [*sized, f"seed={seed}", f"data.seed={seed}"]) for seed in SEEDS]
             scores = [result["metrics"]["test/acc"] for result in found]
             seconds = statistics.median(result["seconds"] for result in found)
             figures = f"{statistics.mean(scores):.3f} ± {statistics.stdev(scores):.3f}"

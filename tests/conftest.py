@@ -1,4 +1,4 @@
-"""What the tests share: runs composed into a temporary folder."""
+"""Fixtures of all tests."""
 
 import logging
 import os
@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from trainyard.cli.main import main
 from trainyard.config.composition import compose
 
-# As if the environment were activated, so that messages name `python` and `trainyard`.
+# As in an activated environment, so that messages name `python` and `trainyard`.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
 Compose = Callable[..., DictConfig]
@@ -21,7 +21,7 @@ Compose = Callable[..., DictConfig]
 
 @pytest.fixture
 def compose_run(tmp_path: Path) -> Compose:
-    """Compose a run that lies in `tmp_path/run` and takes a second."""
+    """Compose a run of a second in `tmp_path/run`."""
 
     def composed(*overrides: str, folder: str = "run") -> DictConfig:
         return compose([f"hydra.run.dir={tmp_path / folder}", "trainer.max_epochs=2", *overrides])
@@ -30,8 +30,8 @@ def compose_run(tmp_path: Path) -> Compose:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep what runs cache out of the home directory."""
+def temporary_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Cache data and features in a temporary folder instead of the home directory."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRAINYARD_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -39,9 +39,9 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def signal_handlers() -> Iterator[None]:
-    """Restore the handlers of signals: Lightning ignores SIGINT after a Ctrl-C, and a command exits at once at its end.
+    """Restore the signal handlers, which Lightning and commands change.
 
-    A process that a shell has started in the background ignores SIGINT from the start.
+    A process that a shell starts in the background ignores SIGINT; the tests need the default handler.
     """
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     if handlers[signal.SIGINT] == signal.SIG_IGN:
@@ -53,12 +53,12 @@ def signal_handlers() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def plain_logging() -> Iterator[None]:
-    """Leave no handler of a test's run to the next."""
+def closed_logs() -> Iterator[None]:
+    """Assert that a test closes the log handlers of its runs."""
     before = list(logging.getLogger().handlers)
     yield
-    left = [handler for handler in logging.getLogger().handlers if handler not in before]
-    assert not left, "a run left its log open"
+    remaining = [handler for handler in logging.getLogger().handlers if handler not in before]
+    assert not remaining, "a run has not closed its log"
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ OPTIMIZERS, SCHEDULERS, AUGMENTS = (list(load_options(group)) for group in ("opt
 
 
 def combinations() -> list[dict[str, str]]:
-    """Every other model with every schedule, and transfer with every optimizer; the other groups take turns."""
+    """Return transfer with every optimizer, and the other models with every schedule; other groups alternate."""
     optimizers, augments = cycle(OPTIMIZERS), cycle(AUGMENTS)
     rows = []
     for model in ("mlp", "cnn", "resnet"):
@@ -59,7 +59,7 @@ def test_every_optimizer_trains_at_least_two_models() -> None:
 
 @pytest.fixture(scope="module")
 def sources() -> dict[str, DataModule]:
-    """Each source that needs no download, read once."""
+    """Load each source that needs no download once."""
     words = {name: [f"data={name}", "data.batch_size=8", *more] for name, more in SOURCES.items()}
     return {name: instantiate(compose(words[name]).data, order_seed=0) for name in SOURCES}
 

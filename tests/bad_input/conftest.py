@@ -1,4 +1,4 @@
-"""Runs that cases of bad input find, and a hand that types."""
+"""Trained runs for the cases of bad input, and a fixture that runs their commands."""
 
 import signal
 import sys
@@ -7,50 +7,50 @@ from pathlib import Path
 
 import pytest
 
-from tests.bad_input.case import Case
+from tests.bad_input.cases import Case
 from trainyard.cli import main as cli
 from trainyard.cli import train as training
 from trainyard.config.composition import compose
 from trainyard.run.training import train
 
-SECONDS = 600  # after which a case hangs
+TIMEOUT = 600  # seconds
 TINY = ["model.hidden_dims=[4]", "callbacks=none", "logger=csv", "trainer.max_epochs=1", "accelerator=cpu"]
 RUNS = {"rows": ["data=penguins"], "images": ["model=cnn", "model.channels=[4]"]}
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A run of each kind, by its name."""
+    """Train a run on each kind of data; return the directories by name."""
     folder = tmp_path_factory.mktemp("trained")
     for name, words in RUNS.items():
         train(compose([*TINY, *words, f"hydra.run.dir={folder / name}"]))
     return {name: folder / name for name in RUNS}
 
 
-class Hanging(BaseException):
-    """A case takes too long; nothing that catches errors catches it."""
+class CaseTimeout(BaseException):
+    """A case takes too long; not an Exception, so that no error handler catches it."""
 
 
 @pytest.fixture
-def patience() -> Iterator[None]:
-    """End what hangs."""
+def timeout() -> Iterator[None]:
+    """Stop a test that hangs."""
 
-    def give_up(*_: object) -> None:
-        raise Hanging
+    def stop(*_: object) -> None:
+        raise CaseTimeout
 
-    before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(SECONDS)
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(TIMEOUT)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
 
 
-Typed = Callable[[Case], tuple[int, str, str]]
+RunCase = Callable[[Case], tuple[int, str, str]]
 
 
 @pytest.fixture
-def typed(patience: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Typed:
-    """Type the words of a case in the current folder; return exit code, screen and errors."""
+def run_case(timeout: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> RunCase:
+    """Run the command of a case in the current folder; return exit code, stdout and stderr."""
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
 
     def run(case: Case) -> tuple[int, str, str]:
@@ -58,7 +58,7 @@ def typed(patience: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capture
             monkeypatch.setenv(name, value) if value is not None else monkeypatch.delenv(name, raising=False)
         train = case.command == "train"
         monkeypatch.setattr(
-            sys, "argv", ["train.py" if train else "trainyard", *([] if train else [case.command]), *case.typed]
+            sys, "argv", ["train.py" if train else "trainyard", *([] if train else [case.command]), *case.arguments]
         )
         code = 0
         capfd.readouterr()

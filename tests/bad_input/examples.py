@@ -1,21 +1,25 @@
-"""How many examples of a property are tried, and how many were."""
+"""Settings of hypothesis, and counts of the tested examples."""
 
 import os
 
 from hypothesis import HealthCheck, settings
 
 SECONDS = "TRAINYARD_FUZZ_SECONDS"
-tried: dict[str, int] = {}
+counts: dict[str, int] = {}
 
 
-def examples(count: int) -> settings:
-    """Return how many examples of a property are tried: the same ones always, or twice as many new ones."""
-    endless = SECONDS in os.environ
-    unhealthy = [HealthCheck.too_slow, HealthCheck.data_too_large]
-    how = {"deadline": None, "database": None, "suppress_health_check": unhealthy, "derandomize": not endless}
-    return settings(max_examples=count * 2 if endless else count, **how)
+def max_examples(number: int) -> settings:
+    """Return settings for a number of fixed examples or, when fuzzing, for twice as many new ones."""
+    fuzzing = SECONDS in os.environ
+    return settings(
+        max_examples=number * 2 if fuzzing else number,
+        derandomize=not fuzzing,
+        deadline=None,
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
 
 
-def count(name: str) -> None:
-    """Note that one more example of a property was tried."""
-    tried[name] = tried.get(name, 0) + 1
+def count_example(name: str) -> None:
+    """Count an example of a kind of input."""
+    counts[name] = counts.get(name, 0) + 1

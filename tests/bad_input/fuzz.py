@@ -1,6 +1,6 @@
-"""The properties of bad input, tried on new examples for some time: `python -m tests.bad_input.fuzz [SECONDS]`.
+"""Test the properties of bad input with new random examples: `python -m tests.bad_input.fuzz [SECONDS]`.
 
-Ends with 1 where one does not hold, after the smallest example that shows it and the seed that finds it again.
+If a property fails, prints the smallest failing example and the seed that reproduces it, and exits with 1.
 """
 
 import os
@@ -12,9 +12,9 @@ from hypothesis import seed
 
 
 def main() -> int:
-    """Try all properties in turn, with a new seed each round; return the exit code."""
+    """Test all properties repeatedly, with a new seed in each round; return the exit code."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else float(os.environ.get("TRAINYARD_FUZZ_SECONDS", "300"))
-    os.environ["TRAINYARD_FUZZ_SECONDS"] = str(seconds)  # seen by the properties when they are imported
+    os.environ["TRAINYARD_FUZZ_SECONDS"] = str(seconds)  # read when the properties are imported
     from tests.bad_input import examples, test_properties
 
     properties = {name: test for name, test in vars(test_properties).items() if name.startswith("test_")}
@@ -28,11 +28,11 @@ def main() -> int:
                 seed(number)(test)()
             except Exception as error:
                 failed.add(name)
-                print(f"\n{name} does not hold; again by TRAINYARD_FUZZ_SEED={number} python -m tests.bad_input.fuzz")
+                print(f"\n{name} fails; to reproduce: TRAINYARD_FUZZ_SEED={number} python -m tests.bad_input.fuzz")
                 traceback.print_exception(error)
         number += 1
-    print(", ".join(f"{count} {name}" for name, count in examples.tried.items()))
-    print(f"{len(failed)} of {len(properties)} properties do not hold" if failed else "all properties hold")
+    print(", ".join(f"{count} {name}" for name, count in examples.counts.items()))
+    print(f"{len(failed)} of {len(properties)} properties failed" if failed else "all properties passed")
     return 1 if failed else 0
 
 

@@ -1,9 +1,9 @@
-"""One bad value among good ones: nothing starts where that can be known before, else that job fails alone."""
+"""Sweeps with one invalid value: no job starts if it is known before, otherwise only that job fails."""
 
 import pytest
 
-from tests.bad_input.places import contents
-from tests.sweeps.conftest import place as place  # the folder to sweep in
+from tests.bad_input.case_files import read_folder
+from tests.sweeps.conftest import place as place  # a fixture
 from tests.sweeps.sweeping import Place
 
 
@@ -14,13 +14,13 @@ def test_no_job_starts_if_one_is_invalid(place: Place) -> None:
     assert "augment=flip data=penguins" in errors
     assert "optimizer: Nesterov momentum requires a momentum and zero dampening" in errors
     assert max(map(len, errors.splitlines())) <= 400
-    assert contents(place.folder) == {}
+    assert read_folder(place.folder) == {}
 
 
 @pytest.mark.slow
 def test_failing_job_does_not_stop_the_others(place: Place) -> None:
     words = ("optimizer=sgd", "optimizer.lr=0.05,1e30,0.01", "sweep.name=alone")
-    said, errors = place.sweep(*words, code=1)
+    output, errors = place.sweep(*words, code=1)
     assert place.statuses("alone", 3) == ["completed", "failed", "completed"]
     assert place.result("alone", 1)["error"].startswith("FloatingPointError: val/loss is nan")
-    assert "Traceback" not in said + errors
+    assert "Traceback" not in output + errors

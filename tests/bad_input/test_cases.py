@@ -1,6 +1,6 @@
-"""Every case of bad input ends in a few lines that say what to change, and leaves everything as it was.
+"""Each case of bad input ends with a short error message that names the solution, and changes no files.
 
-An eighth of the table runs always, the rest with the slow tests.
+An eighth of the table belongs to the default suite, the rest is slow.
 """
 
 import json
@@ -11,41 +11,41 @@ from pathlib import Path
 
 import pytest
 
-from tests.bad_input.case import Case, read_cases
-from tests.bad_input.conftest import Typed
-from tests.bad_input.places import contents, furnish
+from tests.bad_input.case_files import prepare_folder, read_folder
+from tests.bad_input.cases import Case, read_cases
+from tests.bad_input.conftest import RunCase
 
 REPOSITORY = Path(__file__).parents[2]
 CASES = read_cases()
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder, where the person is."""
-    folder = tmp_path / "here"
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder."""
+    folder = tmp_path / "current"
     folder.mkdir()
     monkeypatch.chdir(folder)
     return folder
 
 
-def check_said(case: Case, code: int, screen: str, errors: str) -> None:
-    """Assert that few lines name the key or the file, the value, and what is accepted."""
-    said = errors if case.began else screen + errors
-    lines = [line for line in said.splitlines() if line.strip() and not line.startswith("sweep  ")]
-    assert code == case.code, said
-    for words in case.says:
-        assert words in said
-    assert 1 <= len(lines) <= 5, said
-    assert max(map(len, lines)) <= 400, said
-    assert "Traceback" not in screen + errors
-    assert "Error executing job" not in screen + errors  # by Hydra
+def check_output(case: Case, code: int, stdout: str, stderr: str) -> None:
+    """Assert that a few lines name the key or the file, the value, and what is accepted."""
+    message = stderr if case.began else stdout + stderr
+    lines = [line for line in message.splitlines() if line.strip() and not line.startswith("sweep  ")]
+    assert code == case.code, message
+    for text in case.says:
+        assert text in message
+    assert 1 <= len(lines) <= 5, message
+    assert max(map(len, lines)) <= 400, message
+    assert "Traceback" not in stdout + stderr
+    assert "Error executing job" not in stdout + stderr  # Hydra's own message
 
 
-def check_left(case: Case, place: Path, before: dict[str, bytes | None]) -> None:
-    """Assert that a run that had begun says that it failed, and that else nothing has changed."""
-    after = contents(place)
+def check_files(case: Case, folder: Path, before: dict[str, bytes | None]) -> None:
+    """Assert that a run that has started is recorded as failed, and that no other file has changed."""
+    after = read_folder(folder)
     if case.began:
-        [run] = place.glob(case.began)
+        [run] = folder.glob(case.began)
         assert json.loads((run / "result.json").read_text())["status"] == "failed"
         after = {name: content for name, content in after.items() if not name.startswith("outputs")}
     assert after == before
@@ -56,28 +56,30 @@ def test_cases_are_unique() -> None:
     assert len(set(map(repr, CASES))) == len(CASES)
 
 
-HERE = [
-    pytest.param(case, id=str(case), marks=[] if case.often else pytest.mark.slow) for case in CASES if not case.process
+IN_PROCESS = [
+    pytest.param(case, id=str(case), marks=[] if case.in_default_suite else pytest.mark.slow)
+    for case in CASES
+    if not case.process
 ]
 
 
-@pytest.mark.parametrize("case", HERE)
-def test_bad_input(case: Case, place: Path, typed: Typed, trained: dict[str, Path]) -> None:
-    furnish(place, case.files, {name: trained[name] for name in case.runs})
-    before = contents(place)
-    code, screen, errors = typed(case)
-    check_said(case, code, screen, errors)
-    check_left(case, place, before)
+@pytest.mark.parametrize("case", IN_PROCESS)
+def test_bad_input(case: Case, folder: Path, run_case: RunCase, trained: dict[str, Path]) -> None:
+    prepare_folder(folder, case.files, {name: trained[name] for name in case.runs})
+    before = read_folder(folder)
+    code, stdout, stderr = run_case(case)
+    check_output(case, code, stdout, stderr)
+    check_files(case, folder, before)
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.process], ids=str)
-def test_bad_input_of_a_process(case: Case, place: Path, trained: dict[str, Path]) -> None:
-    furnish(place, case.files, {name: trained[name] for name in case.runs})
-    before = contents(place)
+def test_bad_input_in_a_subprocess(case: Case, folder: Path, trained: dict[str, Path]) -> None:
+    prepare_folder(folder, case.files, {name: trained[name] for name in case.runs})
+    before = read_folder(folder)
     program = [str(REPOSITORY / "train.py")] if case.command == "train" else ["-m", "trainyard", case.command]
-    changed = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", **case.env}
-    environment = {name: value for name, value in changed.items() if value is not None}
-    command = [sys.executable, *program, *case.typed]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
-    check_said(case, ended.returncode, ended.stdout, ended.stderr)
-    check_left(case, place, before)
+    variables = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", **case.env}
+    environment = {name: value for name, value in variables.items() if value is not None}
+    command = [sys.executable, *program, *case.arguments]
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    check_output(case, process.returncode, process.stdout, process.stderr)
+    check_files(case, folder, before)

@@ -1,6 +1,6 @@
-"""Whatever is typed, and whatever lies in a file: an answer of the right shape, or an error that says what to change.
+"""Any input gives a valid result or a short error message that names the solution.
 
-Here each property is tried on the same few examples; `fuzz.py` tries it on new ones for as long as is wished.
+These tests use a few fixed examples; `fuzz.py` uses new random ones.
 """
 
 import csv
@@ -20,8 +20,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hypothesis import assume, given
 
-from tests.bad_input.examples import count, examples
-from tests.bad_input.mangled import BROKEN_PICTURES, CELLS, CONDITIONS, RAW_TABLES, WORDS
+from tests.bad_input.examples import count_example, max_examples
+from tests.bad_input.strategies import CELLS, CONDITIONS, CORRUPT_IMAGES, RAW_TABLES, WORDS
 from trainyard.config.composition import compose
 from trainyard.config.format_error import format_error
 from trainyard.data.images.image_files import common_shape, read_image
@@ -32,72 +32,74 @@ from trainyard.io.errors import ConfigError
 from trainyard.run.compatibility import check_config
 from trainyard.sweeps.search_space import SearchSpace, Where
 
-MOST_MEMORY = 2 * 2**20  # KiB beyond what the imports take; a picture at PIL's limit takes half a GiB
+MEMORY_LIMIT = 2 * 2**20  # KiB, in addition to imports; an image at PIL's limit takes half a GiB
 FOLDER = Path(tempfile.gettempdir()) / f"trainyard-properties-{os.getpid()}"
 
 
-def file_of(name: str, content: bytes) -> Path:
-    """Write a file that the next example overwrites."""
+def write_file(name: str, content: bytes) -> Path:
+    """Write a file, which the next example overwrites."""
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / name
     path.write_bytes(content)
     return path
 
 
-def check_text(text: str, begins: str = "") -> None:
-    """Assert that an error is said in a few lines, none endless, and is not merely the name of an exception."""
+def check_message(text: str, prefix: str = "") -> None:
+    """Assert that an error message has a few short lines, and is not an unexpected exception."""
     lines = text.splitlines()
-    assert text.startswith(begins)
+    assert text.startswith(prefix)
     assert 1 <= len(lines) <= 5, text
     assert max(map(len, lines)) <= 400, text
     assert "Traceback" not in text
     assert "shows the traceback" not in text, text
 
 
-@examples(40)
+@max_examples(40)
 @given(st.lists(WORDS, min_size=1, max_size=3))
 def test_any_words_compose_or_raise_a_clear_error(words: list[str]) -> None:
-    count("words")
+    count_example("words")
     with patch.object(sys, "argv", ["train.py", *words]):
         try:
             check_config(compose(words))
         except Exception as error:
-            check_text(format_error(error))
+            check_message(format_error(error))
 
 
-@examples(60)
+@max_examples(60)
 @given(st.lists(WORDS, min_size=1, max_size=3), st.booleans())
-def test_any_words_span_a_sweep_or_raise_a_clear_error(words: list[str], search: bool) -> None:
-    assume(not any("glob(" in word for word in words))  # looks into the configs, which this parser has none of
-    count("sweeps")
+def test_any_words_define_a_sweep_or_raise_a_clear_error(words: list[str], search: bool) -> None:
+    assume(not any("glob(" in word for word in words))  # needs the config groups, which this parser lacks
+    count_example("sweeps")
     with patch.object(sys, "argv", ["train.py", "-m", *words]):
         try:
             space = SearchSpace.parse(OverridesParser.create().parse_overrides(words), sampler="any" if search else "")
             assert search or all(len(job) == len(space.values) for job in space.jobs()[:10])
         except (ConfigError, HydraException) as error:
-            check_text(format_error(error))
+            check_message(format_error(error))
 
 
-@examples(100)
+@max_examples(100)
 @given(CONDITIONS)
 def test_any_condition_is_evaluated_or_raises_a_clear_error(text: str) -> None:
-    count("conditions")
+    count_example("conditions")
     try:
         condition = Where(text, {"seed": ["1"], "model": ["mlp"], "optimizer.lr": ["0.1"]})
         assert condition.matches({"seed": "1", "model": "mlp", "optimizer.lr": "0.1"}) in (True, False)
     except ConfigError as error:
-        check_text(format_error(error))
+        check_message(format_error(error))
 
 
 def check_rows(path: Path) -> dict[str, Examples] | None:
-    """Return the examples of a table where there are any; their numbers must be finite or missing."""
+    """Return the examples of a table, or `None` after an error; all numbers must be finite or missing."""
     source = Table(str(path), "kind", batch_size=1, test_fraction=0.2, val_fraction=0.2)
     try:
-        with patch.object(logging.getLogger("trainyard.data.sources.table"), "disabled", True):  # of columns it warns
+        with patch.object(
+            logging.getLogger("trainyard.data.sources.table"), "disabled", True
+        ):  # it warns about columns
             splits, spec = source.splits, source.spec
         check_splits_not_empty(splits)
     except ConfigError as error:
-        check_text(format_error(error), "data")
+        check_message(format_error(error), "data")
         return None
     for part in splits.values():
         assert part.x.shape == (len(part), len(spec.columns))
@@ -109,30 +111,30 @@ def check_rows(path: Path) -> dict[str, Examples] | None:
     return splits
 
 
-@examples(40)
+@max_examples(40)
 @given(RAW_TABLES, st.sampled_from([".csv", ".tsv", ".parquet"]))
 def test_any_bytes_are_a_table_or_raise_an_error_with_the_file(content: bytes, ending: str) -> None:
-    count("bytes of tables")
-    check_rows(file_of(f"raw{ending}", content))
+    count_example("bytes of tables")
+    check_rows(write_file(f"raw{ending}", content))
 
 
-@examples(40)
+@max_examples(40)
 @given(CELLS, st.sampled_from(",;\t|"), st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]))
-def test_any_cells_are_examples_in_their_number(rows: list[list[str]], separator: str, quoting: int) -> None:
-    count("cells of tables")
+def test_every_row_with_a_target_becomes_an_example(rows: list[list[str]], separator: str, quoting: int) -> None:
+    count_example("cells of tables")
     text = io.StringIO(newline="")
     writer = csv.writer(text, delimiter=separator, quoting=quoting)
     writer.writerows([["kind", "one", "two"], *rows])
-    splits = check_rows(file_of("cells.csv", text.getvalue().encode("utf-8", "replace")))
+    splits = check_rows(write_file("cells.csv", text.getvalue().encode("utf-8", "replace")))
     if splits is not None:
         assert sum(map(len, splits.values())) == sum(bool(row[0].strip()) for row in rows)
 
 
-@examples(150)
-@given(BROKEN_PICTURES, st.sampled_from([(1, 5, 7), (3, 8, 8)]))
+@max_examples(150)
+@given(CORRUPT_IMAGES, st.sampled_from([(1, 5, 7), (3, 8, 8)]))
 def test_any_image_is_read_or_raises_an_error_with_the_file(content: bytes, shape: tuple[int, int, int]) -> None:
-    count("pictures")
-    path = file_of("picture.png", content)
+    count_example("images")
+    path = write_file("image.png", content)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     channels, height, width = common_shape([path], None, None)
     assert channels in (1, 3)
@@ -141,5 +143,5 @@ def test_any_image_is_read_or_raises_an_error_with_the_file(content: bytes, shap
         pixels = read_image(path, shape)
         assert (pixels.shape, pixels.dtype) == (shape, np.uint8)
     except OSError as error:
-        check_text(str(error), f"{path}: ")
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST_MEMORY
+        check_message(str(error), f"{path}: ")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MEMORY_LIMIT

@@ -1,4 +1,4 @@
-"""The documentation as a person with a phone sees it, in a real browser."""
+"""The documentation in Chromium, with the screen size of a phone."""
 
 import shutil
 import subprocess
@@ -20,20 +20,20 @@ REPOSITORY = Path(__file__).parents[2]
 PHONE = {"width": 390, "height": 844}  # pixels
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """Serves a folder without a word."""
+class SilentHandler(SimpleHTTPRequestHandler):
+    """Serves a folder without logging."""
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Discard the message."""
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the site is served, built for it."""
+    """Build and serve the site; return its address."""
     site = tmp_path_factory.mktemp("site")
     build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", site]
     subprocess.run(build, cwd=REPOSITORY, check=True, capture_output=True, timeout=300)
-    with ThreadingHTTPServer(("localhost", 0), partial(Quiet, directory=str(site))) as server:
+    with ThreadingHTTPServer(("localhost", 0), partial(SilentHandler, directory=str(site))) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://localhost:{server.server_port}"
@@ -43,7 +43,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def requested() -> list[str]:
-    """The addresses that the pages have asked for."""
+    """Return the list of all requested addresses."""
     return []
 
 
@@ -80,8 +80,8 @@ def test_a_page_does_not_scroll_sideways_on_a_phone(page: "Page", address: str, 
     assert page.evaluate("window.scrollX") == 0
 
 
-def inside(link: "Locator") -> bool:
-    """Whether a link lies on the screen."""
+def is_visible(link: "Locator") -> bool:
+    """Whether a link is on the screen."""
     box = link.bounding_box()
     return box is not None and 0 <= box["x"] < PHONE["width"]
 
@@ -89,10 +89,10 @@ def inside(link: "Locator") -> bool:
 def test_navigation_opens_on_a_phone(page: "Page", address: str) -> None:
     page.goto(f"{address}/howto/own_model.html")
     link = page.locator(".md-sidebar--primary").get_by_role("link", name="Your own table")
-    assert not inside(link)
+    assert not is_visible(link)
     page.locator("label.md-header__button[for=__drawer]").click()
-    page.wait_for_timeout(500)  # it slides in
-    assert inside(link)
+    page.wait_for_timeout(500)  # animation
+    assert is_visible(link)
     link.click()
     page.wait_for_url("**/own_table.html")
     assert page.get_by_role("heading", level=1).inner_text().startswith("Your own table")
@@ -105,10 +105,10 @@ def test_search_finds_cosine(page: "Page", address: str) -> None:
     page.locator(".md-search-result__link mark").first.wait_for()
     first = page.locator(".md-search-result__item").first.inner_text()
     assert first.startswith("scheduler")
-    assert "Cosine annealing" in first, "one of the two options that anneal"
+    assert "Cosine annealing" in first, "one of the two options with cosine annealing"
 
 
-def test_a_copied_console_is_the_command_alone(page: "Page", address: str) -> None:
+def test_copying_a_console_block_copies_only_the_command(page: "Page", address: str) -> None:
     page.goto(f"{address}/index.html")
     copied = """() => {
         const code = document.querySelector("pre code");
@@ -118,7 +118,7 @@ def test_a_copied_console_is_the_command_alone(page: "Page", address: str) -> No
     assert page.evaluate(copied).strip() == "python train.py model=cnn optimizer=adam"
 
 
-def test_nothing_came_from_another_server(page: "Page", address: str, requested: list[str]) -> None:
+def test_nothing_is_requested_from_another_server(page: "Page", address: str, requested: list[str]) -> None:
     page.goto(f"{address}/index.html")
     assert requested
     assert [url for url in requested if not url.startswith((address, "data:", "blob:"))] == []

@@ -214,9 +214,7 @@ def test_a_persons_own_configs_stand_beside_ours(typed, tmp_path: Path) -> None:
     assert "tiny (27 parameters)" in screen
 
 
-@pytest.mark.parametrize(
-    ("launcher", "extra"), [("submitit_slurm", "slurm"), ("submitit_local", "slurm"), ("ray", "ray")]
-)
+@pytest.mark.parametrize(("launcher", "extra"), [("submitit_slurm", "slurm"), ("submitit_local", "slurm")])
 def test_a_launcher_that_is_not_installed_is_named_with_what_brings_it(launcher: str, extra: str) -> None:
     error = MissingConfigException("", f"hydra/launcher/{launcher}", ["basic", "local"])
     text = format_error(error)

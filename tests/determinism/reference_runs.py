@@ -1,6 +1,6 @@
-"""What tiny runs find, for comparison with what they found before: `reference_runs.yaml`.
+"""Losses of tiny runs, to compare with the reference values in `reference_runs.yaml`.
 
-A change that is meant to change numbers rewrites the file, and says so in its commit:
+If a change is meant to change numbers, update the file and explain it in the commit message:
 `OMP_NUM_THREADS=1 python -m tests.determinism.reference_runs`.
 """
 
@@ -20,38 +20,38 @@ FILE = Path(__file__).with_suffix(".yaml")
 STEPS = 5
 OPTIMIZERS = {f"mlp {name}": (*RUNS["mlp"], f"optimizer={name}") for name in load_options("optimizer")}
 REFERENCES = {**RUNS, **OPTIMIZERS}
-"""What is typed for each: every model, and every optimizer with the smallest."""
+"""Overrides of each run: every model, and the mlp with every optimizer."""
 
 Digest = dict[str, list[float]]
 
 
 class Losses(L.Callback):
-    """Keeps the loss of the first training steps in `losses.json` of the run."""
+    """Records the loss of the first training steps in `losses.json` of the run."""
 
     def __init__(self) -> None:
-        self.found: list[float] = []
+        self.losses: list[float] = []
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, *more: Any) -> None:
-        if len(self.found) < STEPS:
-            self.found.append(float(outputs["loss"]))
-            (Path(trainer.default_root_dir) / "losses.json").write_text(json.dumps(self.found))
+        if len(self.losses) < STEPS:
+            self.losses.append(float(outputs["loss"]))
+            (Path(trainer.default_root_dir) / "losses.json").write_text(json.dumps(self.losses))
 
 
 def digest(folder: Path, name: str) -> Digest:
-    """Train, and return the loss of the first steps and of each epoch, and the test's, to 6 digits."""
-    found = run(folder, *REFERENCES[name], "+callbacks.losses._target_=tests.determinism.reference_runs.Losses")
-    curves = {key: [float(row[key]) for row in found.curves if row[key]] for key in ("train/loss", "val/loss")}
+    """Train; return the losses of the first steps, of each epoch and of the test, with 6 digits."""
+    output = run(folder, *REFERENCES[name], "+callbacks.losses._target_=tests.determinism.reference_runs.Losses")
+    curves = {key: [float(row[key]) for row in output.curves if row[key]] for key in ("train/loss", "val/loss")}
     steps = json.loads((folder / "losses.json").read_text())
-    numbers = {"train/loss by step": steps, **curves, "test/loss": [found.result["metrics"]["test/loss"]]}
+    numbers = {"train/loss by step": steps, **curves, "test/loss": [output.result["metrics"]["test/loss"]]}
     return {key: [float(f"{value:.6g}") for value in values] for key, values in numbers.items()}
 
 
-def rewrite() -> None:
-    """Have the file say what is found now."""
+def update_file() -> None:
+    """Write the current losses into the file."""
     with TemporaryDirectory() as folder:
-        found = {name: digest(Path(folder) / name, name) for name in REFERENCES}
-    write_text(FILE, yaml.safe_dump(found, default_flow_style=None, sort_keys=False))
+        losses = {name: digest(Path(folder) / name, name) for name in REFERENCES}
+    write_text(FILE, yaml.safe_dump(losses, default_flow_style=None, sort_keys=False))
 
 
 if __name__ == "__main__":
-    rewrite()
+    update_file()

@@ -1,4 +1,4 @@
-"""With `trainer.deterministic=true`, torch refuses what is not deterministic, from the first step to the test."""
+"""With `trainer.deterministic=true`, torch only uses deterministic algorithms, from the first step to the test."""
 
 import os
 from pathlib import Path
@@ -11,54 +11,59 @@ import torch
 from tests.determinism.tiny_runs import PICTURES, RUNS, run
 from trainyard.config.composition import load_options
 
-seen: list[tuple[str, bool]] = []
+states: list[tuple[str, bool]] = []
 
 
-class Watch(L.Callback):
-    """Notes whether torch refuses, and what cuBLAS is told, at each batch."""
+class RecordState(L.Callback):
+    """Records at each batch whether torch and cuBLAS use deterministic algorithms only."""
 
-    def look(self, stage: str) -> None:
-        told = os.environ.get("CUBLAS_WORKSPACE_CONFIG") == ":4096:8"
-        seen.append((stage, torch.are_deterministic_algorithms_enabled() and told))
+    def record(self, stage: str) -> None:
+        cublas = os.environ.get("CUBLAS_WORKSPACE_CONFIG") == ":4096:8"
+        states.append((stage, torch.are_deterministic_algorithms_enabled() and cublas))
 
     def on_fit_start(self, *arguments: Any) -> None:
-        self.look("fit")
+        self.record("fit")
 
     def on_train_batch_end(self, *arguments: Any) -> None:
-        self.look("train")
+        self.record("train")
 
     def on_test_batch_end(self, *arguments: Any) -> None:
-        self.look("test")
+        self.record("test")
 
 
 @pytest.fixture(autouse=True)
-def torch_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Any:
+def restore_torch(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     yield
     torch.use_deterministic_algorithms(False)
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_every_model_trains_and_is_tested_so(name: str, tmp_path: Path) -> None:
-    seen.clear()
-    run(tmp_path, *RUNS[name], f"+callbacks.watch._target_={__name__}.Watch")
-    assert {stage for stage, _ in seen} == {"fit", "train", "test"}
-    assert all(refuses for _, refuses in seen)
+def test_every_model_uses_deterministic_algorithms(name: str, tmp_path: Path) -> None:
+    states.clear()
+    run(tmp_path, *RUNS[name], f"+callbacks.state._target_={__name__}.RecordState")
+    assert {stage for stage, _ in states} == {"fit", "train", "test"}
+    assert all(deterministic for _, deterministic in states)
 
 
-def test_a_run_beside_it_is_not_held_to_it(tmp_path: Path) -> None:
+def test_a_later_run_is_not_affected(tmp_path: Path) -> None:
     run(tmp_path / "strict", *RUNS["mlp"])
-    seen.clear()
-    run(tmp_path / "free", *RUNS["mlp"], "trainer.deterministic=false", f"+callbacks.watch._target_={__name__}.Watch")
-    assert seen
-    assert not any(refuses for _, refuses in seen)
+    states.clear()
+    run(
+        tmp_path / "free",
+        *RUNS["mlp"],
+        "trainer.deterministic=false",
+        f"+callbacks.state._target_={__name__}.RecordState",
+    )
+    assert states
+    assert not any(deterministic for _, deterministic in states)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="on a GPU, other algorithms are not deterministic")
 @pytest.mark.parametrize("augment", load_options("augment"))
 @pytest.mark.parametrize("name", ["cnn", "resnet", "transfer"])
-def test_a_gpu_finds_the_same_twice(name: str, augment: str, tmp_path: Path) -> None:
+def test_runs_on_a_gpu_are_repeatable(name: str, augment: str, tmp_path: Path) -> None:
     words = (*RUNS[name], *PICTURES, f"augment={augment}", "accelerator=gpu", "callbacks=pictures", "logger=both")
     first = run(tmp_path / "first", *words, *(["finetune=full"] if name == "transfer" else []))
     again = run(tmp_path / "again", *words, *(["finetune=full"] if name == "transfer" else []))

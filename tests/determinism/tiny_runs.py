@@ -1,4 +1,4 @@
-"""Runs of a second or less, one of each model, and all that they leave, for comparison."""
+"""Runs of at most a second, one of each model, and their results."""
 
 import csv
 import json
@@ -32,25 +32,19 @@ RUNS = {
         *PICTURES,
     ),
 }
-"""What is typed for a tiny run of each model; a new model gets a line, see `test_reference_runs.py`."""
+"""Overrides of a tiny run of each model; a new model needs a row, see `test_reference_runs.py`."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """All that a run found.
-
-    Attributes:
-        result: of `result.json`, without the time that it took.
-        curves: the rows of `metrics.csv`.
-        weights: of the last epoch.
-    """
+class RunOutput:
+    """The content of `result.json` without seconds, the rows of `metrics.csv`, and the weights of the last epoch."""
 
     result: dict
     curves: list[dict[str, str]]
     weights: dict[str, Tensor]
 
-    def equals(self, other: "Found") -> bool:
-        """Whether both found the same to the last bit."""
+    def equals(self, other: "RunOutput") -> bool:
+        """Whether both are bitwise equal."""
         same = self.weights.keys() == other.weights.keys()
         tensors = same and all(torch.equal(self.weights[name], other.weights[name]) for name in self.weights)
         return tensors and (self.result, self.curves) == (other.result, other.curves)
@@ -60,16 +54,16 @@ def config(folder: Path, *overrides: str) -> DictConfig:
     return compose([f"hydra.run.dir={folder}", *QUICK, *overrides])
 
 
-def found_in(folder: Path) -> Found:
+def read_output(folder: Path) -> RunOutput:
     result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     del result["seconds"]
     table = folder / "metrics.csv"
     with table.open(newline="", encoding="utf-8") as file:
         curves = list(csv.DictReader(file))
     weights = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
-    return Found(result, curves, weights)
+    return RunOutput(result, curves, weights)
 
 
-def run(folder: Path, *overrides: str) -> Found:
+def run(folder: Path, *overrides: str) -> RunOutput:
     train(config(folder, *overrides))
-    return found_in(folder)
+    return read_output(folder)

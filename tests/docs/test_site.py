@@ -1,4 +1,4 @@
-"""The documentation builds as a site, with every warning an error, and loads nothing from elsewhere."""
+"""The documentation builds without warnings as a site, which loads nothing from other servers."""
 
 import re
 import subprocess
@@ -19,7 +19,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_site_has_guides_pages_and_the_reference(site: Path) -> None:
+def test_site_contains_guides_pages_and_reference(site: Path) -> None:
     for name in ("index", "howto/own_model", "sweeps", "reference/index", "reference/model", "python"):
         assert (site / f"{name}.html").is_file()
     assert "model.kernel_size" in (site / "reference" / "model.html").read_text(encoding="utf-8")

@@ -186,11 +186,13 @@ def spoil(checkpoints: Path, damage: str) -> None:
     if damage == "a folder":
         last.unlink()
         last.mkdir()
-    if damage == "no folder":
+    if damage in ("no folder", "a file"):
         shutil.rmtree(checkpoints)
+    if damage == "a file":
+        checkpoints.touch()
 
 
-DAMAGES = ["missing", "all missing", "cut", "both damaged", "a folder", "no folder"]
+DAMAGES = ["missing", "all missing", "cut", "both damaged", "a folder", "no folder", "a file"]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -204,7 +206,8 @@ def test_complete_run_without_checkpoint_is_rejected_unchanged(
     code, text = typed("resume=first", "trainer.max_epochs=9")
     assert code == 1
     assert len(text.splitlines()) == 2, text
-    assert "nothing was changed" in text
+    expected = "checkpoints is a file, but must be a folder" if damage == "a file" else "nothing was changed"
+    assert expected in text
     assert contents(folder) == before
 
 

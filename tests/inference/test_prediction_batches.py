@@ -1,5 +1,6 @@
 """Batches of rows and images to predict: encoding of cells, and positions of unreadable inputs."""
 
+import io
 import os
 import re
 import threading
@@ -133,6 +134,13 @@ def error_message(folder: Path, content: str | bytes, name: str = "t.csv") -> st
     assert message.startswith(f"INPUT={folder / name}: ")
     assert message.count("\n") == 1
     return message
+
+
+def test_parquet_columns_of_lists_are_rejected(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    pd.DataFrame({"length": [[1.0], [2.0]], "mass": [1.0, 2.0], "town": ["x", "y"]}).to_parquet(stream)
+    message = error_message(tmp_path, stream.getvalue(), "t.parquet")
+    assert "column length of nested values (list<element: double>)" in message
 
 
 def test_all_missing_columns_are_listed_with_suggestions(tmp_path: Path) -> None:

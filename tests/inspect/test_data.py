@@ -122,6 +122,12 @@ def test_histograms_have_the_colour_of_their_class(classes: int) -> None:
         assert place == pytest.approx(label, abs=width), "where its values are"
 
 
+def test_numbers_that_are_equal_as_float32_have_a_histogram() -> None:
+    axis = Figure().subplots()
+    draw_values(axis, [torch.full((5,), 2.0**70), torch.full((3,), 2.0**70)], Column("a"))
+    assert axis.patches
+
+
 def test_bars_count_levels_without_missing_values() -> None:
     axis = Figure().subplots()
     draw_values(axis, [torch.tensor([0.0, 1.0, 2.0, 2.0]), torch.tensor([1.0, 0.0])], Column("a", ("x", "y")))

@@ -122,9 +122,8 @@ def test_the_result_states_whether_features_were_computed(compose_run: Compose, 
     for cfg in (first, second):
         train(cfg)
     made, found = (result_of(cfg)["data"]["features"] for cfg in (first, second))
-    assert (made["images"], made["computed"]) == (60, True)
-    assert found == {**made, "computed": False}
-    assert 0 < made["seconds"] < result_of(first)["seconds"]
+    assert made == {"images": 60, "computed": True}
+    assert found == {"images": 60, "computed": False}
     assert f"cached in {cache}" in (Path(first.run.dir) / "run.log").read_text()
     assert f"features   of 60 images from {cache}" in (Path(second.run.dir) / "run.log").read_text()
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainyard.data.loading.spec import Column, embedding_width
+from trainyard.data.loading.spec import Column
 from trainyard.models.input_layers import EncodeColumns
 
 NAN = float("nan")
@@ -27,7 +27,7 @@ def test_columns_are_encoded_by_kind() -> None:
     wet = [[0, 0, 1], [1, 0, 0], [0, 1, 0]]
     town = encode.embeddings[0].weight.detach().numpy()[[5, 1, 0]]
     assert out.tolist() == np.hstack([numbers, size, wet, town]).astype("float32").tolist()
-    assert encode.width == out.shape[1] == 3 + 4 + 3 + embedding_width(5)
+    assert encode.width == out.shape[1] == 3 + 4 + 3 + COLUMNS[3].embedding_width
 
 
 def test_unknown_category_is_zero_without_missing_values() -> None:
@@ -65,5 +65,6 @@ def test_cyclic_parts_of_dates_are_points_of_a_circle() -> None:
     assert not {"cyclic", "periods"} & {*encode.state_dict()}, "older checkpoints load"
 
 
-def test_embedding_widths() -> None:
-    assert [embedding_width(levels) for levels in (2, 17, 100, 10**6)] == [2, 8, 21, 600]
+def test_the_weights_of_an_embedding_are_bounded() -> None:
+    counts = {2: 2, 17: 8, 100: 21, 4000: 166, 12_000: 2**20 // 12_000, 10**6: 8}
+    assert {count: Column("x", ("level",) * count).embedding_width for count in counts} == counts

@@ -1,4 +1,4 @@
-"""A run, and a copy of it that may be tampered with."""
+"""A completed run, and a copy for each test to tamper with."""
 
 import shutil
 from pathlib import Path
@@ -10,23 +10,23 @@ from trainyard.run.training import train
 
 
 @pytest.fixture(scope="session")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that nobody has touched."""
-    folder = tmp_path_factory.mktemp("sound") / "run"
+def completed_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a small run."""
+    folder = tmp_path_factory.mktemp("completed") / "run"
     words = ["data=penguins", "model.hidden_dims=[5]", "callbacks=none", "logger=csv", "trainer.max_epochs=1"]
     train(compose([*words, "accelerator=cpu", f"hydra.run.dir={folder}"]))
     return folder
 
 
 @pytest.fixture
-def run(sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of it, in the current folder."""
+def run(completed_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Copy the completed run into the current folder."""
     monkeypatch.chdir(tmp_path)
-    return Path(shutil.copytree(sound, tmp_path / "run"))
+    return Path(shutil.copytree(completed_run, tmp_path / "run"))
 
 
 @pytest.fixture(autouse=True)
 def trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What a command that is run would leave."""
+    """Return the file that malicious code would create; also set a secret environment variable."""
     monkeypatch.setenv("SECRET", "hidden-in-the-environment")
     return tmp_path / "ran"

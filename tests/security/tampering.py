@@ -1,4 +1,4 @@
-"""What the tests of tampered runs share."""
+"""Helpers for tampered runs."""
 
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,8 @@ from trainyard.inference.evaluate import evaluate
 from trainyard.io.errors import ConfigError
 
 
-def change(run: Path, path: str, value: Any) -> None:
-    """Put a value into the stored config, as an editor does."""
+def set_config(run: Path, path: str, value: Any) -> None:
+    """Change a value of the stored config."""
     file = run / "config.yaml"
     config = yaml.safe_load(file.read_text())
     node = config
@@ -22,8 +22,8 @@ def change(run: Path, path: str, value: Any) -> None:
     file.write_text(yaml.safe_dump(config, sort_keys=False))
 
 
-def refused(run: Path) -> str:
-    """Return what is said; it must fit into two lines, and nothing may have been written."""
+def rejection(run: Path) -> str:
+    """Return the error of an evaluation, which must have at most two lines; no file may be written."""
     with pytest.raises(ConfigError) as error:
         evaluate(str(run))
     assert len(str(error.value).splitlines()) <= 2

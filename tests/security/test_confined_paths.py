@@ -1,4 +1,4 @@
-"""A run from someone else has nothing read, written or downloaded outside of it."""
+"""An untrusted run cannot read, write or download files outside of its directory."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from tests.security.tampering import refused
+from tests.security.tampering import rejection
 from trainyard.history.stored_run import StoredRun
 from trainyard.inference.evaluate import evaluate, write_report
 from trainyard.io.errors import ConfigError
@@ -14,7 +14,7 @@ from trainyard.io.files import output_folder
 
 
 @pytest.mark.parametrize("name", ["../../secret.ckpt", "/etc/passwd", "checkpoints/../../secret.ckpt", "link.ckpt"])
-def test_checkpoint_is_inside_of_the_run(run: Path, tmp_path: Path, name: str) -> None:
+def test_checkpoint_outside_of_the_run_is_ignored(run: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / "secret.ckpt").write_text("secret")
     (run / "link.ckpt").symlink_to(tmp_path / "secret.ckpt")
     result = json.loads((run / "result.json").read_text())
@@ -23,7 +23,7 @@ def test_checkpoint_is_inside_of_the_run(run: Path, tmp_path: Path, name: str) -
     evaluate(str(run))
 
 
-def test_report_follows_no_link(run: Path, tmp_path: Path) -> None:
+def test_report_does_not_follow_links(run: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (run / "evaluation").symlink_to(outside)
@@ -42,7 +42,7 @@ def test_report_follows_no_link(run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("root", ["../elsewhere", "/tmp/nobody/has/typed/this"])
-def test_stored_path_is_not_downloaded_to(run: Path, root: str) -> None:
+def test_stored_path_is_not_a_download_folder(run: Path, root: str) -> None:
     config = OmegaConf.load(run / "config.yaml")
     data = {
         "_target_": "trainyard.data.sources.torchvision_datasets.TorchvisionDataset",
@@ -51,11 +51,11 @@ def test_stored_path_is_not_downloaded_to(run: Path, root: str) -> None:
         "batch_size": 8,
     }
     OmegaConf.save(OmegaConf.merge(config, {"data": None}, {"data": data}), run / "config.yaml")
-    assert "must not download outside of the current folder" in refused(run)
+    assert "must not download outside of the current folder" in rejection(run)
     assert not Path(root).exists()
 
 
-def test_images_use_the_users_cache(run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_images_use_the_cache_of_the_user(run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from trainyard.inference.evaluation_data import load_data
 
     monkeypatch.setenv("TRAINYARD_CACHE", str(tmp_path / "own"))

@@ -1,4 +1,4 @@
-"""Nothing that lies in the current folder is imported, unless the person at the keyboard names it."""
+"""Modules in the current folder are not imported unless the command line names them."""
 
 import os
 import subprocess
@@ -31,7 +31,9 @@ class Mine(MLP):
 """
 
 
-def typed(command: list[str], words: list[str], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_command(
+    command: list[str], words: list[str], folder: Path, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run a command in a folder."""
     own = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONSAFEPATH")}
     return subprocess.run(
@@ -41,7 +43,7 @@ def typed(command: list[str], words: list[str], folder: Path, **environment: str
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with modules that a stranger has named as packages that are there, or could be."""
+    """Create a folder with malicious modules that have the names of installed or optional packages."""
     for name in (
         "multiprocessing",
         "signal",
@@ -65,21 +67,21 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_modules_beside_a_run_are_not_imported(folder: Path, command: str) -> None:
-    done = typed(COMMANDS[command], [*WORDS, "hydra.run.dir=run"], folder)
+    done = run_command(COMMANDS[command], [*WORDS, "hydra.run.dir=run"], folder)
     assert done.returncode == 0, done.stderr
     assert list(folder.rglob("ran")) == []
     assert (folder / "run" / "result.json").is_file()
 
 
 def test_sweep_jobs_import_no_modules_beside_a_run(folder: Path) -> None:
-    done = typed(COMMANDS["python -m trainyard"], ["-m", "seed=0,1", *WORDS, "sweep.name=s"], folder)
+    done = run_command(COMMANDS["python -m trainyard"], ["-m", "seed=0,1", *WORDS, "sweep.name=s"], folder)
     assert done.returncode == 0, done.stderr
     assert list(folder.rglob("ran")) == []
 
 
 @pytest.mark.slow
 def test_distributed_processes_import_no_modules_beside_a_run(folder: Path) -> None:
-    done = typed(COMMANDS["python -m trainyard"], [*WORDS, "accelerator=ddp_cpu", "hydra.run.dir=run"], folder)
+    done = run_command(COMMANDS["python -m trainyard"], [*WORDS, "accelerator=ddp_cpu", "hydra.run.dir=run"], folder)
     assert done.returncode == 0, done.stderr
     assert list(folder.rglob("ran")) == []
 
@@ -89,10 +91,10 @@ def test_plugins_without_init_are_not_imported(tmp_path: Path) -> None:
     (tmp_path / "hydra_plugins" / "evil" / "__init__.py").write_text(MODULE)
     (tmp_path / "train.py").write_text((ROOT / "train.py").read_text())
     for command in (COMMANDS["python -m trainyard"], [sys.executable, "train.py"]):
-        assert typed(command, ["--cfg", "job"], tmp_path).returncode == 0
+        assert run_command(command, ["--cfg", "job"], tmp_path).returncode == 0
         assert list(tmp_path.rglob("ran")) == []
-    assert typed(COMMANDS["train.py"], ["--cfg", "job"], tmp_path, PYTHONPATH=".").returncode == 0
-    assert list(tmp_path.rglob("ran")) != [], "PYTHONPATH is typed"
+    assert run_command(COMMANDS["train.py"], ["--cfg", "job"], tmp_path, PYTHONPATH=".").returncode == 0
+    assert list(tmp_path.rglob("ran")) != [], "PYTHONPATH is trusted"
 
 
 @pytest.mark.parametrize("environment", [pytest.param({}, marks=pytest.mark.slow), {"PYTHONPATH": "."}])
@@ -103,9 +105,9 @@ def test_module_named_on_the_command_line_is_imported(tmp_path: Path, environmen
     (tmp_path / "my_conf" / "model" / "mine.yaml").write_text(text)
     words = ["--config-dir", "my_conf", "model=mine", *WORDS, "hydra.run.dir=run"]
     for command in ("python -m trainyard", "trainyard"):
-        done = typed(COMMANDS[command], words, tmp_path, **environment)
+        done = run_command(COMMANDS[command], words, tmp_path, **environment)
         assert done.returncode == 0, done.stderr
     more = ["resume=run", "trainer.max_epochs=2"]
-    assert typed(COMMANDS["trainyard"], more, tmp_path, **environment).returncode == 1
-    done = typed(COMMANDS["trainyard"], [*more, "--trusted-packages", "my_models"], tmp_path, **environment)
+    assert run_command(COMMANDS["trainyard"], more, tmp_path, **environment).returncode == 1
+    done = run_command(COMMANDS["trainyard"], [*more, "--trusted-packages", "my_models"], tmp_path, **environment)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""A checkpoint from someone else runs no code, whatever it holds."""
+"""An untrusted checkpoint never executes code."""
 
 import os
 import zipfile
@@ -26,21 +26,21 @@ class Payload:
         return self.reduced
 
 
-def sound() -> dict[str, Any]:
-    """What a checkpoint of a small network holds."""
+def valid_checkpoint() -> dict[str, Any]:
+    """Return the content of a checkpoint of a small network."""
     model = MLP(SPEC, [3])
     name = "trainyard.models.mlp.MLP"
     return {"model_class": name, "hyper_parameters": dict(model.hparams), "state_dict": model.state_dict()}
 
 
-def saved(folder: Path, **changes: Any) -> Path:
+def save_checkpoint(folder: Path, **changes: Any) -> Path:
     path = folder / "best.ckpt"
-    torch.save({**sound(), **changes}, path)
+    torch.save({**valid_checkpoint(), **changes}, path)
     return path
 
 
-def refused(path: Path) -> str:
-    """Return what is said of a checkpoint that is not loaded; it must fit into two lines."""
+def rejection(path: Path) -> str:
+    """Return the error of loading a checkpoint, which must have at most two lines."""
     with pytest.raises(ConfigError) as error:
         load_model(path)
     assert len(str(error.value).splitlines()) <= 2
@@ -48,32 +48,32 @@ def refused(path: Path) -> str:
 
 
 def test_valid_checkpoint_loads(tmp_path: Path) -> None:
-    model = load_model(saved(tmp_path))
+    model = load_model(save_checkpoint(tmp_path))
     assert not model.training
     assert model.predict_step(torch.zeros(1, 1, 2, 2, dtype=torch.uint8), 0).sum().item() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("where", ["model_class", "hyper_parameters", "state_dict", "extra"])
-def test_a_pickled_command_is_not_run(tmp_path: Path, where: str) -> None:
+def test_pickled_commands_are_not_run(tmp_path: Path, where: str) -> None:
     trace = tmp_path / "ran"
-    path = saved(tmp_path, **{where: Payload(os.system, f"touch {trace}")})
-    assert "contains more than weights, possibly code" in refused(path)
+    path = save_checkpoint(tmp_path, **{where: Payload(os.system, f"touch {trace}")})
+    assert "contains more than weights, possibly code" in rejection(path)
     assert not trace.exists()
 
 
 @pytest.mark.parametrize("function", [eval, exec, os.mkdir, getattr, torch.load])
-def test_no_function_is_called(tmp_path: Path, function: Any) -> None:
-    path = saved(tmp_path, extra=Payload(function, "1"))
-    assert "possibly code" in refused(path)
+def test_pickled_functions_are_not_called(tmp_path: Path, function: Any) -> None:
+    path = save_checkpoint(tmp_path, extra=Payload(function, "1"))
+    assert "possibly code" in rejection(path)
 
 
-def test_a_plain_pickle_is_not_run(tmp_path: Path) -> None:
+def test_pickle_files_are_not_loaded(tmp_path: Path) -> None:
     import pickle
 
     trace = tmp_path / "ran"
     path = tmp_path / "best.ckpt"
     path.write_bytes(pickle.dumps(Payload(os.system, f"touch {trace}")))
-    refused(path)
+    rejection(path)
     assert not trace.exists()
 
 
@@ -98,33 +98,33 @@ def test_a_plain_pickle_is_not_run(tmp_path: Path) -> None:
         None,
     ],
 )
-def test_no_other_class_is_built(tmp_path: Path, name: Any) -> None:
-    assert "model_class" in refused(saved(tmp_path, model_class=name))
+def test_other_classes_are_not_instantiated(tmp_path: Path, name: Any) -> None:
+    assert "model_class" in rejection(save_checkpoint(tmp_path, model_class=name))
 
 
 def test_checks_import_no_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass MLP: ...\n")
     monkeypatch.syspath_prepend(tmp_path)
-    refused(saved(tmp_path, model_class="evil.MLP"))
+    rejection(save_checkpoint(tmp_path, model_class="evil.MLP"))
     assert not (tmp_path / "ran").exists()
 
 
 def test_trusted_package_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine_alone.py").write_text("from trainyard.models.mlp import MLP\nclass Mine(MLP): ...\n")
     monkeypatch.syspath_prepend(tmp_path)
-    path = saved(tmp_path, model_class="mine_alone.Mine")
-    refused(path)
+    path = save_checkpoint(tmp_path, model_class="mine_alone.Mine")
+    rejection(path)
     assert type(load_model(path, ["mine_alone"])).__name__ == "Mine"
 
 
 @pytest.mark.parametrize("key", ["_instantiator", "_class_path", "optimizer", "strange"])
-def test_arguments_that_no_checkpoint_has_are_left_out(tmp_path: Path, key: str) -> None:
-    hparams = {**sound()["hyper_parameters"], key: "os.system"}
-    path = saved(tmp_path, hyper_parameters=hparams)
+def test_unknown_arguments_are_ignored(tmp_path: Path, key: str) -> None:
+    hparams = {**valid_checkpoint()["hyper_parameters"], key: "os.system"}
+    path = save_checkpoint(tmp_path, hyper_parameters=hparams)
     load_model(path)
 
 
-def test_weights_are_neither_read_nor_downloaded_again(tmp_path: Path) -> None:
+def test_backbone_weights_are_not_loaded_again(tmp_path: Path) -> None:
     from trainyard.models.transfer import TransferModel
     from trainyard.run.load_model import constructor_arguments
 
@@ -143,7 +143,7 @@ def test_weights_are_neither_read_nor_downloaded_again(tmp_path: Path) -> None:
     ],
 )
 def test_damaged_checkpoint_is_reported(tmp_path: Path, changes: dict[str, Any]) -> None:
-    assert "no model can be built from it" in refused(saved(tmp_path, **changes))
+    assert "no model can be built from it" in rejection(save_checkpoint(tmp_path, **changes))
 
 
 def test_other_files_are_rejected(tmp_path: Path) -> None:
@@ -151,8 +151,8 @@ def test_other_files_are_rejected(tmp_path: Path) -> None:
     text.write_text("hello")
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("../../escape", "x")
-    cut.write_bytes(saved(tmp_path).read_bytes()[:500])
+    cut.write_bytes(save_checkpoint(tmp_path).read_bytes()[:500])
     for path in (text, archive, cut, tmp_path / "none.ckpt", tmp_path):
-        assert str(path) in refused(path)
+        assert str(path) in rejection(path)
     torch.save([1, 2, 3], text)
-    assert "its model class is missing" in refused(text)
+    assert "its model class is missing" in rejection(text)

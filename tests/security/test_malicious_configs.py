@@ -1,4 +1,4 @@
-"""The config of a run from someone else has nothing built but data of known packages."""
+"""The config of an untrusted run only instantiates data sources of trusted packages."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.security.tampering import change, refused
+from tests.security.tampering import rejection, set_config
 from trainyard.history.stored_run import StoredRun
 from trainyard.inference.evaluate import evaluate
 
@@ -53,10 +53,10 @@ ATTACKS = [
 
 
 @pytest.mark.parametrize(("path", "value"), ATTACKS)
-def test_other_targets_are_not_built(run: Path, trace: Path, path: str, value: Any) -> None:
-    change(run, path, value)
-    said = refused(run)
-    assert "_target_" in said or "no such argument" in said
+def test_other_targets_are_not_instantiated(run: Path, trace: Path, path: str, value: Any) -> None:
+    set_config(run, path, value)
+    message = rejection(run)
+    assert "_target_" in message or "no such argument" in message
     assert not trace.exists()
     assert run.exists()
 
@@ -78,9 +78,9 @@ def test_interpolations_are_rejected(run: Path, path: str, value: Any) -> None:
     head, _, last = path.partition(".")
     config[head][last] = value
     file.write_text(yaml.safe_dump(config, sort_keys=False))
-    said = refused(run)
-    assert "must not contain interpolations" in said
-    assert os.environ["SECRET"] not in said
+    message = rejection(run)
+    assert "must not contain interpolations" in message
+    assert os.environ["SECRET"] not in message
 
 
 @pytest.mark.parametrize(
@@ -95,9 +95,9 @@ def test_yaml_tags_are_rejected(run: Path, trace: Path, text: str) -> None:
     file = run / "config.yaml"
     lines = file.read_text().replace("\ndata:\n", f"\nstrange: {text}\ndata:\n", 1)
     file.write_text(lines)
-    evaluate(str(run))  # what is no YAML of plain values is as if it were not there
+    evaluate(str(run))  # YAML with tags is ignored
     file.write_text(lines.replace("\ndata:\n", f"\ndata: {text}\nother:\n", 1))
-    assert "missing or damaged" in refused(run)
+    assert "missing or damaged" in rejection(run)
     assert not trace.exists()
 
 
@@ -107,21 +107,21 @@ def test_yaml_aliases_are_not_expanded(run: Path) -> None:
     file = run / "config.yaml"
     file.write_text(file.read_text() + "\n" + "\n".join(lines) + "\n")
     assert StoredRun(run).config["strange"] is None
-    evaluate(str(run))  # what cannot be read is as if it were not there
+    evaluate(str(run))  # unreadable values are ignored
 
 
 def test_trusted_packages_in_a_config_are_ignored(run: Path) -> None:
-    change(run, "trusted_packages", ["os"])
-    change(run, "data._target_", "os.system")
-    assert "data._target_=os.system" in refused(run)
+    set_config(run, "trusted_packages", ["os"])
+    set_config(run, "data._target_", "os.system")
+    assert "data._target_=os.system" in rejection(run)
 
 
-def test_trusted_classes_are_built(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trusted_classes_are_instantiated(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine_too.py").write_text(
         "from trainyard.data.sources.builtin import Penguins\nclass Mine(Penguins): ...\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    change(run, "data._target_", "mine_too.Mine")
-    assert "--trusted-packages" in refused(run)
+    set_config(run, "data._target_", "mine_too.Mine")
+    assert "--trusted-packages" in rejection(run)
     found, _ = evaluate(str(run), trusted=["mine_too"])
     assert found.notes == ["the run    has exactly the same scores"]

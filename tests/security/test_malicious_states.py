@@ -1,4 +1,4 @@
-"""What a checkpoint from someone else says of files: none outside of the run is removed or written."""
+"""Paths in untrusted checkpoints and configs: no file outside of the run is removed or written."""
 
 import shutil
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.security.tampering import change
+from tests.security.tampering import set_config
 from trainyard.history.stored_config import config_to_resume
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import ConfigError
@@ -21,7 +21,7 @@ def resume(run: Path) -> None:
 
 @pytest.mark.parametrize("tag", ["pairs", "omap"])
 def test_tagged_lists_are_rejected(run: Path, tag: str) -> None:
-    change(run, "callbacks", {"x": {"_target_": "lightning.pytorch.callbacks.ModelSummary", "max_depth": "HIDDEN"}})
+    set_config(run, "callbacks", {"x": {"_target_": "lightning.pytorch.callbacks.ModelSummary", "max_depth": "HIDDEN"}})
     node = f"!!{tag} [{{a: {{_target_: torch.hub.load, repo_or_dir: ., model: m, source: local}}}}]"
     config = run / "config.yaml"
     config.write_text(config.read_text().replace("HIDDEN", node))
@@ -32,7 +32,7 @@ def test_tagged_lists_are_rejected(run: Path, tag: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["best_model_path", "best_k_models"])
-def test_folders_in_a_state_are_not_removed(run: Path, key: str) -> None:
+def test_folders_in_a_callback_state_are_not_removed(run: Path, key: str) -> None:
     victim = run.parent / "victim"
     victim.mkdir()
     last = run / "checkpoints" / "last.ckpt"
@@ -47,22 +47,22 @@ def test_folders_in_a_state_are_not_removed(run: Path, key: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["{epoch:c}tmp", "{step:/>3}", "{epoch].__doc__[0}", "{epoch!r:.1}", "{a:{b}}"])
-def test_a_file_name_formats_only_numbers(run: Path, name: str) -> None:
-    change(run, "callbacks", {"x": {"_target_": LIGHTNING, "filename": name}})
+def test_file_names_only_format_numbers(run: Path, name: str) -> None:
+    set_config(run, "callbacks", {"x": {"_target_": LIGHTNING, "filename": name}})
     with pytest.raises(ConfigError, match=r"callbacks\.x\.filename="):
         config_to_resume(StoredRun(run), ["trainer.max_epochs=2"])
-    change(run, "callbacks", {"x": {"_target_": LIGHTNING, "filename": "{epoch:02d}-{val/loss:.3f}-{lr-Adam}"}})
+    set_config(run, "callbacks", {"x": {"_target_": LIGHTNING, "filename": "{epoch:02d}-{val/loss:.3f}-{lr-Adam}"}})
     config_to_resume(StoredRun(run), ["trainer.max_epochs=2"])
 
 
-def test_skipped_batches_are_written_into_the_run(run: Path) -> None:
+def test_skipped_batches_are_not_written_outside_of_the_run(run: Path) -> None:
     spikes = {"_target_": "lightning.pytorch.callbacks.spike.SpikeDetection", "exclude_batches_path": "package.json"}
-    change(run, "callbacks", {"x": spikes})
+    set_config(run, "callbacks", {"x": spikes})
     with pytest.raises(ConfigError, match="outside of its run"):
         config_to_resume(StoredRun(run), ["trainer.max_epochs=2"])
 
 
-def test_the_best_epoch_of_a_run_that_has_moved_stays_the_best(run: Path) -> None:
+def test_best_epoch_of_a_moved_run_is_kept(run: Path) -> None:
     last = run / "checkpoints" / "last.ckpt"
     stored = torch.load(last, weights_only=True)
     best = stored["callbacks"]["BestCheckpoint"]

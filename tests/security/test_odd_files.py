@@ -1,4 +1,4 @@
-"""Files of someone else's run or sweep may be links, pipes, devices, or far larger than they look."""
+"""Files of an untrusted run or sweep that are links, pipes, devices, or extremely large."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.security.tampering import change
+from tests.security.tampering import set_config
 from tests.sweeps.synthetic import stored
 from trainyard.callbacks.checkpoint_files import is_intact
 from trainyard.history.run_table import select_runs
@@ -33,8 +33,8 @@ KINDS = ["pipe", "/dev/zero", "link", "folder", "huge"]
 
 
 @pytest.fixture(autouse=True)
-def no_longer_than_a_minute() -> Iterator[None]:
-    """End a test that waits for a pipe, or reads without an end."""
+def timeout() -> Iterator[None]:
+    """Stop a test that waits for a pipe or reads endlessly."""
     before = signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it hangs"))
     signal.alarm(60)
     yield
@@ -42,8 +42,8 @@ def no_longer_than_a_minute() -> Iterator[None]:
     signal.signal(signal.SIGALRM, before)
 
 
-def put(path: Path, kind: str) -> None:
-    """Put something odd in the place of a file."""
+def replace_file(path: Path, kind: str) -> None:
+    """Replace a file by a pipe, link, folder or huge file."""
     path.unlink(missing_ok=True)
     if kind == "pipe":
         os.mkfifo(path)
@@ -51,7 +51,7 @@ def put(path: Path, kind: str) -> None:
         path.mkdir()
     elif kind == "huge":
         with path.open("wb") as file:
-            file.truncate(2**34)  # takes no space
+            file.truncate(2**34)  # sparse
     else:
         target = Path(kind) if kind != "link" else path.parent.parent / "victim"
         if kind == "link":
@@ -61,11 +61,11 @@ def put(path: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", FILES)
-def test_a_run_with_an_odd_file_is_listed_and_compared(run: Path, name: str, kind: str) -> None:
-    outside = run.parent / "outputs" / "runs"
-    outside.mkdir(parents=True)
-    run = run.rename(outside / "run")
-    put(run / name, kind)
+def test_run_with_a_special_file_is_listed(run: Path, name: str, kind: str) -> None:
+    folder = run.parent / "outputs" / "runs"
+    folder.mkdir(parents=True)
+    run = run.rename(folder / "run")
+    replace_file(run / name, kind)
     [found] = select_runs([])
     assert found.status in (("broken",) if name == "result.json" else ("completed",))
     assert (found.config == {}) == (name == "config.yaml")
@@ -76,7 +76,7 @@ def test_a_run_with_an_odd_file_is_listed_and_compared(run: Path, name: str, kin
 @pytest.mark.parametrize("kind", KINDS)
 def test_special_files_are_not_read_as_checkpoints(run: Path, kind: str) -> None:
     for name in ("last.ckpt", "best.ckpt"):
-        put(run / "checkpoints" / name, kind)
+        replace_file(run / "checkpoints" / name, kind)
         if kind not in ("huge", "folder"):
             with pytest.raises(OSError, match=r"regular|ymbolic|levels"):
                 open_regular(run / "checkpoints" / name, most=None)
@@ -98,17 +98,17 @@ LINKS = [
 
 
 @pytest.mark.parametrize("name", [*LINKS, "checkpoints", "tensorboard", "predictions"])
-def test_run_follows_no_link(run: Path, tmp_path: Path, name: str) -> None:
+def test_resumed_run_does_not_follow_links(run: Path, tmp_path: Path, name: str) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "victim").write_text("mine")
-    place = run / name
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if place.is_dir():
-        place.rename(tmp_path / "before")
-    place.unlink(missing_ok=True)
-    place.symlink_to(outside if "." not in name and "/" not in name else outside / "victim")
-    change(run, "logger", {})
+    path = run / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        path.rename(tmp_path / "before")
+    path.unlink(missing_ok=True)
+    path.symlink_to(outside if "." not in name and "/" not in name else outside / "victim")
+    set_config(run, "logger", {})
     cfg = config_to_resume(StoredRun(run), ["trainer.max_epochs=2"])
     with pytest.raises(ConfigError, match=r"is a link to .*outside of it\n  accepted: the link removed"):
         train(cfg, resume=True)
@@ -125,7 +125,7 @@ def test_links_inside_of_a_run_are_accepted(run: Path) -> None:
         check_own_files("hydra.run.dir", run)
 
 
-def test_drafts_replace_existing_links(tmp_path: Path) -> None:
+def test_temporary_files_replace_existing_links(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("mine")
     (tmp_path / f".x.{os.getpid()}.draft.json").symlink_to(victim)
@@ -138,7 +138,7 @@ def test_drafts_replace_existing_links(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [".lock", "journal.log", "leaderboard.csv", "0/run.log"])
-def test_sweep_follows_no_link(tmp_path: Path, name: str) -> None:
+def test_sweep_does_not_follow_links(tmp_path: Path, name: str) -> None:
     sweep = stored(tmp_path / "sweep", ["seed=0,1"], [0.1, 0.9])
     (tmp_path / "victim").write_text("mine")
     (sweep.folder / name).unlink(missing_ok=True)
@@ -150,7 +150,7 @@ def test_sweep_follows_no_link(tmp_path: Path, name: str) -> None:
     assert (tmp_path / "victim").read_text() == "mine"
 
 
-DEEP = {
+YAML_BOMBS = {
     "flow": "a: " + "[" * 100_000 + "]" * 100_000,
     "open": "a: " + "[" * 1_000_000,
     "blocks": "a:\n" + "- " * 100_000 + "x",
@@ -162,13 +162,13 @@ DEEP = {
 }
 
 
-@pytest.mark.parametrize("text", DEEP)
+@pytest.mark.parametrize("text", YAML_BOMBS)
 def test_yaml_bombs_are_rejected(tmp_path: Path, run: Path, text: str) -> None:
     import yaml
 
     with pytest.raises(yaml.YAMLError):
-        load_yaml(DEEP[text])
-    indented = DEEP[text].replace("\n", "\n  ")
+        load_yaml(YAML_BOMBS[text])
+    indented = YAML_BOMBS[text].replace("\n", "\n  ")
     (run / "config.yaml").write_text(f"run:\n  {indented}\n")
     assert StoredRun(run).own == {}
     sweep = stored(tmp_path / "sweep", ["seed=0,1"], [0.1, 0.9])
@@ -189,7 +189,7 @@ def test_deeply_nested_json_is_rejected(run: Path) -> None:
 
 
 @pytest.mark.parametrize("more", ["", "sampler: optuna.samplers.TPESampler\n"])
-def test_a_sweep_of_too_many_jobs_is_rejected_at_once(tmp_path: Path, more: str) -> None:
+def test_sweep_with_too_many_jobs_is_rejected(tmp_path: Path, more: str) -> None:
     lists = [f"  {key}: [{', '.join(repr(str(n)) for n in range(220))}]" for key in ("seed", "data.seed", "data.fold")]
     (tmp_path / "sweep.yaml").write_text("objective: val/acc\nvalues:\n" + "\n".join(lists) + f"\n{more}")
     with pytest.raises(ConfigError, match="10,648,000 combinations"):
@@ -214,7 +214,7 @@ def test_compressed_archives_are_not_read(run: Path) -> None:
     assert read_predictions(run) is not None
 
 
-def test_the_checkpoint_of_a_row_lies_in_its_job(tmp_path: Path) -> None:
+def test_checkpoint_outside_of_a_job_is_ignored(tmp_path: Path) -> None:
     sweep = stored(tmp_path / "sweep", ["seed=0,1"], [0.1, 0.9])
     for job in sweep.jobs:
         write_json(job.folder / "result.json", {**job.result, "checkpoint": "/etc/passwd"})

@@ -1,4 +1,4 @@
-"""A stranger's sweep puts nothing into conf/experiment that runs code or writes elsewhere."""
+"""Promoting a configuration of an untrusted sweep creates no config that executes code or writes elsewhere."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ HUB = "{_target_:torch.hub.load,repo_or_dir:hub,model:m,source:local}"
 
 @pytest.fixture
 def conf(tmp_path: Path) -> Path:
-    """Folders of two config groups."""
+    """Create a folder of configs."""
     for group in ("experiment", "callbacks", "model"):
         (tmp_path / "conf" / group).mkdir(parents=True)
     (tmp_path / "evil.yaml").write_text("x: 1\n")
@@ -44,7 +44,7 @@ def conf(tmp_path: Path) -> Path:
         "data.root='${oc.env:SECRET}'",
     ],
 )
-def test_what_a_stored_config_may_not_contain_is_not_promoted(tmp_path: Path, conf: Path, word: str) -> None:
+def test_untrusted_values_are_not_promoted(tmp_path: Path, conf: Path, word: str) -> None:
     sweep = stored(tmp_path / "sweep", ["seed=0,1"], [0.1, 0.9])
     for job in sweep.jobs:
         job.overrides = [*job.overrides, word]
@@ -53,7 +53,7 @@ def test_what_a_stored_config_may_not_contain_is_not_promoted(tmp_path: Path, co
     assert list((conf / "experiment").iterdir()) == []
 
 
-def test_names_in_its_head_begin_no_line(tmp_path: Path, conf: Path) -> None:
+def test_line_breaks_in_names_do_not_add_keys(tmp_path: Path, conf: Path) -> None:
     folder = tmp_path / f"sweep\ncallbacks: {HUB}\u2028\x85x"
     sweep = stored(folder, ["seed=0,1", "optimizer.lr=0.1"], [0.1, 0.9])
     sweep.objective = f"val/acc\ncallbacks: {HUB}"

@@ -1,4 +1,4 @@
-"""What a stored config may build: the object decides, not its dotted name, and its place."""
+"""A stored config may only instantiate trusted classes, each at its place; the resolved object counts, not its name."""
 
 import re
 import subprocess
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from tests.security.tampering import change
+from tests.security.tampering import set_config
 from trainyard.config.composition import compose
 from trainyard.config.trusted import PLACES, check_stored, walk
 from trainyard.config.trusted_paths import check_training
@@ -42,36 +42,36 @@ CALLS = [
     {"_target_": None},
     {"_target_": ["torch", "hub"]},
 ]
-SPOTS = [
+PATHS = [
     *("data", "data.x", "model", "model.net", "optimizer", "scheduler", "augment", "finetune", "callbacks.x"),
     *("callbacks.x.y", "logger.x", "trainer", "trainer.strategy", "trainer.profiler", "trainer.plugins"),
     *("trainer.callbacks", "checkpoint", "checkpoint.x", "run", "run.x", "strange", "seed"),
 ]
 
 
-def placed(spot: str, node: Any) -> dict[str, Any]:
-    """A config with a node at a dotted path."""
-    for name in reversed(spot.split(".")):
+def config_with(path: str, node: Any) -> dict[str, Any]:
+    """Return a config with a node at a dotted path."""
+    for name in reversed(path.split(".")):
         node = {name: node}
     return node
 
 
-@pytest.mark.parametrize("spot", SPOTS)
-def test_no_call_is_accepted_anywhere(spot: str) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_calls_are_rejected_everywhere(path: str) -> None:
     before = set(sys.modules)
     for call in CALLS:
         for node in (call, {**call, "_partial_": True}):
             with pytest.raises(ConfigError, match=r"_target_=.*must not build it here"):
-                check_stored(placed(spot, node))
+                check_stored(config_with(path, node))
     for node in ([CALLS[0]], {"deeper": [[CALLS[0]]]}):
         with pytest.raises(ConfigError, match=r"_target_=torch\.hub\.load"):
-            check_stored(placed(spot, node))
+            check_stored(config_with(path, node))
     assert not {
         name for name in set(sys.modules) - before if name.startswith(("torch.utils.cpp", "torch.distributed.run"))
     }
 
 
-SOUND = {
+VALID = {
     "optimizer": ["torch.optim.Adam", "torch.optim.adam.Adam", "timm.optim.Lion"],
     "scheduler": ["trainyard.optim.schedules.cosine", "torch.optim.lr_scheduler.StepLR"],
     "model": ["trainyard.models.mlp.MLP"],
@@ -86,22 +86,22 @@ SOUND = {
 }
 
 
-@pytest.mark.parametrize("spot", SOUND)
-def test_each_kind_belongs_to_its_place(spot: str) -> None:
-    for other, names in SOUND.items():
+@pytest.mark.parametrize("path", VALID)
+def test_each_class_is_accepted_only_at_its_place(path: str) -> None:
+    for other, names in VALID.items():
         for name in names:
-            config = placed(spot, {"_target_": name})
-            if other == spot:
+            config = config_with(path, {"_target_": name})
+            if other == path:
                 check_stored(config)
                 with pytest.raises(ConfigError, match="_args_"):
-                    check_stored(placed(spot, {"_target_": name, "_args_": [1]}))
-            elif (spot, other) != ("model.net", "model"):  # a network may contain another
+                    check_stored(config_with(path, {"_target_": name, "_args_": [1]}))
+            elif (path, other) != ("model.net", "model"):  # a network may contain another
                 with pytest.raises(ConfigError, match="must not build it here"):
                     check_stored(config)
 
 
 @pytest.mark.parametrize(
-    ("spot", "node"),
+    ("path", "node"),
     [
         ("logger.x", {"_target_": "lightning.pytorch.loggers.WandbLogger", "settings": {"x_executable": "/tmp/evil"}}),
         ("callbacks.x", {"_target_": "lightning.pytorch.callbacks.ThroughputMonitor", "separator": "x"}),
@@ -111,13 +111,13 @@ def test_each_kind_belongs_to_its_place(spot: str) -> None:
         ("trainer.plugins", [{"_target_": "lightning.pytorch.plugins.AsyncCheckpointIO", "checkpoint_io": HUB}]),
     ],
 )
-def test_arguments_that_could_run_code_or_send_weights(spot: str, node: Any) -> None:
+def test_dangerous_arguments_are_rejected(path: str, node: Any) -> None:
     with pytest.raises(ConfigError, match=r"must not build it here|that a stored config may set"):
-        check_stored(placed(spot, node))
+        check_stored(config_with(path, node))
 
 
-def test_no_file_beside_the_run_is_imported_for_a_package(tmp_path: Path) -> None:
-    """Neither a file named as an allowed package, nor one that only the config names."""
+def test_modules_in_the_current_folder_are_not_imported(tmp_path: Path) -> None:
+    """Neither modules with the name of a trusted package, nor modules that the config names."""
     for name in ("timm", "torchmetrics", "torchvision", "mine"):
         (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
     code = """
@@ -134,8 +134,8 @@ except ConfigError:
     assert not (tmp_path / "ran").exists()
 
 
-def test_all_places_of_a_run_are_known() -> None:
-    """Every node that a composed run builds has a kind, so that no own run is rejected."""
+def test_composed_configs_are_accepted() -> None:
+    """Every node that is instantiated by a composed config has a known kind."""
     config = OmegaConf.to_container(compose(["callbacks=early_stopping", "accelerator=ddp_cpu", "debug=profile"]))
     built = [path for path, node in walk(config) if isinstance(node, dict) and "_target_" in node]
     assert len(built) > 8
@@ -162,8 +162,8 @@ def test_all_places_of_a_run_are_known() -> None:
         ("sweep.x", "${oc.env:SECRET}"),
     ],
 )
-def test_resume_and_reproduce_reject_it(run: Path, path: str, value: Any) -> None:
-    change(run, path, value)
+def test_resume_and_reproduce_reject_untrusted_values(run: Path, path: str, value: Any) -> None:
+    set_config(run, path, value)
     (run / "result.json").unlink()
     with pytest.raises(ConfigError, match=re.escape(path.partition(".")[0])):
         config_to_resume(StoredRun(run), ["trainer.max_epochs=2"])
@@ -171,33 +171,33 @@ def test_resume_and_reproduce_reject_it(run: Path, path: str, value: Any) -> Non
         confirm(StoredRun(run), None, False, StoredRun(run).config, run)
 
 
-def test_own_directory_and_caches_are_used(run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_directory_and_caches_of_the_user_are_used(run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TRAINYARD_CACHE", str(tmp_path / "own"))
-    change(run, "run.dir", "/tmp/elsewhere")
-    change(run, "data.cache", "/tmp/elsewhere")
+    set_config(run, "run.dir", "/tmp/elsewhere")
+    set_config(run, "data.cache", "/tmp/elsewhere")
     cache = {"_target_": "trainyard.models.feature_cache.FeatureCache", "folder": "/tmp/elsewhere"}
-    change(run, "callbacks", {"cache": cache})
-    change(run, "logger", {})
+    set_config(run, "callbacks", {"cache": cache})
+    set_config(run, "logger", {})
     cfg = config_to_resume(StoredRun(run), ["trainer.max_epochs=2"])
     assert (cfg.run.dir, cfg.data.cache, cfg.callbacks.cache.folder) == ("run", *2 * [str(tmp_path / "own")])
 
 
 def test_values_on_the_command_line_are_accepted(run: Path) -> None:
-    change(run, "logger.csv.save_dir", "/tmp/elsewhere")
+    set_config(run, "logger.csv.save_dir", "/tmp/elsewhere")
     cfg = config_to_resume(StoredRun(run), ["trainer.max_epochs=2", "logger.csv.save_dir=/tmp/mine"])
     assert cfg.logger.csv.save_dir == "/tmp/mine"
-    change(run, "callbacks.x", HUB)
+    set_config(run, "callbacks.x", HUB)
     with pytest.raises(ConfigError, match=r"torch\.hub\.load"):
         config_to_resume(StoredRun(run), ["logger.csv=null", "callbacks.x={model: n}"])
     assert config_to_resume(StoredRun(run), ["logger.csv=null", "callbacks.x=null"]).callbacks.x is None
 
 
-def test_nothing_is_downloaded_on_resuming(run: Path) -> None:
+def test_resuming_does_not_download_outside(run: Path) -> None:
     data = {
         "_target_": "trainyard.data.sources.torchvision_datasets.TorchvisionDataset",
         "name": "MNIST",
         "root": "/tmp/nobody/typed",
     }
-    change(run, "data", data)
+    set_config(run, "data", data)
     with pytest.raises(ConfigError, match="must not download outside"):
         check_training({**StoredRun(run).config, "logger": {}}, run)

@@ -126,26 +126,49 @@ def test_a_job_resumes_from_the_previous_checkpoint(tmp_path: Path) -> None:
 
 def test_temporary_files_of_a_killed_sweep_are_removed(tmp_path: Path) -> None:
     found = stored(tmp_path, ["model=a,b,c"], [0.5, None, {"status": "failed", "error": "E"}])
+    for number in range(4):
+        (tmp_path / f".{number}.removed").mkdir()
     stale = [tmp_path / ".sweep.yaml.99999999.draft", tmp_path / "0" / "checkpoints" / "last.ckpt.99999999.draft"]
     for path in stale:
         path.touch()
     Sweep(found, retries=1)
     assert not any(path.exists() for path in stale)
+    assert {path.name for path in tmp_path.glob(".*.removed")} == {".1.removed"}, "its job has not ended yet"
 
 
 @pytest.mark.parametrize("kind", ["a file", "a broken link", "a folder"])
-def test_other_files_in_place_of_a_job_are_removed_at_its_start(tmp_path: Path, kind: str) -> None:
+def test_an_attempt_that_cannot_resume_is_kept_until_the_job_has_ended(tmp_path: Path, kind: str) -> None:
     sweep = Sweep(stored(tmp_path, ["model=a,b"], [0.5, None]), retries=1)
     job = sweep.jobs[1]
     make = {"a file": job.folder.touch, "a folder": job.folder.mkdir}
     make.get(kind, lambda: job.folder.symlink_to("x"))()
     sweep.start(job)
     assert not os.path.lexists(job.folder)
+    assert os.path.lexists(tmp_path / ".1.removed")
+    sweep.finish(job, "")
+    assert os.path.lexists(tmp_path / ".1.removed"), "the job was interrupted"
+    sweep.finish(job, "RuntimeError: no")
+    assert not os.path.lexists(tmp_path / ".1.removed")
 
 
 def test_a_missing_test_score_is_left_out(tmp_path: Path) -> None:
     sweep = stored(tmp_path, ["model=a,b"], [{**COMPLETE, "metrics": {"val/acc": 0.5}}, None])
     assert "test/acc" not in leaderboard_text(sweep, test=True)
+
+
+def test_a_truncated_sweep_file_is_rejected(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    found = stored(folder, ["model=a,b", "seed=0,1"], [0.5, 0.75, 0.25, 0.5])
+    file = folder / "sweep.yaml"
+    content = file.read_bytes()
+    for length in range(len(content)):
+        file.write_bytes(content[:length])
+        with pytest.raises(ConfigError, match="cannot be read"):
+            StoredSweep.find(str(folder))
+    without_checksum = content.partition(b"\n")[2]  # written by an earlier version
+    for complete in (content, without_checksum):
+        file.write_bytes(complete)
+        assert StoredSweep.find(str(folder)).space == found.space
 
 
 DAMAGED_SPACES = {
@@ -179,20 +202,6 @@ def test_a_damaged_sweep_file_is_rejected_and_not_changed(tmp_path: Path, damage
     assert (folder / "sweep.yaml").read_bytes() == DAMAGED_SPACES[damage]
 
 
-def test_a_sweep_file_cut_at_any_byte_is_rejected(tmp_path: Path) -> None:
-    """It could be read as a smaller search space."""
-    folder = tmp_path / "mine"
-    found = stored(folder, ["model=a,b", "seed=0,1"], [0.5, 0.75, 0.25, 0.5])
-    file = folder / "sweep.yaml"
-    content = file.read_bytes()
-    for length in range(len(content)):
-        file.write_bytes(content[:length])
-        with pytest.raises(ConfigError, match="cannot be read"):
-            StoredSweep.find(str(folder))
-    file.write_bytes(content.removeprefix(b"---\n").removesuffix(b"...\n"))
-    assert StoredSweep.find(str(folder)).space == found.space
-
-
 def test_a_test_score_may_be_infinite(tmp_path: Path) -> None:
     results = [{**COMPLETE, "metrics": {"val/acc": 0.5, "test/acc": value}} for value in (math.inf, 0.5)]
     assert "inf ± nan (2)" in leaderboard_text(stored(tmp_path, ["seed=0,1"], results))
@@ -214,13 +223,13 @@ def test_interpolations_are_stored_as_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("garbage", [b"garbage\n", b"[1]\n", b'{"op_code":99,"worker_id":"x"}\n', b"\xff\xfe\n"])
-@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("place", [0, 1, 99])
 def test_a_damaged_journal_is_rejected_and_not_changed(tmp_path: Path, garbage: bytes, place: int) -> None:
     file = tmp_path / "journal.log"
     one, _ = stored(tmp_path, ["model=a,b"], [0.5, 0.25]).jobs
     Journal(tmp_path, "val/acc").start(one)
     lines = file.read_bytes().splitlines(keepends=True)
-    lines.insert(place, garbage)
+    lines.insert(place, garbage)  # 99: after the last line
     file.write_bytes(b"".join(lines))
     with pytest.raises(ConfigError, match=r"journal\.log cannot be read .*\n  accepted: the file moved away"):
         Journal(tmp_path, "val/acc")

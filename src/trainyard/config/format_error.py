@@ -24,7 +24,6 @@ MAX_LINE = 390  # characters
 EXTRAS = {  # optional dependencies of launchers: the extra, and its packages
     "submitit_slurm": ("slurm", ("hydra_plugins.hydra_submitit_launcher", "submitit")),
     "submitit_local": ("slurm", ("hydra_plugins.hydra_submitit_launcher", "submitit")),
-    "ray": ("ray", ("hydra_plugins.hydra_ray_launcher", "ray")),
 }
 
 

@@ -16,7 +16,7 @@ FOLDERS = (
     *("artifact_location", "tracking_uri", "exclude_batches_path"),
 )
 FEATURE_CACHE = "trainyard.models.feature_cache.FeatureCache"
-SHIPPED_SERVER = "file:outputs/mlruns"  # MLflow's folder, as in conf/logger/mlflow.yaml
+SHIPPED_SERVER = "sqlite:///outputs/mlflow.db"  # as in conf/logger/mlflow.yaml
 LEADS_OUT = re.compile(r"[/\\~]|[A-Za-z]:[/\\]|.*://|(.*[/\\])?\.\.([/\\]|$)", re.DOTALL)
 # Lightning formats file names with metrics: {epoch:c} in epoch 47 is a slash, and attributes may contain one.
 FILE_NAME = re.compile(r"([^{}]|\{[^][{}!:]*(:\d*(\.\d+)?[defg]?)?\})*", re.DOTALL)

@@ -15,8 +15,8 @@ from torch import Tensor
 
 Operation = Callable[[Tensor, float], Tensor]
 
-LUMA = torch.tensor([0.299, 0.587, 0.114])  # of red, green and blue in grey (ITU-R BT.601)
-# RGB to luma and two colour differences; a rotation of the latter changes only the hue.
+LUMA = torch.tensor([0.299, 0.587, 0.114])  # weights of red, green and blue in grey (ITU-R BT.601)
+# Converts RGB to luma and two colour differences; rotating the differences changes only the hue.
 YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
 OPERATIONS, SIGNS = 14, 2  # of RandAugment
 
@@ -70,11 +70,11 @@ def random_affine(
 def random_color(
     images: Tensor, rng: torch.Generator, brightness: float, contrast: float, saturation: float, hue: float
 ) -> Tensor:
-    """Change colours by one linear map per image; of grey images, brightness and contrast. Returns float32.
+    """Change colours by one linear map per image; in grey images, only brightness and contrast. Returns float32.
 
-    Brightness, contrast and saturation are the largest relative changes either way (0.2 gives factors from 0.8 to 1.2):
-    contrast scales the distance from the image's mean grey, saturation that from the pixel's grey. `hue` is the largest
-    rotation either way, as a fraction of the colour circle.
+    The arguments are the largest changes in both directions, as a factor (0.2 gives factors from 0.8 to 1.2) and, for
+    the hue, as a fraction of the colour circle. Contrast scales the distance from the image's mean grey, saturation the
+    distance from the pixel's grey.
     """
     limits = torch.tensor([brightness, contrast, saturation, 2 * torch.pi * hue])
     drawn = ((2 * torch.rand(len(images), 4, generator=rng) - 1) * limits).to(images.device)
@@ -205,8 +205,8 @@ class Augmentation:
         flip: probability of a horizontal flip.
         crop: largest shift by whole pixels in each direction, as a fraction of the side.
         shift: largest shift by fractions of a pixel, as a fraction of the side.
-        rotate, skew: largest rotation and horizontal shear either way, in degrees.
-        scale: largest relative change of size either way.
+        rotate, skew: largest rotation and horizontal shear in both directions, in degrees.
+        scale: largest relative change of size in both directions.
         brightness, contrast, saturation, hue: see `random_color`.
         erase, largest: probability of erasing a rectangle, and its largest side as a fraction of the image's.
         mixup, cutmix: alpha of the Beta distribution of an image's share; with both, one is drawn for each batch.

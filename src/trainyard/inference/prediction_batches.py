@@ -18,7 +18,7 @@ from trainyard.data.images.image_files import read_image, suppress_warnings
 from trainyard.data.images.pixel_values import ValueRange
 from trainyard.data.loading.datamodule import EVALUATION_PIXELS
 from trainyard.data.loading.spec import Column, DataSpec
-from trainyard.data.tables.reading import has_semicolons, read_rows, read_table
+from trainyard.data.tables.reading import nested_columns, read_rows, read_table
 from trainyard.inference.prediction_inputs import STDIN, InputFile
 from trainyard.io.errors import ConfigError, config_error, did_you_mean
 
@@ -53,7 +53,7 @@ def input_batches(
 
 
 def image_batches(
-    names: Sequence[str], shape: tuple[int, int, int], batch_size: int, value_range: ValueRange | None = ()
+    names: Sequence[str], shape: tuple[int, int, int], batch_size: int, value_range: ValueRange = ()
 ) -> Generator[InputBatch, None, None]:
     """Yield batches of image files, read as in training, uint8 `[B, C, H, W]`."""
 
@@ -80,7 +80,6 @@ class InputTable:
 
     name: str
     frame: "pd.DataFrame"
-    semicolons: bool  # as delimiters, so that a comma may be a decimal point
 
 
 def load_table(name: str, columns: Sequence[Column]) -> InputTable:
@@ -94,13 +93,14 @@ def load_table(name: str, columns: Sequence[Column]) -> InputTable:
             frame = read_table(path, "INPUT")
         except ConfigError as error:
             raise ConfigError(str(error).replace(str(path), name)) from error
-        semicolons = has_semicolons(path)
+        nested = nested_columns(path)
     headers = list(dict.fromkeys(column.header for column in columns))
     others = [header for header in frame.columns if header not in headers]
     problems = [f"no column {header}{did_you_mean(header, others)}" for header in headers if header not in frame]
+    problems += [f"column {header} of nested values ({nested[header]})" for header in headers if header in nested]
     if problems:
         raise config_error("INPUT", name, "; ".join(problems), f"the model's columns: {', '.join(headers)}")
-    return InputTable(name, frame, semicolons)
+    return InputTable(name, frame)
 
 
 def table_batches(
@@ -110,20 +110,18 @@ def table_batches(
     for table in tables:
         prefix = f"{table.name}:" if len(tables) > 1 else ""
         for start in range(0, len(table.frame), batch_size):
-            x, errors = encode_rows(table.frame[start : start + batch_size], columns, table.semicolons)
+            x, errors = encode_rows(table.frame[start : start + batch_size], columns)
             names = [f"{prefix}{number}" for number in range(start + 1, start + len(x) + 1)]
             readable = [position for position in range(len(x)) if position not in errors]
             yield InputBatch(names, torch.from_numpy(x[readable] if errors else x), errors)
 
 
-def encode_rows(
-    frame: "pd.DataFrame", columns: Sequence[Column], semicolons: bool = False
-) -> tuple[NDArray[np.float32], dict[int, str]]:
+def encode_rows(frame: "pd.DataFrame", columns: Sequence[Column]) -> tuple[NDArray[np.float32], dict[int, str]]:
     """Return rows as model inputs, `[N, F]`, and by position the cells that are not numbers or dates.
 
     A missing number is NaN; a category is its code, 0 for a missing or unknown one.
     """
-    x, invalid = read_rows(frame, columns, semicolons)
+    x, invalid = read_rows(frame, columns)
     problems: dict[int, list[str]] = {}
     for column in {column.header: column for column in columns}.values():
         for position in np.flatnonzero(invalid[column.header]):

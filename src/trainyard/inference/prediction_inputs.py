@@ -49,7 +49,7 @@ def expand(argument: str) -> list[InputFile]:
     if argument == STDIN:
         return [InputFile(argument, "rows")]
     if argument and Path(path).is_dir():
-        names = in_natural_order(find_files(Path(path)))
+        names = in_natural_order(name for name, _ in find_files(Path(path)))
         if images := [InputFile(name, "images") for name in names if is_image_name(name)]:
             return images
         raise ValueError("a folder without images")

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations_with_replacement
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
@@ -241,4 +242,8 @@ def draw_values(axis: Axes, values: list[Tensor], column: Column) -> None:
         axis.set_xticks(range(1, len(levels) + 1), levels, rotation=30, ha="right")
     else:
         kind, alpha = ("stepfilled", 0.5) if len(known) <= MAX_OVERLAID else ("barstacked", 0.8)
-        axis.hist(known, BINS, color=colours, histtype=kind, alpha=alpha)  # type: ignore[arg-type]
+        numbers = np.concatenate(known)
+        low, high = (numbers.min(), numbers.max()) if len(numbers) else (0.0, 1.0)
+        width = high - low or max(1.0, abs(low))  # large integers may be equal as float32
+        bins = np.linspace(low, low + width, BINS + 1)
+        axis.hist(known, bins, color=colours, histtype=kind, alpha=alpha)  # type: ignore[arg-type]

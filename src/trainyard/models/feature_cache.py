@@ -41,8 +41,8 @@ class FeatureCache(L.Callback):
             return
         found, inputs = self.features(trainer, pl_module, data)
         count = sum(map(len, data.splits.values()))
-        data.report["features"] = {"images": count, "seconds": round(found.seconds, 3), "computed": found.computed}
-        how = f"in {found.seconds:.1f} s, cached in" if found.computed else "from"
+        data.report["features"] = {"images": count, "computed": found.computed}
+        how = "computed, cached in" if found.computed else "from"
         if trainer.is_global_zero:
             log.info("features   of %d images %s %s", count, how, relative(self.folder))
         data.replace_inputs(inputs)

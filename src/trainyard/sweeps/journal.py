@@ -1,5 +1,6 @@
 """The journal of a sweep: an Optuna study in a file, with the trials of its jobs."""
 
+import json
 import math
 import os
 from collections import Counter
@@ -39,12 +40,14 @@ class Journal:
         self.distributions = dict(distributions or {})
         repair_journal(folder / JOURNAL)
         try:
+            check_lines(folder / JOURNAL)
             storage = open_storage(folder / JOURNAL)
             is_score = objective_mode(objective) == "max"
             direction = StudyDirection.MAXIMIZE if is_score else StudyDirection.MINIMIZE
             self.study = load_study(storage) or optuna.create_study(
                 storage=storage, study_name=folder.name, direction=direction
             )
+            latest_by_job(self.trials())  # an error if trials have no job
         except Exception as error:  # of any kind, since Optuna does not check what it reads
             if is_disk_full(error):
                 raise
@@ -126,3 +129,10 @@ def repair_journal(file: Path) -> None:
     file.with_name(f"{file.name}.lock").unlink(missing_ok=True)
     if file.is_file() and not (content := file.read_bytes()).endswith(b"\n"):
         os.truncate(file, content.rfind(b"\n") + 1)
+
+
+def check_lines(file: Path) -> None:
+    """Raise a ValueError if a line is not JSON; Optuna reports a damaged last line only when it writes another one."""
+    if file.is_file():
+        for line in file.read_bytes().splitlines():
+            json.loads(line)

@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -33,7 +35,7 @@ from trainyard.sweeps.search_space import SearchSpace, configuration_of
 
 SWEEP_FILE, JOURNAL, DRAWN, HOLDER = "sweep.yaml", "journal.log", "drawn.json", "holder"
 ROOT = Path("outputs") / "sweeps"
-START, END = "---\n", "...\n"  # of a YAML document; without them, the first part of one is a smaller search space
+CHECKSUM = re.compile(r"# crc32 of the lines below: ([0-9a-f]{8})\n")
 
 
 @dataclass
@@ -128,8 +130,7 @@ def read_space(file: Path) -> tuple[SearchSpace, str]:
     """Return the search space and the objective of a `sweep.yaml`; a ConfigError if it is damaged."""
     try:
         text = read_text(file, MAX_CONFIG)
-        if text.startswith(START) and not text.endswith(END):
-            raise ValueError("a part of the file is missing")
+        check_complete(text)
         content: Any = load_yaml(text)
         OmegaConf.create(content)  # checks the syntax of interpolations
         values, objective = content["values"], content["objective"]
@@ -157,7 +158,18 @@ def write_space(space: SearchSpace, objective: str, file: Path) -> None:
     options: dict[str, Any] = {"intervals": list(space.intervals), "zipped": list(space.zipped)}
     options |= {"where": space.where, "sampler": space.sampler}
     content = {"objective": objective, "values": space.values, **{k: v for k, v in options.items() if v}}
-    write_text(file, START + OmegaConf.to_yaml(OmegaConf.create(content)) + END)
+    text = OmegaConf.to_yaml(OmegaConf.create(content))
+    write_text(file, f"# crc32 of the lines below: {crc32(text.encode()):08x}\n{text}")
+
+
+def check_complete(text: str) -> None:
+    """Raise a ValueError if a `sweep.yaml` is truncated: its first half is the YAML of a smaller sweep.
+
+    Files of earlier versions have no checksum.
+    """
+    checksum = CHECKSUM.match(text)
+    if checksum and int(checksum[1], 16) != crc32(text[checksum.end() :].encode()):
+        raise ValueError("truncated")
 
 
 def identity(space: SearchSpace) -> dict[str, list[str]]:

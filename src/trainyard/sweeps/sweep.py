@@ -5,6 +5,7 @@ import random
 import shutil
 from collections.abc import Callable, Iterator
 from itertools import islice
+from pathlib import Path
 
 from optuna.samplers import BaseSampler
 
@@ -61,6 +62,14 @@ class Sweep:
         self.done = len(self.jobs) - len(self.queue)
         # Jobs of a cluster may still use their temporary files.
         remove_stale_drafts(self.folder, depth=0 if (self.folder / QUEUE_FILE).exists() else 2)
+        unfinished = {self.earlier_attempt(job) for job in self.jobs if not job.has_ended}
+        for attempt in {*self.folder.glob(".*.removed")} - unfinished:
+            remove(attempt)
+
+    @staticmethod
+    def earlier_attempt(job: Job) -> Path:
+        """Return where an attempt that a job cannot resume is kept until the next attempt has ended."""
+        return job.folder.with_name(f".{job.number}.removed")
 
     def unfinished(self) -> list[Job]:
         """Return the jobs that have not ended, or that failed and may be retried, in the order to run them.
@@ -116,9 +125,10 @@ class Sweep:
         return Job.from_overrides(representative_jobs(self.stored.space), self.folder)
 
     def start(self, job: Job) -> None:
-        """Record the start of a job, and remove an attempt that it cannot resume."""
+        """Record the start of a job, and move an attempt that it cannot resume out of the way."""
         if not job.can_resume and os.path.lexists(job.folder):
-            remove(job.folder)
+            remove(self.earlier_attempt(job))
+            job.folder.rename(self.earlier_attempt(job))
         self.journal.start(job)
 
     def finish(self, job: Job, error: str, disk_full: bool = False) -> None:
@@ -127,13 +137,14 @@ class Sweep:
         A job on a full disk counts as interrupted.
         """
         job.refresh()
-        if (
-            error and not disk_full and job.status != "failed"
-        ):  # also after `sys.exit`, which looks like an interruption
+        # After `sys.exit`, the run has written that it was interrupted.
+        if error and not disk_full and job.status != "failed":
             job.folder.mkdir(parents=True, exist_ok=True)
             write_json(job.folder / "result.json", {"status": "failed", "error": error})
             job.refresh()
         self.journal.finish(job)
+        if job.has_ended:
+            remove(self.earlier_attempt(job))
         self.done += 1
         self.disk_full |= disk_full
         self.stopping |= disk_full or (self.fail_fast and job.status == "failed")

@@ -92,17 +92,17 @@ def test_a_second_process_waits_for_the_lock(cache: Path, caplog: pytest.LogCapt
     holder = Popen([sys.executable, "-c", HOLDER, str(cache)], stdin=PIPE, stdout=PIPE, text=True)
     assert holder.stdout.readline() == "held\n"
 
-    class LetGo(logging.Handler):
+    class EndHolder(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             holder.stdin.close()
 
-    heard = LetGo()
-    module.log.addHandler(heard)
+    handler = EndHolder()
+    module.log.addHandler(handler)
     try:
         with lock_cache(cache, ".lock", ""):
             assert (cache / "done").exists()
     finally:
-        module.log.removeHandler(heard)
+        module.log.removeHandler(handler)
     assert caplog.messages == [f"waiting for another run that fills {cache}"]
     assert holder.wait(timeout=60) == 0
     holder.stdout.close()

@@ -14,7 +14,7 @@ from filelock import FileLock
 from PIL import Image
 
 from tests.data.cache.image_files_to_decode import COUNT, PIXELS, SHAPE, assert_right, entries
-from tests.data.cache.together import KILLED, together
+from tests.data.cache.two_processes import KILLED, run_twice_at_once
 from trainyard.data.cache import decoded_images
 from trainyard.data.cache.decoded_images import decode_images
 from trainyard.io.errors import ConfigError
@@ -23,10 +23,10 @@ from trainyard.io.errors import ConfigError
 CHILD = """
 from trainyard.data.cache import decoded_images
 read = decoded_images.read_image
-def noted(path, *rest):
+def recorded(path, *rest):
     note(path.name)
     return read(path, *rest)
-decoded_images.read_image = noted
+decoded_images.read_image = recorded
 wait()
 found = decoded_images.decode_images(sorted((folder / "files").iterdir()), (3, 4, 5), folder / "cache", True, 0)
 print(int(found.pixels.sum()))
@@ -39,11 +39,11 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     read = decoded_images.read_image
 
-    def noted(path: Path, *rest: Any) -> np.ndarray:
+    def recorded(path: Path, *rest: Any) -> np.ndarray:
         names.append(path.name)
         return read(path, *rest)
 
-    monkeypatch.setattr(decoded_images, "read_image", noted)
+    monkeypatch.setattr(decoded_images, "read_image", recorded)
     return names
 
 
@@ -78,7 +78,7 @@ def test_the_cache_depends_on_content_only(paths: list[Path], cache: Path, reads
 
 
 def test_after_one_process_is_killed_another_decodes_all_files(paths: list[Path], cache: Path, tmp_path: Path) -> None:
-    outcomes, reads = together(CHILD, tmp_path, 5)  # reading the fifth file kills the process
+    outcomes, reads = run_twice_at_once(CHILD, tmp_path, 5)  # reading the fifth file kills the process
     assert outcomes == sorted([(f"{PIXELS.sum()}\n", "", 0), KILLED])
     names = [path.name for path in paths]
     assert reads == names[:5] + names, "the other waits, then decodes all files"

@@ -130,6 +130,17 @@ def test_links_to_parent_folders_are_ignored(tmp_path: Path) -> None:
     assert (found.classes, found.empty) == (("a", "b"), [])
 
 
+def test_each_image_is_listed_once_despite_links(tmp_path: Path) -> None:
+    root = create_files(tmp_path / "set", "a/5.png", "b/1.png", "b/in/3.png")
+    create_files(tmp_path, "store/7.png")
+    links = {"a/0.png": "5.png", "b/0.png": "../a/5.png", "a/8.png": "../../store/7.png", "b/9.png": "../a/8.png"}
+    linked(root, {**links, "a/in": "../b/in"})
+    found = list_folder(root)
+    expected = [("a/5.png", "a"), ("a/8.png", "a"), ("b/1.png", "b"), ("b/in/3.png", "b")]
+    assert [(path, name) for path, name, _ in describe_files(found)] == expected
+    assert found.repeated == ["a/0.png", "a/in/3.png", "b/0.png", "b/9.png"]
+
+
 def test_links_to_other_splits_are_ignored(tmp_path: Path) -> None:
     root = create_files(tmp_path / "set", "train/a/1.png", "train/b/1.png", "test/a/2.png")
     linked(root, {"train/a/root": "../..", "train/b/train": "../../train"})

@@ -121,7 +121,7 @@ def test_shapes_have_the_expected_area() -> None:
     ("source", "said"),
     [
         (lambda: Digits(64, digits=[3, 12]), "data.digits=12: unknown"),
-        (lambda: Digits(64, digits=[3]), r"data.digits=\['3'\]: too few or repeated names"),
+        (lambda: Digits(64, digits=3), r"data.digits=\['3'\]: too few or repeated names"),
         (lambda: Penguins(["Gento", "Adelie"], batch_size=16), "data.species=Gento: unknown; did you mean Gentoo?"),
         (lambda: Penguins(measurements=[], batch_size=16), r"data.measurements=\[\]: too few"),
         (lambda: Shapes(30, 32, ["ring", "ring"], batch_size=8), "data.shapes=.*repeated"),

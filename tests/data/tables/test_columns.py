@@ -125,7 +125,10 @@ def test_a_spec_can_be_stored_in_a_checkpoint() -> None:
     flat = tuple(column for inputs in columns.values() for column in inputs)
     spec = DataSpec((len(flat),), ("p", "q"), flat, (0.0,) * len(flat), (1.0,) * len(flat))
     assert DataSpec.from_dict(spec.to_dict()) == spec
-    assert DataSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+    stored = json.loads(json.dumps(spec.to_dict()))
+    assert DataSpec.from_dict(stored) == spec
+    stored["columns"][0]["width"] = 8  # of an older version
+    assert DataSpec.from_dict(stored) == spec
 
 
 N = 60

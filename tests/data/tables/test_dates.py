@@ -119,9 +119,15 @@ def test_invalid_dates_are_reported_and_missing(form: str) -> None:
 
 def test_dates_in_the_other_order_are_invalid() -> None:
     columns, _ = learn([day.strftime("%m/%d/%Y") for day in DAYS])
-    _, wrong = read_rows(pd.DataFrame({"when": ["12/31/2016", "31/12/2016", "12/31/2016 10:00"]}), columns)
-    assert wrong["when"].tolist() == [False, True, False]
-    assert read(["01.02.2016", "2 Jan 2016"], columns)["month"] == [2, 1], "these are unambiguous"
+    values = ["12/31/2016", "31/12/2016", "12/31/2016 10:00", "2016-12-31"]
+    _, wrong = read_rows(pd.DataFrame({"when": values}), columns)
+    assert wrong["when"].tolist() == [False, True, False, False]
+
+
+def test_the_formats_of_older_checkpoints_are_read() -> None:
+    older = [Column(f"when.{part}", source="when", part=part, format="%m/%d/%Y %I:%M %p") for part in ("day", "hour")]
+    assert read(["01/31/2016 7:30 PM"], older) == {"day": [31], "hour": [19.5]}
+    assert read(["7:30 PM"], [Column("when.hour", source="when", part="hour", format="%I:%M %p")]) == {"hour": [19.5]}
 
 
 @pytest.mark.parametrize(

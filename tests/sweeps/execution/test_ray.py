@@ -1,24 +1,46 @@
 """Jobs on Ray."""
 
+import sys
+
 import pytest
 
+from hydra_plugins.trainyard.ray_launcher import RayLauncher
 from tests.sweeps.sweeping import FAULT, Place
+from trainyard.io.errors import ConfigError
 
-pytest.importorskip("ray")
-pytest.importorskip("hydra_plugins.hydra_ray_launcher")
-QUIET = ("+hydra.launcher.ray.init.log_to_driver=false", "+hydra.launcher.ray.remote.max_retries=0")
+
+def test_a_sweep_on_ray_names_the_extra_if_ray_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)  # its import then fails
+    with pytest.raises(ConfigError, match=r"hydra/launcher=ray: ray .*\n.*\[ray\]'"):
+        RayLauncher().setup(hydra_context=None, task_function=None, config=None)
 
 
 @pytest.mark.slow
 def test_a_sweep_on_ray_resumes_after_a_worker_crashed(place: Place) -> None:
-    words = ("sweep.name=ray", "hydra/launcher=ray", *QUIET, *FAULT, "+callbacks.fault.kind=none,raise,kill")
+    pytest.importorskip("ray")
+    words = ("sweep.name=ray", "hydra/launcher=ray", *FAULT, "+callbacks.fault.kind=none,raise,kill")
     output, _ = place.sweep(*words, code=1, slots=None)
     assert place.statuses("ray", 3) == ["completed", "failed", "waiting"]
     assert "1 failed: RuntimeError: the cable is loose: #1" in output
-    assert "the launcher has stopped: WorkerCrashedError" in output
     assert "1 not done: #2; the same command resumes them" in output
     (place.folder / "cured").touch()
     output, _ = place.sweep(*words, slots=None)
     assert "3 jobs, 2 to do" in output
     assert place.statuses("ray", 3) == ["completed"] * 3
     assert sorted(place.attempts("ray"))[:2] == [(0, "completed"), (1, "completed")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("hydra.launcher.address=127.0.0.1:1", "hydra.launcher.address=127.0.0.1:1: Ray does not respond"),
+        ("hydra.launcher.cpus=-1", "hydra.launcher={'cpus': -1.0, 'gpus': 0.0}: "),
+    ],
+)
+def test_ray_rejects_a_wrong_option_before_the_first_job(place: Place, word: str, message: str) -> None:
+    pytest.importorskip("ray")
+    _, errors = place.sweep("sweep.name=ray", "hydra/launcher=ray", word, code=1, slots=None)
+    assert errors.startswith(message)
+    assert len(errors.splitlines()) <= 3
+    assert not place.of("ray").exists()

@@ -11,6 +11,7 @@ from tests.sweeps.synthetic import space, stored
 from trainyard.config.composition import CONF_DIR, compose
 from trainyard.io.errors import ConfigError
 from trainyard.sweeps.leaderboard.promote import check_name, promote
+from trainyard.terminal.invocation import train_command
 
 WINNERS = {
     "options": ["model=mlp,cnn", "optimizer=sgd,adam"],
@@ -51,7 +52,7 @@ def test_the_experiment_composes_to_the_winner(tmp_path: Path, conf: Path, winne
         won = 0 if best == "first" else len(jobs) - 1
         sweep = stored(tmp_path / best, WINNERS[winner], [0.9 if n == won else 0.1 for n in range(len(jobs))])
         said = promote(sweep, f"my_{best}", conf)
-        assert said.endswith(f"python train.py experiment=my_{best}")
+        assert said.endswith(f": {train_command(f'experiment=my_{best}')}")
         promoted = compose([f"experiment=my_{best}", "hydra.run.dir=run"], conf)
         assert content(promoted) == content(compose([*jobs[won], "hydra.run.dir=run"], conf))
 

@@ -36,6 +36,11 @@ class DecodedImages:
     digests: NDArray[np.uint8]  # of the files' contents, [N, 16]
     value_range: ValueRange = ()  # see `read_image`
 
+    @property
+    def readable(self) -> NDArray[np.bool_]:
+        """Whether each file could be decoded, bool `[N]`."""
+        return ~np.isin(np.arange(len(self.digests)), list(self.errors))
+
 
 def decode_images(
     paths: Sequence[Path],
@@ -48,7 +53,7 @@ def decode_images(
 ) -> DecodedImages:
     """Decode files to `shape` `(C, H, W)`, or load them from the cache if the same contents were decoded before.
 
-    If positions of `training` files are given, the values of these files determine the range.
+    If the positions of `training` files are given, the values in these files determine the value range.
 
     Raises:
         ConfigError: the disk is full.
@@ -60,8 +65,7 @@ def decode_images(
                 value_range = training_range([paths[position] for position in training], digests[training], folder)
 
             def create(draft: Path) -> None:
-                errors = decode_files(paths, shape, draft, keep_pixels, num_workers, value_range)
-                (draft / "errors.json").write_text(json.dumps(errors), encoding="utf-8")
+                decode_files(paths, shape, draft, keep_pixels, num_workers, value_range)
 
             def load(entry: Path) -> DecodedImages:
                 errors = json.loads((entry / "errors.json").read_text(encoding="utf-8"))
@@ -134,8 +138,8 @@ def decode_files(
     keep_pixels: bool,
     num_workers: int,
     value_range: ValueRange,
-) -> dict[int, str]:
-    """Write `sums.npy` and, with `keep_pixels`, `pixels.npy` of all files; return the errors by position."""
+) -> None:
+    """Write `sums.npy`, `errors.json` (by position) and, with `keep_pixels`, `pixels.npy` of all files."""
     count, sums, errors = len(paths), np.zeros((len(paths), shape[0], 2), np.int64), {}
 
     def decode(path: Path) -> tuple[NDArray[np.uint8], str]:
@@ -161,4 +165,4 @@ def decode_files(
                     errors[position] = error
             add(min(CHUNK, count - start))
     np.save(folder / "sums.npy", sums)
-    return errors
+    (folder / "errors.json").write_text(json.dumps(errors), encoding="utf-8")

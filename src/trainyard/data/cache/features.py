@@ -1,8 +1,6 @@
 """The cache of features that a frozen backbone computes from each example."""
 
 import hashlib
-import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +26,7 @@ class Features:
     """The features of the examples of each split."""
 
     splits: Mapping[str, MappedRows]
-    seconds: float  # that the backbone took, in this run or an earlier one
-    computed: bool  # in this run
+    computed: bool  # in this run, instead of loaded from the cache
 
 
 def cached_features(
@@ -48,17 +45,15 @@ def cached_features(
     examples = hashlib.sha256(b"".join(sorted({digest for part in digests.values() for digest in part})))
     examples.update(f"{FORMAT} {key}".encode())
     name = examples.hexdigest()[:20]
-    started = time.perf_counter()
-    computed: list[float] = []
+    created: list[Path] = []
 
     def create(draft: Path) -> None:
         compute_features(splits, digests, backbone, batch_size, draft)
-        computed.append(time.perf_counter() - started)
-        (draft / "about.json").write_text(json.dumps({"key": key, "seconds": computed[0]}), encoding="utf-8")
+        created.append(draft)
 
     with lock_cache(cache, f"{name}.lock", "features are computed in each run") as folder:
         try:
-            table, order, seconds = load_or_create(folder / name, create, load_features)
+            table, order = load_or_create(folder / name, create, load_features)
         except OSError as error:
             if error.errno is None:  # of an image
                 raise
@@ -67,7 +62,7 @@ def cached_features(
             raise config_error("callbacks.feature_cache.folder", folder, problem, accepted) from error
     row = {digest: number for number, digest in enumerate(order)}
     rows = {split: torch.tensor([row[digest] for digest in part]) for split, part in digests.items()}
-    return Features({split: MappedRows(table, index) for split, index in rows.items()}, seconds, bool(computed))
+    return Features({split: MappedRows(table, index) for split, index in rows.items()}, bool(created))
 
 
 def compute_features(
@@ -99,10 +94,9 @@ def compute_features(
     np.save(folder / "digests.npy", np.frombuffer(b"".join(first), np.uint8).reshape(-1, DIGEST_SIZE))
 
 
-def load_features(entry: Path) -> tuple[Tensor, list[bytes], float]:
-    """Return the memory-mapped features of an entry, the digest of each row, and the seconds they took."""
-    about = json.loads((entry / "about.json").read_text(encoding="utf-8"))
+def load_features(entry: Path) -> tuple[Tensor, list[bytes]]:
+    """Return the memory-mapped features of an entry, and the digest of each row."""
     table, digests = (np.load(entry / file, mmap_mode="c") for file in ("features.npy", "digests.npy"))
     if len(table) != len(digests):
         raise ValueError(f"{entry} is damaged")
-    return torch.from_numpy(table), [digest.tobytes() for digest in digests], about["seconds"]
+    return torch.from_numpy(table), [digest.tobytes() for digest in digests]

@@ -1,1 +1,1 @@
-"""Image files: join_limited, decoding, and pixel values."""
+"""Image files: listing, decoding and pixel values."""

@@ -5,6 +5,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from PIL import Image
@@ -41,6 +42,7 @@ class FolderListing:
     empty: list[str] = field(default_factory=list)  # class folders without images
     unknown: list[str] = field(default_factory=list)  # class folders of val or test that are not in train
     unused: list[str] = field(default_factory=list)  # images and folders outside of class folders
+    repeated: list[str] = field(default_factory=list)  # links to images that are listed at another place of the split
     other_files: Counter[str] = field(default_factory=Counter)  # suffixes of files that are not images
 
 
@@ -55,7 +57,7 @@ def list_folder(root: Path) -> FolderListing:
     try:
         check_is_folder(root)
         split_roots = find_split_folders(root)
-        images = {split: images_by_class(folder, result.other_files) for split, folder in split_roots.items()}
+        images = {split: images_by_class(root, folder, result) for split, folder in split_roots.items()}
         result.unused = unused_entries(root, split_roots)
     except OSError as error:
         raise config_error("data.root", root, f"{error.filename} cannot be read ({error.strerror})", LAYOUT) from error
@@ -107,15 +109,26 @@ def find_split_folders(root: Path) -> dict[str, Path]:
     return {split: root / (filled[split] or named[split])[0] for split in SPLITS if split in named}
 
 
-def images_by_class(folder: Path, other_files: Counter[str]) -> dict[str, list[str]]:
-    """Return the paths of the images in each class folder; count the other files by suffix."""
-    images: dict[str, list[str]] = {name: [] for name in subfolders(folder)}
-    for name, paths in images.items():
-        for path in find_files(folder / name):
-            if is_image_name(path):
-                paths.append(path)
+def images_by_class(root: Path, folder: Path, result: FolderListing) -> dict[str, list[str]]:
+    """Return the paths of the images in each class folder; add links to them and other files to `result`.
+
+    A file and the links to it are one image: at its own place, or at the first link if that is elsewhere.
+    """
+    files = {name: list(find_files(folder / name)) for name in subfolders(folder)}
+    prefix, real_prefix = os.path.join(folder, ""), os.path.join(os.path.realpath(folder), "")  # noqa: PTH118
+    places: dict[str, str] = {}
+    for path, real in chain.from_iterable(files.values()):
+        if real not in places or real == real_prefix + path.removeprefix(prefix):
+            places[real] = path
+    images: dict[str, list[str]] = {name: [] for name in files}
+    for name, paths in files.items():
+        for path, real in paths:
+            if not is_image_name(path):
+                result.other_files[Path(path).suffix.lower()] += 1
+            elif places[real] == path:
+                images[name].append(path)
             else:
-                other_files[Path(path).suffix.lower()] += 1
+                result.repeated.append(os.path.relpath(path, root))
     return images
 
 
@@ -142,12 +155,18 @@ def similar_names(names: Sequence[str]) -> list[str]:
     return [" and ".join(group) for group in groups.values() if len(group) > 1]
 
 
-def find_files(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[str]:
-    """Yield the files of a folder, sorted, then those of its subfolders; links to folders `above` are not followed."""
+def find_files(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[tuple[str, str]]:
+    """Yield the path and the real path of the files of a folder, sorted, then those of its subfolders.
+
+    Links to folders `above` are not followed.
+    """
     real = os.path.realpath(folder)
     if real not in above:
         files, folders = scan(folder)
-        yield from (os.path.join(folder, name) for name in files)  # noqa: PTH118  faster than Path
+        for name in files:
+            path = os.path.join(folder, name)  # noqa: PTH118  faster than Path
+            is_link = os.path.islink(path)  # noqa: PTH114
+            yield path, os.path.realpath(path) if is_link else os.path.join(real, name)  # noqa: PTH118
         for name in folders:
             yield from find_files(folder / name, above | {real})
 

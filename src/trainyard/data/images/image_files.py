@@ -69,11 +69,11 @@ class ImageFiles:
         return torch.from_numpy(np.stack([read_image(path, self.image_shape, self.value_range) for path in paths]))
 
 
-def read_image(path: Path, shape: tuple[int, int, int], value_range: ValueRange | None = ()) -> NDArray[np.uint8]:
+def read_image(path: Path, shape: tuple[int, int, int], value_range: ValueRange = ()) -> NDArray[np.uint8]:
     """Return an image as uint8 `(C, H, W)`, with its EXIF orientation applied, cropped to the centre and resized.
 
     Transparent pixels become white. The values of `value_range` become 0 and 255 if the file has more than 8 bits per
-    channel; if it is empty or `None`, those of the file's bit depth.
+    channel; if it is empty, those of the file's bit depth.
 
     Raises:
         UnreadableImageError: the file cannot be read, exceeds PIL's limit of pixels, or contains NaN.
@@ -81,7 +81,7 @@ def read_image(path: Path, shape: tuple[int, int, int], value_range: ValueRange 
     channels, height, width = shape
     with open_image(path) as image:
         if is_high_bit_depth(image):
-            image = to_8_bits(read_values(image, path), value_range or ())
+            image = to_8_bits(read_values(image, path), value_range)
         else:
             image.draft("L" if channels == 1 else "RGB", (width, height))  # decodes a large JPEG at a reduced size
             image = apply_orientation(image)
@@ -159,13 +159,10 @@ def common_shape(
     if image_size is not None:
         height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
         return channels, height, width
-    sizes = {(height, width) for height, width, _ in headers}
-    if len(sizes) == 1:
-        [(height, width)] = sizes
-        if max(height, width) <= MAX_SIDE:
-            return channels, height, width
-    smaller = [min(height, width) for height, width, _ in headers]
-    side = min(MAX_SIDE, round(statistics.median(smaller))) if smaller else MAX_SIDE
+    sizes = [(height, width) for height, width, _ in headers]
+    if len(set(sizes)) == 1 and max(sizes[0]) <= MAX_SIDE:
+        return channels, *sizes[0]
+    side = min(MAX_SIDE, round(statistics.median(map(min, sizes)))) if sizes else MAX_SIDE
     return channels, side, side
 
 

@@ -50,7 +50,7 @@ class DataModule(L.LightningDataModule, ABC):
     downloads: ClassVar[bool] = False  # whether missing files are downloaded to `root`
     classes: tuple[str, ...]
     columns: tuple[Column, ...] = ()
-    value_range: tuple[float, ...] | None = ()  # of image files, see `DataSpec`
+    value_range: tuple[float, ...] = ()  # of image files, see `DataSpec`
     model_spec: DataSpec | None = None  # of a trained model; if set, `read` prepares the examples for it
 
     def __init__(
@@ -109,9 +109,8 @@ class DataModule(L.LightningDataModule, ABC):
         train = self.splits["train"]
         mean, std = mean_and_std(train, self.columns)
         weights = compute_class_weights(self.class_weights, train.y, len(self.classes))
-        value_range = self.value_range if self.kind == "images" else None
         moments = tuple(mean.tolist()), tuple(std.tolist())
-        return DataSpec(train.shape, self.classes, self.columns, *moments, weights, value_range)
+        return DataSpec(train.shape, self.classes, self.columns, *moments, weights, self.value_range)
 
     def fingerprint_inputs(self, part: Examples) -> Tensor:
         """Return the values that represent the inputs of a split in the data's fingerprint, `[N, ...]`."""
@@ -125,14 +124,11 @@ class DataModule(L.LightningDataModule, ABC):
         self.splits = {name: replace(part, x=inputs[name]) for name, part in self.splits.items()}
 
     def original(self, split: str) -> Examples:
-        """Return the examples of a split before `replace_inputs`, which stores only `val`."""
+        """Return the examples of a split before `replace_inputs`, of which only `val` is stored."""
         return self.original_splits.get(split) or self.splits[split]
 
     def loader(self, split: str, all_ranks: bool = False) -> Loader:
-        """Return the loader of a split, with the examples of all processes or this process's share.
-
-        The split `train` is shuffled and augmented.
-        """
+        """Return the loader of a split, for this process's share or all examples; `train` is shuffled and augmented."""
         trainer = self.trainer
         assert trainer is not None, "Lightning attaches the trainer first"
         augment = partial(self.augment, classes=len(self.classes)) if split == "train" and self.augment else None

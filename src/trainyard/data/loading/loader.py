@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from trainyard.data.loading.spec import Examples
 
-PREFETCHED_BATCHES = 8  # gathered by one indexing operation: the overhead of an operation exceeds that of small batches
+PREFETCHED_BATCHES = 8  # batches gathered by one indexing operation, whose overhead exceeds the cost of a small batch
 
 Batch = tuple[Tensor, Tensor]
 Augment = Callable[[Tensor, Tensor, torch.Generator], Batch]  # of inputs and labels, with the batch's generator
@@ -147,7 +147,7 @@ class StreamingLoader(Loader):
             batch_sampler=self.sampler,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
-            collate_fn=unchanged,  # type: ignore[arg-type]  # `__getitems__` returns whole batches
+            collate_fn=tuple,  # `__getitems__` returns whole batches
             pin_memory=self.device.type == "cuda",
             worker_init_fn=ignore_signals,
             generator=derive_generator(0),  # so that the run's own generator does not change
@@ -164,11 +164,6 @@ def ignore_signals(worker: int) -> None:
     for name in ("SIGINT", "SIGHUP"):
         if hasattr(signal, name):  # not on Windows
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-
-
-def unchanged(batch: Batch) -> Batch:
-    """Return the batch; a function of the module, because worker processes import it."""
-    return batch
 
 
 @dataclass

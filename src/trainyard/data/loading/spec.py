@@ -1,7 +1,7 @@
 """The specification of a data set, from which models are built, and the examples themselves."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import torch
@@ -9,6 +9,9 @@ from torch import Tensor
 
 from trainyard.data.images.image_files import ImageFiles
 from trainyard.data.tables.dates import PERIODS
+
+MAX_EMBEDDING_WEIGHTS = 2**20  # of a column, unless it has more than 131,072 levels
+MIN_EMBEDDING_WIDTH = 8
 
 
 @dataclass(frozen=True)
@@ -24,11 +27,10 @@ class Column:
     median: float = 0.0  # of the training rows; replaces missing numbers
     may_miss: bool = False  # whether training rows lack values; the model then adds a missing indicator
     embedded: bool = False  # whether the levels are embedded instead of one-hot encoded
-    width: int = 0  # of the embedding of a level; 0 for fastai's rule of thumb
     source: str = ""  # the header of the table's column, if it differs from the name
     part: str = ""  # of a date: `year`, `month`, `day`, `weekday`, `hour` or `days` (since 1970)
-    format: str = ""  # of dates, as for `strptime`, or `ISO8601`
-    decimal: str = ""  # separator of numbers, `.` or `,`; empty if unknown
+    format: str = ""  # of dates without their time of day, as for `strptime`, or `ISO8601`
+    decimal: str = "."  # separator of numbers, `.` or `,`
     missing: tuple[str, ...] = ()  # texts that mark a missing value, in addition to the standard ones
 
     @property
@@ -43,13 +45,9 @@ class Column:
 
     @property
     def embedding_width(self) -> int:
-        """The size of the embedding of a level."""
-        return self.width or embedding_width(len(self.levels))
-
-
-def embedding_width(levels: int) -> int:
-    """Return the size of an embedding by fastai's rule of thumb, at most 600."""
-    return int(min(600, round(1.6 * levels**0.56)))
+        """The size of the embedding of a level: fastai's rule of thumb, with a limit on the weights of the column."""
+        levels = len(self.levels)
+        return int(min(round(1.6 * levels**0.56), max(MIN_EMBEDDING_WIDTH, MAX_EMBEDDING_WEIGHTS // levels)))
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ class DataSpec:
         class_weights: weight of each class in the training loss, 1 on average over the training examples; empty for
             equal weights.
         value_range: the values that become black and white in image files with more than 8 bits per channel, see
-            `trainyard.data.images.image_files.read_image`. `None` for rows.
+            `trainyard.data.images.image_files.read_image`. Empty for other images and for rows.
     """
 
     input_shape: tuple[int, ...]
@@ -74,7 +72,7 @@ class DataSpec:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     class_weights: tuple[float, ...] = ()
-    value_range: tuple[float, ...] | None = None
+    value_range: tuple[float, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -83,17 +81,20 @@ class DataSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Return primitives only, for a checkpoint."""
-        return {name: list(value) for name, value in asdict(self).items() if value is not None}
+        return {name: list(value) for name, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> "DataSpec":
         """Return the spec that `to_dict` stored."""
 
-        def with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-            return {name: tuple(value) if isinstance(value, list | tuple) else value for name, value in values.items()}
+        def build(kind: Any, values: Mapping[str, Any]) -> Any:
+            """Return an object with those of the stored values that it has; older checkpoints contain others."""
+            known = {field.name: values[field.name] for field in fields(kind) if field.name in values}
+            return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()})
 
-        columns = tuple(Column(**with_tuples(column)) for column in stored["columns"])
-        return cls(**{**with_tuples(stored), "columns": columns})
+        columns = tuple(build(Column, column) for column in stored["columns"])
+        spec: DataSpec = build(cls, {**stored, "columns": columns})
+        return spec
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ Penguins: A. M. Horst, A. P. Hill, K. B. Gorman, "palmerpenguins", 2020, https:/
 
 import lzma
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.resources import files
 from typing import Any
@@ -22,26 +22,24 @@ from torch import Tensor
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.loader import derive_generator
 from trainyard.data.loading.spec import Column, Examples
-from trainyard.data.sources.table import Rows
+from trainyard.data.sources.table import Rows, as_list
 from trainyard.io.errors import config_error, did_you_mean, join_limited
 
 SPECIES = ("Adelie", "Chinstrap", "Gentoo")
 MEASUREMENTS = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
-FIRST_SHAPES = ("circle", "square", "triangle")
+DEFAULT_SHAPES = ("circle", "square", "triangle")
 CHUNK = 256  # images drawn at a time; bounds the memory
 
 
-def select_names(key: str, names: Iterable[object] | str | int, known: Sequence[str], least: int) -> tuple[str, ...]:
-    """Return the names as a tuple; raise a ConfigError for unknown, repeated and fewer than `least` names."""
-    if isinstance(names, str | int):
-        raise config_error(key, names, "must be a list", f"{key}=[{','.join(known[:2])}]")
-    words = tuple(map(str, names))
-    for word in words:
-        if word not in known:
-            raise config_error(key, word, f"unknown{did_you_mean(word, known)}", join_limited(known))
-    if len(set(words)) < max(least, len(words)):
-        raise config_error(key, list(words), "too few or repeated names", f"at least {least} of {join_limited(known)}")
-    return words
+def select_names(key: str, given: Any, known: Sequence[str], least: int) -> tuple[str, ...]:
+    """Return one name or several as a tuple; raise a ConfigError for unknown, repeated and fewer than `least` names."""
+    names = tuple(as_list(given))
+    for name in names:
+        if name not in known:
+            raise config_error(key, name, f"unknown{did_you_mean(name, known)}", join_limited(known))
+    if len(set(names)) < max(least, len(names)):
+        raise config_error(key, list(names), "too few or repeated names", f"at least {least} of {join_limited(known)}")
+    return names
 
 
 class Digits(DataModule):
@@ -112,7 +110,7 @@ class Shapes(DataModule):
     kind = "images"
 
     def __init__(
-        self, count: int, image_size: int, shapes: Sequence[str] = FIRST_SHAPES, seed: int = 0, **shared: Any
+        self, count: int, image_size: int, shapes: Sequence[str] = DEFAULT_SHAPES, seed: int = 0, **shared: Any
     ) -> None:
         super().__init__(seed=seed, **shared)
         if not isinstance(image_size, int):

@@ -71,23 +71,20 @@ class ImageFolder(DataModule):
         paths = [self.root / file.path for file in folder.files]
         splits = np.array([file.split for file in folder.files])
         shape = self.infer_shape(paths)
-        given = self.given_range if self.model_spec is None else self.model_spec.value_range or ()
+        given = self.given_range if self.model_spec is None else self.model_spec.value_range
         range_files = np.flatnonzero(splits == "train") if given is None else None
         fits = self.placement.fits(len(paths), shape)
         decoded = decode_images(paths, shape, self.cache, fits, self.placement.workers, given or (), range_files)
-        self.value_range = decoded.value_range
+        self.value_range, self.digests = decoded.value_range, decoded.digests
         self.report_problems(folder, decoded)
-        self.digests = decoded.digests
-        readable = np.array([position not in decoded.errors for position in range(len(paths))])
-        training = readable & (splits == "train")
+        training = decoded.readable & (splits == "train")
         labels = self.find_labels(folder, training)
         if self.model_spec is None:
             self.check_values(np.array([file.path for file in folder.files])[training], decoded.sums[training], shape)
-        names = np.array([str(path) for path in paths])
-        files = ImageFiles(names, decoded.sums, decoded.digests, shape, decoded.value_range)
+        files = ImageFiles(np.array(paths, dtype=str), decoded.sums, self.digests, shape, self.value_range)
         images = files if decoded.pixels is None else decoded.pixels
         whole = Examples(images, torch.from_numpy(labels), torch.arange(len(paths)))
-        usable = readable & (labels >= 0)
+        usable = decoded.readable & (labels >= 0)
         positions = {name: np.flatnonzero(usable & (splits == name)) for name in SPLITS}
         return {name: whole.subset(torch.from_numpy(index)) for name, index in positions.items() if len(index)}
 
@@ -96,11 +93,11 @@ class ImageFolder(DataModule):
         if self.model_spec is not None:
             channels, height, width = self.model_spec.input_shape
             return channels, height, width
-        channels, height, width = common_shape(paths, self.image_size, self.channels)
-        if self.image_size is None and max(height, width) == MAX_SIDE:
+        shape = common_shape(paths, self.image_size, self.channels)
+        if self.image_size is None and max(shape) == MAX_SIDE:
             text = "images     resized to %dx%d pixels; data.image_size=%d takes a quarter of the time from scratch"
-            log.info(text, height, width, MAX_SIDE // 2)
-        return channels, height, width
+            log.info(text, *shape[1:], MAX_SIDE // 2)
+        return shape
 
     def check_values(self, names: Sequence[str], sums: Tensor, shape: tuple[int, int, int]) -> None:
         """Log the value range; raise an error if all training images are constant, and warn if most almost are."""
@@ -108,7 +105,7 @@ class ImageFolder(DataModule):
         mean, square = (sums.double() / pixels).unbind(-1)
         variances = square - mean.square()  # of the values of each channel, from 0 to 255, [N, C]
         if len(sums) and pixels > 1 and (variances < ROUNDING).all():
-            problem = f"all {len(sums)} training images are constant, each of a single colour: {join_names(names)}"
+            problem = f"all {len(sums)} training images are constant, each of a single colour: {join_limited(names)}"
             if self.on_error == "raise":
                 accepted = "images that vary, or data.on_error=skip to train on these"
                 raise config_error("data.root", self.root, problem, accepted)
@@ -120,26 +117,25 @@ class ImageFolder(DataModule):
                 log.warning(f"{text}; if these values are outliers, set data.value_range=[LOW,HIGH]", *self.value_range)
 
     def find_labels(self, folder: FolderListing, training: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Return the label of each file, int64 `[N]`; -1 if its class has no training image."""
-        labels = np.array([file.label for file in folder.files])
+        """Set the classes, and return the label of each file, int64 `[N]`; -1 if its class has no training image."""
+        found = np.array([file.label for file in folder.files])
+        used = np.unique(found[training])
+        self.classes = tuple(folder.classes[label] for label in used)
         if self.model_spec is not None:
             self.classes = self.model_spec.classes
-            if unknown := [name for name in folder.classes if name not in self.classes]:
-                problem = f"classes that training lacks: {join_names(unknown)}"
-                raise config_error("data.root", self.root, problem, join_names(self.classes))
-            known = np.array([self.classes.index(name) for name in folder.classes], dtype=np.int64)
-            return known[labels]  # type: ignore[no-any-return]
-        used = np.unique(labels[training])
-        self.classes = tuple(folder.classes[label] for label in used)
-        unreadable = [name for name in folder.classes if name not in self.classes]
-        if len(used) < 2:
-            readable = join_names(self.classes) or "none"
+        others = [name for name in folder.classes if name not in self.classes]
+        if others and self.model_spec is not None:
+            problem = f"classes that training lacks: {join_limited(others)}"
+            raise config_error("data.root", self.root, problem, join_limited(self.classes))
+        if len(self.classes) < 2:
+            readable = join_limited(self.classes) or "none"
             problem = f"classes with a readable training image: {readable}, at least two are needed"
             raise config_error("data.root", self.root, problem, LAYOUT)
-        if unreadable:
-            log.warning("data.on_error=skip: classes without a readable training image: %s", join_names(unreadable))
-        self.report["skipped_folders"] += len(unreadable)
-        return np.where(np.isin(labels, used), np.searchsorted(used, labels), -1)
+        if others:
+            log.warning("data.on_error=skip: classes without a readable training image: %s", join_limited(others))
+        self.report["skipped_folders"] += len(others)
+        labels = [self.classes.index(name) if name in self.classes else -1 for name in folder.classes]
+        return np.array(labels, dtype=np.int64)[found]  # type: ignore[no-any-return]
 
     def report_problems(self, folder: FolderListing, decoded: DecodedImages) -> None:
         """Raise one error that lists all problems of the folder, or count and log them."""
@@ -147,7 +143,7 @@ class ImageFolder(DataModule):
         problems = {"cannot be read": broken, "no images": folder.empty, "not in train": folder.unknown}
         problems = {problem: names for problem, names in problems.items() if names}
         if problems and self.on_error == "raise":
-            lines = "".join(f"\n  {problem}: {join_names(names)}" for problem, names in problems.items())
+            lines = "".join(f"\n  {problem}: {join_limited(names)}" for problem, names in problems.items())
             count = sum(map(len, problems.values()))
             raise ConfigError(
                 f"data.root={self.root}: {count} problem{'s' if count > 1 else ''}{lines}\n"
@@ -155,13 +151,16 @@ class ImageFolder(DataModule):
             )
         self.report |= {"skipped_files": len(broken), "skipped_folders": len(folder.empty) + len(folder.unknown)}
         for problem, names in problems.items():
-            log.warning("data.on_error=skip: %d left out, %s: %s", len(names), problem, join_names(names))
+            log.warning("data.on_error=skip: %d left out, %s: %s", len(names), problem, join_limited(names))
         if folder.unused:
             text = "data.root=%s: left out, in no split or no class folder: %s"
-            log.warning(text, self.root, join_names(folder.unused))
+            log.warning(text, self.root, join_limited(folder.unused))
+        if folder.repeated:
+            text = "data.root=%s: left out, links to images that are used at another place: %s"
+            log.warning(text, self.root, join_limited(folder.repeated))
         if similar := similar_names(folder.classes):
             text = "data.root=%s: classes whose names differ only in case or whitespace: %s"
-            log.warning(text, self.root, join_names(similar))
+            log.warning(text, self.root, join_limited(similar))
         if folder.other_files:
             counts = join_limited(f"{count} {suffix}" for suffix, count in folder.other_files.most_common())
             log.info("data.root=%s: left out, not images: %s", self.root, counts)
@@ -176,15 +175,10 @@ class ImageFolder(DataModule):
         return parts
 
     def fingerprint_inputs(self, part: Examples) -> Tensor:
-        """Return the digests of the files, uint8 `[N, 16]`."""
+        """Return the digests of the files of a split, uint8 `[N, 16]`."""
         assert part.ids is not None
         return torch.from_numpy(self.digests[part.ids.numpy()])
 
     def file_digests(self, part: Examples) -> list[bytes]:
-        """Return the digests of the files of some examples."""
+        """Return the digests of the files of a split."""
         return [digest.tobytes() for digest in self.fingerprint_inputs(part).numpy()]
-
-
-def join_names(names: Sequence[str]) -> str:
-    """Return the first names as printable text; names of files need not be valid text."""
-    return join_limited(names, 20).encode(errors="backslashreplace").decode()

@@ -18,7 +18,8 @@ from trainyard.data.tables.columns import MIN_SHARE, CellFormat, ColumnValues, f
 from trainyard.data.tables.reading import (
     factorize,
     has_semicolons,
-    read_numbers,
+    nested_columns,
+    read_column,
     read_rows,
     read_table,
     strip_zeros,
@@ -59,12 +60,12 @@ class Rows(DataModule):
         before, train = self.columns, parts["train"].x
         assert isinstance(train, Tensor)
         self.columns = tuple(fit_column(column, train[:, i], self.one_hot_limit) for i, column in enumerate(before))
-        pairs = list(zip(before, self.columns, strict=True))
-
-        def recode(x: Any) -> Tensor:
-            return torch.stack([recode_levels(x[:, i], *pair) for i, pair in enumerate(pairs)], dim=1)
-
-        return {name: replace(part, x=recode(part.x)) for name, part in parts.items()}
+        recoded = {}
+        for name, part in parts.items():
+            assert isinstance(part.x, Tensor)
+            inputs = map(recode_levels, part.x.unbind(1), before, self.columns)
+            recoded[name] = replace(part, x=torch.stack(list(inputs), dim=1))
+        return recoded
 
 
 class Table(Rows):
@@ -121,6 +122,7 @@ class Table(Rows):
         if self.target not in columns:
             problem = f"data.{key} has no such column{did_you_mean(self.target, columns)}"
             raise config_error("data.target", self.target, problem, join_limited(columns, 30))
+        self.check_nested(key)
         missing = label_texts(table[self.target]) == ""
         if missing.all():
             raise config_error(f"data.{key}", self.files[key], f"no row has a {self.target}", "rows with a class")
@@ -128,6 +130,18 @@ class Table(Rows):
             log.warning("%d of %d rows of data.%s have no %s: left out", missing.sum(), len(table), key, self.target)
             self.report[f"{key}_rows_without_target"] = int(missing.sum())
         return table[~missing]
+
+    def check_nested(self, key: str) -> None:
+        """Raise a ConfigError if a column in use contains lists, structs or maps."""
+        used = {column.header for column in self.model_spec.columns} | {self.target} if self.model_spec else None
+        types = nested_columns(self.files[key])
+        found = [name for name in types if (name in used if used is not None else name not in self.ignore)]
+        if found:
+            described = join_limited((f"{name} ({types[name]})" for name in found), MAX_LISTED)
+            accepted = "columns of numbers, text or dates"
+            if self.target not in found:
+                accepted += f"; to leave out: {format_override('data.ignore', [*self.ignore, *found])}"
+            raise config_error(f"data.{key}", self.files[key], f"columns of nested values: {described}", accepted)
 
     def learn(self, table: "pd.DataFrame") -> None:
         """Find the classes and columns of the training file, and the format of its cells."""
@@ -167,25 +181,22 @@ class Table(Rows):
     def feature_names(self, columns: list[str]) -> list[str]:
         """Return the columns except the target and ignored ones, or raise a ConfigError."""
         candidates = [name for name in columns if name != self.target]
-        if self.target in self.ignore:
-            problem = f"{self.target} is the target"
-            raise config_error("data.ignore", join_limited(self.ignore), problem, join_limited(candidates, 30))
         names = [name for name in candidates if name not in self.ignore]
         for key, given, known in (("data.ignore", self.ignore, candidates), ("data.keep", self.keep, names)):
-            unknown = [f"no column {name}{did_you_mean(name, known)}" for name in given if name not in known]
-            if unknown:
-                raise config_error(key, join_limited(given), "; ".join(unknown), join_limited(known, 30))
+            if unknown := [name for name in given if name not in known]:
+                problem = "; ".join(f"unknown feature {name}{did_you_mean(name, known)}" for name in unknown)
+                raise config_error(key, join_limited(given), problem, join_limited(known, 30))
         if not names:
-            key, value = "data.path", str(self.files["path"])
-            if self.ignore:
-                key, value = "data.ignore", join_limited(self.ignore)
-            raise config_error(key, value, "no column is left to learn from", f"columns besides {self.target}")
+            problem = "no column is left to learn from"
+            raise config_error(
+                "data.path", self.files["path"], problem, f"columns besides {self.target} and data.ignore"
+            )
         return names
 
     def check_classes(self, values: "pd.Series[Any]") -> None:
         """Raise a ConfigError for a target that is constant, a quantity or an identifier."""
         count, rows = len(self.classes), len(values)
-        numbers, invalid = read_numbers(factorize(values)[1], Column(self.target, decimal="."))
+        numbers, invalid = read_column(values, [Column(self.target)])
         measured = not invalid.any() and count > MAX_NUMERIC_CLASSES and bool((numbers % 1).any() or count > rows / 5)
         if count < 2 or count > rows / 2 or measured:
             problem = f"it has {count} distinct values in {rows} rows ({join_limited(self.classes, 5)})"
@@ -197,7 +208,7 @@ class Table(Rows):
         if absent := [header for header in columns if header not in table.columns]:
             accepted = f"a table with {join_limited(columns, 30)}"
             raise config_error(f"data.{key}", self.files[key], f"no column {join_limited(absent)}", accepted)
-        x, invalid = read_rows(table, self.columns, has_semicolons(self.files[key]))
+        x, invalid = read_rows(table, self.columns)
         for header, column in columns.items():
             self.check_cells(key, column, table[header], invalid[header])
         y = self.labels(key, label_texts(table[self.target]))
@@ -217,16 +228,16 @@ class Table(Rows):
 
     def labels(self, key: str, texts: NDArray[np.object_]) -> Tensor:
         """Return the label of each row, int64 `[N]`; "1.0" is class 1 if there is no class "1.0"."""
-        exact = {name: label for label, name in reversed(list(enumerate(self.classes)))}
-        by_text = {strip_zeros(name): label for name, label in exact.items()} | exact
-        labels = [by_text.get(text, by_text.get(strip_zeros(text))) for text in texts]
+        exact = {name: label for label, name in enumerate(self.classes)}
+        known = {strip_zeros(name): label for name, label in exact.items()} | exact
+        labels = [known.get(text, known.get(strip_zeros(text))) for text in texts]
         if unknown := sorted({text for text, label in zip(texts, labels, strict=True) if label is None}):
             problem = f"classes that training lacks: {join_limited(unknown)}"
             raise config_error(f"data.{key}", self.files[key], problem, join_limited(self.classes))
         return torch.tensor(labels)
 
 
-def as_list(value: str | Sequence[str] | None) -> list[str]:
+def as_list(value: Any) -> list[str]:
     """Return one value or several as a list of texts."""
     return [str(value)] if isinstance(value, str | int | float) else list(map(str, value or ()))
 

@@ -96,12 +96,12 @@ class TorchvisionDataset(DataModule):
         """Unpack intact archives and download the others; a failure leaves no files."""
         from torchvision.datasets.utils import check_integrity
 
-        subfolder, archives = FOLDERS[self.dataset_name], archive_checksums(self.dataset_class)
+        subfolder, archives = FOLDERS[self.dataset_name], list_archives(self.dataset_class)
         folder = (self.root / subfolder).resolve()
-        intact = [name for name, checksum in archives.items() if check_integrity(folder / name, checksum)]
+        intact = [name for name, (_, md5) in archives.items() if check_integrity(folder / name, md5)]
         try:
             if len(intact) < len(archives):
-                check_reachable(download_url(self.dataset_class))
+                check_reachable(next(url for name, (url, _) in archives.items() if name not in intact))
                 log.info("downloading %s to %s", self.dataset_name, folder)
             with staging_folder(self.root) as draft:
                 with contextlib.suppress(*UNUSABLE):
@@ -116,17 +116,11 @@ class TorchvisionDataset(DataModule):
             raise config_error("data.root", self.root, problem, f"{folder} with {' '.join(archives)}") from error
 
 
-def archive_checksums(dataset: Any) -> dict[str, str]:
-    """Return the MD5 of each file that is downloaded for a data set."""
+def list_archives(dataset: Any) -> dict[str, tuple[str, str]]:
+    """Return the URL and the MD5 of each file that is downloaded for a data set, by its name."""
     if hasattr(dataset, "split_list"):
-        return {name: md5 for _, name, md5 in (dataset.split_list["train"], dataset.split_list["test"])}
+        return {name: (url, md5) for url, name, md5 in (dataset.split_list["train"], dataset.split_list["test"])}
     if hasattr(dataset, "url"):
-        return {dataset.url.rpartition("/")[2]: getattr(dataset, "tgz_md5", None) or dataset.md5}
-    return dict(dataset.resources)
-
-
-def download_url(dataset: Any) -> str:
-    """Return an address from which a data set is downloaded."""
-    if hasattr(dataset, "url"):
-        return str(dataset.url)
-    return str(dataset.mirrors[0] if hasattr(dataset, "mirrors") else dataset.split_list["train"][0])
+        md5 = getattr(dataset, "tgz_md5", None) or dataset.md5
+        return {dataset.url.rpartition("/")[2]: (dataset.url, md5)}
+    return {name: (dataset.mirrors[0] + name, md5) for name, md5 in dataset.resources}

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainyard.data.loading.spec import Column, embedding_width
+from trainyard.data.loading.spec import Column
 from trainyard.data.tables.dates import find_format, parse_dates, varying_parts
 from trainyard.data.tables.reading import cell_texts, factorize, parse_numbers, read_column, strip_zeros, typed_numbers
 from trainyard.io.errors import join_limited
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MIN_SHARE = 0.95  # of the non-missing cells must be numbers or dates; the others are then exceptions
-MAX_EMBEDDING_WEIGHTS = 2**20  # of a column, unless it has more than 131,072 levels
-MIN_EMBEDDING_WIDTH = 8
 LEAK_CHANCE = 1e-6  # accepted probability that an unrelated column looks like a leak
 
 
@@ -37,7 +35,7 @@ class CellFormat:
 
 @dataclass(frozen=True)
 class DistinctCells:
-    """The distinct non-missing cells of a column, as values and as text, and their counts."""
+    """The distinct non-missing cells of a column, as values and as text, and the number of cells with each."""
 
     values: "pd.Series[Any]"
     texts: "pd.Series[Any]"
@@ -45,7 +43,7 @@ class DistinctCells:
 
     @classmethod
     def of(cls, column: "pd.Series[Any]", missing: tuple[str, ...]) -> "DistinctCells":
-        """Return the cells of a column."""
+        """Return the distinct cells of a column; texts of `missing` mark missing values."""
         positions, distinct = factorize(column)
         texts = cell_texts(distinct, missing)
         present = texts.notna().to_numpy(bool)
@@ -62,26 +60,31 @@ class DistinctCells:
         """The texts in natural order, whole numbers without decimals."""
         return tuple(sorted({strip_zeros(text) for text in self.texts}, key=natural_key))
 
-    def share(self, which: NDArray[np.bool_]) -> float:
-        """Return the share of the cells that have some of the distinct values."""
-        return float(self.counts[which].sum() / self.total)
+    def share(self, selected: NDArray[np.bool_]) -> float:
+        """Return the share of the column's cells that have one of the selected distinct values."""
+        return float(self.counts[selected].sum() / self.total)
 
 
 def learn_columns(
     table: "pd.DataFrame", given: CellFormat, semicolons: bool
 ) -> tuple[dict[str, list[Column]], list[str]]:
-    """Return the inputs made from each column of the training file, by its header, and notes for the user."""
+    """Return the inputs made from each column of the training file, by its header, and notes for the user.
+
+    A column whose numbers are ambiguous, such as `1,234`, has the decimal separator of most other columns.
+    """
     cells = {str(name): DistinctCells.of(table[name], given.missing) for name in table.columns}
     decimals = {name: given.decimal or infer_decimal(column) for name, column in cells.items()}
-    usual = Counter(filter(None, decimals.values())).most_common(1)
+    most_common = Counter(filter(None, decimals.values())).most_common(1)
+    usual = most_common[0][0] if most_common else ""
     columns: dict[str, list[Column]] = {}
     notes = []
     for name, column in cells.items():
         commas = bool(column.texts.str.contains(",", regex=False).any())
-        decimal = decimals[name] or (usual[0][0] if usual else "," if commas and semicolons else ".")
+        known = decimals[name] or usual
+        decimal = known or ("," if commas and semicolons else ".")
         columns[name], note = learn_column(name, column, replace(given, decimal=decimal))
         numeric = not (columns[name][0].levels or columns[name][0].part)
-        if commas and numeric and not (decimals[name] or usual):
+        if commas and numeric and not known:
             meaning, choice = ("decimals", "point") if decimal == "," else ("thousands", "comma")
             notes.append(f"column {name}: commas are read as separators of {meaning}; to change: data.decimal={choice}")
         notes += [f"column {name}: {note}"] if note else []
@@ -89,7 +92,7 @@ def learn_columns(
 
 
 def infer_decimal(cells: DistinctCells) -> str:
-    """Return the decimal separator with which more cells are numbers; empty if it makes no difference."""
+    """Return the decimal separator with which more cells are numbers; empty if both give as many."""
     if typed_numbers(cells.values) is not None or not cells.texts.str.contains(r"[.,]").any():
         return ""
     point, comma = (cells.share(~np.isnan(parse_numbers(cells.texts, decimal))) for decimal in ".,")
@@ -105,25 +108,36 @@ def learn_column(name: str, cells: DistinctCells, given: CellFormat) -> tuple[li
         return [column], ""
     if isinstance(cells.values.dtype, pd.CategoricalDtype) or is_code(cells):
         return [replace(column, levels=cells.levels)], ""
-    typed = typed_numbers(cells.values) is not None
-    numbers = ~np.isnan(parse_numbers(cells.texts, column.decimal, strict=False))
-    numeric = typed or cells.share(numbers) >= MIN_SHARE
+    numbers = np.ones(len(cells.texts), bool)
+    if typed_numbers(cells.values) is None:
+        numbers = ~np.isnan(parse_numbers(cells.texts, column.decimal, strict=False))
+    numeric = cells.share(numbers) >= MIN_SHARE
     compact = cells.texts.str.fullmatch(r"(19|20)\d{6}").to_numpy(bool)  # such as 20160131
-    if not numeric or (compact.any() and compact[numbers].all()):
-        date_format, note = find_format(cells.values, cells.texts, given.dayfirst)
-        dates = parse_dates(cells.values, cells.texts, date_format) if date_format else cells.values
-        valid = dates.notna().to_numpy(bool)
-        if date_format and cells.share(valid) >= (cells.share(numbers) if numeric else MIN_SHARE):
-            column, exceptions = with_exceptions(replace(column, format=date_format), cells, valid, "dates")
-            parts = varying_parts(dates, date_format)
-            inputs = [replace(column, name=f"{name}.{part}", source=name, part=part) for part in parts]
-            return inputs, "; ".join(filter(None, (note, exceptions)))
-    if typed:
-        return [column], ""
+    if not numeric or compact[numbers].all():
+        dates, note = learn_dates(column, cells, given.dayfirst, cells.share(numbers) if numeric else MIN_SHARE)
+        if dates:
+            return dates, note
     if numeric:
-        column, note = with_exceptions(column, cells, numbers, "numeric")
+        column, note = mark_invalid_as_missing(column, cells, numbers, "numeric")
         return [column], note
     return [replace(column, levels=cells.levels)], almost_numeric_note(cells, numbers)
+
+
+def learn_dates(
+    column: Column, cells: DistinctCells, dayfirst: bool | None, min_share: float
+) -> tuple[list[Column], str]:
+    """Return the inputs made from a column of dates, and a note; no inputs if less than `min_share` are dates."""
+    date_format, note = find_format(cells.values, cells.texts, dayfirst)
+    if not date_format:
+        return [], ""
+    dates = parse_dates(cells.values, cells.texts, date_format)
+    valid = dates.notna().to_numpy(bool)
+    if cells.share(valid) < min_share:
+        return [], ""
+    column, exceptions = mark_invalid_as_missing(replace(column, format=date_format), cells, valid, "dates")
+    parts = varying_parts(dates, date_format)
+    inputs = [replace(column, name=f"{column.name}.{part}", source=column.name, part=part) for part in parts]
+    return inputs, "; ".join(filter(None, (note, exceptions)))
 
 
 def is_code(cells: DistinctCells) -> bool:
@@ -135,7 +149,9 @@ def is_code(cells: DistinctCells) -> bool:
     return bool(codes.str.match(r"0\d").any() and codes.str.len().nunique() == 1 and len(codes) <= cells.total / 2)
 
 
-def with_exceptions(column: Column, cells: DistinctCells, valid: NDArray[np.bool_], kind: str) -> tuple[Column, str]:
+def mark_invalid_as_missing(
+    column: Column, cells: DistinctCells, valid: NDArray[np.bool_], kind: str
+) -> tuple[Column, str]:
     """Return the column with invalid cells as markers of missing values, and a note that lists them."""
     invalid = tuple(cells.texts[~valid])
     if not invalid:
@@ -162,9 +178,7 @@ def fit_column(column: Column, train: Tensor, one_hot_limit: int) -> Column:
         codes = train.unique().long().tolist()
         # If no training row has a level, the column remains categorical, with a level that no cell has.
         levels = tuple(column.levels[code - 1] for code in codes if code > 0) or ("",)
-        limit = max(MIN_EMBEDDING_WIDTH, MAX_EMBEDDING_WEIGHTS // len(levels))
-        width = limit if limit < embedding_width(len(levels)) else 0
-        return replace(column, levels=levels, may_miss=0 in codes, embedded=len(levels) > one_hot_limit, width=width)
+        return replace(column, levels=levels, may_miss=0 in codes, embedded=len(levels) > one_hot_limit)
     known = train[~train.isnan()]
     median = float(np.median(known.numpy())) if len(known) else 0.0
     return replace(column, median=median, may_miss=len(known) < len(train))
@@ -181,10 +195,10 @@ def recode_levels(values: Tensor, before: Column, after: Column) -> Tensor:
 
 @dataclass(frozen=True)
 class ColumnValues:
-    """The values `[N]` of a column of the training file, which are present, and whether they are levels or dates."""
+    """The values `[N]` of a column of the training file, to decide whether it helps to predict the target."""
 
-    values: NDArray[np.float64]
-    present: NDArray[np.bool_]
+    values: NDArray[np.float64]  # numbers, codes of levels, or a code for each date
+    present: NDArray[np.bool_]  # which are not missing
     categorical: bool
     dates: bool
 
@@ -211,23 +225,25 @@ class ColumnValues:
 
     def leak_reason(self, classes: NDArray[np.int64]) -> str:
         """Return a note if each value of the column occurs with one class only; `classes` are the labels `[N]`."""
-        present, absent = self.present, np.unique(classes[~self.present])
-        distinct, codes = np.unique(self.values[present], return_inverse=True)
-        pairs = np.unique(np.stack([codes, classes[present]]), axis=1)
+        missing_reveals_class = len(np.unique(classes[~self.present])) == 1
+        compared = self.present | missing_reveals_class  # a missing value then counts as one more value
+        distinct, codes = np.unique(self.values[compared], return_inverse=True)
+        pairs = np.unique(np.stack([codes, classes[compared]]), axis=1)
         if self.dates or pairs.shape[1] > len(distinct):
             return ""
-        present_classes = len(np.unique(pairs[1]))
-        if len(distinct) == present_classes == classes.max() + 1:
+        known = self.values[self.present]
+        count = len(np.unique(known))
+        if count == len(np.unique(classes[self.present])) == classes.max() + 1:
             return "is a copy of the target: each value means one class"
-        coincidences = int(present.sum()) - len(distinct) + (int((~present).sum()) - 1 if len(absent) == 1 else 0)
+        # The values of an unrelated column would be repeated in rows of the same class only by chance.
         same_class = float(np.square(np.bincount(classes) / len(classes)).sum())  # probability for two rows
-        by_chance = same_class**coincidences > LEAK_CHANCE or not (present_classes > 1 or len(absent) == 1)
+        repetitions = int(compared.sum()) - len(distinct)
+        by_chance = same_class**repetitions > LEAK_CHANCE or len(np.unique(pairs[1])) == 1
         # Measurements may well separate the classes: numbers must be whole and repeated, as codes are.
-        numbers = self.values[present]
-        is_coded = self.categorical or (not (numbers % 1).any() and len(numbers) >= 5 * len(distinct))
+        is_coded = self.categorical or (not (known % 1).any() and len(known) >= 5 * count)
         if by_chance or not is_coded:
             return ""
-        return f"is probably a leak: each of its {len(distinct)} values belongs to one class"
+        return f"is probably a leak: each of its {count} values belongs to one class"
 
 
 def is_identifier(name: str, numbers: NDArray[np.float64]) -> bool:

@@ -1,9 +1,6 @@
 """Dates and times of day in the cells of a table: detection of their format, and conversion to numbers."""
 
 import re
-from contextlib import suppress
-from datetime import datetime
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,90 +10,69 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ISO = "ISO8601"
-SAMPLE = 20  # cells whose possible formats are tried on the whole column
+TIME_OF_DAY = "%H:%M"  # the format of a column of times without dates
+SAMPLE = 20  # cells with which formats are selected that are then tried on the whole column
 PERIODS = {"month": 12, "day": 31, "weekday": 7, "hour": 24}  # of cyclic parts
 PARTS = ("year", *PERIODS, "days")
-OFFSET = re.compile(r"(:\d\d(?:\.\d+)?)\s*(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)$")
-TIME = re.compile(r"(\s*|T)\d{1,2}:\d\d(:\d\d)?(\.\d{1,6})?(?:(\s*)[AaPp][Mm])?$")
-YEAR_FIRST = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%Y-%m", "%Y/%m")
-NAMED_MONTH: tuple[str, ...] = (
-    "%d %b %Y",
-    "%d-%b-%Y",
-    "%d. %b %Y",
-    "%d-%b-%y",
-    "%b %d, %Y",
-    "%b %d %Y",
-    "%b %Y",
-    "%b-%Y",
-    "%b-%y",
+
+# The time at the end of a cell: hours, minutes, seconds, and `a` or `p` of AM and PM. A UTC offset is ignored.
+TIME = re.compile(
+    r"(?:^|\s+|T)([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d(?:\.\d+)?))?(?:\s*([AaPp])[Mm])?"
+    r"(?:\s*(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?))?$"
 )
-NAMED_MONTH += tuple(date_format.replace("%b", "%B") for date_format in NAMED_MONTH)
+YEAR_FIRST = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%Y-%m", "%Y/%m")
+SHORT_MONTH = ("%d %b %Y", "%d-%b-%Y", "%d. %b %Y", "%d-%b-%y", "%b %d, %Y", "%b %d %Y", "%b %Y", "%b-%Y", "%b-%y")
+LONG_MONTH = tuple(date_format.replace("%b", "%B") for date_format in SHORT_MONTH)
 MONTH_FIRST = tuple(f"%m{sign}%d{sign}{year}" for sign in "/-" for year in ("%Y", "%y"))
 DAY_FIRST = tuple(f"%d{sign}%m{sign}{year}" for sign in "./-" for year in ("%Y", "%y"))
-DIRECTIVES = {"%Y": r"\d{4}", "%y": r"\d\d", "%m": r"\d\d?", "%d": r"\d\d?", "%b": r"[^\W\d]+", "%B": r"[^\W\d]+"}
-DATES = {
-    date_format: re.compile(re.sub("%.", lambda match: DIRECTIVES[match[0]], re.escape(date_format)))
-    for date_format in (*YEAR_FIRST, *NAMED_MONTH, *MONTH_FIRST, *DAY_FIRST)
-}
+FORMATS = (ISO, TIME_OF_DAY, *YEAR_FIRST, *SHORT_MONTH, *LONG_MONTH, *MONTH_FIRST, *DAY_FIRST)
 
 
 def parse_dates(values: "pd.Series[Any]", texts: "pd.Series[Any]", date_format: str) -> "pd.Series[Any]":
     """Return timestamps in local time, NaT for cells that are not dates; `texts` are the values as text.
 
-    Their format is one of `strptime`, or `ISO8601`; cells in other formats are converted if these are unambiguous.
+    The format is one of `FORMATS`; ISO 8601 is also accepted beside other formats, and each date may have a time.
     """
+    import pandas as pd
     from pandas.api import types
 
     if types.is_datetime64_any_dtype(values):
         return values.dt.tz_localize(None)
-    texts = strip_offset(texts)
-    dates = parse_format(texts, date_format)
-    for position in np.flatnonzero(dates.isna() & texts.notna()):
-        text = texts.iloc[position]
-        readings = {datetime.strptime(text, other) for other in possible_formats(text, date_format)}
-        if len(readings) == 1:
-            dates.iloc[position] = readings.pop()
-    return dates
+    dates, seconds = split_time(texts)
+    date_format = re.split(r"[ T]*%[HI]", date_format)[0] or TIME_OF_DAY  # older checkpoints describe the time, too
+    days = parse_format(dates, date_format).fillna(parse_format(dates, ISO))
+    return days + pd.to_timedelta(seconds, unit="s").astype("timedelta64[us]")
 
 
-def strip_offset(texts: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Return times without their UTC offset."""
-    return texts.astype("string").str.replace(OFFSET, r"\1", regex=True).astype(object)
-
-
-def parse_format(texts: "pd.Series[Any]", date_format: str) -> "pd.Series[Any]":
-    """Return the timestamps of texts in a format, NaT for others."""
+def split_time(texts: "pd.Series[Any]") -> tuple["pd.Series[Any]", "pd.Series[Any]"]:
+    """Return the dates in texts, which may be empty, and the times of day in seconds, 0 for a text without one."""
     import pandas as pd
 
-    if date_format == ISO:  # pandas also accepts 2016 and 20160131
-        texts = texts.where(texts.astype("string").str.match(r"\d{4}-\d\d").fillna(False).astype(bool), None)
-    return pd.to_datetime(texts, format=date_format, errors="coerce").astype("datetime64[us]")
+    texts = texts.astype("string")
+    time = texts.str.extract(TIME)
+    hours, minutes, seconds = (pd.to_numeric(time[group]).fillna(0).astype(float) for group in range(3))
+    half = time[3].str.lower()
+    hours = hours.where(half.isna(), hours % 12 + 12 * (half == "p").astype(float))
+    dates = texts.str.replace(TIME, "", regex=True)
+    dates = dates.where(dates.str.contains(r"\d|^$"))  # pandas would accept `today` in all formats
+    return dates, 3600 * hours + 60 * minutes + seconds
 
 
-def possible_formats(text: str, like: str = "") -> list[str]:
-    """Return the formats in which a cell is a date, a time of day, or both.
+def parse_format(dates: "pd.Series[Any]", date_format: str) -> "pd.Series[Any]":
+    """Return the days of texts without times in a format, NaT for others; for times of day, an arbitrary day."""
+    import pandas as pd
 
-    If `like` has an order of day and month, formats with the other order are excluded, except those with points.
-    """
-    time, date, clock = TIME.search(text), text, ""
-    if time:
-        date = text[: time.start()]
-        gap, seconds, fraction, space = time.groups()
-        hours, meridiem = ("%H:%M", "") if space is None else ("%I:%M", f"{space}%p")
-        clock = f"{gap}{hours}{':%S' if seconds else ''}{'.%f' if fraction else ''}{meridiem}"
-    order, accepted = is_day_first(like), []
-    for date_format in [name for name, pattern in DATES.items() if pattern.fullmatch(date)] if date else [""]:
-        if order is None or "." in date_format or is_day_first(date_format) in (None, order):
-            with suppress(ValueError):
-                datetime.strptime(text, date_format + clock)
-                accepted.append(date_format + clock)
-    return accepted
+    if date_format == TIME_OF_DAY:
+        dates, date_format = dates.replace("", "1970-01-01"), ISO
+    if date_format == ISO:
+        dates = dates.where(dates.str.match(r"\d{4}-\d\d"))  # pandas also accepts `2016` and `20160131`
+    return pd.to_datetime(dates, format=date_format, errors="coerce").astype("datetime64[us]")
 
 
 def is_day_first(date_format: str) -> bool | None:
-    """Whether the day precedes the month; `None` if the order cannot be confused."""
+    """Whether the day precedes the month; `None` for formats in which the order is unambiguous."""
     day, month = date_format.find("%d"), date_format.find("%m")
-    return None if date_format.startswith(("%Y", ISO)) or min(day, month) < 0 else day < month
+    return None if date_format.startswith("%Y") or min(day, month) < 0 else day < month
 
 
 def find_format(values: "pd.Series[Any]", texts: "pd.Series[Any]", dayfirst: bool | None) -> tuple[str, str]:
@@ -105,15 +81,14 @@ def find_format(values: "pd.Series[Any]", texts: "pd.Series[Any]", dayfirst: boo
 
     if types.infer_dtype(values) in ("datetime64", "datetime", "date"):
         return ISO, ""
-    texts = strip_offset(texts)
-    sample = texts.iloc[:: -(-len(texts) // SAMPLE)]
-    iso = [ISO] if parse_format(sample, ISO).notna().any() else []
-    formats = dict.fromkeys([*iso, *chain.from_iterable(map(possible_formats, sample))])
-    counts = {date_format: int(parse_format(texts, date_format).notna().sum()) for date_format in formats}
+    dates, _ = split_time(texts)
+    sample = dates.iloc[:: -(-len(dates) // SAMPLE)]
+    candidates = [date_format for date_format in FORMATS if parse_format(sample, date_format).notna().any()]
+    counts = {date_format: int(parse_format(dates, date_format).notna().sum()) for date_format in candidates}
     best = [date_format for date_format, count in counts.items() if count == max(counts.values())]
-    best.sort(key=lambda date_format: is_day_first(date_format) is (not dayfirst))  # the other order comes last
     if not best:
         return "", ""
+    best.sort(key=lambda date_format: is_day_first(date_format) is (not dayfirst))  # the unwanted order comes last
     ambiguous = dayfirst is None and {True, False} <= set(map(is_day_first, best))
     note = "the month precedes the day in its dates; data.dayfirst=true reads the day first" if ambiguous else ""
     return best[0], note
@@ -122,7 +97,7 @@ def find_format(values: "pd.Series[Any]", texts: "pd.Series[Any]", dayfirst: boo
 def varying_parts(dates: "pd.Series[Any]", date_format: str) -> list[str]:
     """Return the parts of dates that vary; `hour` for times of day, `days` for constant dates."""
     known = dates.dropna()
-    if date_format != ISO and "%Y" not in date_format and "%y" not in date_format:
+    if date_format == TIME_OF_DAY:
         return ["hour"]
     return [part for part in PARTS if len(np.unique(date_part(known, part))) > 1] or ["days"]
 

@@ -7,7 +7,6 @@ import re
 import unicodedata
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache
 from itertools import groupby
 from operator import attrgetter
@@ -61,6 +60,16 @@ def read_table(path: Path, key: str) -> "pd.DataFrame":
     return table.reset_index(drop=True).rename(columns=lambda name: str(name).strip())
 
 
+def nested_columns(path: Path) -> dict[str, str]:
+    """Return the types of the columns of a Parquet file that contain lists, structs or maps."""
+    from pyarrow import types  # type: ignore[import-untyped]
+    from pyarrow.parquet import read_schema  # type: ignore[import-untyped]
+
+    if path.suffix.lower() not in PARQUET:
+        return {}
+    return {field.name.strip(): str(field.type) for field in read_schema(path) if types.is_nested(field.type)}
+
+
 def read_text(path: Path) -> "pd.DataFrame":
     """Return the cells of a text file as text, or raise a ValueError."""
     import pandas as pd
@@ -95,26 +104,23 @@ def has_semicolons(path: Path) -> bool:
 
 
 def read_rows(
-    frame: "pd.DataFrame", columns: "Sequence[Column]", semicolons: bool = False
+    frame: "pd.DataFrame", columns: "Sequence[Column]"
 ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.bool_]]]:
-    """Convert a table to the inputs of a model; `semicolons` make the comma the default decimal separator.
+    """Convert a table to the inputs of a model.
 
     Returns:
         Rows `[N, F]`: numbers, NaN if missing; categories as codes, 0 if missing or unknown. And for each header, which
         cells are neither a valid value nor marked as missing, bool `[N]`.
     """
     blocks, invalid = [], {}
-    for header, group in groupby(columns, key=attrgetter("header")):
-        inputs = list(group)
-        if not inputs[0].decimal:
-            inputs = [replace(inputs[0], decimal="," if semicolons else ".")]
-        numbers, invalid[header] = read_column(frame[header], inputs)
+    for header, inputs in groupby(columns, key=attrgetter("header")):
+        numbers, invalid[header] = read_column(frame[header], list(inputs))
         blocks.append(numbers)
     return np.concatenate(blocks, axis=1), invalid
 
 
 def read_column(values: "pd.Series[Any]", columns: "Sequence[Column]") -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the inputs made from one column of a table, `[N, len(columns)]`, and which cells are invalid."""
+    """Return the inputs made from one column of a table, `[N, len(columns)]`, and which cells are invalid, `[N]`."""
     first = columns[0]
     positions, distinct = factorize(values)
     if first.levels:
@@ -176,8 +182,8 @@ def cell_texts(values: "pd.Series[Any]", missing: Sequence[str] = ()) -> "pd.Ser
 
     texts = values.str.strip() if types.infer_dtype(values) == "string" else values.astype(object).map(to_text)
     texts = texts.astype(object)
-    additional = [marker.strip().casefold() for marker in missing]
-    markers = {*MISSING, *additional, *(f"{marker}.0" for marker in additional)}
+    given = [marker.strip().casefold() for marker in missing]
+    markers = {*MISSING, *given, *(f"{marker}.0" for marker in given)}
     return texts.where(~texts.astype(str).str.casefold().isin(markers), None)
 
 
@@ -197,8 +203,8 @@ def strip_zeros(text: str) -> str:
 def parse_numbers(texts: "pd.Series[Any]", decimal: str, strict: bool = True) -> NDArray[np.float64]:
     """Return texts such as `4.1`, `1e-3`, `$94,050.00`, `12 %`, `(3)` for -3, or `true` as numbers; others become NaN.
 
-    Of the decimal separators `.` and `,` the other one may separate thousands. Unless `strict`, cells that are numbers
-    only with the other decimal separator are converted with it.
+    With the decimal separator `.`, a `,` may separate thousands, and vice versa. Unless `strict`, a text that is only a
+    number with the other decimal separator is parsed with that one.
     """
     import pandas as pd
 
@@ -226,11 +232,12 @@ def parse_number(text: str, decimal: str) -> float:
 
 @cache
 def number_pattern(decimal: str) -> re.Pattern[str]:
-    """Return a pattern for numbers, with one thousands separator per number."""
+    """Return a pattern for numbers, with one thousands separator per number, or Indian groups such as `12,34,567`."""
     unit = rf"(?:[{re.escape(CURRENCY_SIGNS)}%]|{CURRENCY_CODES})"
     other = "," if decimal == "." else r"\."
     groups = rf"[1-9]\d{{0,2}}(?:(?P<group>[{other}' \u00a0\u2009\u202f\u2019])\d{{3}}(?:(?P=group)\d{{3}})*)"
-    number = rf"(?:(?:{groups}|\d+)(?:{re.escape(decimal)}\d*)?|{re.escape(decimal)}\d+)(?:[eE][+-]?\d{{1,3}})?"
+    indian = r"|[1-9]\d?(?:,\d\d)+,\d{3}" if decimal == "." else ""
+    number = rf"(?:(?:{groups}{indian}|\d+)(?:{re.escape(decimal)}\d*)?|{re.escape(decimal)}\d+)(?:[eE][+-]?\d{{1,3}})?"
     return re.compile(
         rf"(?P<before>[-+(\u2212])?\s*(?:{unit}\s*)?(?P<after>[-+(\u2212])?(?P<number>{number})\s*\)?(?:\s*{unit})?\)?"
     )

@@ -17,6 +17,7 @@ from trainyard.io.files import check_path, write_text
 from trainyard.sweeps.search_space import is_replicate
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.terminal.controls import escape_controls
+from trainyard.terminal.invocation import train_command
 
 NOT_TEXT = ("null", "true", "false", "nan", "inf")  # in Hydra's grammar, in any case
 
@@ -55,7 +56,7 @@ def promote(sweep: StoredSweep, name: str, conf: Path = CONF_DIR, trusted: Seque
     head = f"# @package _global_\n# python train.py experiment={name}\n{comment}\n"
     body = OmegaConf.to_yaml(OmegaConf.create({"defaults": defaults})) if defaults else ""
     write_text(file, head + body + (OmegaConf.to_yaml(values) if values else ""))
-    return f"{file}: python train.py experiment={name}"
+    return f"{file}: {train_command(f'experiment={name}')}"
 
 
 def check_name(name: str) -> None:

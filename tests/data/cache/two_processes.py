@@ -22,7 +22,7 @@ def note(word):
 KILLED = ("", "", -9)
 
 
-def together(
+def run_twice_at_once(
     script: str, folder: Path, die_at: int, *arguments: object
 ) -> tuple[list[tuple[str, str, int]], list[str]]:
     """Run a script in two processes; return the sorted (stdout, stderr, exit code) of each, and the shared log."""

@@ -1,4 +1,4 @@
-"""One case of bad input: what is typed where, and what is to come of it."""
+"""The table of bad input, `cases.yaml`: a command, the folder in which it runs, and the expected output."""
 
 import shlex
 import zlib
@@ -7,25 +7,25 @@ from pathlib import Path
 
 import yaml
 
-from tests.bad_input.places import Content
+from tests.bad_input.case_files import Content
 
 TABLE = Path(__file__).with_name("cases.yaml")
 
 
 @dataclass(frozen=True)
 class Case:
-    """A line of the table.
+    """A row of the table.
 
     Attributes:
-        words: as typed behind the command.
-        says: what must be on the screen.
-        command: what is typed before them.
-        files: what lies in the folder, by path.
-        runs: trained runs that lie in `outputs/runs`.
-        env: variables of the environment; `None` takes one away.
-        code: with which the command must end.
-        began: where a run had begun, which says that it failed.
-        process: whether it runs as a process of its own.
+        words: arguments of the command.
+        says: texts that the output must contain.
+        command: `train`, or a command of `trainyard`.
+        files: files in the current folder, by path.
+        runs: trained runs in `outputs/runs`.
+        env: environment variables; `None` removes one.
+        code: expected exit code.
+        began: directory of a run that starts and fails; empty if nothing may be written.
+        process: whether the command needs a process of its own.
     """
 
     words: str
@@ -39,13 +39,13 @@ class Case:
     process: bool = False
 
     @property
-    def often(self) -> bool:
-        """Whether it is one of the eighth, spread over the table, that every run of the tests tries."""
+    def in_default_suite(self) -> bool:
+        """Whether the case belongs to the eighth of the table, spread evenly, that is not marked as slow."""
         return self.process or zlib.crc32(f"{self}{self.says}".encode()) % 8 == 0
 
     @property
-    def typed(self) -> list[str]:
-        """The words as a shell hands them over."""
+    def arguments(self) -> list[str]:
+        """The arguments as a shell splits them."""
         return shlex.split(self.words)
 
     def __str__(self) -> str:
@@ -54,6 +54,6 @@ class Case:
 
 
 def read_cases() -> list[Case]:
-    """Return the table."""
+    """Return all rows of the table."""
     with TABLE.open(encoding="utf-8") as file:
         return [Case(**row) for row in yaml.safe_load(file)]

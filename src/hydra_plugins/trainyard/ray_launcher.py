@@ -1,0 +1,116 @@
+"""The launcher for jobs on a Ray cluster."""
+
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+
+@dataclass
+class RayLauncherConf:
+    """Config of `hydra.launcher`."""
+
+    _target_: str = "hydra_plugins.trainyard.ray_launcher.RayLauncher"
+    address: str | None = None
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+
+ConfigStore.instance().store(group="hydra/launcher", name="ray", node=RayLauncherConf, provider="trainyard")
+
+
+class RayLauncher(Launcher):
+    """Runs each job as a Ray task in a process of its own. Ray decides when and on which machine.
+
+    All machines need the current folder, at the same path, for example on a shared file system.
+
+    Args:
+        address: of the head of a running cluster, or `auto` to find one; without it, Ray starts on this machine.
+        cpus: CPUs that Ray reserves for a job, which is also its number of threads.
+        gpus: GPUs that Ray reserves for a job and makes visible to it.
+    """
+
+    def __init__(self, address: str | None = None, cpus: float = 1.0, gpus: float = 0.0) -> None:
+        self.address = address
+        self.resources = {"num_cpus": cpus, "num_gpus": gpus}
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Store the arguments that Hydra passes to every launcher, and connect to the cluster.
+
+        Raises:
+            ConfigError: ray cannot be imported, the address does not respond, or a resource is invalid.
+        """
+        from trainyard.io.errors import config_error
+        from trainyard.io.extras import describe_missing
+
+        self.context, self.task, self.config = hydra_context, task_function, config
+        try:
+            import ray
+        except Exception as error:  # whatever the code of the package raises
+            raise config_error("hydra/launcher", "ray", *describe_missing("ray", ("ray",), error)) from error
+        try:
+            # A job whose process dies is not repeated by Ray but by the sweep, which counts attempts.
+            self.remote_job = ray.remote(max_calls=1, max_retries=0, **self.resources)(run_ray_job)
+        except ValueError as error:
+            values = {name.removeprefix("num_"): value for name, value in self.resources.items()}
+            raise config_error("hydra.launcher", values, str(error), "numbers of CPUs and GPUs from 0") from error
+        try:
+            if self.address not in (None, "auto", "local"):
+                check_connection(self.address)
+            ray.init(self.address, ignore_reinit_error=True, log_to_driver=False, logging_level="ERROR")
+        except (OSError, ValueError, RuntimeError) as error:
+            problem = f"Ray does not respond ({str(error).splitlines()[0]})"
+            accepted = "HOST:PORT of a cluster's head, auto, or null to start Ray on this machine"
+            raise config_error("hydra.launcher.address", self.address, problem, accepted) from error
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run a job for each list of overrides, and wait for all."""
+        import ray
+
+        state, folder = Singleton.get_state(), Path.cwd()
+        jobs = [
+            self.remote_job.remote(self, list(overrides), index, state, folder)
+            for index, overrides in enumerate(job_overrides, start=initial_job_idx)
+        ]
+        ended = []
+        for job in jobs:
+            try:
+                ended.append(ray.get(job))
+            except ray.exceptions.RayError as error:  # its process was killed; the sweep resumes it
+                ended.append(JobReturn(status=JobStatus.FAILED, _return_value=error))
+        return ended
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "remote_job"}
+
+
+def check_connection(address: str) -> None:
+    """Raise an OSError or ValueError if nothing responds at `HOST:PORT`; Ray would wait for minutes."""
+    host, _, port = address.rpartition("/")[2].rpartition(":")
+    socket.create_connection((host, int(port)), timeout=10).close()
+
+
+def run_ray_job(
+    launcher: RayLauncher, overrides: list[str], index: int, state: dict[type, Singleton], folder: Path
+) -> JobReturn:
+    """Run one job in the process of a Ray task; return its status."""
+    from trainyard.sweeps.execution.job_process import CONSOLE, create_job_folder, redirect_output
+
+    os.chdir(folder)
+    Singleton.set_state(state)
+    setup_globals()
+    config = launcher.context.config_loader.load_sweep_config(launcher.config, overrides)
+    with open_dict(config):
+        config.hydra.job.id, config.hydra.job.num = str(index), index
+    redirect_output(create_job_folder(config) / CONSOLE)
+    done = run_job(launcher.task, config, "hydra.sweep.dir", "hydra.sweep.subdir", launcher.context)
+    return JobReturn(status=done.status)
