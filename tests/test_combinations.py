@@ -22,9 +22,9 @@ SOURCES = {"digits": [], "shapes": ["data.count=60", "data.image_size=32"], "pen
 IMAGES = ("digits", "shapes")
 UNFREEZING = {  # plans that unfreeze layers within two steps
     "full": [],
-    "fine_tune": ["finetune.thaw=[0.5]"],
-    "gradual": ["finetune.thaw=[0,0.5]"],
-    "head": ["finetune.thaw=[0.5]"],
+    "fine_tune": ["finetune.unfreeze=[0.5]"],
+    "gradual": ["finetune.unfreeze=[0,0.5]"],
+    "head": ["finetune.unfreeze=[0.5]"],
 }
 OPTIMIZERS, SCHEDULERS, AUGMENTS = (list(load_options(group)) for group in ("optimizer", "scheduler", "augment"))
 

@@ -34,7 +34,7 @@ from trainyard.cli.parser import Parser
         ("--completion powershell", ["powershell"]),
     ],
 )
-def test_an_error_in_the_words_is_explained_in_a_few_lines(
+def test_invalid_arguments_are_reported_in_a_few_lines(
     typed_command, tmp_path: Path, line: str, expected: list[str]
 ) -> None:
     code, screen, errors = typed_command(*line.split())
@@ -78,7 +78,7 @@ def test_the_version(typed_command) -> None:
     assert typed_command("--version") == (0, f"trainyard {trainyard.__version__}\n", "")
 
 
-def test_options_may_stand_among_the_overrides(typed_command) -> None:
+def test_options_are_accepted_between_overrides(typed_command) -> None:
     code, screen, _ = typed_command("show", "model", "model=cnn", "--depth", "1", "model.hidden_dims=[7]")
     assert code == 0
     assert [line.split()[0] for line in screen.splitlines()[1:4]] == ["normalize", "blocks", "head"]

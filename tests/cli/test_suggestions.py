@@ -1,4 +1,4 @@
-"""Nearly right commands are answered with the command that was meant, which works as printed."""
+"""Suggestions for nearly right commands work as printed."""
 
 import argparse
 import subprocess
@@ -8,12 +8,12 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from trainyard.cli.override_correction import hydra_parser, options_first
+from trainyard.cli.parser import hydra_parser, options_first
 from trainyard.cli.suggestions import suggest_command
 from trainyard.config.composition import parse_override, quote_value
 from trainyard.config.format_error import as_single_value
 
-# What is typed, and what is suggested.
+# Arguments, and the suggested arguments.
 MEANT = {
     "lr=0.1": "optimizer.lr=0.1",
     "epochs=5": "trainer.max_epochs=5",
@@ -77,21 +77,21 @@ def suggested(monkeypatch: pytest.MonkeyPatch, typed: str, program: str = "train
 
 
 @pytest.mark.parametrize("typed", MEANT)
-def test_the_command_that_was_meant_is_suggested(monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
+def test_corrected_overrides_are_suggested(monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
     assert suggested(monkeypatch, typed) == f"python train.py {MEANT[typed]}"
 
 
 @pytest.mark.parametrize("typed", COMMANDS)
-def test_another_command_is_suggested(monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
+def test_corrected_command_is_suggested(monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
     assert suggested(monkeypatch, typed) == COMMANDS[typed]
 
 
 @pytest.mark.parametrize("typed", RIGHT)
-def test_nothing_is_suggested_where_nothing_is_known(monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
+def test_nothing_is_suggested_without_a_correction(monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
     assert not suggested(monkeypatch, typed)
 
 
-def test_the_command_is_that_of_the_program_that_was_started(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_suggestion_starts_with_the_program_that_was_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert suggested(monkeypatch, "lr=1", "/x/bin/trainyard") == "trainyard optimizer.lr=1"
     assert suggested(monkeypatch, "show schedule lr=1", "trainyard") == "trainyard show schedule optimizer.lr=1"
     assert not suggested(monkeypatch, "evaluate latest lr=1", "trainyard")
@@ -102,7 +102,7 @@ CHARACTERS = st.one_of(st.sampled_from("=, []{}()'\"\\$`!:;&|<>*?#~%^@+-/aé漢�
 
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(st.lists(st.text(CHARACTERS, min_size=1, max_size=12), min_size=20, max_size=20))
-def test_what_is_pasted_into_a_shell_is_the_value(values: list[str]) -> None:
+def test_quoted_values_survive_a_shell(values: list[str]) -> None:
     import shlex
 
     arguments = {value: quote_value(f"data.root={value}") for value in values}
@@ -117,7 +117,7 @@ def test_what_is_pasted_into_a_shell_is_the_value(values: list[str]) -> None:
         assert override.value() == value
 
 
-def test_several_values_as_one() -> None:
+def test_values_with_commas_are_quoted_or_made_a_list() -> None:
     assert as_single_value("data.root=/x/a,b") == 'data.root="/x/a,b"'
     assert as_single_value("model.hidden_dims=64,32") == "model.hidden_dims=[64,32]"
     assert not as_single_value("model=mlp,cnn")
@@ -135,7 +135,7 @@ def test_several_values_as_one() -> None:
         ("-m a=1", "-m a=1"),
     ],
 )
-def test_options_may_stand_between_overrides(typed: str, ordered: str) -> None:
+def test_options_are_moved_before_overrides(typed: str, ordered: str) -> None:
     assert options_first(typed.split()) == ordered.split()
 
 

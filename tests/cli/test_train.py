@@ -1,4 +1,4 @@
-"""The command line as a person meets it: help, what runs, and what is said when something is wrong."""
+"""`train.py`: help, runs, and messages for invalid input."""
 
 import os
 import subprocess
@@ -12,24 +12,6 @@ from trainyard.cli.train import main
 from trainyard.config.format_error import format_error
 
 REPOSITORY = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
-    """Run a command line in an empty folder; return exit code, screen and errors."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["train.py", *words])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return code, *capfd.readouterr()
-
-    return run
 
 
 BAD = {
@@ -84,17 +66,17 @@ BAD = {
         "mlp has no pretrained layers",
         "finetune=head; or model=transfer",
     ],
-    "finetune.thwa=[1]": ["finetune.thwa=[1]", "did you mean thaw"],
-    "+finetune.thwa=[1]": ["finetune.thwa=[1]", "Finetune has no such argument; did you mean thaw"],
-    "finetune.thaw=5": ["finetune.thaw=5", "a list"],
-    "model=transfer finetune.thaw=[1.5]": ["finetune.thaw=[1.5]", "neither fractions nor epochs", "[1,5,10]"],
-    "model=transfer finetune.thaw=[30]": ["finetune.thaw=[30]", "ends after 30 epochs", "epochs below 30"],
-    "model=transfer finetune.thaw=[0.5,0.25]": [
-        "finetune.thaw=[0.5, 0.25]",
+    "finetune.unfreze=[1]": ["finetune.unfreze=[1]", "did you mean unfreeze"],
+    "+finetune.unfreze=[1]": ["finetune.unfreze=[1]", "Finetune has no such argument; did you mean unfreeze"],
+    "finetune.unfreeze=5": ["finetune.unfreeze=5", "a list"],
+    "model=transfer finetune.unfreeze=[1.5]": ["finetune.unfreeze=[1.5]", "neither fractions nor epochs", "[1,5,10]"],
+    "model=transfer finetune.unfreeze=[30]": ["finetune.unfreeze=[30]", "ends after 30 epochs", "epochs below 30"],
+    "model=transfer finetune.unfreeze=[0.5,0.25]": [
+        "finetune.unfreeze=[0.5, 0.25]",
         "before the one above",
         "increasing numbers",
     ],
-    "model=transfer finetune.thaw=[20,0.5]": ["finetune.thaw=[20, 0.5]", "before the one above"],
+    "model=transfer finetune.unfreeze=[20,0.5]": ["finetune.unfreeze=[20, 0.5]", "before the one above"],
     "finetune.layer_decay=0": ["finetune.layer_decay=0", "above 0 to 1"],
     "finetune.layer_decay=2": ["finetune.layer_decay=2", "above 0 to 1"],
     "finetune.head_lr_factor=-1": ["finetune.head_lr_factor=-1", "a number above 0"],
@@ -128,7 +110,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("line", BAD)
-def test_bad_input_is_named_in_a_few_lines_and_leaves_nothing(typed, tmp_path: Path, line: str) -> None:
+def test_bad_input_is_reported_in_a_few_lines_and_leaves_no_files(typed, tmp_path: Path, line: str) -> None:
     code, _, errors = typed(*line.split())
     assert code == 1
     for words in BAD[line]:
@@ -141,14 +123,14 @@ def test_bad_input_is_named_in_a_few_lines_and_leaves_nothing(typed, tmp_path: P
 
 @pytest.mark.skipif("__import__('torch').cuda.is_available()", reason="there is a GPU here")
 @pytest.mark.parametrize("choice", ["gpu", "ddp", "fsdp"])
-def test_a_gpu_that_is_not_there(typed, choice: str) -> None:
+def test_missing_gpu_is_reported(typed, choice: str) -> None:
     code, _, errors = typed(f"accelerator={choice}")
     assert code == 1
     assert f"accelerator={choice}: there is no cuda device here" in errors
     assert "auto or cpu or ddp_cpu" in errors
 
 
-def test_a_loss_that_is_no_number_stops_the_run_at_its_step(typed, tmp_path: Path) -> None:
+def test_nan_loss_stops_the_run_at_its_step(typed, tmp_path: Path) -> None:
     code, _, errors = typed("optimizer=sgd", "optimizer.lr=1e30", "trainer=quick")
     assert code == 1
     assert "at step 2 (epoch 1)" in errors
@@ -158,14 +140,14 @@ def test_a_loss_that_is_no_number_stops_the_run_at_its_step(typed, tmp_path: Pat
     assert '"status": "failed"' in (run / "result.json").read_text()
 
 
-def test_seed_zero_seeds(typed, tmp_path: Path) -> None:
+def test_seed_zero_is_used(typed, tmp_path: Path) -> None:
     assert typed("trainer=quick", "seed=0", "experiment=penguins", "hydra.run.dir=a")[0] == 0
     assert typed("trainer=quick", "seed=0", "experiment=penguins", "hydra.run.dir=b")[0] == 0
     weights = [__import__("torch").load(tmp_path / n / "checkpoints/last.ckpt")["state_dict"] for n in "ab"]
     assert all(bool((weights[0][key] == weights[1][key]).all()) for key in weights[0])
 
 
-def test_piped_output_is_calm(typed) -> None:
+def test_piped_output_has_no_progress_bar(typed) -> None:
     code, screen, errors = typed("experiment=penguins", "trainer.max_epochs=3")
     lines = screen.splitlines()
     assert code == 0
@@ -180,7 +162,7 @@ def test_piped_output_is_calm(typed) -> None:
     assert table[-1].startswith("view       tensorboard --logdir outputs/runs/")
 
 
-def test_ctrl_c_before_training_is_a_word_and_no_traceback(typed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_before_training_prints_no_traceback(typed, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(cfg: object) -> None:
         raise KeyboardInterrupt
 
@@ -188,7 +170,7 @@ def test_ctrl_c_before_training_is_a_word_and_no_traceback(typed, monkeypatch: p
     assert typed("model=mlp") == (130, "", "interrupted\n")
 
 
-def test_a_run_that_fails_says_where_it_lies(typed, tmp_path: Path) -> None:
+def test_failed_run_prints_its_directory(typed, tmp_path: Path) -> None:
     code, screen, errors = typed("experiment=penguins", "trainer.max_epochs=3", "optimizer=sgd", "optimizer.lr=1e30")
     [run] = (tmp_path / "outputs" / "runs").iterdir()
     assert code == 1
@@ -205,7 +187,7 @@ def test_a_sweep_runs_every_combination(typed, tmp_path: Path) -> None:
     assert len(list(sweep.glob("*/result.json"))) == 4
 
 
-def test_a_persons_own_configs_stand_beside_ours(typed, tmp_path: Path) -> None:
+def test_config_dir_adds_options(typed, tmp_path: Path) -> None:
     own = tmp_path / "mine" / "model"
     own.mkdir(parents=True)
     (own / "tiny.yaml").write_text("# A small one.\ndefaults:\n  - mlp\nhidden_dims: [3]\n")
@@ -215,7 +197,7 @@ def test_a_persons_own_configs_stand_beside_ours(typed, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("launcher", "extra"), [("submitit_slurm", "slurm"), ("submitit_local", "slurm")])
-def test_a_launcher_that_is_not_installed_is_named_with_what_brings_it(launcher: str, extra: str) -> None:
+def test_missing_launcher_is_reported_with_the_install_command(launcher: str, extra: str) -> None:
     error = MissingConfigException("", f"hydra/launcher/{launcher}", ["basic", "local"])
     text = format_error(error)
     assert text.startswith(f"hydra/launcher={launcher}: hydra_plugins.hydra_") or "not installed" in text
@@ -238,7 +220,7 @@ def test_help_lists_groups_and_examples(typed) -> None:
     assert len(screen.splitlines()) < 40
 
 
-def test_help_knows_a_persons_own_options(typed, tmp_path: Path) -> None:
+def test_help_lists_options_of_config_dir(typed, tmp_path: Path) -> None:
     (tmp_path / "mine" / "model").mkdir(parents=True)
     (tmp_path / "mine" / "model" / "tiny.yaml").touch()
     assert "  model        cnn, mlp*, resnet, tiny, transfer\n" in typed("--config-dir", "mine", "--help")[1]
@@ -253,7 +235,7 @@ def run_python(code: str, **environment: str) -> str:
 
 
 @pytest.mark.parametrize("words", [["--cfg", "job"], ["--help"], ["-sc", "query=bash"]])
-def test_looking_imports_no_torch(words: list[str]) -> None:
+def test_help_config_and_completion_import_no_torch(words: list[str]) -> None:
     code = f"""
 import sys
 sys.argv = ["train.py", *{words!r}]
@@ -269,7 +251,7 @@ finally:
         assert "model=cnn" in screen
 
 
-def test_the_whole_traceback_on_demand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_full_traceback_is_printed_on_request(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     monkeypatch.setattr(sys, "argv", ["train.py", "model.dropout=2"])
@@ -289,7 +271,7 @@ def test_processes_that_run_the_command_again_write_one_run(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("command", [["train.py"], ["-m", "trainyard"]])
-def test_both_commands_run_from_their_places(tmp_path: Path, command: list[str]) -> None:
+def test_all_entry_points_run(tmp_path: Path, command: list[str]) -> None:
     program = [str(REPOSITORY / "train.py")] if command == ["train.py"] else command
     words = [*program, "experiment=penguins", "trainer=quick"]
     done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -329,7 +329,7 @@ def test_report_is_written_into_the_output_folder(evaluate_command, tmp_path: Pa
     code, _, _ = evaluate_command("rows", "--output", str(tmp_path / "there"), "data.batch_size=5")
     assert code == 0
     [stored] = (tmp_path / "there").glob("test-*.json")
-    assert json.loads(stored.read_text())["typed"] == ["data.batch_size=5"]
+    assert json.loads(stored.read_text())["options"] == ["data.batch_size=5"]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from torch import Tensor
 from tests.inference.exportable import KINDS, build
 from trainyard.inference import export as module
 from trainyard.inference import export_formats
-from trainyard.inference.export import export, max_difference
+from trainyard.inference.export import export, export_run, max_difference
 from trainyard.inference.export_formats import FORMATS, Format, random_inputs, run_torch, write_safetensors, write_torch
 from trainyard.io.errors import ConfigError
 from trainyard.run.load_model import load_model
@@ -112,12 +112,12 @@ def test_failed_exporter_leaves_no_files(tmp_path: Path, monkeypatch: pytest.Mon
     assert list(tmp_path.iterdir()) == []
 
 
-def test_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ONNX_PACKAGES", ("onnx", "nobody_has_this"))
     with pytest.raises(
         ConfigError, match=r"nobody_has_this is not installed\n  accepted: after `python -m pip install"
     ):
-        export(build("numbers"), "onnx", tmp_path / "model.onnx")
+        export_run("latest", "onnx")
 
 
 def test_program_that_needs_the_project_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +17,11 @@ from torch import Tensor
 
 from tests.inference.conftest import PredictCommand
 from tests.inference.untrained import IMAGES, ROWS, TABLE, model_of, save
+from tests.terminal.pseudo_terminal import on_screen
 from trainyard.data.loading.spec import DataSpec
-from trainyard.inference.predict import PredictionsCSV, predict, progress_bar
+from trainyard.inference.predict import PredictionsCSV, predict, predict_files
 from trainyard.inference.prediction_batches import InputBatch
+from trainyard.terminal import display
 
 DRAWS = np.random.default_rng(0)
 
@@ -143,8 +146,8 @@ def test_interrupted_prediction_leaves_no_file(
     before = sorted(os.listdir())  # noqa: PTH208
     write = PredictionsCSV.write
 
-    def stopped(self: PredictionsCSV, batch: object) -> None:
-        write(self, batch)  # type: ignore[arg-type]
+    def stopped(self: PredictionsCSV, *batch: Any) -> None:
+        write(self, *batch)
         if self.rows == 2:
             raise KeyboardInterrupt
 
@@ -180,16 +183,15 @@ class Mean:
 def test_any_model_with_spec_and_predict_step_predicts() -> None:
     model = Mean()
     x = torch.tensor([[1.0, 2.0, 40.0], [float("nan"), 0.0, 70.0]])
-    batches = [InputBatch("abc", x, {1: "empty"}), InputBatch("d", torch.empty(0, 3), {0: "gone"})]
-    first, second = predict(model, batches)
+    first, errors = predict(model, InputBatch("abc", x, {1: "empty"}))
+    second, errors_of_second = predict(model, InputBatch("d", torch.empty(0, 3), {0: "gone"}))
     assert model.calls == [(2, True)], "the model is not called without inputs"
-    assert first.probabilities.dtype == np.float32
-    assert np.abs(first.probabilities[[0, 2]] - model.predict_step(x, 0).detach().numpy()).max() < 1e-6
-    assert np.abs(first.probabilities[[0, 2]].sum(axis=1) - 1).max() < 1e-6
-    assert np.isnan(first.probabilities[1]).all()
-    assert (first.names, first.errors) == ("abc", {1: "empty"})
-    assert (second.names, second.errors) == ("d", {0: "gone"})
-    assert np.isnan(second.probabilities).all()
+    assert first.dtype == np.float32
+    assert np.abs(first[[0, 2]] - model.predict_step(x, 0).detach().numpy()).max() < 1e-6
+    assert np.abs(first[[0, 2]].sum(axis=1) - 1).max() < 1e-6
+    assert np.isnan(first[1]).all()
+    assert (errors, errors_of_second) == ({1: "empty"}, {0: "gone"})
+    assert np.isnan(second).all()
     assert not torch.is_inference_mode_enabled()
 
 
@@ -198,48 +200,30 @@ def test_nan_probabilities_are_errors() -> None:
         def predict_step(self, batch: Tensor, batch_idx: int) -> Tensor:
             return torch.tensor([[0.25, 0.75, 0.0], [0.0, float("nan"), 1.0]])
 
-    [batch] = predict(NaNModel(), [InputBatch("abc", torch.ones(2, 3), {0: "empty"})])
-    assert batch.errors == {0: "empty", 2: "the model's probabilities are NaN"}
-    assert batch.probabilities[1].tolist() == [0.25, 0.75, 0.0]
-
-
-def test_batches_are_read_lazily() -> None:
-    taken = []
-
-    def batches():
-        for name in "abc":
-            taken.append(name)
-            yield InputBatch(name, torch.ones(1, 3), {})
-
-    for number, batch in enumerate(predict(Mean(), batches()), start=1):
-        assert (len(taken), batch.names) == (number, "abc"[number - 1])
+    probabilities, errors = predict(NaNModel(), InputBatch("abc", torch.ones(2, 3), {0: "empty"}))
+    assert errors == {0: "empty", 2: "the model's probabilities are NaN"}
+    assert probabilities[1].tolist() == [0.25, 0.75, 0.0]
 
 
 REPOSITORY = Path(__file__).parents[2]
 
 
-def progress_output(capsys: pytest.CaptureFixture[str], total: int | None, disable: bool = False) -> str:
-    with progress_bar(disable=disable) as bar:
-        task = bar.add_task("", total=total)
-        bar.advance(task, 30)
-        bar.advance(task, 12)
-    screen, errors = capsys.readouterr()
-    assert screen == "", "stdout is for the rows"
-    return errors
-
-
-def test_progress_is_hidden_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    assert progress_output(capsys, 100) == ""
-
-
-@pytest.mark.parametrize(("total", "message"), [(100, "42/100"), (None, "42/?")])
-def test_progress_is_shown_on_a_terminal(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, total: int | None, message: str
+@pytest.mark.parametrize("redirected", [True, False])
+def test_progress_is_shown_unless_the_rows_are(
+    predict_command: PredictCommand, monkeypatch: pytest.MonkeyPatch, redirected: bool
 ) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    monkeypatch.setenv("TERM", "xterm")
-    assert message in progress_output(capsys, total)
-    assert progress_output(capsys, total, disable=True) == ""
+    Path("a.csv").write_text(TABLE)
+    monkeypatch.setattr(display, "REDRAW_EVERY", 0.0)
+    rows = io.StringIO()
+    with on_screen() as screen, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", sys.stdout)
+        if redirected:
+            patch.setattr(sys, "stdout", rows)
+        assert predict_files("rows.ckpt", ["a.csv"], batch_size=1) == 0
+    counts = {text.split("  ")[-1].strip() for text in screen.drawn if text.startswith("predicting")}
+    assert counts == ({f"{number} of 3 inputs" for number in (1, 2, 3)} if redirected else set())
+    assert len((rows.getvalue() if redirected else screen.text).splitlines()) == 4
+    assert ("input,prediction" in screen.text) != redirected
 
 
 def test_command_line_is_parsed_without_torch() -> None:

@@ -9,25 +9,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainyard.inference.predict import PredictedBatch, PredictionsCSV, check_output, column_names, open_output
+from trainyard.inference.predict import PredictionsCSV, check_output, column_names, open_output
 from trainyard.io.csv_text import escape_formula
 from trainyard.io.errors import ConfigError
 
+Batch = tuple[Sequence[str], np.ndarray, Mapping[int, str]]  # the arguments of `PredictionsCSV.write`
 
-def write_csv(classes: Sequence[str], *batches: PredictedBatch) -> list[list[str]]:
+
+def write_csv(classes: Sequence[str], *batches: Batch) -> list[list[str]]:
     stream = io.StringIO()
     rows = PredictionsCSV(stream, classes)
     for batch in batches:
-        rows.write(batch)
-    assert rows.rows == sum(len(batch.names) for batch in batches)
-    assert rows.failed == sum(len(batch.errors) for batch in batches)
+        rows.write(*batch)
+    assert rows.rows == sum(len(names) for names, _, _ in batches)
+    assert rows.failed == sum(len(errors) for _, _, errors in batches)
     return list(csv.reader(io.StringIO(stream.getvalue(), newline="")))
 
 
-def batch_of(
-    names: Sequence[str], probabilities: Sequence[Sequence[float]], errors: Mapping[int, str] = {}
-) -> PredictedBatch:
-    return PredictedBatch(names, np.array(probabilities, dtype=np.float32), errors)
+def batch_of(names: Sequence[str], probabilities: Sequence[Sequence[float]], errors: Mapping[int, str] = {}) -> Batch:
+    return names, np.array(probabilities, dtype=np.float32), errors
 
 
 def test_probabilities_are_exact() -> None:
@@ -77,7 +77,7 @@ def test_column_names_are_unique() -> None:
 
 def test_rows_end_with_a_line_feed() -> None:
     stream = io.StringIO()
-    PredictionsCSV(stream, ["a\rb"]).write(batch_of(["1"], [[1.0]]))
+    PredictionsCSV(stream, ["a\rb"]).write(*batch_of(["1"], [[1.0]]))
     assert stream.getvalue() == 'input,prediction,"a\rb"\n1,"a\rb",1.0\n'
 
 

@@ -46,7 +46,7 @@ def test_flops_include_attention() -> None:
 
 def test_partly_trainable_backbone() -> None:
     words = ("model=transfer", "model.weights=none", "model.backbone=test_resnet", "model.image_size=32")
-    layers, _ = summarize(*words, "finetune=gradual", "finetune.thaw=[0,0.5]", depth=1)
+    layers, _ = summarize(*words, "finetune=gradual", "finetune.unfreeze=[0,0.5]", depth=1)
     assert layers["backbone"].trainable == "partly"
 
 

@@ -122,7 +122,7 @@ KINDS = ("weights", "biases_and_norms")
 
 def test_show_finetune_prints_tables_and_draws_curves(typed_command, tmp_path: Path) -> None:
     code, screen, errors = typed_command(
-        "show", "finetune", *SMALL, "finetune=gradual", "finetune.thaw=[1,0.4,4]", "scheduler=constant"
+        "show", "finetune", *SMALL, "finetune=gradual", "finetune.unfreeze=[1,0.4,4]", "scheduler=constant"
     )
     assert (code, errors) == (0, "")
     strips, table = screen.split("\n\n")[:2]
@@ -148,7 +148,7 @@ def test_show_finetune_prints_tables_and_draws_curves(typed_command, tmp_path: P
 def test_cycle_restarts_when_the_backbone_is_unfrozen() -> None:
     rates = simulate_rates(compose([*SMALL, "finetune=fine_tune", "scheduler=one_cycle"])).groups
     one_cycle = {"peak_fraction": 0.3, "start_lr_factor": 0.04, "min_lr_factor": 4e-06}
-    first, second = (cycle(steps, **one_cycle) for steps in (20, 80))
+    first, second = (one_cycle_factors(steps, **one_cycle) for steps in (20, 80))
     assert rates["head_weights"] == pytest.approx([0.01 * f for f in first] + [0.005 * f for f in second])
     for layer in range(5):
         factor = 0.7 ** (5 - layer)
@@ -157,7 +157,7 @@ def test_cycle_restarts_when_the_backbone_is_unfrozen() -> None:
         assert rates[f"layer_{layer}_weights"] == pytest.approx(expected)
 
 
-def cycle(steps: int, **options: float) -> list[float]:
+def one_cycle_factors(steps: int, **options: float) -> list[float]:
     """Return the factors of a whole run of one cycle."""
     import torch
 
@@ -176,7 +176,7 @@ def test_frozen_layers_have_rate_zero_under_plateau() -> None:
 
 
 def test_accumulated_batches_count_as_one_step() -> None:
-    cfg = compose([*SMALL, "finetune=gradual", "finetune.thaw=[2]", "trainer.accumulate_grad_batches=3"])
+    cfg = compose([*SMALL, "finetune=gradual", "finetune.unfreeze=[2]", "trainer.accumulate_grad_batches=3"])
     rates = simulate_rates(cfg)
     assert rates.epoch_steps == 7
     assert rates.groups["layer_4_weights"][13] == 0.0 < rates.groups["layer_4_weights"][14]
@@ -187,7 +187,7 @@ def test_accumulated_batches_count_as_one_step() -> None:
     ("line", "words"),
     [
         ("model=transfer finetune=gradul", ["finetune=gradul", "did you mean gradual"]),
-        ("model=transfer finetune.thaw=[40]", ["finetune.thaw=[40]", "the run ends after 30 epochs"]),
+        ("model=transfer finetune.unfreeze=[40]", ["finetune.unfreeze=[40]", "the run ends after 30 epochs"]),
         ("", ["model=mlp: it has no backbone", "model=transfer"]),
         ("finetune=gradual", ["finetune=gradual model=mlp", "has no pretrained layers"]),
     ],

@@ -75,7 +75,7 @@ def test_every_parameter_has_a_layer_and_a_group(backbone: str) -> None:
     with torch.device("meta"):
         net = timm.create_model(backbone, num_classes=0)
         head = torch.nn.Linear(net.head_hidden_size, 3)
-    groups = Finetune(thaw=[0], layer_decay=0.9).groups(head, net, layer_numbers(net), 10, 5)
+    groups = Finetune(unfreeze=[0], layer_decay=0.9).groups(head, net, layer_numbers(net), 10, 5)
     grouped = [id(parameter) for group in groups for parameter in group["params"]]
     assert sorted(grouped) == sorted(map(id, [*net.parameters(), *head.parameters()]))
     assert len({group["lr_factor"] for group in groups}) > 2, "the backbone has more than one layer"

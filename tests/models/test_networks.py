@@ -1,5 +1,7 @@
 """Networks have the configured layers, and the base class computes loss and accuracy like torchmetrics."""
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -134,3 +136,14 @@ def test_label_smoothing_only_in_training() -> None:
     expected = F.cross_entropy(plain(batch[0]), batch[1], label_smoothing=0.2)
     assert smooth.step(batch, "train").item() == pytest.approx(expected.item(), rel=1e-6)
     assert smooth.step(batch, "val").item() == pytest.approx(plain.step(batch, "val").item(), rel=1e-6)
+
+
+def test_constructor_arguments_of_subclasses_are_stored_if_they_are_primitives() -> None:
+    class Own(MLP):
+        def __init__(self, spec: DataSpec, last: nn.Module, scale: float = 2.0, **options: Any) -> None:
+            super().__init__(spec, **options)
+
+    with pytest.warns(UserWarning, match="'last' is an instance of `nn.Module`"):
+        model = Own(ROWS, nn.ReLU(), hidden_dims=[5], optimizer=torch.optim.Adam)
+    expected = {"spec": ROWS.to_dict(), "scale": 2.0, "hidden_dims": [5], "activation": "relu", "dropout": 0.0}
+    assert dict(model.hparams) == {**expected, "label_smoothing": 0.0}

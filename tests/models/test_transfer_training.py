@@ -16,8 +16,8 @@ from trainyard.config.composition import compose, instantiate
 from trainyard.inspect.schedule import simulate_rates
 from trainyard.run.load_model import load_model
 
-# When each part of test_resnet joins a run of 16 steps.
-JOINS = {"layer4": 4, "layer3": 4, "layer2": 8, "layer1": 8, "conv1": 12, "bn1": 12}
+# When each part of test_resnet is unfrozen in a run of 16 steps.
+START_STEPS = {"layer4": 4, "layer3": 4, "layer2": 8, "layer1": 8, "conv1": 12, "bn1": 12}
 GRADUAL = ("finetune=gradual", "finetune.warmup_fraction=0.125")
 
 
@@ -25,8 +25,8 @@ def last_checkpoint(folder: Path) -> dict[str, Any]:
     return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
 
 
-def joins(name: str) -> int:
-    return JOINS[name.partition(".")[0]]
+def start_step(name: str) -> int:
+    return START_STEPS[name.partition(".")[0]]
 
 
 @pytest.fixture(scope="module")
@@ -66,13 +66,13 @@ def gradual(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], P
 def test_parts_are_unchanged_until_their_step(gradual: tuple[dict[str, Any], Path]) -> None:
     notes, _ = gradual
     before = notes["start"]
-    changed_at: dict[str, set[int]] = {part: set() for part in JOINS}
+    changed_at: dict[str, set[int]] = {part: set() for part in START_STEPS}
     for number, step in notes["steps"].items():
         for name, tensor in step["after"].items():
             if not torch.equal(tensor, before[name]):
                 changed_at[name.partition(".")[0]].add(number)
         before = step["after"]
-    assert changed_at == {part: set(range(first, 16)) for part, first in JOINS.items()}
+    assert changed_at == {part: set(range(first, 16)) for part, first in START_STEPS.items()}
     assert not [name for name in before if name.endswith("weight") and torch.equal(before[name], notes["start"][name])]
 
 
@@ -80,7 +80,7 @@ def test_frozen_layers_have_no_gradient(gradual: tuple[dict[str, Any], Path]) ->
     notes, _ = gradual
     parameters = [name for name in notes["start"] if name.endswith(("weight", "bias"))]
     for number, step in notes["steps"].items():
-        expected = [name for name in parameters if joins(name) <= number]
+        expected = [name for name in parameters if start_step(name) <= number]
         assert step["learns"] == step["has a gradient"] == expected
 
 
@@ -97,15 +97,15 @@ def test_unfrozen_batch_norms_update_statistics(tmp_path: Path) -> None:
     notes = watched(tmp_path / "run", *GRADUAL, "finetune.freeze_batch_norm=false")
     end = notes["steps"][15]["after"]
     counts = {name: int(tensor) for name, tensor in end.items() if name.endswith("num_batches_tracked")}
-    assert counts == {name: 16 - joins(name) for name in counts}
+    assert counts == {name: 16 - start_step(name) for name in counts}
     assert len(counts) == 15
 
 
 def test_only_unfrozen_layers_are_in_training_mode(gradual: tuple[dict[str, Any], Path]) -> None:
     notes, _ = gradual
     for number, step in notes["steps"].items():
-        layers = {name.partition(".")[0] for name in step["trains"]} & JOINS.keys()
-        assert layers == {part for part, first in JOINS.items() if first <= number} - {"bn1"}
+        layers = {name.partition(".")[0] for name in step["trains"]} & START_STEPS.keys()
+        assert layers == {part for part, first in START_STEPS.items() if first <= number} - {"bn1"}
         assert not [name for name in step["trains"] if ".bn" in name]
 
 
@@ -131,7 +131,7 @@ def test_checkpoint_alone_reproduces_logits(gradual: tuple[dict[str, Any], Path]
 
 
 def test_accumulated_batches_are_one_step(tmp_path: Path) -> None:
-    plan = ("finetune=gradual", "finetune.thaw=[2]", "trainer.accumulate_grad_batches=3")
+    plan = ("finetune=gradual", "finetune.unfreeze=[2]", "trainer.accumulate_grad_batches=3")
     steps = watched(tmp_path / "run", *plan)["steps"]
     shown = simulate_rates(compose([f"hydra.run.dir={tmp_path}", *SHORT, *plan]))
     assert (len(steps), shown.epoch_steps) == (8, 2), "of three batches, and of one"
@@ -156,7 +156,7 @@ def fit(cfg: Any, folder: Path, checkpoint: Path | None = None) -> Watch:
 @pytest.mark.filterwarnings("ignore:Found .* module.s. in eval mode")  # frozen modules
 @pytest.mark.filterwarnings("ignore:Checkpoint directory .* is not empty")
 def test_resumed_run_unfreezes_the_same_layers(compose_run: Compose, tmp_path: Path) -> None:
-    cfg = compose_run(*SHORT, "finetune=gradual", "finetune.thaw=[1,0.6,3]")
+    cfg = compose_run(*SHORT, "finetune=gradual", "finetune.unfreeze=[1,0.6,3]")
     whole = fit(cfg, tmp_path)
     rest = fit(cfg, tmp_path, tmp_path / "epoch=1.ckpt")
     assert list(rest.steps) == list(range(8, 16))
@@ -171,7 +171,7 @@ def test_resumed_run_unfreezes_the_same_layers(compose_run: Compose, tmp_path: P
 def test_two_processes_unfreeze_like_one(tmp_path: Path) -> None:
     plan = (
         *("finetune=gradual", "model.backbone=test_vit", "optimizer=sgd", "optimizer.lr=0.01"),
-        *("trainer.max_epochs=2", "finetune.thaw=[0.34,0.67]", "+trainer.limit_train_batches=3"),
+        *("trainer.max_epochs=2", "finetune.unfreeze=[0.34,0.67]", "+trainer.limit_train_batches=3"),
     )
     alone = watched(tmp_path / "alone", *plan)
     watched(tmp_path / "two", *plan, "accelerator=ddp_cpu", "data.batch_size=16")

@@ -24,10 +24,10 @@ def timings(plan: Finetune, **steps: int) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", LAYERS)
-@pytest.mark.parametrize("thaw", [[0], [0.5], [0.25, 0.5, 0.75], [0, 1, 2, 3, 4, 5, 6, 7, 8]])
+@pytest.mark.parametrize("unfreeze", [[0], [0.5], [0.25, 0.5, 0.75], [0, 1, 2, 3, 4, 5, 6, 7, 8]])
 @pytest.mark.parametrize("layer_decay", [1.0, 0.5])
-def test_every_parameter_is_in_one_group(name: str, thaw: list[float], layer_decay: float) -> None:
-    head, backbone, groups = groups_of(Finetune(thaw, layer_decay), name)
+def test_every_parameter_is_in_one_group(name: str, unfreeze: list[float], layer_decay: float) -> None:
+    head, backbone, groups = groups_of(Finetune(unfreeze, layer_decay), name)
     grouped = [id(parameter) for group in groups for parameter in group["params"]]
     assert len(grouped) == len(set(grouped))
     assert set(grouped) == {id(parameter) for net in (head, backbone) for parameter in net.parameters()}
@@ -73,7 +73,7 @@ def test_rates_fall_towards_the_input() -> None:
 
 
 def test_layers_with_equal_part_and_rate_share_a_group() -> None:
-    assert Finetune([0.25, 0.5, 0.75]).bands(5) == [(0, 1.0, [3, 4]), (1, 1.0, [1, 2]), (2, 1.0, [0])]
+    assert Finetune([0.25, 0.5, 0.75]).split_layers(5) == [(0, 1.0, [3, 4]), (1, 1.0, [1, 2]), (2, 1.0, [0])]
     names = [group["name"] for group in groups_of(Finetune([0.25, 0.5, 0.75]), "test_resnet")[2]]
     assert names[::2] == ["head_weights", "layers_3-4_weights", "layers_1-2_weights", "layer_0_weights"]
 
@@ -89,10 +89,12 @@ def test_biases_norms_and_timm_exclusions_have_no_decay() -> None:
 
 
 def test_fractions_of_the_run_and_whole_epochs() -> None:
-    joins = {name: timing["joins"] for name, timing in timings(Finetune([0.1, 3, 0.5])).items() if "weights" in name}
-    assert joins == {"head_weights": 0, "layers_3-4_weights": 20, "layers_1-2_weights": 30, "layer_0_weights": 100}
+    starts = {
+        name: timing["start_step"] for name, timing in timings(Finetune([0.1, 3, 0.5])).items() if "weights" in name
+    }
+    assert starts == {"head_weights": 0, "layers_3-4_weights": 20, "layers_1-2_weights": 30, "layer_0_weights": 100}
     last = timings(Finetune([1.0]), total_steps=12, epoch_steps=4)["layers_0-4_weights"]
-    assert last["joins"] == 4, "1.0 is an epoch, not the end of the run"
+    assert last["start_step"] == 4, "1.0 is an epoch, not the end of the run"
 
 
 def test_parts_unfrozen_later_warm_up() -> None:
@@ -105,7 +107,7 @@ def test_parts_unfrozen_later_warm_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("thaw", "factor", "restarts"),
+    ("unfreeze", "factor", "restarts"),
     [
         ([0.25, 0.5], None, []),
         ([0.25, 0.5], 0.5, [50, 100]),
@@ -114,9 +116,9 @@ def test_parts_unfrozen_later_warm_up() -> None:
     ],
 )
 def test_schedule_restarts_when_a_part_is_unfrozen(
-    thaw: list[float], factor: float | None, restarts: list[int]
+    unfreeze: list[float], factor: float | None, restarts: list[int]
 ) -> None:
-    for timing in timings(Finetune(thaw, restart_lr_factor=factor)).values():
+    for timing in timings(Finetune(unfreeze, restart_lr_factor=factor)).values():
         assert timing["restarts"] == restarts
         assert timing["restart_lr_factor"] == (factor or 1.0)
 

@@ -10,7 +10,7 @@ from trainyard.config.composition import instantiate, load_options
 from trainyard.data.loading.spec import Column, DataSpec
 from trainyard.io.errors import ConfigError
 from trainyard.models.mlp import MLP
-from trainyard.optim.optimizers import timm_optimizer, weight_decay_groups
+from trainyard.optim.optimizers import check_optimizer, timm_optimizer, weight_decay_groups
 
 ORACLES = {
     "sgd": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, nesterov=True),
@@ -88,9 +88,11 @@ def test_frozen_parameters_are_in_no_group_of_a_model() -> None:
     assert sum(p.numel() for group in groups for p in group["params"]) == 5 * 3 + 3
 
 
-@pytest.mark.parametrize(
-    ("options", "message"), [({"opt": "lambb"}, "lamb"), ({"opt": "sgd", "x": 1}, "optimizer.opt")]
-)
-def test_unknown_timm_optimizer_is_rejected(options: dict, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        timm_optimizer(lr=0.1, **options)(network().parameters())
+def test_unknown_timm_optimizer_is_rejected() -> None:
+    with pytest.raises(ConfigError, match=r"optimizer\.opt=lambb: timm has no such optimizer; did you mean lamb"):
+        timm_optimizer(network().parameters(), "lambb", lr=0.1)
+
+
+def test_unknown_argument_of_a_timm_optimizer_is_rejected(compose_run: Compose) -> None:
+    with pytest.raises(ConfigError, match=r"^optimizer: .* unexpected keyword argument 'x'"):
+        check_optimizer(compose_run("optimizer=timm", "optimizer.opt=sgd", "+optimizer.x=1"))

@@ -129,21 +129,21 @@ def falling(step: int, steps: int) -> float:
 
 # The factors of 8 steps and after the last one.
 GROUP_TABLES = {
-    "nothing of the kind": ({}, [1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125, 0]),
-    "joins": ({"joins": 3}, [0, 0, 0, 0.625, 0.5, 0.375, 0.25, 0.125, 0]),
-    "joins and warms up": ({"joins": 3, "warmup_steps": 2}, [0, 0, 0, 0.3125, 0.5, 0.375, 0.25, 0.125, 0]),
-    "warms up to the end": ({"joins": 4, "warmup_steps": 8}, [0, 0, 0, 0, 0.0625, 0.09375, 0.09375, 0.0625, 0]),
-    "starts anew": ({"restarts": [4]}, [1, 0.75, 0.5, 0.25, 1, 0.75, 0.5, 0.25, 0]),
-    "starts anew lower": (
+    "no timing": ({}, [1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125, 0]),
+    "starts later": ({"start_step": 3}, [0, 0, 0, 0.625, 0.5, 0.375, 0.25, 0.125, 0]),
+    "starts later and warms up": ({"start_step": 3, "warmup_steps": 2}, [0, 0, 0, 0.3125, 0.5, 0.375, 0.25, 0.125, 0]),
+    "warms up to the end": ({"start_step": 4, "warmup_steps": 8}, [0, 0, 0, 0, 0.0625, 0.09375, 0.09375, 0.0625, 0]),
+    "restarts": ({"restarts": [4]}, [1, 0.75, 0.5, 0.25, 1, 0.75, 0.5, 0.25, 0]),
+    "restarts lower": (
         {"restarts": [2, 6], "restart_lr_factor": 0.5},
         [1, 0.5, 0.5, 0.375, 0.25, 0.125, 0.25, 0.125, 0],
     ),
-    "joins where all start anew": (
-        {"joins": 4, "restarts": [4], "restart_lr_factor": 0.5},
+    "starts at a restart": (
+        {"start_step": 4, "restarts": [4], "restart_lr_factor": 0.5},
         [0, 0, 0, 0, 0.5, 0.375, 0.25, 0.125, 0],
     ),
-    "joins between two starts": ({"joins": 5, "restarts": [4]}, [0, 0, 0, 0, 0, 0.75, 0.5, 0.25, 0]),
-    "never joins": ({"joins": 9}, [0] * 9),
+    "starts after a restart": ({"start_step": 5, "restarts": [4]}, [0, 0, 0, 0, 0, 0.75, 0.5, 0.25, 0]),
+    "never starts": ({"start_step": 9}, [0] * 9),
 }
 
 
@@ -155,7 +155,11 @@ def test_group_factors(case: str) -> None:
 
 
 def test_groups_have_their_own_timing() -> None:
-    timings = [{"joins": 0}, {"joins": 1, "warmup_steps": 2}, {"joins": 2, "restarts": [2], "restart_lr_factor": 0.1}]
+    timings = [
+        {"start_step": 0},
+        {"start_step": 1, "warmup_steps": 2},
+        {"start_step": 2, "restarts": [2], "restart_lr_factor": 0.1},
+    ]
     groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "timing": timing} for timing in timings]
     sgd = SGD([*groups, {"params": [torch.nn.Parameter(torch.zeros(1))], "lr": 8.0}], lr=4.0)
     scheduler = schedules.linear(sgd, 4)

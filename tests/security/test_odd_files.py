@@ -19,7 +19,7 @@ from trainyard.history.scores import read_predictions
 from trainyard.history.stored_config import config_to_resume
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import ConfigError
-from trainyard.io.files import check_own_files, load_yaml, open_regular, read_json, write_json, write_text
+from trainyard.io.files import check_regular_files, load_yaml, open_regular, read_json, write_json, write_text
 from trainyard.run.load_model import load_model
 from trainyard.run.metrics_csv import read_curves
 from trainyard.run.run import Run
@@ -79,7 +79,7 @@ def test_special_files_are_not_read_as_checkpoints(run: Path, kind: str) -> None
         replace_file(run / "checkpoints" / name, kind)
         if kind not in ("huge", "folder"):
             with pytest.raises(OSError, match=r"regular|ymbolic|levels"):
-                open_regular(run / "checkpoints" / name, most=None)
+                open_regular(run / "checkpoints" / name, max_bytes=None)
         if kind != "huge":
             assert not is_intact(run / "checkpoints" / name)
     if kind != "huge":
@@ -119,10 +119,10 @@ def test_resumed_run_does_not_follow_links(run: Path, tmp_path: Path, name: str)
 
 def test_links_inside_of_a_run_are_accepted(run: Path) -> None:
     (run / "newest").symlink_to("checkpoints")
-    check_own_files("hydra.run.dir", run)
+    check_regular_files("hydra.run.dir", run)
     os.mkfifo(run / "pipe")
     with pytest.raises(ConfigError, match="pipe, socket or device"):
-        check_own_files("hydra.run.dir", run)
+        check_regular_files("hydra.run.dir", run)
 
 
 def test_temporary_files_replace_existing_links(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from tests.security.tampering import set_config
-from trainyard.config.composition import compose
-from trainyard.config.trusted import PLACES, check_stored, walk
+from trainyard.config.composition import compose, walk
+from trainyard.config.trusted import PLACES, check_stored
 from trainyard.config.trusted_paths import check_training
 from trainyard.history.reproduce import confirm
 from trainyard.history.stored_config import config_to_resume

@@ -220,8 +220,8 @@ def test_a_shortened_run_reports_to_no_server_and_trains_all_layers() -> None:
         "csv": {"_target_": "trainyard.run.metrics_table.MetricsTable"},
         "none": None,
     }
-    config = OmegaConf.create({"logger": loggers, "finetune": {"thaw": [0.2, 5]}})
-    assert shorten(["seed=1"], config) == ["seed=1", MEASURE, "finetune.thaw=[0,0]", "logger.wandb=null"]
+    config = OmegaConf.create({"logger": loggers, "finetune": {"unfreeze": [0.2, 5]}})
+    assert shorten(["seed=1"], config) == ["seed=1", MEASURE, "finetune.unfreeze=[0,0]", "logger.wandb=null"]
 
 
 def jobs_of(count: int) -> list[Job]:

@@ -26,7 +26,7 @@ from trainyard.tasks.classification_figures import (
     mistakes_table,
     ranking_figure,
 )
-from trainyard.tasks.classification_report import class_table
+from trainyard.tasks.classification_report import Evaluation, class_table
 from trainyard.terminal.tables import markdown_table
 
 
@@ -90,6 +90,16 @@ def test_class_that_is_never_predicted_is_first_in_the_table() -> None:
         "| b | 2 | 0.500 | 0.500 | 0.500 |",
         "| a | 2 | 0.667 | 1.000 | 0.800 |",
         "| *mean* | 5 | 0.389 | 0.500 | 0.433 |",
+    ]
+
+
+def test_scores_of_classes_are_right_aligned() -> None:
+    report = Evaluation("run", "best.ckpt", "test split", {"test/acc": 0.6, "test/loss": 0.9}, SMALL)
+    assert report.class_lines == [
+        "class  examples  precision  recall     F1\n"
+        "c             1      0.000   0.000  0.000\n"
+        "b             2      0.500   0.500  0.500\n"
+        "a             2      0.667   1.000  0.800"
     ]
 
 

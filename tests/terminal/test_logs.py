@@ -10,7 +10,7 @@ import pytest
 from trainyard.terminal.logs import close_log, open_log, prepare_output
 
 
-def test_what_a_terminal_cannot_show_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_characters_that_cannot_be_encoded_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="ascii"))
     monkeypatch.setattr(sys, "stderr", io.StringIO())
@@ -19,7 +19,7 @@ def test_what_a_terminal_cannot_show_is_replaced(monkeypatch: pytest.MonkeyPatch
     assert shown.getvalue() == b"0.5 ? 0.1\n"
 
 
-def test_the_log_has_dates_the_screen_has_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_log_has_dates_and_the_screen_has_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     handlers = open_log(tmp_path / "run.log")
     logging.getLogger("trainyard.test").info("hello")
     logging.getLogger("lightning.pytorch").info("GPU available: False")

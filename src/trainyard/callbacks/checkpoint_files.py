@@ -66,7 +66,7 @@ def is_intact(path: Path) -> bool:
     from elsewhere could fill the memory.
     """
     try:
-        with open_regular(path, most=None) as file, zipfile.ZipFile(file) as archive:
+        with open_regular(path, max_bytes=None) as file, zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
             if any(entry.external_attr & DIRECTORY or entry.compress_type for entry in entries) or archive.testzip():
                 return False

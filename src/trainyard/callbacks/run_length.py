@@ -103,9 +103,9 @@ def check_without_length(cfg: DictConfig) -> None:
         problem = "the number of steps is not known in advance"
         chosen = cfg.run.choices.scheduler
         raise config_error("scheduler", chosen, problem, f"scheduler=constant or plateau, or with {LENGTH}")
-    if any(0 < when < 1 for when in cfg.finetune.thaw):
+    if any(0 < when < 1 for when in cfg.finetune.unfreeze):
         problem = "fractions of a run whose number of steps is not known in advance"
-        raise config_error("finetune.thaw", list(cfg.finetune.thaw), problem, f"epochs, or with {LENGTH}")
+        raise config_error("finetune.unfreeze", list(cfg.finetune.unfreeze), problem, f"epochs, or with {LENGTH}")
     if cfg.sweep.pruner != "none":
         problem = "the number of epochs is not known in advance"
         raise config_error("sweep.pruner", cfg.sweep.pruner, problem, f"none, or with {LENGTH}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trainyard import __version__
-from trainyard.cli.parser import Parser, positive
+from trainyard.cli.parser import Parser, Run, positive
 
 DESCRIPTION = """\
 Deep-learning experiments by composition, on PyTorch Lightning and Hydra.
@@ -63,13 +63,13 @@ def make_parser() -> Parser:
 def add_run(parser: Parser) -> None:
     """Add the arguments of a command that loads a trained run."""
     parser.add_argument("run", metavar="RUN", help=RUN)
-    parser.add_argument(
-        "--trusted-packages",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="package whose classes a stored config may use",
-    )
+    add_trusted(parser, "package whose classes a stored config may use")
+
+
+def add_trusted(parser: Parser, text: str) -> None:
+    """Add `--trusted-packages`."""
+    option = "--trusted-packages"
+    parser.add_argument(option, action="append", default=[], dest="trusted", metavar="NAME", help=text)
 
 
 def add_evaluate(commands: Parser) -> None:
@@ -87,12 +87,12 @@ def add_evaluate(commands: Parser) -> None:
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    """Print what a test says, and write a report."""
+    """Test a run, print its scores, and write a report."""
     from trainyard.inference import evaluate as evaluation
     from trainyard.io.files import check_folder, output_folder
     from trainyard.terminal.logs import log_to_screen
 
-    run, overrides, trusted = arguments.run, arguments.overrides, arguments.trusted_packages
+    run, overrides, trusted = arguments.run, arguments.overrides, arguments.trusted
     if arguments.output:
         check_folder(arguments.output)
     with log_to_screen():
@@ -119,7 +119,7 @@ def predict(arguments: argparse.Namespace) -> int:
     """Write a CSV of predictions; return 1 if some inputs could not be predicted."""
     from trainyard.inference.predict import predict_files
 
-    trusted, ensemble = arguments.trusted_packages, arguments.ensemble
+    trusted, ensemble = arguments.trusted, arguments.ensemble
     failed = predict_files(arguments.run, arguments.inputs, arguments.output, arguments.batch_size, trusted, ensemble)
     return 1 if failed else 0
 
@@ -136,7 +136,7 @@ def export(arguments: argparse.Namespace) -> None:
     """Write a model file and its model card."""
     from trainyard.inference.export import export_run
 
-    print(*export_run(arguments.run, arguments.format, arguments.output, arguments.trusted_packages), sep="\n")
+    print(*export_run(arguments.run, arguments.format, arguments.output, arguments.trusted), sep="\n")
 
 
 def add_leaderboard(commands: Parser) -> None:
@@ -146,8 +146,7 @@ def add_leaderboard(commands: Parser) -> None:
     test = "show the test scores of all configurations; choose by validation all the same"
     parser.add_argument("--test", action="store_true", help=test)
     parser.add_argument("--promote", metavar="NAME", help="write the winner as conf/experiment/NAME.yaml")
-    trusted = "package whose classes the winner may use"
-    parser.add_argument("--trusted-packages", action="append", default=[], metavar="NAME", help=trusted)
+    add_trusted(parser, "package whose classes the winner may use")
 
 
 def leaderboard(arguments: argparse.Namespace) -> None:
@@ -164,7 +163,7 @@ def leaderboard(arguments: argparse.Namespace) -> None:
         print("test scores of all configurations; choose by validation all the same")
     print(leaderboard_text(sweep, arguments.test))
     if arguments.promote is not None:
-        print(promote(sweep, arguments.promote, trusted=arguments.trusted_packages))
+        print(promote(sweep, arguments.promote, trusted=arguments.trusted))
 
 
 def add_runs(commands: Parser) -> None:
@@ -234,26 +233,8 @@ def add_find(commands: Parser) -> None:
 
 
 def add_composed(group: Parser, name: str, summary: str, target: str) -> Parser:
-    """Add a subcommand that composes a config from overrides.
-
-    Args:
-        group: the command that it belongs to.
-        name: its name.
-        summary: what it does.
-        target: the function to call with the config and the options, as `module:function`.
-    """
-
-    def run(arguments: argparse.Namespace) -> None:
-        from trainyard.config.composition import compose
-        from trainyard.terminal.logs import log_to_screen
-
-        options = vars(arguments)
-        cfg = compose(options.pop("overrides"))  # before the import of torch, so that errors come at once
-        function = pkgutil.resolve_name(target)
-        with log_to_screen():
-            function(cfg, **options)
-
-    parser = group.add_command(name, summary, run, OVERRIDES)
+    """Add a subcommand that composes a config from overrides and calls `module:function` with it."""
+    parser = group.add_command(name, summary, call(target), OVERRIDES)
     parser.add_argument("overrides", metavar="OVERRIDE", nargs="*")
     return parser
 
@@ -261,38 +242,32 @@ def add_composed(group: Parser, name: str, summary: str, target: str) -> Parser:
 def add_draw(commands: Parser) -> None:
     """Add `draw curves`, `draw decision` and `draw layers`."""
     draw = commands.add_command("draw", "draw figures of trained runs into outputs/draw")
-    curves = draw.add_command("curves", "draw loss and accuracy of runs or of a sweep over the epochs", draw_curves)
+    summary = "draw loss and accuracy of runs or of a sweep over the epochs"
+    curves = draw.add_command("curves", summary, call("trainyard.inspect.curves:draw"))
     curves.add_argument("names", nargs="+", metavar="RUN|SWEEP", help=RUN)
-    curves.add_argument("--of", nargs="+", default=(), metavar="NAME", help="columns of metrics.csv, such as val/loss")
-    decision = "draw the decision regions of a model with two inputs"
-    add_run(draw.add_command("decision", decision, draw_decision))
-    layers = draw.add_command("layers", "draw the output of each layer for one validation image", draw_layers)
+    columns = "columns of metrics.csv, such as val/loss"
+    curves.add_argument("--of", nargs="+", default=(), dest="panels", metavar="NAME", help=columns)
+    summary = "draw the decision regions of a model with two inputs"
+    add_run(draw.add_command("decision", summary, call("trainyard.inspect.model_figures:draw_decision")))
+    summary = "draw the output of each layer for one validation image"
+    layers = draw.add_command("layers", summary, call("trainyard.inspect.model_figures:draw_layers"))
     add_run(layers)
     layers.add_argument("--example", type=int, default=0, metavar="N", help="number of the image (default: 0)")
 
 
-def draw_curves(arguments: argparse.Namespace) -> None:
-    """Draw curves."""
-    from trainyard.inspect.curves import draw
-    from trainyard.terminal.logs import log_to_screen
+def call(target: str) -> Run:
+    """Return a function that calls `module:function` with the arguments of a command by name, overrides as a config."""
 
-    with log_to_screen():
-        draw(arguments.names, arguments.of)
+    def run(arguments: argparse.Namespace) -> None:
+        from trainyard.terminal.logs import log_to_screen
 
+        options = vars(arguments)
+        if "overrides" in options:
+            from trainyard.config.composition import compose
 
-def draw_decision(arguments: argparse.Namespace) -> None:
-    """Draw decision regions."""
-    from trainyard.inspect import model_figures
-    from trainyard.terminal.logs import log_to_screen
+            options["cfg"] = compose(options.pop("overrides"))  # before the import of torch, so errors come at once
+        function = pkgutil.resolve_name(target)
+        with log_to_screen():
+            function(**options)
 
-    with log_to_screen():
-        model_figures.draw_decision(arguments.run, arguments.trusted_packages)
-
-
-def draw_layers(arguments: argparse.Namespace) -> None:
-    """Draw the outputs of layers."""
-    from trainyard.inspect import model_figures
-    from trainyard.terminal.logs import log_to_screen
-
-    with log_to_screen():
-        model_figures.draw_layers(arguments.run, arguments.example, arguments.trusted_packages)
+    return run

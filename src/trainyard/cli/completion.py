@@ -22,14 +22,14 @@ def shell_code(shell: str) -> str:
 
 def complete() -> None:
     """Answer the request for completions that the shell has put into the environment, and exit."""
-    words = os.environ["COMP_LINE"][: int(os.environ["COMP_POINT"])].split()
+    args = os.environ["COMP_LINE"][: int(os.environ["COMP_POINT"])].split()
     commands = make_parser()
     add_completers(commands)
-    typing_first = len(words) < 2 or (len(words) == 2 and not os.environ["COMP_LINE"].endswith(" "))
+    typing_first = len(args) < 2 or (len(args) == 2 and not os.environ["COMP_LINE"].endswith(" "))
     if typing_first:
         complete_with(commands.subparsers, lambda prefix: [*commands.commands, *overrides(prefix)])
     parser: argparse.ArgumentParser = commands
-    if not typing_first and words[1] not in commands.commands:
+    if not typing_first and args[1] not in commands.commands:
         parser = argparse.ArgumentParser()
         complete_with(parser.add_argument("overrides", nargs="*"), overrides)
     argcomplete.autocomplete(parser, always_complete_options="long" if parser is commands else False)

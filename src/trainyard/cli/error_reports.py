@@ -1,18 +1,21 @@
-"""Reports an error of a command in a few lines."""
+"""Reports errors of a command in a few lines, and checks its arguments before a library reads them."""
 
 import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from trainyard.cli.input_checks import check_input
 from trainyard.cli.suggestions import suggest_command
 from trainyard.config.format_error import format_error, raised_in_run
-from trainyard.io.errors import ConfigError
+from trainyard.io.errors import ConfigError, config_error
 from trainyard.io.signals import received
 from trainyard.terminal.streams import lost
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
+MAX_DIGITS = 4300  # of an integer that Python converts from text
+LAUNCHER_VARIABLES = ("RANK", "LOCAL_RANK", "JSM_NAMESPACE_RANK", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS")
 
 
 @contextmanager
@@ -41,7 +44,35 @@ def report_errors() -> Iterator[None]:
 
 
 def suggestion(error: BaseException) -> list[str]:
-    """Return a line with the command that was probably meant, if an error is about the words of the command."""
-    about_words = isinstance(error, ConfigError) or not raised_in_run(error)
-    command = suggest_command() if about_words else ""
+    """Return a line with the corrected command, if an error is about the arguments and a correction is known."""
+    about_arguments = isinstance(error, ConfigError) or not raised_in_run(error)
+    command = suggest_command() if about_arguments else ""
     return [f"  try: {command}"] if command else []
+
+
+def check_input(args: Iterable[str]) -> None:
+    """Raise a ConfigError for a number that Python cannot convert, in an argument or in a variable of a launcher."""
+    for arg in args:
+        if digits := re.search(rf"\d{{{MAX_DIGITS + 1},}}", arg):
+            key = arg.partition("=")[0] if "=" in arg else "argument"
+            raise config_error(key, digits[0], f"a number of {len(digits[0])} digits", f"at most {MAX_DIGITS} digits")
+    for name in LAUNCHER_VARIABLES:
+        value = os.environ.get(name, "0")
+        if not value.isdecimal():
+            raise config_error(name, value, "not a whole number", f"what the launcher sets, or `unset {name}`")
+
+
+def check_text(args: Iterable[str]) -> None:
+    r"""Raise a ConfigError for an argument or a working folder that `config.yaml` cannot contain.
+
+    File names on Linux are bytes. Python reads bytes that are not UTF-8 as surrogates; they are shown as `\xff`.
+    OmegaConf would resolve an interpolation in the path of the working folder.
+    """
+    folder = str(Path.cwd())
+    named = [("working folder", folder), *((key, value) for key, _, value in (arg.partition("=") for arg in args))]
+    for key, value in named:
+        if any("\ud800" <= character <= "\udfff" for character in key + value):
+            key, value = (os.fsencode(text).decode(errors="backslashreplace") for text in (key, value))
+            raise config_error(key if value else "argument", value or key, "not UTF-8", "UTF-8 text")
+    if "${" in folder:
+        raise config_error("working folder", folder, "${...} in a path is replaced", "a folder without it in its path")

@@ -11,18 +11,18 @@ OWN_OPTIONS = ("-h", "--help", "--version", "--completion")
 
 
 def main() -> None:
-    """Run `trainyard COMMAND ...`; words without a command train, and no words print the help."""
-    words = sys.argv[1:]
+    """Run `trainyard COMMAND ...`; other arguments train, and without arguments the help is printed."""
+    args = sys.argv[1:]
     if "_ARGCOMPLETE" in os.environ:  # the shell asks for completions
         from trainyard.cli.completion import complete
 
         complete()
-    elif words[:1] == ["train"]:
+    elif args[:1] == ["train"]:
         del sys.argv[1]
         train()
-    elif not words or words[0] in COMMANDS or words[0].partition("=")[0] in OWN_OPTIONS:
+    elif not args or args[0] in COMMANDS or args[0].partition("=")[0] in OWN_OPTIONS:
         with command():
-            run_command(words)
+            run_command(args)
     else:
         train()
 
@@ -35,13 +35,13 @@ def train() -> None:
         training.main()
 
 
-def run_command(words: Sequence[str]) -> None:
-    """Parse words and run the command that they name; exit with its exit code."""
+def run_command(args: Sequence[str]) -> None:
+    """Parse the arguments, run the command, and exit with its exit code."""
     from trainyard.cli.commands import make_parser
     from trainyard.terminal.logs import prepare_output
 
     prepare_output()
-    run, arguments = make_parser().parse(words or ["--help"])
+    run, arguments = make_parser().parse(args or ["--help"])
     from trainyard.cli.error_reports import report_errors
 
     with report_errors():

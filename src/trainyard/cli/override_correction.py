@@ -4,21 +4,22 @@ import argparse
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from trainyard.config.composition import CONF_DIR, compose, parse_override, quote_value
-from trainyard.config.constraints import rule
+from trainyard.cli.parser import hydra_parser
+from trainyard.config.composition import CONF_DIR, compose, config_groups, parse_override, walk
+from trainyard.config.constraints import find_validator
+from trainyard.config.format_error import as_single_value
 from trainyard.io.errors import ConfigError
 
 # Correct key, or its last part: other names for it. Keys with a `+` are arguments of lightning.Trainer.
-MEANT = {
+OTHER_NAMES = {
     "lr": "learning_rate learningrate base_lr",
     "weight_decay": "wd",
     "max_epochs": "epochs epoch n_epochs num_epochs",
@@ -50,196 +51,135 @@ MEANT = {
     "accelerator": "device",
     "accelerator=gpu trainer.devices": "gpu gpus ngpus num_gpus",
     "+trainer.max_steps": "max_steps steps iterations",
-    **{
-        f"+trainer.{name}": name
-        for name in (
-            "fast_dev_run",
-            "max_time",
-            "limit_train_batches",
-            "limit_val_batches",
-            "limit_test_batches",
-            "overfit_batches",
-            "val_check_interval",
-            "check_val_every_n_epoch",
-        )
-    },
 }
-ALIASES = {typed: meant for meant, names in MEANT.items() for typed in names.split()}
-VALUES = {  # value typed: value meant, by key
+TRAINER_ARGUMENTS = (
+    "fast_dev_run max_time limit_train_batches limit_val_batches limit_test_batches overfit_batches "
+    "val_check_interval check_val_every_n_epoch"
+)
+ALIASES = {name: key for key, names in OTHER_NAMES.items() for name in names.split()}
+ALIASES |= {name: f"+trainer.{name}" for name in TRAINER_ARGUMENTS.split()}
+VALUES = {  # other values: correct value, by key
     "accelerator": {"cuda": "gpu", "cuda:0": "gpu", "metal": "mps"},
     "trainer.precision": {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64-true"},
 }
-HYDRA_FLAGS = (
-    *(("--help", "-h"), ("--hydra-help",), ("--version",), ("--resolve",), ("--run", "-r"), ("--multirun", "-m")),
-    ("--shell-completion", "-sc"),
-)
-HYDRA_OPTIONS = (  # with a value
-    *(("--package", "-p"), ("--config-path", "-cp"), ("--config-name", "-cn"), ("--config-dir", "-cd")),
-    ("--experimental-rerun",),
-)
-TAKES_VALUE = {name: False for names in (*HYDRA_FLAGS, ("--info", "-i")) for name in names} | {
-    name: True for names in (*HYDRA_OPTIONS, ("--cfg", "-c")) for name in names
-}
 RESUME = "resume"
-MULTIRUN = ("-m", "--multirun")
-KEY = re.compile(r"(?P<mark>\+{0,2})(?P<key>[\w./@-]+)=(?P<value>.*)", re.DOTALL)
+OVERRIDE = re.compile(r"(?P<prefix>\+{0,2})(?P<key>[\w./@-]+)=(?P<value>.*)", re.DOTALL)
 
 
-def overrides_of(words: Iterable[str]) -> list[str]:
-    """Return words without the options of Hydra and their values."""
-    found: list[str] = parse_options(words).overrides
-    return found
-
-
-def hydra_parser() -> argparse.ArgumentParser:
-    """Return a parser of Hydra's own options; Hydra's is private (see tests/cli/test_suggestions.py)."""
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("overrides", nargs="*")
-    for names in HYDRA_FLAGS:
-        parser.add_argument(*names, action="store_true")
-    for names in HYDRA_OPTIONS:
-        parser.add_argument(*names)
-    parser.add_argument("--cfg", "-c", choices=["job", "hydra", "all"])
-    info = ["all", "config", "defaults", "defaults-tree", "plugins", "searchpath"]
-    parser.add_argument("--info", "-i", nargs="?", const="all", choices=info)
-    return parser
-
-
-def options_first(words: Iterable[str]) -> list[str]:
-    """Return words with Hydra's options before the overrides: Hydra rejects `model=cnn -m seed=0,1`."""
-    options: list[str] = []
-    overrides: list[str] = []
-    rest = iter(words)
-    for word in rest:
-        (options if word.startswith("-") else overrides).append(word)
-        if TAKES_VALUE.get(word):
-            options += [value for value in [next(rest, None)] if value is not None]
-    return options + overrides
-
-
-def parse_options(words: Iterable[str]) -> argparse.Namespace:
-    """Return Hydra's options among words, and the overrides.
+def parse_options(args: Iterable[str]) -> argparse.Namespace:
+    """Return Hydra's options and the overrides among the arguments.
 
     Raises:
         argparse.ArgumentError: an option is none of Hydra's.
     """
     parser = hydra_parser()
     parser.exit_on_error = False  # which would print the usage
-    return parser.parse_known_args(list(words))[0]
+    return parser.parse_known_args(list(args))[0]
 
 
 @cache
-def keys_of(options: tuple[str, ...]) -> list[str]:
-    """Return the dotted keys of the config that options make, and `resume`; those at the top come first."""
+def composed_keys(options: tuple[str, ...]) -> list[str]:
+    """Return `resume` and the dotted keys of the config that the options of groups compose, top-level keys first."""
     try:
         cfg = compose(options)
-    except (ConfigError, HydraException, OmegaConfBaseException):  # an option of a folder of one's own
+    except (ConfigError, HydraException, OmegaConfBaseException):  # an option of the user's own folder
         cfg = compose()
-    found = [path for path in dotted_keys(OmegaConf.to_container(cfg)) if path.partition(".")[0] != "run"]
-    return sorted({RESUME, *found}, key=lambda path: path.count("."))
+    paths = [path for path, _ in walk(OmegaConf.to_container(cfg)) if path.split(".")[0] != "run"]
+    keys = {path for path in paths if path.rpartition(".")[2].isidentifier()}  # no items of lists
+    return sorted({RESUME, *keys}, key=lambda path: (path.count("."), path))
 
 
-def dotted_keys(values: Any, prefix: str = "") -> Iterator[str]:
-    """Yield the dotted paths of all keys of nested dicts."""
-    for name, value in values.items():
-        yield f"{prefix}{name}"
-        if isinstance(value, dict):
-            yield from dotted_keys(value, f"{prefix}{name}.")
-
-
-@dataclass(frozen=True)
 class OverrideCorrector:
-    """The keys and groups that the words of a command may name.
+    """Corrects the arguments of `trainyard train` by the keys and groups that exist.
 
-    Attributes:
-        words: as typed.
+    Args:
+        args: overrides, and options of Hydra.
     """
 
-    words: Sequence[str]
-
-    @cached_property
-    def folders(self) -> list[Path]:
-        """The folders of configs."""
-        own = parse_options(self.words).config_dir
-        return [CONF_DIR, *([Path(own)] if own else [])]
+    def __init__(self, args: Sequence[str]) -> None:
+        self.args = args
 
     @cached_property
     def groups(self) -> dict[str, list[str]]:
         """The options of each group."""
-        found: dict[str, list[str]] = {}
-        for folder in (group for home in self.folders for group in home.iterdir() if group.is_dir()):
-            found.setdefault(folder.name, []).extend(sorted(file.stem for file in folder.glob("*.yaml")))
-        return found
+        own = parse_options(self.args).config_dir
+        return config_groups([CONF_DIR, *([Path(own)] if own else [])])
 
     @cached_property
     def keys(self) -> list[str]:
-        """The dotted keys of the config that the words with a known option make."""
-        pairs = {word: word.split("=", 1) for word in map(self.with_value, self.words) if "=" in word}
-        chosen = [word for word, (group, option) in pairs.items() if option in self.groups.get(group, ())]
-        return keys_of(tuple(chosen))
+        """The keys of the config composed from all valid `GROUP=OPTION` arguments."""
+        pairs = {arg: arg.split("=", 1) for arg in map(self.correct_value, self.args) if "=" in arg}
+        valid = (arg for arg, (group, option) in pairs.items() if option in self.groups.get(group, ()))
+        return composed_keys(tuple(valid))
 
     def correct(self) -> list[str]:
-        """Return the words as they were probably meant."""
-        words = [fixed for word in self.joined(list(self.without_dashes())) for fixed in self.with_key(word)]
-        words = [self.with_value(word) for word in words]
-        multirun = not set(MULTIRUN).isdisjoint(words)
-        sweeps = [
-            word for word in overrides_of(words) if (override := parse_override(word)) and override.is_sweep_override()
-        ]
-        return words if multirun or not sweeps else ["-m", *words]
+        """Return the corrected arguments."""
+        args = self.join(list(self.options_to_overrides()))
+        args = [self.correct_value(override) for arg in args for override in self.correct_key(arg)]
+        options = parse_options(args)
+        overrides = [override for override in map(parse_override, options.overrides) if override]
+        is_sweep = any(override.is_sweep_override() for override in overrides)
+        return ["-m", *args] if is_sweep and not options.multirun else args
 
-    def without_dashes(self) -> Iterator[str]:
-        """Yield the words, `--lr=0.1` and `--lr 0.1` as `lr=0.1`."""
-        known = {**TAKES_VALUE, "--trusted-packages": True}  # the last of resume=RUN
-        words = iter(self.words)
-        for word in words:
-            name, has_value, _ = word.partition("=")
-            if name in known:
-                yield word
-                if known[name] and not has_value:
-                    yield next(words, "")
-            elif word.startswith("--"):
-                key = name.lstrip("-").replace("-", "_") + word[len(name) :]
-                yield key if has_value else f"{key}={next(words, 'true')}"
+    def options_to_overrides(self) -> Iterator[str]:
+        """Yield the arguments, with `--lr=0.1` and `--lr 0.1` as `lr=0.1`."""
+        parser = hydra_parser()
+        parser.add_argument("--trusted-packages")  # of resume=RUN
+        remaining = iter(self.args)
+        for arg in remaining:
+            name, has_value, value = arg.partition("=")
+            if name.startswith("--") and name not in parser.options:
+                yield f"{name.lstrip('-').replace('-', '_')}={value if has_value else next(remaining, 'true')}"
+                continue
+            yield arg
+            if name in parser.taking_values and not has_value:
+                yield from islice(remaining, 1)
+
+    def join(self, args: Sequence[str]) -> list[str]:
+        """Join arguments that a space has split, and write `model:cnn` and `model/cnn` as `model=cnn`."""
+        joined: list[str] = []
+        for place, arg in enumerate(args):
+            separator = self.separator(joined[-1], arg, args[place + 1 :]) if joined else None
+            if separator is None:
+                joined.append(arg)
             else:
-                yield word
+                joined[-1] = f"{joined[-1].rstrip(':')}{separator}{arg}"
+        for place, arg in enumerate(joined):
+            group, _, option = re.sub("[:/]", "=", arg, count=1).partition("=")
+            if "=" not in arg and option in self.groups.get(group, ()):
+                joined[place] = f"{group}={option}"
+        return joined
 
-    def joined(self, words: list[str]) -> Iterator[str]:
-        """Yield the words, joining those that a space has split."""
-        place = 0
-        while place < len(words):
-            word, place = words[place], place + 1
-            while place < len(words) and (glue := self.glue(word, words[place], words[place + 1 :])) is not None:
-                word, place = f"{word.rstrip(':')}{glue}{words[place]}", place + 1
-            group, _, option = re.sub("[:/]", "=", word, count=1).partition("=")
-            yield f"{group}={option}" if "=" not in word and option in self.groups.get(group, ()) else word
-
-    def glue(self, word: str, after: str, rest: Sequence[str]) -> str | None:
-        """Return the text to insert between two words that a space has split; `None` if they do not belong together."""
-        _, is_override, value = word.partition("=")
-        if word.startswith("-") or after.startswith(("-", "+", "~")):
+    def separator(self, before: str, arg: str, following: Sequence[str]) -> str | None:
+        """Return the text between two arguments that a space has split; `None` if they do not belong together."""
+        _, is_override, value = before.partition("=")
+        if before.startswith("-") or arg.startswith(("-", "+", "~")):
             return None
+        precedes_equals = bool(following) and following[0].startswith("=")  # `arg = ...` is the next override
         if is_override:
-            opened = any(value.count(mark) > value.count(end) for mark, end in ("[]", "{}", "()"))
-            if not value or value.endswith(",") or after.startswith(",") or opened:
-                return "" if "=" not in after or opened else None
-            begins = rest and (rest[0].startswith("=") or rest[0] in self.groups.get(after, ()))
-            return " " if "=" not in after and not begins else None
-        if after.startswith("="):
+            if any(value.count(opening) > value.count(closing) for opening, closing in ("[]", "{}", "()")):
+                return ""
+            if "=" in arg:
+                return None
+            if not value or value.endswith(",") or arg.startswith(","):
+                return ""
+            precedes_option = bool(following) and following[0] in self.groups.get(arg, ())  # as in `model cnn`
+            return None if precedes_equals or precedes_option else " "
+        if arg.startswith("="):
             return ""
-        bare = "=" not in after and (not rest or not rest[0].startswith("="))
-        return "=" if bare and (word.endswith(":") or word in (*self.groups, *self.keys)) else None
+        is_key = before.endswith(":") or before in self.groups or before in self.keys
+        return "=" if is_key and "=" not in arg and not precedes_equals else None
 
-    def with_key(self, word: str) -> list[str]:
-        """Return a word with its key corrected, after other overrides that the correction requires."""
-        found = KEY.fullmatch(word)
+    def correct_key(self, arg: str) -> list[str]:
+        """Return an argument with a correct key, after other overrides that the correction requires."""
+        found = OVERRIDE.fullmatch(arg)
         if not found or found["key"].startswith(("hydra", "-")) or set("@/") & set(found["key"]):
-            return [word]
-        [*more, key] = self.meant(found["key"]).split()
-        mark = "" if key.startswith("+") or key != found["key"] else found["mark"]
-        return [*more, f"{mark}{key}={found['value']}"]
+            return [arg]
+        [*required, key] = self.find_key(found["key"]).split()
+        prefix = found["prefix"] if key == found["key"] else ""
+        return [*required, f"{prefix}{key}={found['value']}"]
 
-    def meant(self, key: str) -> str:
+    def find_key(self, key: str) -> str:
         """Return the corrected key, or the key itself if no correction is known."""
         if key in self.keys or key in self.groups:
             return key
@@ -252,35 +192,32 @@ class OverrideCorrector:
         name = ALIASES.get(last, last)
         if name in (*self.groups, "hydra.run.dir") or not name.isidentifier():
             return name if not rest or "." in name else key
-        if named := [path for path in self.keys if path.rpartition(".")[2] == name]:
-            return named[0]
-        return self.nearest(key)
+        same_name = [path for path in self.keys if path.rpartition(".")[2] == name]
+        return same_name[0] if same_name else self.most_similar_key(key)
 
-    def nearest(self, key: str) -> str:
-        """Return the key that is spelt most like another: of the same parent, or with any parent."""
-        parent = key.rpartition(".")[0]
+    def most_similar_key(self, key: str) -> str:
+        """Return the most similar key of the same node, else the key with the most similar last part, else the key."""
+        parent, _, last = key.rpartition(".")
         siblings = [path for path in [*self.keys, *self.groups] if path.rpartition(".")[0] == parent]
-        found = difflib.get_close_matches(key, siblings, n=1, cutoff=0.75)
         by_name = {path.rpartition(".")[2]: path for path in reversed(self.keys)}
-        found += [by_name[name] for name in difflib.get_close_matches(key.rpartition(".")[2], by_name, 1, 0.8)]
+        found = difflib.get_close_matches(key, siblings, n=1, cutoff=0.75)
+        found += [by_name[name] for name in difflib.get_close_matches(last, by_name, n=1, cutoff=0.8)]
         return found[0] if found else key
 
-    def with_value(self, word: str) -> str:
-        """Return a word with its option corrected, or with its value quoted if Hydra requires it."""
-        found = KEY.fullmatch(word)
+    def correct_value(self, arg: str) -> str:
+        """Return an argument with a correct option, or with its value quoted if Hydra requires it."""
+        found = OVERRIDE.fullmatch(arg)
         if not found:
-            return word
+            return arg
         key, value = found["key"], found["value"]
         value = VALUES.get(key, {}).get(value, value)
         options = [*self.groups.get(key, ()), *(["latest"] if key == RESUME else ())]
-        if options and value not in options:
-            near = difflib.get_close_matches(value.lower(), options, n=1, cutoff=0.7)
-            value = near[0] if near else value
-        word = f"{found['mark']}{key}={value}"
-        kind, override = rule(key), parse_override(word)
+        near = difflib.get_close_matches(value.lower(), options, n=1, cutoff=0.7)
+        if near and value not in options:
+            value = near[0]
+        arg = f"{found['prefix']}{key}={value}"
+        validator, override = find_validator(key), parse_override(arg)
         if options or (override and override.is_sweep_override()):
-            return word
-        fits = kind is None or (override and kind.accepts(override.value()))
-        if override and fits:
-            return word
-        return text if (text := quote_value(word)) and (kind is None or kind.accepts(value)) else word
+            return arg
+        is_valid = override and (validator is None or validator.accepts(override.value()))
+        return arg if is_valid else as_single_value(arg) or arg

@@ -1,17 +1,29 @@
-"""An argument parser with nested commands, short errors and corrections for typing errors."""
+"""Argument parsers: nested commands with short errors and corrections for typing errors, and Hydra's options."""
 
 import argparse
 import difflib
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Any, NoReturn
 
 from trainyard.io.errors import did_you_mean
+from trainyard.terminal.invocation import train_command
 
 WIDTH = 80  # columns of a help text at most
 Run = Callable[[argparse.Namespace], int | None]
+HYDRA_FLAGS = (
+    "--help -h",
+    "--hydra-help",
+    "--version",
+    "--resolve",
+    "--run -r",
+    "--multirun -m",
+    "--shell-completion -sc",
+)
+HYDRA_OPTIONS = ("--package -p", "--config-path -cp", "--config-name -cn", "--config-dir -cd", "--experimental-rerun")
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -26,15 +38,13 @@ class Parser(argparse.ArgumentParser):
 
     Args:
         prog: the command, for help and errors.
-        description: what the command does.
-        epilog: text below the help.
         settings: other arguments of `argparse.ArgumentParser`.
 
     Attributes:
         commands: the subcommands by name.
         run: the function that runs the command; `None` if it only has subcommands.
         options: the names of its options.
-        taking_values: those that take a value.
+        taking_values: the names of options that take one value.
         positionals: its other arguments.
     """
 
@@ -46,7 +56,6 @@ class Parser(argparse.ArgumentParser):
         self.options: list[str] = ["--help"]
         self.taking_values: list[str] = []
         self.positionals: list[argparse.Action] = []
-        self.words: Sequence[str] = ()
 
     def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
         """Add an argument and remember it, for errors and for completion."""
@@ -58,7 +67,7 @@ class Parser(argparse.ArgumentParser):
     def remember(self, action: argparse.Action) -> None:
         """Remember an argument, as `add_argument` does; for those of a mutually exclusive group."""
         self.options += action.option_strings
-        self.taking_values += action.option_strings if action.nargs != 0 else []
+        self.taking_values += action.option_strings if action.nargs is None else []
         self.positionals += [] if action.option_strings else [action]
 
     def add_command(self, name: str, summary: str, run: Run | None = None, epilog: str | None = None) -> "Parser":
@@ -74,38 +83,65 @@ class Parser(argparse.ArgumentParser):
         self.commands[name] = parser
         return parser
 
-    def parse(self, words: Sequence[str]) -> tuple[Run, argparse.Namespace]:
-        """Return the function of the command that words name, and its arguments; exit with 2 if they are not valid."""
+    def parse(self, args: Sequence[str]) -> tuple[Run, argparse.Namespace]:
+        """Return the function that runs a command, and its arguments; exit with 2 if they are invalid."""
         if self.run is not None:
-            self.words = list(self.with_values(words))
-            return self.run, self.parse_intermixed_args(self.words)
-        if not words:
+            return self.run, self.parse_intermixed_args(self.join_values(args))
+        if not args:
             self.error("a command is required", self.commands)
-        if words[0].startswith("-"):
-            self.parse_args(words)  # which exits
-        if words[0] not in self.commands:
-            self.error(f"unknown command {words[0]}{did_you_mean(words[0], self.commands)}", self.commands)
-        return self.commands[words[0]].parse(words[1:])
+        if args[0].startswith("-"):
+            self.parse_args(args)  # which exits
+        if args[0] not in self.commands:
+            self.error(f"unknown command {args[0]}{did_you_mean(args[0], self.commands)}", self.commands)
+        return self.commands[args[0]].parse(args[1:])
 
-    def with_values(self, words: Sequence[str]) -> Iterator[str]:
-        """Yield the words, joining `--sort -KEY` to `--sort=-KEY`: argparse would take `-KEY` for an option."""
-        rest = iter(words)
-        for word in rest:
-            value = next(rest, None) if word in self.taking_values else None
-            if value is not None and value.startswith("-") and value not in self.options:
-                yield f"{word}={value}"
+    def join_values(self, args: Sequence[str]) -> list[str]:
+        """Return the arguments, with `--sort -KEY` as `--sort=-KEY`: argparse would take `-KEY` for an option."""
+        joined: list[str] = []
+        for arg in args:
+            if joined and joined[-1] in self.taking_values and arg.startswith("-") and arg not in self.options:
+                joined[-1] += f"={arg}"
             else:
-                yield from (word, *([] if value is None else [value]))
+                joined.append(arg)
+        return joined
 
-    def error(self, message: str, accepted: Sequence[str] | dict[str, Any] = ()) -> NoReturn:
+    def error(self, message: str, accepted: Iterable[str] = ()) -> NoReturn:
         """Exit with 2 after a message and what is accepted."""
-        unknown = [word for word in self.words if word.startswith("--") and word.partition("=")[0] not in self.options]
-        names = [word.partition("=")[0] for word in unknown]
-        if near := [match for name in names for match in difflib.get_close_matches(name, self.options, 1, 0.7)]:
-            message = f"unknown option {names[0]}; did you mean {near[0]}?"
+        names = [arg.partition("=")[0] for arg in sys.argv[1:] if arg.startswith("--")]
+        for name in names:
+            if name not in self.options and (near := difflib.get_close_matches(name, self.options, 1, 0.7)):
+                message = f"unknown option {name}; did you mean {near[0]}?"
+                break
         lines = [f"{self.prog}: {message}", *([f"  accepted: {', '.join(accepted)}"] if accepted else [])]
         print(*lines, f"  help: {self.prog} --help", sep="\n", file=sys.stderr)
         sys.exit(2)
+
+
+def hydra_parser() -> Parser:
+    """Return a parser of Hydra's own options; Hydra's is private (see tests/cli/test_suggestions.py)."""
+    parser = Parser(train_command(), "", add_help=False)
+    parser.add_argument("overrides", nargs="*")
+    for names in HYDRA_FLAGS:
+        parser.add_argument(*names.split(), action="store_true")
+    for names in HYDRA_OPTIONS:
+        parser.add_argument(*names.split())
+    parser.add_argument("--cfg", "-c", choices=["job", "hydra", "all"])
+    info = ["all", "config", "defaults", "defaults-tree", "plugins", "searchpath"]
+    parser.add_argument("--info", "-i", nargs="?", const="all", choices=info)
+    return parser
+
+
+def options_first(args: Iterable[str]) -> list[str]:
+    """Return the arguments with Hydra's options before the overrides: Hydra rejects `model=cnn -m seed=0,1`."""
+    taking_values = hydra_parser().taking_values
+    options: list[str] = []
+    overrides: list[str] = []
+    remaining = iter(args)
+    for arg in remaining:
+        (options if arg.startswith("-") else overrides).append(arg)
+        if arg in taking_values:
+            options.extend(islice(remaining, 1))
+    return options + overrides
 
 
 def positive(text: str) -> int:

@@ -29,46 +29,46 @@ def command(prints_result: bool = True) -> Iterator[None]:
     """
     received.clear()
     lost.clear()
-    ours = handle_signals(interrupt)
-    ended: BaseException | None = None
+    handled = handle_signals(interrupt)
+    raised: BaseException | None = None
     with robust_streams(prints_result):
         try:
             yield
         except BaseException as error:
-            ended = error
+            raised = error
         with suppress(OSError):
             sys.stdout.flush()
-        for number in ours:
+        for number in handled:
             signal.signal(number, exit_at_once)
-        code = exit_code(ended)
+        code = exit_code(raised)
     if code is not None:
         sys.exit(code)
-    if ended is not None:
-        raise ended
+    if raised is not None:
+        raise raised
 
 
 def exit_code(error: BaseException | None) -> int | None:
-    """Return the exit code of a command that was interrupted, or whose output was lost, after saying so.
+    """Print why a command was interrupted or its output lost, and return its exit code; `None` for any other end.
 
     Args:
-        error: that ended the command, which may be one that a library raised because of the signal; `None` for none.
+        error: ended the command; it may be an error that a library raised because of the signal.
     """
-    leaves = isinstance(error, SystemExit) and error.code
+    code = error.code if isinstance(error, SystemExit) else None
     by_keyboard = error is not None and KeyboardInterrupt in map(type, (error, error.__context__))
     if error is not None and (received or by_keyboard):
-        if not leaves or leaves == 1 or (received and isinstance(error, Interrupted)):  # 1: Lightning's at a Ctrl-C
+        if code in (None, 0, 1) or (received and isinstance(error, Interrupted)):  # 1: Lightning's at a Ctrl-C
             print("interrupted", file=sys.stderr)
         return 128 + (received[0] if received else signal.SIGINT)
-    if lost and not leaves:
+    if lost and not code:
         if lost[0].errno != errno.EPIPE:  # a closed pipe, as by `head`, is no error
             print(f"stdout cannot be written ({lost[0].strerror})", file=sys.stderr)
         return 1
     return None
 
 
-def prints_result(words: list[str]) -> bool:
-    """Whether `train.py` with these words only prints something."""
-    return any(word.partition("=")[0] in PRINTING for word in words) or "sweep.plan=true" in words
+def prints_result(args: list[str]) -> bool:
+    """Return whether `train.py` with these arguments only prints something."""
+    return any(arg.partition("=")[0] in PRINTING for arg in args) or "sweep.plan=true" in args
 
 
 def handle_signals(handler: Callable[..., Any]) -> list[int]:

@@ -1,45 +1,41 @@
-"""Suggests the command that was probably meant by words that do not work."""
+"""Suggests a corrected command for arguments that do not work."""
 
 import difflib
-import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from trainyard.cli.commands import make_parser
 from trainyard.cli.main import COMMANDS
-from trainyard.cli.override_correction import RESUME, OverrideCorrector, overrides_of
+from trainyard.cli.override_correction import RESUME, OverrideCorrector, parse_options
 from trainyard.config.composition import compose, parse_override
 from trainyard.terminal.invocation import command, train_command
 
 COMPOSING = ("show", "find")  # commands with a subcommand and overrides
-LONGEST = 360  # characters of a suggested command
+MAX_LENGTH = 360  # characters of a suggested command
 
 
 def suggest_command() -> str:
-    """Return the command that was probably meant, quoted for a shell; an empty string if none is known."""
-    words = sys.argv[1:]
-    name = words[0] if words and Path(sys.argv[0]).name != "train.py" else ""
-    composing = name in COMPOSING
-    if name in COMMANDS and not composing:
-        return ""
-    before, overrides = (words[:2], words[2:]) if composing else ([], words)
+    """Return the corrected command, quoted for a shell; an empty string if no correction is known."""
+    args = sys.argv[1:]
+    name = args[0] if args and Path(sys.argv[0]).name != "train.py" else ""
     try:
-        if not composing and (other := other_command(words)):
-            text = other
+        if name in COMPOSING:
+            text = command(*args[:2], *corrected(args[2:]))
+        elif name in COMMANDS:
+            return ""
         else:
-            fixed = corrected(overrides)
-            text = command(*before, *fixed) if composing else train_command(*fixed)
+            text = similar_command(args) or train_command(*corrected(args))
     except Exception:  # the original error is more useful
         return ""
-    return text if text.isprintable() and len(text) <= LONGEST else ""
+    return text if text.isprintable() and len(text) <= MAX_LENGTH else ""
 
 
-def other_command(words: Sequence[str]) -> str:
-    """Return the command for `evalute latest`, `runs lsit` and the like, which begin with the name of a command."""
-    if not words or not words[0].isidentifier():
+def similar_command(args: Sequence[str]) -> str:
+    """Return the command for `evalute latest` or `runs lsit`; an empty string for other arguments."""
+    if not args or not args[0].isidentifier():
         return ""
-    [name, *rest] = words
+    [name, *rest] = args
     near = difflib.get_close_matches(name, [*COMMANDS, "train"], n=1, cutoff=0.7)
     if not near:
         return ""
@@ -50,27 +46,27 @@ def other_command(words: Sequence[str]) -> str:
     return command(near[0], *rest)
 
 
-def corrected(words: Sequence[str]) -> list[str]:
-    """Return the words as they were probably meant.
+def corrected(args: Sequence[str]) -> list[str]:
+    """Return the corrected arguments.
 
     Raises:
-        LookupError: nothing is to be corrected.
-        Exception: the corrected words do not make a config.
+        LookupError: there is nothing to correct.
+        Exception: the corrected arguments cannot be composed.
     """
-    fixed = OverrideCorrector(words).correct()
-    if fixed == list(words):
+    fixed = OverrideCorrector(args).correct()
+    if fixed == list(args):
         raise LookupError("no correction")
-    if not any(word.startswith(f"{RESUME}=") for word in fixed):
-        compose(list(single_values(fixed)))
+    if not any(arg.startswith(f"{RESUME}=") for arg in fixed):
+        compose(list(first_values(fixed)))
     return fixed
 
 
-def single_values(words: Iterable[str]) -> Iterator[str]:
-    """Yield the overrides among words, of each sweep its first value."""
-    for word in overrides_of(words):
-        override = parse_override(word)
+def first_values(args: Iterable[str]) -> Iterator[str]:
+    """Yield the overrides among the arguments, with the first value of each that has several."""
+    for arg in parse_options(args).overrides:
+        override = parse_override(arg)
         if override and override.is_sweep_override():
-            mark = "".join(re.findall(r"^\++", word))
-            yield f"{mark}{override.get_key_element()}={next(override.sweep_string_iterator())}"
-        elif not word.startswith("hydra."):
-            yield word
+            prefix = arg[: len(arg) - len(arg.lstrip("+"))]
+            yield f"{prefix}{override.get_key_element()}={next(override.sweep_string_iterator())}"
+        elif not arg.startswith("hydra."):
+            yield arg

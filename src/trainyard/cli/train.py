@@ -1,48 +1,71 @@
-"""Training from the command line: composes a config with Hydra and runs it."""
+"""Training from the command line: prints the help text, or composes a config with Hydra and runs it."""
 
+import argparse
 import gc
 import re
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from trainyard.cli.error_reports import report_errors
-from trainyard.cli.input_checks import check_text
-from trainyard.cli.override_correction import hydra_parser, options_first
+from trainyard.cli.error_reports import check_text, report_errors
+from trainyard.cli.override_correction import OverrideCorrector
+from trainyard.cli.parser import WIDTH, hydra_parser, options_first
 from trainyard.cli.suggestions import suggest_command
-from trainyard.cli.train_help import asks_for_help, help_text
 from trainyard.config.composition import CONF_DIR, CONFIG_NAME, HYDRA_VERSION_BASE, resolve
 from trainyard.history.stored_config import asks_to_resume, resume
 from trainyard.io.errors import ConfigError, PassThrough, config_error
 from trainyard.run.run_directory import remove_failed_result
+from trainyard.terminal.invocation import train_command
 from trainyard.terminal.logs import prepare_output
 
 CONDITION = "sweep.where"
+HELP_HEADER = """\
+Trains, tests and records one run, or a sweep with -m, composed from the groups
+below. Choose an option with group=option, and change a value of it with
+group.key=value. Options with * are the defaults.
+"""
+HELP_EXAMPLES = """
+Examples:
+  {train} model=cnn optimizer=adam
+      choose options
+  {train} optimizer.lr=0.01 trainer.max_epochs=50
+      change values
+  {train} experiment=penguins
+      run a whole experiment; its file states its score
+  {train} -m model=mlp,cnn optimizer=sgd,adam
+      run every combination
+  {train} resume=latest
+      resume the run that was started last, or a run by its name
+  {train} data=shapes model=cnn --cfg job
+      print the config, and run nothing
+
+TensorBoard shows the results: tensorboard --logdir outputs
+Hydra's own options, such as --info and --config-dir: {train} --hydra-help"""
 
 
 def main() -> None:
     """Compose the overrides in `sys.argv` and run the config."""
     prepare_output()
-    if asks_for_help(sys.argv[1:]):
-        print(help_text(sys.argv[1:]))
-        return
     if asks_to_resume(sys.argv[1:]):
         with report_errors():
             resume(sys.argv[1:])
         return
-    sys.argv[1:] = options_first(map(quote_condition, sys.argv[1:]))
-    check_options(sys.argv[1:])
+    args = sys.argv[1:] = options_first(map(quote_condition, sys.argv[1:]))
+    options = parse_arguments(args)
+    if options.help:
+        print(help_text(args))
+        return
     with report_errors(), without_garbage_collection():
-        check_text(sys.argv[1:])
-        if "hydra.mode=RUN" in sys.argv and not {"-m", "--multirun"}.isdisjoint(sys.argv):
+        check_text(args)
+        if "hydra.mode=RUN" in args and options.multirun:
             raise config_error("hydra.mode", "RUN", "contradicts -m", "one of them")
         try:
             run()
@@ -79,10 +102,10 @@ def run_config(cfg: DictConfig) -> float:
 def own_config(cfg: DictConfig) -> DictConfig:
     """Return the config of a run without Hydra's node; remove what Hydra has written if it is not valid."""
     try:
-        for word in HydraConfig.get().overrides.task:
-            if re.match(r"[+~]*run([.=]|$)", word):
+        for arg in HydraConfig.get().overrides.task:
+            if re.match(r"[+~]*run([.=]|$)", arg):
                 accepted = "hydra.run.dir=PATH for the directory"
-                raise ConfigError(f"{word}: every run sets this key itself\n  accepted: {accepted}")
+                raise ConfigError(f"{arg}: every run sets this key itself\n  accepted: {accepted}")
         return resolve(cfg)
     except Exception:
         folder = Path(HydraConfig.get().runtime.output_dir)
@@ -91,25 +114,37 @@ def own_config(cfg: DictConfig) -> DictConfig:
         raise
 
 
-def check_options(words: Sequence[str]) -> None:
-    """Exit with 2 for an option that Hydra does not have, with a shorter message than Hydra's."""
-
-    def exit_shortly(message: str) -> NoReturn:
-        print(f"{message}\n  accepted: group=option, key=value, -m, and what --hydra-help lists", file=sys.stderr)
+def parse_arguments(args: Sequence[str]) -> argparse.Namespace:
+    """Return Hydra's options; exit with 2 for an unknown one, with a shorter message than Hydra's."""
+    try:
+        return hydra_parser().parse_args(args)
+    except SystemExit:
         if command := suggest_command():
             print(f"  try: {command}", file=sys.stderr)
-        sys.exit(2)
-
-    parser = hydra_parser()
-    parser.error = exit_shortly  # type: ignore[method-assign]
-    parser.parse_args(words)
+        raise
 
 
-def quote_condition(word: str) -> str:
-    """Return a `sweep.where=CONDITION` in the quotes that Hydra needs and the shell removes; other words unchanged."""
-    key, _, text = word.partition("=")
+def help_text(args: Sequence[str]) -> str:
+    """Return the help text, with the options of `--config-dir FOLDER` if it is among the arguments.
+
+    Hydra can print one too, but reads its own groups for it, which takes half as long again.
+    """
+    defaults = OmegaConf.load(CONF_DIR / f"{CONFIG_NAME}.yaml").defaults
+    chosen = {group: option for line in defaults if line != "_self_" for group, option in line.items()}
+    rows = []
+    groups = OverrideCorrector(args).groups
+    for group in sorted(groups.keys() - {"hydra"}):
+        marked = [f"{option}*" if option == chosen.get(group) else option for option in groups[group]]
+        text = f"  {group:<12} {', '.join(marked)}"
+        rows.append(textwrap.fill(text, WIDTH, subsequent_indent=" " * 15, break_on_hyphens=False))
+    return "\n".join([HELP_HEADER, *rows, HELP_EXAMPLES.format(train=train_command())])
+
+
+def quote_condition(arg: str) -> str:
+    """Return a `sweep.where=CONDITION` in the quotes that Hydra needs; other arguments unchanged."""
+    key, _, text = arg.partition("=")
     if key != CONDITION or (text[:1] in ("'", '"') and text.find(text[0], 1) == len(text) - 1):
-        return word
+        return arg
     inside = text.replace("'", "\\'")
     return f"{key}='{inside}'"
 

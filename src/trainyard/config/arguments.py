@@ -3,15 +3,15 @@
 import inspect
 import pkgutil
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from trainyard.config.composition import CONF_DIR, CONFIG_NAME, config_values
-from trainyard.config.constraints import Each, Either, Number, OneOf, Optional, Validator, parsed, rule
+from trainyard.config.composition import CONF_DIR, CONFIG_NAME, config_groups, config_values, walk
+from trainyard.config.constraints import Either, ListOf, Number, OneOf, Validator, find_validator, optional, parsed
 from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
 
 HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")
@@ -52,7 +52,7 @@ def has_backbone(cfg: DictConfig) -> bool:
     return "finetune" in parameters(pkgutil.resolve_name(cfg.model._target_))[0]
 
 
-def validator_for(parameter: inspect.Parameter) -> Validator | None:
+def validator_of_parameter(parameter: inspect.Parameter) -> Validator | None:
     """Return the validator of a parameter of numbers or booleans, by annotation or default; else `None`."""
     annotation = parameter.annotation
     if annotation is parameter.empty:
@@ -62,27 +62,24 @@ def validator_for(parameter: inspect.Parameter) -> Validator | None:
     if not found or "str" in words:
         return None
     if words & SEQUENCES:
-        found += [Each(validator) for validator in found]
+        found += [ListOf(validator) for validator in found]
     validator = found[0] if len(found) == 1 else Either(tuple(found))
-    return Optional(validator) if words & {"None", "Optional"} else validator
+    return optional(validator) if words & {"None", "Optional"} else validator
 
 
-def convert_text(values: dict[str, Any], prefix: str = "") -> None:
+def convert_text(values: dict[str, Any]) -> None:
     """Convert text in a plain config to a number, boolean, null or list where the key takes one, in place.
 
     The value of `${oc.env:LR}` is always text. Text that the key does not accept is unchanged; the checks reject it.
     """
-    for name, value in values.items():
-        path = f"{prefix}{name}"
-        nodes = {f"{path}.": value} if isinstance(value, dict) else {}
-        if isinstance(value, list):
-            nodes = {f"{path}[{place}].": item for place, item in enumerate(value) if isinstance(item, dict)}
-        for inner, node in nodes.items():
-            convert_text(node, inner)
-        if nodes or path.startswith(SEARCH_SPACE):
-            continue
-        if validator := rule(path) or validator_of_argument(values, name):
-            values[name] = validator.convert(value)
+    for path, node in walk(values):
+        for name, value in node.items() if isinstance(node, dict) else ():
+            key = f"{path}.{name}" if path else str(name)
+            validator = (
+                None if key.startswith(SEARCH_SPACE) else find_validator(key) or validator_of_argument(node, name)
+            )
+            if validator:
+                node[name] = validator.convert(value)
 
 
 def validator_of_argument(values: dict[str, Any], name: str) -> Validator | None:
@@ -93,36 +90,24 @@ def validator_of_argument(values: dict[str, Any], name: str) -> Validator | None
         return None
     with suppress(ImportError, AttributeError, ValueError, TypeError):  # `check_arguments` reports invalid targets
         parameter = parameters(pkgutil.resolve_name(values["_target_"]))[0].get(name)
-        return validator_for(parameter) if parameter else None
+        return validator_of_parameter(parameter) if parameter else None
     return None
 
 
-def check_integers(values: dict[str, Any], prefix: str = "") -> None:
+def check_integers(values: dict[str, Any]) -> None:
     """Raise a ConfigError for an integer in a plain config that Python cannot print, such as a long hexadecimal one."""
-    for name, value in values.items():
-        if isinstance(value, dict):
-            check_integers(value, f"{prefix}{name}.")
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, int) and item.bit_length() > MAX_BITS:
-                problem = f"a number of {item.bit_length()} bits"
-                raise config_error(f"{prefix}{name}", hex(item), problem, f"at most {MAX_BITS}")
+    for path, value in walk(values):
+        if isinstance(value, int) and value.bit_length() > MAX_BITS:
+            raise config_error(path, hex(value), f"a number of {value.bit_length()} bits", f"at most {MAX_BITS}")
 
 
 def check_ranges(cfg: DictConfig) -> None:
     """Raise a ConfigError for the first value that its key does not accept."""
-    for path, value in config_values(cfg, groups=True):
-        validator = None if path.startswith(SEARCH_SPACE) else rule(path)
+    for path, value in config_values(cfg, nodes=True):
+        is_object = isinstance(value, DictConfig) and "_target_" in value  # which `check_arguments` checks
+        validator = None if is_object or path.startswith(SEARCH_SPACE) else find_validator(path)
         if validator and not validator.accepts(value):
             raise config_error(path, value, f"must be {validator}")
-
-
-def nodes_with_target(node: DictConfig, path: str = "") -> Iterator[tuple[str, DictConfig]]:
-    """Yield every node that has a `_target_`, with its dotted path."""
-    if "_target_" in node:
-        yield path, node
-    for name in map(str, node):
-        if isinstance(node[name], DictConfig):
-            yield from nodes_with_target(node[name], f"{path}.{name}" if path else name)
 
 
 def check_arguments(cfg: DictConfig, classes: Mapping[str, type] | None = None) -> None:
@@ -133,7 +118,9 @@ def check_arguments(cfg: DictConfig, classes: Mapping[str, type] | None = None) 
         classes: required base classes, by the path of the node.
     """
     check_named_parts(cfg)
-    for path, node in nodes_with_target(cfg):
+    for path, node in config_values(cfg, nodes=True):
+        if not isinstance(node, DictConfig) or "_target_" not in node:
+            continue
         target = import_target(path, node, (classes or {}).get(path, object))
         names, any_name = parameters(target)
         for key in map(str, node):
@@ -144,7 +131,7 @@ def check_arguments(cfg: DictConfig, classes: Mapping[str, type] | None = None) 
                 problem = f"{node._target_} has no such argument{did_you_mean(key, known)}"
                 raise config_error(f"{path}.{key}", node[key], problem, join_limited(known))
             annotated = key in names and names[key].annotation is not inspect.Parameter.empty
-            if annotated and isinstance(node[key], str) and (validator := validator_for(names[key])):
+            if annotated and isinstance(node[key], str) and (validator := validator_of_parameter(names[key])):
                 raise config_error(f"{path}.{key}", node[key], f"must be {validator}")
 
 
@@ -178,10 +165,8 @@ def check_additions(cfg: DictConfig, overrides: Sequence[str]) -> None:
     A key has one if it is an argument of its `_target_` (see `check_arguments`), a key of `conf/train.yaml`, a config
     group, or a callback or logger.
     """
-    top = OmegaConf.load(CONF_DIR / f"{CONFIG_NAME}.yaml")
-    assert isinstance(top, DictConfig)
-    groups = [folder.name for folder in CONF_DIR.iterdir() if folder.is_dir()]
-    known = sorted({*map(str, top), *groups} - {"defaults"})
+    top: Any = OmegaConf.load(CONF_DIR / f"{CONFIG_NAME}.yaml")
+    known = sorted({*map(str, top), *config_groups()} - {"defaults"})
     for override in overrides:
         head = override.lstrip("+").partition("=")[0]
         path = head.partition("@")[2].rpartition(":")[2] or head

@@ -3,7 +3,7 @@
 import os
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -81,28 +81,19 @@ def resolve(cfg: DictConfig) -> DictConfig:
     """
     from trainyard.config.arguments import convert_text  # which imports this module
 
-    parts = {str(key): "???" if OmegaConf.is_missing(cfg, key) else cfg[key] for key in cfg if key != "hydra"}
-    values: dict[str, Any] = {
-        key: OmegaConf.to_container(part, resolve=True) if OmegaConf.is_config(part) else part
-        for key, part in parts.items()
-    }
+    values: dict[str, Any] = {}
+    for key in map(str, cfg):
+        if key != "hydra":
+            value = "???" if OmegaConf.is_missing(cfg, key) else cfg[key]
+            values[key] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
     run = values.get("run")
     if not isinstance(run, dict) or not isinstance(run.get("choices"), dict):
         raise config_error("run", run, "every run writes it; it cannot be set", "hydra.run.dir=PATH for its directory")
     run["choices"] = {group: option for group, option in run["choices"].items() if not group.startswith("hydra/")}
+    targets = [value for path, value in walk(values) if path.endswith("_target_")]
+    add_current_folder(str(target).partition(".")[0] for target in targets)
     convert_text(values)
-    add_current_folder(target_packages(values))
-    resolved = OmegaConf.create(values)
-    assert isinstance(resolved, DictConfig)
-    return resolved
-
-
-def target_packages(node: Any) -> Iterator[str]:
-    """Yield the package of every `_target_` in nested dicts and lists."""
-    if isinstance(node, dict) and isinstance(target := node.get("_target_"), str):
-        yield target.partition(".")[0]
-    for part in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-        yield from target_packages(part)
+    return OmegaConf.create(values)
 
 
 def instantiate(node: DictConfig, **arguments: Any) -> Any:
@@ -145,20 +136,38 @@ def load_options(group: str) -> dict[str, DictConfig]:
     return {file.stem: OmegaConf.load(file) for file in files}  # type: ignore[misc]
 
 
-def config_values(node: DictConfig, groups: bool = False, prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Yield the dotted path and the value of every key; with `groups`, also nodes without `_target_`.
+def config_groups(folders: Sequence[Path] = (CONF_DIR,)) -> dict[str, list[str]]:
+    """Return the options of each config group in folders such as `conf/`, by its name."""
+    groups: dict[str, set[str]] = {}
+    for group in (path for folder in folders for path in folder.glob("*") if path.is_dir()):
+        groups.setdefault(group.name, set()).update(file.stem for file in group.glob("*.yaml"))
+    return {name: sorted(groups[name]) for name in sorted(groups)}
+
+
+def walk(config: object) -> Iterator[tuple[str, Any]]:
+    """Yield every value of nested dicts, lists and tuples with its dotted path, outer values before inner ones."""
+    waiting: list[tuple[str, Any]] = [("", config)]
+    while waiting:
+        path, node = waiting.pop()
+        yield path, node
+        pairs = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list | tuple) else ()
+        waiting += [(f"{path}.{key}" if path else str(key), part) for key, part in pairs]
+
+
+def config_values(node: DictConfig, nodes: bool = False, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted path and the value of every key, and of the nodes between them if `nodes` is true.
 
     A list of plain items is one value.
     """
     for name in node:  # not always a string
         path, value = f"{prefix}{name!s}", node[name]
         if isinstance(value, DictConfig):
-            if groups and "_target_" not in value:
+            if nodes:
                 yield path, value
-            yield from config_values(value, groups, f"{path}.")
+            yield from config_values(value, nodes, f"{path}.")
         elif isinstance(value, ListConfig) and any(isinstance(item, DictConfig) for item in value):
             for position, item in enumerate(value):
-                yield from config_values(item, groups, f"{path}[{position}].")
+                yield from config_values(item, nodes, f"{path}[{position}].")
         else:
             yield path, OmegaConf.to_container(value) if isinstance(value, ListConfig) else value
 

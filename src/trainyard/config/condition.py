@@ -12,11 +12,11 @@ from trainyard.io.errors import config_error
 
 GRAMMAR = (
     "KEY=VALUE, or with !=, <, <=, > or >=, where * in a VALUE matches anything; or an expression of keys, numbers, "
-    "lists and texts in quotes with == != < <= > >= in, not in, and, or, not"
+    "lists and strings in quotes with == != < <= > >= in, not in, and, or, not"
 )
-SHORT = re.compile(r"\s*([\w./+-]+)\s*(==?|!=|<=?|>=?)\s*(\[[^\]=<>()\"']*\]|[^\s=<>!()\"']+)\s*")
+SIMPLE = re.compile(r"\s*([\w./+-]+)\s*(==?|!=|<=?|>=?)\s*(\[[^\]=<>()\"']*\]|[^\s=<>!()\"']+)\s*")
 COMPARISONS = {"=": ast.Eq, "==": ast.Eq, "!=": ast.NotEq, "<": ast.Lt, "<=": ast.LtE, ">": ast.Gt, ">=": ast.GtE}
-WORDS = {"true": True, "false": False, "null": None}
+CONSTANTS = {"true": True, "false": False, "null": None}
 
 
 class Condition:
@@ -25,22 +25,22 @@ class Condition:
     Args:
         text: the condition.
         option: of the command line, for errors.
-        known: keys that a VALUE may refer to instead of being text.
+        known: keys that a VALUE may refer to instead of being a string.
 
     Attributes:
         keys: that the condition refers to.
     """
 
     def __init__(self, text: str, option: str, known: Collection[str] = ()) -> None:
-        short = SHORT.fullmatch(text)
+        simple = SIMPLE.fullmatch(text)
         self.tree: ast.expr
-        if short:
-            key, sign, word = short.groups()
-            value = parse_value(word)
-            if sign[0] in "<>" and not is_number(value) and not word[0].isdigit() and word not in known:  # nor a date
-                raise config_error(option, text, f"{word} is not a number", GRAMMAR)
-            right = ast.Name(word) if word in known else ast.Constant(value)
-            self.tree = ast.Compare(ast.Name(key), [COMPARISONS[sign]()], [right])
+        if simple:
+            key, sign, right = simple.groups()
+            value = parse_value(right)
+            if sign[0] in "<>" and not is_number(value) and not right[0].isdigit() and right not in known:  # nor a date
+                raise config_error(option, text, f"{right} is not a number", GRAMMAR)
+            operand = ast.Name(right) if right in known else ast.Constant(value)
+            self.tree = ast.Compare(ast.Name(key), [COMPARISONS[sign]()], [operand])
         else:
             try:
                 self.tree = ast.parse(text, mode="eval").body
@@ -76,7 +76,7 @@ def key_of(node: ast.AST) -> str:
 def keys_in(node: ast.AST) -> Iterator[str]:
     """Yield the keys in an expression."""
     if key := key_of(node):
-        yield from () if key in WORDS else (key,)
+        yield from () if key in CONSTANTS else (key,)
     else:
         for child in ast.iter_child_nodes(node):
             yield from keys_in(child)
@@ -85,7 +85,7 @@ def keys_in(node: ast.AST) -> Iterator[str]:
 def evaluate(node: ast.AST, value_of: Callable[[str], Any]) -> Any:
     """Return the value of an expression."""
     if key := key_of(node):
-        return WORDS[key] if key in WORDS else value_of(key)
+        return CONSTANTS[key] if key in CONSTANTS else value_of(key)
     match node:
         case ast.Constant(value=value):
             return value
@@ -102,7 +102,7 @@ def evaluate(node: ast.AST, value_of: Callable[[str], Any]) -> Any:
 
 
 def equal(left: Any, right: Any) -> bool:
-    """Return whether two values are equal; the right one may be a text with wildcards."""
+    """Return whether two values are equal; the right one may be a string with wildcards."""
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(equal, left, right))
     if any(isinstance(value, bool | None) for value in (left, right)):
@@ -113,14 +113,14 @@ def equal(left: Any, right: Any) -> bool:
 
 
 def contains(item: Any, container: Any) -> bool:
-    """Return whether a list contains a value, or a text contains another."""
+    """Return whether a list contains a value, or a string contains another."""
     return item in container if isinstance(container, str) else any(equal(item, other) for other in container)
 
 
 def ordered(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return an operator for numbers and for two texts.
+    """Return an operator for numbers and for two strings.
 
-    Of the left text only as many characters count as the right one has, so that `<= 2026-01-02` includes that day.
+    The left string is cut to the length of the right one, so that `<= 2026-01-02` includes that day.
     """
 
     def apply(*values: Any) -> Any:

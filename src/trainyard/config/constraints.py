@@ -4,6 +4,7 @@ A name such as `lr` or `val_fraction` has one meaning in the project, so one rul
 configs included; where a name has two meanings, rules are for dotted paths.
 """
 
+import json
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from trainyard.io.files import PATHS, path_problem
 
 
 def parsed(value: Any) -> Any:
-    """Parse text as a value; return any other value unchanged."""
+    """Parse a string as the value of an override; return any other value unchanged."""
     return parse_value(value) if isinstance(value, str) else value
 
 
@@ -25,7 +26,7 @@ class Validator:
         raise NotImplementedError
 
     def convert(self, value: Any) -> Any:
-        """Convert text, such as `${oc.env:NAME}` gives, to the valid value that it stands for; else return it."""
+        """Return the valid value that a string from `${oc.env:NAME}` stands for, or else the value itself."""
         candidates = [value, parsed(value), [*map(parsed, value)] if isinstance(value, list) else value]
         return next(filter(self.accepts, candidates), value)
 
@@ -58,77 +59,59 @@ class Number(Validator):
 
 
 @dataclass(frozen=True)
-class Each(Validator):
-    """A list of `least` to `most` items that are all valid."""
+class ListOf(Validator):
+    """A list of `min_items` to `max_items` items that are all valid."""
 
     item: Validator
-    least: int = 0
-    most: int | None = None
+    min_items: int = 0
+    max_items: int | None = None
 
     def accepts(self, value: object) -> bool:
         """Return whether the value is such a list."""
-        if not isinstance(value, list) or len(value) < self.least or (self.most or len(value)) < len(value):
+        if not isinstance(value, list) or len(value) < self.min_items or (self.max_items or len(value)) < len(value):
             return False
         return all(map(self.item.accepts, value))
 
     def __str__(self) -> str:
-        count = f"a list of {self.most}" if self.most else "a list like [64,32]"
+        count = f"a list of {self.max_items}" if self.max_items else "a list like [64,32]"
         return f"{count}, each item {self.item}"
 
 
 @dataclass(frozen=True)
-class Optional(Validator):
-    """A valid value, or `null`."""
-
-    other: Validator
-
-    def accepts(self, value: object) -> bool:
-        """Return whether the value is `None` or valid."""
-        return value is None or self.other.accepts(value)
-
-    def convert(self, value: Any) -> Any:
-        """Return `None` for `null`, otherwise the value that the other validator converts to."""
-        return None if parsed(value) is None else self.other.convert(value)
-
-    def __str__(self) -> str:
-        return f"{self.other}, or null"
-
-
-@dataclass(frozen=True)
 class OneOf(Validator):
-    """One of several words, or of `True` and `False`."""
+    """One of several constants: strings, `True`, `False` and `None`."""
 
-    words: tuple[str | bool, ...]
+    constants: tuple[str | bool | None, ...]
 
     def accepts(self, value: object) -> bool:
-        """Return whether the value is one of the words."""
-        return any(value is word or (isinstance(word, str) and value == word) for word in self.words)
+        """Return whether the value is one of the constants; 1 is not `True`."""
+        return any(value is constant or (isinstance(value, str) and value == constant) for constant in self.constants)
 
     def __str__(self) -> str:
-        return f"one of {', '.join(str(word).lower() if isinstance(word, bool) else word for word in self.words)}"
+        names = [constant if isinstance(constant, str) else json.dumps(constant) for constant in self.constants]
+        return f"one of {', '.join(names)}" if len(names) > 1 else names[0]
 
 
-@dataclass(frozen=True)
-class Word(Validator):
-    """Text that is not empty."""
+class NonEmptyString(Validator):
+    """A string that is not empty."""
 
     def accepts(self, value: object) -> bool:
-        """Return whether the value is such a text."""
+        """Return whether the value is such a string."""
         return isinstance(value, str) and bool(value)
 
     def __str__(self) -> str:
-        return "a text"
+        return "a string"
 
 
-class PathText(Word):
-    """Text that is a valid path; the file need not exist."""
+class PathString(NonEmptyString):
+    """A string that is a valid path; the file need not exist."""
 
     def accepts(self, value: object) -> bool:
-        """Return whether the value is such a text."""
+        """Return whether the value is such a string."""
         return super().accepts(value) and not path_problem(str(value))
 
     def __str__(self) -> str:
-        return f"a text, {PATHS}"
+        return f"a string, {PATHS}"
 
 
 @dataclass(frozen=True)
@@ -142,9 +125,11 @@ class Either(Validator):
         return any(option.accepts(value) for option in self.options)
 
     def convert(self, value: Any) -> Any:
-        """Return the value that the first validator converts to, of those that accept it then."""
-        converted = ((option, option.convert(value)) for option in self.options)
-        return next((found for option, found in converted if option.accepts(found)), value)
+        """Return `None` for "null" if it is accepted, otherwise the first valid conversion."""
+        if parsed(value) is None and self.accepts(None):
+            return None
+        conversions = ((option, option.convert(value)) for option in self.options)
+        return next((converted for option, converted in conversions if option.accepts(converted)), value)
 
     def __str__(self) -> str:
         return ", or ".join(map(str, self.options))
@@ -158,8 +143,15 @@ INDEX = Number(low=0, whole=True)
 COUNT = Number(low=1, whole=True)
 SIDE = Number(low=1, high=4096, whole=True)  # of an image, in pixels
 NO_LIMIT = Number(low=-1, high=-1, whole=True)
-FLAG = OneOf((True, False))
-NAMES = Optional(Either((Word(), Number(), Each(Either((Word(), Number()))))))
+BOOLEAN = OneOf((True, False))
+NULL = OneOf((None,))
+STRING = NonEmptyString()
+PATH = PathString()
+
+
+def optional(validator: Validator) -> Validator:
+    """Return a validator that accepts `null` too."""
+    return Either((validator, NULL))
 
 
 def same(validator: Validator, *keys: str) -> dict[str, Validator]:
@@ -167,10 +159,11 @@ def same(validator: Validator, *keys: str) -> dict[str, Validator]:
     return dict.fromkeys(keys, validator)
 
 
+NAMES = optional(Either((STRING, Number(), ListOf(Either((STRING, Number()))))))
 RULES: dict[str, Validator] = {
     **same(POSITIVE, "lr", "power", "head_lr_factor", "limit_train_batches", "limit_test_batches"),
     "limit_val_batches": POSITIVE,  # validation selects the best epoch
-    **same(Optional(POSITIVE), "every_minutes", "restart_lr_factor", "gradient_clip_val"),
+    **same(optional(POSITIVE), "every_minutes", "restart_lr_factor", "gradient_clip_val"),
     **same(NOT_NEGATIVE, "weight_decay", "eps", "resident_limit", "mixup", "cutmix", "share"),
     **same(FRACTION, "momentum", "alpha", "rho", "warmup_fraction", "dropout", "label_smoothing", "drop_path"),
     **same(FRACTION, "scale", "crop"),
@@ -178,59 +171,59 @@ RULES: dict[str, Validator] = {
     **same(Number(above=0, below=1), "peak_fraction", "factor", "val_fraction", "test_fraction"),
     **same(Number(above=0, high=1), "drop_fraction", "gamma", "train_fraction", "layer_decay", "largest"),
     **same(INDEX, "retries", "patience", "one_hot_limit", "rand_augment", "log_every_n_steps"),
-    **same(Optional(INDEX), "fold", "min_epochs", "min_steps"),
+    **same(optional(INDEX), "fold", "min_epochs", "min_steps"),
     **same(COUNT, "batch", "slots", "default_batch_size", "blocks", "accumulate_grad_batches"),
-    **same(Optional(COUNT), "every_steps", "keep", "trials", "batch_size", "check_val_every_n_epoch"),
-    **same(FLAG, "channels_last", "compile", "fail_fast", "plan", "nesterov", "freeze_batch_norm", "detect_anomaly"),
-    **same(Optional(FLAG), "fused", "dayfirst"),
-    **same(Word(), "objective", "opt", "target", "activation", "backbone"),
-    **same(PathText(), "root", "path", "cache", "folder", "save_dir", "weights"),
+    **same(optional(COUNT), "every_steps", "keep", "trials", "batch_size", "check_val_every_n_epoch"),
+    **same(BOOLEAN, "channels_last", "compile", "fail_fast", "plan", "nesterov", "freeze_batch_norm", "detect_anomaly"),
+    **same(optional(BOOLEAN), "fused", "dayfirst"),
+    **same(STRING, "objective", "opt", "target", "activation", "backbone"),
+    **same(PATH, "root", "path", "cache", "folder", "save_dir", "weights"),
     **same(NAMES, "data.keep", "data.missing"),
     "seed": Number(low=0, high=2**32 - 1, whole=True),
-    "ema_decay": Optional(Number(above=0, below=1)),
+    "ema_decay": optional(Number(above=0, below=1)),
     "on_nan": OneOf(("stop", "skip_batch")),
     # sweep
-    "sweep.name": Optional(Either((Word(), NOT_NEGATIVE))),
-    "where": Optional(Word()),
+    "sweep.name": optional(Either((STRING, NOT_NEGATIVE))),
+    "where": optional(STRING),
     "pruner": OneOf(("none", "median", "hyperband")),
-    "sweep.sampler": Optional(OneOf(())),  # or a node that builds one, as in sweep=tpe
+    "sweep.sampler": NULL,  # or a node that builds one, as in sweep=tpe
     # optimizer and fine-tuning
-    "betas": Each(FRACTION, least=2, most=2),
-    "thaw": Each(NOT_NEGATIVE),
+    "betas": ListOf(FRACTION, min_items=2, max_items=2),
+    "unfreeze": ListOf(NOT_NEGATIVE),
     # data
-    "test_path": Optional(PathText()),
+    "test_path": optional(PATH),
     "count": Number(low=30, high=10**7, whole=True),
     "folds": Number(low=2, whole=True),
-    "class_weights": Either((OneOf(("none", "balanced")), Each(NOT_NEGATIVE, least=2))),
+    "class_weights": Either((OneOf(("none", "balanced")), ListOf(NOT_NEGATIVE, min_items=2))),
     "sampler": OneOf(("shuffle", "balanced")),
     "resident": OneOf(("auto", True, False)),
-    "num_workers": Optional(Number(low=0, high=1024, whole=True)),
-    "value_range": Optional(Each(Number(), least=2, most=2)),
-    "decimal": Optional(OneOf(("point", "comma"))),
-    "data.channels": Optional(Number(low=1, high=3, whole=True, odd=True)),
-    "data.image_size": Optional(Either((SIDE, Each(SIDE, least=2, most=2)))),
+    "num_workers": optional(Number(low=0, high=1024, whole=True)),
+    "value_range": optional(ListOf(Number(), min_items=2, max_items=2)),
+    "decimal": optional(OneOf(("point", "comma"))),
+    "data.channels": optional(Number(low=1, high=3, whole=True, odd=True)),
+    "data.image_size": optional(Either((SIDE, ListOf(SIDE, min_items=2, max_items=2)))),
     "on_error": OneOf(("raise", "skip")),
     # model
-    "hidden_dims": Each(COUNT),
-    "channels": Each(COUNT, least=1),
+    "hidden_dims": ListOf(COUNT),
+    "channels": ListOf(COUNT, min_items=1),
     "kernel_size": Number(low=1, whole=True, odd=True),
-    "image_size": Optional(SIDE),
+    "image_size": optional(SIDE),
     # augment
     "rotate": Number(low=0, high=180),
     "skew": Number(low=0, below=90),
     "magnitude": Number(low=0, high=30),
     "hue": Number(low=0, high=0.5),
     # trainer
-    "devices": Either((Number(whole=True), Each(Number(whole=True)), Word())),
-    "max_epochs": Optional(Either((COUNT, NO_LIMIT))),
+    "devices": Either((Number(whole=True), ListOf(Number(whole=True)), STRING)),
+    "max_epochs": optional(Either((COUNT, NO_LIMIT))),
     "max_steps": Either((COUNT, NO_LIMIT)),
     "precision": OneOf(("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true")),
     "deterministic": OneOf((True, False, "warn")),
     "num_sanity_val_steps": Number(low=-1, whole=True),
-    "val_check_interval": Either((POSITIVE, Word())),
+    "val_check_interval": Either((POSITIVE, STRING)),
 }
 
 
-def rule(path: str) -> Validator | None:
+def find_validator(path: str) -> Validator | None:
     """Return the validator of a key by its dotted path; `None` for keys without one."""
     return RULES.get(path) or RULES.get(path.rpartition(".")[2])

@@ -13,8 +13,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, InterpolationKeyError, OmegaConfBaseException
 from yaml import MarkedYAMLError  # type: ignore[import-untyped]
 
-from trainyard.config.composition import CONF_DIR, parse_override, quote_value
-from trainyard.config.constraints import rule
+from trainyard.config.composition import config_groups, parse_override, quote_value
+from trainyard.config.constraints import find_validator
 from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
 from trainyard.io.extras import describe_missing
 from trainyard.io.resources import TRY_AGAIN, describe_full_disk, is_disk_full
@@ -28,19 +28,21 @@ EXTRAS = {  # optional dependencies of launchers: the extra, and its packages
 
 
 def format_error(error: BaseException) -> str:
-    """Return the message of any error, without control characters; Hydra's are shortened and get suggestions."""
-    return escape_controls(message_of(error))
+    """Return the message of any error, with control characters escaped; Hydra's are shortened and get suggestions."""
+    lines = [line.rstrip() for line in escape_controls(message_of(error)).splitlines() if line.strip()]
+    return "\n".join(line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]}..." for line in lines)
 
 
 def message_of(error: BaseException) -> str:
-    """Return the message, in which control characters are not yet escaped."""
+    """Return the message, of any length and with control characters."""
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         return message_of(error.__cause__)
     if isinstance(error, MarkedYAMLError) and error.problem_mark:
         return f"{error.problem_mark.name.strip()}: line {error.problem_mark.line + 1}: {error.problem}"
     if isinstance(error, ConfigError):
-        lines = [*str(error).splitlines(), *overrides_of_node(str(error).partition(":")[0])]
-        return "\n".join(line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]}..." for line in lines)
+        key = str(error).partition(":")[0]
+        words = [word for word in sys.argv[1:] if key and word.lstrip("+").startswith(f"{key}.")]  # of `model`
+        return f"{error}\n  overrides: {' '.join(words)}" if words else str(error)
     if is_disk_full(error):
         return full_disk(error)
     if isinstance(error, MissingConfigException) and error.options is not None:
@@ -66,8 +68,10 @@ def message_of_other(error: BaseException) -> str:
     if isinstance(error, InterpolationKeyError) and "hydra.runtime.choices" in text:
         problem = "the name of a run needs its model and data, and one of them was removed"
         return f"hydra.run.dir: {problem}\n  accepted: hydra.run.dir=PATH, or a model and data"
-    if isinstance(error, OmegaConfBaseException) and (word := override_with(error)):
-        return f"{word}: {first_lines(text, 1)}"
+    if isinstance(error, OmegaConfBaseException):
+        interpolations = (word for word in sys.argv[1:] if "${" in word)
+        if word := override_of(str(error.full_key)) if error.full_key else next(interpolations, ""):
+            return f"{word}: {first_lines(text, 1)}"
     if "Multiple values for" in text:  # of `+model=cnn`
         group = text.partition("Multiple values for ")[2].partition(".")[0]
         word = next((word for word in sys.argv[1:] if word.startswith(f"+{group}")), group)
@@ -83,38 +87,25 @@ def message_of_other(error: BaseException) -> str:
     return f"{first_lines(f'{type(error).__name__}: {text}', 3)}\n{hint}"
 
 
-def overrides_of_node(key: str) -> list[str]:
-    """Return a line with the overrides of keys in a node, such as `model`."""
-    words = [word for word in sys.argv[1:] if key and word.lstrip("+").startswith(f"{key}.")]
-    return [f"  typed: {' '.join(words)}"] if words else []
-
-
 def unparsable(word: str, reason: str) -> str:
     """Return the message for a word that Hydra cannot parse, with its value in quotes if they help."""
     following = sys.argv[sys.argv.index(word) + 1 :] if word in sys.argv else []
     if word.endswith(",") and following:
         return f"{word} {following[0]}: no space after the comma"
-    return needs_quotes(word) or f"{word}: cannot be read as key=value ({reason})"
+    if argument := as_single_value(word):
+        return f"{word}: a value with these characters needs quotes\n  accepted: {shlex.quote(argument)}"
+    return f"{word}: cannot be read as key=value ({reason})"
 
 
 def as_single_value(word: str) -> str:
     """Return `key=a,b` with the value as text or as a list, whichever the key accepts; an empty string if neither."""
     key, _, value = word.partition("=")
-    if (CONF_DIR / key).is_dir():
+    if key in config_groups():
         return ""
-    validator, as_list = rule(key), parse_override(f"{key}=[{value}]")
+    validator, as_list = find_validator(key), parse_override(f"{key}=[{value}]")
     if validator is None or validator.accepts(value):
         return quote_value(word)
     return f"{key}=[{value}]" if as_list and validator.accepts(as_list.value()) else ""
-
-
-def needs_quotes(word: str) -> str:
-    """Return the message for `key=value` that Hydra can only parse with quotes; an empty string for other words."""
-    argument, (key, _, value) = quote_value(word), word.partition("=")
-    validator = rule(key)
-    if not argument or not (validator is None or validator.accepts(value)):
-        return ""
-    return f"{word}: a value with these characters needs quotes\n  accepted: {shlex.quote(argument)}"
 
 
 def full_disk(error: BaseException) -> str:
@@ -139,12 +130,11 @@ def unknown_option(error: MissingConfigException) -> str:
 
 def invalid_option() -> str:
     """Return the message for `callbacks=null` or `model=3`; Hydra's message does not contain the override."""
+    groups = config_groups()
     for word in sys.argv[1:]:
         group, _, option = word.lstrip("+~").partition("=")
-        folder = CONF_DIR / group
-        if group and folder.is_dir() and not (folder / f"{option}.yaml").is_file():
-            options = sorted(file.stem for file in folder.glob("*.yaml"))
-            return f"{word}: unknown option\n  accepted: {join_limited(options, 40)}"
+        if group in groups and option not in groups[group]:
+            return f"{word}: unknown option\n  accepted: {join_limited(groups[group], 40)}"
     return "a config group needs one of its options"
 
 
@@ -154,7 +144,7 @@ def unknown_key(error: ConfigAttributeError | ConfigKeyError) -> str:
     parent, _, name = key.rpartition(".")
     known = [str(known) for known in node] if isinstance(node, DictConfig) else []
     if not parent:
-        known = sorted({*known, *(folder.name for folder in CONF_DIR.iterdir() if folder.is_dir())})
+        known = sorted({*known, *config_groups()})
     known = [name for name in known if not name.startswith("_")]
     word = override_of(key) or key
     if word.startswith(f"{key}.") and key in known:
@@ -167,14 +157,9 @@ def unknown_key(error: ConfigAttributeError | ConfigKeyError) -> str:
 
 
 def override_of(key: str) -> str:
-    """Return the override of a key or of a key in it, as it was typed; the key itself if there is none."""
+    """Return the override of a key or of a key in it; the key itself if there is none."""
     words = {word.lstrip("+~").partition("=")[0]: word for word in reversed(sys.argv[1:])}
     return words.get(key) or next((word for name, word in words.items() if name.startswith(f"{key}.")), key)
-
-
-def override_with(error: OmegaConfBaseException) -> str:
-    """Return the override that caused an error: of its key, or the first one with an interpolation."""
-    return override_of(str(error.full_key)) if error.full_key else next((w for w in sys.argv[1:] if "${" in w), "")
 
 
 def source_of(error: BaseException) -> str:
@@ -195,7 +180,6 @@ def raised_in_run(error: BaseException) -> bool:
     return any(frame.f_globals.get("__name__") == "trainyard.run.training" for frame, _ in frames)
 
 
-def first_lines(text: str, most: int) -> str:
-    """Return the first lines that are not empty, at most 300 characters of each."""
-    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
-    return "\n".join(line[:300] for line in lines[:most])
+def first_lines(text: str, limit: int) -> str:
+    """Return the first lines that are not empty."""
+    return "\n".join([line for line in text.splitlines() if line.strip()][:limit])

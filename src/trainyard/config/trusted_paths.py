@@ -5,19 +5,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainyard.config.composition import load_options
-from trainyard.config.trusted import DATA, NOT_BUILT, check_stored, check_target, walk
+from trainyard.config.composition import load_options, walk
+from trainyard.config.trusted import DATA, NOT_BUILT, check_stored, check_target
 from trainyard.io.errors import config_error
 
 WRITERS = ("callbacks", "logger", "trainer", "checkpoint")  # model and data only read
-# Arguments that are folders to write to; other texts must not lead out of the current folder either.
+# Arguments that name folders to write to. Other strings are checked only if they lead out of the current folder.
 FOLDERS = (
     *("save_dir", "dirpath", "dir", "folder", "root_dir", "log_dir"),
     *("artifact_location", "tracking_uri", "exclude_batches_path"),
 )
 FEATURE_CACHE = "trainyard.models.feature_cache.FeatureCache"
 SHIPPED_SERVER = "sqlite:///outputs/mlflow.db"  # as in conf/logger/mlflow.yaml
-LEADS_OUT = re.compile(r"[/\\~]|[A-Za-z]:[/\\]|.*://|(.*[/\\])?\.\.([/\\]|$)", re.DOTALL)
+OUTSIDE_PATH = re.compile(r"[/\\~]|[A-Za-z]:[/\\]|.*://|(.*[/\\])?\.\.([/\\]|$)", re.DOTALL)
 # Lightning formats file names with metrics: {epoch:c} in epoch 47 is a slash, and attributes may contain one.
 FILE_NAME = re.compile(r"([^{}]|\{[^][{}!:]*(:\d*(\.\d+)?[defg]?)?\})*", re.DOTALL)
 
@@ -40,7 +40,7 @@ def check_paths(config: Mapping[str, Any], run: Path) -> None:
         if keys[-1] == "filename" and isinstance(value, str) and not FILE_NAME.fullmatch(value):
             problem = "a stored config must format values as numbers only"
             raise config_error(path, value, problem, "such as {epoch:02d} or {val/loss:.3f}")
-        if not isinstance(value, str) or value in own or not (keys[-1] in FOLDERS or LEADS_OUT.match(value)):
+        if not isinstance(value, str) or value in own or not (keys[-1] in FOLDERS or OUTSIDE_PATH.match(value)):
             continue
         if not Path(value).expanduser().resolve().is_relative_to(run.resolve()):
             problem = "a stored config must not write outside of its run"

@@ -14,12 +14,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from trainyard.config.arguments import check_ranges
 from trainyard.config.composition import config_values
-from trainyard.config.format_error import as_single_value, needs_quotes
+from trainyard.config.format_error import as_single_value
 from trainyard.config.trusted import NOT_BUILT, check_stored
 from trainyard.config.trusted_paths import check_training, use_own_caches
 from trainyard.history.find_run import find_run
 from trainyard.history.stored_run import StoredRun
-from trainyard.io.errors import ConfigError, config_error, did_you_mean
+from trainyard.io.errors import config_error, did_you_mean
 from trainyard.io.files import relative
 
 if TYPE_CHECKING:
@@ -140,9 +140,9 @@ def parse_assignment(word: str, key: str, accepted: str) -> Override:
     try:
         override = OverridesParser.create().parse_override(word)
     except HydraException as error:
-        if text := needs_quotes(word):
-            raise ConfigError(text) from error
-        raise config_error(key, word, str(error).splitlines()[0], accepted) from error
+        argument = as_single_value(word)
+        problem = "a value with these characters needs quotes" if argument else str(error).splitlines()[0]
+        raise config_error(key, word, problem, shlex.quote(argument) if argument else accepted) from error
     if override.is_delete() or override.is_sweep_override():
         argument = as_single_value(word) if override.is_sweep_override() else ""
         raise config_error(key, word, "neither a sweep nor a deletion", shlex.quote(argument) if argument else accepted)

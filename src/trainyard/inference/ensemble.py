@@ -58,7 +58,6 @@ def greedy_selection(predictions: Sequence[Tensor], labels: Tensor, size: int, b
 
     Args:
         predictions: of each model, probabilities `[N, K]` of the same examples.
-        labels: int64 `[N]`.
         size: number of members, counted with repetition.
         by_loss: minimise the loss, and break ties by the accuracy; otherwise the other way round.
     """
@@ -92,8 +91,9 @@ class Ensemble(nn.Module):
 
     def predict_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         """Return the probability of each class, `[B, K]`."""
-        pairs = zip(self.members, self.weights, strict=True)
-        weighted = [member.predict_step(batch, batch_idx) * weight for member, weight in pairs]  # type: ignore[operator]
+        weighted = []
+        for member, weight in zip(self.members, self.weights, strict=True):
+            weighted.append(member.predict_step(batch, batch_idx) * weight)  # type: ignore[operator]
         return torch.stack(weighted).sum(dim=0) / sum(self.weights)
 
 
@@ -103,8 +103,9 @@ def load_members(jobs: Sequence[StoredRun], trusted: Sequence[str] = ()) -> list
         if not job.checkpoint.is_file():
             raise config_error("--ensemble", job.name, "its checkpoint was deleted", "a sweep with sweep.keep=null")
     members = [load_classifier(job.checkpoint, trusted) for job in jobs]
-    specs = [(spec.input_shape, spec.classes, spec.columns, spec.value_range) for spec in (m.spec for m in members)]
-    if others := [job.name for job, spec in zip(jobs, specs, strict=True) if spec != specs[0]]:
+    interfaces = [(m.spec.input_shape, m.spec.classes, m.spec.columns, m.spec.value_range) for m in members]
+    others = [job.name for job, interface in zip(jobs, interfaces, strict=True) if interface != interfaces[0]]
+    if others:
         problem = f"the inputs or classes differ from those of {jobs[0].name}"
         raise config_error("--ensemble", join_limited(others), problem, "jobs on the same data")
     return members

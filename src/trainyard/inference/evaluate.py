@@ -21,13 +21,12 @@ from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import stored_config
 from trainyard.history.stored_run import StoredRun
 from trainyard.inference.ensemble import load_members, select_members
-from trainyard.inference.evaluation_data import OWN_TEST_SPLIT, load_evaluation_data
-from trainyard.inference.overlap import overlap_notes
+from trainyard.inference.evaluation_data import OWN_TEST_SPLIT, load_evaluation_data, overlap_notes
 from trainyard.io.errors import config_error, join_limited
 from trainyard.io.files import relative
 from trainyard.models.classifier import Classifier
 from trainyard.run.compatibility import ACCELERATORS
-from trainyard.run.run_builder import NoProfiler, use_channels_last
+from trainyard.run.run_builder import QUIET, use_channels_last
 from trainyard.tasks.classification import Predictions, load_classifier
 from trainyard.tasks.classification_report import Evaluation
 
@@ -51,7 +50,8 @@ def evaluate(
     model = load_classifier(checkpoint, trusted)
     data, examples = load_evaluation_data(cfg, run, model.spec, trusted)
     predictions, scores = predict_test_split(model, data, cfg, views)
-    baseline, options = baseline_scores(run, predictions), [*overrides]
+    baseline = baseline_scores(run, predictions)
+    options = [*overrides]
     notes = overlap_notes(data, run, examples, trusted)
     if views > 1:
         averaged = scores_of(predictions)
@@ -82,13 +82,14 @@ def evaluate_ensemble(
     best_predictions, best_scores = results[best]
     predictions = replace(best_predictions, probabilities=torch.stack(weighted).sum(dim=0) / size)
     scores = scores_of(predictions)
-    members = ", ".join(f"{job.name}{f' x {weight}' if weight > 1 else ''}" for job, weight in selection.jobs.items())
+    members = [f"{job.name} x {weight}" if weight > 1 else job.name for job, weight in selection.jobs.items()]
     notes = [
         *overlap_notes(data, best, examples, trusted),
-        f"members    {members} (of {selection.candidates} jobs)",
+        f"members    {', '.join(members)} (of {selection.candidates} jobs)",
         gain_note(f"against {best.name} alone", best_scores, scores),
     ]
-    baseline, options = baseline_scores(best, predictions), [*overrides, f"--ensemble {size}"]
+    baseline = baseline_scores(best, predictions)
+    options = [*overrides, f"--ensemble {size}"]
     checkpoints = f"{len(selection.jobs)} checkpoints"
     report = Evaluation(f"{name} x {size}", checkpoints, examples, scores, predictions, baseline, options, notes)
     return report, best.folder.parent
@@ -154,24 +155,24 @@ def predict_test_split(
         use_channels_last(model)
     if cfg.get("compile"):
         model.compile()
-    batches: list[Tensor] = []
-    model.register_forward_hook(lambda module, inputs, logits: batches.append(logits.detach().float().cpu()))
-    trainer = build_trainer(cfg)
+    logits: list[Tensor] = []
+    model.register_forward_hook(lambda module, inputs, output: logits.append(output.detach().float().cpu()))
+    trainer = build_test_trainer(cfg)
     [scores] = trainer.test(model, data, verbose=False)
-    probabilities = [torch.cat(batches).softmax(dim=1)]
+    probabilities = [model.probabilities(torch.cat(logits))]
     for view in range(1, views):
-        batches.clear()
+        logits.clear()
         loader = data.loader("test")
         loader.augment = partial(augment, classes=len(data.classes)) if augment else None
         loader.sampler.seed = view  # Lightning starts each test at epoch 0, so the seed varies the draws
         trainer.test(model, loader, verbose=False)
-        probabilities.append(torch.cat(batches).softmax(dim=1))
-    labels = data.splits["test"].y[: len(probabilities[0])].cpu()
-    mean = probabilities[0] if views == 1 else torch.stack(probabilities).mean(dim=0)
+        probabilities.append(model.probabilities(torch.cat(logits)))
+    mean = torch.stack(probabilities).mean(dim=0)
+    labels = data.splits["test"].y[: len(mean)].cpu()  # fewer with trainer.limit_test_batches
     return Predictions(mean, labels, model.spec.classes), {name: float(value) for name, value in scores.items()}
 
 
-def build_trainer(cfg: DictConfig) -> L.Trainer:
+def build_test_trainer(cfg: DictConfig) -> L.Trainer:
     """Build a Trainer that tests as the run's does, and writes nothing."""
     accelerator = str(cfg.trainer.get("accelerator", "auto"))
     available = ["auto", *(name for name, kind in ACCELERATORS.items() if kind.is_available())]
@@ -179,9 +180,8 @@ def build_trainer(cfg: DictConfig) -> L.Trainer:
         accepted = " or ".join(f"trainer.accelerator={name}" for name in available)
         raise config_error("trainer.accelerator", accelerator, f"there is no {accelerator} device here", accepted)
     options: dict[str, Any] = {key: cfg.trainer[key] for key in TRAINER_ARGUMENTS if key in cfg.trainer}
-    options |= {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "devices": 1}
     try:
-        return L.Trainer(**options, enable_model_summary=False, profiler=NoProfiler())
+        return L.Trainer(**options, **QUIET, devices=1)
     except (MisconfigurationException, ValueError) as error:
         raise config_error("trainer", join_limited(map(str, options.values())), str(error).splitlines()[0]) from error
 

@@ -1,11 +1,13 @@
-"""The examples on which a trained model is evaluated."""
+"""The examples on which a trained model is evaluated, and which of them it was trained on."""
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
 from trainyard.config.arguments import check_arguments
 from trainyard.config.composition import instantiate
@@ -13,7 +15,8 @@ from trainyard.config.trusted import DATA, check_stored, check_target
 from trainyard.config.trusted_paths import check_download, own_cache
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.spec import DataSpec, Examples
-from trainyard.data.loading.statistics import fingerprint
+from trainyard.data.loading.statistics import example_digests, fingerprint
+from trainyard.data.sources.image_folder import ImageFolder
 from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import stored_config
 from trainyard.history.stored_run import StoredRun
@@ -42,12 +45,13 @@ def load_evaluation_data(
         ConfigError: the data is missing, has changed since the run, or does not fit the model.
     """
     changes = changed_values(cfg, run)
+    if "path" in changes and "test_path" not in changes and "test_path" in cfg.data:
+        cfg.data.test_path = None  # the stored one belongs to the stored path
     data = load_data(cfg, trusted, spec)
     try:
-        same = fingerprint(data).get("test") == (run.fingerprint or fingerprint(data)).get("test")
-        if same and data.spec.input_shape == spec.input_shape and data.spec.classes == spec.classes:
+        if has_own_test_split(data, run, spec):
             return data, OWN_TEST_SPLIT
-    except ConfigError:
+    except ConfigError:  # other data may be too small to be split
         if not changes:
             raise
     if not changes:
@@ -59,14 +63,18 @@ def load_evaluation_data(
     return data, f"{split} of {', '.join(f'data.{key!s}={value!s}' for key, value in changes.items())}"
 
 
+def has_own_test_split(data: DataModule, run: StoredRun, spec: DataSpec) -> bool:
+    """Return whether the test split is that of a run, as far as the run has stored a fingerprint of it."""
+    if (data.spec.input_shape, data.spec.classes) != (spec.input_shape, spec.classes):
+        return False
+    return not run.fingerprint or fingerprint(data)["test"] == run.fingerprint.get("test")
+
+
 def changed_values(cfg: DictConfig, run: StoredRun) -> dict[str, Any]:
-    """Return the values that choose other data; a new `data.path` also drops the stored `data.test_path`."""
+    """Return the values that choose other data than those of the run."""
     stored: dict[str, Any] = run.config["data"]
     now: Any = OmegaConf.to_container(cfg.data)
-    changes = {key: value for key, value in now.items() if value != stored.get(key) and key not in LOADING_KEYS}
-    if "path" in changes and "test_path" not in changes and stored.get("test_path"):
-        cfg.data.test_path = None
-    return changes
+    return {key: value for key, value in now.items() if value != stored.get(key) and key not in LOADING_KEYS}
 
 
 def load_data(cfg: DictConfig, trusted: Sequence[str], spec: DataSpec | None = None) -> DataModule:
@@ -103,3 +111,56 @@ def load_model_and_data(name: str, trusted: Sequence[str] = ()) -> tuple[Classif
     run, checkpoint = find_run_and_checkpoint(name)
     model = load_classifier(checkpoint, trusted)
     return model, load_data(stored_config(run, trusted=trusted), trusted, model.spec)
+
+
+def overlap_notes(data: DataModule, run: StoredRun, examples: str, trusted: Sequence[str] = ()) -> list[str]:
+    """Return a line with the number of test examples that are identical to training examples of the run.
+
+    The training examples are read again, since a run stores a single digest of all. For the run's own test split, the
+    line is only for images: rows may be equal by chance. `examples` describes the split, see `load_evaluation_data`.
+    """
+    foreign = examples != OWN_TEST_SPLIT
+    if not foreign and data.kind != "images":
+        return []
+    try:
+        own = load_training_data(data, run, trusted)
+        train, test = digests_by_format(own, own.splits["train"]), digests_by_format(data, data.splits["test"])
+    except (ConfigError, OSError):
+        train, test = {}, {}
+    formats = train.keys() & test.keys()
+    if not formats:
+        unknown = "overlap    unknown: the training examples of the run are missing, changed or in another format"
+        return [unknown] if foreign else []
+    known = {kind: set(train[kind]) for kind in formats}
+    total = len(data.splits["test"])
+    count = sum(any(test[kind][number] in known[kind] for kind in formats) for number in range(total))
+    line = f"overlap    {count or 'none'} of {total} examples identical to training examples of the run"
+    return [line] if foreign or count else []
+
+
+def load_training_data(data: DataModule, run: StoredRun, trusted: Sequence[str]) -> DataModule:
+    """Return data with the training examples of a run: the given data if it contains them, or that of its config.
+
+    Raises:
+        ConfigError: they are missing or have changed.
+    """
+    expected = (run.fingerprint or {}).get("train")
+    if "train" in data.splits and fingerprint(data)["train"] == expected:
+        return data
+    cfg = stored_config(run, trusted=trusted)
+    if "root" in cfg.data and not Path(cfg.data.root).expanduser().is_dir():  # do not download it only to compare
+        raise config_error("data.root", cfg.data.root, "no such folder")
+    own = load_data(cfg, trusted, data.model_spec)
+    if fingerprint(own)["train"] != expected:
+        raise config_error("data", run.choices.get("data"), "its training examples are not those of the run")
+    return own
+
+
+def digests_by_format(data: DataModule, part: Examples) -> dict[tuple[object, ...], list[bytes]]:
+    """Return a digest of each example: of its file, and of its values by their type and shape."""
+    digests: dict[tuple[object, ...], list[bytes]] = {}
+    if isinstance(data, ImageFolder):
+        digests["file",] = data.file_digests(part)
+    if isinstance(part.x, Tensor):
+        digests[part.x.dtype, part.shape] = example_digests(part.x)
+    return digests

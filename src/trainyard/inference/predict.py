@@ -2,9 +2,8 @@
 
 import io
 import sys
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
 
@@ -20,7 +19,6 @@ from trainyard.terminal.controls import EscapedStream, unescaped
 
 if TYPE_CHECKING:
     import torch
-    from rich.progress import Progress
     from torch import Tensor
 
     from trainyard.data.loading.spec import DataSpec
@@ -36,15 +34,6 @@ class Predictor(Protocol):
 
     def predict_step(self, batch: "Tensor", batch_idx: int, /) -> "Tensor":
         """Return the probability of each class, `[B, K]`, for raw inputs."""
-
-
-@dataclass(frozen=True)
-class PredictedBatch:
-    """Predictions for consecutive inputs."""
-
-    names: Sequence[str]  # of all N inputs
-    probabilities: NDArray[np.float32]  # [N, K]; NaN for an input with an error
-    errors: Mapping[int, str]  # why there is no prediction, by position
 
 
 def predict_files(
@@ -70,55 +59,42 @@ def predict_files(
     from trainyard.inference.ensemble import load_ensemble
     from trainyard.inference.prediction_batches import input_batches
     from trainyard.tasks.classification import load_classifier
+    from trainyard.terminal.display import progress_counter
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = load_ensemble(run, ensemble, trusted) if ensemble else load_classifier(checkpoint, trusted)
     model = model.to(device)
     check_kind(files, model.spec.kind, f"{run} ({type(model).__name__})")
     batches, total = input_batches(files, model.spec, batch_size)
-    predictions = predict(model, batches, device)
-    on_terminal = path is None and sys.stdout.isatty()
-    with closing(predictions), open_output(path) as stream, progress_bar(disable=on_terminal) as bar:
-        task = bar.add_task("", total=total)
+    counter = progress_counter("predicting", total, "inputs", sys.stderr)
+    progress = nullcontext() if path is None and sys.stdout.isatty() else counter  # a bar would overwrite the rows
+    with closing(batches), open_output(path) as stream, progress as add:
         rows = PredictionsCSV(stream, model.spec.classes)
-        for batch in predictions:
-            rows.write(batch)
-            bar.advance(task, len(batch.names))
+        for batch in batches:
+            rows.write(batch.names, *predict(model, batch, device))
+            if add:
+                add(len(batch.names))
     if rows.failed:
         print(f"{rows.failed} of {rows.rows} inputs could not be predicted", file=sys.stderr)
     return rows.failed
 
 
 def predict(
-    model: Predictor, inputs: Iterable["InputBatch"], device: "torch.device | str" = "cpu"
-) -> Generator[PredictedBatch, None, None]:
-    """Yield the predictions for each batch; the model must be in evaluation mode on the device."""
+    model: Predictor, batch: "InputBatch", device: "torch.device | str" = "cpu"
+) -> tuple[NDArray[np.float32], dict[int, str]]:
+    """Return the probabilities `[N, K]`, NaN for an input with an error, and the errors by position.
+
+    The model must be in evaluation mode on the device.
+    """
     import torch
 
-    for batch in inputs:
-        probabilities = np.full((len(batch.names), len(model.spec.classes)), np.nan, np.float32)
-        readable = [position for position in range(len(batch.names)) if position not in batch.errors]
-        if readable:
-            with torch.inference_mode():
-                probabilities[readable] = model.predict_step(batch.x.to(device), 0).float().cpu().numpy()
-        invalid = np.flatnonzero(~np.isfinite(probabilities).all(axis=1)).tolist()
-        errors = dict.fromkeys(invalid, "the model's probabilities are NaN")
-        yield PredictedBatch(batch.names, probabilities, {**errors, **batch.errors})
-
-
-def progress_bar(disable: bool) -> "AbstractContextManager[Progress]":
-    """Return a progress bar on stderr, which is also disabled if stderr is not a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    return Progress(
-        *("predicting", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()),
-        console=Console(stderr=True),
-        transient=True,
-        redirect_stdout=False,
-        redirect_stderr=False,
-        disable=disable or not sys.stderr.isatty(),
-    )
+    probabilities = np.full((len(batch.names), len(model.spec.classes)), np.nan, np.float32)
+    readable = [position for position in range(len(batch.names)) if position not in batch.errors]
+    if readable:
+        with torch.inference_mode():
+            probabilities[readable] = model.predict_step(batch.x.to(device), 0).float().cpu().numpy()
+    invalid = np.flatnonzero(~np.isfinite(probabilities).all(axis=1)).tolist()
+    return probabilities, {**dict.fromkeys(invalid, "the model's probabilities are NaN"), **batch.errors}
 
 
 class PredictionsCSV:
@@ -131,17 +107,17 @@ class PredictionsCSV:
         self.rows = 0
         self.failed = 0
 
-    def write(self, batch: PredictedBatch) -> None:
-        """Write the predictions of a batch; a row with an error has no probabilities."""
-        predictions = self.classes[batch.probabilities.argmax(axis=1)]
-        cells = batch.probabilities.astype(str).astype(object)  # float32 without rounding
-        for position, problem in batch.errors.items():
+    def write(self, names: Sequence[str], probabilities: NDArray[np.float32], errors: Mapping[int, str]) -> None:
+        """Write the predictions of a batch, see `predict`; a row with an error has no probabilities."""
+        predictions = self.classes[probabilities.argmax(axis=1)]
+        cells = probabilities.astype(str).astype(object)  # float32 without rounding
+        for position, problem in errors.items():
             predictions[position] = f"error: {problem}"
             cells[position] = ""
-        rows = zip(map(escape_formula, batch.names), predictions, cells, strict=True)
+        rows = zip(map(escape_formula, names), predictions, cells, strict=True)
         self.writer.writerows([name, prediction, *row] for name, prediction, row in rows)
-        self.rows += len(batch.names)
-        self.failed += len(batch.errors)
+        self.rows += len(names)
+        self.failed += len(errors)
 
 
 def column_names(classes: Sequence[str]) -> list[str]:

@@ -40,16 +40,11 @@ def draw(names: Sequence[str], panels: Sequence[str] = ()) -> None:
     panels = panels or PANELS
     figure = Figure(figsize=(4.8 * len(panels), 3.6), layout="constrained")
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    colours = {label: f"C{number % MAX_ROWS}" for number, label in enumerate(labels)}
     for axis, panel in zip(axes, panels, strict=True):
-        for run in curves:
-            for name in matching_columns(panel, run.columns):
-                style = "--" if name.startswith("train/") else "-"
-                epochs, values = zip(*run.columns[name], strict=True)
-                marker = "." if len(values) == 1 else ""
-                axis.plot(epochs, values, style, color=f"C{labels.index(run.label) % MAX_ROWS}", marker=marker)
-        finish_axis(axis, panel, curves)
+        draw_panel(axis, panel, curves, colours)
     if len(labels) > 1:
-        lines = [axes[0].plot([], [], color=f"C{number % MAX_ROWS}")[0] for number in range(len(labels))]
+        lines = [axes[0].plot([], [], color=colour)[0] for colour in colours.values()]
         figure.legend(lines, labels, loc="outside lower center", ncols=1 if max(map(len, labels)) > 30 else 3)
     save_figure(figure, "draw/curves.png")
 
@@ -79,26 +74,37 @@ def run_curves(run: StoredRun, label: str) -> RunCurves:
     epochs = read_curves(run.folder, by="epoch").get("train/loss")
     if not epochs:
         raise config_error("RUN", run.name, "it has no metrics.csv with an epoch", "a run that has completed an epoch")
-    length = (max(columns["train/loss"]) + 1) / (max(epochs) + 1)
-    return RunCurves(
-        label, {name: [((step + 1) / length, y) for step, y in points.items()] for name, points in columns.items()}
-    )
+    epoch_steps = (max(columns["train/loss"]) + 1) / (max(epochs) + 1)
+    curves = {}
+    for name, values in columns.items():
+        curves[name] = [((step + 1) / epoch_steps, value) for step, value in values.items()]
+    return RunCurves(label, curves)
 
 
 def matching_columns(panel: str, columns: Mapping[str, Points]) -> list[str]:
     """Return the columns that belong to a panel, without those that equal an earlier one."""
-    names = [name for name in columns if name == panel or (panel in name.split("/") and not name.startswith("test/"))]
-    if not names:
+    distinct: dict[str, Points] = {}
+    for name, points in columns.items():
+        belongs = name == panel or (panel in name.split("/") and not name.startswith("test/"))
+        if belongs and points not in distinct.values():
+            distinct[name] = points
+    if not distinct:
         known = sorted({*columns, *PANELS, *(part for name in columns for part in name.split("/"))})
         raise config_error("--of", panel, f"no such column{did_you_mean(panel, known)}", join_limited(sorted(columns)))
-    return [name for i, name in enumerate(names) if columns[name] not in [columns[other] for other in names[:i]]]
+    return list(distinct)
 
 
-def finish_axis(axis: Axes, panel: str, curves: Sequence[RunCurves]) -> None:
-    """Label a panel; its scale is logarithmic if the values differ by orders of magnitude."""
-    names = {name for run in curves for name in matching_columns(panel, run.columns)}
-    values = [y for run in curves for name in names & {*run.columns} for _, y in run.columns[name]]
-    finite = [value for value in values if math.isfinite(value)]
+def draw_panel(axis: Axes, panel: str, curves: Sequence[RunCurves], colours: Mapping[str, str]) -> None:
+    """Draw one panel; its scale is logarithmic if the values differ by orders of magnitude."""
+    names: set[str] = set()
+    finite: list[float] = []
+    for run in curves:
+        for name in matching_columns(panel, run.columns):
+            names.add(name)
+            epochs, values = zip(*run.columns[name], strict=True)
+            finite += filter(math.isfinite, values)
+            style, marker = "--" if name.startswith("train/") else "-", "." if len(values) == 1 else ""
+            axis.plot(epochs, values, style, color=colours[run.label], marker=marker)
     linear = {"acc", "lr"} & {*panel.split("/")}  # a logarithmic scale would stress values near 0
     if not linear and finite and min(finite) > 0 and max(finite) / min(finite) > LOG_RATIO:
         axis.set_yscale("log")

@@ -71,11 +71,9 @@ def describe_data(data: DataModule, name: str) -> str:
 def class_counts(splits: Mapping[str, Examples], classes: Sequence[str]) -> str:
     """Return a table with the number and fraction of examples of each class in each split."""
     counts = torch.stack([part.y.bincount(minlength=len(classes)) for part in splits.values()]).T  # [K, splits]
-    sizes = counts.sum(0).tolist()
-    rows = [
-        [name, *(f"{count:,} {count / size:>4.0%}" for count, size in zip(row, sizes, strict=True))]
-        for name, row in zip(classes, counts.tolist(), strict=True)
-    ]
+    sizes, rows = counts.sum(0).tolist(), []
+    for name, row in zip(classes, counts.tolist(), strict=True):
+        rows.append([name, *(f"{count:,} {count / size:>4.0%}" for count, size in zip(row, sizes, strict=True))])
     if len(classes) > MAX_CLASSES:
         rows = [rows[label] for label in counts[:, 0].argsort(descending=True, stable=True).tolist()]
         rest = [f"... {len(classes) - 2 * EXTREMES} more classes", *("" for _ in splits)]
@@ -119,16 +117,13 @@ def describe_levels(column: Column, codes: Tensor) -> str:
 def find_duplicates(splits: Mapping[str, Examples]) -> list[Pair]:
     """Return pairs of examples with the same content: the first such example of each split, and each later one."""
     digests = {name: example_digests(part.x) for name, part in splits.items()}  # type: ignore[arg-type]
-    first: dict[str, dict[bytes, int]] = {name: {} for name in digests}
-    for name, values in digests.items():
-        for position, digest in enumerate(values):
-            first[name].setdefault(digest, position)
-    return [
-        ((one, first[one][digest]), (other, position))
-        for one, other in combinations_with_replacement(digests, 2)
-        for position, digest in enumerate(digests[other])
-        if digest in first[one] and (one, first[one][digest]) != (other, position)
-    ]
+    pairs = []
+    for one, other in combinations_with_replacement(digests, 2):
+        first = {digest: position for position, digest in reversed(list(enumerate(digests[one])))}
+        for position, digest in enumerate(digests[other]):
+            if digest in first and (one, first[digest]) != (other, position):
+                pairs.append(((one, first[digest]), (other, position)))
+    return pairs
 
 
 def duplicate_table(splits: Mapping[str, Examples], pairs: Sequence[Pair]) -> str:
@@ -192,10 +187,12 @@ def class_strips(data: DataModule, classes: int, count: int, seed: int) -> list[
         chosen.append(members[torch.randperm(len(members), generator=generator)[:count]])
     index = torch.cat(chosen)
     x = train.x[index] if isinstance(train.x, Tensor) else train.x.read(index)
-    augmented = [data.augment(x, train.y[index], generator, len(data.spec.classes))[0]] if data.augment else []
     sizes = [len(members) for members in chosen]
-    parts = zip(*(version.split(sizes) for version in [x, *augmented]), strict=True)
-    return [torch.cat([image_strip(version, count) for version in part]) for part in parts]
+    strips = [image_strip(images, count) for images in x.split(sizes)]
+    if not data.augment:
+        return strips
+    augmented = data.augment(x, train.y[index], generator, len(data.spec.classes))[0].split(sizes)
+    return [torch.cat([strip, image_strip(images, count)]) for strip, images in zip(strips, augmented, strict=True)]
 
 
 def image_strip(images: Tensor, count: int) -> Tensor:

@@ -120,20 +120,19 @@ def range_test(cfg: DictConfig, steps: int) -> LossCurve:
 
 def describe_curve(curve: LossCurve, cfg: DictConfig) -> str:
     """Return the range of the rates and the suggestion."""
-    lines = [f"{'tried':<10} {len(curve.rates)} steps, rates from {curve.rates[0]:.0e} to {curve.rates[-1]:.2g}"]
+    lines = [f"tried      {len(curve.rates)} steps, rates from {curve.rates[0]:.0e} to {curve.rates[-1]:.2g}"]
     smooth, best = curve.smooth, curve.suggestion
     if best is None:
-        lines.append(f"{'suggests':<10} nothing clear: the loss stays near {smooth[0]:.3g} at any rate")
-        return "\n".join([*lines, f"{'':<10} more steps may show a drop: --steps {4 * STEPS}"])
-    lowest = int(smooth.argmin())
-    lines.append(
-        f"{'suggests':<10} {curve.rates[best]:.2g}, where the loss falls fastest on its way from {smooth[0]:.3g} "
-        f"to {smooth[lowest]:.3g} at {curve.rates[lowest]:.2g}"
-    )
-    if has_backbone(cfg) and any(cfg.finetune.thaw):
-        lines.append(f"{'':<10} for the layers that are trained from the start; the others were frozen")
-    plus = "" if "lr" in cfg.optimizer else "+"
-    return "\n".join([*lines, f"{'override':<10} {plus}optimizer.lr={curve.rates[best]:.2g}"])
+        lines.append(f"suggests   nothing clear: the loss stays near {smooth[0]:.3g} at any rate")
+        lines.append(f"           more steps may show a drop: --steps {4 * STEPS}")
+        return "\n".join(lines)
+    lowest, rate = int(smooth.argmin()), f"{curve.rates[best]:.2g}"
+    drop = f"from {smooth[0]:.3g} to {smooth[lowest]:.3g} at {curve.rates[lowest]:.2g}"
+    lines.append(f"suggests   {rate}, where the loss falls fastest on its way {drop}")
+    if has_backbone(cfg) and any(cfg.finetune.unfreeze):
+        lines.append("           for the layers that are trained from the start; the others were frozen")
+    lines.append(f"override   {'' if 'lr' in cfg.optimizer else '+'}optimizer.lr={rate}")
+    return "\n".join(lines)
 
 
 @figure_style()

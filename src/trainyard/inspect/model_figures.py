@@ -26,18 +26,18 @@ INACTIVE = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, n
 
 
 @figure_style()
-def draw_decision(name: str, trusted: Sequence[str] = ()) -> None:
+def draw_decision(run: str, trusted: Sequence[str] = ()) -> None:
     """Draw the predictions of a run over the plane of two measurements into `outputs/draw/decision.png`.
 
     The colour of a point mixes the colours of the classes by their probabilities; on the line, two classes are equally
     probable. Dots are training examples, circles validation examples; the test examples are not used.
     """
-    model, data = load_model_and_data(name, trusted)
+    model, data = load_model_and_data(run, trusted)
     columns = model.spec.columns
     if len(columns) != 2 or any(column.levels for column in columns):
         inputs = ", ".join(column.name for column in columns) or "images"
         raise config_error(
-            "RUN", name, f"its model takes {inputs}", "a run on two measurements, such as experiment=neuron"
+            "RUN", run, f"its model takes {inputs}", "a run on two measurements, such as experiment=neuron"
         )
     figure = Figure(figsize=(6, 4.5), layout="constrained")
     axis = figure.subplots()
@@ -80,15 +80,15 @@ def axis_points(values: Tensor) -> Tensor:
 
 
 @figure_style()
-def draw_layers(name: str, example: int = 0, trusted: Sequence[str] = ()) -> None:
+def draw_layers(run: str, example: int = 0, trusted: Sequence[str] = ()) -> None:
     """Draw the outputs of all layers of a run's model for one validation image into `outputs/draw/layers.png`.
 
     Each map ranges from its smallest value, black, to its largest, white.
     """
-    model, data = load_model_and_data(name, trusted)
+    model, data = load_model_and_data(run, trusted)
     if model.spec.kind != "images":
         raise config_error(
-            "RUN", name, "its model takes rows of a table", "a run on images, such as experiment=shapes_cnn"
+            "RUN", run, "its model takes rows of a table", "a run on images, such as experiment=shapes_cnn"
         )
     examples = data.splits["val"]
     if not 0 <= example < len(examples):

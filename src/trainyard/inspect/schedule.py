@@ -132,7 +132,7 @@ def simulate_rates(cfg: DictConfig) -> Rates:
     by_step = schedule is not None and schedule["interval"] == "step"
     for step in range(int(trainer.estimated_stepping_batches)):
         for name, group in zip(names, optimizer.param_groups, strict=True):
-            frozen = step < group.get("timing", {}).get("joins", 0)  # torch's own schedules do not freeze it
+            frozen = step < group.get("timing", {}).get("start_step", 0)  # torch's own schedules do not freeze it
             groups[name].append(0.0 if frozen else group["lr"])
         optimizer.step()
         if by_step:

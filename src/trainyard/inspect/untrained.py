@@ -16,7 +16,7 @@ from trainyard.config.composition import instantiate
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.models.classifier import Classifier
 from trainyard.run.compatibility import check_model_fits_data
-from trainyard.run.run_builder import NoProfiler, run_builder
+from trainyard.run.run_builder import QUIET, run_builder
 
 
 def build_data(cfg: DictConfig) -> DataModule:
@@ -40,9 +40,7 @@ def build_model(cfg: DictConfig, data: DataModule, download: bool = False) -> Cl
 
 def build_trainer(cfg: DictConfig, **changes: Any) -> L.Trainer:
     """Build the Trainer with changed arguments, which logs, saves and prints nothing."""
-    quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False}
-    quiet |= {"enable_progress_bar": False, "enable_model_summary": False, "profiler": NoProfiler()}
-    return instantiate(cfg.trainer, **{"max_epochs": epoch_limit(cfg), **quiet, **changes})  # type: ignore[no-any-return]
+    return instantiate(cfg.trainer, **{"max_epochs": epoch_limit(cfg), **QUIET, **changes})  # type: ignore[no-any-return]
 
 
 @contextmanager

@@ -40,15 +40,15 @@ def config_error(key: str, value: object, problem: str, accepted: str = "") -> C
     return ConfigError(f"{message}\n  accepted: {accepted}" if accepted else message)
 
 
-def did_you_mean(word: str, known: Iterable[object], most: int = 3) -> str:
+def did_you_mean(word: str, known: Iterable[object], limit: int = 3) -> str:
     """Return "; did you mean a or b?" with the most similar known words; nothing if none is similar."""
     names = {str(name).casefold(): str(name) for name in known}
-    near = [names[name] for name in difflib.get_close_matches(word.casefold(), names, n=most, cutoff=0.6)]
+    near = [names[name] for name in difflib.get_close_matches(word.casefold(), names, n=limit, cutoff=0.6)]
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
-def join_limited(words: Iterable[object], most: int = 14) -> str:
-    """Return the first `most` words separated by commas, and the number of the others."""
+def join_limited(words: Iterable[object], limit: int = 14) -> str:
+    """Return the first `limit` words separated by commas, and the number of the others."""
     names = [str(word) for word in words]
-    rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + rest
+    rest = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + rest

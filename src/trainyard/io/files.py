@@ -22,29 +22,29 @@ MAX_TEXT = 16 * MIB
 MAX_CONFIG = MIB  # parsing it takes half a second
 MAX_TABLE = 1024 * MIB  # of a CSV file or a journal
 MAX_DEPTH = 50  # levels of YAML; at some ten thousand, libyaml crashes Python
-DRAFT = re.compile(r".+\.(\d+)\.draft(?:\.\w+)?")
+DRAFT = re.compile(r".+\.(\d{1,9})\.draft(?:\.\w+)?")  # the number is the ID of the process
 
 
-def open_regular(path: Path, most: int | None = MAX_TEXT) -> BinaryIO:
-    """Open a file for reading; raise an OSError for links, pipes, sockets, devices, and more than `most` bytes."""
+def open_regular(path: Path, max_bytes: int | None = MAX_TEXT) -> BinaryIO:
+    """Open a file for reading; raise an OSError for links, pipes, sockets, devices, and more than `max_bytes`."""
     flags = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"))
     descriptor = os.open(path, os.O_RDONLY | flags)
     try:
         state = os.fstat(descriptor)
         if not stat.S_ISREG(state.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
-        if most is not None and state.st_size > most:
-            raise OSError(errno.EFBIG, f"larger than {most // MIB} MiB", str(path))
+        if max_bytes is not None and state.st_size > max_bytes:
+            raise OSError(errno.EFBIG, f"larger than {max_bytes // MIB} MiB", str(path))
         return os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
         raise
 
 
-def read_text(path: Path, most: int = MAX_TEXT) -> str:
+def read_text(path: Path, max_bytes: int = MAX_TEXT) -> str:
     """Return the text of a regular file; raise an OSError as `open_regular` does, or a UnicodeDecodeError."""
-    with open_regular(path, most) as file:
-        return file.read(most).decode("utf-8")
+    with open_regular(path, max_bytes) as file:
+        return file.read(max_bytes).decode("utf-8")
 
 
 def read_json(path: Path) -> Any:
@@ -72,7 +72,7 @@ def load_yaml(text: str) -> Any:
         raise yaml.YAMLError(str(error)) from error
 
 
-def check_own_files(key: str, folder: Path) -> None:
+def check_regular_files(key: str, folder: Path) -> None:
     """Raise a ConfigError for a link out of a folder and for a pipe, socket or device in it, at any depth.
 
     With these, a run would write elsewhere or block.
@@ -173,26 +173,16 @@ def relative(folder: Path) -> str:
 
 def remove_stale_drafts(folder: Path, depth: int) -> None:
     """Remove the temporary files of processes that have ended, in a folder and `depth` levels below it."""
+    import psutil
+
     for path, folders, files in os.walk(folder):
         if len(Path(path).relative_to(folder).parts) >= depth:
             folders.clear()
         for name in files:
-            if (found := DRAFT.fullmatch(name)) and not is_other_process(int(found[1])):
+            found = DRAFT.fullmatch(name)
+            if found and (int(found[1]) == os.getpid() or not psutil.pid_exists(int(found[1]))):
                 with suppress(OSError):
                     Path(path, name).unlink()
-
-
-def is_other_process(pid: int) -> bool:
-    """Return whether another process has this ID; always false on Windows, where open files cannot be removed."""
-    if pid in (0, os.getpid()) or os.name != "posix":
-        return False
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:  # the process belongs to another user
-        return True
-    return True
 
 
 def remove(path: Path) -> None:

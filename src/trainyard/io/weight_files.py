@@ -22,7 +22,7 @@ def read_file(path: Path) -> Any:
 
 def check_archive(path: Path) -> None:
     """Raise an OSError unless the path is a regular file without compression, which could expand to any size."""
-    with open_regular(path, most=None) as file:
+    with open_regular(path, max_bytes=None) as file:
         if zipfile.is_zipfile(file):
             with zipfile.ZipFile(file) as archive:
                 if sum(part.file_size for part in archive.infolist()) > path.stat().st_size:

@@ -168,12 +168,11 @@ def load_weights(net: Any, weights: Mapping[str, Tensor], path: str) -> None:
         problem = f"none of its {len(state)} tensors fits the backbone's {len(expected)}"
         raise config_error("model.weights", path, problem, "a checkpoint of the same model.backbone")
     net.load_state_dict(fitting, strict=False)
-    log.log(
-        logging.INFO if len(fitting) == len(expected) else logging.WARNING,
-        "weights    %d of %d tensors loaded from %s; %d have another shape, %d missing, %d unexpected",
-        *(len(fitting), len(expected), path, len(state.keys() & expected.keys()) - len(fitting)),
-        *(len(expected.keys() - state.keys()), len(state.keys() - expected.keys())),
-    )
+    level = logging.INFO if len(fitting) == len(expected) else logging.WARNING
+    missing, unexpected = len(expected.keys() - state.keys()), len(state.keys() - expected.keys())
+    other_shape = len(expected) - len(fitting) - missing
+    text = "weights    %d of %d tensors loaded from %s; %d have another shape, %d missing, %d unexpected"
+    log.log(level, text, len(fitting), len(expected), path, other_shape, missing, unexpected)
 
 
 def converted(net: nn.Module, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

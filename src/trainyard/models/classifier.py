@@ -19,23 +19,12 @@ from trainyard.models.input_layers import input_layer
 from trainyard.optim.optimizers import weight_decay_groups
 from trainyard.optim.schedules import lightning_scheduler
 
+PRIMITIVES = (str, float, int, list, tuple, dict, type(None))
 MakeOptimizer = Callable[[Iterable[Any]], Optimizer]
 
 
 class PortableCheckpoint(L.LightningModule):
-    """Adds to checkpoints what `trainyard.run.load_model.load_model` needs to rebuild the model."""
-
-    spec: DataSpec
-    label_smoothing: float
-
-    def save_arguments(self, **arguments: Any) -> None:
-        """Store the constructor arguments as primitives: a checkpoint must load with `weights_only=True`."""
-        plain = {
-            name: value if isinstance(value, str | float | int | None) else list(value)
-            for name, value in arguments.items()
-        }
-        stored = {"spec": self.spec.to_dict(), **plain, "label_smoothing": self.label_smoothing}
-        self.save_hyperparameters(stored, logger=False)
+    """Adds to checkpoints what `trainyard.run.load_model.load_model` needs besides the constructor arguments."""
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the class of the model and its current validation scores."""
@@ -90,6 +79,8 @@ class OptimizerMixin(L.LightningModule):
 class Classifier(OptimizerMixin, PortableCheckpoint):
     """Predicts the class of an example. A subclass adds the network and `forward`: raw inputs -> logits `[B, K]`.
 
+    Checkpoints contain the constructor arguments, also those of subclasses, if they are primitives, lists or dicts.
+
     Losses and correct predictions are summed in tensors and logged once per epoch: logging each step costs more than
     the forward pass of a small network, and would make the host wait for the device.
 
@@ -115,7 +106,13 @@ class Classifier(OptimizerMixin, PortableCheckpoint):
     ) -> None:
         super().__init__()
         self.spec = spec if isinstance(spec, DataSpec) else DataSpec.from_dict(spec)
+        self.save_hyperparameters(ignore=["optimizer", "scheduler", "finetune"], logger=False)
+        # Other objects, such as the DataSpec, would make the checkpoint unreadable with `weights_only=True`.
+        stored = {name: value for name, value in self.hparams.items() if isinstance(value, PRIMITIVES)}
+        self.hparams.clear()
+        self.hparams.update(stored, spec=self.spec.to_dict())
         self.normalize = input_layer(self.spec)
+        self.output_size = len(self.spec.classes)
         self.example_input_array = torch.zeros(2, *self.spec.input_shape)
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
@@ -135,12 +132,16 @@ class Classifier(OptimizerMixin, PortableCheckpoint):
         """Return the mean loss of a batch, and add it to the sums of the stage."""
         x, y = batch
         logits = self(x)
-        weights, smoothing = (self.class_weights, self.label_smoothing) if stage == "train" else (None, 0.0)
-        loss = F.cross_entropy(logits, y, weights, reduction="sum", label_smoothing=smoothing)
+        loss = self.summed_loss(logits, y, training=stage == "train")
         if stage not in self.sums:
             self.sums[stage] = EpochSums.empty(loss.device)
         self.sums[stage].add(loss, logits, y)
         return loss / max(1, len(y))
+
+    def summed_loss(self, logits: Tensor, y: Tensor, training: bool) -> Tensor:
+        """Return the sum of the losses; class weights and label smoothing are used in training only."""
+        weights, smoothing = (self.class_weights, self.label_smoothing) if training else (None, 0.0)
+        return F.cross_entropy(logits, y, weights, reduction="sum", label_smoothing=smoothing)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss to minimise."""
@@ -156,8 +157,11 @@ class Classifier(OptimizerMixin, PortableCheckpoint):
 
     def predict_step(self, batch: Tensor | Batch, batch_idx: int) -> Tensor:
         """Return the probability of each class, `[B, K]`."""
-        x = batch if isinstance(batch, Tensor) else batch[0]
-        return self(x).softmax(dim=1)  # type: ignore[no-any-return]
+        return self.probabilities(self(batch if isinstance(batch, Tensor) else batch[0]))
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Return the probability of each class, `[B, K]`, for the outputs of `forward`."""
+        return logits.softmax(dim=1)
 
     def log_epoch(self, stage: str, logger: bool | None = None) -> None:
         """Log the mean loss and the accuracy over all examples of the epoch in all processes.

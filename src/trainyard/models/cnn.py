@@ -41,13 +41,6 @@ class CNN(Classifier):
         **training: Any,
     ) -> None:
         super().__init__(spec, **training)
-        self.save_arguments(
-            channels=channels,
-            kernel_size=kernel_size,
-            dropout=dropout,
-            hidden_dims=hidden_dims,
-            activation=activation,
-        )
         maps, height, width = self.spec.input_shape
         most = min(height, width).bit_length() - 1
         if not most:
@@ -64,7 +57,7 @@ class CNN(Classifier):
         for size in channels:
             self.blocks.append(convolution_block(maps, size, kernel_size, activation, dropout))
             maps, height, width = size, height // 2, width // 2
-        self.head = fully_connected(maps * height * width, hidden_dims, len(self.spec.classes), activation, dropout)
+        self.head = fully_connected(maps * height * width, hidden_dims, self.output_size, activation, dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits of raw images: `[B, C, H, W]` -> `[B, K]`."""

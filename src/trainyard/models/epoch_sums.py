@@ -81,10 +81,10 @@ class EpochSums:
         """Return the sums in the middle of an epoch; pending losses stay separate, since the order changes rounding."""
         copy = self.copy()
         copy.count_correct()
-        return {"loss": copy.loss, "hits": copy.correct, "examples": copy.examples, "losses": copy.losses}
+        return {"loss": copy.loss, "correct": copy.correct, "examples": copy.examples, "losses": copy.losses}
 
     @classmethod
     def from_state_dict(cls, state: Mapping[str, Any], device: torch.device) -> "EpochSums":
         """Return the sums of `state_dict` on a device."""
         losses = [loss.to(device) for loss in state["losses"]]
-        return cls(state["loss"].to(device), state["hits"].to(device), state["examples"], losses)
+        return cls(state["loss"].to(device), state["correct"].to(device), state["examples"], losses)

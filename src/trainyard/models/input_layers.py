@@ -20,18 +20,14 @@ def input_layer(spec: DataSpec) -> nn.Module:
 class Normalize(nn.Module):
     """Subtracts the mean and divides by the standard deviation of each channel, by 1 if the deviation is 0.
 
-    Args:
-        mean, std: one number per channel, in units of the full range, 255.
+    `mean` and `std` have one number per channel, in units of the full range, 255.
     """
-
-    scale: Tensor
-    shift: Tensor
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         mean_, std_ = torch.tensor(mean), one_where_zero(torch.tensor(std))
-        self.register_buffer("scale", (1 / (255 * std_)).view(-1, 1, 1))
-        self.register_buffer("shift", (-mean_ / std_).view(-1, 1, 1))
+        self.scale = nn.Buffer((1 / (255 * std_)).view(-1, 1, 1))
+        self.shift = nn.Buffer((-mean_ / std_).view(-1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise images `[B, C, H, W]`, uint8 or float from 0 to 255; returns float."""
@@ -42,50 +38,34 @@ class EncodeColumns(nn.Module):
     """Standardises numbers, fills and indicates missing ones; one-hot encodes or embeds categories.
 
     A cyclic part of a date becomes its sine and cosine, both 0 if it is missing. An unknown category is treated as
-    missing if the training data has missing values in that column, and encoded as zeros otherwise.
-
-    Args:
-        columns: the columns of the rows, in order.
-        mean, std: statistics of each column; used for the numeric ones.
+    missing if the training data has missing values in that column, and encoded as zeros otherwise. `mean` and `std` are
+    used for numeric columns only.
     """
-
-    numeric: Tensor
-    medians: Tensor
-    mean: Tensor
-    scale: Tensor
-    indicated: Tensor
-    one_hot: Tensor
-    offsets: Tensor
-    zero_counts: Tensor
-    cyclic: Tensor
-    periods: Tensor
 
     def __init__(self, columns: Sequence[Column], mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
-        places = list(enumerate(columns))
-        numeric = [place for place, column in places if not column.levels and not column.period]
-        periods = {place: column.period for place, column in places if column.period}
-        one_hot = [(place, column) for place, column in places if column.levels and not column.embedded]
-        embedded = [(place, column) for place, column in places if column.embedded]
-        self.register_buffer("numeric", torch.tensor(numeric, dtype=torch.long))
-        self.register_buffer("medians", torch.tensor([columns[place].median for place in numeric]))
-        self.register_buffer("mean", torch.tensor(mean)[numeric])
-        self.register_buffer("scale", 1 / torch.tensor(std)[numeric])
+        places = range(len(columns))
+        numeric = [place for place in places if not columns[place].levels and not columns[place].period]
         indicated = [order for order, place in enumerate(numeric) if columns[place].may_miss]
-        self.register_buffer("indicated", torch.tensor(indicated, dtype=torch.long))
-        widths = [len(column.levels) + 1 for _, column in one_hot]
-        self.register_buffer("one_hot", torch.tensor([place for place, _ in one_hot], dtype=torch.long))
-        self.register_buffer("offsets", torch.tensor([0, *widths]).cumsum(0)[:-1])
-        self.register_buffer("zero_counts", torch.tensor([column.may_miss for _, column in one_hot], dtype=torch.bool))
+        periods = {place: columns[place].period for place in places if columns[place].period}
+        one_hot = [place for place in places if columns[place].levels and not columns[place].embedded]
+        widths = [len(columns[place].levels) + 1 for place in one_hot]
+        self.embedded = [place for place in places if columns[place].embedded]
+        self.embeddings = nn.ModuleList(embedding(columns[place]) for place in self.embedded)
+        self.numeric = nn.Buffer(indices(numeric))
+        self.medians = nn.Buffer(torch.tensor([columns[place].median for place in numeric]))
+        self.mean = nn.Buffer(torch.tensor(mean)[numeric])
+        self.scale = nn.Buffer(1 / torch.tensor(std)[numeric])
+        self.indicated = nn.Buffer(indices(indicated))
+        self.one_hot = nn.Buffer(indices(one_hot))
+        self.offsets = nn.Buffer(indices([0, *widths]).cumsum(0)[:-1])
+        self.zero_counts = nn.Buffer(torch.tensor([columns[place].may_miss for place in one_hot], dtype=torch.bool))
         # Not persistent, since the spec contains them: checkpoints from before dates were supported still load.
-        self.register_buffer("cyclic", torch.tensor([*periods], dtype=torch.long), persistent=False)
-        self.register_buffer("periods", torch.tensor([*periods.values()], dtype=torch.float32), persistent=False)
-        self.numeric_width, self.indicated_width, self.one_hot_width = len(numeric), len(indicated), sum(widths)
-        self.cyclic_width = 2 * len(periods)
-        self.embedded = [place for place, _ in embedded]
-        self.embeddings = nn.ModuleList(embedding(column) for _, column in embedded)
-        embedded_width = sum(column.embedding_width for _, column in embedded)
-        self.width = len(numeric) + len(indicated) + self.cyclic_width + self.one_hot_width + embedded_width
+        self.cyclic = nn.Buffer(indices([*periods]), persistent=False)
+        self.periods = nn.Buffer(torch.tensor([*periods.values()], dtype=torch.float32), persistent=False)
+        # An exported program has no empty buffers, see `write_torch`, so their sizes are stored separately.
+        self.numeric_width, self.indicated_width = len(numeric), len(indicated)
+        self.cyclic_width, self.one_hot_width = 2 * len(periods), sum(widths)
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode rows `[B, F]`, NaN for missing values; returns `[B, width]`."""
@@ -109,6 +89,11 @@ class EncodeColumns(nn.Module):
         places = zip(self.embedded, self.embeddings, strict=True)
         parts += [embed(x[:, place].nan_to_num(0).long()) for place, embed in places]
         return torch.cat(parts, dim=1)
+
+
+def indices(values: Sequence[int]) -> Tensor:
+    """Return indices as a tensor, which may be empty."""
+    return torch.tensor(values, dtype=torch.long)
 
 
 def embedding(column: Column) -> nn.Embedding:

@@ -52,9 +52,8 @@ class MLP(Classifier):
         **training: Any,
     ) -> None:
         super().__init__(spec, **training)
-        self.save_arguments(hidden_dims=hidden_dims, activation=activation, dropout=dropout)
         size = self.normalize(self.example_input_array).flatten(1).shape[1]
-        self.net = fully_connected(size, hidden_dims, len(self.spec.classes), activation, dropout)
+        self.net = fully_connected(size, hidden_dims, self.output_size, activation, dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits of raw inputs: `[B, ...]` -> `[B, K]`."""

@@ -35,7 +35,6 @@ class ResNet(Classifier):
         from torchvision.models.resnet import BasicBlock, conv1x1, conv3x3
 
         super().__init__(spec, **training)
-        self.save_arguments(channels=channels, blocks=blocks, dropout=dropout)
         maps = channels[0]
         self.net = nn.Sequential(conv3x3(self.spec.input_shape[0], maps), nn.BatchNorm2d(maps), nn.ReLU())
         for size in channels:
@@ -44,7 +43,7 @@ class ResNet(Classifier):
             self.net.extend(BasicBlock(size, size) for _ in range(blocks - 1))
             maps = size
         self.net.extend([nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout)])
-        self.net.append(nn.Linear(maps, len(self.spec.classes)))
+        self.net.append(nn.Linear(maps, self.output_size))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits of raw images: `[B, C, H, W]` -> `[B, K]`."""

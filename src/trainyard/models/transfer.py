@@ -64,9 +64,9 @@ class TransferModel(Classifier):
         super().__init__(spec, **training)
         stored = None if weights in ("none", "pretrained") else read_weights(weights)
         image_size = image_size or (stored.image_size if stored else None)
-        self.save_arguments(backbone=backbone, weights="none", image_size=image_size, drop_path=drop_path)
+        self.hparams.update(weights="none", image_size=image_size)  # a rebuilt model loads its own weights
         self.backbone = net = create_backbone(backbone, image_size, weights == "pretrained", drop_path)
-        self.head = nn.Linear(net.head_hidden_size, len(self.spec.classes))
+        self.head = nn.Linear(net.head_hidden_size, self.output_size)
         nn.init.zeros_(self.head.weight)  # the first loss is ln(classes), however large the features are
         nn.init.zeros_(self.head.bias)
         if stored:
@@ -138,8 +138,8 @@ class TransferModel(Classifier):
     def unfreeze_layers(self, step: int) -> None:
         """Unfreeze all layers that are trained at a step, and find the step of the next change."""
         groups = self.trainer.optimizers[0].param_groups
-        due = [parameter for group in groups if group["timing"]["joins"] <= step for parameter in group["params"]]
-        later = [group["timing"]["joins"] for group in groups if group["timing"]["joins"] > step]
+        due = [parameter for group in groups if group["timing"]["start_step"] <= step for parameter in group["params"]]
+        later = [group["timing"]["start_step"] for group in groups if group["timing"]["start_step"] > step]
         self.next_unfreeze = min(later, default=float("inf"))
         changed = [parameter for parameter in due if not parameter.requires_grad]
         if not changed:

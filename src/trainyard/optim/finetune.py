@@ -13,9 +13,9 @@ class Finetune:
     """A plan of when each part of a backbone is unfrozen; the head is always trained.
 
     Args:
-        thaw: when each part of the backbone is unfrozen, from the part next to the head down to the input; the layers
-            are divided evenly among the parts. A number below 1 is a fraction of the run, a whole number counts epochs,
-            0 is the start; an empty list freezes the backbone.
+        unfreeze: when each part of the backbone is unfrozen, from the part next to the head down to the input; the
+            layers are divided evenly among the parts. A number below 1 is a fraction of the run, a whole number counts
+            epochs, 0 is the start; an empty list freezes the backbone.
         layer_decay: learning rate of a layer relative to the next one towards the head (Clark et al. 2020,
             arXiv:2003.10555).
         head_lr_factor: learning rate of the head relative to `optimizer.lr`.
@@ -29,14 +29,14 @@ class Finetune:
 
     def __init__(
         self,
-        thaw: Sequence[float] = (),
+        unfreeze: Sequence[float] = (),
         layer_decay: float = 1.0,
         head_lr_factor: float = 1.0,
         warmup_fraction: float = 0.0,
         restart_lr_factor: float | None = None,
         freeze_batch_norm: bool = False,
     ) -> None:
-        self.unfreeze_times = thaw
+        self.unfreeze_times = unfreeze
         self.layer_decay = layer_decay
         self.head_lr_factor = head_lr_factor
         self.warmup_fraction = warmup_fraction
@@ -66,27 +66,26 @@ class Finetune:
         `trainyard.optim.schedules.group_factor`.
 
         Args:
-            head, backbone: the networks.
             layer_of: the layer of each parameter of the backbone, counted from 0 at the input.
-            total_steps, epoch_steps: number of optimizer steps in the run and in an epoch.
             no_decay: names of the backbone's parameters without weight decay, in addition to biases and norms.
         """
         layers = max(layer_of.values()) + 1
         starts = [round(t * total_steps) if t < 1 else round(t) * epoch_steps for t in self.unfreeze_times]
-        timing: dict[str, Any] = {"restarts": [], "restart_lr_factor": 1.0}
+        restarts: dict[str, Any] = {"restarts": [], "restart_lr_factor": 1.0}
         if self.restart_lr_factor is not None:
-            timing = {"restarts": sorted({*starts} - {0}), "restart_lr_factor": self.restart_lr_factor}
-        groups = weight_decay_groups(head.named_parameters(), "head_")
-        groups = [{**group, "lr_factor": self.head_lr_factor, "timing": {"joins": 0, **timing}} for group in groups]
-        for part, factor, chosen in self.bands(layers) if self.unfreeze_times else ():
+            restarts = {"restarts": sorted({*starts} - {0}), "restart_lr_factor": self.restart_lr_factor}
+        groups = []
+        for group in weight_decay_groups(head.named_parameters(), "head_"):
+            groups.append({**group, "lr_factor": self.head_lr_factor, "timing": {"start_step": 0, **restarts}})
+        for part, factor, chosen in self.split_layers(layers) if self.unfreeze_times else ():
             warmup = round(self.warmup_fraction * total_steps) if starts[part] else 0
-            when = {"joins": starts[part], "warmup_steps": warmup, **timing}
+            timing = {"start_step": starts[part], "warmup_steps": warmup, **restarts}
             named = ((name, p) for name, p in backbone.named_parameters() if layer_of[name] in chosen)
             for group in weight_decay_groups(named, f"{layer_range(chosen)}_", no_decay):
-                groups.append({**group, "lr_factor": factor, "timing": when})
+                groups.append({**group, "lr_factor": factor, "timing": timing})
         return groups
 
-    def bands(self, layers: int) -> list[tuple[int, float, list[int]]]:
+    def split_layers(self, layers: int) -> list[tuple[int, float, list[int]]]:
         """Return groups of layers with the same part and relative rate, as (part, rate, layers)."""
 
         def part_and_rate(layer: int) -> tuple[int, float]:

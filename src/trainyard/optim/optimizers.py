@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterable
 from fnmatch import fnmatch
-from functools import partial
 from typing import Any
 
 import torch
@@ -27,7 +26,6 @@ def weight_decay_groups(
     exclude all parameters that FSDP has flattened.
 
     Args:
-        named: parameters with their names.
         prefix: prefix of the group names, `weights` and `biases_and_norms`.
         no_decay: names or patterns, such as `pos_embed.*`, of other parameters without decay.
     """
@@ -44,37 +42,34 @@ def weight_decay_groups(
     return [group for group in groups if group["params"]]
 
 
-def timm_optimizer(
-    opt: str, lr: float, weight_decay: float = 0.0, **options: Any
-) -> Callable[[Iterable[Any]], Optimizer]:
-    """Return a function that builds timm's optimizer `opt`, with its own options, for parameter groups."""
-    from timm.optim import list_optimizers
+def timm_optimizer(params: Iterable[Any], opt: str, lr: float, weight_decay: float = 0.0, **options: Any) -> Optimizer:
+    """Build timm's optimizer `opt`, with its own options, for parameter groups."""
+    from timm.optim import create_optimizer_v2, list_optimizers
 
     known = list_optimizers()
     if opt.lower() not in known:
-        raise config_error(
-            "optimizer.opt", opt, f"timm has no such optimizer{did_you_mean(opt, known)}", join_limited(known, 40)
-        )
-    return partial(build_timm_optimizer, opt=opt, lr=lr, weight_decay=weight_decay, **options)
-
-
-def build_timm_optimizer(params: Iterable[Any], opt: str, **options: Any) -> Optimizer:
-    """Build timm's optimizer `opt` for parameter groups."""
-    from timm.optim import create_optimizer_v2
-
-    try:
-        return create_optimizer_v2(params, opt=opt, **options)  # type: ignore[no-any-return]
-    except TypeError as error:
-        raise config_error("optimizer.opt", opt, str(error), f"the options of timm's {opt}") from error
+        problem = f"timm has no such optimizer{did_you_mean(opt, known)}"
+        raise config_error("optimizer.opt", opt, problem, join_limited(known, 40))
+    return create_optimizer_v2(params, opt, lr, weight_decay, **options)  # type: ignore[no-any-return]
 
 
 def check_optimizer(cfg: DictConfig) -> None:
     """Raise a ConfigError if the optimizer or the scheduler rejects its arguments; both are built for one weight."""
-    weight = torch.nn.Parameter(torch.zeros(2, 2))
-    optimizer = call("optimizer", instantiate_partial(cfg, "optimizer"), [weight])
-    if not isinstance(optimizer, Optimizer):
-        raise config_error("optimizer._target_", cfg.optimizer._target_, "not an optimizer", "a class of optimizers")
-    call("scheduler", lightning_scheduler, instantiate_partial(cfg, "scheduler"), optimizer, STEPS)
+    make_optimizer, make_scheduler = (instantiate_partial(cfg, group) for group in ("optimizer", "scheduler"))
+    group = "optimizer"
+    try:
+        optimizer = make_optimizer([torch.nn.Parameter(torch.zeros(2, 2))])
+        if not isinstance(optimizer, Optimizer):
+            target = cfg.optimizer._target_
+            raise config_error("optimizer._target_", target, "not an optimizer", "a class of optimizers")
+        group = "scheduler"
+        lightning_scheduler(make_scheduler, optimizer, STEPS)
+    except ConfigError:
+        raise
+    except Exception as error:
+        if problem := argument_problem(error):
+            raise ConfigError(f"{group}: {problem}") from error
+        raise
 
 
 def instantiate_partial(cfg: DictConfig, group: str) -> Callable[..., Any]:
@@ -84,15 +79,3 @@ def instantiate_partial(cfg: DictConfig, group: str) -> Callable[..., Any]:
         problem = "it needs the weights, so it is built later"
         raise config_error(f"{group}._partial_", cfg[group].get("_partial_"), problem, "true")
     return make  # type: ignore[no-any-return]
-
-
-def call(group: str, make: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a partial; an error about its arguments becomes a ConfigError."""
-    try:
-        return make(*arguments)
-    except ConfigError:
-        raise
-    except Exception as error:
-        if problem := argument_problem(error):
-            raise ConfigError(f"{group}: {problem}") from error
-        raise

@@ -40,7 +40,7 @@ def schedule(optimizer: Optimizer, total_steps: int, factor: Factor, warmup_frac
 def group_factor(
     cycle: Cycle,
     total_steps: int,
-    joins: int = 0,
+    start_step: int = 0,
     warmup_steps: int = 0,
     restarts: Sequence[int] = (),
     restart_lr_factor: float = 1.0,
@@ -48,20 +48,18 @@ def group_factor(
     """Return the factor of a parameter group's rate at each step.
 
     Args:
-        cycle: the schedule.
-        total_steps: number of steps in the run.
-        joins: step before which the factor is 0.
-        warmup_steps: steps after `joins` in which the factor rises to that of the schedule.
+        start_step: step before which the factor is 0.
+        warmup_steps: steps after `start_step` in which the factor rises to that of the schedule.
         restarts: steps at which the schedule restarts; each cycle ends at the next one or with the run.
         restart_lr_factor: factor of all rates, applied again at each restart.
     """
 
     def at(step: int) -> float:
-        if step < joins:
+        if step < start_step:
             return 0.0
         starts = [0, *(restart for restart in restarts if restart <= step)]
         end = next((restart for restart in restarts if restart > step), total_steps)
-        warmup = min(1.0, (step - joins + 1) / warmup_steps) if warmup_steps else 1.0
+        warmup = min(1.0, (step - start_step + 1) / warmup_steps) if warmup_steps else 1.0
         scale = restart_lr_factor ** (len(starts) - 1)
         return warmup * scale * cycle(step - starts[-1], end - starts[-1])
 

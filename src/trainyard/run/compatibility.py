@@ -104,7 +104,7 @@ def check_augment_fits_data(cfg: DictConfig) -> None:
 
 def check_finetune(cfg: DictConfig) -> None:
     """Raise a ConfigError for a fine-tuning plan that the model or the length of the run does not allow."""
-    unfreeze, epochs, chosen = list(cfg.finetune.thaw), epoch_limit(cfg), cfg.run.choices
+    unfreeze, epochs, chosen = list(cfg.finetune.unfreeze), epoch_limit(cfg), cfg.run.choices
     if (chosen.finetune != "head" or unfreeze) and not has_backbone(cfg):
         problem = f"finetune={chosen.finetune} model={chosen.model}: {chosen.model} has no pretrained layers"
         raise ConfigError(f"{problem}\n  accepted: with model={chosen.model}, finetune=head; or model=transfer")
@@ -117,7 +117,7 @@ def check_finetune(cfg: DictConfig) -> None:
     elif fractions and fractions[-1] >= 1 and known:
         problem, accepted = f"the run ends after {epochs} epochs", f"epochs below {epochs}, or fractions"
     if problem:
-        raise config_error("finetune.thaw", unfreeze, problem, accepted)
+        raise config_error("finetune.unfreeze", unfreeze, problem, accepted)
 
 
 def check_on_nan(cfg: DictConfig) -> None:

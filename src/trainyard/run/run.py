@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from trainyard.callbacks.checkpoint_files import PREVIOUS, newest_intact, set_damaged_aside
 from trainyard.io.errors import ConfigError, config_error
-from trainyard.io.files import check_own_files, relative, remove_stale_drafts, write_json
+from trainyard.io.files import check_regular_files, relative, remove_stale_drafts, write_json
 from trainyard.io.resources import TRY_AGAIN, describe_full_disk, is_disk_full
 from trainyard.io.signals import Interrupted, Signals
 from trainyard.run.directory_check import check_run_directory
@@ -101,7 +101,7 @@ class Run:
             check_run_directory(self.dir)
         try:
             self.dir.mkdir(parents=True, exist_ok=True)
-            check_own_files("hydra.run.dir", self.dir)
+            check_regular_files("hydra.run.dir", self.dir)
             if resume:
                 check_resumable(self.dir)
             accepted = "another directory, or wait until it has ended"

@@ -95,6 +95,16 @@ class NoProfiler(PassThroughProfiler):
         return self.nothing
 
 
+QUIET: dict[str, Any] = {
+    "logger": False,
+    "enable_checkpointing": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+    "profiler": NoProfiler(),
+}
+"""Arguments of a Trainer that logs, saves and prints nothing."""
+
+
 def build_callbacks(cfg: DictConfig, run: Run) -> list[L.Callback]:
     """Build the callbacks in the order in which Lightning calls them."""
     folder = run.dir / "checkpoints"

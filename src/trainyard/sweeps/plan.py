@@ -155,8 +155,8 @@ def shorten(overrides: Sequence[str], config: DictConfig) -> list[str]:
     """Return the overrides of a shortened run: it is measured, uses no server, and trains all layers from the start."""
     loggers = {name: str(part.get("_target_")) for name, part in (config.get("logger") or {}).items() if part}
     remote = [name for name, target in loggers.items() if not target.endswith(LOCAL_LOGGERS)]
-    thaw = config.finetune.thaw
-    unfrozen = [f"finetune.thaw=[{','.join('0' for _ in thaw)}]"] if any(thaw) else []
+    unfreeze = config.finetune.unfreeze
+    unfrozen = [f"finetune.unfreeze=[{','.join('0' for _ in unfreeze)}]"] if any(unfreeze) else []
     return [*overrides, MEASURE, *unfrozen, *(f"logger.{name}=null" for name in remote)]
 
 

@@ -91,7 +91,7 @@ class JobProgress:
 
     def update(self) -> None:
         """Read the new lines of the log."""
-        with suppress(OSError), open_regular(self.file, most=None) as log:
+        with suppress(OSError), open_regular(self.file, max_bytes=None) as log:
             log.seek(self.offset)
             added = log.read()
             lines = added[: added.rfind(b"\n") + 1]

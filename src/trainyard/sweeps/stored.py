@@ -18,8 +18,8 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
 from trainyard.io.files import (
     MAX_CONFIG,
-    check_own_files,
     check_path,
+    check_regular_files,
     load_yaml,
     read_json,
     read_text,
@@ -196,7 +196,7 @@ def lock_sweep(folder: Path) -> Iterator[None]:
     check_path("hydra.sweep.dir", str(folder))
     check_not_current("hydra.sweep.dir", folder, "a folder that is new, empty, or of this sweep")
     if folder.is_dir():
-        check_own_files("hydra.sweep.dir", folder)
+        check_regular_files("hydra.sweep.dir", folder)
     is_new = not (folder / LOCK).exists()
     owner = "another process"
     with suppress(OSError):

@@ -160,7 +160,7 @@ def ranking_scores(predictions: Predictions) -> dict[int, tuple[float, float]]:
         if 0 < int(examples[number]) < len(target):
             area = float(binary_auroc(confidence, target))
             scores[number] = (float(binary_average_precision(confidence, target)), area)
-    return dict(sorted(sorted(scores.items()), key=lambda item: item[1]))
+    return dict(sorted(scores.items(), key=lambda item: (item[1], item[0])))
 
 
 def worst_mistakes(predictions: Predictions, most: int = 16) -> list[int]:

@@ -72,7 +72,7 @@ class Evaluation:
         """The scores of each class as text; of many classes, those with the lowest F1."""
         rows = score_rows(self.predictions)
         rest = [f"and {len(rows) - MAX_ROWS} classes with higher F1"] if len(rows) > MAX_ROWS else []
-        return [table(SCORES, rows[:MAX_ROWS]), *rest]
+        return [table(SCORES, rows[:MAX_ROWS], right=SCORES[1:]), *rest]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON values; over 1,000 classes, the confusion matrix is `None`."""
@@ -80,7 +80,7 @@ class Evaluation:
         return {
             "run": self.name,
             "checkpoint": self.checkpoint,
-            "typed": self.options,
+            "options": self.options,
             "examples": {"count": len(self.predictions), "which": self.examples},
             "metrics": self.scores,
             "baseline": self.baseline,

@@ -1,6 +1,7 @@
 """Figures of a network's layers in TensorBoard: kernels, feature maps, and the inputs of the last layer."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any, ClassVar
 
 import lightning as L
@@ -49,15 +50,14 @@ class FeatureMaps(ValidationFigure):
 def record_outputs(model: nn.Module, layers: Mapping[str, nn.Module], x: Tensor) -> dict[str, Tensor]:
     """Return the float32 output of each layer for a batch, in the order of the forward pass."""
     outputs: dict[str, Tensor] = {}
-    hooks = [
-        layer.register_forward_hook(lambda _, __, output, name=name: outputs.__setitem__(name, output.float().cpu()))
-        for name, layer in layers.items()
-    ]
-    try:
+    with ExitStack() as hooks:
+        for name, layer in layers.items():
+
+            def record(module: nn.Module, inputs: Any, output: Tensor, name: str = name) -> None:
+                outputs[name] = output.float().cpu()
+
+            hooks.enter_context(layer.register_forward_hook(record))
         model.forward(x)
-    finally:
-        for hook in hooks:
-            hook.remove()
     return outputs
 
 
@@ -109,14 +109,11 @@ class Embedding(ValidationFigure):
 def inputs_of(layer: nn.Module, model: L.LightningModule, data: DataModule, count: int) -> Tensor:
     """Return the inputs of a layer for the first validation examples, `[count, features]`."""
     inputs: list[Tensor] = []
-    hook = layer.register_forward_pre_hook(lambda _, args: inputs.append(args[0].float().cpu()))
-    try:
+    with layer.register_forward_pre_hook(lambda _, args: inputs.append(args[0].float().cpu())):
         for x, _ in data.loader(SPLIT, all_ranks=True):
             model.forward(x)
             if sum(map(len, inputs)) >= count:
                 break
-    finally:
-        hook.remove()
     return torch.cat(inputs)[:count]
 
 

@@ -12,14 +12,14 @@ def escape_controls(text: str, keep: str = "\n\t") -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(
-        sign.encode("unicode_escape").decode("ascii") if is_control(sign) and sign not in keep else sign
-        for sign in text
+        char.encode("unicode_escape").decode("ascii") if is_control(char) and char not in keep else char
+        for char in text
     )
 
 
-def is_control(sign: str) -> bool:
-    """Whether a character is invisible and changes how others are displayed."""
-    return not sign.isprintable() and sign not in JOINERS and unicodedata.category(sign) in UNSAFE
+def is_control(char: str) -> bool:
+    """Return whether a character is invisible and changes how others are displayed."""
+    return not char.isprintable() and char not in JOINERS and unicodedata.category(char) in UNSAFE
 
 
 class EscapedStream:

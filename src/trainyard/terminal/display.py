@@ -1,10 +1,11 @@
-"""Progress bars at the bottom of a terminal, redrawn by time."""
+"""Progress bars at the bottom of a terminal, redrawn at most five times a second."""
 
 import atexit
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -27,10 +28,11 @@ class Display:
         due: when to draw next, in seconds of `time.monotonic`; infinite without a terminal.
     """
 
-    def __init__(self) -> None:
-        self.console = Console(file=unescaped(sys.stdout))
+    def __init__(self, stream: TextIO | None = None) -> None:
+        stream = stream or sys.stdout
+        self.console = Console(file=unescaped(stream))
         self.live = Live(console=self.console, auto_refresh=False, transient=True, redirect_stderr=sys.stderr.isatty())
-        self.visible = sys.stdout.isatty() and self.console.is_interactive
+        self.visible = stream.isatty() and self.console.is_interactive
         self.due = time.monotonic() + REDRAW_EVERY if self.visible else float("inf")
 
     def draw(self, lines: RenderableType) -> None:
@@ -60,9 +62,11 @@ class Display:
 
 
 @contextmanager
-def progress_counter(label: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-    """Show a bar with the number of finished units; yields a function that adds to this number."""
-    display, done = Display(), 0
+def progress_counter(
+    label: str, total: int, unit: str, stream: TextIO | None = None
+) -> Iterator[Callable[[int], None]]:
+    """Show a bar with the number of finished units, on stdout by default; yields a function that adds to it."""
+    display, done = Display(stream), 0
 
     def add(number: int) -> None:
         nonlocal done

@@ -31,6 +31,6 @@ def interpreter() -> list[str]:
 
 
 def on_path(name: str) -> bool:
-    """Whether the shell finds a command in the environment of this process's Python."""
+    """Return whether the shell finds a command in the environment of this process's Python."""
     found = shutil.which(name)
     return found is not None and Path(found).absolute().parent == Path(sys.executable).parent

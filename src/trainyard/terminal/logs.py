@@ -82,16 +82,14 @@ class RunLogHandler(logging.FileHandler):
             super().close()
 
 
-def open_log(path: Path, first: bool = True) -> list[logging.Handler]:
+def open_log(path: Path, is_rank_zero: bool = True) -> list[logging.Handler]:
     """Log to a file and the screen; return the handlers for `close_log`.
 
-    Args:
-        path: of the file.
-        first: whether this is the process of rank 0; others add only warnings and errors, and only to the file.
+    Processes of other ranks log only warnings and errors, and only to the file.
     """
     file = RunLogHandler(path)
-    file.setLevel(logging.NOTSET if first else logging.WARNING)
-    handlers: list[logging.Handler] = [file, *([ScreenHandler()] if first else [])]
+    file.setLevel(logging.NOTSET if is_rank_zero else logging.WARNING)
+    handlers: list[logging.Handler] = [file, *([ScreenHandler()] if is_rank_zero else [])]
     start_logging(handlers)
     return handlers
 

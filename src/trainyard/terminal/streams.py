@@ -37,9 +37,9 @@ class Stream(io.FileIO):
 
 def discard(descriptor: int) -> None:
     """Redirect a file descriptor to the null device, also for what Python flushes at exit."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, descriptor)
-    os.close(nowhere)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, descriptor)
+    os.close(null)
 
 
 @contextmanager

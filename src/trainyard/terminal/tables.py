@@ -1,4 +1,4 @@
-"""Tables as text and as Markdown, and text that Markdown shows literally."""
+"""Tables as text and as Markdown, and escaping of Markdown."""
 
 import re
 from collections.abc import Collection, Iterable, Sequence
@@ -47,4 +47,4 @@ def markdown_cell(content: object) -> str:
 def escape_markdown(text: object) -> str:
     """Return a text as one line that Markdown shows literally: no links, pictures, HTML, emphasis or headings."""
     line = " ".join(str(text).split())
-    return SPECIAL.sub(r"\\\g<0>", "".join(sign for sign in line if sign.isprintable()))
+    return SPECIAL.sub(r"\\\g<0>", "".join(char for char in line if char.isprintable()))

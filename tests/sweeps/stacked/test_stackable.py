@@ -28,7 +28,7 @@ def configs(folder: Path, jobs: Sequence[Sequence[str]]) -> dict[int, DictConfig
 REASONS = [
     (["model=cnn"], "model=cnn is neither an mlp nor a head on cached features"),
     (["model.dropout=0.1"], "model.dropout=0.1 would draw other random numbers in a stack"),
-    ([*HEAD, "finetune=full"], "finetune.thaw trains the backbone"),
+    ([*HEAD, "finetune=full"], "finetune.unfreeze trains the backbone"),
     ([*HEAD, "callbacks=none"], "callbacks.feature_cache is missing"),
     (["augment.flip=0.5"], "augment.flip changes the examples randomly"),
     (["augment.mixup=0.2"], "augment.mixup changes the examples randomly"),

@@ -83,8 +83,8 @@ def model_obstacle(cfg: dict[str, Any]) -> str | None:
         )
     if model["_target_"] != TRANSFER:
         return f"model={cfg['choice']} is neither an mlp nor a head on cached features"
-    if cfg["finetune"]["thaw"]:
-        return "finetune.thaw trains the backbone"
+    if cfg["finetune"]["unfreeze"]:
+        return "finetune.unfreeze trains the backbone"
     caches = [part for part in cfg["callbacks"].values() if part and part["_target_"] == CACHE]
     return None if caches else "callbacks.feature_cache is missing"
 
