@@ -65,7 +65,7 @@ class Simulation:
         self.events, self.last = 0, last
         stored = StoredSweep.create(self.folder, space(self.words, sampler="x" if self.sampler else ""), "val/acc")
         sweep = Sweep(stored, 1, None, self.sampler, 0, 10, self.pruner)
-        for job in sweep:
+        for job in sweep.jobs_to_run():
             sweep.start(job)
             self.train(job)
             sweep.finish(job, "")

@@ -12,7 +12,6 @@ from rich.progress import Progress
 
 from tests.sweeps.synthetic import completed, stored
 from trainyard.sweeps import progress as module
-from trainyard.sweeps.execution.processes import JobExit
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.progress import JobProgress, SweepProgress
 from trainyard.sweeps.sweep import Sweep
@@ -22,36 +21,39 @@ Build = Callable[..., tuple[SweepProgress, io.StringIO]]
 
 @pytest.fixture
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
-    def make(terminal: bool = False, width: int = 80, **options: bool) -> tuple[SweepProgress, io.StringIO]:
+    def make(terminal: bool = False, width: int = 80, fail_fast: bool = False) -> tuple[SweepProgress, io.StringIO]:
         screen = io.StringIO()
         console = Console(file=screen, force_terminal=terminal, width=width, color_system=None)
         monkeypatch.setattr(module, "Console", lambda **options: console)
         found = stored(tmp_path, ["optimizer.lr=0.0,0.1,0.2,0.3", "+a=1"], [0.5, None, None, None])
-        sweep = Sweep(found, retries=1)
-        for job in sweep:
+        sweep = Sweep(found, retries=1, fail_fast=fail_fast)
+        for job in sweep.queue:
+            sweep.start(job)
             job.folder.mkdir()
-        monkeypatch.setattr(sweep, "finish", finish)
-        return SweepProgress(sweep, sweep.started, lambda job: None, **options), screen
+        return SweepProgress(sweep), screen
 
     return make
 
 
-def finish(job: Job, error: str) -> None:
-    """Write a result, as a job does."""
-    done = completed(0.9, epochs=20)
-    result = {"status": "failed", "error": error} if error else done
-    (job.folder / "result.json").write_text(json.dumps(result))
-    job.refresh()
+def finish(progress: SweepProgress, number: int, error: str = "") -> None:
+    """End a job, with a result unless it failed."""
+    job = progress.sweep.jobs[number]
+    if not error:
+        (job.folder / "result.json").write_text(json.dumps(completed(0.9, epochs=20)))
+    progress.sweep.finish(job, error)
+    progress.finish(job)
 
 
 def test_piped_output_has_a_line_for_each_job_that_ended(build: Build) -> None:
     progress, screen = build(width=20)
-    with progress:
-        progress.start(0)
-        progress.start(1)
+    with progress.bars:
+        progress.start(progress.sweep.jobs[1])
+        progress.start(progress.sweep.jobs[2])
         progress.update()
-        assert not progress.finish(JobExit(1, ""))
-        assert not progress.finish(JobExit(0, "RuntimeError: [b] is loose\nand more"))
+        finish(progress, 2)
+        assert not progress.sweep.stopping
+        finish(progress, 1, "RuntimeError: [b] is loose\nand more")
+        assert not progress.sweep.stopping
     first, second = screen.getvalue().splitlines()
     assert re.fullmatch(r"\[2/4\] #2 optimizer\.lr=0\.2  val/acc 0\.9000 at epoch 2 of 20  1\.5 s", first)
     assert re.fullmatch(r"\[3/4\] #1 optimizer\.lr=0\.1  failed: RuntimeError: \[b\] is loose  \d+\.\d s", second)
@@ -59,23 +61,23 @@ def test_piped_output_has_a_line_for_each_job_that_ended(build: Build) -> None:
 
 def test_on_a_terminal_bars_show_the_running_jobs(build: Build, tmp_path: Path) -> None:
     progress, screen = build(terminal=True)
-    with progress:
-        progress.start(0)
+    with progress.bars:
+        progress.start(progress.sweep.jobs[1])
         assert "0/?" in screen.getvalue()
         (tmp_path / "1" / "run.log").write_text(line(3, 0.9))
-        progress.start(1)
+        progress.start(progress.sweep.jobs[2])
         shown = screen.getvalue()
         assert re.search(r"all jobs .* 1/4 ", shown)
         assert re.search(r"#1 optimizer\.lr=0\.1 .* 3/20 +0\.9000", shown)
-        progress.finish(JobExit(0, ""))
+        finish(progress, 1)
         assert re.search(r"all jobs .* 2/4 ", screen.getvalue())
     assert "\x1b[?25h" in screen.getvalue(), "the cursor is shown again"
 
 
 def test_rows_are_cut_on_a_narrow_terminal(build: Build) -> None:
     progress, screen = build(terminal=True, width=58)
-    with progress:
-        progress.start(0)
+    with progress.bars:
+        progress.start(progress.sweep.jobs[1])
         rows = [row for row in screen.getvalue().splitlines() if "#1" in row]
     shown = [re.sub(r"\x1b\[[^A-Za-z]*[A-Za-z]", "", row) for row in rows]
     assert shown
@@ -84,10 +86,12 @@ def test_rows_are_cut_on_a_narrow_terminal(build: Build) -> None:
 
 def test_fail_fast_stops_at_the_first_failure(build: Build) -> None:
     progress, _ = build(fail_fast=True)
-    progress.start(0)
-    progress.start(1)
-    assert not progress.finish(JobExit(0, ""))
-    assert progress.finish(JobExit(1, "no"))
+    progress.start(progress.sweep.jobs[1])
+    progress.start(progress.sweep.jobs[2])
+    finish(progress, 1)
+    assert not progress.sweep.stopping
+    finish(progress, 2, "no")
+    assert progress.sweep.stopping
 
 
 def line(epoch: int, accuracy: float, loss: float = 0.5) -> str:

@@ -29,7 +29,7 @@ def search(folder: Path, words: list[str], trials: int, sampler: Any = RandomSam
 def run(sweep: Sweep, most: int = 1000) -> list[list[str]]:
     """Run jobs whose score is best at a rate of 0.01; return their overrides."""
     found = []
-    for job in sweep:
+    for job in sweep.jobs_to_run():
         sweep.start(job)
         job.folder.mkdir(exist_ok=True)
         values = dict(word.split("=") for word in job.overrides)
@@ -66,10 +66,10 @@ def test_each_configuration_has_a_job_for_every_replicate(tmp_path: Path, sample
         assert (len(folds), len(seeds)) == (3, 2)
     parts = run(search(tmp_path / "parts", words, 8, sampler), most=20)  # in the middle of a configuration
     again = search(tmp_path / "parts", words, 8, sampler)
-    assert (again.total, len(again)) == (48, 28)
+    assert (again.total, again.remaining) == (48, 28)
     assert parts + run(again) == whole
     later = search(tmp_path / "parts", words, 10, sampler)
-    assert (later.total, len(later), len(run(later))) == (60, 12, 12)
+    assert (later.total, later.remaining, len(run(later))) == (60, 12, 12)
     assert len({row.values["optimizer.lr"] for row in later.stored.rows if len(row.scores) == 6}) == 10
 
 
@@ -82,7 +82,7 @@ def test_a_search_obeys_a_condition_on_replicates(tmp_path: Path) -> None:
 def test_the_sampler_gets_the_mean_over_folds(tmp_path: Path) -> None:
     sweep = search(tmp_path / "mine", ["lr=1,2,3,4", "data.fold=range(2)"], 4)
     means: dict[str, float] = {}
-    for job in sweep:
+    for job in sweep.jobs_to_run():
         sweep.start(job)
         job.folder.mkdir()
         rate, fold = (float(word.partition("=")[2]) for word in job.overrides)

@@ -92,7 +92,7 @@ def test_duplicate_values_are_removed() -> None:
     assert space("optimizer=sgd,sgd,adam", "seed=1,1").values == {"optimizer": ["sgd", "adam"], "seed": ["1"]}
 
 
-def test_duplicate_zipped_values_are_kept() -> None:
+def test_zipped_values_may_repeat() -> None:
     words = ["model=mlp,mlp,cnn", "data=penguins,digits,digits"]
     assert [job[:2] for job in synthetic.space(words, zipped=("model", "data")).jobs()] == [
         ["model=mlp", "data=penguins"],

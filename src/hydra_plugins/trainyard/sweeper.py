@@ -3,7 +3,6 @@
 import gc
 import shlex
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,14 +24,8 @@ if TYPE_CHECKING:
     from trainyard.sweeps.sweep import Sweep
 
 
-@dataclass
-class ResumingSweeperConf:
-    """Config of `hydra.sweeper`."""
-
-    _target_: str = "hydra_plugins.trainyard.sweeper.ResumingSweeper"
-
-
-ConfigStore.instance().store(group="hydra/sweeper", name="trainyard", node=ResumingSweeperConf, provider="trainyard")
+node = {"_target_": f"{__name__}.ResumingSweeper"}
+ConfigStore.instance().store(group="hydra/sweeper", name="trainyard", node=node, provider="trainyard")
 
 
 class ResumingSweeper(Sweeper):
@@ -53,13 +46,13 @@ class ResumingSweeper(Sweeper):
 
         gc.freeze()  # composing turned garbage collection off; a long sweep needs it
         gc.enable()
-        own, objective = self.config.sweep, self.config.objective
+        options, objective = self.config.sweep, self.config.objective
         check_options(self.config)
         space = self.parse_space(arguments)
         with open_dict(self.config):
-            own.name = space.name() if own.name is None else str(own.name)
+            options.name = space.name() if options.name is None else str(options.name)
         folder = Path(self.config.hydra.sweep.dir)
-        if own.plan:
+        if options.plan:
             self.print_plan(StoredSweep.preview(folder, space, objective))
             return
         with lock_sweep(folder):
@@ -80,35 +73,37 @@ class ResumingSweeper(Sweeper):
         """Return the search space of `sweep.params` and the command line."""
         from trainyard.sweeps.search_space import SearchSpace
 
-        own = self.config.sweep
-        params = [f"{key}={'null' if value is None else value}" for key, value in own.params.items()]
+        options = self.config.sweep
+        params = [f"{key}={'null' if value is None else value}" for key, value in options.params.items()]
         parser = OverridesParser.create(config_loader=self.context.config_loader)
-        sampler = own.sampler._target_ if isinstance(own.sampler, DictConfig) else ""
-        return SearchSpace.parse(parser.parse_overrides(params + arguments), own.zip, own.where or "", sampler)
+        sampler = options.sampler._target_ if isinstance(options.sampler, DictConfig) else ""
+        overrides = parser.parse_overrides(params + arguments)
+        return SearchSpace.parse(overrides, options.zip, options.where or "", sampler)
 
     def print_plan(self, stored: "StoredSweep") -> None:
         """Print the plan of a sweep."""
         from trainyard.sweeps.plan import plan_sweep
 
-        launcher, own = self.start_launcher(), self.config.sweep
+        launcher, options = self.start_launcher(), self.config.sweep
         if not isinstance(launcher, LocalLauncher):
             problem = "jobs on other machines cannot be timed on this one"
             raise config_error("sweep.plan", True, problem, "with hydra/launcher=local")
-        plan_sweep(stored, launcher, own.trials, own.keep, own.pruner != "none")
+        plan_sweep(stored, launcher, options.trials, options.keep, options.pruner != "none")
 
     def run_jobs(self, stored: "StoredSweep") -> None:
         """Check and run the unfinished jobs of a sweep."""
-        own, trials = self.config.sweep, self.config.sweep.trials or 0
+        options, trials = self.config.sweep, self.config.sweep.trials or 0
         is_done = stored.done and len(stored.jobs) == stored.total_jobs(trials)
         launcher = None if is_done else self.start_launcher()
         from trainyard.config.composition import instantiate
         from trainyard.sweeps.leaderboard import report  # noqa: F401  # now, while the launcher's server imports
         from trainyard.sweeps.sweep import Sweep
 
-        make_sampler = instantiate(own.sampler) if own.sampler else None
-        sweep = Sweep(stored, own.retries, own.keep, make_sampler, own.get("seed", 0), trials, own.pruner)
-        print(f"sweep      {stored.folder}: {sweep.total} jobs, {len(sweep)} to do", flush=True)
-        if launcher is None or not len(sweep):
+        make_sampler = instantiate(options.sampler) if options.sampler else None
+        seed, pruner, fail_fast = options.get("seed", 0), options.pruner, options.fail_fast
+        sweep = Sweep(stored, options.retries, options.keep, make_sampler, seed, trials, pruner, fail_fast)
+        print(f"sweep      {stored.folder}: {sweep.total} jobs, {sweep.remaining} to do", flush=True)
+        if launcher is None or not sweep.remaining:
             return
         if isinstance(launcher, LocalLauncher):
             self.run_local(launcher, sweep)
@@ -116,32 +111,26 @@ class ResumingSweeper(Sweeper):
             self.run_remote(launcher, sweep)
 
     def run_local(self, launcher: LocalLauncher, sweep: "Sweep") -> None:
-        """Run jobs on this machine, each when a slot is free; a search draws each configuration then."""
+        """Run jobs on this machine."""
         from trainyard.sweeps.execution.checks import check_jobs
         from trainyard.sweeps.execution.submission import check_nothing_is_queued
-        from trainyard.sweeps.progress import SweepProgress
 
-        check_jobs(launcher, sweep)
+        check_jobs(launcher, sweep.examples, [*map(sweep.overrides, sweep.examples)], sweep.axes)
         check_nothing_is_queued(sweep.folder, sweep.queue)
-        overrides = map(sweep.overrides, sweep)
-        all_at_once = launcher.needs_all_jobs and sweep.is_independent
-        fail_fast = self.config.sweep.fail_fast
-        with SweepProgress(sweep, sweep.started, sweep.start, fail_fast) as launcher.progress:
-            launcher.launch(list(overrides) if all_at_once else overrides, initial_job_idx=0)
+        launcher.run_sweep(sweep)
 
     def run_remote(self, launcher: Launcher, sweep: "Sweep") -> None:
         """Run jobs with another launcher; a search runs them in batches."""
         from trainyard.sweeps.execution.checks import check_jobs
         from trainyard.sweeps.execution.remote import run_remote
 
-        own = self.config.sweep
         local = LocalLauncher()
         local.setup(hydra_context=self.context, task_function=self.task_function, config=self.config)
-        check_jobs(local, sweep, "trainer.accelerator=auto")  # this machine may have no GPU
-        for batch in sweep.batches(own.batch if own.sampler else len(sweep)):
-            run_remote(launcher, sweep, batch, own.fail_fast)
-            if own.fail_fast and any(job.status == "failed" for job in batch):
-                return
+        anywhere = "trainer.accelerator=auto"  # this machine may have no GPU
+        overrides = [[*sweep.overrides(job), anywhere] for job in sweep.examples]
+        check_jobs(local, sweep.examples, overrides, sweep.axes)
+        for batch in sweep.batches(self.config.sweep.batch if sweep.sampler else sweep.remaining):
+            run_remote(launcher, sweep, batch)
 
     def start_launcher(self) -> Launcher:
         """Return the launcher of the config; jobs of other launchers record how they end."""

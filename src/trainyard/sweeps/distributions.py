@@ -1,7 +1,7 @@
 """Hydra's grammar as Optuna's distributions."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep
@@ -15,31 +15,28 @@ DIGITS = 4  # significant digits of drawn numbers
 
 def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
     """Return the distribution of each choice; replicates have none, so that no sampler prefers a lucky seed or fold."""
-    found: dict[str, BaseDistribution] = {}
+    result: dict[str, BaseDistribution] = {}
     for name, values in space.choices().items():
         if are_replicates(name):
             continue
         if name in space.intervals:
-            found[name] = parse_interval(name, values[0][name])
+            result[name] = parse_interval(name, values[0][name])
         elif len(values) > 1:
-            found[name] = parse_choice([",".join(chosen.values()) for chosen in values])
-    return found
+            result[name] = parse_choice([",".join(value.values()) for value in values])
+    return result
 
 
 def parse_interval(key: str, text: str) -> FloatDistribution | IntDistribution:
     """Return the distribution of `interval(low,high)`; logarithmic with `tag(log,...)`.
 
     As in Hydra, the upper end of integers is excluded: `int(interval(1,5))` gives 1 to 4.
-
-    Raises:
-        ConfigError: the interval is empty, has an unknown tag, or is logarithmic and not positive.
     """
-    found = OverridesParser.create().parse_override(f"{key}={text}").value()
-    assert isinstance(found, IntervalSweep)
-    low, high, log = found.start, found.end, "log" in found.tags
+    interval = OverridesParser.create().parse_override(f"{key}={text}").value()
+    assert isinstance(interval, IntervalSweep)
+    low, high, log = interval.start, interval.end, "log" in interval.tags
     assert low is not None
     assert high is not None
-    if unknown := found.tags - {"log"}:
+    if unknown := interval.tags - {"log"}:
         raise config_error(key, text, f"unknown tag {', '.join(map(str, unknown))}", "tag(log, interval(low,high))")
     if log and low <= 0:
         raise config_error(key, text, f"{low} has no logarithm", "an interval above 0, or without tag(log, ...)")
@@ -79,18 +76,19 @@ def as_parameter(text: str, distribution: BaseDistribution) -> str | int | float
 
 def representative_jobs(space: SearchSpace) -> list[list[str]]:
     """Return the overrides of jobs that contain each value of each axis once, and both ends of each interval."""
-    choices = {name: list(endpoints(space, name, values)) for name, values in space.choices().items()}
+    choices = {name: endpoints(space, name, values) for name, values in space.choices().items()}
     first = {name: values[0] for name, values in choices.items()}
-    variations = [first, *({**first, name: value} for name, values in choices.items() for value in values[1:])]
+    variations = [first]
+    for name, values in choices.items():
+        variations += [{**first, name: value} for value in values[1:]]
     jobs = [space.combine(list(variation.values())) for variation in variations]
-    return [list(words) for words in dict.fromkeys(tuple(as_overrides(job)) for job in jobs if space.allows(job))]
+    allowed = [as_overrides(job) for job in jobs if space.allows(job)]
+    return [list(overrides) for overrides in dict.fromkeys(map(tuple, allowed))]
 
 
-def endpoints(space: SearchSpace, name: str, values: list[dict[str, str]]) -> Iterator[dict[str, str]]:
-    """Yield the values of a choice, or both ends of an interval."""
+def endpoints(space: SearchSpace, name: str, values: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Return the values of a choice, or both ends of an interval."""
     if name not in space.intervals:
-        yield from values
-        return
+        return values
     distribution = parse_interval(name, values[0][name])
-    for end in (distribution.low, distribution.high):
-        yield {name: as_text(end, distribution)}
+    return [{name: as_text(end, distribution)} for end in (distribution.low, distribution.high)]

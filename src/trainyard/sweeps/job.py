@@ -1,6 +1,6 @@
 """A job of a sweep: one run, whose state is read from its directory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,12 @@ class Job:
     result: dict[str, Any] = field(default_factory=dict)
     sampler_state: Mapping[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def from_overrides(cls, job_overrides: Iterable[Sequence[str]], folder: Path, first: int = 0) -> "list[Job]":
+        """Return the jobs of a sweep in a directory, numbered from `first`."""
+        numbered = enumerate(job_overrides, start=first)
+        return [cls(number, overrides, folder / str(number)) for number, overrides in numbered]
+
     def refresh(self) -> "Job":
         """Read `result.json` again, and return the job."""
         self.result = read_result(self.folder)
@@ -36,6 +42,11 @@ class Job:
     def status(self) -> str:
         """`completed`, `pruned`, `failed`, `interrupted`, or `waiting` without a result."""
         return str(self.result.get("status", WAITING))
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the job is completed, pruned or failed."""
+        return self.status in (*DONE, "failed")
 
     @property
     def score(self) -> float | None:

@@ -18,27 +18,19 @@ from trainyard.config.composition import objective_mode
 from trainyard.io.errors import config_error
 from trainyard.io.files import relative
 from trainyard.io.resources import is_disk_full
-from trainyard.run.run_directory import DONE
 from trainyard.sweeps.distributions import as_parameter
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.search_space import SPLITS
 from trainyard.sweeps.stored import JOURNAL
 
-RUNG = "completed_rung_"  # prefix of the attributes that Hyperband sets
+RUNG_PREFIX = "completed_rung_"  # of the attributes that Hyperband sets
 
 
 class Journal:
     """Trials of the jobs of a sweep. The user attribute `job` is the number of the job.
 
-    A job has one trial, which stays RUNNING while it is interrupted. Only a job that failed gets another one when it
-    runs again. Only one process at a time may use it: the one that has locked the sweep.
-
-    Args:
-        objective: the metric that the runs report.
-        distributions: of the axes, by key.
-
-    Raises:
-        ConfigError: the file is damaged.
+    A job has one trial, which stays RUNNING while the job is interrupted; only a job that failed gets another one.
+    Only the process that has locked the sweep uses this class. Jobs add their scores with a `JobPruner`.
     """
 
     def __init__(
@@ -55,14 +47,13 @@ class Journal:
             self.study = load_study(storage) or optuna.create_study(
                 storage=storage, study_name=folder.name, direction=direction
             )
-            latest = latest_by_job(self.trials())
+            latest_by_job(self.trials())  # an error if trials have no job
         except Exception as error:  # of any kind, since Optuna does not check what it reads
             if is_disk_full(error):
                 raise
             problem = f"{relative(folder / JOURNAL)} cannot be read ({type(error).__name__}: {error})"
             accepted = "the file moved away; only the number of failures of each job is lost"
             raise config_error("sweep.name", folder.name, problem, accepted) from error
-        self.running = {job: trial.number for job, trial in latest.items() if trial.state is TrialState.RUNNING}
 
     def trials(self) -> list[FrozenTrial]:
         """Return all trials; do not change them."""
@@ -74,28 +65,29 @@ class Journal:
 
     def start(self, job: Job) -> None:
         """Record the start of a job; one that was interrupted continues its trial."""
-        if job.number in self.running:
-            return
-        chosen = dict(word.partition("=")[::2] for word in job.overrides)
-        texts = {name: ",".join(chosen[key] for key in name.split(",")) for name in self.distributions}
-        split = " ".join(word for word in job.overrides if word.partition("=")[0].lstrip("+") in SPLITS)
         before = latest_by_job(self.trials()).get(job.number)
-        state = job.sampler_state if before is None else before.system_attrs
+        if before and before.state is TrialState.RUNNING:
+            return
+        values = dict(override.partition("=")[::2] for override in job.overrides)
+        params = {}
+        for name, distribution in self.distributions.items():
+            params[name] = as_parameter(",".join(values[key] for key in name.split(",")), distribution)
+        split = " ".join(f"{key}={value}" for key, value in values.items() if key.lstrip("+") in SPLITS)
+        state = before.system_attrs if before else job.sampler_state
         trial = create_trial(
             state=TrialState.RUNNING,
-            params={name: as_parameter(text, self.distributions[name]) for name, text in texts.items()},
+            params=params,
             distributions=self.distributions,
             user_attrs={"job": job.number, **({"split": split} if split else {})},
-            system_attrs={name: value for name, value in state.items() if not name.startswith(RUNG)},
+            system_attrs={name: value for name, value in state.items() if not name.startswith(RUNG_PREFIX)},
         )
         self.study.add_trial(trial)
-        self.running[job.number] = len(self.trials()) - 1
 
     def finish(self, job: Job) -> None:
         """Record how a job ended, unless it was interrupted."""
-        if job.status not in (*DONE, "failed"):
+        if not job.has_ended:
             return
-        number = self.running.pop(job.number)
+        number = running_trials(self.study)[job.number].number
         if job.score is not None and math.isfinite(job.score):
             self.study.tell(number, job.score)
         else:
@@ -103,8 +95,9 @@ class Journal:
 
     def finish_all(self, jobs: Sequence[Job]) -> None:
         """Record jobs that ended after the sweep was killed."""
+        running = running_trials(self.study)
         for job in jobs:
-            if job.number in self.running:
+            if job.number in running:
                 self.finish(job)
 
 
@@ -123,6 +116,12 @@ def load_study(storage: JournalStorage) -> Study | None:
 def latest_by_job(trials: Sequence[FrozenTrial]) -> dict[int, FrozenTrial]:
     """Return the last trial of each job."""
     return {trial.user_attrs["job"]: trial for trial in trials}
+
+
+def running_trials(study: Study) -> dict[int, FrozenTrial]:
+    """Return the trial of each job that has not ended."""
+    latest = latest_by_job(study.get_trials(deepcopy=False))
+    return {job: trial for job, trial in latest.items() if trial.state is TrialState.RUNNING}
 
 
 def repair_journal(file: Path) -> None:

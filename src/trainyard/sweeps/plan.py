@@ -6,7 +6,7 @@ import math
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,8 +22,7 @@ from trainyard.io.files import write_json
 from trainyard.run.run_directory import DONE
 from trainyard.run.run_length import LENGTH, epoch_limit, has_known_length
 from trainyard.sweeps.distributions import representative_jobs
-from trainyard.sweeps.execution.checks import raise_problems
-from trainyard.sweeps.execution.job_process import JobGroup
+from trainyard.sweeps.execution.checks import check_jobs
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.terminal.formats import format_duration
@@ -57,7 +56,7 @@ class Cost:
     max_epochs: float  # limit by `max_steps`
     files: float  # after the first epoch, without checkpoints
     growth: float  # in each further epoch
-    checkpoints: float = 0.0
+    checkpoints: float
 
     def time(self, epochs: float) -> float:
         """Return the seconds of a job of so many epochs."""
@@ -71,8 +70,8 @@ class Cost:
     def read(cls, folder: Path, seconds: float) -> "Cost":
         """Return the cost that `MeasureCost` has written into the directory of a run, whose process took `seconds`."""
         content = json.loads((folder / COST_FILE).read_text(encoding="utf-8"))
-        content["startup"] = max(0.0, seconds - content["startup"])
-        return cls(**{**content, "checkpoints": bytes_on_disk(folder / "checkpoints")})
+        startup = max(0.0, seconds - content.pop("training"))
+        return cls(startup=startup, checkpoints=bytes_on_disk(folder / "checkpoints"), **content)
 
 
 def plan_sweep(
@@ -84,20 +83,17 @@ def plan_sweep(
         trials: number of configurations of a search; `None` for a grid.
         keep: number of jobs whose checkpoints are kept; `None` for all.
         pruned: whether a pruner may end jobs early.
-
-    Raises:
-        ConfigError: jobs that cannot work, or whose length is not known in advance.
     """
     start = time.perf_counter()
     jobs, axes = [job for job in sweep.jobs if job.status not in DONE], list(sweep.space.axes)
     total = sweep.total_jobs(trials)
     count = total - len(sweep.jobs) + len(jobs)
     if count > len(jobs):  # a search has not drawn all jobs
-        jobs += [Job(total + n, words, sweep.folder) for n, words in enumerate(representative_jobs(sweep.space))]
+        jobs += Job.from_overrides(representative_jobs(sweep.space), sweep.folder, first=total)
     print(f"plan       {sweep.folder}: {total} jobs, {count} to do", flush=True)
     if not count:
         return
-    raise_problems(launcher.find_problems([job.overrides for job in jobs]), jobs, axes)
+    check_jobs(launcher, jobs, [job.overrides for job in jobs], axes)
     startup = time.perf_counter() - start
     groups = group_by_cost(jobs, (launcher.compose(job.overrides) for job in jobs))
     print(f"measuring  {len(groups)} of {len(jobs)} jobs, shortened", flush=True)
@@ -110,16 +106,14 @@ def plan_sweep(
             first, _ = group[0]
             errors.append(f"{first.axis_values(axes)}: its shortened run failed; the total is without it\n  {cost}")
     print(job_table(jobs, estimates, axes), *errors, "", sep="\n")
-    counted = list(islice(cycle(estimates.values()), count if len(estimates) == len(jobs) else len(estimates)))
-    print(total_line(counted, launcher.slots, keep, startup, "at most" if pruned else "about"))
+    estimated = list(estimates.values())
+    if not errors:  # a search draws further jobs, which cost as much as its representatives
+        estimated = list(islice(cycle(estimated), count))
+    print(total_line(estimated, launcher.slots, keep, startup, "at most" if pruned else "about"))
 
 
 def group_by_cost(jobs: Sequence[Job], configs: Iterable[DictConfig]) -> list[Group]:
-    """Return groups of jobs whose epochs cost the same, each with its number of epochs, the longest first.
-
-    Raises:
-        ConfigError: neither epochs nor steps limit a job.
-    """
+    """Return groups of jobs whose epochs cost the same, each job with its number of epochs, the longest first."""
     groups: dict[tuple[str, ...], Group] = {}
     for job, config in zip(jobs, configs, strict=True):
         if not has_known_length(config):
@@ -146,14 +140,14 @@ def measure_groups(groups: Sequence[Group], launcher: "LocalLauncher") -> list[C
         for index, ((job, _), *_) in enumerate(groups):
             words = shorten(job.overrides, launcher.compose(job.overrides))
             overrides.append([*words, f"hydra.sweep.dir={place}", f"hydra.sweep.subdir={index}"])
-        pool = launcher.create_pool()
-        pool.on_start = lambda index: started.update({index: time.perf_counter()})
-        for end in pool.run(JobGroup([index], [config]) for index, config in launcher.compose_jobs(overrides, 0)):
-            seconds = time.perf_counter() - started[end.index]
+        groups_of_one = ([config] for config in launcher.compose_jobs(overrides))
+        pool = launcher.create_pool(launcher.slots)
+        for job_exit in pool.run(groups_of_one, lambda number: started.update({number: time.perf_counter()})):
+            number, seconds = job_exit.number, time.perf_counter() - started[job_exit.number]
             try:
-                costs[end.index] = end.error or Cost.read(Path(place) / str(end.index), seconds)
+                costs[number] = job_exit.error or Cost.read(Path(place) / str(number), seconds)
             except FileNotFoundError:
-                costs[end.index] = "its process ended before the run did"
+                costs[number] = "its process ended before the run did"
     return [costs[index] for index in range(len(groups))]
 
 
@@ -198,7 +192,6 @@ class MeasureCost(L.Callback):
     """Shortens a run, and writes its cost into the run directory.
 
     The config stays that of the job, since schedules and fine-tuning depend on it: the limits are set in the Trainer.
-    Until `Cost.read` replaces it, `startup` contains the seconds of the epochs.
     """
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -244,16 +237,16 @@ class MeasureCost(L.Callback):
         seconds = self.last_step - self.first_step
         step = seconds / max(1, self.steps)
         max_steps = trainer.max_steps * trainer.accumulate_grad_batches
-        cost = Cost(
-            network=describe_network(pl_module),
-            startup=end - self.starts[0],
-            epoch=(total - 1) * step + end - self.starts[-1] - seconds,
-            max_epochs=max_steps / total if max_steps > 0 else math.inf,
-            files=self.sizes[0],
-            growth=self.sizes[-1] - self.sizes[0],
-        )
+        cost = {
+            "network": describe_network(pl_module),
+            "training": end - self.starts[0],
+            "epoch": (total - 1) * step + end - self.starts[-1] - seconds,
+            "max_epochs": max_steps / total if max_steps > 0 else math.inf,
+            "files": self.sizes[0],
+            "growth": self.sizes[-1] - self.sizes[0],
+        }
         if trainer.is_global_zero:
-            write_json(Path(trainer.default_root_dir) / COST_FILE, asdict(cost))
+            write_json(Path(trainer.default_root_dir) / COST_FILE, cost)
 
 
 def run_size(trainer: L.Trainer) -> int:

@@ -3,9 +3,7 @@
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
 from contextlib import suppress
-from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -15,7 +13,6 @@ from trainyard.config.composition import objective_mode
 from trainyard.io.files import open_regular
 from trainyard.io.resources import describe_full_disk
 from trainyard.run.run_directory import DONE
-from trainyard.sweeps.execution.processes import JobExit
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.sweep import Sweep
 from trainyard.terminal.controls import escape_controls, unescaped
@@ -24,19 +21,11 @@ EPOCH = re.compile(r": epoch (\d+)/(\d+)(.*)")
 
 
 class SweepProgress:
-    """Prints how each job ended, and shows the running jobs if the output is a terminal. A context manager.
+    """Prints how each job ended, and shows the running jobs if the output is a terminal, in the context of `bars`."""
 
-    Args:
-        jobs: in the order of their start; the list may grow.
-        on_start: called with each job that starts.
-        fail_fast: whether the first failure ends the sweep.
-    """
-
-    def __init__(
-        self, sweep: Sweep, jobs: Sequence[Job], on_start: Callable[[Job], object], fail_fast: bool = False
-    ) -> None:
-        self.sweep, self.jobs, self.on_start, self.fail_fast = sweep, jobs, on_start, fail_fast
-        self.running: dict[int, JobProgress] = {}
+    def __init__(self, sweep: Sweep) -> None:
+        self.sweep = sweep
+        self.running: dict[int, JobProgress] = {}  # by number of the job
         self.console = Console(file=unescaped(sys.stdout))
         is_live = self.console.is_terminal and not self.console.is_dumb_terminal
         self.bars = Progress(
@@ -54,44 +43,31 @@ class SweepProgress:
         )
         self.all_jobs = self.bars.add_task("all jobs", total=sweep.total, completed=sweep.done, score="")
 
-    def __enter__(self) -> "SweepProgress":
-        self.bars.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.bars.stop()
-
-    def start(self, index: int) -> None:
-        """Add a job that starts, by its index in `jobs`."""
-        job = self.jobs[index]
-        self.on_start(job)
-        name = escape_controls(f"#{job.number} {job.axis_values(self.sweep.axes)}", keep="")
-        task = self.bars.add_task(name, total=None, score="")
-        self.running[index] = JobProgress(job, self.sweep.stored.objective, self.bars, task)
+    def start(self, job: Job) -> None:
+        """Add the bar of a job that starts."""
+        task = self.bars.add_task(self.describe(job), total=None, score="")
+        self.running[job.number] = JobProgress(job, self.sweep.stored.objective, self.bars, task)
         self.update()
 
-    def finish(self, end: JobExit) -> bool:
-        """Print how a job ended; return whether this ends the sweep."""
-        job, progress = self.jobs[end.index], self.running.pop(end.index)
-        self.sweep.finish(job, "" if end.disk_full else end.error)
-        self.sweep.done += 1
+    def finish(self, job: Job) -> None:
+        """Print how a job ended, and remove its bar."""
+        sweep, progress = self.sweep, self.running.pop(job.number)
         self.bars.remove_task(progress.task)
-        self.bars.update(self.all_jobs, completed=self.sweep.done, total=self.sweep.total)
+        self.bars.update(self.all_jobs, completed=sweep.done, total=sweep.total)
         seconds = job.result.get("seconds", time.monotonic() - progress.started_at)
-        count = f"[{self.sweep.done}/{self.sweep.total}]"
-        line = f"{count} #{job.number} {job.axis_values(self.sweep.axes)}  {outcome(job)}  {seconds:.1f} s"
-        self.print(escape_controls(line, keep=""))
+        self.print(f"[{sweep.done}/{sweep.total}] {self.describe(job)}  {outcome(job)}  {seconds:.1f} s")
         self.update()
-        if end.disk_full:
+        if sweep.disk_full:
             advice = "no more jobs start; free some space, then repeat the command"
-            self.print(f"{describe_full_disk(self.sweep.folder)} in {self.sweep.folder}: {advice}")
-        return end.disk_full or (self.fail_fast and job.status == "failed")
+            self.print(f"{describe_full_disk(sweep.folder)} in {sweep.folder}: {advice}")
+
+    def describe(self, job: Job) -> str:
+        """Return the number of a job and the values that vary."""
+        return escape_controls(f"#{job.number} {job.axis_values(self.sweep.axes)}", keep="")
 
     def print(self, line: str) -> None:
         """Print a line above the bars."""
-        self.console.print(line, soft_wrap=True, markup=False, highlight=False)
+        self.console.print(escape_controls(line, keep=""), soft_wrap=True, markup=False, highlight=False)
 
     def update(self) -> None:
         """Redraw the bars."""

@@ -11,11 +11,11 @@ import optuna
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner
 from optuna.storages import JournalStorage
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import TrialState, create_trial
 
 from trainyard.callbacks.lifecycle import remove_callback
 from trainyard.callbacks.progress_bar import planned_epochs
-from trainyard.sweeps.journal import RUNG, latest_by_job, load_study, open_storage
+from trainyard.sweeps.journal import RUNG_PREFIX, latest_by_job, load_study, open_storage, running_trials
 from trainyard.sweeps.stored import JOURNAL
 
 WARMUP = 0.1  # share of the epochs before the median prunes
@@ -46,8 +46,7 @@ class Pruning(L.Callback):
         pruned: whether training was stopped.
 
     Args:
-        folder: directory of the job; the journal is beside it.
-        objective: the metric that is reported.
+        folder: directory of the job, in that of the sweep.
         pruner: `median` or `hyperband`.
     """
 
@@ -95,19 +94,10 @@ class JobPruner:
     """Reports the scores of a job to the journal of its sweep, and decides whether the job ends early.
 
     The job is compared only with jobs on the same split of the data, since folds differ in difficulty.
-
-    Args:
-        storage: of the journal.
-        study: in the storage.
-        job: number of the job.
-        pruner: created by one of `PRUNERS`.
     """
 
     def __init__(self, storage: JournalStorage, study: Study, job: int, pruner: BasePruner) -> None:
-        self.storage = storage
-        self.study = study
-        self.job = job
-        self.pruner = pruner
+        self.storage, self.study, self.job, self.pruner = storage, study, job, pruner
 
     @classmethod
     def find(cls, folder: Path, pruner: str, max_epochs: int) -> "JobPruner | None":
@@ -117,49 +107,42 @@ class JobPruner:
             return None
         storage = open_storage(file)
         study = load_study(storage)
-        found = cls(storage, study, int(folder.name), PRUNERS[pruner](max_epochs)) if study else None
-        return found if found and found.trial() else None
-
-    def trial(self) -> FrozenTrial | None:
-        """Return the trial of the job, if it is running."""
-        trial = latest_by_job(self.study.get_trials(deepcopy=False)).get(self.job)
-        return trial if trial and trial.state is TrialState.RUNNING else None
+        if study is None or int(folder.name) not in running_trials(study):
+            return None
+        return cls(storage, study, int(folder.name), PRUNERS[pruner](max_epochs))
 
     def report(self, epoch: int, score: float, rungs: Mapping[str, float]) -> tuple[bool, dict[str, float]]:
         """Report the score of an epoch; return whether to prune, and the rungs of Hyperband that the job has reached.
 
-        A job that was resumed repeats the epochs after its checkpoint. Those before the last one that it has reported
-        do not prune it, since they did not before.
+        A resumed job repeats the epochs after its checkpoint. An epoch that it had already passed does not prune it.
 
         Args:
             epoch: from 1.
-            score: validation score.
-            rungs: attributes that Hyperband set before this epoch.
+            rungs: attributes of the trial that Hyperband set before this epoch.
         """
-        own = self.trial()
-        if own is None:
+        trial = running_trials(self.study).get(self.job)
+        if trial is None:  # the sweep has recorded that the job ended
             return False, dict(rungs)
         study_id = self.storage.get_study_id_from_name(self.study.study_name)
-        trial_id = self.storage.get_trial_id_from_study_id_trial_number(study_id, own.number)
-        last_reported = max(own.intermediate_values, default=0)
-        if epoch not in own.intermediate_values:
+        trial_id = self.storage.get_trial_id_from_study_id_trial_number(study_id, trial.number)
+        last_epoch = max(trial.intermediate_values, default=0)
+        if epoch not in trial.intermediate_values:
             self.storage.set_trial_intermediate_value(trial_id, epoch, score)
         study = self.comparable_study(epoch, rungs)
-        pruned = bool(self.pruner.prune(study, study.get_trials()[own.number]))
-        attributes = study.get_trials(deepcopy=False)[own.number].system_attrs
-        reached = {name: value for name, value in attributes.items() if name.startswith(RUNG)}
-        for name in reached.keys() - own.system_attrs.keys():
+        pruned = bool(self.pruner.prune(study, study.get_trials()[trial.number]))
+        attributes = study.get_trials(deepcopy=False)[trial.number].system_attrs
+        reached = {name: value for name, value in attributes.items() if name.startswith(RUNG_PREFIX)}
+        for name in reached.keys() - trial.system_attrs.keys():
             self.storage.set_trial_system_attr(trial_id, name, reached[name])
-        return pruned and epoch >= last_reported, reached
+        return pruned and epoch >= last_epoch, reached
 
     def comparable_study(self, epoch: int, rungs: Mapping[str, float]) -> Study:
-        """Return a study in memory in which the job is at an epoch, and trials that are not comparable are empty.
+        """Return a copy of the study in memory in which the job is at an epoch.
 
-        Trials keep their numbers, by which Hyperband assigns them to brackets.
+        Trials that are not comparable are empty: the others need their numbers, by which Hyperband assigns brackets.
         """
-        study = optuna.create_study(
-            study_name=self.study.study_name, direction=self.study.direction, pruner=self.pruner
-        )
+        name, direction = self.study.study_name, self.study.direction
+        study = optuna.create_study(study_name=name, direction=direction, pruner=self.pruner)
         trials = self.study.get_trials(deepcopy=False)
         latest = latest_by_job(trials)
         split = latest[self.job].user_attrs.get("split")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from trainyard.io.errors import ConfigError
 from trainyard.run.run_result import RunResult
+from trainyard.sweeps.stored import StoredSweep
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,8 +42,7 @@ class SweepResult:
         """
         import pandas as pd
 
-        numbers = sorted(int(path.parent.name) for path in folder.glob("*/result.json") if path.parent.name.isdigit())
-        jobs = {number: RunResult.read(folder / str(number)) for number in numbers}
+        jobs = {job.number: RunResult.read(job.folder) for job in StoredSweep.find(str(folder)).jobs if job.result}
         return cls(folder, pd.read_csv(folder / "leaderboard.csv"), jobs)
 
     @property
@@ -52,10 +52,10 @@ class SweepResult:
         Raises:
             LookupError: no job has completed.
         """
-        completed = self.leaderboard[self.leaderboard["status"] == "completed"]
-        if completed.empty:
+        row = StoredSweep.find(str(self.folder)).rows[0]
+        if not row.scores:
             raise LookupError(f"no job of {self.folder} has completed")
-        return self.jobs[int(Path(completed["checkpoint"].iloc[0]).parts[0])]
+        return self.jobs[row.best.number]
 
 
 def sweep(overrides: Sequence[str]) -> SweepResult:

@@ -3,6 +3,7 @@
 import random
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import optuna
 from optuna.samplers import BaseSampler
@@ -39,19 +40,16 @@ class ConfigurationSampler:
         self.seed = seed
 
     def sample(self, jobs: Sequence[Job]) -> list[Job]:
-        """Return the jobs of a new configuration, given all earlier jobs; none if all have been drawn.
-
-        Raises:
-            ConfigError: no combination meets the condition.
-        """
+        """Return the jobs of a new configuration, given all earlier jobs; none if all have been drawn."""
         known = {frozenset(configuration_of(job.overrides)) for job in jobs}
         for values, state in self.draw(jobs):
             if frozenset(configuration_of(as_overrides(values))) in known:
                 continue
-            replicated = [self.space.combine([values, replicate]) for replicate in self.space.replicates]
-            if allowed := [as_overrides(each) for each in replicated if self.space.allows(each)]:
-                folder = self.journal.folder
-                return [Job(n, words, folder / str(n), {}, state) for n, words in enumerate(allowed, len(jobs))]
+            repeated = [self.space.combine([values, replicate]) for replicate in self.space.replicates]
+            allowed = [as_overrides(job_values) for job_values in repeated if self.space.allows(job_values)]
+            if allowed:
+                drawn = Job.from_overrides(allowed, self.journal.folder, first=len(jobs))
+                return [replace(job, sampler_state=state) for job in drawn]
         if self.space.where and not known:
             raise config_error("sweep.where", self.space.where, "no combination meets it", "a wider condition")
         return []
@@ -77,11 +75,14 @@ class ConfigurationSampler:
 
     def format_parameters(self, drawn: Mapping[str, object]) -> dict[str, str]:
         """Return drawn parameters as text by key, with the first value of all other keys."""
-        parts = []
-        for name, values in self.space.choices().items():
-            text = as_text(drawn[name], self.distributions[name]) if name in drawn else ",".join(values[0].values())
-            found = next((value for value in values if ",".join(value.values()) == text), {name: text})
-            parts.append(found)
+        parts: list[dict[str, str]] = []
+        for name, choices in self.space.choices().items():
+            if name not in drawn:
+                parts.append(choices[0])
+                continue
+            text = as_text(drawn[name], self.distributions[name])
+            by_text = {",".join(choice.values()): choice for choice in choices}
+            parts.append(by_text.get(text, {name: text}))  # a number from an interval is not among the choices
         return self.space.combine(parts)
 
 

@@ -42,12 +42,7 @@ class SearchSpace:
     def parse(
         cls, overrides: Sequence[Override], zipped: Sequence[str] = (), where: str = "", sampler: str = ""
     ) -> "SearchSpace":
-        """Return the search space of parsed overrides; the last override of a key counts.
-
-        Raises:
-            ConfigError: an interval in a grid, a key without values, an option of the sweep with several values,
-                keys that cannot be zipped, or an invalid condition.
-        """
+        """Return the search space of parsed overrides, checked; the last override of a key counts."""
         values: dict[str, list[str]] = {}
         intervals: set[str] = set()
         for override in overrides:
@@ -76,29 +71,29 @@ class SearchSpace:
         for key, values in self.axes.items():
             if key.lstrip("+") == "objective":
                 raise config_error(key, ",".join(values), "scores of several metrics cannot be ranked", "one of them")
-        for key in self.zipped:
-            if key not in self.values or key in self.intervals:
-                problem = f"{key} has no list of values{did_you_mean(key, self.values)}"
-                raise config_error(
-                    "sweep.zip", join_limited(self.zipped), problem, f"some of {join_limited(self.values)}"
-                )
-        counts = {key: len(self.values[key]) for key in self.zipped}
-        if len(set(counts.values())) > 1:
-            problem = ", ".join(f"{key} has {count}" for key, count in counts.items())
-            raise config_error(
-                "sweep.zip", join_limited(self.zipped), f"{problem} values", "the same number of values of each"
-            )
-        choices = self.choices().items()  # a search draws some of them, but runs all replicates
+        self.check_zipped()
+        # A search draws some of the combinations, but runs all replicates.
+        choices = self.choices().items()
         count = math.prod(len(values) for name, values in choices if not self.sampler or are_replicates(name))
         if count > MAX_JOBS:
             problem = f"{count:,} combinations, too many for a sweep"
-            raise config_error(
-                "sweep", join_limited(self.axes), problem, f"up to {MAX_JOBS:,}; or sweep=random, which draws some"
-            )
-        if self.where and self.condition and not self.sampler and not self.jobs():
-            raise config_error(
-                "sweep.where", self.where, "excludes all jobs", "a condition that some combination meets"
-            )
+            accepted = f"up to {MAX_JOBS:,}; or sweep=random, which draws some"
+            raise config_error("sweep", join_limited(self.axes), problem, accepted)
+        if self.condition and not self.sampler and not self.jobs():
+            accepted = "a condition that some combination meets"
+            raise config_error("sweep.where", self.where, "excludes all jobs", accepted)
+
+    def check_zipped(self) -> None:
+        """Raise a ConfigError for zipped keys without a list of values, or with lists of different lengths."""
+        text = join_limited(self.zipped)
+        for key in self.zipped:
+            if key not in self.values or key in self.intervals:
+                problem = f"{key} has no list of values{did_you_mean(key, self.values)}"
+                raise config_error("sweep.zip", text, problem, f"some of {join_limited(self.values)}")
+        counts = {key: len(self.values[key]) for key in self.zipped}
+        if len(set(counts.values())) > 1:
+            problem = ", ".join(f"{key} has {count}" for key, count in counts.items())
+            raise config_error("sweep.zip", text, f"{problem} values", "the same number of values of each")
 
     @cached_property
     def condition(self) -> "Where | None":
@@ -155,11 +150,7 @@ class SearchSpace:
 
 
 class Where:
-    """The condition `sweep.where` on the values of a job, such as `not (model == "mlp" and optimizer.lr > 0.1)`.
-
-    Raises:
-        ConfigError: the text is not a condition, or refers to a key that no job has.
-    """
+    """The condition `sweep.where` on the values of a job, such as `not (model == "mlp" and optimizer.lr > 0.1)`."""
 
     def __init__(self, text: str, keys: Iterable[str]) -> None:
         self.text = text
@@ -175,12 +166,12 @@ class Where:
 
     def matches(self, values: Mapping[str, str]) -> bool:
         """Return whether the condition is true of the values of a job, given as text by key."""
-        typed = {key.lstrip("+~"): value for key, value in values.items()}
+        texts = {key.lstrip("+~"): value for key, value in values.items()}
         try:
-            return self.condition.evaluate(lambda key: parse_value(typed[key]))
+            return self.condition.evaluate(lambda key: parse_value(texts[key]))
         except (TypeError, KeyError) as error:
-            of = " ".join(f"{key}={value}" for key, value in values.items())
-            raise config_error("sweep.where", self.text, f"cannot be evaluated for {of} ({error})", GRAMMAR) from error
+            problem = f"cannot be evaluated for {' '.join(as_overrides(values))} ({error})"
+            raise config_error("sweep.where", self.text, problem, GRAMMAR) from error
 
 
 def check_interval(key: str, text: str, sampler: str) -> None:
@@ -207,11 +198,7 @@ def configuration_of(overrides: Sequence[str]) -> tuple[str, ...]:
 
 
 def single_values(override: Override) -> list[str]:
-    """Return the values of an override as text.
-
-    Raises:
-        ConfigError: a range without an end, or with too many values.
-    """
+    """Return the values of an override as text; a ConfigError for a range without an end, or with too many values."""
     if not override.is_sweep_override():
         return [override.get_value_element_as_str()]
     swept = override.value()

@@ -48,11 +48,7 @@ class StoredSweep:
 
     @classmethod
     def find(cls, name: str) -> "StoredSweep":
-        """Return the sweep with a directory, or with a name in outputs/sweeps.
-
-        Raises:
-            ConfigError: the sweep is unknown or damaged.
-        """
+        """Return the sweep in a directory or with a name in outputs/sweeps; a ConfigError if it cannot be read."""
         check_path("SWEEP", name)
         for folder in (Path(name), ROOT / name):
             if (folder / SWEEP_FILE).is_file():
@@ -63,11 +59,7 @@ class StoredSweep:
 
     @classmethod
     def create(cls, folder: Path, space: SearchSpace, objective: str) -> "StoredSweep":
-        """Write `sweep.yaml`, unless the directory already contains the same sweep.
-
-        Raises:
-            ConfigError: the directory contains another sweep or other files.
-        """
+        """Write `sweep.yaml`; a ConfigError if the directory contains another sweep or other files."""
         sweep = cls.preview(folder, space, objective)
         if not (folder / SWEEP_FILE).exists():
             if foreign := sorted({path.name for path in folder.iterdir()} - {LOCK, HOLDER}):
@@ -78,11 +70,7 @@ class StoredSweep:
 
     @classmethod
     def preview(cls, folder: Path, space: SearchSpace, objective: str) -> "StoredSweep":
-        """Return the sweep of a search space, with the results in its directory, without writing anything.
-
-        Raises:
-            ConfigError: the directory contains another sweep.
-        """
+        """Return the sweep of a search space, with its results; a ConfigError if the directory has another sweep."""
         if (folder / SWEEP_FILE).exists():
             before, _ = read_space(folder / SWEEP_FILE)
             if lines := differences(identity(before), identity(space)):
@@ -100,18 +88,14 @@ class StoredSweep:
     @cached_property
     def jobs(self) -> list[Job]:
         """All jobs with their results; of a search, the jobs drawn so far."""
-        jobs = self.read_drawn() if self.space.sampler else self.space.jobs()
-        return [Job(number, words, self.folder / str(number)).refresh() for number, words in enumerate(jobs)]
+        job_overrides = self.read_drawn() if self.space.sampler else self.space.jobs()
+        return [job.refresh() for job in Job.from_overrides(job_overrides, self.folder)]
 
     def read_drawn(self) -> list[list[str]]:
-        """Return the overrides of the jobs that a search has drawn.
-
-        Raises:
-            ConfigError: the file is damaged.
-        """
+        """Return the overrides of the jobs that a search has drawn; a ConfigError if the file is damaged."""
         file = self.folder / DRAWN
         try:
-            return [list(map(str, words)) for words in read_json(file)]
+            return [list(map(str, overrides)) for overrides in read_json(file)]
         except FileNotFoundError:
             return []
         except (OSError, ValueError, TypeError) as error:
@@ -143,11 +127,7 @@ class StoredSweep:
 
 
 def read_space(file: Path) -> tuple[SearchSpace, str]:
-    """Return the search space and the objective of a `sweep.yaml`.
-
-    Raises:
-        ConfigError: the file is damaged.
-    """
+    """Return the search space and the objective of a `sweep.yaml`; a ConfigError if it is damaged."""
     try:
         text = read_text(file, MAX_CONFIG)
         check_complete(text)
@@ -212,23 +192,19 @@ def differences(before: Mapping[str, Sequence[str]], now: Mapping[str, Sequence[
 
 @contextmanager
 def lock_sweep(folder: Path) -> Iterator[None]:
-    """Create the directory of a sweep if necessary, and lock it for this process.
-
-    Raises:
-        ConfigError: another process has locked it, or the directory cannot be used.
-    """
+    """Create the directory of a sweep if necessary, and lock it; a ConfigError if another process has locked it."""
     check_path("hydra.sweep.dir", str(folder))
     check_not_current("hydra.sweep.dir", folder, "a folder that is new, empty, or of this sweep")
     if folder.is_dir():
         check_regular_files("hydra.sweep.dir", folder)
     is_new = not (folder / LOCK).exists()
-    holder = "another process"
+    owner = "another process"
     with suppress(OSError):
-        holder = f"process {read_text(folder / HOLDER).strip()}"
+        owner = f"process {read_text(folder / HOLDER).strip()}"
+    locked = config_error("sweep.name", folder.name, f"{owner} is running it", "another sweep.name, or later")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        error = config_error("sweep.name", folder.name, f"{holder} is running it", "another sweep.name, or later")
-        lock_file = lock(folder, error)
+        lock_file = lock(folder, locked)
     except OSError as error:
         if is_disk_full(error):
             raise

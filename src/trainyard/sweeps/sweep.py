@@ -18,17 +18,18 @@ from trainyard.sweeps.journal import Journal
 from trainyard.sweeps.sampling import ConfigurationSampler
 from trainyard.sweeps.stored import StoredSweep
 
-ENDED = (*DONE, "failed")
 RANDOM_SAMPLER = "optuna.samplers.RandomSampler"  # its draws do not depend on scores
 
 
 class Sweep:
-    """The jobs of a stored sweep, with a journal. Iterating yields the jobs to run.
+    """The jobs of a stored sweep, and the journal of their starts and ends.
 
     Attributes:
-        started: jobs that were yielded.
+        queue: unfinished jobs at the start of this process, in the order to run them.
         total: number of jobs, including those that a search has yet to draw.
         done: number of jobs that have ended, including those of earlier starts.
+        disk_full: whether a job could not write its files.
+        stopping: whether no more jobs start: the disk is full, or a job failed and `fail_fast` is set.
 
     Args:
         stored: the sweep, locked by this process.
@@ -36,6 +37,7 @@ class Sweep:
         keep: number of the best jobs whose checkpoints are kept, those of the best configuration first; `None` for all.
         make_sampler: returns a sampler of Optuna for a `seed`; `None` for a grid.
         trials: number of configurations of a search.
+        fail_fast: whether the first failure ends the sweep.
     """
 
     def __init__(
@@ -47,20 +49,20 @@ class Sweep:
         seed: int = 0,
         trials: int = 0,
         pruner: str = "none",
+        fail_fast: bool = False,
     ) -> None:
         self.stored, self.folder, self.jobs, self.axes = stored, stored.folder, stored.jobs, list(stored.space.axes)
         self.retries, self.keep, self.trials, self.pruner = retries, keep, trials, pruner
-        self.written = len(self.jobs)  # jobs in the file of drawn jobs
+        self.fail_fast, self.disk_full, self.stopping = fail_fast, False, False
         self.journal = Journal(self.folder, stored.objective, distributions(stored.space))
         self.journal.finish_all(self.jobs)
         self.sampler = ConfigurationSampler(stored.space, self.journal, make_sampler, seed) if make_sampler else None
         self.queue = self.unfinished()
-        self.started: list[Job] = []
         self.total = stored.total_jobs(trials)
         self.done = len(self.jobs) - len(self.queue)
         # Jobs of a cluster may still use their temporary files.
         remove_stale_drafts(self.folder, depth=0 if (self.folder / QUEUE_FILE).exists() else 2)
-        unfinished = {self.earlier_attempt(job) for job in self.jobs if job.status not in ENDED}
+        unfinished = {self.earlier_attempt(job) for job in self.jobs if not job.has_ended}
         for attempt in {*self.folder.glob(".*.removed")} - unfinished:
             remove(attempt)
 
@@ -81,29 +83,29 @@ class Sweep:
         left = [job for job in jobs if job.status not in DONE]
         return [job for job in left if job.status != "failed" or failures[job.number] <= self.retries]
 
-    def __len__(self) -> int:
-        return self.total - self.done
-
-    def __iter__(self) -> Iterator[Job]:
-        jobs = self.queue
-        while True:
-            for job in jobs:
-                self.started.append(job)
-                yield job
-            if not self.sampler or self.stored.configurations >= self.trials:
-                return
+    def jobs_to_run(self) -> Iterator[Job]:
+        """Yield the unfinished jobs, then the jobs of each configuration that the search draws."""
+        yield from self.queue
+        while self.sampler and self.stored.configurations < self.trials:
             jobs = self.sampler.sample(self.jobs)
             if not jobs:
                 print(f"all {len(self.jobs)} combinations have been drawn", flush=True)
                 return
             self.jobs += jobs
+            self.stored.write_drawn()
             self.total = self.stored.total_jobs(self.trials)
+            yield from jobs
 
     def batches(self, size: int) -> Iterator[list[Job]]:
-        """Yield the jobs to run in batches."""
-        jobs = iter(self)
-        while batch := list(islice(jobs, size)):
+        """Yield the jobs to run in batches, until the sweep stops."""
+        jobs = self.jobs_to_run()
+        while not self.stopping and (batch := list(islice(jobs, size))):
             yield batch
+
+    @property
+    def remaining(self) -> int:
+        """The number of jobs that have not ended."""
+        return self.total - self.done
 
     @property
     def is_independent(self) -> bool:
@@ -120,28 +122,32 @@ class Sweep:
         """Jobs to check before the first one starts: all unfinished ones, or representatives of a new search."""
         if self.jobs or not self.sampler:
             return self.queue
-        return [Job(n, words, self.folder) for n, words in enumerate(representative_jobs(self.stored.space))]
+        return Job.from_overrides(representative_jobs(self.stored.space), self.folder)
 
     def start(self, job: Job) -> None:
         """Record the start of a job, and move an attempt that it cannot resume out of the way."""
         if not job.can_resume and os.path.lexists(job.folder):
             remove(self.earlier_attempt(job))
             job.folder.rename(self.earlier_attempt(job))
-        if self.sampler and job.number >= self.written:
-            self.stored.write_drawn()
-            self.written = len(self.jobs)
         self.journal.start(job)
 
-    def finish(self, job: Job, error: str) -> None:
-        """Record the end of a job. An error that its process could not write itself becomes its result."""
+    def finish(self, job: Job, error: str, disk_full: bool = False) -> None:
+        """Record the end of a job. An error that its process could not write itself becomes its result.
+
+        A job on a full disk counts as interrupted.
+        """
         job.refresh()
-        if error and job.status != "failed":  # also after `sys.exit`, which looks like an interruption
+        # After `sys.exit`, the run has written that it was interrupted.
+        if error and not disk_full and job.status != "failed":
             job.folder.mkdir(parents=True, exist_ok=True)
             write_json(job.folder / "result.json", {"status": "failed", "error": error})
             job.refresh()
         self.journal.finish(job)
-        if job.status in ENDED:
+        if job.has_ended:
             remove(self.earlier_attempt(job))
+        self.done += 1
+        self.disk_full |= disk_full
+        self.stopping |= disk_full or (self.fail_fast and job.status == "failed")
         if self.keep is not None:
             self.remove_checkpoints(self.keep)
 

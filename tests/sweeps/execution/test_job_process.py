@@ -23,10 +23,17 @@ def alone(place: Place, folder: Path, *words: str) -> None:
     subprocess.run(command, cwd=place.folder, env=environment, check=True, capture_output=True)
 
 
-def test_a_job_gives_bitwise_the_result_of_its_single_run(place: Place) -> None:
-    place.sweep("sweep.name=two", *WORDS, "model.dropout=0.0,0.3", "seed=5,6")
-    job, run = place.of("two") / "3", place.folder / "alone"
-    alone(place, run, "model.dropout=0.3", "seed=6")
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """The folder of a sweep with four jobs."""
+    place = Place(tmp_path_factory.mktemp("swept"))
+    place.sweep("sweep.name=four", *WORDS, "optimizer=sgd,adam", "model.dropout=0.0,0.3", "seed=6")
+    return place
+
+
+def test_a_job_gives_bitwise_the_result_of_its_single_run(swept: Place) -> None:
+    job, run = swept.of("four") / "3", swept.folder / "alone"
+    alone(swept, run, "optimizer=adam", "model.dropout=0.3", "seed=6")
     assert scores(job) == scores(run)
     assert (job / "metrics.csv").read_bytes() == (run / "metrics.csv").read_bytes()
     one, other = (
@@ -36,16 +43,15 @@ def test_a_job_gives_bitwise_the_result_of_its_single_run(place: Place) -> None:
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_tensorboard_has_the_hyperparameters_and_scores_of_each_job(place: Place) -> None:
-    place.sweep("sweep.name=seen", *WORDS, "optimizer=sgd,adam")
-    for number, optimizer in enumerate(("sgd", "adam")):
-        events = EventAccumulator(str(place.of("seen") / str(number) / "tensorboard"))
+def test_tensorboard_has_the_hyperparameters_and_scores_of_each_job(swept: Place) -> None:
+    for number, optimizer in enumerate(("sgd", "sgd", "adam", "adam")):
+        events = EventAccumulator(str(swept.of("four") / str(number) / "tensorboard"))
         events.Reload()
         content = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
         started = HParamsPluginData.FromString(content).session_start_info.hparams
         assert started["optimizer"].string_value == optimizer
         [event] = events.Scalars("result/val_acc")
-        assert abs(event.value - place.result("seen", number)["objective"]["value"]) < 1e-6
+        assert abs(event.value - swept.result("four", number)["objective"]["value"]) < 1e-6
 
 
 RECORD = "+callbacks.record._target_=tests.sweeps.faults.RecordProcess"

@@ -80,7 +80,7 @@ CODES = [
 
 
 @pytest.mark.parametrize(("code", "message"), CODES)
-def test_exit_codes_of_interrupted_jobs_are_no_failures(code: int | None, message: str) -> None:
+def test_exit_codes_of_interrupted_jobs_are_not_failures(code: int | None, message: str) -> None:
     assert (message in exit_reason(code)) if message else exit_reason(code) == ""
 
 

@@ -11,7 +11,13 @@ import pytest
 from tests.sweeps.synthetic import completed, stored
 from trainyard.io.errors import ConfigError
 from trainyard.sweeps.execution import submission
-from trainyard.sweeps.execution.submission import ClusterQueue, Submission, check_nothing_is_queued, is_running
+from trainyard.sweeps.execution.submission import (
+    ClusterQueue,
+    QueuedJob,
+    Submission,
+    check_nothing_is_queued,
+    is_running,
+)
 from trainyard.sweeps.sweep import Sweep
 
 STATES = {0: "PENDING", 1: "RUNNING", 2: "COMPLETING", 3: "COMPLETED", 4: "OUT_OF_MEMORY", 5: "TIMEOUT", 6: "CANCELLED"}
@@ -54,7 +60,7 @@ def squeue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def queue_with_jobs(folder: Path) -> ClusterQueue:
     """The queue of a sweep whose jobs were submitted; SLURM has removed the last one."""
     folder.mkdir(exist_ok=True)
-    ClusterQueue(folder).add({number: ("slurm", f"12_{number}") for number in [*STATES, 7]})
+    ClusterQueue(folder).add({number: QueuedJob("slurm", f"12_{number}") for number in [*STATES, 7]})
     return ClusterQueue.load(folder)
 
 
@@ -91,7 +97,7 @@ def test_only_jobs_that_neither_wait_nor_have_ended_are_submitted(
     executor = Executor()
     monkeypatch.setattr(submission, "make_executor", lambda launcher, cluster: executor)
     sweep = Sweep(found, retries=1)
-    jobs = list(sweep)
+    jobs = list(sweep.jobs_to_run())
     finished = found.folder / "3"  # it ends between reading the sweep and running squeue
     finished.mkdir()
     (finished / "result.json").write_text(json.dumps(completed(0.5)))
@@ -112,9 +118,9 @@ def test_the_error_of_a_job_names_the_state_and_the_log(
     found = stored(tmp_path / "sweep", ["seed=0,1,2,3,4,5,6,7"], [None] * 8)
     monkeypatch.setattr(submission, "make_executor", lambda launcher, cluster: Executor())
     sweep = Sweep(found, retries=1)
-    submitted = Submission(SlurmLauncher(found.folder), sweep, list(sweep))
+    submitted = Submission(SlurmLauncher(found.folder), sweep, list(sweep.jobs_to_run()))
     queue_with_jobs(found.folder)
-    submitted.cluster_queue = ClusterQueue.load(found.folder)
+    submitted.queue = ClusterQueue.load(found.folder)
     ended = submitted.ended()
     assert sorted(ended) == [3, 4, 5, 6, 7]
     assert ended[5] == ended[6] == "", "a time limit and scancel are not errors of the job"
@@ -122,12 +128,12 @@ def test_the_error_of_a_job_names_the_state_and_the_log(
     assert ended[4].endswith(".submitit/12_4/12_4_0_log.err")
 
 
-def test_a_damaged_queue_file_is_empty(tmp_path: Path) -> None:
-    (tmp_path / "queue.json").write_text('{"0": ["slu')
+@pytest.mark.parametrize("content", ['{"0": ["slu', "[]", "3", '{"0": 3}', '{"x": ["slurm", "1"]}'])
+def test_a_damaged_queue_file_is_empty(tmp_path: Path, content: str) -> None:
+    (tmp_path / "queue.json").write_text(content)
     assert ClusterQueue.load(tmp_path).submitted == {}
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 def test_only_processes_of_submitit_count_as_running() -> None:
     assert not is_running(os.getpid())
     assert not is_running(2**22 + 1)
@@ -138,5 +144,5 @@ def test_the_message_of_sbatch_is_in_the_error(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(submission, "make_executor", lambda launcher, cluster: Executor(error))
     sweep = Sweep(stored(tmp_path / "sweep", ["seed=0,1"], [None, None]), retries=1)
     with pytest.raises(ConfigError) as raised:
-        Submission(SlurmLauncher(sweep.folder), sweep, list(sweep))
+        Submission(SlurmLauncher(sweep.folder), sweep, list(sweep.jobs_to_run()))
     assert "hydra/launcher=submitit_slurm: the jobs were rejected (sbatch: error: invalid part" in str(raised.value)

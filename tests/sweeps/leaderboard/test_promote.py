@@ -46,7 +46,7 @@ def content(cfg: DictConfig) -> Any:
 
 
 @pytest.mark.parametrize("winner", WINNERS)
-def test_it_composes_to_what_won(tmp_path: Path, conf: Path, winner: str) -> None:
+def test_the_experiment_composes_to_the_winner(tmp_path: Path, conf: Path, winner: str) -> None:
     for best in ("first", "last"):
         jobs = space(WINNERS[winner]).jobs()
         won = 0 if best == "first" else len(jobs) - 1
@@ -58,9 +58,7 @@ def test_it_composes_to_what_won(tmp_path: Path, conf: Path, winner: str) -> Non
 
 
 @pytest.mark.parametrize("seed", ["seed", "+seed", "++seed", "data.fold", "data.seed"])
-def test_replicates_are_no_part_of_it_and_its_head_tells_where_it_is_from(
-    tmp_path: Path, conf: Path, seed: str
-) -> None:
+def test_the_experiment_has_no_replicates_and_names_its_sweep(tmp_path: Path, conf: Path, seed: str) -> None:
     sweep = stored(tmp_path / "mine", ["model=mlp,cnn", f"{seed}=3,4"], [0.5, 0.6, 0.8, 0.9])
     promote(sweep, "best", conf)
     lines, plain = (conf / "experiment" / "best.yaml").read_text().splitlines(), seed.lstrip("+")
@@ -96,7 +94,7 @@ NO_NAMES += ["é", "a=b", "a,b", "*", ".", "..", "a.b", "a b", "a\n", "$x", "~"]
 
 
 @pytest.mark.parametrize("name", NO_NAMES)
-def test_a_name_that_cannot_be_run_or_leaves_the_folder_is_refused(tmp_path: Path, conf: Path, name: str) -> None:
+def test_an_invalid_name_of_an_experiment_is_rejected(tmp_path: Path, conf: Path, name: str) -> None:
     sweep = stored(tmp_path / "mine", ["model=mlp,cnn"], [0.5, 0.6])
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(ConfigError, match=r"--promote=.*: not a valid name of an experiment\n  accepted: letters"):

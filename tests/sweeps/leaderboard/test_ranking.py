@@ -36,7 +36,7 @@ def test_seeds_of_a_configuration_share_a_row(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", ["+seed", "++seed", "data.fold", "+data.fold", "data.seed"])
-def test_replicates_are_no_axis_with_any_prefix(tmp_path: Path, seed: str) -> None:
+def test_replicates_with_any_prefix_are_not_axes(tmp_path: Path, seed: str) -> None:
     sweep = stored(tmp_path, ["lr=1,2,4", f"{seed}=0,1"], [0.1, 0.3, 0.5, 0.5, 0.6, 0.8])
     assert [row.values for row in sweep.rows] == [{"lr": "4"}, {"lr": "2"}, {"lr": "1"}]
     assert list(main_effects(sweep.rows, sweep.space.axes)) == ["lr"]

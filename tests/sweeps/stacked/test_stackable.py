@@ -102,9 +102,9 @@ def test_a_resumed_job_is_not_stacked(tmp_path: Path) -> None:
 
 def test_one_line_names_the_jobs_that_are_not_stacked(tmp_path: Path) -> None:
     _, reasons = group_stackable(configs(tmp_path, [["model=cnn"], ["seed=1"], ["model=cnn", "seed=1"]]))
-    line = format_reasons(reasons, {0: "4", 1: "5", 2: "6"})
+    line = format_reasons(reasons)
     cause = "model=cnn is neither an mlp nor a head on cached features"
-    assert line == f"not stacked  #4, #6: {cause}; #5: {NO_PARTNER}"
+    assert line == f"not stacked  #0, #2: {cause}; #1: {NO_PARTNER}"
 
 
 @pytest.mark.parametrize(("size", "parts", "sizes"), [(5, 1, [5]), (5, 2, [2, 3]), (3, 2, [3]), (8, 3, [2, 3, 3])])

@@ -1,63 +1,67 @@
 """Checks of a sweep before its first job starts: the sweep's own options, then the config and network of every job."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import setup_globals
+from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from trainyard.config.arguments import check_arguments, check_ranges, convert_text
+from trainyard.config.format_error import format_error
 from trainyard.io.errors import ConfigError, config_error
 from trainyard.sweeps.job import Job
 
 if TYPE_CHECKING:
     from hydra_plugins.trainyard.launchers import LocalLauncher
-    from trainyard.sweeps.sweep import Sweep
 
 checked: dict[str, Any] = {}  # parts that this process has checked, by their config; for data, its spec
 
 
 def check_options(config: DictConfig) -> None:
     """Raise a ConfigError for invalid options of a sweep. Values from the environment are converted in place."""
-    options: dict[str, Any] = {
+    values: dict[str, Any] = {
         "sweep": OmegaConf.to_container(config.sweep, resolve=True),
         "hydra": {"launcher": {"slots": config.hydra.launcher.get("slots", 1)}},
     }
-    convert_text(options)
-    own = config.sweep
+    convert_text(values)
+    options = config.sweep
     with open_dict(config):
-        own.update(options["sweep"])
+        options.update(values["sweep"])
         if "slots" in config.hydra.launcher:
-            config.hydra.launcher.slots = options["hydra"]["launcher"]["slots"]
-    if own.zip is not None and not isinstance(own.zip, ListConfig):
-        raise config_error("sweep.zip", own.zip, "must be a list", "sweep.zip=[model,data]")
-    if not isinstance(own.params, DictConfig):
-        raise config_error("sweep.params", own.params, "must be keys with their values", "sweep.params={seed:'0,1'}")
-    if own.trials is not None and own.sampler is None:
-        raise config_error("sweep.trials", own.trials, "a grid runs all of its jobs", "with sweep=random or sweep=tpe")
-    if own.trials is None and own.sampler is not None:
+            config.hydra.launcher.slots = values["hydra"]["launcher"]["slots"]
+    if options.zip is not None and not isinstance(options.zip, ListConfig):
+        raise config_error("sweep.zip", options.zip, "must be a list", "sweep.zip=[model,data]")
+    if not isinstance(options.params, DictConfig):
+        accepted = "sweep.params={seed:'0,1'}"
+        raise config_error("sweep.params", options.params, "must be keys with their values", accepted)
+    if options.trials is not None and options.sampler is None:
+        accepted = "with sweep=random or sweep=tpe"
+        raise config_error("sweep.trials", options.trials, "a grid runs all of its jobs", accepted)
+    if options.trials is None and options.sampler is not None:
         raise config_error("sweep.trials", "null", "a search needs a number of trials", "a whole number from 1")
-    if isinstance(own.sampler, DictConfig):
-        check_arguments(OmegaConf.create({"sweep": {"sampler": own.sampler}}))
-    check_ranges(OmegaConf.create(options))
-    name = str(own.name)
+    if isinstance(options.sampler, DictConfig):
+        check_arguments(OmegaConf.create({"sweep": {"sampler": options.sampler}}))
+    check_ranges(OmegaConf.create(values))
+    name = str(options.name)
     if name in (".", "..") or {"/", "\\"} & set(name):
         accepted = "a name without slashes, or hydra.sweep.dir=PATH"
         raise config_error("sweep.name", name, "not the name of one folder", accepted)
 
 
-def check_jobs(launcher: "LocalLauncher", sweep: "Sweep", *overrides: str) -> None:
-    """Raise a ConfigError if jobs of a sweep cannot work; `overrides` are added to those of each job."""
-    jobs = sweep.examples
-    problems = launcher.find_problems([[*sweep.overrides(job), *overrides] for job in jobs])
-    raise_problems(problems, jobs, sweep.axes)
+def check_jobs(
+    launcher: "LocalLauncher", jobs: Sequence[Job], job_overrides: Sequence[Sequence[str]], axes: Sequence[str]
+) -> None:
+    """Raise one ConfigError for all jobs that cannot work, grouped by problem.
 
-
-def raise_problems(problems: Mapping[int, str], jobs: Sequence[Job], axes: Sequence[str]) -> None:
-    """Raise one ConfigError for all jobs that cannot work, grouped by problem; keys are indices of jobs."""
+    Args:
+        job_overrides: of each job, which the launcher composes.
+        axes: keys that name the jobs.
+    """
+    problems = find_problems(launcher, job_overrides)
     if not problems:
         return
     groups: dict[str, list[Job]] = {}
@@ -71,14 +75,21 @@ def raise_problems(problems: Mapping[int, str], jobs: Sequence[Job], axes: Seque
     raise ConfigError("\n".join(lines))
 
 
-def find_problems(configs: Iterable[tuple[int, DictConfig]], context: Any) -> dict[int, str]:
-    """Return the problem of each job that cannot work, given index and config of each.
+def find_problems(launcher: "LocalLauncher", job_overrides: Sequence[Sequence[str]]) -> dict[int, str]:
+    """Return the problem of each job that cannot work, by its index.
 
-    The checks run in another process, since they need torch and the data.
+    The parts of the jobs are checked in another process, since they need torch and the data.
     """
     problems = {}
-    with ProcessPoolExecutor(1, mp_context=context) as executor:
-        for index, config in configs:
+    for index, overrides in enumerate(job_overrides):  # while that process imports torch
+        try:
+            launcher.compose(overrides)
+        except HydraException as error:
+            problems[index] = format_error(error)
+    if problems:
+        return problems
+    with ProcessPoolExecutor(1, mp_context=launcher.context) as executor:
+        for index, config in enumerate(launcher.compose_jobs(job_overrides)):
             try:
                 problem = executor.submit(find_problem, config).result()
             except BrokenProcessPool:
@@ -91,8 +102,6 @@ def find_problems(configs: Iterable[tuple[int, DictConfig]], context: Any) -> di
 
 def find_problem(config: DictConfig) -> str:
     """Return why a job cannot work; empty if it can."""
-    from trainyard.config.format_error import format_error
-
     setup_globals()
     try:
         check_config_parts(config)

@@ -20,6 +20,7 @@ from hydra.core.utils import JobRuntime, run_job, setup_globals
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
+from trainyard.config.format_error import format_error
 from trainyard.io.resources import is_disk_full
 from trainyard.io.signals import interrupt
 
@@ -34,76 +35,66 @@ class HydraTask:
     function: str
     callbacks: Any
 
-    def run(self, config: DictConfig) -> BaseException | None:
-        """Run one job as Hydra's own launcher does, and return its error."""
+    def run(self, config: DictConfig) -> None:
+        """Run one job as Hydra's own launcher does; raise its error."""
         JobRuntime.instance().set("name", config.hydra.job.name)
         function = pkgutil.resolve_name(self.function)
         function = getattr(function, "__wrapped__", function)
         context = HydraContext(config_loader=None, callbacks=self.callbacks)  # type: ignore[arg-type]  # not used
-        try:
-            _ = run_job(function, config, "hydra.sweep.dir", "hydra.sweep.subdir", context).return_value
-        except Exception as error:
-            return error
-        return None
+        _ = run_job(function, config, "hydra.sweep.dir", "hydra.sweep.subdir", context).return_value
 
 
-@dataclass(frozen=True)
-class JobGroup:
-    """Jobs that one process runs, with configs that contain Hydra's node: one job, or a stack that trains together."""
-
-    indices: Sequence[int]
-    configs: Sequence[DictConfig]
+def job_number(config: DictConfig) -> int:
+    """Return the number of a job, which is the name of its directory, from its config with Hydra's node."""
+    return int(config.hydra.sweep.subdir)
 
 
-def run_job_process(group: JobGroup, task: HydraTask, threads: int, devices: str | None, messages: Connection) -> None:
-    """Run the only job of a group.
+def run_job_process(
+    configs: Sequence[DictConfig], task: HydraTask, threads: int, devices: str | None, messages: Connection
+) -> None:
+    """Run a job.
 
     Args:
+        configs: of the job, with Hydra's node.
         threads: number of threads of torch.
         devices: value of CUDA_VISIBLE_DEVICES; `None` for all.
-        messages: receives index, error and whether the disk is full, if the job fails.
+        messages: receives number, error and whether the disk is full, if the job fails.
     """
-    [index], [config] = group.indices, group.configs
-    error: BaseException | None
+    [config] = configs
     try:
         folder = create_job_folder(config)
         prepare_process(folder / CONSOLE, devices)
         set_threads(threads, config.get("trainer", {}).get("devices"))
         set_command_line(config, folder)
-        error = task.run(config)
-    except OSError as problem:
-        error = problem
-    if error is not None:
-        from trainyard.config.format_error import format_error
-
-        messages.send((index, format_error(error), is_disk_full(error)))
+        task.run(config)
+    except Exception as error:
+        messages.send((job_number(config), format_error(error), is_disk_full(error)))
         sys.exit(1)
 
 
 def run_stack_process(
-    group: JobGroup, task: HydraTask, threads: int, devices: str | None, messages: Connection
+    configs: Sequence[DictConfig], task: HydraTask, threads: int, devices: str | None, messages: Connection
 ) -> None:
     """Run jobs that train together, and report each one that ends; arguments as in `run_job_process`."""
     signals: list[int] = []
-    prepare_process(create_job_folder(group.configs[0]) / CONSOLE, devices)
+    prepare_process(create_job_folder(configs[0]) / CONSOLE, devices)
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, lambda number, _: signals.append(number))
     set_threads(threads, 1)
-    from trainyard.config.format_error import format_error
     from trainyard.sweeps.stacked.train_stacked import train_stacked
 
     def run(config: DictConfig) -> None:
         with open_dict(config):
             config.hydra.run.dir = str(create_job_folder(config))
-        if error := task.run(config):
-            raise error
+        task.run(config)
 
     def report(place: int, error: BaseException | None) -> None:
-        messages.send((group.indices[place], "" if error is None else format_error(error), is_disk_full(error)))
+        text = "" if error is None else format_error(error)
+        messages.send((job_number(configs[place]), text, is_disk_full(error)))
 
-    train_stacked([partial(run, config) for config in group.configs], report, lambda: bool(signals))
+    train_stacked([partial(run, config) for config in configs], report, lambda: bool(signals))
 
 
 def create_job_folder(config: DictConfig) -> Path:

@@ -4,16 +4,18 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig
+
 from trainyard.config.import_path import installed_only_in_children
 from trainyard.io.signals import ENDING, Signals
-from trainyard.sweeps.execution.job_process import NOHUP, HydraTask, JobGroup, run_job_process, run_stack_process
+from trainyard.sweeps.execution.job_process import NOHUP, HydraTask, job_number, run_job_process, run_stack_process
 
 POLL_INTERVAL = 0.5  # seconds
 GRACE_PERIOD = 60.0  # seconds in which interrupted jobs have to save a checkpoint
@@ -25,16 +27,16 @@ UNFLUSHED = 120  # exit code of Python if the disk is too full for the last line
 class JobExit:
     """How a job ended; `error` is empty without one."""
 
-    index: int
+    number: int
     error: str
     disk_full: bool = False
 
 
 @dataclass
-class JobProcess:
-    """A running process, with the indices of its jobs that have not ended."""
+class Worker:
+    """A running process, with the numbers of its jobs that have not ended."""
 
-    indices: list[int]
+    numbers: list[int]
     process: Any
     slot: int
     messages: Connection
@@ -42,59 +44,58 @@ class JobProcess:
     def read_reports(self) -> Iterator[JobExit]:
         """Yield the jobs that the process has reported as ended."""
         with suppress(EOFError, OSError):
-            while self.indices and self.messages.poll():
-                end = JobExit(*self.messages.recv())
-                self.indices.remove(end.index)
-                yield end
+            while self.numbers and self.messages.poll():
+                job_exit = JobExit(*self.messages.recv())
+                self.numbers.remove(job_exit.number)
+                yield job_exit
 
     def collect_exits(self) -> Iterator[JobExit]:
         """Yield the remaining jobs of a process that has exited."""
         yield from self.read_reports()
-        for index in self.indices:
-            yield JobExit(index, exit_reason(self.process.exitcode))
-        self.indices = []
+        for number in self.numbers:
+            yield JobExit(number, exit_reason(self.process.exitcode))
+        self.numbers = []
 
 
 class ProcessPool:
     """Runs jobs side by side, each in a process forked from a server that has imported torch and Lightning.
 
     Each of the `slots` has its share of the cores (or of OMP_NUM_THREADS) and of the GPUs.
-
-    Attributes:
-        on_start: called with the index of each job that starts.
-        on_poll: called twice a second.
     """
 
     def __init__(self, slots: int, task: HydraTask, context: Any) -> None:
         self.slots = slots
         self.task = task
         self.context = context
-        self.on_start: Callable[[int], object] = lambda index: None
-        self.on_poll: Callable[[], object] = lambda: None
         self.threads = max(1, available_threads() // slots)
-        self.running: list[JobProcess] = []
+        self.workers: list[Worker] = []
         self.stopping = False
 
-    def run(self, groups: Iterable[JobGroup]) -> Generator[JobExit, None, None]:
-        """Run groups in order, and yield each job as it ends; a free slot is filled at once.
+    def run(
+        self,
+        groups: Iterable[Sequence[DictConfig]],
+        on_start: Callable[[int], object] = lambda number: None,
+        on_poll: Callable[[], object] = lambda: None,
+    ) -> Generator[JobExit, None, None]:
+        """Run groups of jobs in order, each in one process; yield each job as it ends. A free slot is filled at once.
 
-        At a signal that ends the sweep, the jobs save a checkpoint and stop; a second Ctrl-C kills them.
-
-        Raises:
-            Interrupted: at such a signal, after all jobs have stopped.
+        At a signal that ends the sweep, the jobs save a checkpoint and stop, and `Interrupted` is raised; a second
+        Ctrl-C kills them. `on_start` is called with the number of each job before it starts, `on_poll` twice a second.
         """
         waiting = iter(groups)
         with Signals() as signals:
             signals.defer(True)
             try:
                 while not signals.caught:
-                    while not self.stopping and len(self.running) < self.slots and (group := next(waiting, None)):
+                    while not self.stopping and len(self.workers) < self.slots and (group := next(waiting, None)):
+                        for config in group:
+                            on_start(job_number(config))
                         self.start(group)
-                    if not self.running:
+                    if not self.workers:
                         return
-                    stacks = [job.messages for job in self.running if len(job.indices) > 1]
-                    wait([*(job.process.sentinel for job in self.running), *stacks], timeout=POLL_INTERVAL)
-                    self.on_poll()
+                    stacks = [worker.messages for worker in self.workers if len(worker.numbers) > 1]
+                    wait([*(worker.process.sentinel for worker in self.workers), *stacks], timeout=POLL_INTERVAL)
+                    on_poll()
                     yield from self.collect()
                 self.stop()
                 yield from self.collect()
@@ -102,45 +103,46 @@ class ProcessPool:
             finally:
                 self.kill()
 
-    def start(self, group: JobGroup) -> None:
+    def start(self, group: Sequence[DictConfig]) -> None:
         """Start a process in the first free slot."""
-        slot = min(set(range(self.slots)) - {job.slot for job in self.running})
+        slot = min(set(range(self.slots)) - {worker.slot for worker in self.workers})
         messages, sender = self.context.Pipe(duplex=False)
-        target = run_job_process if len(group.indices) == 1 else run_stack_process
+        target = run_job_process if len(group) == 1 else run_stack_process
         devices = devices_of_slot(slot, self.slots)
         arguments = (group, self.task, self.threads, devices, sender)
         process = self.context.Process(target=target, args=arguments)
-        for index in group.indices:
-            self.on_start(index)
         process.start()
         sender.close()
-        self.running.append(JobProcess(list(group.indices), process, slot, messages))
+        self.workers.append(Worker([job_number(config) for config in group], process, slot, messages))
 
     def collect(self) -> list[JobExit]:
         """Return the jobs that have ended since the last call."""
-        exited = [job for job in self.running if not job.process.is_alive()]
-        ends = [end for job in self.running for end in (job.collect_exits() if job in exited else job.read_reports())]
-        self.running = [job for job in self.running if job not in exited]
-        for job in exited:
-            send_signal(job.process.pid, signal.SIGKILL, to_process=False)  # processes that it has started
-        return [replace(end, error="" if self.stopping else end.error) for end in ends]
+        exits: list[JobExit] = []
+        for worker in list(self.workers):
+            if worker.process.is_alive():
+                exits += worker.read_reports()
+                continue
+            exits += worker.collect_exits()
+            self.workers.remove(worker)
+            send_signal(worker.process.pid, signal.SIGKILL, to_process=False)  # processes that it has started
+        return [replace(job_exit, error="") if self.stopping else job_exit for job_exit in exits]
 
     def stop(self) -> None:
         """Start no more jobs, and interrupt the running ones; kill them after a minute."""
         self.stopping = True
-        for job in self.running:
-            send_signal(job.process.pid, signal.SIGINT)
+        for worker in self.workers:
+            send_signal(worker.process.pid, signal.SIGINT)
         deadline = time.monotonic() + GRACE_PERIOD
-        for job in self.running:
-            job.process.join(max(0.0, deadline - time.monotonic()))
+        for worker in self.workers:
+            worker.process.join(max(0.0, deadline - time.monotonic()))
         self.kill()
 
     def kill(self) -> None:
         """Kill the running jobs."""
-        for job in self.running:
-            if job.process.is_alive():
-                send_signal(job.process.pid, signal.SIGKILL)
-                job.process.join()
+        for worker in self.workers:
+            if worker.process.is_alive():
+                send_signal(worker.process.pid, signal.SIGKILL)
+                worker.process.join()
 
 
 def send_signal(pid: int, number: int, to_process: bool = True) -> None:

@@ -20,7 +20,6 @@ from trainyard.io.files import write_json
 from trainyard.io.resources import is_disk_full
 from trainyard.io.signals import Interrupted
 from trainyard.sweeps.execution.job_process import set_command_line
-from trainyard.sweeps.execution.processes import JobExit
 from trainyard.sweeps.execution.submission import Submission, check_nothing_is_queued
 from trainyard.sweeps.job import WAITING, Job
 from trainyard.sweeps.progress import SweepProgress
@@ -35,27 +34,26 @@ class LauncherThread:
     """Jobs of a launcher that only returns when all have ended; it runs in a thread. Methods as in `Submission`."""
 
     def __init__(self, launcher: Any, sweep: Sweep, jobs: Sequence[Job]) -> None:
-        self.launcher = launcher
-        self.jobs = jobs
-        self.overrides = [sweep.overrides(job) for job in jobs]
-        self.stopped = False
         check_nothing_is_queued(sweep.folder, jobs)
+        self.launcher = launcher
+        self.numbers = [job.number for job in jobs]
+        self.stopped = False
         for job in jobs:
             sweep.start(job)
-        self.thread = threading.Thread(target=self.launch, daemon=True)
+        self.thread = threading.Thread(target=self.launch, args=[[*map(sweep.overrides, jobs)]], daemon=True)
         self.thread.start()
 
-    def launch(self) -> None:
+    def launch(self, job_overrides: Sequence[Sequence[str]]) -> None:
         """Run the launcher. Its error does not count as a failure of jobs that have no result."""
         try:
-            self.launcher.launch(self.overrides, 0)
+            self.launcher.launch(job_overrides, 0)
         except BaseException as error:  # for example, the process of a job was killed
             print(f"the launcher has stopped: {format_error(error).splitlines()[0]}", flush=True)
 
     def ended(self) -> dict[int, str]:
         """Return all jobs when the launcher has returned or is stopped."""
         is_running = self.thread.is_alive() and not self.stopped
-        return {} if is_running else dict.fromkeys(range(len(self.jobs)), "")
+        return {} if is_running else dict.fromkeys(self.numbers, "")
 
     def stop(self) -> None:
         """Stop waiting; the jobs end with this process."""
@@ -66,43 +64,44 @@ class LauncherThread:
         return "running jobs end with this process"
 
 
-def run_remote(launcher: Launcher, sweep: Sweep, jobs: Sequence[Job], fail_fast: bool = False) -> None:
+def run_remote(launcher: Launcher, sweep: Sweep, jobs: Sequence[Job]) -> None:
     """Run jobs with another launcher, and show their progress; jobs in a queue of submitit are not submitted again."""
     uses_submitit = "hydra_submitit_launcher" in type(launcher).__module__
     remote = (Submission if uses_submitit else LauncherThread)(launcher, sweep, jobs)
-    with SweepProgress(sweep, jobs, lambda job: None, fail_fast) as progress:
-        try:
-            follow(remote, jobs, progress)
-        except (KeyboardInterrupt, Interrupted):
-            print(remote.pending_note())
-            raise
+    try:
+        follow(remote, sweep, jobs)
+    except (KeyboardInterrupt, Interrupted):
+        print(remote.pending_note())
+        raise
 
 
-def follow(remote: Submission | LauncherThread, jobs: Sequence[Job], progress: SweepProgress) -> None:
+def follow(remote: Submission | LauncherThread, sweep: Sweep, jobs: Sequence[Job]) -> None:
     """Read the directories of jobs until all have ended."""
-    log_sizes = [log_size(job) for job in jobs]
-    waiting, running = set(range(len(jobs))), set[int]()
+    unfinished = {job.number: job for job in jobs}
+    waiting = {job.number: log_size(job) for job in jobs}  # for the log to grow
     ended_at: dict[int, float] = {}
-    while waiting or running:
-        time.sleep(POLL_INTERVAL + INTERVAL_PER_JOB * len(waiting | running))
-        ended = remote.ended()
-        ended_at = {index: ended_at.get(index, time.monotonic()) for index in ended}
-        for index in sorted(waiting | running):
-            job = jobs[index].refresh()
-            has_result = job.status not in ("interrupted", WAITING)
-            if index in ended and not has_result:
-                with suppress(OSError):  # makes NFS read the directory again
-                    os.chmod(job.folder, job.folder.stat().st_mode)  # noqa: PTH101
-            has_ended = has_result or (index in ended and time.monotonic() - ended_at[index] > GRACE_PERIOD)
-            if index in waiting and (has_ended or log_size(job) != log_sizes[index]):
-                waiting.remove(index)
-                running.add(index)
-                progress.start(index)
-            if has_ended:
-                running.remove(index)
-                if progress.finish(JobExit(index, ended[index] if job.status == WAITING else "")):
-                    remote.stop()
-        progress.update()
+    progress = SweepProgress(sweep)
+    with progress.bars:
+        while unfinished:
+            time.sleep(POLL_INTERVAL + INTERVAL_PER_JOB * len(unfinished))
+            ended = remote.ended()
+            ended_at = {number: ended_at.get(number, time.monotonic()) for number in ended}
+            for number, job in list(unfinished.items()):
+                has_ended = job.refresh().has_ended
+                if number in ended and not has_ended:
+                    with suppress(OSError):  # makes NFS read the directory again
+                        os.chmod(job.folder, job.folder.stat().st_mode)  # noqa: PTH101
+                    has_ended = time.monotonic() - ended_at[number] > GRACE_PERIOD
+                if number in waiting and (has_ended or log_size(job) != waiting[number]):
+                    del waiting[number]
+                    progress.start(job)
+                if has_ended:
+                    del unfinished[number]
+                    sweep.finish(job, ended.get(number, "") if job.status == WAITING else "")
+                    progress.finish(job)
+                    if sweep.stopping:
+                        remote.stop()
+            progress.update()
 
 
 def log_size(job: Job) -> int:

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import psutil
 from hydra.core.singleton import Singleton
 
 from trainyard.io.errors import config_error, join_limited
@@ -28,54 +29,49 @@ STOPPED = ("CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADL
 ENDED = ("COMPLETED", "FAILED", "OUT_OF_MEMORY", *STOPPED)
 
 
+class QueuedJob(NamedTuple):
+    """A job of a cluster: `slurm`, or `local` for a process on this machine."""
+
+    cluster: str = ""
+    id: str = ""
+
+
 @dataclass
 class ClusterQueue:
-    """The submitted jobs of a sweep, stored in its directory.
-
-    Attributes:
-        submitted: by number of the job, the cluster (`slurm`, or `local` for a process on this machine) and its ID.
-    """
+    """The submitted jobs of a sweep by number, stored in its directory."""
 
     folder: Path
-    submitted: dict[int, tuple[str, str]] = field(default_factory=dict)
+    submitted: dict[int, QueuedJob] = field(default_factory=dict)
 
     @classmethod
     def load(cls, folder: Path) -> "ClusterQueue":
         """Read the queue of a sweep; empty without a file."""
         queue = cls(folder)
-        with suppress(OSError, ValueError):
-            content = read_json(folder / QUEUE_FILE)
-            queue.submitted = {int(number): (cluster, name) for number, (cluster, name) in content.items()}
+        with suppress(OSError, ValueError, TypeError, AttributeError):
+            queue.submitted = {int(number): QueuedJob(*job) for number, job in read_json(folder / QUEUE_FILE).items()}
         return queue
 
-    def add(self, submitted: dict[int, tuple[str, str]]) -> None:
+    def add(self, submitted: dict[int, QueuedJob]) -> None:
         """Store submitted jobs."""
         self.submitted |= submitted
-        write_json(self.folder / QUEUE_FILE, {str(number): place for number, place in self.submitted.items()})
+        write_json(self.folder / QUEUE_FILE, {str(number): job for number, job in self.submitted.items()})
 
     def ended(self, numbers: set[int]) -> dict[int, str]:
-        """Return the jobs that neither wait nor run, with SLURM's state, which may be empty.
-
-        Raises:
-            OSError: SLURM does not respond.
-        """
-        places = {number: self.submitted.get(number, ("", "")) for number in numbers}
-        states = slurm_states() if any(cluster == "slurm" for cluster, _ in places.values()) else {}
-        is_over = {
-            number: not is_running(int(name)) if cluster == "local" else states.get(name) in (None, *ENDED)
-            for number, (cluster, name) in places.items()
-        }
-        return {number: states.get(name, "") for number, (_, name) in places.items() if is_over[number]}
+        """Return the jobs that neither wait nor run, with SLURM's state or ""; an OSError if SLURM does not respond."""
+        jobs = {number: self.submitted.get(number, QueuedJob()) for number in numbers}
+        states = slurm_states() if any(job.cluster == "slurm" for job in jobs.values()) else {}
+        ended = {}
+        for number, job in jobs.items():
+            is_queued = is_running(int(job.id)) if job.cluster == "local" else job.id in states
+            if not is_queued or states.get(job.id) in ENDED:
+                ended[number] = states.get(job.id, "")
+        return ended
 
     def pending(self, numbers: set[int]) -> set[int]:
-        """Return the jobs that wait or run.
-
-        Raises:
-            ConfigError: SLURM does not respond.
-        """
+        """Return the jobs that wait or run; a ConfigError if SLURM does not respond."""
         try:
             ended = self.ended(numbers)
-            if any(self.submitted.get(number, ("", ""))[0] == "slurm" for number in ended):
+            if any(number in self.submitted and self.submitted[number].cluster == "slurm" for number in ended):
                 time.sleep(CONFIRM_AFTER)
                 ended = {number: state for number, state in self.ended(numbers).items() if number in ended}
             return numbers - ended.keys()
@@ -89,19 +85,14 @@ def check_nothing_is_queued(folder: Path, jobs: Sequence[Job]) -> None:
     """Raise a ConfigError if jobs for another launcher wait or run in a queue."""
     queue = ClusterQueue.load(folder)
     if pending := sorted(queue.pending({job.number for job in jobs})):
-        names = join_limited(queue.submitted[number][1] for number in pending)
-        accepted = f"hydra/launcher=submitit_{queue.submitted[pending[0]][0]}, to resume them"
+        names = join_limited(queue.submitted[number].id for number in pending)
+        accepted = f"hydra/launcher=submitit_{queue.submitted[pending[0]].cluster}, to resume them"
         raise config_error("sweep.name", folder.name, f"{len(pending)} of its jobs wait or run as {names}", accepted)
 
 
 def slurm_states() -> dict[str, str]:
-    """Return the states of the user's jobs by ID, such as `12_0` for the first of array 12.
-
-    `squeue` is used since `sacct` needs accounting, which small clusters lack.
-
-    Raises:
-        OSError: it does not respond.
-    """
+    """Return the states of the user's jobs by ID, such as `12_0` for the first of array 12."""
+    # `sacct` needs accounting, which small clusters lack.
     command = ["squeue", f"--user={getpass.getuser()}", "--noheader", "--array", "--states=all", "--format=%i %T"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -111,11 +102,10 @@ def slurm_states() -> dict[str, str]:
 
 def is_running(pid: int) -> bool:
     """Whether a process of submitit runs on this machine."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        return state != "Z" and b"submitit" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
+    with suppress(psutil.Error):
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and "submitit" in " ".join(process.cmdline())
+    return False
 
 
 class Submission:
@@ -125,14 +115,14 @@ class Submission:
         self.launcher = launcher
         self.cluster = CLUSTERS[type(launcher).__name__]
         self.numbers = [job.number for job in jobs]
-        self.cluster_queue = ClusterQueue.load(sweep.folder)
+        self.queue = ClusterQueue.load(sweep.folder)
         self.last_query, self.last_ended = 0.0, dict[int, str]()
-        submitted = self.cluster_queue.submitted
-        pending = self.cluster_queue.pending(set(self.numbers))
+        submitted = self.queue.submitted
+        pending = self.queue.pending(set(self.numbers))
         if pending:
             print(f"queue      {len(pending)} of them wait or run already", flush=True)
         pending |= {job.number for job in jobs if job.result != job.refresh().result}  # ended in the meantime
-        lost = [submitted[number][1] for number in self.numbers if number in submitted.keys() - pending]
+        lost = [submitted[number].id for number in self.numbers if number in submitted.keys() - pending]
         if lost:
             print(f"queue      {len(lost)} have left it without a result: {join_limited(lost)}", flush=True)
         executor = make_executor(launcher, self.cluster)
@@ -145,66 +135,61 @@ class Submission:
     def submit(self, executor: Any, overrides: dict[int, list[str]]) -> None:
         """Submit an array of jobs, and store their IDs."""
         state = Singleton.get_state()
-        calls = [(words, "hydra.sweep.dir", number, str(number), state) for number, words in overrides.items()]
+        calls = [(each, "hydra.sweep.dir", number, str(number), state) for number, each in overrides.items()]
         try:
             submitted = executor.map_array(self.launcher, *zip(*calls, strict=True))
         except (RuntimeError, OSError, subprocess.SubprocessError) as error:
-            if not self.cluster_queue.submitted:
+            if not self.queue.submitted:
                 shutil.rmtree(Path(self.launcher.params["submitit_folder"]).parent, ignore_errors=True)
             text = str(error).splitlines()
             reasons = "; ".join([line for line in text if "error:" in line] or text[:1])
             accepted = "hydra.launcher.partition, timeout_min, mem_gb, ... that the cluster accepts"
             problem = f"the jobs were rejected ({reasons})"
             raise config_error("hydra/launcher", f"submitit_{self.cluster}", problem, accepted) from error
-        places = {number: (self.cluster, job.job_id) for number, job in zip(overrides, submitted, strict=True)}
-        self.cluster_queue.add(places)
+        queued = {number: QueuedJob(self.cluster, job.job_id) for number, job in zip(overrides, submitted, strict=True)}
+        self.queue.add(queued)
         if self.cluster == "slurm":
-            names = ", ".join(array_names(places.values()))
-            print(f"queue      {len(submitted)} jobs submitted as {names}", flush=True)
+            print(f"queue      {len(queued)} jobs submitted as {', '.join(array_ids(queued.values()))}", flush=True)
 
     def ended(self) -> dict[int, str]:
-        """Return the error of each job that has left the queue, by index; empty if it is not the job's fault."""
+        """Return the error of each job that has left the queue, by number; empty if it is not the job's fault."""
         if time.monotonic() - self.last_query >= QUERY_INTERVAL[self.cluster]:
             self.last_query = time.monotonic()
             try:
-                self.last_ended = self.cluster_queue.ended(set(self.numbers))
+                self.last_ended = self.queue.ended(set(self.numbers))
             except OSError:  # SLURM's controller is busy or restarts
                 return {}
-        return {index: self.reason(number) for index, number in enumerate(self.numbers) if number in self.last_ended}
+        return {number: self.reason(number) for number in self.numbers if number in self.last_ended}
 
     def reason(self, number: int) -> str:
         """Return why a job without a result ended."""
-        state, (_, name) = self.last_ended[number], self.cluster_queue.submitted[number]
+        state, job = self.last_ended[number], self.queue.submitted[number]
         if state in STOPPED:
             return ""
-        log = Path(self.launcher.params["submitit_folder"].replace("%j", name)) / f"{name}_0_log.err"
+        log = Path(self.launcher.params["submitit_folder"].replace("%j", job.id)) / f"{job.id}_0_log.err"
         return f"it ended without a result{f' (SLURM: {state})' if state else ''}\nsee {log}"
 
     def stop(self) -> None:
         """Cancel the jobs."""
         for number in self.numbers:
-            cluster, name = self.cluster_queue.submitted[number]
-            command = ["scancel", name] if cluster == "slurm" else ["kill", "-TERM", name]
-            subprocess.run(command, capture_output=True, check=False)
+            job = self.queue.submitted[number]
+            command = ["scancel"] if job.cluster == "slurm" else ["kill", "-TERM"]
+            subprocess.run([*command, job.id], capture_output=True, check=False)
 
     def pending_note(self) -> str:
         """Return a message about the jobs in the queue."""
-        names = array_names(self.cluster_queue.submitted[number] for number in self.numbers)
-        cancel = f"; cancel them with: scancel {' '.join(names)}" if self.cluster == "slurm" else ""
+        ids = array_ids(self.queue.submitted[number] for number in self.numbers)
+        cancel = f"; cancel them with: scancel {' '.join(ids)}" if self.cluster == "slurm" else ""
         return f"jobs that wait or run stay in the queue{cancel}"
 
 
-def array_names(places: Iterable[tuple[str, str]]) -> list[str]:
+def array_ids(jobs: Iterable[QueuedJob]) -> list[str]:
     """Return the IDs of the arrays of jobs."""
-    return sorted({name.partition("_")[0] for _, name in places})
+    return sorted({job.id.partition("_")[0] for job in jobs})
 
 
 def make_executor(launcher: Any, cluster: str) -> Any:
-    """Return submitit's executor with the options of the launcher.
-
-    Raises:
-        ConfigError: this machine has no SLURM.
-    """
+    """Return submitit's executor with the options of the launcher; a ConfigError if this machine has no SLURM."""
     import submitit
     from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 

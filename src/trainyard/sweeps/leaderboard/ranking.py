@@ -2,11 +2,11 @@
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from trainyard.config.composition import objective_mode
-from trainyard.run.run_directory import STATUSES
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.search_space import is_replicate
 
@@ -36,14 +36,9 @@ class Row:
         return [job.score for job in self.jobs if job.score is not None]
 
     @property
-    def is_complete(self) -> bool:
-        """Whether all jobs are completed: a mean over some folds is not comparable."""
-        return len(self.scores) == len(self.jobs)
-
-    @property
     def has_ended(self) -> bool:
         """Whether no job is left to run."""
-        return all(job.status in STATUSES and job.status != "interrupted" for job in self.jobs)
+        return all(job.has_ended for job in self.jobs)
 
     @property
     def mean(self) -> float:
@@ -68,10 +63,10 @@ class Row:
     @property
     def status(self) -> str:
         """The status of all jobs, or the number of jobs of each status."""
-        statuses = [job.status for job in self.jobs]
-        if len(set(statuses)) == 1:
-            return statuses[0]
-        return ", ".join(f"{statuses.count(status)} {status}" for status in sorted(set(statuses)))
+        counts = Counter(job.status for job in self.jobs)
+        if len(counts) == 1:
+            return self.jobs[0].status
+        return ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
 
 
 def leaderboard(jobs: Sequence[Job], axes: Sequence[str], objective: str) -> list[Row]:
@@ -86,7 +81,8 @@ def leaderboard(jobs: Sequence[Job], axes: Sequence[str], objective: str) -> lis
         values = dict(override.partition("=")[::2] for override in job.overrides)
         groups.setdefault(tuple(values[key] for key in keys), []).append(job)
     rows = [Row(dict(zip(keys, values, strict=True)), group, objective) for values, group in groups.items()]
-    rows.sort(key=lambda row: (not row.scores, not row.is_complete, sort_key(objective, row.mean)))
+    # The mean over some of the folds is not comparable.
+    rows.sort(key=lambda row: (not row.scores, len(row.scores) < len(row.jobs), sort_key(objective, row.mean)))
     return [replace(row, tied=bool(row.scores) and is_tied(row, rows[0])) for row in rows]
 
 
@@ -111,31 +107,36 @@ def main_effects(rows: Sequence[Row], axes: Mapping[str, Sequence[str]]) -> dict
     for axis, values in axes.items():
         if is_replicate(axis):
             continue
-        means = {value: [row.mean for row in rows if row.scores and row.values[axis] == value] for value in values}
-        if effect := {value: statistics.mean(scores) for value, scores in means.items() if scores}:
-            effects[axis] = effect
+        for value in values:
+            means = [row.mean for row in rows if row.scores and row.values[axis] == value]
+            if means:
+                effects.setdefault(axis, {})[value] = statistics.mean(means)
     return effects
 
 
 def range_warnings(rows: Sequence[Row], axes: Mapping[str, Sequence[str]]) -> list[str]:
     """Return a line for each axis of at least three numbers whose best value is the lowest or highest."""
-    lines: list[str] = []
-    for axis, values in axes.items() if rows and rows[0].scores else ():
-        numbers = {value: number for value in values if (number := as_number(value)) is not None}
-        if is_replicate(axis) or len(numbers) < len(values) or len(set(numbers.values())) < 3:
+    if not rows or not rows[0].scores:
+        return []
+    lines = []
+    for axis, values in axes.items():
+        numbers = {value: as_number(value) for value in values}
+        tried = sorted(set(numbers.values()))
+        if is_replicate(axis) or len(tried) < 3 or any(map(math.isnan, tried)):
             continue
-        best, low, high = numbers[rows[0].values[axis]], min(numbers.values()), max(numbers.values())
-        as_good = [numbers[row.values[axis]] for row in rows if row.mean == rows[0].mean]
-        if best not in (low, high) or best == 0 == low or any(low < number < high for number in as_good):
+        best = numbers[rows[0].values[axis]]
+        equally_good = {numbers[row.values[axis]] for row in rows if row.mean == rows[0].mean}
+        is_inside = not equally_good.isdisjoint(tried[1:-1])
+        if is_inside or best == tried[0] == 0:  # such as no dropout: there is nothing below
             continue
-        lines.append(f"{axis}={best:g} is the {'lowest' if best == low else 'highest'} value tried")
+        lines.append(f"{axis}={best:g} is the {'lowest' if best == tried[0] else 'highest'} value tried")
     return lines
 
 
-def as_number(text: str) -> float | None:
-    """Return the finite number in a text, if it is one."""
+def as_number(text: str) -> float:
+    """Return the number in a text; NaN if it is not a finite number."""
     try:
         number = float(text)
     except ValueError:
-        return None
-    return number if math.isfinite(number) else None
+        return math.nan
+    return number if math.isfinite(number) else math.nan

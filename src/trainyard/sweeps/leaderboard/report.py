@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from trainyard.io.csv_text import csv_writer, escape_formula
 from trainyard.io.errors import config_error
 from trainyard.io.files import replacing, write_text
-from trainyard.run.run_directory import DONE
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.leaderboard.ranking import Row, main_effects, range_warnings
 from trainyard.sweeps.search_space import is_replicate
@@ -35,8 +34,7 @@ def leaderboard_text(sweep: StoredSweep, test: bool = False) -> str:
         lines.append("= not significantly different from the best")
     if any(row.status == "pruned" for row in rows):
         lines.append("(...) best score before pruning, and the epoch of pruning")
-    lines += [*explanations(sweep, rows), *effect_lines(sweep, rows), *range_warnings(rows, sweep.space.axes)]
-    return "\n".join(lines)
+    return "\n".join([*lines, *notes(sweep, rows)])
 
 
 def leaderboard_cells(rows: Sequence[Row], objective: str, test: bool = False) -> list[list[str]]:
@@ -92,11 +90,13 @@ def explanations(sweep: StoredSweep, rows: Sequence[Row]) -> list[str]:
     return [*lines, f"best:{sweep.folder.name} is run {job.number}: {scores}"]
 
 
-def effect_lines(sweep: StoredSweep, rows: Sequence[Row], quote: str = "") -> list[str]:
-    """Return a line for each axis with the mean score of each value."""
-    effects = main_effects(rows, sweep.space.axes).items()
-    texts = {axis: ", ".join(f"{value} {score:.4f}" for value, score in means.items()) for axis, means in effects}
-    return [f"{quote}{axis}{quote}: {text}" for axis, text in texts.items()]
+def notes(sweep: StoredSweep, rows: Sequence[Row], quote: str = "") -> list[str]:
+    """Return the lines below the table: explanations, the mean score of each value of each axis, and warnings."""
+    lines = explanations(sweep, rows)
+    for axis, means in main_effects(rows, sweep.space.axes).items():
+        text = ", ".join(f"{value} {score:.4f}" for value, score in means.items())
+        lines.append(f"{quote}{axis}{quote}: {text}")
+    return [*lines, *range_warnings(rows, sweep.space.axes)]
 
 
 def write_report(sweep: StoredSweep) -> None:
@@ -111,8 +111,8 @@ def write_report(sweep: StoredSweep) -> None:
     file = io.StringIO()
     csv_writer(file).writerows(map(escape_formula, row) for row in cells)
     write_text(folder / CSV, file.getvalue())
-    notes = [*explanations(sweep, rows), *effect_lines(sweep, rows, "`"), *range_warnings(rows, sweep.space.axes)]
-    lines = [f"# {folder.name}", "", markdown_table(cells[0], cells[1:]), "", *(f"- {note}" for note in notes), ""]
+    items = [f"- {note}" for note in notes(sweep, rows, quote="`")]
+    lines = [f"# {folder.name}", "", markdown_table(cells[0], cells[1:]), "", *items, ""]
     write_text(folder / MARKDOWN, escape_controls("\n".join(lines)))
     if any(row.scores for row in rows):
         draw_leaderboard(sweep, [row for row in rows if row.scores])
@@ -161,7 +161,7 @@ def final_report(sweep: StoredSweep) -> tuple[str, bool]:
     """Write the leaderboard; return it with the failures by cause, and whether all jobs are done."""
     write_report(sweep)
     problems = group_failures(sweep.jobs, list(sweep.space.axes))
-    if missing := [f"#{job.number}" for job in sweep.jobs if job.status not in (*DONE, "failed")]:
+    if missing := [f"#{job.number}" for job in sweep.jobs if not job.has_ended]:
         problems.append(f"{len(missing)} not done: {', '.join(missing)}; the same command resumes them")
     return "\n".join([leaderboard_text(sweep), *problems]), not problems
 

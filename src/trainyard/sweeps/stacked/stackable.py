@@ -50,10 +50,10 @@ def split_group(group: Sequence[int], parts: int) -> list[Sequence[int]]:
     return [group[start:end] for start, end in pairwise(ends)]
 
 
-def format_reasons(reasons: Mapping[int, str], names: Mapping[int, str]) -> str:
+def format_reasons(reasons: Mapping[int, str]) -> str:
     """Return a line with the jobs that are not stacked, and why."""
     jobs_by_reason: dict[str, list[str]] = {}
     for number, reason in sorted(reasons.items()):
-        jobs_by_reason.setdefault(reason, []).append(f"#{names[number]}")
+        jobs_by_reason.setdefault(reason, []).append(f"#{number}")
     causes = (f"{join_limited(jobs, 5)}: {reason}" for reason, jobs in jobs_by_reason.items())
     return "not stacked  " + "; ".join(causes)
