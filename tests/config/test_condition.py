@@ -6,7 +6,7 @@ import pytest
 
 from tests.history.recorded import record
 from trainyard.config.condition import Condition
-from trainyard.history.run_table import fulfils, select_runs
+from trainyard.history.run_table import satisfies, select_runs
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import ConfigError
 
@@ -67,7 +67,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoredRun:
     ],
 )
 def test_compares_numbers_as_numbers_and_texts_by_patterns(run: StoredRun, text: str, holds: bool) -> None:
-    assert fulfils(run, Condition(text, "CONDITION")) == holds
+    assert satisfies(run, Condition(text, "CONDITION")) == holds
 
 
 @pytest.mark.parametrize(
@@ -82,8 +82,8 @@ def test_a_run_without_a_result_fulfils_no_condition_on_it(tmp_path: Path) -> No
     broken = record(tmp_path / "broken", result=None)
     (broken.folder / "config.yaml").unlink()
     for text in ("val/acc>0", "val/acc!=1", "best>0", "epochs<9", "model!=cnn", "optimizer.lr<9"):
-        assert not fulfils(StoredRun(broken.folder), Condition(text, "CONDITION"))
-    assert fulfils(StoredRun(broken.folder), Condition("status=broken", "CONDITION"))
+        assert not satisfies(StoredRun(broken.folder), Condition(text, "CONDITION"))
+    assert satisfies(StoredRun(broken.folder), Condition("status=broken", "CONDITION"))
 
 
 def test_a_key_that_no_run_has_is_rejected(run: StoredRun) -> None:

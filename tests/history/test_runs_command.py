@@ -79,15 +79,15 @@ def test_run_and_job_are_reproduced_and_other_code_differs(tmp_path: Path) -> No
 
     assert call("-m", "trainyard", *TINY).returncode == 0
     assert call("-m", "trainyard", "-m", *TINY, "seed=1,2", "sweep.name=S", "sweep.pruner=median").returncode == 0
-    for name in ("latest", "S/1"):
+    [folder] = (tmp_path / "outputs" / "runs").iterdir()
+    for name in (folder.name, "S/1"):
         done = call("-m", "trainyard", "runs", "reproduce", name)
         assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "bitwise equal"), done.stderr
-    [folder] = (tmp_path / "outputs" / "runs").iterdir()
     stored = json.loads((folder / "provenance.json").read_text())
     checkout.edit("src/trainyard/run/training.py", "L.seed_everything(cfg.seed", "L.seed_everything(cfg.seed + 1")
     stored["git"]["commit"] = checkout.commit("another seed")
     (folder / "provenance.json").write_text(json.dumps(stored))
-    done = call("-m", "trainyard", "runs", "reproduce", "latest")
+    done = call("-m", "trainyard", "runs", "reproduce", folder.name)
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1].startswith("differs: ")
     assert checkout.git("worktree", "list").count("\n") == 1

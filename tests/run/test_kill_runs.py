@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import pytest
-from kill_runs import plans, try_plan
+from kill_runs import all_plans, run_plan
 
-PLANS = plans()
+PLANS = all_plans()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PLANS)
 def test_result_is_unchanged_by_four_kills(tmp_path: Path, name: str) -> None:
-    tally = try_plan(name, PLANS[name], 4, tmp_path, seed=0)
-    assert tally.differences == []
-    assert tally.kills >= 4
+    result = run_plan(name, PLANS[name], 4, tmp_path, seed=0)
+    assert result.differences == []
+    assert result.kills >= 4

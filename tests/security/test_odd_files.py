@@ -170,7 +170,7 @@ def test_yaml_bombs_are_rejected(tmp_path: Path, run: Path, text: str) -> None:
         load_yaml(YAML_BOMBS[text])
     indented = YAML_BOMBS[text].replace("\n", "\n  ")
     (run / "config.yaml").write_text(f"run:\n  {indented}\n")
-    assert StoredRun(run).own == {}
+    assert StoredRun(run).run_config == {}
     sweep = stored(tmp_path / "sweep", ["seed=0,1"], [0.1, 0.9])
     (sweep.folder / "sweep.yaml").write_text(f"objective: val/acc\nvalues:\n  {indented}\n")
     with pytest.raises(ConfigError, match=r"sweep\.yaml cannot be read"):

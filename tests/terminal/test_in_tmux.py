@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.terminal.tmux import Tmux
+from tests.terminal.tmux import REPOSITORY, Tmux
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +48,8 @@ def test_ctrl_c_restores_the_terminal_and_prints_how_to_resume(tmp_path: Path) -
         assert "examples/s" not in end
         assert "Traceback" not in end
         [run] = (tmp_path / "outputs" / "runs").iterdir()
-        resume = f"python train.py resume={run.name} --trusted-packages tests"  # contains a callback of this run
+        # The run contains a callback of the package `tests`.
+        resume = f"python {REPOSITORY}/train.py resume={run.name} --trusted-packages tests"
         assert resume in end.replace("\n", "")
         terminal.train(*command, f"hydra.run.dir=outputs/runs/{run.name}")
         assert "resuming from outputs/runs/" in terminal.until(BAR)
