@@ -101,8 +101,8 @@ def write_content(path: Path, content: Content) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(content, str):
         path.write_text(content, encoding="utf-8")
-    elif "made" in content:
-        path.write_bytes(GENERATORS[content["made"]]())
+    elif "generated" in content:
+        path.write_bytes(GENERATORS[content["generated"]]())
     elif "base64" in content:
         path.write_bytes(base64.b64decode(content["base64"]))
     elif "link" in content:

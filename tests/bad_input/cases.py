@@ -17,40 +17,40 @@ class Case:
     """A row of the table.
 
     Attributes:
-        words: arguments of the command.
-        says: texts that the output must contain.
+        args: arguments of the command, as in a shell.
+        output: strings that the output must contain.
         command: `train`, or a command of `trainyard`.
         files: files in the current folder, by path.
         runs: trained runs in `outputs/runs`.
         env: environment variables; `None` removes one.
         code: expected exit code.
-        began: directory of a run that starts and fails; empty if nothing may be written.
+        failed_run: directory of a run that starts and fails; empty if nothing may be written.
         process: whether the command needs a process of its own.
     """
 
-    words: str
-    says: list[str]
+    args: str
+    output: list[str]
     command: str = "train"
     files: dict[str, Content] = field(default_factory=dict)
     runs: list[str] = field(default_factory=list)
     env: dict[str, str | None] = field(default_factory=dict)
     code: int = 1
-    began: str = ""
+    failed_run: str = ""
     process: bool = False
 
     @property
     def in_default_suite(self) -> bool:
         """Whether the case belongs to the eighth of the table, spread evenly, that is not marked as slow."""
-        return self.process or zlib.crc32(f"{self}{self.says}".encode()) % 8 == 0
+        return self.process or zlib.crc32(f"{self}{self.output}".encode()) % 8 == 0
 
     @property
-    def arguments(self) -> list[str]:
+    def argv(self) -> list[str]:
         """The arguments as a shell splits them."""
-        return shlex.split(self.words)
+        return shlex.split(self.args)
 
     def __str__(self) -> str:
         extra = ",".join([*self.files, *self.env])
-        return f"{self.command} {self.words}" + (f" ({extra})" if extra else "")
+        return f"{self.command} {self.args}" + (f" ({extra})" if extra else "")
 
 
 def read_cases() -> list[Case]:

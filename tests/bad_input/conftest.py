@@ -58,7 +58,7 @@ def run_case(timeout: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
             monkeypatch.setenv(name, value) if value is not None else monkeypatch.delenv(name, raising=False)
         train = case.command == "train"
         monkeypatch.setattr(
-            sys, "argv", ["train.py" if train else "trainyard", *([] if train else [case.command]), *case.arguments]
+            sys, "argv", ["train.py" if train else "trainyard", *([] if train else [case.command]), *case.argv]
         )
         code = 0
         capfd.readouterr()

@@ -30,10 +30,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def check_output(case: Case, code: int, stdout: str, stderr: str) -> None:
     """Assert that a few lines name the key or the file, the value, and what is accepted."""
-    message = stderr if case.began else stdout + stderr
+    message = stderr if case.failed_run else stdout + stderr
     lines = [line for line in message.splitlines() if line.strip() and not line.startswith("sweep  ")]
     assert code == case.code, message
-    for text in case.says:
+    for text in case.output:
         assert text in message
     assert 1 <= len(lines) <= 5, message
     assert max(map(len, lines)) <= 400, message
@@ -44,8 +44,8 @@ def check_output(case: Case, code: int, stdout: str, stderr: str) -> None:
 def check_files(case: Case, folder: Path, before: dict[str, bytes | None]) -> None:
     """Assert that a run that has started is recorded as failed, and that no other file has changed."""
     after = read_folder(folder)
-    if case.began:
-        [run] = folder.glob(case.began)
+    if case.failed_run:
+        [run] = folder.glob(case.failed_run)
         assert json.loads((run / "result.json").read_text())["status"] == "failed"
         after = {name: content for name, content in after.items() if not name.startswith("outputs")}
     assert after == before
@@ -79,7 +79,7 @@ def test_bad_input_in_a_subprocess(case: Case, folder: Path, trained: dict[str, 
     program = [str(REPOSITORY / "train.py")] if case.command == "train" else ["-m", "trainyard", case.command]
     variables = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", **case.env}
     environment = {name: value for name, value in variables.items() if value is not None}
-    command = [sys.executable, *program, *case.arguments]
+    command = [sys.executable, *program, *case.argv]
     process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
     check_output(case, process.returncode, process.stdout, process.stderr)
     check_files(case, folder, before)

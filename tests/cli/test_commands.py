@@ -35,9 +35,9 @@ from trainyard.cli.parser import Parser
     ],
 )
 def test_invalid_arguments_are_reported_in_a_few_lines(
-    typed_command, tmp_path: Path, line: str, expected: list[str]
+    run_command, tmp_path: Path, line: str, expected: list[str]
 ) -> None:
-    code, screen, errors = typed_command(*line.split())
+    code, screen, errors = run_command(*line.split())
     assert (code, screen) == (2, "")
     assert all(word in errors for word in expected), errors
     assert len(errors.strip().splitlines()) <= 4
@@ -58,28 +58,28 @@ def test_every_command_has_a_parser_and_every_help_text_fits_into_80_columns() -
 
 
 @pytest.mark.parametrize("words", [["train", "--help"], ["evaluate", "--help"], ["runs", "list", "-h"], ["--help"], []])
-def test_help_is_printed_in_80_columns(typed_command, words: list[str]) -> None:
-    code, screen, errors = typed_command(*words)
+def test_help_is_printed_in_80_columns(run_command, words: list[str]) -> None:
+    code, screen, errors = run_command(*words)
     assert (code, errors) == (0, "")
     assert len(screen.splitlines()) > 5
     assert max(map(len, screen.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("group", ["runs", "show", "find", "draw"])
-def test_a_command_without_its_subcommand_names_them(typed_command, group: str) -> None:
+def test_a_command_without_its_subcommand_names_them(run_command, group: str) -> None:
     accepted = ", ".join(make_parser().commands[group].commands)
     error = f"trainyard {group}: a command is required\n  accepted: {accepted}\n  help: trainyard {group} --help\n"
-    assert typed_command(group) == (2, "", error)
-    screen = typed_command(group, "--help")[1]
+    assert run_command(group) == (2, "", error)
+    screen = run_command(group, "--help")[1]
     assert all(f"\n    {name}" in screen for name in make_parser().commands[group].commands)
 
 
-def test_the_version(typed_command) -> None:
-    assert typed_command("--version") == (0, f"trainyard {trainyard.__version__}\n", "")
+def test_the_version(run_command) -> None:
+    assert run_command("--version") == (0, f"trainyard {trainyard.__version__}\n", "")
 
 
-def test_options_are_accepted_between_overrides(typed_command) -> None:
-    code, screen, _ = typed_command("show", "model", "model=cnn", "--depth", "1", "model.hidden_dims=[7]")
+def test_options_are_accepted_between_overrides(run_command) -> None:
+    code, screen, _ = run_command("show", "model", "model=cnn", "--depth", "1", "model.hidden_dims=[7]")
     assert code == 0
     assert [line.split()[0] for line in screen.splitlines()[1:4]] == ["normalize", "blocks", "head"]
 
@@ -132,8 +132,8 @@ def test_completion(line: str, tmp_path: Path) -> None:
     }, done.stdout
 
 
-def test_the_code_for_a_shell(typed_command) -> None:
-    code, screen, _ = typed_command("--completion", "bash")
+def test_the_code_for_a_shell(run_command) -> None:
+    code, screen, _ = run_command("--completion", "bash")
     assert code == 0
     assert "complete " in screen
     assert "trainyard" in screen

@@ -20,13 +20,13 @@ NAMES = ["emoji 🐈 é", "q'uo\"te", "a=b,c$d{e}%f", "new\nline", "a" * 240]
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_run_works_in_folders_with_special_names(
-    name: str, typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, run_train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / name
     place.mkdir()
     monkeypatch.chdir(place)
     (place / "table.csv").write_text(ROWS)
-    code, _, errors = typed("data=table", "data.path=table.csv", "data.target=class", *TINY)
+    code, _, errors = run_train("data=table", "data.path=table.csv", "data.target=class", *TINY)
     assert (code, errors) == (0, "")
     run = find_run("latest")
     result = json.loads((run.folder / "result.json").read_bytes().decode("utf-8"))
@@ -39,12 +39,12 @@ def test_a_run_works_in_folders_with_special_names(
 
 @pytest.mark.parametrize("name", ["${seed}", b"x\xff"])
 def test_a_working_folder_that_is_not_text_is_rejected(
-    name: str | bytes, typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str | bytes, run_train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / os.fsdecode(name)
     place.mkdir()
     monkeypatch.chdir(place)
-    code, _, errors = typed(*TINY)
+    code, _, errors = run_train(*TINY)
     assert code == 1
     assert errors.startswith("working folder=")
     assert len(errors.splitlines()) == 2
@@ -52,16 +52,16 @@ def test_a_working_folder_that_is_not_text_is_rejected(
 
 
 @pytest.mark.parametrize("word", [b"data.path=t\xff.csv", b"hydra.run.dir=r\xff", b"\xff"])
-def test_arguments_that_are_not_utf_8_are_rejected(word: bytes, typed, tmp_path: Path) -> None:
-    code, _, errors = typed("data=table", "data.target=class", os.fsdecode(word))
+def test_arguments_that_are_not_utf_8_are_rejected(word: bytes, run_train, tmp_path: Path) -> None:
+    code, _, errors = run_train("data=table", "data.target=class", os.fsdecode(word))
     assert code == 1
     assert "\\xff" in errors
     assert errors.splitlines()[1:] == ["  accepted: UTF-8 text"]
     assert not list(tmp_path.iterdir())
 
 
-def test_long_name_is_rejected(typed, tmp_path: Path) -> None:
-    code, _, errors = typed(*TINY, f"hydra.run.dir={'a' * 256}")
+def test_long_name_is_rejected(run_train, tmp_path: Path) -> None:
+    code, _, errors = run_train(*TINY, f"hydra.run.dir={'a' * 256}")
     assert code == 1
     assert "hydra.run.dir=aaa" in errors
     assert ": a name of 256 bytes\n" in errors
@@ -82,8 +82,8 @@ PLACES = {
 
 @pytest.mark.parametrize("name", LONG[:2], ids=["a name", "a path"])
 @pytest.mark.parametrize("key", PLACES)
-def test_long_path_is_rejected_before_the_run(typed, tmp_path: Path, key: str, name: str) -> None:
-    code, _, errors = typed(*PLACES[key], f"{key}={name}")
+def test_long_path_is_rejected_before_the_run(run_train, tmp_path: Path, key: str, name: str) -> None:
+    code, _, errors = run_train(*PLACES[key], f"{key}={name}")
     assert code == 1
     assert errors.startswith(f"{key}={name[:50]}")
     assert "at most 4095 bytes, each name in it at most 255" in errors
@@ -104,8 +104,8 @@ DIGITS = "1" * 5000
 
 
 @pytest.mark.parametrize("word", ["seed={}", "optimizer.lr=0.{}", "model.hidden_dims=[8,{}]", "-m seed=0,{}", "+x={}"])
-def test_numbers_with_too_many_digits_are_rejected(typed, tmp_path: Path, word: str) -> None:
-    code, _, errors = typed(*word.format(DIGITS).split())
+def test_numbers_with_too_many_digits_are_rejected(run_train, tmp_path: Path, word: str) -> None:
+    code, _, errors = run_train(*word.format(DIGITS).split())
     assert code == 1
     assert ": a number of 5000 digits\n  accepted: at most 4300 digits\n" in errors
     assert not list(tmp_path.iterdir())
@@ -113,16 +113,16 @@ def test_numbers_with_too_many_digits_are_rejected(typed, tmp_path: Path, word: 
 
 @pytest.mark.parametrize(("number", "said"), [(DIGITS, "big.yaml: "), (f"0x{DIGITS}", "optimizer.lr=0x1")])
 def test_long_numbers_in_files_and_environment_variables_are_rejected(
-    typed, tmp_path: Path, monkeypatch, number: str, said: str
+    run_train, tmp_path: Path, monkeypatch, number: str, said: str
 ) -> None:
     monkeypatch.setenv("BIG", number)
     (tmp_path / "mine" / "experiment").mkdir(parents=True)
     (tmp_path / "mine" / "experiment" / "big.yaml").write_text(f"# @package _global_\noptimizer:\n  lr: {number}\n")
-    code, _, errors = typed("--config-dir", "mine", "experiment=big")
+    code, _, errors = run_train("--config-dir", "mine", "experiment=big")
     assert code == 1
     assert said in errors
     assert max(map(len, errors.splitlines())) < 400
-    assert typed("seed=${oc.env:BIG}")[0] == 1
+    assert run_train("seed=${oc.env:BIG}")[0] == 1
     assert not [path for path in (tmp_path / "outputs").rglob("*") if path.is_file()]
 
 

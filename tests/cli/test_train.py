@@ -110,8 +110,8 @@ BAD = {
 
 
 @pytest.mark.parametrize("line", BAD)
-def test_bad_input_is_reported_in_a_few_lines_and_leaves_no_files(typed, tmp_path: Path, line: str) -> None:
-    code, _, errors = typed(*line.split())
+def test_bad_input_is_reported_in_a_few_lines_and_leaves_no_files(run_train, tmp_path: Path, line: str) -> None:
+    code, _, errors = run_train(*line.split())
     assert code == 1
     for words in BAD[line]:
         assert words in errors
@@ -123,15 +123,15 @@ def test_bad_input_is_reported_in_a_few_lines_and_leaves_no_files(typed, tmp_pat
 
 @pytest.mark.skipif("__import__('torch').cuda.is_available()", reason="there is a GPU here")
 @pytest.mark.parametrize("choice", ["gpu", "ddp", "fsdp"])
-def test_missing_gpu_is_reported(typed, choice: str) -> None:
-    code, _, errors = typed(f"accelerator={choice}")
+def test_missing_gpu_is_reported(run_train, choice: str) -> None:
+    code, _, errors = run_train(f"accelerator={choice}")
     assert code == 1
     assert f"accelerator={choice}: there is no cuda device here" in errors
     assert "auto or cpu or ddp_cpu" in errors
 
 
-def test_nan_loss_stops_the_run_at_its_step(typed, tmp_path: Path) -> None:
-    code, _, errors = typed("optimizer=sgd", "optimizer.lr=1e30", "trainer=quick")
+def test_nan_loss_stops_the_run_at_its_step(run_train, tmp_path: Path) -> None:
+    code, _, errors = run_train("optimizer=sgd", "optimizer.lr=1e30", "trainer=quick")
     assert code == 1
     assert "at step 2 (epoch 1)" in errors
     assert "learning rate" in errors
@@ -140,15 +140,15 @@ def test_nan_loss_stops_the_run_at_its_step(typed, tmp_path: Path) -> None:
     assert '"status": "failed"' in (run / "result.json").read_text()
 
 
-def test_seed_zero_is_used(typed, tmp_path: Path) -> None:
-    assert typed("trainer=quick", "seed=0", "experiment=penguins", "hydra.run.dir=a")[0] == 0
-    assert typed("trainer=quick", "seed=0", "experiment=penguins", "hydra.run.dir=b")[0] == 0
+def test_seed_zero_is_used(run_train, tmp_path: Path) -> None:
+    assert run_train("trainer=quick", "seed=0", "experiment=penguins", "hydra.run.dir=a")[0] == 0
+    assert run_train("trainer=quick", "seed=0", "experiment=penguins", "hydra.run.dir=b")[0] == 0
     weights = [__import__("torch").load(tmp_path / n / "checkpoints/last.ckpt")["state_dict"] for n in "ab"]
     assert all(bool((weights[0][key] == weights[1][key]).all()) for key in weights[0])
 
 
-def test_piped_output_has_no_progress_bar(typed) -> None:
-    code, screen, errors = typed("experiment=penguins", "trainer.max_epochs=3")
+def test_piped_output_has_no_progress_bar(run_train) -> None:
+    code, screen, errors = run_train("experiment=penguins", "trainer.max_epochs=3")
     lines = screen.splitlines()
     assert code == 0
     assert errors == ""
@@ -162,16 +162,18 @@ def test_piped_output_has_no_progress_bar(typed) -> None:
     assert table[-1].startswith("view       tensorboard --logdir outputs/runs/")
 
 
-def test_ctrl_c_before_training_prints_no_traceback(typed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_before_training_prints_no_traceback(run_train, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(cfg: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("trainyard.run.training.train", interrupted)
-    assert typed("model=mlp") == (130, "", "interrupted\n")
+    assert run_train("model=mlp") == (130, "", "interrupted\n")
 
 
-def test_failed_run_prints_its_directory(typed, tmp_path: Path) -> None:
-    code, screen, errors = typed("experiment=penguins", "trainer.max_epochs=3", "optimizer=sgd", "optimizer.lr=1e30")
+def test_failed_run_prints_its_directory(run_train, tmp_path: Path) -> None:
+    code, screen, errors = run_train(
+        "experiment=penguins", "trainer.max_epochs=3", "optimizer=sgd", "optimizer.lr=1e30"
+    )
     [run] = (tmp_path / "outputs" / "runs").iterdir()
     assert code == 1
     assert f"\nthe run failed; partial results are in outputs/runs/{run.name}\n" in screen
@@ -179,19 +181,19 @@ def test_failed_run_prints_its_directory(typed, tmp_path: Path) -> None:
     assert "Traceback" in (run / "run.log").read_text()
 
 
-def test_a_sweep_runs_every_combination(typed, tmp_path: Path) -> None:
-    code, _, _ = typed("-m", "model=mlp,cnn", "optimizer=sgd,adam", "trainer=quick", "logger=csv", "callbacks=none")
+def test_a_sweep_runs_every_combination(run_train, tmp_path: Path) -> None:
+    code, _, _ = run_train("-m", "model=mlp,cnn", "optimizer=sgd,adam", "trainer=quick", "logger=csv", "callbacks=none")
     assert code == 0
     [sweep] = (tmp_path / "outputs" / "sweeps").iterdir()
     assert sorted(path.name for path in sweep.iterdir() if path.is_dir()) == ["0", "1", "2", "3"]
     assert len(list(sweep.glob("*/result.json"))) == 4
 
 
-def test_config_dir_adds_options(typed, tmp_path: Path) -> None:
+def test_config_dir_adds_options(run_train, tmp_path: Path) -> None:
     own = tmp_path / "mine" / "model"
     own.mkdir(parents=True)
     (own / "tiny.yaml").write_text("# A small one.\ndefaults:\n  - mlp\nhidden_dims: [3]\n")
-    code, screen, _ = typed("--config-dir", "mine", "model=tiny", "data=penguins", "trainer=quick")
+    code, screen, _ = run_train("--config-dir", "mine", "model=tiny", "data=penguins", "trainer=quick")
     assert code == 0
     assert "tiny (27 parameters)" in screen
 
@@ -206,8 +208,8 @@ def test_missing_launcher_is_reported_with_the_install_command(launcher: str, ex
     assert typo.startswith("hydra/launcher=locall: unknown option; did you mean local?")
 
 
-def test_help_lists_groups_and_examples(typed) -> None:
-    code, screen, _ = typed("--help")
+def test_help_lists_groups_and_examples(run_train) -> None:
+    code, screen, _ = run_train("--help")
     assert code == 0
     for line in (
         "  scheduler    constant, cosine, cosine_warmup*, exponential, linear, one_cycle,",
@@ -220,10 +222,10 @@ def test_help_lists_groups_and_examples(typed) -> None:
     assert len(screen.splitlines()) < 40
 
 
-def test_help_lists_options_of_config_dir(typed, tmp_path: Path) -> None:
+def test_help_lists_options_of_config_dir(run_train, tmp_path: Path) -> None:
     (tmp_path / "mine" / "model").mkdir(parents=True)
     (tmp_path / "mine" / "model" / "tiny.yaml").touch()
-    assert "  model        cnn, mlp*, resnet, tiny, transfer\n" in typed("--config-dir", "mine", "--help")[1]
+    assert "  model        cnn, mlp*, resnet, tiny, transfer\n" in run_train("--config-dir", "mine", "--help")[1]
 
 
 def run_python(code: str, **environment: str) -> str:

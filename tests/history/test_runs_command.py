@@ -16,11 +16,11 @@ from tests.sweeps.sweeping import TINY, until
 
 
 @pytest.fixture
-def runs_command(typed_command):
+def runs_command(run_command):
     """Run `trainyard runs` in a folder with two runs; return exit code, stdout and stderr."""
     record(Path("outputs/runs/one"), 0.9)
     record(Path("outputs/runs/two"), 0.8, {"model": "cnn"}, provenance={"started": "2026-02-02T00:00:00+00:00"})
-    return partial(typed_command, "runs")
+    return partial(run_command, "runs")
 
 
 def test_lists_by_conditions_and_options_in_any_order(runs_command) -> None:

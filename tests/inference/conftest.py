@@ -12,8 +12,8 @@ PredictCommand = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def predict_command(typed_command, tmp_path: Path) -> PredictCommand:
+def predict_command(run_command, tmp_path: Path) -> PredictCommand:
     """Run `trainyard predict` beside `images.ckpt` and `rows.ckpt`; return exit code, stdout and stderr."""
     save(model_of(IMAGES), tmp_path / "images.ckpt")
     save(model_of(ROWS), tmp_path / "rows.ckpt")
-    return partial(typed_command, "predict")
+    return partial(run_command, "predict")

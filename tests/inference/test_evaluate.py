@@ -308,10 +308,10 @@ def test_ensemble_averages_its_members() -> None:
 
 
 @pytest.fixture
-def evaluate_command(typed_command, home: Path, monkeypatch: pytest.MonkeyPatch):
+def evaluate_command(run_command, home: Path, monkeypatch: pytest.MonkeyPatch):
     """Run `trainyard evaluate` in the folder of the runs; return exit code, stdout and stderr."""
     monkeypatch.chdir(home)
-    return partial(typed_command, "evaluate")
+    return partial(run_command, "evaluate")
 
 
 def test_command_prints_scores_and_writes_a_report(evaluate_command) -> None:

@@ -28,8 +28,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_model_and_card_are_written_into_the_run(typed_command, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code, screen, errors = typed_command("export", str(run), "--format", "torch")
+def test_model_and_card_are_written_into_the_run(run_command, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, screen, errors = run_command("export", str(run), "--format", "torch")
     assert (code, errors) == (0, "")
     assert "verified   by a process with torch alone at batches of 1 and 7: largest difference 0" in screen
     card = (run / "export" / "model_card.md").read_text()
@@ -82,9 +82,9 @@ def test_exported_file_can_be_exported_again(run: Path, tmp_path: Path, monkeypa
     ],
 )
 def test_bad_input_is_rejected_without_a_traceback(
-    typed_command, run: Path, words: list[str], code: int, message: str
+    run_command, run: Path, words: list[str], code: int, message: str
 ) -> None:
-    exit_code, _, errors = typed_command("export", *(str(run) if word == "RUN" else word for word in words))
+    exit_code, _, errors = run_command("export", *(str(run) if word == "RUN" else word for word in words))
     assert exit_code == code
     assert message in errors
     assert "Traceback" not in errors
@@ -110,11 +110,11 @@ def recorded(tmp_path: Path, in_process: None) -> Path:
 
 
 @pytest.fixture
-def export_command(typed_command):
+def export_command(run_command):
     """Run `trainyard export` to safetensors in the folder of the run; return exit code and stderr."""
 
     def run(*words: str) -> tuple[int, str]:
-        code, _, errors = typed_command("export", *words, "--format", "safetensors")
+        code, _, errors = run_command("export", *words, "--format", "safetensors")
         return code, errors
 
     return run

@@ -67,9 +67,9 @@ def limit_memory(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     monkeypatch.setattr(Classifier, "training_step", limited)
 
 
-def test_command_suggests_an_override(typed_command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_command_suggests_an_override(run_command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     limit_memory(monkeypatch, 16)
-    code, screen, errors = typed_command("find", "batch_size", "data=penguins", "trainer=quick")
+    code, screen, errors = run_command("find", "batch_size", "data=penguins", "trainer=quick")
     assert (code, errors) == (0, "")
     rows = [line.split() for line in screen.splitlines()]
     assert [row[:1] + row[2:3] for row in rows[1:3]] == [["8", "30"], ["16", "15"]]
@@ -79,10 +79,10 @@ def test_command_suggests_an_override(typed_command, monkeypatch: pytest.MonkeyP
     assert not list(tmp_path.rglob("*"))
 
 
-def test_size_beyond_free_memory_is_not_tried(typed_command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_size_beyond_free_memory_is_not_tried(run_command, monkeypatch: pytest.MonkeyPatch) -> None:
     peaks = iter([0, 100 << 20])
     monkeypatch.setattr(batch_size, "peak_memory", lambda: next(peaks))
     monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 150 << 20}))
-    _, screen, _ = typed_command("find", "batch_size", "data=penguins", "trainer=quick")
+    _, screen, _ = run_command("find", "batch_size", "data=penguins", "trainer=quick")
     assert "        16  not tried: needs about 0.2 GiB more, 0.1 GiB are free" in screen.splitlines()
     assert "data.batch_size=8" in screen

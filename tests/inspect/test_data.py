@@ -36,8 +36,8 @@ def cells(text: str) -> list[list[str]]:
     return [line.split() for line in text.splitlines()]
 
 
-def test_digits_are_counted_and_drawn(typed_command, tmp_path: Path) -> None:
-    code, screen, errors = typed_command("show", "data", "augment=flip")
+def test_digits_are_counted_and_drawn(run_command, tmp_path: Path) -> None:
+    code, screen, errors = run_command("show", "data", "augment=flip")
     assert (code, errors) == (0, "")
     head, counts, copies, look = (cells(part) for part in screen.split("\n\n"))
     assert head[0] == ["digits", "images", "1x8x8,", "10", "classes"]
@@ -53,12 +53,12 @@ def test_digits_are_counted_and_drawn(typed_command, tmp_path: Path) -> None:
         assert picture.height > picture.width, "ten classes below each other, each twice"
 
 
-def test_table_columns_and_leaks_are_described(typed_command, tmp_path: Path) -> None:
+def test_table_columns_and_leaks_are_described(run_command, tmp_path: Path) -> None:
     rows = [
         f"{number % 13},{'ab'[number % 2]},{'' if number % 4 == 0 else 1.5},{'xy'[number % 2]}" for number in range(52)
     ]
     (tmp_path / "table.csv").write_text("\n".join(["size,letter,gap,kind", *rows]) + "\n", encoding="utf-8")
-    code, screen, _ = typed_command("show", "data", "data=table", "data.path=table.csv", "data.target=kind")
+    code, screen, _ = run_command("show", "data", "data=table", "data.path=table.csv", "data.target=kind")
     assert code == 0
     assert "letter is a copy of the target" in screen
     head, _, columns, copies, pairs, _ = (cells(part) for part in screen.split("\n\n"))
@@ -98,10 +98,8 @@ def test_strip_has_images_above_augmented_versions() -> None:
         ("data=table data.path=none.csv data.target=y", ["data.path=none.csv"]),
     ],
 )
-def test_bad_input_is_an_error_and_leaves_no_files(
-    typed_command, tmp_path: Path, line: str, expected: list[str]
-) -> None:
-    code, screen, errors = typed_command("show", "data", *line.split())
+def test_bad_input_is_an_error_and_leaves_no_files(run_command, tmp_path: Path, line: str, expected: list[str]) -> None:
+    code, screen, errors = run_command("show", "data", *line.split())
     assert (code, screen) == (1, "")
     assert all(word in errors for word in expected)
     assert not list(tmp_path.iterdir())
@@ -187,7 +185,7 @@ def test_leaks_are_listed_first() -> None:
     assert lines[:2] == ["test in train  test 3 = train 2", "train          train 1 = train 0"]
 
 
-def test_images_are_named_by_their_files(typed_command, tmp_path: Path) -> None:
+def test_images_are_named_by_their_files(run_command, tmp_path: Path) -> None:
     draws = np.random.default_rng(0)
     for name in [f"train/{kind}/{number}" for kind in ("cat", "dog") for number in range(4)] + ["test/dog/9"]:
         file = tmp_path / "pictures" / f"{name}.png"
@@ -197,18 +195,18 @@ def test_images_are_named_by_their_files(typed_command, tmp_path: Path) -> None:
     copy.parent.mkdir()
     copy.write_bytes((tmp_path / "pictures" / "train" / "cat" / "2.png").read_bytes())
     words = ("data=image_folder", "data.root=pictures", "data.batch_size=2", f"data.cache={tmp_path}/cache")
-    code, screen, _ = typed_command("show", "data", *words, "data.val_fraction=0.01")
+    code, screen, _ = run_command("show", "data", *words, "data.val_fraction=0.01")
     assert code == 0
     assert "1 of 2 test images are exact duplicates of training images" in screen
     assert "test in train  test/cat/7.png = train/cat/2.png" in screen
 
 
-def test_duplicate_rows_are_numbered_from_one(typed_command, tmp_path: Path) -> None:
+def test_duplicate_rows_are_numbered_from_one(run_command, tmp_path: Path) -> None:
     rows = [f"{number}.5,{number * 7 % 60}.25,{'xy'[number % 2]}" for number in range(60)]
     rows[40] = rows[4]
     (tmp_path / "table.csv").write_text("\n".join(["a,b,kind", *rows]) + "\n", encoding="utf-8")
     words = ("data=table", "data.path=table.csv", "data.target=kind", "data.batch_size=8")
-    code, screen, _ = typed_command("show", "data", *words)
+    code, screen, _ = run_command("show", "data", *words)
     assert code == 0
     [line] = [line for line in screen.splitlines() if " row " in line]
     assert {"5", "41"} <= set(line.split())

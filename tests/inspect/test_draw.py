@@ -59,7 +59,7 @@ def test_equal_rates_of_groups_are_drawn_once(tmp_path: Path) -> None:
     assert np.diff(epochs) == pytest.approx(epochs[0])
 
 
-def test_curves_of_a_sweep_are_labelled_by_its_axes(typed_command, tmp_path: Path) -> None:
+def test_curves_of_a_sweep_are_labelled_by_its_axes(run_command, tmp_path: Path) -> None:
     from trainyard.sweeps.search_space import SearchSpace
     from trainyard.sweeps.stored import StoredSweep
 
@@ -70,7 +70,7 @@ def test_curves_of_a_sweep_are_labelled_by_its_axes(typed_command, tmp_path: Pat
     for number, more in enumerate(words):
         trained(folder / str(number), *more)
     assert sorted(course.label for course in load_curves("first")) == ["lr=0.05", "lr=5"]
-    code, screen, errors = typed_command("draw", "curves", "first", "--of", "val/loss", "acc")
+    code, screen, errors = run_command("draw", "curves", "first", "--of", "val/loss", "acc")
     assert (code, screen.splitlines()[-1], errors) == (0, "written    outputs/draw/curves.png", "")
     assert matplotlib.image.imread(tmp_path / "outputs/draw/curves.png").shape[1] > 800, "two charts"
 
@@ -123,9 +123,9 @@ def test_every_active_layer_is_drawn(home: Path, monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_bad_input_is_an_error(
-    typed_command, home: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
+    run_command, home: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
 ) -> None:
     monkeypatch.chdir(home)
-    code, _, errors = typed_command("draw", *words)
+    code, _, errors = run_command("draw", *words)
     assert code == 1
     assert errors.startswith(message), errors

@@ -73,8 +73,8 @@ def test_ratios_of_group_rates_do_not_change() -> None:
     assert test.rate == pytest.approx(0.01)
 
 
-def test_command_suggests_a_valid_override(typed_command, tmp_path: Path, temporary: Path) -> None:
-    code, screen, errors = typed_command("find", "lr", "model=mlp", "trainer.max_epochs=1", "debug=fast")
+def test_command_suggests_a_valid_override(run_command, tmp_path: Path, temporary: Path) -> None:
+    code, screen, errors = run_command("find", "lr", "model=mlp", "trainer.max_epochs=1", "debug=fast")
     assert (code, errors) == (0, "")
     tried, suggests, override, look = screen.splitlines()
     assert tried.startswith("tried      ")
@@ -86,23 +86,23 @@ def test_command_suggests_a_valid_override(typed_command, tmp_path: Path, tempor
     assert not list(temporary.iterdir())
 
 
-def test_constant_loss_gives_no_suggestion(typed_command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_constant_loss_gives_no_suggestion(run_command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Classifier, "forward", lambda self, x: torch.zeros(len(x), 10) * next(self.parameters()).sum())
-    code, screen, _ = typed_command("find", "lr", "--steps", "25", "data.train_fraction=0.2")
+    code, screen, _ = run_command("find", "lr", "--steps", "25", "data.train_fraction=0.2")
     assert code == 0
     assert "nothing clear: the loss stays near 2.3" in screen
     assert "optimizer.lr=" not in screen
 
 
 def test_interrupted_test_leaves_no_files(
-    typed_command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, temporary: Path
+    run_command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, temporary: Path
 ) -> None:
     def interrupted(*_: object) -> Tensor:
         assert list(temporary.iterdir()), "the folder of the Trainer exists"
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Classifier, "training_step", interrupted)
-    code, _, errors = typed_command("find", "lr", "data.train_fraction=0.2")
+    code, _, errors = run_command("find", "lr", "data.train_fraction=0.2")
     assert code == 130
     assert errors.splitlines()[-1] == "interrupted"
     assert not list(tmp_path.iterdir())

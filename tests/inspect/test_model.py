@@ -50,8 +50,8 @@ def test_partly_trainable_backbone() -> None:
     assert layers["backbone"].trainable == "partly"
 
 
-def test_command_prints_a_table(typed_command) -> None:
-    code, screen, errors = typed_command("show", "model", "data=penguins", "model.hidden_dims=[8]", "--depth", "1")
+def test_command_prints_a_table(run_command) -> None:
+    code, screen, errors = run_command("show", "model", "data=penguins", "model.hidden_dims=[8]", "--depth", "1")
     assert (code, errors) == (0, "")
     assert screen.splitlines() == [
         "layer      kind           output  parameters  trainable  FLOPs",
@@ -62,8 +62,8 @@ def test_command_prints_a_table(typed_command) -> None:
     ]
 
 
-def test_incompatible_model_and_data_are_an_error(typed_command) -> None:
-    code, screen, errors = typed_command("show", "model", "model=cnn", "data=penguins")
+def test_incompatible_model_and_data_are_an_error(run_command) -> None:
+    code, screen, errors = run_command("show", "model", "model=cnn", "data=penguins")
     assert (code, screen) == (1, "")
     assert "model=cnn data=penguins" in errors
     assert "model=mlp" in errors

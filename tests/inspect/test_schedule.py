@@ -63,9 +63,9 @@ def test_layers_with_equal_rates_are_combined() -> None:
     assert layer_names([f"layer_{number}_weights" for number in range(5)]) == "layer_0, layer_1, layer_2 and 2 more"
 
 
-def test_table_has_first_peak_and_last_rate(typed_command, tmp_path: Path) -> None:
+def test_table_has_first_peak_and_last_rate(run_command, tmp_path: Path) -> None:
     words = ("optimizer=sgd", "optimizer.lr=0.04", "scheduler=step", "trainer.max_epochs=6")
-    code, screen, errors = typed_command("show", "schedule", *words)
+    code, screen, errors = run_command("show", "schedule", *words)
     assert (code, errors) == (0, "")
     heading, weights, others, steps, _, look = screen.splitlines()
     assert heading.endswith("by epoch, █ is 0.04")
@@ -82,15 +82,15 @@ def test_table_has_first_peak_and_last_rate(typed_command, tmp_path: Path) -> No
     assert [path.name for path in (tmp_path / "outputs").rglob("*")] == ["show", "schedule.png"]
 
 
-def test_one_cycle_peaks_in_the_fourth_of_ten_epochs(typed_command) -> None:
+def test_one_cycle_peaks_in_the_fourth_of_ten_epochs(run_command) -> None:
     words = ("scheduler=one_cycle", "trainer.max_epochs=10", "data.batch_size=1259")
-    _, screen, _ = typed_command("show", "schedule", *words)
+    _, screen, _ = run_command("show", "schedule", *words)
     rates = screen.splitlines()[1].split()[2:8]
     assert rates == ["4.00e-05", "(1)", "1.00e-03", "(4)", "4.95e-05", "(10)"]
 
 
-def test_rates_of_plateau_are_unknown(typed_command) -> None:
-    code, screen, _ = typed_command("show", "schedule", "scheduler=plateau", "trainer.max_epochs=3")
+def test_rates_of_plateau_are_unknown(run_command) -> None:
+    code, screen, _ = run_command("show", "schedule", "scheduler=plateau", "trainer.max_epochs=3")
     assert code == 0
     assert "the rate drops when val/loss stops improving" in screen
     assert "███" in screen
@@ -105,8 +105,8 @@ def test_rates_of_plateau_are_unknown(typed_command) -> None:
         ("model=mlp,cnn", ["model=mlp,cnn"]),
     ],
 )
-def test_bad_input_of_show_schedule_is_an_error(typed_command, tmp_path: Path, line: str, expected: list[str]) -> None:
-    code, screen, errors = typed_command("show", "schedule", *line.split())
+def test_bad_input_of_show_schedule_is_an_error(run_command, tmp_path: Path, line: str, expected: list[str]) -> None:
+    code, screen, errors = run_command("show", "schedule", *line.split())
     assert (code, screen) == (1, "")
     assert all(word in errors for word in expected)
     assert len(errors.strip().splitlines()) <= 4
@@ -120,8 +120,8 @@ SMALL = (
 KINDS = ("weights", "biases_and_norms")
 
 
-def test_show_finetune_prints_tables_and_draws_curves(typed_command, tmp_path: Path) -> None:
-    code, screen, errors = typed_command(
+def test_show_finetune_prints_tables_and_draws_curves(run_command, tmp_path: Path) -> None:
+    code, screen, errors = run_command(
         "show", "finetune", *SMALL, "finetune=gradual", "finetune.unfreeze=[1,0.4,4]", "scheduler=constant"
     )
     assert (code, errors) == (0, "")
@@ -192,8 +192,8 @@ def test_accumulated_batches_count_as_one_step() -> None:
         ("finetune=gradual", ["finetune=gradual model=mlp", "has no pretrained layers"]),
     ],
 )
-def test_bad_input_of_show_finetune_is_an_error(typed_command, tmp_path: Path, line: str, words: list[str]) -> None:
-    code, screen, errors = typed_command("show", "finetune", *line.split())
+def test_bad_input_of_show_finetune_is_an_error(run_command, tmp_path: Path, line: str, words: list[str]) -> None:
+    code, screen, errors = run_command("show", "finetune", *line.split())
     assert (code, screen) == (1, "")
     for word in words:
         assert word in errors

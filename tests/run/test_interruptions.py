@@ -33,7 +33,7 @@ POINTS = {  # the function whose first call sends the signal, and the status of 
 }
 
 
-def typed(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+def run_train(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     """Run a command line, and return its exit code."""
     monkeypatch.setattr(sys, "argv", ["train.py", *words])
     try:
@@ -68,14 +68,14 @@ def test_exit_code_of_an_interrupted_run(
     monkeypatch.chdir(tmp_path)
     function, status = POINTS[point]
     at_first_call(monkeypatch, function, lambda: os.kill(os.getpid(), number))
-    assert typed(monkeypatch, *TINY) == 128 + number
+    assert run_train(monkeypatch, *TINY) == 128 + number
     screen, errors = capfd.readouterr()
     assert "Traceback" not in screen + errors
     file = tmp_path / "run" / "result.json"
     assert (json.loads(file.read_text())["status"] if file.is_file() else None) == status
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
-    assert typed(monkeypatch, *TINY) == 0
+    assert run_train(monkeypatch, *TINY) == 0
     assert json.loads(file.read_text())["status"] == "completed"
 
 
@@ -93,7 +93,7 @@ def test_exit_code_when_a_library_raises_another_error(
     monkeypatch.chdir(tmp_path)
     for point in ("trainyard.cli.train:own_config", "trainyard.run.training:fingerprint"):
         at_first_call(monkeypatch, point, kill)
-        assert typed(monkeypatch, *TINY) == 143
+        assert run_train(monkeypatch, *TINY) == 143
         assert "a worker is gone" not in "".join(capfd.readouterr())
         monkeypatch.undo()
         monkeypatch.chdir(tmp_path)

@@ -33,7 +33,7 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", place], check=True)
 
 
-def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
+def run_train(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     monkeypatch.setattr(sys, "argv", ["train.py", *TINY, *words])
     with pytest.raises(SystemExit) as end:
@@ -44,11 +44,11 @@ def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *
 def test_a_read_only_disk_is_reported(
     read_only: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, errors = typed(monkeypatch, capsys, f"hydra.run.dir={read_only}/run")
+    code, errors = run_train(monkeypatch, capsys, f"hydra.run.dir={read_only}/run")
     assert code == 1
     assert "cannot be written (Read-only file system)\n  accepted: a folder that you may write to" in errors
     monkeypatch.chdir(read_only)
-    code, errors = typed(monkeypatch, capsys)
+    code, errors = run_train(monkeypatch, capsys)
     assert (code, len(errors.splitlines())) == (1, 2)
     assert "outputs cannot be written (Read-only file system)" in errors
 
@@ -58,7 +58,7 @@ def test_a_file_at_the_path_of_the_run_is_reported(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "in_the_way").write_text("mine")
-    code, errors = typed(monkeypatch, capsys, f"hydra.run.dir={tmp_path / place}")
+    code, errors = run_train(monkeypatch, capsys, f"hydra.run.dir={tmp_path / place}")
     assert code == 1
     assert "accepted: a folder that you may write to" in errors
     assert (tmp_path / "in_the_way").read_text() == "mine"
@@ -72,7 +72,7 @@ def test_errors_of_mkdir_are_reported(
         raise OSError(number, os.strerror(number), str(path))
 
     monkeypatch.setattr(os, "mkdir", refuse)
-    code, errors = typed(monkeypatch, capsys, f"hydra.run.dir={tmp_path / 'run'}")
+    code, errors = run_train(monkeypatch, capsys, f"hydra.run.dir={tmp_path / 'run'}")
     assert code == 1
     assert f"cannot be written ({os.strerror(number)})" in errors
 
@@ -86,14 +86,14 @@ def test_errors_of_mkdir_are_reported(
     ],
 )
 def test_commands_on_a_read_only_run(
-    command: str, words: list[str], typed_command, compose_run: Compose, tmp_path: Path, request: pytest.FixtureRequest
+    command: str, words: list[str], run_command, compose_run: Compose, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     train(compose_run(*TINY, "data=penguins", folder="source"))
     place = request.getfixturevalue("read_only")
     before = sorted(place.rglob("*"))
     names = "bill_length_mm,bill_depth_mm,flipper_length_mm,body_mass_g"
     (tmp_path / "rows.csv").write_text(f"{names}\n40,18,190,3700\n")
-    code, _, errors = typed_command(command, *(word.format(run=place) for word in words))
+    code, _, errors = run_command(command, *(word.format(run=place) for word in words))
     assert code == 1
     assert "cannot be written (Read-only file system)" in errors
     assert "Traceback" not in errors
