@@ -82,7 +82,7 @@ def split_overrides(overrides: Sequence[Override], conf: Path) -> tuple[list[obj
         if not re.fullmatch(r"[\w/]+", key) or not (conf / key).is_dir():
             OmegaConf.update(values, key, value)
         elif not re.fullmatch(r"[\w/-]+", str(value)) or not (conf / key / f"{value}.yaml").is_file():
-            raise config_error("--promote", override.input_line, "there is no such option", "a winner without it")
+            raise config_error("--promote", override.input_line, "unknown option", "a winner without it")
         elif key == "experiment":
             defaults.insert(0, str(value))
         else:
