@@ -73,10 +73,8 @@ class FiniteLoss(L.Callback):
         for batches_ago, loss in zip(reversed(range(len(losses))), losses, strict=True):
             if not abs(loss) < EXPLODED:
                 inputs, normalize = first_tensor(batch), getattr(pl_module, "normalize", None)
-                if (
-                    isinstance(normalize, nn.Module) and inputs.isnan().any()
-                ):  # missing numbers of a table, which it replaces
-                    inputs = normalize(inputs)
+                if isinstance(normalize, nn.Module) and inputs.isnan().any():
+                    inputs = normalize(inputs)  # replaces the missing numbers of a table
                 self.stop(trainer, bool(inputs.isfinite().all()), loss, batches_ago)
 
     def stop(self, trainer: L.Trainer, inputs_are_finite: bool, loss: float, batches_ago: int) -> None:
