@@ -9,7 +9,7 @@ import pytest
 from hydra.errors import MissingConfigException
 
 from trainyard.cli.train import main
-from trainyard.config.format_error import format_error
+from trainyard.config.format_error import format_error, unparsable
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -97,7 +97,7 @@ BAD = {
     "+trainer.limit_val_batches=0": ["trainer.limit_val_batches=0", "above 0"],
     "model.hidden_dims=[0]": ["model.hidden_dims=[0]", "each item a whole number from 1"],
     "optimizer._target_=os.system": ["os.system", "command"],
-    "model": ["model: not a command, and cannot be read as key=value"],
+    "model": ["model: cannot be read as key=value"],
     "=3": ["=3: cannot be read"],
     "model=3": ["model=3", "cnn, mlp, resnet, transfer"],
     "trainer.limit_val_batches=2": ["trainer.limit_val_batches=2", "lightning.Trainer", "+trainer.limit_val_batches"],
@@ -206,6 +206,18 @@ def test_missing_launcher_is_reported_with_the_install_command(launcher: str, ex
     assert f"[{extra}]'`" in text
     typo = format_error(MissingConfigException("", "hydra/launcher/locall", ["basic", "local"]))
     assert typo.startswith("hydra/launcher=locall: unknown option; did you mean local?")
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        ("trainyard", "trian: not a command, and cannot be read as key=value"),
+        ("train.py", "trian: cannot be read as key=value (reason)"),
+    ],
+)
+def test_only_trainyard_has_commands(monkeypatch: pytest.MonkeyPatch, program: str, message: str) -> None:
+    monkeypatch.setattr(sys, "argv", [program, "trian"])
+    assert unparsable("trian", "reason") == message
 
 
 def test_help_lists_groups_and_examples(run_train) -> None:

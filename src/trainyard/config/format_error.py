@@ -96,7 +96,8 @@ def unparsable(word: str, reason: str) -> str:
         return f"{word}: no value after the last comma\n  accepted: {word.rstrip(',')}"
     if argument := as_single_value(word):
         return f"{word}: a value with these characters needs quotes\n  accepted: {shlex.quote(argument)}"
-    if [word] == sys.argv[1:2] and word.isidentifier():
+    program, *args = sys.argv
+    if args[:1] == [word] and word.isidentifier() and Path(program).name != "train.py":
         return f"{word}: not a command, and cannot be read as key=value"
     return f"{word}: cannot be read as key=value ({reason})"
 
