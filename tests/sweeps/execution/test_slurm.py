@@ -61,7 +61,7 @@ def test_a_preempted_job_resumes_and_is_not_submitted_twice(place: Place, how: s
     content = (place.of("taken") / "queue.json").read_text()
     [_, job] = json.loads(content)["0"]
     if how != "scontrol requeue":
-        assert f"stay in the queue; cancel them with: scancel {job.partition('_')[0]} " in output
+        assert f"stay in the queue; cancel them with: scancel {job.partition('_')[0]}\n" in output
     if how == "scontrol requeue":
         command("scontrol", "requeue", job)
     else:
