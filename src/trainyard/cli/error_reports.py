@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from trainyard.cli.suggestions import suggest_command
-from trainyard.config.format_error import format_error, raised_in_run
+from trainyard.config.format_error import RUN, format_error, raised_in
 from trainyard.io.errors import ConfigError, config_error
 from trainyard.io.signals import received
 from trainyard.terminal.streams import lost
@@ -45,7 +45,7 @@ def report_errors() -> Iterator[None]:
 
 def suggestion(error: BaseException) -> list[str]:
     """Return a line with the corrected command, if an error is about the arguments and a correction is known."""
-    about_arguments = isinstance(error, ConfigError) or not raised_in_run(error)
+    about_arguments = isinstance(error, ConfigError) or not raised_in(error, RUN)
     command = suggest_command() if about_arguments else ""
     return [f"  try: {command}"] if command else []
 

@@ -21,6 +21,7 @@ from trainyard.io.resources import TRY_AGAIN, describe_full_disk, is_disk_full
 from trainyard.terminal.controls import escape_controls
 
 MAX_LINE = 390  # characters
+RUN, DEFAULTS_LIST = "trainyard.run.training", "hydra._internal.defaults_list"  # modules
 EXTRAS = {  # optional dependencies of launchers: the extra, and its packages
     "submitit_slurm": ("slurm", ("hydra_plugins.hydra_submitit_launcher", "submitit")),
     "submitit_local": ("slurm", ("hydra_plugins.hydra_submitit_launcher", "submitit")),
@@ -63,7 +64,8 @@ def message_of_other(error: BaseException) -> str:
     text = str(error)
     if nameless := [word for word in sys.argv[1:] if word and word[0] in "+~=" and not word.strip("+~").split("=")[0]]:
         return f"{nameless[0]}: cannot be read as key=value"
-    if "Config group override" in text:  # "must be a string", "deletion value must be a string"
+    # "must be a string", "deletion value must be a string"; Hydra fails on lists of other values than strings
+    if "Config group override" in text or (isinstance(error, TypeError) and raised_in(error, DEFAULTS_LIST)):
         return invalid_option()
     if isinstance(error, InterpolationKeyError) and "hydra.runtime.choices" in text:
         problem = "the name of a run needs its model and data, and one of them was removed"
@@ -78,9 +80,9 @@ def message_of_other(error: BaseException) -> str:
         return f"{word}: {group} is already set\n  accepted: {word.lstrip('+')}"
     if isinstance(error, CompactHydraException) and text:
         return first_lines(f"{source_of(error)}{text}", 4)
-    if (source := source_of(error)) and not raised_in_run(error):
+    if (source := source_of(error)) and not raised_in(error, RUN):
         return first_lines(f"{source}cannot be used ({text or type(error).__name__})", 2)
-    if isinstance(error, OSError) and not raised_in_run(error):
+    if isinstance(error, OSError) and not raised_in(error, RUN):
         problem = f"{error.filename} cannot be written ({error.strerror})"
         return f"{override_of('hydra.run.dir')}: {problem}\n  accepted: a folder that you may write to"
     hint = "HYDRA_FULL_ERROR=1 shows the traceback; run.log has it too"
@@ -179,10 +181,9 @@ def source_of(error: BaseException) -> str:
     return ""
 
 
-def raised_in_run(error: BaseException) -> bool:
-    """Return whether an error was raised in a run, not before it."""
-    frames = walk_tb(error.__traceback__)
-    return any(frame.f_globals.get("__name__") == "trainyard.run.training" for frame, _ in frames)
+def raised_in(error: BaseException, module: str) -> bool:
+    """Return whether an error was raised in a module, or in what it called."""
+    return any(frame.f_globals.get("__name__") == module for frame, _ in walk_tb(error.__traceback__))
 
 
 def first_lines(text: str, limit: int) -> str:
