@@ -236,7 +236,7 @@ def parse_arguments(text: str) -> dict[str, str]:
 
 
 def strip_markup(text: str) -> str:
-    """Return a text without reStructuredText markup and default values."""
+    """Return a string without reStructuredText markup and default values."""
     text = " ".join(text.split())
     text = re.sub(r":\w+(?::\w+)?:`~?\.?([^`]*)`", r"`\1`", text)
     text = re.sub(r"``+([^`]*)``+", r"`\1`", text)

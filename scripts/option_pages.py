@@ -147,7 +147,7 @@ def selection_row(file: OptionFile, group: str, choice: Entry) -> list[str]:
 
 
 def code(text: str) -> str:
-    """Return a text in code font."""
+    """Return a string in code font."""
     return f"`{' '.join(text.split())}`"
 
 

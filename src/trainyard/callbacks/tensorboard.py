@@ -137,7 +137,7 @@ class RunDescription(L.Callback):
 
 
 def format_code_block(text: str) -> str:
-    """Return a text as a code block in Markdown."""
+    """Return a string as a code block in Markdown."""
     return "\n".join(f"    {line}" for line in text.splitlines())
 
 

@@ -8,7 +8,7 @@ JOINERS = "\u200c\u200d"  # join letters in some scripts, and emoji
 
 
 def escape_controls(text: str, keep: str = "\n\t") -> str:
-    r"""Return a text in which control characters are visible, such as `\x1b` for escape; those in `keep` stay."""
+    r"""Return a string in which control characters are visible, such as `\x1b` for escape; those in `keep` stay."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(
@@ -29,7 +29,7 @@ class EscapedStream:
         self.stream = stream
 
     def write(self, text: str) -> int:
-        """Write a text, with its control characters escaped."""
+        """Write a string, with its control characters escaped."""
         return self.stream.write(escape_controls(text))
 
     def __getattr__(self, name: str) -> Any:

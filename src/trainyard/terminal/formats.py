@@ -18,7 +18,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_baseline(baseline: Mapping[str, Any], metric: str) -> str:
-    """Return a text such as ` (always 'no': 0.7620)`; empty for a metric without a baseline.
+    """Return a string such as ` (always 'no': 0.7620)`; empty for a metric without a baseline.
 
     Args:
         baseline: as in `result.json`: the majority class, and the accuracy of predicting it by metric.

@@ -40,11 +40,11 @@ def markdown_table(columns: Sequence[object], rows: Iterable[Sequence[object]]) 
 
 
 def markdown_cell(content: object) -> str:
-    """Return a text as one cell of a Markdown table, without control characters."""
+    """Return a string as one cell of a Markdown table, without control characters."""
     return escape_controls(" ".join(str(content).split()).replace("|", "\\|"), keep="")
 
 
 def escape_markdown(text: object) -> str:
-    """Return a text as one line that Markdown shows literally: no links, pictures, HTML, emphasis or headings."""
+    """Return a string as one line that Markdown shows literally: no links, pictures, HTML, emphasis or headings."""
     line = " ".join(str(text).split())
     return SPECIAL.sub(r"\\\g<0>", "".join(char for char in line if char.isprintable()))

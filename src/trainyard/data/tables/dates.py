@@ -45,7 +45,7 @@ def parse_dates(values: "pd.Series[Any]", texts: "pd.Series[Any]", date_format: 
 
 
 def split_time(texts: "pd.Series[Any]") -> tuple["pd.Series[Any]", "pd.Series[Any]"]:
-    """Return the dates in texts, which may be empty, and the times of day in seconds, 0 for a text without one."""
+    """Return the dates in strings, which may be empty, and the times of day in seconds, 0 for a string without one."""
     import pandas as pd
 
     texts = texts.astype("string")

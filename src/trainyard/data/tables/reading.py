@@ -203,7 +203,7 @@ def strip_zeros(text: str) -> str:
 def parse_numbers(texts: "pd.Series[Any]", decimal: str, strict: bool = True) -> NDArray[np.float64]:
     """Return texts such as `4.1`, `1e-3`, `$94,050.00`, `12 %`, `(3)` for -3, or `true` as numbers; others become NaN.
 
-    With the decimal separator `.`, a `,` may separate thousands, and vice versa. Unless `strict`, a text that is only a
+    With the decimal separator `.`, a `,` may separate thousands, and vice versa. Unless `strict`, a cell that is only a
     number with the other decimal separator is parsed with that one.
     """
     import pandas as pd

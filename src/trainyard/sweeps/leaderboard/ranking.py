@@ -134,7 +134,7 @@ def range_warnings(rows: Sequence[Row], axes: Mapping[str, Sequence[str]]) -> li
 
 
 def as_number(text: str) -> float:
-    """Return the number in a text; NaN if it is not a finite number."""
+    """Return the number in a string; NaN if it is not a finite number."""
     try:
         number = float(text)
     except ValueError:
