@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from omegaconf import DictConfig
+from tensorboard.summary.writer import event_file_writer
 
 from trainyard.cli.main import main
 from trainyard.config.composition import compose
@@ -50,6 +51,16 @@ def signal_handlers() -> Iterator[None]:
     yield
     for number, handler in handlers.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def ordered_event_files() -> None:
+    """Number the event files of TensorBoard with six digits.
+
+    TensorBoard reads files of one process and second in the order of this number as text, in which 10 precedes 9. The
+    runs of a test are short enough for that, and a resumed run would remove events of its own.
+    """
+    event_file_writer._global_uid = event_file_writer.AtomicCounter(100_000)
 
 
 @pytest.fixture(autouse=True)
