@@ -38,16 +38,17 @@ def temporary_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def default_interrupt_handler() -> None:
+    """Handle SIGINT also in a process that a shell has started in the background, where it is ignored."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(autouse=True)
 def signal_handlers() -> Iterator[None]:
-    """Restore the signal handlers, which Lightning and commands change.
-
-    A process that a shell starts in the background ignores SIGINT; the tests need the default handler.
-    """
+    """Restore the signal handlers, which Lightning and commands change."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    if handlers[signal.SIGINT] == signal.SIG_IGN:
-        handlers[signal.SIGINT] = signal.default_int_handler
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     for number, handler in handlers.items():
         signal.signal(number, handler)
