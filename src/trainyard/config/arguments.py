@@ -3,7 +3,7 @@
 import inspect
 import pkgutil
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -25,6 +25,7 @@ SET_BY_RUN = {  # arguments of the Trainer, and the alternatives
 TYPES: dict[str, Number | OneOf] = {"int": Number(whole=True), "float": Number(), "bool": OneOf((True, False))}
 SEQUENCES = {"list", "List", "tuple", "Tuple", "Sequence", "Iterable"}
 MAX_BITS = 14_000  # 4215 digits; Python prints at most 4300
+PACKAGES = ("trainyard", "hydra_plugins", "torch", "lightning", "timm")  # whose arguments have rules
 SEARCH_SPACE = "sweep.params."  # its values are overrides
 
 
@@ -32,18 +33,21 @@ SEARCH_SPACE = "sweep.params."  # its values are overrides
 def parameters(target: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], bool]:
     """Return the parameters of a callable by name, and whether it accepts any others.
 
-    `**kwargs` of a class stand for the parameters of its base class.
+    `**kwargs` of Trainyard's own classes stand for the parameters of the base class; those of other classes may stand
+    for anything.
     """
     names: dict[str, inspect.Parameter] = {}
     layers: list[Any] = [target]
     if isinstance(target, type):
-        layers = [vars(cls).get("__init__") for cls in target.__mro__[:-1]]
-    for layer in filter(None, layers):
+        layers = [vars(cls)["__init__"] for cls in target.__mro__[:-1] if "__init__" in vars(cls)]
+    for layer in layers:
         found = list(inspect.signature(layer).parameters.values())
         own = {p.name: p for p in found if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name != "self"}
         names = own | names
         if not any(p.kind is p.VAR_KEYWORD for p in found):
             return names, False
+        if not layer.__module__.startswith("trainyard."):
+            return names, True
     return names, True
 
 
@@ -72,14 +76,28 @@ def convert_text(values: dict[str, Any]) -> None:
 
     The value of `${oc.env:LR}` is always text. Text that the key does not accept is unchanged; the checks reject it.
     """
+    targets = target_paths(walk(values))
     for path, node in walk(values):
         for name, value in node.items() if isinstance(node, dict) else ():
             key = f"{path}.{name}" if path else str(name)
-            validator = (
-                None if key.startswith(SEARCH_SPACE) else find_validator(key) or validator_of_argument(node, name)
-            )
-            if validator:
+            if key.startswith(SEARCH_SPACE):
+                continue
+            validator = find_validator(key) if has_constraints(key, targets) else None
+            if validator := validator or validator_of_argument(node, name):
                 node[name] = validator.convert(value)
+
+
+def target_paths(nodes: Iterable[tuple[str, Any]]) -> dict[str, str]:
+    """Return the `_target_` of each node that has one, by its dotted path."""
+    mappings = ((path, node) for path, node in nodes if isinstance(node, Mapping | DictConfig))
+    return {path: str(node["_target_"]) for path, node in mappings if "_target_" in node}
+
+
+def has_constraints(key: str, targets: Mapping[str, str]) -> bool:
+    """Return whether the rules of `config.constraints` apply to a key: not in a node that builds a user's object."""
+    while key and key not in targets:
+        key = key.rpartition(".")[0]
+    return targets.get(key, PACKAGES[0]).partition(".")[0] in PACKAGES
 
 
 def validator_of_argument(values: dict[str, Any], name: str) -> Validator | None:
@@ -103,10 +121,12 @@ def check_integers(values: dict[str, Any]) -> None:
 
 def check_ranges(cfg: DictConfig) -> None:
     """Raise a ConfigError for the first value that its key does not accept."""
-    for path, value in config_values(cfg, nodes=True):
-        is_object = isinstance(value, DictConfig) and "_target_" in value  # which `check_arguments` checks
-        validator = None if is_object or path.startswith(SEARCH_SPACE) else find_validator(path)
-        if validator and not validator.accepts(value):
+    values = [*config_values(cfg, nodes=True)]
+    targets = target_paths(values)  # `check_arguments` checks these nodes
+    for path, value in values:
+        if path in targets or path.startswith(SEARCH_SPACE) or not has_constraints(path, targets):
+            continue
+        if (validator := find_validator(path)) and not validator.accepts(value):
             raise config_error(path, value, f"must be {validator}")
 
 
