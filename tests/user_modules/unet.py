@@ -62,7 +62,8 @@ class Rectangles(L.LightningDataModule):
         corner = torch.randint(0, size // 2, (count, 2, 1, 1), generator=generator)
         rows, columns = torch.arange(size).view(1, -1, 1), torch.arange(size).view(1, 1, -1)
         inside = [
-            (axis >= start) & (axis < start + size // 2) for axis, start in zip((rows, columns), corner.unbind(1))
+            (axis >= start) & (axis < start + size // 2)
+            for axis, start in zip((rows, columns), corner.unbind(1), strict=True)
         ]
         masks = (inside[0] & inside[1]).float().unsqueeze(1)
         images = masks + 0.5 * torch.randn(masks.shape, generator=generator)
