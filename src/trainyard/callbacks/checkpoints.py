@@ -64,9 +64,10 @@ class LastCheckpoint(ModelCheckpoint):
         trainer.save_checkpoint(self.path, self.save_weights_only)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save, except after epochs that take hardly longer than saving."""
+        """Save, except after epochs that take hardly longer than saving, if a stopped run is saved inside an epoch."""
         start = time.monotonic()
-        too_early = start - self.saved_at < SAVE_RATIO * self.save_seconds and not is_last_epoch(trainer)
+        needed = is_last_epoch(trainer) or not resumes_inside_epoch(trainer)
+        too_early = start - self.saved_at < SAVE_RATIO * self.save_seconds and not needed
         if trainer.strategy.reduce_boolean_decision(too_early):  # saving is collective, and clocks differ
             return
         flush_loggers(trainer)
@@ -146,3 +147,9 @@ def is_between_steps(trainer: L.Trainer) -> bool:
     """Whether a run can resume after this batch; see `trainyard.run.loops.EpochLoop`."""
     loop: Any = trainer.fit_loop.epoch_loop
     return bool(loop.is_between_steps)
+
+
+def resumes_inside_epoch(trainer: L.Trainer) -> bool:
+    """Whether the training loaders allow to resume inside an epoch; see `trainyard.run.loops.FitLoop`."""
+    loop: Any = trainer.fit_loop
+    return loop.obstacle is None

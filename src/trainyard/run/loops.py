@@ -1,5 +1,6 @@
 """Lightning's training loop, extended by a validation of the final weights, exact resume and a synchronized stop."""
 
+import logging
 from typing import Any
 
 import lightning as L
@@ -7,6 +8,10 @@ from lightning.pytorch.loops import evaluation_loop, fit_loop, training_epoch_lo
 from lightning.pytorch.trainer.states import RunningStage, TrainerFn
 
 from trainyard.callbacks.checkpoints import LastCheckpoint
+from trainyard.callbacks.process_state import find_process_state, get_random_state, pack_random_state, set_random_state
+from trainyard.run.replay import ReplayableLoader, intercept_loaders, obstacle_to_resume
+
+log = logging.getLogger(__name__)
 
 # Lightning has no public way to replace its loops: these three classes and the hooks below are private names.
 # tests/run/test_run_length.py and tests/run/test_exact_resume.py fail if one of them disappears or changes.
@@ -19,6 +24,11 @@ class FitLoop(fit_loop._FitLoop):
         trainer: the trainer whose loop is replaced; its limits are copied.
         restore_stop: whether a resumed run still obeys a stop that early stopping or `max_time` requested before the
             checkpoint.
+
+    Attributes:
+        loaders: the training loaders.
+        loader_states: their states in the checkpoint, until the run has resumed.
+        obstacle: why the run cannot resume inside an epoch; `None` if it can.
     """
 
     epoch_loop: "EpochLoop"
@@ -27,6 +37,9 @@ class FitLoop(fit_loop._FitLoop):
         replaced = trainer.fit_loop
         super().__init__(trainer, replaced.min_epochs, replaced.max_epochs)
         self.epoch_loop = EpochLoop(trainer, replaced.min_steps, replaced.max_steps, restore_stop)
+        self.loaders: list[Any] = []
+        self.loader_states: list[Any] = []
+        self.obstacle: str | None = None
 
     @property
     def done(self) -> bool:
@@ -39,6 +52,8 @@ class FitLoop(fit_loop._FitLoop):
         """Train; a run that is resumed beyond its limits is only validated."""
         self.synchronize_start()
         self.setup_data()
+        if self.obstacle and self.trainer.is_global_zero:
+            log.info("resuming: only from the end of an epoch, because %s", self.obstacle)
         if self.skip:
             self.validate_final_weights()
         super().run()
@@ -51,12 +66,70 @@ class FitLoop(fit_loop._FitLoop):
             text = f"rank {trainer.global_rank} resumed after step {step}, rank 0 after step {first}"
             raise RuntimeError(f"{text}: the run's directory must be on a file system that all processes share")
 
+    def setup_data(self) -> None:
+        """Request the training loaders; wrap those that can be replayed."""
+        loaders: list[Any] = []
+
+        def process(loader: Any) -> Any:
+            trainer, obstacle = self.trainer, obstacle_to_resume(loader, self.trainer.world_size)
+            if obstacle is None and not hasattr(loader, "state_dict"):
+                loader = ReplayableLoader(loader, trainer.strategy.root_device)
+            loaders.append(loader)
+            return loader
+
+        with intercept_loaders(self.trainer.strategy, process):
+            super().setup_data()
+        if loaders:
+            self.loaders = loaders
+            reasons = (obstacle_to_resume(loader, self.trainer.world_size) for loader in loaders)
+            self.obstacle = next(filter(None, reasons), None)
+
+    def on_load_checkpoint(self, state_dict: dict[str, Any]) -> None:
+        """Store the states of the loaders, which Lightning would load too early: before the random state."""
+        self.loader_states = state_dict.get("combined_loader", [])
+        super().on_load_checkpoint({**state_dict, "combined_loader": []})
+
     def on_run_start(self) -> None:
-        """Load the state of the data loader, which Lightning does too early: before it loads the checkpoint."""
-        self._load_combined_loader_states()
+        """Restore the state of this process after all hooks of the start, which may draw numbers or reset metrics."""
         super().on_run_start()
+        if process_state := find_process_state(self.trainer):
+            process_state.restore(self.trainer)
+        if not self.restarting:
+            self.epoch_loop.logged.reset()  # as Lightning does at the end of an epoch
+        self.step_plateau_schedulers()
+
+    def step_plateau_schedulers(self) -> None:
+        """Step ReduceLROnPlateau, as Lightning has done after the checkpoint was saved."""
+        loop, counter = self.epoch_loop, self.epoch_progress.current
+        if loop.pending_update and not loop.repeats_validation:
+            ended = loop.pending_update == "epoch"
+            counter.completed -= ended  # the step belongs to the epoch that has ended
+            loop.update_lr_schedulers(loop.pending_update, update_plateau_schedulers=True)
+            counter.completed += ended
+
+    def resume_loaders(self, data_fetcher: Any) -> None:
+        """Restore the states of the loaders and create their iterators again, which `setup_data` created before.
+
+        At the end of an epoch, the iterators draw random numbers for the next one. Inside an epoch, they did so before
+        the checkpoint was saved.
+        """
+        states, self.loader_states = self.loader_states, []
+        stateful = [loader for loader in self.loaders if hasattr(loader, "state_dict")]
+        if states and len(states) != len(stateful):
+            log.warning("the training loaders differ from those of the checkpoint: the order of the examples changes")
+            return
+        random_state = pack_random_state(get_random_state(self.trainer.strategy.root_device))
+        for loader, state in zip(stateful, states, strict=False):
+            if self.epoch_loop.restarting:
+                loader.load_state_dict(state)
+            elif isinstance(loader, ReplayableLoader):
+                loader.load_generators(state)
+        iter(data_fetcher)
+        if self.epoch_loop.restarting:
+            set_random_state(random_state, self.trainer.strategy.root_device)
 
     def on_advance_end(self) -> None:
+        self.restarting = False  # or Lightning would not step ReduceLROnPlateau, since it does not restore metrics
         super().on_advance_end()
         synchronize_stop(self.trainer)
 
@@ -98,6 +171,7 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
 
     Attributes:
         validated_step: the optimizer step of the last complete validation, -1 before the first.
+        pending_update: the interval, `step` or `epoch`, after which ReduceLROnPlateau has not been stepped yet; or "".
     """
 
     def __init__(self, trainer: L.Trainer, min_steps: int | None, max_steps: int, restore_stop: bool) -> None:
@@ -107,6 +181,7 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
         )
         self.validated_step = -1
         self.restore_stop = restore_stop
+        self.pending_update = ""
         self.data_fetcher: Any = None
 
     @property
@@ -120,7 +195,14 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
 
     def run(self, data_fetcher: Any) -> None:
         self.data_fetcher = data_fetcher
+        if self.is_resuming:
+            self.trainer.fit_loop.resume_loaders(data_fetcher)
         super().run(data_fetcher)
+
+    @property
+    def logged(self) -> Any:
+        """Lightning's collection of the values that were logged in this epoch."""
+        return self._results
 
     @property
     def repeats_validation(self) -> bool:
@@ -146,7 +228,12 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
     @property
     def is_between_steps(self) -> bool:
         """Whether a run can resume after this batch: no gradient is being accumulated, and no validation is due."""
-        return not (self.is_accumulating or self.is_last_batch or self.is_validation_due())
+        return self.obstacle is None and not (self.is_accumulating or self.is_last_batch or self.is_validation_due())
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why a run cannot resume after this batch, because of its loaders; `None` if it can."""
+        return None if self.is_last_batch else self.trainer.fit_loop.obstacle
 
     def _should_check_val_fx(self, data_fetcher: Any) -> bool:
         return self.is_validation_due()
@@ -176,19 +263,41 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
         """Whether `min_epochs` and `min_steps` allow to stop after this number of epochs."""
         return epochs >= (self.trainer.fit_loop.min_epochs or 0) and self.global_step >= (self.min_steps or 0)
 
+    def update_lr_schedulers(self, interval: str, update_plateau_schedulers: bool) -> None:
+        """Step the schedulers of an interval, and record which ones follow after checkpoints may be saved."""
+        super().update_lr_schedulers(interval, update_plateau_schedulers)
+        if not update_plateau_schedulers:
+            self.pending_update = "step"
+        else:
+            self.pending_update = "epoch" if interval == "step" and self.is_last_batch else ""
+
     def on_save_checkpoint(self) -> dict[str, Any]:
-        stop = {"validated_step": self.validated_step, "should_stop": self.trainer.should_stop}
-        return {**super().on_save_checkpoint(), **stop}
+        own = {"validated_step": self.validated_step, "should_stop": self.trainer.should_stop}
+        return {**super().on_save_checkpoint(), **own, "pending_update": self.pending_update}
 
     def on_load_checkpoint(self, state_dict: dict[str, Any]) -> None:
         super().on_load_checkpoint(state_dict)
         self.validated_step = state_dict.get("validated_step", -1)
+        self.pending_update = state_dict.get("pending_update", "")
         if self.restore_stop and state_dict.get("should_stop"):
             self.trainer.should_stop = True
 
 
 class ValidationLoop(evaluation_loop._EvaluationLoop):
-    """Validates as Lightning does, and records the step."""
+    """Validates as Lightning does, and records the step and the random state before it."""
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether a checkpoint that is saved now must repeat this validation."""
+        progress = self.batch_progress.current
+        return self.trainer.validating and progress.completed < progress.ready
+
+    def reset(self) -> None:
+        """Store the state of the process before the loaders draw random numbers."""
+        process_state = find_process_state(self.trainer)
+        if process_state and not self.trainer.sanity_checking:
+            process_state.begin_validation(self.trainer)
+        super().reset()
 
     def on_run_end(self) -> list[Any]:
         """Record the step before callbacks save it."""
