@@ -53,7 +53,8 @@ class StopAt(L.Callback):
 class Rows(Dataset[dict[str, Tensor]]):
     """Rows with noise from three random generators; `sum` is the target."""
 
-    def __init__(self, size: int = 40) -> None:
+    def __init__(self, size: int = 40, noise: float = 0.1) -> None:
+        self.noise = noise
         self.rows = torch.randn(size, 4, generator=torch.Generator().manual_seed(0))
 
     def __len__(self) -> int:
@@ -61,7 +62,11 @@ class Rows(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         noise = torch.rand(4) + float(np.random.random()) + random.random()
-        return {"x": self.rows[index] + 0.1 * noise, "y": self.rows[index].sum().view(1), "index": torch.tensor(index)}
+        return {
+            "x": self.rows[index] + self.noise * noise,
+            "y": self.rows[index].sum().view(1),
+            "index": torch.tensor(index),
+        }
 
 
 class Regressor(L.LightningModule):

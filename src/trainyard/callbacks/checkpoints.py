@@ -40,9 +40,12 @@ class LastCheckpoint(ModelCheckpoint):
         self.saved_at = time.monotonic()
         self.save_seconds = 0.0
 
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_step_end(self, trainer: L.Trainer) -> None:
         if self.is_due(trainer) and is_between_steps(trainer):
             self.save(trainer)
+
+    def on_train_batch_end(self, *arguments: Any, **more: Any) -> None:
+        """Do nothing: later hooks of the batch may change what is saved."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Ignore the stored path: it may name another file, which Lightning would remove."""

@@ -46,7 +46,7 @@ class GracefulStop(L.Callback):
             log.warning("%s", error.strerror)
         self.signals.defer(False)
 
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_step_end(self, trainer: L.Trainer) -> None:
         """Save and exit if a run can resume after this batch, or exit if it can resume after no batch."""
         loop: Any = trainer.fit_loop.epoch_loop
         if (caught := self.caught(trainer)) and (loop.obstacle or is_between_steps(trainer)):

@@ -40,7 +40,7 @@ class ProcessState(L.Callback):
         own = dict(self.before_validation)
         own["random"] = pack_random_state(own["random"])
         own["logged"] = get_logged(loop.logged)
-        own["callback_metrics"] = dict(trainer.callback_metrics)
+        own["callback_metrics"] = dict(sorted(trainer.callback_metrics.items()))
         if isinstance(pl_module, Resumable):
             own["model"] = pl_module.training_state()
         states: list[Any] = [own] * trainer.world_size

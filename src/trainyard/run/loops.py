@@ -9,6 +9,7 @@ from lightning.pytorch.trainer.states import RunningStage, TrainerFn
 
 from trainyard.callbacks.checkpoints import LastCheckpoint
 from trainyard.callbacks.process_state import find_process_state, get_random_state, pack_random_state, set_random_state
+from trainyard.callbacks.protocols import ActsBetweenSteps
 from trainyard.run.replay import ReplayableLoader, intercept_loaders, obstacle_to_resume
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ class FitLoop(fit_loop._FitLoop):
 
     Attributes:
         loaders: the training loaders.
+        loaded_epoch: the epoch in which they were requested.
         loader_states: their states in the checkpoint, until the run has resumed.
         obstacle: why the run cannot resume inside an epoch; `None` if it can.
     """
@@ -38,6 +40,7 @@ class FitLoop(fit_loop._FitLoop):
         super().__init__(trainer, replaced.min_epochs, replaced.max_epochs)
         self.epoch_loop = EpochLoop(trainer, replaced.min_steps, replaced.max_steps, restore_stop)
         self.loaders: list[Any] = []
+        self.loaded_epoch = 0
         self.loader_states: list[Any] = []
         self.obstacle: str | None = None
 
@@ -51,12 +54,22 @@ class FitLoop(fit_loop._FitLoop):
     def run(self) -> None:
         """Train; a run that is resumed beyond its limits is only validated."""
         self.synchronize_start()
+        counter = self.epoch_progress.current
+        epoch, counter.completed = counter.completed, self.loaded_epoch  # when the next loaders are due depends on it
         self.setup_data()
-        if self.obstacle and self.trainer.is_global_zero:
-            log.info("resuming: only from the end of an epoch, because %s", self.obstacle)
+        counter.completed = epoch
+        self.log_limits()
         if self.skip:
             self.validate_final_weights()
         super().run()
+
+    def log_limits(self) -> None:
+        """Log what a resumed run cannot restore."""
+        persistent = [loader for loader in self.loaders if getattr(loader, "persistent_workers", False)]
+        if self.obstacle and self.trainer.is_global_zero:
+            log.info("resuming: from the end of the last epoch, because %s", self.obstacle)
+        elif persistent and self.is_resuming:
+            log.info("resuming: with the same order, but persistent workers draw other random numbers")
 
     def synchronize_start(self) -> None:
         """Raise a RuntimeError if processes start at different steps, which would deadlock; rank 0 decides to stop."""
@@ -80,13 +93,17 @@ class FitLoop(fit_loop._FitLoop):
         with intercept_loaders(self.trainer.strategy, process):
             super().setup_data()
         if loaders:
-            self.loaders = loaders
+            self.loaders, self.loaded_epoch = loaders, self.trainer.current_epoch
             reasons = (obstacle_to_resume(loader, self.trainer.world_size) for loader in loaders)
             self.obstacle = next(filter(None, reasons), None)
+
+    def on_save_checkpoint(self) -> dict[str, Any]:
+        return {**super().on_save_checkpoint(), "loaded_epoch": self.loaded_epoch}
 
     def on_load_checkpoint(self, state_dict: dict[str, Any]) -> None:
         """Store the states of the loaders, which Lightning would load too early: before the random state."""
         self.loader_states = state_dict.get("combined_loader", [])
+        self.loaded_epoch = state_dict.get("loaded_epoch", 0)
         super().on_load_checkpoint({**state_dict, "combined_loader": []})
 
     def on_run_start(self) -> None:
@@ -182,6 +199,7 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
         self.validated_step = -1
         self.restore_stop = restore_stop
         self.pending_update = ""
+        self.step_callbacks: list[ActsBetweenSteps] = []
         self.data_fetcher: Any = None
 
     @property
@@ -195,9 +213,25 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
 
     def run(self, data_fetcher: Any) -> None:
         self.data_fetcher = data_fetcher
+        callbacks: list[L.Callback] = self.trainer.callbacks
+        self.step_callbacks = [callback for callback in callbacks if isinstance(callback, ActsBetweenSteps)]
         if self.is_resuming:
             self.trainer.fit_loop.resume_loaders(data_fetcher)
         super().run(data_fetcher)
+
+    def advance(self, data_fetcher: Any) -> None:
+        """Train one batch; then let callbacks save or exit, with all that was logged for the batch.
+
+        The batch counts as incomplete, as in the hook `on_train_batch_end`, from which Lightning expects to be resumed.
+        """
+        super().advance(data_fetcher)
+        counters: list[Any] = [self.batch_progress.total, self.batch_progress.current]
+        for counter in counters:
+            counter.completed -= 1
+        for callback in self.step_callbacks:
+            callback.on_step_end(self.trainer)
+        for counter in counters:
+            counter.completed += 1
 
     @property
     def logged(self) -> Any:
