@@ -154,5 +154,4 @@ def is_between_steps(trainer: L.Trainer) -> bool:
 
 def resumes_inside_epoch(trainer: L.Trainer) -> bool:
     """Whether the training loaders allow to resume inside an epoch; see `trainyard.run.loops.FitLoop`."""
-    loop: Any = trainer.fit_loop
-    return loop.obstacle is None
+    return getattr(trainer.fit_loop, "obstacle", None) is None
