@@ -46,7 +46,9 @@ class StopAt(L.Callback):
         if self.at == ("error", trainer.current_epoch, 0):
             raise RuntimeError("killed")
 
-    def on_validation_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+    def on_validation_batch_start(
+        self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
         self.stop("val", trainer.current_epoch, batch_idx)
 
 

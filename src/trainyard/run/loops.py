@@ -1,6 +1,7 @@
 """Lightning's training loop, extended by a validation of the final weights, exact resume and a synchronized stop."""
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import lightning as L
@@ -169,6 +170,7 @@ class FitLoop(fit_loop._FitLoop):
         counters: list[Any] = [epochs.total, epochs.current]
         finished = [counter for counter in counters if counter.ready == counter.processed == counter.completed]
         loop.logged_step -= 1  # so that Lightning logs the scores at the last step
+        loop.step_is_open = True
         for counter in finished:
             counter.completed -= 1  # and in the last epoch
         trainer.validating = True
@@ -180,6 +182,7 @@ class FitLoop(fit_loop._FitLoop):
             elif isinstance(callback, ModelCheckpoint):  # it may save at the end of an epoch only
                 callback.on_train_epoch_end(trainer, trainer.lightning_module)
         loop.logged_step += 1
+        loop.step_is_open = False
         for counter in finished:
             counter.completed += 1
 
@@ -189,6 +192,7 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
 
     Attributes:
         validated_step: the optimizer step of the last complete validation, -1 before the first.
+        step_is_open: whether Lightning still has to count the current step in `logged_step`.
         pending_update: the interval, `step` or `epoch`, after which ReduceLROnPlateau has not been stepped yet; or "".
     """
 
@@ -200,6 +204,7 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
         self.validated_step = -1
         self.restore_stop = restore_stop
         self.pending_update = ""
+        self.step_is_open = False
         self.step_callbacks: list[ActsBetweenSteps] = []
         self.data_fetcher: Any = None
 
@@ -226,6 +231,7 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
         The batch counts as incomplete, as in the hook `on_train_batch_end`, from which Lightning expects to be resumed.
         """
         super().advance(data_fetcher)
+        self.step_is_open = True
         counters: list[Any] = [self.batch_progress.total, self.batch_progress.current]
         for counter in counters:
             counter.completed -= 1
@@ -233,6 +239,10 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
             callback.on_step_end(self.trainer)
         for counter in counters:
             counter.completed += 1
+
+    def on_advance_end(self, data_fetcher: Any) -> None:
+        super().on_advance_end(data_fetcher)
+        self.step_is_open = False
 
     @property
     def logged(self) -> Any:
@@ -308,7 +318,8 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
 
     def on_save_checkpoint(self) -> dict[str, Any]:
         own = {"validated_step": self.validated_step, "should_stop": self.trainer.should_stop}
-        return {**super().on_save_checkpoint(), **own, "pending_update": self.pending_update}
+        own |= {"pending_update": self.pending_update, "logged_steps": self.logged_step + self.step_is_open}
+        return {**super().on_save_checkpoint(), **own}
 
     def on_load_checkpoint(self, state_dict: dict[str, Any]) -> None:
         super().on_load_checkpoint(state_dict)
@@ -346,3 +357,9 @@ class ValidationLoop(evaluation_loop._EvaluationLoop):
 def synchronize_stop(trainer: L.Trainer) -> None:
     """Stop all processes if one requests it, or they would deadlock in the next collective operation."""
     trainer.should_stop = bool(trainer.strategy.reduce_boolean_decision(trainer.should_stop, all=False))
+
+
+def logged_steps(checkpoint: Mapping[str, Any]) -> int:
+    """Return the number of steps that were logged before a checkpoint; with several optimizers, each makes its own."""
+    state = checkpoint["loops"]["fit_loop"]["epoch_loop.state_dict"]
+    return int(state.get("logged_steps", checkpoint["global_step"]))
