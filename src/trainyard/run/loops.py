@@ -12,7 +12,14 @@ from lightning.pytorch.trainer.states import RunningStage, TrainerFn
 from trainyard.callbacks.checkpoints import LastCheckpoint
 from trainyard.callbacks.process_state import find_process_state, get_random_state, pack_random_state, set_random_state
 from trainyard.callbacks.protocols import ActsBetweenSteps
-from trainyard.run.replay import ReplayableLoader, intercept_loaders, obstacle_to_resume
+from trainyard.run.replay import (
+    ReplayableLoader,
+    find_generators,
+    get_generator_states,
+    intercept_loaders,
+    obstacle_to_resume,
+    set_generator_states,
+)
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +38,8 @@ class FitLoop(fit_loop._FitLoop):
     Attributes:
         loaders: the training loaders.
         loaded_epoch: the epoch in which they were requested.
-        loader_states: their states in the checkpoint, until the run has resumed.
+        generators: the random generators of the loaders, their samplers and data sets.
+        loader_states, generator_states: their states in the checkpoint, until the run has resumed.
         obstacle: why the run cannot resume inside an epoch; `None` if it can.
     """
 
@@ -44,6 +52,8 @@ class FitLoop(fit_loop._FitLoop):
         self.loaders: list[Any] = []
         self.loaded_epoch = 0
         self.loader_states: list[Any] = []
+        self.generators: list[Any] = []
+        self.generator_states: list[Any] = []
         self.obstacle: str | None = None
 
     @property
@@ -98,13 +108,16 @@ class FitLoop(fit_loop._FitLoop):
             self.loaders, self.loaded_epoch = loaders, self.trainer.current_epoch
             reasons = (obstacle_to_resume(loader, self.trainer.world_size) for loader in loaders)
             self.obstacle = next(filter(None, reasons), None)
+            self.generators = find_generators(loaders)
 
     def on_save_checkpoint(self) -> dict[str, Any]:
-        return {**super().on_save_checkpoint(), "loaded_epoch": self.loaded_epoch}
+        own = {"loaded_epoch": self.loaded_epoch, "generators": get_generator_states(self.generators)}
+        return {**super().on_save_checkpoint(), **own}
 
     def on_load_checkpoint(self, state_dict: dict[str, Any]) -> None:
         """Store the states of the loaders, which Lightning would load too early: before the random state."""
         self.loader_states = state_dict.get("combined_loader", [])
+        self.generator_states = state_dict.get("generators", [])
         self.loaded_epoch = state_dict.get("loaded_epoch", 0)
         super().on_load_checkpoint({**state_dict, "combined_loader": []})
 
@@ -129,23 +142,24 @@ class FitLoop(fit_loop._FitLoop):
     def resume_loaders(self, data_fetcher: Any) -> None:
         """Restore the states of the loaders and create their iterators again, which `setup_data` created before.
 
-        At the end of an epoch, the iterators draw random numbers for the next one. Inside an epoch, they did so before
-        the checkpoint was saved.
+        Iterators draw random numbers. Those of the next epoch draw from the restored state of the generators, while
+        those inside an epoch have drawn before it was saved.
         """
         states, self.loader_states = self.loader_states, []
         stateful = [loader for loader in self.loaders if hasattr(loader, "state_dict")]
         if states and len(states) != len(stateful):
             log.warning("the training loaders differ from those of the checkpoint: the order of the examples changes")
             return
+        if not self.epoch_loop.restarting:
+            set_generator_states(self.generators, self.generator_states)
+            iter(data_fetcher)
+            return
         random_state = pack_random_state(get_random_state(self.trainer.strategy.root_device))
         for loader, state in zip(stateful, states, strict=False):
-            if self.epoch_loop.restarting:
-                loader.load_state_dict(state)
-            elif isinstance(loader, ReplayableLoader):
-                loader.load_generators(state)
+            loader.load_state_dict(state)
         iter(data_fetcher)
-        if self.epoch_loop.restarting:
-            set_random_state(random_state, self.trainer.strategy.root_device)
+        set_random_state(random_state, self.trainer.strategy.root_device)
+        set_generator_states(self.generators, self.generator_states)
 
     def on_advance_end(self) -> None:
         self.restarting = False  # or Lightning would not step ReduceLROnPlateau, since it does not restore metrics

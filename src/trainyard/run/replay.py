@@ -3,7 +3,7 @@
 import logging
 import random
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
@@ -18,6 +18,7 @@ from trainyard.callbacks.process_state import get_random_state, pack_random_stat
 log = logging.getLogger(__name__)
 
 GENERATORS = (torch.Generator, np.random.Generator, random.Random)
+OWNERS = (DataLoader, Sampler, Dataset)
 
 
 class ReplayableLoader:
@@ -43,7 +44,7 @@ class ReplayableLoader:
     workers_started: bool
 
     def __init__(self, loader: DataLoader[Any], device: torch.device) -> None:
-        own: dict[str, Any] = {"loader": loader, "device": device, "generators": find_generators(loader)}
+        own: dict[str, Any] = {"loader": loader, "device": device, "generators": find_generators([loader])}
         own |= {"start": None, "served": 0, "replay": False, "workers_started": False}
         vars(self).update(own)
 
@@ -92,33 +93,21 @@ class ReplayableLoader:
 
     def random_state(self) -> dict[str, Any]:
         """Return the random state of the process, and that of the generators of the loader."""
-        own = [get_generator_state(generator) for generator in self.generators]
-        return {"process": get_random_state(self.device), "loader": own}
+        return {"process": get_random_state(self.device), "loader": get_generator_states(self.generators)}
 
     def set_random_state(self, state: Mapping[str, Any]) -> None:
         """Restore the packed random state of the process, and that of the generators of the loader."""
         set_random_state(state["process"], self.device)
-        self.set_generators(state["loader"])
-
-    def set_generators(self, states: list[Any]) -> None:
-        """Restore the states of the generators of the loader."""
-        for generator, state in zip(self.generators, states, strict=False):
-            set_generator_state(generator, state)
+        set_generator_states(self.generators, state["loader"])
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position in the epoch as primitives and tensors; Lightning stores it in checkpoints."""
-        generators = [get_generator_state(generator) for generator in self.generators]
-        return {"start": self.start, "served": self.served, "generators": generators}
+        return {"start": self.start, "served": self.served}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Resume at this position with the next iteration."""
-        self.load_generators(state_dict)
         self.start, self.served = state_dict["start"], state_dict["served"]
         self.replay = self.start is not None
-
-    def load_generators(self, state_dict: Mapping[str, Any]) -> None:
-        """Restore the generators of the loader only, at the end of an epoch."""
-        self.set_generators(state_dict["generators"])
 
 
 def pack_state(state: dict[str, Any]) -> dict[str, Any]:
@@ -126,26 +115,33 @@ def pack_state(state: dict[str, Any]) -> dict[str, Any]:
     return {**state, "process": pack_random_state(state["process"])}
 
 
-def find_generators(owner: Any) -> list[Any]:
-    """Return the random generators among the attributes of a loader, its samplers and its data set, each once."""
+def find_generators(owners: Iterable[Any]) -> list[Any]:
+    """Return the random generators among the attributes of loaders, their samplers and data sets, each once."""
     found: dict[int, Any] = {}
-    seen: set[int] = set()
-    owners = [owner]
-    while owners:
-        owner = owners.pop()
-        if id(owner) in seen:
-            continue
-        seen.add(id(owner))
-        for value in getattr(owner, "__dict__", {}).values():
-            if isinstance(value, GENERATORS):
-                found[id(value)] = value
-            elif isinstance(value, Sampler | Dataset):
-                owners.append(value)
+    seen: dict[int, Any] = {}
+    remaining = deque(owners)
+    while remaining:
+        owner = remaining.popleft()
+        values = [] if id(owner) in seen else list(getattr(owner, "__dict__", {}).values())
+        seen[id(owner)] = owner
+        found |= {id(value): value for value in values if isinstance(value, GENERATORS)}
+        remaining.extend(value for value in values if isinstance(value, OWNERS))
     return list(found.values())
 
 
+def get_generator_states(generators: Iterable[Any]) -> list[Any]:
+    """Return the states of generators as primitives and tensors."""
+    return [get_generator_state(generator) for generator in generators]
+
+
+def set_generator_states(generators: Iterable[Any], states: Iterable[Any]) -> None:
+    """Restore the result of `get_generator_states`."""
+    for generator, state in zip(generators, states, strict=False):
+        set_generator_state(generator, state)
+
+
 def get_generator_state(generator: Any) -> Any:
-    """Return the state of a generator of torch, NumPy or Python as primitives and tensors."""
+    """Return the state of a generator of torch, NumPy or Python."""
     if isinstance(generator, torch.Generator):
         return generator.get_state()
     if isinstance(generator, np.random.Generator):
