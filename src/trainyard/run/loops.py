@@ -71,9 +71,13 @@ class FitLoop(fit_loop._FitLoop):
         self.setup_data()
         counter.completed = epoch
         self.log_limits()
-        if self.skip:
-            self.validate_final_weights()
-        super().run()
+        try:
+            if self.skip:
+                self.validate_final_weights()
+            super().run()
+        finally:
+            if self.trainer.validating:  # an error: Lightning only ends the workers of the validation
+                self.teardown()
 
     def log_limits(self) -> None:
         """Log what a resumed run cannot restore."""
