@@ -111,6 +111,7 @@ def likely_cause(trainer: L.Trainer, inputs_are_finite: bool) -> str:
     if str(trainer.precision).startswith("16"):
         return f"half precision may overflow: try trainer.precision=32-true, or a learning rate below {rate:.2g}"
     lower = f"{min(rate / 10, 0.01):.2g}"
-    accepts_optimizer = "optimizer" in parameters(type(trainer.lightning_module))[0]
+    model: Any = type(trainer.lightning_module)
+    accepts_optimizer = "optimizer" in parameters(model)[0]
     remedy = f"optimizer.lr={lower}" if accepts_optimizer else f"a rate of {lower}"
     return f"the learning rate ({rate:.2g} at this step) is likely too high: try {remedy}"
