@@ -15,7 +15,7 @@ from torchmetrics.regression import MeanAbsoluteError, MeanSquaredError
 
 from tests.run.plain_runs import EXPECTED_WARNINGS, Regressor, compare, load, train_plain
 from tests.user_modules import gan
-from trainyard.run.loops import logged_steps
+from trainyard.run.epoch_loop import logged_steps
 
 pytestmark = pytest.mark.filterwarnings(*EXPECTED_WARNINGS)
 

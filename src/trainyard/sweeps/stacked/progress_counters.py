@@ -4,7 +4,7 @@ from typing import Any
 
 import lightning as L
 
-from trainyard.run.loops import EpochLoop
+from trainyard.run.epoch_loop import EpochLoop
 
 
 def set_counters(trainer: L.Trainer, epochs: int, batches: int, batch: int, val_batches: int) -> None:
