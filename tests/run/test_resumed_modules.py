@@ -150,3 +150,14 @@ def test_logged_steps_of_several_optimizers(tmp_path: Path, stop: Any, batches: 
     stored = load(tmp_path)
     assert stored["global_step"] == 2 * batches
     assert logged_steps(stored) == batches
+
+
+class Stepwise(Regressor):
+    """Logs each batch of a validation."""
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.log("val/loss", self(batch), on_step=True, on_epoch=True, batch_size=4)
+
+
+def test_values_that_are_logged_in_each_validation_batch(tmp_path: Path) -> None:
+    compare(tmp_path, [("train", 1, 2), ("val", 1, 0)], model=Stepwise)

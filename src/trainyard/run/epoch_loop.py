@@ -12,6 +12,8 @@ from trainyard.callbacks.protocols import ActsBetweenSteps
 
 # Private names of Lightning: see `trainyard.run.loops`.
 
+LOGGED_STEP = "_batches_that_stepped"  # a key in Lightning's checkpoints
+
 
 class EpochLoop(training_epoch_loop._TrainingEpochLoop):
     """Trains an epoch as Lightning does, and also validates after the last batch of the run.
@@ -36,12 +38,12 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
 
     @property
     def logged_step(self) -> int:
-        """The number of batches that made a step, of which Lightning has no public counter; loggers use one less."""
-        return self._batches_that_stepped
+        """The number of batches that made a step, which Lightning only shows in checkpoints; loggers use one less."""
+        return int(super().on_save_checkpoint()[LOGGED_STEP])
 
     @logged_step.setter
     def logged_step(self, number: int) -> None:
-        self._batches_that_stepped = number
+        super().on_load_checkpoint({LOGGED_STEP: number})
 
     def run(self, data_fetcher: Any) -> None:
         self.data_fetcher = data_fetcher
@@ -156,7 +158,17 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
 
 
 class ValidationLoop(evaluation_loop._EvaluationLoop):
-    """Validates as Lightning does, and records the step and the random state before it."""
+    """Validates as Lightning does, and records the step and the random state before it.
+
+    Attributes:
+        seen: the number of batches of each loader in all validations, the step of values that are logged in each batch.
+        seen_before: the same, before the current validation.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.seen: dict[int, int] = {}
+        self.seen_before: dict[int, int] = {}
 
     @property
     def is_interrupted(self) -> bool:
@@ -169,7 +181,17 @@ class ValidationLoop(evaluation_loop._EvaluationLoop):
         process_state = find_process_state(self.trainer)
         if process_state and not self.trainer.sanity_checking:
             process_state.begin_validation(self.trainer)
+        seen = self._seen_batches_per_dataloader
+        seen.update(self.seen)
+        self.seen, self.seen_before = seen, dict(seen)
         super().reset()
+
+    def on_save_checkpoint(self) -> dict[str, Any]:
+        return {**super().on_save_checkpoint(), "seen": dict(self.seen_before if self.is_interrupted else self.seen)}
+
+    def on_load_checkpoint(self, state_dict: dict[str, Any]) -> None:
+        super().on_load_checkpoint(state_dict)
+        self.seen = state_dict.get("seen", {})
 
     def on_run_end(self) -> list[Any]:
         """Record the step before callbacks save it."""

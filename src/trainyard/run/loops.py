@@ -6,6 +6,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loops import fit_loop
+from torch.utils.data import DataLoader
 
 from trainyard.callbacks.checkpoints import LastCheckpoint
 from trainyard.callbacks.process_state import find_process_state, get_random_state, pack_random_state, set_random_state
@@ -37,7 +38,7 @@ class FitLoop(fit_loop._FitLoop):
     Attributes:
         loaders: the training loaders.
         loaded_epoch: the epoch in which they were requested.
-        generators: the random generators of the loaders, their samplers and data sets.
+        generators: the random generators of DataLoaders, their samplers and data sets.
         loader_states, generator_states: their states in the checkpoint, until the run has resumed.
         obstacle: why the run cannot resume inside an epoch; `None` if it can.
     """
@@ -112,7 +113,8 @@ class FitLoop(fit_loop._FitLoop):
             self.loaders, self.loaded_epoch = loaders, self.trainer.current_epoch
             reasons = (obstacle_to_resume(loader, self.trainer.world_size) for loader in loaders)
             self.obstacle = next(filter(None, reasons), None)
-            self.generators = find_generators(loaders)
+            ordinary = (loader for loader in loaders if isinstance(loader, DataLoader | ReplayableLoader))
+            self.generators = find_generators(ordinary)
 
     def on_save_checkpoint(self) -> dict[str, Any]:
         own = {"loaded_epoch": self.loaded_epoch, "generators": get_generator_states(self.generators)}
