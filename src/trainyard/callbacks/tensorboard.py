@@ -53,6 +53,11 @@ def tensorboard_writer(trainer: L.Trainer) -> Any | None:
     return next((logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)
 
 
+def logged_step(trainer: L.Trainer) -> int:
+    """Return the step for the next logged value; with several optimizers, each makes an optimizer step of its own."""
+    return int(getattr(trainer.fit_loop.epoch_loop, "logged_step", trainer.global_step))
+
+
 def purge_events(trainer: L.Trainer, step: int) -> None:
     """Make TensorBoard drop all points from an optimizer step on, which a resumed run logs again; rank 0 calls it.
 
