@@ -53,9 +53,13 @@ def tensorboard_writer(trainer: L.Trainer) -> Any | None:
     return next((logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)
 
 
-def logged_step(trainer: L.Trainer) -> int:
-    """Return the step for the next logged value; with several optimizers, each makes an optimizer step of its own."""
-    return int(getattr(trainer.fit_loop.epoch_loop, "logged_step", trainer.global_step))
+def current_step(trainer: L.Trainer) -> int:
+    """Return the step at which Lightning logs the current batch, or the last; it counts batches, not optimizer steps.
+
+    The two differ if several optimizers make a step for each batch; see `trainyard.run.epoch_loop.EpochLoop`.
+    """
+    loop: Any = trainer.fit_loop.epoch_loop
+    return int(loop.logged_steps) - 1
 
 
 def purge_events(trainer: L.Trainer, step: int) -> None:

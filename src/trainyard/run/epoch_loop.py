@@ -45,6 +45,11 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
     def logged_step(self, number: int) -> None:
         super().on_load_checkpoint({LOGGED_STEP: number})
 
+    @property
+    def logged_steps(self) -> int:
+        """The number of steps for which values are logged, including the current one."""
+        return self.logged_step + self.step_is_open
+
     def run(self, data_fetcher: Any) -> None:
         self.data_fetcher = data_fetcher
         callbacks: list[L.Callback] = self.trainer.callbacks
@@ -58,8 +63,12 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
 
         The batch counts as incomplete, as in the hook `on_train_batch_end`, from which Lightning expects to be resumed.
         """
-        super().advance(data_fetcher)
         self.step_is_open = True
+        try:
+            super().advance(data_fetcher)
+        except StopIteration:  # there was no batch
+            self.step_is_open = False
+            raise
         counters: list[Any] = [self.batch_progress.total, self.batch_progress.current]
         for counter in counters:
             counter.completed -= 1
@@ -146,7 +155,7 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
 
     def on_save_checkpoint(self) -> dict[str, Any]:
         own = {"validated_step": self.validated_step, "should_stop": self.trainer.should_stop}
-        own |= {"pending_update": self.pending_update, "logged_steps": self.logged_step + self.step_is_open}
+        own |= {"pending_update": self.pending_update, "logged_steps": self.logged_steps}
         return {**super().on_save_checkpoint(), **own}
 
     def on_load_checkpoint(self, state_dict: dict[str, Any]) -> None:
