@@ -24,6 +24,8 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
         pending_update: the interval, `step` or `epoch`, after which ReduceLROnPlateau has not been stepped yet; or "".
     """
 
+    val_loop: "ValidationLoop"
+
     def __init__(self, trainer: L.Trainer, min_steps: int | None, max_steps: int, restore_stop: bool) -> None:
         super().__init__(trainer, min_steps, max_steps)
         self.val_loop = ValidationLoop(
