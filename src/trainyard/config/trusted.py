@@ -42,18 +42,22 @@ class Kind:
         bases: dotted names of classes; the object must be derived from one of them.
         packages: packages or modules in which it must be defined.
         functions: functions, or modules of functions, that are accepted instead of a class.
+        any_trusted: whether any class or function of a package that the user trusts is accepted.
     """
 
     name: str
     bases: tuple[str, ...]
     packages: tuple[str, ...]
     functions: tuple[str, ...] = ()
+    any_trusted: bool = False
 
     def accepts(self, found: object, trusted: Sequence[str]) -> bool:
         """Return whether an object is of this kind, and defined in an allowed or trusted package."""
         if not isinstance(found, type | FunctionType) or not is_original(found):
             return False
         name = f"{found.__module__}.{found.__qualname__}"
+        if self.any_trusted and is_inside(name, trusted):
+            return True
         if isinstance(found, type):
             bases = tuple(map(resolve_name, self.bases))
             return issubclass(found, bases) and is_inside(name, (*self.packages, *trusted))
@@ -63,8 +67,14 @@ class Kind:
 PL = "lightning.pytorch"  # PyTorch Lightning
 LIBRARIES = ("torch.nn.modules", "torchvision.models", "torchvision.ops", "timm.layers", "timm.models")
 MODULES = (*LIBRARIES, "trainyard.models")
-METRICS = ("torchmetrics.classification", "torchmetrics.regression", "torchmetrics.aggregation")
-INPUTS = ("torch.nn.Module", "torch.utils.data.Dataset")
+METRIC_KINDS = ("aggregation", "classification", "collections", "regression", "retrieval", "segmentation")
+METRICS = tuple(f"torchmetrics.{kind}" for kind in METRIC_KINDS)  # others, such as FID, load pretrained weights
+PLAIN_TRANSFORMS = ("Compose", "PILToTensor", "RandomTransforms", "ToPILImage", "ToTensor")
+INPUTS = (
+    *("torch.nn.Module", "torch.utils.data.Dataset"),
+    *(f"torchvision.transforms.transforms.{name}" for name in PLAIN_TRANSFORMS),
+)
+INPUT_PACKAGES = (*MODULES, "torchvision.transforms", "trainyard.data")
 OPTIMIZERS = ("torch.optim", "timm.optim", "trainyard.optim")
 TIMM_OPTIMIZERS = ("trainyard.optim.optimizers.timm_optimizer", "timm.optim._optim_factory.create_optimizer_v2")
 SCHEDULERS = ("torch.optim.lr_scheduler.LRScheduler",)
@@ -76,14 +86,21 @@ PLUGIN_BASES = (f"{PL}.plugins.Precision", f"{PL}.plugins.CheckpointIO", "lightn
 MODEL = Kind("model", ("lightning.LightningModule",), ("trainyard.models",))
 DATA = Kind("data module", ("lightning.LightningDataModule",), ("trainyard.data",))
 AUGMENTATION = Kind("augmentation", ("trainyard.data.augment.Augmentation",), ("trainyard.data",))
+# Arguments of a model such as `optimizer_g`, `optimizers.generator`, `opt_d` and `lr_scheduler`.
+OPTIMIZER_NAMES = r"(.+[._])?(opt|optim|optimizers?)([._].+)?"
+SCHEDULER_NAMES = r"(.+[._])?(sched|schedulers?|schedules?)([._].+)?"
 # The first pattern that matches a dotted path decides; without a match, nothing may be built.
 PLACES = {
-    r"(model\.)?optimizer": Kind("optimizer", ("torch.optim.Optimizer",), OPTIMIZERS, TIMM_OPTIMIZERS),
-    r"(model\.)?scheduler": Kind("schedule", SCHEDULERS, ("torch.optim", "trainyard.optim"), SCHEDULES),
+    rf"(model\.)?optimizer|model\.{OPTIMIZER_NAMES}": Kind(
+        "optimizer", ("torch.optim.Optimizer",), OPTIMIZERS, TIMM_OPTIMIZERS
+    ),
+    rf"(model\.)?scheduler|model\.{SCHEDULER_NAMES}": Kind(
+        "schedule", SCHEDULERS, ("torch.optim", "trainyard.optim"), SCHEDULES
+    ),
     r"model": MODEL,
-    r"model\..+": Kind("torch.nn.Module", ("torch.nn.Module",), (*MODULES, *METRICS)),
+    r"model\..+": Kind("torch.nn.Module", ("torch.nn.Module",), (*MODULES, *METRICS), any_trusted=True),
     r"data": DATA,
-    r"data\..+": Kind("Module or Dataset of torch", INPUTS, (*MODULES, "torchvision.transforms", "trainyard.data")),
+    r"data\..+": Kind("Module, Dataset or transform", INPUTS, INPUT_PACKAGES, any_trusted=True),
     r"augment": AUGMENTATION,
     r"finetune": Kind("fine-tuning plan", ("trainyard.optim.finetune.Finetune",), ("trainyard.optim",)),
     r"callbacks\.[^.]+": Kind("callback", ("lightning.Callback",), (f"{PL}.callbacks", "trainyard")),

@@ -1,0 +1,131 @@
+"""Rebuilds the data and the model of a run from its stored config, and loads the weights of a checkpoint.
+
+A checkpoint alone cannot rebuild a module whose constructor takes objects, such as networks; the config can.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.utilities.model_helpers import is_overridden
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from trainyard.config.arguments import check_arguments, parameters
+from trainyard.config.composition import instantiate
+from trainyard.config.trusted import DATA, MODEL, check_stored, check_target
+from trainyard.config.trusted_paths import check_download
+from trainyard.history.find_run import run_at
+from trainyard.history.stored_config import config_to_test
+from trainyard.io.errors import config_error, join_limited
+from trainyard.run.load_model import read_weights
+from trainyard.tasks.classification import EstimatesProbabilities, SplitsExamples
+
+COMPILED = "_orig_mod."  # part of the names of the weights in a layer that `torch.compile` has wrapped
+NO_PROBABILITIES = "its model does not return the probabilities of classes"
+MAX_NAMES = 3  # of weights in an error
+
+
+def has_class_report(cfg: DictConfig, trusted: Sequence[str] = ()) -> bool:
+    """Return whether model and data of a stored config provide what a report on classes needs."""
+    if "model" not in cfg:  # a checkpoint of such a model rebuilds it
+        return True
+    model, data = part_classes(cfg, trusted)
+    return issubclass(model, EstimatesProbabilities) and issubclass(data, SplitsExamples)
+
+
+def check_reads_files(name: str, checkpoint: Path, file: str, trusted: Sequence[str] = ()) -> None:
+    """Raise a ConfigError if the model of a checkpoint does not describe the files that it can predict."""
+    run = run_at(checkpoint)
+    if run is None or "model" not in (cfg := config_to_test(run, trusted=trusted)):
+        return
+    model, data = part_classes(cfg, trusted)
+    if not issubclass(model, EstimatesProbabilities):
+        problem = f"{model.__qualname__} of {name} does not describe which files it takes"
+        raise config_error("INPUT", file, problem, f"no INPUT: the predict_dataloader of {data.__qualname__} is used")
+
+
+def part_classes(cfg: DictConfig, trusted: Sequence[str] = ()) -> tuple[type, type]:
+    """Return the classes of model and data; raise a ConfigError if they must not be built."""
+    kinds = {"model": MODEL, "data": DATA}
+    targets = {name: OmegaConf.select(cfg, f"{name}._target_") for name in kinds}
+    model, data = (check_target(f"{name}._target_", targets[name], kinds[name], trusted) for name in kinds)
+    return model, data
+
+
+def build_stored(cfg: DictConfig, trusted: Sequence[str] = ()) -> tuple[L.LightningModule, L.LightningDataModule]:
+    """Build the model, untrained and in evaluation mode, and the data of a stored config, as before its training.
+
+    Args:
+        cfg: the checked config, see `history.stored_config.config_to_test`; its `data` may contain overrides.
+        trusted: packages whose classes may be built, in addition to Trainyard's.
+
+    Raises:
+        ConfigError: a part must not be built, or rejects its arguments.
+    """
+    model_class, data_class = part_classes(cfg, trusted)
+    check_stored({"data": OmegaConf.to_container(cfg.data)}, trusted)
+    check_arguments(OmegaConf.masked_copy(cfg, ["data"]))
+    check_download(cfg.data, data_class)
+    L.seed_everything(cfg.seed, verbose=False)  # a data module may split at random, and a model may draw constants
+    augment = instantiate(cfg.augment) if cfg.get("augment") else None
+    data = build_part(cfg.data, data_class, augment=augment, order_seed=cfg.seed)
+    groups = {name: instantiate(cfg[name]) for name in ("optimizer", "scheduler", "finetune") if cfg.get(name)}
+    model = build_part(cfg.model, model_class, spec=getattr(data, "spec", None), **groups)
+    return model.eval(), data
+
+
+def build_part(node: DictConfig, kind: type, **offered: Any) -> Any:
+    """Build a part with those of the offered arguments that its constructor names and its config does not set."""
+    names = parameters(kind)[0]
+    accepted = {key: value for key, value in offered.items() if value is not None and key in names and key not in node}
+    return instantiate(node, **accepted)
+
+
+def load_weights(model: L.LightningModule, checkpoint: Path) -> None:
+    """Load the weights of a checkpoint; raise a ConfigError if they are not those of the model."""
+    expect_weights(model, checkpoint)
+    model.configure_model()
+    model.load_state_dict(read_weights(checkpoint), strict=model.strict_loading)
+
+
+def expect_weights(model: L.LightningModule, checkpoint: Path) -> None:
+    """Make the model check the names and shapes of weights when they are loaded, by this project or by Lightning.
+
+    Layers may have been compiled only in training, as in `self.net = torch.compile(self.net)` in `setup("fit")`.
+    """
+
+    def check(module: nn.Module, state: dict[str, Any], prefix: str, metadata: Any, strict: bool, *rest: Any) -> None:
+        own = module.state_dict()
+        names = {name.replace(COMPILED, ""): name for name in own}
+        for name in list(state):
+            state[names.get(name.replace(COMPILED, ""), name)] = state.pop(name)
+        problems = weight_differences(own, state) if strict else []
+        if problems:
+            problem = f"does not fit the model of config.yaml: {join_limited(problems, MAX_NAMES)}"
+            raise config_error("checkpoint", checkpoint, problem, "with the code that trained the run")
+
+    model.register_load_state_dict_pre_hook(check)  # type: ignore[no-untyped-call]
+
+
+def weight_differences(own: Mapping[str, Any], stored: Mapping[str, Any]) -> list[str]:
+    """Return what distinguishes the names and shapes of stored weights from those of a model."""
+    missing = [f"{name} is missing" for name in own if name not in stored]
+    unknown = [f"{name} is unknown" for name in stored if name not in own]
+    shapes = {name: (own[name], stored[name]) for name in own if name in stored}
+    other = [f"{name} has another shape" for name, (one, two) in shapes.items() if shape_of(one) != shape_of(two)]
+    return missing + unknown + other
+
+
+def shape_of(value: object) -> tuple[int, ...] | None:
+    """Return the shape of a weight; `None` if it is determined by the first batch, or not a tensor."""
+    return tuple(value.shape) if isinstance(value, Tensor) and not is_lazy(value) else None
+
+
+def check_defines(part: L.LightningModule | L.LightningDataModule, method: str, run: str) -> None:
+    """Raise a ConfigError if the class of a part of a run does not define an optional method of Lightning."""
+    if not is_overridden(method, part):
+        kind = "model" if isinstance(part, L.LightningModule) else "data module"
+        raise config_error("RUN", run, f"{type(part).__qualname__} has no {method}", f"a run whose {kind} defines it")

@@ -1,0 +1,37 @@
+"""The Trainer that tests and predicts as that of a run does, and writes nothing."""
+
+from typing import Any
+
+import lightning as L
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig
+
+from trainyard.io.errors import config_error, join_limited
+from trainyard.run.compatibility import available_accelerators
+from trainyard.run.run_builder import QUIET, use_channels_last
+
+# Arguments that affect the outputs. A single process computes them, however many trained.
+ARGUMENTS = ("accelerator", "precision", "deterministic", "benchmark", "inference_mode")
+LIMITS = ("limit_test_batches", "limit_predict_batches")
+
+
+def build_inference_trainer(cfg: DictConfig, **changes: Any) -> L.Trainer:
+    """Build the Trainer with the arguments of a stored config, and changed ones."""
+    accelerator = str(cfg.trainer.get("accelerator", "auto"))
+    available = ["auto", *available_accelerators()]
+    if accelerator not in available:
+        accepted = " or ".join(f"trainer.accelerator={name}" for name in available)
+        raise config_error("trainer.accelerator", accelerator, f"there is no {accelerator} device here", accepted)
+    options: dict[str, Any] = {key: cfg.trainer[key] for key in (*ARGUMENTS, *LIMITS) if key in cfg.trainer}
+    try:
+        return L.Trainer(**options, **{**QUIET, **changes}, devices=1)
+    except (MisconfigurationException, ValueError) as error:
+        raise config_error("trainer", join_limited(map(str, options.values())), str(error).splitlines()[0]) from error
+
+
+def apply_model_options(model: L.LightningModule, cfg: DictConfig) -> None:
+    """Set memory format and compilation as in the run: the order of sums depends on them."""
+    if cfg.get("channels_last"):
+        use_channels_last(model)
+    if cfg.get("compile"):
+        model.compile()
