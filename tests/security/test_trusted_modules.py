@@ -10,6 +10,7 @@ from tests.inference.module_runs import TEMPLATE, record_module_run
 from tests.security.tampering import set_config
 from trainyard.config.trusted import check_stored
 from trainyard.inference.evaluate import evaluate
+from trainyard.inference.export import export_run
 from trainyard.inference.module_predictions import predict_run
 from trainyard.io.errors import ConfigError
 
@@ -88,6 +89,8 @@ def test_a_trusted_package_allows_nothing_else(own: Path, path: str, monkeypatch
         for command in (evaluate, predict_run):
             with pytest.raises(ConfigError, match=r"_target_=.*must not build it here|interpolation"):
                 command(str(own), trusted=["tests"])
+        with pytest.raises(ConfigError, match="must not build it here"):
+            export_run(str(own), "safetensors", None, ["tests"])
     finally:
         (own / "config.yaml").write_bytes(before)
     assert not (own / "ran").exists()

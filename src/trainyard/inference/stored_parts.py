@@ -19,6 +19,7 @@ from trainyard.config.trusted import DATA, MODEL, check_stored, check_target
 from trainyard.config.trusted_paths import check_download
 from trainyard.history.find_run import run_at
 from trainyard.history.stored_config import config_to_test
+from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import config_error, join_limited
 from trainyard.run.load_model import read_weights
 from trainyard.tasks.classification import EstimatesProbabilities, SplitsExamples
@@ -36,13 +37,20 @@ def has_class_report(cfg: DictConfig, trusted: Sequence[str] = ()) -> bool:
     return issubclass(model, EstimatesProbabilities) and issubclass(data, SplitsExamples)
 
 
+def module_config(run: StoredRun, trusted: Sequence[str] = ()) -> DictConfig | None:
+    """Return the config of a run for a module that only the config can rebuild; `None` if the checkpoint can."""
+    stored = run.section("model")
+    if not isinstance(stored, dict):
+        return None
+    kind = check_target("model._target_", stored.get("_target_"), MODEL, trusted)
+    return None if issubclass(kind, EstimatesProbabilities) else config_to_test(run, trusted=trusted)
+
+
 def check_reads_files(name: str, checkpoint: Path, file: str, trusted: Sequence[str] = ()) -> None:
     """Raise a ConfigError if the model of a checkpoint does not describe the files that it can predict."""
     run = run_at(checkpoint)
-    if run is None or "model" not in (cfg := config_to_test(run, trusted=trusted)):
-        return
-    model, data = part_classes(cfg, trusted)
-    if not issubclass(model, EstimatesProbabilities):
+    if run and (cfg := module_config(run, trusted)) is not None:
+        model, data = part_classes(cfg, trusted)
         problem = f"{model.__qualname__} of {name} does not describe which files it takes"
         raise config_error("INPUT", file, problem, f"no INPUT: the predict_dataloader of {data.__qualname__} is used")
 
