@@ -254,7 +254,7 @@ def add_composed(group: Parser, name: str, summary: str, target: str) -> Parser:
 def add_draw(commands: Parser) -> None:
     """Add `draw curves`, `draw decision` and `draw layers`."""
     draw = commands.add_command("draw", "draw figures of trained runs into outputs/draw")
-    summary = "draw loss and accuracy of runs or of a sweep over the epochs"
+    summary = "draw the metrics of runs or of a sweep over the epochs"
     curves = draw.add_command("curves", summary, call("trainyard.inspect.curves:draw"))
     curves.add_argument("names", nargs="+", metavar="RUN|SWEEP", help=RUN)
     columns = "columns of metrics.csv, such as val/loss"
