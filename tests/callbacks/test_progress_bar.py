@@ -206,9 +206,7 @@ def test_the_share_includes_validation() -> None:
 
 
 def test_the_share_respects_max_steps() -> None:
-    assert display_of(trainer(max_steps=40), model()).share == pytest.approx(
-        (2 + 4 / 10) / 5
-    )
+    assert display_of(trainer(max_steps=40), model()).share == pytest.approx((2 + 4 / 10) / 5)
     twice = trainer(max_steps=16, accumulate_grad_batches=2)
     assert display_of(twice, model()).share == pytest.approx((2 + 4 / 10) / 4)
 

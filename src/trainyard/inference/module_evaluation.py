@@ -11,7 +11,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import DictConfig
 
 from trainyard.history.stored_run import StoredRun
-from trainyard.inference.stored_parts import build_stored, check_defines, expect_weights
+from trainyard.inference.stored_parts import build_stored, check_defines, check_loads, expect_weights
 from trainyard.inference.trainer import apply_model_options, build_inference_trainer
 from trainyard.io.files import relative, write_json, write_text
 from trainyard.run.load_model import read_weights
@@ -88,7 +88,7 @@ def evaluate_module(
     """
     model, data = build_stored(cfg, trusted)
     check_defines(model, "test_step", run.name)
-    check_defines(data, "test_dataloader", run.name)
+    check_loads(data, model, "test_dataloader", run.name)
     read_weights(checkpoint)  # reports a damaged file
     expect_weights(model, checkpoint)
     apply_model_options(model, cfg)

@@ -20,7 +20,7 @@ from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import config_to_test
 from trainyard.inference.predict import check_output, open_output, output_draft
 from trainyard.inference.prediction_inputs import ACCEPTED
-from trainyard.inference.stored_parts import build_stored, check_defines, expect_weights
+from trainyard.inference.stored_parts import build_stored, check_defines, check_loads, expect_weights
 from trainyard.inference.trainer import apply_model_options, build_inference_trainer
 from trainyard.io.csv_text import csv_writer, escape_formula
 from trainyard.io.errors import ConfigError, config_error
@@ -63,7 +63,7 @@ def predict_module(name: str, checkpoint: Path, cfg: DictConfig, trusted: Sequen
     if isinstance(model, EstimatesProbabilities) and not is_overridden("predict_dataloader", data):
         raise ConfigError(f"INPUT: {name} predicts files\n  accepted: {'; '.join(ACCEPTED.values())}")
     check_defines(model, "predict_step", name)
-    check_defines(data, "predict_dataloader", name)
+    check_loads(data, model, "predict_dataloader", name)
     read_weights(checkpoint)  # reports a damaged file
     expect_weights(model, checkpoint)
     apply_model_options(model, cfg)

@@ -13,8 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from trainyard.config.arguments import check_arguments, parameters
-from trainyard.config.composition import instantiate
+from trainyard.config.accepted import has_backbone
+from trainyard.config.arguments import check_arguments
 from trainyard.config.trusted import DATA, MODEL, check_stored, check_target
 from trainyard.config.trusted_paths import check_download
 from trainyard.history.find_run import run_at
@@ -22,6 +22,7 @@ from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import config_error, join_limited
 from trainyard.run.load_model import read_weights
+from trainyard.run.run_builder import build_data, build_model
 from trainyard.tasks.classification import EstimatesProbabilities, SplitsExamples
 
 COMPILED = "_orig_mod."  # part of the names of the weights in a layer that `torch.compile` has wrapped
@@ -73,23 +74,15 @@ def build_stored(cfg: DictConfig, trusted: Sequence[str] = ()) -> tuple[L.Lightn
     Raises:
         ConfigError: a part must not be built, or rejects its arguments.
     """
-    model_class, data_class = part_classes(cfg, trusted)
+    _, data_class = part_classes(cfg, trusted)
     check_stored({"data": OmegaConf.to_container(cfg.data)}, trusted)
     check_arguments(OmegaConf.masked_copy(cfg, ["data"]))
     check_download(cfg.data, data_class)
+    if has_backbone(cfg) and "weights" in cfg.model:
+        cfg.model.weights = "none"  # those of the checkpoint replace them
     L.seed_everything(cfg.seed, verbose=False)  # a data module may split at random, and a model may draw constants
-    augment = instantiate(cfg.augment) if cfg.get("augment") else None
-    data = build_part(cfg.data, data_class, augment=augment, order_seed=cfg.seed)
-    groups = {name: instantiate(cfg[name]) for name in ("optimizer", "scheduler", "finetune") if cfg.get(name)}
-    model = build_part(cfg.model, model_class, spec=getattr(data, "spec", None), **groups)
-    return model.eval(), data
-
-
-def build_part(node: DictConfig, kind: type, **offered: Any) -> Any:
-    """Build a part with those of the offered arguments that its constructor names and its config does not set."""
-    names = parameters(kind)[0]
-    accepted = {key: value for key, value in offered.items() if value is not None and key in names and key not in node}
-    return instantiate(node, **accepted)
+    data = build_data(cfg)
+    return build_model(cfg, data).eval(), data
 
 
 def load_weights(model: L.LightningModule, checkpoint: Path) -> None:
@@ -132,8 +125,15 @@ def shape_of(value: object) -> tuple[int, ...] | None:
     return tuple(value.shape) if isinstance(value, Tensor) and not is_lazy(value) else None
 
 
-def check_defines(part: L.LightningModule | L.LightningDataModule, method: str, run: str) -> None:
-    """Raise a ConfigError if the class of a part of a run does not define an optional method of Lightning."""
+def check_defines(part: L.LightningModule, method: str, run: str) -> None:
+    """Raise a ConfigError if the model of a run does not define an optional method of Lightning."""
     if not is_overridden(method, part):
-        kind = "model" if isinstance(part, L.LightningModule) else "data module"
-        raise config_error("RUN", run, f"{type(part).__qualname__} has no {method}", f"a run whose {kind} defines it")
+        problem = f"{type(part).__qualname__} has no {method}"
+        raise config_error("RUN", run, problem, "a run whose model defines it")
+
+
+def check_loads(data: L.LightningDataModule, model: L.LightningModule, method: str, run: str) -> None:
+    """Raise a ConfigError if neither the data module of a run nor its model define a method that returns loaders."""
+    if not (is_overridden(method, data) or is_overridden(method, model)):
+        problem = f"{type(data).__qualname__} has no {method}"
+        raise config_error("RUN", run, problem, "a run whose data module defines it")

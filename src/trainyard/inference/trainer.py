@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from trainyard.io.errors import config_error, join_limited
 from trainyard.run.compatibility import available_accelerators
-from trainyard.run.run_builder import QUIET, use_channels_last
+from trainyard.run.run_builder import QUIET, use_channels_last, uses_channels_last
 
 # Arguments that affect the outputs. A single process computes them, however many trained.
 ARGUMENTS = ("accelerator", "precision", "deterministic", "benchmark", "inference_mode")
@@ -31,7 +31,7 @@ def build_inference_trainer(cfg: DictConfig, **changes: Any) -> L.Trainer:
 
 def apply_model_options(model: L.LightningModule, cfg: DictConfig) -> None:
     """Set memory format and compilation as in the run: the order of sums depends on them."""
-    if cfg.get("channels_last"):
+    if uses_channels_last(cfg):
         use_channels_last(model)
     if cfg.get("compile"):
         model.compile()
