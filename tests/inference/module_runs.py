@@ -50,7 +50,7 @@ def record_module_run(folder: Path, parts: dict[str, Any], **changes: Any) -> Pa
     has_test = type(model).test_step is not L.LightningModule.test_step
     metrics = trainer.test(model, data, verbose=False)[0] if has_test else {}
     (folder / "checkpoints").mkdir(parents=True)
-    checkpoint = {"state_dict": model.state_dict(), "epoch": 0, "global_step": 1, "callbacks": {}}
+    checkpoint = {"state_dict": model.state_dict(), "epoch": 0, "global_step": 1, "callbacks": {"LastCheckpoint": {}}}
     torch.save({**checkpoint, "pytorch-lightning_version": L.__version__}, folder / "checkpoints" / "best.ckpt")
     OmegaConf.save(cfg, folder / "config.yaml")
     metrics = {**metrics, "val/loss": 0.5}

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from trainyard.history.stored_run import StoredRun
 from trainyard.inference.stored_parts import build_stored, check_defines, check_loads, expect_weights
-from trainyard.inference.trainer import apply_model_options, build_inference_trainer
+from trainyard.inference.trainer import apply_model_options, build_inference_trainer, without_training_callbacks
 from trainyard.io.files import relative, write_json, write_text
 from trainyard.run.load_model import read_weights
 from trainyard.terminal.controls import escape_controls
@@ -93,7 +93,8 @@ def evaluate_module(
     expect_weights(model, checkpoint)
     apply_model_options(model, cfg)
     trainer = build_inference_trainer(cfg, logger=DummyLogger())  # for modules that use `self.logger.experiment`
-    results = trainer.test(model, data, ckpt_path=checkpoint, verbose=False, weights_only=True)
+    with without_training_callbacks():
+        results = trainer.test(model, data, ckpt_path=checkpoint, verbose=False, weights_only=True)
     scores = {name: float(value) for loader in results for name, value in loader.items()}
     stored = {name: run.metrics[name] for name in scores if name in run.metrics}
     names = type(model).__qualname__, type(data).__qualname__

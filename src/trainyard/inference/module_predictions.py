@@ -21,7 +21,7 @@ from trainyard.history.stored_config import config_to_test
 from trainyard.inference.predict import check_output, open_output, output_draft
 from trainyard.inference.prediction_inputs import ACCEPTED
 from trainyard.inference.stored_parts import build_stored, check_defines, check_loads, expect_weights
-from trainyard.inference.trainer import apply_model_options, build_inference_trainer
+from trainyard.inference.trainer import apply_model_options, build_inference_trainer, without_training_callbacks
 from trainyard.io.csv_text import csv_writer, escape_formula
 from trainyard.io.errors import ConfigError, config_error
 from trainyard.io.files import output_folder, relative
@@ -68,7 +68,8 @@ def predict_module(name: str, checkpoint: Path, cfg: DictConfig, trusted: Sequen
     expect_weights(model, checkpoint)
     apply_model_options(model, cfg)
     trainer = build_inference_trainer(cfg, logger=DummyLogger())
-    predictions: Any = trainer.predict(model, data, ckpt_path=checkpoint, weights_only=True)
+    with without_training_callbacks():
+        predictions: Any = trainer.predict(model, data, ckpt_path=checkpoint, weights_only=True)
     if not predictions:
         raise config_error("RUN", name, f"{type(data).__qualname__}.predict_dataloader has no batches", "a batch")
     if trainer.predict_loop.num_dataloaders > 1:

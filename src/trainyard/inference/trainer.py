@@ -1,5 +1,8 @@
 """The Trainer that tests and predicts as that of a run does, and writes nothing."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import lightning as L
@@ -27,6 +30,14 @@ def build_inference_trainer(cfg: DictConfig, **changes: Any) -> L.Trainer:
         return L.Trainer(**options, **{**QUIET, **changes}, devices=1)
     except (MisconfigurationException, ValueError) as error:
         raise config_error("trainer", join_limited(map(str, options.values())), str(error).splitlines()[0]) from error
+
+
+@contextmanager
+def without_training_callbacks() -> Iterator[None]:
+    """Hide Lightning's warning that the callbacks of the training are missing, which do nothing in a test."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Be aware that when using `ckpt_path`")
+        yield
 
 
 def apply_model_options(model: L.LightningModule, cfg: DictConfig) -> None:
