@@ -9,6 +9,7 @@ import pytest
 from tests.inference.module_runs import TEMPLATE, record_module_run
 from tests.security.tampering import set_config
 from trainyard.config.trusted import check_stored
+from trainyard.config.trusted_paths import own_cache, use_own_caches
 from trainyard.inference.evaluate import evaluate
 from trainyard.inference.export import export_run
 from trainyard.inference.module_predictions import predict_run
@@ -110,3 +111,12 @@ def test_module_in_the_current_folder_is_not_imported_without_trust(
     finally:
         (own / "config.yaml").write_bytes(before)
     assert not (tmp_path / "ran").exists()
+
+
+def test_argument_cache_of_an_own_class_is_kept(tmp_path: Path) -> None:
+    config = {"data": {"_target_": "mine.Data", "cache": True}}
+    use_own_caches(config)
+    assert config["data"]["cache"] is True
+    config["data"]["_target_"] = "trainyard.data.sources.image_folder.ImageFolder"
+    use_own_caches(config)
+    assert config["data"]["cache"] == own_cache()

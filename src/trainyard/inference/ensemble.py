@@ -13,7 +13,7 @@ from trainyard.history.find_run import find_best_job
 from trainyard.history.scores import have_same_examples, read_predictions
 from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
-from trainyard.inference.stored_parts import NO_PROBABILITIES, has_class_report
+from trainyard.inference.capabilities import NO_PROBABILITIES, has_class_report
 from trainyard.io.errors import config_error, join_limited
 from trainyard.models.classifier import Classifier
 from trainyard.sweeps.stored import StoredSweep

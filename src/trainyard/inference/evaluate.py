@@ -18,10 +18,10 @@ from trainyard.data.loading.datamodule import DataModule
 from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
+from trainyard.inference.capabilities import NO_PROBABILITIES, has_class_report
 from trainyard.inference.ensemble import load_members, select_members
 from trainyard.inference.evaluation_data import OWN_TEST_SPLIT, load_evaluation_data, overlap_notes
 from trainyard.inference.module_evaluation import evaluate_module
-from trainyard.inference.stored_parts import NO_PROBABILITIES, has_class_report
 from trainyard.inference.trainer import apply_model_options, build_inference_trainer
 from trainyard.io.errors import config_error
 from trainyard.io.files import relative

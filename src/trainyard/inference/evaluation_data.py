@@ -20,7 +20,7 @@ from trainyard.data.sources.image_folder import ImageFolder
 from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
-from trainyard.inference.stored_parts import NO_PROBABILITIES, has_class_report
+from trainyard.inference.capabilities import NO_PROBABILITIES, has_class_report
 from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.models.classifier import Classifier
 from trainyard.tasks.classification import load_classifier

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from trainyard.history.find_run import find_checkpoint, run_at
 from trainyard.history.stored_run import StoredRun
+from trainyard.inference.capabilities import module_config
 from trainyard.inference.export_formats import FORMATS, random_inputs
 from trainyard.inference.model_card import CARD, exported_files, model_card
 from trainyard.inference.module_export import export_module, load_module
 from trainyard.inference.predict import output_draft
-from trainyard.inference.stored_parts import module_config
 from trainyard.io.errors import ConfigError, config_error
 from trainyard.io.extras import describe_missing
 from trainyard.io.files import check_path, output_folder, relative, write_text

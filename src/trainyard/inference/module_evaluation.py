@@ -11,10 +11,11 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import DictConfig
 
 from trainyard.history.stored_run import StoredRun
-from trainyard.inference.stored_parts import build_stored, check_defines, check_loads, expect_weights
+from trainyard.inference.capabilities import check_defines, check_loads
 from trainyard.inference.trainer import apply_model_options, build_inference_trainer, without_training_callbacks
 from trainyard.io.files import relative, write_json, write_text
 from trainyard.run.load_model import read_weights
+from trainyard.run.rebuild import build_stored, expect_weights
 from trainyard.terminal.controls import escape_controls
 from trainyard.terminal.tables import markdown_cell, markdown_table, table
 

@@ -14,9 +14,9 @@ from trainyard.inference.export_formats import FORMATS
 from trainyard.inference.model_card import CARD, describe_run, exported_files
 from trainyard.inference.module_formats import BATCHES, MODULE_FORMATS, ExportedModule
 from trainyard.inference.predict import output_draft
-from trainyard.inference.stored_parts import build_stored, load_weights
 from trainyard.io.errors import ConfigError, config_error
 from trainyard.io.files import relative, write_text
+from trainyard.run.rebuild import build_stored_model, load_weights
 from trainyard.terminal.tables import escape_markdown, markdown_table
 
 TOLERANCE = 1e-4  # of outputs up to 1, relative for larger ones
@@ -28,7 +28,7 @@ def load_module(
     run: StoredRun, checkpoint: Path, cfg: DictConfig, form: str, trusted: Sequence[str] = ()
 ) -> ExportedModule:
     """Return the module of a run with the weights of a checkpoint; raise a ConfigError if it lacks example inputs."""
-    model, _ = build_stored(cfg, trusted)
+    model = build_stored_model(cfg, trusted)
     load_weights(model, checkpoint)
     exported = ExportedModule(model.eval())
     if model.example_input_array is None and form != "safetensors":

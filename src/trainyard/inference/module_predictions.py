@@ -18,14 +18,15 @@ from torch import Tensor
 
 from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import config_to_test
+from trainyard.inference.capabilities import check_defines, check_loads
 from trainyard.inference.predict import check_output, open_output, output_draft
 from trainyard.inference.prediction_inputs import ACCEPTED
-from trainyard.inference.stored_parts import build_stored, check_defines, check_loads, expect_weights
 from trainyard.inference.trainer import apply_model_options, build_inference_trainer, without_training_callbacks
 from trainyard.io.csv_text import csv_writer, escape_formula
 from trainyard.io.errors import ConfigError, config_error
 from trainyard.io.files import output_folder, relative
 from trainyard.run.load_model import read_weights
+from trainyard.run.rebuild import build_stored, expect_weights
 from trainyard.tasks.classification import EstimatesProbabilities
 
 PREDICTION = "prediction"  # the column of a prediction that is not a dict

@@ -63,9 +63,9 @@ def predict_files(
     path = check_output(output, [checkpoint, *(Path(file.name) for file in files)]) if output is not None else None
     import torch  # takes seconds, so mistyped arguments are reported first
 
+    from trainyard.inference.capabilities import check_reads_files
     from trainyard.inference.ensemble import load_ensemble
     from trainyard.inference.prediction_batches import input_batches
-    from trainyard.inference.stored_parts import check_reads_files
     from trainyard.tasks.classification import load_classifier
     from trainyard.terminal.display import progress_counter
 

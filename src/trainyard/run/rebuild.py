@@ -8,52 +8,43 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.utilities.model_helpers import is_overridden
+from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from trainyard.config.accepted import has_backbone
+from trainyard.config.accepted import accepts, has_backbone
 from trainyard.config.arguments import check_arguments
 from trainyard.config.trusted import DATA, MODEL, check_stored, check_target
 from trainyard.config.trusted_paths import check_download
-from trainyard.history.find_run import run_at
-from trainyard.history.stored_config import config_to_test
-from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import config_error, join_limited
-from trainyard.run.load_model import read_weights
+from trainyard.run.load_model import load_model, read_plain, read_weights
 from trainyard.run.run_builder import build_data, build_model
-from trainyard.tasks.classification import EstimatesProbabilities, SplitsExamples
+from trainyard.run.run_directory import read_config
 
+PARTS = ("model", "optimizer", "scheduler", "finetune", "data", "augment")  # keys that build a model
 COMPILED = "_orig_mod."  # part of the names of the weights in a layer that `torch.compile` has wrapped
-NO_PROBABILITIES = "its model does not return the probabilities of classes"
 MAX_NAMES = 3  # of weights in an error
 
 
-def has_class_report(cfg: DictConfig, trusted: Sequence[str] = ()) -> bool:
-    """Return whether model and data of a stored config provide what a report on classes needs."""
-    if "model" not in cfg:  # a checkpoint of such a model rebuilds it
-        return True
-    model, data = part_classes(cfg, trusted)
-    return issubclass(model, EstimatesProbabilities) and issubclass(data, SplitsExamples)
+def load_run_model(folder: Path, trusted: Sequence[str] = ()) -> L.LightningModule:
+    """Return the best model of the run in a directory, on the CPU and in evaluation mode.
 
+    It is rebuilt from the checkpoint if that contains a description of the data, else from the config.
 
-def module_config(run: StoredRun, trusted: Sequence[str] = ()) -> DictConfig | None:
-    """Return the config of a run for a module that only the config can rebuild; `None` if the checkpoint can."""
-    stored = run.section("model")
-    if not isinstance(stored, dict):
-        return None
-    kind = check_target("model._target_", stored.get("_target_"), MODEL, trusted)
-    return None if issubclass(kind, EstimatesProbabilities) else config_to_test(run, trusted=trusted)
-
-
-def check_reads_files(name: str, checkpoint: Path, file: str, trusted: Sequence[str] = ()) -> None:
-    """Raise a ConfigError if the model of a checkpoint does not describe the files that it can predict."""
-    run = run_at(checkpoint)
-    if run and (cfg := module_config(run, trusted)) is not None:
-        model, data = part_classes(cfg, trusted)
-        problem = f"{model.__qualname__} of {name} does not describe which files it takes"
-        raise config_error("INPUT", file, problem, f"no INPUT: the predict_dataloader of {data.__qualname__} is used")
+    Raises:
+        ConfigError: there is no checkpoint, or the model must not be built, or does not fit the weights.
+    """
+    checkpoint = folder / "checkpoints" / "best.ckpt"
+    stored = read_plain(checkpoint)
+    arguments = stored.get("hyper_parameters") if isinstance(stored, dict) else None
+    config = {key: part for key, part in read_config(folder).items() if key in (*PARTS, "seed")}
+    if "spec" in (arguments or {}) or "model" not in config:
+        return load_model(checkpoint, trusted)
+    check_stored(config, trusted)
+    model = build_stored_model(OmegaConf.create(config), trusted)
+    load_weights(model, checkpoint)
+    return model
 
 
 def part_classes(cfg: DictConfig, trusted: Sequence[str] = ()) -> tuple[type, type]:
@@ -83,6 +74,15 @@ def build_stored(cfg: DictConfig, trusted: Sequence[str] = ()) -> tuple[L.Lightn
     L.seed_everything(cfg.seed, verbose=False)  # a data module may split at random, and a model may draw constants
     data = build_data(cfg)
     return build_model(cfg, data).eval(), data
+
+
+@isolate_rng()
+def build_stored_model(cfg: DictConfig, trusted: Sequence[str] = ()) -> L.LightningModule:
+    """Build the model of a stored config, and the data only if its constructor takes a description of them."""
+    part_classes(cfg, trusted)
+    if accepts(cfg, "model", "spec"):
+        return build_stored(cfg, trusted)[0]
+    return build_model(cfg, L.LightningDataModule()).eval()
 
 
 def load_weights(model: L.LightningModule, checkpoint: Path) -> None:
@@ -123,17 +123,3 @@ def weight_differences(own: Mapping[str, Any], stored: Mapping[str, Any]) -> lis
 def shape_of(value: object) -> tuple[int, ...] | None:
     """Return the shape of a weight; `None` if it is determined by the first batch, or not a tensor."""
     return tuple(value.shape) if isinstance(value, Tensor) and not is_lazy(value) else None
-
-
-def check_defines(part: L.LightningModule, method: str, run: str) -> None:
-    """Raise a ConfigError if the model of a run does not define an optional method of Lightning."""
-    if not is_overridden(method, part):
-        problem = f"{type(part).__qualname__} has no {method}"
-        raise config_error("RUN", run, problem, "a run whose model defines it")
-
-
-def check_loads(data: L.LightningDataModule, model: L.LightningModule, method: str, run: str) -> None:
-    """Raise a ConfigError if neither the data module of a run nor its model define a method that returns loaders."""
-    if not (is_overridden(method, data) or is_overridden(method, model)):
-        problem = f"{type(data).__qualname__} has no {method}"
-        raise config_error("RUN", run, problem, "a run whose data module defines it")
