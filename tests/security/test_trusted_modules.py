@@ -8,13 +8,14 @@ import pytest
 
 from tests.inference.module_runs import TEMPLATE, record_module_run
 from tests.security.tampering import set_config
-from trainyard.config.trusted import check_stored
+from trainyard.config.trusted import check_stored, foreign_packages, user_packages
 from trainyard.config.trusted_paths import own_cache, use_own_caches
 from trainyard.inference.evaluate import evaluate
 from trainyard.inference.export import export_run
 from trainyard.inference.module_predictions import predict_run
 from trainyard.io.errors import ConfigError
 
+BORING = "lightning.pytorch.demos.boring_classes.BoringModel"
 NET = "tests.user_modules.template.SimpleDenseNet"
 ADAM = {"_target_": "torch.optim.Adam", "_partial_": True, "lr": 0.1}
 LINEAR = {"_target_": "torch.optim.lr_scheduler.LinearLR", "_partial_": True}
@@ -120,3 +121,20 @@ def test_argument_cache_of_an_own_class_is_kept(tmp_path: Path) -> None:
     config["data"]["_target_"] = "trainyard.data.sources.image_folder.ImageFolder"
     use_own_caches(config)
     assert config["data"]["cache"] == own_cache()
+
+
+def test_packages_that_need_trust_are_named() -> None:
+    """A package may be allowed in one place only: Lightning's own modules and torch's optimizers are no models."""
+    config = {
+        "model": {
+            "_target_": "lightning.pytorch.demos.boring_classes.BoringModel",
+            "net": {"_target_": "timm.layers.Mlp"},
+        },
+        "data": {"_target_": "mine.Data", "t": {"_target_": "torchvision.transforms.Compose"}},
+        "callbacks": {"a": {"_target_": "src.callbacks.Own"}, "b": None},
+        "sweep": {"sampler": {"_target_": "optuna.samplers.TPESampler"}},
+        "strange": {"_target_": "os.system"},
+    }
+    assert foreign_packages(config) == ["lightning", "mine", "src"]
+    assert user_packages(config) == ["mine", "os", "src"]
+    assert foreign_packages({"optimizer": {"_target_": "timm.optim.Lion"}}) == []

@@ -18,7 +18,7 @@ from typing import Any
 from trainyard.config.arguments import parameters
 from trainyard.config.composition import walk
 from trainyard.config.import_path import add_current_folder, installed_only
-from trainyard.io.errors import config_error, join_limited
+from trainyard.io.errors import ConfigError, config_error, join_limited
 
 MAX_NODES = 20_000  # a config has a few hundred values
 NOT_BUILT = ("sweep",)  # a run does not build the sampler of the sweep around it
@@ -141,7 +141,7 @@ def check_node(path: str, node: Mapping[str, Any], trusted: Sequence[str]) -> No
     """Raise a ConfigError if a node with Hydra's own keys must not be built at its place."""
     if "_target_" not in node and not set(node) & set(OPTIONS):
         return
-    kind = next((kind for pattern, kind in PLACES.items() if re.fullmatch(pattern, path)), None)
+    kind = find_kind(path)
     if kind is None:
         raise config_error(f"{path}._target_", node.get("_target_"), NOT_HERE, "plain values")
     found = check_target(f"{path}._target_", node.get("_target_"), kind, trusted)
@@ -154,6 +154,11 @@ def check_node(path: str, node: Mapping[str, Any], trusted: Sequence[str]) -> No
             if key not in known:
                 problem = f"not an argument of {found.__qualname__} that a stored config may set"
                 raise config_error(f"{path}.{key}", node[key], problem, join_limited(parameters(found)[0]))
+
+
+def find_kind(path: str) -> Kind | None:
+    """Return the kind of the objects that may be built at a dotted path; `None` if none may be."""
+    return next((kind for pattern, kind in PLACES.items() if re.fullmatch(pattern, path)), None)
 
 
 def check_target(key: str, name: object, kind: Kind, trusted: Sequence[str] = ()) -> Any:
@@ -204,9 +209,28 @@ def is_inside(name: str, packages: Iterable[str]) -> bool:
     return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
+def targets(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the `_target_` of each node that a run with this plain config builds, by its dotted path."""
+    built = {key: part for key, part in config.items() if key not in NOT_BUILT}
+    nodes = ((path, part) for path, part in walk_limited(built) if isinstance(part, dict))
+    return {path: str(node["_target_"]) for path, node in nodes if "_target_" in node}
+
+
+def user_packages(config: Mapping[str, Any]) -> list[str]:
+    """Return the packages in a run's plain config that are neither Trainyard's nor those of its libraries."""
+    known = {package.partition(".")[0] for kind in PLACES.values() for package in kind.packages}
+    return sorted({target.partition(".")[0] for target in targets(config).values()} - known)
+
+
 def foreign_packages(config: Mapping[str, Any]) -> list[str]:
     """Return the packages in a run's plain config that need `--trusted-packages`."""
-    known = {package.partition(".")[0] for kind in PLACES.values() for package in kind.packages}
-    built = {key: part for key, part in config.items() if key not in NOT_BUILT}
-    targets = [part["_target_"] for _, part in walk_limited(built) if isinstance(part, dict) and "_target_" in part]
-    return sorted({str(target).partition(".")[0] for target in targets} - known)
+    return sorted({target.partition(".")[0] for path, target in targets(config).items() if not is_known(path, target)})
+
+
+def is_known(path: str, target: object) -> bool:
+    """Return whether a `_target_` may be built at a dotted path without `--trusted-packages`."""
+    kind = find_kind(path)
+    try:
+        return kind is None or bool(check_target(path, target, kind))
+    except ConfigError:
+        return False

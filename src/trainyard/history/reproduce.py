@@ -15,7 +15,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from trainyard.config.trusted import foreign_packages
+from trainyard.config.trusted import user_packages
 from trainyard.config.trusted_paths import check_training
 from trainyard.history import diff
 from trainyard.history.find_run import ROOT
@@ -54,7 +54,7 @@ def reproduce(run: StoredRun, output: Path | None = None, yes: bool = False, pac
     print(f"run        {run.name}, again in {relative(folder)}")
     code = find_code(run, package)
     config = config_to_reproduce(run, folder)
-    own_code = {name: run.user_code[name] for name in foreign_packages(config) if name in run.user_code}
+    own_code = {name: run.user_code[name] for name in user_packages(config) if name in run.user_code}
     for line in describe_changes(own_code, package, code):
         print(escape_controls(f"own code   {line}", keep=""))
     confirm(run, code, yes, config, folder)

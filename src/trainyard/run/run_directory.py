@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from trainyard.config.trusted import foreign_packages
+from trainyard.config.trusted import user_packages
 from trainyard.io.errors import ConfigError
 from trainyard.io.files import (
     MAX_CONFIG,
@@ -94,7 +94,7 @@ def write_config(folder: Path, cfg: DictConfig) -> None:
     """Write the config, the overrides and the provenance of a run that starts."""
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg))
     write_text(folder / "overrides.yaml", OmegaConf.to_yaml(cfg.run.overrides))
-    user_code = describe_user_code(foreign_packages(OmegaConf.to_container(cfg)))  # type: ignore[arg-type]
+    user_code = describe_user_code(user_packages(OmegaConf.to_container(cfg)))  # type: ignore[arg-type]
     write_json(folder / "provenance.json", {**collect_provenance(), "user_code": user_code})
 
 
