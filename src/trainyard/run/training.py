@@ -18,7 +18,7 @@ from trainyard.callbacks.finite_loss import FiniteLoss
 from trainyard.callbacks.lifecycle import fit_callbacks_only
 from trainyard.callbacks.progress_bar import ProgressReporter
 from trainyard.callbacks.tensorboard import purge_events, write_hparams
-from trainyard.config.accepted import remove_unused
+from trainyard.config.accepted import accepts, remove_unused
 from trainyard.config.composition import resolve
 from trainyard.config.objective import metric_name
 from trainyard.config.trusted_paths import check_callback_states
@@ -121,7 +121,7 @@ def suggest_smaller_batch(cfg: DictConfig, trainer: L.Trainer, data: L.Lightning
         if not (isinstance(error, torch.OutOfMemoryError) or is_oom_error(error)):
             raise
         size, batches = getattr(data, "batch_size", None), trainer.accumulate_grad_batches
-        if not isinstance(size, int):
+        if not isinstance(size, int) or not ("batch_size" in cfg.data or accepts(cfg, "data", "batch_size")):
             raise config_error("data", cfg.run.choices.data, "not enough memory", "smaller batches") from error
         halved = f"data.batch_size={size // 2} trainer.accumulate_grad_batches={2 * batches}"
         accepted = halved if size > 1 else "a smaller model"
