@@ -125,8 +125,7 @@ def describe_changes(
     lines = []
     for name, state in own_code.items():
         path = Path(state["path"])
-        where = f"commit {str(state['commit'])[:10]}" if state.get("commit") else "in no repository"
-        was = f"{where}, with uncommitted changes" if state.get("uncommitted") else where
+        was = diff.describe_user_code(state)
         if code and is_committed(path, package, code):
             continue
         if not path.exists():
