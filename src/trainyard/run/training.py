@@ -27,6 +27,7 @@ from trainyard.io.errors import config_error, join_limited
 from trainyard.io.files import relative
 from trainyard.run.compatibility import check_model_fits_data, check_validation, missing_for_test
 from trainyard.run.distributed.launch import count_processes, run_in_processes
+from trainyard.run.loops import logged_steps
 from trainyard.run.metrics_csv import TABLE, truncate_table
 from trainyard.run.run import Run
 from trainyard.run.run_builder import run_builder
@@ -82,8 +83,8 @@ def fit_and_test(cfg: DictConfig, run: Run) -> None:
     log.info("%s", format_choices(cfg, data, model, trainer))
     run.begin_training(cfg)
     if run.is_rank_zero and checkpoint:  # the steps after the checkpoint are logged again
-        truncate_table(run.dir / TABLE, stored["global_step"])
-        purge_events(trainer, stored["global_step"])
+        truncate_table(run.dir / TABLE, logged_steps(stored))
+        purge_events(trainer, logged_steps(stored))
     with suggest_smaller_batch(cfg, trainer, data):
         with fit_callbacks_only(trainer):
             trainer.fit(model, data, ckpt_path=checkpoint, weights_only=True)
