@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import lightning as L
 import pytest
 import torch
 from omegaconf import OmegaConf
@@ -39,3 +40,12 @@ def test_package_must_be_trusted(tmp_path: Path) -> None:
     (folder / "checkpoints" / "best.ckpt").unlink()
     with pytest.raises(ConfigError, match=r"best\.ckpt: unreadable"):
         RunResult.read(folder).load_model(["tests"])
+
+
+def test_advice_on_hyperparameters_is_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In these tests, a warning is an error."""
+    folder = record_module_run(tmp_path / "run", TEMPLATE)
+    monkeypatch.setattr(
+        LitModule, "save_hyperparameters", lambda module, **options: L.LightningModule.save_hyperparameters(module)
+    )
+    assert "net" in RunResult.read(folder).load_model(["tests"]).hparams

@@ -1,6 +1,5 @@
 """Tests any LightningModule again with Lightning's test, and compares the metrics with those of its run."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from omegaconf import DictConfig
 from trainyard.history.stored_run import StoredRun
 from trainyard.inference.capabilities import check_defines, check_loads
 from trainyard.inference.trainer import apply_model_options, build_inference_trainer, without_training_callbacks
+from trainyard.io.errors import join_limited
 from trainyard.io.files import relative, write_json, write_text
 from trainyard.run.load_model import read_weights
 from trainyard.run.rebuild import build_stored, expect_weights
@@ -47,8 +47,13 @@ class ModuleEvaluation:
             return f"the test   logged no metrics: {self.parts[0]}.test_step calls self.log for none"
         if not self.stored:
             return "the run    has no test scores"
-        equal = (is_equal(value, self.stored.get(name)) for name, value in self.scores.items())
-        return SAME if all(equal) else "the run    has other scores"
+        unknown = [name for name in self.scores if name not in self.stored]
+        gaps = {name: abs(value - self.scores[name]) for name, value in self.stored.items()}
+        largest = max(gaps, key=lambda name: gaps[name])
+        if unknown or gaps[largest]:
+            more = f"; it lacks {join_limited(unknown)}" if unknown else ""
+            return f"the run    differs by at most {gaps[largest]:.2g} in {largest}{more}"
+        return SAME
 
     @property
     def summary(self) -> list[str]:
@@ -71,11 +76,6 @@ class ModuleEvaluation:
         content: dict[str, Any] = {"run": self.name, "checkpoint": self.checkpoint, "options": self.options}
         write_json(data, {**content, "metrics": self.scores, "stored": self.stored, "notes": [self.note]})
         return [data, page]
-
-
-def is_equal(value: float, other: float | None) -> bool:
-    """Return whether two values are exactly equal, or both NaN."""
-    return value == other or (other is not None and math.isnan(value) and math.isnan(other))
 
 
 @isolate_rng()

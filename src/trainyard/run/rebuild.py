@@ -3,6 +3,7 @@
 A checkpoint alone cannot rebuild a module whose constructor takes objects, such as networks; the config can.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ def build_stored(cfg: DictConfig, trusted: Sequence[str] = ()) -> tuple[L.Lightn
         cfg.model.weights = "none"  # those of the checkpoint replace them
     L.seed_everything(cfg.seed, verbose=False)  # a data module may split at random, and a model may draw constants
     data = build_data(cfg)
-    return build_model(cfg, data).eval(), data
+    return build_again(cfg, data), data
 
 
 @isolate_rng()
@@ -82,7 +83,14 @@ def build_stored_model(cfg: DictConfig, trusted: Sequence[str] = ()) -> L.Lightn
     part_classes(cfg, trusted)
     if accepts(cfg, "model", "spec"):
         return build_stored(cfg, trusted)[0]
-    return build_model(cfg, L.LightningDataModule()).eval()
+    return build_again(cfg, L.LightningDataModule())
+
+
+def build_again(cfg: DictConfig, data: L.LightningDataModule) -> L.LightningModule:
+    """Build a model without the advice on its hyperparameters, which its training has logged."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Attribute '.*' is an instance of `nn.Module`")
+        return build_model(cfg, data).eval()
 
 
 def load_weights(model: L.LightningModule, checkpoint: Path) -> None:
