@@ -9,6 +9,7 @@ import torch
 from omegaconf import OmegaConf
 
 from trainyard.config.composition import instantiate
+from trainyard.run.run_builder import build_data, build_model
 
 USER = "tests.user_modules"
 TEMPLATE = {
@@ -43,8 +44,8 @@ def record_module_run(folder: Path, parts: dict[str, Any], **changes: Any) -> Pa
     config = {"seed": 3, "trainer": TRAINER, **parts, "run": own, "sweep": {"pruner": "none", "sampler": None}}
     cfg = OmegaConf.create({**config, **changes})
     L.seed_everything(cfg.seed, verbose=False)
-    data = instantiate(cfg.data)
-    model = instantiate(cfg.model)
+    data = build_data(cfg)
+    model = build_model(cfg, data)
     trainer = instantiate(cfg.trainer, **QUIET)
     trainer.fit(model, data)
     has_test = type(model).test_step is not L.LightningModule.test_step

@@ -37,6 +37,34 @@ def test_scores_are_exactly_those_of_the_run(home: Path, name: str) -> None:
     assert torch.initial_seed() == 99, "the random state of the process is unchanged"
 
 
+ADAM = {"_target_": "torch.optim.Adam", "_partial_": True, "lr": 0.01}
+MIXED = {
+    "built-in model": {
+        "model": {"_target_": "trainyard.models.mlp.MLP", "hidden_dims": [8]},
+        "data": {"_target_": "tests.inference.mixed_parts.DescribedRows"},
+        "optimizer": ADAM,
+    },
+    "built-in data": {
+        "model": {
+            "_target_": "tests.inference.mixed_parts.OnPixels",
+            "net": {"_target_": "tests.user_modules.template.SimpleDenseNet", "input_size": 64},
+            "optimizer": ADAM,
+        },
+        "data": {"_target_": "trainyard.data.sources.builtin.Digits"},
+    },
+}
+
+
+@pytest.mark.parametrize("kind", MIXED)
+def test_built_in_and_own_parts_can_be_mixed(tmp_path: Path, kind: str) -> None:
+    run = record_module_run(tmp_path / "run", MIXED[kind])
+    report, _ = evaluate(str(run), trusted=TRUSTED)
+    assert report.scores.keys() == {"test/acc", "test/loss"}
+    assert report.lines[-1] == "the run    has exactly the same scores"
+    with pytest.raises(ConfigError, match="must not build it here"):
+        evaluate(str(run))
+
+
 def test_constructor_arguments_and_the_trainer_can_be_overridden(home: Path) -> None:
     words = ["data.train_val_test_split=[320,64,32]", "data.batch_size=7", "+trainer.limit_test_batches=2"]
     report, _ = evaluate(str(home / "template"), words, trusted=TRUSTED)
