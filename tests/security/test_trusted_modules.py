@@ -43,6 +43,8 @@ ACCEPTED = {  # arguments in the style of lightning-hydra-template and of module
             {"_target_": "torchvision.transforms.v2.RandomHorizontalFlip", "p": 0.5},
         ],
     },
+    "net": {"_target_": NET},
+    "nets.small.optimizer": ADAM,
     "data.collate": {"_target_": "tests.inference.module_runs.record_module_run", "_partial_": True},
 }
 REJECTED = {
@@ -57,6 +59,8 @@ REJECTED = {
     "data.transforms": [{"_target_": "torchvision.io.read_file", "path": "/etc/passwd"}],
     "data.x": {"_target_": "tests.user_modules.template.torch.hub.load", "repo_or_dir": "."},
     "data.y": {"_target_": "tests.inference.module_runs.json.loads", "s": "1"},
+    "net.x": CALL,
+    "nets": [HUB],
     "data.z": {"_target_": "functools.partial", "_args_": [CALL]},
 }
 
@@ -135,6 +139,6 @@ def test_packages_that_need_trust_are_named() -> None:
         "sweep": {"sampler": {"_target_": "optuna.samplers.TPESampler"}},
         "strange": {"_target_": "os.system"},
     }
-    assert foreign_packages(config) == ["lightning", "mine", "src"]
+    assert foreign_packages(config) == ["lightning", "mine", "os", "src"]
     assert user_packages(config) == ["mine", "os", "src"]
     assert foreign_packages({"optimizer": {"_target_": "timm.optim.Lion"}}) == []

@@ -77,6 +77,7 @@ INPUTS = (
 INPUT_PACKAGES = (*MODULES, "torchvision.transforms", "trainyard.data")
 OPTIMIZERS = ("torch.optim", "timm.optim", "trainyard.optim")
 TIMM_OPTIMIZERS = ("trainyard.optim.optimizers.timm_optimizer", "timm.optim._optim_factory.create_optimizer_v2")
+OPTIMIZER_BASES = ("torch.optim.Optimizer", "torch.optim.lr_scheduler.LRScheduler")
 SCHEDULERS = ("torch.optim.lr_scheduler.LRScheduler",)
 SCHEDULES = ("trainyard.optim.schedules",)
 STRATEGIES = ("trainyard.run.distributed", *(f"{PL}.strategies.{name}" for name in ("ddp", "fsdp", "single_device")))
@@ -89,7 +90,7 @@ AUGMENTATION = Kind("augmentation", ("trainyard.data.augment.Augmentation",), ("
 # Arguments of a model such as `optimizer_g`, `optimizers.generator`, `opt_d` and `lr_scheduler`.
 OPTIMIZER_NAMES = r"(.+[._])?(opt|optim|optimizers?)([._].+)?"
 SCHEDULER_NAMES = r"(.+[._])?(sched|schedulers?|schedules?)([._].+)?"
-# The first pattern that matches a dotted path decides; without a match, nothing may be built.
+# The first pattern that matches a dotted path decides; without a match below one of `KEYS`, nothing may be built.
 PLACES = {
     rf"(model\.)?optimizer|model\.{OPTIMIZER_NAMES}": Kind(
         "optimizer", ("torch.optim.Optimizer",), OPTIMIZERS, TIMM_OPTIMIZERS
@@ -110,6 +111,24 @@ PLACES = {
     r"trainer\.profiler": Kind("profiler", (f"{PL}.profilers.Profiler",), (f"{PL}.profilers", "trainyard")),
     r"trainer\.plugins(\.\d+)?": Kind("plugin", PLUGIN_BASES, (*PLUGINS, "trainyard.callbacks.checkpoint_files")),
 }
+
+# Keys of a run, below which nothing else may be built. Other keys are the user's own groups: a run builds none of them,
+# but they remain in the config when another key refers to them, as in `model.net=${net}`.
+KEYS = (
+    "augment",
+    "callbacks",
+    "checkpoint",
+    "data",
+    "finetune",
+    "logger",
+    "model",
+    "optimizer",
+    "run",
+    "scheduler",
+    "sweep",
+    "trainer",
+)
+OWN = Kind("part of a model", (*INPUTS, *OPTIMIZER_BASES), (*INPUT_PACKAGES, *METRICS, *OPTIMIZERS), any_trusted=True)
 
 
 def check_stored(config: Mapping[str, Any], trusted: Sequence[str] = (), unbuilt: Sequence[str] = ()) -> None:
@@ -158,7 +177,8 @@ def check_node(path: str, node: Mapping[str, Any], trusted: Sequence[str]) -> No
 
 def find_kind(path: str) -> Kind | None:
     """Return the kind of the objects that may be built at a dotted path; `None` if none may be."""
-    return next((kind for pattern, kind in PLACES.items() if re.fullmatch(pattern, path)), None)
+    own = None if path.partition(".")[0] in KEYS else OWN
+    return next((kind for pattern, kind in PLACES.items() if re.fullmatch(pattern, path)), own)
 
 
 def check_target(key: str, name: object, kind: Kind, trusted: Sequence[str] = ()) -> Any:
