@@ -8,7 +8,8 @@ import pytest
 
 from tests.inference.module_runs import TEMPLATE, record_module_run
 from tests.security.tampering import set_config
-from trainyard.config.trusted import check_stored, foreign_packages, user_packages
+from trainyard.config.target_packages import foreign_packages, user_packages
+from trainyard.config.trusted import check_stored
 from trainyard.config.trusted_paths import own_cache, use_own_caches
 from trainyard.inference.evaluate import evaluate
 from trainyard.inference.export import export_run

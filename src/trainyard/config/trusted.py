@@ -18,7 +18,7 @@ from typing import Any
 from trainyard.config.arguments import parameters
 from trainyard.config.composition import walk
 from trainyard.config.import_path import add_current_folder, installed_only
-from trainyard.io.errors import ConfigError, config_error, join_limited
+from trainyard.io.errors import config_error, join_limited
 
 MAX_NODES = 20_000  # a config has a few hundred values
 NOT_BUILT = ("sweep",)  # a run does not build the sampler of the sweep around it
@@ -227,30 +227,3 @@ def is_original(found: type | FunctionType) -> bool:
 def is_inside(name: str, packages: Iterable[str]) -> bool:
     """Return whether a dotted name is one of several packages or inside it."""
     return any(name == package or name.startswith(f"{package}.") for package in packages)
-
-
-def targets(config: Mapping[str, Any]) -> dict[str, str]:
-    """Return the `_target_` of each node that a run with this plain config builds, by its dotted path."""
-    built = {key: part for key, part in config.items() if key not in NOT_BUILT}
-    nodes = ((path, part) for path, part in walk_limited(built) if isinstance(part, dict))
-    return {path: str(node["_target_"]) for path, node in nodes if "_target_" in node}
-
-
-def user_packages(config: Mapping[str, Any]) -> list[str]:
-    """Return the packages in a run's plain config that are neither Trainyard's nor those of its libraries."""
-    known = {package.partition(".")[0] for kind in PLACES.values() for package in kind.packages}
-    return sorted({target.partition(".")[0] for target in targets(config).values()} - known)
-
-
-def foreign_packages(config: Mapping[str, Any]) -> list[str]:
-    """Return the packages in a run's plain config that need `--trusted-packages`."""
-    return sorted({target.partition(".")[0] for path, target in targets(config).items() if not is_known(path, target)})
-
-
-def is_known(path: str, target: object) -> bool:
-    """Return whether a `_target_` may be built at a dotted path without `--trusted-packages`."""
-    kind = find_kind(path)
-    try:
-        return kind is None or bool(check_target(path, target, kind))
-    except ConfigError:
-        return False

@@ -15,7 +15,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from trainyard.config.trusted import user_packages
+from trainyard.config.target_packages import user_packages
 from trainyard.config.trusted_paths import check_training
 from trainyard.history import diff
 from trainyard.history.find_run import ROOT

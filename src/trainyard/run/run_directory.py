@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from trainyard.config.trusted import user_packages
+from trainyard.config.target_packages import user_packages
 from trainyard.io.errors import ConfigError
 from trainyard.io.files import (
     MAX_CONFIG,
