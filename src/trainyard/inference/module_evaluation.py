@@ -5,17 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.loggers.logger import DummyLogger
 from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import DictConfig
 
 from trainyard.history.stored_run import StoredRun
 from trainyard.inference.capabilities import check_defines, check_loads
-from trainyard.inference.trainer import apply_model_options, build_inference_trainer, without_training_callbacks
+from trainyard.inference.trainer import prepare_inference, without_training_callbacks
 from trainyard.io.errors import join_limited
 from trainyard.io.files import relative, write_json, write_text
-from trainyard.run.load_model import read_weights
-from trainyard.run.rebuild import build_stored, expect_weights
+from trainyard.run.rebuild import build_stored
 from trainyard.terminal.controls import escape_controls
 from trainyard.terminal.tables import markdown_cell, markdown_table, table
 
@@ -90,10 +88,7 @@ def evaluate_module(
     model, data = build_stored(cfg, trusted)
     check_defines(model, "test_step", run.name)
     check_loads(data, model, "test_dataloader", run.name)
-    read_weights(checkpoint)  # reports a damaged file
-    expect_weights(model, checkpoint)
-    apply_model_options(model, cfg)
-    trainer = build_inference_trainer(cfg, logger=DummyLogger())  # for modules that use `self.logger.experiment`
+    trainer = prepare_inference(model, checkpoint, cfg)
     with without_training_callbacks():
         results = trainer.test(model, data, ckpt_path=checkpoint, verbose=False, weights_only=True)
     scores = {name: float(value) for loader in results for name, value in loader.items()}

@@ -8,10 +8,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.loggers.logger import DummyLogger
-from lightning.pytorch.utilities.model_helpers import is_overridden
 from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import DictConfig
 from torch import Tensor
@@ -21,12 +20,11 @@ from trainyard.history.stored_config import config_to_test
 from trainyard.inference.capabilities import check_defines, check_loads
 from trainyard.inference.predict import check_output, open_output, output_draft
 from trainyard.inference.prediction_inputs import ACCEPTED
-from trainyard.inference.trainer import apply_model_options, build_inference_trainer, without_training_callbacks
+from trainyard.inference.trainer import prepare_inference, without_training_callbacks
 from trainyard.io.csv_text import csv_writer, escape_formula
 from trainyard.io.errors import ConfigError, config_error
 from trainyard.io.files import output_folder, relative
-from trainyard.run.load_model import read_weights
-from trainyard.run.rebuild import build_stored, expect_weights
+from trainyard.run.rebuild import build_stored, part_classes
 from trainyard.tasks.classification import EstimatesProbabilities
 
 PREDICTION = "prediction"  # the column of a prediction that is not a dict
@@ -60,15 +58,14 @@ def predict_run(
 @isolate_rng()
 def predict_module(name: str, checkpoint: Path, cfg: DictConfig, trusted: Sequence[str] = ()) -> Any:
     """Return what `predict_step` of the model `name` returns for all batches, joined as by `join_batches`."""
-    model, data = build_stored(cfg, trusted)
-    if isinstance(model, EstimatesProbabilities) and not is_overridden("predict_dataloader", data):
+    model_class, data_class = part_classes(cfg, trusted)
+    has_batches = data_class.predict_dataloader is not L.LightningDataModule.predict_dataloader
+    if issubclass(model_class, EstimatesProbabilities) and not has_batches:
         raise ConfigError(f"INPUT: {name} predicts files\n  accepted: {'; '.join(ACCEPTED.values())}")
+    model, data = build_stored(cfg, trusted)
     check_defines(model, "predict_step", name)
     check_loads(data, model, "predict_dataloader", name)
-    read_weights(checkpoint)  # reports a damaged file
-    expect_weights(model, checkpoint)
-    apply_model_options(model, cfg)
-    trainer = build_inference_trainer(cfg, logger=DummyLogger())
+    trainer = prepare_inference(model, checkpoint, cfg)
     with without_training_callbacks():
         predictions: Any = trainer.predict(model, data, ckpt_path=checkpoint, weights_only=True)
     if not predictions:

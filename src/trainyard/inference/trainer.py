@@ -3,14 +3,18 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import lightning as L
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.loggers.logger import DummyLogger
 from omegaconf import DictConfig
 
 from trainyard.io.errors import config_error, join_limited
 from trainyard.run.compatibility import available_accelerators
+from trainyard.run.load_model import read_weights
+from trainyard.run.rebuild import expect_weights
 from trainyard.run.run_builder import QUIET, use_channels_last, uses_channels_last
 
 # Arguments that affect the outputs. A single process computes them, however many trained.
@@ -30,6 +34,18 @@ def build_inference_trainer(cfg: DictConfig, **changes: Any) -> L.Trainer:
         return L.Trainer(**options, **{**QUIET, **changes}, devices=1)
     except (MisconfigurationException, ValueError) as error:
         raise config_error("trainer", join_limited(map(str, options.values())), str(error).splitlines()[0]) from error
+
+
+def prepare_inference(model: L.LightningModule, checkpoint: Path, cfg: DictConfig) -> L.Trainer:
+    """Return a Trainer for a rebuilt model, which then accepts only the weights that fit it.
+
+    Raises:
+        ConfigError: the checkpoint is damaged.
+    """
+    read_weights(checkpoint)  # its errors name the file
+    expect_weights(model, checkpoint)
+    apply_model_options(model, cfg)
+    return build_inference_trainer(cfg, logger=DummyLogger())  # for modules that use `self.logger.experiment`
 
 
 @contextmanager

@@ -48,7 +48,9 @@ def load_run_model(folder: Path, trusted: Sequence[str] = ()) -> L.LightningModu
     return model
 
 
-def part_classes(cfg: DictConfig, trusted: Sequence[str] = ()) -> tuple[type, type]:
+def part_classes(
+    cfg: DictConfig, trusted: Sequence[str] = ()
+) -> tuple[type[L.LightningModule], type[L.LightningDataModule]]:
     """Return the classes of model and data; raise a ConfigError if they must not be built."""
     kinds = {"model": MODEL, "data": DATA}
     targets = {name: OmegaConf.select(cfg, f"{name}._target_") for name in kinds}
