@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning as L
 import numpy as np
@@ -144,4 +144,6 @@ def test_control_flow_that_depends_on_data_is_an_error_of_two_lines(tmp_path: Pa
 def test_values_that_are_no_tensors_are_replaced_or_kept() -> None:
     value = {"a": [torch.zeros(1), 2], "b": (torch.ones(1), None)}
     assert map_tensors(float, value) == {"a": [0.0, 2], "b": (1.0, None)}
+    named = NamedTuple("Named", [("x", Tensor), ("y", int)])(torch.ones(1), 2)
+    assert map_tensors(float, named) == (1.0, 2)
     assert map_tensors(float, value, rest=None) == {"a": [0.0, None], "b": (1.0, None)}

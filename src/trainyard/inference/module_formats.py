@@ -50,7 +50,7 @@ class ExportedModule:
         example: Any = self.model.example_input_array
         if isinstance(example, Mapping):
             return (), dict(example)
-        return (example if isinstance(example, tuple) else (example,)), {}
+        return (tuple(example) if isinstance(example, list | tuple) else (example,)), {}
 
     @cached_property
     def arguments(self) -> dict[str, Any]:
@@ -97,7 +97,8 @@ def map_tensors(function: Callable[[Tensor], Any], value: Any, **rest: Any) -> A
     if isinstance(value, Mapping):
         return {key: map_tensors(function, part, **rest) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(map_tensors(function, part, **rest) for part in value)
+        parts = [map_tensors(function, part, **rest) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)  # a named tuple takes each
     return rest.get("rest", value)
 
 
