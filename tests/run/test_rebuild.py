@@ -6,10 +6,13 @@ import lightning as L
 import pytest
 import torch
 from omegaconf import OmegaConf
+from PIL import Image
 
 from tests.inference.module_runs import TEMPLATE, UNET, record_module_run
 from tests.user_modules.template import LitModule, SimpleDenseNet
+from trainyard.config.trusted_paths import own_cache
 from trainyard.io.errors import ConfigError
+from trainyard.run.rebuild import build_stored
 from trainyard.run.run_result import RunResult
 
 
@@ -49,3 +52,17 @@ def test_advice_on_hyperparameters_is_not_repeated(tmp_path: Path, monkeypatch: 
         LitModule, "save_hyperparameters", lambda module, **options: L.LightningModule.save_hyperparameters(module)
     )
     assert "net" in RunResult.read(folder).load_model(["tests"]).hparams
+
+
+def test_stored_cache_is_not_written(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "root" / name).mkdir(parents=True)
+        Image.linear_gradient("L").resize((8, 8)).save(tmp_path / "root" / name / "1.png")
+    data = {
+        "_target_": "trainyard.data.sources.image_folder.ImageFolder",
+        "root": str(tmp_path / "root"),
+        "cache": str(tmp_path / "theirs"),
+    }
+    model = {"_target_": "trainyard.models.classifier.OptimizerMixin"}
+    _, built = build_stored(OmegaConf.create({"seed": 0, "data": data, "model": model}))
+    assert str(built.cache) == own_cache()

@@ -17,7 +17,7 @@ from torch.nn.parameter import is_lazy
 from trainyard.config.accepted import accepts, has_backbone
 from trainyard.config.arguments import check_arguments
 from trainyard.config.trusted import DATA, MODEL, check_stored, check_target
-from trainyard.config.trusted_paths import check_download
+from trainyard.config.trusted_paths import check_download, use_own_caches
 from trainyard.io.errors import config_error, join_limited
 from trainyard.run.load_model import load_model, read_plain, read_weights
 from trainyard.run.run_builder import build_data, build_model
@@ -69,7 +69,10 @@ def build_stored(cfg: DictConfig, trusted: Sequence[str] = ()) -> tuple[L.Lightn
         ConfigError: a part must not be built, or rejects its arguments.
     """
     _, data_class = part_classes(cfg, trusted)
-    check_stored({"data": OmegaConf.to_container(cfg.data)}, trusted)
+    stored = {"data": OmegaConf.to_container(cfg.data)}
+    check_stored(stored, trusted)
+    use_own_caches(stored)
+    cfg.data = stored["data"]
     check_arguments(OmegaConf.masked_copy(cfg, ["data"]))
     check_download(cfg.data, data_class)
     if has_backbone(cfg) and "weights" in cfg.model:
