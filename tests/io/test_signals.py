@@ -134,6 +134,7 @@ def test_slurm_job_is_requeued(compose_run: Compose, tmp_path: Path, monkeypatch
             return other(command, **options)
         asked.append(command)
         assert is_intact(tmp_path / "run" / "checkpoints" / "last.ckpt"), "all is saved by then"
+        return None
 
     monkeypatch.setenv("SLURM_JOB_ID", "4711")
     monkeypatch.setattr(graceful_stop.subprocess, "run", note)
