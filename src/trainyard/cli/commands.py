@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trainyard import __version__
-from trainyard.cli.parser import Parser, Run, positive
+from trainyard.cli.parser import Parser, Run, add_config_dir, positive
 
 DESCRIPTION = """\
 Deep-learning experiments by composition, on PyTorch Lightning and Hydra.
@@ -48,6 +48,7 @@ def make_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"trainyard {__version__}")
     shells = 'print shell code: eval "$(trainyard --completion bash)"'
     parser.add_argument("--completion", choices=["bash", "zsh", "fish"], action=PrintCompletion, help=shells)
+    add_config_dir(parser)
     parser.add_command("train", "train, test and record one run, or a sweep with -m; the default command")
     add_evaluate(parser)
     add_predict(parser)
@@ -145,7 +146,9 @@ def add_leaderboard(commands: Parser) -> None:
     parser.add_argument("sweep", metavar="SWEEP", help="directory of a sweep, or its name in outputs/sweeps")
     test = "show the test scores of all configurations; choose by validation all the same"
     parser.add_argument("--test", action="store_true", help=test)
-    parser.add_argument("--promote", metavar="NAME", help="write the winner as conf/experiment/NAME.yaml")
+    parser.add_argument(
+        "--promote", metavar="NAME", help="write the winner as experiment/NAME.yaml, in your --config-dir or conf"
+    )
     add_trusted(parser, "package whose classes the winner may use")
 
 

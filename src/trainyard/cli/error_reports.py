@@ -4,10 +4,11 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from trainyard.cli.suggestions import suggest_command
+from trainyard.config.config_folders import config_folders, search_first, split_config_dir
 from trainyard.config.format_error import RUN, format_error, raised_in
 from trainyard.io.errors import ConfigError, config_error
 from trainyard.io.signals import received
@@ -22,14 +23,32 @@ LAUNCHER_VARIABLES = ("RANK", "LOCAL_RANK", "JSM_NAMESPACE_RANK", "SLURM_PROCID"
 def report_errors() -> Iterator[None]:
     """Print an error in a few lines and exit with 1; with HYDRA_FULL_ERROR=1, let it through with its traceback.
 
-    Hydra prints errors itself, at length, and exits; only when it is asked for full errors it lets them through.
+    Hydra prints errors itself, at length, and exits; only when it is asked for full errors it lets them through. The
+    folder of `--config-dir` is searched inside, and for the suggestion.
     """
-    if os.environ.get(FULL_ERROR) == "1":
-        yield
-        return
-    os.environ[FULL_ERROR] = "1"
+    with ExitStack() as stack:
+        if os.environ.get(FULL_ERROR) == "1":
+            enter_config_dir(stack)
+            yield
+            return
+        os.environ[FULL_ERROR] = "1"
+        stack.callback(os.environ.pop, FULL_ERROR)
+        with print_error():
+            check_input(sys.argv[1:])
+            enter_config_dir(stack)
+            yield
+
+
+def enter_config_dir(stack: ExitStack) -> None:
+    """Search the folder of `--config-dir` from now on; raise a ConfigError if it does not exist."""
+    _, options = split_config_dir(sys.argv[1:])
+    stack.enter_context(search_first(config_folders(options)))
+
+
+@contextmanager
+def print_error() -> Iterator[None]:
+    """Print an error in a few lines with the corrected command, and exit."""
     try:
-        check_input(sys.argv[1:])
         yield
     except KeyboardInterrupt:  # before training, which handles it
         print("interrupted", file=sys.stderr)
@@ -39,8 +58,6 @@ def report_errors() -> Iterator[None]:
             raise
         print(format_error(error), *suggestion(error), sep="\n", file=sys.stderr)
         sys.exit(1)
-    finally:
-        del os.environ[FULL_ERROR]
 
 
 def suggestion(error: BaseException) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from trainyard.config.composition import CONF_DIR, CONFIG_NAME, config_groups, config_values, walk
+from trainyard.config.composition import config_groups, config_values, load_root_config, walk
 from trainyard.config.constraints import Either, ListOf, Number, OneOf, Validator, find_validator, optional, parsed
 from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
 
@@ -182,10 +182,10 @@ def check_named_parts(cfg: DictConfig) -> None:
 def check_additions(cfg: DictConfig, overrides: Sequence[str]) -> None:
     """Raise a ConfigError for a key behind `+` that has no effect.
 
-    A key has one if it is an argument of its `_target_` (see `check_arguments`), a key of `conf/train.yaml`, a config
+    A key has one if it is an argument of its `_target_` (see `check_arguments`), a key of `train.yaml`, a config
     group, or a callback or logger.
     """
-    top: Any = OmegaConf.load(CONF_DIR / f"{CONFIG_NAME}.yaml")
+    top = load_root_config()
     known = sorted({*map(str, top), *config_groups()} - {"defaults"})
     for override in overrides:
         head = override.lstrip("+").partition("=")[0]

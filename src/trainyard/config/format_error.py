@@ -62,6 +62,9 @@ def message_of(error: BaseException) -> str:
 def message_of_other(error: BaseException) -> str:
     """Return the message of an error whose type does not say which override caused it."""
     text = str(error)
+    if isinstance(error, RecursionError) and (names := frame_values(error, DEFAULTS_LIST, "path")):
+        other = f"another name for your file, such as my_{Path(names[-1]).name}.yaml"
+        return f"{names[-1]}.yaml: its defaults list leads back to itself\n  accepted: {other}"
     if nameless := [word for word in sys.argv[1:] if word and word[0] in "+~=" and not word.strip("+~").split("=")[0]]:
         return f"{nameless[0]}: cannot be read as key=value"
     # "must be a string", "deletion value must be a string"; Hydra fails on lists of other values than strings
@@ -184,6 +187,12 @@ def source_of(error: BaseException) -> str:
 def raised_in(error: BaseException, module: str) -> bool:
     """Return whether an error was raised in a module, or in what it called."""
     return any(frame.f_globals.get("__name__") == module for frame, _ in walk_tb(error.__traceback__))
+
+
+def frame_values(error: BaseException, module: str, variable: str) -> list[str]:
+    """Return the texts that a variable had in the functions of a module in which an error was raised."""
+    frames = (frame for frame, _ in walk_tb(error.__traceback__) if frame.f_globals.get("__name__") == module)
+    return [frame.f_locals[variable] for frame in frames if isinstance(frame.f_locals.get(variable), str)]
 
 
 def first_lines(text: str, limit: int) -> str:
