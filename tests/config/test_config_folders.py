@@ -10,7 +10,7 @@ from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 
 from trainyard import compose, sweep, train
-from trainyard.config.composition import CONF_DIR, config_groups, describe_replaced, load_root_config
+from trainyard.config.composition import CONF_DIR, config_groups, describe_replaced, load_root
 from trainyard.config.config_folders import added, config_folders, search_first, split_config_dir
 from trainyard.config.import_path import is_importable
 from trainyard.io.errors import ConfigError
@@ -52,7 +52,7 @@ def test_own_options_replace_and_extend_built_in_ones(conf: Path, absolute: bool
 
 def test_replaced_options_are_named(conf: Path) -> None:
     (conf / "train.yaml").write_text((CONF_DIR / "train.yaml").read_text().replace("seed: 0", "seed: 8"))
-    assert compose([], conf).seed == load_root_config().seed == 8
+    assert compose([], conf).seed == load_root().seed == 8
     expected = [
         "conf/train.yaml replaces the built-in root config",
         "conf/model/mlp.yaml replaces the built-in option model=mlp",

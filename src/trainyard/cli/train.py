@@ -23,7 +23,7 @@ from trainyard.config.composition import (
     CONFIG_NAME,
     HYDRA_VERSION_BASE,
     config_groups,
-    load_root_config,
+    load_root,
     resolve,
 )
 from trainyard.config.config_folders import split_config_dir
@@ -138,7 +138,7 @@ def help_text() -> str:
 
     Hydra can print one too, but reads its own groups for it, which takes half as long again.
     """
-    lines = load_root_config().get("defaults", ())
+    lines = load_root().get("defaults", ())
     chosen = {group: option for line in lines if isinstance(line, DictConfig) for group, option in line.items()}
     rows = []
     groups = config_groups()

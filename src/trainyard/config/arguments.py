@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from trainyard.config.composition import config_groups, config_values, load_root_config, walk
+from trainyard.config.composition import config_groups, config_values, load_root, walk
 from trainyard.config.constraints import Either, ListOf, Number, OneOf, Validator, find_validator, optional, parsed
 from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
 
@@ -49,11 +49,6 @@ def parameters(target: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter]
         if not layer.__module__.startswith("trainyard."):
             return names, True
     return names, True
-
-
-def has_backbone(cfg: DictConfig) -> bool:
-    """Return whether the model has pretrained layers that `finetune` can freeze and unfreeze."""
-    return "finetune" in parameters(pkgutil.resolve_name(cfg.model._target_))[0]
 
 
 def validator_of_parameter(parameter: inspect.Parameter) -> Validator | None:
@@ -185,7 +180,7 @@ def check_additions(cfg: DictConfig, overrides: Sequence[str]) -> None:
     A key has one if it is an argument of its `_target_` (see `check_arguments`), a key of `train.yaml`, a config
     group, or a callback or logger.
     """
-    top = load_root_config()
+    top = load_root()
     known = sorted({*map(str, top), *config_groups()} - {"defaults"})
     for override in overrides:
         head = override.lstrip("+").partition("=")[0]

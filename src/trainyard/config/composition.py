@@ -20,6 +20,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from trainyard.config.config_folders import check_config_folder, search_first, searched
 from trainyard.config.import_path import add_project_folders, find_plugins
+from trainyard.config.objective import known_mode
 from trainyard.io.errors import ConfigError, config_error
 from trainyard.io.files import relative
 
@@ -28,11 +29,6 @@ PACKAGE = Path(__file__).parents[1]
 CONF_DIR = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parents[1] / "conf"
 CONFIG_NAME = "train"
 HYDRA_VERSION_BASE = "1.3"
-
-
-def objective_mode(metric: str) -> str:
-    """Return whether a metric is maximized (`max`) or, being a loss, minimized (`min`)."""
-    return "min" if metric.endswith("loss") else "max"
 
 
 def run_name(default: str) -> str:
@@ -52,7 +48,7 @@ def run_name(default: str) -> str:
 
 # Four hexadecimal digits, the same within a config.
 OmegaConf.register_new_resolver("random_hex", lambda: secrets.token_hex(2), use_cache=True, replace=True)
-OmegaConf.register_new_resolver("mode", objective_mode, replace=True)
+OmegaConf.register_new_resolver("known_mode", known_mode, replace=True)
 OmegaConf.register_new_resolver("run_name", run_name, replace=True)
 # The built-in configs, for an own program: hydra.searchpath=["${trainyard_conf:}"].
 OmegaConf.register_new_resolver("trainyard_conf", lambda: str(CONF_DIR), replace=True)
@@ -92,7 +88,7 @@ def resolve(cfg: DictConfig) -> DictConfig:
     from trainyard.config.arguments import convert_text  # which imports this module
 
     run = cfg.get("run")
-    if "run" not in cfg and load_root_config().get("run") is None:
+    if "run" not in cfg and load_root().get("run") is None:
         problem = f"lacks run, and probably other keys of {CONF_DIR / CONFIG_NAME}.yaml"
         accepted = (
             "a copy with changes; or a file of another name with `defaults: [train, ...]`, and --config-name NAME"
@@ -156,8 +152,8 @@ def remember_sources() -> None:
         searched[:] = dict.fromkeys(folder for folder in folders if folder.resolve() != CONF_DIR.resolve())
 
 
-def load_root_config() -> DictConfig:
-    """Load `train.yaml`, of the user's folder if that has one."""
+def load_root() -> DictConfig:
+    """Load the root config without its groups, of the user's folder if that has one."""
     files = (folder / f"{CONFIG_NAME}.yaml" for folder in (*searched, CONF_DIR))
     return OmegaConf.load(next(file for file in files if file.is_file()))  # type: ignore[return-value]
 

@@ -10,8 +10,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from trainyard.config.composition import CONF_DIR, load_root_config
-from trainyard.config.config_folders import searched
+from trainyard.config.composition import CONF_DIR, load_root
+from trainyard.config.config_folders import added
 from trainyard.config.trusted import check_stored
 from trainyard.config.trusted_paths import check_paths
 from trainyard.io.errors import config_error
@@ -37,7 +37,7 @@ def promote(sweep: StoredSweep, name: str, conf: Path | None = None, trusted: Se
         ConfigError: no job is completed, the name is invalid or exists, or an override cannot be in a file.
     """
     check_name(name)
-    conf = conf or (searched or [CONF_DIR])[0]
+    conf = conf or (added or [CONF_DIR])[0]
     file = conf / "experiment" / f"{name}.yaml"
     rows = sweep.rows
     if not rows or not rows[0].scores:
@@ -56,8 +56,8 @@ def promote(sweep: StoredSweep, name: str, conf: Path | None = None, trusted: Se
     spread = f" ± {winner.std:.4f} over {len(winner.scores)} runs ({keys})" if len(winner.scores) > 1 else ""
     title = f"The best of {len(rows)} configurations of the sweep {sweep.folder.name}"
     comment = escape_controls(f"# {title}: {sweep.objective} {winner.mean:.4f}{spread}.", keep="")
-    words = [*(["--config-dir", relative(conf)] if conf in searched else []), f"experiment={name}"]
-    command = shlex.join(["trainyard", *words] if conf in searched else ["python", "train.py", *words])
+    words = [*(["--config-dir", relative(conf)] if conf in added else []), f"experiment={name}"]
+    command = shlex.join(["trainyard", *words] if conf in added else ["python", "train.py", *words])
     head = f"# @package _global_\n# {command}\n{comment}\n"
     body = OmegaConf.to_yaml(OmegaConf.create({"defaults": defaults})) if defaults else ""
     write_text(file, head + body + (OmegaConf.to_yaml(values) if values else ""))
@@ -74,9 +74,9 @@ def check_name(name: str) -> None:
 
 def split_overrides(overrides: Sequence[Override], conf: Path) -> tuple[list[object], DictConfig]:
     """Return the defaults list for config groups, and the values of other keys."""
-    folders = [conf, *searched, CONF_DIR]
+    folders = [conf, *added, CONF_DIR]
     groups = {path.name for folder in folders for path in folder.iterdir() if path.is_dir()}
-    allowed = {*map(str, load_root_config()), *groups} - {"defaults", "run", "sweep", "hydra"}
+    allowed = {*map(str, load_root()), *groups} - {"defaults", "run", "sweep", "hydra"}
     defaults: list[object] = []
     values = OmegaConf.create({})
     for override in overrides:
