@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from trainyard.cli.process import command, prints_result
 from trainyard.config.config_folders import split_config_dir
 
-COMMANDS = ("evaluate", "predict", "export", "leaderboard", "runs", "show", "find", "draw")
+COMMANDS = ("new", "evaluate", "predict", "export", "leaderboard", "runs", "show", "find", "draw")
 OWN_OPTIONS = ("-h", "--help", "--version", "--completion")
 
 

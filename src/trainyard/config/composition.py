@@ -103,7 +103,8 @@ def resolve(cfg: DictConfig) -> DictConfig:
             values[key] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
     choices = values["run"]["choices"]
     values["run"]["choices"] = {key: option for key, option in choices.items() if not key.startswith("hydra/")}
-    remember_sources()
+    if OmegaConf.is_interpolation(run, "dir"):  # Hydra has composed it just now
+        remember_sources()
     targets = [value for path, value in walk(values) if path.endswith("_target_")]
     add_project_folders(str(target).partition(".")[0] for target in targets)
     convert_text(values)
@@ -146,10 +147,9 @@ def argument_problem(error: BaseException | None) -> str:
 
 def remember_sources() -> None:
     """Remember the user's folders that Hydra searched for the config of this process, which may be that of a job."""
-    if HydraConfig.initialized():
-        sources = HydraConfig.get().runtime.config_sources
-        folders = (Path(source.path) for source in sources if source.schema == "file")
-        searched[:] = dict.fromkeys(folder for folder in folders if folder.resolve() != CONF_DIR.resolve())
+    sources = HydraConfig.get().runtime.config_sources
+    folders = (Path(source.path) for source in sources if source.schema == "file")
+    searched[:] = dict.fromkeys(folder for folder in folders if folder.resolve() != CONF_DIR.resolve())
 
 
 def load_root() -> DictConfig:
