@@ -22,6 +22,7 @@ from trainyard.config.composition import (
     CONF_DIR,
     CONFIG_NAME,
     HYDRA_VERSION_BASE,
+    check_root,
     config_groups,
     load_root,
     resolve,
@@ -74,6 +75,7 @@ def main() -> None:
             print(help_text())
             return
         check_text(args)
+        check_root()
         if "hydra.mode=RUN" in args and options.multirun:
             raise config_error("hydra.mode", "RUN", "contradicts -m", "one of them")
         try:

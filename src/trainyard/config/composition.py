@@ -88,12 +88,8 @@ def resolve(cfg: DictConfig) -> DictConfig:
     from trainyard.config.arguments import convert_text  # which imports this module
 
     run = cfg.get("run")
-    if "run" not in cfg and load_root().get("run") is None:
-        problem = f"lacks run, and probably other keys of {CONF_DIR / CONFIG_NAME}.yaml"
-        accepted = (
-            "a copy with changes; or a file of another name with `defaults: [train, ...]`, and --config-name NAME"
-        )
-        raise ConfigError(f"your {CONFIG_NAME}.yaml: {problem}\n  accepted: {accepted}")
+    if "run" not in cfg:
+        check_root()
     if not isinstance(run, DictConfig) or not isinstance(run.get("choices"), DictConfig):
         raise config_error("run", run, "every run writes it; it cannot be set", "hydra.run.dir=PATH for its directory")
     values: dict[str, Any] = {}
@@ -156,6 +152,14 @@ def load_root() -> DictConfig:
     """Load the root config without its groups, of the user's folder if that has one."""
     files = (folder / f"{CONFIG_NAME}.yaml" for folder in (*searched, CONF_DIR))
     return OmegaConf.load(next(file for file in files if file.is_file()))  # type: ignore[return-value]
+
+
+def check_root() -> None:
+    """Raise a ConfigError if the user's folder has a root config that lacks what every run needs."""
+    if searched and load_root().get("run") is None:
+        problem = f"lacks run, and probably other keys of {CONF_DIR / CONFIG_NAME}.yaml"
+        accepted = "a copy with changes; or another file with `defaults: [train, ...]`, and --config-name FILE"
+        raise ConfigError(f"your {CONFIG_NAME}.yaml: {problem}\n  accepted: {accepted}")
 
 
 def load_options(group: str) -> dict[str, DictConfig]:
