@@ -61,6 +61,14 @@ def test_replaced_options_are_named(conf: Path) -> None:
     assert describe_replaced(["model=cnn"]) == expected[:1]
 
 
+def test_folders_of_the_search_path_come_last(conf: Path) -> None:
+    cfg = compose([f"hydra.searchpath=[{conf}]", "model=tiny", "+net=unet"])
+    assert (cfg.model.channels, cfg.net.depth) == ([2], 3)
+    assert "tiny" in config_groups()["model"]
+    unused = "conf/model/mlp.yaml is not used: hydra.searchpath comes after the built-in option model=mlp"
+    assert describe_replaced(["model=mlp"]) == [unused]
+
+
 def test_a_run_and_a_sweep_in_python(conf: Path, capfd: pytest.CaptureFixture[str]) -> None:
     line = "conf/model/mlp.yaml replaces the built-in option model=mlp\n"
     train(compose([*TINY, "hydra.run.dir=run"], "conf"))

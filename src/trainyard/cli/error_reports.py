@@ -8,7 +8,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from trainyard.cli.suggestions import suggest_command
-from trainyard.config.config_folders import config_folders, search_first, split_config_dir
+from trainyard.config.composition import parse_value
+from trainyard.config.config_folders import check_config_folder, config_folders, search_first, split_config_dir
 from trainyard.config.format_error import RUN, format_error, raised_in
 from trainyard.io.errors import ConfigError, config_error
 from trainyard.io.signals import received
@@ -36,6 +37,7 @@ def report_errors() -> Iterator[None]:
         with print_error():
             check_input(sys.argv[1:])
             enter_config_dir(stack)
+            check_search_path(sys.argv[1:])
             yield
 
 
@@ -77,6 +79,20 @@ def check_input(args: Iterable[str]) -> None:
         value = os.environ.get(name, "0")
         if not value.isdecimal():
             raise config_error(name, value, "not a whole number", f"what the launcher sets, or `unset {name}`")
+
+
+def check_search_path(args: Iterable[str]) -> None:
+    """Raise a ConfigError for a folder in `hydra.searchpath=[FOLDER]` that does not exist; Hydra would only warn."""
+    for arg in args:
+        key, _, text = arg.partition("=")
+        if key != "hydra.searchpath":
+            continue
+        folders = parse_value(text)
+        if not isinstance(folders, list) or not all(isinstance(folder, str) for folder in folders):
+            raise config_error(key, text, "must be a list of folders", f"{key}=[FOLDER]")
+        for folder in folders:
+            if "://" not in folder and "${" not in folder:
+                check_config_folder(folder, key)
 
 
 def check_text(args: Iterable[str]) -> None:

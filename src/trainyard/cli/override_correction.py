@@ -203,9 +203,10 @@ class OverrideCorrector:
     def most_similar_key(self, key: str) -> str:
         """Return the most similar key of the same node, else the key with the most similar last part, else the key."""
         parent, _, last = key.rpartition(".")
-        siblings = [path for path in [*self.keys, *self.groups] if path.rpartition(".")[0] == parent]
+        known = [*self.keys, *self.groups]
+        siblings = {path.rpartition(".")[2]: path for path in known if path.rpartition(".")[0] == parent}
         by_name = {path.rpartition(".")[2]: path for path in reversed(self.keys)}
-        found = difflib.get_close_matches(key, siblings, n=1, cutoff=0.75)
+        found = [siblings[name] for name in difflib.get_close_matches(last, siblings, n=1, cutoff=0.6)]
         found += [by_name[name] for name in difflib.get_close_matches(last, by_name, n=1, cutoff=0.8)]
         return found[0] if found else key
 

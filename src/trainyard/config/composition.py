@@ -18,7 +18,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
-from trainyard.config.config_folders import check_config_folder, search_first, searched
+from trainyard.config.config_folders import check_config_folder, search_first, searched, searched_last
 from trainyard.config.import_path import add_project_folders, find_plugins
 from trainyard.config.objective import known_mode
 from trainyard.io.errors import ConfigError, config_error
@@ -144,8 +144,9 @@ def argument_problem(error: BaseException | None) -> str:
 def remember_sources() -> None:
     """Remember the user's folders that Hydra searched for the config of this process, which may be that of a job."""
     sources = HydraConfig.get().runtime.config_sources
-    folders = (Path(source.path) for source in sources if source.schema == "file")
-    searched[:] = dict.fromkeys(folder for folder in folders if folder.resolve() != CONF_DIR.resolve())
+    folders = [*dict.fromkeys(Path(source.path) for source in sources if source.schema == "file")]
+    built_in = next(index for index, folder in enumerate([*folders, CONF_DIR]) if folder == CONF_DIR)
+    searched[:], searched_last[:] = folders[:built_in], folders[built_in + 1 :]
 
 
 def load_root() -> DictConfig:
@@ -171,21 +172,27 @@ def load_options(group: str) -> dict[str, DictConfig]:
 def config_groups() -> dict[str, list[str]]:
     """Return the options of each config group by its name, those of the user's folders included."""
     groups: dict[str, set[str]] = {}
-    for group in (path for folder in (*searched, CONF_DIR) for path in folder.glob("*") if path.is_dir()):
+    folders = (*searched, CONF_DIR, *searched_last)
+    for group in (path for folder in folders for path in folder.glob("*") if path.is_dir()):
         groups.setdefault(group.name, set()).update(file.stem for file in group.glob("*.yaml"))
     return {name: sorted(groups[name]) for name in sorted(groups) if groups[name]}
 
 
 def describe_replaced(chosen: Collection[str]) -> list[str]:
-    """Return a line for each of the chosen `GROUP=OPTION`, and for `train.yaml`, that the user's folders replace."""
+    """Return a line for each file of the user's folders that has the name of a built-in option.
+
+    Args:
+        chosen: the options that are used, such as `{"model=mlp"}`; the line says which of both files that is.
+    """
     lines: dict[str, str] = {}
-    for folder in searched:
+    for folder in (*searched, *searched_last):
         for file in (path for pattern in ("*.yaml", "*/*.yaml") for path in sorted(folder.glob(pattern))):
             path = file.relative_to(folder)
-            option = f"{path.parent}={path.stem}" if path.parent.name else "root config"
-            if option in {*chosen, "root config"} and (CONF_DIR / path).is_file():
-                kind = "option " if "=" in option else ""
-                lines.setdefault(option, f"{relative(file)} replaces the built-in {kind}{option}")
+            option = f"option {path.parent}={path.stem}" if path.parent.name else "root config"
+            if (option == "root config" or option.removeprefix("option ") in chosen) and (CONF_DIR / path).is_file():
+                line = f"{relative(file)} replaces the built-in {option}"
+                unused = f"{relative(file)} is not used: hydra.searchpath comes after the built-in {option}"
+                lines.setdefault(option, line if folder in searched else unused)
     return list(lines.values())
 
 

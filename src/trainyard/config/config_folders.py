@@ -10,7 +10,8 @@ from trainyard.io.errors import config_error, did_you_mean
 OPTIONS = ("--config-dir", "-cd")
 
 added: list[Path] = []  # by the command, or by the call of `compose`, that is running
-searched: list[Path] = []  # by the last composition, for what depends on its config
+searched: list[Path] = []  # before the built-in configs, by the last composition; for what depends on its config
+searched_last: list[Path] = []  # after the built-in configs: those of hydra.searchpath
 
 
 @contextmanager
@@ -19,6 +20,7 @@ def search_first(folders: Iterable[Path]) -> Iterator[None]:
     before = added[:]
     added[:0] = [folder for folder in folders if folder not in added]
     searched[:] = added
+    searched_last.clear()
     try:
         yield
     finally:

@@ -81,6 +81,8 @@ def message_of_other(error: BaseException) -> str:
         group = text.partition("Multiple values for ")[2].partition(".")[0]
         word = next((word for word in sys.argv[1:] if word.startswith(f"+{group}")), group)
         return f"{word}: {group} is already set\n  accepted: {word.lstrip('+')}"
+    if (found := re.fullmatch(r"Error merging override (.*)", text)) and error.__cause__:
+        return not_a_value(found[1], first_lines(str(error.__cause__), 1))
     if isinstance(error, CompactHydraException) and text:
         return first_lines(f"{source_of(error)}{text}", 4)
     if (source := source_of(error)) and not raised_in(error, RUN):
@@ -90,6 +92,15 @@ def message_of_other(error: BaseException) -> str:
         return f"{override_of('hydra.run.dir')}: {problem}\n  accepted: a folder that you may write to"
     hint = "HYDRA_FULL_ERROR=1 shows the traceback; run.log has it too"
     return f"{first_lines(f'{type(error).__name__}: {text}', 3)}\n{hint}"
+
+
+def not_a_value(word: str, reason: str) -> str:
+    """Return the message for `hydra.run=x`, which would replace a group of keys, or for another invalid value."""
+    if not reason.startswith("Invalid type assigned"):
+        return f"{word}: {reason}"
+    key = word.partition("=")[0].lstrip("+")
+    accepted = f"{key}.dir=PATH" if key in ("hydra.run", "hydra.sweep") else f"{key}.KEY=VALUE"
+    return f"{word}: not a value but a group of keys\n  accepted: {accepted}"
 
 
 def unparsable(word: str, reason: str) -> str:
