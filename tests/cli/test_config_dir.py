@@ -1,6 +1,7 @@
 """`--config-dir FOLDER`: in every command, before or after its name, and in messages and help."""
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from trainyard.config.composition import CONF_DIR
+from trainyard.run.summary import resume_command
 
 TINY = ["data=penguins", "callbacks=none", "logger=csv", "trainer.max_epochs=1", "accelerator=cpu"]
 MODULE = "from trainyard.models.mlp import MLP\n\n\nclass Mine(MLP):\n    pass\n"
@@ -55,7 +57,9 @@ def test_a_run_of_the_project_from_another_folder(run_command: Command, project:
     package = next(project.glob("*.py")).stem
     assert run_command("train", *conf, "model=tiny", *TINY, "hydra.run.dir=run")[0] == 0
     trusted = ["--trusted-packages", package]
+    assert resume_command(Path("run")).endswith(shlex.join([*trusted, "--config-dir", str(project / "conf")]))
     assert "has exactly the same scores" in run_command("evaluate", "run", *trusted, *conf)[1]
+    assert run_command("runs", "reproduce", "run", "--yes", *conf)[1].endswith("bitwise equal\n")
     more = ["resume=run", "trainer.max_epochs=2", *trusted]
     assert run_command(*conf, *more)[0] == 0
     assert run_command("--config-dir", "nowhere", *more)[2].startswith("--config-dir=nowhere: does not exist")
