@@ -105,6 +105,13 @@ def test_option_among_the_arguments() -> None:
     assert config_folders([]) == []
 
 
+@pytest.mark.parametrize("words", [["--config-dir", "a=b c"], ["-cd=a=b c"]])
+def test_a_name_with_any_characters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a=b c").mkdir()
+    assert config_folders(words) == [tmp_path / "a=b c"]
+
+
 def test_nested_folders(tmp_path: Path) -> None:
     with search_first([tmp_path / "a"]):
         with search_first([tmp_path / "b", tmp_path / "a"]):

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from trainyard.config.composition import config_groups, config_values, load_root, walk
 from trainyard.config.constraints import Either, ListOf, Number, OneOf, Validator, find_validator, optional, parsed
+from trainyard.config.import_path import broken_module
 from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
 
 HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")
@@ -153,8 +154,8 @@ def import_target(path: str, node: DictConfig, base: type) -> Callable[..., Any]
     """Import the `_target_` of a node; raise a ConfigError if it does not exist or is a class of another kind."""
     try:
         target = pkgutil.resolve_name(node._target_)
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        reason = (str(error).splitlines() or ["no name"])[0]
+    except Exception as error:  # also those of the user's module
+        reason = broken_module(str(node._target_)) or (str(error).splitlines() or ["no name"])[0]
         accepted = "the dotted name of a class or function"
         if isinstance(error, ModuleNotFoundError):
             accepted += "; for a module in another folder: PYTHONPATH=FOLDER before the command"

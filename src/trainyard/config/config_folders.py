@@ -1,6 +1,7 @@
 """The user's own folders of configs, which are searched before the built-in ones: `--config-dir FOLDER`."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,8 +50,8 @@ def config_folders(options: Sequence[str]) -> list[Path]:
     Raises:
         ConfigError: it does not exist, or there are several.
     """
-    words = [part for option in options for part in option.partition("=")[::2]]
-    names = [word for word in words if word and word not in OPTIONS]
+    words = [re.sub(rf"^({'|'.join(OPTIONS)})=", "", word, count=1) for word in options if word not in OPTIONS]
+    names = [word for word in words if word]
     if options and len(names) != 1:
         problem = "one folder is needed"
         raise config_error(OPTIONS[0], " ".join(names), problem, "--config-dir FOLDER; more: hydra.searchpath=[FOLDER]")

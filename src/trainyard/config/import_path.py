@@ -78,3 +78,16 @@ def is_importable(name: str) -> bool:
     module = sys.modules.get(name)
     spec = module.__spec__ if module else find_spec(name)
     return spec.origin is not None if spec else module is not None
+
+
+def broken_module(name: str) -> str:
+    """Return which module in a dotted name raises an error, and which one; empty if all are imported or do not exist."""
+    parts = name.split(".")
+    for module in (".".join(parts[:end]) for end in range(1, len(parts))):
+        try:
+            importlib.import_module(module)
+        except Exception as error:
+            if isinstance(error, ModuleNotFoundError) and error.name and f"{module}.".startswith(f"{error.name}."):
+                return ""
+            return f"{module} cannot be imported ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
+    return ""
