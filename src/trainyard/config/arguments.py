@@ -47,7 +47,7 @@ def parameters(target: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter]
         names = own | names
         if not any(p.kind is p.VAR_KEYWORD for p in found):
             return names, accepts_any
-        accepts_any = accepts_any or not layer.__module__.startswith("trainyard.")
+        accepts_any = accepts_any or not str(getattr(layer, "__module__", "")).startswith("trainyard.")
     return names, True
 
 

@@ -81,7 +81,7 @@ def is_importable(name: str) -> bool:
 
 
 def broken_module(name: str) -> str:
-    """Return which module in a dotted name raises an error, and which one; empty if all are imported or do not exist."""
+    """Return which module of a dotted name fails to import, and why; empty if all are imported or do not exist."""
     parts = name.split(".")
     for module in (".".join(parts[:end]) for end in range(1, len(parts))):
         try:
