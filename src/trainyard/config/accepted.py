@@ -53,7 +53,7 @@ def remove_unused(cfg: DictConfig) -> None:
 def is_unused(cfg: DictConfig, group: str) -> bool:
     """Return whether a group is null because neither model nor data accept it."""
     part = OWNERS.get(group, "")
-    return cfg.get(group) is None and has_target(cfg, part) and not accepts(cfg, part, group)
+    return group in cfg and cfg[group] is None and has_target(cfg, part) and not accepts(cfg, part, group)
 
 
 def has_target(cfg: DictConfig, part: str) -> bool:
