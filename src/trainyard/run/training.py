@@ -27,7 +27,7 @@ from trainyard.io.errors import config_error, join_limited
 from trainyard.io.files import relative
 from trainyard.run.compatibility import check_model_fits_data, check_validation, missing_for_test
 from trainyard.run.distributed.launch import count_processes, run_in_processes
-from trainyard.run.loops import logged_steps
+from trainyard.run.epoch_loop import logged_steps
 from trainyard.run.metrics_csv import TABLE, truncate_table
 from trainyard.run.run import Run
 from trainyard.run.run_builder import run_builder
