@@ -1,17 +1,21 @@
 """A run with ordinary DataLoaders that was stopped at any step resumes and ends bitwise like one without a stop."""
 
 import logging
-from collections.abc import Callable, Iterator
+import random
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import numpy as np
 import pytest
 import torch
 from lightning.pytorch.utilities import CombinedLoader
+from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, Sampler, WeightedRandomSampler
 
-from tests.run.plain_runs import EXPECTED_WARNINGS, Rows, compare, load, train_plain
+from tests.run.plain_runs import EXPECTED_WARNINGS, Regressor, Rows, compare, load, train_plain
 from trainyard.run.replay import ReplayableLoader, get_generator_state, obstacle_to_resume, set_generator_state
 
 pytestmark = pytest.mark.filterwarnings(*EXPECTED_WARNINGS)
@@ -89,6 +93,64 @@ def test_options_of_the_trainer(tmp_path: Path, kind: str) -> None:
 def test_validation_that_draws_random_numbers(tmp_path: Path) -> None:
     """A shuffled loader draws a seed when it is iterated; in the repeated validation it draws the same."""
     compare(tmp_path, [("val", 0, 0), ("val", 1, 2)], val=lambda: rows(12))
+
+
+class Noise:
+    """A transform that draws from a generator of its own."""
+
+    def __init__(self) -> None:
+        self.generator = np.random.RandomState(3)
+
+    def __call__(self, row: Tensor) -> Tensor:
+        return row + float(self.generator.normal())
+
+
+def bound_noise() -> dict[str, list[Callable[[Tensor], Tensor]]]:
+    """Return transforms of one data set for training and validation, which share a generator and own others."""
+    shared, generators = Noise(), [random.Random(1), np.random.default_rng(2)]
+    draw = partial(lambda row, scale: row + scale * generators[0].gauss(0, 1), scale=0.1)
+    return {"train": [shared, draw], "val": [shared.__call__, lambda row: row + generators[1].normal()]}
+
+
+class TransformedRows(Rows):
+    """Rows with random transforms that belong to the process or to the data set."""
+
+    def __init__(self, transforms: Sequence[Callable[[Tensor], Tensor]]) -> None:
+        super().__init__(noise=0)
+        self.transforms = transforms
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        row = super().__getitem__(index)
+        for transform in self.transforms:
+            row["x"] = transform(row["x"])
+        return row
+
+
+class NoisyRegressor(Regressor):
+    """Adds noise from a generator of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.noise = Noise()
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return super().training_step({**batch, "x": self.noise(batch["x"])}, batch_idx)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_generators_of_transforms_and_of_the_model(tmp_path: Path, workers: int) -> None:
+    """They advance in both loaders; with workers, each epoch starts from the state in this process."""
+    current: dict[str, Any] = {}
+
+    def model() -> L.LightningModule:
+        current.update(bound_noise())  # new ones for each run
+        return NoisyRegressor()
+
+    def loader(name: str) -> DataLoader[Any]:
+        context = "fork" if workers else None  # lambdas cannot be sent
+        return DataLoader(TransformedRows(current[name]), 4, num_workers=workers, multiprocessing_context=context)
+
+    compare(tmp_path, [*INSIDE, *EPOCH_END[1:]], model=model, train=lambda: loader("train"), val=lambda: loader("val"))
 
 
 class Stream(IterableDataset[Any]):
@@ -174,6 +236,8 @@ def test_reasons_why_a_run_cannot_resume_inside_an_epoch(loader: Any, processes:
         (generator, lambda own: torch.rand(1, generator=own).item()),
         (lambda: np.random.default_rng(3), lambda own: own.random()),
         (lambda: np.random.Generator(np.random.MT19937(3)), lambda own: own.random()),
+        (lambda: np.random.RandomState(3), lambda own: own.normal()),
+        (lambda: random.Random(3), lambda own: own.random()),
     ],
 )
 def test_state_of_a_generator(create: Callable[[], Any], draw: Callable[[Any], float], tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from lightning.pytorch.trainer.states import RunningStage, TrainerFn
 
 from trainyard.callbacks.process_state import find_process_state
 from trainyard.callbacks.protocols import ActsBetweenSteps
+from trainyard.run.replay import get_generator_states
 
 # Private names of Lightning: see `trainyard.run.loops`.
 
@@ -174,12 +175,14 @@ class ValidationLoop(evaluation_loop._EvaluationLoop):
     Attributes:
         seen: the number of batches of each loader in all validations, the step of values that are logged in each batch.
         seen_before: the same, before the current validation.
+        states_before: the states of the random generators of the fit loop, before the current validation.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.seen: dict[int, int] = {}
         self.seen_before: dict[int, int] = {}
+        self.states_before: list[Any] = []
 
     @property
     def is_interrupted(self) -> bool:
@@ -192,6 +195,8 @@ class ValidationLoop(evaluation_loop._EvaluationLoop):
         process_state = find_process_state(self.trainer)
         if process_state and not self.trainer.sanity_checking:
             process_state.begin_validation(self.trainer)
+        fit_loop: Any = self.trainer.fit_loop
+        self.states_before = get_generator_states(fit_loop.generators)
         seen = self._seen_batches_per_dataloader
         seen.update(self.seen)
         self.seen, self.seen_before = seen, dict(seen)

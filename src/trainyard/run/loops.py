@@ -38,7 +38,7 @@ class FitLoop(fit_loop._FitLoop):
     Attributes:
         loaders: the training loaders.
         loaded_epoch: the epoch in which they were requested.
-        generators: the random generators of DataLoaders, their samplers and data sets.
+        generators: the random generators of the model and of DataLoaders, of training and validation.
         loader_states, generator_states: their states in the checkpoint, until the run has resumed.
         obstacle: why the run cannot resume inside an epoch; `None` if it can.
     """
@@ -113,11 +113,19 @@ class FitLoop(fit_loop._FitLoop):
             self.loaders, self.loaded_epoch = loaders, self.trainer.current_epoch
             reasons = (obstacle_to_resume(loader, self.trainer.world_size) for loader in loaders)
             self.obstacle = next(filter(None, reasons), None)
-            ordinary = (loader for loader in loaders if isinstance(loader, DataLoader | ReplayableLoader))
-            self.generators = find_generators(ordinary)
+            self.find_generators()
+
+    def find_generators(self) -> None:
+        """Find the random generators whose states are saved; stateful training loaders save their own."""
+        owners: list[Any] = [own for own in self.loaders if isinstance(own, DataLoader | ReplayableLoader)]
+        if self.trainer.world_size == 1:  # or all processes would get the state of rank 0
+            owners.append(self.trainer.lightning_module)
+        self.generators = find_generators([*owners, self.trainer.val_dataloaders])
 
     def on_save_checkpoint(self) -> dict[str, Any]:
-        own = {"loaded_epoch": self.loaded_epoch, "generators": get_generator_states(self.generators)}
+        validation = self.epoch_loop.val_loop
+        states = validation.states_before if validation.is_interrupted else get_generator_states(self.generators)
+        own = {"loaded_epoch": self.loaded_epoch, "generators": states}
         return {**super().on_save_checkpoint(), **own}
 
     def on_load_checkpoint(self, state_dict: dict[str, Any]) -> None:
@@ -130,6 +138,7 @@ class FitLoop(fit_loop._FitLoop):
     def on_run_start(self) -> None:
         """Restore the state of this process after all hooks of the start, which may draw numbers or reset metrics."""
         super().on_run_start()
+        self.find_generators()  # again: the loaders of the validation exist now
         if process_state := find_process_state(self.trainer):
             process_state.restore(self.trainer)
         if not self.restarting:

@@ -4,21 +4,26 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import islice
+from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.strategies import Strategy
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
+from torch.utils.data import DataLoader, IterableDataset
 
 from trainyard.callbacks.process_state import get_random_state, pack_random_state, set_random_state
 
 log = logging.getLogger(__name__)
 
-GENERATORS = (torch.Generator, np.random.Generator, random.Random)
-OWNERS = (DataLoader, Sampler, Dataset)
+GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
+NO_GENERATORS = (type, ModuleType, torch.Tensor, np.ndarray, L.Trainer, Strategy)  # are not searched for generators
+MAX_ELEMENTS = 1000  # of a list, set or dict; longer ones contain data
+MAX_OBJECTS = 100_000  # are searched, which takes about 0.1 s
 
 
 class ReplayableLoader:
@@ -116,17 +121,40 @@ def pack_state(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def find_generators(owners: Iterable[Any]) -> list[Any]:
-    """Return the random generators among the attributes of loaders, their samplers and data sets, each once."""
-    found: dict[int, Any] = {}
+    """Return the random generators that objects such as loaders own, each once.
+
+    They may be attributes of a sampler, of a data set or of its transforms, in lists and dicts, or in functions.
+    """
+    found: list[Any] = []
     seen: dict[int, Any] = {}
-    remaining = deque(owners)
-    while remaining:
-        owner = remaining.popleft()
-        values = [] if id(owner) in seen else list(getattr(owner, "__dict__", {}).values())
+    remaining = [*owners][::-1]
+    while remaining and len(seen) < MAX_OBJECTS:
+        owner = remaining.pop()  # depth first: another owner at the end changes nothing before it
+        if id(owner) in seen:
+            continue
         seen[id(owner)] = owner
-        found |= {id(value): value for value in values if isinstance(value, GENERATORS)}
-        remaining.extend(value for value in values if isinstance(value, OWNERS))
-    return list(found.values())
+        if isinstance(owner, GENERATORS):
+            found.append(owner)
+        elif not isinstance(owner, NO_GENERATORS):
+            remaining += parts_of(owner)[::-1]
+    return found
+
+
+def parts_of(owner: Any) -> list[Any]:
+    """Return the elements of a container, what a function has bound, or the attributes of another object."""
+    parts = list(getattr(owner, "__dict__", {}).values())
+    if isinstance(owner, dict | list | tuple | set) and len(owner) <= MAX_ELEMENTS:
+        parts += owner.values() if isinstance(owner, dict) else owner
+    elif isinstance(owner, partial):
+        parts += [owner.func, owner.args, owner.keywords]
+    elif isinstance(owner, MethodType):
+        parts.append(owner.__self__)
+    elif isinstance(owner, FunctionType):
+        parts += owner.__closure__ or ()
+    elif isinstance(owner, CellType):
+        with suppress(ValueError):  # the variable has no value yet
+            parts.append(owner.cell_contents)
+    return parts
 
 
 def get_generator_states(generators: Iterable[Any]) -> list[Any]:
@@ -146,6 +174,8 @@ def get_generator_state(generator: Any) -> Any:
         return generator.get_state()
     if isinstance(generator, np.random.Generator):
         return plain_arrays(generator.bit_generator.state)
+    if isinstance(generator, np.random.RandomState):
+        return plain_arrays(generator.get_state(legacy=False))
     version, internal, gauss = generator.getstate()
     return [version, torch.tensor(internal), gauss]
 
@@ -156,6 +186,8 @@ def set_generator_state(generator: Any, state: Any) -> None:
         generator.set_state(state.cpu())
     elif isinstance(generator, np.random.Generator):
         generator.bit_generator.state = state
+    elif isinstance(generator, np.random.RandomState):
+        generator.set_state(state)
     else:
         version, internal, gauss = state
         generator.setstate((version, tuple(internal.tolist()), gauss))
