@@ -1,11 +1,7 @@
-"""Lightning's own demo classes; `DemoModel` has no validation, which a subclass adds."""
+"""Lightning's own demo classes: `DemoModel` has no validation, and `BoringModel` logs nothing."""
 
-from typing import Any
-
-import torch
-from lightning.pytorch.demos.boring_classes import BoringDataModule, BoringModel, DemoModel, RandomDataset
+from lightning.pytorch.demos.boring_classes import BoringModel, DemoModel
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 
 class ValidatedDemo(DemoModel):
@@ -19,15 +15,3 @@ class LoggingBoring(BoringModel):
 
     def test_step(self, batch: Tensor, batch_idx: int) -> None:
         self.log("y", self.step(batch))
-
-
-class SeededBoring(BoringDataModule):
-    """The demo's data, which is otherwise drawn from the seed of the run, with shuffled batches of 8 tensors."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.random_full = RandomDataset(32, 64 * 4)
-        self.random_full.data = torch.randn(64 * 4, 32, generator=torch.Generator().manual_seed(0))
-
-    def train_dataloader(self) -> Any:
-        return DataLoader(self.random_train, batch_size=8, shuffle=True)

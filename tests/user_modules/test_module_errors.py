@@ -62,10 +62,14 @@ def test_a_module_without_validation_is_rejected(tmp_path: Path) -> None:
     assert "validation" in message
 
 
+def test_a_module_that_logs_nothing_is_rejected(tmp_path: Path) -> None:
+    message = rejected(tmp_path, "model=silent", "data=boring", "objective=x", "objective_mode=min")
+    assert message.startswith("objective=x: ")
+    assert "log" in message
+
+
 def test_a_value_of_the_user_is_checked_by_no_rule_of_trainyard(tmp_path: Path) -> None:
     """`model.gamma`, `model.hidden` and the like may have any meaning in a user's own class."""
-    from tests.user_modules.user_runs import result
-
     words = (*SCORED, "trainer.max_epochs=1", "model._target_=tests.user_modules.odd_values.OddValues")
     values = (
         "+model.gamma=2.0",

@@ -94,6 +94,17 @@ def test_runs_are_listed_and_compared(runs: Runs, run_command: Commands) -> None
 
 
 @pytest.mark.slow
+def test_a_compiled_network_resumes_and_is_evaluated(runs: Runs, run_command: Commands) -> None:
+    """`torch.compile` in `setup` renames the weights of the module."""
+    folder = runs.run("gestures", "model.compile=true", stop=("train", 1, 2))
+    assert runs.run("gestures", "model.compile=true") == folder
+    assert (folder / "run.log").read_text().count("resuming from") == 1
+    code, output, errors = run_command("evaluate", str(folder), "--trusted-packages", "tests.user_modules")
+    assert code == 0, errors
+    assert "exactly the same scores" in output
+
+
+@pytest.mark.slow
 def test_tpe_with_hyperband_minimizes_a_metric(runs: Runs) -> None:
     rates = "model.lr=tag(log,interval(1e-5,1e-1))"
     search = ("sweep=tpe", "sweep.trials=12", "sweep.sampler.n_startup_trials=4", "sweep.pruner=hyperband", rates)
