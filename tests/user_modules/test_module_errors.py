@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.user_modules.user_runs import COMMON, CONF
+from tests.user_modules.user_runs import COMMON, CONF, result
 from trainyard.config.composition import compose
 from trainyard.io.errors import ConfigError
 from trainyard.run.training import train
