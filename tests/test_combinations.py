@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.conftest import Compose
-from trainyard.config.arguments import has_backbone
+from trainyard.config.accepted import has_backbone
 from trainyard.config.composition import compose, instantiate, load_options
 from trainyard.data.loading.datamodule import DataModule
 

@@ -8,16 +8,19 @@ import torch
 
 from trainyard.callbacks.checkpoint_files import write_checkpoint
 from trainyard.callbacks.checkpoints import BestCheckpoint
+from trainyard.callbacks.validation_scores import ValidationScores
+from trainyard.config.objective import Objective
 
 
 def test_a_tie_is_decided_by_the_lower_loss(tmp_path: Path) -> None:
-    checkpoint = BestCheckpoint(tmp_path, "val/acc")
+    scores = ValidationScores("val/acc")
+    checkpoint = BestCheckpoint(tmp_path, Objective("val/acc", "max"), scores)
     strategy = SimpleNamespace(reduce_boolean_decision=bool)
     chosen = []
     for accuracy, loss in ((0.9, 0.5), (1.0, 0.4), (1.0, 0.3), (1.0, 0.35), (0.95, 0.1)):
         score = torch.tensor(accuracy)
-        scores = {"val/loss": torch.tensor(loss), "val/acc": score}
-        state = SimpleNamespace(callback_metrics=scores, strategy=strategy)
+        scores.latest = {"val/loss": loss, "val/acc": accuracy}
+        state = SimpleNamespace(callback_metrics={"val/acc": score}, strategy=strategy)
         chosen.append(checkpoint.check_monitor_top_k(state, score))
         if chosen[-1]:
             checkpoint.best_k_models = {"best": score}
@@ -25,6 +28,6 @@ def test_a_tie_is_decided_by_the_lower_loss(tmp_path: Path) -> None:
     assert chosen == [True, True, True, False, False]
     assert checkpoint.state_dict()["best_loss"] == pytest.approx(0.3)
     write_checkpoint({}, tmp_path / "best.ckpt")
-    restored = BestCheckpoint(tmp_path, "val/acc")
+    restored = BestCheckpoint(tmp_path, Objective("val/acc", "max"), scores)
     restored.load_state_dict(checkpoint.state_dict())
     assert restored.best_loss == checkpoint.best_loss

@@ -14,6 +14,7 @@ import torch
 from tests.terminal.pseudo_terminal import Screen, on_screen
 from trainyard.callbacks import progress_bar
 from trainyard.callbacks.progress_bar import ProgressReporter, TrainingDisplay, epoch_label
+from trainyard.callbacks.validation_scores import ValidationScores
 from trainyard.config.composition import compose
 from trainyard.models.classifier import Classifier
 from trainyard.models.epoch_sums import EpochSums
@@ -143,7 +144,7 @@ def test_a_dumb_terminal_gets_one_line_per_epoch(tmp_path: Path) -> None:
 
 
 def test_curves_continue_in_a_resumed_run() -> None:
-    progress, later = ProgressReporter(), ProgressReporter()
+    progress, later = (ProgressReporter(ValidationScores("val/acc")) for _ in range(2))
     progress.curves = {"val/acc": [0.1, 0.2]}
     later.load_state_dict(progress.state_dict())
     later.curves["val/acc"].append(0.3)
@@ -191,9 +192,13 @@ def model() -> Any:
     return network
 
 
+def display_of(state: Any, network: Any) -> TrainingDisplay:
+    return TrainingDisplay(state, network, ValidationScores("val/acc"))
+
+
 def test_the_share_includes_validation() -> None:
     state = trainer()
-    display = TrainingDisplay(state, model())
+    display = display_of(state, model())
     assert display.share == pytest.approx((2 + 4 / 10) / 10)
     loop = state.fit_loop.epoch_loop
     loop.batch_progress, loop.val_loop.batch_progress, state.validating = counter(8), counter(1), True
@@ -201,14 +206,14 @@ def test_the_share_includes_validation() -> None:
 
 
 def test_the_share_respects_max_steps() -> None:
-    assert TrainingDisplay(trainer(max_steps=40), model()).share == pytest.approx((2 + 4 / 10) / 5)
+    assert display_of(trainer(max_steps=40), model()).share == pytest.approx((2 + 4 / 10) / 5)
     twice = trainer(max_steps=16, accumulate_grad_batches=2)
-    assert TrainingDisplay(twice, model()).share == pytest.approx((2 + 4 / 10) / 4)
+    assert display_of(twice, model()).share == pytest.approx((2 + 4 / 10) / 4)
 
 
 def test_the_remaining_time_is_estimated_from_this_session(clock: FakeClock) -> None:
     state = trainer()
-    display = TrainingDisplay(state, model())
+    display = display_of(state, model())
     assert display.remaining_time() == ""
     clock.now += 12
     state.current_epoch = 3
@@ -218,7 +223,7 @@ def test_the_remaining_time_is_estimated_from_this_session(clock: FakeClock) -> 
 
 
 def test_throughput_counts_all_processes(clock: FakeClock) -> None:
-    display = TrainingDisplay(trainer(world_size=2), model())
+    display = display_of(trainer(world_size=2), model())
     assert display.throughput() == ""
     display.examples, clock.now = 3000, clock.now + 2
     assert display.throughput() == "3,000 examples/s"
@@ -229,20 +234,20 @@ def test_throughput_counts_all_processes(clock: FakeClock) -> None:
 def test_scores_of_an_earlier_epoch_are_marked_or_omitted() -> None:
     network, state = model(), trainer()
     state.callback_metrics |= {"train/loss": torch.tensor(0.9), "train/acc": torch.tensor(0.3)}
-    display = TrainingDisplay(state, network)
-    assert display.scores() == "train/loss -  train/acc -", "not the scores of the epoch before"
+    display = display_of(state, network)
+    assert display.scores() == "", "not the scores of the epoch before"
     network.sums["train"] = EpochSums.empty(CPU)
-    assert display.scores() == "train/loss -  train/acc -", "before the first batch of an epoch"
+    assert display.scores() == "", "before the first batch of an epoch"
     network.sums["train"].add(torch.tensor(6.0), torch.eye(4), torch.tensor([0, 1, 2, 0]))
     assert display.scores() == "train/loss 1.5000  train/acc 0.7500"
-    display.scored = 3, 0.4
+    display.validated_epoch, display.validation.latest = 3, {"val/acc": 0.4, "val/loss": 0.1}
     assert display.scores() == "train/loss 1.5000  train/acc 0.7500  val/acc 0.4000"
     state.current_epoch = 5
     assert display.scores() == "train/loss 1.5000  train/acc 0.7500  val/acc 0.4000 (ep. 3)"
 
 
 def test_unlimited_runs_have_no_remaining_time() -> None:
-    display = TrainingDisplay(trainer(max_epochs=-1), model())
+    display = display_of(trainer(max_epochs=-1), model())
     assert (display.share, display.remaining_time()) == (0.0, "")
     assert [epoch_label(trainer(max_epochs=epochs), align=True) for epochs in (-1, 10)] == ["epoch 3", "epoch  3/10"]
 

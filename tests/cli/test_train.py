@@ -49,7 +49,7 @@ def test_piped_output_has_no_progress_bar(run_train) -> None:
     assert all(char.isprintable() for line in lines for char in line)
     assert "mlp (73 parameters)" in lines[0]
     table = lines[-10:]
-    assert table[0].split() == ["loss", "accuracy"]
+    assert table[0].split() == ["loss", "acc"]
     rows = ["loss", "val", "test", "best", "first", "train/loss", "val/loss", "val/acc", "run", "view"]
     assert [line.split()[0] for line in table] == rows
     assert table[-1].startswith("view       tensorboard --logdir outputs/runs/")

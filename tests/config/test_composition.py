@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from tests.conftest import Compose
 from trainyard.config.arguments import check_arguments, check_ranges, convert_text
-from trainyard.config.composition import CONF_DIR, compose, instantiate, load_options, objective_mode
+from trainyard.config.composition import CONF_DIR, compose, instantiate, load_options
 from trainyard.config.constraints import Number
 from trainyard.io.errors import ConfigError
 from trainyard.run.training import train
@@ -75,11 +75,6 @@ def test_compose_restores_the_hydra_config() -> None:
     before = HydraConfig.instance().cfg
     compose([])
     assert HydraConfig.instance().cfg is before
-
-
-@pytest.mark.parametrize(("metric", "mode"), [("val/acc", "max"), ("val/loss", "min")])
-def test_losses_are_minimized(metric: str, mode: str) -> None:
-    assert objective_mode(metric) == mode
 
 
 def test_instantiate_passes_plain_lists_and_raises_config_errors(compose_run: Compose) -> None:

@@ -8,6 +8,7 @@ import torch
 
 from tests.history.recorded import SPLIT, predict, record
 from tests.sweeps.synthetic import space
+from trainyard.config.objective import Objective
 from trainyard.inference.ensemble import greedy_selection, loss_and_correct, select_members
 from trainyard.sweeps.stored import StoredSweep
 
@@ -54,7 +55,7 @@ def test_members_share_the_fold_of_the_best_job(tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     folder = Path("outputs/sweeps/S")
     folder.mkdir(parents=True)
-    StoredSweep.create(folder, space(["optimizer.lr=1,2", "data.fold=0,1"]), "val/acc")
+    StoredSweep.create(folder, space(["optimizer.lr=1,2", "data.fold=0,1"]), Objective("val/acc", "max"))
     for number, score in enumerate((0.5, 0.6, 0.9, 0.8)):
         fold = {**SPLIT, "inputs": f"fold {number % 2}"}
         run = record(folder / str(number), score, val=fold)

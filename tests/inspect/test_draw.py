@@ -11,6 +11,7 @@ from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
 
 from trainyard.config.composition import compose
+from trainyard.config.objective import Objective
 from trainyard.history.stored_run import StoredRun
 from trainyard.inspect import curves, model_figures
 from trainyard.inspect.curves import load_curves, run_curves
@@ -65,7 +66,7 @@ def test_curves_of_a_sweep_are_labelled_by_its_axes(run_command, tmp_path: Path)
 
     folder = tmp_path / "outputs" / "sweeps" / "first"
     folder.mkdir(parents=True)
-    StoredSweep.create(folder, SearchSpace({"optimizer.lr": ["0.05", "5"]}), "val/acc")
+    StoredSweep.create(folder, SearchSpace({"optimizer.lr": ["0.05", "5"]}), Objective("val/acc", "max"))
     words = [[*NEURON, "optimizer.lr=0.05"], [*NEURON, "optimizer.lr=5"]]
     for number, more in enumerate(words):
         trained(folder / str(number), *more)

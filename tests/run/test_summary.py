@@ -10,6 +10,7 @@ from trainyard.terminal.invocation import train_command
 
 SCORES = {"val/loss": 0.25, "val/acc": 0.9, "test/loss": 0.5, "test/acc": 0.8}
 RESULT: dict[str, Any] = {"metrics": SCORES, "objective": {"name": "val/acc", "value": 0.9, "epoch": 2}, "epochs": 500}
+MODES = {"acc": "max", "loss": "min"}
 BASELINE = {"class": "no", "val/acc": 0.762, "test/acc": 0.75}
 
 
@@ -23,10 +24,10 @@ def curves(epochs: int) -> dict[str, list[float]]:
 @pytest.mark.parametrize(("epochs", "lines"), [(1, 6), (2, 10), (30, 10), (500, 10)])
 def test_the_summary_fits_into_80_columns(tmp_path: Path, epochs: int, lines: int) -> None:
     (tmp_path / "tensorboard").mkdir()
-    text = format_scores(RESULT, 12.34, tmp_path, curves(epochs)).splitlines()
+    text = format_scores(RESULT, 12.34, tmp_path, curves(epochs), MODES).splitlines()
     assert len(text) == lines
     assert text[:4] == [
-        "               loss  accuracy",
+        "               loss       acc",
         "val          0.2500    0.9000",
         "test         0.5000    0.8000",
         "best epoch 2 of 500 (by val/acc), 12.3 s",
@@ -36,21 +37,21 @@ def test_the_summary_fits_into_80_columns(tmp_path: Path, epochs: int, lines: in
 
 
 def test_the_baseline_is_printed_beside_the_accuracy(tmp_path: Path) -> None:
-    assert format_scores({**RESULT, "baseline": BASELINE}, 1, tmp_path, {}).splitlines()[1:3] == [
+    assert format_scores({**RESULT, "baseline": BASELINE}, 1, tmp_path, {}, MODES).splitlines()[1:3] == [
         "val          0.2500    0.9000 (always 'no': 0.7620)",
         "test         0.5000    0.8000 (always 'no': 0.7500)",
     ]
 
 
 def test_the_last_line_shows_how_to_view_the_curves(tmp_path: Path) -> None:
-    assert format_scores(RESULT, 1, tmp_path, {}).splitlines()[-1] == f"run        {tmp_path}"
+    assert format_scores(RESULT, 1, tmp_path, {}, MODES).splitlines()[-1] == f"run        {tmp_path}"
     (tmp_path / "metrics.csv").touch()
-    assert format_scores(RESULT, 1, tmp_path, {}).splitlines()[-1] == f"view       {tmp_path / 'metrics.csv'}"
+    assert format_scores(RESULT, 1, tmp_path, {}, MODES).splitlines()[-1] == f"view       {tmp_path / 'metrics.csv'}"
 
 
 def test_learning_curves_have_first_last_and_best_values() -> None:
     falling_and_rising = {"val/loss": [2.0, 0.02, 0.1], "val/acc": [0.5, 1.0, 0.75], "train/loss": [2.0, 0.2, 0.0]}
-    assert format_curves(falling_and_rising, 80) == [
+    assert format_curves(falling_and_rising, 80, "val/acc", MODES) == [
         "              first  loss: log scale     last     best",
         "train/loss   2.0000  █▇▁               0.0000   0.0000",
         "val/loss     2.0000  █▁▃               0.1000   0.0200",
@@ -60,7 +61,7 @@ def test_learning_curves_have_first_last_and_best_values() -> None:
 
 @pytest.mark.parametrize("columns", [20, 60, 80, 200])
 def test_learning_curves_fit_the_terminal(columns: int) -> None:
-    lines = format_curves(curves(500), columns)
+    lines = format_curves(curves(500), columns, "val/acc", MODES)
     assert {len(line) for line in lines} == {min(79, max(54, columns - 1))}
 
 

@@ -7,6 +7,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from tests.sweeps.synthetic import stored
+from trainyard.config.objective import Objective
 from trainyard.io.errors import ConfigError
 from trainyard.sweeps.leaderboard.promote import promote
 
@@ -56,10 +57,10 @@ def test_untrusted_values_are_not_promoted(tmp_path: Path, conf: Path, word: str
 def test_line_breaks_in_names_do_not_add_keys(tmp_path: Path, conf: Path) -> None:
     folder = tmp_path / f"sweep\ncallbacks: {HUB}\u2028\x85x"
     sweep = stored(folder, ["seed=0,1", "optimizer.lr=0.1"], [0.1, 0.9])
-    sweep.objective = f"val/acc\ncallbacks: {HUB}"
+    sweep.objective = Objective(f"val/acc\ncallbacks: {HUB}", "max")
     for job in sweep.jobs:
-        job.result["metrics"][sweep.objective] = job.result["objective"]["value"]
-        job.result["objective"]["name"] = sweep.objective
+        job.result["metrics"][sweep.objective.name] = job.result["objective"]["value"]
+        job.result["objective"]["name"] = sweep.objective.name
     promote(sweep, "mine", conf)
     text = (conf / "experiment" / "mine.yaml").read_text()
     assert yaml.safe_load(text) == {"optimizer": {"lr": 0.1}}

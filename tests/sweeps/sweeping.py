@@ -14,6 +14,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
+from trainyard.config.objective import Objective
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.journal import Journal
 
@@ -71,7 +72,7 @@ class Place:
 
     def attempts(self, name: str) -> list[tuple[int, str]]:
         """Return job and state of each trial, from the journal."""
-        trials = Journal(self.of(name), "val/acc").trials()
+        trials = Journal(self.of(name), Objective("val/acc", "max")).trials()
         return [(trial.user_attrs["job"], STATES[trial.state]) for trial in trials]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from trainyard.config.objective import Objective
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.search_space import SearchSpace
 from trainyard.sweeps.stored import StoredSweep
@@ -37,7 +38,7 @@ def stored(
     """Write a sweep whose jobs have these results: a score, the content of `result.json`, or none."""
     folder.mkdir(parents=True, exist_ok=True)
     own = space(words)
-    StoredSweep.create(folder, own, objective)
+    StoredSweep.create(folder, own, Objective.from_stored({"objective": objective}))
     assert len(results) == len(own.jobs())
     for number, result in enumerate(results):
         if result is None:

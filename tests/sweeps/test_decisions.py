@@ -15,10 +15,13 @@ from optuna.storages.journal import JournalFileBackend
 
 from tests.sweeps.sweeping import EAGER, Place, living, until
 from tests.sweeps.synthetic import completed, space
+from trainyard.config.objective import Objective
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.pruning import JobPruner, Pruning
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.sweeps.sweep import Sweep
+
+ACCURACY = Objective("val/acc", "max")
 
 EPOCHS = 9
 RATES = "optimizer.lr=" + ",".join(str(round(0.0001 * 2**step, 5)) for step in range(12))
@@ -63,7 +66,9 @@ class Simulation:
         """Start or resume the sweep; it is killed at event `last`."""
         self.folder.mkdir(exist_ok=True, parents=True)
         self.events, self.last = 0, last
-        stored = StoredSweep.create(self.folder, space(self.words, sampler="x" if self.sampler else ""), "val/acc")
+        stored = StoredSweep.create(
+            self.folder, space(self.words, sampler="x" if self.sampler else ""), Objective("val/acc", "max")
+        )
         sweep = Sweep(stored, 1, None, self.sampler, 0, 10, self.pruner)
         for job in sweep.jobs_to_run():
             sweep.start(job)

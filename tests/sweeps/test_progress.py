@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from tests.sweeps.synthetic import completed, stored
+from trainyard.config.objective import Objective
 from trainyard.sweeps import progress as module
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.progress import JobProgress, SweepProgress
@@ -108,7 +109,9 @@ def log(tmp_path: Path) -> Path:
 
 def job_progress(log: Path, objective: str = "val/acc") -> JobProgress:
     bars = Progress(disable=True)
-    found = JobProgress(Job(0, [], log.parent), objective, bars, bars.add_task("", total=None))
+    found = JobProgress(
+        Job(0, [], log.parent), Objective.from_stored({"objective": objective}), bars, bars.add_task("", total=None)
+    )
     found.update()
     return found
 

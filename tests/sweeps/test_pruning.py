@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 from tests.sweeps.sweeping import Place
 from tests.sweeps.synthetic import completed
 from trainyard.config.composition import compose
+from trainyard.config.objective import Objective
 from trainyard.run.training import train
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.journal import Journal
@@ -21,7 +22,7 @@ RUN = ("data=penguins", "model=mlp", "model.hidden_dims=[4]", "trainer.max_epoch
 
 def finished(folder: Path, scores: list[float], overrides: Sequence[Sequence[str]] = ()) -> Journal:
     """Return the journal of a sweep whose jobs had the same score in each epoch."""
-    journal = Journal(folder, "val/acc")
+    journal = Journal(folder, Objective("val/acc", "max"))
     for number, score in enumerate(scores):
         job = Job(number, overrides[number] if overrides else [], folder / str(number))
         job.folder.mkdir()
@@ -82,7 +83,7 @@ def test_a_job_is_compared_with_jobs_of_its_fold(tmp_path: Path, fold: str, prun
 
 def test_without_a_sweep_nothing_is_pruned(tmp_path: Path) -> None:
     assert run(tmp_path / "alone", "sweep.pruner=median")["status"] == "completed"
-    Journal(tmp_path, "val/acc")
+    Journal(tmp_path, Objective("val/acc", "max"))
     assert JobPruner.find(tmp_path / "alone", "median", 6) is None
     assert JobPruner.find(tmp_path / "0", "median", 6) is None
 
@@ -100,7 +101,7 @@ def test_a_resumed_job_repeats_its_decisions(tmp_path: Path) -> None:
     for epoch, score in {1: 0.75, 2: 0.8, 3: 0.85}.items():
         decisions[epoch], rungs = first.report(epoch, score, rungs)
         states[epoch] = rungs
-    journal = Journal(tmp_path, "val/acc")
+    journal = Journal(tmp_path, Objective("val/acc", "max"))
     journal.start(job)
     assert [trial.user_attrs["job"] for trial in journal.trials()] == [0, 1, 2, 3, 4, 5]
     again = JobPruner.find(job.folder, "hyperband", 6)
@@ -140,7 +141,7 @@ def test_a_job_reports_to_its_trial_after_the_sweep_restarts(tmp_path: Path) -> 
     pruner = JobPruner.find(job.folder, "median", 6)
     assert pruner is not None
     assert [pruner.report(epoch, 1.0, {}) for epoch in (1, 2)] == [(False, {})] * 2
-    later = Journal(tmp_path, "val/acc")
+    later = Journal(tmp_path, Objective("val/acc", "max"))
     later.finish_all([job.refresh()])
     assert pruner.report(3, 1.0, {}) == (False, {})
     later.start(job)

@@ -10,6 +10,7 @@ import pytest
 from optuna.samplers import RandomSampler, TPESampler
 
 from tests.sweeps.synthetic import completed, space
+from trainyard.config.objective import Objective
 from trainyard.io.errors import ConfigError
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.sweeps.sweep import Sweep
@@ -22,7 +23,7 @@ def search(folder: Path, words: list[str], trials: int, sampler: Any = RandomSam
     """Return a new or a resumed search."""
     folder.mkdir(exist_ok=True)
     seed = options.pop("seed", 0)
-    stored = StoredSweep.create(folder, space(words, sampler="x", **options), "val/acc")
+    stored = StoredSweep.create(folder, space(words, sampler="x", **options), Objective("val/acc", "max"))
     return Sweep(stored, 1, None, sampler, seed, trials)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from tests.conftest import Compose
 from tests.sweeps.sweeping import Place, kill, table, until
+from trainyard.config.objective import Objective
 from trainyard.history.find_run import find_checkpoint
 from trainyard.io.errors import ConfigError
 from trainyard.run.training import train
@@ -52,7 +53,7 @@ def test_a_new_trial_starts_when_one_ends(place: Place) -> None:
         "sweep.name=mine",
     )
     place.sweep(*words)
-    trials = Journal(place.of("mine"), "val/acc").trials()
+    trials = Journal(place.of("mine"), Objective("val/acc", "max")).trials()
     began, ended = ([getattr(trial, when) for trial in trials] for when in ("datetime_start", "datetime_complete"))
     assert len(trials) == 6
     assert any(began[after] < max(ended[after - 2 : after]) for after in (2, 4))

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from tests.sweeps.synthetic import completed, space, stored
 from trainyard.callbacks.checkpoint_files import write_checkpoint
+from trainyard.config.objective import Objective
 from trainyard.io.errors import ConfigError
 from trainyard.run.run import Run
 from trainyard.sweeps.job import Job
@@ -17,6 +18,8 @@ from trainyard.sweeps.journal import Journal
 from trainyard.sweeps.leaderboard.report import leaderboard_text, write_report
 from trainyard.sweeps.stored import StoredSweep, differences, lock_sweep
 from trainyard.sweeps.sweep import Sweep
+
+ACCURACY = Objective("val/acc", "max")
 
 
 def test_a_second_process_gets_an_error_with_the_first_one(tmp_path: Path) -> None:
@@ -30,11 +33,13 @@ def test_a_second_process_gets_an_error_with_the_first_one(tmp_path: Path) -> No
 
 def test_another_search_space_is_rejected(tmp_path: Path) -> None:
     own = space(["seed=0,1", "model=mlp", "+x='a,b',null"])
-    StoredSweep.create(tmp_path, own, "val/acc")
+    StoredSweep.create(tmp_path, own, ACCURACY)
     written = (tmp_path / "sweep.yaml").read_text()
-    StoredSweep.create(tmp_path, own, "val/acc")
+    StoredSweep.create(tmp_path, own, ACCURACY)
     with pytest.raises(ConfigError) as raised:
-        StoredSweep.create(tmp_path, space(["seed=0,1,2", "optimizer=sgd", "+x='a,b',null"]), "val/acc")
+        StoredSweep.create(
+            tmp_path, space(["seed=0,1,2", "optimizer=sgd", "+x='a,b',null"]), Objective("val/acc", "max")
+        )
     assert str(raised.value).splitlines() == [
         f"sweep.name={tmp_path.name}: it is another sweep",
         "  seed: before 0,1, now 0,1,2",
@@ -47,9 +52,9 @@ def test_another_search_space_is_rejected(tmp_path: Path) -> None:
 
 def test_another_order_is_another_sweep(tmp_path: Path) -> None:
     """Its jobs would have other numbers."""
-    StoredSweep.create(tmp_path, space(["seed=0,1", "model=mlp,cnn"]), "val/acc")
+    StoredSweep.create(tmp_path, space(["seed=0,1", "model=mlp,cnn"]), ACCURACY)
     with pytest.raises(ConfigError, match="another order"):
-        StoredSweep.create(tmp_path, space(["model=mlp,cnn", "seed=0,1"]), "val/acc")
+        StoredSweep.create(tmp_path, space(["model=mlp,cnn", "seed=0,1"]), ACCURACY)
     assert differences({"seed": ["0", "1"]}, {"seed": ["1", "0"]}) == "  seed: before 0,1, now 1,0"
 
 
@@ -57,7 +62,7 @@ def test_a_folder_with_other_files_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "0").mkdir()
     (tmp_path / "0" / "picture.png").touch()
     with pytest.raises(ConfigError, match=r"contains other files \(0\)"):
-        StoredSweep.create(tmp_path, space(["seed=0,1"]), "val/acc")
+        StoredSweep.create(tmp_path, space(["seed=0,1"]), ACCURACY)
     assert [path.name for path in tmp_path.rglob("*")] == ["0", "picture.png"]
 
 
@@ -192,7 +197,10 @@ def test_a_damaged_sweep_file_is_rejected_and_not_changed(tmp_path: Path, damage
     stored(folder, ["model=a,b"], [0.5, 0.75])
     (folder / "sweep.yaml").write_bytes(DAMAGED_SPACES[damage])
     same = space(["model=a,b"])
-    for use in (lambda: StoredSweep.find(str(folder)), lambda: StoredSweep.create(folder, same, "val/acc")):
+    for use in (
+        lambda: StoredSweep.find(str(folder)),
+        lambda: StoredSweep.create(folder, same, ACCURACY),
+    ):
         with pytest.raises(ConfigError) as raised:
             use()
         assert str(raised.value).splitlines() == [
@@ -227,10 +235,10 @@ def test_interpolations_are_stored_as_text(tmp_path: Path) -> None:
 def test_a_damaged_journal_is_rejected_and_not_changed(tmp_path: Path, garbage: bytes, place: int) -> None:
     file = tmp_path / "journal.log"
     one, _ = stored(tmp_path, ["model=a,b"], [0.5, 0.25]).jobs
-    Journal(tmp_path, "val/acc").start(one)
+    Journal(tmp_path, ACCURACY).start(one)
     lines = file.read_bytes().splitlines(keepends=True)
     lines.insert(place, garbage)  # 99: after the last line
     file.write_bytes(b"".join(lines))
     with pytest.raises(ConfigError, match=r"journal\.log cannot be read .*\n  accepted: the file moved away"):
-        Journal(tmp_path, "val/acc")
+        Journal(tmp_path, ACCURACY)
     assert file.read_bytes() == b"".join(lines)

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from tests.sweeps.faults import GATE
 from tests.sweeps.sweeping import EAGER, FAULT, Place, table, until
 from tests.sweeps.synthetic import completed, job
+from trainyard.config.objective import Objective
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.search_space import SearchSpace
 from trainyard.sweeps.stored import StoredSweep
@@ -21,7 +22,7 @@ from trainyard.sweeps.sweep import Sweep
 
 def new_sweep(folder: Path, jobs: int = 4, **options: Any) -> Sweep:
     space = SearchSpace({"seed": [str(number) for number in range(jobs)]})
-    return Sweep(StoredSweep.create(folder, space, "val/acc"), options.pop("retries", 1), **options)
+    return Sweep(StoredSweep.create(folder, space, Objective("val/acc", "max")), options.pop("retries", 1), **options)
 
 
 def numbers(jobs: list[Job]) -> list[int]:
@@ -81,7 +82,7 @@ def test_the_first_of_equal_jobs_keeps_its_checkpoints(tmp_path: Path) -> None:
 
 def test_the_best_configuration_keeps_its_checkpoints(tmp_path: Path) -> None:
     space = SearchSpace({"lr": ["1", "2"], "data.fold": ["0", "1"]})
-    found = Sweep(StoredSweep.create(tmp_path, space, "val/acc"), retries=1, keep=1)
+    found = Sweep(StoredSweep.create(tmp_path, space, Objective("val/acc", "max")), retries=1, keep=1)
     kept = []
     for number, score in enumerate([0.99, 0.1, 0.6, 0.7]):
         found.start(found.jobs[number])

@@ -15,6 +15,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from hydra_plugins.trainyard.launchers import LocalLauncher
+from trainyard.config.objective import Objective
 from trainyard.io.errors import config_error
 from trainyard.io.signals import Interrupted
 
@@ -46,7 +47,7 @@ class ResumingSweeper(Sweeper):
 
         gc.freeze()  # composing turned garbage collection off; a long sweep needs it
         gc.enable()
-        options, objective = self.config.sweep, self.config.objective
+        options, objective = self.config.sweep, Objective.from_config(self.config)
         check_options(self.config)
         space = self.parse_space(arguments)
         with open_dict(self.config):

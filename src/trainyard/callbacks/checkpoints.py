@@ -11,7 +11,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from trainyard.callbacks.checkpoint_files import is_intact
-from trainyard.config.composition import objective_mode
+from trainyard.callbacks.validation_scores import ValidationScores
+from trainyard.config.objective import Objective
 from trainyard.io.files import relative
 
 log = logging.getLogger(__name__)
@@ -76,23 +77,29 @@ class LastCheckpoint(ModelCheckpoint):
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Saves `best.ckpt`, the best epoch by the objective; a tie is decided by the lower validation loss.
+    """Saves `best.ckpt`, the best epoch by the objective; a tie is decided by the lower `val/loss`, if it is logged.
 
-    With few validation examples, many epochs share the best accuracy, and the first of them is rarely the best model.
+    With few validation examples, many epochs share the best score, and the first of them is rarely the best model.
+
+    Args:
+        folder: of the file.
+        objective: the metric to compare.
+        scores: of the last validation; they are added to the checkpoint.
     """
 
     state_key = "BestCheckpoint"
 
-    def __init__(self, folder: Path, objective: str) -> None:
-        mode = objective_mode(objective)
-        super().__init__(folder, filename="best", monitor=objective, mode=mode, enable_version_counter=False)
+    def __init__(self, folder: Path, objective: Objective, scores: ValidationScores) -> None:
+        monitored = {"monitor": objective.name, "mode": objective.mode}
+        super().__init__(folder, filename="best", **monitored, enable_version_counter=False)  # type: ignore[arg-type]
+        self.scores = scores
         self.path = str(Path(str(self.dirpath)) / "best.ckpt")
         self.best_loss = math.inf
         self.intact = True  # whether a resumed run found an undamaged best.ckpt
 
     def check_monitor_top_k(self, trainer: L.Trainer, current: Tensor | None = None) -> bool:
         """Whether this epoch is the best so far."""
-        loss = float(trainer.callback_metrics["val/loss"])
+        loss = self.scores.latest.get("val/loss", math.inf)
         tied = current is not None and self.best_model_score is not None and bool(current == self.best_model_score)
         better = loss < self.best_loss if tied else super().check_monitor_top_k(trainer, current)
         better = bool(trainer.strategy.reduce_boolean_decision(better))
@@ -104,9 +111,8 @@ class BestCheckpoint(ModelCheckpoint):
         return {**super().state_dict(), "best_loss": self.best_loss}
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Add the current validation scores, the metrics of a run whose best epoch this is."""
-        scores = trainer.callback_metrics
-        checkpoint["metrics"] = {name: float(scores[name]) for name in scores if name.startswith("val/")}
+        """Add the scores of the last validation, the metrics of a run whose best epoch this is."""
+        checkpoint["metrics"] = dict(self.scores.latest)
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Check `best.ckpt`; rank 0 decides, since saving is collective."""

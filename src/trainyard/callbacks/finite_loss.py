@@ -2,20 +2,20 @@
 
 import logging
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import lightning as L
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
-from trainyard.callbacks.protocols import DiscardsBatches, first_tensor
+from trainyard.callbacks.protocols import ChecksInputs, DiscardsBatches, tensors
 
 log = logging.getLogger(__name__)
 
 CHECK_EVERY = 50  # steps on an accelerator, since each check waits for the device
-EXPLODED = 1e8  # nats
 MAX_SKIPPED = 20  # steps in a row
 
 
@@ -35,6 +35,11 @@ class FiniteLoss(L.Callback):
         self.losses: list[Tensor] = []
         self.skipped = 0
         self.skipped_in_a_row = 0
+        self.largest_loss = math.inf
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if isinstance(pl_module, ChecksInputs):
+            self.largest_loss = pl_module.largest_loss
 
     def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer) -> None:
         """Remove a gradient that is not finite, so that the weights do not change."""
@@ -64,18 +69,17 @@ class FiniteLoss(L.Callback):
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self.on_nan != "stop":
             return
-        self.losses.append(outputs["loss"])
+        loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
+        if isinstance(loss, Tensor) and loss.numel() == 1:  # with manual optimization, there may be none
+            self.losses.append(loss.detach().reshape(()))
         last = batch_idx + 1 == trainer.num_training_batches or trainer.global_step == trainer.max_steps
         if not (last or pl_module.device.type == "cpu" or len(self.losses) == CHECK_EVERY):
             return
-        losses = torch.stack(self.losses).tolist()
+        losses = torch.stack(self.losses).tolist() if self.losses else []
         self.losses.clear()
         for batches_ago, loss in zip(reversed(range(len(losses))), losses, strict=True):
-            if not abs(loss) < EXPLODED:
-                inputs, normalize = first_tensor(batch), getattr(pl_module, "normalize", None)
-                if isinstance(normalize, nn.Module) and inputs.isnan().any():
-                    inputs = normalize(inputs)  # replaces the missing numbers of a table
-                self.stop(trainer, bool(inputs.isfinite().all()), loss, batches_ago)
+            if not abs(loss) < self.largest_loss:
+                self.stop(trainer, has_valid_inputs(pl_module, batch), loss, batches_ago)
 
     def stop(self, trainer: L.Trainer, inputs_are_finite: bool, loss: float, batches_ago: int) -> None:
         """Raise a FloatingPointError with the step of a loss that is not finite, and the likely cause."""
@@ -89,6 +93,13 @@ class FiniteLoss(L.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.skipped = state_dict["skipped_steps"]
+
+
+def has_valid_inputs(model: L.LightningModule, batch: Any) -> bool:
+    """Return whether a model can process a batch; by default, if all of its numbers are finite."""
+    if isinstance(model, ChecksInputs):
+        return model.has_valid_inputs(batch)
+    return all(bool(tensor.isfinite().all()) for tensor in tensors(batch))
 
 
 def likely_cause(trainer: L.Trainer, inputs_are_finite: bool) -> str:

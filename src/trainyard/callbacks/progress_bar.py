@@ -4,26 +4,30 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.callbacks import Checkpoint, LearningRateMonitor, ProgressBar
 from rich.console import Group
 from rich.text import Text
 
 from trainyard.callbacks.protocols import ScoresTraining, count_examples
+from trainyard.callbacks.validation_scores import ValidationScores
 from trainyard.terminal.display import Display
 from trainyard.terminal.formats import format_duration
 
 log = logging.getLogger(__name__)
 
-SCORES = ("train/loss", "train/acc", "val/loss", "val/acc")
+MAX_SCORES = 6  # in a line
 WINDOW = 25  # redraws, at least five seconds, over which the examples per second are averaged
 
 
 class ProgressReporter(ProgressBar):
-    """Logs the scores of each epoch, and shows a bar on a terminal.
+    """Logs the scores of each epoch, and shows a bar on a terminal; `EpochReport` tells it when an epoch has ended.
+
+    Args:
+        scores: of the last validation.
 
     Attributes:
         curves: the values of each score by epoch, including those before a resume, without epochs that were not
@@ -34,8 +38,9 @@ class ProgressReporter(ProgressBar):
 
     state_key = "ProgressReporter"
 
-    def __init__(self) -> None:
+    def __init__(self, scores: ValidationScores) -> None:
         super().__init__()
+        self.scores = scores
         self.training: TrainingDisplay | None = None
         self.testing: Display | None = None
         self.enabled = True
@@ -51,7 +56,7 @@ class ProgressReporter(ProgressBar):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.reported = -1
-        display = TrainingDisplay(trainer, pl_module)
+        display = TrainingDisplay(trainer, pl_module, self.scores)
         if self.enabled and display.visible:
             self.training = display
             display.show()
@@ -73,24 +78,25 @@ class ProgressReporter(ProgressBar):
         """Store the scores; report them if this epoch has been reported already."""
         if trainer.sanity_checking:
             return
-        self.validation = {name: float(trainer.callback_metrics[name]) for name in SCORES[2:]}
+        self.validation = dict(self.scores.latest)
         if self.training is not None:
-            self.training.scored = trainer.current_epoch + 1, self.validation["val/acc"]
+            self.training.validated_epoch = trainer.current_epoch + 1
         if self.reported in (None, trainer.global_step):  # after the last epoch
             self.report("final weights", self.validation)
 
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        pl_module.on_train_epoch_end()  # logs the training scores; Lightning calls it after its callbacks
-        scores = {name: float(trainer.callback_metrics[name]) for name in SCORES[:2]} | self.validation
-        self.report(epoch_label(trainer), scores)
-        self.reported = trainer.global_step
+    def report_epoch(self, trainer: L.Trainer) -> None:
+        """Report the scores of the epoch that has ended."""
+        if self.reported not in (None, trainer.global_step):
+            self.report(epoch_label(trainer), training_scores(trainer, self.scores) | self.validation)
+            self.reported = trainer.global_step
 
     def report(self, label: str, scores: Mapping[str, float]) -> None:
         """Add scores to the curves, and log them; "-" stands for a missing score."""
         for name, value in scores.items():
             self.curves.setdefault(name, []).append(value)
         if self.enabled:
-            text = "  ".join(f"{name} {scores[name]:.4f}" if name in scores else f"{name} -" for name in SCORES)
+            names = select_scores([*self.curves], self.scores.objective)
+            text = "  ".join(f"{name} {scores[name]:.4f}" if name in scores else f"{name} -" for name in names)
             log.info("%s  %s", label, text, extra={"displayed": self.training is not None})
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -126,20 +132,33 @@ class ProgressReporter(ProgressBar):
         self.validation = dict(state_dict["validation"])
 
 
+class EpochReport(Checkpoint):
+    """Reports an epoch after the model's own `on_train_epoch_end`, and before a checkpoint is saved.
+
+    Lightning calls only callbacks of this base class, and early stopping, after the model.
+    """
+
+    def __init__(self, reporter: ProgressReporter) -> None:
+        self.reporter = reporter
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.reporter.report_epoch(trainer)
+
+
 class TrainingDisplay(Display):
     """A bar with throughput and remaining time, and below it the scores of this epoch and of the last validation.
 
     Attributes:
         examples: number of training examples in this process since the display was opened.
-        scored: epoch and accuracy of the last validation.
+        validated_epoch: the epoch of the last validation.
     """
 
-    def __init__(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+    def __init__(self, trainer: L.Trainer, model: L.LightningModule, validation: ValidationScores) -> None:
         super().__init__()
-        self.trainer, self.model = trainer, model
+        self.trainer, self.model, self.validation = trainer, model, validation
         self.examples = 0
         self.started, self.first_share = time.monotonic(), self.share
-        self.scored: tuple[int, float] | None = None
+        self.validated_epoch: int | None = None
         self.recent: deque[tuple[float, int]] = deque([(self.started, 0)], maxlen=WINDOW)
 
     def show(self) -> None:
@@ -175,14 +194,38 @@ class TrainingDisplay(Display):
         return f"{format_duration(left)} to go" if left is not None else ""
 
     def scores(self) -> str:
-        """Return the current training scores and the last validation accuracy, with its epoch if it is earlier."""
-        known = self.model.training_scores() if isinstance(self.model, ScoresTraining) else {}
-        text = "  ".join(f"{name} {known[name]:.4f}" if name in known else f"{name} -" for name in SCORES[:2])
-        if self.scored is None:
+        """Return the training scores and the objective of the last validation, with its epoch if it is earlier."""
+        if isinstance(self.model, ScoresTraining):
+            training = self.model.training_scores()
+        else:
+            training = training_scores(self.trainer, self.validation)
+        text = "  ".join(f"{name} {training[name]:.4f}" for name in select_scores([*training]))
+        objective = self.validation.objective
+        if objective not in self.validation.latest:
             return text
-        epoch, validated = self.scored
-        earlier = f" (ep. {epoch})" if epoch != self.trainer.current_epoch + 1 else ""
-        return f"{text}  val/acc {validated:.4f}{earlier}"
+        epoch = self.validated_epoch
+        earlier = f" (ep. {epoch})" if epoch and epoch != self.trainer.current_epoch + 1 else ""
+        return f"{text}  {objective} {self.validation.latest[objective]:.4f}{earlier}"
+
+
+def training_scores(trainer: L.Trainer, validation: ValidationScores) -> dict[str, float]:
+    """Return the scalars that the model has logged in training, by name, without learning rates."""
+    metrics = trainer.callback_metrics
+    monitors = [c for c in trainer.callbacks if isinstance(c, LearningRateMonitor)]  # type: ignore[attr-defined]
+    others = {*validation.latest, *(name for monitor in monitors for name in monitor.lrs)}
+    return {name: float(value) for name, value in metrics.items() if name not in others}
+
+
+def select_scores(names: Sequence[str], objective: str = "") -> list[str]:
+    """Return at most `MAX_SCORES` names: training before validation, losses first, and always the objective.
+
+    A metric that is logged for both steps and epochs has three names, of which one is returned.
+    """
+    known = {*names}
+    single = [n for n in names if n == objective or not known & {f"{n}_epoch", n.removesuffix("_step")} - {n}]
+    ordered = sorted(single, key=lambda name: (not name.startswith("train"), "loss" not in name))
+    first = [name for name in ordered if name != objective][: MAX_SCORES - (objective in names)]
+    return [name for name in ordered if name in first or name == objective]
 
 
 def epoch_label(trainer: L.Trainer, align: bool = False) -> str:

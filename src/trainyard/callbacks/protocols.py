@@ -1,6 +1,8 @@
-"""Optional methods of a LightningModule that callbacks use."""
+"""Optional methods of a LightningModule that callbacks use, and functions for batches of any structure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from itertools import chain
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
@@ -26,6 +28,16 @@ class ScoresTraining(Protocol):
 
 
 @runtime_checkable
+class ChecksInputs(Protocol):
+    """Knows which inputs it can process, and which loss is too large for a model that learns."""
+
+    largest_loss: float
+
+    def has_valid_inputs(self, batch: Any) -> bool:
+        """Return whether the model can process the inputs of a batch, in which values may be missing."""
+
+
+@runtime_checkable
 class DiscardsBatches(Protocol):
     """Can remove a batch from its metrics."""
 
@@ -33,13 +45,19 @@ class DiscardsBatches(Protocol):
         """Remove the last training batch from the metrics."""
 
 
-def first_tensor(batch: Any) -> Tensor:
-    """Return the first tensor in the lists, tuples and dicts of a batch, usually the inputs."""
-    while not isinstance(batch, Tensor):
-        batch = next(iter(batch.values() if isinstance(batch, Mapping) else batch))
-    return batch
+def tensors(batch: Any) -> Iterator[Tensor]:
+    """Yield the tensors in the lists, tuples, dicts and dataclasses of a batch."""
+    if isinstance(batch, Tensor):
+        yield batch
+    elif isinstance(batch, Mapping):
+        yield from chain.from_iterable(map(tensors, batch.values()))
+    elif isinstance(batch, list | tuple):
+        yield from chain.from_iterable(map(tensors, batch))
+    elif is_dataclass(batch) and not isinstance(batch, type):
+        yield from tensors([getattr(batch, field.name) for field in fields(batch)])
 
 
 def count_examples(batch: Any) -> int:
-    """Return the number of examples in a batch."""
-    return len(first_tensor(batch))
+    """Return the number of examples in a batch, the length of its first tensor; 0 if that is unknown."""
+    first = next(tensors(batch), None)
+    return len(first) if first is not None and first.ndim else 0

@@ -15,23 +15,18 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from trainyard.callbacks.lifecycle import remove_callback
-from trainyard.config.arguments import has_backbone
+from trainyard.config.accepted import has_backbone
 from trainyard.config.composition import config_values
+from trainyard.config.objective import metric_name
 
 log = logging.getLogger(__name__)
 
 PACKAGES = ("torch", "lightning", "torchvision", "timm", "hydra-core", "numpy")
 GROUPS = ("model", "data", "augment", "optimizer", "scheduler", "trainer", "accelerator")
 FIRST_COLUMNS = {"model", "optimizer", "optimizer.lr"}
-LAYOUT = {
-    "train and validation": {
-        "loss": ["Multiline", ["train/loss", "val/loss"]],
-        "accuracy": ["Multiline", ["train/acc", "val/acc"]],
-    },
-    "optimization": {
-        "learning rate": ["Multiline", ["lr/.*"]],
-        "gradient norm": ["Multiline", ["gradient/norm"]],
-    },
+OPTIMIZATION = {
+    "learning rate": ["Multiline", ["lr/.*"]],
+    "gradient norm": ["Multiline", ["gradient/norm"]],
 }
 
 
@@ -112,12 +107,16 @@ def find_drawing_budget(trainer: L.Trainer) -> DrawingBudget:
 
 
 class ChartLayout(L.Callback):
-    """Shows the training and validation curves of a metric in one chart, under Custom Scalars."""
+    """Shows the training and validation curves of the loss and of the objective in one chart, under Custom Scalars."""
+
+    def __init__(self, objective: str = "val/loss") -> None:
+        self.metrics = dict.fromkeys(["loss", metric_name(objective)])
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         remove_callback(trainer, self)
         if writer := tensorboard_writer(trainer):
-            writer.add_custom_scalars(LAYOUT)
+            charts = {metric: ["Multiline", [f"train/{metric}", f"val/{metric}"]] for metric in self.metrics}
+            writer.add_custom_scalars({"train and validation": charts, "optimization": OPTIMIZATION})
 
 
 class RunDescription(L.Callback):
@@ -156,7 +155,8 @@ def write_hparams(trainer: L.Trainer, cfg: DictConfig, result: dict[str, Any]) -
     for name, value in scores.items():
         writer.add_scalar(name, value, trainer.global_step)
     batch_size = result["data"].get("batch_size") or cfg.data.get("batch_size") or cfg.data.get("default_batch_size")
-    columns, *session = hparams({**collect_hyperparameters(cfg), "data.batch_size": batch_size}, scores)
+    batch = {"data.batch_size": batch_size} if batch_size else {}
+    columns, *session = hparams({**collect_hyperparameters(cfg), **batch}, scores)
     move_to_front(columns, FIRST_COLUMNS | {override.partition("=")[0].lstrip("+") for override in cfg.run.overrides})
     for summary in (columns, *session):
         writer.file_writer.add_summary(summary)
@@ -175,8 +175,10 @@ def move_to_front(columns: Any, names: set[str]) -> None:
 def collect_hyperparameters(cfg: DictConfig) -> dict[str, Any]:
     """Return the option of each config group, and all values of model, data, optimizer and schedule."""
     finetune = ["finetune"] if has_backbone(cfg) else []
-    options = {group: cfg.run.choices[group] for group in (*GROUPS, *finetune)}
-    parts = OmegaConf.masked_copy(cfg, ["model", "data", "augment", "optimizer", "scheduler", *finetune, "seed"])
+    groups = [group for group in (*GROUPS, *finetune) if cfg.run.choices.get(group) is not None]
+    options = {group: cfg.run.choices[group] for group in groups}
+    built = [group for group in groups if group not in ("trainer", "accelerator")]
+    parts = OmegaConf.masked_copy(cfg, [*built, "seed"])
     values = {name: value for name, value in config_values(parts) if not name.rpartition(".")[2].startswith("_")}
     values |= {f"trainer.{key}": cfg.trainer.get(key) for key in ("max_epochs", "max_steps")}
     simple = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in values.items() if v is not None}

@@ -14,7 +14,7 @@ from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
 from trainyard.callbacks.lifecycle import remove_callback
-from trainyard.callbacks.protocols import count_examples, first_tensor
+from trainyard.callbacks.protocols import count_examples, tensors
 from trainyard.callbacks.tensorboard import find_drawing_budget, tensorboard_writer
 from trainyard.io.files import MIB
 from trainyard.io.resources import peak_memory
@@ -33,8 +33,10 @@ class FirstBatch(L.Callback):
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
         remove_callback(trainer, self)
-        images, writer = first_tensor(batch), tensorboard_writer(trainer)
-        if writer is not None and images.ndim == 4 and trainer.global_step == 0:
+        images, writer = next(tensors(batch), None), tensorboard_writer(trainer)
+        if writer is None or images is None or trainer.global_step > 0:
+            return
+        if images.ndim == 4 and images.dtype == torch.uint8:
             from torchvision.utils import make_grid
 
             first = images[: self.most].float() / 255

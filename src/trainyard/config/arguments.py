@@ -51,11 +51,6 @@ def parameters(target: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter]
     return names, True
 
 
-def has_backbone(cfg: DictConfig) -> bool:
-    """Return whether the model has pretrained layers that `finetune` can freeze and unfreeze."""
-    return "finetune" in parameters(pkgutil.resolve_name(cfg.model._target_))[0]
-
-
 def validator_of_parameter(parameter: inspect.Parameter) -> Validator | None:
     """Return the validator of a parameter of numbers or booleans, by annotation or default; else `None`."""
     annotation = parameter.annotation

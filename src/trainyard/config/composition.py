@@ -19,6 +19,7 @@ from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from trainyard.config.import_path import add_current_folder, find_plugins
+from trainyard.config.objective import known_mode
 from trainyard.io.errors import ConfigError, config_error
 
 PACKAGE = Path(__file__).parents[1]
@@ -26,11 +27,6 @@ PACKAGE = Path(__file__).parents[1]
 CONF_DIR = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parents[1] / "conf"
 CONFIG_NAME = "train"
 HYDRA_VERSION_BASE = "1.3"
-
-
-def objective_mode(metric: str) -> str:
-    """Return whether a metric is maximized (`max`) or, being a loss, minimized (`min`)."""
-    return "min" if metric.endswith("loss") else "max"
 
 
 def run_name(default: str) -> str:
@@ -50,7 +46,7 @@ def run_name(default: str) -> str:
 
 # Four hexadecimal digits, the same within a config.
 OmegaConf.register_new_resolver("random_hex", lambda: secrets.token_hex(2), use_cache=True, replace=True)
-OmegaConf.register_new_resolver("mode", objective_mode, replace=True)
+OmegaConf.register_new_resolver("known_mode", known_mode, replace=True)
 OmegaConf.register_new_resolver("run_name", run_name, replace=True)
 find_plugins()
 
@@ -129,6 +125,11 @@ def argument_problem(error: BaseException | None) -> str:
     if isinstance(error, TypeError | RuntimeError):  # or a mistake in the user's own class
         return f"{first}\nHYDRA_FULL_ERROR=1 shows the traceback"
     return ""
+
+
+def load_root() -> DictConfig:
+    """Load the root config without its groups."""
+    return OmegaConf.load(CONF_DIR / f"{CONFIG_NAME}.yaml")  # type: ignore[return-value]
 
 
 def load_options(group: str) -> dict[str, DictConfig]:

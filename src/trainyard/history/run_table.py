@@ -3,10 +3,12 @@
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
-from trainyard.config.composition import objective_mode
+from trainyard.config.composition import load_root
 from trainyard.config.condition import GRAMMAR, Condition, is_number
+from trainyard.config.objective import Objective, known_mode, metric_name
 from trainyard.history.find_run import iterate_runs
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.csv_text import csv_writer, escape_formula
@@ -24,8 +26,9 @@ def select_runs(conditions: Sequence[str], sort: str = "started", last: int | No
 
     Args:
         conditions: see `Condition`; a run without the key does not fulfil it.
-        sort: a key. The best come first: the largest of a score, the smallest of a loss, of seconds, epochs and
-            parameters, the newest of `started`; with a leading minus the worst. Runs without the key come last.
+        sort: a key. The best come first: of a metric by its mode (the largest if it is not known), the smallest of
+            seconds, epochs and parameters, the newest of `started`; with a leading minus the worst. Runs without the
+            key come last.
         last: number of the newest runs to return; `None` for all.
     """
     runs = selected = list(iterate_runs())
@@ -39,11 +42,21 @@ def select_runs(conditions: Sequence[str], sort: str = "started", last: int | No
     values = {run.folder: run.value(key) for run in newest if has_value(run, key)}
     if newest and not values:
         check_known([key], runs)
-    is_score = key not in COSTS and objective_mode(key) == "max" and all(map(is_number, values.values()))
+    is_score = key not in COSTS and all(map(is_number, values.values())) and mode_of(key, newest) == "max"
     descending = key == "started" or is_score
     with_value = [run for run in newest if values.get(run.folder) is not None]
     with_value.sort(key=lambda run: sort_key(values[run.folder]), reverse=descending != sort.startswith("-"))
     return [*with_value, *(run for run in newest if values.get(run.folder) is None)]
+
+
+def mode_of(key: str, runs: Iterable[StoredRun]) -> str:
+    """Return the mode of a metric: of a run with this objective, else the known one; by default, `max`."""
+    for run in runs:
+        with suppress(KeyError, ValueError):
+            objective = Objective.from_stored({name: run.section(name) for name in ("objective", "objective_mode")})
+            if metric_name(objective.name) == metric_name(key):
+                return objective.mode
+    return known_mode(key, load_root().metric_modes) or "max"
 
 
 def parse_condition(text: str) -> Condition:

@@ -1,4 +1,4 @@
-"""Compares the accuracy of two runs with the noise of their difference; without importing torch."""
+"""Compares the scores of two runs, and accuracies with the noise of their difference; without importing torch."""
 
 import math
 import zipfile
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from trainyard.config.objective import Objective
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.files import MAX_TABLE, open_regular
 
@@ -53,22 +54,33 @@ def read_predictions(folder: Path) -> SavedPredictions | None:
 
 def compare_scores(one: StoredRun, other: StoredRun) -> str:
     """Return the validation scores of two runs, A and B, and whether their difference is significant."""
+    metric = METRIC if METRIC in one.metrics and METRIC in other.metrics else objective_of(one) or objective_of(other)
     if unscored := [
-        f"{name} {describe_ending(run)}" for name, run in (("A", one), ("B", other)) if METRIC not in run.metrics
+        f"{name} {describe_ending(run)}" for name, run in (("A", one), ("B", other)) if metric not in run.metrics
     ]:
         return f"no scores to compare: {', '.join(unscored)}"
-    left, right = one.metrics[METRIC], other.metrics[METRIC]
-    objectives = {str(run.result["objective"]["name"]) for run in (one, other)} - {METRIC}
+    left, right = one.metrics[metric], other.metrics[metric]
+    objectives = {name for run in (one, other) if (name := objective_of(run)) in {*one.metrics} & {*other.metrics}}
+    objectives -= {metric}
     more = "".join(f"; {name} {one.metrics[name]:.4f} and {other.metrics[name]:.4f}" for name in sorted(objectives))
-    line = f"{METRIC} {left:.4f} and {right:.4f}"
+    line = f"{metric} {left:.4f} and {right:.4f}"
     if left == right:
         return f"{line}: the same{more}"
+    if metric != METRIC:
+        objective = Objective.from_stored({"objective": metric, "objective_mode": one.section("objective_mode")})
+        return f"{line}: {'A' if objective.is_better(left, right) else 'B'} is better by {abs(left - right):.4f}{more}"
     better = f"{'A' if left > right else 'B'} is better by {abs(left - right):.4f}"
     error, basis = estimate_error(one, other)
     if math.isnan(error):
         return f"{line}: {better}; the number of examples is unknown{more}"
     size = "more" if abs(left - right) > ERRORS * error else "less"
     return f"{line}: {better}, {size} than the noise of {ERRORS * error:.4f} ({ERRORS} standard errors, {basis}){more}"
+
+
+def objective_of(run: StoredRun) -> str:
+    """Return the name of a run's objective; empty without a result."""
+    objective = run.result.get("objective")
+    return str(objective["name"]) if isinstance(objective, dict) else ""
 
 
 def describe_ending(run: StoredRun) -> str:

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainyard.config.composition import objective_mode
 from trainyard.data.loading.spec import DataSpec
 from trainyard.history.find_run import find_best_job
 from trainyard.history.scores import have_same_examples, read_predictions
@@ -46,7 +45,7 @@ def select_members(name: str, size: int) -> Selection:
             jobs.append(job)
             probabilities.append(torch.from_numpy(saved.probabilities))
     labels = torch.from_numpy(reference.labels)
-    weights = greedy_selection(probabilities, labels, size, objective_mode(sweep.objective) == "min")
+    weights = greedy_selection(probabilities, labels, size, sweep.objective.mode == "min")
     return Selection({jobs[position]: weight for position, weight in sorted(weights.items())}, best, len(jobs))
 
 

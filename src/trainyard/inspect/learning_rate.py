@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from torch import Tensor
 
-from trainyard.config.arguments import has_backbone
+from trainyard.config.accepted import has_backbone
 from trainyard.inspect.untrained import build_data, build_model, feature_cache, trial_trainer
 from trainyard.io.figures import figure_style, save_figure
 

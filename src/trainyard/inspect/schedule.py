@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
-from trainyard.config.arguments import has_backbone
+from trainyard.config.accepted import has_backbone
 from trainyard.inspect.untrained import build_data, build_model, build_trainer
 from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.io.figures import figure_style, save_figure

@@ -11,6 +11,7 @@ from typing import Any
 import lightning as L
 from omegaconf import DictConfig
 
+from trainyard.config.accepted import remove_unused
 from trainyard.config.composition import instantiate
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.models.classifier import Classifier
@@ -22,10 +23,12 @@ from trainyard.run.run_length import epoch_limit
 def build_data(cfg: DictConfig) -> DataModule:
     """Check the config and build its data."""
     builder = run_builder.get()
+    remove_unused(cfg)
     builder.check(cfg)
     L.seed_everything(cfg.seed, verbose=False)
     data = builder.data(cfg)
-    check_model_fits_data(cfg, data.spec)
+    check_model_fits_data(cfg, data)
+    assert isinstance(data, DataModule)
     return data
 
 

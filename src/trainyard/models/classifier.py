@@ -66,12 +66,14 @@ class OptimizerMixin(L.LightningModule):
         return self.build_optimizer(total_steps, epoch_steps)
 
     def on_validation_end(self) -> None:
-        """Step `ReduceLROnPlateau` once per validation."""
+        """Step `ReduceLROnPlateau` once per validation, with the metric that selects the best epoch."""
         if self.trainer.sanity_checking or self.trainer.state.fn != TrainerFn.FITTING:
             return
+        monitors = (getattr(callback, "monitor", None) for callback in self.trainer.checkpoint_callbacks)
+        monitor = next(filter(None, monitors), "val/loss")
         for config in self.trainer.lr_scheduler_configs:
             if config.reduce_on_plateau:
-                self.lr_scheduler_step(config.scheduler, self.trainer.callback_metrics[str(config.monitor)])
+                self.lr_scheduler_step(config.scheduler, self.trainer.callback_metrics[str(monitor)])
 
 
 class Classifier(OptimizerMixin, PortableCheckpoint):
@@ -94,6 +96,7 @@ class Classifier(OptimizerMixin, PortableCheckpoint):
     sums: dict[str, EpochSums]
     inputs: ClassVar[tuple[str, ...]]
     """The accepted kinds of data: `images`, `rows`."""
+    largest_loss = 1e8  # nats, with which no model learns
 
     def __init__(
         self,
@@ -218,6 +221,11 @@ class Classifier(OptimizerMixin, PortableCheckpoint):
     def discard_last_batch(self) -> None:
         """Remove the last training batch from the sums."""
         self.sums["train"].remove_last()
+
+    def has_valid_inputs(self, batch: Batch) -> bool:
+        """Return whether all inputs of a batch are finite; `normalize` replaces the missing numbers of a table."""
+        inputs = batch[0]
+        return bool((self.normalize(inputs) if inputs.isnan().any() else inputs).isfinite().all())
 
     def feature_map_layers(self) -> dict[str, nn.Module]:
         """Return the modules whose outputs are feature maps `[B, maps, h, w]`, by name, in order; none by default."""

@@ -54,8 +54,14 @@ def timm_optimizer(params: Iterable[Any], opt: str, lr: float, weight_decay: flo
 
 
 def check_optimizer(cfg: DictConfig) -> None:
-    """Raise a ConfigError if the optimizer or the scheduler rejects its arguments; both are built for one weight."""
-    make_optimizer, make_scheduler = (instantiate_partial(cfg, group) for group in ("optimizer", "scheduler"))
+    """Raise a ConfigError if the optimizer or the scheduler rejects its arguments; both are built for one weight.
+
+    A model that accepts neither chooses its own.
+    """
+    if cfg.optimizer is None:
+        return
+    make_optimizer = instantiate_partial(cfg, "optimizer")
+    make_scheduler = None if cfg.scheduler is None else instantiate_partial(cfg, "scheduler")
     group = "optimizer"
     try:
         optimizer = make_optimizer([torch.nn.Parameter(torch.zeros(2, 2))])
@@ -63,7 +69,8 @@ def check_optimizer(cfg: DictConfig) -> None:
             target = cfg.optimizer._target_
             raise config_error("optimizer._target_", target, "not an optimizer", "a class of optimizers")
         group = "scheduler"
-        lightning_scheduler(make_scheduler, optimizer, STEPS)
+        if make_scheduler is not None:
+            lightning_scheduler(make_scheduler, optimizer, STEPS)
     except ConfigError:
         raise
     except Exception as error:

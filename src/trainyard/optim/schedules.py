@@ -143,8 +143,8 @@ def one_cycle(
 def lightning_scheduler(make: Callable[..., Any], optimizer: Optimizer, total_steps: int) -> dict[str, Any]:
     """Build a scheduler, with `total_steps` if it accepts that, and return Lightning's config for it.
 
-    `ReduceLROnPlateau` monitors `val/loss` and is stepped by the model after each validation; Lightning would step it
-    at the end of each epoch, validated or not. All others are stepped after each optimizer step. With the fixed name,
+    `ReduceLROnPlateau` is stepped by the model after each validation, with the objective; Lightning would step it at
+    the end of each epoch, validated or not. All others are stepped after each optimizer step. With the fixed name,
     the curve is named `lr/weights` for every optimizer.
     """
     takes_steps = "total_steps" in inspect.signature(make).parameters

@@ -7,13 +7,16 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.accelerators import AcceleratorRegistry, CPUAccelerator
 from lightning.pytorch.callbacks import EarlyStopping, StochasticWeightAveraging, WeightAveraging
+from lightning.pytorch.utilities.model_helpers import is_overridden
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.callbacks.finite_loss import FiniteLoss
 from trainyard.callbacks.weight_average import WeightAverage
-from trainyard.config.arguments import check_additions, check_arguments, check_ranges, has_backbone
+from trainyard.config.accepted import OWNERS, accepts, has_backbone, is_required, is_unused
+from trainyard.config.arguments import check_additions, check_arguments, check_ranges
 from trainyard.config.composition import instantiate, load_options
-from trainyard.data.loading.spec import DataSpec
+from trainyard.config.objective import Objective
+from trainyard.data.loading.spec import DescribesData
 from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.run.run_length import callback_classes, check_length, epoch_limit
 
@@ -22,7 +25,6 @@ REQUIRED = (
     *("trainer.max_epochs", "trainer.accelerator", "trainer.devices", "trainer.precision"),
 )
 KINDS = {"data": L.LightningDataModule, "model": L.LightningModule, "trainer": L.Trainer}
-OBJECTIVES = ("val/acc", "val/loss")
 ALIASES = ("gpu", "xla")  # further names that Lightning accepts
 
 
@@ -30,8 +32,7 @@ def check_config(cfg: DictConfig) -> None:
     """Raise a ConfigError for the first problem that can be found without the data."""
     check_complete(cfg)
     check_ranges(cfg)
-    if cfg.objective not in OBJECTIVES:
-        raise config_error("objective", cfg.objective, "not a validation metric", " or ".join(OBJECTIVES))
+    Objective.from_config(cfg)
     if cfg.sweep.plan or cfg.sweep.sampler or cfg.sweep.params:
         key, value = ("sweep.plan", True) if cfg.sweep.plan else ("sweep", cfg.run.choices.sweep)
         raise config_error(key, value, "only for sweeps", "with -m")
@@ -50,7 +51,9 @@ def check_complete(cfg: DictConfig) -> None:
     if missing:
         accepted = " ".join(f"{key}={key.rpartition('.')[2].upper()}" for key in missing)
         raise ConfigError(f"{' and '.join(missing)} must be given\n  accepted: {accepted}")
-    for group in ("data", "augment", "model", "optimizer", "scheduler", "finetune", "trainer"):
+    for group in ("data", "model", "trainer", *OWNERS):
+        if is_unused(cfg, group):
+            continue
         options = join_limited(f"{group}={option}" for option in load_options(group))
         if "_target_" not in (cfg.get(group) or {}):
             option = cfg.run.choices.get(group)
@@ -68,14 +71,23 @@ def check_complete(cfg: DictConfig) -> None:
         )
 
 
-def check_model_fits_data(cfg: DictConfig, spec: DataSpec) -> None:
+def check_model_fits_data(cfg: DictConfig, data: object) -> None:
     """Raise a ConfigError with both choices and the valid alternatives if the model does not accept the data."""
+    if not accepts(cfg, "model", "spec"):
+        return
+    chosen = cfg.run.choices
+    if not isinstance(data, DescribesData):
+        if is_required(cfg, "model", "spec"):
+            problem = f"{chosen.model} is built from a description of the data, and {cfg.data._target_} has no spec"
+            accepted = f"with data={chosen.data}, a model whose constructor has no parameter spec"
+            raise ConfigError(f"model={chosen.model} data={chosen.data}: {problem}\n  accepted: {accepted}")
+        return
+    spec = data.spec
     inputs = getattr(pkgutil.resolve_name(cfg.model._target_), "inputs", (spec.kind,))
     if spec.kind in inputs:
         return
-    chosen = cfg.run.choices
-    models = [name for name in load_options("model") if spec.kind in target_of("model", name).inputs]
-    sources = [name for name in load_options("data") if target_of("data", name).kind in inputs]
+    models = [name for name in load_options("model") if spec.kind in getattr(target_of("model", name), "inputs", ())]
+    sources = [name for name in load_options("data") if getattr(target_of("data", name), "kind", None) in inputs]
     shape = "x".join(map(str, spec.input_shape))
     raise ConfigError(
         f"model={chosen.model} data={chosen.data}: {chosen.model} accepts {' or '.join(inputs)}, "
@@ -85,8 +97,31 @@ def check_model_fits_data(cfg: DictConfig, spec: DataSpec) -> None:
     )
 
 
+def check_validation(cfg: DictConfig, model: L.LightningModule, data: L.LightningDataModule) -> None:
+    """Raise a ConfigError if nothing is validated, so that no epoch can be selected."""
+    chosen = cfg.run.choices
+    missing = ""
+    if not is_overridden("validation_step", model, L.LightningModule):
+        missing = f"model={chosen.model} has no validation_step"
+    elif not (is_overridden("val_dataloader", data, L.LightningDataModule) or is_overridden("val_dataloader", model)):
+        missing = f"data={chosen.data} has no val_dataloader"
+    if missing:
+        accepted = "a validation that logs the objective; it selects the best epoch"
+        raise config_error("objective", cfg.objective, missing, accepted)
+
+
+def missing_for_test(model: L.LightningModule, data: L.LightningDataModule) -> str:
+    """Return the method that model or data lack for a test; empty if they lack none."""
+    if not is_overridden("test_step", model):
+        return "test_step in the model"
+    has_data = is_overridden("test_dataloader", data, L.LightningDataModule) or is_overridden("test_dataloader", model)
+    return "" if has_data else "test_dataloader in the data"
+
+
 def check_augment_fits_data(cfg: DictConfig) -> None:
     """Raise a ConfigError if an augmentation of images is chosen for rows."""
+    if cfg.augment is None:
+        return
     source = pkgutil.resolve_name(cfg.data._target_)
     if instantiate(cfg.augment) and getattr(source, "kind", "images") != "images":
         chosen = cfg.run.choices
@@ -99,6 +134,8 @@ def check_augment_fits_data(cfg: DictConfig) -> None:
 
 def check_finetune(cfg: DictConfig) -> None:
     """Raise a ConfigError for a fine-tuning plan that the model or the length of the run does not allow."""
+    if cfg.finetune is None:
+        return
     unfreeze, epochs, chosen = list(cfg.finetune.unfreeze), epoch_limit(cfg), cfg.run.choices
     if (chosen.finetune != "head" or unfreeze) and not has_backbone(cfg):
         problem = f"finetune={chosen.finetune} model={chosen.model}: {chosen.model} has no pretrained layers"

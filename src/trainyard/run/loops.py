@@ -3,6 +3,7 @@
 from typing import Any
 
 import lightning as L
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loops import evaluation_loop, fit_loop, training_epoch_loop
 from lightning.pytorch.trainer.states import RunningStage, TrainerFn
 
@@ -86,7 +87,7 @@ class FitLoop(fit_loop._FitLoop):
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, LastCheckpoint):
                 callback.save(trainer)
-            else:  # it may save at the end of an epoch only
+            elif isinstance(callback, ModelCheckpoint):  # it may save at the end of an epoch only
                 callback.on_train_epoch_end(trainer, trainer.lightning_module)
         loop.logged_step += 1
         for counter in finished:

@@ -1,5 +1,6 @@
 """Builds the data, the model and the Trainer of a run from its config."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from typing import Any
@@ -15,13 +16,13 @@ from trainyard.callbacks.checkpoint_files import PacedCheckpointIO
 from trainyard.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from trainyard.callbacks.graceful_stop import GracefulStop
 from trainyard.callbacks.process_state import ProcessState
-from trainyard.callbacks.progress_bar import ProgressReporter
+from trainyard.callbacks.progress_bar import EpochReport, ProgressReporter
+from trainyard.callbacks.validation_scores import ValidationScores
 from trainyard.callbacks.weight_average import WeightAverage
-from trainyard.config.arguments import has_backbone
+from trainyard.config.accepted import accepts
 from trainyard.config.composition import instantiate
-from trainyard.data.loading.datamodule import DataModule
-from trainyard.data.loading.splits import check_splits_not_empty
-from trainyard.data.loading.statistics import warn_about_missing_classes
+from trainyard.config.objective import Objective
+from trainyard.data.loading.spec import DescribesData
 from trainyard.io.errors import config_error
 from trainyard.io.extras import describe_missing
 from trainyard.optim.optimizers import check_optimizer
@@ -42,19 +43,18 @@ class RunBuilder:
         """Raise a ConfigError for the first problem in the config."""
         check_config(cfg)
 
-    def data(self, cfg: DictConfig) -> DataModule:
-        """Build the data, with its augmentation."""
-        return instantiate(cfg.data, augment=instantiate(cfg.augment), order_seed=cfg.seed)  # type: ignore[no-any-return]
+    def data(self, cfg: DictConfig) -> L.LightningDataModule:
+        """Build the data module, with `augment` and `order_seed` if its constructor accepts them."""
+        arguments = {"augment": cfg.augment, "order_seed": cfg.seed}
+        return build_part(cfg, "data", arguments)  # type: ignore[no-any-return]
 
-    def model(self, cfg: DictConfig, data: DataModule) -> L.LightningModule:
-        """Build the model with its optimizer, schedule and fine-tuning plan."""
-        check_splits_not_empty(data.splits)
-        warn_about_missing_classes(data.splits, data.classes)
+    def model(self, cfg: DictConfig, data: L.LightningDataModule) -> L.LightningModule:
+        """Build the model, with `spec`, `optimizer`, `scheduler` and `finetune` if its constructor accepts them."""
         check_optimizer(cfg)
-        groups = ["optimizer", "scheduler", *(["finetune"] if has_backbone(cfg) else [])]
-        parts = {name: instantiate(cfg[name]) for name in groups}
-        model: L.LightningModule = instantiate(cfg.model, spec=data.spec, **parts)
-        if cfg.channels_last:
+        described = {"spec": data.spec} if isinstance(data, DescribesData) else {}
+        groups = {name: cfg[name] for name in ("optimizer", "scheduler", "finetune")}
+        model: L.LightningModule = build_part(cfg, "model", {**described, **groups})
+        if uses_channels_last(cfg):
             use_channels_last(model)
         if cfg.compile:
             model.compile()
@@ -79,6 +79,22 @@ class RunBuilder:
         if isinstance(interval := cfg.trainer.get("val_check_interval"), str):
             trainer.val_check_interval = interval  # type: ignore[assignment]  # Lightning drops it; EarlyStopping reads it
         return trainer
+
+
+def build_part(cfg: DictConfig, part: str, arguments: Mapping[str, Any]) -> Any:
+    """Build `data` or `model`, and pass those of the arguments that its constructor accepts; configs are built."""
+    accepted = {name: value for name, value in arguments.items() if accepts(cfg, part, name)}
+    built = {name: instantiate(value) if OmegaConf.is_config(value) else value for name, value in accepted.items()}
+    return instantiate(cfg[part], **built)
+
+
+def uses_channels_last(cfg: DictConfig) -> bool:
+    """Return whether convolutions are stored in `channels_last`.
+
+    Some networks cannot process it: `view` requires a contiguous tensor. By default, it is used for models that accept
+    a `spec`.
+    """
+    return accepts(cfg, "model", "spec") if cfg.channels_last == "auto" else bool(cfg.channels_last)
 
 
 run_builder: ContextVar[RunBuilder] = ContextVar("run_builder", default=RunBuilder())  # noqa: B039  # stateless
@@ -109,13 +125,17 @@ def build_callbacks(cfg: DictConfig, run: Run) -> list[L.Callback]:
     """Build the callbacks in the order in which Lightning calls them."""
     folder = run.dir / "checkpoints"
     last = LastCheckpoint(folder, **cfg.checkpoint)
+    objective, scores = Objective.from_config(cfg), ValidationScores(cfg.objective)
+    reporter = ProgressReporter(scores)
     pruning = {"folder": run.dir, "objective": cfg.objective, "pruner": cfg.sweep.pruner}
     return [
+        scores,
         *build_parts(cfg.callbacks),
         *([WeightAverage(decay=cfg.ema_decay)] if cfg.ema_decay else []),
-        BestCheckpoint(folder, cfg.objective),
+        EpochReport(reporter),
+        BestCheckpoint(folder, objective, scores),
         last,
-        ProgressReporter(),
+        reporter,
         *([] if cfg.sweep.pruner == "none" else [instantiate(PRUNING, **pruning)]),
         ProcessState(),
         GracefulStop(run.signals, last),

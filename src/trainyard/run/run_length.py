@@ -8,7 +8,7 @@ from lightning.pytorch.callbacks import EarlyStopping, Timer
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.config.arguments import parameters
-from trainyard.data.loading.datamodule import DataModule
+from trainyard.data.loading.spec import CountsBatches
 from trainyard.io.errors import config_error
 
 CONSTANT_RATE = "trainyard.optim.schedules.constant"
@@ -79,12 +79,12 @@ def check_time(cfg: DictConfig) -> None:
 
 def check_without_length(cfg: DictConfig) -> None:
     """Raise a ConfigError for a part that requires the number of steps if it is unknown."""
-    target = cfg.scheduler._target_
+    target = cfg.scheduler._target_ if cfg.scheduler else CONSTANT_RATE
     if target != CONSTANT_RATE and "total_steps" in parameters(pkgutil.resolve_name(target))[0]:
         problem = "the number of steps is not known in advance"
         chosen = cfg.run.choices.scheduler
         raise config_error("scheduler", chosen, problem, f"scheduler=constant or plateau, or with {LENGTH}")
-    if any(0 < when < 1 for when in cfg.finetune.unfreeze):
+    if cfg.finetune and any(0 < when < 1 for when in cfg.finetune.unfreeze):
         problem = "fractions of a run whose number of steps is not known in advance"
         raise config_error("finetune.unfreeze", list(cfg.finetune.unfreeze), problem, f"epochs, or with {LENGTH}")
     if cfg.sweep.pruner != "none":
@@ -92,12 +92,13 @@ def check_without_length(cfg: DictConfig) -> None:
         raise config_error("sweep.pruner", cfg.sweep.pruner, problem, f"none, or with {LENGTH}")
 
 
-def check_batches(trainer: L.Trainer, data: DataModule) -> None:
-    """Raise a ConfigError for limits that do not fit the number of batches of the data."""
-    data.trainer = trainer
+def check_batches(trainer: L.Trainer, data: L.LightningDataModule) -> None:
+    """Raise a ConfigError for limits that do not fit the number of batches of the data, if it knows them."""
+    if not isinstance(data, CountsBatches):
+        return
     batches, overfit = {}, trainer.overfit_batches  # type: ignore[attr-defined]
-    for split in ("train", "val", "test"):
-        limit, length = getattr(trainer, f"limit_{split}_batches"), len(data.batch_sampler(split))
+    for split, length in data.batch_counts(trainer).items():
+        limit = getattr(trainer, f"limit_{split}_batches")
         batches[split] = min(length, limit) if isinstance(limit, int) else int(length * limit)
         if length and not batches[split]:
             key = "overfit_batches" if overfit and split != "test" else f"limit_{split}_batches"

@@ -1,6 +1,7 @@
 """The output of a run: its choices at the start, its scores and folder at the end."""
 
 import os
+import re
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
@@ -11,38 +12,48 @@ import lightning as L
 import numpy as np
 from omegaconf import DictConfig
 
-from trainyard.config.composition import objective_mode
+from trainyard.callbacks.progress_bar import select_scores
+from trainyard.config.objective import metric_name
 from trainyard.config.trusted import foreign_packages
-from trainyard.data.loading.datamodule import DataModule
+from trainyard.data.loading.spec import ReportsData
 from trainyard.io.files import relative
-from trainyard.run.run_directory import read_config
+from trainyard.run.run_directory import RESULT, read_config
 from trainyard.run.run_length import format_length
 from trainyard.terminal.formats import format_baseline, sparkline
 from trainyard.terminal.invocation import train_command
 
 SCALE = "loss: log scale"
 MIN_LOSS = 1e-6  # on the log scale
-NUMBERS = 39  # columns beside a learning curve
+NUMBERS = 39  # columns beside a learning curve with a name of at most 10 characters
+MAX_COLUMNS, MAX_CURVES = 6, 3
+STAGE = re.compile(r"(?P<stage>val|valid|validation|test)[/_](?P<name>.+)")
 
 
-def format_choices(cfg: DictConfig, data: DataModule, model: L.LightningModule, trainer: L.Trainer) -> str:
+def format_choices(cfg: DictConfig, data: L.LightningDataModule, model: L.LightningModule, trainer: L.Trainer) -> str:
     """Return the composed choices in a few lines."""
     chosen = cfg.run.choices
-    sizes = " / ".join(str(len(part)) for part in data.splits.values())
-    shape = "x".join(map(str, data.spec.input_shape))
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
     size = f"{trained:,} parameters" + (f", {frozen:,} more frozen" if frozen else "")
     device = trainer.strategy.root_device.type + (f" x {trainer.world_size}" if trainer.world_size > 1 else "")
-    rate = f"{chosen.optimizer} (lr {cfg.optimizer.get('lr', 'its default')})"
     rows = {
         "model": f"{chosen.model} ({size})",
-        "data": f"{chosen.data} ({sizes} for train / val / test; {shape}, {len(data.spec.classes)} classes)",
-        "optimizer": f"{rate}, scheduler {chosen.scheduler}, augment {chosen.augment}",
+        "data": chosen.data + (f" ({data.summary()})" if isinstance(data, ReportsData) else ""),
+        "optimizer": describe_optimizer(cfg),
         "trainer": f"{format_length(cfg)} on {device}, {cfg.trainer.precision}, seed {cfg.seed}",
         "run": relative(Path(cfg.run.dir)),
     }
     return "\n".join(f"{name:<10} {text}" for name, text in rows.items())
+
+
+def describe_optimizer(cfg: DictConfig) -> str:
+    """Return the options of the optimizer and of what belongs to it, as far as model and data accept them."""
+    chosen = cfg.run.choices
+    text = "defined by the model"
+    if cfg.optimizer is not None:
+        text = f"{chosen.optimizer} (lr {cfg.optimizer.get('lr', 'its default')})"
+    groups = [name for name in ("scheduler", "augment") if cfg[name] is not None]
+    return ", ".join([text, *(f"{name} {chosen[name]}" for name in groups)])
 
 
 def describe_partial_results(folder: Path) -> str:
@@ -61,16 +72,24 @@ def resume_command(folder: Path) -> str:
     return f"{f'PYTHONPATH={shlex.quote(path)} ' if path else ''}{train_command(*words)}"
 
 
-def format_scores(result: dict[str, Any], seconds: float, folder: Path, curves: Mapping[str, Sequence[float]]) -> str:
-    """Return the end of a run's output: scores, learning curves (values by epoch) and folder, at most twelve lines."""
-    metrics, best = result["metrics"], result["objective"]
-    lines = [f"{'':<10} {'loss':>8} {'accuracy':>9}"]
-    for stage in ("val", "test") if "test/loss" in metrics else ("val",):
-        baseline = format_baseline(result.get("baseline", {}), f"{stage}/acc")
-        lines.append(f"{stage:<10} {metrics[f'{stage}/loss']:>8.4f} {metrics[f'{stage}/acc']:>9.4f}{baseline}")
-    lines += [
+def format_scores(
+    result: dict[str, Any],
+    seconds: float,
+    folder: Path,
+    curves: Mapping[str, Sequence[float]],
+    modes: Mapping[str, str],
+) -> str:
+    """Return the end of a run's output: scores, learning curves and folder, at most twelve lines.
+
+    Args:
+        curves: values by epoch, by name.
+        modes: `min` or `max` by the name of a metric without its stage, as far as it is known.
+    """
+    best = result["objective"]
+    lines = [
+        *format_metrics(result["metrics"], result.get("baseline", {}), best["name"]),
         f"best epoch {best['epoch']} of {result['epochs']} (by {best['name']}), {seconds:.1f} s",
-        *format_curves(curves, shutil.get_terminal_size().columns),
+        *format_curves(curves, shutil.get_terminal_size().columns, best["name"], modes),
         f"run        {relative(folder)}",
     ]
     if (folder / "tensorboard").is_dir():
@@ -80,15 +99,49 @@ def format_scores(result: dict[str, Any], seconds: float, folder: Path, curves: 
     return "\n".join(lines)
 
 
-def format_curves(curves: Mapping[str, Sequence[float]], columns: int) -> list[str]:
-    """Return one line per curve with its first, last and best value, below a header; nothing for a single epoch."""
-    space, lines = max(len(SCALE), min(40, columns - NUMBERS - 1)), []
-    for name in ("train/loss", "val/loss", "val/acc"):
-        values = np.array(curves.get(name, ()))
-        if len(values) > 1:
-            is_loss = objective_mode(name) == "min"
-            line = sparkline(np.log(values.clip(MIN_LOSS)) if is_loss else values, space)
-            best = values.min() if is_loss else values.max()
-            lines.append(f"{name:<10} {values[0]:>8.4f}  {line:<{len(SCALE)}} {values[-1]:>8.4f} {best:>8.4f}")
-    width = max(map(len, lines), default=0) - NUMBERS
-    return [f"{'':<10} {'first':>8}  {SCALE:<{width}} {'last':>8} {'best':>8}", *lines] if lines else []
+def format_metrics(metrics: Mapping[str, float], baseline: Mapping[str, Any], objective: str) -> list[str]:
+    """Return a table of the metrics, with a row for validation and one for test, losses first."""
+    cells: dict[tuple[str, str], str] = {}  # the names of the metrics, by stage and column
+    for name in sorted(metrics, key=lambda name: (name != objective, name)):
+        found = STAGE.match(name)
+        stage = "test" if found and found["stage"] == "test" else "val"
+        column = (found["name"] if found else name).replace("/dataloader_idx_", "/")
+        cells[stage, column] = name
+    columns = sorted(dict.fromkeys(column for _, column in cells), key=lambda column: "loss" not in column)
+    shown = columns[:MAX_COLUMNS]
+    widths = [max(8 + (place > 0), len(column)) for place, column in enumerate(shown)]
+    lines = [" ".join([f"{'':<10}", *(f"{column:>{width}}" for column, width in zip(shown, widths, strict=True))])]
+    for stage in dict.fromkeys(stage for stage in ("val", "test") if any(stage == row for row, _ in cells)):
+        names = [cells.get((stage, column)) for column in shown]
+        numbers = ["" if name is None else f"{metrics[name]:.4f}" for name in names]
+        texts = (f"{number:>{width}}" for number, width in zip(numbers, widths, strict=True))
+        bases = "".join(format_baseline(baseline, name) for name in names if name)
+        lines.append(" ".join([f"{stage:<10}", *texts]) + bases)
+    return [
+        *lines,
+        *([f"{len(columns) - len(shown)} more metrics are in {RESULT}"] if len(columns) > len(shown) else []),
+    ]
+
+
+def format_curves(
+    curves: Mapping[str, Sequence[float]], columns: int, objective: str, modes: Mapping[str, str]
+) -> list[str]:
+    """Return one line per curve with its first, last and best value, below a header; nothing for a single epoch.
+
+    The curves are those of losses, of the objective, and of other validation scores, at most three.
+    """
+    losses = [name for name in select_scores([*curves]) if "loss" in name]
+    others = [name for name in curves if name.startswith("val") and name != objective]
+    names = [name for name in dict.fromkeys([*losses[:2], objective, *others]) if len(curves.get(name, ())) > 1]
+    names = names[:MAX_CURVES]
+    label = max([10, *map(len, names)])
+    space, lines = max(len(SCALE), min(40, columns - NUMBERS - 1 - label + 10)), []
+    for name in names:
+        values = np.array(curves[name])
+        is_loss = "loss" in name and values.min() >= 0
+        line = sparkline(np.log(values.clip(MIN_LOSS)) if is_loss else values, space)
+        mode = modes.get(metric_name(name))
+        best = "" if mode is None else f"{values.min() if mode == 'min' else values.max():.4f}"
+        lines.append(f"{name:<{label}} {values[0]:>8.4f}  {line:<{len(SCALE)}} {values[-1]:>8.4f} {best:>8}")
+    width = max(map(len, lines), default=0) - NUMBERS - label + 10
+    return [f"{'':<{label}} {'first':>8}  {SCALE:<{width}} {'last':>8} {'best':>8}", *lines] if lines else []

@@ -3,7 +3,8 @@
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections import ChainMap
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,14 @@ from trainyard.callbacks.finite_loss import FiniteLoss
 from trainyard.callbacks.lifecycle import fit_callbacks_only
 from trainyard.callbacks.progress_bar import ProgressReporter
 from trainyard.callbacks.tensorboard import purge_events, write_hparams
+from trainyard.config.accepted import remove_unused
 from trainyard.config.composition import resolve
+from trainyard.config.objective import metric_name
 from trainyard.config.trusted_paths import check_callback_states
-from trainyard.data.loading.datamodule import DataModule
-from trainyard.data.loading.statistics import fingerprint, majority_baseline
-from trainyard.io.errors import config_error
+from trainyard.data.loading.spec import ReportsData
+from trainyard.io.errors import config_error, join_limited
 from trainyard.io.files import relative
-from trainyard.run.compatibility import check_model_fits_data
+from trainyard.run.compatibility import check_model_fits_data, check_validation, missing_for_test
 from trainyard.run.distributed.launch import count_processes, run_in_processes
 from trainyard.run.metrics_csv import TABLE, truncate_table
 from trainyard.run.run import Run
@@ -49,6 +51,7 @@ def train(cfg: DictConfig, resume: bool = False) -> RunResult:
         ConfigError: something in the config cannot work; then no directory is left behind.
     """
     cfg = resolve(cfg)
+    remove_unused(cfg)
     with Run.start(cfg, resume) as run:
         run_builder.get().check(cfg)
         if (count := count_processes(cfg)) > 1:
@@ -64,10 +67,11 @@ def fit_and_test(cfg: DictConfig, run: Run) -> None:
     build = run_builder.get()
     L.seed_everything(cfg.seed, verbose=False)
     data = build.data(cfg)
-    check_model_fits_data(cfg, data.spec)
-    data.report["fingerprint"] = fingerprint(data)
-    run.result = {"data": data.report}  # interrupted runs record it too
+    check_model_fits_data(cfg, data)
+    facts = report_data(data)
+    run.result = {"data": facts}  # interrupted runs record it too
     model = build.model(cfg, data)
+    check_validation(cfg, model, data)
     checkpoint = run.resume_checkpoint
     if run.is_rank_zero and checkpoint:
         stored = load_checkpoint(checkpoint)
@@ -80,16 +84,27 @@ def fit_and_test(cfg: DictConfig, run: Run) -> None:
     if run.is_rank_zero and checkpoint:  # the steps after the checkpoint are logged again
         truncate_table(run.dir / TABLE, stored["global_step"])
         purge_events(trainer, stored["global_step"])
-    with suggest_smaller_batch(trainer, data):
+    with suggest_smaller_batch(cfg, trainer, data):
         with fit_callbacks_only(trainer):
             trainer.fit(model, data, ckpt_path=checkpoint, weights_only=True)
         result = evaluate(cfg, run.dir, trainer, data)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    run.result = {**result, "parameters": parameters, "data": data.report}
+    run.result = {**result, "parameters": parameters, "data": facts}
     write_hparams(trainer, cfg, run.result)
     reporter = trainer.progress_bar_callback
     assert isinstance(reporter, ProgressReporter)
-    log.info("%s", format_scores(run.result, time.monotonic() - run.started, run.dir, reporter.curves))
+    modes = {**cfg.metric_modes, metric_name(cfg.objective): cfg.objective_mode}
+    log.info("%s", format_scores(run.result, time.monotonic() - run.started, run.dir, reporter.curves, modes))
+
+
+def report_data(data: L.LightningDataModule) -> dict[str, Any]:
+    """Check the data, log its warnings and return facts about it for the result, if it reports them."""
+    if not isinstance(data, ReportsData):
+        return {}
+    data.check()
+    for warning in data.warnings():
+        log.warning("%s", warning)
+    return data.facts()
 
 
 def load_checkpoint(path: Any) -> dict[str, Any]:
@@ -98,41 +113,59 @@ def load_checkpoint(path: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def suggest_smaller_batch(trainer: L.Trainer, data: DataModule) -> Iterator[None]:
+def suggest_smaller_batch(cfg: DictConfig, trainer: L.Trainer, data: L.LightningDataModule) -> Iterator[None]:
     """Turn an out-of-memory error into a ConfigError that suggests half the batch size and twice the accumulation."""
     try:
         yield
     except RuntimeError as error:
         if not (isinstance(error, torch.OutOfMemoryError) or is_oom_error(error)):
             raise
-        size, batches = data.batch_size, trainer.accumulate_grad_batches
+        size, batches = getattr(data, "batch_size", None), trainer.accumulate_grad_batches
+        if not isinstance(size, int):
+            raise config_error("data", cfg.run.choices.data, "not enough memory", "smaller batches") from error
         halved = f"data.batch_size={size // 2} trainer.accumulate_grad_batches={2 * batches}"
         accepted = halved if size > 1 else "a smaller model"
         raise config_error("data.batch_size", size, "not enough memory", accepted) from error
 
 
-def evaluate(cfg: DictConfig, folder: Path, trainer: L.Trainer, data: DataModule) -> dict[str, Any]:
+def evaluate(cfg: DictConfig, folder: Path, trainer: L.Trainer, data: L.LightningDataModule) -> dict[str, Any]:
     """Test the best checkpoint in a run's directory, once, and return the content of `result.json`.
 
-    A pruned run is not tested.
+    A pruned run is not tested, nor is a model without `test_step` or data without `test_dataloader`.
     """
     trainer.strategy.barrier()  # rank 0 writes the checkpoints that all read
     best_path = folder / "checkpoints" / "best.ckpt"
     best, last = load_checkpoint(best_path), load_checkpoint(best_path.with_name("last.ckpt"))
-    metrics = dict(best["metrics"])
-    if broken := [name for name, value in metrics.items() if not math.isfinite(value)]:
-        raise FloatingPointError(f"{broken[0]} is {metrics[broken[0]]}\n  try a smaller optimizer.lr")
+    metrics = finite_metrics(best["metrics"], cfg.objective)
     pruned = any(state.get("pruned", False) for state in last["callbacks"].values())
-    if not pruned:
-        [test] = trainer.test(trainer.lightning_module, data, ckpt_path=best_path, verbose=False, weights_only=True)
-        metrics |= {name: float(value) for name, value in test.items()}
+    missing = missing_for_test(trainer.lightning_module, data)
+    if missing and not pruned:
+        log.info("test       none: there is no %s", missing)
+    elif not pruned:
+        tests = trainer.test(trainer.lightning_module, data, ckpt_path=best_path, verbose=False, weights_only=True)
+        metrics |= finite_metrics(ChainMap(*map(dict, tests)))
     skipped = {name: count for name, count in last["callbacks"].get(FiniteLoss.state_key, {}).items() if count}
     return {
         "status": "pruned" if pruned else "completed",
         "objective": {"name": cfg.objective, "value": metrics[cfg.objective], "epoch": best["epoch"] + 1},
         "metrics": metrics,
-        "baseline": majority_baseline(data.splits, data.classes),
+        "baseline": data.baseline() if isinstance(data, ReportsData) else {},
         "epochs": last["epoch"] + 1,
         **({"recovered": skipped} if skipped else {}),
         "checkpoint": str(best_path.relative_to(folder)),
     }
+
+
+def finite_metrics(metrics: Mapping[str, Any], objective: str = "") -> dict[str, float]:
+    """Return the metrics that are finite numbers, and log the names of the others.
+
+    Raises:
+        FloatingPointError: a loss or the objective is not finite.
+    """
+    values = {name: float(value) for name, value in metrics.items()}
+    broken = [name for name, value in values.items() if not math.isfinite(value)]
+    if failed := [name for name in broken if name == objective or "loss" in name]:
+        raise FloatingPointError(f"{failed[0]} is {values[failed[0]]}\n  try a smaller learning rate")
+    if broken:
+        log.warning("not recorded, because they are not finite: %s", join_limited(broken))
+    return {name: value for name, value in values.items() if name not in broken}

@@ -14,7 +14,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from trainyard.config.composition import objective_mode
+from trainyard.config.objective import Objective
 from trainyard.io.errors import config_error
 from trainyard.io.files import relative
 from trainyard.io.resources import is_disk_full
@@ -34,7 +34,7 @@ class Journal:
     """
 
     def __init__(
-        self, folder: Path, objective: str, distributions: Mapping[str, BaseDistribution] | None = None
+        self, folder: Path, objective: Objective, distributions: Mapping[str, BaseDistribution] | None = None
     ) -> None:
         self.folder = folder
         self.distributions = dict(distributions or {})
@@ -42,8 +42,7 @@ class Journal:
         try:
             check_lines(folder / JOURNAL)
             storage = open_storage(folder / JOURNAL)
-            is_score = objective_mode(objective) == "max"
-            direction = StudyDirection.MAXIMIZE if is_score else StudyDirection.MINIMIZE
+            direction = StudyDirection.MAXIMIZE if objective.mode == "max" else StudyDirection.MINIMIZE
             self.study = load_study(storage) or optuna.create_study(
                 storage=storage, study_name=folder.name, direction=direction
             )

@@ -38,7 +38,7 @@ MAX_SECONDS = 4.0  # of training in a shortened run
 LOCAL_LOGGERS = ("TensorBoardLogger", "CSVLogger", "MetricsTable")  # the others send data to a server
 FRACTION = r"(\d*\.\d+(e-?\d+)?|\d+e-?\d+)"
 FREE = re.compile(  # overrides that do not change the cost of an epoch
-    r"\+*((objective|trainer\.max_epochs|seed|data\.seed|data\.fold)=.*"
+    r"\+*((objective|objective_mode|trainer\.max_epochs|seed|data\.seed|data\.fold)=.*"
     rf"|(optimizer|scheduler|model|augment|callbacks)\.[\w.]+={FRACTION}|ema_decay={FRACTION})"
 )
 MAX_ROWS = 40  # in the table; of more jobs, the first and last

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from trainyard.config.composition import objective_mode
+from trainyard.config.objective import Objective
 from trainyard.io.files import open_regular
 from trainyard.io.resources import describe_full_disk
 from trainyard.run.run_directory import DONE
@@ -80,10 +80,10 @@ class SweepProgress:
 class JobProgress:
     """Updates the bar of a running job from its log; `best` is the best score in the log."""
 
-    def __init__(self, job: Job, objective: str, bars: Progress, task: TaskID) -> None:
+    def __init__(self, job: Job, objective: Objective, bars: Progress, task: TaskID) -> None:
         self.file = job.folder / "run.log"
-        self.score = re.compile(rf"{re.escape(objective)} (\S+)")
-        self.choose = max if objective_mode(objective) == "max" else min
+        self.score = re.compile(rf"{re.escape(objective.name)} (\S+)")
+        self.choose = max if objective.mode == "max" else min
         self.bars, self.task = bars, task
         self.offset = 0
         self.best: float | None = None

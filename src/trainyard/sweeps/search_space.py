@@ -69,7 +69,7 @@ class SearchSpace:
     def check(self) -> None:
         """Raise a ConfigError for several objectives, invalid zipped keys, too many jobs, or an invalid condition."""
         for key, values in self.axes.items():
-            if key.lstrip("+") == "objective":
+            if key.lstrip("+") in ("objective", "objective_mode"):
                 raise config_error(key, ",".join(values), "scores of several metrics cannot be ranked", "one of them")
         self.check_zipped()
         # A search draws some of the combinations, but runs all replicates.

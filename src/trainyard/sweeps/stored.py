@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
+from trainyard.config.objective import Objective
 from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
 from trainyard.io.files import (
     MAX_CONFIG,
@@ -44,7 +45,7 @@ class StoredSweep:
 
     folder: Path
     space: SearchSpace
-    objective: str
+    objective: Objective
 
     @classmethod
     def find(cls, name: str) -> "StoredSweep":
@@ -58,7 +59,7 @@ class StoredSweep:
         raise config_error("SWEEP", name, problem, join_limited(known) or "a directory with a sweep.yaml")
 
     @classmethod
-    def create(cls, folder: Path, space: SearchSpace, objective: str) -> "StoredSweep":
+    def create(cls, folder: Path, space: SearchSpace, objective: Objective) -> "StoredSweep":
         """Write `sweep.yaml`; a ConfigError if the directory contains another sweep or other files."""
         sweep = cls.preview(folder, space, objective)
         if not (folder / SWEEP_FILE).exists():
@@ -69,7 +70,7 @@ class StoredSweep:
         return sweep
 
     @classmethod
-    def preview(cls, folder: Path, space: SearchSpace, objective: str) -> "StoredSweep":
+    def preview(cls, folder: Path, space: SearchSpace, objective: Objective) -> "StoredSweep":
         """Return the sweep of a search space, with its results; a ConfigError if the directory has another sweep."""
         if (folder / SWEEP_FILE).exists():
             before, _ = read_space(folder / SWEEP_FILE)
@@ -126,18 +127,18 @@ class StoredSweep:
         return leaderboard(self.jobs, list(self.space.axes), self.objective)
 
 
-def read_space(file: Path) -> tuple[SearchSpace, str]:
+def read_space(file: Path) -> tuple[SearchSpace, Objective]:
     """Return the search space and the objective of a `sweep.yaml`; a ConfigError if it is damaged."""
     try:
         text = read_text(file, MAX_CONFIG)
         check_complete(text)
         content: Any = load_yaml(text)
         OmegaConf.create(content)  # checks the syntax of interpolations
-        values, objective = content["values"], content["objective"]
+        values, objective = content["values"], Objective.from_stored(content)
         intervals, zipped = content.get("intervals", []), content.get("zipped", [])
         where, sampler = content.get("where", ""), content.get("sampler", "")
         lists = [*values.values(), intervals, zipped]
-        texts = [objective, where, sampler, *values, *(text for each in lists for text in each)]
+        texts = [content["objective"], where, sampler, *values, *(text for each in lists for text in each)]
         has_lists = all(isinstance(each, list) for each in lists) and all(values.values())
         if has_lists and all(isinstance(text, str) for text in texts):
             space = SearchSpace(values, tuple(intervals), tuple(zipped), where, sampler)
@@ -153,11 +154,12 @@ def read_space(file: Path) -> tuple[SearchSpace, str]:
     )
 
 
-def write_space(space: SearchSpace, objective: str, file: Path) -> None:
+def write_space(space: SearchSpace, objective: Objective, file: Path) -> None:
     """Write the `sweep.yaml` of a sweep."""
     options: dict[str, Any] = {"intervals": list(space.intervals), "zipped": list(space.zipped)}
     options |= {"where": space.where, "sampler": space.sampler}
-    content = {"objective": objective, "values": space.values, **{k: v for k, v in options.items() if v}}
+    metric = {"objective": objective.name, "objective_mode": objective.mode}
+    content = {**metric, "values": space.values, **{k: v for k, v in options.items() if v}}
     text = OmegaConf.to_yaml(OmegaConf.create(content))
     write_text(file, f"# crc32 of the lines below: {crc32(text.encode()):08x}\n{text}")
 

@@ -14,8 +14,15 @@ from torch import Tensor
 from trainyard.data.augment import Augmentation
 from trainyard.data.loading.loader import Batch, DevicePlacement, Loader, ResumableBatchSampler
 from trainyard.data.loading.spec import Column, DataSpec, Examples, MappedRows
-from trainyard.data.loading.splits import SplitPlan
-from trainyard.data.loading.statistics import compute_class_weights, mean_and_std, sampling_weights
+from trainyard.data.loading.splits import SplitPlan, check_splits_not_empty
+from trainyard.data.loading.statistics import (
+    compute_class_weights,
+    fingerprint,
+    majority_baseline,
+    mean_and_std,
+    missing_class_warnings,
+    sampling_weights,
+)
 from trainyard.io.errors import config_error
 
 EVALUATION_BATCHES = 4  # training batches evaluated at once, which take less memory without gradients
@@ -111,6 +118,34 @@ class DataModule(L.LightningDataModule, ABC):
         weights = compute_class_weights(self.class_weights, train.y, len(self.classes))
         moments = tuple(mean.tolist()), tuple(std.tolist())
         return DataSpec(train.shape, self.classes, self.columns, *moments, weights, self.value_range)
+
+    def check(self) -> None:
+        """Raise a ConfigError if a split is empty."""
+        check_splits_not_empty(self.splits)
+
+    def warnings(self) -> list[str]:
+        """Return a warning for each split that lacks classes of the training examples."""
+        return missing_class_warnings(self.splits, self.classes)
+
+    def summary(self) -> str:
+        """Return the sizes of the splits, the shape of the inputs and the number of classes."""
+        sizes = " / ".join(str(len(part)) for part in self.splits.values())
+        shape = "x".join(map(str, self.spec.input_shape))
+        return f"{sizes} for train / val / test; {shape}, {len(self.classes)} classes"
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is reported about the data, and its fingerprint."""
+        self.report.setdefault("fingerprint", fingerprint(self))
+        return self.report
+
+    def baseline(self) -> dict[str, Any]:
+        """Return the accuracy of always predicting the most frequent class."""
+        return majority_baseline(self.splits, self.classes)
+
+    def batch_counts(self, trainer: L.Trainer) -> dict[str, int]:
+        """Return the number of batches of each split for each process of a Trainer."""
+        self.trainer = trainer
+        return {split: len(self.batch_sampler(split)) for split in ("train", "val", "test")}
 
     def fingerprint_inputs(self, part: Examples) -> Tensor:
         """Return the values that represent the inputs of a split in the data's fingerprint, `[N, ...]`."""

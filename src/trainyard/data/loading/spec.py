@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from trainyard.data.images.image_files import ImageFiles
 from trainyard.data.tables.dates import PERIODS
+
+if TYPE_CHECKING:
+    import lightning as L
 
 MAX_EMBEDDING_WEIGHTS = 2**20  # of a column, unless it has more than 131,072 levels
 MIN_EMBEDDING_WIDTH = 8
@@ -95,6 +98,43 @@ class DataSpec:
         columns = tuple(build(Column, column) for column in stored["columns"])
         spec: DataSpec = build(cls, {**stored, "columns": columns})
         return spec
+
+
+@runtime_checkable
+class DescribesData(Protocol):
+    """A LightningDataModule that describes its examples, so that a model can be built for them."""
+
+    @property
+    def spec(self) -> DataSpec:
+        """The description."""
+
+
+@runtime_checkable
+class ReportsData(Protocol):
+    """A LightningDataModule that checks and summarizes its examples before a run."""
+
+    def check(self) -> None:
+        """Raise a ConfigError if a run cannot use the examples."""
+
+    def warnings(self) -> list[str]:
+        """Return what limits the results of a run."""
+
+    def summary(self) -> str:
+        """Return number and shape of the examples in a few words."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return JSON values for the result of the run, such as a fingerprint that reveals changes of the examples."""
+
+    def baseline(self) -> dict[str, Any]:
+        """Return the scores of the simplest prediction, by metric."""
+
+
+@runtime_checkable
+class CountsBatches(Protocol):
+    """A LightningDataModule that knows its number of batches before a run."""
+
+    def batch_counts(self, trainer: "L.Trainer") -> dict[str, int]:
+        """Return the number of batches of `train`, `val` and `test` for each process of a Trainer."""
 
 
 @dataclass(frozen=True)

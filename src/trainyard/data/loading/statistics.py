@@ -1,7 +1,6 @@
 """Statistics and digests of examples: mean and standard deviation, class weights, majority baseline, fingerprint."""
 
 import hashlib
-import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +17,6 @@ if TYPE_CHECKING:  # it imports Lightning
 CHUNK = 4096  # images counted at a time; bounds the memory
 FINGERPRINT_BYTES = 2**18  # of the inputs of a split that are hashed
 DIGEST_SIZE = 16  # bytes
-
-log = logging.getLogger(__name__)
 
 
 def mean_and_std(train: Examples, columns: Sequence[Column]) -> tuple[Tensor, Tensor]:
@@ -98,14 +95,16 @@ def majority_baseline(splits: Mapping[str, Examples], classes: Sequence[str]) ->
     return {"class": classes[most], **shares}
 
 
-def warn_about_missing_classes(splits: Mapping[str, Examples], classes: Sequence[str]) -> None:
-    """Log a warning if validation or test examples lack classes of the training examples."""
+def missing_class_warnings(splits: Mapping[str, Examples], classes: Sequence[str]) -> list[str]:
+    """Return a warning if validation or test examples lack classes of the training examples."""
+    warnings = []
     counts = {name: part.y.bincount(minlength=len(classes)).tolist() for name, part in splits.items()}
     for name, split in (("val", "validation"), ("test", "test")):
         pairs = zip(classes, counts["train"], counts[name], strict=True)
         if missing := [f"{label} ({train})" for label, train, other in pairs if train and not other]:
-            text = "%s has no examples of these classes (training examples): %s\n  %s/acc does not measure them"
-            log.warning(text, split, join_limited(missing), name)
+            text = f"{split} has no examples of these classes (training examples): {join_limited(missing)}"
+            warnings.append(f"{text}\n  {name}/acc does not measure them")
+    return warnings
 
 
 def fingerprint(data: "DataModule") -> dict[str, dict[str, Any]]:

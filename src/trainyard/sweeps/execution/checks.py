@@ -115,21 +115,24 @@ def check_config_parts(config: DictConfig) -> None:
 
     Data, models and schedules are built once for all jobs that share them. Nothing is downloaded.
     """
-    from trainyard.config.composition import instantiate, resolve
-    from trainyard.data.loading.splits import check_splits_not_empty
+    from trainyard.config.accepted import remove_unused
+    from trainyard.config.composition import resolve
+    from trainyard.data.loading.spec import DescribesData, ReportsData
     from trainyard.optim.optimizers import check_optimizer
     from trainyard.run.compatibility import check_config, check_model_fits_data
+    from trainyard.run.run_builder import build_part
 
     with open_dict(config):
         config.hydra.runtime.output_dir = "."  # nothing is written
     HydraConfig.instance().set_config(config)
     cfg = resolve(config)
+    remove_unused(cfg)
     check_config(cfg)
     data = repr(cfg.data)
     if data not in checked:
-        source = instantiate(cfg.data, order_seed=0)
-        check_splits_not_empty(source.splits)
-        checked[data] = source.spec
+        source = checked[data] = build_part(cfg, "data", {"order_seed": 0})
+        if isinstance(source, ReportsData):
+            source.check()
     check_model_fits_data(cfg, checked[data])
     steps = repr(cfg.optimizer) + repr(cfg.scheduler)
     if steps not in checked:
@@ -137,7 +140,9 @@ def check_config_parts(config: DictConfig) -> None:
         checked[steps] = True
     model = data + repr(cfg.model)
     if model not in checked and cfg.model.get("weights") != "pretrained":
-        check_shapes(instantiate(cfg.model, spec=checked[data]), cfg.run.choices)
+        described = {"spec": checked[data].spec} if isinstance(checked[data], DescribesData) else {}
+        groups = {name: cfg[name] for name in ("optimizer", "scheduler")}
+        check_shapes(build_part(cfg, "model", {**described, **groups}), cfg.run.choices)
         checked[model] = True
 
 

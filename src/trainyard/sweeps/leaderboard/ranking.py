@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from trainyard.config.composition import objective_mode
+from trainyard.config.objective import Objective
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.search_space import is_replicate
 
@@ -22,7 +22,7 @@ class Row:
 
     values: dict[str, str]
     jobs: Sequence[Job]
-    objective: str
+    objective: Objective
     tied: bool = False
 
     @property
@@ -53,7 +53,7 @@ class Row:
     @property
     def by_score(self) -> list[Job]:
         """The completed jobs, the best first."""
-        return sorted(self.completed, key=lambda job: (sort_key(self.objective, job.score), job.number))
+        return sorted(self.completed, key=lambda job: (self.objective.sort_key(job.score), job.number))
 
     @property
     def best(self) -> Job:
@@ -69,7 +69,7 @@ class Row:
         return ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
 
 
-def leaderboard(jobs: Sequence[Job], axes: Sequence[str], objective: str) -> list[Row]:
+def leaderboard(jobs: Sequence[Job], axes: Sequence[str], objective: Objective) -> list[Row]:
     """Return the configurations: by mean score, then those that lack jobs, then those without a score.
 
     Configurations with several replicates are tied with the best if the means differ by at most two standard errors of
@@ -82,15 +82,8 @@ def leaderboard(jobs: Sequence[Job], axes: Sequence[str], objective: str) -> lis
         groups.setdefault(tuple(values[key] for key in keys), []).append(job)
     rows = [Row(dict(zip(keys, values, strict=True)), group, objective) for values, group in groups.items()]
     # The mean over some of the folds is not comparable.
-    rows.sort(key=lambda row: (not row.scores, len(row.scores) < len(row.jobs), sort_key(objective, row.mean)))
+    rows.sort(key=lambda row: (not row.scores, len(row.scores) < len(row.jobs), objective.sort_key(row.mean)))
     return [replace(row, tied=bool(row.scores) and is_tied(row, rows[0])) for row in rows]
-
-
-def sort_key(objective: str, score: float | None) -> float:
-    """Return a number that is smaller for better scores; 0 for NaN or none."""
-    if score is None or math.isnan(score):
-        return 0.0
-    return -score if objective_mode(objective) == "max" else score
 
 
 def is_tied(row: Row, best: Row) -> bool:

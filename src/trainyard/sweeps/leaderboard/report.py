@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from trainyard.config.objective import Objective
 from trainyard.io.csv_text import csv_writer, escape_formula
 from trainyard.io.errors import config_error
 from trainyard.io.files import replacing, write_text
@@ -37,7 +38,7 @@ def leaderboard_text(sweep: StoredSweep, test: bool = False) -> str:
     return "\n".join([*lines, *notes(sweep, rows)])
 
 
-def leaderboard_cells(rows: Sequence[Row], objective: str, test: bool = False) -> list[list[str]]:
+def leaderboard_cells(rows: Sequence[Row], objective: Objective, test: bool = False) -> list[list[str]]:
     """Return the header and the rows of a leaderboard."""
     cells = [row_cells(row, rank, objective, test) for rank, row in enumerate(rows, start=1)]
     names = list(dict.fromkeys(name for row in cells for name in row))
@@ -46,13 +47,13 @@ def leaderboard_cells(rows: Sequence[Row], objective: str, test: bool = False) -
     return [head, *([row.get(name, "") for name in names] for row in cells)]
 
 
-def row_cells(row: Row, rank: int, objective: str, test: bool) -> dict[str, str]:
+def row_cells(row: Row, rank: int, objective: Objective, test: bool) -> dict[str, str]:
     """Return the cells of a row by column: means over the replicates, epoch and checkpoint of the best one."""
     best = row.best.result
     cells = {"rank": f"{rank} =" if row.tied and rank > 1 else str(rank), **row.values, "status": row.status}
     if row.scores:
-        cells[objective] = mean_and_std(row, objective)
-        baselines = [score for job in row.completed if isinstance(score := job.baseline.get(objective), float)]
+        cells[objective.name] = mean_and_std(row, objective.name)
+        baselines = [score for job in row.completed if isinstance(score := job.baseline.get(objective.name), float)]
         if baselines:
             cells["baseline"] = f"{statistics.mean(baselines):.4f}"
         cells["epoch"] = str(best["objective"]["epoch"])
@@ -60,8 +61,8 @@ def row_cells(row: Row, rank: int, objective: str, test: bool) -> dict[str, str]
         path = row.best.folder / "checkpoints" / "best.ckpt"
         cells["checkpoint"] = str(path.relative_to(row.best.folder.parent)) if path.is_file() else "not kept"
     elif row.best.best_score is not None:
-        cells |= {objective: f"({row.best.best_score:.4f})", "epoch": str(best["epochs"])}
-    metric = objective.replace("val/", "test/")
+        cells |= {objective.name: f"({row.best.best_score:.4f})", "epoch": str(best["epochs"])}
+    metric = objective.test_name
     if row.scores and (test or rank == 1) and metric in best["metrics"]:
         cells[metric] = mean_and_std(row, metric)
     return cells
@@ -85,7 +86,7 @@ def explanations(sweep: StoredSweep, rows: Sequence[Row]) -> list[str]:
     if any(len(row.jobs) > 1 for row in rows):
         keys = ", ".join(axis.lstrip("+") for axis in sweep.space.axes if is_replicate(axis))
         lines.append(f"mean ± standard deviation (runs) over {keys}; epoch and checkpoint are those of the best run")
-    names = [name for name in (sweep.objective, sweep.objective.replace("val/", "test/")) if name in job.metrics]
+    names = [name for name in (sweep.objective.name, sweep.objective.test_name) if name in job.metrics]
     scores = ", ".join(f"{name} {job.metrics[name]:.4f}{format_baseline(job.baseline, name)}" for name in names)
     return [*lines, f"best:{sweep.folder.name} is run {job.number}: {scores}"]
 
@@ -133,7 +134,7 @@ def draw_leaderboard(sweep: StoredSweep, rows: Sequence[Row]) -> None:
         figure.savefig(draft, format="png", dpi=110)
 
 
-def draw_best(axes: Axes, rows: Sequence[Row], objective: str) -> None:
+def draw_best(axes: Axes, rows: Sequence[Row], objective: Objective) -> None:
     """Draw the mean score of each configuration, with the standard deviation over its replicates."""
     names = [escape_controls(" ".join(row.values.values()), keep="") or "all runs" for row in rows]
     for place, row in enumerate(rows):

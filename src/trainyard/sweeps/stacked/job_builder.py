@@ -78,13 +78,15 @@ class JobBuilder(RunBuilder):
     def data(self, cfg: DictConfig) -> DataModule:
         """Return the shared data, with the job's order of examples."""
         if self.shared.data is None:
-            self.shared.data = super().data(cfg)
-            assert self.shared.data.spec  # loads and splits the data
+            built = super().data(cfg)
+            assert isinstance(built, DataModule)
+            assert built.spec  # loads and splits the data
+            self.shared.data = built
         data = copy(self.shared.data)
         data.order_seed, data.report = cfg.seed, dict(data.report)
         return data
 
-    def model(self, cfg: DictConfig, data: DataModule) -> Classifier:
+    def model(self, cfg: DictConfig, data: L.LightningDataModule) -> Classifier:
         """Return a model with its own weights, optimizer and schedule; a frozen backbone is shared."""
         if cfg.seed not in self.shared.models:
             built = super().model(cfg, data)

@@ -10,6 +10,7 @@ from lightning.pytorch.trainer.call import _call_callback_hooks as call_hooks
 from torch import Tensor, nn
 
 from trainyard.callbacks.finite_loss import FiniteLoss
+from trainyard.callbacks.validation_scores import ValidationScores
 from trainyard.data.loading.loader import Loader
 from trainyard.models.classifier import Classifier
 from trainyard.models.mlp import MLP
@@ -87,6 +88,8 @@ class Member:
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, StackedLastCheckpoint):
                 callback.is_last_epoch = last
+            elif isinstance(callback, ValidationScores):
+                callback.on_validation_start(self.trainer, self.model)
         trainer = self.trainer
         with resume_log(self.handlers):
             torch.set_rng_state(self.random_state)

@@ -47,7 +47,7 @@ TRAINER: dict[str, tuple[Any, ...]] = {  # supported keys of the trainer and the
     "precision": ("32-true", "64-true"),
 }
 GROUPS = ("model", "data", "augment", "finetune", "optimizer", "scheduler", "trainer", "callbacks", "logger", "sweep")
-VALUES = ("compile", "ema_decay", "objective", "channels_last", "seed")
+VALUES = ("compile", "ema_decay", "objective", "objective_mode", "channels_last", "seed")
 
 
 def read_config(config: DictConfig) -> dict[str, Any]:
