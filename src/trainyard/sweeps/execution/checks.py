@@ -12,6 +12,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from trainyard.config.arguments import check_arguments, check_ranges, convert_text
 from trainyard.config.format_error import format_error
+from trainyard.config.objective import Objective
 from trainyard.io.errors import ConfigError, config_error
 from trainyard.sweeps.job import Job
 
@@ -83,8 +84,8 @@ def find_problems(launcher: "LocalLauncher", job_overrides: Sequence[Sequence[st
     problems = {}
     for index, overrides in enumerate(job_overrides):  # while that process imports torch
         try:
-            launcher.compose(overrides)
-        except HydraException as error:
+            check_objective(launcher.compose(overrides), launcher.config)
+        except (HydraException, ConfigError) as error:
             problems[index] = format_error(error)
     if problems:
         return problems
@@ -98,6 +99,15 @@ def find_problems(launcher: "LocalLauncher", job_overrides: Sequence[Sequence[st
             if problem:
                 problems[index] = problem
     return problems
+
+
+def check_objective(job: DictConfig, sweep: DictConfig) -> None:
+    """Raise a ConfigError if a job has another objective than its sweep, for example from a swept experiment."""
+    own, shared = Objective.from_config(job), Objective.from_config(sweep)
+    if own != shared:
+        accepted = f"objective={shared.name} objective_mode={shared.mode} in the command, for all jobs"
+        problem = f"the sweep ranks its jobs by {shared.name} ({shared.mode})"
+        raise config_error("objective", f"{own.name} ({own.mode})", problem, accepted)
 
 
 def find_problem(config: DictConfig) -> str:
