@@ -43,7 +43,9 @@ class Stop(L.Callback):
         last = batch_idx + 1 == trainer.num_training_batches
         self.stop("train", trainer.current_epoch, {batch_idx, -1} if last else {batch_idx})
 
-    def on_validation_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+    def on_validation_batch_start(
+        self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
         self.stop("val", trainer.current_epoch, {batch_idx})
 
     def stop(self, stage: str, epoch: int, batches: set[int]) -> None:

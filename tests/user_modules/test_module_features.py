@@ -155,3 +155,17 @@ def test_a_sweep_on_slurm(runs: Runs) -> None:
     folder = runs.folder / "outputs" / "sweeps" / "slurm"
     scores = [json.loads((folder / str(n) / "result.json").read_text())["objective"]["value"] for n in range(2)]
     assert float(table(folder / "leaderboard.csv")[0]["val/mse"]) == pytest.approx(min(scores), abs=1e-4)
+
+
+@pytest.mark.parametrize("scheduler", ["constant", "cosine_warmup", "one_cycle", "plateau"])
+def test_a_schedule_of_trainyard_in_a_module_that_passes_only_the_optimizer(runs: Runs, scheduler: str) -> None:
+    """The module returns no interval; the schedule is nevertheless a function of the step."""
+    words = ("optimizer=sgd", "optimizer.lr=0.1", f"scheduler={scheduler}", "callbacks=default")
+    rates = list(read_curves(runs.run("gesture_partials", *words))["lr/SGD"].values())
+    assert len(rates) == 30
+    if scheduler in ("constant", "plateau"):
+        assert set(rates) == {0.1}
+    else:
+        assert max(rates) == pytest.approx(0.1, rel=0.02)
+        assert rates[-1] < 0.005
+        assert len(set(rates)) > 20

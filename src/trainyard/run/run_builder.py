@@ -17,6 +17,7 @@ from trainyard.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from trainyard.callbacks.graceful_stop import GracefulStop
 from trainyard.callbacks.process_state import ProcessState
 from trainyard.callbacks.progress_bar import EpochReport, ProgressReporter
+from trainyard.callbacks.schedule_interval import ScheduleInterval
 from trainyard.callbacks.validation_scores import ValidationScores
 from trainyard.callbacks.weight_average import WeightAverage
 from trainyard.config.accepted import accepts
@@ -26,6 +27,7 @@ from trainyard.data.loading.spec import DescribesData
 from trainyard.io.errors import config_error
 from trainyard.io.extras import describe_missing
 from trainyard.optim.optimizers import check_optimizer
+from trainyard.optim.schedules import ScheduleFactory
 from trainyard.run.compatibility import check_config
 from trainyard.run.loops import FitLoop
 from trainyard.run.run import Run
@@ -52,8 +54,11 @@ class RunBuilder:
         """Build the model, with `spec`, `optimizer`, `scheduler` and `finetune` if its constructor accepts them."""
         check_optimizer(cfg)
         described = {"spec": data.spec} if isinstance(data, DescribesData) else {}
-        groups = {name: cfg[name] for name in ("optimizer", "scheduler", "finetune")}
+        scheduler = ScheduleFactory(instantiate(cfg.scheduler)) if cfg.scheduler else None
+        groups = {"optimizer": cfg.optimizer, "scheduler": scheduler, "finetune": cfg.finetune}
         model: L.LightningModule = build_part(cfg, "model", {**described, **groups})
+        if scheduler:
+            scheduler.module = model
         if uses_channels_last(cfg):
             use_channels_last(model)
         if cfg.compile:
@@ -131,6 +136,7 @@ def build_callbacks(cfg: DictConfig, run: Run) -> list[L.Callback]:
     return [
         scores,
         *build_parts(cfg.callbacks),
+        ScheduleInterval(),
         *([WeightAverage(decay=cfg.ema_decay)] if cfg.ema_decay else []),
         EpochReport(reporter),
         BestCheckpoint(folder, objective, scores),
