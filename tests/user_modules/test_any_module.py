@@ -28,10 +28,15 @@ COLUMNS = {"val_loss": "val_loss_epoch"}  # loggers get this name, since it is a
 WITH_TEST_STEP = ("boring", "distillation", "gesture_partials", "gestures", "segmentation", "text")
 
 
+def reproducible_curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """Return the curves in TensorBoard that do not depend on the machine."""
+    return {tag: points for tag, points in curves(folder).items() if not tag.startswith(("speed/", "memory/"))}
+
+
 def assert_equal_runs(one: Path, other: Path) -> None:
     """Assert that two runs logged the same numbers and ended with the same weights, optimizers and scores."""
     assert (one / "metrics.csv").read_text() == (other / "metrics.csv").read_text()
-    assert curves(one) == curves(other)
+    assert reproducible_curves(one) == reproducible_curves(other)
     for name in ("last.ckpt", "best.ckpt"):
         mine, theirs = checkpoint(one, name), checkpoint(other, name)
         for key in ("epoch", "global_step", "metrics", "lr_schedulers"):
@@ -121,6 +126,6 @@ def test_evaluation_has_the_scores_of_the_run(
     runs: Runs, experiment: str, run_command: Callable[..., tuple[int, str, str]]
 ) -> None:
     folder = runs.run(experiment)
-    code, output, errors = run_command("evaluate", str(folder), "--trusted-packages", "tests.user_modules")
+    code, output, errors = run_command("evaluate", str(folder), "--trusted-packages", "tests")
     assert code == 0, errors
     assert "the run    has exactly the same scores" in output

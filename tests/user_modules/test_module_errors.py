@@ -17,7 +17,7 @@ SCORED = (*AUTOENCODER, "objective=val/mse", "objective_mode=min")
 def rejected(folder: Path, *words: str) -> str:
     """Return the message of the error with which a run ends."""
     with pytest.raises(ConfigError) as error:
-        train(compose([f"hydra.searchpath=[file://{CONF}]", *COMMON, f"hydra.run.dir={folder / 'run'}", *words]))
+        train(compose([*COMMON, f"hydra.run.dir={folder / 'run'}", *words], config_dir=CONF))
     return str(error.value)
 
 
@@ -79,9 +79,6 @@ def test_a_value_of_the_user_is_checked_by_no_rule_of_trainyard(tmp_path: Path) 
         "+model.dropout=null",
     )
     more = ("+model.kernel_size=4", "+model.blocks=[2,2]", "+model.label_smoothing=-1", "+model.weights=0.5")
-    train(
-        compose(
-            [f"hydra.searchpath=[file://{CONF}]", *COMMON, f"hydra.run.dir={tmp_path / 'run'}", *words, *values, *more]
-        )
-    )
+    overrides = [*COMMON, f"hydra.run.dir={tmp_path / 'run'}", *words, *values, *more]
+    train(compose(overrides, config_dir=CONF))
     assert result(tmp_path / "run")["status"] == "completed"

@@ -99,7 +99,7 @@ def test_a_compiled_network_resumes_and_is_evaluated(runs: Runs, run_command: Co
     folder = runs.run("gestures", "model.compile=true", stop=("train", 1, 2))
     assert runs.run("gestures", "model.compile=true") == folder
     assert (folder / "run.log").read_text().count("resuming from") == 1
-    code, output, errors = run_command("evaluate", str(folder), "--trusted-packages", "tests.user_modules")
+    code, output, errors = run_command("evaluate", str(folder), "--trusted-packages", "tests")
     assert code == 0, errors
     assert "exactly the same scores" in output
 

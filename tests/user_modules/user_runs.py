@@ -65,7 +65,7 @@ class Runs:
         Stop.at, Stop.how = stop, signal.SIGTERM
         try:
             with pytest.raises(SystemExit) if stop else nullcontext():
-                train(compose([f"hydra.searchpath=[file://{CONF}]", *self.overrides(experiment, *words)]))
+                train(compose(self.overrides(experiment, *words), config_dir=CONF))
         finally:
             Stop.at, Stop.how = None, signal.SIGINT
         assert result(folder)["status"] == ("interrupted" if stop else "completed")
