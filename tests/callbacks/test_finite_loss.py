@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tests.conftest import Compose
 from trainyard.callbacks.finite_loss import CHECK_EVERY, MAX_SKIPPED, FiniteLoss
+from trainyard.callbacks.protocols import tensors
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import ConfigError
 from trainyard.run.training import train
@@ -106,14 +107,64 @@ def test_skip_batch_requires_the_callback(compose_run: Compose) -> None:
         train(compose_run(*FEW, "on_nan=skip_batch"))
 
 
+class AcceptsOptimizer:
+    def __init__(self, optimizer: Any = None) -> None:
+        """Accept the optimizer of the run."""
+
+
+class OwnOptimizer:
+    def __init__(self) -> None:
+        """Choose an optimizer."""
+
+
 def trainer(**changes: Any) -> Any:
     optimizer = SimpleNamespace(param_groups=[{"lr": 0.5}])
     state = {"num_training_batches": 1000, "optimizers": [optimizer], "precision": "32-true", "current_epoch": 2}
+    state |= {"lightning_module": AcceptsOptimizer()}
     return SimpleNamespace(**{**state, "global_step": 7, "max_steps": -1, **changes})
 
 
 def module(device: str) -> Any:
     return SimpleNamespace(device=torch.device(device))
+
+
+@pytest.mark.parametrize(
+    ("model", "optimizers", "remedy"),
+    [
+        (AcceptsOptimizer, [0.5], r"\(0\.5 at this step\) is likely too high: try optimizer\.lr=0\.01"),
+        (OwnOptimizer, [0.001, 0.03], r"\(0\.03 at this step\) is likely too high: try a rate of 0\.003"),
+        (OwnOptimizer, [], "the learning rate"),
+    ],
+)
+def test_the_remedy_fits_the_model(model: type, optimizers: list[float], remedy: str) -> None:
+    groups = [SimpleNamespace(param_groups=[{"lr": rate}]) for rate in optimizers]
+    state = trainer(lightning_module=model(), optimizers=groups)
+    with pytest.raises(FloatingPointError, match=remedy):
+        FiniteLoss().on_train_batch_end(state, module("cpu"), {"loss": torch.tensor(float("nan"))}, BATCH, 0)
+
+
+@pytest.mark.parametrize("batch", [{"x": torch.rand(2), "names": ["a", "b"]}, [torch.rand(2), {"y": (torch.rand(2),)}]])
+def test_batches_have_any_structure(batch: Any) -> None:
+    loss = {"loss": torch.tensor(float("nan"))}
+    with pytest.raises(FloatingPointError, match="learning rate"):
+        FiniteLoss().on_train_batch_end(trainer(), module("cpu"), loss, batch, 0)
+    next(tensors(batch))[1] = float("inf")
+    with pytest.raises(FloatingPointError, match="values that are not finite"):
+        FiniteLoss().on_train_batch_end(trainer(), module("cpu"), loss, batch, 0)
+
+
+@pytest.mark.parametrize("outputs", [None, {}, {"other": 1}])
+def test_manual_optimization_may_return_no_loss(outputs: Any) -> None:
+    FiniteLoss().on_train_batch_end(trainer(), module("cpu"), outputs, BATCH, 0)
+
+
+def test_a_large_loss_is_only_wrong_for_models_that_say_so() -> None:
+    large = {"loss": torch.tensor(1e9)}
+    FiniteLoss().on_train_batch_end(trainer(), module("cpu"), large, BATCH, 0)
+    bounded = FiniteLoss()
+    bounded.on_fit_start(trainer(), Filling())  # type: ignore[arg-type]
+    with pytest.raises(FloatingPointError, match=r"1e\+09"):
+        bounded.on_train_batch_end(trainer(), Filling(), large, BATCH, 0)
 
 
 BATCH = (torch.rand(2, 3), torch.zeros(2))

@@ -10,10 +10,17 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+from lightning.pytorch.callbacks import LearningRateMonitor
 
 from tests.terminal.pseudo_terminal import Screen, on_screen
 from trainyard.callbacks import progress_bar
-from trainyard.callbacks.progress_bar import ProgressReporter, TrainingDisplay, epoch_label
+from trainyard.callbacks.progress_bar import (
+    ProgressReporter,
+    TrainingDisplay,
+    epoch_label,
+    select_scores,
+    training_scores,
+)
 from trainyard.callbacks.validation_scores import ValidationScores
 from trainyard.config.composition import compose
 from trainyard.models.classifier import Classifier
@@ -261,3 +268,23 @@ def test_reading_the_scores_does_not_change_the_sums() -> None:
             sums.add(loss, logits, torch.tensor([0, 1, 2]))
         looked_at.means()
     assert torch.equal(looked_at.stacked(), left.stacked())
+
+
+def test_training_scores_are_what_the_model_logs_in_training() -> None:
+    validation = ValidationScores("val/x")
+    validation.latest = {"val/x": 1.0}
+    monitor = LearningRateMonitor()
+    monitor.lrs = {"lr-Adam": [0.1]}
+    metrics = {"val/x": 1.0, "lr-Adam": 0.1, "loss": 2.0, "train_accuracy": 3.0}
+    state: Any = SimpleNamespace(callback_metrics=metrics, callbacks=[monitor])
+    assert training_scores(state, validation) == {"loss": 2.0, "train_accuracy": 3.0}
+
+
+def test_the_scores_of_a_line_are_limited_and_contain_the_objective() -> None:
+    names = ["val/b", "val/loss", "train/a", "train/loss"]
+    assert select_scores(names) == ["train/loss", "train/a", "val/loss", "val/b"]
+    many = [f"val/{number}" for number in range(20)]
+    assert select_scores(many, "val/15") == [*many[:5], "val/15"]
+    logged_twice = ["loss", "loss_step", "loss_epoch", "val_step"]
+    assert select_scores(logged_twice) == ["loss_epoch", "val_step"]
+    assert select_scores(logged_twice, "loss") == ["loss", "loss_epoch", "val_step"]

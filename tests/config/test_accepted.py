@@ -9,6 +9,7 @@ from omegaconf import DictConfig, open_dict
 from tests.conftest import Compose
 from trainyard.config.accepted import accepts, remove_unused
 from trainyard.io.errors import ConfigError
+from trainyard.models.classifier import Classifier
 
 
 class OwnOptimizer(L.LightningModule):
@@ -19,6 +20,11 @@ class OwnOptimizer(L.LightningModule):
 class TakesOptimizer(L.LightningModule):
     def __init__(self, optimizer: Any, **more: Any) -> None:
         super().__init__()
+
+
+class Linear(Classifier):
+    def __init__(self, spec: Any, **training: Any) -> None:
+        super().__init__(spec, **training)
 
 
 class Plain(L.LightningDataModule):
@@ -61,6 +67,13 @@ def test_any_name_behind_kwargs_is_not_passed(compose_run: Compose) -> None:
     remove_unused(cfg)
     assert cfg.optimizer is not None
     assert cfg.scheduler is None
+
+
+def test_a_subclass_passes_kwargs_to_the_constructor_that_names_them(compose_run: Compose) -> None:
+    cfg = own_parts(compose_run(), Linear)
+    remove_unused(cfg)
+    assert None not in (cfg.optimizer, cfg.scheduler)
+    assert cfg.finetune is None
 
 
 def test_a_value_of_the_model_itself_has_precedence(compose_run: Compose) -> None:

@@ -13,6 +13,7 @@ from tests.conftest import Compose
 from tests.run.interrupted_runs import COMMON, Stop, checkpoint
 from trainyard.callbacks import graceful_stop
 from trainyard.callbacks.checkpoint_files import is_intact
+from trainyard.io import signals as signals_module
 from trainyard.io.signals import Interrupted, Signals
 from trainyard.run.training import train
 
@@ -43,6 +44,22 @@ def test_signal_is_deferred_and_second_ctrl_c_is_not() -> None:
         assert signals.caught == signal.SIGTERM
         with pytest.raises(KeyboardInterrupt):
             send(signal.SIGINT)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+def test_workers_ignore_signals_and_end_some_seconds_after_sigterm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signals_module, "CHILD_SECONDS", 0.05)
+    with Signals() as signals:
+        if (child := os.fork()) == 0:
+            try:
+                for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGTERM):
+                    send(number)
+                if signals.first is None:
+                    signal.pause()
+            finally:
+                os._exit(1)
+        _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGALRM
 
 
 def test_handlers_are_reinstalled_after_lightning() -> None:

@@ -18,6 +18,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from torch import Tensor
 
+from trainyard.callbacks.plain_values import remove_unreadable
 from trainyard.io.files import MIB, open_regular, relative
 from trainyard.io.resources import describe_full_disk, is_disk_full
 
@@ -109,6 +110,7 @@ class PacedCheckpointIO(TorchCheckpointIO):
         self.last_write = time.monotonic()
         self.write_seconds = 0.0
         self.pending: dict[str, dict[str, Any]] = {}
+        self.removed: set[str] = set()  # entries without which checkpoints are saved
         self.thread: ThreadPoolExecutor | None = None
         self.writing: Future[None] | None = None
 
@@ -119,6 +121,7 @@ class PacedCheckpointIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Copy a checkpoint to memory; if writing is due, start to write all pending ones."""
+        self.report_removed(remove_unreadable(checkpoint))
         if self.pause == 0:
             self.pending[str(path)] = checkpoint
             self.flush()
@@ -129,6 +132,14 @@ class PacedCheckpointIO(TorchCheckpointIO):
             self.thread = self.thread or ThreadPoolExecutor(1)
             files, self.pending = self.pending, {}
             self.writing = self.thread.submit(self.write_files, files)
+
+    def report_removed(self, names: list[str]) -> None:
+        """Log once that entries are missing in checkpoints, at the first save instead of when a run is resumed."""
+        for name in set(names) - self.removed:
+            needed = name in ("optimizer_states", "lr_schedulers", "loops")
+            consequence = "the run cannot be resumed" if needed else "a resumed run starts without it"
+            log.warning("checkpoints do not contain %s, which is not made of plain values: %s", name, consequence)
+        self.removed.update(names)
 
     def copy(self, value: Any) -> Any:
         """Copy nested dicts, lists and tensors, ten times faster than Lightning's `apply_to_collection`."""

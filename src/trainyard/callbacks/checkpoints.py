@@ -41,9 +41,12 @@ class LastCheckpoint(ModelCheckpoint):
         self.saved_at = time.monotonic()
         self.save_seconds = 0.0
 
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_step_end(self, trainer: L.Trainer) -> None:
         if self.is_due(trainer) and is_between_steps(trainer):
             self.save(trainer)
+
+    def on_train_batch_end(self, *arguments: Any, **more: Any) -> None:
+        """Do nothing: later hooks of the batch may change what is saved."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Ignore the stored path: it may name another file, which Lightning would remove."""
@@ -65,9 +68,10 @@ class LastCheckpoint(ModelCheckpoint):
         trainer.save_checkpoint(self.path, self.save_weights_only)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save, except after epochs that take hardly longer than saving."""
+        """Save, except after epochs that take hardly longer than saving, if a stopped run is saved inside an epoch."""
         start = time.monotonic()
-        too_early = start - self.saved_at < SAVE_RATIO * self.save_seconds and not is_last_epoch(trainer)
+        needed = is_last_epoch(trainer) or not resumes_inside_epoch(trainer)
+        too_early = start - self.saved_at < SAVE_RATIO * self.save_seconds and not needed
         if trainer.strategy.reduce_boolean_decision(too_early):  # saving is collective, and clocks differ
             return
         flush_loggers(trainer)
@@ -152,3 +156,8 @@ def is_between_steps(trainer: L.Trainer) -> bool:
     """Whether a run can resume after this batch; see `trainyard.run.loops.EpochLoop`."""
     loop: Any = trainer.fit_loop.epoch_loop
     return bool(loop.is_between_steps)
+
+
+def resumes_inside_epoch(trainer: L.Trainer) -> bool:
+    """Whether the training loaders allow to resume inside an epoch; see `trainyard.run.loops.FitLoop`."""
+    return getattr(trainer.fit_loop, "obstacle", None) is None

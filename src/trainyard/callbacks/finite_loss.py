@@ -12,6 +12,7 @@ from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
 from trainyard.callbacks.protocols import ChecksInputs, DiscardsBatches, tensors
+from trainyard.config.arguments import parameters
 
 log = logging.getLogger(__name__)
 
@@ -104,10 +105,13 @@ def has_valid_inputs(model: L.LightningModule, batch: Any) -> bool:
 
 def likely_cause(trainer: L.Trainer, inputs_are_finite: bool) -> str:
     """Return the likely cause of a loss that is not finite, and a remedy."""
-    rate = trainer.optimizers[0].param_groups[0]["lr"]
     if not inputs_are_finite:
         return "the batch contains values that are not finite: check the data, or use on_nan=skip_batch"
+    rate = max((group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups), default=0.0)
     if str(trainer.precision).startswith("16"):
-        return f"half precision may overflow: try trainer.precision=32-true, or an optimizer.lr below {rate:.2g}"
+        return f"half precision may overflow: try trainer.precision=32-true, or a learning rate below {rate:.2g}"
     lower = f"{min(rate / 10, 0.01):.2g}"
-    return f"the learning rate ({rate:.2g} at this step) is likely too high: try optimizer.lr={lower}"
+    model: Any = type(trainer.lightning_module)
+    accepts_optimizer = "optimizer" in parameters(model)[0]
+    remedy = f"optimizer.lr={lower}" if accepts_optimizer else f"a rate of {lower}"
+    return f"the learning rate ({rate:.2g} at this step) is likely too high: try {remedy}"

@@ -21,7 +21,8 @@ VALIDATION = "epoch_loop.val_loop.batch_progress"
 class GracefulStop(L.Callback):
     """Saves and exits after the current batch if any process has caught a signal; the run can be resumed exactly.
 
-    A validation that is interrupted is repeated from its first batch.
+    A validation that is interrupted is repeated from its first batch. With training loaders that cannot resume inside
+    an epoch, the run exits without saving: the unfinished epoch is lost.
     """
 
     def __init__(self, signals: Signals, last: LastCheckpoint) -> None:
@@ -45,9 +46,10 @@ class GracefulStop(L.Callback):
             log.warning("%s", error.strerror)
         self.signals.defer(False)
 
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Save and exit if a run can resume after this batch."""
-        if (caught := self.caught(trainer)) and is_between_steps(trainer):
+    def on_step_end(self, trainer: L.Trainer) -> None:
+        """Save and exit if a run can resume after this batch, or exit if it can resume after no batch."""
+        loop: Any = trainer.fit_loop.epoch_loop
+        if (caught := self.caught(trainer)) and (loop.obstacle or is_between_steps(trainer)):
             self.save_and_exit(trainer, caught)
 
     def on_validation_batch_end(self, trainer: L.Trainer, *more: Any, **others: Any) -> None:
@@ -59,7 +61,8 @@ class GracefulStop(L.Callback):
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Reset the counters of an unfinished validation to its start, since its metrics are not saved."""
         progress = checkpoint["loops"]["fit_loop"][VALIDATION]
-        if trainer.validating and progress["current"]["completed"] < progress["current"]["ready"]:
+        loop: Any = trainer.fit_loop.epoch_loop
+        if loop.val_loop.is_interrupted:
             before = progress["total"]["ready"] - progress["current"]["ready"]
             for name, done in (("total", before), ("current", 0)):
                 progress[name] |= {"ready": done + 1, "started": done + 1, "processed": done, "completed": done}
@@ -77,7 +80,11 @@ class GracefulStop(L.Callback):
 
     def save_and_exit(self, trainer: L.Trainer, number: int) -> None:
         """Save to disk, requeue a SLURM job, and raise the exception that ends the run."""
-        self.last.save(trainer)
+        loop: Any = trainer.fit_loop.epoch_loop
+        if loop.obstacle is None:
+            self.last.save(trainer)
+        else:
+            log.info("not saved: epoch %d, because %s", trainer.current_epoch + 1, loop.obstacle)
         write_pending(trainer)
         if trainer.is_global_zero and number == getattr(signal, "SIGUSR1", None):
             requeue()

@@ -1,4 +1,4 @@
-"""The random state of each process of a run, and the training state of its model."""
+"""The state of each process within an epoch: random numbers, and the metrics of its model."""
 
 import logging
 import random
@@ -9,21 +9,38 @@ import lightning as L
 import numpy as np
 import torch
 
+from trainyard.callbacks.epoch_metrics import get_logged, get_metrics, set_logged, set_metrics
 from trainyard.callbacks.protocols import Resumable
 
 log = logging.getLogger(__name__)
 
 
 class ProcessState(L.Callback):
-    """Saves the random state of each process, and the training state of its model, for an exact resume."""
+    """Saves the random state of each process, and the metrics of its model, for an exact resume.
+
+    The metrics are those of torchmetrics in the model, the values that it has logged in this epoch, and the
+    `training_state` of a model that has one.
+    """
 
     state_key = "ProcessState"
 
     def __init__(self) -> None:
         self.loaded: dict[str, Any] | None = None
+        self.before_validation: dict[str, Any] = {}
+
+    def begin_validation(self, trainer: L.Trainer) -> None:
+        """Store what a validation changes, since it is repeated if it is interrupted; its loaders draw numbers too."""
+        random_state = get_random_state(trainer.strategy.root_device)
+        self.before_validation = {"random": random_state, "metrics": get_metrics(trainer.lightning_module)}
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        own: dict[str, Any] = {"random": get_random_state(trainer.strategy.root_device)}
+        loop: Any = trainer.fit_loop.epoch_loop
+        if not loop.val_loop.is_interrupted:
+            self.begin_validation(trainer)
+        own = dict(self.before_validation)
+        own["random"] = pack_random_state(own["random"])
+        own["logged"] = get_logged(loop.logged)
+        own["callback_metrics"] = dict(sorted(trainer.callback_metrics.items()))
         if isinstance(pl_module, Resumable):
             own["model"] = pl_module.training_state()
         states: list[Any] = [own] * trainer.world_size
@@ -39,22 +56,31 @@ class ProcessState(L.Callback):
             log.warning(text, len(states), trainer.world_size)
         self.loaded = states[trainer.global_rank % len(states)]
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def restore(self, trainer: L.Trainer) -> None:
+        """Restore the state of a checkpoint, after the hooks at the start of training, which may reset metrics."""
         if self.loaded is None:
             return
-        set_random_state(self.loaded["random"], trainer.strategy.root_device)
-        if isinstance(pl_module, Resumable) and "model" in self.loaded:
-            pl_module.load_training_state(self.loaded["model"])
-        self.loaded = None
+        loaded, self.loaded = self.loaded, None
+        module, loop = trainer.lightning_module, trainer.fit_loop.epoch_loop
+        trainer.callback_metrics.update(loaded.get("callback_metrics", {}))
+        set_metrics(module, loaded.get("metrics", {}))
+        set_logged(loop.logged, loaded.get("logged", {}), trainer)
+        if isinstance(module, Resumable) and "model" in loaded:
+            module.load_training_state(loaded["model"])
+        set_random_state(loaded["random"], trainer.strategy.root_device)
+
+
+def find_process_state(trainer: L.Trainer) -> ProcessState | None:
+    """Return the callback of a trainer."""
+    callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return next((callback for callback in callbacks if isinstance(callback, ProcessState)), None)
 
 
 def get_random_state(device: torch.device) -> dict[str, Any]:
-    """Return the state of the global generators of Python, NumPy, torch and a device, as numbers and tensors."""
-    version, internal, gauss = random.getstate()
-    name, keys, *rest = np.random.get_state(legacy=True)
+    """Return the state of the global generators of Python, NumPy, torch and a device."""
     state = {
-        "python": [version, torch.tensor(internal), gauss],  # a tensor is copied faster than 625 numbers
-        "numpy": [name, torch.tensor(np.asarray(keys).astype(np.int64)), *rest],
+        "python": random.getstate(),
+        "numpy": np.random.get_state(legacy=True),
         "torch": torch.get_rng_state(),
     }
     if device.type != "cpu":
@@ -62,8 +88,16 @@ def get_random_state(device: torch.device) -> dict[str, Any]:
     return state
 
 
+def pack_random_state(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the result of `get_random_state` as primitives and tensors."""
+    version, internal, gauss = state["python"]
+    name, keys, *rest = state["numpy"]
+    python = [version, torch.tensor(internal), gauss]  # a tensor is copied faster than 625 numbers
+    return {**state, "python": python, "numpy": [name, torch.tensor(keys.astype(np.int64)), *rest]}
+
+
 def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
-    """Restore the state that `get_random_state` returned; a device of another type is not changed."""
+    """Restore the state that `pack_random_state` returned; a device of another type is not changed."""
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal.tolist()), gauss))
     name, keys, *rest = state["numpy"]

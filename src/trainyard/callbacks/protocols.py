@@ -5,7 +5,16 @@ from dataclasses import fields, is_dataclass
 from itertools import chain
 from typing import Any, Protocol, runtime_checkable
 
+import lightning as L
 from torch import Tensor
+
+
+@runtime_checkable
+class ActsBetweenSteps(Protocol):
+    """A callback that saves checkpoints, or exits, between two batches."""
+
+    def on_step_end(self, trainer: L.Trainer) -> None:
+        """Called after all hooks of a training batch, when everything has been logged for it."""
 
 
 @runtime_checkable

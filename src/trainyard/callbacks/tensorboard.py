@@ -42,6 +42,9 @@ class RobustTensorBoardLogger(TensorBoardLogger):
         Path(self.log_dir).mkdir(parents=True, exist_ok=True)
         return super().experiment
 
+    def log_hyperparams(self, *arguments: Any, **more: Any) -> None:
+        """Do nothing: `write_hparams` logs those of the config, at the end."""
+
 
 def tensorboard_writer(trainer: L.Trainer) -> Any | None:
     """Return torch's SummaryWriter of the run's TensorBoard logger on rank 0, else `None`."""

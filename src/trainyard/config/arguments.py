@@ -33,10 +33,10 @@ SEARCH_SPACE = "sweep.params."  # its values are overrides
 def parameters(target: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], bool]:
     """Return the parameters of a callable by name, and whether it accepts any others.
 
-    `**kwargs` of Trainyard's own classes stand for the parameters of the base class; those of other classes may stand
-    for anything.
+    `**kwargs` stand for the parameters of the base class; those of classes of other packages may stand for anything.
     """
     names: dict[str, inspect.Parameter] = {}
+    accepts_any = False
     layers: list[Any] = [target]
     if isinstance(target, type):
         layers = [vars(cls)["__init__"] for cls in target.__mro__[:-1] if "__init__" in vars(cls)]
@@ -45,9 +45,8 @@ def parameters(target: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter]
         own = {p.name: p for p in found if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name != "self"}
         names = own | names
         if not any(p.kind is p.VAR_KEYWORD for p in found):
-            return names, False
-        if not layer.__module__.startswith("trainyard."):
-            return names, True
+            return names, accepts_any
+        accepts_any = accepts_any or not layer.__module__.startswith("trainyard.")
     return names, True
 
 

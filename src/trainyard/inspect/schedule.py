@@ -16,7 +16,7 @@ from trainyard.run.run_length import LENGTH, has_known_length
 from trainyard.terminal.formats import BLOCKS
 from trainyard.terminal.tables import table
 
-PLATEAU = "the rate drops when val/loss stops improving, which is not known before the run"
+PLATEAU = "the rate drops when the objective stops improving, which is not known before the run"
 
 
 @dataclass(frozen=True)

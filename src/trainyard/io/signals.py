@@ -1,6 +1,7 @@
 """Signals that end a run: at its next step while it trains, otherwise at once."""
 
 import logging
+import os
 import signal
 import threading
 from types import FrameType
@@ -9,6 +10,7 @@ from typing import Any, NoReturn
 log = logging.getLogger(__name__)
 
 ENDING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")  # Windows has only the first two
+CHILD_SECONDS = 5  # that a forked process continues after SIGTERM
 FORWARDED = ("SIGUSR1", "SIGUSR2")  # previous handlers, such as a launcher's, get them after the run is saved
 
 
@@ -43,15 +45,18 @@ class Signals:
         first: the first signal that was received, or `None`.
         caught: the signal that should end training, or `None`.
         deferring: whether a later step checks `caught`. A second Ctrl-C is never deferred.
+        process: the process that handles them.
     """
 
     def __init__(self) -> None:
         self.first: int | None = None
         self.caught: int | None = None
         self.deferring = False
+        self.process: int | None = None
         self.before: dict[int, Any] = {}
 
     def __enter__(self) -> "Signals":
+        self.process = os.getpid()
         if in_main_thread():
             numbers = [getattr(signal, name) for name in ENDING if hasattr(signal, name)]
             handlers = {number: signal.getsignal(number) for number in numbers}
@@ -72,7 +77,10 @@ class Signals:
             self.install()
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """Defer a signal, or end the run."""
+        """Defer a signal, or end the run; in a forked process, see `handle_in_child`."""
+        if os.getpid() != self.process:
+            handle_in_child(number)
+            return
         again = self.caught is not None and number == signal.SIGINT
         self.first = self.first or number
         if self.deferring and not again:
@@ -97,6 +105,16 @@ class Signals:
             for number, handler in self.before.items():
                 if handler is not None:
                     signal.signal(number, handler)
+
+
+def handle_in_child(number: int) -> None:
+    """Ignore a signal in a forked process that inherited the handler, such as a worker of a DataLoader.
+
+    A signal to the process group reaches it too, but the run still needs its batches in order to save. SIGTERM, by
+    which the run itself ends it, is obeyed some seconds later.
+    """
+    if number == signal.SIGTERM:
+        signal.setitimer(signal.ITIMER_REAL, CHILD_SECONDS)  # SIGALRM ends the process
 
 
 def is_handled(number: int, handler: Any) -> bool:

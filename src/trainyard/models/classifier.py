@@ -22,15 +22,6 @@ PRIMITIVES = (str, float, int, list, tuple, dict, type(None))
 MakeOptimizer = Callable[[Iterable[Any]], Optimizer]
 
 
-class PortableCheckpoint(L.LightningModule):
-    """Adds to checkpoints what `trainyard.run.load_model.load_model` needs besides the constructor arguments."""
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the class of the model."""
-        kind = type(self)
-        checkpoint["model_class"] = f"{kind.__module__}.{kind.__qualname__}"
-
-
 class OptimizerMixin(L.LightningModule):
     """Builds the optimizer and the schedule when Lightning asks for them.
 
@@ -74,7 +65,7 @@ class OptimizerMixin(L.LightningModule):
                 self.lr_scheduler_step(config.scheduler, self.trainer.callback_metrics[str(monitor)])
 
 
-class Classifier(OptimizerMixin, PortableCheckpoint):
+class Classifier(OptimizerMixin):
     """Predicts the class of an example. A subclass adds the network and `forward`: raw inputs -> logits `[B, K]`.
 
     Checkpoints contain the constructor arguments, also those of subclasses, if they are primitives, lists or dicts.

@@ -15,6 +15,7 @@ from torch import nn
 from trainyard.callbacks.checkpoint_files import PacedCheckpointIO
 from trainyard.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from trainyard.callbacks.graceful_stop import GracefulStop
+from trainyard.callbacks.portable_checkpoint import PortableCheckpoint
 from trainyard.callbacks.process_state import ProcessState
 from trainyard.callbacks.progress_bar import EpochReport, ProgressReporter
 from trainyard.callbacks.schedule_interval import ScheduleInterval
@@ -143,6 +144,7 @@ def build_callbacks(cfg: DictConfig, run: Run) -> list[L.Callback]:
         last,
         reporter,
         *([] if cfg.sweep.pruner == "none" else [instantiate(PRUNING, **pruning)]),
+        PortableCheckpoint(),
         ProcessState(),
         GracefulStop(run.signals, last),
     ]

@@ -18,7 +18,7 @@ from trainyard.callbacks.finite_loss import FiniteLoss
 from trainyard.callbacks.lifecycle import fit_callbacks_only
 from trainyard.callbacks.progress_bar import ProgressReporter
 from trainyard.callbacks.tensorboard import purge_events, write_hparams
-from trainyard.config.accepted import remove_unused
+from trainyard.config.accepted import accepts, remove_unused
 from trainyard.config.composition import resolve
 from trainyard.config.objective import metric_name
 from trainyard.config.trusted_paths import check_callback_states
@@ -27,6 +27,7 @@ from trainyard.io.errors import config_error, join_limited
 from trainyard.io.files import relative
 from trainyard.run.compatibility import check_model_fits_data, check_validation, missing_for_test
 from trainyard.run.distributed.launch import count_processes, run_in_processes
+from trainyard.run.loops import logged_steps
 from trainyard.run.metrics_csv import TABLE, truncate_table
 from trainyard.run.run import Run
 from trainyard.run.run_builder import run_builder
@@ -82,8 +83,8 @@ def fit_and_test(cfg: DictConfig, run: Run) -> None:
     log.info("%s", format_choices(cfg, data, model, trainer))
     run.begin_training(cfg)
     if run.is_rank_zero and checkpoint:  # the steps after the checkpoint are logged again
-        truncate_table(run.dir / TABLE, stored["global_step"])
-        purge_events(trainer, stored["global_step"])
+        truncate_table(run.dir / TABLE, logged_steps(stored))
+        purge_events(trainer, logged_steps(stored))
     with suggest_smaller_batch(cfg, trainer, data):
         with fit_callbacks_only(trainer):
             trainer.fit(model, data, ckpt_path=checkpoint, weights_only=True)
@@ -121,7 +122,7 @@ def suggest_smaller_batch(cfg: DictConfig, trainer: L.Trainer, data: L.Lightning
         if not (isinstance(error, torch.OutOfMemoryError) or is_oom_error(error)):
             raise
         size, batches = getattr(data, "batch_size", None), trainer.accumulate_grad_batches
-        if not isinstance(size, int):
+        if not isinstance(size, int) or not ("batch_size" in cfg.data or accepts(cfg, "data", "batch_size")):
             raise config_error("data", cfg.run.choices.data, "not enough memory", "smaller batches") from error
         halved = f"data.batch_size={size // 2} trainer.accumulate_grad_batches={2 * batches}"
         accepted = halved if size > 1 else "a smaller model"

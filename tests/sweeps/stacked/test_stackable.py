@@ -33,7 +33,7 @@ REASONS = [
     (["augment.flip=0.5"], "augment.flip changes the examples randomly"),
     (["augment.mixup=0.2"], "augment.mixup changes the examples randomly"),
     (["data.resident=false"], "data.resident=false loads each batch separately"),
-    (["scheduler=plateau"], "its schedule depends on the validation loss"),
+    (["scheduler=plateau"], "its schedule depends on the objective"),
     (["optimizer._target_=torch.optim.LBFGS"], "its optimizer evaluates the loss several times per step"),
     (["compile=true"], "compile=True"),
     (["ema_decay=0.9"], "ema_decay=0.9"),

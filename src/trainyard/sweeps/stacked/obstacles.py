@@ -99,7 +99,7 @@ def training_obstacle(cfg: dict[str, Any]) -> str | None:
     if cfg["data"].get("resident") is False:
         return "data.resident=false loads each batch separately"
     if cfg["scheduler"]["_target_"].endswith("ReduceLROnPlateau"):
-        return "its schedule depends on the validation loss"
+        return "its schedule depends on the objective"
     if cfg["optimizer"]["_target_"].endswith("LBFGS"):
         return "its optimizer evaluates the loss several times per step"
     return next((f"{key}={cfg[key]}" for key in ("compile", "ema_decay") if cfg[key]), None)
