@@ -107,7 +107,7 @@ class Gestures(L.LightningDataModule):
 
     def loader(self, number: int, shuffle: bool = False) -> DataLoader:
         keys = self.hparams
-        return DataLoader(self.splits[number], keys.batch_size, shuffle, pin_memory=keys.pin_memory)
+        return DataLoader(self.splits[number], keys.batch_size, shuffle=shuffle, pin_memory=keys.pin_memory)
 
     def train_dataloader(self) -> DataLoader:
         return self.loader(0, shuffle=True)

@@ -161,7 +161,7 @@ def test_a_sweep_on_slurm(runs: Runs) -> None:
 def test_a_schedule_of_trainyard_in_a_module_that_passes_only_the_optimizer(runs: Runs, scheduler: str) -> None:
     """The module returns no interval; the schedule is nevertheless a function of the step."""
     words = ("optimizer=sgd", "optimizer.lr=0.1", f"scheduler={scheduler}", "callbacks=default")
-    rates = list(read_curves(runs.run("gesture_partials", *words))["lr/SGD"].values())
+    rates = list(read_curves(runs.run("gesture_partials", *words))["lr-SGD"].values())
     assert len(rates) == 30
     if scheduler in ("constant", "plateau"):
         assert set(rates) == {0.1}

@@ -87,18 +87,23 @@ class Uncompiled(nn.Module):
 
 
 class GradientNorm(L.Callback):
-    """Logs `gradient/norm` before clipping, without the loss scale of 16-bit precision, every `log_every_n_steps`."""
+    """Logs `gradient/norm` before clipping, without the loss scale of 16-bit precision, every `log_every_n_steps`.
+
+    Of several optimizers, each has a curve of its own, such as `gradient/norm/1`.
+    """
 
     def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer) -> None:
-        step, interval = trainer.global_step, trainer.log_every_n_steps  # type: ignore[attr-defined]
+        count = len(trainer.optimizers)
+        step, interval = trainer.global_step // count, trainer.log_every_n_steps  # type: ignore[attr-defined]
         if not interval or ((step + 1) % interval and not trainer.should_stop):
             return
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         norm: Any = get_total_norm(gradients)
         scaler = getattr(trainer.precision_plugin, "scaler", None)
         scale = scaler.get_scale() if scaler else 1.0
+        name = "gradient/norm" if count == 1 else f"gradient/norm/{trainer.optimizers.index(optimizer)}"
         for logger in trainer.loggers:
-            logger.log_metrics({"gradient/norm": float(norm) / scale}, step)
+            logger.log_metrics({name: float(norm) / scale}, step)
 
 
 class Histograms(L.Callback):

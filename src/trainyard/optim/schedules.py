@@ -177,6 +177,9 @@ class ScheduleFactory:
         self.module: Any = None
         self.__signature__ = inspect.signature(make)  # for those who ask which arguments it accepts
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "module": None}  # hyperparameters are copied and pickled, without their module
+
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         """Build the scheduler."""
         given = self.__signature__.bind_partial(*arguments, **named).arguments
