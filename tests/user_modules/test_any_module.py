@@ -25,7 +25,7 @@ from trainyard.run.metrics_csv import read_curves
 
 FILES = ("config.yaml", "overrides.yaml", "provenance.json", "run.log", "metrics.csv", "result.json")
 COLUMNS = {"val_loss": "val_loss_epoch"}  # loggers get this name, since it is also logged per step
-TRUSTED = ("--trusted-packages", "tests", "--trusted-packages", "lightning.pytorch.demos")
+TRUSTED = ("--trusted-packages", "tests", "--trusted-packages", "lightning")
 WITH_TEST_STEP = ("boring", "distillation", "gesture_partials", "gestures", "segmentation", "text")
 
 
