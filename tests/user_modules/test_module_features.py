@@ -94,6 +94,7 @@ def test_runs_are_listed_and_compared(runs: Runs, run_command: Commands) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit.*` is deprecated:DeprecationWarning")  # torch's own compiler
 def test_a_compiled_network_resumes_and_is_evaluated(runs: Runs, run_command: Commands) -> None:
     """`torch.compile` in `setup` renames the weights of the module."""
     folder = runs.run("gestures", "model.compile=true", stop=("train", 1, 2))
