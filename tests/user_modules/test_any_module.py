@@ -12,13 +12,13 @@ from tests.run.interrupted_runs import checkpoint, curves, tensors
 from tests.user_modules.user_runs import (
     CONF,
     EPOCHS,
-    EXPERIMENTS,
     NO_PAUSE,
     Runs,
     batches,
     command,
     objective_of,
     result,
+    slow_except,
     sorted_best_first,
 )
 from trainyard.run.metrics_csv import read_curves
@@ -59,7 +59,7 @@ def assert_equal_runs(one: Path, other: Path) -> None:
     assert result(one)["metrics"] == result(other)["metrics"]
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", slow_except("adversarial", "contrastive", "demo", "distillation", "two_loaders"))
 def test_a_run_is_complete_and_follows_its_objective(runs: Runs, experiment: str) -> None:
     folder = runs.run(experiment)
     assert [name for name in FILES if not (folder / name).is_file()] == []
@@ -76,7 +76,7 @@ def test_a_run_is_complete_and_follows_its_objective(runs: Runs, experiment: str
     assert checkpoint(folder, "best.ckpt")["epoch"] + 1 == stored["objective"]["epoch"]
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", slow_except("adversarial", "autoencoder", "gestures"))
 def test_a_stopped_run_resumes_bitwise(runs: Runs, experiment: str) -> None:
     """It is stopped inside the first epoch, in a validation, and after the last batch of an epoch."""
     whole = runs.run(experiment, name="whole")
@@ -114,10 +114,7 @@ def test_a_killed_command_resumes_bitwise(runs: Runs, experiment: str) -> None:
     assert_equal_runs(runs.folder / "whole", runs.folder / "parts")
 
 
-@pytest.mark.parametrize(
-    "experiment",
-    [name if name == "autoencoder" else pytest.param(name, marks=pytest.mark.slow) for name in EXPERIMENTS],
-)
+@pytest.mark.parametrize("experiment", slow_except("autoencoder"))
 def test_a_sweep_on_two_slots_ranks_by_the_objective(runs: Runs, experiment: str) -> None:
     objective, mode = objective_of(experiment)
     words = [word for word in runs.overrides(experiment) if not word.startswith("trainer.max_epochs")]
@@ -133,7 +130,7 @@ def test_a_sweep_on_two_slots_ranks_by_the_objective(runs: Runs, experiment: str
     assert [row["status"] for row in rows] == ["completed", "completed"]
 
 
-@pytest.mark.parametrize("experiment", WITH_TEST_STEP)
+@pytest.mark.parametrize("experiment", slow_except("gestures", all_names=WITH_TEST_STEP))
 def test_evaluation_has_the_scores_of_the_run(
     runs: Runs, experiment: str, run_command: Callable[..., tuple[int, str, str]]
 ) -> None:

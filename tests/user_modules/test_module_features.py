@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from tests.run.interrupted_runs import checkpoint
-from tests.user_modules.user_runs import CONF, Runs, command, result
+from tests.user_modules.user_runs import CONF, Runs, command, result, slow_except
 from trainyard.run.metrics_csv import read_curves
 
 SWEEP = ("-m", "--config-dir", str(CONF))
+SCHEDULERS = ("constant", "cosine_warmup", "one_cycle", "plateau")
 Commands = Callable[..., tuple[int, str, str]]
 
 
@@ -49,7 +50,7 @@ def test_no_warning_about_primitive_hyperparameters(runs: Runs, caplog: pytest.L
     assert [record.message for record in caplog.records if record.levelname == "WARNING"] == []
 
 
-@pytest.mark.parametrize("experiment", ["autoencoder", "gestures", "adversarial"])
+@pytest.mark.parametrize("experiment", slow_except("gestures", all_names=("adversarial", "autoencoder", "gestures")))
 def test_average_of_the_weights(runs: Runs, experiment: str) -> None:
     """It is what best.ckpt contains, and a stopped run resumes it."""
     plain = runs.run(experiment, name="plain")
@@ -62,7 +63,7 @@ def test_average_of_the_weights(runs: Runs, experiment: str) -> None:
     assert (whole / "metrics.csv").read_text() == (parts / "metrics.csv").read_text()
 
 
-@pytest.mark.parametrize("option", ["fast", "overfit", "detect_nan", "profile"])
+@pytest.mark.parametrize("option", slow_except("overfit", all_names=("detect_nan", "fast", "overfit", "profile")))
 @pytest.mark.parametrize("experiment", ["autoencoder", "gesture_partials"])
 def test_debug_options(runs: Runs, experiment: str, option: str) -> None:
     words = ["trainer.max_epochs=4"] if option == "overfit" else []
@@ -158,7 +159,7 @@ def test_a_sweep_on_slurm(runs: Runs) -> None:
     assert float(table(folder / "leaderboard.csv")[0]["val/mse"]) == pytest.approx(min(scores), abs=1e-4)
 
 
-@pytest.mark.parametrize("scheduler", ["constant", "cosine_warmup", "one_cycle", "plateau"])
+@pytest.mark.parametrize("scheduler", slow_except("one_cycle", all_names=SCHEDULERS))
 def test_a_schedule_of_trainyard_in_a_module_that_passes_only_the_optimizer(runs: Runs, scheduler: str) -> None:
     """The module returns no interval; the schedule is nevertheless a function of the step."""
     words = ("optimizer=sgd", "optimizer.lr=0.1", f"scheduler={scheduler}", "callbacks=default")

@@ -28,6 +28,11 @@ COMMON = ("accelerator=cpu", f"trainer.max_epochs={EPOCHS}", "trainer.log_every_
 NO_PAUSE = "+trainer.plugins=[{_target_:trainyard.callbacks.checkpoint_files.PacedCheckpointIO,pause:0.0}]"
 
 
+def slow_except(*quick: str, all_names: Sequence[str] = EXPERIMENTS) -> list[Any]:
+    """Return names as parameters of a test, of which all but the quick ones are marked as slow."""
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in all_names]
+
+
 def objective_of(experiment: str) -> tuple[str, str]:
     """Return the objective of an experiment and its mode, as written in its file."""
     values = yaml.safe_load((CONF / "experiment" / f"{experiment}.yaml").read_text())
