@@ -77,6 +77,11 @@ def test_debug_options(runs: Runs, experiment: str, option: str) -> None:
         assert "training_step" in (folder / "fit-profile.txt").read_text()
 
 
+def test_each_of_several_optimizers_has_a_curve_of_its_gradients(runs: Runs) -> None:
+    columns = read_curves(runs.run("adversarial"))
+    assert [*columns["gradient/norm/0"]] == [*columns["gradient/norm/1"]] == [*columns["g_loss"]] == [*range(30)]
+
+
 def test_early_stopping_follows_the_objective(runs: Runs) -> None:
     """With a learning rate of zero, no epoch is better than the first."""
     words = ("callbacks=early_stopping", "callbacks.early_stopping.patience=2", "model.lr=0.0", "trainer.max_epochs=9")

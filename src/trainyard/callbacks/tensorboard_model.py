@@ -86,6 +86,15 @@ class Uncompiled(nn.Module):
         return self.model.forward(x)
 
 
+def current_step(trainer: L.Trainer) -> int:
+    """Return the step at which Lightning logs the values of this batch.
+
+    With several optimizers, `global_step` counts the steps of each of them.
+    """
+    loop: Any = trainer.fit_loop.epoch_loop
+    return trainer.global_step if len(trainer.optimizers) == 1 else int(loop.logged_step)
+
+
 class GradientNorm(L.Callback):
     """Logs `gradient/norm` before clipping, without the loss scale of 16-bit precision, every `log_every_n_steps`.
 
@@ -93,15 +102,15 @@ class GradientNorm(L.Callback):
     """
 
     def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer) -> None:
-        count = len(trainer.optimizers)
-        step, interval = trainer.global_step // count, trainer.log_every_n_steps  # type: ignore[attr-defined]
+        step, interval = current_step(trainer), trainer.log_every_n_steps  # type: ignore[attr-defined]
         if not interval or ((step + 1) % interval and not trainer.should_stop):
             return
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         norm: Any = get_total_norm(gradients)
         scaler = getattr(trainer.precision_plugin, "scaler", None)
         scale = scaler.get_scale() if scaler else 1.0
-        name = "gradient/norm" if count == 1 else f"gradient/norm/{trainer.optimizers.index(optimizer)}"
+        several = len(trainer.optimizers) > 1
+        name = f"gradient/norm/{trainer.optimizers.index(optimizer)}" if several else "gradient/norm"
         for logger in trainer.loggers:
             logger.log_metrics({name: float(norm) / scale}, step)
 
@@ -120,9 +129,9 @@ class Histograms(L.Callback):
             return
         with budget.measure():
             for name, parameter in trainable:
-                writer.add_histogram(f"weights/{name}", parameter, trainer.global_step)
+                writer.add_histogram(f"weights/{name}", parameter, current_step(trainer))
                 if parameter.grad is not None:
-                    writer.add_histogram(f"gradients/{name}", parameter.grad, trainer.global_step)
+                    writer.add_histogram(f"gradients/{name}", parameter.grad, current_step(trainer))
 
 
 class Throughput(L.Callback):
