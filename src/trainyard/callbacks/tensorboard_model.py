@@ -91,8 +91,10 @@ def current_step(trainer: L.Trainer) -> int:
 
     With several optimizers, `global_step` counts the steps of each of them.
     """
+    if len(trainer.optimizers) < 2:
+        return trainer.global_step
     loop: Any = trainer.fit_loop.epoch_loop
-    return trainer.global_step if len(trainer.optimizers) == 1 else int(loop.logged_step)
+    return int(loop.logged_step)
 
 
 class GradientNorm(L.Callback):
