@@ -1,18 +1,12 @@
-"""Steps the schedules of `trainyard.optim.schedules` after each optimizer step, whatever interval a module chose."""
+"""The interval of schedules in modules that receive them as partials."""
 
 import lightning as L
 
-from trainyard.optim.schedules import StepSchedule
+from trainyard.optim.schedules import set_intervals
 
 
 class ScheduleInterval(L.Callback):
-    """Sets the interval of schedules that are functions of the step.
-
-    A module that receives any schedule as a partial usually returns it without an interval, and Lightning's default is
-    the epoch.
-    """
+    """Steps the schedules of `trainyard.optim.schedules` after each step, whatever interval a module chose."""
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        for config in trainer.lr_scheduler_configs:
-            if isinstance(config.scheduler, StepSchedule):
-                config.interval, config.frequency = "step", 1
+        set_intervals(trainer.lr_scheduler_configs)

@@ -7,7 +7,7 @@ last step the factor stays constant.
 import inspect
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from torch.optim import Optimizer
@@ -20,7 +20,7 @@ Cycle = Callable[[int, int], float]  # the factor at a step, given the number of
 
 
 class StepSchedule(LambdaLR):
-    """A schedule to be stepped after each optimizer step; see `trainyard.callbacks.schedule_interval`."""
+    """A schedule that is a function of the step."""
 
 
 def schedule(optimizer: Optimizer, total_steps: int, factor: Factor, warmup_fraction: float = 0.0) -> LambdaLR:
@@ -157,6 +157,20 @@ def lightning_scheduler(make: Callable[..., Any], optimizer: Optimizer, total_st
         never = {"interval": "epoch", "frequency": sys.maxsize}
         return {"scheduler": scheduler, **never, "monitor": "val/loss", "name": "lr"}
     return {"scheduler": scheduler, "interval": "step", "name": "lr"}
+
+
+def set_intervals(configs: Iterable[Any]) -> None:
+    """Have schedules that are functions of the step stepped after each step.
+
+    A module that receives any schedule as a partial usually returns it without an interval, and Lightning's default is
+    the epoch.
+
+    Args:
+        configs: Lightning's `trainer.lr_scheduler_configs`.
+    """
+    for config in configs:
+        if isinstance(config.scheduler, StepSchedule):
+            config.interval, config.frequency = "step", 1
 
 
 def count_steps(trainer: Any) -> int:
