@@ -14,6 +14,7 @@ from trainyard.history.diff import (
     compare_data,
     compare_hardware,
     compare_packages,
+    compare_user_code,
     diff,
     list_files,
 )
@@ -191,3 +192,18 @@ def test_invalid_patch_is_described() -> None:
 
 def test_files_of_the_package_and_its_configs_come_first() -> None:
     assert list_files(["README.md", "src/b", "conf/a", "docs/c"]) == "conf/a, src/b, README.md and 1 more"
+
+
+def test_code_of_own_packages_is_compared(tmp_path: Path) -> None:
+    def run(name: str, digest: str, **state: object) -> StoredRun:
+        code = {"mine": {"path": "/x/mine", "digest": digest, **state}}
+        return record(tmp_path / name, provenance={"user_code": code}, curve=[0.5])
+
+    one, same = run("one", "a", commit="1" * 40), run("same", "a", commit="2" * 40)
+    other = run("other", "b", commit="2" * 40, uncommitted=True)
+    assert compare_user_code(one, same) == []
+    text = "mine: other files (commit 1111111111 -> commit 2222222222, with uncommitted changes)"
+    assert compare_user_code(one, other) == [text]
+    assert f"own code   {text}" in diff(one, other)
+    assert "own code" in diff(one, same)
+    assert "own code" not in diff(record(tmp_path / "two"), record(tmp_path / "three"))

@@ -17,7 +17,7 @@ from trainyard.history.reproduce import choose_directory, reproduce
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import ConfigError
 from trainyard.io.files import write_json
-from trainyard.run.provenance import collect_provenance, read_git_state
+from trainyard.run.provenance import collect_provenance, digest_code, read_git_state
 from trainyard.run.training import train
 
 TINY = ("model.hidden_dims=[8]", "trainer.max_epochs=1", "logger=csv", "callbacks=none")
@@ -48,8 +48,9 @@ def faked(monkeypatch: pytest.MonkeyPatch, run: StoredRun) -> Rerun:
     def fake(change: Callable[[Path], object] = lambda folder: None, code: int = 0) -> list[dict[str, Any]]:
         calls: list[dict[str, Any]] = []
 
-        def rerun(config: dict[str, Any], code_folder: Path | None, directory: Path, threads: int) -> int:
+        def rerun(config: dict[str, Any], code_folder: Path | None, directory: Path, threads: int, own: list) -> int:
             calls.append({"config": config, "code": code_folder, "directory": directory, "threads": threads})
+            calls[-1]["own"] = own
             if code_folder:
                 calls[-1]["text"] = (code_folder / "src" / "trainyard" / "one.py").read_text()
             shutil.copytree(run.folder, config["run"]["dir"])
@@ -186,6 +187,51 @@ def test_impossible_reproduction_fails_before_training(
         again(run, checkout, output=run.folder)
     assert not calls
     assert not (tmp_path / "again").exists()
+
+
+def own_run(run: StoredRun, path: Path, **state: Any) -> StoredRun:
+    """Return a run whose model is in a user's own package."""
+    config = {**run.config, "model": {"_target_": "mine.Model"}}
+    (run.folder / "config.yaml").write_text(yaml.safe_dump(config))
+    code = {"mine": {"path": str(path), "digest": digest_code(path), **state}, "other": {"path": 1}}
+    write_json(run.folder / "provenance.json", {**run.provenance, "user_code": code})
+    return StoredRun(run.folder)
+
+
+def test_changes_of_own_code_are_printed(
+    run: StoredRun, checkout: Checkout, faked: Rerun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The code of the user's own package is not restored, unless it is in the project's repository."""
+    package = tmp_path / "work" / "mine"
+    package.mkdir(parents=True)
+    (package / "nets.py").write_text("one = 1\n")
+    own = own_run(run, package, commit="c" * 40, uncommitted=True)
+    calls = faked()
+
+    def printed(number: int) -> list[str]:
+        assert again(own, checkout, output=tmp_path / f"again-{number}") == 0
+        return [line for line in capsys.readouterr().out.splitlines() if line.startswith("own code")]
+
+    assert printed(1) == []
+    assert calls[-1]["own"] == [str(tmp_path / "work")], "found on the import path"
+    (package / "nets.py").write_text("one = 2\n")
+    [line] = printed(2)
+    assert line.endswith(
+        "has changed since the run (commit cccccccccc, with uncommitted changes); its current files are used"
+    )
+    shutil.rmtree(package)
+    [line] = printed(3)
+    assert f"mine: {package} does not exist" in line
+    own = own_run(run, checkout.folder / "src" / "trainyard" / "one.py")
+    checkout.edit("src/trainyard/one.py", "2", "3")
+    assert printed(4) == [], "checked out with its commit"
+
+
+def test_own_code_needs_confirmation(run: StoredRun, checkout: Checkout, faked: Rerun, tmp_path: Path) -> None:
+    faked()
+    (tmp_path / "mine.py").touch()
+    with pytest.raises(ConfigError, match=r"model\._target_=mine\.Model: .* must not build it here\n  accepted: --yes"):
+        again(own_run(run, tmp_path / "mine.py"), checkout, yes=False)
 
 
 def test_empty_directory_is_accepted(run: StoredRun, tmp_path: Path) -> None:

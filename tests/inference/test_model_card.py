@@ -9,8 +9,8 @@ from markdown_it import MarkdownIt
 
 from tests.history.recorded import record
 from trainyard.data.loading.spec import Column, DataSpec
-from trainyard.inference.export import model_card
 from trainyard.inference.export_formats import FORMATS, random_inputs
+from trainyard.inference.model_card import model_card
 from trainyard.models.mlp import MLP
 from trainyard.tasks.classification import accuracy_interval
 from trainyard.terminal.tables import escape_markdown

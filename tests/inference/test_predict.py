@@ -108,7 +108,7 @@ def test_unreadable_inputs_are_error_rows_and_counted(predict_command: PredictCo
         (["rows.ckpt", "a.csv", "--output", "no/o.csv"], 1, "--output=no/o.csv: no such folder"),
         (["other.ckpt", "a.csv"], 1, "other.ckpt: model_class=mine.MLP: a stored config must not build it here"),
         (["b.ckpt", "a.csv"], 1, "checkpoint=b.ckpt: it contains more than weights"),
-        (["rows.ckpt"], 2, "the following arguments are required: INPUT"),
+        (["rows.ckpt"], 1, "RUN=rows.ckpt: a checkpoint outside of a run"),
         (["rows.ckpt", "a.csv", "--batch-size", "0"], 2, "0 is not a whole number from 1"),
         (["rows.ckpt", "a.csv", "--batch", "3"], 2, "unknown option --batch; did you mean --batch-size?"),
     ],

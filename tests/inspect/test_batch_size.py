@@ -50,7 +50,7 @@ def test_first_step_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     timer, trainer = StepTimer(), Trainer()
     for count in (1, 64, 36, 64):
-        timer.on_train_batch_end(trainer, None, None, (None, range(count)), 0)  # type: ignore[arg-type]
+        timer.on_train_batch_end(trainer, None, None, [batch_size.torch.zeros(count)], 0)  # type: ignore[arg-type]
     assert timer.rates == pytest.approx([64 / 0.2, 36 / 0.2, 64 / 4])
     assert trainer.should_stop
 

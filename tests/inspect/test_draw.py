@@ -10,11 +10,13 @@ import torch
 from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
 
+from tests.history.recorded import record
 from trainyard.config.composition import compose
 from trainyard.config.objective import Objective
 from trainyard.history.stored_run import StoredRun
 from trainyard.inspect import curves, model_figures
 from trainyard.inspect.curves import load_curves, run_curves
+from trainyard.io.errors import ConfigError
 from trainyard.run.load_model import load_model
 from trainyard.run.training import train
 
@@ -58,6 +60,42 @@ def test_equal_rates_of_groups_are_drawn_once(tmp_path: Path) -> None:
     epochs = [epoch for epoch, _ in columns["lr/weights"]]
     assert epochs[-1] == 2.0
     assert np.diff(epochs) == pytest.approx(epochs[0])
+
+
+MODULE_TABLE = """\
+epoch,gradient/norm,lr-Adam,step,train_loss_step,train_loss_epoch,val/mse/dataloader_idx_0,val/mse/dataloader_idx_1,val_f1
+0,,,4,3.0,,,,
+0,,,9,,2.5,1.0,2.0,0.1
+1,,,14,2.0,,,,
+1,,,19,,1.5,0.5,1.5,0.2
+2,,,22,1.0,,,,
+,0.5,0.1,22,,,,,
+"""
+
+
+def test_metrics_of_any_module_are_drawn(run_command, tmp_path: Path) -> None:
+    """Stages may be written with an underscore, and the last epoch may be incomplete."""
+    folder = record(tmp_path / "outputs" / "runs" / "mine").folder
+    (folder / "metrics.csv").write_text(MODULE_TABLE)
+    run = run_curves(StoredRun(folder), "mine")
+    assert curves.default_panels([run]) == ["loss", "f1", "mse"]
+    assert curves.matching_columns("loss", run.columns) == ["train_loss_step", "train_loss_epoch"]
+    assert curves.matching_columns("mse", run.columns) == [f"val/mse/dataloader_idx_{loader}" for loader in (0, 1)]
+    assert run.columns["train_loss_step"] == [(0.5, 3.0), (1.5, 2.0), (2.3, 1.0)]
+    code, _, errors = run_command("draw", "curves", "mine")
+    assert (code, errors) == (0, "")
+    assert matplotlib.image.imread(tmp_path / "outputs/draw/curves.png").shape[1] > 1200, "three charts"
+
+
+def test_default_panels_are_metrics_with_and_without_stages() -> None:
+    def names(*columns: str) -> list[str]:
+        return curves.default_panels([curves.RunCurves("mine", {name: [(1.0, 1.0)] for name in columns})])
+
+    assert names("d_loss", "g_loss", "val/radius", "test/radius", "lr-Adam") == ["d_loss", "g_loss", "radius"]
+    assert names("val/acc", "train/loss", "val/loss", "gradient/norm") == ["loss", "acc"]
+    assert names(*(f"val/m{number}" for number in range(9))) == [f"m{number}" for number in range(6)]
+    with pytest.raises(ConfigError, match=r"RUN=mine: its metrics.csv has no metrics"):
+        names("lr-Adam", "test/mse")
 
 
 def test_curves_of_a_sweep_are_labelled_by_its_axes(run_command, tmp_path: Path) -> None:

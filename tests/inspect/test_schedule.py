@@ -92,7 +92,7 @@ def test_one_cycle_peaks_in_the_fourth_of_ten_epochs(run_command) -> None:
 def test_rates_of_plateau_are_unknown(run_command) -> None:
     code, screen, _ = run_command("show", "schedule", "scheduler=plateau", "trainer.max_epochs=3")
     assert code == 0
-    assert "the rate drops when the objective stops improving" in screen
+    assert "the rate drops when a metric stops improving" in screen
     assert "███" in screen
 
 

@@ -5,6 +5,7 @@ The functions import what they need, since torch takes seconds to import and a h
 
 import argparse
 import pkgutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -95,30 +96,41 @@ def evaluate(arguments: argparse.Namespace) -> None:
     run, overrides, trusted = arguments.run, arguments.overrides, arguments.trusted
     if arguments.output:
         check_folder(arguments.output)
+    report: evaluation.Report
     with log_to_screen():
         if arguments.ensemble:
             report, folder = evaluation.evaluate_ensemble(run, arguments.ensemble, overrides, trusted)
         else:
             report, folder = evaluation.evaluate(run, overrides, TEST_TIME_VIEWS if arguments.tta else 1, trusted)
     written = evaluation.write_report(report, arguments.output or output_folder(folder, "evaluation"))
-    print(*report.summary, *report.class_lines, f"written    {written}", sep="\n")
+    print(*report.lines, f"written    {written}", sep="\n")
 
 
 def add_predict(commands: Parser) -> None:
     """Add `predict`."""
-    parser = commands.add_command("predict", "predict images or rows with a trained run", predict)
+    epilog = "Without INPUT, the predict_dataloader of the data module is used; data.KEY=VALUE changes its arguments."
+    parser = commands.add_command("predict", "predict images, rows or batches with a trained run", predict, epilog)
     add_run(parser)
     inputs = "images, folders of images, tables (.csv, .tsv, .parquet), quoted patterns such as '**/*.png', or - (CSV)"
-    parser.add_argument("inputs", metavar="INPUT", nargs="+", help=inputs)
-    parser.add_argument("--output", type=Path, metavar="FILE", help="CSV of the predictions (default: stdout)")
+    parser.add_argument("inputs", metavar="INPUT", nargs="*", help=inputs)
+    output = "CSV of the predictions (default: stdout); without INPUT also .npy or .pt"
+    parser.add_argument("--output", type=Path, metavar="FILE", help=output)
     parser.add_argument("--batch-size", type=positive, metavar="N", help="examples at once (default: 64 or 8192)")
     parser.add_argument("--ensemble", type=positive, metavar="K", help="average K jobs of best:SWEEP, chosen greedily")
 
 
 def predict(arguments: argparse.Namespace) -> int:
-    """Write a CSV of predictions; return 1 if some inputs could not be predicted."""
-    from trainyard.inference.predict import predict_files
+    """Write predictions; return 1 if some inputs could not be predicted."""
+    from trainyard.inference.predict import is_override, predict_files
 
+    if all(map(is_override, arguments.inputs)) and not (arguments.ensemble or arguments.batch_size):
+        from trainyard.inference.module_predictions import predict_run
+        from trainyard.terminal.logs import log_to_screen
+
+        with log_to_screen():
+            lines = predict_run(arguments.run, arguments.inputs, arguments.output, arguments.trusted)
+        print(*lines, sep="\n", end="\n" if lines else "", file=sys.stderr)
+        return 0
     trusted, ensemble = arguments.trusted, arguments.ensemble
     failed = predict_files(arguments.run, arguments.inputs, arguments.output, arguments.batch_size, trusted, ensemble)
     return 1 if failed else 0
@@ -242,7 +254,7 @@ def add_composed(group: Parser, name: str, summary: str, target: str) -> Parser:
 def add_draw(commands: Parser) -> None:
     """Add `draw curves`, `draw decision` and `draw layers`."""
     draw = commands.add_command("draw", "draw figures of trained runs into outputs/draw")
-    summary = "draw loss and accuracy of runs or of a sweep over the epochs"
+    summary = "draw the metrics of runs or of a sweep over the epochs"
     curves = draw.add_command("curves", summary, call("trainyard.inspect.curves:draw"))
     curves.add_argument("names", nargs="+", metavar="RUN|SWEEP", help=RUN)
     columns = "columns of metrics.csv, such as val/loss"

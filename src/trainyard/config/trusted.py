@@ -42,18 +42,22 @@ class Kind:
         bases: dotted names of classes; the object must be derived from one of them.
         packages: packages or modules in which it must be defined.
         functions: functions, or modules of functions, that are accepted instead of a class.
+        any_trusted: whether any class or function of a package that the user trusts is accepted.
     """
 
     name: str
     bases: tuple[str, ...]
     packages: tuple[str, ...]
     functions: tuple[str, ...] = ()
+    any_trusted: bool = False
 
     def accepts(self, found: object, trusted: Sequence[str]) -> bool:
         """Return whether an object is of this kind, and defined in an allowed or trusted package."""
         if not isinstance(found, type | FunctionType) or not is_original(found):
             return False
         name = f"{found.__module__}.{found.__qualname__}"
+        if self.any_trusted and is_inside(name, trusted):
+            return True
         if isinstance(found, type):
             bases = tuple(map(resolve_name, self.bases))
             return issubclass(found, bases) and is_inside(name, (*self.packages, *trusted))
@@ -63,10 +67,17 @@ class Kind:
 PL = "lightning.pytorch"  # PyTorch Lightning
 LIBRARIES = ("torch.nn.modules", "torchvision.models", "torchvision.ops", "timm.layers", "timm.models")
 MODULES = (*LIBRARIES, "trainyard.models")
-METRICS = ("torchmetrics.classification", "torchmetrics.regression", "torchmetrics.aggregation")
-INPUTS = ("torch.nn.Module", "torch.utils.data.Dataset")
+METRIC_KINDS = ("aggregation", "classification", "collections", "regression", "retrieval", "segmentation")
+METRICS = tuple(f"torchmetrics.{kind}" for kind in METRIC_KINDS)  # others, such as FID, load pretrained weights
+PLAIN_TRANSFORMS = ("Compose", "PILToTensor", "RandomTransforms", "ToPILImage", "ToTensor")
+INPUTS = (
+    *("torch.nn.Module", "torch.utils.data.Dataset"),
+    *(f"torchvision.transforms.transforms.{name}" for name in PLAIN_TRANSFORMS),
+)
+INPUT_PACKAGES = (*MODULES, "torchvision.transforms", "trainyard.data")
 OPTIMIZERS = ("torch.optim", "timm.optim", "trainyard.optim")
 TIMM_OPTIMIZERS = ("trainyard.optim.optimizers.timm_optimizer", "timm.optim._optim_factory.create_optimizer_v2")
+OPTIMIZER_BASES = ("torch.optim.Optimizer", "torch.optim.lr_scheduler.LRScheduler")
 SCHEDULERS = ("torch.optim.lr_scheduler.LRScheduler",)
 SCHEDULES = ("trainyard.optim.schedules",)
 STRATEGIES = ("trainyard.run.distributed", *(f"{PL}.strategies.{name}" for name in ("ddp", "fsdp", "single_device")))
@@ -76,14 +87,21 @@ PLUGIN_BASES = (f"{PL}.plugins.Precision", f"{PL}.plugins.CheckpointIO", "lightn
 MODEL = Kind("model", ("lightning.LightningModule",), ("trainyard.models",))
 DATA = Kind("data module", ("lightning.LightningDataModule",), ("trainyard.data",))
 AUGMENTATION = Kind("augmentation", ("trainyard.data.augment.Augmentation",), ("trainyard.data",))
-# The first pattern that matches a dotted path decides; without a match, nothing may be built.
+# Arguments of a model such as `optimizer_g`, `optimizers.generator`, `opt_d` and `lr_scheduler`.
+OPTIMIZER_NAMES = r"(.+[._])?(opt|optim|optimizers?)([._].+)?"
+SCHEDULER_NAMES = r"(.+[._])?(sched|schedulers?|schedules?)([._].+)?"
+# The first pattern that matches a dotted path decides; without a match below one of `KEYS`, nothing may be built.
 PLACES = {
-    r"(model\.)?optimizer": Kind("optimizer", ("torch.optim.Optimizer",), OPTIMIZERS, TIMM_OPTIMIZERS),
-    r"(model\.)?scheduler": Kind("schedule", SCHEDULERS, ("torch.optim", "trainyard.optim"), SCHEDULES),
+    rf"(model\.)?optimizer|model\.{OPTIMIZER_NAMES}": Kind(
+        "optimizer", ("torch.optim.Optimizer",), OPTIMIZERS, TIMM_OPTIMIZERS
+    ),
+    rf"(model\.)?scheduler|model\.{SCHEDULER_NAMES}": Kind(
+        "schedule", SCHEDULERS, ("torch.optim", "trainyard.optim"), SCHEDULES
+    ),
     r"model": MODEL,
-    r"model\..+": Kind("torch.nn.Module", ("torch.nn.Module",), (*MODULES, *METRICS)),
+    r"model\..+": Kind("torch.nn.Module", ("torch.nn.Module",), (*MODULES, *METRICS), any_trusted=True),
     r"data": DATA,
-    r"data\..+": Kind("Module or Dataset of torch", INPUTS, (*MODULES, "torchvision.transforms", "trainyard.data")),
+    r"data\..+": Kind("Module, Dataset or transform", INPUTS, INPUT_PACKAGES, any_trusted=True),
     r"augment": AUGMENTATION,
     r"finetune": Kind("fine-tuning plan", ("trainyard.optim.finetune.Finetune",), ("trainyard.optim",)),
     r"callbacks\.[^.]+": Kind("callback", ("lightning.Callback",), (f"{PL}.callbacks", "trainyard")),
@@ -93,6 +111,24 @@ PLACES = {
     r"trainer\.profiler": Kind("profiler", (f"{PL}.profilers.Profiler",), (f"{PL}.profilers", "trainyard")),
     r"trainer\.plugins(\.\d+)?": Kind("plugin", PLUGIN_BASES, (*PLUGINS, "trainyard.callbacks.checkpoint_files")),
 }
+
+# Keys of a run, below which nothing else may be built. Other keys are the user's own groups: a run builds none of them,
+# but they remain in the config when another key refers to them, as in `model.net=${net}`.
+KEYS = (
+    "augment",
+    "callbacks",
+    "checkpoint",
+    "data",
+    "finetune",
+    "logger",
+    "model",
+    "optimizer",
+    "run",
+    "scheduler",
+    "sweep",
+    "trainer",
+)
+OWN = Kind("part of a model", (*INPUTS, *OPTIMIZER_BASES), (*INPUT_PACKAGES, *METRICS, *OPTIMIZERS), any_trusted=True)
 
 
 def check_stored(config: Mapping[str, Any], trusted: Sequence[str] = (), unbuilt: Sequence[str] = ()) -> None:
@@ -124,7 +160,7 @@ def check_node(path: str, node: Mapping[str, Any], trusted: Sequence[str]) -> No
     """Raise a ConfigError if a node with Hydra's own keys must not be built at its place."""
     if "_target_" not in node and not set(node) & set(OPTIONS):
         return
-    kind = next((kind for pattern, kind in PLACES.items() if re.fullmatch(pattern, path)), None)
+    kind = find_kind(path)
     if kind is None:
         raise config_error(f"{path}._target_", node.get("_target_"), NOT_HERE, "plain values")
     found = check_target(f"{path}._target_", node.get("_target_"), kind, trusted)
@@ -137,6 +173,12 @@ def check_node(path: str, node: Mapping[str, Any], trusted: Sequence[str]) -> No
             if key not in known:
                 problem = f"not an argument of {found.__qualname__} that a stored config may set"
                 raise config_error(f"{path}.{key}", node[key], problem, join_limited(parameters(found)[0]))
+
+
+def find_kind(path: str) -> Kind | None:
+    """Return the kind of the objects that may be built at a dotted path; `None` if none may be."""
+    own = None if path.partition(".")[0] in KEYS else OWN
+    return next((kind for pattern, kind in PLACES.items() if re.fullmatch(pattern, path)), own)
 
 
 def check_target(key: str, name: object, kind: Kind, trusted: Sequence[str] = ()) -> Any:
@@ -185,11 +227,3 @@ def is_original(found: type | FunctionType) -> bool:
 def is_inside(name: str, packages: Iterable[str]) -> bool:
     """Return whether a dotted name is one of several packages or inside it."""
     return any(name == package or name.startswith(f"{package}.") for package in packages)
-
-
-def foreign_packages(config: Mapping[str, Any]) -> list[str]:
-    """Return the packages in a run's plain config that need `--trusted-packages`."""
-    known = {package.partition(".")[0] for kind in PLACES.values() for package in kind.packages}
-    built = {key: part for key, part in config.items() if key not in NOT_BUILT}
-    targets = [part["_target_"] for _, part in walk_limited(built) if isinstance(part, dict) and "_target_" in part]
-    return sorted({str(target).partition(".")[0] for target in targets} - known)

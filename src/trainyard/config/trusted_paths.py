@@ -64,8 +64,8 @@ def check_callback_states(states: Mapping[str, Any], checkpoint: Path) -> None:
 def use_own_caches(config: dict[str, Any]) -> None:
     """Replace the cache folders of a stored config by the user's own; no result depends on them."""
     data, callbacks = config.get("data"), config.get("callbacks")
-    if isinstance(data, dict) and "cache" in data:
-        data["cache"] = own_cache()
+    if isinstance(data, dict) and "cache" in data and str(data.get("_target_")).startswith("trainyard."):
+        data["cache"] = own_cache()  # an argument of this name may mean anything in a user's class
     for part in callbacks.values() if isinstance(callbacks, dict) else ():
         if isinstance(part, dict) and part.get("_target_") == FEATURE_CACHE:
             part["folder"] = own_cache()
@@ -78,7 +78,7 @@ def own_cache() -> str:
 
 def check_download(data: Mapping[str, Any], kind: type) -> None:
     """Raise a ConfigError if a data set would be downloaded outside of the current folder."""
-    if getattr(kind, "downloads", False):
+    if getattr(kind, "downloads", False) is True and "root" in data:
         root = Path(str(data["root"])).expanduser()
         if not root.is_dir() and not root.absolute().resolve().is_relative_to(Path.cwd()):
             problem = "does not exist, and a stored config must not download outside of the current folder"

@@ -15,7 +15,7 @@ from trainyard.run.provenance import run_git
 
 Lines = list[str] | None
 PACKAGE = Path(__file__).parents[1]
-CAUSES = ("config", "data", "code", "packages", "hardware")
+CAUSES = ("config", "data", "code", "own code", "packages", "hardware")
 NO_PROVENANCE = "a run's provenance.json is missing or invalid"
 UNKNOWN = {
     "config": "a run's config.yaml is missing or invalid",
@@ -74,6 +74,7 @@ def diff(one: StoredRun, other: StoredRun) -> str:
         "config": compare_configs(one, other),
         "data": compare_data(one, other),
         "code": compare_code(one, other),
+        **({"own code": compare_user_code(one, other)} if one.user_code or other.user_code else {}),
         "packages": compare_packages(one.provenance, other.provenance),
         "hardware": compare_hardware(one.provenance, other.provenance),
         "curves": compare_curves(one, other),
@@ -179,6 +180,22 @@ def compare_code(one: StoredRun, other: StoredRun, package: Path = PACKAGE) -> L
     if untracked := {*left.untracked} ^ {*right.untracked}:
         lines.append(f"untracked files of one run: {list_files(untracked)}")
     return lines
+
+
+def compare_user_code(one: StoredRun, other: StoredRun) -> Lines:
+    """Return a line for each of the user's packages that both runs use, and whose code differs."""
+    lines = []
+    for name in one.user_code.keys() & other.user_code.keys():
+        left, right = one.user_code[name], other.user_code[name]
+        if left["digest"] != right["digest"]:
+            lines.append(f"{name}: other files ({describe_user_code(left)} -> {describe_user_code(right)})")
+    return sorted(lines)
+
+
+def describe_user_code(state: Mapping[str, Any]) -> str:
+    """Return the commit of a user's package, and whether it had uncommitted changes."""
+    where = f"commit {str(state['commit'])[:10]}" if state.get("commit") else "in no repository"
+    return f"{where}, with uncommitted changes" if state.get("uncommitted") else where
 
 
 def list_files(files: Iterable[str]) -> str:

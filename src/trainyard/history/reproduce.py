@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +15,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
+from trainyard.config.target_packages import user_packages
 from trainyard.config.trusted_paths import check_training
 from trainyard.history import diff
 from trainyard.history.find_run import ROOT
@@ -23,7 +24,7 @@ from trainyard.history.stored_run import StoredRun, flatten
 from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.io.files import check_path, relative
 from trainyard.run.metrics_csv import read_curves
-from trainyard.run.provenance import collect_provenance, run_git
+from trainyard.run.provenance import collect_provenance, digest_code, run_git
 from trainyard.terminal.controls import escape_controls
 
 TOLERANCE = 1e-3  # absolute for values up to 1, relative for larger ones
@@ -53,6 +54,9 @@ def reproduce(run: StoredRun, output: Path | None = None, yes: bool = False, pac
     print(f"run        {run.name}, again in {relative(folder)}")
     code = find_code(run, package)
     config = config_to_reproduce(run, folder)
+    own_code = {name: run.user_code[name] for name in user_packages(config) if name in run.user_code}
+    for line in describe_changes(own_code, package, code):
+        print(escape_controls(f"own code   {line}", keep=""))
     confirm(run, code, yes, config, folder)
     now = collect_provenance()
     threads = int(run.provenance["hardware"].get("threads") or now["hardware"]["threads"])
@@ -64,7 +68,8 @@ def reproduce(run: StoredRun, output: Path | None = None, yes: bool = False, pac
         print(f"directory  {directory} does not exist: relative paths refer to the current folder")
         directory = Path()
     with checked_out(package, code) if code else nullcontext() as tree:
-        exit_code = train_again(config, tree, directory, threads)
+        folders = [str(Path(state["path"]).parent) for state in own_code.values()]
+        exit_code = train_again(config, tree, directory, threads, folders)
     again = StoredRun(folder)
     if again.status != "completed":
         print(f"differs: the new run ended with exit code {exit_code} before it was complete, see above")
@@ -110,6 +115,35 @@ def find_code(run: StoredRun, package: Path) -> diff.CodeVersion | None:
     return None
 
 
+def describe_changes(
+    own_code: Mapping[str, Mapping[str, Any]], package: Path, code: diff.CodeVersion | None
+) -> list[str]:
+    """Return a line for each of the user's packages whose files are not those of the run.
+
+    A package in the repository of `code` is checked out with it.
+    """
+    lines = []
+    for name, state in own_code.items():
+        path = Path(state["path"])
+        was = diff.describe_user_code(state)
+        if code and is_committed(path, package, code):
+            continue
+        if not path.exists():
+            lines.append(
+                f"{name}: {path} does not exist ({was}); PYTHONPATH=FOLDER before the command finds it elsewhere"
+            )
+        elif digest_code(path) != state["digest"]:
+            lines.append(f"{name} in {relative(path)} has changed since the run ({was}); its current files are used")
+    return lines
+
+
+def is_committed(path: Path, package: Path, code: diff.CodeVersion) -> bool:
+    """Return whether a folder or file is part of a commit in the repository of `package`."""
+    top = Path(run_git(package, "rev-parse", "--show-toplevel").strip())
+    inside = path.is_relative_to(top)
+    return inside and bool(run_git(package, "ls-tree", "--full-tree", code.commit, path.relative_to(top).as_posix()))
+
+
 @contextmanager
 def checked_out(repository: Path, code: diff.CodeVersion) -> Iterator[Path]:
     """Yield a temporary worktree with a commit and its patch; the repository's files, index and HEAD do not change."""
@@ -141,14 +175,19 @@ def confirm(run: StoredRun, code: diff.CodeVersion | None, yes: bool, config: Ma
         raise config_error("RUN", run.name, question, "--yes, after reading its provenance.json and config.yaml")
 
 
-def train_again(config: Mapping[str, Any], code: Path | None, directory: Path, threads: int) -> int:
-    """Train a config in a new process with the code of a checkout, and return its exit code."""
+def train_again(
+    config: Mapping[str, Any], code: Path | None, directory: Path, threads: int, folders: Sequence[str] = ()
+) -> int:
+    """Train a config in a new process with the code of a checkout, and return its exit code.
+
+    The import path ends with `folders`, of the user's own packages.
+    """
     with TemporaryDirectory(prefix="trainyard-") as temporary:
         script, file = Path(temporary) / "rerun.py", Path(temporary) / "config.yaml"
         script.write_text(SCRIPT, encoding="utf-8")
         file.write_text(OmegaConf.to_yaml(OmegaConf.create(dict(config))), encoding="utf-8")
         own = [str(Path(folder).absolute()) for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
-        path = os.pathsep.join([*([str(code / "src"), str(code)] if code else []), *own])
+        path = os.pathsep.join([*([str(code / "src"), str(code)] if code else []), *own, *folders])
         sys.stdout.flush()
         command = [sys.executable, str(script), str(file), str(threads)]
         process = subprocess.Popen(command, cwd=directory, env={**os.environ, "PYTHONPATH": path})

@@ -5,6 +5,7 @@ import copy
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -12,7 +13,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from trainyard.config.arguments import check_ranges
+from trainyard.config.arguments import check_ranges, parameters
 from trainyard.config.composition import config_values
 from trainyard.config.format_error import as_single_value
 from trainyard.config.trusted import NOT_BUILT, check_stored
@@ -149,10 +150,18 @@ def parse_assignment(word: str, key: str, accepted: str) -> Override:
     return override
 
 
+def unset_arguments(cfg: DictConfig, path: str) -> list[str]:
+    """Return the dotted paths of all arguments of the `_target_` of a node, which has been checked."""
+    node = OmegaConf.select(cfg, path)
+    if not isinstance(node, DictConfig) or "_target_" not in node:
+        return []
+    return [f"{path}.{name}" for name in parameters(resolve_name(node._target_))[0]]
+
+
 def apply_override(cfg: DictConfig, override: Override, accepted: str) -> None:
-    """Set the value of an override; raise a ConfigError for a key that the stored config lacks, unless `+` adds it."""
+    """Set the value of an override; raise a ConfigError for an unknown key, unless `+` adds it."""
     key = override.key_or_group
-    known = {path for path, _ in config_values(cfg)}
+    known = {*(path for path, _ in config_values(cfg)), *unset_arguments(cfg, key.rpartition(".")[0])}
     if key not in known and not override.is_add() and OmegaConf.select(cfg, key) is None:
         problem = f"the stored config has no such key{did_you_mean(key, known)}"
         raise config_error(key, override.get_value_element_as_str(), problem, accepted)

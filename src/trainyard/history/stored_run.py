@@ -111,6 +111,13 @@ class StoredRun:
         return {**found, **{name: as_dict(found.get(name)) for name in ("packages", "hardware")}}
 
     @property
+    def user_code(self) -> dict[str, dict[str, Any]]:
+        """Path, digest and commit of the user's own packages by name; invalid entries are left out."""
+        states = {name: as_dict(state) for name, state in as_dict(self.provenance.get("user_code")).items()}
+        keys = ("path", "digest")
+        return {name: state for name, state in states.items() if all(isinstance(state.get(key), str) for key in keys)}
+
+    @property
     def fingerprint(self) -> dict[str, dict[str, Any]] | None:
         """Counts and digests of the data, by split; `None` if the run has none."""
         return as_dict(as_dict(self.result.get("data")).get("fingerprint")) or None

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from trainyard.data.loading.spec import DataSpec
 from trainyard.history.find_run import find_best_job
 from trainyard.history.scores import have_same_examples, read_predictions
+from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
+from trainyard.inference.capabilities import NO_PROBABILITIES, has_class_report
 from trainyard.io.errors import config_error, join_limited
 from trainyard.models.classifier import Classifier
 from trainyard.sweeps.stored import StoredSweep
@@ -29,13 +31,15 @@ class Selection:
     candidates: int  # jobs with saved predictions of the same validation examples
 
 
-def select_members(name: str, size: int) -> Selection:
+def select_members(name: str, size: int, trusted: Sequence[str] = ()) -> Selection:
     """Select members of an ensemble from the sweep `best:SWEEP` by their saved validation predictions."""
     if not name.startswith(BEST):
         raise config_error("--ensemble", size, f"{name} is one model", "best:SWEEP as the RUN")
     best, sweep = find_best_job(name), StoredSweep.find(name.removeprefix(BEST))
     reference = read_predictions(best.folder)
     if reference is None:
+        if not has_class_report(config_to_test(best, trusted=trusted), trusted):
+            raise config_error("--ensemble", size, NO_PROBABILITIES, "a sweep of classifiers")
         problem = f"{best.name} did not save predictions of its validation examples"
         raise config_error("--ensemble", size, problem, "a sweep with callbacks=default or pictures")
     jobs, probabilities = [], []
@@ -112,5 +116,5 @@ def load_members(jobs: Sequence[StoredRun], trusted: Sequence[str] = ()) -> list
 
 def load_ensemble(name: str, size: int, trusted: Sequence[str] = ()) -> Ensemble:
     """Return the ensemble of a sweep, ready to predict; see `select_members` and `load_members`."""
-    selection = select_members(name, size)
+    selection = select_members(name, size, trusted)
     return Ensemble(load_members(list(selection.jobs), trusted), list(selection.jobs.values())).eval()

@@ -5,11 +5,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import lightning as L
 import torch
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
@@ -20,24 +18,46 @@ from trainyard.data.loading.datamodule import DataModule
 from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
+from trainyard.inference.capabilities import NO_PROBABILITIES, has_class_report
 from trainyard.inference.ensemble import load_members, select_members
 from trainyard.inference.evaluation_data import OWN_TEST_SPLIT, load_evaluation_data, overlap_notes
-from trainyard.io.errors import config_error, join_limited
+from trainyard.inference.module_evaluation import evaluate_module
+from trainyard.inference.trainer import apply_model_options, build_inference_trainer
+from trainyard.io.errors import config_error
 from trainyard.io.files import relative
 from trainyard.models.classifier import Classifier
-from trainyard.run.compatibility import available_accelerators
-from trainyard.run.run_builder import QUIET, use_channels_last
 from trainyard.tasks.classification import Predictions, load_classifier
 from trainyard.tasks.classification_report import Evaluation
 
 METRICS = ("test/acc", "test/loss")
-# Trainer arguments that affect the scores. A single process evaluates, however many trained.
-TRAINER_ARGUMENTS = ("accelerator", "precision", "deterministic", "benchmark", "limit_test_batches")
+
+
+class Report(Protocol):
+    """The result of an evaluation."""
+
+    @property
+    def checkpoint(self) -> str:
+        """The path of the checkpoint, or the number of checkpoints."""
+
+    @property
+    def options(self) -> list[str]:
+        """Overrides and options that differ from the run's own test."""
+
+    @property
+    def lines(self) -> list[str]:
+        """The report as text."""
+
+    def write(self, folder: Path, stem: str) -> list[Path]:
+        """Write the report into a folder, as files whose names begin with `stem`, and return their paths.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
 
 
 def evaluate(
     name: str, overrides: Sequence[str] = (), views: int = 1, trusted: Sequence[str] = ()
-) -> tuple[Evaluation, Path]:
+) -> tuple[Report, Path]:
     """Evaluate a run as at the end of its training, or with other data or settings; also return its directory.
 
     With several `views` of each image, their predictions are averaged; see `predict_test_split`.
@@ -47,6 +67,10 @@ def evaluate(
     """
     run, checkpoint = find_run_and_checkpoint(name)
     cfg = config_to_test(run, overrides, trusted)
+    if not has_class_report(cfg, trusted):
+        if views > 1:
+            raise config_error("--tta", run.name, NO_PROBABILITIES, "a run of a classifier on images")
+        return evaluate_module(run, checkpoint, cfg, overrides, trusted), run.folder
     model = load_classifier(checkpoint, trusted)
     data, examples = load_evaluation_data(cfg, run, model.spec, trusted)
     predictions, scores = predict_test_split(model, data, cfg, views)
@@ -68,7 +92,7 @@ def evaluate_ensemble(
     name: str, size: int, overrides: Sequence[str] = (), trusted: Sequence[str] = ()
 ) -> tuple[Evaluation, Path]:
     """Evaluate an ensemble of a sweep and compare it with the best job alone; see `evaluate` and `select_members`."""
-    selection = select_members(name, size)
+    selection = select_members(name, size, trusted)
     best = selection.best
     jobs = list(dict.fromkeys([*selection.jobs, best]))
     models = load_members(jobs, trusted)
@@ -125,7 +149,7 @@ def comparison_note(run: StoredRun, scores: dict[str, float]) -> str:
     return f"the run    has {text or 'no test scores'}; now {', '.join(f'{k} {v}' for k, v in scores.items())}"
 
 
-def write_report(report: Evaluation, folder: Path) -> str:
+def write_report(report: Report, folder: Path) -> str:
     """Write the report of an evaluation and return the paths of its files.
 
     The files are named `test`, followed by a hash of the options and the checkpoint unless it is the run's own test.
@@ -151,13 +175,10 @@ def predict_test_split(
             itself, and versions augmented as in training. The scores are those of the first view.
     """
     augment = load_augmentation(cfg) if views > 1 else None
-    if cfg.get("channels_last"):
-        use_channels_last(model)
-    if cfg.get("compile"):
-        model.compile()
+    apply_model_options(model, cfg)
     logits: list[Tensor] = []
     model.register_forward_hook(lambda module, inputs, output: logits.append(output.detach().float().cpu()))
-    trainer = build_test_trainer(cfg)
+    trainer = build_inference_trainer(cfg)
     [scores] = trainer.test(model, data, verbose=False)
     probabilities = [model.probabilities(torch.cat(logits))]
     for view in range(1, views):
@@ -170,20 +191,6 @@ def predict_test_split(
     mean = torch.stack(probabilities).mean(dim=0)
     labels = data.splits["test"].y[: len(mean)].cpu()  # fewer with trainer.limit_test_batches
     return Predictions(mean, labels, model.spec.classes), {name: float(value) for name, value in scores.items()}
-
-
-def build_test_trainer(cfg: DictConfig) -> L.Trainer:
-    """Build a Trainer that tests as the run's does, and writes nothing."""
-    accelerator = str(cfg.trainer.get("accelerator", "auto"))
-    available = ["auto", *available_accelerators()]
-    if accelerator not in available:
-        accepted = " or ".join(f"trainer.accelerator={name}" for name in available)
-        raise config_error("trainer.accelerator", accelerator, f"there is no {accelerator} device here", accepted)
-    options: dict[str, Any] = {key: cfg.trainer[key] for key in TRAINER_ARGUMENTS if key in cfg.trainer}
-    try:
-        return L.Trainer(**options, **QUIET, devices=1)
-    except (MisconfigurationException, ValueError) as error:
-        raise config_error("trainer", join_limited(map(str, options.values())), str(error).splitlines()[0]) from error
 
 
 def load_augmentation(cfg: DictConfig) -> Augmentation:

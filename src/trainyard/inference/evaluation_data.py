@@ -20,6 +20,7 @@ from trainyard.data.sources.image_folder import ImageFolder
 from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
+from trainyard.inference.capabilities import NO_PROBABILITIES, has_class_report
 from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.models.classifier import Classifier
 from trainyard.tasks.classification import load_classifier
@@ -109,8 +110,11 @@ def match_examples(data: DataModule, spec: DataSpec) -> tuple[str, Examples]:
 def load_model_and_data(name: str, trusted: Sequence[str] = ()) -> tuple[Classifier, DataModule]:
     """Return the model of a run and its data."""
     run, checkpoint = find_run_and_checkpoint(name)
+    cfg = config_to_test(run, trusted=trusted)
+    if not has_class_report(cfg, trusted):
+        raise config_error("RUN", name, NO_PROBABILITIES, "a run of a classifier on images or rows")
     model = load_classifier(checkpoint, trusted)
-    return model, load_data(config_to_test(run, trusted=trusted), trusted, model.spec)
+    return model, load_data(cfg, trusted, model.spec)
 
 
 def overlap_notes(data: DataModule, run: StoredRun, examples: str, trusted: Sequence[str] = ()) -> list[str]:

@@ -13,6 +13,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,10 +30,16 @@ FRESH_PROCESS = """\
 import sys
 sys.modules.update(dict.fromkeys(["trainyard", "lightning", "timm", "torchvision"]))
 import torch
+def tensors(value):
+    if isinstance(value, torch.Tensor):
+        return [value]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    return [tensor for part in parts for tensor in tensors(part)]
 path, folder = sys.argv[1:]
 model = torch.export.load(path).module()
 with torch.no_grad():
-    torch.save([model(x) for x in torch.load(f"{folder}/inputs.pt")], f"{folder}/outputs.pt")
+    outputs = [tensors(model(*args, **kwargs)) for args, kwargs in torch.load(f"{folder}/inputs.pt")]
+torch.save(outputs, f"{folder}/outputs.pt")
 """
 
 USE_ONNX = """\
@@ -136,14 +143,23 @@ def write_torch(model: Classifier, path: Path) -> None:
 
 
 def run_torch(path: Path, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """Return the outputs in a fresh process that cannot import this project; raise a RuntimeError if it fails."""
+    """Return the outputs in a fresh process that cannot import this project."""
+    return [output for [output] in run_program(path, [((x,), {}) for x in inputs])]
+
+
+def run_program(path: Path, calls: Sequence[tuple[tuple[Any, ...], dict[str, Any]]]) -> list[list[Tensor]]:
+    """Return the tensors that an exported program returns for positional and named arguments, in a fresh process.
+
+    Raises:
+        RuntimeError: it fails; the process cannot import this project.
+    """
     with TemporaryDirectory() as folder:
-        torch.save(list(inputs), f"{folder}/inputs.pt")
+        torch.save(list(calls), f"{folder}/inputs.pt")
         command = [sys.executable, "-c", FRESH_PROCESS, str(path.absolute()), folder]
         process = subprocess.run(command, capture_output=True, text=True, cwd=folder)
         if process.returncode:
             raise RuntimeError((process.stderr.strip().splitlines() or ["it ended without a message"])[-1])
-        outputs: list[Tensor] = torch.load(f"{folder}/outputs.pt")
+        outputs: list[list[Tensor]] = torch.load(f"{folder}/outputs.pt")
     return outputs
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainyard.history.find_run import find_checkpoint
-from trainyard.inference.prediction_inputs import check_kind, find_inputs
+from trainyard.inference.prediction_inputs import ACCEPTED, check_kind, find_inputs
 from trainyard.io.csv_text import csv_writer, escape_formula
-from trainyard.io.errors import config_error
+from trainyard.io.errors import ConfigError, config_error
 from trainyard.io.files import check_path, replacing
 from trainyard.terminal.controls import EscapedStream, unescaped
 
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from trainyard.inference.prediction_batches import InputBatch
 
 OUTPUT = "a file in an existing folder that is not one of the inputs"
+
+
+def is_override(word: str) -> bool:
+    """Return whether a word of the command changes the data module or the Trainer, instead of being an input."""
+    return word.startswith(("data.", "trainer.")) and "=" in word and not Path(word).exists()
 
 
 class Predictor(Protocol):
@@ -52,15 +57,19 @@ def predict_files(
         ConfigError: invalid input; no file is written then.
     """
     checkpoint = find_checkpoint(run)
+    if not inputs:
+        raise ConfigError(f"INPUT: none given\n  accepted: {'; '.join(ACCEPTED.values())}")
     files = find_inputs(inputs)
     path = check_output(output, [checkpoint, *(Path(file.name) for file in files)]) if output is not None else None
     import torch  # takes seconds, so mistyped arguments are reported first
 
+    from trainyard.inference.capabilities import check_reads_files
     from trainyard.inference.ensemble import load_ensemble
     from trainyard.inference.prediction_batches import input_batches
     from trainyard.tasks.classification import load_classifier
     from trainyard.terminal.display import progress_counter
 
+    check_reads_files(run, checkpoint, inputs[0], trusted)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = load_ensemble(run, ensemble, trusted) if ensemble else load_classifier(checkpoint, trusted)
     model = model.to(device)
@@ -153,9 +162,16 @@ def open_output(path: Path | None) -> Iterator[TextIO]:
         yield EscapedStream(stream) if stream.isatty() else stream  # type: ignore[misc]
         stream.flush()
         return
+    with output_draft(path) as draft, draft.open("w", -1, "utf-8", "backslashreplace", newline="") as file:
+        yield file
+
+
+@contextmanager
+def output_draft(path: Path) -> Iterator[Path]:
+    """Yield a file that replaces `path` when it is complete; raise a ConfigError if it cannot be written."""
     try:
-        with replacing(path) as draft, draft.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-            yield file
+        with replacing(path) as draft:
+            yield draft
     except OSError as error:
         problem = f"cannot be written ({error.strerror or error})"
         raise config_error("--output", path, problem, "a path that can be written") from error

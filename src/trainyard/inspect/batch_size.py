@@ -4,19 +4,22 @@ import copy
 import math
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from typing import Any
 
 import lightning as L
 import psutil
 import torch
 from lightning.pytorch.utilities.memory import garbage_collection_cuda, is_oom_error
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from trainyard.callbacks.protocols import count_examples
+from trainyard.config.accepted import accepts
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.inspect.untrained import build_data, build_model, feature_cache, trial_trainer
+from trainyard.io.errors import config_error
 from trainyard.io.resources import peak_memory
-from trainyard.models.classifier import Classifier
+from trainyard.run.run_builder import run_builder
 
 SMALLEST = 8
 FAST = 0.9  # of the highest speed
@@ -29,7 +32,7 @@ def find(cfg: DictConfig) -> None:
     """Print how fast each batch size trains, the suggested one, and the override for it."""
     data = build_data(cfg)
     model = build_model(cfg, data, download=True)
-    examples = len(data.splits["train"])
+    examples = count_training_examples(cfg, data)
     rates: dict[int, float | None] = {}
     start, before = time.monotonic(), peak_memory()
     print(f"{'batch size':>10}  {'examples/s':>10}  {'steps/epoch':>11}")
@@ -58,10 +61,33 @@ def candidate_sizes(examples: int) -> list[int]:
     return [*(2**power for power in range(SMALLEST.bit_length() - 1, (examples - 1).bit_length())), examples]
 
 
-def measure(cfg: DictConfig, data: DataModule, model: Classifier, size: int) -> float | None:
+def count_training_examples(cfg: DictConfig, data: L.LightningDataModule) -> int:
+    """Return the number of training examples; raise a ConfigError if it or the batch size cannot be determined."""
+    if isinstance(data, DataModule):
+        return len(data.splits["train"])
+    chosen = cfg.run.choices.data
+    if "batch_size" not in cfg.data and not accepts(cfg, "data", "batch_size"):
+        raise config_error("data", chosen, "has no parameter batch_size", "a data module with one")
+    data.prepare_data()
+    data.setup("fit")
+    dataset = getattr(data.train_dataloader(), "dataset", None)
+    if not isinstance(dataset, Sized):
+        raise config_error("data", chosen, "the number of its training examples is not known", "a sized dataset")
+    return len(dataset)
+
+
+def with_batch_size(cfg: DictConfig, data: L.LightningDataModule, size: int) -> L.LightningDataModule:
+    """Return the data with another batch size."""
+    if isinstance(data, DataModule):
+        sized = copy.copy(data)  # shares the examples
+        sized.batch_size = size
+        return sized
+    return run_builder.get().data(OmegaConf.merge(cfg, {"data": {"batch_size": size}}))  # type: ignore[arg-type]
+
+
+def measure(cfg: DictConfig, data: L.LightningDataModule, model: L.LightningModule, size: int) -> float | None:
     """Return the examples per second of a few steps; `None` if training or validation runs out of memory."""
-    sized, timer = copy.copy(data), StepTimer()  # shares the examples
-    sized.batch_size = size
+    sized, timer = with_batch_size(cfg, data, size), StepTimer()
     changes = {"max_epochs": STEPS, "limit_val_batches": 1, "check_val_every_n_epoch": STEPS + 1}
     try:
         with trial_trainer(cfg, **changes, callbacks=[*feature_cache(cfg), timer]) as trainer:
@@ -96,5 +122,5 @@ class StepTimer(L.Callback):
             torch.accelerator.synchronize()
         before, self.last = self.last, time.perf_counter()
         if before is not None:
-            self.rates.append(len(batch[1]) / (self.last - before))
+            self.rates.append(count_examples(batch) / (self.last - before))
         trainer.should_stop = len(self.rates) >= STEPS - 1

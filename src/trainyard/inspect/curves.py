@@ -1,6 +1,7 @@
 """`draw curves`: the curves of runs, and of the best configurations of sweeps, over the epochs."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,13 @@ from trainyard.io.figures import figure_style, save_figure
 from trainyard.run.metrics_csv import read_curves
 from trainyard.sweeps.stored import StoredSweep
 
-PANELS = ("loss", "acc")
+MAX_PANELS = 6  # by default
+PANELS_IN_ROW = 3
+# `val/loss`, `val_loss`, `train/loss_epoch` and `val/loss/dataloader_idx_1` are drawn together.
+STAGED = re.compile(
+    r"((?P<stage>train|val|valid|validation|test)[/_])?(?P<metric>.+?)(_step|_epoch)?(/dataloader_idx_\d+)?"
+)
+MONITORED = ("lr", "gradient/")  # columns of callbacks
 MAX_ROWS = 10  # configurations of a sweep, as many as there are colours
 LOG_RATIO = 100  # of the largest and the smallest value, above which an axis is logarithmic
 
@@ -33,15 +40,19 @@ class RunCurves:
 def draw(names: Sequence[str], panels: Sequence[str] = ()) -> None:
     """Draw curves of runs and of the best configurations of sweeps into `outputs/draw/curves.png`.
 
-    Each of the `panels` is a column of metrics.csv, such as `val/loss`, or a part of names, such as `loss` or `lr`.
+    Each of the `panels` is a column of metrics.csv, such as `val/loss`, or a part of names, such as `loss` or `lr`; by
+    default, every metric of training or validation.
     """
     curves = [run for name in names for run in load_curves(name)]
     labels = list(dict.fromkeys(run.label for run in curves))
-    panels = panels or PANELS
-    figure = Figure(figsize=(4.8 * len(panels), 3.6), layout="constrained")
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    panels = panels or default_panels(curves)
+    rows, columns = math.ceil(len(panels) / PANELS_IN_ROW), min(len(panels), PANELS_IN_ROW)
+    figure = Figure(figsize=(4.8 * columns, 3.6 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).flatten()
     colours = {label: f"C{number % MAX_ROWS}" for number, label in enumerate(labels)}
-    for axis, panel in zip(axes, panels, strict=True):
+    for axis in axes[len(panels) :]:
+        axis.remove()
+    for axis, panel in zip(axes, panels, strict=False):
         draw_panel(axis, panel, curves, colours)
     if len(labels) > 1:
         lines = [axes[0].plot([], [], color=colour)[0] for colour in colours.values()]
@@ -71,25 +82,45 @@ def load_curves(name: str) -> list[RunCurves]:
 def run_curves(run: StoredRun, label: str) -> RunCurves:
     """Return the columns of a run's metrics.csv over the epochs, which are computed from the steps."""
     columns = read_curves(run.folder)
-    epochs = read_curves(run.folder, by="epoch").get("train/loss")
-    if not epochs:
+    last_steps: dict[float, int] = {}  # of each epoch; Lightning logs the metrics of the test as a further epoch
+    for step, epoch in sorted(columns.pop("epoch", {}).items()):
+        last_steps[epoch] = step
+    if not last_steps:
         raise config_error("RUN", run.name, "it has no metrics.csv with an epoch", "a run that has completed an epoch")
-    epoch_steps = (max(columns["train/loss"]) + 1) / (max(epochs) + 1)
+    epoch = sorted(last_steps)[-2:][0]  # the last one may be incomplete
+    epoch_steps = (last_steps[epoch] + 1) / (epoch + 1)
     curves = {}
     for name, values in columns.items():
         curves[name] = [((step + 1) / epoch_steps, value) for step, value in values.items()]
     return RunCurves(label, curves)
 
 
+def split_name(column: str) -> tuple[str, str]:
+    """Return stage and metric of a column, such as `val` and `loss` of `val/loss`; an empty stage if there is none."""
+    found = STAGED.fullmatch(column)
+    assert found, "a name is not empty"
+    return found["stage"] or "", found["metric"]
+
+
+def default_panels(curves: Sequence[RunCurves]) -> list[str]:
+    """Return the metrics of training and validation, losses first."""
+    names = {name for run in curves for name in run.columns if not name.startswith(MONITORED)}
+    metrics = {metric: None for stage, metric in sorted(map(split_name, names)) if stage != "test"}
+    if not metrics:
+        raise config_error("RUN", curves[0].label, "its metrics.csv has no metrics", "a run that logs metrics")
+    return sorted(metrics, key=lambda metric: "loss" not in metric)[:MAX_PANELS]
+
+
 def matching_columns(panel: str, columns: Mapping[str, Points]) -> list[str]:
     """Return the columns that belong to a panel, without those that equal an earlier one."""
     distinct: dict[str, Points] = {}
     for name, points in columns.items():
-        belongs = name == panel or (panel in name.split("/") and not name.startswith("test/"))
+        stage, metric = split_name(name)
+        belongs = name == panel or (stage != "test" and panel in (metric, *name.split("/")))
         if belongs and points not in distinct.values():
             distinct[name] = points
     if not distinct:
-        known = sorted({*columns, *PANELS, *(part for name in columns for part in name.split("/"))})
+        known = sorted({*columns, *(part for name in columns for part in (split_name(name)[1], *name.split("/")))})
         raise config_error("--of", panel, f"no such column{did_you_mean(panel, known)}", join_limited(sorted(columns)))
     return list(distinct)
 
@@ -103,15 +134,16 @@ def draw_panel(axis: Axes, panel: str, curves: Sequence[RunCurves], colours: Map
             names.add(name)
             epochs, values = zip(*run.columns[name], strict=True)
             finite += filter(math.isfinite, values)
-            style, marker = "--" if name.startswith("train/") else "-", "." if len(values) == 1 else ""
+            style, marker = "--" if split_name(name)[0] == "train" else "-", "." if len(values) == 1 else ""
             axis.plot(epochs, values, style, color=colours[run.label], marker=marker)
     linear = {"acc", "lr"} & {*panel.split("/")}  # a logarithmic scale would stress values near 0
     if not linear and finite and min(finite) > 0 and max(finite) / min(finite) > LOG_RATIO:
         axis.set_yscale("log")
     axis.set(xlabel="epoch", title=panel)
     axis.grid()
-    for style, prefix in (("--", "train"), ("-", "val")):
-        if len(names) > 1 and any(name.startswith(f"{prefix}/") for name in names):
-            axis.plot([], [], style, color="gray", label=prefix)
+    stages = {split_name(name)[0] for name in names}
+    for style, stage in (("--", "train"), ("-", "val")):
+        if len(names) > 1 and any(other.startswith(stage) for other in stages):
+            axis.plot([], [], style, color="gray", label=stage)
     if axis.get_legend_handles_labels()[1]:
         axis.legend()

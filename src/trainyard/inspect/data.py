@@ -20,6 +20,7 @@ from trainyard.data.loading.loader import derive_generator
 from trainyard.data.loading.spec import Column, Examples
 from trainyard.data.loading.statistics import example_digests
 from trainyard.data.sources.image_folder import ImageFolder
+from trainyard.inspect.loaders import describe_loaders
 from trainyard.inspect.untrained import build_data
 from trainyard.io.errors import join_limited
 from trainyard.io.figures import figure_style, save_figure
@@ -38,8 +39,11 @@ Pair = tuple[Example, Example]
 
 
 def show(cfg: DictConfig) -> None:
-    """Print a summary of the data, and draw images of each class or the columns of a table."""
+    """Print a summary of the data, and draw images of each class or the columns of a table, if the data has them."""
     data = build_data(cfg)
+    if not isinstance(data, DataModule):
+        print(describe_loaders(data))
+        return
     pairs = find_duplicates(data.splits)
     print(describe_data(data, cfg.run.choices.data), duplicate_table(data.splits, pairs), sep="\n\n", end="\n\n")
     if pairs:

@@ -9,11 +9,18 @@ from typing import Any
 import lightning as L
 import torch
 from matplotlib.figure import Figure
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from trainyard.config.accepted import has_backbone
-from trainyard.inspect.untrained import build_data, build_model, feature_cache, trial_trainer
+from trainyard.inspect.untrained import (
+    build_data,
+    build_model,
+    check_optimizes,
+    feature_cache,
+    learning_rate_key,
+    trial_trainer,
+)
 from trainyard.io.figures import figure_style, save_figure
 
 STEPS = 100
@@ -111,6 +118,7 @@ def range_test(cfg: DictConfig, steps: int) -> LossCurve:
     """Train for some steps with a rising rate, and return the steps with a finite loss."""
     data = build_data(cfg)
     model = build_model(cfg, data, download=True)
+    check_optimizes(cfg, model)
     test = RangeTest(steps)
     changes = {"max_epochs": -1, "max_steps": steps, "limit_val_batches": 0, "num_sanity_val_steps": 0}
     with trial_trainer(cfg, **changes, callbacks=[*feature_cache(cfg), test]) as trainer:
@@ -131,7 +139,10 @@ def describe_curve(curve: LossCurve, cfg: DictConfig) -> str:
     lines.append(f"suggests   {rate}, where the loss falls fastest on its way {drop}")
     if has_backbone(cfg) and any(cfg.finetune.unfreeze):
         lines.append("           for the layers that are trained from the start; the others were frozen")
-    lines.append(f"override   {'' if 'lr' in cfg.optimizer else '+'}optimizer.lr={rate}")
+    if key := learning_rate_key(cfg):
+        lines.append(f"override   {'' if OmegaConf.select(cfg, key) is not None else '+'}{key}={rate}")
+    else:
+        lines.append("override   none: the model sets the rate itself")
     return "\n".join(lines)
 
 

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-import torch
+import lightning as L
 from lightning.pytorch.utilities.model_summary.model_summary import ModelSummary
 from omegaconf import DictConfig
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from trainyard.inference.module_formats import ExportedModule
 from trainyard.inspect.untrained import build_data, build_model
-from trainyard.models.classifier import Classifier
 from trainyard.terminal.tables import table
 
 
@@ -40,12 +40,21 @@ def show(cfg: DictConfig, depth: int | None = None) -> None:
     total, mebibytes = sum(p.numel() for p in parameters), sum(p.nbytes for p in parameters) / 2**20
     trainable = sum(p.numel() for p in parameters if p.requires_grad)
     print(f"{total:,} parameters ({mebibytes:.1f} MiB), {trainable:,} of them trainable from the start")
+    if model.example_input_array is None:
+        print("output shapes and FLOPs are not known: the model has no example_input_array")
+        return
     print(f"{flops:,} FLOPs of matrix products and convolutions in a forward pass of one example; a multiply-add is 2")
 
 
-def summarize_layers(model: Classifier, depth: int) -> tuple[list[Layer], int]:
-    """Return the layers down to a depth, and the total FLOPs; activations, norms and pooling are not counted."""
-    model.example_input_array = torch.zeros(1, *model.spec.input_shape)
+def summarize_layers(model: L.LightningModule, depth: int) -> tuple[list[Layer], int]:
+    """Return the layers down to a depth, and the total FLOPs; activations, norms and pooling are not counted.
+
+    Without an `example_input_array`, shapes are empty and FLOPs 0.
+    """
+    exported = ExportedModule(model)
+    if exported.batch_size:
+        args, kwargs = exported.inputs(1)
+        model.example_input_array = kwargs or args
     with sdpa_kernel(SDPBackend.MATH):  # FLOPs of the other attention kernels are not counted on every device
         summary = ModelSummary(model, max_depth=depth)
     costs = {name: sum(counts.values()) for name, counts in summary.flop_counts.items()}

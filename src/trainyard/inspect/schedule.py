@@ -4,19 +4,21 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import lightning as L
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
 from trainyard.config.accepted import has_backbone
-from trainyard.inspect.untrained import build_data, build_model, build_trainer
+from trainyard.inspect.untrained import build_data, build_model, build_trainer, check_optimizes, logging_disabled
 from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.io.figures import figure_style, save_figure
+from trainyard.optim.schedules import set_intervals
 from trainyard.run.compatibility import check_config
 from trainyard.run.run_length import LENGTH, has_known_length
 from trainyard.terminal.formats import BLOCKS
 from trainyard.terminal.tables import table
 
-PLATEAU = "the rate drops when the objective stops improving, which is not known before the run"
+PLATEAU = "the rate drops when a metric stops improving, which is not known before the run"
 
 
 @dataclass(frozen=True)
@@ -116,27 +118,43 @@ def draw_rates(rates: Rates, name: str, scale: str) -> None:
 
 def simulate_rates(cfg: DictConfig) -> Rates:
     """Return the learning rates of a composed run by stepping its optimizer and schedule; no weights are downloaded."""
-    data = build_data(cfg)
-    model = build_model(cfg, data)
-    model.trainer = trainer = build_trainer(cfg)
-    trainer.strategy.connect(model)
-    # Counts the steps with all limits. `fit`, the only public way, would start processes.
-    trainer._data_connector.attach_data(model, datamodule=data)  # tested by tests/inspect/test_schedule.py
-    optimizers = model.configure_optimizers()
+    trainer = prepare_trainer(cfg)
     if not has_known_length(cfg):
         problem = "the number of steps is not known in advance"
         raise config_error("trainer.max_epochs", cfg.trainer.max_epochs, problem, LENGTH)
-    schedule, optimizer = optimizers.get("lr_scheduler"), optimizers["optimizer"]
+    [optimizer], schedules = trainer.optimizers, trainer.lr_scheduler_configs
+    set_intervals(schedules)
     names = [str(group.get("name", number)) for number, group in enumerate(optimizer.param_groups)]
     groups: dict[str, list[float]] = {name: [] for name in names}
-    by_step = schedule is not None and schedule["interval"] == "step"
-    for step in range(int(trainer.estimated_stepping_batches)):
+    steps = int(trainer.estimated_stepping_batches)  # Lightning then knows the number of batches
+    epoch_steps = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+    for step in range(steps):
         for name, group in zip(names, optimizer.param_groups, strict=True):
             frozen = step < group.get("timing", {}).get("start_step", 0)  # torch's own schedules do not freeze it
             groups[name].append(0.0 if frozen else group["lr"])
         optimizer.step()
-        if by_step:
-            schedule["scheduler"].step()
+        for schedule in schedules:
+            interval = schedule.frequency * (1 if schedule.interval == "step" else epoch_steps)
+            if not schedule.reduce_on_plateau and (step + 1) % interval == 0:
+                schedule.scheduler.step()  # type: ignore[call-arg]  # the type includes ReduceLROnPlateau
     sizes = [sum(p.numel() for p in group["params"]) for group in optimizer.param_groups]
-    epoch_steps = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-    return Rates(groups, dict(zip(names, sizes, strict=True)), epoch_steps, schedule is not None and not by_step)
+    depends_on_validation = any(schedule.reduce_on_plateau for schedule in schedules)
+    return Rates(groups, dict(zip(names, sizes, strict=True)), epoch_steps, depends_on_validation)
+
+
+def prepare_trainer(cfg: DictConfig) -> L.Trainer:
+    """Return a Trainer with the optimizer and the schedules of a composed run, as at its start."""
+    data = build_data(cfg)
+    model = build_model(cfg, data)
+    check_optimizes(cfg, model)
+    model.trainer = trainer = build_trainer(cfg)
+    trainer.strategy.connect(model)
+    # Counts the steps with all limits. `fit`, the only public way, would start processes.
+    trainer._data_connector.attach_data(model, datamodule=data)  # tested by tests/inspect/test_schedule.py
+    with logging_disabled():
+        data.prepare_data()
+        data.setup("fit")
+        model.setup("fit")
+        model.configure_model()
+    trainer.strategy.setup_optimizers(trainer)
+    return trainer

@@ -9,18 +9,20 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import lightning as L
-from omegaconf import DictConfig
+from lightning.pytorch.utilities.model_helpers import is_overridden
+from omegaconf import DictConfig, OmegaConf
 
-from trainyard.config.accepted import remove_unused
+from trainyard.config.accepted import accepts, has_backbone, remove_unused
 from trainyard.config.composition import instantiate
-from trainyard.data.loading.datamodule import DataModule
-from trainyard.models.classifier import Classifier
+from trainyard.io.errors import config_error
 from trainyard.run.compatibility import check_model_fits_data
 from trainyard.run.run_builder import QUIET, run_builder
 from trainyard.run.run_length import epoch_limit
 
+RATES = ("lr", "learning_rate")  # parameters of models that are learning rates
 
-def build_data(cfg: DictConfig) -> DataModule:
+
+def build_data(cfg: DictConfig) -> L.LightningDataModule:
     """Check the config and build its data."""
     builder = run_builder.get()
     remove_unused(cfg)
@@ -28,17 +30,33 @@ def build_data(cfg: DictConfig) -> DataModule:
     L.seed_everything(cfg.seed, verbose=False)
     data = builder.data(cfg)
     check_model_fits_data(cfg, data)
-    assert isinstance(data, DataModule)
     return data
 
 
-def build_model(cfg: DictConfig, data: DataModule, download: bool = False) -> Classifier:
-    """Build the model; without `download`, random weights replace pretrained ones."""
-    if not download and cfg.model.get("weights") == "pretrained":
+def build_model(cfg: DictConfig, data: L.LightningDataModule, download: bool = False) -> L.LightningModule:
+    """Build the model; without `download`, random weights replace the pretrained ones of a backbone."""
+    if not download and has_backbone(cfg) and cfg.model.get("weights") == "pretrained":
         cfg.model.weights = "none"
-    model = run_builder.get().model(cfg, data)
-    assert isinstance(model, Classifier)
-    return model
+    return run_builder.get().model(cfg, data)
+
+
+def check_optimizes(cfg: DictConfig, model: L.LightningModule) -> None:
+    """Raise a ConfigError unless Lightning steps the optimizer of a model."""
+    chosen = cfg.run.choices.model
+    if not is_overridden("configure_optimizers", model):
+        raise config_error("model", chosen, "has no configure_optimizers", "a model that has an optimizer")
+    if not model.automatic_optimization:
+        raise config_error("model", chosen, "steps its optimizers itself", "a model with automatic optimization")
+
+
+def learning_rate_key(cfg: DictConfig) -> str:
+    """Return the key that sets the learning rate; empty if the config has none."""
+    if accepts(cfg, "model", "optimizer"):
+        return "optimizer.lr"
+    own = cfg.model.get("optimizer")
+    if OmegaConf.is_dict(own) and "_target_" in own:
+        return "model.optimizer.lr"
+    return next((f"model.{name}" for name in RATES if name in cfg.model or accepts(cfg, "model", name)), "")
 
 
 def build_trainer(cfg: DictConfig, **changes: Any) -> L.Trainer:
@@ -53,10 +71,16 @@ def trial_trainer(cfg: DictConfig, **changes: Any) -> Iterator[L.Trainer]:
     limits: dict[str, Any] = {"max_steps": -1, "max_time": None, "min_epochs": None, "min_steps": None}
     limits |= {"fast_dev_run": False, "val_check_interval": 1.0}
     quiet = nullcontext() if sys.stderr.isatty() else redirect_stderr(StringIO())  # progress bars of Lightning
-    logging.disable(logging.INFO)  # each trial would log what a run logs
+    with TemporaryDirectory() as folder, quiet, logging_disabled():
+        yield build_trainer(cfg, **{**one_device, **limits, **changes}, default_root_dir=folder)
+
+
+@contextmanager
+def logging_disabled() -> Iterator[None]:
+    """Hide what a run logs at its start."""
+    logging.disable(logging.INFO)
     try:
-        with TemporaryDirectory() as folder, quiet:
-            yield build_trainer(cfg, **{**one_device, **limits, **changes}, default_root_dir=folder)
+        yield
     finally:
         logging.disable(logging.NOTSET)
 

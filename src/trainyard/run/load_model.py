@@ -46,19 +46,33 @@ def load_model(
 
 
 def read_checkpoint(path: Path) -> Mapping[str, Any]:
-    """Return the content of a checkpoint: plain values and tensors on the CPU, never other objects."""
+    """Return the content of a checkpoint with what rebuilds the model; see `read_plain`."""
+    stored = read_plain(path)
+    if not isinstance(stored, dict) or not {"model_class", "hyper_parameters", "state_dict"} <= stored.keys():
+        raise config_error("checkpoint", path, "its model class is missing", ACCEPTED)
+    return stored
+
+
+def read_weights(path: Path) -> Mapping[str, Any]:
+    """Return the weights in a checkpoint by name; see `read_plain`."""
+    stored = read_plain(path)
+    if not isinstance(stored, dict) or not isinstance(stored.get("state_dict"), dict):
+        raise config_error("checkpoint", path, "its weights are missing", ACCEPTED)
+    weights: Mapping[str, Any] = stored["state_dict"]
+    return weights
+
+
+def read_plain(path: Path) -> Any:
+    """Return the content of a file of weights: plain values and tensors on the CPU, never other objects."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # damaged files cause warnings in addition to the error
             check_archive(path.resolve())
-            stored = read_file(path)
+            return read_file(path)
     except Exception as error:  # damaged files cause many types of errors
         unsafe = "weights_only" in str(error).lower() or "Unsupported" in str(error)
         problem = "it contains more than weights, possibly code" if unsafe else f"unreadable ({first_line(error)})"
         raise config_error("checkpoint", path, problem, ACCEPTED) from error
-    if not isinstance(stored, dict) or not {"model_class", "hyper_parameters", "state_dict"} <= stored.keys():
-        raise config_error("checkpoint", path, "its model class is missing", ACCEPTED)
-    return stored
 
 
 def constructor_arguments(kind: type[Any], stored: Mapping[str, Any]) -> dict[str, Any]:

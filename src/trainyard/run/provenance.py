@@ -1,17 +1,25 @@
 """Provenance of a run: command, code version, packages and machine."""
 
+import hashlib
 import os
 import platform
 import subprocess
 import sys
+import sysconfig
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime, timezone
 from functools import cache
 from importlib.metadata import distributions
+from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from trainyard.io.errors import ConfigError
 
+INSTALLED = {Path(sysconfig.get_paths()[name]) for name in ("purelib", "platlib", "stdlib")}
+MAX_FILES = 10_000  # of a package
 NO_HOOKS = ("-c", f"core.hooksPath={os.devnull}", "-c", "submodule.recurse=false")
 
 
@@ -38,6 +46,53 @@ def list_packages() -> dict[str, str]:
 def read_own_git_state() -> dict[str, Any] | None:
     """Return the state of this project's code; cached, since imported code does not change within a process."""
     return read_git_state(Path(__file__).parents[1])
+
+
+def describe_user_code(packages: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return path, digest and commit of the user's packages or modules by name, without installed ones."""
+    described = {}
+    for name in packages:
+        path = find_package(name)
+        if path is not None and not any(path.is_relative_to(folder) for folder in INSTALLED):
+            described[name] = {"path": str(path), "digest": digest_code(path), **describe_commit(path)}
+    return described
+
+
+def find_package(name: str) -> Path | None:
+    """Return the folder of a top-level package, or the file of a module, without importing it; `None` if missing."""
+    with suppress(ImportError, ValueError, AttributeError):
+        spec = find_spec(name)
+        if spec is not None and spec.submodule_search_locations:
+            return Path(next(iter(spec.submodule_search_locations))).absolute()
+        if spec is not None and spec.origin:
+            return Path(spec.origin).absolute()
+    return None
+
+
+def digest_code(path: Path) -> str:
+    """Return a digest of a Python file, or of the names and contents of all Python files in a folder."""
+    digest = hashlib.sha256()
+    for file in islice(python_files(path), MAX_FILES) if path.is_dir() else [path]:
+        digest.update(f"{file.relative_to(path).as_posix()}\0".encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def python_files(folder: Path) -> Iterator[Path]:
+    """Yield the Python files in a folder, in a fixed order."""
+    for path, names, files in os.walk(folder):
+        names.sort()
+        yield from (file for name in sorted(files) if name.endswith(".py") and (file := Path(path) / name).is_file())
+
+
+def describe_commit(path: Path) -> dict[str, Any]:
+    """Return the commit of a folder or file, and whether it has uncommitted changes; empty outside of a repository."""
+    folder = path if path.is_dir() else path.parent
+    try:
+        changes = run_git(folder, "status", "--porcelain", "--", str(path))
+        return {"commit": run_git(folder, "rev-parse", "HEAD").strip(), "uncommitted": bool(changes)}
+    except ConfigError:
+        return {}
 
 
 def read_git_state(folder: Path) -> dict[str, Any] | None:

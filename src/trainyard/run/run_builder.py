@@ -48,18 +48,12 @@ class RunBuilder:
 
     def data(self, cfg: DictConfig) -> L.LightningDataModule:
         """Build the data module, with `augment` and `order_seed` if its constructor accepts them."""
-        arguments = {"augment": cfg.augment, "order_seed": cfg.seed}
-        return build_part(cfg, "data", arguments)  # type: ignore[no-any-return]
+        return build_data(cfg)
 
     def model(self, cfg: DictConfig, data: L.LightningDataModule) -> L.LightningModule:
         """Build the model, with `spec`, `optimizer`, `scheduler` and `finetune` if its constructor accepts them."""
         check_optimizer(cfg)
-        described = {"spec": data.spec} if isinstance(data, DescribesData) else {}
-        scheduler = ScheduleFactory(instantiate(cfg.scheduler)) if cfg.scheduler else None
-        groups = {"optimizer": cfg.optimizer, "scheduler": scheduler, "finetune": cfg.finetune}
-        model: L.LightningModule = build_part(cfg, "model", {**described, **groups})
-        if scheduler:
-            scheduler.module = model
+        model = build_model(cfg, data)
         if uses_channels_last(cfg):
             use_channels_last(model)
         if cfg.compile:
@@ -87,6 +81,22 @@ class RunBuilder:
         return trainer
 
 
+def build_data(cfg: DictConfig) -> L.LightningDataModule:
+    """Build the data module of a composed or stored config; see `RunBuilder.data`."""
+    return build_part(cfg, "data", {"augment": cfg.get("augment"), "order_seed": cfg.seed})  # type: ignore[no-any-return]
+
+
+def build_model(cfg: DictConfig, data: L.LightningDataModule) -> L.LightningModule:
+    """Build the model of a composed or stored config; see `RunBuilder.model`."""
+    described = {"spec": data.spec} if isinstance(data, DescribesData) else {}
+    scheduler = ScheduleFactory(instantiate(cfg.scheduler)) if cfg.get("scheduler") else None
+    groups = {"optimizer": cfg.get("optimizer"), "scheduler": scheduler, "finetune": cfg.get("finetune")}
+    model: L.LightningModule = build_part(cfg, "model", {**described, **groups})
+    if scheduler:
+        scheduler.module = model
+    return model
+
+
 def build_part(cfg: DictConfig, part: str, arguments: Mapping[str, Any]) -> Any:
     """Build `data` or `model`, and pass those of the arguments that its constructor accepts; configs are built."""
     accepted = {name: value for name, value in arguments.items() if accepts(cfg, part, name)}
@@ -100,7 +110,7 @@ def uses_channels_last(cfg: DictConfig) -> bool:
     Some networks cannot process it: `view` requires a contiguous tensor. By default, it is used for models that accept
     a `spec`.
     """
-    return accepts(cfg, "model", "spec") if cfg.channels_last == "auto" else bool(cfg.channels_last)
+    return accepts(cfg, "model", "spec") if cfg.get("channels_last") == "auto" else bool(cfg.get("channels_last"))
 
 
 run_builder: ContextVar[RunBuilder] = ContextVar("run_builder", default=RunBuilder())  # noqa: B039  # stateless

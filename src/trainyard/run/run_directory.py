@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError  # type: ignore[import-untyped]
 
+from trainyard.config.target_packages import user_packages
 from trainyard.io.errors import ConfigError
 from trainyard.io.files import (
     MAX_CONFIG,
@@ -22,7 +23,7 @@ from trainyard.io.files import (
     write_json,
     write_text,
 )
-from trainyard.run.provenance import collect_provenance
+from trainyard.run.provenance import collect_provenance, describe_user_code
 
 RESULT = "result.json"
 FOLDERS = ("checkpoints", "tensorboard", "predictions")
@@ -93,7 +94,8 @@ def write_config(folder: Path, cfg: DictConfig) -> None:
     """Write the config, the overrides and the provenance of a run that starts."""
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg))
     write_text(folder / "overrides.yaml", OmegaConf.to_yaml(cfg.run.overrides))
-    write_json(folder / "provenance.json", collect_provenance())
+    user_code = describe_user_code(user_packages(OmegaConf.to_container(cfg)))  # type: ignore[arg-type]
+    write_json(folder / "provenance.json", {**collect_provenance(), "user_code": user_code})
 
 
 def point_to_latest(folder: Path) -> None:

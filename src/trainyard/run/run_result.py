@@ -56,11 +56,11 @@ class RunResult:
         """Return the best model in evaluation mode, on the CPU.
 
         Args:
-            trusted_packages: packages whose classes the checkpoint may name, in addition to Trainyard's.
+            trusted_packages: packages whose classes the run may name, in addition to Trainyard's.
 
         Raises:
-            ConfigError: there is no checkpoint, or it names a class that is not trusted.
+            ConfigError: there is no checkpoint, or the run names a class that is not trusted.
         """
-        from trainyard.run.load_model import load_model
+        from trainyard.run.rebuild import load_run_model
 
-        return load_model(self.folder / "checkpoints" / "best.ckpt", trusted_packages)
+        return load_run_model(self.folder, trusted_packages)

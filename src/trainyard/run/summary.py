@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from trainyard.callbacks.progress_bar import select_scores
 from trainyard.config.objective import metric_name
-from trainyard.config.trusted import foreign_packages
+from trainyard.config.target_packages import foreign_packages
 from trainyard.data.loading.spec import ReportsData
 from trainyard.io.files import relative
 from trainyard.run.run_directory import RESULT, read_config

@@ -1,10 +1,10 @@
 """Predicted class probabilities of a split, and their metrics."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -17,7 +17,8 @@ from torchmetrics.functional.classification import (
     multiclass_confusion_matrix,
 )
 
-from trainyard.data.loading.loader import Batch
+from trainyard.data.loading.loader import Batch, Loader
+from trainyard.data.loading.spec import Examples
 from trainyard.io.files import replacing
 from trainyard.models.classifier import Classifier
 from trainyard.run.load_model import load_model
@@ -25,6 +26,28 @@ from trainyard.run.load_model import load_model
 CALIBRATION_BINS = 15
 MAX_RANKED = 500  # classes, the most frequent: each takes 20 ms on 10,000 examples
 Z_95 = 1.959964  # the 97.5 % quantile of the normal distribution
+
+
+@runtime_checkable
+class EstimatesProbabilities(Protocol):
+    """A module that predicts the probability of each class."""
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Return the probability of each class, `[B, K]`, for the outputs of `forward`."""
+
+
+@runtime_checkable
+class SplitsExamples(Protocol):
+    """A data module whose splits and their labels can be read, compared and replaced."""
+
+    def read(self) -> Mapping[str, Examples]:
+        """Return the examples of the source by split."""
+
+    def fingerprint_inputs(self, part: Examples) -> Tensor:
+        """Return the values that represent the inputs of a split, `[N, ...]`."""
+
+    def loader(self, split: str) -> Loader:
+        """Return the loader of a split."""
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,11 @@ class Evaluation:
         rest = [f"and {len(rows) - MAX_ROWS} classes with higher F1"] if len(rows) > MAX_ROWS else []
         return [table(SCORES, rows[:MAX_ROWS], right=SCORES[1:]), *rest]
 
+    @property
+    def lines(self) -> list[str]:
+        """The report as text."""
+        return [*self.summary, *self.class_lines]
+
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON values; over 1,000 classes, the confusion matrix is `None`."""
         small = len(self.predictions.classes) <= MAX_CLASSES

@@ -19,8 +19,8 @@ from trainyard.data.loading.spec import DataSpec
 from trainyard.data.loading.statistics import image_statistics
 from trainyard.data.sources.image_folder import ImageFolder
 from trainyard.inference.evaluate import evaluate
-from trainyard.inference.export import describe_inputs
 from trainyard.inference.export_formats import describe_interface
+from trainyard.inference.model_card import describe_inputs
 from trainyard.inference.predict import predict_files
 from trainyard.inspect.data import describe_data
 from trainyard.io.errors import ConfigError

@@ -1,0 +1,58 @@
+"""What the model and the data of a stored run provide: a report on classes, files to read, methods of Lightning."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import lightning as L
+from lightning.pytorch.utilities.model_helpers import is_overridden
+from omegaconf import DictConfig
+
+from trainyard.config.trusted import MODEL, check_target
+from trainyard.history.find_run import run_at
+from trainyard.history.stored_config import config_to_test
+from trainyard.history.stored_run import StoredRun
+from trainyard.io.errors import config_error
+from trainyard.run.rebuild import part_classes
+from trainyard.tasks.classification import EstimatesProbabilities, SplitsExamples
+
+NO_PROBABILITIES = "its model does not return the probabilities of classes"
+
+
+def has_class_report(cfg: DictConfig, trusted: Sequence[str] = ()) -> bool:
+    """Return whether model and data of a stored config provide what a report on classes needs."""
+    if "model" not in cfg:  # a checkpoint of such a model rebuilds it
+        return True
+    model, data = part_classes(cfg, trusted)
+    return issubclass(model, EstimatesProbabilities) and issubclass(data, SplitsExamples)
+
+
+def module_config(run: StoredRun, trusted: Sequence[str] = ()) -> DictConfig | None:
+    """Return the config of a run for a module that only the config can rebuild; `None` if the checkpoint can."""
+    stored = run.section("model")
+    if not isinstance(stored, dict):
+        return None
+    kind = check_target("model._target_", stored.get("_target_"), MODEL, trusted)
+    return None if issubclass(kind, EstimatesProbabilities) else config_to_test(run, trusted=trusted)
+
+
+def check_reads_files(name: str, checkpoint: Path, file: str, trusted: Sequence[str] = ()) -> None:
+    """Raise a ConfigError if the model of a checkpoint does not describe the files that it can predict."""
+    run = run_at(checkpoint)
+    if run and (cfg := module_config(run, trusted)) is not None:
+        model, data = part_classes(cfg, trusted)
+        problem = f"{model.__qualname__} of {name} does not describe which files it takes"
+        raise config_error("INPUT", file, problem, f"no INPUT: the predict_dataloader of {data.__qualname__} is used")
+
+
+def check_defines(part: L.LightningModule, method: str, run: str) -> None:
+    """Raise a ConfigError if the model of a run does not define an optional method of Lightning."""
+    if not is_overridden(method, part):
+        problem = f"{type(part).__qualname__} has no {method}"
+        raise config_error("RUN", run, problem, "a run whose model defines it")
+
+
+def check_loads(data: L.LightningDataModule, model: L.LightningModule, method: str, run: str) -> None:
+    """Raise a ConfigError if neither the data module of a run nor its model define a method that returns loaders."""
+    if not (is_overridden(method, data) or is_overridden(method, model)):
+        problem = f"{type(data).__qualname__} has no {method}"
+        raise config_error("RUN", run, problem, "a run whose data module defines it")

@@ -1,0 +1,127 @@
+"""Exports any LightningModule with a model card, and compares the exported file with the checkpoint."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from omegaconf import DictConfig
+from torch import Tensor
+
+from trainyard.history.stored_run import StoredRun
+from trainyard.inference.export_formats import FORMATS
+from trainyard.inference.model_card import CARD, describe_run, exported_files
+from trainyard.inference.module_formats import BATCHES, MODULE_FORMATS, ExportedModule
+from trainyard.inference.predict import output_draft
+from trainyard.io.errors import ConfigError, config_error
+from trainyard.io.files import relative, write_text
+from trainyard.run.rebuild import build_stored_model, load_weights
+from trainyard.terminal.tables import escape_markdown, markdown_table
+
+TOLERANCE = 1e-4  # of outputs up to 1, relative for larger ones
+LIMITS = "Scores hold for data like the test data. The file was compared with the checkpoint on one CPU only."
+NO_EXAMPLE = "a model that sets self.example_input_array, or --format safetensors, which contains weights only"
+
+
+def load_module(
+    run: StoredRun, checkpoint: Path, cfg: DictConfig, form: str, trusted: Sequence[str] = ()
+) -> ExportedModule:
+    """Return the module of a run with the weights of a checkpoint; raise a ConfigError if it lacks example inputs."""
+    model = build_stored_model(cfg, trusted)
+    load_weights(model, checkpoint)
+    exported = ExportedModule(model.eval())
+    if model.example_input_array is None and form != "safetensors":
+        problem = f"{type(model).__qualname__} of {run.name} has no example_input_array"
+        raise config_error("--format", form, problem, NO_EXAMPLE)
+    return exported
+
+
+def export_module(exported: ExportedModule, run: StoredRun, form: str, path: Path) -> list[str]:
+    """Write a module and its card, and return the lines of a summary; without a file if the outputs differ."""
+    with output_draft(path) as draft:
+        draft.touch()  # an OSError is clearer than the errors of the exporters
+        difference, dynamic = write_and_compare(exported, form, draft)
+    size = f"batches of {' and '.join(map(str, BATCHES))}" if dynamic else "the example inputs, whose sizes are fixed"
+    tested = f"by {FORMATS[form].runtime} with {size}: largest difference {difference:.2g}"
+    if not exported.has_example:
+        tested = "by comparing all weights"
+    verified = f"`{path.name}` was verified {tested} (at most {TOLERANCE:g} is accepted)."
+    write_text(path.with_name(CARD), module_card(exported, run, exported_files(path), verified))
+    inputs = ", ".join(f"{name} {kind} {shape}" for name, kind, shape in exported.describe())
+    return [
+        f"model      {run.name} ({type(exported.model).__name__})",
+        f"input      {inputs or 'none: weights only'}",
+        f"verified   {tested}",
+        f"written    {relative(path)} ({path.stat().st_size:,} bytes), {CARD}",
+    ]
+
+
+def write_and_compare(exported: ExportedModule, form: str, draft: Path) -> tuple[float, bool]:
+    """Write a file; return the largest difference of its outputs, and whether it takes batches of any size.
+
+    Raises:
+        ConfigError: the module cannot be exported, or the outputs differ.
+    """
+    name = type(exported.model).__qualname__
+    problem = ""
+    for dynamic in (True, False) if exported.batch_size else (False,):
+        try:
+            difference = export_once(exported, form, draft, dynamic)
+        except (ConfigError, OSError):
+            raise
+        except Exception as error:  # each exporter has its own exceptions
+            first_line = (str(error).strip().splitlines() or [""])[0]
+            problem = f"{name} cannot be exported ({type(error).__name__}: {first_line[:200]})"
+            continue
+        if difference <= TOLERANCE:
+            return difference, dynamic
+        problem = (
+            f"the outputs in {FORMATS[form].runtime} differ by {difference:.2g}, at most {TOLERANCE:g} is accepted"
+        )
+    raise config_error("--format", form, problem, "another format; safetensors contains weights only")
+
+
+def export_once(exported: ExportedModule, form: str, draft: Path, dynamic: bool) -> float:
+    """Write a file, with or without a fixed batch size, and return the largest difference of its outputs."""
+    handler = MODULE_FORMATS[form]
+    batches = exported.batches(dynamic) if exported.has_example else []
+    expected = [exported.outputs(inputs) for inputs in batches]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the internals of the exporters
+        handler.write(exported, draft, dynamic)
+        outputs = handler.run(exported, draft, batches)
+    pairs = zip(outputs, expected, strict=True)
+    return max((largest_difference(found, wanted) for found, wanted in pairs), default=0.0)
+
+
+def largest_difference(outputs: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
+    """Return the largest difference, relative to outputs over 1; infinity if number or shapes of the outputs differ."""
+    if [x.shape for x in outputs] != [x.shape for x in expected]:
+        return math.inf
+    differences = [0.0]
+    for x, y in zip(outputs, expected, strict=True):
+        if x.numel() and not (x.dtype == y.dtype and x.equal(y)):
+            scale = max(1.0, float(y.double().abs().max()))
+            differences.append(float((x.double() - y.double()).abs().max()) / scale)
+    return math.nan if any(map(math.isnan, differences)) else max(differences)
+
+
+def module_card(exported: ExportedModule, run: StoredRun, files: dict[str, Path], verified: str) -> str:
+    """Return a page in Markdown about the exported `files`, by format."""
+    model = exported.model
+    size = sum(p.numel() for p in model.parameters())
+    arrays = ", ".join(f"{path!r}: numpy.zeros({shape}, {kind!r})" for path, kind, shape in exported.describe())
+    usage = [MODULE_FORMATS[form].usage.format(file=repr(path.name), arrays=arrays) for form, path in files.items()]
+    rows = [(path, kind, " x ".join(map(str, shape))) for path, kind, shape in exported.describe()]
+    inputs = markdown_table(["argument of forward", "type", "shape of the example"], rows) if rows else "Unknown."
+    sections = {
+        f"# Model card: {escape_markdown(run.name)}": (
+            f"{type(model).__name__}, {size:,} parameters, written {datetime.now():%Y-%m-%d}."
+        ),
+        "## Use": "\n\n".join([*(f"```python\n{code}\n```" for code in usage), verified]),
+        "## Input": inputs,
+        **describe_run(run),
+        "## Limits": LIMITS,
+    }
+    return "\n\n".join(f"{heading}\n\n{text}" for heading, text in sections.items()) + "\n"

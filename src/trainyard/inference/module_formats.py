@@ -1,0 +1,184 @@
+"""The formats of an exported LightningModule: `forward` for inputs like `example_input_array`, or weights."""
+
+import inspect
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from trainyard.inference.export_formats import run_program
+
+BATCHES = (1, 7)  # batch sizes at which an exported model is compared with its checkpoint
+Inputs = tuple[tuple[Any, ...], dict[str, Any]]  # arguments of `forward`, by position and by name
+
+USE_ONNX = """\
+import numpy, onnxruntime
+session = onnxruntime.InferenceSession({file})
+outputs = session.run(None, {{{arrays}}})"""
+USE_TORCH = """\
+import torch
+program = torch.export.load({file})
+args, kwargs = program.example_inputs
+outputs = program.module()(*args, **kwargs)"""
+USE_SAFETENSORS = """\
+from safetensors.torch import load_file
+weights = load_file({file})  # for model.load_state_dict"""
+
+
+@dataclass(frozen=True)
+class ExportedModule:
+    """A module in evaluation mode, and an example of its inputs."""
+
+    model: L.LightningModule
+
+    @property
+    def has_example(self) -> bool:
+        """Whether the module has example inputs; without, only its weights can be exported."""
+        return self.model.example_input_array is not None
+
+    @cached_property
+    def example(self) -> Inputs:
+        """The example inputs, as Lightning passes them to `forward`: a dict by name, a tuple by position."""
+        example: Any = self.model.example_input_array
+        if isinstance(example, Mapping):
+            return (), dict(example)
+        return (tuple(example) if isinstance(example, list | tuple) else (example,)), {}
+
+    @cached_property
+    def arguments(self) -> dict[str, Any]:
+        """The example inputs by the names of the parameters of `forward`."""
+        args, kwargs = self.example
+        return dict(inspect.signature(self.model.forward).bind(*args, **kwargs).arguments)
+
+    @cached_property
+    def batch_size(self) -> int | None:
+        """The number of examples in the example inputs; `None` unless all tensors have as many."""
+        tensors = tensors_of(self.example) if self.has_example else []
+        sizes = {len(tensor) if tensor.ndim else 0 for tensor in tensors}
+        return next(iter(sizes)) if len(sizes) == 1 and 0 not in sizes else None
+
+    def inputs(self, count: int) -> Inputs:
+        """Return the example inputs, repeated to `count` examples."""
+        repeated: Inputs = map_tensors(lambda tensor: tensor[torch.arange(count) % len(tensor)], self.example)
+        return repeated
+
+    def batches(self, dynamic: bool) -> list[Inputs]:
+        """Return inputs for comparisons: several batch sizes, or the example alone."""
+        return [self.inputs(count) for count in BATCHES] if dynamic else [self.example]
+
+    def outputs(self, inputs: Inputs) -> list[Tensor]:
+        """Return the tensors that `forward` returns."""
+        with torch.no_grad():
+            return tensors_of(self.model(*inputs[0], **inputs[1]))
+
+    def dynamic_shapes(self) -> dict[str, Any]:
+        """Return the description of inputs with batches of any size, for `torch.export`."""
+        batch = torch.export.Dim("batch")
+        return {name: map_tensors(lambda _: {0: batch}, value, rest=None) for name, value in self.arguments.items()}
+
+    def describe(self) -> list[tuple[str, str, list[int]]]:
+        """Return path, type and shape of each tensor in the example inputs."""
+        named = named_tensors(self.arguments) if self.has_example else []
+        return [(path, str(tensor.dtype).removeprefix("torch."), list(tensor.shape)) for path, tensor in named]
+
+
+def map_tensors(function: Callable[[Tensor], Any], value: Any, **rest: Any) -> Any:
+    """Apply a function to the tensors in nested dicts, lists and tuples; other values become `rest` if it is given."""
+    if isinstance(value, Tensor):
+        return function(value)
+    if isinstance(value, Mapping):
+        return {key: map_tensors(function, part, **rest) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        parts = [map_tensors(function, part, **rest) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)  # a named tuple takes each
+    return rest.get("rest", value)
+
+
+def named_tensors(value: Any, path: str = "") -> list[tuple[str, Tensor]]:
+    """Return the tensors in nested dicts, lists and tuples, in order, with their dotted paths."""
+    if isinstance(value, Tensor):
+        return [(path, value)]
+    pairs = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list | tuple) else ()
+    parts = [named_tensors(part, f"{path}.{key}" if path else str(key)) for key, part in pairs]
+    return [pair for part in parts for pair in part]
+
+
+def tensors_of(value: Any) -> list[Tensor]:
+    """Return the tensors in nested dicts, lists and tuples, in order."""
+    return [tensor for _, tensor in named_tensors(value)]
+
+
+def write_onnx(exported: ExportedModule, path: Path, dynamic: bool) -> None:
+    """Write ONNX; its metadata key `trainyard` describes the inputs."""
+    args, kwargs = exported.inputs(2) if dynamic else exported.example
+    shapes = exported.dynamic_shapes() if dynamic else None
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    program = torch.onnx.export(exported.model, args, kwargs=kwargs, dynamo=True, verbose=False, dynamic_shapes=shapes)
+    assert program is not None
+    program.model.metadata_props["trainyard"] = json.dumps({"inputs": exported.describe()})
+    program.save(path, external_data=False)
+
+
+def run_onnx(exported: ExportedModule, path: Path, batches: list[Inputs]) -> list[list[Tensor]]:
+    """Return the outputs in onnxruntime."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [entry.name for entry in session.get_inputs()]
+    outputs = []
+    for inputs in batches:
+        arrays = [tensor.numpy() for tensor in tensors_of(inputs)]
+        outputs.append(session.run(None, dict(zip(names, arrays, strict=True))))
+    return [[torch.from_numpy(array) for array in arrays] for arrays in outputs]
+
+
+def write_torch(exported: ExportedModule, path: Path, dynamic: bool) -> None:
+    """Write the graph and its weights; `trainyard.json` in the file describes the inputs."""
+    args, kwargs = exported.inputs(2) if dynamic else exported.example
+    shapes = exported.dynamic_shapes() if dynamic else None
+    program = torch.export.export(exported.model, args, kwargs, dynamic_shapes=shapes)
+    torch.export.save(program, path, extra_files={"trainyard.json": json.dumps({"inputs": exported.describe()})})
+
+
+def run_torch(exported: ExportedModule, path: Path, batches: list[Inputs]) -> list[list[Tensor]]:
+    """Return the outputs in a fresh process that has torch alone."""
+    return run_program(path, batches)
+
+
+def write_safetensors(exported: ExportedModule, path: Path, dynamic: bool) -> None:
+    """Write the weights; the header names the class."""
+    kind = type(exported.model)
+    state = {name: tensor.contiguous().clone() for name, tensor in exported.model.state_dict().items()}
+    save_file(state, path, {"model_class": f"{kind.__module__}.{kind.__qualname__}"})
+
+
+def run_safetensors(exported: ExportedModule, path: Path, batches: list[Inputs]) -> list[list[Tensor]]:
+    """Return the outputs with the weights in the file; raise a RuntimeError if they are not those of the module."""
+    weights, own = load_file(path), exported.model.state_dict()
+    if weights.keys() != own.keys() or not all(torch.equal(own[name], weights[name]) for name in own):
+        raise RuntimeError("the weights in the file differ")
+    return [exported.outputs(inputs) for inputs in batches]
+
+
+@dataclass(frozen=True)
+class ModuleFormat:
+    """A format of an exported module."""
+
+    write: Callable[[ExportedModule, Path, bool], None]  # for batches of any size, if that is true
+    run: Callable[[ExportedModule, Path, list[Inputs]], list[list[Tensor]]]  # returns the outputs of the file
+    usage: str  # Python code with placeholders `{file}` and `{arrays}`
+
+
+MODULE_FORMATS = {
+    "onnx": ModuleFormat(write_onnx, run_onnx, USE_ONNX),
+    "torch": ModuleFormat(write_torch, run_torch, USE_TORCH),
+    "safetensors": ModuleFormat(write_safetensors, run_safetensors, USE_SAFETENSORS),
+}
