@@ -113,7 +113,6 @@ def test_the_gradient_norm_excludes_the_loss_scale() -> None:
     logged: list[Any] = []
     trainer = SimpleNamespace(
         global_step=7,
-        optimizers=[None],
         log_every_n_steps=4,
         should_stop=False,
         precision_plugin=SimpleNamespace(scaler=SimpleNamespace(get_scale=lambda: 4.0)),

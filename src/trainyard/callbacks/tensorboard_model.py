@@ -86,35 +86,19 @@ class Uncompiled(nn.Module):
         return self.model.forward(x)
 
 
-def current_step(trainer: L.Trainer) -> int:
-    """Return the step at which Lightning logs the values of this batch.
-
-    With several optimizers, `global_step` counts the steps of each of them.
-    """
-    if len(trainer.optimizers) < 2:
-        return trainer.global_step
-    loop: Any = trainer.fit_loop.epoch_loop
-    return int(loop.logged_step)
-
-
 class GradientNorm(L.Callback):
-    """Logs `gradient/norm` before clipping, without the loss scale of 16-bit precision, every `log_every_n_steps`.
-
-    Of several optimizers, each has a curve of its own, such as `gradient/norm/1`.
-    """
+    """Logs `gradient/norm` before clipping, without the loss scale of 16-bit precision, every `log_every_n_steps`."""
 
     def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer) -> None:
-        step, interval = current_step(trainer), trainer.log_every_n_steps  # type: ignore[attr-defined]
+        step, interval = trainer.global_step, trainer.log_every_n_steps  # type: ignore[attr-defined]
         if not interval or ((step + 1) % interval and not trainer.should_stop):
             return
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         norm: Any = get_total_norm(gradients)
         scaler = getattr(trainer.precision_plugin, "scaler", None)
         scale = scaler.get_scale() if scaler else 1.0
-        several = len(trainer.optimizers) > 1
-        name = f"gradient/norm/{trainer.optimizers.index(optimizer)}" if several else "gradient/norm"
         for logger in trainer.loggers:
-            logger.log_metrics({name: float(norm) / scale}, step)
+            logger.log_metrics({"gradient/norm": float(norm) / scale}, step)
 
 
 class Histograms(L.Callback):
@@ -131,9 +115,9 @@ class Histograms(L.Callback):
             return
         with budget.measure():
             for name, parameter in trainable:
-                writer.add_histogram(f"weights/{name}", parameter, current_step(trainer))
+                writer.add_histogram(f"weights/{name}", parameter, trainer.global_step)
                 if parameter.grad is not None:
-                    writer.add_histogram(f"gradients/{name}", parameter.grad, current_step(trainer))
+                    writer.add_histogram(f"gradients/{name}", parameter.grad, trainer.global_step)
 
 
 class Throughput(L.Callback):
