@@ -122,7 +122,7 @@ def load(folder: Path) -> dict[str, Any]:
 
 def test_hyperparameters_of_a_module(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, logger="trainyard")
-    trainer = train_plain(tmp_path, configured, callbacks=(PortableCheckpoint(),), epochs=2)
+    trainer = train_plain(tmp_path, configured, callbacks=(PortableCheckpoint(),), max_epochs=2)
     stored = load(tmp_path)
     assert stored["hyper_parameters"] == {"width": 4, "folder": "data", "more": {"depth": [1, 2]}}
     assert stored["model_class"] == f"{__name__}.Configured"
@@ -139,7 +139,7 @@ def test_hyperparameters_that_are_a_config(tmp_path: Path) -> None:
             self.save_hyperparameters(cfg)
 
     cfg = OmegaConf.create({"lr": 0.1, "sizes": [1, 2]})
-    train_plain(tmp_path, lambda: FromConfig(cfg), callbacks=(PortableCheckpoint(),), epochs=1)
+    train_plain(tmp_path, lambda: FromConfig(cfg), callbacks=(PortableCheckpoint(),), max_epochs=1)
     stored = load(tmp_path)
     assert stored["hyper_parameters"] == {"lr": 0.1, "sizes": [1, 2]}
     assert "hparams_type" not in stored
@@ -168,7 +168,7 @@ class ObjectSaver(Regressor):
 def test_unreadable_states_are_reported_at_the_first_save(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, logger="trainyard")
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    train_plain(whole, ObjectSaver, callbacks=(Historian(),), epochs=2)
+    train_plain(whole, ObjectSaver, callbacks=(Historian(),), max_epochs=2)
     messages = [record.getMessage() for record in caplog.records]
     names = ("the state of the callback Historian", "vocabulary")
     assert sorted(messages) == [
@@ -176,7 +176,7 @@ def test_unreadable_states_are_reported_at_the_first_save(tmp_path: Path, caplog
         for name in names
     ]
     for stop in (("train", 1, 2), None):
-        train_plain(parts, ObjectSaver, callbacks=(Historian(),), epochs=2, stop=stop)
+        train_plain(parts, ObjectSaver, callbacks=(Historian(),), max_epochs=2, stop=stop)
     assert differences(whole, parts) == []
 
 
@@ -192,6 +192,6 @@ def test_optimizer_state_that_is_lost(tmp_path: Path, caplog: pytest.LogCaptureF
         def configure_optimizers(self) -> Any:
             return Stateful(self.parameters(), 0.1)
 
-    train_plain(tmp_path, Lost, epochs=1, train=lambda: DataLoader(Rows(), 4))
+    train_plain(tmp_path, Lost, max_epochs=1, train=lambda: DataLoader(Rows(), 4))
     assert "optimizer_states, which is not made of plain values: the run cannot be resumed" in caplog.text
     assert "optimizer_states" not in load(tmp_path)

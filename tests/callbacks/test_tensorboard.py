@@ -112,15 +112,16 @@ def test_the_gradient_norm_excludes_the_loss_scale() -> None:
     parameters[0].grad, parameters[1].grad = torch.tensor([6.0, 0.0]), torch.tensor([8.0])
     logged: list[Any] = []
     trainer = SimpleNamespace(
-        global_step=7,
+        global_step=14,  # of two optimizers
         log_every_n_steps=4,
         should_stop=False,
+        fit_loop=SimpleNamespace(epoch_loop=SimpleNamespace(logged_steps=8)),
         precision_plugin=SimpleNamespace(scaler=SimpleNamespace(get_scale=lambda: 4.0)),
         loggers=[SimpleNamespace(log_metrics=lambda metrics, step: logged.append((metrics, step)))],
     )
     GradientNorm().on_before_optimizer_step(trainer, None, torch.optim.SGD(parameters, lr=1.0))  # type: ignore[arg-type]
     assert logged == [({"gradient/norm": 2.5}, 7)]
-    trainer.global_step = 8
+    trainer.fit_loop.epoch_loop.logged_steps = 9
     GradientNorm().on_before_optimizer_step(trainer, None, torch.optim.SGD(parameters, lr=1.0))  # type: ignore[arg-type]
     assert len(logged) == 1, "every fourth step"
 

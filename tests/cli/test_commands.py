@@ -52,7 +52,7 @@ def test_every_command_has_a_parser_and_every_help_text_fits_into_80_columns() -
     root = make_parser()
     assert list(root.commands) == ["train", *COMMANDS]
     found = parsers(root)
-    assert len(found) == 22
+    assert len(found) == 23
     for parser in found:
         assert max(map(len, parser.format_help().splitlines())) <= 80, parser.prog
 
@@ -106,6 +106,12 @@ COMPLETIONS = {
     "trainyard leaderboard f": {"first "},
     "trainyard export latest --for": {"--format "},
     "trainyard export latest --format o": {"onnx "},
+    "trainyard --config-dir mine model=ti": {"model=tiny"},
+    "trainyard --config-dir=mine show model model=ti": {"model=tiny"},
+    "trainyard show model --config-dir mine model=ti": {"model=tiny"},
+    "trainyard --config-dir mine sho": {"show "},
+    "trainyard --config-dir nowhere sho": {"show "},
+    "trainyard --config-dir mine model.hidden": {"model.hidden_dims="},
 }
 
 
@@ -113,6 +119,8 @@ COMPLETIONS = {
 def test_completion(line: str, tmp_path: Path) -> None:
     """The protocol of argcomplete: the shell passes the line in the environment and reads descriptor 8."""
     (tmp_path / "outputs" / "sweeps" / "first").mkdir(parents=True)
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    (tmp_path / "mine" / "model" / "tiny.yaml").touch()
     environment = {
         **os.environ,
         "_ARGCOMPLETE": "1",

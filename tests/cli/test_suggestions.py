@@ -68,7 +68,15 @@ COMMANDS = {
     "runs lsit": "trainyard runs list",
     "shwo modl model=cnn": "trainyard show model model=cnn",
 }
-RIGHT = ["model=cnn optimizer.lr=0.1", "-m seed=0,1", "+trainer.max_steps=3", "resume=mine", "model=nothing", "x=1"]
+RIGHT = [
+    "model=cnn optimizer.lr=0.1",
+    "-m seed=0,1",
+    "+trainer.max_steps=3",
+    "resume=mine",
+    "model=nothing",
+    "x=1",
+    "optimizer=timm +optimizer.foo=3",
+]
 
 
 def suggested(monkeypatch: pytest.MonkeyPatch, typed: str, program: str = "train.py") -> str:

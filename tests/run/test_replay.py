@@ -1,45 +1,184 @@
-"""A run with ordinary DataLoaders that was stopped inside an epoch resumes bitwise."""
+"""A run with ordinary DataLoaders that was stopped at any step resumes and ends bitwise like one without a stop."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch.utilities import CombinedLoader
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler, WeightedRandomSampler
+from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, Sampler, WeightedRandomSampler
 
-from tests.run.plain_runs import Rows, differences, train_plain
+from tests.run.plain_runs import EXPECTED_WARNINGS, Rows, compare, load, train_plain
+from trainyard.run.replay import ReplayableLoader, get_generator_state, obstacle_to_resume, set_generator_state
 
+pytestmark = pytest.mark.filterwarnings(*EXPECTED_WARNINGS)
 
-pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory", "ignore:.*does not have many workers")
+INSIDE = [("train", 0, 3), ("train", 1, 1), ("train", 1, 7), ("val", 1, 1)]
+EPOCH_END = [("start", 1, 0), ("start", 2, 0)]
 
 
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(5)
 
 
+class NumpyOrder(Sampler[int]):
+    """Draws the order of 40 examples from a generator of NumPy of its own."""
+
+    def __init__(self) -> None:
+        self.generator = np.random.default_rng(0)
+
+    def __len__(self) -> int:
+        return 40
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.generator.permutation(40).tolist())
+
+
+def rows(size: int = 40, noise: float = 0.1, **options: Any) -> DataLoader[Any]:
+    return DataLoader(Rows(size, noise), 4, **({} if "sampler" in options else {"shuffle": True}), **options)
+
+
 LOADERS: dict[str, Callable[[], Any]] = {
-    "shuffled": lambda: DataLoader(Rows(), 4, shuffle=True),
-    "workers": lambda: DataLoader(Rows(), 4, shuffle=True, num_workers=2),
-    "generator": lambda: DataLoader(Rows(), 4, shuffle=True, generator=generator()),
-    "workers with generator": lambda: DataLoader(Rows(), 4, shuffle=True, num_workers=2, generator=generator()),
-    "weighted": lambda: DataLoader(Rows(), 4, sampler=WeightedRandomSampler(torch.arange(40.0), 40)),
-    "replacement": lambda: DataLoader(Rows(), 4, sampler=RandomSampler(Rows(), True, 40, generator())),
+    "shuffled": rows,
+    "workers": lambda: rows(num_workers=2),
+    "generator": lambda: rows(generator=generator()),
+    "workers with generator": lambda: rows(num_workers=2, generator=generator()),
+    "persistent workers": lambda: rows(num_workers=2, persistent_workers=True, noise=0),
+    "weighted": lambda: rows(sampler=WeightedRandomSampler(torch.arange(40.0), 40)),
+    "replacement": lambda: rows(sampler=RandomSampler(Rows(), True, 40, generator())),
+    "generator of NumPy": lambda: rows(sampler=NumpyOrder()),
     "batch sampler": lambda: DataLoader(
         Rows(), batch_sampler=BatchSampler(RandomSampler(Rows(), generator=generator()), 4, drop_last=True)
     ),
-    "dict": lambda: {"a": DataLoader(Rows(), 4, shuffle=True), "b": DataLoader(Rows(12), 4, shuffle=True)},
-    "max size": lambda: CombinedLoader(
-        {"a": DataLoader(Rows(), 4, shuffle=True), "b": DataLoader(Rows(12), 4, shuffle=True)}, "max_size"
-    ),
+    "dict": lambda: {"a": rows(), "b": rows(12)},
+    "max size": lambda: CombinedLoader({"a": rows(), "b": rows(12)}, "max_size"),
+}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "accumulation": {"accumulate_grad_batches": 3},
+    "several validations": {"val_check_interval": 0.3},
+    "limited": {"limit_train_batches": 6},
+    "steps": {"max_steps": 25, "max_epochs": -1},
+    "new loaders": {"reload_dataloaders_every_n_epochs": 1, "train": LOADERS["generator"]},
+    "new loaders every second epoch": {
+        "reload_dataloaders_every_n_epochs": 2,
+        "train": LOADERS["generator"],
+        "max_epochs": 5,
+    },
 }
 
 
 @pytest.mark.parametrize("kind", LOADERS)
-def test_resumes_bitwise(tmp_path: Path, kind: str) -> None:
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    train_plain(whole, train=LOADERS[kind])
-    for stop in (("train", 0, 3), ("train", 1, 1), ("train", 1, 7), ("val", 1, 1), None):
-        train_plain(parts, train=LOADERS[kind], stop=stop)
-    assert differences(whole, parts) == []
+def test_stopped_inside_an_epoch(tmp_path: Path, kind: str) -> None:
+    compare(tmp_path, INSIDE, train=LOADERS[kind])
+
+
+@pytest.mark.parametrize("kind", ["shuffled", "workers with generator", "generator of NumPy", "persistent workers"])
+def test_stopped_between_epochs(tmp_path: Path, kind: str) -> None:
+    compare(tmp_path, EPOCH_END, train=LOADERS[kind])
+
+
+@pytest.mark.parametrize("kind", OPTIONS)
+def test_options_of_the_trainer(tmp_path: Path, kind: str) -> None:
+    compare(tmp_path, [("train", 0, 2), ("val", 1, 1), ("train", 2, 4)], **OPTIONS[kind])
+
+
+@pytest.mark.filterwarnings("ignore:Your `val_dataloader`.s sampler has shuffling enabled")
+def test_validation_that_draws_random_numbers(tmp_path: Path) -> None:
+    """A shuffled loader draws a seed when it is iterated; in the repeated validation it draws the same."""
+    compare(tmp_path, [("val", 0, 0), ("val", 1, 2)], val=lambda: rows(12))
+
+
+class Stream(IterableDataset[Any]):
+    """The rows in random order, without a length."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([Rows()[index] for index in torch.randperm(40).tolist()])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_iterable_data_resumes_from_the_end_of_the_epoch(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, workers: int
+) -> None:
+    caplog.set_level(logging.INFO, logger="trainyard")
+    stops = [("train", 0, 2), ("val", 0, 1), ("train", 1, 4), ("start", 2, 0), ("train", 2, 4)]
+    compare(tmp_path, stops, train=lambda: DataLoader(Stream(), 4, num_workers=workers))
+    why = "because Stream is an iterable data set, and its DataLoader has no `state_dict`"
+    text = caplog.text
+    assert text.count(f"resuming: from the end of the last epoch, {why}") == 1 + len(stops) + 1
+    assert [text.count(f"not saved: epoch {epoch}, {why}") for epoch in (1, 2, 3)] == [1, 1, 1]
+
+
+def test_iterable_data_is_saved_at_the_end_of_epochs_only(tmp_path: Path) -> None:
+    train_plain(tmp_path, train=lambda: DataLoader(Stream(), 4), stop=("train", 1, 6), val_check_interval=4)
+    assert load(tmp_path)["global_step"] == 10
+
+
+@pytest.mark.filterwarnings("ignore:.set_vital. is deprecated")  # torchdata 0.11 with torch 2.13
+@pytest.mark.parametrize("own_generator", [False, True])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_loader_with_a_state_of_its_own(tmp_path: Path, workers: int, own_generator: bool) -> None:
+    stateful = pytest.importorskip("torchdata.stateful_dataloader").StatefulDataLoader
+
+    def loader() -> Any:
+        own = generator() if own_generator else None
+        return stateful(Rows(noise=0), 4, shuffle=True, num_workers=workers, generator=own)
+
+    compare(tmp_path, [*INSIDE, ("start", 2, 0)], train=loader)
+
+
+def test_attributes_are_those_of_the_loader() -> None:
+    loader = rows()
+    replayable = ReplayableLoader(loader, torch.device("cpu"))
+    replayable.worker_init_fn = print
+    assert loader.worker_init_fn is print
+    assert replayable.batch_size == 4
+    assert len(replayable) == 10
+    with pytest.raises(AttributeError, match="has no attribute 'unknown'"):
+        _ = replayable.unknown
+
+
+def test_nothing_is_drawn_before_the_first_batch() -> None:
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    batches = iter(ReplayableLoader(rows(), torch.device("cpu")))
+    assert torch.equal(torch.get_rng_state(), before)
+    next(batches)
+    assert not torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("loader", "processes", "reason"),
+    [
+        (rows(), 1, None),
+        (ReplayableLoader(rows(), torch.device("cpu")), 2, None),
+        (rows(), 2, "2 processes train, and the DataLoader has no `state_dict`"),
+        ([1, 2], 1, "the training loader list has no `state_dict`"),
+        (
+            DataLoader(Stream()),
+            1,
+            "Stream is an iterable data set, and its DataLoader has no `state_dict`",
+        ),
+    ],
+    ids=["map-style", "with a state", "two processes", "list", "iterable"],
+)
+def test_reasons_why_a_run_cannot_resume_inside_an_epoch(loader: Any, processes: int, reason: str | None) -> None:
+    assert obstacle_to_resume(loader, processes) == reason
+
+
+@pytest.mark.parametrize(
+    ("create", "draw"),
+    [
+        (generator, lambda own: torch.rand(1, generator=own).item()),
+        (lambda: np.random.default_rng(3), lambda own: own.random()),
+        (lambda: np.random.Generator(np.random.MT19937(3)), lambda own: own.random()),
+    ],
+)
+def test_state_of_a_generator(create: Callable[[], Any], draw: Callable[[Any], float], tmp_path: Path) -> None:
+    first, second = create(), create()
+    draw(first)
+    torch.save(get_generator_state(first), tmp_path / "state.pt")
+    set_generator_state(second, torch.load(tmp_path / "state.pt", weights_only=True))
+    assert draw(first) == draw(second)

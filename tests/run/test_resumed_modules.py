@@ -1,156 +1,163 @@
-"""Schedulers, several optimizers and metrics of plain LightningModules survive a resume."""
+"""The schedulers, optimizers and metrics of plain LightningModules survive a resume."""
 
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
-import pytest, torch
-from torch import nn
-from torch.utils.data import DataLoader
-from torchmetrics import MaxMetric, MeanMetric, MetricCollection
-from torchmetrics.regression import MeanSquaredError, MeanAbsoluteError
-from tests.run.plain_runs import Regressor, Rows, differences, train_plain
-from tests.user_modules import gan
 
-pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory", "ignore:.*does not have many workers")
-STOPS = (("train", 0, 3), ("error", 1, 0), ("val", 1, 2), ("train", 2, 5), ("error", 3, 0), None)
+import lightning as L
+import pytest
+import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ExponentialLR, ReduceLROnPlateau, StepLR
+from torchmetrics import MaxMetric, MeanMetric, MetricCollection
+from torchmetrics.regression import MeanAbsoluteError, MeanSquaredError
+
+from tests.run.plain_runs import EXPECTED_WARNINGS, Regressor, compare, load, train_plain
+from tests.user_modules import gan
+from trainyard.run.epoch_loop import logged_steps
+
+pytestmark = pytest.mark.filterwarnings(*EXPECTED_WARNINGS)
+
+STOPS = [("train", 0, 3), ("start", 1, 0), ("val", 1, 1), ("train", 2, 5), ("start", 3, 0)]
 
 
 class Scheduled(Regressor):
-    def __init__(self, make, **config):
+    """Has a schedule; it also logs the loss of each step."""
+
+    def __init__(self, make: Callable[[Optimizer], Any], **config: Any) -> None:
         super().__init__()
         self.make, self.config = make, config
 
-    def training_step(self, batch, batch_idx):
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
         loss = super().training_step(batch, batch_idx)
         self.log("step_loss", loss, on_step=True, on_epoch=False)
         return loss
 
-    def configure_optimizers(self):
+    def configure_optimizers(self) -> Any:
         optimizer = torch.optim.SGD(self.parameters(), 0.1)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.make(optimizer), **self.config}}
 
 
-def plateau(optimizer):
-    return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, threshold=0.3)
-
-
-def step(optimizer):
-    return torch.optim.lr_scheduler.StepLR(optimizer, 2)
-
-
-CASES = {
-    "val": partial(Scheduled, plateau, monitor="val/loss"),
-    "train": partial(Scheduled, plateau, monitor="train/loss"),
-    "frequency": partial(Scheduled, plateau, monitor="val/loss", frequency=2),
-    "each step": partial(Scheduled, plateau, monitor="step_loss", interval="step"),
-    "step": partial(Scheduled, step, interval="step"),
-    "epoch": partial(Scheduled, step),
+plateau = partial(ReduceLROnPlateau, patience=0, threshold=0.3)
+SCHEDULES = {
+    "plateau of the validation": partial(Scheduled, plateau, monitor="val/loss"),
+    "plateau of the training": partial(Scheduled, plateau, monitor="train/loss"),
+    "plateau every second epoch": partial(Scheduled, plateau, monitor="val/loss", frequency=2),
+    "plateau of steps": partial(Scheduled, plateau, monitor="step_loss", interval="step"),
+    "step": partial(Scheduled, partial(StepLR, step_size=2), interval="step"),
+    "epoch": partial(Scheduled, partial(StepLR, step_size=2)),
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_schedulers(tmp_path, case):
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    trainer = train_plain(whole, CASES[case], epochs=4)
-    assert trainer.optimizers[0].param_groups[0]["lr"] < 0.1
-    for stop in STOPS:
-        again = train_plain(parts, CASES[case], stop=stop, epochs=4)
-    assert again.optimizers[0].param_groups[0]["lr"] == trainer.optimizers[0].param_groups[0]["lr"]
-    assert (
-        again.lr_scheduler_configs[0].scheduler.state_dict() == trainer.lr_scheduler_configs[0].scheduler.state_dict()
-    )
-    assert differences(whole, parts) == []
+@pytest.mark.parametrize("kind", SCHEDULES)
+def test_schedulers(tmp_path: Path, kind: str) -> None:
+    one, other = compare(tmp_path, STOPS, model=SCHEDULES[kind], max_epochs=4)
+    rates = [trainer.optimizers[0].param_groups[0]["lr"] for trainer in (one, other)]
+    assert rates[0] == rates[1] < 0.1
+    states = [trainer.lr_scheduler_configs[0].scheduler.state_dict() for trainer in (one, other)]
+    assert states[0] == states[1]
 
 
-@pytest.mark.filterwarnings("ignore:ReduceLROnPlateau conditioned")
-def test_plateau_every_second_validation(tmp_path):
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
+@pytest.mark.filterwarnings("ignore:ReduceLROnPlateau conditioned on metric")
+def test_plateau_of_a_metric_that_is_not_logged_in_each_epoch(tmp_path: Path) -> None:
     model = partial(Scheduled, plateau, monitor="val/loss", strict=False)
-    train_plain(whole, model, epochs=4, check_val_every_n_epoch=2)
-
-    class Later(Scheduled):
-        pass
-
-    for stop in (("train", 2, 3), ("error", 3, 0), None):
-        train_plain(parts, model, stop=stop, epochs=4, check_val_every_n_epoch=2)
-    assert differences(whole, parts) == []
+    compare(tmp_path, STOPS[:1] + STOPS[-2:], model=model, max_epochs=4, check_val_every_n_epoch=2)
 
 
 class Measured(Regressor):
-    def __init__(self):
+    """Logs in all ways: metrics of torchmetrics, averages, and from several hooks."""
+
+    def __init__(self) -> None:
         super().__init__()
         self.train_loss, self.val_loss, self.best = MeanMetric(), MeanMetric(), MaxMetric()
-        self.scores = MetricCollection(
-            {"mse": MeanSquaredError(), "rmse": MeanSquaredError(squared=False), "mae": MeanAbsoluteError()}
-        )
+        errors = {"mse": MeanSquaredError(), "rmse": MeanSquaredError(squared=False), "mae": MeanAbsoluteError()}
+        self.errors = MetricCollection(errors)
 
-    def on_train_start(self):
-        self.val_loss.reset()
+    def on_train_start(self) -> None:
         self.best.reset()
         torch.rand(1)
 
-    def training_step(self, batch, batch_idx):
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
         guess = self.net(batch["x"])
-        loss = (guess - batch["y"]).square().mean()
+        loss: torch.Tensor = (guess - batch["y"]).square().mean()
         self.train_loss(loss)
-        self.scores.update(guess, batch["y"])
+        self.errors.update(guess, batch["y"])
         self.log("train/loss", self.train_loss, on_step=True, on_epoch=True)
         self.log("train/mean", loss, on_step=True, on_epoch=True, batch_size=4)
         self.log("train/max", loss, on_step=False, on_epoch=True, reduce_fx="max")
         return loss
 
-    def on_train_batch_end(self, outputs, batch, batch_idx):
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.log("train/sum", outputs["loss"], on_step=False, on_epoch=True, reduce_fx="sum")
 
-    def on_train_epoch_end(self):
-        self.log_dict(self.scores.compute())
-        self.scores.reset()
+    def on_train_epoch_end(self) -> None:
+        self.log_dict(self.errors.compute())
+        self.errors.reset()
 
-    def validation_step(self, batch, batch_idx):
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
         self.val_loss(self(batch))
         self.log("val/loss", self.val_loss, on_step=False, on_epoch=True)
 
-    def on_validation_epoch_end(self):
+    def on_validation_epoch_end(self) -> None:
         self.best(self.val_loss.compute())
         self.log("val/best", self.best.compute())
 
 
 @pytest.mark.parametrize("interval", [1.0, 0.3])
-def test_metrics(tmp_path, interval):
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    train_plain(whole, Measured, epochs=4, val_check_interval=interval, log_every_n_steps=4)
-    for stop in STOPS:
-        train_plain(parts, Measured, stop=stop, epochs=4, val_check_interval=interval, log_every_n_steps=4)
-    print((whole / "metrics.csv").read_text())
-    print((parts / "metrics.csv").read_text())
-    assert differences(whole, parts) == []
+def test_metrics(tmp_path: Path, interval: float) -> None:
+    compare(tmp_path, STOPS, model=Measured, max_epochs=4, val_check_interval=interval, log_every_n_steps=4)
 
 
 class ScheduledGAN(gan.GAN):
-    def training_step(self, batch, batch_idx):
+    """Steps its two schedules itself."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
         super().training_step(batch, batch_idx)
-        self.lr_schedulers()[0].step()
+        self.lr_schedulers()[0].step()  # type: ignore[index, union-attr, call-arg]
 
-    def on_train_epoch_end(self):
-        self.lr_schedulers()[1].step(self.trainer.callback_metrics["val/radius_error"])
+    def on_train_epoch_end(self) -> None:
+        self.lr_schedulers()[1].step(self.trainer.callback_metrics["val/radius_error"])  # type: ignore[index, union-attr]
 
-    def configure_optimizers(self):
-        a, b = super().configure_optimizers()
-        return [a, b], [torch.optim.lr_scheduler.ExponentialLR(a, 0.99), plateau(b)]
+    def configure_optimizers(self) -> Any:
+        first, second = super().configure_optimizers()
+        return [first, second], [ExponentialLR(first, 0.99), plateau(second)]
 
 
-def test_gan(tmp_path):
-    def points():
-        data = gan.Circle()
-        data.setup("fit")
-        return data.train_dataloader()
+def circle() -> L.LightningDataModule:
+    data = gan.Circle()
+    data.setup("fit")
+    return data
 
-    def val():
-        data = gan.Circle()
-        data.setup("fit")
-        return data.val_dataloader()
 
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    train_plain(whole, ScheduledGAN, points, epochs=4, val=val)
-    for stop in (("train", 0, 3), ("error", 1, 0), ("val", 1, 1), ("train", 2, 5), ("error", 3, 0), None):
-        train_plain(parts, ScheduledGAN, points, stop=stop, epochs=4, val=val)
-    assert differences(whole, parts) == []
+GAN: dict[str, Any] = {
+    "model": ScheduledGAN,
+    "train": lambda: circle().train_dataloader(),
+    "val": lambda: circle().val_dataloader(),
+}
+
+
+def test_several_optimizers(tmp_path: Path) -> None:
+    compare(tmp_path, STOPS, max_epochs=4, **GAN)
+
+
+@pytest.mark.parametrize(
+    ("stop", "batches"), [(("train", 0, 3), 4), (("val", 1, 1), 20), (("start", 1, 0), 10), (("train", 2, 0), 21)]
+)
+def test_logged_steps_of_several_optimizers(tmp_path: Path, stop: Any, batches: int) -> None:
+    """Loggers count batches; each batch makes two optimizer steps."""
+    train_plain(tmp_path, stop=stop, log_every_n_steps=1, **GAN)
+    stored = load(tmp_path)
+    assert stored["global_step"] == 2 * batches
+    assert logged_steps(stored) == batches
+
+
+class Stepwise(Regressor):
+    """Logs each batch of a validation."""
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.log("val/loss", self(batch), on_step=True, on_epoch=True, batch_size=4)
+
+
+def test_values_that_are_logged_in_each_validation_batch(tmp_path: Path) -> None:
+    compare(tmp_path, [("train", 1, 2), ("val", 1, 0)], model=Stepwise)

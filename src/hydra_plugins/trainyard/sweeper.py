@@ -103,6 +103,7 @@ class ResumingSweeper(Sweeper):
         make_sampler = instantiate(options.sampler) if options.sampler else None
         seed, pruner, fail_fast = options.get("seed", 0), options.pruner, options.fail_fast
         sweep = Sweep(stored, options.retries, options.keep, make_sampler, seed, trials, pruner, fail_fast)
+        self.print_replaced(sweep)
         print(f"sweep      {stored.folder}: {sweep.total} jobs, {sweep.remaining} to do", flush=True)
         if launcher is None or not sweep.remaining:
             return
@@ -110,6 +111,14 @@ class ResumingSweeper(Sweeper):
             self.run_local(launcher, sweep)
         else:
             self.run_remote(launcher, sweep)
+
+    def print_replaced(self, sweep: "Sweep") -> None:
+        """Print which of the user's files replace built-in options."""
+        from trainyard.config.composition import describe_replaced
+
+        common = [f"{group}={option}" for group, option in self.config.hydra.runtime.choices.items()]
+        lines = describe_replaced({*common, *(word for job in sweep.examples for word in sweep.overrides(job))})
+        print(*(f"{line}\n" for line in lines), sep="", end="", flush=True)
 
     def run_local(self, launcher: LocalLauncher, sweep: "Sweep") -> None:
         """Run jobs on this machine."""

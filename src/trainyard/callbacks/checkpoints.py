@@ -153,7 +153,7 @@ def is_last_epoch(trainer: L.Trainer) -> bool:
 
 
 def is_between_steps(trainer: L.Trainer) -> bool:
-    """Whether a run can resume after this batch; see `trainyard.run.loops.EpochLoop`."""
+    """Whether a run can resume after this batch; see `trainyard.run.epoch_loop.EpochLoop`."""
     loop: Any = trainer.fit_loop.epoch_loop
     return bool(loop.is_between_steps)
 

@@ -53,6 +53,15 @@ def tensorboard_writer(trainer: L.Trainer) -> Any | None:
     return next((logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)
 
 
+def current_step(trainer: L.Trainer) -> int:
+    """Return the step at which Lightning logs the current batch, or the last; it counts batches, not optimizer steps.
+
+    The two differ if several optimizers make a step for each batch; see `trainyard.run.epoch_loop.EpochLoop`.
+    """
+    loop: Any = trainer.fit_loop.epoch_loop
+    return int(loop.logged_steps) - 1
+
+
 def purge_events(trainer: L.Trainer, step: int) -> None:
     """Make TensorBoard drop all points from an optimizer step on, which a resumed run logs again; rank 0 calls it.
 

@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from trainyard.callbacks.lifecycle import remove_callback
 from trainyard.callbacks.protocols import count_examples, tensors
-from trainyard.callbacks.tensorboard import find_drawing_budget, tensorboard_writer
+from trainyard.callbacks.tensorboard import current_step, find_drawing_budget, tensorboard_writer
 from trainyard.io.files import MIB
 from trainyard.io.resources import peak_memory
 
@@ -90,7 +90,7 @@ class GradientNorm(L.Callback):
     """Logs `gradient/norm` before clipping, without the loss scale of 16-bit precision, every `log_every_n_steps`."""
 
     def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer) -> None:
-        step, interval = trainer.global_step, trainer.log_every_n_steps  # type: ignore[attr-defined]
+        step, interval = current_step(trainer), trainer.log_every_n_steps  # type: ignore[attr-defined]
         if not interval or ((step + 1) % interval and not trainer.should_stop):
             return
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
@@ -115,9 +115,9 @@ class Histograms(L.Callback):
             return
         with budget.measure():
             for name, parameter in trainable:
-                writer.add_histogram(f"weights/{name}", parameter, trainer.global_step)
+                writer.add_histogram(f"weights/{name}", parameter, current_step(trainer))
                 if parameter.grad is not None:
-                    writer.add_histogram(f"gradients/{name}", parameter.grad, trainer.global_step)
+                    writer.add_histogram(f"gradients/{name}", parameter.grad, current_step(trainer))
 
 
 class Throughput(L.Callback):
@@ -151,7 +151,7 @@ class Throughput(L.Callback):
         examples, self.examples = self.examples * trainer.world_size, 0
         if writer is None or started is None or not examples:
             return
-        device, step = trainer.strategy.root_device, trainer.global_step - 1
+        device, step = trainer.strategy.root_device, current_step(trainer)
         if device.type != "cpu":
             torch.accelerator.synchronize()
         writer.add_scalar("speed/examples_per_second", examples / (time.perf_counter() - started), step)

@@ -1,5 +1,7 @@
 """The scores of the last validation, and a check that the objective is one of them."""
 
+from typing import Any
+
 import lightning as L
 from torch import Tensor
 
@@ -15,6 +17,8 @@ class ValidationScores(L.Callback):
     Args:
         objective: name of the metric that has to be logged.
     """
+
+    state_key = "ValidationScores"
 
     def __init__(self, objective: str) -> None:
         self.objective = objective
@@ -39,3 +43,9 @@ class ValidationScores(L.Callback):
             problem = f"not logged in the validation{did_you_mean(self.objective, self.latest)}"
             accepted = join_limited(sorted(self.latest)) or "a metric that validation_step logs with self.log"
             raise config_error("objective", self.objective, problem, accepted)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"latest": self.latest}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.latest = dict(state_dict["latest"])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from trainyard import __version__
-from trainyard.cli.parser import Parser, Run, positive
+from trainyard.cli.parser import Parser, Run, add_config_dir, positive
 
 DESCRIPTION = """\
 Deep-learning experiments by composition, on PyTorch Lightning and Hydra.
@@ -18,6 +18,7 @@ Deep-learning experiments by composition, on PyTorch Lightning and Hydra.
   trainyard model=cnn optimizer=adam          train one run
   trainyard -m model=mlp,cnn 'seed=range(3)'  train a sweep
   trainyard train --help                      groups and options
+  trainyard new my_project                    a project for your own model
 """
 RUN = "run directory, name of a run or an unambiguous part of it, SWEEP/NUMBER, latest, best:SWEEP, or a checkpoint"
 OVERRIDES = "An OVERRIDE is what `trainyard train` accepts: model=cnn optimizer.lr=0.01"
@@ -49,7 +50,9 @@ def make_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"trainyard {__version__}")
     shells = 'print shell code: eval "$(trainyard --completion bash)"'
     parser.add_argument("--completion", choices=["bash", "zsh", "fish"], action=PrintCompletion, help=shells)
+    add_config_dir(parser)
     parser.add_command("train", "train, test and record one run, or a sweep with -m; the default command")
+    add_new(parser)
     add_evaluate(parser)
     add_predict(parser)
     add_export(parser)
@@ -71,6 +74,13 @@ def add_trusted(parser: Parser, text: str) -> None:
     """Add `--trusted-packages`."""
     option = "--trusted-packages"
     parser.add_argument(option, action="append", default=[], dest="trusted", metavar="NAME", help=text)
+
+
+def add_new(commands: Parser) -> None:
+    """Add `new`."""
+    summary = "create a project with your own model, data and configs"
+    parser = commands.add_command("new", summary, call("trainyard.cli.new_project:create_project"))
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="new folder, whose name is that of the project")
 
 
 def add_evaluate(commands: Parser) -> None:
@@ -157,7 +167,9 @@ def add_leaderboard(commands: Parser) -> None:
     parser.add_argument("sweep", metavar="SWEEP", help="directory of a sweep, or its name in outputs/sweeps")
     test = "show the test scores of all configurations; choose by validation all the same"
     parser.add_argument("--test", action="store_true", help=test)
-    parser.add_argument("--promote", metavar="NAME", help="write the winner as conf/experiment/NAME.yaml")
+    parser.add_argument(
+        "--promote", metavar="NAME", help="write the winner as experiment/NAME.yaml, in your --config-dir or conf"
+    )
     add_trusted(parser, "package whose classes the winner may use")
 
 

@@ -2,7 +2,8 @@
 
 import argparse
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from argcomplete.shell_integration import shellcode
 
 from trainyard.cli.commands import make_parser
 from trainyard.cli.override_correction import OverrideCorrector
-from trainyard.cli.parser import Parser
+from trainyard.cli.parser import Parser, add_config_dir
+from trainyard.config.config_folders import config_folders, search_first, split_config_dir
+from trainyard.io.errors import ConfigError
 
 
 def shell_code(shell: str) -> str:
@@ -22,15 +25,26 @@ def shell_code(shell: str) -> str:
 
 def complete() -> None:
     """Answer the request for completions that the shell has put into the environment, and exit."""
-    args = os.environ["COMP_LINE"][: int(os.environ["COMP_POINT"])].split()
+    line = os.environ["COMP_LINE"][: int(os.environ["COMP_POINT"])]
+    args, config_dir = split_config_dir(map(os.path.expanduser, line.split()))
+    folders: list[Path] = []
+    with suppress(ConfigError):  # its name is incomplete
+        folders = config_folders(config_dir)
+    with search_first(folders):
+        complete_line(args, not line.endswith(" "))
+
+
+def complete_line(args: Sequence[str], is_incomplete: bool) -> None:
+    """Complete the last of the arguments, of which the first is the program, if it is incomplete, else the next one."""
     commands = make_parser()
     add_completers(commands)
-    typing_first = len(args) < 2 or (len(args) == 2 and not os.environ["COMP_LINE"].endswith(" "))
+    typing_first = len(args) < 2 or (len(args) == 2 and is_incomplete)
     if typing_first:
         complete_with(commands.subparsers, lambda prefix: [*commands.commands, *overrides(prefix)])
     parser: argparse.ArgumentParser = commands
     if not typing_first and args[1] not in commands.commands:
         parser = argparse.ArgumentParser()
+        add_config_dir(parser)
         complete_with(parser.add_argument("overrides", nargs="*"), overrides)
     argcomplete.autocomplete(parser, always_complete_options="long" if parser is commands else False)
 

@@ -4,10 +4,12 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from trainyard.cli.suggestions import suggest_command
+from trainyard.config.composition import parse_value
+from trainyard.config.config_folders import check_config_folder, config_folders, search_first, split_config_dir
 from trainyard.config.format_error import RUN, format_error, raised_in
 from trainyard.io.errors import ConfigError, config_error
 from trainyard.io.signals import received
@@ -22,14 +24,33 @@ LAUNCHER_VARIABLES = ("RANK", "LOCAL_RANK", "JSM_NAMESPACE_RANK", "SLURM_PROCID"
 def report_errors() -> Iterator[None]:
     """Print an error in a few lines and exit with 1; with HYDRA_FULL_ERROR=1, let it through with its traceback.
 
-    Hydra prints errors itself, at length, and exits; only when it is asked for full errors it lets them through.
+    Hydra prints errors itself, at length, and exits; only when it is asked for full errors it lets them through. The
+    folder of `--config-dir` is searched inside, and for the suggestion.
     """
-    if os.environ.get(FULL_ERROR) == "1":
-        yield
-        return
-    os.environ[FULL_ERROR] = "1"
+    with ExitStack() as stack:
+        if os.environ.get(FULL_ERROR) == "1":
+            enter_config_dir(stack)
+            yield
+            return
+        os.environ[FULL_ERROR] = "1"
+        stack.callback(os.environ.pop, FULL_ERROR)
+        with print_error():
+            check_input(sys.argv[1:])
+            enter_config_dir(stack)
+            check_search_path(sys.argv[1:])
+            yield
+
+
+def enter_config_dir(stack: ExitStack) -> None:
+    """Search the folder of `--config-dir` from now on; raise a ConfigError if it does not exist."""
+    _, options = split_config_dir(sys.argv[1:])
+    stack.enter_context(search_first(config_folders(options)))
+
+
+@contextmanager
+def print_error() -> Iterator[None]:
+    """Print an error in a few lines with the corrected command, and exit."""
     try:
-        check_input(sys.argv[1:])
         yield
     except KeyboardInterrupt:  # before training, which handles it
         print("interrupted", file=sys.stderr)
@@ -39,8 +60,6 @@ def report_errors() -> Iterator[None]:
             raise
         print(format_error(error), *suggestion(error), sep="\n", file=sys.stderr)
         sys.exit(1)
-    finally:
-        del os.environ[FULL_ERROR]
 
 
 def suggestion(error: BaseException) -> list[str]:
@@ -60,6 +79,20 @@ def check_input(args: Iterable[str]) -> None:
         value = os.environ.get(name, "0")
         if not value.isdecimal():
             raise config_error(name, value, "not a whole number", f"what the launcher sets, or `unset {name}`")
+
+
+def check_search_path(args: Iterable[str]) -> None:
+    """Raise a ConfigError for a folder in `hydra.searchpath=[FOLDER]` that does not exist; Hydra would only warn."""
+    for arg in args:
+        key, _, text = arg.partition("=")
+        if key != "hydra.searchpath":
+            continue
+        folders = parse_value(text)
+        if not isinstance(folders, list) or not all(isinstance(folder, str) for folder in folders):
+            raise config_error(key, text, "must be a list of folders", f"{key}=[FOLDER]")
+        for folder in folders:
+            if "://" not in folder and "${" not in folder:
+                check_config_folder(folder, key)
 
 
 def check_text(args: Iterable[str]) -> None:

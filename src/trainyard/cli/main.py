@@ -5,22 +5,23 @@ import sys
 from collections.abc import Sequence
 
 from trainyard.cli.process import command, prints_result
+from trainyard.config.config_folders import split_config_dir
 
-COMMANDS = ("evaluate", "predict", "export", "leaderboard", "runs", "show", "find", "draw")
+COMMANDS = ("new", "evaluate", "predict", "export", "leaderboard", "runs", "show", "find", "draw")
 OWN_OPTIONS = ("-h", "--help", "--version", "--completion")
 
 
 def main() -> None:
     """Run `trainyard COMMAND ...`; other arguments train, and without arguments the help is printed."""
-    args = sys.argv[1:]
+    args, config_dir = split_config_dir(sys.argv[1:])
     if "_ARGCOMPLETE" in os.environ:  # the shell asks for completions
         from trainyard.cli.completion import complete
 
         complete()
     elif args[:1] == ["train"]:
-        del sys.argv[1]
+        sys.argv[1:] = [*config_dir, *args[1:]]
         train()
-    elif not args or args[0] in COMMANDS or args[0].partition("=")[0] in OWN_OPTIONS:
+    elif not (args or config_dir) or (args and args[0].partition("=")[0] in (*COMMANDS, *OWN_OPTIONS)):
         with command():
             run_command(args)
     else:

@@ -13,7 +13,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from trainyard.cli.parser import hydra_parser
-from trainyard.config.composition import CONF_DIR, compose, config_groups, parse_override, walk
+from trainyard.config.composition import compose, config_groups, parse_override, walk
+from trainyard.config.config_folders import searched
 from trainyard.config.constraints import find_validator
 from trainyard.config.format_error import as_single_value
 from trainyard.io.errors import ConfigError
@@ -78,8 +79,13 @@ def parse_options(args: Iterable[str]) -> argparse.Namespace:
 
 
 @cache
-def composed_keys(options: tuple[str, ...]) -> list[str]:
-    """Return `resume` and the dotted keys of the config that the options of groups compose, top-level keys first."""
+def composed_keys(options: tuple[str, ...], folders: tuple[Path, ...]) -> list[str]:
+    """Return `resume` and the dotted keys of the config that options of groups compose, top-level keys first.
+
+    Args:
+        options: such as `("model=cnn",)`.
+        folders: of the user, which are searched.
+    """
     try:
         cfg = compose(options)
     except (ConfigError, HydraException, OmegaConfBaseException):  # an option of the user's own folder
@@ -102,15 +108,14 @@ class OverrideCorrector:
     @cached_property
     def groups(self) -> dict[str, list[str]]:
         """The options of each group."""
-        own = parse_options(self.args).config_dir
-        return config_groups([CONF_DIR, *([Path(own)] if own else [])])
+        return config_groups()
 
     @cached_property
     def keys(self) -> list[str]:
         """The keys of the config composed from all valid `GROUP=OPTION` arguments."""
         pairs = {arg: arg.split("=", 1) for arg in map(self.correct_value, self.args) if "=" in arg}
         valid = (arg for arg, (group, option) in pairs.items() if option in self.groups.get(group, ()))
-        return composed_keys(tuple(valid))
+        return composed_keys(tuple(valid), tuple(searched))
 
     def correct(self) -> list[str]:
         """Return the corrected arguments."""
@@ -198,9 +203,10 @@ class OverrideCorrector:
     def most_similar_key(self, key: str) -> str:
         """Return the most similar key of the same node, else the key with the most similar last part, else the key."""
         parent, _, last = key.rpartition(".")
-        siblings = [path for path in [*self.keys, *self.groups] if path.rpartition(".")[0] == parent]
+        known = [*self.keys, *self.groups]
+        siblings = {path.rpartition(".")[2]: path for path in known if path.rpartition(".")[0] == parent}
         by_name = {path.rpartition(".")[2]: path for path in reversed(self.keys)}
-        found = difflib.get_close_matches(key, siblings, n=1, cutoff=0.75)
+        found = [siblings[name] for name in difflib.get_close_matches(last, siblings, n=1, cutoff=0.6)]
         found += [by_name[name] for name in difflib.get_close_matches(last, by_name, n=1, cutoff=0.8)]
         return found[0] if found else key
 

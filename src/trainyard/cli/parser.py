@@ -80,6 +80,8 @@ class Parser(argparse.ArgumentParser):
             name, prog=prog, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=epilog
         )
         parser.run = run
+        if run is not None:
+            add_config_dir(parser)
         self.commands[name] = parser
         return parser
 
@@ -115,6 +117,12 @@ class Parser(argparse.ArgumentParser):
         lines = [f"{self.prog}: {message}", *([f"  accepted: {', '.join(accepted)}"] if accepted else [])]
         print(*lines, f"  help: {self.prog} --help", sep="\n", file=sys.stderr)
         sys.exit(2)
+
+
+def add_config_dir(parser: argparse.ArgumentParser) -> None:
+    """Add `--config-dir`, for help and completion; the option is read before the command (see `cli.error_reports`)."""
+    text = "folder of your own configs, before or after the command"
+    parser.add_argument("--config-dir", metavar="FOLDER", default=argparse.SUPPRESS, help=text)
 
 
 def hydra_parser() -> Parser:

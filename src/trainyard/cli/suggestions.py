@@ -9,6 +9,7 @@ from trainyard.cli.commands import make_parser
 from trainyard.cli.main import COMMANDS
 from trainyard.cli.override_correction import RESUME, OverrideCorrector, parse_options
 from trainyard.config.composition import compose, parse_override
+from trainyard.config.config_folders import split_config_dir
 from trainyard.terminal.invocation import command, train_command
 
 COMPOSING = ("show", "find")  # commands with a subcommand and overrides
@@ -17,21 +18,21 @@ MAX_LENGTH = 360  # characters of a suggested command
 
 def suggest_command() -> str:
     """Return the corrected command, quoted for a shell; an empty string if no correction is known."""
-    args = sys.argv[1:]
+    args, config_dir = split_config_dir(sys.argv[1:])
     name = args[0] if args and Path(sys.argv[0]).name != "train.py" else ""
     try:
         if name in COMPOSING:
-            text = command(*args[:2], *corrected(args[2:]))
+            text = command(*config_dir, *args[:2], *corrected(args[2:]))
         elif name in COMMANDS:
             return ""
         else:
-            text = similar_command(args) or train_command(*corrected(args))
+            text = similar_command(args, config_dir) or train_command(*config_dir, *corrected(args))
     except Exception:  # the original error is more useful
         return ""
     return text if text.isprintable() and len(text) <= MAX_LENGTH else ""
 
 
-def similar_command(args: Sequence[str]) -> str:
+def similar_command(args: Sequence[str], config_dir: Sequence[str]) -> str:
     """Return the command for `evalute latest` or `runs lsit`; an empty string for other arguments."""
     if not args or not args[0].isidentifier():
         return ""
@@ -41,7 +42,7 @@ def similar_command(args: Sequence[str]) -> str:
         return ""
     if rest and (known := make_parser().commands[near[0]].commands):
         rest[:1] = difflib.get_close_matches(rest[0], known, n=1) or rest[:1]
-    return command(near[0], *rest)
+    return command(*config_dir, near[0], *rest)
 
 
 def corrected(args: Sequence[str]) -> list[str]:

@@ -13,13 +13,21 @@ from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from trainyard.cli.error_reports import check_text, report_errors
-from trainyard.cli.override_correction import OverrideCorrector
 from trainyard.cli.parser import WIDTH, hydra_parser, options_first
 from trainyard.cli.suggestions import suggest_command
-from trainyard.config.composition import CONF_DIR, CONFIG_NAME, HYDRA_VERSION_BASE, resolve
+from trainyard.config.composition import (
+    CONF_DIR,
+    CONFIG_NAME,
+    HYDRA_VERSION_BASE,
+    check_root,
+    config_groups,
+    load_root,
+    resolve,
+)
+from trainyard.config.config_folders import split_config_dir
 from trainyard.history.stored_config import asks_to_resume, resume
 from trainyard.io.errors import ConfigError, PassThrough, config_error
 from trainyard.run.run_directory import remove_failed_result
@@ -48,23 +56,26 @@ Examples:
       print the config, and run nothing
 
 TensorBoard shows the results: tensorboard --logdir outputs
-Hydra's own options, such as --info and --config-dir: {train} --hydra-help"""
+Your own groups and options, in a folder such as conf: --config-dir FOLDER
+Hydra's own options, such as --info: {train} --hydra-help"""
 
 
 def main() -> None:
     """Compose the overrides in `sys.argv` and run the config."""
     prepare_output()
-    if asks_to_resume(sys.argv[1:]):
+    words, _ = split_config_dir(sys.argv[1:])
+    if asks_to_resume(words):
         with report_errors():
-            resume(sys.argv[1:])
+            resume(words)
         return
     args = sys.argv[1:] = options_first(map(quote_condition, sys.argv[1:]))
-    options = parse_arguments(args)
-    if options.help:
-        print(help_text(args))
-        return
     with report_errors(), without_garbage_collection():
+        options = parse_arguments(args)
+        if options.help:
+            print(help_text())
+            return
         check_text(args)
+        check_root()
         if "hydra.mode=RUN" in args and options.multirun:
             raise config_error("hydra.mode", "RUN", "contradicts -m", "one of them")
         try:
@@ -124,15 +135,15 @@ def parse_arguments(args: Sequence[str]) -> argparse.Namespace:
         raise
 
 
-def help_text(args: Sequence[str]) -> str:
-    """Return the help text, with the options of `--config-dir FOLDER` if it is among the arguments.
+def help_text() -> str:
+    """Return the help text, with the groups and options of the user's folder.
 
     Hydra can print one too, but reads its own groups for it, which takes half as long again.
     """
-    defaults = OmegaConf.load(CONF_DIR / f"{CONFIG_NAME}.yaml").defaults
-    chosen = {group: option for line in defaults if line != "_self_" for group, option in line.items()}
+    lines = load_root().get("defaults", ())
+    chosen = {group: option for line in lines if isinstance(line, DictConfig) for group, option in line.items()}
     rows = []
-    groups = OverrideCorrector(args).groups
+    groups = config_groups()
     for group in sorted(groups.keys() - {"hydra"}):
         marked = [f"{option}*" if option == chosen.get(group) else option for option in groups[group]]
         text = f"  {group:<12} {', '.join(marked)}"

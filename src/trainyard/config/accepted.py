@@ -3,7 +3,6 @@
 import pkgutil
 
 from omegaconf import DictConfig, open_dict
-from omegaconf.errors import OmegaConfBaseException
 
 from trainyard.config.arguments import parameters
 from trainyard.io.errors import ConfigError
@@ -54,14 +53,14 @@ def remove_unused(cfg: DictConfig) -> None:
 def is_unused(cfg: DictConfig, group: str) -> bool:
     """Return whether a group is null because neither model nor data accept it."""
     part = OWNERS.get(group, "")
-    return cfg.get(group) is None and has_target(cfg, part) and not accepts(cfg, part, group)
+    return group in cfg and cfg[group] is None and has_target(cfg, part) and not accepts(cfg, part, group)
 
 
 def has_target(cfg: DictConfig, part: str) -> bool:
     """Return whether the `_target_` of a part exists; `check_arguments` reports one that does not."""
     try:
         return callable(pkgutil.resolve_name(cfg[part]._target_))
-    except (ImportError, AttributeError, ValueError, TypeError, OmegaConfBaseException):
+    except Exception:  # whatever the user's module raises
         return False
 
 

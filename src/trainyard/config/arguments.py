@@ -10,8 +10,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from trainyard.config.composition import CONF_DIR, CONFIG_NAME, config_groups, config_values, walk
+from trainyard.config.composition import config_groups, config_values, load_root, walk
 from trainyard.config.constraints import Either, ListOf, Number, OneOf, Validator, find_validator, optional, parsed
+from trainyard.config.import_path import broken_module
 from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
 
 HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")
@@ -46,7 +47,7 @@ def parameters(target: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter]
         names = own | names
         if not any(p.kind is p.VAR_KEYWORD for p in found):
             return names, accepts_any
-        accepts_any = accepts_any or not layer.__module__.startswith("trainyard.")
+        accepts_any = accepts_any or not str(getattr(layer, "__module__", "")).startswith("trainyard.")
     return names, True
 
 
@@ -153,8 +154,8 @@ def import_target(path: str, node: DictConfig, base: type) -> Callable[..., Any]
     """Import the `_target_` of a node; raise a ConfigError if it does not exist or is a class of another kind."""
     try:
         target = pkgutil.resolve_name(node._target_)
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        reason = (str(error).splitlines() or ["no name"])[0]
+    except Exception as error:  # also those of the user's module
+        reason = broken_module(str(node._target_)) or (str(error).splitlines() or ["no name"])[0]
         accepted = "the dotted name of a class or function"
         if isinstance(error, ModuleNotFoundError):
             accepted += "; for a module in another folder: PYTHONPATH=FOLDER before the command"
@@ -176,10 +177,10 @@ def check_named_parts(cfg: DictConfig) -> None:
 def check_additions(cfg: DictConfig, overrides: Sequence[str]) -> None:
     """Raise a ConfigError for a key behind `+` that has no effect.
 
-    A key has one if it is an argument of its `_target_` (see `check_arguments`), a key of `conf/train.yaml`, a config
+    A key has one if it is an argument of its `_target_` (see `check_arguments`), a key of `train.yaml`, a config
     group, or a callback or logger.
     """
-    top: Any = OmegaConf.load(CONF_DIR / f"{CONFIG_NAME}.yaml")
+    top = load_root()
     known = sorted({*map(str, top), *config_groups()} - {"defaults"})
     for override in overrides:
         head = override.lstrip("+").partition("=")[0]

@@ -3,7 +3,7 @@
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -18,9 +18,11 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
-from trainyard.config.import_path import add_current_folder, find_plugins
+from trainyard.config.config_folders import check_config_folder, search_first, searched, searched_last
+from trainyard.config.import_path import add_project_folders, find_plugins
 from trainyard.config.objective import known_mode
 from trainyard.io.errors import ConfigError, config_error
+from trainyard.io.files import relative
 
 PACKAGE = Path(__file__).parents[1]
 # A wheel contains conf/ inside the package; in a checkout it is in the top folder, where users look for it.
@@ -48,16 +50,24 @@ def run_name(default: str) -> str:
 OmegaConf.register_new_resolver("random_hex", lambda: secrets.token_hex(2), use_cache=True, replace=True)
 OmegaConf.register_new_resolver("known_mode", known_mode, replace=True)
 OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+# The built-in configs, for an own program: hydra.searchpath=["${trainyard_conf:}"].
+OmegaConf.register_new_resolver("trainyard_conf", lambda: str(CONF_DIR), replace=True)
 find_plugins()
 
 
-def compose(overrides: Sequence[str] = (), config_dir: Path = CONF_DIR) -> DictConfig:
+def compose(overrides: Sequence[str] = (), config_dir: str | Path | None = None) -> DictConfig:
     """Return the config that `python train.py *overrides` would run, ready for `trainyard.run.training.train`.
+
+    Args:
+        overrides: such as `["model=cnn", "optimizer.lr=0.01"]`.
+        config_dir: folder of your own configs, as with `--config-dir`; its options replace built-in ones of that name.
 
     Raises:
         hydra.errors.HydraException: unknown option or key.
+        ConfigError: the folder does not exist.
     """
-    with initialize_config_dir(str(config_dir), version_base=HYDRA_VERSION_BASE):
+    own = [] if config_dir is None else [check_config_folder(config_dir, "config_dir")]
+    with search_first(own), initialize_config_dir(str(CONF_DIR), version_base=HYDRA_VERSION_BASE):
         cfg = hydra_compose(CONFIG_NAME, list(overrides), return_hydra_config=True)
     hydra_config = HydraConfig.instance()
     before = hydra_config.cfg
@@ -78,6 +88,8 @@ def resolve(cfg: DictConfig) -> DictConfig:
     from trainyard.config.arguments import convert_text  # which imports this module
 
     run = cfg.get("run")
+    if "run" not in cfg:
+        check_root()
     if not isinstance(run, DictConfig) or not isinstance(run.get("choices"), DictConfig):
         raise config_error("run", run, "every run writes it; it cannot be set", "hydra.run.dir=PATH for its directory")
     values: dict[str, Any] = {}
@@ -87,8 +99,10 @@ def resolve(cfg: DictConfig) -> DictConfig:
             values[key] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
     choices = values["run"]["choices"]
     values["run"]["choices"] = {key: option for key, option in choices.items() if not key.startswith("hydra/")}
+    if OmegaConf.is_interpolation(run, "dir"):  # Hydra has composed it just now
+        remember_sources()
     targets = [value for path, value in walk(values) if path.endswith("_target_")]
-    add_current_folder(str(target).partition(".")[0] for target in targets)
+    add_project_folders(str(target).partition(".")[0] for target in targets)
     convert_text(values)
     return OmegaConf.create(values)
 
@@ -127,23 +141,59 @@ def argument_problem(error: BaseException | None) -> str:
     return ""
 
 
+def remember_sources() -> None:
+    """Remember the user's folders that Hydra searched for the config of this process, which may be that of a job."""
+    sources = HydraConfig.get().runtime.config_sources
+    folders = [*dict.fromkeys(Path(source.path) for source in sources if source.schema == "file")]
+    built_in = next(index for index, folder in enumerate([*folders, CONF_DIR]) if folder == CONF_DIR)
+    searched[:], searched_last[:] = folders[:built_in], folders[built_in + 1 :]
+
+
 def load_root() -> DictConfig:
-    """Load the root config without its groups."""
-    return OmegaConf.load(CONF_DIR / f"{CONFIG_NAME}.yaml")  # type: ignore[return-value]
+    """Load the root config without its groups, of the user's folder if that has one."""
+    files = (folder / f"{CONFIG_NAME}.yaml" for folder in (*searched, CONF_DIR))
+    return OmegaConf.load(next(file for file in files if file.is_file()))  # type: ignore[return-value]
+
+
+def check_root() -> None:
+    """Raise a ConfigError if the user's folder has a root config that lacks what every run needs."""
+    if searched and load_root().get("run") is None:
+        problem = f"lacks run, and probably other keys of {CONF_DIR / CONFIG_NAME}.yaml"
+        accepted = "a copy with changes; or another file with `defaults: [train, ...]`, and --config-name FILE"
+        raise ConfigError(f"your {CONFIG_NAME}.yaml: {problem}\n  accepted: {accepted}")
 
 
 def load_options(group: str) -> dict[str, DictConfig]:
-    """Load the options of a config group in `conf/`, by name."""
+    """Load the built-in options of a config group, by name."""
     files = sorted((CONF_DIR / group).glob("*.yaml"))
     return {file.stem: OmegaConf.load(file) for file in files}  # type: ignore[misc]
 
 
-def config_groups(folders: Sequence[Path] = (CONF_DIR,)) -> dict[str, list[str]]:
-    """Return the options of each config group in folders such as `conf/`, by its name."""
+def config_groups() -> dict[str, list[str]]:
+    """Return the options of each config group by its name, those of the user's folders included."""
     groups: dict[str, set[str]] = {}
+    folders = (*searched, CONF_DIR, *searched_last)
     for group in (path for folder in folders for path in folder.glob("*") if path.is_dir()):
         groups.setdefault(group.name, set()).update(file.stem for file in group.glob("*.yaml"))
-    return {name: sorted(groups[name]) for name in sorted(groups)}
+    return {name: sorted(groups[name]) for name in sorted(groups) if groups[name]}
+
+
+def describe_replaced(chosen: Collection[str]) -> list[str]:
+    """Return a line for each file of the user's folders that has the name of a built-in option.
+
+    Args:
+        chosen: the options that are used, such as `{"model=mlp"}`; the line says which of both files that is.
+    """
+    lines: dict[str, str] = {}
+    for folder in (*searched, *searched_last):
+        for file in (path for pattern in ("*.yaml", "*/*.yaml") for path in sorted(folder.glob(pattern))):
+            path = file.relative_to(folder)
+            option = f"option {path.parent}={path.stem}" if path.parent.name else "root config"
+            if (option == "root config" or option.removeprefix("option ") in chosen) and (CONF_DIR / path).is_file():
+                line = f"{relative(file)} replaces the built-in {option}"
+                unused = f"{relative(file)} is not used: hydra.searchpath comes after the built-in {option}"
+                lines.setdefault(option, line if folder in searched else unused)
+    return list(lines.values())
 
 
 def walk(config: object) -> Iterator[tuple[str, Any]]:

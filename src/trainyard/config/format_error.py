@@ -62,6 +62,9 @@ def message_of(error: BaseException) -> str:
 def message_of_other(error: BaseException) -> str:
     """Return the message of an error whose type does not say which override caused it."""
     text = str(error)
+    if isinstance(error, RecursionError) and (names := frame_values(error, DEFAULTS_LIST, "path")):
+        other = f"another name for your file, such as my_{Path(names[-1]).name}.yaml"
+        return f"{names[-1]}.yaml: its defaults list leads back to itself\n  accepted: {other}"
     if nameless := [word for word in sys.argv[1:] if word and word[0] in "+~=" and not word.strip("+~").split("=")[0]]:
         return f"{nameless[0]}: cannot be read as key=value"
     # "must be a string", "deletion value must be a string"; Hydra fails on lists of other values than strings
@@ -78,6 +81,8 @@ def message_of_other(error: BaseException) -> str:
         group = text.partition("Multiple values for ")[2].partition(".")[0]
         word = next((word for word in sys.argv[1:] if word.startswith(f"+{group}")), group)
         return f"{word}: {group} is already set\n  accepted: {word.lstrip('+')}"
+    if (found := re.fullmatch(r"Error merging override (.*)", text)) and error.__cause__:
+        return not_a_value(found[1], first_lines(str(error.__cause__), 1))
     if isinstance(error, CompactHydraException) and text:
         return first_lines(f"{source_of(error)}{text}", 4)
     if (source := source_of(error)) and not raised_in(error, RUN):
@@ -87,6 +92,15 @@ def message_of_other(error: BaseException) -> str:
         return f"{override_of('hydra.run.dir')}: {problem}\n  accepted: a folder that you may write to"
     hint = "HYDRA_FULL_ERROR=1 shows the traceback; run.log has it too"
     return f"{first_lines(f'{type(error).__name__}: {text}', 3)}\n{hint}"
+
+
+def not_a_value(word: str, reason: str) -> str:
+    """Return the message for `hydra.run=x`, which would replace a group of keys, or for another invalid value."""
+    if not reason.startswith("Invalid type assigned"):
+        return f"{word}: {reason}"
+    key = word.partition("=")[0].lstrip("+")
+    accepted = f"{key}.dir=PATH" if key in ("hydra.run", "hydra.sweep") else f"{key}.KEY=VALUE"
+    return f"{word}: not a value but a group of keys\n  accepted: {accepted}"
 
 
 def unparsable(word: str, reason: str) -> str:
@@ -184,6 +198,12 @@ def source_of(error: BaseException) -> str:
 def raised_in(error: BaseException, module: str) -> bool:
     """Return whether an error was raised in a module, or in what it called."""
     return any(frame.f_globals.get("__name__") == module for frame, _ in walk_tb(error.__traceback__))
+
+
+def frame_values(error: BaseException, module: str, variable: str) -> list[str]:
+    """Return the texts that a variable had in the functions of a module in which an error was raised."""
+    frames = (frame for frame, _ in walk_tb(error.__traceback__) if frame.f_globals.get("__name__") == module)
+    return [frame.f_locals[variable] for frame in frames if isinstance(frame.f_locals.get(variable), str)]
 
 
 def first_lines(text: str, limit: int) -> str:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+from trainyard.config.config_folders import searched
+
 SAFE_PATH, MARK = "PYTHONSAFEPATH", "trainyard"  # Python only checks whether the variable has a value
 PACKAGES = Path(__file__).parents[2]  # the folder that contains this package
 
@@ -58,10 +60,34 @@ def find_plugins() -> None:
         package.__path__ = list(package.__path__)  # of a namespace package, which otherwise follows sys.path
 
 
-def add_current_folder(names: Iterable[str]) -> None:
-    """Append the current folder to the import path if it contains a named package that is not installed."""
+def add_project_folders(names: Iterable[str]) -> None:
+    """Append the user's project to the import path if it contains a named package that is not installed.
+
+    The project is the current folder, or the folder that contains the one of `--config-dir`.
+    """
+    folders = [Path.cwd(), *(folder.parent for folder in searched)]
     for name in names:
-        folder = Path.cwd()
-        exists = (folder / name).is_dir() or (folder / f"{name}.py").is_file()
-        if name not in sys.modules and exists and str(folder) not in sys.path and find_spec(name) is None:
-            sys.path.append(str(folder))
+        found = (path for path in folders if (path / name).is_dir() or (path / f"{name}.py").is_file())
+        folder = str(next(found, ""))
+        if name.isidentifier() and folder and folder not in sys.path and not is_importable(name):
+            sys.path.append(folder)
+
+
+def is_importable(name: str) -> bool:
+    """Return whether a package or module is found already; not a folder without `__init__.py`, such as `src`."""
+    module = sys.modules.get(name)
+    spec = module.__spec__ if module else find_spec(name)
+    return spec.origin is not None if spec else module is not None
+
+
+def broken_module(name: str) -> str:
+    """Return which module of a dotted name fails to import, and why; empty if all are imported or do not exist."""
+    parts = name.split(".")
+    for module in (".".join(parts[:end]) for end in range(1, len(parts))):
+        try:
+            importlib.import_module(module)
+        except Exception as error:
+            if isinstance(error, ModuleNotFoundError) and error.name and f"{module}.".startswith(f"{error.name}."):
+                return ""
+            return f"{module} cannot be imported ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
+    return ""

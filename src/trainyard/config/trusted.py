@@ -17,7 +17,7 @@ from typing import Any
 
 from trainyard.config.arguments import parameters
 from trainyard.config.composition import walk
-from trainyard.config.import_path import add_current_folder, installed_only
+from trainyard.config.import_path import add_project_folders, installed_only
 from trainyard.io.errors import config_error, join_limited
 
 MAX_NODES = 20_000  # a config has a few hundred values
@@ -199,7 +199,7 @@ def locate(parts: Sequence[str], packages: Sequence[str], is_trusted: bool) -> A
     found: Any = None
     path = ""
     if is_trusted:
-        add_current_folder(parts[:1])
+        add_project_folders(parts[:1])
     for part in parts:
         path = f"{path}.{part}" if path else part
         if hasattr(found, part):

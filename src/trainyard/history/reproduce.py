@@ -15,6 +15,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
+from trainyard.config.config_folders import added
 from trainyard.config.target_packages import user_packages
 from trainyard.config.trusted_paths import check_training
 from trainyard.history import diff
@@ -187,6 +188,7 @@ def train_again(
         script.write_text(SCRIPT, encoding="utf-8")
         file.write_text(OmegaConf.to_yaml(OmegaConf.create(dict(config))), encoding="utf-8")
         own = [str(Path(folder).absolute()) for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
+        own += [str(folder.parent) for folder in added]  # the project of --config-dir
         path = os.pathsep.join([*([str(code / "src"), str(code)] if code else []), *own, *folders])
         sys.stdout.flush()
         command = [sys.executable, str(script), str(file), str(threads)]

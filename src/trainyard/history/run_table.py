@@ -56,7 +56,7 @@ def mode_of(key: str, runs: Iterable[StoredRun]) -> str:
             objective = Objective.from_stored({name: run.section(name) for name in ("objective", "objective_mode")})
             if metric_name(objective.name) == metric_name(key):
                 return objective.mode
-    return known_mode(key, load_root().metric_modes) or "max"
+    return known_mode(key, load_root().get("metric_modes") or {}) or "max"
 
 
 def parse_condition(text: str) -> Condition:

@@ -14,7 +14,7 @@ from trainyard.callbacks.finite_loss import FiniteLoss
 from trainyard.callbacks.weight_average import WeightAverage
 from trainyard.config.accepted import OWNERS, accepts, has_backbone, is_required, is_unused
 from trainyard.config.arguments import check_additions, check_arguments, check_ranges
-from trainyard.config.composition import instantiate, load_options
+from trainyard.config.composition import config_groups, instantiate, load_options
 from trainyard.config.objective import Objective
 from trainyard.data.loading.spec import DescribesData
 from trainyard.io.errors import ConfigError, config_error, join_limited
@@ -54,7 +54,7 @@ def check_complete(cfg: DictConfig) -> None:
     for group in ("data", "model", "trainer", *OWNERS):
         if is_unused(cfg, group):
             continue
-        options = join_limited(f"{group}={option}" for option in load_options(group))
+        options = join_limited(f"{group}={option}" for option in config_groups().get(group, ()))
         if "_target_" not in (cfg.get(group) or {}):
             option = cfg.run.choices.get(group)
             problem = f"{group}={option}: the option is empty" if option else f"{group}: required, but removed"
@@ -64,7 +64,7 @@ def check_complete(cfg: DictConfig) -> None:
             raise ConfigError(f"{override}: one option is needed, not a list\n  accepted: {options}")
     for key in REQUIRED:
         if OmegaConf.select(cfg, key, default=key) == key:
-            raise ConfigError(f"{key}: required, but removed\n  accepted: without ~{key}")
+            raise ConfigError(f"{key}: required, but missing\n  accepted: its key in train.yaml, without ~{key}")
     if not isinstance(cfg.get("checkpoint"), DictConfig):
         raise config_error(
             "checkpoint", cfg.get("checkpoint"), "not a value but a group of keys", "checkpoint.every_steps=N"

@@ -13,6 +13,7 @@ import numpy as np
 from omegaconf import DictConfig
 
 from trainyard.callbacks.progress_bar import select_scores
+from trainyard.config.config_folders import searched
 from trainyard.config.objective import metric_name
 from trainyard.config.target_packages import foreign_packages
 from trainyard.data.loading.spec import ReportsData
@@ -68,6 +69,8 @@ def resume_command(folder: Path) -> str:
     """Return the command that resumes a run in outputs/runs, for this shell."""
     names = foreign_packages(read_config(folder))
     words = [f"resume={folder.name}", *(word for name in names for word in ("--trusted-packages", name))]
+    elsewhere = [folder for folder in searched if names and folder.parent != Path.cwd()]
+    words += ["--config-dir", relative(elsewhere[0])] if elsewhere else []
     path = os.environ.get("PYTHONPATH", "") if names else ""
     return f"{f'PYTHONPATH={shlex.quote(path)} ' if path else ''}{train_command(*words)}"
 

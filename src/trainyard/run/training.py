@@ -19,7 +19,7 @@ from trainyard.callbacks.lifecycle import fit_callbacks_only
 from trainyard.callbacks.progress_bar import ProgressReporter
 from trainyard.callbacks.tensorboard import purge_events, write_hparams
 from trainyard.config.accepted import accepts, remove_unused
-from trainyard.config.composition import resolve
+from trainyard.config.composition import describe_replaced, resolve
 from trainyard.config.objective import metric_name
 from trainyard.config.trusted_paths import check_callback_states
 from trainyard.data.loading.spec import ReportsData
@@ -27,7 +27,7 @@ from trainyard.io.errors import config_error, join_limited
 from trainyard.io.files import relative
 from trainyard.run.compatibility import check_model_fits_data, check_validation, missing_for_test
 from trainyard.run.distributed.launch import count_processes, run_in_processes
-from trainyard.run.loops import logged_steps
+from trainyard.run.epoch_loop import logged_steps
 from trainyard.run.metrics_csv import TABLE, truncate_table
 from trainyard.run.run import Run
 from trainyard.run.run_builder import run_builder
@@ -55,12 +55,20 @@ def train(cfg: DictConfig, resume: bool = False) -> RunResult:
     remove_unused(cfg)
     with Run.start(cfg, resume) as run:
         run_builder.get().check(cfg)
+        if not resume:
+            report_replaced(cfg)
         if (count := count_processes(cfg)) > 1:
             run_in_processes(fit_and_test, cfg, run, count)
         else:
             fit_and_test(cfg, run)
     result = run.result
     return RunResult(run.dir, result["status"], result["metrics"], float(result["objective"]["value"]))
+
+
+def report_replaced(cfg: DictConfig) -> None:
+    """Log which of the user's files replace built-in options."""
+    for line in describe_replaced([f"{group}={option}" for group, option in cfg.run.choices.items()]):
+        log.info("%s", line)
 
 
 def fit_and_test(cfg: DictConfig, run: Run) -> None:

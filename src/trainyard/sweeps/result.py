@@ -58,19 +58,21 @@ class SweepResult:
         return self.jobs[row.best.number]
 
 
-def sweep(overrides: Sequence[str]) -> SweepResult:
+def sweep(overrides: Sequence[str], config_dir: str | Path | None = None) -> SweepResult:
     """Run a sweep as `trainyard -m OVERRIDES` does, print its output, and return its result.
 
     The same overrides resume a sweep that was interrupted. It runs in another process, so it also works in notebooks.
 
     Args:
         overrides: such as `["model=mlp,cnn", "seed=range(3)"]`.
+        config_dir: folder of your own configs, as with `--config-dir`.
 
     Raises:
         ConfigError: the overrides are rejected, with the reason.
         KeyboardInterrupt: the sweep was interrupted.
     """
-    command = [sys.executable, "-m", "trainyard", "-m", *overrides]
+    own = [] if config_dir is None else ["--config-dir", str(config_dir)]
+    command = [sys.executable, "-m", "trainyard", "-m", *own, *overrides]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
         lines = []

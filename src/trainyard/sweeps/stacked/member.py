@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import lightning as L
 import torch
@@ -79,9 +80,11 @@ class Member:
     def before_step(self, epoch: int, batch: int, last: bool) -> None:
         """Call the hooks before an optimizer step, which log gradients."""
         self.set_epoch(epoch, batch)
-        self.trainer.fit_loop.epoch_loop.batch_progress.is_last_batch = last
+        loop: Any = self.trainer.fit_loop.epoch_loop
+        loop.batch_progress.is_last_batch, loop.step_is_open = last, True
         with resume_log(self.handlers):
             call_hooks(self.trainer, "on_before_optimizer_step", self.optimizer)
+        loop.step_is_open = False
 
     def end_epoch(self, epoch: int, scores: dict[str, float], last: bool) -> None:
         """Log the scores of an epoch, and call the hooks that save checkpoints and print the scores."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import lightning as L
 
-from trainyard.run.loops import EpochLoop
+from trainyard.run.epoch_loop import EpochLoop
 
 
 def set_counters(trainer: L.Trainer, epochs: int, batches: int, batch: int, val_batches: int) -> None:
@@ -21,12 +21,15 @@ def set_counters(trainer: L.Trainer, epochs: int, batches: int, batch: int, val_
     total = (epochs - 1) * batches + batch
     assert isinstance(loop, EpochLoop)
     loop.logged_step = total
+    loop.pending_update = "epoch" if batch == batches else "step"
     optimization = loop.automatic_optimization.optim_progress.optimizer
     for progress in (loop.batch_progress, loop.scheduler_progress, optimization.step, optimization.zero_grad):
         set_progress(progress, total, batch)
     loop.batch_progress.is_last_batch = batch == batches
     set_progress(loop.val_loop.batch_progress, val_batches, val_batches)
     loop.val_loop.batch_progress.is_last_batch = val_batches > 0
+    validations = epochs if batch == batches else epochs - 1
+    loop.val_loop.seen = {0: validations * val_batches} if validations else {}
     progress = trainer.fit_loop.epoch_progress
     set_progress(progress, epochs, epochs)
     for tracker in (progress.total, progress.current):
