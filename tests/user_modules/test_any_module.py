@@ -12,6 +12,7 @@ from tests.run.interrupted_runs import checkpoint, curves, tensors
 from tests.user_modules.user_runs import (
     CONF,
     EPOCHS,
+    EXPERIMENTS,
     NO_PAUSE,
     Runs,
     batches,
@@ -91,15 +92,16 @@ def test_a_run_with_worker_processes_resumes_bitwise(runs: Runs, experiment: str
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("experiment", ["adversarial", "autoencoder", "denoising", "gestures"])
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_a_killed_command_resumes_bitwise(runs: Runs, experiment: str) -> None:
     """SIGKILL leaves no time to save: the steps since the last checkpoint are repeated."""
     saves = ("checkpoint.every_steps=2", NO_PAUSE, "+callbacks.kill._target_=tests.user_modules.user_runs.KillOnce")
     words = ["--config-dir", str(CONF), *runs.overrides(experiment, *saves)]
     command(*words, "+callbacks.kill.step=null", "hydra.run.dir=whole", cwd=runs.folder)
     command(*words, "+callbacks.kill.step=17", "hydra.run.dir=parts", cwd=runs.folder, code=-signal.SIGKILL)
-    output = command("resume=parts", "--trusted-packages", "tests", cwd=runs.folder)
-    assert "resuming from parts/checkpoints/last.ckpt, after step 16" in output
+    output = command("resume=parts", *TRUSTED, cwd=runs.folder)
+    step = 14 if experiment == "contrastive" else 16  # its second epoch ends at step 16, and is too short to be saved
+    assert f"resuming from parts/checkpoints/last.ckpt, after step {step}" in output
     assert_equal_runs(runs.folder / "whole", runs.folder / "parts")
 
 
