@@ -141,6 +141,25 @@ def test_several_optimizers(tmp_path: Path) -> None:
     compare(tmp_path, STOPS, max_epochs=4, **GAN)
 
 
+class Accumulating(Regressor):
+    """Steps its optimizer itself, with the gradients of three batches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        optimizer: Any = self.optimizers()
+        self.manual_backward(super().training_step(batch, batch_idx))
+        if batch_idx % 3 == 2:
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+def test_gradients_that_the_model_accumulates(tmp_path: Path) -> None:
+    compare(tmp_path, STOPS, model=Accumulating, max_epochs=4)
+
+
 @pytest.mark.parametrize(
     ("stop", "batches"), [(("train", 0, 3), 4), (("val", 1, 1), 20), (("start", 1, 0), 10), (("train", 2, 0), 21)]
 )

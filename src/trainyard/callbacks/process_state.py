@@ -19,7 +19,8 @@ class ProcessState(L.Callback):
     """Saves the random state of each process, and the metrics of its model, for an exact resume.
 
     The metrics are those of torchmetrics in the model, the values that it has logged in this epoch, and the
-    `training_state` of a model that has one.
+    `training_state` of a model that has one. Gradients are saved with manual optimization by a single process, since
+    the model may accumulate them.
     """
 
     state_key = "ProcessState"
@@ -43,6 +44,8 @@ class ProcessState(L.Callback):
         own["callback_metrics"] = dict(sorted(trainer.callback_metrics.items()))
         if isinstance(pl_module, Resumable):
             own["model"] = pl_module.training_state()
+        if not pl_module.automatic_optimization and trainer.world_size == 1:
+            own["gradients"] = {name: p.grad for name, p in pl_module.named_parameters() if p.grad is not None}
         states: list[Any] = [own] * trainer.world_size
         if trainer.world_size > 1:
             torch.distributed.all_gather_object(states, own)
@@ -67,6 +70,10 @@ class ProcessState(L.Callback):
         set_logged(loop.logged, loaded.get("logged", {}), trainer)
         if isinstance(module, Resumable) and "model" in loaded:
             module.load_training_state(loaded["model"])
+        gradients = loaded.get("gradients", {})
+        for name, parameter in module.named_parameters():
+            if name in gradients:
+                parameter.grad = gradients[name].to(parameter.device)
         set_random_state(loaded["random"], trainer.strategy.root_device)
 
 
