@@ -8,12 +8,13 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ExponentialLR, ReduceLROnPlateau, StepLR
 from torchmetrics import MaxMetric, MeanMetric, MetricCollection
 from torchmetrics.regression import MeanAbsoluteError, MeanSquaredError
 
-from tests.run.plain_runs import EXPECTED_WARNINGS, Regressor, compare, load, train_plain
+from tests.run.plain_runs import EXPECTED_WARNINGS, Regressor, compare, differences, load, train_plain
 from tests.user_modules import gan
 from trainyard.run.epoch_loop import logged_steps
 
@@ -180,3 +181,64 @@ class Stepwise(Regressor):
 
 def test_values_that_are_logged_in_each_validation_batch(tmp_path: Path) -> None:
     compare(tmp_path, [("train", 1, 2), ("val", 1, 0)], model=Stepwise)
+
+
+class Curriculum(Regressor):
+    """Sets the factor of its loss at the start of each epoch, and a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("decay", torch.ones(1))
+
+    def on_train_epoch_start(self) -> None:
+        self.factor = 1 + self.current_epoch
+        self.decay *= 0.8
+        self.log("factor", float(self.factor))
+
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        return super().training_step(batch, batch_idx) * self.factor * self.decay
+
+
+class Decay(L.Callback):
+    """Changes weights, learning rate, its own state and an attribute of the model at the start of each epoch."""
+
+    def __init__(self) -> None:
+        self.epochs = 0
+
+    @torch.no_grad()
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.epochs += 1
+        for weights in pl_module.parameters():
+            weights *= 0.9
+        trainer.optimizers[0].param_groups[0]["lr"] *= 0.9
+        pl_module.net[1].p = 0.1 * trainer.current_epoch  # type: ignore[index, union-attr]
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        pl_module.log("epochs", float(self.epochs))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epochs": self.epochs}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.epochs = state_dict["epochs"]
+
+
+def test_hooks_at_the_start_of_an_epoch(tmp_path: Path) -> None:
+    """They set what is not saved, such as a factor, and what is saved, such as weights, once."""
+    places = [tmp_path / "whole", tmp_path / "parts"]
+    one = train_plain(places[0], Curriculum, callbacks=[Decay()], max_epochs=4)
+    for stop in (*STOPS, None):
+        other = train_plain(places[1], Curriculum, callbacks=[Decay()], max_epochs=4, stop=stop)
+    assert differences(*places) == []
+    rates = [trainer.optimizers[0].param_groups[0]["lr"] for trainer in (one, other)]
+    assert rates[0] == rates[1] == pytest.approx(0.01 * 0.9**4)
+
+
+def test_accumulation_that_depends_on_the_epoch(tmp_path: Path) -> None:
+    schedule = {0: 3, 2: 2}
+    places = [tmp_path / "whole", tmp_path / "parts"]
+    for folder, stops in zip(places, ([None], [*STOPS, None]), strict=True):
+        for stop in stops:
+            callbacks = [GradientAccumulationScheduler(schedule)]
+            train_plain(folder, callbacks=callbacks, max_epochs=4, stop=stop)
+    assert differences(*places) == []

@@ -8,6 +8,7 @@ import torch
 from omegaconf import DictConfig
 
 from tests.conftest import Compose
+from tests.run.interrupted_runs import checkpoint, run, tensors
 from trainyard.config.composition import compose
 from trainyard.run.training import train
 
@@ -47,6 +48,16 @@ def test_other_precisions_train(compose_run: Compose, precision: str, kept: torc
     end = final_weights(cfg)
     assert end["net.1.weight"].dtype == kept
     assert json.loads((Path(cfg.run.dir) / "result.json").read_text())["metrics"]["val/acc"] > 0.3, "guessing gives 0.1"
+
+
+def test_double_precision_resumes_exactly(compose_run: Compose, tmp_path: Path) -> None:
+    """Lightning would load the weights as float32, and then convert them."""
+    double = ["trainer.precision=64-true", "model.hidden_dims=[8]", "logger=csv"]
+    run(compose_run, *double, folder="whole")
+    run(compose_run, *double, folder="parts", stop=("train", 1, 1))
+    run(compose_run, *double, folder="parts")
+    whole, parts = (tensors(checkpoint(tmp_path / name, "last.ckpt")["state_dict"]) for name in ("whole", "parts"))
+    assert all(torch.equal(tensor, parts[name]) for name, tensor in whole.items())
 
 
 def test_early_stopping_stops(compose_run: Compose) -> None:

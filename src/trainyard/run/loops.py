@@ -1,11 +1,16 @@
 """Lightning's training loop, extended by a validation of the final weights, exact resume and a synchronized stop."""
 
+import copy
 import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import ModelCheckpoint
+import torch
+from lightning.pytorch.callbacks import GradientAccumulationScheduler, LambdaCallback, ModelCheckpoint
 from lightning.pytorch.loops import fit_loop
+from lightning.pytorch.trainer import call
 from torch.utils.data import DataLoader
 
 from trainyard.callbacks.checkpoints import LastCheckpoint
@@ -139,6 +144,8 @@ class FitLoop(fit_loop._FitLoop):
         """Restore the state of this process after all hooks of the start, which may draw numbers or reset metrics."""
         super().on_run_start()
         self.find_generators()  # again: the loaders of the validation exist now
+        if self.restarted_mid_epoch:
+            start_epoch_again(self.trainer)
         if process_state := find_process_state(self.trainer):
             process_state.restore(self.trainer)
         if not self.restarting:
@@ -214,3 +221,44 @@ class FitLoop(fit_loop._FitLoop):
         loop.step_is_open = False
         for counter in finished:
             counter.completed += 1
+
+
+def start_epoch_again(trainer: L.Trainer) -> None:
+    """Call the user's hooks `on_train_epoch_start` in a resumed epoch: they may set what depends on the epoch."""
+    callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    own = [callback for callback in callbacks if depends_on_epoch(callback)]
+    model = LambdaCallback(on_train_epoch_start=lambda trainer, model: model.on_train_epoch_start())
+    with unchanged_state(trainer, own):
+        trainer.callbacks = [*own, model]  # type: ignore[attr-defined]
+        call._call_callback_hooks(trainer, "on_train_epoch_start")
+        trainer.callbacks = callbacks  # type: ignore[attr-defined]
+
+
+@contextmanager
+def unchanged_state(trainer: L.Trainer, callbacks: Sequence[L.Callback]) -> Iterator[None]:
+    """After this context, restore what a checkpoint has restored: weights, optimizers, schedules and callbacks."""
+    module = trainer.lightning_module
+    tensors = [*module.parameters(), *module.buffers()]
+    copies = [tensor.detach().clone() for tensor in tensors]
+    groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
+    options = [{name: value for name, value in group.items() if name != "params"} for group in groups]
+    owners: list[Any] = [*callbacks, *(config.scheduler for config in trainer.lr_scheduler_configs)]
+    states = [copy.deepcopy(owner.state_dict()) for owner in owners]
+    yield
+    with torch.no_grad():
+        for tensor, value in zip(tensors, copies, strict=True):
+            tensor.copy_(value)
+    for owner, state in zip(owners, states, strict=True):
+        if state:
+            owner.load_state_dict(state)
+    for group, values in zip(groups, options, strict=True):
+        group.update(values)
+
+
+def depends_on_epoch(callback: L.Callback) -> bool:
+    """Whether `on_train_epoch_start` of a callback is the user's, or only sets the accumulation of gradients.
+
+    The other callbacks of Lightning and ours resume by themselves.
+    """
+    package = callback.on_train_epoch_start.__module__.partition(".")[0]
+    return package not in ("lightning", "trainyard") or isinstance(callback, GradientAccumulationScheduler)

@@ -11,6 +11,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.plugins import DoublePrecision
 from lightning.pytorch.utilities.memory import is_oom_error
 from omegaconf import DictConfig
 
@@ -87,6 +88,8 @@ def fit_and_test(cfg: DictConfig, run: Run) -> None:
         check_callback_states(stored.get("callbacks") or {}, checkpoint)
         log.info("resuming from %s, after step %d", relative(checkpoint), stored["global_step"])
     trainer = build.trainer(cfg, run)
+    if isinstance(trainer.precision_plugin, DoublePrecision):
+        trainer.precision_plugin.convert_module(model)  # Lightning converts it after it has loaded float64 weights
     check_batches(trainer, data)
     log.info("%s", format_choices(cfg, data, model, trainer))
     run.begin_training(cfg)
