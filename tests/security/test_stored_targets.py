@@ -100,6 +100,15 @@ def test_each_class_is_accepted_only_at_its_place(path: str) -> None:
                     check_stored(config)
 
 
+def test_layers_of_a_sequential_need_no_names() -> None:
+    """It accepts them as positional arguments only; they are checked like other nodes."""
+    layers = [{"_target_": "torch.nn.Linear", "in_features": 2, "out_features": 1}]
+    check_stored(config_with("model.net", {"_target_": "torch.nn.Sequential", "_args_": layers}))
+    for bad in ({"_target_": "os.system", "command": "true"}, {"_target_": "torch.nn.ReLU", "_args_": [True]}):
+        with pytest.raises(ConfigError, match="must not build it here"):
+            check_stored(config_with("model.net", {"_target_": "torch.nn.Sequential", "_args_": [*layers, bad]}))
+
+
 @pytest.mark.parametrize(
     ("path", "node"),
     [

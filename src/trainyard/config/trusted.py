@@ -29,6 +29,7 @@ FORBIDDEN = {  # arguments that would load code, or send the weights elsewhere
     "weights_only": "true, which reads no code",
     "model_registry": "no upload of the weights",
 }
+SEQUENTIAL = "torch.nn.modules.container.Sequential"
 # Harmless options that Lightning's loggers pass on to their library; others, such as W&B's executable, are not.
 LOGGER_OPTIONS = ("flush_secs", "max_queue", "purge_step")
 
@@ -165,7 +166,7 @@ def check_node(path: str, node: Mapping[str, Any], trusted: Sequence[str]) -> No
         raise config_error(f"{path}._target_", node.get("_target_"), NOT_HERE, "plain values")
     found = check_target(f"{path}._target_", node.get("_target_"), kind, trusted)
     for key, accepted in FORBIDDEN.items():
-        if key in node and node[key] is not True:
+        if key in node and node[key] is not True and not (key == "_args_" and is_called_with_values(found, trusted)):
             raise config_error(f"{path}.{key}", node[key], NOT_HERE, accepted)
     if found.__module__.startswith("lightning."):
         known = {*parameters(found)[0], *LOGGER_OPTIONS, *OPTIONS, "_target_"}
@@ -173,6 +174,14 @@ def check_node(path: str, node: Mapping[str, Any], trusted: Sequence[str]) -> No
             if key not in known:
                 problem = f"not an argument of {found.__qualname__} that a stored config may set"
                 raise config_error(f"{path}.{key}", node[key], problem, join_limited(parameters(found)[0]))
+
+
+def is_called_with_values(found: Any, trusted: Sequence[str]) -> bool:
+    """Return whether a stored config may call an object with arguments without names.
+
+    A `Sequential` accepts no others; its layers are checked like all nodes. A trusted package may do anything.
+    """
+    return is_inside(f"{found.__module__}.{found.__qualname__}", (SEQUENTIAL, *trusted))
 
 
 def find_kind(path: str) -> Kind | None:
