@@ -51,6 +51,28 @@ def test_a_built_in_model_learns_described_data(compose_run: Compose, tmp_path: 
     assert stored["data"] == stored["baseline"] == {}
 
 
+class KnowsItsData(L.LightningModule):
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
+        self.network = torch.nn.Linear(spec.input_shape[0], len(spec.classes))
+
+    def training_step(self, batch: list[torch.Tensor], batch_idx: int) -> torch.Tensor:
+        return torch.nn.functional.cross_entropy(self.network(batch[0]), batch[1])
+
+    def validation_step(self, batch: list[torch.Tensor], batch_idx: int) -> None:
+        self.log("val/loss", self.training_step(batch, batch_idx))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+def test_a_module_of_the_user_receives_the_description(compose_run: Compose) -> None:
+    cfg = compose_run("data=penguins", "objective=val/loss", "logger=csv", "accelerator=cpu")
+    with open_dict(cfg):
+        cfg.model = {"_target_": f"{__name__}.KnowsItsData"}
+    assert train(cfg).metrics["val/loss"] > 0
+
+
 def test_a_built_in_model_needs_described_data(compose_run: Compose) -> None:
     cfg = compose_run()
     with open_dict(cfg):

@@ -3,7 +3,7 @@
 import os
 import re
 import secrets
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -110,7 +110,8 @@ def resolve(cfg: DictConfig) -> DictConfig:
 def instantiate(node: DictConfig, **arguments: Any) -> Any:
     """Build the object that `_target_` names, nested nodes first; all other code builds objects through this function.
 
-    The user composed the config and may name any class. Lists and dicts are passed as plain Python.
+    The user composed the config and may name any class. Lists and dicts are passed as plain Python. Further arguments
+    are passed as they are: Hydra would make a dict of a dataclass.
 
     Raises:
         ConfigError: the object rejects its arguments.
@@ -119,7 +120,9 @@ def instantiate(node: DictConfig, **arguments: Any) -> Any:
     from hydra.utils import instantiate as hydra_instantiate
 
     try:
-        return hydra_instantiate(node, _convert_="all", **arguments)
+        if not arguments:
+            return hydra_instantiate(node, _convert_="all")
+        return call(hydra_instantiate(node, _convert_="all", _partial_=True), node, arguments)
     except InstantiationException as error:
         cause = error.__cause__
         if isinstance(cause, ConfigError):
@@ -127,6 +130,14 @@ def instantiate(node: DictConfig, **arguments: Any) -> Any:
         if reason := argument_problem(cause):
             raise ConfigError(f"{node._get_full_key(None)}: {reason}") from error
         raise
+
+
+def call(make: Callable[..., Any], node: DictConfig, arguments: Mapping[str, Any]) -> Any:
+    """Call a partial object with arguments; wrap its error as Hydra does."""
+    try:
+        return make(**arguments)
+    except Exception as error:
+        raise InstantiationException(f"Error in call to target '{node._target_}':\n{error!r}") from error
 
 
 def argument_problem(error: BaseException | None) -> str:
