@@ -52,6 +52,25 @@ def test_commands_that_compose(run_command: Command, project: Path, command: str
     )
 
 
+OWN_MODULE = (
+    "import lightning\n\n\nclass Mine(lightning.LightningModule):\n    def __init__(self, lr=0.1):\n        ...\n"
+)
+
+
+@pytest.mark.parametrize("word", ["model.lr", "+model.lrr", "lr", "model.learning_rate"])
+def test_arguments_of_own_classes_are_suggested(run_command: Command, project: Path, word: str) -> None:
+    """They need a plus if the config does not contain them; `optimizer.lr` would have no effect."""
+    package = next(project.glob("*.py"))
+    package.write_text(OWN_MODULE)
+    (project / "conf/model/tiny.yaml").write_text(f"_target_: {package.stem}.Mine\n")
+    conf = ["--config-dir", "../mine/conf"]
+    code, _, errors = run_command("train", *conf, "model=tiny", f"{word}=1")
+    assert code == 1
+    assert errors.endswith(f"  try: trainyard {' '.join(conf)} model=tiny +model.lr=1\n")
+    if word == "model.lr":
+        assert f"  accepted: arguments of {package.stem}.Mine with a plus, +model.lr\n" in errors
+
+
 def test_a_run_of_the_project_from_another_folder(run_command: Command, project: Path) -> None:
     conf = ["--config-dir", "../mine/conf"]
     package = next(project.glob("*.py")).stem

@@ -3,9 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import pytest
+from torch import nn
 
-from trainyard.run.summary import describe_partial_results, format_curves, format_metrics, format_scores
+from tests.conftest import Compose
+from trainyard.run.summary import describe_partial_results, format_choices, format_curves, format_metrics, format_scores
 from trainyard.terminal.invocation import train_command
 
 SCORES = {"val/loss": 0.25, "val/acc": 0.9, "test/loss": 0.5, "test/acc": 0.8}
@@ -34,6 +37,13 @@ def test_the_summary_fits_into_80_columns(tmp_path: Path, epochs: int, lines: in
     ]
     assert text[-2:] == [f"run        {tmp_path}", f"view       tensorboard --logdir {tmp_path}"]
     assert all(len(line) <= 80 for line in text[:-2])
+
+
+def test_parameters_of_lazy_layers_are_counted_later(compose_run: Compose, tmp_path: Path) -> None:
+    lazy = nn.Sequential(nn.Linear(2, 3), nn.LazyLinear(1))
+    trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    text = format_choices(compose_run(), L.LightningDataModule(), lazy, trainer)  # type: ignore[arg-type]
+    assert text.splitlines()[0] == "model      mlp (9 parameters, others after the first batch)"
 
 
 def test_the_baseline_is_printed_beside_the_accuracy(tmp_path: Path) -> None:

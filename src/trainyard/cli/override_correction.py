@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import pkgutil
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, cached_property
@@ -13,6 +14,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from trainyard.cli.parser import hydra_parser
+from trainyard.config.accepted import has_target
+from trainyard.config.arguments import parameters
 from trainyard.config.composition import compose, config_groups, parse_override, walk
 from trainyard.config.config_folders import searched
 from trainyard.config.constraints import find_validator
@@ -95,6 +98,18 @@ def composed_keys(options: tuple[str, ...], folders: tuple[Path, ...]) -> list[s
     return sorted({RESUME, *keys}, key=lambda path: (path.count("."), path))
 
 
+@cache
+def own_arguments(options: tuple[str, ...], folders: tuple[Path, ...]) -> list[str]:
+    """Return the dotted names of the constructor arguments of the user's own model and data; see `composed_keys`."""
+    try:
+        cfg = compose(options)
+    except (ConfigError, HydraException, OmegaConfBaseException):
+        return []
+    own = [part for part in ("model", "data") if not str(cfg[part].get("_target_")).startswith("trainyard.")]
+    classes = {part: pkgutil.resolve_name(cfg[part]._target_) for part in own if has_target(cfg, part)}
+    return [f"{part}.{name}" for part, found in classes.items() for name in parameters(found)[0]]
+
+
 class OverrideCorrector:
     """Corrects the arguments of `trainyard train` by the keys and groups that exist.
 
@@ -113,9 +128,18 @@ class OverrideCorrector:
     @cached_property
     def keys(self) -> list[str]:
         """The keys of the config composed from all valid `GROUP=OPTION` arguments."""
+        return composed_keys(self.options, tuple(searched))
+
+    @cached_property
+    def arguments(self) -> list[str]:
+        """The arguments of the user's own classes that the config does not contain; they need a plus."""
+        return [name for name in own_arguments(self.options, tuple(searched)) if name not in self.keys]
+
+    @cached_property
+    def options(self) -> tuple[str, ...]:
+        """All valid `GROUP=OPTION` arguments."""
         pairs = {arg: arg.split("=", 1) for arg in map(self.correct_value, self.args) if "=" in arg}
-        valid = (arg for arg, (group, option) in pairs.items() if option in self.groups.get(group, ()))
-        return composed_keys(tuple(valid), tuple(searched))
+        return tuple(arg for arg, (group, option) in pairs.items() if option in self.groups.get(group, ()))
 
     def correct(self) -> list[str]:
         """Return the corrected arguments."""
@@ -189,6 +213,8 @@ class OverrideCorrector:
         if key in self.keys or key in self.groups:
             return key
         key = key.replace("-", "_")
+        if key in self.arguments:
+            return f"+{key}"
         first, _, rest = key.partition(".")
         group = ALIASES.get(first.lower(), first)
         if rest and f"{group}.{rest}" in self.keys:
@@ -197,7 +223,8 @@ class OverrideCorrector:
         name = ALIASES.get(last, last)
         if name in (*self.groups, "hydra.run.dir") or not name.isidentifier():
             return name if not rest or "." in name else key
-        same_name = [path for path in self.keys if path.rpartition(".")[2] == name]
+        same_name = [f"+{path}" for path in self.arguments if path.rpartition(".")[2] == name]
+        same_name += [path for path in self.keys if path.rpartition(".")[2] == name]
         return same_name[0] if same_name else self.most_similar_key(key)
 
     def most_similar_key(self, key: str) -> str:
@@ -206,6 +233,7 @@ class OverrideCorrector:
         known = [*self.keys, *self.groups]
         siblings = {path.rpartition(".")[2]: path for path in known if path.rpartition(".")[0] == parent}
         by_name = {path.rpartition(".")[2]: path for path in reversed(self.keys)}
+        siblings |= {path.rpartition(".")[2]: f"+{path}" for path in self.arguments if path.startswith(f"{parent}.")}
         found = [siblings[name] for name in difflib.get_close_matches(last, siblings, n=1, cutoff=0.6)]
         found += [by_name[name] for name in difflib.get_close_matches(last, by_name, n=1, cutoff=0.8)]
         return found[0] if found else key

@@ -172,9 +172,11 @@ def unknown_key(error: ConfigAttributeError | ConfigKeyError) -> str:
         return f"{word}: the group {key} has no keys of its own"
     target = node.get("_target_") if isinstance(node, DictConfig) else None
     near = did_you_mean(name, known)
-    more = f"; other arguments of {target} with a plus, +{key}" if target and not near else ""
+    accepted = [join_limited(known, 20)] if known else []
+    if target and not near:
+        accepted.append(f"{'other ' if known else ''}arguments of {target} with a plus, +{key}")
     problem = f"unknown key in {parent}" if parent else "unknown key or group"
-    return f"{word}: {problem}{near}\n  accepted: {join_limited(known, 20)}{more}"
+    return f"{word}: {problem}{near}\n  accepted: {'; '.join(accepted)}"
 
 
 def override_of(key: str) -> str:

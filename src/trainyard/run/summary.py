@@ -11,6 +11,7 @@ from typing import Any
 import lightning as L
 import numpy as np
 from omegaconf import DictConfig
+from torch.nn.parameter import is_lazy
 
 from trainyard.callbacks.progress_bar import select_scores
 from trainyard.config.config_folders import searched
@@ -33,9 +34,12 @@ STAGE = re.compile(r"(?P<stage>val|valid|validation|test)[/_](?P<name>.+)")
 def format_choices(cfg: DictConfig, data: L.LightningDataModule, model: L.LightningModule, trainer: L.Trainer) -> str:
     """Return the composed choices in a few lines."""
     chosen = cfg.run.choices
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
+    known = [p for p in model.parameters() if not is_lazy(p)]
+    trained = sum(p.numel() for p in known if p.requires_grad)
+    frozen = sum(p.numel() for p in known if not p.requires_grad)
     size = f"{trained:,} parameters" + (f", {frozen:,} more frozen" if frozen else "")
+    if len(known) < len([*model.parameters()]):
+        size += ", others after the first batch"
     device = trainer.strategy.root_device.type + (f" x {trainer.world_size}" if trainer.world_size > 1 else "")
     rows = {
         "model": f"{chosen.model} ({size})",
