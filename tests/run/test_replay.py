@@ -137,9 +137,12 @@ class NoisyRegressor(Regressor):
         return super().training_step({**batch, "x": self.noise(batch["x"])}, batch_idx)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_generators_of_transforms_and_of_the_model(tmp_path: Path, workers: int) -> None:
-    """They advance in both loaders; with workers, each epoch starts from the state in this process."""
+@pytest.mark.parametrize(("workers", "interval"), [(0, 1), (2, 1), (0, 2)])
+def test_generators_of_transforms_and_of_the_model(tmp_path: Path, workers: int, interval: int) -> None:
+    """They advance in both loaders; with workers, each epoch starts from the state in this process.
+
+    The loaders of the validation may be requested after the first epoch.
+    """
     current: dict[str, Any] = {}
 
     def model() -> L.LightningModule:
@@ -150,7 +153,9 @@ def test_generators_of_transforms_and_of_the_model(tmp_path: Path, workers: int)
         context = "fork" if workers else None  # lambdas cannot be sent
         return DataLoader(TransformedRows(current[name]), 4, num_workers=workers, multiprocessing_context=context)
 
-    compare(tmp_path, [*INSIDE, *EPOCH_END[1:]], model=model, train=lambda: loader("train"), val=lambda: loader("val"))
+    arguments = {"model": model, "train": lambda: loader("train"), "val": lambda: loader("val")}
+    stops = [*INSIDE, *EPOCH_END[1:], ("train", 2, 1), ("train", 2, 5)]
+    compare(tmp_path, stops, **arguments, max_epochs=4, check_val_every_n_epoch=interval)
 
 
 class Stream(IterableDataset[Any]):

@@ -196,6 +196,8 @@ class ValidationLoop(evaluation_loop._EvaluationLoop):
         if process_state and not self.trainer.sanity_checking:
             process_state.begin_validation(self.trainer)
         fit_loop: Any = self.trainer.fit_loop
+        if not self.trainer.sanity_checking:
+            fit_loop.add_validation_generators()
         self.states_before = get_generator_states(fit_loop.generators)
         seen = self._seen_batches_per_dataloader
         seen.update(self.seen)

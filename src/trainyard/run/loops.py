@@ -127,10 +127,17 @@ class FitLoop(fit_loop._FitLoop):
             owners.append(self.trainer.lightning_module)
         self.generators = find_generators([*owners, self.trainer.val_dataloaders])
 
+    def add_validation_generators(self) -> None:
+        """Add the generators of loaders that were requested for this validation, with the states of the checkpoint."""
+        known = len(self.generators)
+        self.find_generators()
+        set_generator_states(self.generators[known:], self.generator_states)
+        self.generator_states = []
+
     def on_save_checkpoint(self) -> dict[str, Any]:
         validation = self.epoch_loop.val_loop
         states = validation.states_before if validation.is_interrupted else get_generator_states(self.generators)
-        own = {"loaded_epoch": self.loaded_epoch, "generators": states}
+        own = {"loaded_epoch": self.loaded_epoch, "generators": [*states, *self.generator_states]}
         return {**super().on_save_checkpoint(), **own}
 
     def on_load_checkpoint(self, state_dict: dict[str, Any]) -> None:
@@ -173,7 +180,7 @@ class FitLoop(fit_loop._FitLoop):
             log.warning("the training loaders differ from those of the checkpoint: the order of the examples changes")
             return
         if not self.epoch_loop.restarting:
-            set_generator_states(self.generators, self.generator_states)
+            self.restore_generators()
             iter(data_fetcher)
             return
         random_state = pack_random_state(get_random_state(self.trainer.strategy.root_device))
@@ -181,7 +188,12 @@ class FitLoop(fit_loop._FitLoop):
             loader.load_state_dict(state)
         iter(data_fetcher)
         set_random_state(random_state, self.trainer.strategy.root_device)
+        self.restore_generators()
+
+    def restore_generators(self) -> None:
+        """Restore the generators that exist, and keep the other states: see `add_validation_generators`."""
         set_generator_states(self.generators, self.generator_states)
+        self.generator_states = self.generator_states[len(self.generators) :]
 
     def on_advance_end(self) -> None:
         self.restarting = False  # or Lightning would not step ReduceLROnPlateau, since it does not restore metrics
