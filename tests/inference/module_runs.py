@@ -14,13 +14,13 @@ from trainyard.run.run_builder import build_data, build_model
 USER = "tests.user_modules"
 TEMPLATE = {
     "model": {
-        "_target_": f"{USER}.template.LitModule",
-        "net": {"_target_": f"{USER}.template.SimpleDenseNet", "hidden_size": 8},
+        "_target_": f"{USER}.template.GestureClassifier",
+        "net": {"_target_": f"{USER}.template.GestureNet", "width": 8},
         "optimizer": {"_target_": "torch.optim.Adam", "_partial_": True, "lr": 0.01, "weight_decay": 0.0},
         "scheduler": {"_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau", "_partial_": True, "mode": "min"},
         "compile": False,
     },
-    "data": {"_target_": f"{USER}.template.LitDataModule", "batch_size": 32},
+    "data": {"_target_": f"{USER}.template.Gestures", "batch_size": 32},
 }
 UNET = {
     "model": {"_target_": f"{USER}.unet.UNet", "channels": 4},

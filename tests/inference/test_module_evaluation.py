@@ -47,7 +47,7 @@ MIXED = {
     "built-in data": {
         "model": {
             "_target_": "tests.inference.mixed_parts.OnPixels",
-            "net": {"_target_": "tests.user_modules.template.SimpleDenseNet", "input_size": 64},
+            "net": {"_target_": "tests.user_modules.template.GestureNet"},
             "optimizer": ADAM,
         },
         "data": {"_target_": "trainyard.data.sources.builtin.Digits"},
@@ -66,7 +66,7 @@ def test_built_in_and_own_parts_can_be_mixed(tmp_path: Path, kind: str) -> None:
 
 
 def test_constructor_arguments_and_the_trainer_can_be_overridden(home: Path) -> None:
-    words = ["data.train_val_test_split=[320,64,32]", "data.batch_size=7", "+trainer.limit_test_batches=2"]
+    words = ["data.counts=[320,64,32]", "data.batch_size=7", "+trainer.limit_test_batches=2"]
     report, _ = evaluate(str(home / "template"), words, trusted=TRUSTED)
     assert report.options == words
     assert report.scores["test/acc"] * 14 == pytest.approx(round(report.scores["test/acc"] * 14)), "of 14 examples"
@@ -131,7 +131,7 @@ def test_weights_of_layers_compiled_in_training_are_loaded(tmp_path: Path) -> No
     path = run / "checkpoints" / "best.ckpt"
     stored = torch.load(path, weights_only=True)
     weights = {name.replace("net.", "net._orig_mod."): value for name, value in stored["state_dict"].items()}
-    assert "net._orig_mod.model.0.weight" in weights
+    assert "net._orig_mod.0.weight" in weights
     torch.save({**stored, "state_dict": weights}, path)
     report, _ = evaluate(str(run), trusted=TRUSTED)
     assert report.lines[-1] == "the run    has exactly the same scores"

@@ -13,6 +13,7 @@ from PIL import Image
 from timm.data import create_transform, resolve_model_data_config
 from torch import Tensor, nn
 
+from trainyard.callbacks.portable_checkpoint import PortableCheckpoint
 from trainyard.data.loading.spec import DataSpec
 from trainyard.io.errors import ConfigError
 from trainyard.models.transfer import TransferModel
@@ -147,7 +148,8 @@ def test_checkpoint_rebuilds_backbone_options(tmp_path: Path) -> None:
 
     model = TransferModel(COLOUR, "test_vit", image_size=32, drop_path=0.3, finetune=Finetune([0])).eval()
     nn.init.normal_(model.head.weight)
-    trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = L.Trainer(accelerator="cpu", **quiet, callbacks=[PortableCheckpoint()])
     trainer.strategy.connect(model)
     model.trainer = trainer
     trainer.save_checkpoint(tmp_path / "vit.ckpt")

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from tests.inference.module_runs import TEMPLATE, UNET, record_module_run
-from tests.user_modules.template import LitModule, SimpleDenseNet
+from tests.user_modules.template import GestureClassifier, GestureNet
 from trainyard.config.trusted_paths import own_cache
 from trainyard.io.errors import ConfigError
 from trainyard.run.rebuild import build_stored
@@ -21,8 +21,8 @@ def test_module_that_takes_a_network_is_loaded_with_its_weights(tmp_path: Path) 
     state = torch.random.get_rng_state()
     model = RunResult.read(folder).load_model(["tests"])
     assert torch.equal(torch.random.get_rng_state(), state)
-    assert isinstance(model, LitModule)
-    assert isinstance(model.net, SimpleDenseNet)
+    assert isinstance(model, GestureClassifier)
+    assert isinstance(model.net, GestureNet)
     assert not model.training
     stored = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
     assert all(torch.equal(value, stored[name]) for name, value in model.state_dict().items())
@@ -49,7 +49,9 @@ def test_advice_on_hyperparameters_is_not_repeated(tmp_path: Path, monkeypatch: 
     """In these tests, a warning is an error."""
     folder = record_module_run(tmp_path / "run", TEMPLATE)
     monkeypatch.setattr(
-        LitModule, "save_hyperparameters", lambda module, **options: L.LightningModule.save_hyperparameters(module)
+        GestureClassifier,
+        "save_hyperparameters",
+        lambda module, **options: L.LightningModule.save_hyperparameters(module),
     )
     assert "net" in RunResult.read(folder).load_model(["tests"]).hparams
 

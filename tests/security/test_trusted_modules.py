@@ -17,7 +17,7 @@ from trainyard.inference.module_predictions import predict_run
 from trainyard.io.errors import ConfigError
 
 BORING = "lightning.pytorch.demos.boring_classes.BoringModel"
-NET = "tests.user_modules.template.SimpleDenseNet"
+NET = "tests.user_modules.template.GestureNet"
 ADAM = {"_target_": "torch.optim.Adam", "_partial_": True, "lr": 0.1}
 LINEAR = {"_target_": "torch.optim.lr_scheduler.LinearLR", "_partial_": True}
 CALL = {"_target_": "os.system", "command": "touch ran"}
