@@ -9,16 +9,16 @@ from lightning.pytorch.loops import fit_loop
 from torch.utils.data import DataLoader
 
 from trainyard.callbacks.checkpoints import LastCheckpoint
-from trainyard.callbacks.process_state import find_process_state, get_random_state, pack_random_state, set_random_state
-from trainyard.run.epoch_loop import EpochLoop, synchronize_stop
-from trainyard.run.replay import (
-    ReplayableLoader,
+from trainyard.callbacks.process_state import find_process_state
+from trainyard.callbacks.random_state import (
     find_generators,
     get_generator_states,
-    intercept_loaders,
-    obstacle_to_resume,
+    get_random_state,
     set_generator_states,
+    set_random_state,
 )
+from trainyard.run.epoch_loop import EpochLoop, synchronize_stop
+from trainyard.run.replay import ReplayableLoader, intercept_loaders, obstacle_to_resume
 
 log = logging.getLogger(__name__)
 
@@ -160,7 +160,7 @@ class FitLoop(fit_loop._FitLoop):
             set_generator_states(self.generators, self.generator_states)
             iter(data_fetcher)
             return
-        random_state = pack_random_state(get_random_state(self.trainer.strategy.root_device))
+        random_state = get_random_state(self.trainer.strategy.root_device)
         for loader, state in zip(stateful, states, strict=False):
             loader.load_state_dict(state)
         iter(data_fetcher)

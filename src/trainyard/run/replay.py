@@ -1,24 +1,25 @@
 """Exact resume inside an epoch with an ordinary DataLoader: the batches before the checkpoint are drawn again."""
 
 import logging
-import random
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-import numpy as np
 import torch
 from lightning.pytorch.strategies import Strategy
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
+from torch.utils.data import DataLoader, IterableDataset
 
-from trainyard.callbacks.process_state import get_random_state, pack_random_state, set_random_state
+from trainyard.callbacks.random_state import (
+    find_generators,
+    get_generator_states,
+    get_random_state,
+    set_generator_states,
+    set_random_state,
+)
 
 log = logging.getLogger(__name__)
-
-GENERATORS = (torch.Generator, np.random.Generator, random.Random)
-OWNERS = (DataLoader, Sampler, Dataset)
 
 
 class ReplayableLoader:
@@ -34,7 +35,7 @@ class ReplayableLoader:
         device: its random state is restored too.
 
     Attributes:
-        start: the random state at the start of the epoch, packed; `None` before the first.
+        start: the random state at the start of the epoch; `None` before the first.
         served: the number of batches of this epoch that were served.
     """
 
@@ -73,12 +74,12 @@ class ReplayableLoader:
         if replay and self.start:
             self.set_random_state(self.start)
         self.start_workers()
-        self.start, self.served = pack_state(self.random_state()), served
+        self.start, self.served = self.random_state(), served
         batches = iter(self.loader)
         if replay:
             log.info("reading the first %d batches of this epoch again, to resume after them", served)
             deque(islice(batches, served), maxlen=0)
-            self.set_random_state(pack_state(current))
+            self.set_random_state(current)
         for batch in batches:
             self.served += 1
             yield batch
@@ -87,7 +88,7 @@ class ReplayableLoader:
         """Start persistent workers without changing the random state, since a resumed run starts them again."""
         if self.loader.persistent_workers and not self.workers_started:
             self.workers_started = True
-            before = pack_state(self.random_state())
+            before = self.random_state()
             iter(self.loader)
             self.set_random_state(before)
 
@@ -96,7 +97,7 @@ class ReplayableLoader:
         return {"process": get_random_state(self.device), "loader": get_generator_states(self.generators)}
 
     def set_random_state(self, state: Mapping[str, Any]) -> None:
-        """Restore the packed random state of the process, and that of the generators of the loader."""
+        """Restore the random state of the process, and that of the generators of the loader."""
         set_random_state(state["process"], self.device)
         set_generator_states(self.generators, state["loader"])
 
@@ -108,64 +109,6 @@ class ReplayableLoader:
         """Resume at this position with the next iteration."""
         self.start, self.served = state_dict["start"], state_dict["served"]
         self.replay = self.start is not None
-
-
-def pack_state(state: dict[str, Any]) -> dict[str, Any]:
-    """Return the result of `ReplayableLoader.random_state` as primitives and tensors."""
-    return {**state, "process": pack_random_state(state["process"])}
-
-
-def find_generators(owners: Iterable[Any]) -> list[Any]:
-    """Return the random generators among the attributes of loaders, their samplers and data sets, each once."""
-    found: dict[int, Any] = {}
-    seen: dict[int, Any] = {}
-    remaining = deque(owners)
-    while remaining:
-        owner = remaining.popleft()
-        values = [] if id(owner) in seen else list(getattr(owner, "__dict__", {}).values())
-        seen[id(owner)] = owner
-        found |= {id(value): value for value in values if isinstance(value, GENERATORS)}
-        remaining.extend(value for value in values if isinstance(value, OWNERS))
-    return list(found.values())
-
-
-def get_generator_states(generators: Iterable[Any]) -> list[Any]:
-    """Return the states of generators as primitives and tensors."""
-    return [get_generator_state(generator) for generator in generators]
-
-
-def set_generator_states(generators: Iterable[Any], states: Iterable[Any]) -> None:
-    """Restore the result of `get_generator_states`."""
-    for generator, state in zip(generators, states, strict=False):
-        set_generator_state(generator, state)
-
-
-def get_generator_state(generator: Any) -> Any:
-    """Return the state of a generator of torch, NumPy or Python."""
-    if isinstance(generator, torch.Generator):
-        return generator.get_state()
-    if isinstance(generator, np.random.Generator):
-        return plain_arrays(generator.bit_generator.state)
-    version, internal, gauss = generator.getstate()
-    return [version, torch.tensor(internal), gauss]
-
-
-def set_generator_state(generator: Any, state: Any) -> None:
-    """Restore the result of `get_generator_state`."""
-    if isinstance(generator, torch.Generator):
-        generator.set_state(state.cpu())
-    elif isinstance(generator, np.random.Generator):
-        generator.bit_generator.state = state
-    else:
-        version, internal, gauss = state
-        generator.setstate((version, tuple(internal.tolist()), gauss))
-
-
-def plain_arrays(state: Any) -> Any:
-    """Return the nested state of a bit generator of NumPy with its arrays as lists."""
-    if isinstance(state, dict):
-        return {name: plain_arrays(value) for name, value in state.items()}
-    return state.tolist() if isinstance(state, np.ndarray | np.generic) else state
 
 
 def obstacle_to_resume(loader: Any, world_size: int) -> str | None:
