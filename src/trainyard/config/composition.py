@@ -3,8 +3,9 @@
 import os
 import re
 import secrets
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -197,13 +198,22 @@ def describe_replaced(chosen: Collection[str]) -> list[str]:
 
 
 def walk(config: object) -> Iterator[tuple[str, Any]]:
-    """Yield every value of nested dicts, lists and tuples with its dotted path, outer values before inner ones."""
+    """Yield every value of nested dicts, lists, tuples and dataclasses with its dotted path, in their order.
+
+    Outer values precede inner ones. Not recursive, since a config from a file may be nested deeply.
+    """
     waiting: list[tuple[str, Any]] = [("", config)]
     while waiting:
         path, node = waiting.pop()
         yield path, node
-        pairs = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list | tuple) else ()
-        waiting += [(f"{path}.{key}" if path else str(key), part) for key, part in pairs]
+        pairs: Iterable[tuple[Any, Any]] = ()
+        if isinstance(node, Mapping):
+            pairs = node.items()
+        elif isinstance(node, list | tuple):
+            pairs = enumerate(node)
+        elif is_dataclass(node) and not isinstance(node, type):
+            pairs = ((field.name, getattr(node, field.name)) for field in fields(node))
+        waiting += reversed([(f"{path}.{key}" if path else str(key), part) for key, part in pairs])
 
 
 def config_values(node: DictConfig, nodes: bool = False, prefix: str = "") -> Iterator[tuple[str, Any]]:
