@@ -25,7 +25,7 @@ from trainyard.config.trusted_paths import check_callback_states
 from trainyard.data.loading.spec import ReportsData
 from trainyard.io.errors import config_error, join_limited
 from trainyard.io.files import relative
-from trainyard.run.compatibility import check_model_fits_data, check_validation, missing_for_test
+from trainyard.run.compatibility import check_model_fits_data, check_validation, missing_method
 from trainyard.run.distributed.launch import count_processes, run_in_processes
 from trainyard.run.epoch_loop import logged_steps
 from trainyard.run.metrics_csv import TABLE, truncate_table
@@ -147,9 +147,9 @@ def evaluate(cfg: DictConfig, folder: Path, trainer: L.Trainer, data: L.Lightnin
     best, last = load_checkpoint(best_path), load_checkpoint(best_path.with_name("last.ckpt"))
     metrics = finite_metrics(best["metrics"], cfg.objective)
     pruned = any(state.get("pruned", False) for state in last["callbacks"].values())
-    missing = missing_for_test(trainer.lightning_module, data)
+    missing = missing_method(trainer.lightning_module, data, "test_step", "test_dataloader")
     if missing and not pruned:
-        log.info("test       none: there is no %s", missing)
+        log.info("test       none: %s", missing)
     elif not pruned:
         tests = trainer.test(trainer.lightning_module, data, ckpt_path=best_path, verbose=False, weights_only=True)
         metrics |= finite_metrics(ChainMap(*map(dict, tests)))
