@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,10 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from trainyard.callbacks.protocols import named_tensors, tensors
-from trainyard.inference.export_formats import run_program
-
-BATCHES = (1, 7)  # batch sizes at which an exported model is compared with its checkpoint
-Inputs = tuple[tuple[Any, ...], dict[str, Any]]  # arguments of `forward`, by position and by name
+from trainyard.inference.export_formats import BATCHES, Inputs, run_program, run_session, save_onnx, save_program
 
 USE_ONNX = """\
 import numpy, onnxruntime
@@ -82,6 +78,12 @@ class ExportedModule:
         with torch.no_grad():
             return list(tensors(self.model(*inputs[0], **inputs[1])))
 
+    def interface(self, path: Path, dynamic: bool) -> tuple[Inputs, Path, str, Any]:
+        """Return example inputs, path, description and dynamic shapes, as `save_onnx` and `save_program` take them."""
+        inputs = self.inputs(2) if dynamic else self.example
+        description = json.dumps({"inputs": self.describe()})
+        return inputs, path, description, self.dynamic_shapes(inputs) if dynamic else None
+
     def dynamic_shapes(self, inputs: Inputs) -> Any:
         """Return the description of inputs with batches of any size, for `torch.export`."""
         shapes, batch = torch.export.ShapesCollection(), torch.export.Dim("batch")
@@ -96,35 +98,18 @@ class ExportedModule:
 
 
 def write_onnx(exported: ExportedModule, path: Path, dynamic: bool) -> None:
-    """Write ONNX; its metadata key `trainyard` describes the inputs."""
-    args, kwargs = exported.inputs(2) if dynamic else exported.example
-    shapes = exported.dynamic_shapes((args, kwargs)) if dynamic else None
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    program = torch.onnx.export(exported.model, args, kwargs=kwargs, dynamo=True, verbose=False, dynamic_shapes=shapes)
-    assert program is not None
-    program.model.metadata_props["trainyard"] = json.dumps({"inputs": exported.describe()})
-    program.save(path, external_data=False)
+    """Write ONNX, with a description of the inputs."""
+    save_onnx(exported.model, *exported.interface(path, dynamic))
 
 
 def run_onnx(exported: ExportedModule, path: Path, batches: list[Inputs]) -> list[list[Tensor]]:
     """Return the outputs in onnxruntime."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    names = [entry.name for entry in session.get_inputs()]
-    outputs = []
-    for inputs in batches:
-        arrays = [tensor.numpy() for tensor in tensors(inputs)]
-        outputs.append(session.run(None, dict(zip(names, arrays, strict=True))))
-    return [[torch.from_numpy(array) for array in arrays] for arrays in outputs]
+    return run_session(path, map(tensors, batches))
 
 
 def write_torch(exported: ExportedModule, path: Path, dynamic: bool) -> None:
-    """Write the graph and its weights; `trainyard.json` in the file describes the inputs."""
-    args, kwargs = exported.inputs(2) if dynamic else exported.example
-    shapes = exported.dynamic_shapes((args, kwargs)) if dynamic else None
-    program = torch.export.export(exported.model, args, kwargs, dynamic_shapes=shapes)
-    torch.export.save(program, path, extra_files={"trainyard.json": json.dumps({"inputs": exported.describe()})})
+    """Write the graph and its weights, with a description of the inputs."""
+    save_program(exported.model, *exported.interface(path, dynamic))
 
 
 def run_torch(exported: ExportedModule, path: Path, batches: list[Inputs]) -> list[list[Tensor]]:
