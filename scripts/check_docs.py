@@ -27,7 +27,7 @@ README_GROUPS = (
 )
 LINK = re.compile(r"\]\(([^)\s]+)[^)]*\)")
 REPOSITORY_PATH = re.compile(r"`((?:src|scripts|conf|tests|docs)/[\w./*-]*)(?: [^`]*)?`")
-EXAMPLE_FILE = re.compile(r'^```\w+ title="(.+?)"', re.MULTILINE)
+EXAMPLE_FILE = re.compile(r'^```\w+ title="(.+?)".*?^```$', re.MULTILINE | re.DOTALL)
 
 
 def read_page(page: Path) -> str:
@@ -65,11 +65,16 @@ def check_links(page: Path, reference: Mapping[str, str]) -> Iterator[str]:
         yield from (f"missing path: {path}" for path in sorted(paths) if not any(REPOSITORY.glob(path)))
 
 
+def count_lines(page: Path) -> int:
+    """Return the number of lines of a page without those of the files that it shows."""
+    return len(EXAMPLE_FILE.sub("", page.read_text(encoding="utf-8")).splitlines())
+
+
 def check_lengths() -> Iterator[str]:
     """Yield pages that are too long, and pictures that are too large."""
     limits = {README: README_LINES, **dict.fromkeys((DOCS / "howto").glob("*.md"), GUIDE_LINES)}
     for page, limit in limits.items():
-        if (lines := len(page.read_text(encoding="utf-8").splitlines())) > limit:
+        if (lines := count_lines(page)) > limit:
             yield f"{page.relative_to(REPOSITORY)}: {lines} lines, at most {limit} are allowed"
     for picture in (DOCS / "howto" / "images").glob("*"):
         if (size := picture.stat().st_size) >= GUIDE_PICTURE_BYTES:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from check_docs import ARCHITECTURE, DOCS, README, check_architecture, check_links, check_readme, is_broken
+from check_docs import ARCHITECTURE, DOCS, README, check_architecture, check_links, check_readme, count_lines, is_broken
 from option_pages import reference_pages
 
 
@@ -27,6 +27,12 @@ def test_broken_links_and_missing_paths_are_reported(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("[a](b.png) [c](https://d.org) `conf/train.yaml` `conf/trian.yaml`\n", encoding="utf-8")
     assert list(check_links(page, {})) == ["broken link: b.png", "missing path: conf/trian.yaml"]
+
+
+def test_files_do_not_count_as_lines_of_a_page(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text('a\n\n```python title="b.py"\nc = 1\n\nd = 2\n```\n\n```console\n$ e\n```\n', encoding="utf-8")
+    assert count_lines(page) == 7
 
 
 def test_options_and_cells_that_the_readme_lacks_are_reported() -> None:

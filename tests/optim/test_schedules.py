@@ -1,6 +1,11 @@
 """Tables of learning rates, and torch's own schedulers as oracles."""
 
+import inspect
 import math
+import pickle
+from functools import partial
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -18,7 +23,7 @@ from torch.optim.lr_scheduler import (
 from tests.conftest import Compose
 from trainyard.config.composition import instantiate
 from trainyard.optim import schedules
-from trainyard.optim.schedules import group_factor, lightning_scheduler
+from trainyard.optim.schedules import ScheduleFactory, group_factor, lightning_scheduler
 
 # The learning rate of 8 steps and after the last one, for lr 1.0.
 TABLES = {
@@ -183,3 +188,17 @@ def test_each_cycle_has_a_warmup() -> None:
         sgd.step()
         scheduler.step()
     assert seen == pytest.approx([0.5, 1, 1, 0.5, 0.25, 0.5, 0.5, 0.25])
+
+
+def test_a_factory_adds_the_number_of_steps_for_its_module() -> None:
+    factory = ScheduleFactory(partial(schedules.cosine, min_lr_factor=0.5))
+    trainer = SimpleNamespace(fit_loop=Mock(), estimated_stepping_batches=4)
+    factory.module = SimpleNamespace(trainer=trainer)
+    assert "total_steps" in inspect.signature(factory).parameters
+    optimizer = SGD([torch.nn.Parameter(torch.zeros(1))], 1.0)
+    assert [factory(optimizer=optimizer).lr_lambdas[0](step) for step in (0, 2, 4)] == pytest.approx([1, 0.75, 0.5])
+    assert factory(optimizer, total_steps=2).lr_lambdas[0](2) == 0.5
+    assert pickle.loads(pickle.dumps(factory)).module is None
+    config = SimpleNamespace(scheduler=factory(optimizer), interval="epoch", frequency=2)
+    schedules.set_intervals([config])
+    assert (config.interval, config.frequency) == ("step", 1)

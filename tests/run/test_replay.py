@@ -121,11 +121,11 @@ def test_iterable_data_is_saved_at_the_end_of_epochs_only(tmp_path: Path) -> Non
 @pytest.mark.parametrize("own_generator", [False, True])
 @pytest.mark.parametrize("workers", [0, 2])
 def test_loader_with_a_state_of_its_own(tmp_path: Path, workers: int, own_generator: bool) -> None:
-    stateful = pytest.importorskip("torchdata.stateful_dataloader").StatefulDataLoader
+    from torchdata.stateful_dataloader import StatefulDataLoader
 
     def loader() -> Any:
         own = generator() if own_generator else None
-        return stateful(Rows(noise=0), 4, shuffle=True, num_workers=workers, generator=own)
+        return StatefulDataLoader(Rows(noise=0), 4, shuffle=True, num_workers=workers, generator=own)
 
     compare(tmp_path, [*INSIDE, ("start", 2, 0)], train=loader)
 

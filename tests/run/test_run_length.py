@@ -7,6 +7,7 @@ import csv
 import json
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -397,3 +398,16 @@ def test_length_text_and_planned_epochs(
     for action in (lambda: group_by_cost([job], [cfg]), lambda: simulate_rates(cfg)):
         with pytest.raises(ConfigError, match="not known in advance"):
             action()
+
+
+@pytest.mark.parametrize(("objective", "choose"), [("val/acc", max), ("val/loss", min)])
+def test_plateau_follows_the_objective(
+    compose_run: Compose, objective: str, choose: Callable[[list[float]], float]
+) -> None:
+    cfg = compose_run(*COMMON, "trainer.max_epochs=4", "scheduler=plateau", f"objective={objective}")
+    train(cfg)
+    folder = Path(cfg.run.dir)
+    [schedule] = checkpoint(folder, "last.ckpt")["lr_schedulers"]
+    scores = [float(row[objective]) for row in table(folder) if row[objective]]
+    assert len(scores) == 4
+    assert schedule["best"] == pytest.approx(choose(scores), abs=1e-6)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from trainyard.run.summary import describe_partial_results, format_curves, format_scores
+from trainyard.run.summary import describe_partial_results, format_curves, format_metrics, format_scores
 from trainyard.terminal.invocation import train_command
 
 SCORES = {"val/loss": 0.25, "val/acc": 0.9, "test/loss": 0.5, "test/acc": 0.8}
@@ -74,3 +74,25 @@ def test_partial_results_contain_the_command_to_resume(tmp_path: Path) -> None:
     _, second = describe_partial_results(run).splitlines()
     assert second == f"resume with: {train_command('resume=a')}"
     assert describe_partial_results(job) == f"partial results are in {job}"
+
+
+def test_tables_have_the_metrics_of_any_model() -> None:
+    metrics = {"val/mse": 0.5, "test/mse": 0.25, "val_loss": 1.0, "val/iou/dataloader_idx_1": 2.0}
+    assert format_metrics(metrics, {}, "val/mse") == [
+        "               loss       mse     iou/1",
+        "val          1.0000    0.5000    2.0000",
+        "test                   0.2500",
+    ]
+    many = format_metrics({f"val/{number}": 1.0 for number in range(9)}, {}, "val/0")
+    assert many[0].split() == ["0", "1", "2", "3", "4", "5"]
+    assert many[-1] == "3 more metrics are in result.json"
+
+
+def test_curves_of_any_objective_have_a_best_value_if_its_mode_is_known() -> None:
+    found = format_curves({"train/mse": [2.0, 1.0], "val/mse": [4.0, 3.0], "train/x": [1.0, 1.0]}, 80, "val/mse", {})
+    assert [line.split() for line in found[1:]] == [
+        ["train/mse", "2.0000", "█▁", "1.0000"],
+        ["val/mse", "4.0000", "█▁", "3.0000"],
+    ]
+    [*_, last] = format_curves({"val/mse": [4.0, 3.0, 5.0]}, 80, "val/mse", {"mse": "min"})
+    assert last.split()[-1] == "3.0000"

@@ -1,133 +1,122 @@
-"""A module and a data module in the style of lightning-hydra-template: partials, `compile`, torchmetrics."""
+"""Which of three gestures a sensor records, in the style of lightning-hydra-template.
+
+The network, the optimizer and the schedule are arguments of the module, the latter two as partials; torchmetrics
+computes the scores, and a flag compiles the network.
+"""
 
 from collections.abc import Callable
+from typing import Any
 
 import lightning as L
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, TensorDataset, random_split
-from torchmetrics import MaxMetric, MeanMetric
-from torchmetrics.classification import MulticlassAccuracy
+from torch.utils.data import DataLoader, TensorDataset
+from torchmetrics import Accuracy, MaxMetric, MeanMetric
+
+GESTURES, READINGS = 3, 16
 
 
-class SimpleDenseNet(nn.Module):
-    def __init__(self, input_size: int = 16, hidden_size: int = 16, output_size: int = 3) -> None:
-        super().__init__()
-        self.model = nn.Sequential(
-            nn.Linear(input_size, hidden_size),
-            nn.BatchNorm1d(hidden_size),
-            nn.ReLU(),
-            nn.Dropout(0.1),
-            nn.Linear(hidden_size, output_size),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.model(x)
+class GestureNet(nn.Sequential):
+    def __init__(self, width: int = 16, dropout: float = 0.1) -> None:
+        hidden = [nn.Linear(READINGS, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(dropout)]
+        super().__init__(*hidden, nn.Linear(width, GESTURES))
 
 
-class LitModule(L.LightningModule):
+class GestureClassifier(L.LightningModule):
     def __init__(
         self,
         net: nn.Module,
         optimizer: Callable[..., torch.optim.Optimizer],
-        scheduler: Callable[..., torch.optim.lr_scheduler.LRScheduler] | None = None,
+        scheduler: Callable[..., Any] | None = None,
         compile: bool = False,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False, ignore=["net"])
-        self.net, self.criterion = net, nn.CrossEntropyLoss()
-        self.train_acc, self.val_acc, self.test_acc = (MulticlassAccuracy(3, average="micro") for _ in range(3))
-        self.train_loss, self.val_loss, self.test_loss = (MeanMetric() for _ in range(3))
-        self.val_acc_best = MaxMetric()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.net(x)
-
-    def on_train_start(self) -> None:
-        self.val_loss.reset()
-        self.val_acc.reset()
-        self.val_acc_best.reset()
-
-    def model_step(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        x, y = batch
-        logits = self(x)
-        return self.criterion(logits, y), logits.argmax(1), y
-
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        loss, predicted, targets = self.model_step(batch)
-        self.train_loss(loss)
-        self.train_acc(predicted, targets)
-        self.log("train/loss", self.train_loss, on_step=False, on_epoch=True, prog_bar=True)
-        self.log("train/acc", self.train_acc, on_step=False, on_epoch=True, prog_bar=True)
-        return loss
-
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        loss, predicted, targets = self.model_step(batch)
-        self.val_loss(loss)
-        self.val_acc(predicted, targets)
-        self.log("val/loss", self.val_loss, on_step=False, on_epoch=True, prog_bar=True)
-        self.log("val/acc", self.val_acc, on_step=False, on_epoch=True, prog_bar=True)
-
-    def on_validation_epoch_end(self) -> None:
-        self.val_acc_best(self.val_acc.compute())
-        self.log("val/acc_best", self.val_acc_best.compute(), sync_dist=True, prog_bar=True)
-
-    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        loss, predicted, targets = self.model_step(batch)
-        self.test_loss(loss)
-        self.test_acc(predicted, targets)
-        self.log("test/loss", self.test_loss, on_step=False, on_epoch=True)
-        self.log("test/acc", self.test_acc, on_step=False, on_epoch=True)
+        self.net = net
+        self.losses = nn.ModuleDict({f"{stage}_loss": MeanMetric() for stage in ("train", "val", "test")})
+        self.scores = nn.ModuleDict(
+            {f"{stage}_acc": Accuracy(task="multiclass", num_classes=GESTURES) for stage in ("train", "val", "test")}
+        )
+        self.best = MaxMetric()
 
     def setup(self, stage: str) -> None:
-        if self.hparams.compile and stage == "fit":
+        if stage == "fit" and self.hparams.compile:
             self.net = torch.compile(self.net)
 
-    def configure_optimizers(self) -> dict:
-        optimizer = self.hparams.optimizer(params=self.trainer.model.parameters())
-        if self.hparams.scheduler is None:
-            return {"optimizer": optimizer}
-        schedule = self.hparams.scheduler(optimizer=optimizer)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "monitor": "val/loss", "interval": "epoch", "frequency": 1},
-        }
+    def forward(self, readings: Tensor) -> Tensor:
+        return self.net(readings)
+
+    def on_train_start(self) -> None:
+        """Forget what a check of the validation before training may have counted."""
+        for metric in (self.losses["val_loss"], self.scores["val_acc"], self.best):
+            metric.reset()
+
+    def step(self, stage: str, batch: list[Tensor]) -> Tensor:
+        readings, gesture = batch
+        logits = self(readings)
+        loss = nn.functional.cross_entropy(logits, gesture)
+        self.losses[f"{stage}_loss"].update(loss)
+        self.scores[f"{stage}_acc"].update(logits, gesture)
+        shown = {"on_step": False, "on_epoch": True, "prog_bar": True}
+        self.log(f"{stage}/loss", self.losses[f"{stage}_loss"], **shown)
+        self.log(f"{stage}/acc", self.scores[f"{stage}_acc"], **shown)
+        return loss
+
+    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+        return self.step("train", batch)
+
+    def validation_step(self, batch: list[Tensor], batch_idx: int) -> None:
+        self.step("val", batch)
+
+    def test_step(self, batch: list[Tensor], batch_idx: int) -> None:
+        self.step("test", batch)
+
+    def predict_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+        return self(batch[0]).softmax(1)
+
+    def on_validation_epoch_end(self) -> None:
+        self.best.update(self.scores["val_acc"].compute())
+        self.log("val/acc_best", self.best.compute(), sync_dist=True, prog_bar=True)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self.hparams.optimizer(params=self.parameters())
+        if not self.hparams.scheduler:
+            return optimizer
+        plan = {"scheduler": self.hparams.scheduler(optimizer=optimizer), "monitor": "val/loss"}
+        return {"optimizer": optimizer, "lr_scheduler": plan}
 
 
-class LitDataModule(L.LightningDataModule):
+class Gestures(L.LightningDataModule):
     def __init__(
-        self,
-        train_val_test_split: tuple[int, int, int] = (320, 64, 64),
-        batch_size: int = 32,
-        num_workers: int = 0,
-        pin_memory: bool = False,
+        self, counts: tuple[int, int, int] = (320, 64, 64), batch_size: int = 32, pin_memory: bool = False
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
-        self.data_train: Dataset | None = None
-
-    @property
-    def num_classes(self) -> int:
-        return 3
+        self.splits: list[TensorDataset] = []
 
     def setup(self, stage: str | None = None) -> None:
-        if self.data_train is None:
-            generator = torch.Generator().manual_seed(42)
-            labels = torch.randint(0, 3, (sum(self.hparams.train_val_test_split),), generator=generator)
-            centres = torch.randn(3, 16, generator=generator)
-            rows = centres[labels] + torch.randn(len(labels), 16, generator=generator)
-            parts = random_split(TensorDataset(rows, labels), self.hparams.train_val_test_split, generator)
-            self.data_train, self.data_val, self.data_test = parts
+        if self.splits:
+            return
+        generator = torch.Generator().manual_seed(42)
+        total = sum(self.hparams.counts)
+        gesture = torch.randint(GESTURES, (total,), generator=generator)
+        typical = torch.randn(GESTURES, READINGS, generator=generator)
+        readings = typical[gesture] + torch.randn(total, READINGS, generator=generator)
+        parts = zip(readings.split(self.hparams.counts), gesture.split(self.hparams.counts), strict=True)
+        self.splits = [TensorDataset(*part) for part in parts]
 
-    def loader(self, part: Dataset, shuffle: bool = False) -> DataLoader:
+    def loader(self, number: int, shuffle: bool = False) -> DataLoader:
         keys = self.hparams
-        return DataLoader(part, keys.batch_size, shuffle, num_workers=keys.num_workers, pin_memory=keys.pin_memory)
+        return DataLoader(self.splits[number], keys.batch_size, shuffle=shuffle, pin_memory=keys.pin_memory)
 
     def train_dataloader(self) -> DataLoader:
-        return self.loader(self.data_train, shuffle=True)
+        return self.loader(0, shuffle=True)
 
     def val_dataloader(self) -> DataLoader:
-        return self.loader(self.data_val)
+        return self.loader(1)
 
     def test_dataloader(self) -> DataLoader:
-        return self.loader(self.data_test)
+        return self.loader(2)
+
+    def predict_dataloader(self) -> DataLoader:
+        return self.loader(2)

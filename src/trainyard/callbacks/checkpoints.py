@@ -102,11 +102,15 @@ class BestCheckpoint(ModelCheckpoint):
         self.intact = True  # whether a resumed run found an undamaged best.ckpt
 
     def check_monitor_top_k(self, trainer: L.Trainer, current: Tensor | None = None) -> bool:
-        """Whether this epoch is the best so far."""
-        loss = self.scores.latest.get("val/loss", math.inf)
-        tied = current is not None and self.best_model_score is not None and bool(current == self.best_model_score)
-        better = loss < self.best_loss if tied else super().check_monitor_top_k(trainer, current)
-        better = bool(trainer.strategy.reduce_boolean_decision(better))
+        """Whether this epoch is the best so far; rank 0 decides, since processes may log different scores."""
+        loss, best = self.scores.latest.get("val/loss", math.inf), self.best_model_score
+        if best is None or current is None:
+            better = current is not None
+        elif current == best:
+            better = loss < self.best_loss
+        else:
+            better = bool(current < best if self.mode == "min" else current > best)
+        better = trainer.strategy.broadcast(better)
         if better:
             self.best_loss = loss
         return better

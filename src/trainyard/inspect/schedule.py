@@ -12,6 +12,7 @@ from trainyard.config.accepted import has_backbone
 from trainyard.inspect.untrained import build_data, build_model, build_trainer, check_optimizes, logging_disabled
 from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.io.figures import figure_style, save_figure
+from trainyard.optim.schedules import set_intervals
 from trainyard.run.compatibility import check_config
 from trainyard.run.run_length import LENGTH, has_known_length
 from trainyard.terminal.formats import BLOCKS
@@ -122,6 +123,7 @@ def simulate_rates(cfg: DictConfig) -> Rates:
         problem = "the number of steps is not known in advance"
         raise config_error("trainer.max_epochs", cfg.trainer.max_epochs, problem, LENGTH)
     [optimizer], schedules = trainer.optimizers, trainer.lr_scheduler_configs
+    set_intervals(schedules)
     names = [str(group.get("name", number)) for number, group in enumerate(optimizer.param_groups)]
     groups: dict[str, list[float]] = {name: [] for name in names}
     steps = int(trainer.estimated_stepping_batches)  # Lightning then knows the number of batches

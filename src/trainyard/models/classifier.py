@@ -1,7 +1,6 @@
 """The base class of all models: steps and metrics, the optimizer, and checkpoints that rebuild the model."""
 
 import math
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -17,7 +16,7 @@ from trainyard.data.loading.spec import DataSpec
 from trainyard.models.epoch_sums import EpochSums
 from trainyard.models.input_layers import input_layer
 from trainyard.optim.optimizers import weight_decay_groups
-from trainyard.optim.schedules import lightning_scheduler
+from trainyard.optim.schedules import count_steps, lightning_scheduler
 
 PRIMITIVES = (str, float, int, list, tuple, dict, type(None))
 MakeOptimizer = Callable[[Iterable[Any]], Optimizer]
@@ -51,8 +50,7 @@ class OptimizerMixin(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Build the optimizer and its schedule for the run that starts."""
-        self.trainer.fit_loop.setup_data()  # counts the batches, which Lightning does later if epochs are unlimited
-        total_steps = int(min(self.trainer.estimated_stepping_batches, sys.maxsize))
+        total_steps = count_steps(self.trainer)
         epoch_steps = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
         return self.build_optimizer(total_steps, epoch_steps)
 

@@ -7,7 +7,7 @@ last step the factor stays constant.
 import inspect
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from torch.optim import Optimizer
@@ -17,6 +17,10 @@ from trainyard.io.errors import config_error
 
 Factor = Callable[[float], float]
 Cycle = Callable[[int, int], float]  # the factor at a step, given the number of steps
+
+
+class StepSchedule(LambdaLR):
+    """A schedule that is a function of the step."""
 
 
 def schedule(optimizer: Optimizer, total_steps: int, factor: Factor, warmup_fraction: float = 0.0) -> LambdaLR:
@@ -34,7 +38,7 @@ def schedule(optimizer: Optimizer, total_steps: int, factor: Factor, warmup_frac
         return factor(min(1.0, (step - warmup) / max(1, steps - warmup)))
 
     factors = [group_factor(cycle, total_steps, **group.get("timing", {})) for group in optimizer.param_groups]
-    return LambdaLR(optimizer, factors)
+    return StepSchedule(optimizer, factors)
 
 
 def group_factor(
@@ -153,3 +157,46 @@ def lightning_scheduler(make: Callable[..., Any], optimizer: Optimizer, total_st
         never = {"interval": "epoch", "frequency": sys.maxsize}
         return {"scheduler": scheduler, **never, "monitor": "val/loss", "name": "lr"}
     return {"scheduler": scheduler, "interval": "step", "name": "lr"}
+
+
+def set_intervals(configs: Iterable[Any]) -> None:
+    """Have schedules that are functions of the step stepped after each step.
+
+    A module that receives any schedule as a partial usually returns it without an interval, and Lightning's default is
+    the epoch.
+
+    Args:
+        configs: Lightning's `trainer.lr_scheduler_configs`.
+    """
+    for config in configs:
+        if isinstance(config.scheduler, StepSchedule):
+            config.interval, config.frequency = "step", 1
+
+
+def count_steps(trainer: Any) -> int:
+    """Return the number of optimizer steps of a run that is about to start."""
+    trainer.fit_loop.setup_data()  # counts the batches, which Lightning does later if epochs are unlimited
+    return int(min(trainer.estimated_stepping_batches, sys.maxsize))
+
+
+class ScheduleFactory:
+    """Calls a scheduler's factory for a module that passes only the optimizer, and adds `total_steps` if required.
+
+    Attributes:
+        module: the module that calls it; unknown until it is built.
+    """
+
+    def __init__(self, make: Callable[..., Any]) -> None:
+        self.make = make
+        self.module: Any = None
+        self.__signature__ = inspect.signature(make)  # for those who ask which arguments it accepts
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "module": None}  # hyperparameters are copied and pickled, without their module
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """Build the scheduler."""
+        given = self.__signature__.bind_partial(*arguments, **named).arguments
+        if self.module is not None and "total_steps" in self.__signature__.parameters and "total_steps" not in given:
+            named["total_steps"] = count_steps(self.module.trainer)
+        return self.make(*arguments, **named)

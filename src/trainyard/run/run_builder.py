@@ -18,6 +18,7 @@ from trainyard.callbacks.graceful_stop import GracefulStop
 from trainyard.callbacks.portable_checkpoint import PortableCheckpoint
 from trainyard.callbacks.process_state import ProcessState
 from trainyard.callbacks.progress_bar import EpochReport, ProgressReporter
+from trainyard.callbacks.schedule_interval import ScheduleInterval
 from trainyard.callbacks.validation_scores import ValidationScores
 from trainyard.callbacks.weight_average import WeightAverage
 from trainyard.config.accepted import accepts
@@ -27,6 +28,7 @@ from trainyard.data.loading.spec import DescribesData
 from trainyard.io.errors import config_error
 from trainyard.io.extras import describe_missing
 from trainyard.optim.optimizers import check_optimizer
+from trainyard.optim.schedules import ScheduleFactory
 from trainyard.run.compatibility import check_config
 from trainyard.run.loops import FitLoop
 from trainyard.run.run import Run
@@ -87,8 +89,12 @@ def build_data(cfg: DictConfig) -> L.LightningDataModule:
 def build_model(cfg: DictConfig, data: L.LightningDataModule) -> L.LightningModule:
     """Build the model of a composed or stored config; see `RunBuilder.model`."""
     described = {"spec": data.spec} if isinstance(data, DescribesData) else {}
-    groups = {name: cfg.get(name) for name in ("optimizer", "scheduler", "finetune")}
-    return build_part(cfg, "model", {**described, **groups})  # type: ignore[no-any-return]
+    scheduler = ScheduleFactory(instantiate(cfg.scheduler)) if cfg.get("scheduler") else None
+    groups = {"optimizer": cfg.get("optimizer"), "scheduler": scheduler, "finetune": cfg.get("finetune")}
+    model: L.LightningModule = build_part(cfg, "model", {**described, **groups})
+    if scheduler:
+        scheduler.module = model
+    return model
 
 
 def build_part(cfg: DictConfig, part: str, arguments: Mapping[str, Any]) -> Any:
@@ -141,6 +147,7 @@ def build_callbacks(cfg: DictConfig, run: Run) -> list[L.Callback]:
     return [
         scores,
         *build_parts(cfg.callbacks),
+        ScheduleInterval(),
         *([WeightAverage(decay=cfg.ema_decay)] if cfg.ema_decay else []),
         EpochReport(reporter),
         BestCheckpoint(folder, objective, scores),

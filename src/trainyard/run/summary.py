@@ -115,7 +115,7 @@ def format_metrics(metrics: Mapping[str, float], baseline: Mapping[str, Any], ob
         numbers = ["" if name is None else f"{metrics[name]:.4f}" for name in names]
         texts = (f"{number:>{width}}" for number, width in zip(numbers, widths, strict=True))
         bases = "".join(format_baseline(baseline, name) for name in names if name)
-        lines.append(" ".join([f"{stage:<10}", *texts]) + bases)
+        lines.append((" ".join([f"{stage:<10}", *texts]) + bases).rstrip())
     return [
         *lines,
         *([f"{len(columns) - len(shown)} more metrics are in {RESULT}"] if len(columns) > len(shown) else []),
@@ -127,12 +127,15 @@ def format_curves(
 ) -> list[str]:
     """Return one line per curve with its first, last and best value, below a header; nothing for a single epoch.
 
-    The curves are those of losses, of the objective, and of other validation scores, at most three.
+    The curves are those of losses, of the objective in validation and training, and of other validation scores, at most
+    three.
     """
-    losses = [name for name in select_scores([*curves]) if "loss" in name]
-    others = [name for name in curves if name.startswith("val") and name != objective]
-    names = [name for name in dict.fromkeys([*losses[:2], objective, *others]) if len(curves.get(name, ())) > 1]
-    names = names[:MAX_CURVES]
+    ordered = [name for name in select_scores([*curves], objective) if len(curves[name]) > 1]
+    losses = [name for name in ordered if "loss" in name]
+    same = [name for name in ordered if metric_name(name) == metric_name(objective)]
+    others = [name for name in ordered if name.startswith("val")]
+    chosen = list(dict.fromkeys([*losses[:2], objective, *same, *others]))[:MAX_CURVES]
+    names = [name for name in ordered if name in chosen]
     label = max([10, *map(len, names)])
     space, lines = max(len(SCALE), min(40, columns - NUMBERS - 1 - label + 10)), []
     for name in names:
