@@ -189,11 +189,12 @@ def describe_replaced(chosen: Collection[str]) -> list[str]:
     for folder in (*searched, *searched_last):
         for file in (path for pattern in ("*.yaml", "*/*.yaml") for path in sorted(folder.glob(pattern))):
             path = file.relative_to(folder)
-            option = f"option {path.parent}={path.stem}" if path.parent.name else "root config"
-            if (option == "root config" or option.removeprefix("option ") in chosen) and (CONF_DIR / path).is_file():
-                line = f"{relative(file)} replaces the built-in {option}"
-                unused = f"{relative(file)} is not used: hydra.searchpath comes after the built-in {option}"
-                lines.setdefault(option, line if folder in searched else unused)
+            group, option = path.parent.name, f"{path.parent}={path.stem}"
+            if (not group or option in chosen) and (CONF_DIR / path).is_file():
+                built_in = f"built-in option {option}" if group else "built-in root config"
+                line = f"{relative(file)} replaces the {built_in}"
+                unused = f"{relative(file)} is not used: hydra.searchpath comes after the {built_in}"
+                lines.setdefault(built_in, line if folder in searched else unused)
     return list(lines.values())
 
 

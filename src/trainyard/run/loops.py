@@ -189,7 +189,7 @@ class FitLoop(fit_loop._FitLoop):
         self.restarting = False
         counters: list[Any] = [epochs.total, epochs.current]
         finished = [counter for counter in counters if counter.ready == counter.processed == counter.completed]
-        loop.logged_step -= 1  # so that Lightning logs the scores at the last step
+        loop.batches_that_stepped -= 1  # so that Lightning logs the scores at the last step
         loop.step_is_open = True
         for counter in finished:
             counter.completed -= 1  # and in the last epoch
@@ -201,7 +201,7 @@ class FitLoop(fit_loop._FitLoop):
                 callback.save(trainer)
             elif isinstance(callback, ModelCheckpoint):  # it may save at the end of an epoch only
                 callback.on_train_epoch_end(trainer, trainer.lightning_module)
-        loop.logged_step += 1
+        loop.batches_that_stepped += 1
         loop.step_is_open = False
         for counter in finished:
             counter.completed += 1

@@ -67,7 +67,7 @@ def resume_command(folder: Path) -> str:
     """Return the command that resumes a run in outputs/runs, for this shell."""
     names = foreign_packages(read_config(folder))
     words = [f"resume={folder.name}", *(word for name in names for word in ("--trusted-packages", name))]
-    elsewhere = [folder for folder in searched if names and folder.parent != Path.cwd()]
+    elsewhere = [conf for conf in searched if names and conf.parent != Path.cwd()]
     words += ["--config-dir", relative(elsewhere[0])] if elsewhere else []
     path = os.environ.get("PYTHONPATH", "") if names else ""
     return f"{f'PYTHONPATH={shlex.quote(path)} ' if path else ''}{train_command(*words)}"
