@@ -84,7 +84,7 @@ def test_a_run_of_the_project_from_another_folder(run_command: Command, project:
     assert run_command("--config-dir", "nowhere", *more)[2].startswith("--config-dir=nowhere: does not exist")
 
 
-@pytest.mark.parametrize("launcher", ["local", "submitit_local"])
+@pytest.mark.parametrize("launcher", ["local", pytest.param("submitit_local", marks=pytest.mark.slow)])
 def test_a_sweep_of_the_project_from_another_folder(run_command: Command, project: Path, launcher: str) -> None:
     slots = ["hydra.launcher.slots=2"] if launcher == "local" else []
     words = ["model=tiny,mlp", f"hydra/launcher={launcher}", *slots, *TINY, "sweep.name=s"]

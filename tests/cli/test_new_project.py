@@ -50,6 +50,7 @@ def test_its_code_is_formatted_and_knows_nothing_of_trainyard(project: Path) -> 
     assert (project / ".gitignore").is_file()
 
 
+@pytest.mark.slow
 def test_the_commands_of_its_readme(project: Path) -> None:
     fences = re.findall(r"```\n(.*?)```", (project / "README.md").read_text(), re.DOTALL)
     commands = [line.split("  #")[0].strip() for fence in fences for line in fence.splitlines()]

@@ -157,6 +157,7 @@ hydra:
 """
 
 
+@pytest.mark.slow
 def test_an_own_program_trains_resumes_and_sweeps(conf: Path, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(PROGRAM)
     (conf / "own.yaml").write_text(OWN)

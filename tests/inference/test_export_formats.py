@@ -14,8 +14,16 @@ from torch import Tensor
 from tests.inference.exportable import KINDS, build
 from trainyard.inference import export as module
 from trainyard.inference import export_formats
-from trainyard.inference.export import export, export_run, max_difference
-from trainyard.inference.export_formats import FORMATS, Format, random_inputs, run_torch, write_safetensors, write_torch
+from trainyard.inference.export import export, export_run
+from trainyard.inference.export_formats import (
+    FORMATS,
+    Format,
+    largest_difference,
+    random_inputs,
+    run_torch,
+    write_safetensors,
+    write_torch,
+)
 from trainyard.io.errors import ConfigError
 from trainyard.run.load_model import load_model
 
@@ -139,5 +147,5 @@ def test_model_of_a_trusted_package_is_exported(tmp_path: Path, monkeypatch: pyt
 
 
 def test_different_shapes_are_an_infinite_difference() -> None:
-    assert max_difference([torch.zeros(1, 3)], [torch.zeros(7, 3)]) == float("inf")
-    assert max_difference([torch.tensor([[0.5]])], [torch.tensor([[0.25]])]) == 0.25
+    assert largest_difference([torch.zeros(1, 3)], [torch.zeros(7, 3)]) == float("inf")
+    assert largest_difference([torch.tensor([[0.5]])], [torch.tensor([[0.25]])]) == 0.25

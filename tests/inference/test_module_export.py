@@ -16,7 +16,7 @@ from tests.inference.module_runs import UNET, record_module_run
 from tests.user_modules.unet import UNet
 from trainyard.inference.export import export_run
 from trainyard.inference.module_export import write_and_compare
-from trainyard.inference.module_formats import ExportedModule, map_tensors
+from trainyard.inference.module_formats import ExportedModule
 from trainyard.io.errors import ConfigError
 
 TRUSTED = ["tests"]
@@ -141,9 +141,11 @@ def test_control_flow_that_depends_on_data_is_an_error_of_two_lines(tmp_path: Pa
     assert str(caught.value).count("\n") == 1
 
 
-def test_values_that_are_no_tensors_are_replaced_or_kept() -> None:
-    value = {"a": [torch.zeros(1), 2], "b": (torch.ones(1), None)}
-    assert map_tensors(float, value) == {"a": [0.0, 2], "b": (1.0, None)}
-    named = NamedTuple("Named", [("x", Tensor), ("y", int)])(torch.ones(1), 2)
-    assert map_tensors(float, named) == (1.0, 2)
-    assert map_tensors(float, value, rest=None) == {"a": [0.0, None], "b": (1.0, None)}
+def test_values_that_are_no_tensors_are_kept_and_have_no_shape() -> None:
+    pair = NamedTuple("Pair", [("x", Tensor), ("y", int)])(torch.ones(2, 3), 2)
+    exported = ExportedModule(TwoInputs(({"a": [torch.zeros(2), 2], "b": (pair, None)}, torch.ones(2))))
+    [batch, weight], _ = inputs = exported.inputs(5)
+    assert [batch["a"][1], batch["b"][0].y, batch["b"][1]] == [2, 2, None]
+    assert [len(tensor) for tensor in (batch["a"][0], batch["b"][0].x, weight)] == [5, 5, 5]
+    shapes = exported.dynamic_shapes(inputs)
+    assert [shapes["batch"]["a"][1], list(shapes["weight"])] == [None, [0]]

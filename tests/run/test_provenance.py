@@ -41,7 +41,7 @@ def test_own_code_is_described_by_path_digest_and_commit(tmp_path: Path, monkeyp
     (package / "deeper" / "net.py").write_text("one = 1\n")
     (tmp_path / "own_module_of_mine.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    names = ("own_code_of_mine", "own_module_of_mine", "torchvision", "nowhere", "__main__")
+    names = ("own_code_of_mine", "own_module_of_mine", "torchvision", "nowhere", "__main__", "builtins", "os")
     before = describe_user_code(names)
     assert {name: state["path"] for name, state in before.items()} == {
         "own_code_of_mine": str(package),

@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, Sampler, WeightedRandomSampler
 
 from tests.run.plain_runs import EXPECTED_WARNINGS, Regressor, Rows, compare, load, train_plain
-from trainyard.run.replay import ReplayableLoader, get_generator_state, obstacle_to_resume, set_generator_state
+from trainyard.callbacks.random_state import get_generator_state, set_generator_state
+from trainyard.run.replay import ReplayableLoader, obstacle_to_resume
 
 pytestmark = pytest.mark.filterwarnings(*EXPECTED_WARNINGS)
 

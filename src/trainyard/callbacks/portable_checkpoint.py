@@ -19,10 +19,8 @@ class PortableCheckpoint(L.Callback):
         """Name the hyperparameters that checkpoints will not contain."""
         omitted = []
         for part in parts_with_hyperparameters(trainer):
-            names = [
-                str(name) for name in part.hparams if str(name) not in plain_items({str(name): part.hparams[name]})
-            ]
-            if names:
+            stored = plain_items(part.hparams)
+            if names := [name for name in map(str, part.hparams) if name not in stored]:
                 omitted.append(f"{join_limited(names, 8)} of {type(part).__name__}")
         if omitted and trainer.is_global_zero:
             text = "checkpoints do not contain the hyperparameters %s, which are not plain values; config.yaml does"

@@ -1,16 +1,14 @@
 """The state of each process within an epoch: random numbers, and the metrics of its model."""
 
 import logging
-import random
-from collections.abc import Mapping
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
 
 from trainyard.callbacks.epoch_metrics import get_logged, get_metrics, set_logged, set_metrics
 from trainyard.callbacks.protocols import Resumable
+from trainyard.callbacks.random_state import get_random_state, set_random_state
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +37,6 @@ class ProcessState(L.Callback):
         if not loop.val_loop.is_interrupted:
             self.begin_validation(trainer)
         own = dict(self.before_validation)
-        own["random"] = pack_random_state(own["random"])
         own["logged"] = get_logged(loop.logged)
         own["callback_metrics"] = dict(sorted(trainer.callback_metrics.items()))
         if isinstance(pl_module, Resumable):
@@ -81,34 +78,3 @@ def find_process_state(trainer: L.Trainer) -> ProcessState | None:
     """Return the callback of a trainer."""
     callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     return next((callback for callback in callbacks if isinstance(callback, ProcessState)), None)
-
-
-def get_random_state(device: torch.device) -> dict[str, Any]:
-    """Return the state of the global generators of Python, NumPy, torch and a device."""
-    state = {
-        "python": random.getstate(),
-        "numpy": np.random.get_state(legacy=True),
-        "torch": torch.get_rng_state(),
-    }
-    if device.type != "cpu":
-        state["device"] = torch.get_device_module(device).get_rng_state(device)
-    return state
-
-
-def pack_random_state(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the result of `get_random_state` as primitives and tensors."""
-    version, internal, gauss = state["python"]
-    name, keys, *rest = state["numpy"]
-    python = [version, torch.tensor(internal), gauss]  # a tensor is copied faster than 625 numbers
-    return {**state, "python": python, "numpy": [name, torch.tensor(keys.astype(np.int64)), *rest]}
-
-
-def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
-    """Restore the state that `pack_random_state` returned; a device of another type is not changed."""
-    version, internal, gauss = state["python"]
-    random.setstate((version, tuple(internal.tolist()), gauss))
-    name, keys, *rest = state["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
-    torch.set_rng_state(state["torch"].cpu())
-    if device.type != "cpu" and "device" in state:
-        torch.get_device_module(device).set_rng_state(state["device"].cpu(), device)

@@ -1,12 +1,12 @@
 """Optional methods of a LightningModule that callbacks use, and functions for batches of any structure."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
-from itertools import chain
 from typing import Any, Protocol, runtime_checkable
 
 import lightning as L
 from torch import Tensor
+
+from trainyard.config.composition import walk
 
 
 @runtime_checkable
@@ -54,16 +54,14 @@ class DiscardsBatches(Protocol):
         """Remove the last training batch from the metrics."""
 
 
+def named_tensors(batch: Any) -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors in a batch of nested dicts, lists, tuples and dataclasses, with their dotted paths."""
+    return ((path, part) for path, part in walk(batch) if isinstance(part, Tensor))
+
+
 def tensors(batch: Any) -> Iterator[Tensor]:
-    """Yield the tensors in the lists, tuples, dicts and dataclasses of a batch."""
-    if isinstance(batch, Tensor):
-        yield batch
-    elif isinstance(batch, Mapping):
-        yield from chain.from_iterable(map(tensors, batch.values()))
-    elif isinstance(batch, list | tuple):
-        yield from chain.from_iterable(map(tensors, batch))
-    elif is_dataclass(batch) and not isinstance(batch, type):
-        yield from tensors([getattr(batch, field.name) for field in fields(batch)])
+    """Yield the tensors in a batch, see `named_tensors`."""
+    return (tensor for _, tensor in named_tensors(batch))
 
 
 def count_examples(batch: Any) -> int:

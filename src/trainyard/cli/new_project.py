@@ -1,14 +1,11 @@
 """Creates a project with a model, data and configs of its own: `trainyard new FOLDER`."""
 
-import os
 import re
-import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from keyword import iskeyword
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from trainyard.config.import_path import installed_only
 from trainyard.io.errors import config_error
@@ -35,12 +32,17 @@ def create_project(folder: Path) -> None:
         raise config_error(KEY, folder, "already exists", "a new or empty folder")
     templates = {path.relative_to(TEMPLATES): path for path in sorted(TEMPLATES.rglob(f"*{SUFFIX}"))}
     try:
-        with draft(folder) as target:
+        parent = folder.absolute().parent
+        parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".", dir=parent) as draft:
             for name, path in templates.items():
-                file = (target / name).with_suffix("")
+                file = Path(draft, name).with_suffix("")
                 file.parent.mkdir(parents=True, exist_ok=True)
                 text = path.read_text(encoding="utf-8").replace("PROJECT_NAME", folder.absolute().name)
                 file.write_text(text, encoding="utf-8")
+            folder.mkdir(exist_ok=True)  # it may be the current folder
+            for path in sorted(Path(draft).iterdir()):
+                path.rename(folder / path.name)
     except OSError as error:
         problem = f"cannot be written ({error.strerror or error})"
         raise config_error(KEY, folder, problem, "a folder that you may write to") from error
@@ -58,21 +60,3 @@ def check_name(name: str) -> None:
     if name in sys.stdlib_module_names or (spec and spec.origin):
         problem = "an installed package has this name, and your project would hide it"
         raise config_error(KEY, name, problem, f"another name, such as my_{name}")
-
-
-@contextmanager
-def draft(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside a new or empty one, which gets its content if there is no error."""
-    folder = folder.absolute()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{folder.name}-{os.getpid()}")
-    temporary.mkdir()
-    try:
-        yield temporary
-        if not folder.exists():
-            temporary.rename(folder)
-        else:  # it may be the current folder
-            for path in sorted(temporary.iterdir()):
-                path.rename(folder / path.name)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

@@ -19,6 +19,11 @@ def accepts(cfg: DictConfig, part: str, name: str) -> bool:
     return name not in cfg[part] and name in parameters(pkgutil.resolve_name(cfg[part]._target_))[0]
 
 
+def can_set(cfg: DictConfig, part: str, name: str) -> bool:
+    """Return whether the user can set an argument of a part, with or without `+`."""
+    return name in cfg[part] or accepts(cfg, part, name)
+
+
 def has_backbone(cfg: DictConfig) -> bool:
     """Return whether the model has pretrained layers that `finetune` can freeze and unfreeze."""
     return accepts(cfg, "model", "finetune")

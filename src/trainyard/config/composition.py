@@ -3,8 +3,9 @@
 import os
 import re
 import secrets
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -199,22 +200,32 @@ def describe_replaced(chosen: Collection[str]) -> list[str]:
     for folder in (*searched, *searched_last):
         for file in (path for pattern in ("*.yaml", "*/*.yaml") for path in sorted(folder.glob(pattern))):
             path = file.relative_to(folder)
-            option = f"option {path.parent}={path.stem}" if path.parent.name else "root config"
-            if (option == "root config" or option.removeprefix("option ") in chosen) and (CONF_DIR / path).is_file():
-                line = f"{relative(file)} replaces the built-in {option}"
-                unused = f"{relative(file)} is not used: hydra.searchpath comes after the built-in {option}"
-                lines.setdefault(option, line if folder in searched else unused)
+            group, option = path.parent.name, f"{path.parent}={path.stem}"
+            if (not group or option in chosen) and (CONF_DIR / path).is_file():
+                built_in = f"built-in option {option}" if group else "built-in root config"
+                line = f"{relative(file)} replaces the {built_in}"
+                unused = f"{relative(file)} is not used: hydra.searchpath comes after the {built_in}"
+                lines.setdefault(built_in, line if folder in searched else unused)
     return list(lines.values())
 
 
 def walk(config: object) -> Iterator[tuple[str, Any]]:
-    """Yield every value of nested dicts, lists and tuples with its dotted path, outer values before inner ones."""
+    """Yield every value of nested dicts, lists, tuples and dataclasses with its dotted path, in their order.
+
+    Outer values precede inner ones. Not recursive, since a config from a file may be nested deeply.
+    """
     waiting: list[tuple[str, Any]] = [("", config)]
     while waiting:
         path, node = waiting.pop()
         yield path, node
-        pairs = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list | tuple) else ()
-        waiting += [(f"{path}.{key}" if path else str(key), part) for key, part in pairs]
+        pairs: Iterable[tuple[Any, Any]] = ()
+        if isinstance(node, Mapping):
+            pairs = node.items()
+        elif isinstance(node, list | tuple):
+            pairs = enumerate(node)
+        elif is_dataclass(node) and not isinstance(node, type):
+            pairs = ((field.name, getattr(node, field.name)) for field in fields(node))
+        waiting += reversed([(f"{path}.{key}" if path else str(key), part) for key, part in pairs])
 
 
 def config_values(node: DictConfig, nodes: bool = False, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from trainyard.io.errors import config_error
 
 MODES = ("min", "max")
+STAGE = re.compile(r"(train|valid|validation|val|test)[/_](.+)")
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class Objective:
     @property
     def test_name(self) -> str:
         """The name of the same metric of the test examples."""
-        return re.sub(r"^val(idation)?(?![a-z])", "test", self.name)
+        stage, _ = split_stage(self.name)
+        return f"test{self.name.removeprefix(stage)}" if stage else self.name
 
     def sort_key(self, score: float | None) -> float:
         """Return a number that is smaller for better scores; 0 for NaN or none."""
@@ -69,9 +71,15 @@ class Objective:
         return self.sort_key(score) < self.sort_key(other)
 
 
+def split_stage(name: str) -> tuple[str, str]:
+    """Return the stage of a logged value, or an empty string, and its metric: `val` and `mse` for `val/mse`."""
+    found = STAGE.fullmatch(name)
+    return (found[1], found[2]) if found else ("", name)
+
+
 def metric_name(name: str) -> str:
     """Return the name of a metric without its stage: `mse` for `val/mse`, `test/mse` or `val_mse`."""
-    return re.sub(r"^(train|val|validation|test)[/_]", "", name)
+    return split_stage(name)[1]
 
 
 def known_mode(objective: str, modes: Mapping[str, str]) -> str | None:

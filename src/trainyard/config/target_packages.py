@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from trainyard.config.arguments import target_paths
 from trainyard.config.trusted import NOT_BUILT, PLACES, check_target, find_kind, walk_limited
 from trainyard.io.errors import ConfigError
 
@@ -10,8 +11,7 @@ from trainyard.io.errors import ConfigError
 def targets(config: Mapping[str, Any]) -> dict[str, str]:
     """Return the `_target_` of each node that a run with this plain config builds, by its dotted path."""
     built = {key: part for key, part in config.items() if key not in NOT_BUILT}
-    nodes = ((path, part) for path, part in walk_limited(built) if isinstance(part, dict))
-    return {path: str(node["_target_"]) for path, node in nodes if "_target_" in node}
+    return target_paths(walk_limited(built))
 
 
 def user_packages(config: Mapping[str, Any]) -> list[str]:

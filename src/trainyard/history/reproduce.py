@@ -15,13 +15,14 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
+from trainyard.config.composition import walk
 from trainyard.config.config_folders import added
 from trainyard.config.target_packages import user_packages
 from trainyard.config.trusted_paths import check_training
 from trainyard.history import diff
 from trainyard.history.find_run import ROOT
 from trainyard.history.stored_config import config_to_reproduce
-from trainyard.history.stored_run import StoredRun, flatten
+from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.io.files import check_path, relative
 from trainyard.run.metrics_csv import read_curves
@@ -224,9 +225,8 @@ def collect_results(run: StoredRun, weights: bool) -> dict[str, Tensor]:
     results |= {name: torch.tensor(number) for name, number in epochs.items()}
     if weights:
         checkpoint = torch.load(run.checkpoint, map_location="cpu", weights_only=True, mmap=True)
-        checkpoint["optimizer_states"] = dict(enumerate(checkpoint["optimizer_states"]))
         states = {name: checkpoint[name] for name in ("state_dict", "optimizer_states")}
-        results |= {name: value for name, value in flatten(states) if isinstance(value, Tensor)}
+        results |= {name: value for name, value in walk(states) if isinstance(value, Tensor)}
     return results
 
 

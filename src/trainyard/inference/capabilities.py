@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import lightning as L
-from lightning.pytorch.utilities.model_helpers import is_overridden
 from omegaconf import DictConfig
 
 from trainyard.config.trusted import MODEL, check_target
@@ -12,6 +11,7 @@ from trainyard.history.find_run import run_at
 from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import config_error
+from trainyard.run.compatibility import missing_method
 from trainyard.run.rebuild import part_classes
 from trainyard.tasks.classification import EstimatesProbabilities, SplitsExamples
 
@@ -44,15 +44,7 @@ def check_reads_files(name: str, checkpoint: Path, file: str, trusted: Sequence[
         raise config_error("INPUT", file, problem, f"no INPUT: the predict_dataloader of {data.__qualname__} is used")
 
 
-def check_defines(part: L.LightningModule, method: str, run: str) -> None:
-    """Raise a ConfigError if the model of a run does not define an optional method of Lightning."""
-    if not is_overridden(method, part):
-        problem = f"{type(part).__qualname__} has no {method}"
-        raise config_error("RUN", run, problem, "a run whose model defines it")
-
-
-def check_loads(data: L.LightningDataModule, model: L.LightningModule, method: str, run: str) -> None:
-    """Raise a ConfigError if neither the data module of a run nor its model define a method that returns loaders."""
-    if not (is_overridden(method, data) or is_overridden(method, model)):
-        problem = f"{type(data).__qualname__} has no {method}"
-        raise config_error("RUN", run, problem, "a run whose data module defines it")
+def check_provides(model: L.LightningModule, data: L.LightningDataModule, step: str, loader: str, run: str) -> None:
+    """Raise a ConfigError if model or data of a run lack an optional method of Lightning; see `missing_method`."""
+    if missing := missing_method(model, data, step, loader):
+        raise config_error("RUN", run, missing, "a run whose model or data module defines it")

@@ -9,10 +9,6 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from trainyard.config.arguments import check_arguments
-from trainyard.config.composition import instantiate
-from trainyard.config.trusted import DATA, check_stored, check_target
-from trainyard.config.trusted_paths import check_download, own_cache
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.spec import DataSpec, Examples
 from trainyard.data.loading.statistics import example_digests, fingerprint
@@ -23,6 +19,7 @@ from trainyard.history.stored_run import StoredRun
 from trainyard.inference.capabilities import NO_PROBABILITIES, has_class_report
 from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.models.classifier import Classifier
+from trainyard.run.rebuild import build_stored_data
 from trainyard.tasks.classification import load_classifier
 
 # Keys of `data` that split or load the examples, but do not choose other ones.
@@ -30,7 +27,6 @@ LOADING_KEYS = (
     *("batch_size", "default_batch_size", "resident", "resident_limit", "num_workers", "val_fraction", "test_fraction"),
     *("train_fraction", "folds", "fold", "class_weights", "sampler", "seed", "cache", "on_error"),
 )
-DATA_MODULE = replace(DATA, bases=("trainyard.data.loading.datamodule.DataModule",))
 OWN_TEST_SPLIT = "test split"
 
 
@@ -80,13 +76,8 @@ def changed_values(cfg: DictConfig, run: StoredRun) -> dict[str, Any]:
 
 def load_data(cfg: DictConfig, trusted: Sequence[str], spec: DataSpec | None = None) -> DataModule:
     """Build the data of a stored config, encoded as in the training of the model with this `spec`."""
-    kind = check_target("data._target_", cfg.data.get("_target_"), DATA_MODULE, trusted)
-    check_stored({"data": OmegaConf.to_container(cfg.data)}, trusted)
-    check_arguments(OmegaConf.masked_copy(cfg, ["data"]))
-    if "cache" in cfg.data:
-        cfg.data.cache = own_cache()  # the stored path may belong to another user
-    check_download(cfg.data, kind)
-    data: DataModule = instantiate(cfg.data, augment=None, order_seed=cfg.seed)
+    data = build_stored_data(OmegaConf.masked_copy(cfg, ["data", "seed"]), trusted, DataModule)
+    assert isinstance(data, DataModule)
     data.model_spec = spec
     return data
 

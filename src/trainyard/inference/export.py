@@ -1,18 +1,23 @@
 """Exports a trained model with a model card, and compares the exported model with the checkpoint."""
 
 import importlib.util
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from trainyard.history.find_run import find_checkpoint, run_at
 from trainyard.history.stored_run import StoredRun
 from trainyard.inference.capabilities import module_config
-from trainyard.inference.export_formats import FORMATS, random_inputs
+from trainyard.inference.export_formats import (
+    BATCHES,
+    FORMATS,
+    TOLERANCE,
+    describe_failure,
+    largest_difference,
+    random_inputs,
+)
 from trainyard.inference.model_card import CARD, exported_files, model_card
 from trainyard.inference.module_export import export_module, load_module
 from trainyard.inference.predict import output_draft
@@ -22,8 +27,6 @@ from trainyard.io.files import check_path, output_folder, relative, write_text
 from trainyard.models.classifier import Classifier
 from trainyard.tasks.classification import load_classifier
 
-TOLERANCE = 1e-4
-BATCHES = (1, 7)  # batch sizes at which an exported model is compared with its checkpoint
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
@@ -118,17 +121,8 @@ def write_and_compare(model: Classifier, form: str, draft: Path) -> float:
     except (ConfigError, OSError):
         raise
     except Exception as error:  # each exporter has its own exceptions
-        first_line = (str(error).strip().splitlines() or [""])[0]
-        problem = f"{type(model).__name__} cannot be exported ({type(error).__name__}: {first_line[:200]})"
-        raise config_error("--format", form, problem, "another format") from error
-    return max_difference(outputs, expected)
-
-
-def max_difference(outputs: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
-    """Return the largest absolute difference; NaN if a number is NaN, infinity if the shapes differ."""
-    if [x.shape for x in outputs] != [x.shape for x in expected]:
-        return math.inf
-    return float(torch.stack([(x - y).abs().max() for x, y in zip(outputs, expected, strict=True)]).max())
+        raise config_error("--format", form, describe_failure(model, error), "another format") from error
+    return largest_difference(outputs, expected)
 
 
 def check_packages(form: str) -> None:

@@ -5,10 +5,11 @@ In every format, the model takes raw inputs and returns the probability of each 
 
 import json
 import logging
+import math
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +22,14 @@ from torch import Tensor, nn
 from trainyard.data.loading.spec import DataSpec
 from trainyard.io import weight_files
 from trainyard.models.classifier import Classifier
+from trainyard.run.load_model import first_line
 from trainyard.tasks.classification import load_classifier
 
 INPUT, OUTPUT = "input", "probabilities"
+TOLERANCE = 1e-4  # of outputs up to 1, relative for larger ones
+BATCHES = (1, 7)  # batch sizes at which an exported model is compared with its checkpoint
+
+Inputs = tuple[tuple[Any, ...], dict[str, Any]]  # arguments of `forward`, by position and by name
 
 # An exported program must need torch only, so importing other packages fails here.
 FRESH_PROCESS = """\
@@ -101,53 +107,55 @@ def describe_interface(spec: DataSpec) -> str:
     )
 
 
-def write_onnx(model: Classifier, path: Path) -> None:
-    """Write ONNX for batches of any size; its metadata key `trainyard` describes inputs and classes."""
+def largest_difference(outputs: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
+    """Return the largest difference, relative to outputs over 1; infinity if number or shapes of the outputs differ."""
+    if [x.shape for x in outputs] != [x.shape for x in expected]:
+        return math.inf
+    differences = [0.0]
+    for x, y in zip(outputs, expected, strict=True):
+        if x.numel() and not (x.dtype == y.dtype and x.equal(y)):
+            scale = max(1.0, float(y.double().abs().max()))
+            differences.append(float((x.double() - y.double()).abs().max()) / scale)
+    return math.nan if any(map(math.isnan, differences)) else max(differences)
+
+
+def describe_failure(model: nn.Module, error: Exception) -> str:
+    """Return a line about the error of an exporter."""
+    return f"{type(model).__qualname__} cannot be exported ({type(error).__name__}: {first_line(error)[:200]})"
+
+
+def save_onnx(module: nn.Module, inputs: Inputs, path: Path, description: str, shapes: Any, **names: Any) -> None:
+    """Write a module as ONNX; its metadata key `trainyard` contains the description."""
+    args, kwargs = inputs
+    options = {"dynamo": True, "verbose": False, "dynamic_shapes": shapes, **names}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the internals of the exporter
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        program = torch.onnx.export(
-            Probabilities(model),
-            (random_inputs(model.spec, 2),),
-            dynamo=True,
-            verbose=False,
-            input_names=[INPUT],
-            output_names=[OUTPUT],
-            dynamic_shapes={"input": {0: torch.export.Dim("batch")}},
-        )
+        program = torch.onnx.export(module, args, kwargs=kwargs, **options)
     assert program is not None
-    program.model.metadata_props["trainyard"] = describe_interface(model.spec)
+    program.model.metadata_props["trainyard"] = description
     program.save(path, external_data=False)
 
 
-def run_onnx(path: Path, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """Return the outputs in onnxruntime."""
+def run_session(path: Path, batches: Iterable[Iterable[Tensor]]) -> list[list[Tensor]]:
+    """Return the outputs of an ONNX file in onnxruntime for batches of its inputs."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return [torch.from_numpy(session.run([OUTPUT], {INPUT: x.numpy()})[0]) for x in inputs]
+    names = [entry.name for entry in session.get_inputs()]
+    feeds = (dict(zip(names, (tensor.numpy() for tensor in batch), strict=True)) for batch in batches)
+    return [[torch.from_numpy(array) for array in session.run(None, feed)] for feed in feeds]
 
 
-def write_torch(model: Classifier, path: Path) -> None:
-    """Write the graph and its weights; `trainyard.json` in the file describes inputs and classes."""
-    exported = deepcopy(Probabilities(model))
-    for module in exported.modules():
-        for name, buffer in list(module.named_buffers(recurse=False)):
-            if not buffer.numel():  # torch 2.13 cannot save empty tensors
-                setattr(module, name, None)
-    shapes = {"input": {0: torch.export.Dim("batch")}}
+def save_program(module: nn.Module, inputs: Inputs, path: Path, description: str, shapes: Any) -> None:
+    """Write the graph of a module and its weights; `trainyard.json` in the file contains the description."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the internals of the exporter
-        program = torch.export.export(exported, (random_inputs(model.spec, 2),), dynamic_shapes=shapes)
-        torch.export.save(program, path, extra_files={"trainyard.json": describe_interface(model.spec)})
+        program = torch.export.export(module, *inputs, dynamic_shapes=shapes)
+        torch.export.save(program, path, extra_files={"trainyard.json": description})
 
 
-def run_torch(path: Path, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """Return the outputs in a fresh process that cannot import this project."""
-    return [output for [output] in run_program(path, [((x,), {}) for x in inputs])]
-
-
-def run_program(path: Path, calls: Sequence[tuple[tuple[Any, ...], dict[str, Any]]]) -> list[list[Tensor]]:
+def run_program(path: Path, calls: Sequence[Inputs]) -> list[list[Tensor]]:
     """Return the tensors that an exported program returns for positional and named arguments, in a fresh process.
 
     Raises:
@@ -161,6 +169,37 @@ def run_program(path: Path, calls: Sequence[tuple[tuple[Any, ...], dict[str, Any
             raise RuntimeError((process.stderr.strip().splitlines() or ["it ended without a message"])[-1])
         outputs: list[list[Tensor]] = torch.load(f"{folder}/outputs.pt")
     return outputs
+
+
+def interface(spec: DataSpec, path: Path) -> tuple[Inputs, Path, str, Any]:
+    """Return example inputs, path, description and dynamic shapes, as `save_onnx` and `save_program` take them."""
+    inputs: Inputs = (random_inputs(spec, 2),), {}
+    return inputs, path, describe_interface(spec), {INPUT: {0: torch.export.Dim("batch")}}
+
+
+def write_onnx(model: Classifier, path: Path) -> None:
+    """Write ONNX for batches of any size, with a description of inputs and classes."""
+    save_onnx(Probabilities(model), *interface(model.spec, path), output_names=[OUTPUT])
+
+
+def run_onnx(path: Path, inputs: Sequence[Tensor]) -> list[Tensor]:
+    """Return the outputs in onnxruntime."""
+    return [output for [output] in run_session(path, [[x] for x in inputs])]
+
+
+def write_torch(model: Classifier, path: Path) -> None:
+    """Write the graph and its weights, with a description of inputs and classes."""
+    exported = deepcopy(Probabilities(model))
+    for module in exported.modules():
+        for name, buffer in list(module.named_buffers(recurse=False)):
+            if not buffer.numel():  # torch 2.13 cannot save empty tensors
+                setattr(module, name, None)
+    save_program(exported, *interface(model.spec, path))
+
+
+def run_torch(path: Path, inputs: Sequence[Tensor]) -> list[Tensor]:
+    """Return the outputs in a fresh process that cannot import this project."""
+    return [output for [output] in run_program(path, [((x,), {}) for x in inputs])]
 
 
 def write_safetensors(model: Classifier, path: Path) -> None:

@@ -9,7 +9,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import DictConfig
 
 from trainyard.history.stored_run import StoredRun
-from trainyard.inference.capabilities import check_defines, check_loads
+from trainyard.inference.capabilities import check_provides
 from trainyard.inference.trainer import prepare_inference, without_training_callbacks
 from trainyard.io.errors import join_limited
 from trainyard.io.files import relative, write_json, write_text
@@ -86,8 +86,7 @@ def evaluate_module(
         ConfigError: a part cannot be rebuilt, lacks what a test needs, or the weights do not fit it.
     """
     model, data = build_stored(cfg, trusted)
-    check_defines(model, "test_step", run.name)
-    check_loads(data, model, "test_dataloader", run.name)
+    check_provides(model, data, "test_step", "test_dataloader", run.name)
     trainer = prepare_inference(model, checkpoint, cfg)
     with without_training_callbacks():
         results = trainer.test(model, data, ckpt_path=checkpoint, verbose=False, weights_only=True)

@@ -1,25 +1,21 @@
 """Exports any LightningModule with a model card, and compares the exported file with the checkpoint."""
 
-import math
-import warnings
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 from omegaconf import DictConfig
-from torch import Tensor
 
 from trainyard.history.stored_run import StoredRun
-from trainyard.inference.export_formats import FORMATS
+from trainyard.inference.export_formats import BATCHES, FORMATS, TOLERANCE, describe_failure, largest_difference
 from trainyard.inference.model_card import CARD, describe_run, exported_files
-from trainyard.inference.module_formats import BATCHES, MODULE_FORMATS, ExportedModule
+from trainyard.inference.module_formats import MODULE_FORMATS, ExportedModule
 from trainyard.inference.predict import output_draft
 from trainyard.io.errors import ConfigError, config_error
 from trainyard.io.files import relative, write_text
 from trainyard.run.rebuild import build_stored_model, load_weights
 from trainyard.terminal.tables import escape_markdown, markdown_table
 
-TOLERANCE = 1e-4  # of outputs up to 1, relative for larger ones
 LIMITS = "Scores hold for data like the test data. The file was compared with the checkpoint on one CPU only."
 NO_EXAMPLE = "a model that sets self.example_input_array, or --format safetensors, which contains weights only"
 
@@ -63,7 +59,6 @@ def write_and_compare(exported: ExportedModule, form: str, draft: Path) -> tuple
     Raises:
         ConfigError: the module cannot be exported, or the outputs differ.
     """
-    name = type(exported.model).__qualname__
     problem = ""
     for dynamic in (True, False) if exported.batch_size else (False,):
         try:
@@ -71,8 +66,7 @@ def write_and_compare(exported: ExportedModule, form: str, draft: Path) -> tuple
         except (ConfigError, OSError):
             raise
         except Exception as error:  # each exporter has its own exceptions
-            first_line = (str(error).strip().splitlines() or [""])[0]
-            problem = f"{name} cannot be exported ({type(error).__name__}: {first_line[:200]})"
+            problem = describe_failure(exported.model, error)
             continue
         if difference <= TOLERANCE:
             return difference, dynamic
@@ -87,24 +81,10 @@ def export_once(exported: ExportedModule, form: str, draft: Path, dynamic: bool)
     handler = MODULE_FORMATS[form]
     batches = exported.batches(dynamic) if exported.has_example else []
     expected = [exported.outputs(inputs) for inputs in batches]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about the internals of the exporters
-        handler.write(exported, draft, dynamic)
-        outputs = handler.run(exported, draft, batches)
+    handler.write(exported, draft, dynamic)
+    outputs = handler.run(exported, draft, batches)
     pairs = zip(outputs, expected, strict=True)
     return max((largest_difference(found, wanted) for found, wanted in pairs), default=0.0)
-
-
-def largest_difference(outputs: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
-    """Return the largest difference, relative to outputs over 1; infinity if number or shapes of the outputs differ."""
-    if [x.shape for x in outputs] != [x.shape for x in expected]:
-        return math.inf
-    differences = [0.0]
-    for x, y in zip(outputs, expected, strict=True):
-        if x.numel() and not (x.dtype == y.dtype and x.equal(y)):
-            scale = max(1.0, float(y.double().abs().max()))
-            differences.append(float((x.double() - y.double()).abs().max()) / scale)
-    return math.nan if any(map(math.isnan, differences)) else max(differences)
 
 
 def module_card(exported: ExportedModule, run: StoredRun, files: dict[str, Path], verified: str) -> str:

@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,13 +10,12 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning_utilities.core.apply_func import apply_to_collection
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from trainyard.inference.export_formats import run_program
-
-BATCHES = (1, 7)  # batch sizes at which an exported model is compared with its checkpoint
-Inputs = tuple[tuple[Any, ...], dict[str, Any]]  # arguments of `forward`, by position and by name
+from trainyard.callbacks.protocols import named_tensors, tensors
+from trainyard.inference.export_formats import BATCHES, Inputs, run_program, run_session, save_onnx, save_program
 
 USE_ONNX = """\
 import numpy, onnxruntime
@@ -29,6 +27,7 @@ program = torch.export.load({file})
 args, kwargs = program.example_inputs
 outputs = program.module()(*args, **kwargs)"""
 USE_SAFETENSORS = """\
+from lightning_utilities.core.apply_func import apply_to_collection
 from safetensors.torch import load_file
 weights = load_file({file})  # for model.load_state_dict"""
 
@@ -61,13 +60,13 @@ class ExportedModule:
     @cached_property
     def batch_size(self) -> int | None:
         """The number of examples in the example inputs; `None` unless all tensors have as many."""
-        tensors = tensors_of(self.example) if self.has_example else []
-        sizes = {len(tensor) if tensor.ndim else 0 for tensor in tensors}
+        sizes = {len(tensor) if tensor.ndim else 0 for tensor in tensors(self.example)} if self.has_example else set()
         return next(iter(sizes)) if len(sizes) == 1 and 0 not in sizes else None
 
     def inputs(self, count: int) -> Inputs:
         """Return the example inputs, repeated to `count` examples."""
-        repeated: Inputs = map_tensors(lambda tensor: tensor[torch.arange(count) % len(tensor)], self.example)
+        index = torch.arange(count)
+        repeated: Inputs = apply_to_collection(self.example, Tensor, lambda tensor: tensor[index % len(tensor)])
         return repeated
 
     def batches(self, dynamic: bool) -> list[Inputs]:
@@ -77,75 +76,40 @@ class ExportedModule:
     def outputs(self, inputs: Inputs) -> list[Tensor]:
         """Return the tensors that `forward` returns."""
         with torch.no_grad():
-            return tensors_of(self.model(*inputs[0], **inputs[1]))
+            return list(tensors(self.model(*inputs[0], **inputs[1])))
 
-    def dynamic_shapes(self) -> dict[str, Any]:
+    def interface(self, path: Path, dynamic: bool) -> tuple[Inputs, Path, str, Any]:
+        """Return example inputs, path, description and dynamic shapes, as `save_onnx` and `save_program` take them."""
+        inputs = self.inputs(2) if dynamic else self.example
+        description = json.dumps({"inputs": self.describe()})
+        return inputs, path, description, self.dynamic_shapes(inputs) if dynamic else None
+
+    def dynamic_shapes(self, inputs: Inputs) -> Any:
         """Return the description of inputs with batches of any size, for `torch.export`."""
-        batch = torch.export.Dim("batch")
-        return {name: map_tensors(lambda _: {0: batch}, value, rest=None) for name, value in self.arguments.items()}
+        shapes, batch = torch.export.ShapesCollection(), torch.export.Dim("batch")
+        for tensor in tensors(inputs):
+            shapes[tensor] = {0: batch}
+        return shapes.dynamic_shapes(self.model, *inputs)
 
     def describe(self) -> list[tuple[str, str, list[int]]]:
         """Return path, type and shape of each tensor in the example inputs."""
-        named = named_tensors(self.arguments) if self.has_example else []
+        named = named_tensors(self.arguments) if self.has_example else ()
         return [(path, str(tensor.dtype).removeprefix("torch."), list(tensor.shape)) for path, tensor in named]
 
 
-def map_tensors(function: Callable[[Tensor], Any], value: Any, **rest: Any) -> Any:
-    """Apply a function to the tensors in nested dicts, lists and tuples; other values become `rest` if it is given."""
-    if isinstance(value, Tensor):
-        return function(value)
-    if isinstance(value, Mapping):
-        return {key: map_tensors(function, part, **rest) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        parts = [map_tensors(function, part, **rest) for part in value]
-        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)  # a named tuple takes each
-    return rest.get("rest", value)
-
-
-def named_tensors(value: Any, path: str = "") -> list[tuple[str, Tensor]]:
-    """Return the tensors in nested dicts, lists and tuples, in order, with their dotted paths."""
-    if isinstance(value, Tensor):
-        return [(path, value)]
-    pairs = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list | tuple) else ()
-    parts = [named_tensors(part, f"{path}.{key}" if path else str(key)) for key, part in pairs]
-    return [pair for part in parts for pair in part]
-
-
-def tensors_of(value: Any) -> list[Tensor]:
-    """Return the tensors in nested dicts, lists and tuples, in order."""
-    return [tensor for _, tensor in named_tensors(value)]
-
-
 def write_onnx(exported: ExportedModule, path: Path, dynamic: bool) -> None:
-    """Write ONNX; its metadata key `trainyard` describes the inputs."""
-    args, kwargs = exported.inputs(2) if dynamic else exported.example
-    shapes = exported.dynamic_shapes() if dynamic else None
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    program = torch.onnx.export(exported.model, args, kwargs=kwargs, dynamo=True, verbose=False, dynamic_shapes=shapes)
-    assert program is not None
-    program.model.metadata_props["trainyard"] = json.dumps({"inputs": exported.describe()})
-    program.save(path, external_data=False)
+    """Write ONNX, with a description of the inputs."""
+    save_onnx(exported.model, *exported.interface(path, dynamic))
 
 
 def run_onnx(exported: ExportedModule, path: Path, batches: list[Inputs]) -> list[list[Tensor]]:
     """Return the outputs in onnxruntime."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    names = [entry.name for entry in session.get_inputs()]
-    outputs = []
-    for inputs in batches:
-        arrays = [tensor.numpy() for tensor in tensors_of(inputs)]
-        outputs.append(session.run(None, dict(zip(names, arrays, strict=True))))
-    return [[torch.from_numpy(array) for array in arrays] for arrays in outputs]
+    return run_session(path, map(tensors, batches))
 
 
 def write_torch(exported: ExportedModule, path: Path, dynamic: bool) -> None:
-    """Write the graph and its weights; `trainyard.json` in the file describes the inputs."""
-    args, kwargs = exported.inputs(2) if dynamic else exported.example
-    shapes = exported.dynamic_shapes() if dynamic else None
-    program = torch.export.export(exported.model, args, kwargs, dynamic_shapes=shapes)
-    torch.export.save(program, path, extra_files={"trainyard.json": json.dumps({"inputs": exported.describe()})})
+    """Write the graph and its weights, with a description of the inputs."""
+    save_program(exported.model, *exported.interface(path, dynamic))
 
 
 def run_torch(exported: ExportedModule, path: Path, batches: list[Inputs]) -> list[list[Tensor]]:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import config_to_test
-from trainyard.inference.capabilities import check_defines, check_loads
+from trainyard.inference.capabilities import check_provides
 from trainyard.inference.predict import check_output, open_output, output_draft
 from trainyard.inference.prediction_inputs import ACCEPTED
 from trainyard.inference.trainer import prepare_inference, without_training_callbacks
@@ -63,8 +63,7 @@ def predict_module(name: str, checkpoint: Path, cfg: DictConfig, trusted: Sequen
     if issubclass(model_class, EstimatesProbabilities) and not has_batches:
         raise ConfigError(f"INPUT: {name} predicts files\n  accepted: {'; '.join(ACCEPTED.values())}")
     model, data = build_stored(cfg, trusted)
-    check_defines(model, "predict_step", name)
-    check_loads(data, model, "predict_dataloader", name)
+    check_provides(model, data, "predict_step", "predict_dataloader", name)
     trainer = prepare_inference(model, checkpoint, cfg)
     with without_training_callbacks():
         predictions: Any = trainer.predict(model, data, ckpt_path=checkpoint, weights_only=True)

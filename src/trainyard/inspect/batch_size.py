@@ -14,7 +14,7 @@ from lightning.pytorch.utilities.memory import garbage_collection_cuda, is_oom_e
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.callbacks.protocols import count_examples
-from trainyard.config.accepted import accepts
+from trainyard.config.accepted import can_set
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.inspect.untrained import build_data, build_model, feature_cache, trial_trainer
 from trainyard.io.errors import config_error
@@ -66,7 +66,7 @@ def count_training_examples(cfg: DictConfig, data: L.LightningDataModule) -> int
     if isinstance(data, DataModule):
         return len(data.splits["train"])
     chosen = cfg.run.choices.data
-    if "batch_size" not in cfg.data and not accepts(cfg, "data", "batch_size"):
+    if not can_set(cfg, "data", "batch_size"):
         raise config_error("data", chosen, "has no parameter batch_size", "a data module with one")
     data.prepare_data()
     data.setup("fit")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from trainyard.config.objective import split_stage
 from trainyard.history.find_run import find_run
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
@@ -18,9 +19,7 @@ from trainyard.sweeps.stored import StoredSweep
 MAX_PANELS = 6  # by default
 PANELS_IN_ROW = 3
 # `val/loss`, `val_loss`, `train/loss_epoch` and `val/loss/dataloader_idx_1` are drawn together.
-STAGED = re.compile(
-    r"((?P<stage>train|val|valid|validation|test)[/_])?(?P<metric>.+?)(_step|_epoch)?(/dataloader_idx_\d+)?"
-)
+ENDINGS = re.compile(r"(?<=.)(_step|_epoch)?(/dataloader_idx_\d+)?$")
 MONITORED = ("lr", "gradient/")  # columns of callbacks
 MAX_ROWS = 10  # configurations of a sweep, as many as there are colours
 LOG_RATIO = 100  # of the largest and the smallest value, above which an axis is logarithmic
@@ -96,10 +95,9 @@ def run_curves(run: StoredRun, label: str) -> RunCurves:
 
 
 def split_name(column: str) -> tuple[str, str]:
-    """Return stage and metric of a column, such as `val` and `loss` of `val/loss`; an empty stage if there is none."""
-    found = STAGED.fullmatch(column)
-    assert found, "a name is not empty"
-    return found["stage"] or "", found["metric"]
+    """Return stage and metric of a column, see `split_stage`, without what Lightning appends."""
+    stage, metric = split_stage(column)
+    return stage, ENDINGS.sub("", metric, count=1)
 
 
 def default_panels(curves: Sequence[RunCurves]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
-from trainyard.inference.module_formats import named_tensors
+from trainyard.callbacks.protocols import named_tensors
 from trainyard.terminal.tables import table
 
 STAGES = {"train": "fit", "val": "fit", "test": "test", "predict": "predict"}  # of Lightning's `setup`, by loader
@@ -38,7 +38,7 @@ def named_loaders(name: str, loaders: Any) -> Iterator[tuple[str, Any]]:
 def loader_rows(name: str, loader: Any) -> list[tuple[object, ...]]:
     """Return the rows of a loader: one for each tensor in its first batch."""
     sizes = [size_of(loader), size_of(getattr(loader, "dataset", None))]
-    tensors = named_tensors(next(iter(loader), ()))
+    tensors = list(named_tensors(next(iter(loader), ())))
     if not tensors:
         return [(name, *sizes, "none", "", "", "", "")]
     rows: list[tuple[object, ...]] = []

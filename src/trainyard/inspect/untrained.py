@@ -12,7 +12,7 @@ import lightning as L
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from omegaconf import DictConfig, OmegaConf
 
-from trainyard.config.accepted import accepts, has_backbone, remove_unused
+from trainyard.config.accepted import accepts, can_set, has_backbone, remove_unused
 from trainyard.config.composition import instantiate
 from trainyard.io.errors import config_error
 from trainyard.run.compatibility import check_model_fits_data
@@ -56,7 +56,7 @@ def learning_rate_key(cfg: DictConfig) -> str:
     own = cfg.model.get("optimizer")
     if OmegaConf.is_dict(own) and "_target_" in own:
         return "model.optimizer.lr"
-    return next((f"model.{name}" for name in RATES if name in cfg.model or accepts(cfg, "model", name)), "")
+    return next((f"model.{name}" for name in RATES if can_set(cfg, "model", name)), "")
 
 
 def build_trainer(cfg: DictConfig, **changes: Any) -> L.Trainer:

@@ -99,23 +99,20 @@ def check_model_fits_data(cfg: DictConfig, data: object) -> None:
 
 def check_validation(cfg: DictConfig, model: L.LightningModule, data: L.LightningDataModule) -> None:
     """Raise a ConfigError if nothing is validated, so that no epoch can be selected."""
-    chosen = cfg.run.choices
-    missing = ""
-    if not is_overridden("validation_step", model, L.LightningModule):
-        missing = f"model={chosen.model} has no validation_step"
-    elif not (is_overridden("val_dataloader", data, L.LightningDataModule) or is_overridden("val_dataloader", model)):
-        missing = f"data={chosen.data} has no val_dataloader"
-    if missing:
+    if missing := missing_method(model, data, "validation_step", "val_dataloader"):
         accepted = "a validation that logs the objective; it selects the best epoch"
         raise config_error("objective", cfg.objective, missing, accepted)
 
 
-def missing_for_test(model: L.LightningModule, data: L.LightningDataModule) -> str:
-    """Return the method that model or data lack for a test; empty if they lack none."""
-    if not is_overridden("test_step", model):
-        return "test_step in the model"
-    has_data = is_overridden("test_dataloader", data, L.LightningDataModule) or is_overridden("test_dataloader", model)
-    return "" if has_data else "test_dataloader in the data"
+def missing_method(model: L.LightningModule, data: L.LightningDataModule, step: str, loader: str) -> str:
+    """Return what a loop of Lightning lacks, such as "UNet has no test_step"; empty if model and data provide it.
+
+    The method that returns the loaders may also be one of the model.
+    """
+    if not is_overridden(step, model):
+        return f"{type(model).__qualname__} has no {step}"
+    has_loader = is_overridden(loader, data) or is_overridden(loader, model)
+    return "" if has_loader else f"{type(data).__qualname__} has no {loader}"
 
 
 def check_augment_fits_data(cfg: DictConfig) -> None:

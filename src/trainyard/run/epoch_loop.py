@@ -9,7 +9,7 @@ from lightning.pytorch.trainer.states import RunningStage, TrainerFn
 
 from trainyard.callbacks.process_state import find_process_state
 from trainyard.callbacks.protocols import ActsBetweenSteps
-from trainyard.run.replay import get_generator_states
+from trainyard.callbacks.random_state import get_generator_states
 
 # Private names of Lightning: see `trainyard.run.loops`.
 
@@ -21,7 +21,7 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
 
     Attributes:
         validated_step: the optimizer step of the last complete validation, -1 before the first.
-        step_is_open: whether Lightning still has to count the current step in `logged_step`.
+        step_is_open: whether Lightning still has to count the current step in `batches_that_stepped`.
         pending_update: the interval, `step` or `epoch`, after which ReduceLROnPlateau has not been stepped yet; or "".
     """
 
@@ -40,18 +40,18 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
         self.data_fetcher: Any = None
 
     @property
-    def logged_step(self) -> int:
+    def batches_that_stepped(self) -> int:
         """The number of batches that made a step, which Lightning only shows in checkpoints; loggers use one less."""
         return int(super().on_save_checkpoint()[LOGGED_STEP])
 
-    @logged_step.setter
-    def logged_step(self, number: int) -> None:
+    @batches_that_stepped.setter
+    def batches_that_stepped(self, number: int) -> None:
         super().on_load_checkpoint({LOGGED_STEP: number})
 
     @property
     def logged_steps(self) -> int:
         """The number of steps for which values are logged, including the current one."""
-        return self.logged_step + self.step_is_open
+        return self.batches_that_stepped + self.step_is_open
 
     def run(self, data_fetcher: Any) -> None:
         self.data_fetcher = data_fetcher

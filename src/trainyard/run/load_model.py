@@ -84,4 +84,4 @@ def constructor_arguments(kind: type[Any], stored: Mapping[str, Any]) -> dict[st
 
 def first_line(error: Exception) -> str:
     """Return the first line of an error message."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -14,16 +14,16 @@ from lightning.pytorch.trainer import call
 from torch.utils.data import DataLoader
 
 from trainyard.callbacks.checkpoints import LastCheckpoint
-from trainyard.callbacks.process_state import find_process_state, get_random_state, pack_random_state, set_random_state
-from trainyard.run.epoch_loop import EpochLoop, synchronize_stop
-from trainyard.run.replay import (
-    ReplayableLoader,
+from trainyard.callbacks.process_state import find_process_state
+from trainyard.callbacks.random_state import (
     find_generators,
     get_generator_states,
-    intercept_loaders,
-    obstacle_to_resume,
+    get_random_state,
     set_generator_states,
+    set_random_state,
 )
+from trainyard.run.epoch_loop import EpochLoop, synchronize_stop
+from trainyard.run.replay import ReplayableLoader, intercept_loaders, obstacle_to_resume
 
 log = logging.getLogger(__name__)
 
@@ -183,7 +183,7 @@ class FitLoop(fit_loop._FitLoop):
             self.restore_generators()
             iter(data_fetcher)
             return
-        random_state = pack_random_state(get_random_state(self.trainer.strategy.root_device))
+        random_state = get_random_state(self.trainer.strategy.root_device)
         for loader, state in zip(stateful, states, strict=False):
             loader.load_state_dict(state)
         iter(data_fetcher)
@@ -217,7 +217,7 @@ class FitLoop(fit_loop._FitLoop):
         self.restarting = False
         counters: list[Any] = [epochs.total, epochs.current]
         finished = [counter for counter in counters if counter.ready == counter.processed == counter.completed]
-        loop.logged_step -= 1  # so that Lightning logs the scores at the last step
+        loop.batches_that_stepped -= 1  # so that Lightning logs the scores at the last step
         loop.step_is_open = True
         for counter in finished:
             counter.completed -= 1  # and in the last epoch
@@ -229,7 +229,7 @@ class FitLoop(fit_loop._FitLoop):
                 callback.save(trainer)
             elif isinstance(callback, ModelCheckpoint):  # it may save at the end of an epoch only
                 callback.on_train_epoch_end(trainer, trainer.lightning_module)
-        loop.logged_step += 1
+        loop.batches_that_stepped += 1
         loop.step_is_open = False
         for counter in finished:
             counter.completed += 1

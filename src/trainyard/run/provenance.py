@@ -59,12 +59,15 @@ def describe_user_code(packages: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def find_package(name: str) -> Path | None:
-    """Return the folder of a top-level package, or the file of a module, without importing it; `None` if missing."""
+    """Return the folder of a top-level package, or the file of a module, without importing it.
+
+    `None` if it is missing, or part of the interpreter, such as `builtins`.
+    """
     with suppress(ImportError, ValueError, AttributeError):
         spec = find_spec(name)
         if spec is not None and spec.submodule_search_locations:
             return Path(next(iter(spec.submodule_search_locations))).absolute()
-        if spec is not None and spec.origin:
+        if spec is not None and spec.origin and spec.has_location:
             return Path(spec.origin).absolute()
     return None
 

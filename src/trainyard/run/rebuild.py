@@ -5,6 +5,7 @@ A checkpoint alone cannot rebuild a module whose constructor takes objects, such
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,18 +69,33 @@ def build_stored(cfg: DictConfig, trusted: Sequence[str] = ()) -> tuple[L.Lightn
     Raises:
         ConfigError: a part must not be built, or rejects its arguments.
     """
-    _, data_class = part_classes(cfg, trusted)
+    part_classes(cfg, trusted)
+    if has_backbone(cfg) and "weights" in cfg.model:
+        cfg.model.weights = "none"  # those of the checkpoint replace them
+    L.seed_everything(cfg.seed, verbose=False)  # a data module may split at random, and a model may draw constants
+    data = build_stored_data(cfg, trusted)
+    return build_again(cfg, data), data
+
+
+def build_stored_data(
+    cfg: DictConfig, trusted: Sequence[str] = (), kind: type[L.LightningDataModule] = L.LightningDataModule
+) -> L.LightningDataModule:
+    """Build the data of a stored config, with the user's own cache; see `build_stored`.
+
+    Args:
+        cfg: as in `build_stored`.
+        trusted: as in `build_stored`.
+        kind: required base class.
+    """
     stored = {"data": OmegaConf.to_container(cfg.data)}
     check_stored(stored, trusted)
+    base = replace(DATA, bases=(f"{kind.__module__}.{kind.__qualname__}",))
+    data_class = check_target("data._target_", cfg.data.get("_target_"), base, trusted)
     use_own_caches(stored)
     cfg.data = stored["data"]
     check_arguments(OmegaConf.masked_copy(cfg, ["data"]))
     check_download(cfg.data, data_class)
-    if has_backbone(cfg) and "weights" in cfg.model:
-        cfg.model.weights = "none"  # those of the checkpoint replace them
-    L.seed_everything(cfg.seed, verbose=False)  # a data module may split at random, and a model may draw constants
-    data = build_data(cfg)
-    return build_again(cfg, data), data
+    return build_data(cfg)
 
 
 @isolate_rng()

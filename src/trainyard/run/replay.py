@@ -1,29 +1,25 @@
 """Exact resume inside an epoch with an ordinary DataLoader: the batches before the checkpoint are drawn again."""
 
 import logging
-import random
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import islice
-from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-import lightning as L
-import numpy as np
 import torch
 from lightning.pytorch.strategies import Strategy
 from torch.utils.data import DataLoader, IterableDataset
 
-from trainyard.callbacks.process_state import get_random_state, pack_random_state, set_random_state
+from trainyard.callbacks.random_state import (
+    find_generators,
+    get_generator_states,
+    get_random_state,
+    set_generator_states,
+    set_random_state,
+)
 
 log = logging.getLogger(__name__)
-
-GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
-NO_GENERATORS = (type, ModuleType, torch.Tensor, np.ndarray, L.Trainer, Strategy)  # are not searched for generators
-MAX_ELEMENTS = 1000  # of a list, set or dict; longer ones contain data
-MAX_OBJECTS = 100_000  # are searched, which takes about 0.1 s
 
 
 class ReplayableLoader:
@@ -39,7 +35,7 @@ class ReplayableLoader:
         device: its random state is restored too.
 
     Attributes:
-        start: the random state at the start of the epoch, packed; `None` before the first.
+        start: the random state at the start of the epoch; `None` before the first.
         served: the number of batches of this epoch that were served.
     """
 
@@ -78,12 +74,12 @@ class ReplayableLoader:
         if replay and self.start:
             self.set_random_state(self.start)
         self.start_workers()
-        self.start, self.served = pack_state(self.random_state()), served
+        self.start, self.served = self.random_state(), served
         batches = iter(self.loader)
         if replay:
             log.info("reading the first %d batches of this epoch again, to resume after them", served)
             deque(islice(batches, served), maxlen=0)
-            self.set_random_state(pack_state(current))
+            self.set_random_state(current)
         for batch in batches:
             self.served += 1
             yield batch
@@ -92,7 +88,7 @@ class ReplayableLoader:
         """Start persistent workers without changing the random state, since a resumed run starts them again."""
         if self.loader.persistent_workers and not self.workers_started:
             self.workers_started = True
-            before = pack_state(self.random_state())
+            before = self.random_state()
             iter(self.loader)
             self.set_random_state(before)
 
@@ -101,7 +97,7 @@ class ReplayableLoader:
         return {"process": get_random_state(self.device), "loader": get_generator_states(self.generators)}
 
     def set_random_state(self, state: Mapping[str, Any]) -> None:
-        """Restore the packed random state of the process, and that of the generators of the loader."""
+        """Restore the random state of the process, and that of the generators of the loader."""
         set_random_state(state["process"], self.device)
         set_generator_states(self.generators, state["loader"])
 
@@ -113,91 +109,6 @@ class ReplayableLoader:
         """Resume at this position with the next iteration."""
         self.start, self.served = state_dict["start"], state_dict["served"]
         self.replay = self.start is not None
-
-
-def pack_state(state: dict[str, Any]) -> dict[str, Any]:
-    """Return the result of `ReplayableLoader.random_state` as primitives and tensors."""
-    return {**state, "process": pack_random_state(state["process"])}
-
-
-def find_generators(owners: Iterable[Any]) -> list[Any]:
-    """Return the random generators that objects such as loaders own, each once.
-
-    They may be attributes of a sampler, of a data set or of its transforms, in lists and dicts, or in functions.
-    """
-    found: list[Any] = []
-    seen: dict[int, Any] = {}
-    remaining = [*owners][::-1]
-    while remaining and len(seen) < MAX_OBJECTS:
-        owner = remaining.pop()  # depth first: another owner at the end changes nothing before it
-        if id(owner) in seen:
-            continue
-        seen[id(owner)] = owner
-        if isinstance(owner, GENERATORS):
-            found.append(owner)
-        elif not isinstance(owner, NO_GENERATORS):
-            remaining += parts_of(owner)[::-1]
-    return found
-
-
-def parts_of(owner: Any) -> list[Any]:
-    """Return the elements of a container, what a function has bound, or the attributes of another object."""
-    parts = list(getattr(owner, "__dict__", {}).values())
-    if isinstance(owner, dict | list | tuple | set) and len(owner) <= MAX_ELEMENTS:
-        parts += owner.values() if isinstance(owner, dict) else owner
-    elif isinstance(owner, partial):
-        parts += [owner.func, owner.args, owner.keywords]
-    elif isinstance(owner, MethodType):
-        parts.append(owner.__self__)
-    elif isinstance(owner, FunctionType):
-        parts += owner.__closure__ or ()
-    elif isinstance(owner, CellType):
-        with suppress(ValueError):  # the variable has no value yet
-            parts.append(owner.cell_contents)
-    return parts
-
-
-def get_generator_states(generators: Iterable[Any]) -> list[Any]:
-    """Return the states of generators as primitives and tensors."""
-    return [get_generator_state(generator) for generator in generators]
-
-
-def set_generator_states(generators: Iterable[Any], states: Iterable[Any]) -> None:
-    """Restore the result of `get_generator_states`."""
-    for generator, state in zip(generators, states, strict=False):
-        set_generator_state(generator, state)
-
-
-def get_generator_state(generator: Any) -> Any:
-    """Return the state of a generator of torch, NumPy or Python."""
-    if isinstance(generator, torch.Generator):
-        return generator.get_state()
-    if isinstance(generator, np.random.Generator):
-        return plain_arrays(generator.bit_generator.state)
-    if isinstance(generator, np.random.RandomState):
-        return plain_arrays(generator.get_state(legacy=False))
-    version, internal, gauss = generator.getstate()
-    return [version, torch.tensor(internal), gauss]
-
-
-def set_generator_state(generator: Any, state: Any) -> None:
-    """Restore the result of `get_generator_state`."""
-    if isinstance(generator, torch.Generator):
-        generator.set_state(state.cpu())
-    elif isinstance(generator, np.random.Generator):
-        generator.bit_generator.state = state
-    elif isinstance(generator, np.random.RandomState):
-        generator.set_state(state)
-    else:
-        version, internal, gauss = state
-        generator.setstate((version, tuple(internal.tolist()), gauss))
-
-
-def plain_arrays(state: Any) -> Any:
-    """Return the nested state of a bit generator of NumPy with its arrays as lists."""
-    if isinstance(state, dict):
-        return {name: plain_arrays(value) for name, value in state.items()}
-    return state.tolist() if isinstance(state, np.ndarray | np.generic) else state
 
 
 def obstacle_to_resume(loader: Any, world_size: int) -> str | None:

@@ -1,7 +1,6 @@
 """The output of a run: its choices at the start, its scores and folder at the end."""
 
 import os
-import re
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ from torch.nn.parameter import is_lazy
 
 from trainyard.callbacks.progress_bar import select_scores
 from trainyard.config.config_folders import searched
-from trainyard.config.objective import metric_name
+from trainyard.config.objective import metric_name, split_stage
 from trainyard.config.target_packages import foreign_packages
 from trainyard.data.loading.spec import ReportsData
 from trainyard.io.files import relative
@@ -28,7 +27,6 @@ SCALE = "loss: log scale"
 MIN_LOSS = 1e-6  # on the log scale
 NUMBERS = 39  # columns beside a learning curve with a name of at most 10 characters
 MAX_COLUMNS, MAX_CURVES = 6, 3
-STAGE = re.compile(r"(?P<stage>val|valid|validation|test)[/_](?P<name>.+)")
 
 
 def format_choices(cfg: DictConfig, data: L.LightningDataModule, model: L.LightningModule, trainer: L.Trainer) -> str:
@@ -73,7 +71,7 @@ def resume_command(folder: Path) -> str:
     """Return the command that resumes a run in outputs/runs, for this shell."""
     names = foreign_packages(read_config(folder))
     words = [f"resume={folder.name}", *(word for name in names for word in ("--trusted-packages", name))]
-    elsewhere = [folder for folder in searched if names and folder.parent != Path.cwd()]
+    elsewhere = [conf for conf in searched if names and conf.parent != Path.cwd()]
     words += ["--config-dir", relative(elsewhere[0])] if elsewhere else []
     path = os.environ.get("PYTHONPATH", "") if names else ""
     return f"{f'PYTHONPATH={shlex.quote(path)} ' if path else ''}{train_command(*words)}"
@@ -110,10 +108,8 @@ def format_metrics(metrics: Mapping[str, float], baseline: Mapping[str, Any], ob
     """Return a table of the metrics, with a row for validation and one for test, losses first."""
     cells: dict[tuple[str, str], str] = {}  # the names of the metrics, by stage and column
     for name in sorted(metrics, key=lambda name: (name != objective, name)):
-        found = STAGE.match(name)
-        stage = "test" if found and found["stage"] == "test" else "val"
-        column = (found["name"] if found else name).replace("/dataloader_idx_", "/")
-        cells[stage, column] = name
+        stage, metric = split_stage(name)
+        cells["test" if stage == "test" else "val", metric.replace("/dataloader_idx_", "/")] = name
     columns = sorted(dict.fromkeys(column for _, column in cells), key=lambda column: "loss" not in column)
     shown = columns[:MAX_COLUMNS]
     widths = [max(8 + (place > 0), len(column)) for place, column in enumerate(shown)]

@@ -19,14 +19,14 @@ from trainyard.callbacks.finite_loss import FiniteLoss
 from trainyard.callbacks.lifecycle import fit_callbacks_only
 from trainyard.callbacks.progress_bar import ProgressReporter
 from trainyard.callbacks.tensorboard import purge_events, write_hparams
-from trainyard.config.accepted import accepts, remove_unused
+from trainyard.config.accepted import can_set, remove_unused
 from trainyard.config.composition import describe_replaced, resolve
 from trainyard.config.objective import metric_name
 from trainyard.config.trusted_paths import check_callback_states
 from trainyard.data.loading.spec import ReportsData
 from trainyard.io.errors import config_error, join_limited
 from trainyard.io.files import relative
-from trainyard.run.compatibility import check_model_fits_data, check_validation, missing_for_test
+from trainyard.run.compatibility import check_model_fits_data, check_validation, missing_method
 from trainyard.run.distributed.launch import count_processes, run_in_processes
 from trainyard.run.epoch_loop import logged_steps
 from trainyard.run.metrics_csv import TABLE, truncate_table
@@ -57,19 +57,14 @@ def train(cfg: DictConfig, resume: bool = False) -> RunResult:
     with Run.start(cfg, resume) as run:
         run_builder.get().check(cfg)
         if not resume:
-            report_replaced(cfg)
+            for line in describe_replaced([f"{group}={option}" for group, option in cfg.run.choices.items()]):
+                log.info("%s", line)
         if (count := count_processes(cfg)) > 1:
             run_in_processes(fit_and_test, cfg, run, count)
         else:
             fit_and_test(cfg, run)
     result = run.result
     return RunResult(run.dir, result["status"], result["metrics"], float(result["objective"]["value"]))
-
-
-def report_replaced(cfg: DictConfig) -> None:
-    """Log which of the user's files replace built-in options."""
-    for line in describe_replaced([f"{group}={option}" for group, option in cfg.run.choices.items()]):
-        log.info("%s", line)
 
 
 def fit_and_test(cfg: DictConfig, run: Run) -> None:
@@ -133,7 +128,7 @@ def suggest_smaller_batch(cfg: DictConfig, trainer: L.Trainer, data: L.Lightning
         if not (isinstance(error, torch.OutOfMemoryError) or is_oom_error(error)):
             raise
         size, batches = getattr(data, "batch_size", None), trainer.accumulate_grad_batches
-        if not isinstance(size, int) or not ("batch_size" in cfg.data or accepts(cfg, "data", "batch_size")):
+        if not isinstance(size, int) or not can_set(cfg, "data", "batch_size"):
             raise config_error("data", cfg.run.choices.data, "not enough memory", "smaller batches") from error
         halved = f"data.batch_size={size // 2} trainer.accumulate_grad_batches={2 * batches}"
         accepted = halved if size > 1 else "a smaller model"
@@ -150,9 +145,9 @@ def evaluate(cfg: DictConfig, folder: Path, trainer: L.Trainer, data: L.Lightnin
     best, last = load_checkpoint(best_path), load_checkpoint(best_path.with_name("last.ckpt"))
     metrics = finite_metrics(best["metrics"], cfg.objective)
     pruned = any(state.get("pruned", False) for state in last["callbacks"].values())
-    missing = missing_for_test(trainer.lightning_module, data)
+    missing = missing_method(trainer.lightning_module, data, "test_step", "test_dataloader")
     if missing and not pruned:
-        log.info("test       none: there is no %s", missing)
+        log.info("test       none: %s", missing)
     elif not pruned:
         tests = trainer.test(trainer.lightning_module, data, ckpt_path=best_path, verbose=False, weights_only=True)
         metrics |= finite_metrics(ChainMap(*map(dict, tests)))

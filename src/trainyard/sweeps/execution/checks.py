@@ -127,10 +127,10 @@ def check_config_parts(config: DictConfig) -> None:
     """
     from trainyard.config.accepted import remove_unused
     from trainyard.config.composition import resolve
-    from trainyard.data.loading.spec import DescribesData, ReportsData
+    from trainyard.data.loading.spec import ReportsData
     from trainyard.optim.optimizers import check_optimizer
     from trainyard.run.compatibility import check_config, check_model_fits_data
-    from trainyard.run.run_builder import build_part
+    from trainyard.run.run_builder import build_data, build_model
 
     with open_dict(config):
         config.hydra.runtime.output_dir = "."  # nothing is written
@@ -140,7 +140,7 @@ def check_config_parts(config: DictConfig) -> None:
     check_config(cfg)
     data = repr(cfg.data)
     if data not in checked:
-        source = checked[data] = build_part(cfg, "data", {"order_seed": 0})
+        source = checked[data] = build_data(cfg)
         if isinstance(source, ReportsData):
             source.check()
     check_model_fits_data(cfg, checked[data])
@@ -150,9 +150,7 @@ def check_config_parts(config: DictConfig) -> None:
         checked[steps] = True
     model = data + repr(cfg.model)
     if model not in checked and cfg.model.get("weights") != "pretrained":
-        described = {"spec": checked[data].spec} if isinstance(checked[data], DescribesData) else {}
-        groups = {name: cfg[name] for name in ("optimizer", "scheduler")}
-        check_shapes(build_part(cfg, "model", {**described, **groups}), cfg.run.choices)
+        check_shapes(build_model(cfg, checked[data]), cfg.run.choices)
         checked[model] = True
 
 

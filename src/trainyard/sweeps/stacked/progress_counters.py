@@ -20,7 +20,7 @@ def set_counters(trainer: L.Trainer, epochs: int, batches: int, batch: int, val_
     loop = trainer.fit_loop.epoch_loop
     total = (epochs - 1) * batches + batch
     assert isinstance(loop, EpochLoop)
-    loop.logged_step = total
+    loop.batches_that_stepped = total
     loop.pending_update = "epoch" if batch == batches else "step"
     optimization = loop.automatic_optimization.optim_progress.optimizer
     for progress in (loop.batch_progress, loop.scheduler_progress, optimization.step, optimization.zero_grad):
