@@ -44,6 +44,7 @@ class FitLoop(fit_loop._FitLoop):
         loaders: the training loaders.
         loaded_epoch: the epoch in which they were requested.
         generators: the random generators of the model and of DataLoaders, of training and validation.
+        searched: the validation loaders whose generators are among them.
         loader_states, generator_states: their states in the checkpoint, until the run has resumed.
         obstacle: why the run cannot resume inside an epoch; `None` if it can.
     """
@@ -58,6 +59,7 @@ class FitLoop(fit_loop._FitLoop):
         self.loaded_epoch = 0
         self.loader_states: list[Any] = []
         self.generators: list[Any] = []
+        self.searched: Any = None
         self.generator_states: list[Any] = []
         self.obstacle: str | None = None
 
@@ -125,10 +127,13 @@ class FitLoop(fit_loop._FitLoop):
         owners: list[Any] = [own for own in self.loaders if isinstance(own, DataLoader | ReplayableLoader)]
         if self.trainer.world_size == 1:  # or all processes would get the state of rank 0
             owners.append(self.trainer.lightning_module)
-        self.generators = find_generators([*owners, self.trainer.val_dataloaders])
+        self.searched = self.trainer.val_dataloaders
+        self.generators = find_generators([*owners, self.searched])
 
     def add_validation_generators(self) -> None:
         """Add the generators of loaders that were requested for this validation, with the states of the checkpoint."""
+        if self.trainer.val_dataloaders is self.searched:
+            return  # a search takes milliseconds
         known = len(self.generators)
         self.find_generators()
         set_generator_states(self.generators[known:], self.generator_states)
