@@ -18,15 +18,15 @@ from torch.utils.benchmark import Timer
 
 from trainyard.history.find_run import find_checkpoint
 from trainyard.inference.export_formats import FORMATS, INPUT, OUTPUT, random_inputs
-from trainyard.models.classifier import Classifier
-from trainyard.tasks.classification import load_classifier
+from trainyard.models.supervised import SupervisedModel
+from trainyard.reports.class_predictions import load_classifier
 
 BATCH_SIZES = (1, 64, 1024)
 ROUNDS = 15
 MINIMUM_SECONDS = 0.05  # of each measurement
 
 
-def predictors(model: Classifier, folder: Path) -> dict[str, Callable[[Tensor], object]]:
+def predictors(model: SupervisedModel, folder: Path) -> dict[str, Callable[[Tensor], object]]:
     """Return functions that predict a batch, by name."""
     for name in ("onnx", "torch"):
         FORMATS[name].write(model, folder / f"model{FORMATS[name].suffix}")

@@ -16,7 +16,7 @@ from tests.run.interrupted_runs import curves
 from trainyard.callbacks import checkpoints
 from trainyard.callbacks.checkpoints import LastCheckpoint
 from trainyard.config.composition import CONF_DIR, compose
-from trainyard.models.classifier import Classifier
+from trainyard.models.supervised import SupervisedModel
 from trainyard.run.training import train
 
 SCHEDULES = sorted(path.stem for path in (CONF_DIR / "scheduler").glob("*.yaml"))
@@ -48,12 +48,12 @@ PLANS: dict[str, tuple[str, ...]] = {
 
 Point = tuple[Any, str, int]
 POINTS: list[Point] = [  # owner and name of a function, and the number of calls before the kill
-    (Classifier, "training_step", 3),
+    (SupervisedModel, "training_step", 3),
     (LastCheckpoint, "on_train_epoch_end", 1),
-    (Classifier, "validation_step", 1),
+    (SupervisedModel, "validation_step", 1),
     (LastCheckpoint, "on_train_epoch_start", 2),
     (checkpoints, "flush_loggers", 2),
-    (Classifier, "on_validation_end", 1),
+    (SupervisedModel, "on_validation_end", 1),
 ]
 
 

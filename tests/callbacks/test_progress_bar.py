@@ -23,9 +23,11 @@ from trainyard.callbacks.progress_bar import (
 )
 from trainyard.callbacks.validation_scores import ValidationScores
 from trainyard.config.composition import compose
-from trainyard.models.classifier import Classifier
+from trainyard.data.loading.target import Classes
 from trainyard.models.epoch_sums import EpochSums
+from trainyard.models.supervised import SupervisedModel
 from trainyard.run.training import train
+from trainyard.tasks.classification import Classification
 from trainyard.terminal import display
 
 BAR = re.compile(r"^epoch  (\d)/12  [━╸╺ ]+  +[\d,]+ examples/s +(\d+ s to go)$", re.MULTILINE)
@@ -160,6 +162,7 @@ def test_curves_continue_in_a_resumed_run() -> None:
 
 
 CPU = torch.device("cpu")
+TASK = Classification(Classes(tuple("abcd")))
 
 
 class FakeClock:
@@ -194,8 +197,8 @@ def trainer(**changes: Any) -> Any:
 
 
 def model() -> Any:
-    network = SimpleNamespace(sums={})
-    network.training_scores = lambda: Classifier.training_scores(network)
+    network = SimpleNamespace(sums={}, task=TASK)
+    network.training_scores = lambda: SupervisedModel.training_scores(network)
     return network
 
 
@@ -243,7 +246,7 @@ def test_scores_of_an_earlier_epoch_are_marked_or_omitted() -> None:
     state.callback_metrics |= {"train/loss": torch.tensor(0.9), "train/acc": torch.tensor(0.3)}
     display = display_of(state, network)
     assert display.scores() == "", "not the scores of the epoch before"
-    network.sums["train"] = EpochSums.empty(CPU)
+    network.sums["train"] = EpochSums.empty(TASK.totals, CPU)
     assert display.scores() == "", "before the first batch of an epoch"
     network.sums["train"].add(torch.tensor(6.0), torch.eye(4), torch.tensor([0, 1, 2, 0]))
     assert display.scores() == "train/loss 1.5000  train/acc 0.7500"
@@ -261,12 +264,12 @@ def test_unlimited_runs_have_no_remaining_time() -> None:
 
 def test_reading_the_scores_does_not_change_the_sums() -> None:
     draws = torch.Generator().manual_seed(0)
-    looked_at, left = EpochSums.empty(CPU), EpochSums.empty(CPU)
+    looked_at, left = EpochSums.empty(TASK.totals, CPU), EpochSums.empty(TASK.totals, CPU)
     for _ in range(100):
         loss, logits = 1e3 * torch.rand((), generator=draws), torch.rand(3, 4, generator=draws)
         for sums in (looked_at, left):
             sums.add(loss, logits, torch.tensor([0, 1, 2]))
-        looked_at.means()
+        looked_at.copy().stacked()
     assert torch.equal(looked_at.stacked(), left.stacked())
 
 

@@ -20,8 +20,8 @@ from tests.conftest import Compose
 from trainyard.callbacks.tensorboard import DrawingBudget, find_drawing_budget, purge_events
 from trainyard.callbacks.tensorboard_model import GradientNorm
 from trainyard.config.composition import compose
+from trainyard.reports.layer_figures import as_images, image_grid
 from trainyard.run.training import train
-from trainyard.tasks.layer_figures import as_images, image_grid
 
 SHAPES = ("model=cnn", "data=shapes", "data.count=200", "data.image_size=32", "model.channels=[4,8]")
 
@@ -224,7 +224,7 @@ def test_an_error_in_a_figure_is_a_warning(tmp_path: Path, monkeypatch: pytest.M
     def broken(predictions: Any) -> Any:
         raise ValueError("no paint")
 
-    monkeypatch.setattr("trainyard.tasks.validation_figures.calibration_figure", broken)
+    monkeypatch.setattr("trainyard.reports.validation_figures.calibration_figure", broken)
     folder = run(tmp_path / "run", "data=penguins")
     assert "no figure of Calibration: ValueError: no paint" in (folder / "run.log").read_text()
     assert json.loads((folder / "result.json").read_text())["status"] == "completed"

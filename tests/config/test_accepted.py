@@ -9,7 +9,7 @@ from omegaconf import DictConfig, open_dict
 from tests.conftest import Compose
 from trainyard.config.accepted import accepts, remove_unused
 from trainyard.io.errors import ConfigError
-from trainyard.models.classifier import Classifier
+from trainyard.models.supervised import SupervisedModel
 
 
 class OwnOptimizer(L.LightningModule):
@@ -22,7 +22,7 @@ class TakesOptimizer(L.LightningModule):
         super().__init__()
 
 
-class Linear(Classifier):
+class Linear(SupervisedModel):
     def __init__(self, spec: Any, **training: Any) -> None:
         super().__init__(spec, **training)
 

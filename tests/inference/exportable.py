@@ -3,14 +3,15 @@
 import torch
 
 from trainyard.data.loading.spec import Column, DataSpec
-from trainyard.models.classifier import Classifier
+from trainyard.data.loading.target import Classes
 from trainyard.models.cnn import CNN
 from trainyard.models.mlp import MLP
 from trainyard.models.resnet import ResNet
+from trainyard.models.supervised import SupervisedModel
 from trainyard.models.transfer import TransferModel
 
-GREY = DataSpec((1, 8, 8), ("a", "b", "c"), (), (0.4,), (0.3,))
-COLOUR = DataSpec((3, 12, 12), ("a", "b", "c"), (), (0.4, 0.5, 0.6), (0.3, 0.2, 0.3))
+GREY = DataSpec((1, 8, 8), Classes(("a", "b", "c")), (), (0.4,), (0.3,))
+COLOUR = DataSpec((3, 12, 12), Classes(("a", "b", "c")), (), (0.4, 0.5, 0.6), (0.3, 0.2, 0.3))
 MANY = tuple(f"level {number}" for number in range(30))
 MIXED = (
     Column("width", median=3.0, may_miss=True),
@@ -18,12 +19,12 @@ MIXED = (
     Column("city", levels=MANY, embedded=True),
     Column("height", median=-1.0),
 )
-ROWS = DataSpec((4,), ("low", "high"), MIXED, (3.0, 0.0, 0.0, -1.0), (2.0, 1.0, 1.0, 0.5))
-NUMBERS = DataSpec((2,), ("low", "high"), (Column("x"), Column("y")), (0.0, 5.0), (1.0, 2.0))
-LEVELS = DataSpec((1,), ("low", "high"), (MIXED[1],), (0.0,), (1.0,))
+ROWS = DataSpec((4,), Classes(("low", "high")), MIXED, (3.0, 0.0, 0.0, -1.0), (2.0, 1.0, 1.0, 0.5))
+NUMBERS = DataSpec((2,), Classes(("low", "high")), (Column("x"), Column("y")), (0.0, 5.0), (1.0, 2.0))
+LEVELS = DataSpec((1,), Classes(("low", "high")), (MIXED[1],), (0.0,), (1.0,))
 
 
-def build(name: str) -> Classifier:
+def build(name: str) -> SupervisedModel:
     """Return a model by the name of its kind."""
     torch.manual_seed(0)
     kinds = {

@@ -4,13 +4,14 @@ from torch import Tensor
 
 from tests.user_modules.template import GestureClassifier, Gestures
 from trainyard.data.loading.spec import Column, DataSpec
+from trainyard.data.loading.target import Classes
 
 
 class DescribedRows(Gestures):
     @property
     def spec(self) -> DataSpec:
         columns = tuple(Column(f"x{number}") for number in range(16))
-        return DataSpec((16,), ("a", "b", "c"), columns, (0.0,) * 16, (1.0,) * 16)
+        return DataSpec((16,), Classes(("a", "b", "c")), columns, (0.0,) * 16, (1.0,) * 16)
 
 
 class OnPixels(GestureClassifier):

@@ -14,9 +14,9 @@ from tests.inference.untrained import save
 from trainyard.config.composition import compose
 from trainyard.inference.export import export, export_run
 from trainyard.inference.export_formats import FORMATS
+from trainyard.reports.class_predictions import accuracy_interval
 from trainyard.run.load_model import load_model
 from trainyard.run.training import train
-from trainyard.tasks.classification import accuracy_interval
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,11 @@ from markdown_it import MarkdownIt
 
 from tests.history.recorded import record
 from trainyard.data.loading.spec import Column, DataSpec
+from trainyard.data.loading.target import Classes
 from trainyard.inference.export_formats import FORMATS, random_inputs
 from trainyard.inference.model_card import model_card
 from trainyard.models.mlp import MLP
-from trainyard.tasks.classification import accuracy_interval
+from trainyard.reports.class_predictions import accuracy_interval
 from trainyard.terminal.tables import escape_markdown
 
 MARKUP = (
@@ -33,7 +34,7 @@ SPLIT = {"examples": 51, "classes": 2, "least": 20, "most": 31}
 def model_of(classes: tuple[str, ...] = ("low", "high"), columns: tuple[Column, ...] = (Column("x"),)) -> MLP:
     torch.manual_seed(0)
     width = len(columns)
-    return MLP(DataSpec((width,), classes, columns, (3.0,) * width, (2.0,) * width), [3]).eval()
+    return MLP(DataSpec((width,), Classes(classes), columns, (3.0,) * width, (2.0,) * width), [3]).eval()
 
 
 def visible_texts(page: str) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 from trainyard.config.composition import compose
 from trainyard.inspect import batch_size
 from trainyard.inspect.batch_size import StepTimer, candidate_sizes, suggestion
-from trainyard.models.classifier import Classifier
+from trainyard.models.supervised import SupervisedModel
 
 
 @pytest.mark.parametrize(
@@ -57,14 +57,14 @@ def test_first_step_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def limit_memory(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     """Let memory suffice for `most` examples at once."""
-    step = Classifier.training_step
+    step = SupervisedModel.training_step
 
-    def limited(self: Classifier, batch: Any, batch_idx: int) -> Any:
+    def limited(self: SupervisedModel, batch: Any, batch_idx: int) -> Any:
         if len(batch[1]) > most:
             raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return step(self, batch, batch_idx)
 
-    monkeypatch.setattr(Classifier, "training_step", limited)
+    monkeypatch.setattr(SupervisedModel, "training_step", limited)
 
 
 def test_command_suggests_an_override(run_command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

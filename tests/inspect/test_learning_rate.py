@@ -12,7 +12,7 @@ from torch import Tensor
 from trainyard.config.composition import compose
 from trainyard.inspect.learning_rate import LossCurve, RangeTest, range_test
 from trainyard.inspect.untrained import build_data, build_model
-from trainyard.models.classifier import Classifier
+from trainyard.models.supervised import SupervisedModel
 
 
 @pytest.fixture
@@ -25,14 +25,14 @@ def temporary(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPath
 
 def test_curve_has_the_loss_of_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[tuple[float, float]] = []
-    step = Classifier.training_step
+    step = SupervisedModel.training_step
 
-    def recording_step(self: Classifier, *batch: object) -> Tensor:
+    def recording_step(self: SupervisedModel, *batch: object) -> Tensor:
         loss = step(self, *batch)  # type: ignore[arg-type]
         steps.append((self.trainer.optimizers[0].param_groups[0]["lr"], loss.item()))
         return loss
 
-    monkeypatch.setattr(Classifier, "training_step", recording_step)
+    monkeypatch.setattr(SupervisedModel, "training_step", recording_step)
     cfg = compose(["scheduler=one_cycle", "data.train_fraction=0.2", "trainer.max_epochs=1", "accelerator=cpu"])
     curve = range_test(cfg, 30)
     assert list(curve.rates) == pytest.approx([rate for rate, _ in steps])
@@ -87,7 +87,9 @@ def test_command_suggests_a_valid_override(run_command, tmp_path: Path, temporar
 
 
 def test_constant_loss_gives_no_suggestion(run_command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Classifier, "forward", lambda self, x: torch.zeros(len(x), 10) * next(self.parameters()).sum())
+    monkeypatch.setattr(
+        SupervisedModel, "forward", lambda self, x: torch.zeros(len(x), 10) * next(self.parameters()).sum()
+    )
     code, screen, _ = run_command("find", "lr", "--steps", "25", "data.train_fraction=0.2")
     assert code == 0
     assert "nothing clear: the loss stays near 2.3" in screen
@@ -101,7 +103,7 @@ def test_interrupted_test_leaves_no_files(
         assert list(temporary.iterdir()), "the folder of the Trainer exists"
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Classifier, "training_step", interrupted)
+    monkeypatch.setattr(SupervisedModel, "training_step", interrupted)
     code, _, errors = run_command("find", "lr", "data.train_fraction=0.2")
     assert code == 130
     assert errors.splitlines()[-1] == "interrupted"

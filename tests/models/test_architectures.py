@@ -7,11 +7,12 @@ import timm
 import torch
 
 from trainyard.data.loading.spec import DataSpec
+from trainyard.data.loading.target import Classes
 from trainyard.models.backbone import layer_numbers
 from trainyard.models.transfer import TransferModel
 from trainyard.optim.finetune import Finetune
 
-SPEC = DataSpec((3, 32, 32), ("a", "b", "c"), (), (0.5,) * 3, (0.25,) * 3)
+SPEC = DataSpec((3, 32, 32), Classes(("a", "b", "c")), (), (0.5,) * 3, (0.25,) * 3)
 
 # A small member of each family, which is a module of timm's.
 SMALL = """

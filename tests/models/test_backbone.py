@@ -14,12 +14,13 @@ from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from trainyard.data.loading.spec import DataSpec
+from trainyard.data.loading.target import Classes
 from trainyard.io.errors import ConfigError
 from trainyard.io.weight_files import write_safetensors
 from trainyard.models.transfer import TransferModel
 
-THREE = DataSpec((3, 64, 64), ("a", "b", "c"), (), (0.5,) * 3, (0.25,) * 3)
-FOUR, OTHER_THREE, REORDERED = (replace(THREE, classes=tuple(names)) for names in ("abcd", "xyz", "cba"))
+THREE = DataSpec((3, 64, 64), Classes(("a", "b", "c")), (), (0.5,) * 3, (0.25,) * 3)
+FOUR, OTHER_THREE, REORDERED = (replace(THREE, target=Classes(tuple(names))) for names in ("abcd", "xyz", "cba"))
 State = dict[str, Tensor]
 
 

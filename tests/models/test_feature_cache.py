@@ -14,8 +14,8 @@ from omegaconf import DictConfig
 
 from tests.conftest import Compose
 from trainyard.data.sources.builtin import Shapes
-from trainyard.models.classifier import Classifier
 from trainyard.models.feature_cache import feature_key
+from trainyard.models.supervised import SupervisedModel
 from trainyard.models.transfer import TransferModel
 from trainyard.run.training import train
 
@@ -38,13 +38,13 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def labels(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     """The labels of each training batch."""
     seen: list[list[int]] = []
-    step = Classifier.training_step
+    step = SupervisedModel.training_step
 
-    def noted(self: Classifier, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> torch.Tensor:
+    def noted(self: SupervisedModel, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> torch.Tensor:
         seen.append(batch[1].tolist())
         return step(self, batch, batch_idx)
 
-    monkeypatch.setattr(Classifier, "training_step", noted)
+    monkeypatch.setattr(SupervisedModel, "training_step", noted)
     return seen
 
 

@@ -9,15 +9,17 @@ from torch import nn
 from torchmetrics.functional import accuracy
 
 from trainyard.data.loading.spec import Column, DataSpec
+from trainyard.data.loading.target import Classes
 from trainyard.io.errors import ConfigError
 from trainyard.models.cnn import CNN
 from trainyard.models.epoch_sums import EpochSums
 from trainyard.models.input_layers import Normalize, input_layer
 from trainyard.models.mlp import ACTIVATIONS, MLP
+from trainyard.tasks.classification import Classification
 
-ROWS = DataSpec((4,), ("a", "b", "c"), tuple(map(Column, "wxyz")), (1.0, 2.0, 3.0, 4.0), (1.0, 2.0, 1.0, 2.0))
-IMAGES = DataSpec((1, 8, 8), tuple("0123456789"), (), (0.3,), (0.4,))
-COLOUR = DataSpec((3, 64, 64), ("a", "b", "c"), (), (0.5,) * 3, (0.25,) * 3)
+ROWS = DataSpec((4,), Classes(("a", "b", "c")), tuple(map(Column, "wxyz")), (1.0, 2.0, 3.0, 4.0), (1.0, 2.0, 1.0, 2.0))
+IMAGES = DataSpec((1, 8, 8), Classes(tuple("0123456789")), (), (0.3,), (0.4,))
+COLOUR = DataSpec((3, 64, 64), Classes(("a", "b", "c")), (), (0.5,) * 3, (0.25,) * 3)
 
 
 def parameters(model: nn.Module) -> int:
@@ -38,7 +40,7 @@ def test_an_mlp_without_hidden_layers_is_linear() -> None:
 
 def test_lightning_sets_current_fx_name() -> None:
     model = MLP(ROWS, hidden_dims=[5])
-    assert "_current_fx_name" in vars(model), "Classifier.__setattr__ need not handle it any more"
+    assert "_current_fx_name" in vars(model), "SupervisedModel.__setattr__ need not handle it any more"
 
 
 def test_an_mlp_flattens_images() -> None:
@@ -75,14 +77,14 @@ def test_cnn_blocks_halve_the_image() -> None:
     ],
 )
 def test_too_small_images_are_rejected(size: tuple[int, int], said: str) -> None:
-    spec = DataSpec((1, *size), ("a", "b"), (), (0.5,), (0.25,))
+    spec = DataSpec((1, *size), Classes(("a", "b")), (), (0.5,), (0.25,))
     with pytest.raises(ConfigError) as stopped:
         CNN(spec, channels=[8, 16, 32])
     assert str(stopped.value).partition(": ")[2].startswith(said)
 
 
 def test_images_that_are_not_square() -> None:
-    assert CNN(DataSpec((1, 32, 48), ("a", "b"), (), (0.5,), (0.25,)), channels=[8])(
+    assert CNN(DataSpec((1, 32, 48), Classes(("a", "b")), (), (0.5,), (0.25,)), channels=[8])(
         torch.zeros(2, 1, 32, 48)
     ).shape == (2, 2)
 
@@ -121,10 +123,10 @@ def test_normalize_formula() -> None:
 def test_epoch_sums_agree_with_torchmetrics_over_uneven_batches() -> None:
     torch.manual_seed(0)
     logits, y = torch.randn(50, 3), torch.randint(0, 3, (50,))
-    sums = EpochSums.empty(torch.device("cpu"))
+    sums = EpochSums.empty(Classification(Classes(("a", "b", "c"))).totals, torch.device("cpu"))
     for part, labels in zip(logits.split(16), y.split(16), strict=True):
         sums.add(F.cross_entropy(part, labels, reduction="sum"), part, labels)
-    loss, correct, count = sums.stacked().tolist()
+    loss, count, correct = sums.stacked().tolist()
     assert loss / count == pytest.approx(float(F.cross_entropy(logits, y)), rel=1e-5)
     assert correct / count == pytest.approx(float(accuracy(logits, y, "multiclass", num_classes=3)))
 

@@ -15,13 +15,14 @@ from torch import Tensor, nn
 
 from trainyard.callbacks.portable_checkpoint import PortableCheckpoint
 from trainyard.data.loading.spec import DataSpec
+from trainyard.data.loading.target import Classes
 from trainyard.io.errors import ConfigError
 from trainyard.models.transfer import TransferModel
 from trainyard.optim.finetune import Finetune
 from trainyard.run.load_model import load_model
 
-GREY = DataSpec((1, 8, 8), tuple("0123456789"), (), (0.3,), (0.4,))
-COLOUR = DataSpec((3, 64, 64), ("a", "b", "c"), (), (0.1,) * 3, (0.9,) * 3)
+GREY = DataSpec((1, 8, 8), Classes(tuple("0123456789")), (), (0.3,), (0.4,))
+COLOUR = DataSpec((3, 64, 64), Classes(("a", "b", "c")), (), (0.1,) * 3, (0.9,) * 3)
 
 
 def pictures(count: int, channels: int, size: int) -> Tensor:
@@ -53,7 +54,9 @@ def test_normalises_and_resizes_as_the_weights_expect(backbone: str, size: int) 
 @pytest.mark.parametrize("backbone", ["test_resnet", "test_vit"])  # bilinear, bicubic
 @pytest.mark.parametrize(("size", "wanted"), [(8, 32), (64, 32)])
 def test_grey_images_of_any_size_are_expanded_and_resized(backbone: str, size: int, wanted: int) -> None:
-    model = TransferModel(DataSpec((1, size, size), ("a", "b"), (), (0.3,), (0.4,)), backbone, image_size=wanted)
+    model = TransferModel(
+        DataSpec((1, size, size), Classes(("a", "b")), (), (0.3,), (0.4,)), backbone, image_size=wanted
+    )
     images = pictures(3, 1, size)
     seen = seen_by(model, images)
     assert seen.shape == (3, 3, wanted, wanted)
@@ -113,7 +116,7 @@ def test_frozen_blocks_have_no_dropout() -> None:
 )
 def test_first_loss_is_log_of_classes(backbone: str, classes: int) -> None:
     torch.manual_seed(0)
-    spec = DataSpec((3, 32, 32), tuple("abcdefghij"[:classes]), (), (0.5,) * 3, (0.25,) * 3)
+    spec = DataSpec((3, 32, 32), Classes(tuple("abcdefghij"[:classes])), (), (0.5,) * 3, (0.25,) * 3)
     model = TransferModel(spec, backbone, image_size=32, finetune=Finetune([0]))
     loss = model.step((pictures(8, 3, 32), torch.arange(8) % classes), "train").detach()
     assert float(loss) == pytest.approx(math.log(classes), rel=0.1)

@@ -8,6 +8,7 @@ from torch import nn
 from tests.conftest import Compose
 from trainyard.config.composition import instantiate, load_options
 from trainyard.data.loading.spec import Column, DataSpec
+from trainyard.data.loading.target import Classes
 from trainyard.io.errors import ConfigError
 from trainyard.models.mlp import MLP
 from trainyard.optim.optimizers import check_optimizer, timm_optimizer, weight_decay_groups
@@ -82,7 +83,9 @@ def test_a_group_without_parameters_is_left_out() -> None:
 
 
 def test_frozen_parameters_are_in_no_group_of_a_model() -> None:
-    model = MLP(DataSpec((4,), ("a", "b", "c"), tuple(map(Column, "wxyz")), (0.0,) * 4, (1.0,) * 4), hidden_dims=[5])
+    model = MLP(
+        DataSpec((4,), Classes(("a", "b", "c")), tuple(map(Column, "wxyz")), (0.0,) * 4, (1.0,) * 4), hidden_dims=[5]
+    )
     model.net[1].requires_grad_(False)
     groups = model.parameter_groups(total_steps=10, epoch_steps=5)
     assert sum(p.numel() for group in groups for p in group["params"]) == 5 * 3 + 3

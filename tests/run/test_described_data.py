@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from tests.conftest import Compose
 from trainyard.data.loading.spec import Column, DataSpec
+from trainyard.data.loading.target import Classes
 from trainyard.run.training import train
 
 
@@ -29,7 +30,7 @@ class Circles(L.LightningDataModule):
     @property
     def spec(self) -> DataSpec:
         columns = (Column("x"), Column("y"))
-        return DataSpec((2,), ("outside", "inside"), columns, mean=(0.0, 0.0), std=(0.6, 0.6))
+        return DataSpec((2,), Classes(("outside", "inside")), columns, mean=(0.0, 0.0), std=(0.6, 0.6))
 
     def train_dataloader(self) -> DataLoader:
         return DataLoader(self.parts[0], self.batch_size, shuffle=True)

@@ -18,7 +18,7 @@ from trainyard.cli.process import command
 REPOSITORY = Path(__file__).parents[2]
 TINY = ("model=mlp", "model.hidden_dims=[8]", "trainer.max_epochs=2", "callbacks=none", "hydra.run.dir=run")
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-CLASSIFIER = "trainyard.models.classifier:Classifier"
+CLASSIFIER = "trainyard.models.supervised:SupervisedModel"
 POINTS = {  # the function whose first call sends the signal, and the status of the run afterwards
     "composition": ("trainyard.cli.train:own_config", None),
     "data": ("trainyard.run.training:report_data", "interrupted"),

@@ -65,6 +65,6 @@ def test_stored_cache_is_not_written(tmp_path: Path) -> None:
         "root": str(tmp_path / "root"),
         "cache": str(tmp_path / "theirs"),
     }
-    model = {"_target_": "trainyard.models.classifier.OptimizerMixin"}
+    model = {"_target_": "trainyard.models.supervised.OptimizerMixin"}
     _, built = build_stored(OmegaConf.create({"seed": 0, "data": data, "model": model}))
     assert str(built.cache) == own_cache()

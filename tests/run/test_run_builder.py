@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from trainyard.data.loading.spec import DataSpec
+from trainyard.data.loading.target import Classes
 from trainyard.models.resnet import ResNet
 from trainyard.run.run_builder import use_channels_last
 
@@ -16,7 +17,7 @@ from trainyard.data.loading.spec import DataSpec
 from trainyard.run.run_builder import use_channels_last
 from trainyard.models.resnet import ResNet
 for maps in (3, 4, 8):
-    model = ResNet(DataSpec((3, 32, 32), ("a", "b"), (), (0.5,) * 3, (0.2,) * 3), channels=[maps, 8])
+    model = ResNet(DataSpec((3, 32, 32), Classes(("a", "b")), (), (0.5,) * 3, (0.2,) * 3), channels=[maps, 8])
     use_channels_last(model)
     for step in range(10):
         model(torch.zeros(16, 3, 32, 32, dtype=torch.uint8)).sum().backward()
@@ -24,7 +25,7 @@ for maps in (3, 4, 8):
 
 
 def kernel(maps: int) -> torch.Tensor:
-    model = ResNet(DataSpec((3, 32, 32), ("a", "b"), (), (0.5,) * 3, (0.2,) * 3), channels=[maps, maps])
+    model = ResNet(DataSpec((3, 32, 32), Classes(("a", "b")), (), (0.5,) * 3, (0.2,) * 3), channels=[maps, maps])
     use_channels_last(model)
     return model.net[0].weight
 

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from trainyard.data.loading.spec import DataSpec
+from trainyard.data.loading.target import Classes
 from trainyard.io.errors import ConfigError
 from trainyard.models.mlp import MLP
 from trainyard.run.load_model import load_model
 
-SPEC = DataSpec((1, 2, 2), ("a", "b"), (), (0.5,), (0.2,))
+SPEC = DataSpec((1, 2, 2), Classes(("a", "b")), (), (0.5,), (0.2,))
 
 
 class Payload:
@@ -87,7 +88,7 @@ def test_pickle_files_are_not_loaded(tmp_path: Path) -> None:
         "trainyard.run.training.train",
         "trainyard.run.run.shutil.rmtree",
         "torch.nn.Linear",
-        "trainyard.models.classifier.Classifier.__subclasshook__",
+        "trainyard.models.supervised.SupervisedModel.__subclasshook__",
         "builtins.eval",
         "trainyard",
         "",

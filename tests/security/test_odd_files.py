@@ -20,13 +20,13 @@ from trainyard.history.stored_config import config_to_resume
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import ConfigError
 from trainyard.io.files import check_regular_files, load_yaml, open_regular, read_json, write_json, write_text
+from trainyard.reports.class_predictions import Predictions
 from trainyard.run.load_model import load_model
 from trainyard.run.metrics_csv import read_curves
 from trainyard.run.run import Run
 from trainyard.run.training import train
 from trainyard.sweeps.leaderboard.report import leaderboard_cells, write_report
 from trainyard.sweeps.stored import StoredSweep, lock_sweep
-from trainyard.tasks.classification import Predictions
 
 FILES = ["config.yaml", "result.json", "provenance.json", "overrides.yaml", "metrics.csv", "run.log"]
 KINDS = ["pipe", "/dev/zero", "link", "folder", "huge"]

@@ -11,9 +11,9 @@ from trainyard.history.find_run import run_at
 from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import config_error
+from trainyard.reports.class_predictions import InterpretsOutputs, SplitsExamples
 from trainyard.run.compatibility import missing_method
 from trainyard.run.rebuild import part_classes
-from trainyard.tasks.classification import EstimatesProbabilities, SplitsExamples
 
 NO_PROBABILITIES = "its model does not return the probabilities of classes"
 
@@ -23,7 +23,7 @@ def has_class_report(cfg: DictConfig, trusted: Sequence[str] = ()) -> bool:
     if "model" not in cfg:  # a checkpoint of such a model rebuilds it
         return True
     model, data = part_classes(cfg, trusted)
-    return issubclass(model, EstimatesProbabilities) and issubclass(data, SplitsExamples)
+    return issubclass(model, InterpretsOutputs) and issubclass(data, SplitsExamples)
 
 
 def module_config(run: StoredRun, trusted: Sequence[str] = ()) -> DictConfig | None:
@@ -32,7 +32,7 @@ def module_config(run: StoredRun, trusted: Sequence[str] = ()) -> DictConfig | N
     if not isinstance(stored, dict):
         return None
     kind = check_target("model._target_", stored.get("_target_"), MODEL, trusted)
-    return None if issubclass(kind, EstimatesProbabilities) else config_to_test(run, trusted=trusted)
+    return None if issubclass(kind, InterpretsOutputs) else config_to_test(run, trusted=trusted)
 
 
 def check_reads_files(name: str, checkpoint: Path, file: str, trusted: Sequence[str] = ()) -> None:

@@ -15,9 +15,9 @@ from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
 from trainyard.inference.capabilities import NO_PROBABILITIES, has_class_report
 from trainyard.io.errors import config_error, join_limited
-from trainyard.models.classifier import Classifier
+from trainyard.models.supervised import SupervisedModel
+from trainyard.reports.class_predictions import load_classifier
 from trainyard.sweeps.stored import StoredSweep
-from trainyard.tasks.classification import load_classifier
 
 BEST = "best:"
 
@@ -86,7 +86,7 @@ def loss_and_correct(probabilities: Tensor, labels: Tensor) -> tuple[float, floa
 class Ensemble(nn.Module):
     """Averages the weighted predictions of models on the same raw inputs."""
 
-    def __init__(self, members: Sequence[Classifier], weights: Sequence[int]) -> None:
+    def __init__(self, members: Sequence[SupervisedModel], weights: Sequence[int]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
         self.weights = list(weights)
@@ -100,7 +100,7 @@ class Ensemble(nn.Module):
         return torch.stack(weighted).sum(dim=0) / sum(self.weights)
 
 
-def load_members(jobs: Sequence[StoredRun], trusted: Sequence[str] = ()) -> list[Classifier]:
+def load_members(jobs: Sequence[StoredRun], trusted: Sequence[str] = ()) -> list[SupervisedModel]:
     """Load the best checkpoint of each job."""
     for job in jobs:
         if not job.checkpoint.is_file():

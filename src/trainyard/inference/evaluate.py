@@ -25,9 +25,9 @@ from trainyard.inference.module_evaluation import evaluate_module
 from trainyard.inference.trainer import apply_model_options, build_inference_trainer
 from trainyard.io.errors import config_error
 from trainyard.io.files import relative
-from trainyard.models.classifier import Classifier
-from trainyard.tasks.classification import Predictions, load_classifier
-from trainyard.tasks.classification_report import Evaluation
+from trainyard.models.supervised import SupervisedModel
+from trainyard.reports.class_predictions import Predictions, load_classifier
+from trainyard.reports.classification_report import Evaluation
 
 METRICS = ("test/acc", "test/loss")
 
@@ -166,7 +166,7 @@ def write_report(report: Report, folder: Path) -> str:
 
 
 def predict_test_split(
-    model: Classifier, data: DataModule, cfg: DictConfig, views: int = 1
+    model: SupervisedModel, data: DataModule, cfg: DictConfig, views: int = 1
 ) -> tuple[Predictions, dict[str, float]]:
     """Return predictions on the test split, and `test/acc` and `test/loss` bitwise as the run computed them.
 
@@ -180,14 +180,14 @@ def predict_test_split(
     model.register_forward_hook(lambda module, inputs, output: logits.append(output.detach().float().cpu()))
     trainer = build_inference_trainer(cfg)
     [scores] = trainer.test(model, data, verbose=False)
-    probabilities = [model.probabilities(torch.cat(logits))]
+    probabilities = [model.interpret(torch.cat(logits))]
     for view in range(1, views):
         logits.clear()
         loader = data.loader("test")
         loader.augment = partial(augment, classes=len(data.classes)) if augment else None
         loader.sampler.seed = view  # Lightning starts each test at epoch 0, so the seed varies the draws
         trainer.test(model, loader, verbose=False)
-        probabilities.append(model.probabilities(torch.cat(logits)))
+        probabilities.append(model.interpret(torch.cat(logits)))
     mean = torch.stack(probabilities).mean(dim=0)
     labels = data.splits["test"].y[: len(mean)].cpu()  # fewer with trainer.limit_test_batches
     return Predictions(mean, labels, model.spec.classes), {name: float(value) for name, value in scores.items()}

@@ -18,9 +18,9 @@ from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
 from trainyard.inference.capabilities import NO_PROBABILITIES, has_class_report
 from trainyard.io.errors import ConfigError, config_error, join_limited
-from trainyard.models.classifier import Classifier
+from trainyard.models.supervised import SupervisedModel
+from trainyard.reports.class_predictions import load_classifier
 from trainyard.run.rebuild import build_stored_data
-from trainyard.tasks.classification import load_classifier
 
 # Keys of `data` that split or load the examples, but do not choose other ones.
 LOADING_KEYS = (
@@ -98,7 +98,7 @@ def match_examples(data: DataModule, spec: DataSpec) -> tuple[str, Examples]:
     return "all" if split == "train" else f"{split} split", replace(examples, y=labels[examples.y])
 
 
-def load_model_and_data(name: str, trusted: Sequence[str] = ()) -> tuple[Classifier, DataModule]:
+def load_model_and_data(name: str, trusted: Sequence[str] = ()) -> tuple[SupervisedModel, DataModule]:
     """Return the model of a run and its data."""
     run, checkpoint = find_run_and_checkpoint(name)
     cfg = config_to_test(run, trusted=trusted)

@@ -24,8 +24,8 @@ from trainyard.inference.predict import output_draft
 from trainyard.io.errors import ConfigError, config_error
 from trainyard.io.extras import describe_missing
 from trainyard.io.files import check_path, output_folder, relative, write_text
-from trainyard.models.classifier import Classifier
-from trainyard.tasks.classification import load_classifier
+from trainyard.models.supervised import SupervisedModel
+from trainyard.reports.class_predictions import load_classifier
 
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
@@ -93,7 +93,7 @@ def output_path(output: Path | None, checkpoint: Path, run: StoredRun | None, su
     return output
 
 
-def export(model: Classifier, form: str, path: Path) -> float:
+def export(model: SupervisedModel, form: str, path: Path) -> float:
     """Write a model to a file, which replaces `path` only if its outputs are those of the model.
 
     Returns the largest difference of any probability, over batches of several sizes.
@@ -110,7 +110,7 @@ def export(model: Classifier, form: str, path: Path) -> float:
     return difference
 
 
-def write_and_compare(model: Classifier, form: str, draft: Path) -> float:
+def write_and_compare(model: SupervisedModel, form: str, draft: Path) -> float:
     """Write a file and return the largest difference of its outputs from those of the model."""
     inputs = [random_inputs(model.spec, count) for count in BATCHES]
     with torch.no_grad():

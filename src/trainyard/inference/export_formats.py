@@ -21,9 +21,9 @@ from torch import Tensor, nn
 
 from trainyard.data.loading.spec import DataSpec
 from trainyard.io import weight_files
-from trainyard.models.classifier import Classifier
+from trainyard.models.supervised import SupervisedModel
+from trainyard.reports.class_predictions import load_classifier
 from trainyard.run.load_model import first_line
-from trainyard.tasks.classification import load_classifier
 
 INPUT, OUTPUT = "input", "probabilities"
 TOLERANCE = 1e-4  # of outputs up to 1, relative for larger ones
@@ -70,7 +70,7 @@ probabilities = model.predict_step(x, 0)"""
 class Probabilities(nn.Module):
     """A classifier that returns probabilities instead of logits."""
 
-    def __init__(self, model: Classifier) -> None:
+    def __init__(self, model: SupervisedModel) -> None:
         super().__init__()
         self.model = model
         self.eval()
@@ -177,7 +177,7 @@ def interface(spec: DataSpec, path: Path) -> tuple[Inputs, Path, str, Any]:
     return inputs, path, describe_interface(spec), {INPUT: {0: torch.export.Dim("batch")}}
 
 
-def write_onnx(model: Classifier, path: Path) -> None:
+def write_onnx(model: SupervisedModel, path: Path) -> None:
     """Write ONNX for batches of any size, with a description of inputs and classes."""
     save_onnx(Probabilities(model), *interface(model.spec, path), output_names=[OUTPUT])
 
@@ -187,7 +187,7 @@ def run_onnx(path: Path, inputs: Sequence[Tensor]) -> list[Tensor]:
     return [output for [output] in run_session(path, [[x] for x in inputs])]
 
 
-def write_torch(model: Classifier, path: Path) -> None:
+def write_torch(model: SupervisedModel, path: Path) -> None:
     """Write the graph and its weights, with a description of inputs and classes."""
     exported = deepcopy(Probabilities(model))
     for module in exported.modules():
@@ -202,7 +202,7 @@ def run_torch(path: Path, inputs: Sequence[Tensor]) -> list[Tensor]:
     return [output for [output] in run_program(path, [((x,), {}) for x in inputs])]
 
 
-def write_safetensors(model: Classifier, path: Path) -> None:
+def write_safetensors(model: SupervisedModel, path: Path) -> None:
     """Write weights, the arguments that rebuild the model, and a description of inputs and classes."""
     weight_files.write_safetensors(model, path, description=describe_interface(model.spec))
 
@@ -220,7 +220,7 @@ class Format:
     """A format of an exported model."""
 
     suffix: str
-    write: Callable[[Classifier, Path], None]
+    write: Callable[[SupervisedModel, Path], None]
     run: Callable[[Path, Sequence[Tensor]], list[Tensor]]  # returns the outputs of the file for batches
     runtime: str  # where `run` executes the model
     usage: str  # Python code with a placeholder `{file}`

@@ -8,8 +8,8 @@ from trainyard.data.loading.spec import DataSpec
 from trainyard.history.stored_run import StoredRun
 from trainyard.inference.export_formats import FORMATS
 from trainyard.io.errors import join_limited
-from trainyard.models.classifier import Classifier
-from trainyard.tasks.classification import accuracy_interval
+from trainyard.models.supervised import SupervisedModel
+from trainyard.reports.class_predictions import accuracy_interval
 from trainyard.terminal.tables import escape_markdown, markdown_table
 
 CARD = "model_card.md"
@@ -23,7 +23,7 @@ def exported_files(path: Path) -> dict[str, Path]:
     return {form: file for form, other in FORMATS.items() if (file := path.with_suffix(other.suffix)).is_file()}
 
 
-def model_card(model: Classifier, run: StoredRun | None, files: dict[str, Path], verified: str) -> str:
+def model_card(model: SupervisedModel, run: StoredRun | None, files: dict[str, Path], verified: str) -> str:
     """Return a page about the exported `files`, by format."""
     title = f"# Model card: {escape_markdown(run.name if run else 'a checkpoint without its run')}"
     size = sum(p.numel() for p in model.parameters())

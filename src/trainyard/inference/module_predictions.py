@@ -24,8 +24,8 @@ from trainyard.inference.trainer import prepare_inference, without_training_call
 from trainyard.io.csv_text import csv_writer, escape_formula
 from trainyard.io.errors import ConfigError, config_error
 from trainyard.io.files import output_folder, relative
+from trainyard.reports.class_predictions import InterpretsOutputs
 from trainyard.run.rebuild import build_stored, part_classes
-from trainyard.tasks.classification import EstimatesProbabilities
 
 PREDICTION = "prediction"  # the column of a prediction that is not a dict
 MAX_COLUMNS = 1000
@@ -60,7 +60,7 @@ def predict_module(name: str, checkpoint: Path, cfg: DictConfig, trusted: Sequen
     """Return what `predict_step` of the model `name` returns for all batches, joined as by `join_batches`."""
     model_class, data_class = part_classes(cfg, trusted)
     has_batches = data_class.predict_dataloader is not L.LightningDataModule.predict_dataloader
-    if issubclass(model_class, EstimatesProbabilities) and not has_batches:
+    if issubclass(model_class, InterpretsOutputs) and not has_batches:
         raise ConfigError(f"INPUT: {name} predicts files\n  accepted: {'; '.join(ACCEPTED.values())}")
     model, data = build_stored(cfg, trusted)
     check_provides(model, data, "predict_step", "predict_dataloader", name)

@@ -33,7 +33,7 @@ def is_override(word: str) -> bool:
 
 
 class Predictor(Protocol):
-    """A model that predicts, such as a `Classifier` or an `Ensemble`."""
+    """A model that predicts, such as a `SupervisedModel` or an `Ensemble`."""
 
     spec: "DataSpec"
 
@@ -66,7 +66,7 @@ def predict_files(
     from trainyard.inference.capabilities import check_reads_files
     from trainyard.inference.ensemble import load_ensemble
     from trainyard.inference.prediction_batches import input_batches
-    from trainyard.tasks.classification import load_classifier
+    from trainyard.reports.class_predictions import load_classifier
     from trainyard.terminal.display import progress_counter
 
     check_reads_files(run, checkpoint, inputs[0], trusted)

@@ -13,8 +13,8 @@ from trainyard.data.loading.datamodule import DataModule
 from trainyard.inference.evaluation_data import load_model_and_data
 from trainyard.io.errors import config_error
 from trainyard.io.figures import figure_style, save_figure
-from trainyard.models.classifier import Classifier
-from trainyard.tasks.layer_figures import as_images, enlarge, image_grid, record_outputs
+from trainyard.models.supervised import SupervisedModel
+from trainyard.reports.layer_figures import as_images, enlarge, image_grid, record_outputs
 
 RESOLUTION = 300  # points of the plane in each direction
 MARGIN = 0.08  # of the range of a measurement, on both sides
@@ -48,7 +48,7 @@ def draw_decision(run: str, trusted: Sequence[str] = ()) -> None:
     save_figure(figure, "draw/decision.png")
 
 
-def draw_plane(axis: Axes, model: Classifier, data: DataModule) -> None:
+def draw_plane(axis: Axes, model: SupervisedModel, data: DataModule) -> None:
     """Draw the predictions for each point, and the examples."""
     colours = colormaps["tab10"](np.arange(len(model.spec.classes)) % 10)[:, :3]
     examples = [
@@ -108,7 +108,7 @@ def draw_layers(run: str, example: int = 0, trusted: Sequence[str] = ()) -> None
     save_figure(figure, "draw/layers.png")
 
 
-def layer_outputs(model: Classifier, image: Tensor) -> list[tuple[str, Tensor]]:
+def layer_outputs(model: SupervisedModel, image: Tensor) -> list[tuple[str, Tensor]]:
     """Return title and output of each layer for an image `[1, C, H, W]`, in the order of the forward pass.
 
     An output is `[maps, h, w]` or `[neurons]`. The kernels of the first convolution, as images `[N, C, h, w]`, precede
@@ -140,7 +140,7 @@ def as_picture(values: Tensor) -> Tensor:
     return image_grid(images[:MAX_MAPS], MAP_SIDE, MAX_MAPS)
 
 
-def draw_probabilities(axis: Axes, model: Classifier, image: Tensor, label: int) -> None:
+def draw_probabilities(axis: Axes, model: SupervisedModel, image: Tensor, label: int) -> None:
     """Draw the probability of each class; the true class is green."""
     with torch.no_grad():
         probabilities = model.predict_step(image, 0)[0]

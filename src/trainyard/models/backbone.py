@@ -131,7 +131,8 @@ def read_weights(weights: str) -> Weights:
         return Weights(state)
     known = hyperparameters if isinstance(hyperparameters, dict) else {}
     spec, size = known.get("spec"), known.get("image_size")
-    classes = spec.get("classes") if isinstance(spec, dict) else None
+    target = spec.get("target", spec) if isinstance(spec, dict) else None
+    classes = target.get("names", target.get("classes")) if isinstance(target, dict) else None
     backbone, head = (without_prefix(state, prefix) for prefix in ("backbone.", "head."))
     names = tuple(classes) if isinstance(classes, list) else ()
     return Weights(backbone, size if isinstance(size, int) else None, head, names)

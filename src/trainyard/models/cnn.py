@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 from trainyard.data.loading.spec import DataSpec
 from trainyard.io.errors import config_error
-from trainyard.models.classifier import Classifier
 from trainyard.models.mlp import activation_layer, fully_connected
+from trainyard.models.supervised import SupervisedModel
 
 
-class CNN(Classifier):
+class CNN(SupervisedModel):
     """Blocks of convolution, norm, activation, max-pooling and dropout, then fully connected layers.
 
     Args:
@@ -22,7 +22,7 @@ class CNN(Classifier):
             neuron of the fully connected layers.
         hidden_dims: neurons in each fully connected layer between the feature maps and the classes.
         activation: relu, leaky_relu, elu, gelu, silu, tanh, sigmoid or identity.
-        training: arguments of `Classifier`: optimizer, scheduler and label smoothing.
+        training: arguments of `SupervisedModel`: optimizer, scheduler and label smoothing.
 
     Raises:
         ConfigError: more blocks than the image can be halved, or a kernel wider than the image.

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from trainyard.data.loading.spec import DataSpec
 from trainyard.io.errors import config_error, did_you_mean, join_limited
-from trainyard.models.classifier import Classifier
+from trainyard.models.supervised import SupervisedModel
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -30,7 +30,7 @@ def activation_layer(name: str) -> type[nn.Module]:
     return ACTIVATIONS[name]
 
 
-class MLP(Classifier):
+class MLP(SupervisedModel):
     """Fully connected layers with activations, for rows and for flattened images.
 
     Args:
@@ -38,7 +38,7 @@ class MLP(Classifier):
         hidden_dims: neurons in each hidden layer; empty for a linear model.
         activation: relu, leaky_relu, elu, gelu, silu, tanh, sigmoid or identity.
         dropout: probability of dropping each hidden neuron in training.
-        training: arguments of `Classifier`: optimizer, scheduler and label smoothing.
+        training: arguments of `SupervisedModel`: optimizer, scheduler and label smoothing.
     """
 
     inputs = ("images", "rows")

@@ -6,10 +6,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from trainyard.data.loading.spec import DataSpec
-from trainyard.models.classifier import Classifier
+from trainyard.models.supervised import SupervisedModel
 
 
-class ResNet(Classifier):
+class ResNet(SupervisedModel):
     """A convolution, stages of residual blocks, the mean of each feature map, and a linear layer (He et al. 2015).
 
     arXiv:1512.03385; the blocks are torchvision's.
@@ -19,7 +19,7 @@ class ResNet(Classifier):
         channels: feature maps of each stage; every stage halves height and width.
         blocks: residual blocks in a stage, two convolutions each.
         dropout: probability of dropping each mean before the linear layer.
-        training: arguments of `Classifier`: optimizer, scheduler and label smoothing.
+        training: arguments of `SupervisedModel`: optimizer, scheduler and label smoothing.
     """
 
     inputs = ("images",)

@@ -16,8 +16,8 @@ from trainyard.models.backbone import (
     read_weights,
     set_frozen_eval,
 )
-from trainyard.models.classifier import Classifier
 from trainyard.models.input_layers import Normalize
+from trainyard.models.supervised import SupervisedModel
 from trainyard.optim.finetune import Finetune
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 INTERPOLATIONS = ("bilinear", "bicubic")  # modes that resize batches of tensors; others are replaced by the first
 
 
-class TransferModel(Classifier):
+class TransferModel(SupervisedModel):
     """A timm backbone and a linear head; a fine-tuning plan decides which layers are trained when.
 
     A new head starts at zero; the head of a checkpoint is loaded if its classes have the same names. Images are resized
@@ -41,7 +41,7 @@ class TransferModel(Classifier):
         image_size: height and width of the backbone's input in pixels; `None` for those its weights were trained with.
         drop_path: largest probability of skipping a block in training.
         finetune: the plan; `None` freezes the backbone.
-        training: arguments of `Classifier`: optimizer, scheduler and label smoothing.
+        training: arguments of `SupervisedModel`: optimizer, scheduler and label smoothing.
 
     Raises:
         ConfigError: unknown backbone, or unavailable weights.

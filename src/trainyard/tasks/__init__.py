@@ -1,1 +1,1 @@
-"""Metrics, figures and reports, which depend on the type of the target."""
+"""What a model learns: the loss, the metrics and the meaning of its outputs, by the kind of target."""

@@ -29,6 +29,7 @@ from trainyard.data.loading.statistics import (
     row_statistics,
     tensor_digest,
 )
+from trainyard.data.loading.target import Classes
 from trainyard.data.sources.builtin import Digits
 from trainyard.data.sources.image_folder import ImageFolder
 from trainyard.io.errors import ConfigError
@@ -108,7 +109,7 @@ LABELS = torch.tensor([0] * 60 + [1] * 30 + [2] * 10)
 
 def test_none_disables_class_weights() -> None:
     assert compute_class_weights("none", LABELS, 3) == ()
-    assert Digits(batch_size=32).spec.class_weights == ()
+    assert Digits(batch_size=32).spec.target.weights == ()
 
 
 def test_balanced_is_scikit_learns_formula() -> None:
@@ -182,12 +183,13 @@ def test_invalid_weights_are_rejected(compose_run: Compose, weights: str) -> Non
 
 
 def test_only_the_training_loss_is_weighted() -> None:
-    spec = DataSpec((1,), ("a", "b", "c"), (Column("x"),), (0.0,), (1.0,), compute_class_weights([1, 2, 7], LABELS, 3))
+    target = Classes(("a", "b", "c"), compute_class_weights([1, 2, 7], LABELS, 3))
+    spec = DataSpec((1,), target, (Column("x"),), (0.0,), (1.0,))
     model = MLP(spec, hidden_dims=[])
     x = torch.randn(100, 1)
     logits = model(x).detach()
     each = F.cross_entropy(logits, LABELS, reduction="none")
-    weights = torch.tensor(spec.class_weights)
+    weights = torch.tensor(target.weights)
     loss = model.step((x, LABELS), "train").detach()
     assert float(loss) == pytest.approx(float((each * weights[LABELS]).mean()), rel=1e-5)
     assert float(loss) != pytest.approx(float(each.mean()), rel=1e-3)

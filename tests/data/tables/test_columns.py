@@ -9,6 +9,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from trainyard.data.loading.spec import Column, DataSpec
+from trainyard.data.loading.target import Classes
 from trainyard.data.sources.table import Table, format_override
 from trainyard.data.tables.columns import CellFormat, ColumnValues, learn_columns
 from trainyard.data.tables.reading import read_rows
@@ -123,7 +124,7 @@ def test_a_spec_can_be_stored_in_a_checkpoint() -> None:
         semicolons=False,
     )
     flat = tuple(column for inputs in columns.values() for column in inputs)
-    spec = DataSpec((len(flat),), ("p", "q"), flat, (0.0,) * len(flat), (1.0,) * len(flat))
+    spec = DataSpec((len(flat),), Classes(("p", "q")), flat, (0.0,) * len(flat), (1.0,) * len(flat))
     assert DataSpec.from_dict(spec.to_dict()) == spec
     stored = json.loads(json.dumps(spec.to_dict()))
     assert DataSpec.from_dict(stored) == spec

@@ -23,6 +23,7 @@ from trainyard.data.loading.statistics import (
     missing_class_warnings,
     sampling_weights,
 )
+from trainyard.data.loading.target import Classes, Target
 from trainyard.io.errors import config_error
 
 EVALUATION_BATCHES = 4  # training batches evaluated at once, which take less memory without gradients
@@ -115,9 +116,13 @@ class DataModule(L.LightningDataModule, ABC):
         """The specification for models, with statistics of the training examples only."""
         train = self.splits["train"]
         mean, std = mean_and_std(train, self.columns)
-        weights = compute_class_weights(self.class_weights, train.y, len(self.classes))
         moments = tuple(mean.tolist()), tuple(std.tolist())
-        return DataSpec(train.shape, self.classes, self.columns, *moments, weights, self.value_range)
+        return DataSpec(train.shape, self.describe_target(), self.columns, *moments, self.value_range)
+
+    def describe_target(self) -> Target:
+        """Return what is to be predicted."""
+        weights = compute_class_weights(self.class_weights, self.splits["train"].y, len(self.classes))
+        return Classes(self.classes, weights)
 
     def check(self) -> None:
         """Raise a ConfigError if a split is empty."""

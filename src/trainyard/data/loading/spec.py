@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from trainyard.data.images.image_files import ImageFiles
+from trainyard.data.loading.target import Classes, Target, target_from_dict, target_to_dict
 from trainyard.data.tables.dates import PERIODS
 
 if TYPE_CHECKING:
@@ -55,26 +56,23 @@ class Column:
 
 @dataclass(frozen=True)
 class DataSpec:
-    """Describes one example and its classes; a model is built from it, and a checkpoint contains it.
+    """Describes one example and its target; a model is built from it, and a checkpoint contains it.
 
     Attributes:
         input_shape: `(F,)` for rows of F numbers, `(C, H, W)` for images.
-        classes: names, in the order of the labels.
+        target: what is to be predicted.
         columns: describes each number of a row; empty for images.
         mean, std: per column or channel, over the training examples only; rows in their own units, images in units of
             their full range (0 is black, 1 is white).
-        class_weights: weight of each class in the training loss, 1 on average over the training examples; empty for
-            equal weights.
         value_range: the values that become black and white in image files with more than 8 bits per channel, see
             `trainyard.data.images.image_files.read_image`. Empty for other images and for rows.
     """
 
     input_shape: tuple[int, ...]
-    classes: tuple[str, ...]
+    target: Target
     columns: tuple[Column, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    class_weights: tuple[float, ...] = ()
     value_range: tuple[float, ...] = ()
 
     @property
@@ -82,9 +80,15 @@ class DataSpec:
         """`images` or `rows`."""
         return "images" if len(self.input_shape) == 3 else "rows"
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes; empty for other targets."""
+        return self.target.names if isinstance(self.target, Classes) else ()
+
     def to_dict(self) -> dict[str, Any]:
         """Return primitives only, for a checkpoint."""
-        return {name: list(value) for name, value in asdict(self).items()}
+        values = {name: list(value) for name, value in asdict(self).items() if name != "target"}
+        return {**values, "target": target_to_dict(self.target)}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> "DataSpec":
@@ -96,7 +100,10 @@ class DataSpec:
             return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()})
 
         columns = tuple(build(Column, column) for column in stored["columns"])
-        spec: DataSpec = build(cls, {**stored, "columns": columns})
+        # Checkpoints of version 0.1 have only classes.
+        before = {"kind": "classification", "names": stored.get("classes"), "weights": stored.get("class_weights", [])}
+        target = target_from_dict(stored.get("target") or before)
+        spec: DataSpec = build(cls, {**stored, "columns": columns, "target": target})
         return spec
 
 

@@ -18,8 +18,8 @@ from trainyard.callbacks.tensorboard_model import ModelGraph
 from trainyard.config.composition import instantiate
 from trainyard.data.cache.features import Features
 from trainyard.data.loading.datamodule import DataModule
-from trainyard.models.classifier import Classifier
 from trainyard.models.feature_cache import FeatureCache, Inputs
+from trainyard.models.supervised import SupervisedModel
 from trainyard.models.transfer import TransferModel
 from trainyard.run.run import Run
 from trainyard.run.run_builder import RunBuilder
@@ -43,7 +43,7 @@ class SharedParts:
 
     jobs: int
     data: DataModule | None = None
-    models: dict[int, tuple[Classifier, Tensor]] = field(default_factory=dict)
+    models: dict[int, tuple[SupervisedModel, Tensor]] = field(default_factory=dict)
     features: tuple[Features, Inputs] | None = None
     graph: Any = None
 
@@ -86,11 +86,11 @@ class JobBuilder(RunBuilder):
         data.order_seed, data.report = cfg.seed, dict(data.report)
         return data
 
-    def model(self, cfg: DictConfig, data: L.LightningDataModule) -> Classifier:
+    def model(self, cfg: DictConfig, data: L.LightningDataModule) -> SupervisedModel:
         """Return a model with its own weights, optimizer and schedule; a frozen backbone is shared."""
         if cfg.seed not in self.shared.models:
             built = super().model(cfg, data)
-            assert isinstance(built, Classifier)
+            assert isinstance(built, SupervisedModel)
             first, _ = next(iter(self.shared.models.values()), (built, None))
             if isinstance(built, TransferModel) and isinstance(first, TransferModel):
                 built.backbone = first.backbone  # loaded from the same file

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from trainyard.callbacks.finite_loss import FiniteLoss
 from trainyard.callbacks.validation_scores import ValidationScores
 from trainyard.data.loading.loader import Loader
-from trainyard.models.classifier import Classifier
 from trainyard.models.mlp import MLP
+from trainyard.models.supervised import SupervisedModel
 from trainyard.models.transfer import TransferModel
 from trainyard.sweeps.stacked.job_thread import JobThread
 from trainyard.sweeps.stacked.progress_counters import set_counters
@@ -39,7 +39,7 @@ class Member:
     def __init__(self, trainer: L.Trainer, thread: JobThread, handlers: Sequence[logging.Handler]) -> None:
         self.trainer, self.thread, self.handlers = trainer, thread, handlers
         model = trainer.lightning_module
-        assert isinstance(model, Classifier)
+        assert isinstance(model, SupervisedModel)
         self.model = model
         train_loader, val_loader = trainer.train_dataloader, trainer.val_dataloaders
         assert isinstance(train_loader, Loader)

@@ -23,14 +23,14 @@ CALLBACKS = (
     "trainyard.callbacks.tensorboard_model.Throughput",
     "trainyard.callbacks.tensorboard.ChartLayout",
     "trainyard.callbacks.tensorboard_model.Histograms",
-    "trainyard.tasks.validation_figures.ValidationPredictions",
-    "trainyard.tasks.validation_figures.PerClass",
-    "trainyard.tasks.validation_figures.ConfusionMatrix",
-    "trainyard.tasks.validation_figures.Mistakes",
-    "trainyard.tasks.validation_figures.Calibration",
-    "trainyard.tasks.validation_figures.RankingCurves",
-    "trainyard.tasks.layer_figures.FeatureMaps",
-    "trainyard.tasks.layer_figures.Embedding",
+    "trainyard.reports.validation_figures.ValidationPredictions",
+    "trainyard.reports.validation_figures.PerClass",
+    "trainyard.reports.validation_figures.ConfusionMatrix",
+    "trainyard.reports.validation_figures.Mistakes",
+    "trainyard.reports.validation_figures.Calibration",
+    "trainyard.reports.validation_figures.RankingCurves",
+    "trainyard.reports.layer_figures.FeatureMaps",
+    "trainyard.reports.layer_figures.Embedding",
 )
 LOGGERS = ("trainyard.run.metrics_table.MetricsTable", "trainyard.callbacks.tensorboard.RobustTensorBoardLogger")
 TRAINER: dict[str, tuple[Any, ...]] = {  # supported keys of the trainer and their values; () for all

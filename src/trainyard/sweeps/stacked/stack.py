@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -83,7 +84,8 @@ class Stack:
             labels = y.repeat_interleave(self.block_size, dim=0)  # [K, B]
             logits = self.network(x)
             model = self.first.model
-            losses = summed_losses(logits, labels, model.class_weights, model.label_smoothing)
+            task: Any = model.task  # classification
+            losses = summed_losses(logits, labels, task.weights, task.label_smoothing)
             self.network.zero_grad()
             (losses / y.shape[1]).sum().backward()
             sums.add(losses, logits, labels)

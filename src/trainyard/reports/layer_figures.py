@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainyard.data.loading.datamodule import DataModule
-from trainyard.models.classifier import Classifier
-from trainyard.tasks.classification import Predictions
-from trainyard.tasks.validation_figures import SPLIT, ValidationFigure
+from trainyard.models.supervised import SupervisedModel
+from trainyard.reports.class_predictions import Predictions
+from trainyard.reports.validation_figures import SPLIT, ValidationFigure
 
 MAX_MAPS = 64  # maps, or kernels, in an image
 MAP_SIDE, KERNEL_SIDE = 64, 48  # minimum size in the image, in pixels
@@ -28,7 +28,7 @@ class FeatureMaps(ValidationFigure):
 
     def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
         model, data = trainer.lightning_module, trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(model, Classifier)
+        assert isinstance(model, SupervisedModel)
         blocks = model.feature_map_layers()
         if not blocks:
             return

@@ -9,7 +9,8 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_f1_score, multiclass_precision, multiclass_recall
 
 from trainyard.data.loading.spec import Column, DataSpec
-from trainyard.tasks.classification import (
+from trainyard.data.loading.target import Classes
+from trainyard.reports.class_predictions import (
     Predictions,
     accuracy_interval,
     calibration_error,
@@ -19,14 +20,14 @@ from trainyard.tasks.classification import (
     reliability,
     worst_mistakes,
 )
-from trainyard.tasks.classification_figures import (
+from trainyard.reports.classification_figures import (
     calibration_figure,
     confusion_figure,
     mistakes_figure,
     mistakes_table,
     ranking_figure,
 )
-from trainyard.tasks.classification_report import Evaluation, class_table
+from trainyard.reports.classification_report import Evaluation, class_table
 from trainyard.terminal.tables import markdown_table
 
 
@@ -152,7 +153,7 @@ def test_mistakes_figure_has_predicted_and_true_classes(channels: int) -> None:
 
 def test_mistakes_table_has_original_values() -> None:
     columns = (Column("length"), Column("kind|sort", levels=("red", "blue")))
-    spec = DataSpec((2,), ("a", "b", "c"), columns, (0.0, 0.0), (1.0, 1.0))
+    spec = DataSpec((2,), Classes(("a", "b", "c")), columns, (0.0, 0.0), (1.0, 1.0))
     rows = torch.tensor([[1.25, 2.0], [float("nan"), 0.0]])
     assert mistakes_table(SMALL, [3, 4], rows, spec).splitlines() == [
         "| predicted | confidence | true | length | kind\\|sort |",

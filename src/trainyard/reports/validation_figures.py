@@ -14,9 +14,9 @@ from trainyard.callbacks.tensorboard import find_drawing_budget, tensorboard_wri
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.history.scores import FILE
 from trainyard.io.figures import figure_style
-from trainyard.models.classifier import Classifier
-from trainyard.tasks.classification import Predictions, calibration_error, predict_batches, worst_mistakes
-from trainyard.tasks.classification_figures import (
+from trainyard.models.supervised import SupervisedModel
+from trainyard.reports.class_predictions import Predictions, calibration_error, predict_batches, worst_mistakes
+from trainyard.reports.classification_figures import (
     MAX_CLASSES,
     calibration_figure,
     confusion_figure,
@@ -24,7 +24,7 @@ from trainyard.tasks.classification_figures import (
     mistakes_table,
     ranking_figure,
 )
-from trainyard.tasks.classification_report import class_table
+from trainyard.reports.classification_report import class_table
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class ValidationPredictions(AfterFit):
         data = getattr(trainer, "datamodule", None)
         if not trainer.is_global_zero or isinstance(trainer.strategy, FSDPStrategy):
             return
-        if not isinstance(pl_module, Classifier) or not isinstance(data, DataModule):
+        if not isinstance(pl_module, SupervisedModel) or not isinstance(data, DataModule):
             return
         batches, limit = data.loader(SPLIT, all_ranks=True), trainer.limit_val_batches
         count = limit if isinstance(limit, int) else max(1, int(limit * len(batches)))

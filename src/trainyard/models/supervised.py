@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 import lightning as L
 import torch
-import torch.nn.functional as F
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -17,6 +16,8 @@ from trainyard.models.epoch_sums import EpochSums
 from trainyard.models.input_layers import input_layer
 from trainyard.optim.optimizers import weight_decay_groups
 from trainyard.optim.schedules import count_steps, lightning_scheduler
+from trainyard.tasks.build import build_task
+from trainyard.tasks.task import Task
 
 PRIMITIVES = (str, float, int, list, tuple, dict, type(None))
 MakeOptimizer = Callable[[Iterable[Any]], Optimizer]
@@ -65,23 +66,26 @@ class OptimizerMixin(L.LightningModule):
                 self.lr_scheduler_step(config.scheduler, self.trainer.callback_metrics[str(monitor)])
 
 
-class Classifier(OptimizerMixin):
-    """Predicts the class of an example. A subclass adds the network and `forward`: raw inputs -> logits `[B, K]`.
+class SupervisedModel(OptimizerMixin):
+    """Predicts the target of an example. A subclass adds the network and `forward`: raw inputs -> `[B, output_size]`.
 
     Checkpoints contain the constructor arguments, also those of subclasses, if they are primitives, lists or dicts.
 
-    Losses and correct predictions are summed in tensors and logged once per epoch: logging each step costs more than
-    the forward pass of a small network, and would make the host wait for the device.
+    Losses and the totals of the metrics are summed in tensors and logged once per epoch: logging each step costs more
+    than the forward pass of a small network, and would make the host wait for the device.
 
     Args:
         spec: the description of the data; a `DataSpec` or the result of its `to_dict`.
         optimizer: called with parameter groups; required to fit, not to predict.
         scheduler: called with the optimizer, and with `total_steps` if it accepts that; `None` for a constant rate.
-        label_smoothing: share of the target spread over all classes, in the training loss (Szegedy et al. 2016,
-            arXiv:1512.00567).
+        label_smoothing: see `Classification`; 0 for other tasks.
+
+    Attributes:
+        task: the loss, the metrics and the meaning of the outputs.
+        output_size: the number of outputs for an example.
     """
 
-    class_weights: Tensor | None
+    task: Task
     sums: dict[str, EpochSums]
     inputs: ClassVar[tuple[str, ...]]
     """The accepted kinds of data: `images`, `rows`."""
@@ -102,13 +106,11 @@ class Classifier(OptimizerMixin):
         self.hparams.clear()
         self.hparams.update(stored, spec=self.spec.to_dict())
         self.normalize = input_layer(self.spec)
-        self.output_size = len(self.spec.classes)
+        self.task = build_task(self.spec.target, label_smoothing)
+        self.output_size = self.task.output_size
         self.example_input_array = torch.zeros(2, *self.spec.input_shape)
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
-        self.label_smoothing = label_smoothing
-        weights = torch.tensor(self.spec.class_weights) if self.spec.class_weights else None
-        self.register_buffer("class_weights", weights, persistent=False)  # the spec contains them
         self.sums = {}  # by stage
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -121,17 +123,12 @@ class Classifier(OptimizerMixin):
     def step(self, batch: Batch, stage: str) -> Tensor:
         """Return the mean loss of a batch, and add it to the sums of the stage."""
         x, y = batch
-        logits = self(x)
-        loss = self.summed_loss(logits, y, training=stage == "train")
+        outputs = self(x)
+        loss = self.task.loss(outputs, y, training=stage == "train")
         if stage not in self.sums:
-            self.sums[stage] = EpochSums.empty(loss.device)
-        self.sums[stage].add(loss, logits, y)
+            self.sums[stage] = EpochSums.empty(self.task.totals, loss.device)
+        self.sums[stage].add(loss, outputs, y)
         return loss / max(1, len(y))
-
-    def summed_loss(self, logits: Tensor, y: Tensor, training: bool) -> Tensor:
-        """Return the sum of the losses; class weights and label smoothing are used in training only."""
-        weights, smoothing = (self.class_weights, self.label_smoothing) if training else (None, 0.0)
-        return F.cross_entropy(logits, y, weights, reduction="sum", label_smoothing=smoothing)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss to minimise."""
@@ -146,28 +143,28 @@ class Classifier(OptimizerMixin):
         self.step(batch, "test")
 
     def predict_step(self, batch: Tensor | Batch, batch_idx: int) -> Tensor:
-        """Return the probability of each class, `[B, K]`."""
-        return self.probabilities(self(batch if isinstance(batch, Tensor) else batch[0]))
+        """Return the predictions of the task, such as the probability of each class, `[B, output_size]`."""
+        return self.interpret(self(batch if isinstance(batch, Tensor) else batch[0]))
 
-    def probabilities(self, logits: Tensor) -> Tensor:
-        """Return the probability of each class, `[B, K]`, for the outputs of `forward`."""
-        return logits.softmax(dim=1)
+    def interpret(self, outputs: Tensor) -> Tensor:
+        """Return the predictions of the task for the outputs of `forward`."""
+        return self.task.predictions(outputs)
 
     def log_epoch(self, stage: str, logger: bool | None = None) -> None:
-        """Log the mean loss and the accuracy over all examples of the epoch in all processes.
+        """Log the metrics of the task over all examples of the epoch in all processes.
 
         Args:
             stage: `train`, `val` or `test`.
             logger: `False` to record the scores without writing them to the loggers.
         """
         sums = self.trainer.strategy.reduce(self.sums.pop(stage).stacked(), reduce_op="sum")
-        loss, correct, examples = sums.tolist()
-        examples = examples or math.nan  # if all batches were skipped
-        scores = {f"{stage}/acc": correct / examples, f"{stage}/loss": loss / examples}
-        self.log_dict(scores, sync_dist=True, logger=logger)
+        loss, examples, *totals = sums.tolist()
+        scores = self.task.scores(loss, totals, examples or math.nan)  # NaN if all batches were skipped
+        named = {f"{stage}/{name}": value for name, value in scores.items()}
+        self.log_dict(named, sync_dist=True, logger=logger)
 
     def on_validation_epoch_end(self) -> None:
-        """Log `val/loss` and `val/acc`, and `train/loss` and `train/acc` since the last validation.
+        """Log the metrics of the validation, and those of the training since the last validation.
 
         The training scores are those of the weights during training.
         """
@@ -185,13 +182,14 @@ class Classifier(OptimizerMixin):
             return
         self.log_epoch("train", logger=False)
         trainer = self.trainer
-        scores = {name: float(trainer.callback_metrics[name]) for name in ("train/acc", "train/loss")}
+        names = [name for name in trainer.callback_metrics if name.startswith("train/")]
+        scores = {name: float(trainer.callback_metrics[name]) for name in names}
         for logger in trainer.loggers:
             logger.log_metrics({**scores, "epoch": trainer.current_epoch}, trainer.global_step - 1)
             logger.save()
 
     def on_test_epoch_end(self) -> None:
-        """Log `test/loss` and `test/acc`."""
+        """Log the metrics of the test."""
         self.log_epoch("test")
 
     def training_state(self) -> dict[str, Any]:
@@ -200,12 +198,17 @@ class Classifier(OptimizerMixin):
 
     def load_training_state(self, state: Mapping[str, Any]) -> None:
         """Restore the training sums."""
-        self.sums = {stage: EpochSums.from_state_dict(sums, self.device) for stage, sums in state.items()}
+        totals = self.task.totals
+        self.sums = {stage: EpochSums.from_state_dict(totals, sums, self.device) for stage, sums in state.items()}
 
     def training_scores(self) -> dict[str, float]:
-        """Return `train/loss` and `train/acc` since the last validation; empty before the first batch."""
+        """Return the training metrics since the last validation, the loss first; empty before the first batch."""
         sums = self.sums.get("train")
-        return dict(zip(("train/loss", "train/acc"), sums.means(), strict=True)) if sums and sums.examples else {}
+        if not sums or not sums.examples:
+            return {}
+        loss, examples, *totals = sums.copy().stacked().tolist()  # adding early would change the rounding
+        scores = self.task.scores(loss, totals, examples)
+        return {f"train/{name}": scores[name] for name in sorted(scores, key=lambda name: name != "loss")}
 
     def discard_last_batch(self) -> None:
         """Remove the last training batch from the sums."""

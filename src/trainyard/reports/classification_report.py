@@ -6,14 +6,14 @@ from typing import Any
 
 from trainyard.io.figures import write_figure
 from trainyard.io.files import write_json, write_text
-from trainyard.tasks.classification import (
+from trainyard.reports.class_predictions import (
     Predictions,
     accuracy_interval,
     calibration_error,
     class_scores,
     confusion_matrix,
 )
-from trainyard.tasks.classification_figures import MAX_CLASSES, calibration_figure, confusion_figure
+from trainyard.reports.classification_figures import MAX_CLASSES, calibration_figure, confusion_figure
 from trainyard.terminal.controls import escape_controls
 from trainyard.terminal.formats import format_baseline
 from trainyard.terminal.tables import markdown_cell, markdown_table, table

@@ -9,7 +9,7 @@ from torchmetrics.functional.classification import binary_precision_recall_curve
 
 from trainyard.data.loading.spec import Column, DataSpec
 from trainyard.io.figures import figure_style
-from trainyard.tasks.classification import (
+from trainyard.reports.class_predictions import (
     CALIBRATION_BINS,
     Predictions,
     calibration_error,

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainyard.tasks.classification import MAX_RANKED, Predictions, class_scores, confusion_matrix, ranking_scores
-from trainyard.tasks.classification_report import Evaluation
+from trainyard.reports.class_predictions import MAX_RANKED, Predictions, class_scores, confusion_matrix, ranking_scores
+from trainyard.reports.classification_report import Evaluation
 
 SCORES = {"test/acc": 0.0, "test/loss": 9.0}
 
@@ -30,8 +30,8 @@ def test_no_confusion_matrix_is_computed(many: Predictions, monkeypatch: pytest.
         sizes.append(len(some.classes))
         return confusion_matrix(some)
 
-    monkeypatch.setattr("trainyard.tasks.classification_figures.confusion_matrix", counted)
-    monkeypatch.setattr("trainyard.tasks.classification_report.confusion_matrix", counted)
+    monkeypatch.setattr("trainyard.reports.classification_figures.confusion_matrix", counted)
+    monkeypatch.setattr("trainyard.reports.classification_report.confusion_matrix", counted)
     report = Evaluation("run", "best.ckpt", "test split", SCORES, many)
     written = report.write(tmp_path, "test")
     assert sizes == []
@@ -51,7 +51,7 @@ def test_class_scores_follow_from_the_confusion_matrix() -> None:
 
 def test_only_the_most_frequent_classes_are_ranked(many: Predictions, monkeypatch: pytest.MonkeyPatch) -> None:
     assert MAX_RANKED == 500
-    monkeypatch.setattr("trainyard.tasks.classification.MAX_RANKED", 5)
+    monkeypatch.setattr("trainyard.reports.class_predictions.MAX_RANKED", 5)
     found = ranking_scores(many)
     frequent = many.labels.bincount(minlength=10_000)
     assert len(found) == 5

@@ -1,0 +1,83 @@
+"""What is to be predicted: a class, numbers, or labels."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Classes:
+    """One of several classes; the target of an example is its number, int64 `[N]`.
+
+    Attributes:
+        names: of the classes, in the order of their numbers.
+        weights: of the classes in the training loss, 1 on average over the training examples; empty for equal weights.
+    """
+
+    names: tuple[str, ...]
+    weights: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """One or several numbers, float32 `[N, T]`, in the units of the data.
+
+    Attributes:
+        names: of the numbers.
+        mean, std: of each number over the training examples, after the transformation.
+        transform: `none`, or `log`: the network predicts the logarithm.
+    """
+
+    names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    transform: str = "none"
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Any number of labels; the target of an example is 1 for each label that it has, else 0, float32 `[N, L]`.
+
+    Attributes:
+        names: of the labels.
+    """
+
+    names: tuple[str, ...]
+
+
+Target = Classes | Numbers | Labels
+KINDS: dict[str, type[Target]] = {"classification": Classes, "regression": Numbers, "multilabel": Labels}
+
+
+def target_to_dict(target: Target) -> dict[str, Any]:
+    """Return a target as primitives, for a checkpoint."""
+    [kind] = [name for name, cls in KINDS.items() if isinstance(target, cls)]
+    values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(target).items()}
+    return {"kind": kind, **values}
+
+
+def target_from_dict(stored: Mapping[str, Any]) -> Target:
+    """Return the target of `target_to_dict`."""
+    cls = KINDS[stored["kind"]]
+    known: dict[str, Any] = {field.name: stored[field.name] for field in fields(cls) if field.name in stored}
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
+    return cls(**values)
+
+
+def strata(targets: Tensor, bins: int = 10) -> Tensor:
+    """Return groups by which examples are split, int64 `[N]`: classes, quantiles of numbers, or sets of labels.
+
+    Args:
+        targets: int64 `[N]`, or float32 `[N, T]`.
+        bins: number of quantiles of the first number.
+    """
+    if targets.ndim == 1:
+        return targets
+    values = targets[:, 0]
+    if targets.unique().numel() <= 2:  # labels: the same sets form a group
+        groups: Tensor = targets.unique(dim=0, return_inverse=True)[1]
+        return groups
+    ranks: Tensor = values.argsort(stable=True).argsort(stable=True)
+    return ranks * bins // max(1, len(values))

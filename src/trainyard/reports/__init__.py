@@ -1,0 +1,1 @@
+"""Metrics, figures and reports, which depend on the type of the target."""
