@@ -176,7 +176,7 @@ RULES: dict[str, Validator] = {
     **same(optional(COUNT), "every_steps", "keep", "trials", "batch_size", "check_val_every_n_epoch"),
     **same(BOOLEAN, "compile", "fail_fast", "plan", "nesterov", "freeze_batch_norm", "detect_anomaly"),
     **same(optional(BOOLEAN), "fused", "dayfirst"),
-    **same(STRING, "objective", "opt", "target", "activation", "backbone"),
+    **same(STRING, "objective", "data.image", "opt", "target", "activation", "backbone"),
     **same(PATH, "root", "path", "cache", "folder", "save_dir", "weights"),
     **same(NAMES, "data.keep", "data.missing"),
     "data.target": Either((STRING, ListOf(Either((STRING, Number())), min_items=1))),

@@ -91,4 +91,4 @@ def strata(targets: Tensor, bins: int = 10) -> Tensor:
     labels = targets.shape[1]
     frequencies = torch.where(targets > 0, targets.sum(dim=0), torch.inf)
     rarest = torch.where(targets.any(dim=1), frequencies.argmin(dim=1), labels)
-    return torch.where(counts[sets] < MIN_STRATUM, rarest, labels + 1 + sets)
+    return torch.where(counts[sets] < MIN_STRATUM // 2, rarest, labels + 1 + sets)

@@ -16,7 +16,7 @@ from trainyard.data.loading.spec import Column, Examples
 from trainyard.data.tables.column_checks import ColumnValues
 from trainyard.data.tables.columns import MIN_SHARE, CellFormat, fit_column, learn_columns, recode_levels
 from trainyard.data.tables.reading import has_semicolons, nested_columns, read_rows, to_text
-from trainyard.data.tables.table_files import SPLITS, TableFiles, as_list
+from trainyard.data.tables.table_files import DECIMALS, SPLITS, TableFiles, as_list
 from trainyard.io.errors import config_error, did_you_mean, join_limited
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_LISTED = 14  # columns in a message
-DECIMALS = {None: None, "point": ".", "comma": ","}
 
 
 class Rows(DataModule):

@@ -27,6 +27,7 @@ READERS: dict[str, type[TargetColumns]] = {
     "multilabel": LabelColumns,
 }
 LISTS = re.compile(r"$|(large_|fixed_size_)?list<[^<]*>")  # types of columns that may be labels, or are not nested
+DECIMALS = {None: None, "point": ".", "comma": ","}
 SPLITS = {"path": "train", "test_path": "test"}
 
 

@@ -42,7 +42,7 @@ def infer_kind(columns: "pd.DataFrame", given: CellFormat) -> InferredKind:
     numbers = distinct_numbers(cells, given)
     if not cells.total or cells.share(~np.isnan(numbers)) < MIN_SHARE or is_code(cells):
         if separator := recurring_separator(cells):
-            return InferredKind("multilabel", f"{name} has labels separated by {separator}", "classification")
+            return InferredKind("multilabel", f"{name} has labels separated by '{separator}'", "classification")
         return InferredKind("classification", f"{name} contains text", "multilabel")
     known = np.unique(numbers[~np.isnan(numbers)])
     type_of_numbers = "numbers with fractions" if (known[np.isfinite(known)] % 1).any() else "whole numbers"

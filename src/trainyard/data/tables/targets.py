@@ -160,7 +160,8 @@ class NumberColumns(TargetColumns):
         low = numbers <= 0
         if self.transform == "log" and low.any():
             name = self.names[int(low.any(axis=0).argmax())]
-            problem = f"{low.sum()} values of {name} in data.{key} are 0 or less, such as {numbers[low].min():g}"
+            rows = f"{low.any(axis=1).sum()} of {len(low)} rows of data.{key}, such as {numbers[low].min():g}"
+            problem = f"{name} is 0 or less in {rows}"
             raise config_error("data.target_transform", "log", problem, "none, or a target above 0")
         return torch.from_numpy(numbers).float()
 
