@@ -152,7 +152,7 @@ def gain_note(change: str, before: dict[str, float], after: dict[str, float]) ->
 def comparison_note(run: StoredRun, scores: dict[str, float]) -> str:
     """Return a line that says whether the scores are exactly those of the run's own test."""
     stored = {name: run.metrics.get(name) for name in scores}
-    if str(stored) == str(scores):  # NaN is equal to NaN
+    if stored == scores:
         return "the run    has exactly the same scores"
     text = ", ".join(f"{name} {value}" for name, value in stored.items() if value is not None)
     return f"the run    has {text or 'no test scores'}; now {', '.join(f'{k} {v}' for k, v in scores.items())}"
@@ -179,6 +179,8 @@ def predict_test_split(
 ) -> tuple[Tensor, dict[str, float]]:
     """Return predictions of the test split, `[views, N, ...]`, and its metrics bitwise as the run computed them.
 
+    Metrics that are not finite are left out, as in the result of a run.
+
     Args:
         model: the trained model.
         data: with the examples.
@@ -200,7 +202,8 @@ def predict_test_split(
         loader.sampler.seed = view  # Lightning starts each test at epoch 0, so the seed varies the draws
         trainer.test(model, loader, verbose=False)
         predictions.append(model.interpret(torch.cat(outputs)))
-    return torch.stack(predictions), {name: float(value) for name, value in scores.items()}
+    finite = {name: float(value) for name, value in scores.items() if math.isfinite(value) or name == f"{TEST}loss"}
+    return torch.stack(predictions), finite
 
 
 def load_augmentation(cfg: DictConfig) -> Augmentation:

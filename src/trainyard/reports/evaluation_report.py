@@ -121,13 +121,15 @@ class Evaluation(ABC):
 
 @dataclass(frozen=True)
 class ScoreTable(Evaluation):
-    """A report with a table of scores, their intervals and those of a constant prediction, and the worst predictions.
+    """A report with a table of scores, intervals and a constant prediction's scores, and with the worst predictions."""
 
-    Subclasses define what the constant prediction and the worst predictions are called.
-    """
-
-    constant: ClassVar[str]
     worst_title: ClassVar[str]
+    worst_are_numbers: ClassVar[bool]
+
+    @property
+    @abstractmethod
+    def constant(self) -> str:
+        """What the constant prediction is called."""
 
     @property
     @abstractmethod
@@ -162,7 +164,7 @@ class ScoreTable(Evaluation):
         columns, found = ("example", *self.predictions.columns), self.worst
         pairs = zip(found.names, found.positions[:MAX_PRINTED], strict=False)
         rows = [(name, *self.predictions.describe(position)) for name, position in pairs]
-        return [f"{self.worst_title}:", table(columns, rows, right=columns[1:])]
+        return [f"{self.worst_title}:", table(columns, rows, right=columns[1:] if self.worst_are_numbers else ())]
 
     @property
     def points(self) -> list[str]:

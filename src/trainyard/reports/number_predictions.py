@@ -69,7 +69,9 @@ class NumberPredictions:
         mean = stored.get("mean")
         if not isinstance(mean, list) or len(mean) != len(self.names) or not all(map(is_number, mean)):
             return {}
-        constant = NumberPredictions(torch.tensor(mean).expand_as(self.targets), self.targets, self.names)
+        constant = NumberPredictions(
+            torch.tensor(mean, dtype=torch.float64).expand_as(self.targets), self.targets, self.names
+        )
         return {"mean": mean, **{f"test/{name}": value for name, value in constant.scores.items()}}
 
     def worst(self, most: int = 16) -> list[int]:

@@ -17,8 +17,9 @@ class RegressionReport(ScoreTable):
 
     predictions: NumberPredictions
 
-    constant = "always the mean"
     worst_title = "worst errors"
+    worst_are_numbers = True
+    constant = "always the mean"
 
     @property
     def intervals(self) -> dict[str, tuple[float, float]]:

@@ -43,7 +43,7 @@ def load_split(path: Path) -> SavedSplit | None:
     try:
         with open_regular(path, MAX_TABLE) as file, np.load(file, allow_pickle=False) as saved:
             predictions = saved["predictions" if "predictions" in saved else "probabilities"].astype(np.float32)
-            targets = saved["targets" if "targets" in saved else "labels"]
+            targets = saved["targets"] if "targets" in saved else saved["labels"].astype(np.int64)
             names = [str(name) for name in saved["names" if "names" in saved else "classes"]]
     except (OSError, ValueError, KeyError, MemoryError, zipfile.BadZipFile):
         return None

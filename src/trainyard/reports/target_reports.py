@@ -55,7 +55,9 @@ def split_predictions(target: Target, task: Task, predictions: Tensor, targets: 
     thresholds = task_thresholds(task)
     if isinstance(target, Classes):
         return Predictions(predictions, targets, names, decisions, next(iter(thresholds), None))
-    return LabelPredictions(predictions, targets > 0.5, names, decisions, tuple(thresholds) or (0.5,) * len(names))
+    return LabelPredictions(
+        predictions, targets > 0.5, names, decisions.bool(), tuple(thresholds) or (0.5,) * len(names)
+    )
 
 
 def task_thresholds(task: Task) -> list[float]:
