@@ -20,6 +20,7 @@ from trainyard.models.supervised import SupervisedModel
 from trainyard.reports.class_predictions import load_classifier
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.tasks.task import Task
+from trainyard.tasks.thresholds import find_thresholds
 
 BEST = "best:"
 
@@ -103,10 +104,10 @@ class Ensemble(nn.Module):
 def average_thresholds(tasks: Sequence[Task], weights: Sequence[int]) -> Task:
     """Return a copy of the first task with the weighted mean of all thresholds; a class without one has 0.5."""
     task = deepcopy(tasks[0])
-    for name in ("threshold", "thresholds"):
-        values = [getattr(other, name, None) for other in tasks]
-        if any(value is not None for value in values):
-            setattr(task, name, weighted_mean([torch.tensor(0.5) if v is None else v for v in values], weights))
+    found = [find_thresholds(other) for other in tasks]
+    for name in {name for thresholds in found for name in thresholds}:
+        values = [thresholds.get(name, torch.tensor(0.5)) for thresholds in found]
+        setattr(task, name, weighted_mean(values, weights))
     return task
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from trainyard.data.loading.spec import DataSpec
 from trainyard.data.loading.target import Labels, Numbers, Target
 from trainyard.models.supervised import SupervisedModel
+from trainyard.tasks.thresholds import find_thresholds
 
 INPUT = "input"
 TOLERANCE = 1e-4  # of outputs up to 1, relative for larger ones; in standard deviations of predicted numbers
@@ -55,11 +56,7 @@ def describe_target(model: SupervisedModel) -> dict[str, Any]:
     names = list(target.names)
     if isinstance(target, Numbers):
         return {"task": "regression", "targets": names, "transform": target.transform}
-    thresholds = {
-        name: value.tolist()
-        for name in ("threshold", "thresholds")
-        if (value := getattr(model.task, name, None)) is not None
-    }
+    thresholds = {name: value.tolist() for name, value in find_thresholds(model.task).items()}
     if isinstance(target, Labels):
         return {"task": "multilabel", "labels": names, **thresholds}
     return {"task": "classification", "classes": names, **thresholds}
