@@ -1,8 +1,8 @@
 """Evaluates a trained run or an ensemble on its test split or on other data."""
 
 import hashlib
+import math
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,16 +20,17 @@ from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
 from trainyard.inference.capabilities import NO_PROBABILITIES, has_class_report
 from trainyard.inference.ensemble import load_members, select_members
-from trainyard.inference.evaluation_data import OWN_TEST_SPLIT, load_evaluation_data, overlap_notes
+from trainyard.inference.evaluation_data import OWN_TEST_SPLIT, load_evaluation_data, overlap_notes, worst_examples
 from trainyard.inference.module_evaluation import evaluate_module
 from trainyard.inference.trainer import apply_model_options, build_inference_trainer
 from trainyard.io.errors import config_error
 from trainyard.io.files import relative
 from trainyard.models.supervised import SupervisedModel
-from trainyard.reports.class_predictions import Predictions, load_classifier
-from trainyard.reports.classification_report import Evaluation
+from trainyard.reports.class_predictions import load_classifier
+from trainyard.reports.evaluation_report import TEST, Evaluation, SplitPredictions
+from trainyard.reports.target_reports import build_report, split_predictions
 
-METRICS = ("test/acc", "test/loss")
+TOLERANCE = 1e-3  # relative, between a score of the test and the same one computed from the predictions
 
 
 class Report(Protocol):
@@ -73,19 +74,19 @@ def evaluate(
         return evaluate_module(run, checkpoint, cfg, overrides, trusted), run.folder
     model = load_classifier(checkpoint, trusted)
     data, examples = load_evaluation_data(cfg, run, model.spec, trusted)
-    predictions, scores = predict_test_split(model, data, cfg, views)
-    baseline = baseline_scores(run, predictions)
+    each, scores = predict_test_split(model, data, cfg, views)
+    predictions = describe(model, data, each.mean(dim=0))
     options = [*overrides]
     notes = overlap_notes(data, run, examples, trusted)
     if views > 1:
-        averaged = scores_of(predictions)
+        averaged = averaged_scores(predictions, describe(model, data, each[0]), scores)
         notes.append(gain_note(f"{views} views of each image", scores, averaged))
         scores = averaged
         options.append("--tta")
     elif examples == OWN_TEST_SPLIT and checkpoint == run.checkpoint:
         notes.append(comparison_note(run, scores))
-    report = Evaluation(run.name, relative(checkpoint), examples, scores, predictions, baseline, options, notes)
-    return report, run.folder
+    title = {"name": run.name, "checkpoint": relative(checkpoint), "examples": examples}
+    return report_on(predictions, run, data, **title, scores=scores, options=options, notes=notes), run.folder
 
 
 def evaluate_ensemble(
@@ -95,55 +96,63 @@ def evaluate_ensemble(
     selection = select_members(name, size, trusted)
     best = selection.best
     jobs = list(dict.fromkeys([*selection.jobs, best]))
-    models = load_members(jobs, trusted)
-    cfg = config_to_test(best, overrides, trusted)
-    data, examples = load_evaluation_data(cfg, best, models[0].spec, trusted)
+    models = dict(zip(jobs, load_members(jobs, trusted), strict=True))
+    model = models[best]
+    data, examples = load_evaluation_data(config_to_test(best, overrides, trusted), best, model.spec, trusted)
     results = {
-        job: predict_test_split(model, data, config_to_test(job, overrides, trusted))
-        for job, model in zip(jobs, models, strict=True)
+        job: predict_test_split(member, data, config_to_test(job, overrides, trusted)) for job, member in models.items()
     }
-    weighted = [results[job][0].probabilities * weight for job, weight in selection.jobs.items()]
-    best_predictions, best_scores = results[best]
-    predictions = replace(best_predictions, probabilities=torch.stack(weighted).sum(dim=0) / size)
-    scores = scores_of(predictions)
+    weighted = torch.cat([results[job][0] * weight for job, weight in selection.jobs.items()])
+    alone, best_scores = results[best]
+    predictions = describe(model, data, weighted.sum(dim=0) / size)
+    scores = averaged_scores(predictions, describe(model, data, alone[0]), best_scores)
     members = [f"{job.name} x {weight}" if weight > 1 else job.name for job, weight in selection.jobs.items()]
     notes = [
         *overlap_notes(data, best, examples, trusted),
         f"members    {', '.join(members)} (of {selection.candidates} jobs)",
         gain_note(f"against {best.name} alone", best_scores, scores),
     ]
-    baseline = baseline_scores(best, predictions)
     options = [*overrides, f"--ensemble {size}"]
-    checkpoints = f"{len(selection.jobs)} checkpoints"
-    report = Evaluation(f"{name} x {size}", checkpoints, examples, scores, predictions, baseline, options, notes)
-    return report, best.folder.parent
+    title = {"name": f"{name} x {size}", "checkpoint": f"{len(selection.jobs)} checkpoints", "examples": examples}
+    return report_on(predictions, best, data, **title, scores=scores, options=options, notes=notes), best.folder.parent
 
 
-def scores_of(predictions: Predictions) -> dict[str, float]:
-    """Return the scores of averaged probabilities."""
-    return {"test/acc": predictions.accuracy, "test/loss": predictions.log_loss}
+def describe(model: SupervisedModel, data: DataModule, predictions: Tensor) -> SplitPredictions:
+    """Return predictions of the first test examples with what the model decides and what is true."""
+    targets = data.splits["test"].y[: len(predictions)]  # fewer predictions with trainer.limit_test_batches
+    return split_predictions(model.spec.target, model.task, predictions, targets)
 
 
-def baseline_scores(run: StoredRun, predictions: Predictions) -> dict[str, Any]:
-    """Return the accuracy of always predicting the most frequent class of the run's training examples."""
-    baseline = run.result.get("baseline")
-    name = baseline.get("class") if isinstance(baseline, dict) else None
-    if name not in predictions.classes:
-        return {}
-    label = predictions.classes.index(name)
-    return {"class": name, "test/acc": float((predictions.labels == label).double().mean())}
+def report_on(predictions: SplitPredictions, run: StoredRun, data: DataModule, **fields: Any) -> Evaluation:
+    """Return the report on predictions of test examples, with the scores of the simplest prediction of a run."""
+    stored = run.result.get("baseline")
+    baseline = predictions.baseline(stored) if isinstance(stored, dict) else {}
+    return build_report(predictions, baseline=baseline, worst=worst_examples(predictions, data), **fields)
+
+
+def averaged_scores(averaged: SplitPredictions, single: SplitPredictions, scores: dict[str, float]) -> dict[str, float]:
+    """Return the scores of averaged predictions that are defined as those of a test of single ones.
+
+    Other scores, such as a loss that is not computed from predictions, are left out.
+    """
+    same = {
+        name: value
+        for name, value in single.scores.items()
+        if math.isclose(value, scores.get(f"{TEST}{name}", math.nan), rel_tol=TOLERANCE, abs_tol=TOLERANCE**2)
+    }
+    return {f"{TEST}{name}": value for name, value in averaged.scores.items() if name in same}
 
 
 def gain_note(change: str, before: dict[str, float], after: dict[str, float]) -> str:
     """Return a line with the differences of the scores."""
-    parts = [f"{name} {after[name] - before[name]:+.4f} (from {before[name]:.4f})" for name in METRICS]
+    parts = [f"{name} {value - before[name]:+.4f} (from {before[name]:.4f})" for name, value in after.items()]
     return f"gain       {change}: {', '.join(parts)}"
 
 
 def comparison_note(run: StoredRun, scores: dict[str, float]) -> str:
     """Return a line that says whether the scores are exactly those of the run's own test."""
-    stored = {name: run.metrics.get(name) for name in METRICS}
-    if stored == scores:
+    stored = {name: run.metrics.get(name) for name in scores}
+    if str(stored) == str(scores):  # NaN is equal to NaN
         return "the run    has exactly the same scores"
     text = ", ".join(f"{name} {value}" for name, value in stored.items() if value is not None)
     return f"the run    has {text or 'no test scores'}; now {', '.join(f'{k} {v}' for k, v in scores.items())}"
@@ -167,30 +176,31 @@ def write_report(report: Report, folder: Path) -> str:
 
 def predict_test_split(
     model: SupervisedModel, data: DataModule, cfg: DictConfig, views: int = 1
-) -> tuple[Predictions, dict[str, float]]:
-    """Return predictions on the test split, and `test/acc` and `test/loss` bitwise as the run computed them.
+) -> tuple[Tensor, dict[str, float]]:
+    """Return predictions of the test split, `[views, N, ...]`, and its metrics bitwise as the run computed them.
 
     Args:
-        views: number of views of each image whose probabilities are averaged (test-time augmentation): the image
-            itself, and versions augmented as in training. The scores are those of the first view.
+        model: the trained model.
+        data: with the examples.
+        cfg: of the run.
+        views: number of views of each image (test-time augmentation): the image itself, whose metrics are returned, and
+            versions augmented as in training.
     """
     augment = load_augmentation(cfg) if views > 1 else None
     apply_model_options(model, cfg)
-    logits: list[Tensor] = []
-    model.register_forward_hook(lambda module, inputs, output: logits.append(output.detach().float().cpu()))
+    outputs: list[Tensor] = []
+    model.register_forward_hook(lambda module, inputs, output: outputs.append(output.detach().float().cpu()))
     trainer = build_inference_trainer(cfg)
     [scores] = trainer.test(model, data, verbose=False)
-    probabilities = [model.interpret(torch.cat(logits))]
+    predictions = [model.interpret(torch.cat(outputs))]
     for view in range(1, views):
-        logits.clear()
+        outputs.clear()
         loader = data.loader("test")
-        loader.augment = partial(augment, classes=len(data.classes)) if augment else None
+        loader.augment = partial(augment, classes=len(model.spec.classes)) if augment else None
         loader.sampler.seed = view  # Lightning starts each test at epoch 0, so the seed varies the draws
         trainer.test(model, loader, verbose=False)
-        probabilities.append(model.interpret(torch.cat(logits)))
-    mean = torch.stack(probabilities).mean(dim=0)
-    labels = data.splits["test"].y[: len(mean)].cpu()  # fewer with trainer.limit_test_batches
-    return Predictions(mean, labels, model.spec.classes), {name: float(value) for name, value in scores.items()}
+        predictions.append(model.interpret(torch.cat(outputs)))
+    return torch.stack(predictions), {name: float(value) for name, value in scores.items()}
 
 
 def load_augmentation(cfg: DictConfig) -> Augmentation:
