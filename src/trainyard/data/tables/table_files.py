@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from trainyard.data.loading.target import Target, kind_of
+from trainyard.data.loading.target import Target
 from trainyard.data.tables.columns import CellFormat
 from trainyard.data.tables.labels import LabelColumns
 from trainyard.data.tables.reading import nested_columns, read_table
@@ -78,7 +78,7 @@ class TableFiles:
 
     def target_columns(self, table: "pd.DataFrame", trained: Target | None) -> TargetColumns:
         """Return the reader of the target columns, and log its kind if it is inferred."""
-        kind = self.task if trained is None else kind_of(trained)
+        kind = self.task if trained is None else trained.kind
         if kind == "auto":
             inferred = infer_kind(table[self.target_names], self.cells)
             log.info("task       %s", inferred)
