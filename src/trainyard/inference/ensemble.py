@@ -1,7 +1,8 @@
-"""An ensemble of jobs of a sweep, whose predicted probabilities are averaged."""
+"""An ensemble of jobs of a sweep, whose predictions are averaged: probabilities or numbers."""
 
 from collections import Counter
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,8 @@ from trainyard.models.supervised import SupervisedModel
 from trainyard.reports.class_predictions import load_classifier
 from trainyard.reports.saved_predictions import load_split
 from trainyard.sweeps.stored import StoredSweep
+from trainyard.tasks.task import Task
+from trainyard.tasks.thresholds import find_thresholds
 
 BEST = "best:"
 
@@ -101,13 +104,28 @@ class Ensemble(nn.Module):
         self.members = nn.ModuleList(members)
         self.weights = list(weights)
         self.spec: DataSpec = members[0].spec
+        self.task = average_thresholds([member.task for member in members], weights)
 
     def predict_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        """Return the probability of each class, `[B, K]`."""
-        weighted = []
-        for member, weight in zip(self.members, self.weights, strict=True):
-            weighted.append(member.predict_step(batch, batch_idx) * weight)  # type: ignore[operator]
-        return torch.stack(weighted).sum(dim=0) / sum(self.weights)
+        """Return the probability of each class or label, or the numbers, `[B, K]`."""
+        return weighted_mean([member.predict_step(batch, batch_idx) for member in self.members], self.weights)  # type: ignore[operator]
+
+
+def average_thresholds(tasks: Sequence[Task], weights: Sequence[int]) -> Task:
+    """Return a copy of the first task with the weighted mean of all thresholds; a class without one has 0.5."""
+    task = deepcopy(tasks[0])
+    found = [find_thresholds(other) for other in tasks]
+    for name in {name for thresholds in found for name in thresholds}:
+        values = [thresholds.get(name, torch.tensor(0.5)) for thresholds in found]
+        setattr(task, name, weighted_mean(values, weights))
+    return task
+
+
+def weighted_mean(values: Sequence[Tensor], weights: Sequence[int]) -> Tensor:
+    """Return the weighted mean of tensors of equal shape."""
+    return torch.stack([value * weight for value, weight in zip(values, weights, strict=True)]).sum(dim=0) / sum(
+        weights
+    )
 
 
 def load_members(jobs: Sequence[StoredRun], trusted: Sequence[str] = ()) -> list[SupervisedModel]:
@@ -116,10 +134,13 @@ def load_members(jobs: Sequence[StoredRun], trusted: Sequence[str] = ()) -> list
         if not job.checkpoint.is_file():
             raise config_error("--ensemble", job.name, "its checkpoint was deleted", "a sweep with sweep.keep=null")
     members = [load_classifier(job.checkpoint, trusted) for job in jobs]
-    interfaces = [(m.spec.input_shape, m.spec.classes, m.spec.columns, m.spec.value_range) for m in members]
+    interfaces = [
+        (spec.input_shape, type(spec.target), spec.target.names, spec.columns, spec.value_range)
+        for spec in (member.spec for member in members)
+    ]
     others = [job.name for job, interface in zip(jobs, interfaces, strict=True) if interface != interfaces[0]]
     if others:
-        problem = f"the inputs or classes differ from those of {jobs[0].name}"
+        problem = f"the inputs or targets differ from those of {jobs[0].name}"
         raise config_error("--ensemble", join_limited(others), problem, "jobs on the same data")
     return members
 
