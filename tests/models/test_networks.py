@@ -148,4 +148,4 @@ def test_constructor_arguments_of_subclasses_are_stored_if_they_are_primitives()
     with pytest.warns(UserWarning, match="'last' is an instance of `nn.Module`"):
         model = Own(ROWS, nn.ReLU(), hidden_dims=[5], optimizer=torch.optim.Adam)
     expected = {"spec": ROWS.to_dict(), "scale": 2.0, "hidden_dims": [5], "activation": "relu", "dropout": 0.0}
-    assert dict(model.hparams) == {**expected, "label_smoothing": 0.0}
+    assert dict(model.hparams) == {**expected, "label_smoothing": 0.0, "task": None}

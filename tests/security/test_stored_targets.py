@@ -149,7 +149,7 @@ def test_composed_configs_are_accepted() -> None:
     built = [path for path, node in walk(config) if isinstance(node, dict) and "_target_" in node]
     assert len(built) > 8
     check_stored(config, unbuilt=["sweep"])
-    assert len(PLACES) == 14
+    assert len(PLACES) == 17
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from hydra_plugins.trainyard.launchers import LocalLauncher
-from trainyard.config.objective import Objective
+from trainyard.config.objective import AUTO, Objective
 from trainyard.io.errors import config_error
 from trainyard.io.signals import Interrupted
 
@@ -47,18 +47,18 @@ class ResumingSweeper(Sweeper):
 
         gc.freeze()  # composing turned garbage collection off; a long sweep needs it
         gc.enable()
-        options, objective = self.config.sweep, Objective.from_config(self.config)
+        options = self.config.sweep
         check_options(self.config)
         space = self.parse_space(arguments)
         with open_dict(self.config):
             options.name = space.name() if options.name is None else str(options.name)
         folder = Path(self.config.hydra.sweep.dir)
         if options.plan:
-            self.print_plan(StoredSweep.preview(folder, space, objective))
+            self.print_plan(StoredSweep.preview(folder, space, self.find_objective(folder, space)))
             return
         with lock_sweep(folder):
             is_new = not (folder / SWEEP_FILE).exists()
-            stored = StoredSweep.create(folder, space, objective)
+            stored = StoredSweep.create(folder, space, self.find_objective(folder, space))
             try:
                 self.run_jobs(stored)
             except (KeyboardInterrupt, Interrupted) as error:
@@ -80,6 +80,25 @@ class ResumingSweeper(Sweeper):
         sampler = options.sampler._target_ if isinstance(options.sampler, DictConfig) else ""
         overrides = parser.parse_overrides(params + arguments)
         return SearchSpace.parse(overrides, options.zip, options.where or "", sampler)
+
+    def find_objective(self, folder: Path, space: "SearchSpace") -> Objective:
+        """Return the objective of the command; if it depends on the data, that of the first job."""
+        from trainyard.sweeps.distributions import representative_jobs
+        from trainyard.sweeps.execution.checks import find_objective
+        from trainyard.sweeps.stored import SWEEP_FILE, read_space
+
+        if self.config.objective != AUTO:
+            return Objective.from_config(self.config)
+        if (folder / SWEEP_FILE).exists():
+            return read_space(folder / SWEEP_FILE)[1]
+        first = representative_jobs(space)[0] if space.sampler else space.jobs()[0]
+        return find_objective(self.local_launcher(), first)
+
+    def local_launcher(self) -> LocalLauncher:
+        """Return a launcher of jobs on this machine."""
+        launcher = LocalLauncher()
+        launcher.setup(hydra_context=self.context, task_function=self.task_function, config=self.config)
+        return launcher
 
     def print_plan(self, stored: "StoredSweep") -> None:
         """Print the plan of a sweep."""
@@ -125,7 +144,9 @@ class ResumingSweeper(Sweeper):
         from trainyard.sweeps.execution.checks import check_jobs
         from trainyard.sweeps.execution.submission import check_nothing_is_queued
 
-        check_jobs(launcher, sweep.examples, [*map(sweep.overrides, sweep.examples)], sweep.axes)
+        check_jobs(
+            launcher, sweep.stored.objective, sweep.examples, [*map(sweep.overrides, sweep.examples)], sweep.axes
+        )
         check_nothing_is_queued(sweep.folder, sweep.queue)
         launcher.run_sweep(sweep)
 
@@ -134,11 +155,10 @@ class ResumingSweeper(Sweeper):
         from trainyard.sweeps.execution.checks import check_jobs
         from trainyard.sweeps.execution.remote import run_remote
 
-        local = LocalLauncher()
-        local.setup(hydra_context=self.context, task_function=self.task_function, config=self.config)
+        local = self.local_launcher()
         anywhere = "trainer.accelerator=auto"  # this machine may have no GPU
         overrides = [[*sweep.overrides(job), anywhere] for job in sweep.examples]
-        check_jobs(local, sweep.examples, overrides, sweep.axes)
+        check_jobs(local, sweep.stored.objective, sweep.examples, overrides, sweep.axes)
         for batch in sweep.batches(self.config.sweep.batch if sweep.sampler else sweep.remaining):
             run_remote(launcher, sweep, batch)
 

@@ -47,6 +47,14 @@ class ChecksInputs(Protocol):
 
 
 @runtime_checkable
+class ListsMetrics(Protocol):
+    """Knows which metrics it logs in validation."""
+
+    def validation_metrics(self) -> list[str]:
+        """Return their names, such as `val/loss`; none if they are not known."""
+
+
+@runtime_checkable
 class DiscardsBatches(Protocol):
     """Can remove a batch from its metrics."""
 

@@ -7,8 +7,19 @@ from omegaconf import DictConfig, open_dict
 from trainyard.config.arguments import parameters
 from trainyard.io.errors import ConfigError
 
-OWNERS = {"optimizer": "model", "scheduler": "model", "finetune": "model", "augment": "data"}
-"""The groups, with the part to whose constructor each is passed."""
+OWNERS = {
+    "optimizer": {"model": "optimizer"},
+    "scheduler": {"model": "scheduler"},
+    "finetune": {"model": "finetune"},
+    "augment": {"data": "augment"},
+    "task": {"model": "task", "data": "task"},
+    "loss": {"model": "task"},
+    "metrics": {"model": "task"},
+}
+"""The groups, with the parts to whose constructors each is passed, and the parameters."""
+
+WITH_TARGET = ("optimizer", "scheduler", "finetune", "augment")
+"""Those of the groups that build an object themselves."""
 
 
 def accepts(cfg: DictConfig, part: str, name: str) -> bool:
@@ -43,22 +54,28 @@ def remove_unused(cfg: DictConfig) -> None:
     Raises:
         ConfigError: the command sets such a group, which would have no effect.
     """
-    for group, part in OWNERS.items():
-        if cfg.get(group) is None or not has_target(cfg, part) or accepts(cfg, part, group):
+    for group, owners in OWNERS.items():
+        if cfg.get(group) is None or not all(has_target(cfg, part) for part in owners) or is_accepted(cfg, group):
             continue
         typed = [word for word in cfg.run.overrides if is_override_of(word, group)]
         if typed and group == "finetune":
             continue  # `check_finetune` knows which values have no effect
         if typed:
-            raise ConfigError(describe_unused(cfg, part, group, typed[0]))
+            raise ConfigError(describe_unused(cfg, group, typed[0]))
         with open_dict(cfg):
             cfg[group] = cfg.run.choices[group] = None
 
 
 def is_unused(cfg: DictConfig, group: str) -> bool:
     """Return whether a group is null because neither model nor data accept it."""
-    part = OWNERS.get(group, "")
-    return group in cfg and cfg[group] is None and has_target(cfg, part) and not accepts(cfg, part, group)
+    owners = OWNERS.get(group, {})
+    known = bool(owners) and all(has_target(cfg, part) for part in owners)
+    return group in cfg and cfg[group] is None and known and not is_accepted(cfg, group)
+
+
+def is_accepted(cfg: DictConfig, group: str) -> bool:
+    """Return whether the constructor of a part has a parameter for a group."""
+    return any(accepts(cfg, part, name) for part, name in OWNERS[group].items())
 
 
 def has_target(cfg: DictConfig, part: str) -> bool:
@@ -75,14 +92,15 @@ def is_override_of(word: str, group: str) -> bool:
     return key.partition(".")[0].partition("@")[0] == group
 
 
-def describe_unused(cfg: DictConfig, part: str, group: str, override: str) -> str:
-    """Return an error message for a typed group that a part does not accept."""
+def describe_unused(cfg: DictConfig, group: str, override: str) -> str:
+    """Return an error message for a typed group that no part accepts."""
+    [part, parameter] = next(iter(OWNERS[group].items()))
     chosen = f"{part}={cfg.run.choices.get(part)}"
     if group in cfg[part]:
         reason, accepted = f"{chosen} sets {part}.{group} itself", f"{part}.{group}.KEY=VALUE"
     else:
         own = "chooses its own" if part == "model" else "accepts no"
-        reason = f"{chosen} {own} {group}: {cfg[part]._target_} has no parameter {group}"
+        reason = f"{chosen} {own} {group}: {cfg[part]._target_} has no parameter {parameter}"
         other = "a model" if part == "model" else "data"
-        accepted = f"without {override}, or {other} whose constructor has a parameter {group}"
+        accepted = f"without {override}, or {other} whose constructor has a parameter {parameter}"
     return f"{override}: {reason}\n  accepted: {accepted}"

@@ -176,11 +176,12 @@ RULES: dict[str, Validator] = {
     **same(optional(COUNT), "every_steps", "keep", "trials", "batch_size", "check_val_every_n_epoch"),
     **same(BOOLEAN, "compile", "fail_fast", "plan", "nesterov", "freeze_batch_norm", "detect_anomaly"),
     **same(optional(BOOLEAN), "fused", "dayfirst"),
-    **same(STRING, "objective", "opt", "target", "activation", "backbone"),
+    **same(STRING, "objective", "opt", "activation", "backbone"),
+    "target": Either((STRING, ListOf(STRING, min_items=1))),
     **same(PATH, "root", "path", "cache", "folder", "save_dir", "weights"),
     **same(NAMES, "data.keep", "data.missing"),
     "seed": Number(low=0, high=2**32 - 1, whole=True),
-    "objective_mode": optional(OneOf(("min", "max"))),
+    "objective_mode": optional(OneOf(("min", "max", "auto"))),
     "channels_last": OneOf(("auto", True, False)),
     "ema_decay": optional(Number(above=0, below=1)),
     "on_nan": OneOf(("stop", "skip_batch")),
@@ -192,6 +193,10 @@ RULES: dict[str, Validator] = {
     # optimizer and fine-tuning
     "betas": ListOf(FRACTION, min_items=2, max_items=2),
     "unfreeze": ListOf(NOT_NEGATIVE),
+    # loss
+    "loss.gamma": NOT_NEGATIVE,
+    "delta": POSITIVE,
+    "quantile": Number(above=0, below=1),
     # data
     "test_path": optional(PATH),
     "count": Number(low=30, high=10**7, whole=True),

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from trainyard.io.errors import config_error
 
+AUTO = "auto"  # the objective of the task, which is known once the data has been read
 MODES = ("min", "max")
 STAGE = re.compile(r"(train|valid|validation|val|test)[/_](.+)")
 
@@ -84,4 +85,4 @@ def metric_name(name: str) -> str:
 
 def known_mode(objective: str, modes: Mapping[str, str]) -> str | None:
     """Return the mode of an objective from a table by metric name; `None` if it is not in the table."""
-    return modes.get(metric_name(str(objective)))
+    return AUTO if objective == AUTO else modes.get(metric_name(str(objective)))

@@ -88,6 +88,9 @@ PLUGIN_BASES = (f"{PL}.plugins.Precision", f"{PL}.plugins.CheckpointIO", "lightn
 MODEL = Kind("model", ("lightning.LightningModule",), ("trainyard.models",))
 DATA = Kind("data module", ("lightning.LightningDataModule",), ("trainyard.data",))
 AUGMENTATION = Kind("augmentation", ("trainyard.data.augment.Augmentation",), ("trainyard.data",))
+TASK = Kind("task", ("torch.nn.Module",), ("trainyard.tasks",), any_trusted=True)
+LOSS = Kind("loss", ("torch.nn.Module",), ("torch.nn.modules", "trainyard.tasks"), any_trusted=True)
+METRIC = Kind("metric", ("torchmetrics.Metric",), METRICS, any_trusted=True)
 # Arguments of a model such as `optimizer_g`, `optimizers.generator`, `opt_d` and `lr_scheduler`.
 OPTIMIZER_NAMES = r"(.+[._])?(opt|optim|optimizers?)([._].+)?"
 SCHEDULER_NAMES = r"(.+[._])?(sched|schedulers?|schedules?)([._].+)?"
@@ -104,6 +107,9 @@ PLACES = {
     r"data": DATA,
     r"data\..+": Kind("Module, Dataset or transform", INPUTS, INPUT_PACKAGES, any_trusted=True),
     r"augment": AUGMENTATION,
+    r"task": TASK,
+    r"(task\.)?loss": LOSS,
+    r"(task\.)?metrics\..+": METRIC,
     r"finetune": Kind("fine-tuning plan", ("trainyard.optim.finetune.Finetune",), ("trainyard.optim",)),
     r"callbacks\.[^.]+": Kind("callback", ("lightning.Callback",), (f"{PL}.callbacks", "trainyard")),
     r"logger\.[^.]+": Kind("logger", (f"{PL}.loggers.Logger",), (f"{PL}.loggers", "trainyard")),
@@ -122,11 +128,14 @@ KEYS = (
     "data",
     "finetune",
     "logger",
+    "loss",
+    "metrics",
     "model",
     "optimizer",
     "run",
     "scheduler",
     "sweep",
+    "task",
     "trainer",
 )
 OWN = Kind("part of a model", (*INPUTS, *OPTIMIZER_BASES), (*INPUT_PACKAGES, *METRICS, *OPTIMIZERS), any_trusted=True)
@@ -159,7 +168,8 @@ def walk_limited(config: object) -> Iterator[tuple[str, Any]]:
 
 def check_node(path: str, node: Mapping[str, Any], trusted: Sequence[str]) -> None:
     """Raise a ConfigError if a node with Hydra's own keys must not be built at its place."""
-    if "_target_" not in node and not set(node) & set(OPTIONS):
+    built = "_target_" in node and not (path == "loss" and node["_target_"] is None)  # that of the task
+    if not built and not set(node) & set(OPTIONS):
         return
     kind = find_kind(path)
     if kind is None:

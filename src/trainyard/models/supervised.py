@@ -17,6 +17,7 @@ from trainyard.models.input_layers import input_layer
 from trainyard.optim.optimizers import weight_decay_groups
 from trainyard.optim.schedules import count_steps, lightning_scheduler
 from trainyard.tasks.build import build_task
+from trainyard.tasks.metrics import compute_metrics, gather_examples
 from trainyard.tasks.task import Task
 
 PRIMITIVES = (str, float, int, list, tuple, dict, type(None))
@@ -78,10 +79,10 @@ class SupervisedModel(OptimizerMixin):
         spec: the description of the data; a `DataSpec` or the result of its `to_dict`.
         optimizer: called with parameter groups; required to fit, not to predict.
         scheduler: called with the optimizer, and with `total_steps` if it accepts that; `None` for a constant rate.
-        label_smoothing: see `Classification`; 0 for other tasks.
+        label_smoothing: share of the target spread over all classes; 0 for other targets.
+        task: the loss, the metrics and the meaning of the outputs; or the arguments of `build_task` for them.
 
     Attributes:
-        task: the loss, the metrics and the meaning of the outputs.
         output_size: the number of outputs for an example.
     """
 
@@ -97,21 +98,30 @@ class SupervisedModel(OptimizerMixin):
         optimizer: MakeOptimizer | None = None,
         scheduler: Callable[..., Any] | None = None,
         label_smoothing: float = 0.0,
+        task: Task | Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.spec = spec if isinstance(spec, DataSpec) else DataSpec.from_dict(spec)
         self.save_hyperparameters(ignore=["optimizer", "scheduler", "finetune"], logger=False)
         # Other objects, such as the DataSpec, would make the checkpoint unreadable with `weights_only=True`.
         stored = {name: value for name, value in self.hparams.items() if isinstance(value, PRIMITIVES)}
+        self.task = task if isinstance(task, Task) else build_task(self.spec.target, task, label_smoothing)
         self.hparams.clear()
         self.hparams.update(stored, spec=self.spec.to_dict())
         self.normalize = input_layer(self.spec)
-        self.task = build_task(self.spec.target, label_smoothing)
         self.output_size = self.task.output_size
         self.example_input_array = torch.zeros(2, *self.spec.input_shape)
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
         self.sums = {}  # by stage
+        self.kept: list[tuple[Tensor, Tensor]] = []  # outputs and targets of the present validation or test
+
+    def validation_metrics(self) -> list[str]:
+        """Return the names of the metrics that are logged in validation; none if a subclass may log others."""
+        hooks = ("step", "validation_step", "on_validation_epoch_end", "log_epoch")
+        if any(getattr(type(self), name) is not getattr(SupervisedModel, name) for name in hooks):
+            return []
+        return [f"val/{name}" for name in self.task.metric_modes()]
 
     def __setattr__(self, name: str, value: Any) -> None:
         # Lightning sets `_current_fx_name` about fifty times per step; `nn.Module` searches its parameters each time.
@@ -127,6 +137,8 @@ class SupervisedModel(OptimizerMixin):
         if stage not in self.sums:
             self.sums[stage] = EpochSums.empty(self.task.totals, loss.device)
         self.sums[stage].add(loss, outputs, y)
+        if stage != "train" and self.task.needs_outputs:
+            self.kept.append((outputs.detach(), y))
         return loss / max(1, len(y))
 
     def outputs_and_loss(self, x: Tensor, y: Tensor, training: bool) -> tuple[Tensor, Tensor]:
@@ -163,9 +175,31 @@ class SupervisedModel(OptimizerMixin):
         """
         sums = self.trainer.strategy.reduce(self.sums.pop(stage).stacked(), reduce_op="sum")
         loss, examples, *totals = sums.tolist()
+        further = {}
+        if stage != "train" and self.kept:
+            outputs, targets = gather_examples(self.kept)
+            self.kept.clear()
+            predictions = self.task.predictions(outputs)
+            if self.trainer.state.fn == TrainerFn.FITTING and self.task.choose_thresholds(predictions, targets):
+                totals = self.task.totals(outputs, targets).tolist()
+            further = compute_metrics(self.task, predictions, targets)
         scores = self.task.scores(loss, totals, examples or math.nan)  # NaN if all batches were skipped
-        named = {f"{stage}/{name}": value for name, value in scores.items()}
+        named = {f"{stage}/{name}": value for name, value in {**scores, **further}.items()}
         self.log_dict(named, sync_dist=True, logger=logger)
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the outputs of a validation that was interrupted."""
+        self.kept.clear()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Store what rebuilds the task, with the thresholds chosen so far."""
+        thresholds = {"thresholds": [*self.task.thresholds]} if self.task.thresholds else {}
+        checkpoint["hyper_parameters"]["task"] = {**self.task.config, **thresholds}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the chosen thresholds."""
+        stored = checkpoint["hyper_parameters"].get("task") or {}
+        self.task.thresholds[:] = stored.get("thresholds", self.task.thresholds)
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the validation, and those of the training since the last validation.

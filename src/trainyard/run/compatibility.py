@@ -11,13 +11,14 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.callbacks.finite_loss import FiniteLoss
+from trainyard.callbacks.protocols import ListsMetrics
 from trainyard.callbacks.weight_average import WeightAverage
-from trainyard.config.accepted import OWNERS, accepts, has_backbone, is_required, is_unused
+from trainyard.config.accepted import WITH_TARGET, accepts, has_backbone, is_required, is_unused
 from trainyard.config.arguments import check_additions, check_arguments, check_ranges
 from trainyard.config.composition import config_groups, instantiate, load_options
-from trainyard.config.objective import Objective
+from trainyard.config.objective import AUTO, Objective
 from trainyard.data.loading.spec import DescribesData
-from trainyard.io.errors import ConfigError, config_error, join_limited
+from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
 from trainyard.run.run_length import callback_classes, check_length, epoch_limit
 
 REQUIRED = (
@@ -32,7 +33,8 @@ def check_config(cfg: DictConfig) -> None:
     """Raise a ConfigError for the first problem that can be found without the data."""
     check_complete(cfg)
     check_ranges(cfg)
-    Objective.from_config(cfg)
+    if cfg.objective != AUTO:
+        Objective.from_config(cfg)
     if cfg.sweep.plan or cfg.sweep.sampler or cfg.sweep.params:
         key, value = ("sweep.plan", True) if cfg.sweep.plan else ("sweep", cfg.run.choices.sweep)
         raise config_error(key, value, "only for sweeps", "with -m")
@@ -51,7 +53,7 @@ def check_complete(cfg: DictConfig) -> None:
     if missing:
         accepted = " ".join(f"{key}={key.rpartition('.')[2].upper()}" for key in missing)
         raise ConfigError(f"{' and '.join(missing)} must be given\n  accepted: {accepted}")
-    for group in ("data", "model", "trainer", *OWNERS):
+    for group in ("data", "model", "trainer", *WITH_TARGET):
         if is_unused(cfg, group):
             continue
         options = join_limited(f"{group}={option}" for option in config_groups().get(group, ()))
@@ -98,10 +100,15 @@ def check_model_fits_data(cfg: DictConfig, data: object) -> None:
 
 
 def check_validation(cfg: DictConfig, model: L.LightningModule, data: L.LightningDataModule) -> None:
-    """Raise a ConfigError if nothing is validated, so that no epoch can be selected."""
+    """Raise a ConfigError if nothing is validated, so that no epoch can be selected, or not with the objective."""
     if missing := missing_method(model, data, "validation_step", "val_dataloader"):
         accepted = "a validation that logs the objective; it selects the best epoch"
         raise config_error("objective", cfg.objective, missing, accepted)
+    names = model.validation_metrics() if isinstance(model, ListsMetrics) else []
+    if names and not any(cfg.objective == name or cfg.objective.startswith(f"{name}_") for name in names):
+        problem = f"not logged in the validation{did_you_mean(cfg.objective, names)}"
+        accepted = f"{join_limited(names)}; another metric with metrics=[NAME]"
+        raise config_error("objective", cfg.objective, problem, accepted)
 
 
 def missing_method(model: L.LightningModule, data: L.LightningDataModule, step: str, loader: str) -> str:

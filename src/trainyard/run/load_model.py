@@ -9,7 +9,8 @@ from typing import Any
 
 import lightning as L
 
-from trainyard.config.trusted import MODEL, check_target
+from trainyard.config.composition import walk
+from trainyard.config.trusted import MODEL, check_node, check_target
 from trainyard.io.errors import ConfigError, config_error
 from trainyard.io.weight_files import check_archive, read_file
 
@@ -35,7 +36,9 @@ def load_model(
     base = replace(MODEL, bases=(f"{kind.__module__}.{kind.__qualname__}",))
     target = check_target(f"{checkpoint}: model_class", stored.get("model_class"), base, trusted)
     try:
-        model: L.LightningModule = target(**constructor_arguments(target, stored["hyper_parameters"]))
+        arguments = constructor_arguments(target, stored["hyper_parameters"])
+        check_task(arguments.get("task"), trusted)
+        model: L.LightningModule = target(**arguments)
         model.load_state_dict(stored["state_dict"])
     except ConfigError:
         raise
@@ -43,6 +46,13 @@ def load_model(
         problem = f"no model can be built from it ({type(error).__name__}: {first_line(error)})"
         raise config_error("checkpoint", checkpoint, problem, ACCEPTED) from error
     return model.eval()
+
+
+def check_task(stored: object, trusted: Sequence[str]) -> None:
+    """Raise a ConfigError if the arguments of a task would build anything but tasks, losses and metrics."""
+    for path, node in walk({"task": stored}):
+        if isinstance(node, dict):
+            check_node(path, node, trusted)
 
 
 def read_checkpoint(path: Path) -> Mapping[str, Any]:

@@ -14,8 +14,9 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.callbacks.checkpoint_files import PREVIOUS, newest_intact, set_damaged_aside
+from trainyard.config.task import adopt_task
 from trainyard.io.errors import ConfigError, config_error
-from trainyard.io.files import relative, remove_stale_drafts, write_json
+from trainyard.io.files import relative, remove_stale_drafts, write_json, write_text
 from trainyard.io.resources import TRY_AGAIN, describe_full_disk, is_disk_full
 from trainyard.io.signals import Interrupted, Signals
 from trainyard.run.directory_check import check_directory
@@ -28,6 +29,7 @@ from trainyard.run.run_directory import (
     lock,
     move_aside,
     point_to_latest,
+    read_config,
     read_result,
     write_config,
 )
@@ -115,6 +117,8 @@ class Run:
         file = self.dir / "config.yaml"
         earlier = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
         self.has_earlier_run = bool(earlier)
+        if earlier:
+            adopt_task(cfg, read_config(self.dir))
         self.config_changed = self.has_earlier_run and earlier != OmegaConf.to_yaml(cfg)
         unfinished = read_result(self.dir).get("status") in (None, "interrupted") and not self.config_changed
         if resume or (self.has_earlier_run and unfinished):
@@ -135,6 +139,8 @@ class Run:
             log.info("the files of the earlier run are in %s until this run is complete", relative(aside))
         if replaced or self.config_changed:
             write_config(self.dir, cfg)
+        else:
+            write_text(self.dir / "config.yaml", OmegaConf.to_yaml(cfg))  # the data has chosen the task
         point_to_latest(self.dir)
 
     def __exit__(

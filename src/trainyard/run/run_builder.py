@@ -23,7 +23,7 @@ from trainyard.callbacks.validation_scores import ValidationScores
 from trainyard.callbacks.weight_average import WeightAverage
 from trainyard.config.accepted import accepts
 from trainyard.config.composition import instantiate
-from trainyard.config.objective import Objective
+from trainyard.config.objective import AUTO, Objective
 from trainyard.data.loading.spec import DescribesData
 from trainyard.io.errors import config_error
 from trainyard.io.extras import describe_missing
@@ -34,6 +34,7 @@ from trainyard.run.loops import FitLoop
 from trainyard.run.run import Run
 from trainyard.run.run_length import epoch_limit
 
+CORE_KEYS = ("objective", "default")  # of a task, which are no arguments of it
 EXTRAS = ("wandb", "mlflow")  # logger options with a package of the same name
 # A name, since sweeps import runs and not the reverse.
 PRUNING = OmegaConf.create({"_target_": "trainyard.sweeps.pruning.Pruning"})
@@ -83,7 +84,9 @@ class RunBuilder:
 
 def build_data(cfg: DictConfig) -> L.LightningDataModule:
     """Build the data module of a composed or stored config; see `RunBuilder.data`."""
-    return build_part(cfg, "data", {"augment": cfg.get("augment"), "order_seed": cfg.seed})  # type: ignore[no-any-return]
+    task = cfg.get("task") or {}
+    arguments = {"augment": cfg.get("augment"), "order_seed": cfg.seed, "task": task.get("kind", AUTO)}
+    return build_part(cfg, "data", arguments)  # type: ignore[no-any-return]
 
 
 def build_model(cfg: DictConfig, data: L.LightningDataModule) -> L.LightningModule:
@@ -91,7 +94,7 @@ def build_model(cfg: DictConfig, data: L.LightningDataModule) -> L.LightningModu
     described = {"spec": data.spec} if isinstance(data, DescribesData) else {}
     scheduler = ScheduleFactory(instantiate(cfg.scheduler)) if cfg.get("scheduler") else None
     groups = {"optimizer": cfg.get("optimizer"), "scheduler": scheduler, "finetune": cfg.get("finetune")}
-    model: L.LightningModule = build_part(cfg, "model", {**described, **groups})
+    model: L.LightningModule = build_part(cfg, "model", {**described, **groups, "task": task_arguments(cfg)})
     if scheduler:
         scheduler.module = model
     return model
@@ -102,6 +105,13 @@ def build_part(cfg: DictConfig, part: str, arguments: Mapping[str, Any]) -> Any:
     accepted = {name: value for name, value in arguments.items() if accepts(cfg, part, name)}
     built = {name: instantiate(value) if OmegaConf.is_config(value) else value for name, value in accepted.items()}
     return instantiate(cfg[part], **built)
+
+
+def task_arguments(cfg: DictConfig) -> dict[str, Any]:
+    """Return the options of the task with its loss and its metrics, as plain values that a checkpoint can contain."""
+    groups = {name: OmegaConf.to_container(cfg[name]) for name in ("task", "loss", "metrics") if cfg.get(name)}
+    task: Any = groups.pop("task", {})
+    return {**{name: value for name, value in task.items() if name not in CORE_KEYS}, **groups}
 
 
 def uses_channels_last(cfg: DictConfig) -> bool:

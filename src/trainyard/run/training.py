@@ -22,8 +22,9 @@ from trainyard.callbacks.tensorboard import purge_events, write_hparams
 from trainyard.config.accepted import can_set, remove_unused
 from trainyard.config.composition import describe_replaced, resolve
 from trainyard.config.objective import metric_name
+from trainyard.config.task import choose_task
 from trainyard.config.trusted_paths import check_callback_states
-from trainyard.data.loading.spec import ReportsData
+from trainyard.data.loading.spec import ReportsData, target_kind
 from trainyard.io.errors import config_error, join_limited
 from trainyard.io.files import relative
 from trainyard.run.compatibility import check_model_fits_data, check_validation, missing_method
@@ -73,6 +74,7 @@ def fit_and_test(cfg: DictConfig, run: Run) -> None:
     L.seed_everything(cfg.seed, verbose=False)
     data = build.data(cfg)
     check_model_fits_data(cfg, data)
+    choose_task(cfg, target_kind(data))
     facts = report_data(data)
     run.result = {"data": facts}  # interrupted runs record it too
     model = build.model(cfg, data)

@@ -93,7 +93,7 @@ def plan_sweep(
     print(f"plan       {sweep.folder}: {total} jobs, {count} to do", flush=True)
     if not count:
         return
-    check_jobs(launcher, jobs, [job.overrides for job in jobs], axes)
+    check_jobs(launcher, sweep.objective, jobs, [job.overrides for job in jobs], axes)
     startup = time.perf_counter() - start
     groups = group_by_cost(jobs, (launcher.compose(job.overrides) for job in jobs))
     print(f"measuring  {len(groups)} of {len(jobs)} jobs, shortened", flush=True)

@@ -1,44 +1,54 @@
 """Classification: each example belongs to one of several classes."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+from torchmetrics import Metric
 
 from trainyard.data.loading.target import Classes
+from trainyard.io.errors import config_error
+from trainyard.tasks.task import Task
+from trainyard.tasks.thresholds import best_threshold, check_threshold
 
 
-class Classification(nn.Module):
+class Classification(Task):
     """The task of predicting a class; the outputs are logits `[B, K]`, the targets labels `[B]` or `[B, K]`.
 
     Args:
         target: the classes.
-        label_smoothing: share of the target spread over all classes, in the training loss (Szegedy et al. 2016,
-            arXiv:1512.00567).
+        threshold: of the probability of the second of two classes: a number, or the metric for which the best threshold
+            on the validation examples is chosen. `None` to predict the more probable class.
+        thresholds: the threshold that a checkpoint contains.
     """
 
-    metrics = {"acc": "max", "loss": "min"}  # noqa: RUF012
-    weights: Tensor | None
-    threshold: Tensor | None  # of the probability of the second of two classes; `None` for the most probable class
+    target: Classes
+    objective = "acc"
+    modes = {"acc": "max", "loss": "min"}  # noqa: RUF012
+    losses = ("cross_entropy", "focal")
+    reduction = "sum"
 
-    def __init__(self, target: Classes, label_smoothing: float = 0.0) -> None:
-        super().__init__()
-        self.output_size = len(target.names)
-        self.label_smoothing = label_smoothing
-        weights = torch.tensor(target.weights) if target.weights else None
-        self.register_buffer("weights", weights, persistent=False)  # the target contains them
-        self.register_buffer("threshold", None)
+    def __init__(self, target: Classes, threshold: float | str | None = None, thresholds: Sequence[float] = ()) -> None:
+        super().__init__(target)
+        self.criterion = check_threshold(threshold)
+        if threshold is not None and self.output_size != 2:
+            problem = f"the target has {self.output_size} classes"
+            raise config_error("task.threshold", threshold, problem, "null, or a target of two classes")
+        first = threshold if isinstance(threshold, float) else 0.5
+        self.thresholds = [*thresholds] or ([first] if threshold is not None else [])
 
-    def loss(self, outputs: Tensor, targets: Tensor, training: bool) -> Tensor:
-        """Return the summed cross-entropy; class weights and label smoothing are used in training only."""
-        weights, smoothing = (self.weights, self.label_smoothing) if training else (None, 0.0)
-        return F.cross_entropy(outputs, targets, weights, reduction="sum", label_smoothing=smoothing)
+    def describe(self) -> str:
+        """Return the number of classes in words."""
+        return f"{self.output_size} classes"
 
     def totals(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the number of correct predictions, `[1]`."""
         labels = targets if targets.ndim == 1 else targets.argmax(dim=1)
-        return (outputs.argmax(dim=1) == labels).sum().float()[None]
+        predicted = self.decisions(outputs.softmax(dim=1)) if self.thresholds else outputs.argmax(dim=1)
+        return (predicted == labels).sum().float()[None]
 
-    def scores(self, loss: float, totals: list[float], examples: float) -> dict[str, float]:
+    def scores(self, loss: float, totals: Sequence[float], examples: float) -> dict[str, float]:
         """Return accuracy and mean loss."""
         return {"acc": totals[0] / examples, "loss": loss / examples}
 
@@ -51,6 +61,36 @@ class Classification(nn.Module):
 
         With two classes and a threshold, it is the second class if its probability is at least the threshold.
         """
-        if self.threshold is None:
+        if not self.thresholds:
             return predictions.argmax(dim=1)
-        return (predictions[:, 1] >= self.threshold).long()
+        return (predictions[:, 1] >= self.thresholds[0]).long()
+
+    @property
+    def needs_outputs(self) -> bool:
+        """Whether there are further metrics, or a threshold to choose."""
+        return super().needs_outputs or bool(self.criterion)
+
+    def choose_thresholds(self, predictions: Tensor, targets: Tensor) -> bool:
+        """Set the threshold that is best for these examples."""
+        if self.criterion:
+            self.thresholds[:] = [best_threshold(predictions[:, 1], targets == 1, self.criterion)]
+        return bool(self.criterion)
+
+    def example_targets(self, count: int) -> Tensor:
+        """Return made-up labels, int64 `[count]`."""
+        return torch.arange(count) % self.output_size
+
+    def metric_arguments(self, node: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the kind of task of torchmetrics; an average over two classes is that of a task of several classes."""
+        binary = self.output_size == 2 and "average" not in node and "top_k" not in node
+        return {"task": "binary"} if binary else {"task": "multiclass", "num_classes": self.output_size}
+
+    def metric_inputs(self, metric: Metric, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return probabilities and labels; of a binary metric, the probability of the second class, or the decisions.
+
+        Metrics with a threshold of their own get 0 or 1.
+        """
+        if type(metric).__name__.startswith("Multiclass") or self.output_size != 2:
+            return predictions, targets
+        decided = self.thresholds and hasattr(metric, "threshold")
+        return self.decisions(predictions).float() if decided else predictions[:, 1], targets

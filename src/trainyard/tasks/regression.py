@@ -1,53 +1,58 @@
 """Regression: one or several numbers for each example."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+from torchmetrics import Metric
 
 from trainyard.data.loading.target import Numbers
-from trainyard.tasks.task import Loss
+from trainyard.tasks.task import Task
 
 
-class Regression(nn.Module):
+class Regression(Task):
     """The task of predicting numbers; the outputs are standardised numbers `[B, T]`, the targets in their own units.
 
     Args:
         target: names, statistics and transformation of the numbers.
-        loss: of the standardised outputs and targets `[B, T]`, for each example or number; the squared error by
-            default.
     """
 
+    target: Numbers
+    objective = "rmse"
+    modes = {"rmse": "min", "mae": "min", "r2": "max", "loss": "min"}  # noqa: RUF012
+    losses = ("mse", "mae", "huber", "quantile")
     mean: Tensor
     std: Tensor
-    metrics = {"rmse": "min", "mae": "min", "r2": "max", "loss": "min"}  # noqa: RUF012
 
-    def __init__(self, target: Numbers, loss: Loss | None = None) -> None:
-        super().__init__()
-        self.names = target.names
-        self.output_size = len(target.names)
-        self.transform = target.transform
-        self.loss_function = loss or squared_error
+    def __init__(self, target: Numbers) -> None:
+        super().__init__(target)
         self.register_buffer("mean", torch.tensor(target.mean), persistent=False)  # the target contains them
         self.register_buffer("std", torch.tensor(target.std), persistent=False)
 
-    def standardize(self, targets: Tensor) -> Tensor:
-        """Return targets as the network predicts them, `[B, T]`."""
-        values = targets.log() if self.transform == "log" else targets
+    def describe(self) -> str:
+        """Return the number of numbers in words."""
+        return "a number" if self.output_size == 1 else f"{self.output_size} numbers"
+
+    def metric_modes(self) -> dict[str, str | None]:
+        """Return the mode of each metric, also of those of each number."""
+        own = {f"{name}_{part}": mode for name, mode in self.modes.items() if name != "loss" for part in self.parts}
+        return {**super().metric_modes(), **own}
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of several numbers, each of which has scores of its own."""
+        return self.target.names if self.output_size > 1 else ()
+
+    def loss_targets(self, targets: Tensor) -> Tensor:
+        """Return standardised targets, as the network predicts them, `[B, T]`."""
+        values = targets.log() if self.target.transform == "log" else targets
         return (values - self.mean) / self.std
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """Return the predicted numbers in the units of the data, `[B, T]`."""
         values = outputs * self.std + self.mean
-        return values.exp() if self.transform == "log" else values
-
-    def decisions(self, predictions: Tensor) -> Tensor:
-        """Return the predicted numbers."""
-        return predictions
-
-    def loss(self, outputs: Tensor, targets: Tensor, training: bool) -> Tensor:
-        """Return the summed loss of the standardised numbers, averaged over the numbers of an example."""
-        losses = self.loss_function(outputs, self.standardize(targets))
-        return losses.sum() / losses[0].numel() if len(losses) else losses.sum()
+        return values.exp() if self.target.transform == "log" else values
 
     def totals(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the sums of squared errors, absolute errors, targets and squared targets of each number, `[4 T]`.
@@ -59,7 +64,7 @@ class Regression(nn.Module):
         shifted = targets - center
         return torch.stack([errors.square(), errors.abs(), shifted, shifted.square()]).sum(dim=1).flatten()
 
-    def scores(self, loss: float, totals: list[float], examples: float) -> dict[str, float]:
+    def scores(self, loss: float, totals: Sequence[float], examples: float) -> dict[str, float]:
         """Return root mean squared error, mean absolute error and R² (means over the numbers) and the mean loss.
 
         With several numbers, the scores of each are named `rmse_NAME`.
@@ -67,7 +72,7 @@ class Regression(nn.Module):
         count = self.output_size
         squares, absolutes, sums, sums_of_squares = (totals[place * count : (place + 1) * count] for place in range(4))
         own = {}
-        for place, name in enumerate(self.names):
+        for place, name in enumerate(self.target.names):
             variance = sums_of_squares[place] / examples - (sums[place] / examples) ** 2
             mse = squares[place] / examples
             r2 = 1 - mse / variance if variance > 0 else 0.0
@@ -77,7 +82,14 @@ class Regression(nn.Module):
             scores |= {f"{metric}_{name}": value for name, each in own.items() for metric, value in each.items()}
         return {**scores, "loss": loss / examples}
 
+    def example_targets(self, count: int) -> Tensor:
+        """Return made-up numbers, float32 `[count, T]`."""
+        return self.predictions(torch.linspace(-1, 1, count)[:, None].expand(count, self.output_size))
 
-def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Return the squared error of each number."""
-    return F.mse_loss(outputs, targets, reduction="none")
+    def metric_arguments(self, node: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the number of numbers."""
+        return {"num_outputs": self.output_size}
+
+    def metric_inputs(self, metric: Metric, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return predicted and true numbers, `[N]` if there is one for each example."""
+        return (predictions[:, 0], targets[:, 0]) if self.output_size == 1 else (predictions, targets)

@@ -117,6 +117,12 @@ class DescribesData(Protocol):
         """The description."""
 
 
+def target_kind(data: object) -> str | None:
+    """Return the kind of the target that a data module describes; `None` if it describes none."""
+    target = data.spec.target if isinstance(data, DescribesData) and isinstance(data.spec, DataSpec) else None
+    return target.kind if target else None
+
+
 @runtime_checkable
 class ReportsData(Protocol):
     """A LightningDataModule that checks and summarizes its examples before a run."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -16,6 +16,7 @@ class Classes:
         weights: of the classes in the training loss, 1 on average over the training examples; empty for equal weights.
     """
 
+    kind: ClassVar[str] = "classification"
     names: tuple[str, ...]
     weights: tuple[float, ...] = ()
 
@@ -30,6 +31,7 @@ class Numbers:
         transform: `none`, or `log`: the network predicts the logarithm.
     """
 
+    kind: ClassVar[str] = "regression"
     names: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -44,18 +46,18 @@ class Labels:
         names: of the labels.
     """
 
+    kind: ClassVar[str] = "multilabel"
     names: tuple[str, ...]
 
 
 Target = Classes | Numbers | Labels
-KINDS: dict[str, type[Target]] = {"classification": Classes, "regression": Numbers, "multilabel": Labels}
+KINDS: dict[str, type[Target]] = {cls.kind: cls for cls in (Classes, Numbers, Labels)}
 
 
 def target_to_dict(target: Target) -> dict[str, Any]:
     """Return a target as primitives, for a checkpoint."""
-    [kind] = [name for name, cls in KINDS.items() if isinstance(target, cls)]
     values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(target).items()}
-    return {"kind": kind, **values}
+    return {"kind": target.kind, **values}
 
 
 def target_from_dict(stored: Mapping[str, Any]) -> Target:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from trainyard.config.arguments import check_arguments, check_ranges, convert_text
 from trainyard.config.format_error import format_error
-from trainyard.config.objective import Objective
+from trainyard.config.objective import AUTO, Objective
 from trainyard.io.errors import ConfigError, config_error
 from trainyard.sweeps.job import Job
 
@@ -54,15 +54,22 @@ def check_options(config: DictConfig) -> None:
 
 
 def check_jobs(
-    launcher: "LocalLauncher", jobs: Sequence[Job], job_overrides: Sequence[Sequence[str]], axes: Sequence[str]
+    launcher: "LocalLauncher",
+    objective: Objective,
+    jobs: Sequence[Job],
+    job_overrides: Sequence[Sequence[str]],
+    axes: Sequence[str],
 ) -> None:
     """Raise one ConfigError for all jobs that cannot work, grouped by problem.
 
     Args:
-        job_overrides: of each job, which the launcher composes.
+        launcher: composes the jobs.
+        objective: of the sweep.
+        jobs: to check.
+        job_overrides: of each job.
         axes: keys that name the jobs.
     """
-    problems = find_problems(launcher, job_overrides)
+    problems = find_problems(launcher, objective, job_overrides)
     if not problems:
         return
     groups: dict[str, list[Job]] = {}
@@ -76,7 +83,9 @@ def check_jobs(
     raise ConfigError("\n".join(lines))
 
 
-def find_problems(launcher: "LocalLauncher", job_overrides: Sequence[Sequence[str]]) -> dict[int, str]:
+def find_problems(
+    launcher: "LocalLauncher", objective: Objective, job_overrides: Sequence[Sequence[str]]
+) -> dict[int, str]:
     """Return the problem of each job that cannot work, by its index.
 
     The parts of the jobs are checked in another process, since they need torch and the data.
@@ -84,7 +93,7 @@ def find_problems(launcher: "LocalLauncher", job_overrides: Sequence[Sequence[st
     problems = {}
     for index, overrides in enumerate(job_overrides):  # while that process imports torch
         try:
-            check_objective(launcher.compose(overrides), launcher.config)
+            check_objective(launcher.compose(overrides), objective)
         except (HydraException, ConfigError) as error:
             problems[index] = format_error(error)
     if problems:
@@ -92,7 +101,7 @@ def find_problems(launcher: "LocalLauncher", job_overrides: Sequence[Sequence[st
     with ProcessPoolExecutor(1, mp_context=launcher.context) as executor:
         for index, config in enumerate(launcher.compose_jobs(job_overrides)):
             try:
-                problem = executor.submit(find_problem, config).result()
+                problem = executor.submit(find_problem, config, objective).result()
             except BrokenProcessPool:
                 problems[index] = "the process that checks it has crashed, in the code of its data or model"
                 break
@@ -101,36 +110,58 @@ def find_problems(launcher: "LocalLauncher", job_overrides: Sequence[Sequence[st
     return problems
 
 
-def check_objective(job: DictConfig, sweep: DictConfig) -> None:
+def find_objective(launcher: "LocalLauncher", overrides: Sequence[str]) -> Objective:
+    """Return the objective of a job whose task depends on its data.
+
+    Raises:
+        ConfigError: the data cannot be read.
+    """
+    with ProcessPoolExecutor(1, mp_context=launcher.context) as executor:
+        [config] = launcher.compose_jobs([overrides])
+        objective = executor.submit(objective_of, config).result()
+    if isinstance(objective, str):
+        raise ConfigError(objective)
+    return objective
+
+
+def objective_of(config: DictConfig) -> Objective | str:
+    """Return the objective of a job, or why its data cannot be read."""
+    setup_globals()
+    try:
+        return Objective.from_config(read_data(config)[0])
+    except Exception as error:  # the job would fail with it, whatever it is
+        return format_error(error)
+
+
+def check_objective(job: DictConfig, shared: Objective) -> None:
     """Raise a ConfigError if a job has another objective than its sweep, for example from a swept experiment."""
-    own, shared = Objective.from_config(job), Objective.from_config(sweep)
+    if job.objective == AUTO:  # known once the data has been read
+        return
+    own = Objective.from_config(job)
     if own != shared:
         accepted = f"objective={shared.name} objective_mode={shared.mode} in the command, for all jobs"
         problem = f"the sweep ranks its jobs by {shared.name} ({shared.mode})"
         raise config_error("objective", f"{own.name} ({own.mode})", problem, accepted)
 
 
-def find_problem(config: DictConfig) -> str:
+def find_problem(config: DictConfig, objective: Objective) -> str:
     """Return why a job cannot work; empty if it can."""
     setup_globals()
     try:
-        check_config_parts(config)
+        check_config_parts(config, objective)
     except Exception as error:  # the job would fail with it, whatever it is
         return format_error(error)
     return ""
 
 
-def check_config_parts(config: DictConfig) -> None:
-    """Raise a ConfigError if the parts of a job do not fit together.
-
-    Data, models and schedules are built once for all jobs that share them. Nothing is downloaded.
-    """
+def read_data(config: DictConfig) -> tuple[DictConfig, str]:
+    """Return the config of a job with the task that its data has, and the key of its data in `checked`."""
     from trainyard.config.accepted import remove_unused
     from trainyard.config.composition import resolve
-    from trainyard.data.loading.spec import ReportsData
-    from trainyard.optim.optimizers import check_optimizer
+    from trainyard.config.task import choose_task
+    from trainyard.data.loading.spec import ReportsData, target_kind
     from trainyard.run.compatibility import check_config, check_model_fits_data
-    from trainyard.run.run_builder import build_data, build_model
+    from trainyard.run.run_builder import build_data
 
     with open_dict(config):
         config.hydra.runtime.output_dir = "."  # nothing is written
@@ -138,20 +169,37 @@ def check_config_parts(config: DictConfig) -> None:
     cfg = resolve(config)
     remove_unused(cfg)
     check_config(cfg)
-    data = repr(cfg.data)
+    data = repr(cfg.data) + repr(cfg.task)
     if data not in checked:
         source = checked[data] = build_data(cfg)
         if isinstance(source, ReportsData):
             source.check()
     check_model_fits_data(cfg, checked[data])
+    choose_task(cfg, target_kind(checked[data]))
+    return cfg, data
+
+
+def check_config_parts(config: DictConfig, objective: Objective) -> None:
+    """Raise a ConfigError if the parts of a job do not fit together, or its objective is not that of the sweep.
+
+    Data, models and schedules are built once for all jobs that share them. Nothing is downloaded.
+    """
+    from trainyard.optim.optimizers import check_optimizer
+    from trainyard.run.compatibility import check_validation
+    from trainyard.run.run_builder import build_model
+
+    cfg, data = read_data(config)
+    check_objective(cfg, objective)
     steps = repr(cfg.optimizer) + repr(cfg.scheduler)
     if steps not in checked:
         check_optimizer(cfg)
         checked[steps] = True
-    model = data + repr(cfg.model)
-    if model not in checked and cfg.model.get("weights") != "pretrained":
-        check_shapes(build_model(cfg, checked[data]), cfg.run.choices)
-        checked[model] = True
+    key = data + "".join(repr(cfg[name]) for name in ("model", "task", "loss", "metrics", "objective"))
+    if key not in checked and cfg.model.get("weights") != "pretrained":
+        model = build_model(cfg, checked[data])
+        check_validation(cfg, model, checked[data])
+        check_shapes(model, cfg.run.choices)
+        checked[key] = True
 
 
 def check_shapes(model: Any, choices: Mapping[str, str]) -> None:

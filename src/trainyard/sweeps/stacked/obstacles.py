@@ -46,7 +46,10 @@ TRAINER: dict[str, tuple[Any, ...]] = {  # supported keys of the trainer and the
     "strategy": ("auto",),
     "precision": ("32-true", "64-true"),
 }
-GROUPS = ("model", "data", "augment", "finetune", "optimizer", "scheduler", "trainer", "callbacks", "logger", "sweep")
+GROUPS = (
+    *("model", "data", "task", "loss", "metrics", "augment", "finetune", "optimizer", "scheduler"),
+    *("trainer", "callbacks", "logger", "sweep"),
+)
 VALUES = ("compile", "ema_decay", "objective", "objective_mode", "channels_last", "seed")
 
 
@@ -68,7 +71,7 @@ def to_plain(node: DictConfig | None) -> dict[str, Any]:
 
 def find_obstacle(cfg: dict[str, Any]) -> str | None:
     """Return the first reason why a job cannot be stacked, or `None`."""
-    checks = (model_obstacle, training_obstacle, trainer_obstacle, callback_obstacle, sweep_obstacle)
+    checks = (model_obstacle, task_obstacle, training_obstacle, trainer_obstacle, callback_obstacle, sweep_obstacle)
     return next((reason for check in checks if (reason := check(cfg))), None)
 
 
@@ -87,6 +90,20 @@ def model_obstacle(cfg: dict[str, Any]) -> str | None:
         return "finetune.unfreeze trains the backbone"
     caches = [part for part in cfg["callbacks"].values() if part and part["_target_"] == CACHE]
     return None if caches else "callbacks.feature_cache is missing"
+
+
+def task_obstacle(cfg: dict[str, Any]) -> str | None:
+    """Return the reason if loss or metrics are not those of a stack: cross-entropy and accuracy."""
+    kind = cfg["task"].get("kind", "classification")
+    if kind == "auto" and cfg["data"].get("target"):
+        return "with task=auto, the target may be numbers; task=classification says that it is not"
+    if kind not in ("auto", "classification") or cfg["task"].get("_target_"):
+        return f"task={kind} has another loss"
+    if cfg["loss"].get("_target_") not in (None, "torch.nn.CrossEntropyLoss"):
+        return f"its loss is {cfg['loss']['_target_']}"
+    if cfg["metrics"] or cfg["task"].get("threshold") is not None:
+        return "metrics and task.threshold are computed from all outputs"
+    return None
 
 
 def training_obstacle(cfg: dict[str, Any]) -> str | None:

@@ -85,7 +85,8 @@ class Stack:
             logits = self.network(x)
             model = self.first.model
             task: Any = model.task  # classification
-            losses = summed_losses(logits, labels, task.weights, task.label_smoothing)
+            smoothing = task.loss_functions[True].label_smoothing
+            losses = summed_losses(logits, labels, task.weights, smoothing)
             self.network.zero_grad()
             (losses / y.shape[1]).sum().backward()
             sums.add(losses, logits, labels)

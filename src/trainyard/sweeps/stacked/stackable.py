@@ -37,7 +37,7 @@ def group_stackable(configs: Mapping[int, DictConfig]) -> tuple[list[list[int]],
 
 def shared_settings(cfg: dict[str, Any]) -> str:
     """Return the settings that must be equal within a stack."""
-    keys = ["model", "data", "augment", "finetune", "trainer", "callbacks", "objective", "channels_last"]
+    keys = ["model", "data", "task", "augment", "finetune", "trainer", "callbacks", "objective", "channels_last"]
     if cfg["model"]["_target_"] == TRANSFER and cfg["model"].get("weights") == "none":
         keys.append("seed")  # of the random backbone
     return repr([cfg[key] for key in keys])
