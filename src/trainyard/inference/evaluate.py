@@ -19,7 +19,7 @@ from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
 from trainyard.inference.capabilities import NO_PROBABILITIES, has_class_report
-from trainyard.inference.ensemble import load_members, select_members
+from trainyard.inference.ensemble import Ensemble, load_members, select_members
 from trainyard.inference.evaluation_data import OWN_TEST_SPLIT, load_evaluation_data, overlap_notes, worst_examples
 from trainyard.inference.module_evaluation import evaluate_module
 from trainyard.inference.trainer import apply_model_options, build_inference_trainer
@@ -104,7 +104,8 @@ def evaluate_ensemble(
     }
     weighted = torch.cat([results[job][0] * weight for job, weight in selection.jobs.items()])
     alone, best_scores = results[best]
-    predictions = describe(model, data, weighted.sum(dim=0) / size)
+    ensemble = Ensemble([models[job] for job in selection.jobs], list(selection.jobs.values()))
+    predictions = describe(ensemble, data, weighted.sum(dim=0) / size)
     scores = averaged_scores(predictions, describe(model, data, alone[0]), best_scores)
     members = [f"{job.name} x {weight}" if weight > 1 else job.name for job, weight in selection.jobs.items()]
     notes = [
@@ -117,7 +118,7 @@ def evaluate_ensemble(
     return report_on(predictions, best, data, **title, scores=scores, options=options, notes=notes), best.folder.parent
 
 
-def describe(model: SupervisedModel, data: DataModule, predictions: Tensor) -> SplitPredictions:
+def describe(model: SupervisedModel | Ensemble, data: DataModule, predictions: Tensor) -> SplitPredictions:
     """Return predictions of the first test examples with what the model decides and what is true."""
     targets = data.splits["test"].y[: len(predictions)]  # fewer predictions with trainer.limit_test_batches
     return split_predictions(model.spec.target, model.task, predictions, targets)

@@ -54,7 +54,7 @@ def expand(argument: str) -> list[InputFile]:
             return images
         raise ValueError("a folder without images")
     if argument and Path(path).is_file():
-        if kind := path.kind:
+        if kind := kind_of(path):
             return [InputFile(path, kind)]
         raise ValueError(f"{Path(path).suffix} is not an extension of an image or a table")
     if os.path.lexists(path):
@@ -69,7 +69,7 @@ def expand(argument: str) -> list[InputFile]:
 def match_pattern(pattern: str) -> list[InputFile]:
     """Return the images and tables that match a pattern, in natural order; `**` matches nested folders."""
     names = [name for name in glob.glob(pattern, recursive=True) if not Path(name).is_dir()]  # noqa: PTH207
-    files = [InputFile(name, kind) for name in in_natural_order(names) if (kind := name.kind)]
+    files = [InputFile(name, kind) for name in in_natural_order(names) if (kind := kind_of(name))]
     if not files:
         raise ValueError("matches no image and no table")
     return files
