@@ -122,7 +122,7 @@ def report(found: LabelPredictions) -> LabelReport:
     spec = DataSpec((1,), Labels(found.names), (Column("width"),), (0.0,), (1.0,))
     positions = found.worst()
     worst = WorstExamples(positions, [f"row {place + 1}" for place in positions], torch.ones(len(positions), 1), spec)
-    scores = {f"test/{name}": found.scores[name] for name in ("f1", "f1_macro", "acc", "loss")}
+    scores = {f"test/{name}": found.scores[name] for name in ("average_precision", "f1", "acc")}
     baseline = found.baseline({"labels": ["red"]})
     return LabelReport("run", "best.ckpt", "test split", scores, found, baseline, worst=worst)
 
@@ -131,13 +131,12 @@ def test_report_has_a_row_for_each_label(tmp_path: Path) -> None:
     found = made_up()
     text = "\n".join(report(found).lines)
     low, high = found.intervals["average_precision"]
-    assert [line.split()[0] for line in text.splitlines()[3:8]] == [
-        *("test/average_precision", "test/f1", "test/f1_macro", "test/acc", "test/loss")
-    ]
+    names = [line.split()[0] for line in text.splitlines()[3:6]]
+    assert names == ["test/average_precision", "test/f1", "test/acc"]
     assert f"[{low:.5g}, {high:.5g}]" in text
     row = min(found.label_scores, key=lambda row: row.f1)
-    assert f"{row.name} " in text.splitlines()[9]
-    assert f"{row.examples}  " in text.splitlines()[9]
+    assert f"{row.name} " in text.splitlines()[7]
+    assert f"{row.examples}  " in text.splitlines()[7]
     written = report(found).write(tmp_path, "test")
     assert [path.name for path in written] == ["test.json", "test.md", "test_precision_recall_and_roc.png"]
     assert report(found).to_dict()["labels"][1] == found.label_scores[1]._asdict()

@@ -1,5 +1,7 @@
 """The report of a user's own task is that of its kind of target."""
 
+from typing import ClassVar
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -16,21 +18,27 @@ from trainyard.reports.target_reports import build_report, split_predictions
 from trainyard.tasks.build import build_task
 
 
-class MedianClass(nn.Module):
+class Stub(nn.Module):
+    """As much of a task as a report needs."""
+
+    thresholds: ClassVar[list[float]] = []
+
+
+class MedianClass(Stub):
     """Predicts the median of ordered classes."""
 
     def decisions(self, predictions: Tensor) -> Tensor:
         return (predictions.cumsum(dim=1) < 0.5).sum(dim=1)
 
 
-class Interval(nn.Module):
+class Interval(Stub):
     """Predicts a lower bound, a middle and an upper bound of a number."""
 
     def decisions(self, predictions: Tensor) -> Tensor:
         return predictions[:, 1:2]
 
 
-class TwoMostProbable(nn.Module):
+class TwoMostProbable(Stub):
     """Predicts the two most probable labels."""
 
     def decisions(self, predictions: Tensor) -> Tensor:

@@ -179,7 +179,7 @@ RULES: dict[str, Validator] = {
     **same(STRING, "objective", "data.image", "opt", "activation", "backbone"),
     **same(PATH, "root", "path", "cache", "folder", "save_dir", "weights"),
     **same(NAMES, "data.keep", "data.missing"),
-    "data.target": Either((STRING, ListOf(Either((STRING, Number())), min_items=1))),
+    "target": Either((STRING, ListOf(Either((STRING, Number())), min_items=1))),
     "target_transform": OneOf(("none", "log")),
     "seed": Number(low=0, high=2**32 - 1, whole=True),
     "objective_mode": optional(OneOf(("min", "max", "auto"))),

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,6 +29,7 @@ from trainyard.models.supervised import SupervisedModel
 from trainyard.reports.class_predictions import load_classifier
 from trainyard.reports.evaluation_report import TEST, Evaluation, SplitPredictions
 from trainyard.reports.target_reports import build_report, split_predictions
+from trainyard.tasks.metrics import compute_metrics
 
 TOLERANCE = 1e-3  # relative, between a score of the test and the same one computed from the predictions
 
@@ -75,17 +76,18 @@ def evaluate(
     model = load_classifier(checkpoint, trusted)
     data, examples = load_evaluation_data(cfg, run, model.spec, trusted)
     each, scores = predict_test_split(model, data, cfg, views)
-    predictions = describe(model, data, each.mean(dim=0))
+    mean = each.mean(dim=0)
     options = [*overrides]
     notes = overlap_notes(data, run, examples, trusted)
     if views > 1:
-        averaged = averaged_scores(predictions, describe(model, data, each[0]), scores)
+        averaged = score_average(model, data, mean, describe(model, data, each[0]), scores)
         notes.append(gain_note(f"{views} views of each image", scores, averaged))
         scores = averaged
         options.append("--tta")
     elif examples == OWN_TEST_SPLIT and checkpoint == run.checkpoint:
         notes.append(comparison_note(run, scores))
     title = {"name": run.name, "checkpoint": relative(checkpoint), "examples": examples}
+    predictions = describe(model, data, mean)
     return report_on(predictions, run, data, **title, scores=scores, options=options, notes=notes), run.folder
 
 
@@ -104,9 +106,9 @@ def evaluate_ensemble(
     }
     weighted = torch.cat([results[job][0] * weight for job, weight in selection.jobs.items()])
     alone, best_scores = results[best]
+    mean = weighted.sum(dim=0) / size
     ensemble = Ensemble([models[job] for job in selection.jobs], list(selection.jobs.values()))
-    predictions = describe(ensemble, data, weighted.sum(dim=0) / size)
-    scores = averaged_scores(predictions, describe(model, data, alone[0]), best_scores)
+    scores = score_average(ensemble, data, mean, describe(model, data, alone[0]), best_scores)
     members = [f"{job.name} x {weight}" if weight > 1 else job.name for job, weight in selection.jobs.items()]
     notes = [
         *overlap_notes(data, best, examples, trusted),
@@ -115,6 +117,7 @@ def evaluate_ensemble(
     ]
     options = [*overrides, f"--ensemble {size}"]
     title = {"name": f"{name} x {size}", "checkpoint": f"{len(selection.jobs)} checkpoints", "examples": examples}
+    predictions = describe(ensemble, data, mean)
     return report_on(predictions, best, data, **title, scores=scores, options=options, notes=notes), best.folder.parent
 
 
@@ -131,17 +134,41 @@ def report_on(predictions: SplitPredictions, run: StoredRun, data: DataModule, *
     return build_report(predictions, baseline=baseline, worst=worst_examples(predictions, data), **fields)
 
 
-def averaged_scores(averaged: SplitPredictions, single: SplitPredictions, scores: dict[str, float]) -> dict[str, float]:
-    """Return the scores of averaged predictions that are defined as those of a test of single ones.
+def score_average(
+    model: SupervisedModel | Ensemble,
+    data: DataModule,
+    mean: Tensor,
+    known: SplitPredictions,
+    scores: Mapping[str, float],
+) -> dict[str, float]:
+    """Return those of the scores of a test that can be computed from averaged predictions.
 
-    Other scores, such as a loss that is not computed from predictions, are left out.
+    Args:
+        model: decides what is predicted.
+        data: with the test split.
+        mean: averaged predictions, `[N, ...]`.
+        known: the predictions of the test with these scores.
+        scores: of the test.
     """
-    same = {
-        name: value
-        for name, value in single.scores.items()
+    further = compute_metrics(model.task, mean, data.splits["test"].y[: len(mean)].cpu())
+    found = same_scores(describe(model, data, mean), known, scores)
+    found |= {f"{TEST}{name}": value for name, value in further.items() if math.isfinite(value)}
+    return {name: found[name] for name in scores if name in found}
+
+
+def same_scores(
+    predictions: SplitPredictions, known: SplitPredictions, scores: Mapping[str, float]
+) -> dict[str, float]:
+    """Return the scores of predictions that are defined as those of a test, whose predictions are known.
+
+    A loss may not be one of predictions.
+    """
+    found = predictions.scores
+    return {
+        f"{TEST}{name}": found[name]
+        for name, value in known.scores.items()
         if math.isclose(value, scores.get(f"{TEST}{name}", math.nan), rel_tol=TOLERANCE, abs_tol=TOLERANCE**2)
     }
-    return {f"{TEST}{name}": value for name, value in averaged.scores.items() if name in same}
 
 
 def gain_note(change: str, before: dict[str, float], after: dict[str, float]) -> str:

@@ -137,11 +137,6 @@ class ScoreTable(Evaluation):
         """The 95 % confidence intervals of scores, by name without `test/`."""
 
     @property
-    def computed(self) -> dict[str, float]:
-        """Scores of the report that a test does not compute, by name."""
-        return {}
-
-    @property
     def score_columns(self) -> tuple[str, ...]:
         """The names of the columns of `score_rows`."""
         return ("score", "value", "95 % interval", self.constant)
@@ -150,7 +145,7 @@ class ScoreTable(Evaluation):
     def score_rows(self) -> list[tuple[str, ...]]:
         """Name, value, interval and baseline of each score."""
         rows: list[tuple[str, ...]] = []
-        for name, value in {**self.computed, **self.scores}.items():
+        for name, value in self.scores.items():
             bounds, base = self.intervals.get(name.removeprefix(TEST)), self.baseline.get(name)
             interval = f"[{bounds[0]:.5g}, {bounds[1]:.5g}]" if bounds else ""
             rows.append((name, f"{value:.5g}", interval, "" if base is None else f"{base:.5g}"))

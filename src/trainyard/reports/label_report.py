@@ -48,10 +48,6 @@ class LabelReport(ScoreTable):
         return self.predictions.intervals
 
     @property
-    def computed(self) -> dict[str, float]:
-        return {"test/average_precision": self.predictions.scores["average_precision"]}
-
-    @property
     def target_lines(self) -> list[str]:
         rows = label_rows(self.predictions)
         rest = [f"and {len(rows) - MAX_ROWS} labels with higher F1"] if len(rows) > MAX_ROWS else []

@@ -52,19 +52,12 @@ def split_predictions(target: Target, task: Task, predictions: Tensor, targets: 
     predictions, decisions, targets = predictions.cpu(), decisions.cpu(), targets.cpu()
     if isinstance(target, Numbers):
         return NumberPredictions(decisions, targets, names)
-    thresholds = task_thresholds(task)
+    thresholds = task.thresholds
     if isinstance(target, Classes):
         return Predictions(predictions, targets, names, decisions, next(iter(thresholds), None))
     return LabelPredictions(
         predictions, targets > 0.5, names, decisions.bool(), tuple(thresholds) or (0.5,) * len(names)
     )
-
-
-def task_thresholds(task: Task) -> list[float]:
-    """Return the thresholds that a task has stored: one of two classes, or one for each label; empty without any."""
-    found = (getattr(task, name, None) for name in ("threshold", "thresholds"))
-    values = next((value for value in found if value is not None), ())
-    return torch.as_tensor(values).flatten().tolist()
 
 
 @torch.inference_mode()
