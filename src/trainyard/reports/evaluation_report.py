@@ -147,9 +147,13 @@ class ScoreTable(Evaluation):
         rows: list[tuple[str, ...]] = []
         for name, value in self.scores.items():
             bounds, base = self.intervals.get(name.removeprefix(TEST)), self.baseline.get(name)
-            interval = f"[{bounds[0]:.5g}, {bounds[1]:.5g}]" if bounds else ""
-            rows.append((name, f"{value:.5g}", interval, "" if base is None else f"{base:.5g}"))
+            interval = f"[{self.show(name, bounds[0])}, {self.show(name, bounds[1])}]" if bounds else ""
+            rows.append((name, self.show(name, value), interval, "" if base is None else self.show(name, base)))
         return rows
+
+    def show(self, name: str, value: float) -> str:
+        """Return the value of a score as text."""
+        return f"{value:.5g}"
 
     @property
     def worst_lines(self) -> list[str]:

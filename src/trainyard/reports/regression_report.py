@@ -6,7 +6,7 @@ from functools import partial
 
 from matplotlib.figure import Figure
 
-from trainyard.reports.evaluation_report import ScoreTable
+from trainyard.reports.evaluation_report import TEST, ScoreTable
 from trainyard.reports.number_predictions import NumberPredictions
 from trainyard.reports.regression_figures import predicted_against_true_figure, residual_figure
 
@@ -24,6 +24,10 @@ class RegressionReport(ScoreTable):
     @property
     def intervals(self) -> dict[str, tuple[float, float]]:
         return self.predictions.intervals
+
+    def show(self, name: str, value: float) -> str:
+        """Return an R² with four decimals; it is 0 up to rounding for the mean."""
+        return f"{value:.4f}" if name.startswith(f"{TEST}r2") else super().show(name, value)
 
     def figures(self) -> dict[str, Callable[[], Figure]]:
         return {
