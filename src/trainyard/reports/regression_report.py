@@ -26,8 +26,8 @@ class RegressionReport(ScoreTable):
         return self.predictions.intervals
 
     def show(self, name: str, value: float) -> str:
-        """Return an R² with four decimals; it is 0 up to rounding for the mean."""
-        return f"{value:.4f}" if name.startswith(f"{TEST}r2") else super().show(name, value)
+        """Return an R² with four decimals, since it is 0 up to rounding for the mean."""
+        return f"{round(value, 4) + 0.0:.4f}" if name.startswith(f"{TEST}r2") else super().show(name, value)
 
     def figures(self) -> dict[str, Callable[[], Figure]]:
         return {
