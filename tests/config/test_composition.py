@@ -28,7 +28,7 @@ MUST_BE_GIVEN = {
 }
 PROMISED = {
     "data": "digits penguins shapes image_folder table mnist fashion_mnist kmnist emnist cifar10 cifar100 svhn stl10",
-    "model": "mlp cnn resnet transfer",
+    "model": "mlp tabular cnn resnet transfer",
     "optimizer": "sgd adam adamw adagrad rmsprop adadelta nadam muon lion timm",
     "scheduler": "constant cosine cosine_warmup step exponential linear polynomial one_cycle plateau",
     "finetune": "head full gradual fine_tune",

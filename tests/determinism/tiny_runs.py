@@ -22,6 +22,10 @@ QUICK = (
 PICTURES = ("data=shapes", "data.count=90", "data.image_size=32", "data.batch_size=16", "data.train_fraction=1.0")
 RUNS = {
     "mlp": ("model=mlp", "model.hidden_dims=[8]", "model.dropout=0.2"),
+    "tabular": (
+        *("model=tabular", "model.hidden_dims=[8]", "model.members=3", "model.dropout=0.1"),
+        *("data=penguins", "data.train_fraction=1.0"),
+    ),
     "cnn": ("model=cnn", "model.channels=[4]", "model.hidden_dims=[8]", "augment=standard"),
     "resnet": ("model=resnet", "model.channels=[4,8]", "model.dropout=0.2", *PICTURES),
     "transfer": (

@@ -181,6 +181,10 @@ def test_ensemble_averages_predictions(name: str) -> None:
     torch.testing.assert_close(values[report.worst.positions], predicted, atol=1e-4, rtol=1e-4)
     assert set(report.scores) >= ({"test/rmse_area", "test/r2"} if name == "two" else {"test/f1", "test/acc"})
     assert len(report.predictions) == len(single.predictions)
+    if name == "labels":
+        each = [load_model(Path(f"outputs/sweeps/labels/{job}/checkpoints/best.ckpt")).task.thresholds for job in (0, 1)]
+        assert each[0] != each[1]
+        assert report.predictions.thresholds == pytest.approx(model.task.thresholds)
     assert any(note.startswith("gain       against ") for note in report.notes)
 
 
@@ -226,7 +230,7 @@ def test_command_prints_scores_and_writes_a_report(evaluate_command, name: str, 
     for key, value in result(name)["metrics"].items():
         if key.startswith("test/"):
             [line] = [line for line in screen.splitlines() if line.split("  ")[0].strip() == key]
-            assert f"  {value:.5g}" in line
+            assert (f"  {value:.4f}" if "/r2" in key else f"  {value:.5g}") in line
     written = Path(f"outputs/runs/{name}/evaluation")
     assert {path.name for path in written.iterdir()} == {
         "test.json",

@@ -15,6 +15,7 @@ from trainyard.run.training import train
 
 PLANS = {
     "dropout": ["model=mlp", "model.dropout=0.3"],
+    "ensemble": ["model=tabular", "model.dropout=0.2", "data=penguins", "data.batch_size=64"],
     "convolutions": ["model=cnn", "model.channels=[4]", "model.dropout=0.2", "scheduler=one_cycle"],
     "average": ["model=mlp", "model.dropout=0.2", "ema_decay=0.99"],
     "momentum": ["model=mlp", "optimizer=sgd", "optimizer.momentum=0.9", "scheduler=plateau", "objective=val/loss"],
@@ -34,7 +35,7 @@ STOPS: list[Stopped] = [
     ("train", 2, -1),
     ("val", 3, 0),
 ]  # -1: the last batch of an epoch
-EXPECTED = {"accumulation": [1, 8, 12, 16], "two validations": [3, 15, 30, 35]}
+EXPECTED = {"ensemble": [3, 8, 12, 16], "accumulation": [1, 8, 12, 16], "two validations": [3, 15, 30, 35]}
 
 
 class ResetWeights(L.Callback):

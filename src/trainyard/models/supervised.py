@@ -133,14 +133,18 @@ class SupervisedModel(OptimizerMixin):
     def step(self, batch: Batch, stage: str) -> Tensor:
         """Return the mean loss of a batch, and add it to the sums of the stage."""
         x, y = batch
-        outputs = self(x)
-        loss = self.task.loss(outputs, y, training=stage == "train")
+        outputs, loss = self.outputs_and_loss(x, y, training=stage == "train")
         if stage not in self.sums:
             self.sums[stage] = EpochSums.empty(self.task.totals, loss.device)
         self.sums[stage].add(loss, outputs, y)
         if stage != "train" and self.task.needs_outputs:
             self.kept.append((outputs.detach(), y))
         return loss / max(1, len(y))
+
+    def outputs_and_loss(self, x: Tensor, y: Tensor, training: bool) -> tuple[Tensor, Tensor]:
+        """Return the outputs of `forward` and the summed loss; a model may train on more than these outputs."""
+        outputs = self(x)
+        return outputs, self.task.loss(outputs, y, training)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss to minimise."""

@@ -29,6 +29,7 @@ class Column:
     name: str  # the header of the table's column, or `HEADER.PART` for a part of a date
     levels: tuple[str, ...] = ()  # empty for a numeric column
     median: float = 0.0  # of the training rows; replaces missing numbers
+    quantiles: tuple[float, ...] = ()  # of the training rows, for `model=tabular`; 33 from the minimum to the maximum
     may_miss: bool = False  # whether training rows lack values; the model then adds a missing indicator
     embedded: bool = False  # whether the levels are embedded instead of one-hot encoded
     source: str = ""  # the header of the table's column, if it differs from the name

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MIN_SHARE = 0.95  # of the non-missing cells must be numbers or dates; the others are then exceptions
+QUANTILES = 33  # of a numeric column, including minimum and maximum: the edges of 32 bins
 
 
 @dataclass(frozen=True)
@@ -177,8 +178,11 @@ def fit_column(column: Column, train: Tensor, one_hot_limit: int) -> Column:
         levels = tuple(column.levels[code - 1] for code in codes if code > 0) or ("",)
         return replace(column, levels=levels, may_miss=0 in codes, embedded=len(levels) > one_hot_limit)
     known = train[~train.isnan()]
-    median = float(np.median(known.numpy())) if len(known) else 0.0
-    return replace(column, median=median, may_miss=len(known) < len(train))
+    may_miss = len(known) < len(train)
+    if not len(known):
+        return replace(column, may_miss=may_miss)
+    quantiles = np.quantile(known.numpy(), np.linspace(0, 1, QUANTILES)).tolist()
+    return replace(column, median=float(np.median(known.numpy())), quantiles=tuple(quantiles), may_miss=may_miss)
 
 
 def recode_levels(values: Tensor, before: Column, after: Column) -> Tensor:
