@@ -11,12 +11,13 @@ import pandas as pd
 import pytest
 import torch
 from omegaconf import OmegaConf
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 from torchmetrics.functional import mean_squared_error
 
 from tests.inference.number_images import Brightness
-from trainyard.config.composition import compose
+from trainyard.config.composition import compose, instantiate
 from trainyard.inference.ensemble import load_ensemble
 from trainyard.inference.evaluate import evaluate, evaluate_ensemble, same_scores, write_report
 from trainyard.io.errors import ConfigError
@@ -32,6 +33,7 @@ RUNS = {
     "number": [*TABLE, "data.target=price", "data.ignore=[area,tags]"],
     "two": [*TABLE, "data.target=[price,area]", "data.ignore=[tags]", "data.target_transform=log"],
     "labels": [*TABLE, "data.target=tags", "data.ignore=[price,area]"],
+    "photos": ["model=mlp", "data=image_table", "data.path=photos.csv", "data.image=file", "data.target=[grey,dark]"],
     "images": ["model=mlp", "data=digits", "~data.digits", IMAGES, "augment=flip"],
 }
 SCORES = ["test/rmse", "test/mae", "test/r2", "test/loss"]
@@ -46,6 +48,20 @@ def rows(count: int = 200, seed: int = 0) -> pd.DataFrame:
     wide, odd = width + draws.normal(0, 1, count) > 10, draws.random(count) < 0.3
     tags = [";".join([*["wide"] * bool(w), *["odd"] * bool(o)]) or "[]" for w, o in zip(wide, odd, strict=True)]
     return pd.DataFrame({"width": width, "colour": colour, "price": price, "area": area, "tags": tags})
+
+
+def draw_photos(name: str, count: int, seed: int) -> pd.DataFrame:
+    """Write a table of grey images and what they contain, and the files beside it."""
+    draws = np.random.default_rng(seed)
+    Path(name).mkdir()
+    lines = []
+    for number, grey in enumerate(draws.uniform(20, 220, count)):
+        pixels = np.clip(draws.normal(grey, 10, (6, 6)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(f"{name}/{number}.png")
+        lines.append({"file": f"{name}/{number}.png", "grey": grey.round(1), "dark": (255 - grey).round(1) / 100})
+    table = pd.DataFrame(lines)
+    table.to_csv(f"{name}.csv", index=False)
+    return table
 
 
 def fit(folder: str, *words: str) -> None:
@@ -65,6 +81,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
         rows().to_csv("rows.csv", index=False)
+        draw_photos("photos", 80, seed=0)
         for name, words in RUNS.items():
             fit(f"outputs/runs/{name}", "callbacks=none", *words)
         for name in ("two", "labels"):
@@ -133,6 +150,31 @@ def test_other_numbers_are_evaluated() -> None:
         evaluate("number", ["data.path=incomplete.csv"])
 
 
+def test_worst_images_are_named_by_their_files() -> None:
+    report, _ = evaluate("photos")
+    assert report.worst is not None
+    values = pd.read_csv("photos.csv").set_index("file")
+    for name, position in zip(report.worst.names, report.worst.positions, strict=True):
+        assert report.predictions.targets[position].tolist() == pytest.approx(values.loc[name].tolist(), rel=1e-5)
+    errors = report.predictions.errors[report.worst.positions] / report.predictions.targets.std(dim=0)
+    assert errors.abs().amax(dim=1).diff().max() <= 1e-9, "the largest error first"
+    table = draw_photos("more", 9, seed=1)
+    table.loc[:2, "file"] = training_images()[:3]
+    table.to_csv("more.csv", index=False)
+    report, _ = evaluate("photos", ["data.path=more.csv"])
+    assert report.predictions.targets[:, 0].tolist() == pytest.approx(table["grey"].tolist(), rel=1e-5)
+    assert report.notes == ["overlap    3 of 9 examples identical to training examples of the run"]
+    table.drop(columns="dark").to_csv("more.csv", index=False)
+    with pytest.raises(ConfigError, match="dark"):
+        evaluate("photos", ["data.path=more.csv"])
+
+
+def training_images() -> list[str]:
+    """Return the files of the training images of the run on photos."""
+    data = instantiate(compose(RUNS["photos"]).data)
+    return [data.name_of(number) for number in data.splits["train"].ids.tolist()]
+
+
 def test_other_labels_are_evaluated() -> None:
     other = rows(60, seed=1)
     other.loc[other["tags"].str.contains("odd"), "tags"] = "odd"
@@ -182,7 +224,9 @@ def test_ensemble_averages_predictions(name: str) -> None:
     assert set(report.scores) >= ({"test/rmse_area", "test/r2"} if name == "two" else {"test/f1", "test/acc"})
     assert len(report.predictions) == len(single.predictions)
     if name == "labels":
-        each = [load_model(Path(f"outputs/sweeps/labels/{job}/checkpoints/best.ckpt")).task.thresholds for job in (0, 1)]
+        each = [
+            load_model(Path(f"outputs/sweeps/labels/{job}/checkpoints/best.ckpt")).task.thresholds for job in (0, 1)
+        ]
         assert each[0] != each[1]
         assert report.predictions.thresholds == pytest.approx(model.task.thresholds)
     assert any(note.startswith("gain       against ") for note in report.notes)

@@ -9,12 +9,11 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from trainyard.data.images.folder_listing import list_folder
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.spec import DataSpec, Examples
 from trainyard.data.loading.statistics import example_digests, fingerprint
 from trainyard.data.loading.target import Classes
-from trainyard.data.sources.image_folder import ImageFolder
+from trainyard.data.sources.image_source import ImageSource
 from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
@@ -118,9 +117,8 @@ def worst_examples(predictions: SplitPredictions, data: DataModule) -> WorstExam
 
 def example_names(data: DataModule, ids: Sequence[int]) -> list[str]:
     """Return the files of examples by their `ids`, or their numbers in the source from 1."""
-    if isinstance(data, ImageFolder):
-        files = list_folder(data.root).files
-        return [files[number].path for number in ids]
+    if isinstance(data, ImageSource):
+        return [data.name_of(number) for number in ids]
     return [f"{'row' if data.kind == 'rows' else 'image'} {number + 1}" for number in ids]
 
 
@@ -169,7 +167,7 @@ def load_training_data(data: DataModule, run: StoredRun, trusted: Sequence[str])
     if "train" in data.splits and fingerprint(data)["train"] == expected:
         return data
     cfg = config_to_test(run, trusted=trusted)
-    if "root" in cfg.data and not Path(cfg.data.root).expanduser().is_dir():  # do not download it only to compare
+    if data.downloads and not Path(cfg.data.root).expanduser().is_dir():  # do not download it only to compare
         raise config_error("data.root", cfg.data.root, "no such folder")
     own = load_data(cfg, trusted, data.model_spec)
     if fingerprint(own)["train"] != expected:
@@ -180,7 +178,7 @@ def load_training_data(data: DataModule, run: StoredRun, trusted: Sequence[str])
 def digests_by_format(data: DataModule, part: Examples) -> dict[tuple[object, ...], list[bytes]]:
     """Return a digest of each example: of its file, and of its values by their type and shape."""
     digests: dict[tuple[object, ...], list[bytes]] = {}
-    if isinstance(data, ImageFolder):
+    if isinstance(data, ImageSource):
         digests["file",] = data.file_digests(part)
     if isinstance(part.x, Tensor):
         digests[part.x.dtype, part.shape] = example_digests(part.x)
