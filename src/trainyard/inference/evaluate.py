@@ -18,7 +18,7 @@ from trainyard.data.loading.datamodule import DataModule
 from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
-from trainyard.inference.capabilities import NO_PROBABILITIES, has_class_report
+from trainyard.inference.capabilities import NOT_INTERPRETED, has_report
 from trainyard.inference.ensemble import average_thresholds, load_members, select_members
 from trainyard.inference.evaluation_data import OWN_TEST_SPLIT, load_evaluation_data, overlap_notes, worst_examples
 from trainyard.inference.module_evaluation import evaluate_module
@@ -70,9 +70,9 @@ def evaluate(
     """
     run, checkpoint = find_run_and_checkpoint(name)
     cfg = config_to_test(run, overrides, trusted)
-    if not has_class_report(cfg, trusted):
+    if not has_report(cfg, trusted):
         if views > 1:
-            raise config_error("--tta", run.name, NO_PROBABILITIES, "a run of a classifier on images")
+            raise config_error("--tta", run.name, NOT_INTERPRETED, "a run of a model of Trainyard on images")
         return evaluate_module(run, checkpoint, cfg, overrides, trusted), run.folder
     model = load_classifier(checkpoint, trusted)
     data, examples = load_evaluation_data(cfg, run, model.spec, trusted)
