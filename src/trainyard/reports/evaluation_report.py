@@ -13,6 +13,7 @@ from trainyard.io.figures import write_figure
 from trainyard.io.files import write_json, write_text
 from trainyard.reports.mistakes import DescribesMistakes, WorstExamples, mistakes_figure, mistakes_table
 from trainyard.terminal.controls import escape_controls
+from trainyard.terminal.formats import describe_prediction
 from trainyard.terminal.tables import markdown_cell, markdown_table, table
 
 MAX_PRINTED = 5  # of the worst predictions
@@ -128,18 +129,13 @@ class ScoreTable(Evaluation):
 
     @property
     @abstractmethod
-    def constant(self) -> str:
-        """What the constant prediction is called."""
-
-    @property
-    @abstractmethod
     def intervals(self) -> dict[str, tuple[float, float]]:
         """The 95 % confidence intervals of scores, by name without `test/`."""
 
     @property
     def score_columns(self) -> tuple[str, ...]:
         """The names of the columns of `score_rows`."""
-        return ("score", "value", "95 % interval", self.constant)
+        return ("score", "value", "95 % interval", describe_prediction(self.baseline))
 
     @property
     def score_rows(self) -> list[tuple[str, ...]]:

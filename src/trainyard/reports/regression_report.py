@@ -19,7 +19,6 @@ class RegressionReport(ScoreTable):
 
     worst_title = "worst errors"
     worst_are_numbers = True
-    constant = "always the mean"
 
     @property
     def intervals(self) -> dict[str, tuple[float, float]]:
