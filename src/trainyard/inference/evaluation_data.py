@@ -17,7 +17,7 @@ from trainyard.data.sources.image_source import ImageSource
 from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
-from trainyard.inference.capabilities import NO_PROBABILITIES, has_class_report
+from trainyard.inference.capabilities import NOT_INTERPRETED, has_report
 from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.models.supervised import SupervisedModel
 from trainyard.reports.class_predictions import Predictions, load_classifier
@@ -126,8 +126,8 @@ def load_model_and_data(name: str, trusted: Sequence[str] = ()) -> tuple[Supervi
     """Return the model of a run and its data."""
     run, checkpoint = find_run_and_checkpoint(name)
     cfg = config_to_test(run, trusted=trusted)
-    if not has_class_report(cfg, trusted):
-        raise config_error("RUN", name, NO_PROBABILITIES, "a run of a classifier on images or rows")
+    if not has_report(cfg, trusted):
+        raise config_error("RUN", name, NOT_INTERPRETED, "a run of a model of Trainyard on images or rows")
     model = load_classifier(checkpoint, trusted)
     return model, load_data(cfg, trusted, model.spec)
 
