@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.utils.benchmark import Timer
 
 from trainyard.history.find_run import find_checkpoint
-from trainyard.inference.export_formats import FORMATS, INPUT, OUTPUT, random_inputs
+from trainyard.inference.export_formats import FORMATS
+from trainyard.inference.export_interface import INPUT, random_inputs
 from trainyard.models.supervised import SupervisedModel
 from trainyard.reports.class_predictions import load_classifier
 
@@ -37,7 +38,7 @@ def predictors(model: SupervisedModel, folder: Path) -> dict[str, Callable[[Tens
     return {
         "torch": lambda x: model.predict_step(x, 0),
         "exported torch": graph,
-        "onnxruntime": lambda x: session.run([OUTPUT], {INPUT: x.numpy()}),
+        "onnxruntime": lambda x: session.run(None, {INPUT: x.numpy()}),
     }
 
 

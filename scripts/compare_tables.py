@@ -93,9 +93,9 @@ def measure(task: str, source: RealTable, model: str, split: int) -> dict[str, f
     start = time.perf_counter()
     if model in OURS:
         overrides = ["data=table", f"data.path={path}", f"data.target={source.target}", f"data.seed={split}"]
-        score = fit_ours(model, overrides, METRICS[task])
+        score = fit_ours(model, [*overrides, f"task={task}"], METRICS[task])
     else:
-        score = fit_sklearn(model, Table(path=str(path), target=source.target, seed=split))
+        score = fit_sklearn(model, Table(path=str(path), target=source.target, task=task, seed=split))
     return {"score": score, "seconds": round(time.perf_counter() - start, 2)}
 
 

@@ -106,7 +106,7 @@ def add_defaults(file: OptionFile, text: str, root: yaml.MappingNode) -> None:
         if isinstance(line, yaml.MappingNode):
             ((group, option),) = line.value
             group_name = group.value.removeprefix("override ").lstrip("/")
-            file.choices[group_name] = Entry(option.value, comment_after(text, option))
+            file.choices[group_name] = Entry(option.value or "[]", comment_after(text, option))
         elif line.value != "_self_":
             file.bases.append(f"{file.group}/{line.value.partition('@')[0]}")
 

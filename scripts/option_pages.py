@@ -74,7 +74,7 @@ def train_page() -> str:
 def group_page(group: str) -> str:
     """Return the page of a group: a section for each option."""
     choice = read_option(TRAIN).choices[group]
-    default = "none" if choice.value == "null" else f"[{choice.value}](#{choice.value})"
+    default = "none" if choice.value in ("null", "[]") else f"[{choice.value}](#{choice.value})"
     intro = f"{choice.comment[:1].upper()}{choice.comment[1:]}. Default: {default}. To select: `{group}=NAME`."
     return "\n\n".join([f"# {group}", intro, *map(option_section, group_options(group)), ""])
 

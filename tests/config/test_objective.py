@@ -37,7 +37,7 @@ def test_plateau_and_early_stopping_follow_the_objective(compose_run: Compose) -
 )
 def test_metric_names_without_stage(name: str, bare: str) -> None:
     assert metric_name(name) == bare
-    assert known_mode(name, {bare: "min"}) == "min"
+    assert known_mode(name, {"max": ["acc"], "min": [bare]}) == "min"
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,18 @@
 """Small untrained models of each kind that can be exported."""
 
+from dataclasses import replace
+
 import torch
 
 from trainyard.data.loading.spec import Column, DataSpec
-from trainyard.data.loading.target import Classes
+from trainyard.data.loading.target import Classes, Labels, Numbers
 from trainyard.models.cnn import CNN
 from trainyard.models.mlp import MLP
 from trainyard.models.resnet import ResNet
 from trainyard.models.supervised import SupervisedModel
 from trainyard.models.transfer import TransferModel
+from trainyard.tasks.classification import Classification
+from trainyard.tasks.multilabel import MultiLabel
 
 GREY = DataSpec((1, 8, 8), Classes(("a", "b", "c")), (), (0.4,), (0.3,))
 COLOUR = DataSpec((3, 12, 12), Classes(("a", "b", "c")), (), (0.4, 0.5, 0.6), (0.3, 0.2, 0.3))
@@ -21,6 +25,13 @@ MIXED = (
 )
 ROWS = DataSpec((4,), Classes(("low", "high")), MIXED, (3.0, 0.0, 0.0, -1.0), (2.0, 1.0, 1.0, 0.5))
 NUMBERS = DataSpec((2,), Classes(("low", "high")), (Column("x"), Column("y")), (0.0, 5.0), (1.0, 2.0))
+PRICES = ("price", "weight")
+TARGETS = {
+    "regression": Numbers(PRICES, (3.0, -2.0), (1.0, 20.0)),
+    "regression_log": Numbers(PRICES, (7.0, -3.0), (0.5, 2.0), "log"),
+    "multilabel": Labels(("a", "b", "c")),
+    "binary": Classes(("low", "high")),
+}
 LEVELS = DataSpec((1,), Classes(("low", "high")), (MIXED[1],), (0.0,), (1.0,))
 
 
@@ -38,7 +49,17 @@ def build(name: str) -> SupervisedModel:
         "transformer": lambda: TransferModel(COLOUR, "test_vit", image_size=32),
         "convnext": lambda: TransferModel(COLOUR, "test_convnext", image_size=32),
     }
-    return kinds[name]().eval()
+    if name not in TARGETS:
+        return kinds[name]().eval()
+    model = MLP(replace(ROWS, target=TARGETS[name]), [5])
+    if isinstance(model.task, MultiLabel):
+        model.task.thresholds.copy_(torch.tensor([0.5, 0.25, 0.75]))
+    if isinstance(model.task, Classification):
+        model.task.threshold = torch.tensor(0.375)
+    return model.eval()
 
 
-KINDS = ("images", "cnn", "resnet", "rows", "numbers", "levels", "transfer", "transformer", "convnext")
+KINDS = (
+    *("images", "cnn", "resnet", "rows", "numbers", "levels", "transfer", "transformer", "convnext"),
+    *("regression", "regression_log", "multilabel"),
+)

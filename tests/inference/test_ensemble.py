@@ -64,3 +64,15 @@ def test_members_share_the_fold_of_the_best_job(tmp_path: Path, monkeypatch: pyt
     assert chosen.best.name == "S/2"
     assert chosen.candidates == 2
     assert {job.name for job in chosen.jobs} <= {"S/0", "S/2"}
+
+
+def test_numbers_and_labels_are_selected_by_their_loss() -> None:
+    targets = torch.tensor([[1.0, 100.0], [2.0, 300.0], [3.0, 200.0]])
+    high, low, far = targets + torch.tensor([0.5, 0.0]), targets - torch.tensor([0.5, 0.0]), targets + 400
+    assert greedy_selection([far, high, low], targets, 2) == {1: 1, 2: 1}
+    assert loss_and_correct((high + low) / 2, targets) == (0.0, 0.0)
+    assert loss_and_correct(high, targets)[0] == pytest.approx((0.25 / (2 / 3) + 0) / 2)
+    present = torch.tensor([[True, False], [True, True]])
+    good, bad = present * 0.8 + 0.1, torch.full((2, 2), 0.5)
+    assert greedy_selection([bad, good], present, 2, by_loss=True) == {1: 2}
+    assert loss_and_correct(bad, present) == pytest.approx((0.6931, 0.0), abs=1e-4)

@@ -224,7 +224,7 @@ def test_baseline_is_the_most_frequent_class_of_training(tmp_path: Path) -> None
     report, _ = evaluate("rows", ["data.path=baseline.csv"])
     share = (other["size"] == most["class"]).mean()
     assert report.baseline["test/acc"] == pytest.approx(share)
-    assert f"(always '{most['class']}': {share:.4f})" in report.summary[2]
+    assert f"(always '{most['class']}': {share:.4f})" in report.points[2]
 
 
 def test_views_are_the_image_and_augmented_versions() -> None:

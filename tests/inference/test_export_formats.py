@@ -1,4 +1,4 @@
-"""Exported models give the probabilities of the checkpoint for raw inputs in batches of any size."""
+"""Exported models give the predictions of the checkpoint for raw inputs in batches of any size."""
 
 import dataclasses
 import json
@@ -12,22 +12,22 @@ import torch
 from torch import Tensor
 
 from tests.inference.exportable import KINDS, build
+from trainyard.data.loading.target import Numbers
 from trainyard.inference import export as module
 from trainyard.inference import export_formats
 from trainyard.inference.export import export, export_run
-from trainyard.inference.export_formats import (
-    FORMATS,
-    Format,
-    largest_difference,
-    random_inputs,
-    run_torch,
-    write_safetensors,
-    write_torch,
-)
+from trainyard.inference.export_formats import FORMATS, Format, run_torch, write_safetensors, write_torch
+from trainyard.inference.export_interface import describe_target, largest_difference, output_scale, random_inputs
 from trainyard.io.errors import ConfigError
 from trainyard.run.load_model import load_model
 
-QUICK = ("rows", "levels", "transfer")
+QUICK = ("rows", "levels", "transfer", "regression", "multilabel")
+OUTPUTS = {"regression": "predictions", "regression_log": "predictions"}
+DESCRIPTIONS = {
+    "regression": {"task": "regression", "targets": ["price", "weight"], "transform": "none"},
+    "regression_log": {"task": "regression", "targets": ["price", "weight"], "transform": "log"},
+    "multilabel": {"task": "multilabel", "labels": ["a", "b", "c"], "thresholds": [0.5, 0.25, 0.75]},
+}
 SLOW = [pytest.param(kind, marks=() if kind in QUICK else pytest.mark.slow) for kind in KINDS]
 
 
@@ -39,10 +39,10 @@ def test_onnx_probabilities_match_for_any_batch_size(tmp_path: Path, kind: str) 
     session = onnxruntime.InferenceSession(path)
     assert [(one.name, one.shape[0]) for one in session.get_inputs()] == [("input", "batch")]
     x = random_inputs(model.spec, 33)
-    [found] = session.run(["probabilities"], {"input": x.numpy()})
-    np.testing.assert_allclose(found, model.predict_step(x, 0).detach().numpy(), atol=1e-5)
+    [found] = session.run([OUTPUTS.get(kind, "probabilities")], {"input": x.numpy()})
+    np.testing.assert_allclose(found, model.predict_step(x, 0).detach().numpy(), atol=1e-5, rtol=1e-5)
     description = json.loads(session.get_modelmeta().custom_metadata_map["trainyard"])
-    assert description["classes"] == list(model.spec.classes)
+    assert {**description, **DESCRIPTIONS.get(kind, {"classes": list(model.spec.classes)})} == description
     assert description["input"]["columns"] == [{"name": c.name, "levels": list(c.levels)} for c in model.spec.columns]
     assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"]
 
@@ -144,6 +144,42 @@ def test_model_of_a_trusted_package_is_exported(tmp_path: Path, monkeypatch: pyt
     file = tmp_path / "model.safetensors"
     assert export(nets_of_mine.Mine(build("numbers").spec, [3]).eval(), "safetensors", file) == 0
     assert type(load_model(file, ["nets_of_mine"])) is sys.modules["nets_of_mine"].Mine
+
+
+def test_numbers_are_exported_in_the_units_of_the_data(tmp_path: Path) -> None:
+    model = build("regression_log")
+    write_torch(model, tmp_path / "model.pt2")
+    x = random_inputs(model.spec, 40)
+    found = torch.export.load(tmp_path / "model.pt2").module()(x).log()
+    with torch.no_grad():
+        expected = model(x) * torch.tensor([0.5, 2.0]) + torch.tensor([7.0, -3.0])
+    torch.testing.assert_close(found.detach(), expected, atol=1e-5, rtol=1e-5)
+    assert float(expected.std(dim=0).min()) > 0.05
+
+
+def test_threshold_of_two_classes_is_described() -> None:
+    expected = {"task": "classification", "classes": ["low", "high"], "threshold": 0.375}
+    assert describe_target(build("binary")) == expected
+
+
+def test_differences_of_numbers_are_in_standard_deviations() -> None:
+    numbers = Numbers(("tiny", "large"), (0.0, 1e6), (1e-6, 1.0))
+    expected = torch.tensor([[2e-6, 1e6]])
+    scale = output_scale(numbers, expected)
+    tiny = [expected + torch.tensor([[1e-7, 0.0]])]
+    assert largest_difference(tiny, [expected], [scale]) == pytest.approx(0.1, rel=0.02)
+    rounded = [expected + torch.tensor([[0.0, 0.125]])]  # two steps of float32
+    assert largest_difference(rounded, [expected], [scale]) < 1e-4
+    logarithm = Numbers(("price",), (7.0,), (0.5,), "log")
+    assert output_scale(logarithm, torch.tensor([[2000.0]])).item() == pytest.approx(2000 * 0.505)
+
+
+def test_exported_numbers_that_differ_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FORMATS, "safetensors", format_with_error(2e-4))
+    message = r"the predictions in a reloaded model differ by 0.0002\d? standard deviations; the file is removed"
+    with pytest.raises(ConfigError, match=message):
+        export(build("regression"), "safetensors", tmp_path / "model.safetensors")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_different_shapes_are_an_infinite_difference() -> None:

@@ -8,9 +8,11 @@ import torch
 from markdown_it import MarkdownIt
 
 from tests.history.recorded import record
+from tests.inference.exportable import build
 from trainyard.data.loading.spec import Column, DataSpec
 from trainyard.data.loading.target import Classes
-from trainyard.inference.export_formats import FORMATS, random_inputs
+from trainyard.inference.export_formats import FORMATS
+from trainyard.inference.export_interface import random_inputs
 from trainyard.inference.model_card import model_card
 from trainyard.models.mlp import MLP
 from trainyard.reports.class_predictions import accuracy_interval
@@ -97,6 +99,37 @@ def test_long_tables_are_shortened() -> None:
     assert "c50" not in page
     assert "And 20 more (see the file's metadata)." in page
     assert "50 v49 and 10 more" in page
+
+
+def test_outputs_are_described_for_each_kind_of_target() -> None:
+    card = model_card(build("regression_log"), None, {}, "")
+    assert "`predictions`: float32 `[batch, 2]`, in the units of the training data" in card
+    assert "| number | target | mean ± std of the logarithm in training |" in card
+    assert "| 0 | price | 7 ± 0.5 |\n| 1 | weight | -3 ± 2 |" in card
+    card = model_card(build("multilabel"), None, {}, "")
+    assert "| 0 | a | 0.5 |\n| 1 | b | 0.25 |\n| 2 | c | 0.75 |" in card
+    assert "A label is predicted if its probability is at least its threshold." in card
+    assert "always predicts one of its classes" not in card
+    card = model_card(build("binary"), None, {}, "")
+    assert "Class 1 is predicted if its probability is at least 0.375, otherwise class 0." in card
+
+
+def test_scores_of_regression_are_beside_the_baseline(tmp_path: Path) -> None:
+    metrics = {"val/loss": 0.25, "val/rmse": 0.000125, "test/loss": 0.5, "test/rmse": 4321.6}
+    baseline = {"mean": [4207.06, 0.5], "val/rmse": 800.0, "test/rmse": 812.5, "test/loss": None}
+    objective = {"name": "val/rmse", "value": 0.000125, "epoch": 3}
+    result = {"metrics": metrics, "baseline": baseline, "objective": objective}
+    card = model_card(build("regression"), record(tmp_path / "run", result=result), {}, "")
+    rows = card.partition("## Scores\n\n")[2].splitlines()
+    assert [row for row in rows if row.startswith("| ")] == [
+        "| score | model | baseline |",
+        "| --- | --- | --- |",
+        "| val/rmse | 0.000125 | 800 |",
+        "| test/rmse | 4322 | 812.5 |",
+        "| val/loss | 0.25 |  |",
+        "| test/loss | 0.5 |  |",
+    ]
+    assert "The best epoch was selected by val/rmse.\n\nThe baseline always predicts the mean 4207, 0.5." in card
 
 
 @pytest.mark.parametrize("form", ["onnx", "torch", "safetensors"])

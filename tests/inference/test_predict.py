@@ -5,7 +5,7 @@ import io
 import os
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,14 @@ from tests.inference.conftest import PredictCommand
 from tests.inference.untrained import IMAGES, ROWS, TABLE, model_of, save
 from tests.terminal.pseudo_terminal import on_screen
 from trainyard.data.loading.spec import DataSpec
-from trainyard.inference.predict import PredictionsCSV, predict, predict_files
+from trainyard.data.loading.target import Labels, Numbers, Target
+from trainyard.inference.predict import predict, predict_files
 from trainyard.inference.prediction_batches import InputBatch
+from trainyard.inference.predictions_csv import PredictionsCSV
+from trainyard.models.supervised import SupervisedModel
+from trainyard.tasks.build import build_task
+from trainyard.tasks.multilabel import MultiLabel
+from trainyard.tasks.task import Task
 from trainyard.terminal import display
 
 DRAWS = np.random.default_rng(0)
@@ -172,6 +178,7 @@ class Mean:
 
     spec: DataSpec = ROWS
     calls: list[tuple[int, bool]] = field(default_factory=list)
+    task: Task = field(default_factory=lambda: build_task(ROWS.target))
 
     def predict_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         assert batch_idx == 0
@@ -183,13 +190,14 @@ class Mean:
 def test_any_model_with_spec_and_predict_step_predicts() -> None:
     model = Mean()
     x = torch.tensor([[1.0, 2.0, 40.0], [float("nan"), 0.0, 70.0]])
-    first, errors = predict(model, InputBatch("abc", x, {1: "empty"}))
-    second, errors_of_second = predict(model, InputBatch("d", torch.empty(0, 3), {0: "gone"}))
+    first, decisions, errors = predict(model, InputBatch("abc", x, {1: "empty"}))
+    second, _, errors_of_second = predict(model, InputBatch("d", torch.empty(0, 3), {0: "gone"}))
     assert model.calls == [(2, True)], "the model is not called without inputs"
     assert first.dtype == np.float32
     assert np.abs(first[[0, 2]] - model.predict_step(x, 0).detach().numpy()).max() < 1e-6
     assert np.abs(first[[0, 2]].sum(axis=1) - 1).max() < 1e-6
     assert np.isnan(first[1]).all()
+    assert decisions[[0, 2]].tolist() == first[[0, 2]].argmax(axis=1).tolist()
     assert (errors, errors_of_second) == ({1: "empty"}, {0: "gone"})
     assert np.isnan(second).all()
     assert not torch.is_inference_mode_enabled()
@@ -200,9 +208,44 @@ def test_nan_probabilities_are_errors() -> None:
         def predict_step(self, batch: Tensor, batch_idx: int) -> Tensor:
             return torch.tensor([[0.25, 0.75, 0.0], [0.0, float("nan"), 1.0]])
 
-    probabilities, errors = predict(NaNModel(), InputBatch("abc", torch.ones(2, 3), {0: "empty"}))
-    assert errors == {0: "empty", 2: "the model's probabilities are NaN"}
+    probabilities, _, errors = predict(NaNModel(), InputBatch("abc", torch.ones(2, 3), {0: "empty"}))
+    assert errors == {0: "empty", 2: "the model's predictions are not finite"}
     assert probabilities[1].tolist() == [0.25, 0.75, 0.0]
+
+
+def predict_table(predict_command: PredictCommand, target: Target) -> tuple[list[list[str]], SupervisedModel]:
+    """The table of predictions of an untrained model with this target, and the model."""
+    Path("a.csv").write_text(TABLE)
+    model = model_of(replace(ROWS, target=target))
+    if isinstance(model.task, MultiLabel):
+        model.task.thresholds.copy_(torch.tensor([0.0, 1.0, 0.5]))
+    save(model, Path("own.ckpt"))
+    code, screen, errors = predict_command("own.ckpt", "a.csv")
+    assert (code, errors) == (0, "")
+    return rows(screen), model
+
+
+X = torch.tensor([[1.5, 2, 40], [2.5, 1, 60], [float("nan"), 0, 70]])  # of `TABLE`
+
+
+@pytest.mark.parametrize("transform", ["none", "log"])
+def test_numbers_are_predicted_in_the_units_of_the_data(predict_command: PredictCommand, transform: str) -> None:
+    target = Numbers(("price", "input"), (3.0, -2.0), (2.0, 0.5), transform)
+    table, model = predict_table(predict_command, target)
+    assert table[0] == ["input", "price", "target input"]
+    standard = model(X).detach().numpy()
+    expected = standard * [2.0, 0.5] + [3.0, -2.0]
+    found = np.array([row[1:] for row in table[1:]], dtype=float)
+    assert found == pytest.approx(np.exp(expected) if transform == "log" else expected, rel=1e-5)
+    assert found.std(axis=0).min() > 0.001, "the rows differ"
+
+
+def test_labels_are_decided_by_the_stored_thresholds(predict_command: PredictCommand) -> None:
+    table, model = predict_table(predict_command, Labels(("a", "b", "c")))
+    assert table[0] == ["input", "labels", "a", "b", "c"]
+    expected = model(X).detach().sigmoid().numpy()
+    assert probabilities(table) == pytest.approx(expected, abs=1e-6)
+    assert [row[1] for row in table[1:]] == ["a;c" if row[2] >= 0.5 else "a" for row in expected]
 
 
 REPOSITORY = Path(__file__).parents[2]

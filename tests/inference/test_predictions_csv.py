@@ -9,25 +9,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainyard.inference.predict import PredictionsCSV, check_output, column_names, open_output
+from trainyard.data.loading.target import Classes, Labels, Numbers, Target
+from trainyard.inference.predict import check_output, open_output
+from trainyard.inference.predictions_csv import PredictionsCSV, column_names
 from trainyard.io.csv_text import escape_formula
 from trainyard.io.errors import ConfigError
 
-Batch = tuple[Sequence[str], np.ndarray, Mapping[int, str]]  # the arguments of `PredictionsCSV.write`
+Batch = tuple[Sequence[str], np.ndarray, np.ndarray, Mapping[int, str]]  # the arguments of `PredictionsCSV.write`
 
 
-def write_csv(classes: Sequence[str], *batches: Batch) -> list[list[str]]:
+def write_csv(target: Target | Sequence[str], *batches: Batch) -> list[list[str]]:
     stream = io.StringIO()
-    rows = PredictionsCSV(stream, classes)
+    rows = PredictionsCSV(stream, Classes(tuple(target)) if isinstance(target, Sequence) else target)
     for batch in batches:
         rows.write(*batch)
-    assert rows.rows == sum(len(names) for names, _, _ in batches)
-    assert rows.failed == sum(len(errors) for _, _, errors in batches)
+    assert rows.rows == sum(len(names) for names, *_ in batches)
+    assert rows.failed == sum(len(errors) for *_, errors in batches)
     return list(csv.reader(io.StringIO(stream.getvalue(), newline="")))
 
 
 def batch_of(names: Sequence[str], probabilities: Sequence[Sequence[float]], errors: Mapping[int, str] = {}) -> Batch:
-    return names, np.array(probabilities, dtype=np.float32), errors
+    predictions = np.array(probabilities, dtype=np.float32)
+    return names, predictions, predictions.argmax(axis=1), errors
 
 
 def test_probabilities_are_exact() -> None:
@@ -69,15 +72,41 @@ def test_any_name_is_read_back_unchanged(text: str) -> None:
 
 
 def test_column_names_are_unique() -> None:
-    assert column_names(["input", "prediction", "x"]) == ["input", "prediction", "class input", "class prediction", "x"]
-    assert len(set(column_names(["input", "class input", "=x", "'=x"]))) == 6
+    def names(*classes: str) -> list[str]:
+        return column_names(Classes(classes))
+
+    assert names("input", "prediction", "x") == ["input", "prediction", "class input", "class prediction", "x"]
+    assert len(set(names("input", "class input", "=x", "'=x"))) == 6
     table = write_csv(["input", "b"], batch_of(["1"], [[0.75, 0.25]]))
     assert table == [["input", "prediction", "class input", "b"], ["1", "input", "0.75", "0.25"]]
+    assert column_names(Labels(("labels", "a"))) == ["input", "labels", "label labels", "a"]
+    assert column_names(Numbers(("input", "a"), (0.0, 0.0), (1.0, 1.0))) == ["input", "target input", "a"]
+
+
+def test_numbers_are_the_only_columns() -> None:
+    target = Numbers(("price", "=x"), (3.0, 0.0), (2.0, 1.0))
+    numbers = np.array([[1 / 3, -2e9], [np.nan, 1.0]], dtype=np.float32)
+    assert write_csv(target, ("xy", numbers, numbers, {1: "empty"})) == [
+        ["input", "price", "'=x"],
+        ["x", "0.33333334", "-2e+09"],
+        ["y", "error: empty", ""],
+    ]
+
+
+def test_labels_are_joined_in_a_column() -> None:
+    probabilities = np.array([[0.5, 0.25, 0.75], [0.1, 0.2, 0.3], [0.9, 0.9, 0.9]], dtype=np.float32)
+    decided = np.array([[1, 0, 1], [0, 0, 0], [1, 1, 1]], dtype=bool)
+    assert write_csv(Labels(("=a", "b", "c")), ("xyz", probabilities, decided, {2: "empty"})) == [
+        ["input", "labels", "'=a", "b", "c"],
+        ["x", "'=a;c", "0.5", "0.25", "0.75"],
+        ["y", "", "0.1", "0.2", "0.3"],
+        ["z", "error: empty", "", "", ""],
+    ]
 
 
 def test_rows_end_with_a_line_feed() -> None:
     stream = io.StringIO()
-    PredictionsCSV(stream, ["a\rb"]).write(*batch_of(["1"], [[1.0]]))
+    PredictionsCSV(stream, Classes(("a\rb",))).write(*batch_of(["1"], [[1.0]]))
     assert stream.getvalue() == 'input,prediction,"a\rb"\n1,"a\rb",1.0\n'
 
 

@@ -11,7 +11,7 @@ from tests.inference.module_runs import AUTOENCODER, CHARACTERS, TEMPLATE, UNET,
 from tests.user_modules.transformer import Characters
 from tests.user_modules.unet import UNet
 from trainyard.config.composition import compose
-from trainyard.inspect import batch_size, data, learning_rate, model, model_figures, schedule
+from trainyard.inspect import batch_size, data, decision_figure, layer_outputs, learning_rate, model, schedule
 from trainyard.inspect.loaders import loader_rows
 from trainyard.io.errors import ConfigError
 
@@ -107,7 +107,7 @@ def test_batch_sizes_are_tried(capsys: pytest.CaptureFixture[str], monkeypatch: 
         batch_size.find(compose_module(CHARACTERS))
 
 
-@pytest.mark.parametrize("function", [model_figures.draw_decision, model_figures.draw_layers])
+@pytest.mark.parametrize("function", [decision_figure.draw_decision, layer_outputs.draw_layers])
 def test_figures_of_classes_are_refused(function: Any, tmp_path: Path) -> None:
     run = record_module_run(tmp_path / "run", UNET)
     with pytest.raises(ConfigError, match="its model does not return the probabilities of classes\n  accepted: "):

@@ -14,16 +14,9 @@ from PIL import Image
 from trainyard.config.composition import compose
 from trainyard.data.loading.loader import derive_generator
 from trainyard.data.loading.spec import Column, Examples
-from trainyard.inspect.data import (
-    BINS,
-    MAX_PAIRS,
-    class_counts,
-    class_strips,
-    describe_pairs,
-    draw_values,
-    duplicate_table,
-    find_duplicates,
-)
+from trainyard.data.loading.target import Classes
+from trainyard.inspect.data import MAX_PAIRS, describe_pairs, duplicate_table, find_duplicates, target_counts
+from trainyard.inspect.data_figures import BINS, draw_values, group_examples, image_strips
 from trainyard.inspect.untrained import build_data
 
 
@@ -74,7 +67,8 @@ def test_table_columns_and_leaks_are_described(run_command, tmp_path: Path) -> N
 
 def test_most_and_least_frequent_of_many_classes_are_shown() -> None:
     train = part(*range(1, 31))
-    rows = cells(class_counts({"train": train, "val": part(*[1] * 30)}, [f"c{label}" for label in range(30)]))
+    target = Classes(tuple(f"c{label}" for label in range(30)))
+    rows = cells(target_counts({"train": train, "val": part(*[1] * 30)}, target))
     assert [row[0] for row in rows[2:]] == ["c29", "c28", "c27", "c26", "c25", "...", "c4", "c3", "c2", "c1", "c0"]
     assert rows[2] == ["c29", "30", "6%", "1", "3%"]
     assert rows[7] == ["...", "20", "more", "classes"]
@@ -82,8 +76,8 @@ def test_most_and_least_frequent_of_many_classes_are_shown() -> None:
 
 def test_strip_has_images_above_augmented_versions() -> None:
     data = build_data(compose(["augment.brightness=1"]))
-    strips = class_strips(data, 10, 3, seed=1)
     train = data.splits["train"]
+    strips = image_strips(data, list(group_examples(train.y, data.target).values()), 3, seed=1)
     for label, strip in enumerate(strips):
         assert strip.shape == (2 * 10, 3 * 10, 3), "a pixel around each"
         above = (strip[1:9, 1:9, 0] * 255).round().to(torch.uint8)
@@ -103,6 +97,34 @@ def test_bad_input_is_an_error_and_leaves_no_files(run_command, tmp_path: Path, 
     assert (code, screen) == (1, "")
     assert all(word in errors for word in expected)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("target", "head", "row", "drawn"),
+    [
+        ("price", "1 number: price", "price mean 20.786 22.111 22", "price in the training rows, by column"),
+        (
+            "[price,size]",
+            "2 numbers: price, size",
+            "size range 0 to 46 3 to 47 3 to 48",
+            "price in the training rows, by column",
+        ),
+        ("tags", "2 labels", "b 22 50% 4 50% 4 50%", "training rows, by column"),
+    ],
+)
+def test_numbers_and_labels_are_summarized(
+    run_command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, head: str, row: str, drawn: str
+) -> None:
+    tags = ["a;b", "a", "b", ""]
+    rows = [f"{number % 7},{number % 49},{number % 50},{tags[number % 4] or '[]'}" for number in range(60)]
+    (tmp_path / "table.csv").write_text("\n".join(["x,size,price,tags", *rows]) + "\n", encoding="utf-8")
+    figures: list[Figure] = []
+    monkeypatch.setattr("trainyard.inspect.data.save_figure", lambda figure, name: figures.append(figure))
+    code, screen, _ = run_command("show", "data", "data=table", "data.path=table.csv", f"data.target={target}")
+    assert code == 0
+    assert f"rows of {2 if target[0] == '[' else 3} columns, {head}" in screen
+    assert row.split() in cells(screen)
+    assert figures[0].get_suptitle() == drawn
 
 
 @pytest.mark.parametrize("classes", [2, 4, 6])

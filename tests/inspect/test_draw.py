@@ -1,24 +1,33 @@
 """Figures of trained runs: curves, decision regions and layer outputs."""
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import matplotlib.image
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_hex
 from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from tests.history.recorded import record
 from trainyard.config.composition import compose
 from trainyard.config.objective import Objective
+from trainyard.data.loading.spec import Column, DataSpec, Examples
+from trainyard.data.loading.target import Labels, Numbers
 from trainyard.history.stored_run import StoredRun
-from trainyard.inspect import curves, model_figures
+from trainyard.inspect import curves, decision_figure, layer_outputs
 from trainyard.inspect.curves import load_curves, run_curves
 from trainyard.io.errors import ConfigError
+from trainyard.models.mlp import MLP
+from trainyard.models.supervised import SupervisedModel
 from trainyard.run.load_model import load_model
 from trainyard.run.training import train
+from trainyard.tasks.multilabel import MultiLabel
 
 FOUR = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
 NEURON = ("experiment=neuron", "trainer.max_epochs=3", "callbacks=none", "logger=csv")
@@ -98,6 +107,14 @@ def test_default_panels_are_metrics_with_and_without_stages() -> None:
         names("lr-Adam", "test/mse")
 
 
+@pytest.mark.parametrize(("panel", "scale"), [("loss", "log"), ("val/mse", "log"), ("val/acc", "linear")])
+def test_errors_of_several_magnitudes_are_on_a_logarithmic_scale(panel: str, scale: str) -> None:
+    axis = Figure().subplots()
+    name = panel if "/" in panel else f"val/{panel}"
+    curves.draw_panel(axis, panel, [curves.RunCurves("mine", {name: [(1.0, 0.9), (2.0, 0.001)]})], {"mine": "C0"})
+    assert axis.get_yscale() == scale
+
+
 def test_curves_of_a_sweep_are_labelled_by_its_axes(run_command, tmp_path: Path) -> None:
     from trainyard.sweeps.search_space import SearchSpace
     from trainyard.sweeps.stored import StoredSweep
@@ -117,8 +134,8 @@ def test_curves_of_a_sweep_are_labelled_by_its_axes(run_command, tmp_path: Path)
 def test_decision_line_is_where_classes_are_equally_probable(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home)
     figures: list[Figure] = []
-    monkeypatch.setattr(model_figures, "save_figure", lambda figure, name: figures.append(figure))
-    model_figures.draw_decision("two")
+    monkeypatch.setattr(decision_figure, "save_figure", lambda figure, name: figures.append(figure))
+    decision_figure.draw_decision("two")
     [axis] = figures[0].axes
     lines = [artist for artist in axis.collections if isinstance(artist, QuadContourSet)]
     points = torch.tensor(np.concatenate([line.get_paths()[0].vertices for line in lines]), dtype=torch.float32)
@@ -136,7 +153,7 @@ def test_every_active_layer_is_drawn(home: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(home)
     model = load_model(home / "outputs" / "runs" / "images" / "checkpoints" / "best.ckpt")
     image = torch.randint(0, 255, (1, 1, 8, 8), dtype=torch.uint8)
-    outputs = model_figures.layer_outputs(model, image)
+    outputs = layer_outputs.layer_outputs(model, image)
     kinds = [title.split("\n")[1] for title, _ in outputs if title != "kernels"]
     block = ["Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d"]
     assert kinds == ["Normalize", *block, *block, "Flatten", "Linear", "ReLU", "Linear"]
@@ -144,8 +161,84 @@ def test_every_active_layer_is_drawn(home: Path, monkeypatch: pytest.MonkeyPatch
         assert torch.equal(outputs[-1][1], model(image)[0])
     assert [title.split("\n")[0] for title, _ in outputs[:3]] == ["normalize", "kernels", "blocks.0.0"]
     assert torch.equal(outputs[1][1], model.get_submodule("blocks.0.0").weight)
-    model_figures.draw_layers("images")
+    layer_outputs.draw_layers("images")
     assert (home / "outputs" / "draw" / "layers.png").stat().st_size > 10_000
+
+
+MEASUREMENTS = (Column("length"), Column("mass"))
+NUMBERS = Numbers(("price", "width"), (1000.0, 0.0), (300.0, 1.0))
+
+
+@pytest.fixture
+def draw_untrained(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[SupervisedModel, Figure]]:
+    """Draw a figure for an untrained model and random examples, half of them for training; return both."""
+
+    def draw(module: ModuleType, spec: DataSpec, targets: Tensor) -> tuple[SupervisedModel, Figure]:
+        torch.manual_seed(0)
+        model = MLP(spec, hidden_dims=[16]).eval()
+        images = torch.randint(0, 256, (len(targets), *spec.input_shape), dtype=torch.uint8)
+        x = torch.randn(len(targets), 2) if spec.kind == "rows" else images
+        middle = len(targets) // 2
+        parts = {"train": Examples(x[:middle], targets[:middle]), "val": Examples(x[middle:], targets[middle:])}
+        figures: list[Figure] = []
+        monkeypatch.setattr(module, "load_model_and_data", lambda run, trusted: (model, SimpleNamespace(splits=parts)))
+        monkeypatch.setattr(module, "save_figure", lambda figure, name: figures.append(figure))
+        module.draw_decision("mine") if module is decision_figure else module.draw_layers("mine")
+        return model, figures[0]
+
+    return draw
+
+
+def test_predicted_numbers_are_drawn_in_the_units_of_the_data(draw_untrained) -> None:
+    spec = DataSpec((2,), NUMBERS, MEASUREMENTS, (0.0, 0.0), (1.0, 1.0))
+    targets = torch.randn(40, 2) * torch.tensor([300.0, 1.0]) + torch.tensor([1000.0, 0.0])
+    model, figure = draw_untrained(decision_figure, spec, targets)
+    panels = [axis for axis in figure.axes if axis.get_xlabel()]
+    assert [axis.get_ylabel() for axis in figure.axes] == ["mass", "mass", "price", "width"]
+    for number, axis in enumerate(panels):
+        [plane] = axis.images
+        low, _, bottom, _ = plane.get_extent()
+        corner = model.predict_step(torch.tensor([[low, bottom]]), 0)[0, number].item()
+        assert plane.get_array()[0, 0] == pytest.approx(corner, rel=1e-5)
+        assert plane.get_clim() == pytest.approx([*map(float, targets[:, number].aminmax())])
+        values = [dots.get_array().tolist() for dots in axis.collections]
+        assert values == [targets[:20, number].tolist(), targets[20:, number].tolist()]
+
+
+def test_line_is_where_a_label_reaches_its_threshold(draw_untrained, monkeypatch: pytest.MonkeyPatch) -> None:
+    def thresholds(task: MultiLabel) -> dict[str, Tensor]:
+        return {"thresholds": torch.tensor([0.45, 0.999])}
+
+    monkeypatch.setattr(decision_figure, "find_thresholds", thresholds)
+    spec = DataSpec((2,), Labels(("a", "b")), MEASUREMENTS, (0.0, 0.0), (1.0, 1.0))
+    model, figure = draw_untrained(decision_figure, spec, torch.ones(40, 2))
+    lines = [[line for line in axis.collections if isinstance(line, QuadContourSet)] for axis in figure.axes]
+    assert list(map(len, lines)) == [1, 0, 0, 0], "the second label never reaches its threshold"
+    points = torch.tensor(lines[0][0].get_paths()[0].vertices, dtype=torch.float32)
+    assert model.predict_step(points, 0)[:, 0].tolist() == pytest.approx([0.45] * len(points), abs=0.001)
+    assert [axis.get_ylabel() for axis in figure.axes[2:]] == ["probability of a", "probability of b"]
+    assert figure.axes[0].images[0].get_clim() == (0, 1)
+
+
+def test_too_many_numbers_are_rejected(draw_untrained) -> None:
+    names = tuple(f"y{number}" for number in range(7))
+    spec = DataSpec((2,), Numbers(names, (0.0,) * 7, (1.0,) * 7), MEASUREMENTS, (0.0, 0.0), (1.0, 1.0))
+    with pytest.raises(ConfigError, match="RUN=mine: its model predicts 7 numbers or labels\n  accepted: up to 6"):
+        draw_untrained(decision_figure, spec, torch.zeros(4, 7))
+
+
+def test_predictions_for_an_image_are_beside_the_true_values(draw_untrained) -> None:
+    spec = DataSpec((3, 8, 8), NUMBERS, (), (0.5,) * 3, (0.25,) * 3)
+    _, figure = draw_untrained(layer_outputs, spec, torch.tensor([[0.0, 0.0], [900.0, -0.25]]))
+    [lines] = [text.get_text().split("\n") for text in figure.axes[-1].texts]
+    assert [line.partition(":")[0] for line in lines] == ["price", "width"]
+    assert [line.partition("true ")[2] for line in lines] == ["900", "-0.25"]
+    price = float(lines[0].removeprefix("price: predicted ").partition(",")[0])
+    assert 400 < price < 1600, "near the mean, as the weights are small"
+    labels = DataSpec((3, 8, 8), Labels(("a", "b", "c")), (), (0.5,) * 3, (0.25,) * 3)
+    _, figure = draw_untrained(layer_outputs, labels, torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 1.0]]))
+    colours = [to_hex(bar.get_facecolor()) for bar in figure.axes[-1].patches]
+    assert colours == [to_hex("tab:green"), to_hex("tab:gray"), to_hex("tab:green")]
 
 
 @pytest.mark.parametrize(

@@ -18,16 +18,14 @@ from trainyard.reports.class_predictions import (
     confusion_matrix,
     ranking_scores,
     reliability,
-    worst_mistakes,
 )
 from trainyard.reports.classification_figures import (
     calibration_figure,
     confusion_figure,
-    mistakes_figure,
-    mistakes_table,
     ranking_figure,
 )
-from trainyard.reports.classification_report import Evaluation, class_table
+from trainyard.reports.classification_report import ClassificationReport, class_table
+from trainyard.reports.mistakes import mistakes_figure, mistakes_table
 from trainyard.terminal.tables import markdown_table
 
 
@@ -95,7 +93,7 @@ def test_class_that_is_never_predicted_is_first_in_the_table() -> None:
 
 
 def test_scores_of_classes_are_right_aligned() -> None:
-    report = Evaluation("run", "best.ckpt", "test split", {"test/acc": 0.6, "test/loss": 0.9}, SMALL)
+    report = ClassificationReport("run", "best.ckpt", "test split", {"test/acc": 0.6, "test/loss": 0.9}, SMALL)
     assert report.class_lines == [
         "class  examples  precision  recall     F1\n"
         "c             1      0.000   0.000  0.000\n"
@@ -135,9 +133,9 @@ def test_classes_without_examples_are_not_ranked() -> None:
 
 
 def test_mistakes_are_ordered_by_confidence() -> None:
-    assert worst_mistakes(SMALL) == [3, 4]
+    assert SMALL.worst() == [3, 4]
     found = random_predictions()
-    places = worst_mistakes(found)
+    places = found.worst()
     assert len(places) == 16
     confidences = found.confidence[places].tolist()
     assert confidences == sorted(confidences, reverse=True)
@@ -192,3 +190,49 @@ def test_interval_bounds_are_1_96_standard_errors_away(correct: int, examples: i
     for bound in accuracy_interval(correct, examples):
         error = (bound * (1 - bound) / examples) ** 0.5
         assert abs(correct / examples - bound) == pytest.approx(1.96 * error, rel=1e-4)
+
+
+def binary(threshold: float | None) -> Predictions:
+    """Return predictions of two classes, decided by a threshold."""
+    second = torch.tensor([0.1, 0.35, 0.4, 0.8, 0.2, 0.6])
+    labels = torch.tensor([0, 1, 0, 1, 0, 1])
+    decided = None if threshold is None else (second >= threshold).long()
+    return Predictions(torch.stack([1 - second, second], dim=1), labels, ("no", "yes"), decided, threshold)
+
+
+def test_classes_are_decided_by_the_threshold() -> None:
+    found = binary(0.3)
+    assert found.predicted.tolist() == [0, 1, 1, 1, 0, 1]
+    assert found.accuracy == pytest.approx(5 / 6)
+    assert found.confidence.tolist() == pytest.approx([0.9, 0.35, 0.4, 0.8, 0.8, 0.6])
+    assert confusion_matrix(found).tolist() == [[2, 1], [0, 3]]
+    assert found.worst() == [2]
+    report = ClassificationReport("run", "best.ckpt", "test split", {"test/acc": 5 / 6, "test/loss": 0.5}, found)
+    line = "threshold  yes from a probability of 0.3: accuracy 0.8333, precision 0.750, recall 1.000, F1 0.857"
+    assert line in report.points
+    assert report.to_dict()["threshold"] == 0.3
+    plain = ClassificationReport("run", "best.ckpt", "test split", {"test/acc": 5 / 6, "test/loss": 0.5}, binary(None))
+    assert not any(line.startswith("threshold") for line in plain.points)
+    assert "threshold" not in plain.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("threshold", "label", "recall", "precision", "wrong"),
+    [(0.3, "threshold 0.3", 1.0, 0.75, 1 / 3), (None, "threshold 0.5", 2 / 3, 1.0, 0.0)],
+)
+def test_the_threshold_is_marked_on_the_curves_of_two_classes(
+    threshold: float | None, label: str, recall: float, precision: float, wrong: float
+) -> None:
+    left, right = ranking_figure(binary(threshold)).axes
+    points = [[line for line in axis.get_lines() if line.get_label() == label] for axis in (left, right)]
+    [second] = [line for line in points[0] if line.get_color() == "C1"] or points[0][-1:]
+    assert second.get_xydata().tolist() == [pytest.approx([recall, precision])]
+    assert points[1][-1].get_xydata().tolist() == [pytest.approx([wrong, recall])]
+    assert not [line for line in ranking_figure(SMALL).axes[0].get_lines() if line.get_marker() == "o"]
+
+
+def test_curves_are_a_file_of_the_report_on_two_classes(tmp_path: Path) -> None:
+    scores = {"test/acc": 0.5, "test/loss": 0.5, "test/auroc": 0.75}
+    report = ClassificationReport("run", "best.ckpt", "test split", scores, binary(0.3))
+    assert report.write(tmp_path, "test")[-1].name == "test_precision_recall_and_roc.png"
+    assert "test/auroc 0.7500" in report.points

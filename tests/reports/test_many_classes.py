@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from trainyard.reports.class_predictions import MAX_RANKED, Predictions, class_scores, confusion_matrix, ranking_scores
-from trainyard.reports.classification_report import Evaluation
+from trainyard.reports.classification_report import ClassificationReport
 
 SCORES = {"test/acc": 0.0, "test/loss": 9.0}
 
@@ -32,7 +32,7 @@ def test_no_confusion_matrix_is_computed(many: Predictions, monkeypatch: pytest.
 
     monkeypatch.setattr("trainyard.reports.classification_figures.confusion_matrix", counted)
     monkeypatch.setattr("trainyard.reports.classification_report.confusion_matrix", counted)
-    report = Evaluation("run", "best.ckpt", "test split", SCORES, many)
+    report = ClassificationReport("run", "best.ckpt", "test split", SCORES, many)
     written = report.write(tmp_path, "test")
     assert sizes == []
     assert [path.name for path in written] == ["test.json", "test.md", "test_calibration.png"]

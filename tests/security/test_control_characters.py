@@ -13,9 +13,10 @@ from tests.history.recorded import record
 from tests.security.tampering import set_config
 from tests.sweeps.synthetic import stored
 from trainyard.config.format_error import format_error
+from trainyard.data.loading.target import Classes
 from trainyard.history.run_table import print_csv, print_table, select_runs
 from trainyard.inference.evaluate import evaluate
-from trainyard.inference.predict import column_names
+from trainyard.inference.predictions_csv import column_names
 from trainyard.io.csv_text import escape_formula, unescape_formula
 from trainyard.io.errors import ConfigError, config_error
 from trainyard.run.metrics_csv import read_curves
@@ -155,5 +156,5 @@ def test_formulas_are_escaped_in_tables_of_metrics_and_predictions(tmp_path: Pat
     table.save()
     assert (tmp_path / "metrics.csv").read_text().splitlines()[0].count("'=") == 2
     assert read_curves(tmp_path) == {"=x": {3: -1.5}, "'=y": {3: 2.0}, "val/acc": {3: 0.5}}
-    assert column_names(["=a", "-1", "b"]) == ["input", "prediction", "'=a", "-1", "b"]
+    assert column_names(Classes(("=a", "-1", "b"))) == ["input", "prediction", "'=a", "-1", "b"]
     assert json.loads(json.dumps(unescape_formula("'=a"))) == "=a"

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from trainyard.callbacks.protocols import ScoresTraining, count_examples
 from trainyard.callbacks.validation_scores import ValidationScores
+from trainyard.config.objective import metric_name
 from trainyard.terminal.display import Display
 from trainyard.terminal.formats import format_duration
 
@@ -219,13 +220,21 @@ def training_scores(trainer: L.Trainer, validation: ValidationScores) -> dict[st
 def select_scores(names: Sequence[str], objective: str = "") -> list[str]:
     """Return at most `MAX_SCORES` names: training before validation, losses first, and always the objective.
 
+    The losses and the objective in training and validation precede other metrics, of which those of the validation
+    precede those of the training.
+
     A metric that is logged for both steps and epochs has three names, of which one is returned.
     """
     known = {*names}
     single = [n for n in names if n == objective or not known & {f"{n}_epoch", n.removesuffix("_step")} - {n}]
     ordered = sorted(single, key=lambda name: (not name.startswith("train"), "loss" not in name))
-    first = [name for name in ordered if name != objective][: MAX_SCORES - (objective in names)]
-    return [name for name in ordered if name in first or name == objective]
+    metric = metric_name(objective)
+    important = sorted(
+        (name for name in ordered if name != objective),
+        key=lambda name: (metric_name(name) not in ("loss", metric), name.startswith("train")),
+    )
+    chosen = {objective, *important[: MAX_SCORES - (objective in names)]}
+    return [name for name in ordered if name in chosen]
 
 
 def epoch_label(trainer: L.Trainer, align: bool = False) -> str:

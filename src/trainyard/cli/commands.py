@@ -148,7 +148,7 @@ def predict(arguments: argparse.Namespace) -> int:
 
 def add_export(commands: Parser) -> None:
     """Add `export`."""
-    parser = commands.add_command("export", "export a trained run: raw inputs to probabilities", export)
+    parser = commands.add_command("export", "export a trained run: raw inputs to predictions", export)
     add_run(parser)
     parser.add_argument("--format", required=True, choices=["onnx", "torch", "safetensors"])
     parser.add_argument("--output", type=Path, metavar="FILE", help="file to write (default: RUN/export/model.SUFFIX)")
@@ -271,10 +271,10 @@ def add_draw(commands: Parser) -> None:
     curves.add_argument("names", nargs="+", metavar="RUN|SWEEP", help=RUN)
     columns = "columns of metrics.csv, such as val/loss"
     curves.add_argument("--of", nargs="+", default=(), dest="panels", metavar="NAME", help=columns)
-    summary = "draw the decision regions of a model with two inputs"
-    add_run(draw.add_command("decision", summary, call("trainyard.inspect.model_figures:draw_decision")))
+    summary = "draw the predictions of a model with two inputs over their plane"
+    add_run(draw.add_command("decision", summary, call("trainyard.inspect.decision_figure:draw_decision")))
     summary = "draw the output of each layer for one validation image"
-    layers = draw.add_command("layers", summary, call("trainyard.inspect.model_figures:draw_layers"))
+    layers = draw.add_command("layers", summary, call("trainyard.inspect.layer_outputs:draw_layers"))
     add_run(layers)
     layers.add_argument("--example", type=int, default=0, metavar="N", help="number of the image (default: 0)")
 

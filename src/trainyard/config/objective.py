@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +83,8 @@ def metric_name(name: str) -> str:
     return split_stage(name)[1]
 
 
-def known_mode(objective: str, modes: Mapping[str, str]) -> str | None:
-    """Return the mode of an objective from a table by metric name; `None` if it is not in the table."""
-    return AUTO if objective == AUTO else modes.get(metric_name(str(objective)))
+def known_mode(objective: str, modes: Mapping[str, Sequence[str]]) -> str | None:
+    """Return the mode of an objective from the metrics of each mode; `None` if it is not known."""
+    if objective == AUTO:
+        return AUTO
+    return next((mode for mode, names in modes.items() if metric_name(str(objective)) in names), None)

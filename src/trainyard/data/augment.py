@@ -180,14 +180,14 @@ def draw_partners(count: int, alpha: float, rng: torch.Generator) -> tuple[Tenso
 
 
 def apply_mixup(x: Tensor, y: Tensor, rng: torch.Generator, alpha: float) -> tuple[Tensor, Tensor]:
-    """Blend images and label probabilities `[B, K]` (Zhang et al. 2017, arXiv:1710.09412)."""
+    """Blend images and targets `[B, K]` (Zhang et al. 2017, arXiv:1710.09412)."""
     partner, share = (drawn.to(x.device) for drawn in draw_partners(len(x), alpha, rng))
     blended = torch.lerp(x[partner].float(), x.float(), share.view(-1, 1, 1, 1))
     return blended, torch.lerp(y[partner], y, share[:, None])
 
 
 def apply_cutmix(x: Tensor, y: Tensor, rng: torch.Generator, alpha: float) -> tuple[Tensor, Tensor]:
-    """Paste a rectangle of another image, which adds its share of the label (Yun et al. 2019, arXiv:1905.04899)."""
+    """Paste a rectangle of another image, which adds its share of the target (Yun et al. 2019, arXiv:1905.04899)."""
     partner, share = (drawn.to(x.device) for drawn in draw_partners(len(x), alpha, rng))
     place = torch.rand(2, len(x), generator=rng).to(x.device)
     side = (1 - share).sqrt()
@@ -250,10 +250,13 @@ class Augmentation:
         return bool(self.steps or self.mixtures)
 
     def __call__(self, x: Tensor, y: Tensor, rng: torch.Generator, classes: int) -> tuple[Tensor, Tensor]:
-        """Return the changed images `[B, C, H, W]` and the labels; those of mixtures are probabilities `[B, K]`."""
+        """Return the changed images `[B, C, H, W]` and the targets.
+
+        Mixtures blend numbers and labels `[B, T]`, and turn classes `[B]` into probabilities `[B, classes]`.
+        """
         for step in self.steps:
             x = step(x, rng)
         if self.mixtures:
             mixture = self.mixtures[int(torch.randint(len(self.mixtures), (), generator=rng))]
-            return mixture(x, F.one_hot(y, classes).float(), rng)
+            return mixture(x, F.one_hot(y, classes).float() if y.ndim == 1 else y, rng)
         return x, y

@@ -1,7 +1,8 @@
-"""An ensemble of jobs of a sweep, whose predicted probabilities are averaged."""
+"""An ensemble of jobs of a sweep, whose predictions are averaged: probabilities or numbers."""
 
 from collections import Counter
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
@@ -10,14 +11,17 @@ from torch import Tensor, nn
 
 from trainyard.data.loading.spec import DataSpec
 from trainyard.history.find_run import find_best_job
-from trainyard.history.scores import have_same_examples, read_predictions
+from trainyard.history.scores import FILE, have_same_examples
 from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
 from trainyard.inference.capabilities import NO_PROBABILITIES, has_class_report
 from trainyard.io.errors import config_error, join_limited
 from trainyard.models.supervised import SupervisedModel
 from trainyard.reports.class_predictions import load_classifier
+from trainyard.reports.saved_predictions import load_split
 from trainyard.sweeps.stored import StoredSweep
+from trainyard.tasks.task import Task
+from trainyard.tasks.thresholds import find_thresholds
 
 BEST = "best:"
 
@@ -36,40 +40,41 @@ def select_members(name: str, size: int, trusted: Sequence[str] = ()) -> Selecti
     if not name.startswith(BEST):
         raise config_error("--ensemble", size, f"{name} is one model", "best:SWEEP as the RUN")
     best, sweep = find_best_job(name), StoredSweep.find(name.removeprefix(BEST))
-    reference = read_predictions(best.folder)
+    reference = load_split(best.folder / FILE)
     if reference is None:
         if not has_class_report(config_to_test(best, trusted=trusted), trusted):
-            raise config_error("--ensemble", size, NO_PROBABILITIES, "a sweep of classifiers")
+            raise config_error("--ensemble", size, NO_PROBABILITIES, "a sweep of models of the options of conf/model")
         problem = f"{best.name} did not save predictions of its validation examples"
         raise config_error("--ensemble", size, problem, "a sweep with callbacks=default or pictures")
-    jobs, probabilities = [], []
+    jobs, predictions = [], []
     for job in (StoredRun(job.folder) for job in sweep.jobs if job.score is not None):
-        saved = read_predictions(job.folder) if have_same_examples(best, job) else None  # folds may have equal labels
-        if saved and saved.classes == reference.classes and saved.labels.tolist() == reference.labels.tolist():
+        saved = load_split(job.folder / FILE) if have_same_examples(best, job) else None  # folds may have equal labels
+        if saved and saved.names == reference.names and torch.equal(saved.targets, reference.targets):
             jobs.append(job)
-            probabilities.append(torch.from_numpy(saved.probabilities))
-    labels = torch.from_numpy(reference.labels)
-    weights = greedy_selection(probabilities, labels, size, sweep.objective.mode == "min")
+            predictions.append(saved.predictions)
+    weights = greedy_selection(predictions, reference.targets, size, sweep.objective.mode == "min")
     return Selection({jobs[position]: weight for position, weight in sorted(weights.items())}, best, len(jobs))
 
 
-def greedy_selection(predictions: Sequence[Tensor], labels: Tensor, size: int, by_loss: bool = False) -> Counter[int]:
+def greedy_selection(predictions: Sequence[Tensor], targets: Tensor, size: int, by_loss: bool = False) -> Counter[int]:
     """Return the weight of each model, by its position, in a greedily selected ensemble (Caruana et al. 2004, ICML).
 
     The ensemble starts empty. `size` times, the model that improves the mean prediction most is added; a model may be
     added more than once.
 
     Args:
-        predictions: of each model, probabilities `[N, K]` of the same examples.
+        predictions: of each model, probabilities or numbers `[N, K]` of the same examples.
+        targets: class labels, int64 `[N]`; numbers, or whether each label is present, `[N, K]`.
         size: number of members, counted with repetition.
-        by_loss: minimise the loss, and break ties by the accuracy; otherwise the other way round.
+        by_loss: minimise the loss, and break ties by the accuracy; otherwise the other way round. Without classes, only
+            the loss counts.
     """
     members: Counter[int] = Counter()
     total = torch.zeros_like(predictions[0])
     for count in range(1, size + 1):
         ranked = []
-        for position, probabilities in enumerate(predictions):
-            loss, correct = loss_and_correct((total + probabilities) / count, labels)
+        for position, own in enumerate(predictions):
+            loss, correct = loss_and_correct((total + own) / count, targets)
             ranked.append((*((loss, -correct) if by_loss else (-correct, loss)), position))
         best = int(min(ranked)[-1])
         members[best] += 1
@@ -77,10 +82,18 @@ def greedy_selection(predictions: Sequence[Tensor], labels: Tensor, size: int, b
     return members
 
 
-def loss_and_correct(probabilities: Tensor, labels: Tensor) -> tuple[float, float]:
-    """Return the mean cross-entropy, which is finite, and the number of correct predictions."""
-    loss = F.nll_loss(probabilities.clamp(min=torch.finfo(probabilities.dtype).tiny).log(), labels)
-    return float(loss), float((probabilities.argmax(dim=1) == labels).sum())
+def loss_and_correct(predictions: Tensor, targets: Tensor) -> tuple[float, float]:
+    """Return the mean loss, which is finite, and the number of correctly predicted classes; 0 for other targets.
+
+    The loss is the cross-entropy of classes, that of labels, or the squared error in units of each number's variance.
+    """
+    if targets.ndim == 1:
+        loss = F.nll_loss(predictions.clamp(min=torch.finfo(predictions.dtype).tiny).log(), targets)
+        return float(loss), float((predictions.argmax(dim=1) == targets).sum())
+    if targets.dtype == torch.bool:
+        return float(F.binary_cross_entropy(predictions.nan_to_num(0).clamp(0, 1), targets.float())), 0.0
+    variance = targets.double().var(dim=0, correction=0).clamp(min=torch.finfo(torch.float32).tiny)
+    return float(((predictions.double() - targets).square() / variance).mean()), 0.0
 
 
 class Ensemble(nn.Module):
@@ -91,13 +104,28 @@ class Ensemble(nn.Module):
         self.members = nn.ModuleList(members)
         self.weights = list(weights)
         self.spec: DataSpec = members[0].spec
+        self.task = average_thresholds([member.task for member in members], weights)
 
     def predict_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        """Return the probability of each class, `[B, K]`."""
-        weighted = []
-        for member, weight in zip(self.members, self.weights, strict=True):
-            weighted.append(member.predict_step(batch, batch_idx) * weight)  # type: ignore[operator]
-        return torch.stack(weighted).sum(dim=0) / sum(self.weights)
+        """Return the probability of each class or label, or the numbers, `[B, K]`."""
+        return weighted_mean([member.predict_step(batch, batch_idx) for member in self.members], self.weights)  # type: ignore[operator]
+
+
+def average_thresholds(tasks: Sequence[Task], weights: Sequence[int]) -> Task:
+    """Return a copy of the first task with the weighted mean of all thresholds; a class without one has 0.5."""
+    task = deepcopy(tasks[0])
+    found = [find_thresholds(other) for other in tasks]
+    for name in {name for thresholds in found for name in thresholds}:
+        values = [thresholds.get(name, torch.tensor(0.5)) for thresholds in found]
+        setattr(task, name, weighted_mean(values, weights))
+    return task
+
+
+def weighted_mean(values: Sequence[Tensor], weights: Sequence[int]) -> Tensor:
+    """Return the weighted mean of tensors of equal shape."""
+    return torch.stack([value * weight for value, weight in zip(values, weights, strict=True)]).sum(dim=0) / sum(
+        weights
+    )
 
 
 def load_members(jobs: Sequence[StoredRun], trusted: Sequence[str] = ()) -> list[SupervisedModel]:
@@ -106,10 +134,13 @@ def load_members(jobs: Sequence[StoredRun], trusted: Sequence[str] = ()) -> list
         if not job.checkpoint.is_file():
             raise config_error("--ensemble", job.name, "its checkpoint was deleted", "a sweep with sweep.keep=null")
     members = [load_classifier(job.checkpoint, trusted) for job in jobs]
-    interfaces = [(m.spec.input_shape, m.spec.classes, m.spec.columns, m.spec.value_range) for m in members]
+    interfaces = [
+        (spec.input_shape, type(spec.target), spec.target.names, spec.columns, spec.value_range)
+        for spec in (member.spec for member in members)
+    ]
     others = [job.name for job, interface in zip(jobs, interfaces, strict=True) if interface != interfaces[0]]
     if others:
-        problem = f"the inputs or classes differ from those of {jobs[0].name}"
+        problem = f"the inputs or targets differ from those of {jobs[0].name}"
         raise config_error("--ensemble", join_limited(others), problem, "jobs on the same data")
     return members
 

@@ -1,8 +1,8 @@
 """Evaluates a trained run or an ensemble on its test split or on other data."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import replace
+import math
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,16 +20,18 @@ from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
 from trainyard.inference.capabilities import NO_PROBABILITIES, has_class_report
 from trainyard.inference.ensemble import load_members, select_members
-from trainyard.inference.evaluation_data import OWN_TEST_SPLIT, load_evaluation_data, overlap_notes
+from trainyard.inference.evaluation_data import OWN_TEST_SPLIT, load_evaluation_data, overlap_notes, worst_examples
 from trainyard.inference.module_evaluation import evaluate_module
 from trainyard.inference.trainer import apply_model_options, build_inference_trainer
 from trainyard.io.errors import config_error
 from trainyard.io.files import relative
 from trainyard.models.supervised import SupervisedModel
-from trainyard.reports.class_predictions import Predictions, load_classifier
-from trainyard.reports.classification_report import Evaluation
+from trainyard.reports.class_predictions import load_classifier
+from trainyard.reports.evaluation_report import TEST, Evaluation, SplitPredictions
+from trainyard.reports.target_reports import build_report, split_predictions
+from trainyard.tasks.metrics import compute_metrics
 
-METRICS = ("test/acc", "test/loss")
+TOLERANCE = 1e-3  # relative, between a score of the test and the same one computed from the predictions
 
 
 class Report(Protocol):
@@ -73,19 +75,20 @@ def evaluate(
         return evaluate_module(run, checkpoint, cfg, overrides, trusted), run.folder
     model = load_classifier(checkpoint, trusted)
     data, examples = load_evaluation_data(cfg, run, model.spec, trusted)
-    predictions, scores = predict_test_split(model, data, cfg, views)
-    baseline = baseline_scores(run, predictions)
+    each, scores = predict_test_split(model, data, cfg, views)
+    mean = each.mean(dim=0)
     options = [*overrides]
     notes = overlap_notes(data, run, examples, trusted)
     if views > 1:
-        averaged = scores_of(predictions)
+        averaged = score_average(model, data, mean, each[0], scores)
         notes.append(gain_note(f"{views} views of each image", scores, averaged))
         scores = averaged
         options.append("--tta")
     elif examples == OWN_TEST_SPLIT and checkpoint == run.checkpoint:
         notes.append(comparison_note(run, scores))
-    report = Evaluation(run.name, relative(checkpoint), examples, scores, predictions, baseline, options, notes)
-    return report, run.folder
+    title = {"name": run.name, "checkpoint": relative(checkpoint), "examples": examples}
+    predictions = describe(model, data, mean)
+    return report_on(predictions, run, data, **title, scores=scores, options=options, notes=notes), run.folder
 
 
 def evaluate_ensemble(
@@ -95,54 +98,83 @@ def evaluate_ensemble(
     selection = select_members(name, size, trusted)
     best = selection.best
     jobs = list(dict.fromkeys([*selection.jobs, best]))
-    models = load_members(jobs, trusted)
-    cfg = config_to_test(best, overrides, trusted)
-    data, examples = load_evaluation_data(cfg, best, models[0].spec, trusted)
+    models = dict(zip(jobs, load_members(jobs, trusted), strict=True))
+    model = models[best]
+    data, examples = load_evaluation_data(config_to_test(best, overrides, trusted), best, model.spec, trusted)
     results = {
-        job: predict_test_split(model, data, config_to_test(job, overrides, trusted))
-        for job, model in zip(jobs, models, strict=True)
+        job: predict_test_split(member, data, config_to_test(job, overrides, trusted)) for job, member in models.items()
     }
-    weighted = [results[job][0].probabilities * weight for job, weight in selection.jobs.items()]
-    best_predictions, best_scores = results[best]
-    predictions = replace(best_predictions, probabilities=torch.stack(weighted).sum(dim=0) / size)
-    scores = scores_of(predictions)
+    weighted = torch.cat([results[job][0] * weight for job, weight in selection.jobs.items()])
+    alone, best_scores = results[best]
+    mean = weighted.sum(dim=0) / size
+    scores = score_average(model, data, mean, alone[0], best_scores)
     members = [f"{job.name} x {weight}" if weight > 1 else job.name for job, weight in selection.jobs.items()]
     notes = [
         *overlap_notes(data, best, examples, trusted),
         f"members    {', '.join(members)} (of {selection.candidates} jobs)",
         gain_note(f"against {best.name} alone", best_scores, scores),
     ]
-    baseline = baseline_scores(best, predictions)
     options = [*overrides, f"--ensemble {size}"]
-    checkpoints = f"{len(selection.jobs)} checkpoints"
-    report = Evaluation(f"{name} x {size}", checkpoints, examples, scores, predictions, baseline, options, notes)
-    return report, best.folder.parent
+    title = {"name": f"{name} x {size}", "checkpoint": f"{len(selection.jobs)} checkpoints", "examples": examples}
+    predictions = describe(model, data, mean)
+    return report_on(predictions, best, data, **title, scores=scores, options=options, notes=notes), best.folder.parent
 
 
-def scores_of(predictions: Predictions) -> dict[str, float]:
-    """Return the scores of averaged probabilities."""
-    return {"test/acc": predictions.accuracy, "test/loss": predictions.log_loss}
+def describe(model: SupervisedModel, data: DataModule, predictions: Tensor) -> SplitPredictions:
+    """Return predictions of the first test examples with what the model decides and what is true."""
+    targets = data.splits["test"].y[: len(predictions)]  # fewer predictions with trainer.limit_test_batches
+    return split_predictions(model.spec.target, model.task, predictions, targets)
 
 
-def baseline_scores(run: StoredRun, predictions: Predictions) -> dict[str, Any]:
-    """Return the accuracy of always predicting the most frequent class of the run's training examples."""
-    baseline = run.result.get("baseline")
-    name = baseline.get("class") if isinstance(baseline, dict) else None
-    if name not in predictions.classes:
-        return {}
-    label = predictions.classes.index(name)
-    return {"class": name, "test/acc": float((predictions.labels == label).double().mean())}
+def report_on(predictions: SplitPredictions, run: StoredRun, data: DataModule, **fields: Any) -> Evaluation:
+    """Return the report on predictions of test examples, with the scores of the simplest prediction of a run."""
+    stored = run.result.get("baseline")
+    baseline = predictions.baseline(stored) if isinstance(stored, dict) else {}
+    return build_report(predictions, baseline=baseline, worst=worst_examples(predictions, data), **fields)
+
+
+def score_average(
+    model: SupervisedModel, data: DataModule, mean: Tensor, single: Tensor, scores: Mapping[str, float]
+) -> dict[str, float]:
+    """Return those of the scores of a test that can be computed from averaged predictions.
+
+    Args:
+        model: decides what is predicted.
+        data: with the test split.
+        mean: averaged predictions, `[N, ...]`.
+        single: predictions of the model, whose scores are known.
+        scores: of a test of the model.
+    """
+    further = compute_metrics(model.task, mean, data.splits["test"].y[: len(mean)].cpu())
+    found = same_scores(describe(model, data, mean), describe(model, data, single), scores)
+    found |= {f"{TEST}{name}": value for name, value in further.items() if math.isfinite(value)}
+    return {name: found[name] for name in scores if name in found}
+
+
+def same_scores(
+    predictions: SplitPredictions, known: SplitPredictions, scores: Mapping[str, float]
+) -> dict[str, float]:
+    """Return the scores of predictions that are defined as those of a test, whose predictions are known.
+
+    A loss may not be one of predictions.
+    """
+    found = predictions.scores
+    return {
+        f"{TEST}{name}": found[name]
+        for name, value in known.scores.items()
+        if math.isclose(value, scores.get(f"{TEST}{name}", math.nan), rel_tol=TOLERANCE, abs_tol=TOLERANCE**2)
+    }
 
 
 def gain_note(change: str, before: dict[str, float], after: dict[str, float]) -> str:
     """Return a line with the differences of the scores."""
-    parts = [f"{name} {after[name] - before[name]:+.4f} (from {before[name]:.4f})" for name in METRICS]
+    parts = [f"{name} {value - before[name]:+.4f} (from {before[name]:.4f})" for name, value in after.items()]
     return f"gain       {change}: {', '.join(parts)}"
 
 
 def comparison_note(run: StoredRun, scores: dict[str, float]) -> str:
     """Return a line that says whether the scores are exactly those of the run's own test."""
-    stored = {name: run.metrics.get(name) for name in METRICS}
+    stored = {name: run.metrics.get(name) for name in scores}
     if stored == scores:
         return "the run    has exactly the same scores"
     text = ", ".join(f"{name} {value}" for name, value in stored.items() if value is not None)
@@ -167,30 +199,34 @@ def write_report(report: Report, folder: Path) -> str:
 
 def predict_test_split(
     model: SupervisedModel, data: DataModule, cfg: DictConfig, views: int = 1
-) -> tuple[Predictions, dict[str, float]]:
-    """Return predictions on the test split, and `test/acc` and `test/loss` bitwise as the run computed them.
+) -> tuple[Tensor, dict[str, float]]:
+    """Return predictions of the test split, `[views, N, ...]`, and its metrics bitwise as the run computed them.
+
+    Metrics that are not finite are left out, as in the result of a run.
 
     Args:
-        views: number of views of each image whose probabilities are averaged (test-time augmentation): the image
-            itself, and versions augmented as in training. The scores are those of the first view.
+        model: the trained model.
+        data: with the examples.
+        cfg: of the run.
+        views: number of views of each image (test-time augmentation): the image itself, whose metrics are returned, and
+            versions augmented as in training.
     """
     augment = load_augmentation(cfg) if views > 1 else None
     apply_model_options(model, cfg)
-    logits: list[Tensor] = []
-    model.register_forward_hook(lambda module, inputs, output: logits.append(output.detach().float().cpu()))
+    outputs: list[Tensor] = []
+    model.register_forward_hook(lambda module, inputs, output: outputs.append(output.detach().float().cpu()))
     trainer = build_inference_trainer(cfg)
     [scores] = trainer.test(model, data, verbose=False)
-    probabilities = [model.interpret(torch.cat(logits))]
+    predictions = [model.interpret(torch.cat(outputs))]
     for view in range(1, views):
-        logits.clear()
+        outputs.clear()
         loader = data.loader("test")
-        loader.augment = partial(augment, classes=len(data.classes)) if augment else None
+        loader.augment = partial(augment, classes=len(model.spec.classes)) if augment else None
         loader.sampler.seed = view  # Lightning starts each test at epoch 0, so the seed varies the draws
         trainer.test(model, loader, verbose=False)
-        probabilities.append(model.interpret(torch.cat(logits)))
-    mean = torch.stack(probabilities).mean(dim=0)
-    labels = data.splits["test"].y[: len(mean)].cpu()  # fewer with trainer.limit_test_batches
-    return Predictions(mean, labels, model.spec.classes), {name: float(value) for name, value in scores.items()}
+        predictions.append(model.interpret(torch.cat(outputs)))
+    finite = {name: float(value) for name, value in scores.items() if math.isfinite(value) or name == f"{TEST}loss"}
+    return torch.stack(predictions), finite
 
 
 def load_augmentation(cfg: DictConfig) -> Augmentation:

@@ -9,9 +9,11 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from trainyard.data.images.folder_listing import list_folder
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.spec import DataSpec, Examples
 from trainyard.data.loading.statistics import example_digests, fingerprint
+from trainyard.data.loading.target import Classes
 from trainyard.data.sources.image_folder import ImageFolder
 from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import config_to_test
@@ -19,7 +21,9 @@ from trainyard.history.stored_run import StoredRun
 from trainyard.inference.capabilities import NO_PROBABILITIES, has_class_report
 from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.models.supervised import SupervisedModel
-from trainyard.reports.class_predictions import load_classifier
+from trainyard.reports.class_predictions import Predictions, load_classifier
+from trainyard.reports.evaluation_report import SplitPredictions
+from trainyard.reports.mistakes import WorstExamples
 from trainyard.run.rebuild import build_stored_data
 
 # Keys of `data` that split or load the examples, but do not choose other ones.
@@ -62,7 +66,8 @@ def load_evaluation_data(
 
 def has_own_test_split(data: DataModule, run: StoredRun, spec: DataSpec) -> bool:
     """Return whether the test split is that of a run, as far as the run has stored a fingerprint of it."""
-    if (data.spec.input_shape, data.spec.classes) != (spec.input_shape, spec.classes):
+    interfaces = [(each.input_shape, type(each.target), each.target.names) for each in (data.spec, spec)]
+    if interfaces[0] != interfaces[1]:
         return False
     return not run.fingerprint or fingerprint(data)["test"] == run.fingerprint.get("test")
 
@@ -90,12 +95,33 @@ def match_examples(data: DataModule, spec: DataSpec) -> tuple[str, Examples]:
     if examples.shape != spec.input_shape:
         shapes = ["x".join(map(str, shape)) for shape in (examples.shape, spec.input_shape)]
         raise config_error("data", shapes[0], "the inputs differ from those of the model", shapes[1])
+    if not isinstance(spec.target, Classes):  # whose data reads the columns of the model
+        return "all" if split == "train" else f"{split} split", examples
     if unknown := [name for name in data.classes if name not in spec.classes]:
         raise config_error(
             "data", join_limited(unknown), "classes that the model does not know", join_limited(spec.classes)
         )
     labels = torch.tensor([spec.classes.index(name) for name in data.classes])
     return "all" if split == "train" else f"{split} split", replace(examples, y=labels[examples.y])
+
+
+def worst_examples(predictions: SplitPredictions, data: DataModule) -> WorstExamples | None:
+    """Return the test examples with the worst predictions; `None` for classes, whose report counts mistakes."""
+    if isinstance(predictions, Predictions):
+        return None
+    positions, part = predictions.worst(), data.splits["test"]
+    ids = positions if part.ids is None else part.ids[positions].tolist()
+    inputs, _ = part.__getitems__(positions)
+    assert data.model_spec, "set by load_data"
+    return WorstExamples(positions, example_names(data, ids), inputs.cpu(), data.model_spec)
+
+
+def example_names(data: DataModule, ids: Sequence[int]) -> list[str]:
+    """Return the files of examples by their `ids`, or their numbers in the source from 1."""
+    if isinstance(data, ImageFolder):
+        files = list_folder(data.root).files
+        return [files[number].path for number in ids]
+    return [f"{'row' if data.kind == 'rows' else 'image'} {number + 1}" for number in ids]
 
 
 def load_model_and_data(name: str, trusted: Sequence[str] = ()) -> tuple[SupervisedModel, DataModule]:

@@ -7,21 +7,24 @@ from pathlib import Path
 
 import torch
 
+from trainyard.data.loading.target import Labels, Numbers, Target
 from trainyard.history.find_run import find_checkpoint, run_at
 from trainyard.history.stored_run import StoredRun
 from trainyard.inference.capabilities import module_config
-from trainyard.inference.export_formats import (
+from trainyard.inference.export_formats import FORMATS, describe_failure
+from trainyard.inference.export_interface import (
     BATCHES,
-    FORMATS,
     TOLERANCE,
-    describe_failure,
+    describe_difference,
     largest_difference,
+    output_name,
+    output_scale,
     random_inputs,
 )
 from trainyard.inference.model_card import CARD, exported_files, model_card
 from trainyard.inference.module_export import export_module, load_module
 from trainyard.inference.predict import output_draft
-from trainyard.io.errors import ConfigError, config_error
+from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.io.extras import describe_missing
 from trainyard.io.files import check_path, output_folder, relative, write_text
 from trainyard.models.supervised import SupervisedModel
@@ -52,18 +55,25 @@ def export_run(name: str, form: str, output: Path | None = None, trusted: Sequen
         difference = export(model, form, path)
     tested = f"by {FORMATS[form].runtime} at batches of {' and '.join(map(str, BATCHES))}"
     verified = (
-        f"`{path.name}` was verified {tested}: the largest difference of a probability from the checkpoint's is "
-        f"{difference:.2g} (at most {TOLERANCE:g} is accepted)."
+        f"`{path.name}` was verified {tested}: the largest difference from the predictions of the checkpoint is "
+        f"{describe_difference(model.spec.target, difference)} (at most {TOLERANCE:g} is accepted)."
     )
     write_text(path.with_name(CARD), model_card(model, run, exported_files(path), verified))
     shape = ", ".join(map(str, model.spec.input_shape))
     kind = "uint8" if model.spec.kind == "images" else "float32"
     return [
         f"model      {run.name if run else relative(checkpoint)} ({type(model).__name__})",
-        f"input      {kind} [batch, {shape}], raw; output probabilities of {len(model.spec.classes)} classes",
-        f"verified   {tested}: largest difference {difference:.2g}",
+        f"input      {kind} [batch, {shape}], raw; output {describe_output(model.spec.target)}",
+        f"verified   {tested}: largest difference {describe_difference(model.spec.target, difference)}",
         f"written    {relative(path)} ({path.stat().st_size:,} bytes), {CARD}",
     ]
+
+
+def describe_output(target: Target) -> str:
+    """Return what the outputs are."""
+    if isinstance(target, Numbers):
+        return f"predictions of {join_limited(target.names)}"
+    return f"probabilities of {len(target.names)} {'labels' if isinstance(target, Labels) else 'classes'}"
 
 
 @contextmanager
@@ -96,7 +106,8 @@ def output_path(output: Path | None, checkpoint: Path, run: StoredRun | None, su
 def export(model: SupervisedModel, form: str, path: Path) -> float:
     """Write a model to a file, which replaces `path` only if its outputs are those of the model.
 
-    Returns the largest difference of any probability, over batches of several sizes.
+    Returns the largest difference of any probability, or of any number in its standard deviations, over batches of
+    several sizes.
 
     Raises:
         ConfigError: the model cannot be written in this format, or the outputs differ.
@@ -105,7 +116,9 @@ def export(model: SupervisedModel, form: str, path: Path) -> float:
         draft.touch()  # an OSError is clearer than the errors of the exporters
         difference = write_and_compare(model, form, draft)
         if not difference <= TOLERANCE:
-            problem = f"the probabilities in {FORMATS[form].runtime} differ by {difference:.2g}; the file is removed"
+            name = output_name(model.spec.target)
+            found = describe_difference(model.spec.target, difference)
+            problem = f"the {name} in {FORMATS[form].runtime} differ by {found}; the file is removed"
             raise config_error("--format", form, problem, f"a difference of at most {TOLERANCE:g}")
     return difference
 
@@ -122,7 +135,7 @@ def write_and_compare(model: SupervisedModel, form: str, draft: Path) -> float:
         raise
     except Exception as error:  # each exporter has its own exceptions
         raise config_error("--format", form, describe_failure(model, error), "another format") from error
-    return largest_difference(outputs, expected)
+    return largest_difference(outputs, expected, [output_scale(model.spec.target, y) for y in expected])
 
 
 def check_packages(form: str) -> None:

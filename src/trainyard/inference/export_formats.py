@@ -1,11 +1,10 @@
 """The formats of an exported model: how to write, run and use each.
 
-In every format, the model takes raw inputs and returns the probability of each class.
+In every format, the model takes raw inputs and returns the probability of each class or label, or the numbers in the
+units of the data.
 """
 
-import json
 import logging
-import math
 import subprocess
 import sys
 import warnings
@@ -19,15 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainyard.data.loading.spec import DataSpec
+from trainyard.inference.export_interface import INPUT, describe_interface, output_name, random_inputs
 from trainyard.io import weight_files
 from trainyard.models.supervised import SupervisedModel
 from trainyard.reports.class_predictions import load_classifier
 from trainyard.run.load_model import first_line
-
-INPUT, OUTPUT = "input", "probabilities"
-TOLERANCE = 1e-4  # of outputs up to 1, relative for larger ones
-BATCHES = (1, 7)  # batch sizes at which an exported model is compared with its checkpoint
 
 Inputs = tuple[tuple[Any, ...], dict[str, Any]]  # arguments of `forward`, by position and by name
 
@@ -53,22 +48,22 @@ import numpy, onnxruntime
 session = onnxruntime.InferenceSession({file})
 shape = session.get_inputs()[0].shape[1:]
 x = numpy.zeros((2, *shape), dtype=numpy.uint8 if len(shape) == 3 else numpy.float32)  # raw inputs
-[probabilities] = session.run(["probabilities"], {{"input": x}})"""
+[{output}] = session.run(["{output}"], {{"input": x}})"""
 USE_TORCH = """\
 import torch
 program = torch.export.load({file})
 x = program.example_inputs[0][0]  # raw inputs
-probabilities = program.module()(x)"""
+{output} = program.module()(x)"""
 USE_SAFETENSORS = """\
 from pathlib import Path
 from trainyard.run.load_model import load_model
 model = load_model(Path({file}))
 x = model.example_input_array  # raw inputs
-probabilities = model.predict_step(x, 0)"""
+{output} = model.predict_step(x, 0)"""
 
 
-class Probabilities(nn.Module):
-    """A classifier that returns probabilities instead of logits."""
+class ExportedPredictions(nn.Module):
+    """A model whose `forward` returns its predictions, instead of logits or standardised numbers."""
 
     def __init__(self, model: SupervisedModel) -> None:
         super().__init__()
@@ -76,47 +71,8 @@ class Probabilities(nn.Module):
         self.eval()
 
     def forward(self, input: Tensor) -> Tensor:
-        """Return the probability of each class, `[B, K]`, of uint8 images `[B, C, H, W]` or float32 rows `[B, F]`."""
+        """Return the predictions `[B, K]` for uint8 images `[B, C, H, W]` or float32 rows `[B, F]`."""
         return self.model.predict_step(input, 0)
-
-
-def random_inputs(spec: DataSpec, count: int) -> Tensor:
-    """Return random raw inputs: images with pixels from 0 to 255, or rows with missing and unknown values."""
-    generator = torch.Generator().manual_seed(count)
-    if spec.kind == "images":
-        return torch.randint(0, 256, (count, *spec.input_shape), dtype=torch.uint8, generator=generator)
-    columns = []
-    for column, mean, std in zip(spec.columns, spec.mean, spec.std, strict=True):
-        if column.levels:
-            columns.append(torch.randint(0, len(column.levels) + 1, (count,), generator=generator).float())
-        else:
-            values = mean + std * torch.randn(count, generator=generator)
-            missing = torch.rand(count, generator=generator) < 0.2
-            columns.append(torch.where(missing, torch.nan, values))
-    return torch.stack(columns, dim=1)
-
-
-def describe_interface(spec: DataSpec) -> str:
-    """Return a description of inputs and classes as JSON, to be stored in the exported file."""
-    shape = ["batch", *spec.input_shape]
-    columns = [{"name": column.name, "levels": list(column.levels)} for column in spec.columns]
-    kind = "uint8" if spec.kind == "images" else "float32"
-    values = {"value_range": list(spec.value_range)} if spec.value_range else {}
-    return json.dumps(
-        {"input": {"type": kind, "shape": shape, "columns": columns, **values}, "classes": list(spec.classes)}
-    )
-
-
-def largest_difference(outputs: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
-    """Return the largest difference, relative to outputs over 1; infinity if number or shapes of the outputs differ."""
-    if [x.shape for x in outputs] != [x.shape for x in expected]:
-        return math.inf
-    differences = [0.0]
-    for x, y in zip(outputs, expected, strict=True):
-        if x.numel() and not (x.dtype == y.dtype and x.equal(y)):
-            scale = max(1.0, float(y.double().abs().max()))
-            differences.append(float((x.double() - y.double()).abs().max()) / scale)
-    return math.nan if any(map(math.isnan, differences)) else max(differences)
 
 
 def describe_failure(model: nn.Module, error: Exception) -> str:
@@ -171,15 +127,15 @@ def run_program(path: Path, calls: Sequence[Inputs]) -> list[list[Tensor]]:
     return outputs
 
 
-def interface(spec: DataSpec, path: Path) -> tuple[Inputs, Path, str, Any]:
+def interface(model: SupervisedModel, path: Path) -> tuple[Inputs, Path, str, Any]:
     """Return example inputs, path, description and dynamic shapes, as `save_onnx` and `save_program` take them."""
-    inputs: Inputs = (random_inputs(spec, 2),), {}
-    return inputs, path, describe_interface(spec), {INPUT: {0: torch.export.Dim("batch")}}
+    inputs: Inputs = (random_inputs(model.spec, 2),), {}
+    return inputs, path, describe_interface(model), {INPUT: {0: torch.export.Dim("batch")}}
 
 
 def write_onnx(model: SupervisedModel, path: Path) -> None:
-    """Write ONNX for batches of any size, with a description of inputs and classes."""
-    save_onnx(Probabilities(model), *interface(model.spec, path), output_names=[OUTPUT])
+    """Write ONNX for batches of any size, with a description of inputs and outputs."""
+    save_onnx(ExportedPredictions(model), *interface(model, path), output_names=[output_name(model.spec.target)])
 
 
 def run_onnx(path: Path, inputs: Sequence[Tensor]) -> list[Tensor]:
@@ -188,13 +144,13 @@ def run_onnx(path: Path, inputs: Sequence[Tensor]) -> list[Tensor]:
 
 
 def write_torch(model: SupervisedModel, path: Path) -> None:
-    """Write the graph and its weights, with a description of inputs and classes."""
-    exported = deepcopy(Probabilities(model))
+    """Write the graph and its weights, with a description of inputs and outputs."""
+    exported = deepcopy(ExportedPredictions(model))
     for module in exported.modules():
         for name, buffer in list(module.named_buffers(recurse=False)):
             if not buffer.numel():  # torch 2.13 cannot save empty tensors
                 setattr(module, name, None)
-    save_program(exported, *interface(model.spec, path))
+    save_program(exported, *interface(model, path))
 
 
 def run_torch(path: Path, inputs: Sequence[Tensor]) -> list[Tensor]:
@@ -203,8 +159,8 @@ def run_torch(path: Path, inputs: Sequence[Tensor]) -> list[Tensor]:
 
 
 def write_safetensors(model: SupervisedModel, path: Path) -> None:
-    """Write weights, the arguments that rebuild the model, and a description of inputs and classes."""
-    weight_files.write_safetensors(model, path, description=describe_interface(model.spec))
+    """Write weights, the arguments that rebuild the model, and a description of inputs and outputs."""
+    weight_files.write_safetensors(model, path, description=describe_interface(model))
 
 
 def run_safetensors(path: Path, inputs: Sequence[Tensor]) -> list[Tensor]:
@@ -223,7 +179,7 @@ class Format:
     write: Callable[[SupervisedModel, Path], None]
     run: Callable[[Path, Sequence[Tensor]], list[Tensor]]  # returns the outputs of the file for batches
     runtime: str  # where `run` executes the model
-    usage: str  # Python code with a placeholder `{file}`
+    usage: str  # Python code with placeholders `{file}` and `{output}`
 
 
 FORMATS = {

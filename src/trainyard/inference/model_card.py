@@ -1,12 +1,16 @@
-"""The model card of an exported classifier: a page in Markdown (Mitchell et al. 2019, arXiv:1810.03993)."""
+"""The model card of an exported model: a page in Markdown (Mitchell et al. 2019, arXiv:1810.03993)."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+from trainyard.config.objective import metric_name
 from trainyard.data.loading.spec import DataSpec
-from trainyard.history.stored_run import StoredRun
+from trainyard.data.loading.target import Classes, Labels, Numbers, Target
+from trainyard.history.stored_run import StoredRun, as_dict
 from trainyard.inference.export_formats import FORMATS
+from trainyard.inference.export_interface import describe_target, output_name
 from trainyard.io.errors import join_limited
 from trainyard.models.supervised import SupervisedModel
 from trainyard.reports.class_predictions import accuracy_interval
@@ -14,8 +18,13 @@ from trainyard.terminal.tables import escape_markdown, markdown_table
 
 CARD = "model_card.md"
 MAX_ROWS = 50  # of a table
-LIMITS = """Scores hold for data like the test data. The model always predicts one of its classes, even if none fits.
+LIMITS = """Scores hold for data like the test data. {limit}
 Fairness was not tested. The file was compared with the checkpoint on one CPU only."""
+LIMIT: dict[type[Target], str] = {
+    Classes: "The model always predicts one of its classes, even if none fits.",
+    Numbers: "Predictions for inputs that differ from the training data may be far off.",
+    Labels: "The model predicts no labels other than its own.",
+}
 
 
 def exported_files(path: Path) -> dict[str, Path]:
@@ -27,17 +36,40 @@ def model_card(model: SupervisedModel, run: StoredRun | None, files: dict[str, P
     """Return a page about the exported `files`, by format."""
     title = f"# Model card: {escape_markdown(run.name if run else 'a checkpoint without its run')}"
     size = sum(p.numel() for p in model.parameters())
-    usage = [f"```python\n{FORMATS[form].usage.format(file=repr(path.name))}\n```" for form, path in files.items()]
-    rows = [(number, escape_markdown(label)) for number, label in enumerate(model.spec.classes)]
+    target = model.spec.target
+    usages = ((FORMATS[form].usage, path) for form, path in files.items())
+    code = [usage.format(file=repr(path.name), output=output_name(target)) for usage, path in usages]
     sections = {
         title: f"{type(model).__name__}, {size:,} parameters, written {datetime.now():%Y-%m-%d}.",
-        "## Use": "\n\n".join([*usage, verified]),
+        "## Use": "\n\n".join([*(f"```python\n{text}\n```" for text in code), verified]),
         "## Input": describe_inputs(model.spec),
-        "## Output": f"`probabilities`: float32 `[batch, {len(rows)}]`\n\n{first_rows(['number', 'class'], rows)}",
+        "## Output": describe_outputs(model),
         **(describe_run(run) if run else {"## Training": "Unknown: the checkpoint is not in a run."}),
-        "## Limits": LIMITS,
+        "## Limits": LIMITS.format(limit=LIMIT[type(target)]),
     }
     return "\n\n".join(f"{heading}\n\n{text}" for heading, text in sections.items()) + "\n"
+
+
+def describe_outputs(model: SupervisedModel) -> str:
+    """Return a description of the outputs: what each column is, and how to decide by probabilities."""
+    target = model.spec.target
+    names = [(number, escape_markdown(name)) for number, name in enumerate(target.names)]
+    shape = f"`{output_name(target)}`: float32 `[batch, {len(names)}]`"
+    if isinstance(target, Numbers):
+        log = f" of {'the logarithm' if target.transform == 'log' else 'the number'}"
+        moments = [f"{mean:.4g} ± {std:.4g}" for mean, std in zip(target.mean, target.std, strict=True)]
+        rows = [(*name, moment) for name, moment in zip(names, moments, strict=True)]
+        text = "in the units of the training data"
+        return f"{shape}, {text}\n\n{first_rows(['number', 'target', f'mean ± std{log} in training'], rows)}"
+    described = describe_target(model)
+    if isinstance(target, Labels):
+        rows = [(*name, f"{least:.4g}") for name, least in zip(names, described["thresholds"], strict=True)]
+        text = "A label is predicted if its probability is at least its threshold."
+        return f"{shape}. {text}\n\n{first_rows(['number', 'label', 'threshold'], rows)}"
+    text = ""
+    if "threshold" in described:
+        text = f". Class 1 is predicted if its probability is at least {described['threshold']:.4g}, otherwise class 0."
+    return f"{shape}{text}\n\n{first_rows(['number', 'class'], names)}"
 
 
 def describe_inputs(spec: DataSpec) -> str:
@@ -65,11 +97,6 @@ def first_rows(columns: list[str], rows: Sequence[Sequence[object]]) -> str:
 def describe_run(run: StoredRun) -> dict[str, str]:
     """Return sections about training and scores."""
     splits = {name: part for name, part in (run.fingerprint or {}).items() if isinstance(part, dict)}
-    scores = [f"- {escape_markdown(name)} {value:.4f}" for name, value in run.metrics.items()]
-    examples, accuracy = splits.get("test", {}).get("examples"), run.metrics.get("test/acc", -1.0)
-    if isinstance(examples, int) and 0 < examples < 1e9 and 0 <= accuracy <= 1:
-        low, high = accuracy_interval(round(accuracy * examples), examples)
-        scores.append(f"- 95 % interval of test/acc: [{low:.4f}, {high:.4f}] (Wilson, {examples} examples)")
     git = run.provenance.get("git")
     training = {
         "options": ", ".join(f"{group}={option}" for group, option in run.choices.items()),
@@ -79,5 +106,51 @@ def describe_run(run: StoredRun) -> dict[str, str]:
     }
     return {
         "## Training": "\n".join(f"- {name}: {escape_markdown(text)}" for name, text in training.items()),
-        "## Scores": "\n".join(scores) or "Unknown.",
+        "## Scores": describe_scores(run, splits.get("test", {}).get("examples")),
     }
+
+
+def describe_scores(run: StoredRun, examples: Any) -> str:
+    """Return a table of the scores, the objective first, beside those of the simplest prediction.
+
+    Args:
+        run: a stored run, whose values may be damaged.
+        examples: the number of test examples, as far as it is known.
+    """
+    objective = as_dict(run.result.get("objective")).get("name")
+    baseline = as_dict(run.result.get("baseline"))
+    names = sorted(run.metrics, key=lambda name: metric_name(name) != metric_name(str(objective)))
+    if not names:
+        return "Unknown."
+    columns = [
+        ("score", [*map(escape_markdown, names)]),
+        ("model", [format_score(run.metrics[name]) for name in names]),
+    ]
+    if any(scores := [format_score(baseline.get(name)) for name in names]):
+        columns.append(("baseline", scores))
+    headers, cells = zip(*columns, strict=True)
+    table = markdown_table(headers, zip(*cells, strict=True))
+    notes = [f"The best epoch was selected by {escape_markdown(objective)}."] if objective else []
+    notes += describe_baseline(baseline)
+    accuracy = run.metrics.get("test/acc", -1.0)
+    if isinstance(examples, int) and 0 < examples < 1e9 and 0 <= accuracy <= 1:
+        low, high = accuracy_interval(round(accuracy * examples), examples)
+        notes.append(f"95 % interval of test/acc: [{low:.4f}, {high:.4f}] (Wilson, {examples} examples).")
+    return "\n\n".join([table, *notes])
+
+
+def format_score(value: Any) -> str:
+    """Return a score as text; empty if it is not a number."""
+    return f"{value:.4g}" if isinstance(value, int | float) else ""
+
+
+def describe_baseline(baseline: dict[str, Any]) -> list[str]:
+    """Return a sentence about the simplest prediction, as far as it is known."""
+    for name in ("class", "mean", "labels"):
+        if name in baseline:
+            values = baseline[name] if isinstance(baseline[name], list) else [baseline[name]]
+            text = join_limited(
+                (f"{value:.4g}" if isinstance(value, float) else str(value) for value in values), MAX_ROWS
+            )
+            return [f"The baseline always predicts the {name} {escape_markdown(text)}."]
+    return []

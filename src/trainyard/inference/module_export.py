@@ -7,7 +7,8 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from trainyard.history.stored_run import StoredRun
-from trainyard.inference.export_formats import BATCHES, FORMATS, TOLERANCE, describe_failure, largest_difference
+from trainyard.inference.export_formats import FORMATS, describe_failure
+from trainyard.inference.export_interface import BATCHES, TOLERANCE, largest_difference
 from trainyard.inference.model_card import CARD, describe_run, exported_files
 from trainyard.inference.module_formats import MODULE_FORMATS, ExportedModule
 from trainyard.inference.predict import output_draft

@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from trainyard.callbacks.protocols import named_tensors, tensors
-from trainyard.inference.export_formats import BATCHES, Inputs, run_program, run_session, save_onnx, save_program
+from trainyard.inference.export_formats import Inputs, run_program, run_session, save_onnx, save_program
+from trainyard.inference.export_interface import BATCHES
 
 USE_ONNX = """\
 import numpy, onnxruntime

@@ -2,17 +2,16 @@
 
 import io
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainyard.history.find_run import find_checkpoint
 from trainyard.inference.prediction_inputs import ACCEPTED, check_kind, find_inputs
-from trainyard.io.csv_text import csv_writer, escape_formula
 from trainyard.io.errors import ConfigError, config_error
 from trainyard.io.files import check_path, replacing
 from trainyard.terminal.controls import EscapedStream, unescaped
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from trainyard.data.loading.spec import DataSpec
     from trainyard.inference.prediction_batches import InputBatch
+    from trainyard.tasks.task import Task
 
 OUTPUT = "a file in an existing folder that is not one of the inputs"
 
@@ -36,9 +36,10 @@ class Predictor(Protocol):
     """A model that predicts, such as a `SupervisedModel` or an `Ensemble`."""
 
     spec: "DataSpec"
+    task: "Task"
 
     def predict_step(self, batch: "Tensor", batch_idx: int, /) -> "Tensor":
-        """Return the probability of each class, `[B, K]`, for raw inputs."""
+        """Return the probability of each class or label, or the numbers, for raw inputs, `[B, K]`."""
 
 
 def predict_files(
@@ -66,6 +67,7 @@ def predict_files(
     from trainyard.inference.capabilities import check_reads_files
     from trainyard.inference.ensemble import load_ensemble
     from trainyard.inference.prediction_batches import input_batches
+    from trainyard.inference.predictions_csv import PredictionsCSV
     from trainyard.reports.class_predictions import load_classifier
     from trainyard.terminal.display import progress_counter
 
@@ -78,7 +80,7 @@ def predict_files(
     counter = progress_counter("predicting", total, "inputs", sys.stderr)
     progress = nullcontext() if path is None and sys.stdout.isatty() else counter  # a bar would overwrite the rows
     with closing(batches), open_output(path) as stream, progress as add:
-        rows = PredictionsCSV(stream, model.spec.classes)
+        rows = PredictionsCSV(stream, model.spec.target)
         for batch in batches:
             rows.write(batch.names, *predict(model, batch, device))
             if add:
@@ -90,53 +92,22 @@ def predict_files(
 
 def predict(
     model: Predictor, batch: "InputBatch", device: "torch.device | str" = "cpu"
-) -> tuple[NDArray[np.float32], dict[int, str]]:
-    """Return the probabilities `[N, K]`, NaN for an input with an error, and the errors by position.
+) -> tuple[NDArray[np.float32], NDArray[Any], dict[int, str]]:
+    """Return the predictions `[N, K]`, NaN for an input with an error, what they decide, and the errors by position.
 
     The model must be in evaluation mode on the device.
     """
     import torch
 
-    probabilities = np.full((len(batch.names), len(model.spec.classes)), np.nan, np.float32)
+    predictions = torch.full((len(batch.names), len(model.spec.target.names)), torch.nan, device=device)
     readable = [position for position in range(len(batch.names)) if position not in batch.errors]
-    if readable:
-        with torch.inference_mode():
-            probabilities[readable] = model.predict_step(batch.x.to(device), 0).float().cpu().numpy()
-    invalid = np.flatnonzero(~np.isfinite(probabilities).all(axis=1)).tolist()
-    return probabilities, {**dict.fromkeys(invalid, "the model's probabilities are NaN"), **batch.errors}
-
-
-class PredictionsCSV:
-    """Writes a row for each input, `input,prediction,<class>...`, and counts the rows and those with an error."""
-
-    def __init__(self, stream: TextIO, classes: Sequence[str]) -> None:
-        self.writer = csv_writer(stream)
-        self.writer.writerow(column_names(classes))
-        self.classes = np.array([escape_formula(name) for name in classes], dtype=object)
-        self.rows = 0
-        self.failed = 0
-
-    def write(self, names: Sequence[str], probabilities: NDArray[np.float32], errors: Mapping[int, str]) -> None:
-        """Write the predictions of a batch, see `predict`; a row with an error has no probabilities."""
-        predictions = self.classes[probabilities.argmax(axis=1)]
-        cells = probabilities.astype(str).astype(object)  # float32 without rounding
-        for position, problem in errors.items():
-            predictions[position] = f"error: {problem}"
-            cells[position] = ""
-        rows = zip(map(escape_formula, names), predictions, cells, strict=True)
-        self.writer.writerows([name, prediction, *row] for name, prediction, row in rows)
-        self.rows += len(names)
-        self.failed += len(errors)
-
-
-def column_names(classes: Sequence[str]) -> list[str]:
-    """Return unique column names; a class that is called `input` or `prediction` is prefixed with `class`."""
-    names = ["input", "prediction"]
-    for name in map(str, map(escape_formula, classes)):
-        while name in names:
-            name = f"class {name}"
-        names.append(name)
-    return names
+    with torch.inference_mode():
+        if readable:
+            predictions[readable] = model.predict_step(batch.x.to(device), 0).float()
+        decisions = model.task.decisions(predictions).cpu().numpy()
+    invalid = (~predictions.isfinite().all(dim=1)).nonzero().flatten().tolist()
+    errors = {**dict.fromkeys(invalid, "the model's predictions are not finite"), **batch.errors}
+    return predictions.cpu().numpy(), decisions, errors
 
 
 def check_output(output: Path, inputs: Iterable[Path]) -> Path:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from trainyard.config.objective import split_stage
+from trainyard.config.composition import load_root
+from trainyard.config.objective import known_mode, split_stage
 from trainyard.history.find_run import find_run
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
@@ -134,8 +135,8 @@ def draw_panel(axis: Axes, panel: str, curves: Sequence[RunCurves], colours: Map
             finite += filter(math.isfinite, values)
             style, marker = "--" if split_name(name)[0] == "train" else "-", "." if len(values) == 1 else ""
             axis.plot(epochs, values, style, color=colours[run.label], marker=marker)
-    linear = {"acc", "lr"} & {*panel.split("/")}  # a logarithmic scale would stress values near 0
-    if not linear and finite and min(finite) > 0 and max(finite) / min(finite) > LOG_RATIO:
+    wide = finite and min(finite) > 0 and max(finite) / min(finite) > LOG_RATIO
+    if wide and not is_linear(panel):
         axis.set_yscale("log")
     axis.set(xlabel="epoch", title=panel)
     axis.grid()
@@ -145,3 +146,9 @@ def draw_panel(axis: Axes, panel: str, curves: Sequence[RunCurves], colours: Map
             axis.plot([], [], style, color="gray", label=stage)
     if axis.get_legend_handles_labels()[1]:
         axis.legend()
+
+
+def is_linear(panel: str) -> bool:
+    """Return whether small values do not matter: rates, and metrics of which larger values are better."""
+    modes = load_root().get("metric_modes") or {}
+    return any(part == "lr" or known_mode(part, modes) == "max" for part in panel.split("/"))

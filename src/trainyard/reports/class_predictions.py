@@ -1,12 +1,11 @@
 """Predicted class probabilities of a split, and their metrics."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -17,10 +16,10 @@ from torchmetrics.functional.classification import (
     multiclass_confusion_matrix,
 )
 
-from trainyard.data.loading.loader import Batch, Loader
+from trainyard.data.loading.loader import Loader
 from trainyard.data.loading.spec import Examples
-from trainyard.io.files import replacing
 from trainyard.models.supervised import SupervisedModel
+from trainyard.reports.saved_predictions import save_arrays
 from trainyard.run.load_model import load_model
 
 CALIBRATION_BINS = 15
@@ -57,19 +56,28 @@ class Predictions:
     probabilities: Tensor  # float32 [N, K]
     labels: Tensor  # int64 [N]
     classes: tuple[str, ...]  # names of the K classes
+    decisions: Tensor | None = None  # the predicted classes, int64 [N]; `None` for the most probable ones
+    threshold: float | None = None  # of the probability of the second of two classes; `None` if the model has none
+
+    columns = ("predicted", "confidence", "true")
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        return self.classes
+
+    @property
     def predicted(self) -> Tensor:
-        """The most probable class of each example, int64 `[N]`."""
-        return self.probabilities.argmax(dim=1)
+        """The predicted class of each example, int64 `[N]`."""
+        return self.probabilities.argmax(dim=1) if self.decisions is None else self.decisions
 
     @property
     def confidence(self) -> Tensor:
         """The probability of the predicted class, float32 `[N]`."""
-        return self.probabilities.amax(dim=1)
+        return self.probabilities.gather(1, self.predicted[:, None])[:, 0]
 
     @property
     def correct(self) -> Tensor:
@@ -87,12 +95,49 @@ class Predictions:
         probabilities = self.probabilities.double().clamp(min=1e-45)
         return float(F.nll_loss(probabilities.log(), self.labels))
 
+    @property
+    def scores(self) -> dict[str, float]:
+        """Accuracy and log loss, with the names of `Classification.scores`."""
+        return {"acc": self.accuracy, "loss": self.log_loss}
+
+    def baseline(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the accuracy of always predicting the class that the baseline of a run names; empty if it is none."""
+        name = stored.get("class")
+        if name not in self.classes:
+            return {}
+        label = self.classes.index(name)
+        return {"class": name, "test/acc": float((self.labels == label).double().mean())}
+
+    def has(self, number: int) -> Tensor:
+        """Return whether each example is of a class, bool `[N]`."""
+        return self.labels == number
+
+    def marked(self, number: int) -> tuple[float, Tensor] | None:
+        """Return the threshold of one of two classes, and which examples exceed it; `None` for more classes."""
+        if len(self.classes) != 2:
+            return None
+        threshold = 0.5 if self.threshold is None else self.threshold
+        return (threshold if number == 1 else 1 - threshold), self.predicted == number
+
+    def worst(self, most: int = 16) -> list[int]:
+        """Return the positions of the wrong predictions with the highest confidence, in descending order."""
+        wrong = (~self.correct).nonzero().flatten()
+        order = self.confidence[wrong].argsort(descending=True, stable=True)
+        return wrong[order][:most].tolist()
+
+    def describe(self, position: int) -> tuple[str, ...]:
+        """Return the predicted class, its probability, and the true class, as `columns` names them."""
+        predicted, true = self.classes[int(self.predicted[position])], self.classes[int(self.labels[position])]
+        return predicted, f"{float(self.confidence[position]):.0%}", true
+
+    def caption(self, position: int) -> str:
+        """Return the text of `describe` for the title of an image."""
+        predicted, confidence, true = self.describe(position)
+        return f"{predicted} {confidence}\nis {true}"
+
     def save(self, path: Path) -> None:
         """Write `probabilities`, `labels` and `classes` as a NumPy archive, atomically."""
-        path.parent.mkdir(exist_ok=True)
-        arrays: dict[str, Any] = {"probabilities": self.probabilities.numpy(), "labels": self.labels.numpy()}
-        with replacing(path) as draft, draft.open("wb") as file:
-            np.savez(file, **arrays, classes=np.array(self.classes, dtype=str))
+        save_arrays(path, probabilities=self.probabilities, labels=self.labels, classes=self.classes)
 
 
 def load_classifier(checkpoint: Path, trusted: Sequence[str] = ()) -> SupervisedModel:
@@ -100,16 +145,6 @@ def load_classifier(checkpoint: Path, trusted: Sequence[str] = ()) -> Supervised
     model = load_model(checkpoint, trusted, SupervisedModel)
     assert isinstance(model, SupervisedModel)
     return model
-
-
-@torch.inference_mode()
-def predict_batches(model: SupervisedModel, batches: Iterable[Batch]) -> Predictions:
-    """Return the predictions of a model in evaluation mode for batches on its device."""
-    probabilities, labels = [], []
-    for batch, (x, y) in enumerate(batches):
-        probabilities.append(model.predict_step((x, y), batch).float())
-        labels.append(y)
-    return Predictions(torch.cat(probabilities).cpu(), torch.cat(labels).cpu(), model.spec.classes)
 
 
 def accuracy_interval(correct: int, examples: int) -> tuple[float, float]:
@@ -171,23 +206,34 @@ def calibration_error(predictions: Predictions) -> float:
     )
 
 
-def ranking_scores(predictions: Predictions) -> dict[int, tuple[float, float]]:
+class RanksExamples(Protocol):
+    """Probabilities with which examples can be ranked, for each of several names."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of K classes or labels."""
+
+    @property
+    def probabilities(self) -> Tensor:
+        """Their probabilities, `[N, K]`."""
+
+    def has(self, number: int) -> Tensor:
+        """Return whether each example has a class or label, bool `[N]`."""
+
+    def marked(self, number: int) -> tuple[float, Tensor] | None:
+        """Return the threshold of a class or label and which examples exceed it, if they are decided by one."""
+
+
+def ranking_scores(predictions: RanksExamples) -> dict[int, tuple[float, float]]:
     """Return average precision and area under the ROC curve of each class against all others, lowest first.
 
     Classes without examples, or without others, are left out, and all but the `MAX_RANKED` most frequent.
     """
     scores = {}
-    examples = predictions.labels.bincount(minlength=len(predictions.classes))
+    examples = torch.stack([predictions.has(number).sum() for number in range(len(predictions.names))])
     for number in examples.argsort(descending=True, stable=True)[:MAX_RANKED].tolist():
-        target, confidence = (predictions.labels == number).long(), predictions.probabilities[:, number]
+        target, confidence = predictions.has(number).long(), predictions.probabilities[:, number]
         if 0 < int(examples[number]) < len(target):
             area = float(binary_auroc(confidence, target))
             scores[number] = (float(binary_average_precision(confidence, target)), area)
     return dict(sorted(scores.items(), key=lambda item: (item[1], item[0])))
-
-
-def worst_mistakes(predictions: Predictions, most: int = 16) -> list[int]:
-    """Return the positions of the wrong predictions with the highest confidence, in descending order."""
-    wrong = (~predictions.correct).nonzero().flatten()
-    order = predictions.confidence[wrong].argsort(descending=True, stable=True)
-    return wrong[order][:most].tolist()

@@ -1,28 +1,26 @@
-"""Figures of predictions: confusion matrix, calibration, ranking, and the most confident mistakes."""
+"""Figures of predicted classes and labels: confusion matrix, calibration, precision-recall and ROC curves."""
 
-import math
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 from torchmetrics.functional.classification import binary_precision_recall_curve, binary_roc
 
-from trainyard.data.loading.spec import Column, DataSpec
 from trainyard.io.figures import figure_style
 from trainyard.reports.class_predictions import (
     CALIBRATION_BINS,
     Predictions,
+    RanksExamples,
     calibration_error,
     confusion_matrix,
     ranking_scores,
     reliability,
 )
-from trainyard.terminal.tables import markdown_table
 
 MAX_NUMBERS, MAX_NAMES = 20, 60  # classes up to which cells show numbers, and rows show names
 MAX_CLASSES = 1000  # in a confusion matrix, whose size is their square
 MAX_CURVES = 10  # classes, the lowest ranked
-ACROSS = 4  # images in a row
 
 
 @figure_style()
@@ -77,21 +75,30 @@ def calibration_figure(predictions: Predictions) -> Figure:
 
 
 @figure_style()
-def ranking_figure(predictions: Predictions) -> Figure:
-    """Draw precision-recall and ROC curves of each class against all others; of many classes, the worst ten."""
+def ranking_figure(predictions: RanksExamples, noun: str = "class", nouns: str = "classes") -> Figure:
+    """Draw precision-recall and ROC curves of each class against all others; of many classes, the worst ten.
+
+    Points mark the thresholds of two classes, or of labels.
+
+    Args:
+        predictions: of classes or labels.
+        noun, nouns: what the title calls one or several of them.
+    """
     scores = ranking_scores(predictions)
     figure = Figure(figsize=(11, 5))
     figure.subplots_adjust(0.06, 0.11, 0.98, 0.92, wspace=0.15)
     left, right = figure.subplots(1, 2)
-    for number in list(scores)[:MAX_CURVES]:
-        target, probabilities = (predictions.labels == number).long(), predictions.probabilities[:, number]
+    for place, number in enumerate(list(scores)[:MAX_CURVES]):
+        target, probabilities = predictions.has(number).long(), predictions.probabilities[:, number]
         precision, recall, _ = binary_precision_recall_curve(probabilities, target)
         false_positive, true_positive, _ = binary_roc(probabilities, target)
-        name, (average, area) = predictions.classes[number], scores[number]
+        name, (average, area) = predictions.names[number], scores[number]
         left.plot(recall, precision, drawstyle="steps-post", label=f"{name} {average:.3f}")
         right.plot(false_positive, true_positive, label=f"{name} {area:.3f}")
+        if marked := predictions.marked(number):
+            mark_threshold(left, right, *marked, target.bool(), f"C{place}")
     means = [sum(values) / len(scores) for values in zip(*scores.values(), strict=True)] or [0.0, 0.0]
-    which = f"the {MAX_CURVES} worst of {len(scores)} classes" if len(scores) > MAX_CURVES else "each class"
+    which = f"the {MAX_CURVES} worst of {len(scores)} {nouns}" if len(scores) > MAX_CURVES else f"each {noun}"
     left.set(xlabel="recall", ylabel="precision", title=f"{which}; mean average precision {means[0]:.3f}")
     right.set(xlabel="false positive rate", ylabel="true positive rate", title=f"ROC; mean area {means[1]:.3f}")
     right.plot([0, 1], [0, 1], ":", color="gray")
@@ -103,40 +110,16 @@ def ranking_figure(predictions: Predictions) -> Figure:
     return figure
 
 
-def describe_mistake(predictions: Predictions, position: int) -> tuple[str, str, str]:
-    """Return the predicted class, its probability, and the true class."""
-    names = predictions.classes
-    predicted, true = names[int(predictions.predicted[position])], names[int(predictions.labels[position])]
-    return predicted, f"{float(predictions.confidence[position]):.0%}", true
-
-
-@figure_style()
-def mistakes_figure(predictions: Predictions, positions: list[int], images: Tensor) -> Figure:
-    """Draw images, uint8 `[M, C, H, W]`, with their predicted and true classes."""
-    rows = math.ceil(len(positions) / ACROSS)
-    figure = Figure(figsize=(1.9 * ACROSS, 2.3 * rows))
-    figure.subplots_adjust(0.02, 0.02, 0.98, 1 - 0.2 / rows, wspace=0.05, hspace=0.35)
-    axes = figure.subplots(rows, ACROSS, squeeze=False).flatten()
-    for axis in axes:
-        axis.axis("off")
-    for axis, position, image in zip(axes, positions, images.permute(0, 2, 3, 1), strict=False):
-        predicted, confidence, true = describe_mistake(predictions, position)
-        axis.imshow(image.expand(-1, -1, 3).numpy(), aspect="equal")
-        axis.set_title(f"{predicted} {confidence}\nis {true}", fontsize=8)
-    return figure
-
-
-def mistakes_table(predictions: Predictions, positions: list[int], rows: Tensor, spec: DataSpec) -> str:
-    """Return rows `[M, F]` as a Markdown table with their predicted and true classes."""
-    lines = []
-    for position, row in zip(positions, rows.tolist(), strict=True):
-        values = [original_value(column, number) for column, number in zip(spec.columns, row, strict=True)]
-        lines.append([*describe_mistake(predictions, position), *values])
-    return markdown_table(["predicted", "confidence", "true", *(column.name for column in spec.columns)], lines)
-
-
-def original_value(column: Column, number: float) -> str:
-    """Return a value as in the table; empty if it was missing."""
-    if column.levels:
-        return column.levels[int(number) - 1] if number >= 1 else ""
-    return "" if math.isnan(number) else f"{number:.6g}"
+def mark_threshold(left: Axes, right: Axes, threshold: float, decided: Tensor, target: Tensor, colour: str) -> None:
+    """Mark the point of a threshold on a precision-recall and a ROC curve; `decided` and `target` are bool `[N]`."""
+    hits, wrong = (decided & target).sum(), (decided & ~target).sum()
+    recall = float(hits / target.sum())
+    style: dict[str, Any] = {
+        "color": colour,
+        "markersize": 8,
+        "markeredgecolor": "black",
+        "label": f"threshold {threshold:.3g}",
+    }
+    if decided.any():
+        left.plot([recall], [float(hits / decided.sum())], "o", **style)
+    right.plot([float(wrong / (~target).sum())], [recall], "o", **style)

@@ -1,11 +1,12 @@
-"""The report of an evaluation, as text, JSON, Markdown and figures."""
+"""The report of an evaluation of predicted classes."""
 
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from trainyard.io.figures import write_figure
-from trainyard.io.files import write_json, write_text
+from matplotlib.figure import Figure
+
 from trainyard.reports.class_predictions import (
     Predictions,
     accuracy_interval,
@@ -13,10 +14,15 @@ from trainyard.reports.class_predictions import (
     class_scores,
     confusion_matrix,
 )
-from trainyard.reports.classification_figures import MAX_CLASSES, calibration_figure, confusion_figure
-from trainyard.terminal.controls import escape_controls
+from trainyard.reports.classification_figures import (
+    MAX_CLASSES,
+    calibration_figure,
+    confusion_figure,
+    ranking_figure,
+)
+from trainyard.reports.evaluation_report import Evaluation
 from trainyard.terminal.formats import format_baseline
-from trainyard.terminal.tables import markdown_cell, markdown_table, table
+from trainyard.terminal.tables import markdown_table, table
 
 MAX_ROWS = 20  # printed classes, and rows of a confusion matrix in Markdown
 SCORES = ("class", "examples", "precision", "recall", "F1")
@@ -36,36 +42,42 @@ def class_table(predictions: Predictions) -> str:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """Scores and predictions of a model on some examples."""
+class ClassificationReport(Evaluation):
+    """The report on a test of predicted classes."""
 
-    name: str  # of the run or the ensemble
-    checkpoint: str  # its path, or the number of checkpoints
-    examples: str  # a description, such as `test split`
-    scores: dict[str, float]  # test/acc and test/loss
     predictions: Predictions
-    baseline: dict[str, Any] = field(default_factory=dict)  # of the most frequent class of training; empty if unknown
-    options: list[str] = field(default_factory=list)  # overrides and options that differ from the run's own test
-    notes: list[str] = field(default_factory=list)  # additional lines of the report
 
     @property
     def interval(self) -> tuple[float, float]:
         """The 95 % confidence interval of the accuracy."""
-        return accuracy_interval(int(self.predictions.correct.sum()), len(self.predictions))
+        examples = len(self.predictions)
+        return accuracy_interval(round(self.scores["test/acc"] * examples), examples)
 
     @property
-    def summary(self) -> list[str]:
+    def points(self) -> list[str]:
         """Lines about the model, the examples and the scores."""
         low, high = self.interval
         baseline = format_baseline(self.baseline, "test/acc")
+        more = {name: value for name, value in self.scores.items() if name not in ("test/acc", "test/loss")}
         return [
-            f"model      {self.name} ({self.checkpoint})",
-            f"examples   {len(self.predictions)}: {self.examples}",
+            *self.heading,
             f"test/acc   {self.scores['test/acc']:.4f}{baseline}  [{low:.4f}, {high:.4f}] 95 % interval (Wilson)",
             f"test/loss  {self.scores['test/loss']:.4f}",
+            *(f"{name:<10} {value:.4f}" for name, value in more.items()),
             f"calibration error {calibration_error(self.predictions):.4f}",
+            *self.threshold_lines,
             *self.notes,
         ]
+
+    @property
+    def threshold_lines(self) -> list[str]:
+        """A line about the threshold of two classes, if the model has one, and the scores with it."""
+        if self.predictions.threshold is None:
+            return []
+        row = class_scores(self.predictions)[1]
+        scores = f"precision {row.precision:.3f}, recall {row.recall:.3f}, F1 {row.f1:.3f}"
+        accuracy = f"accuracy {self.predictions.accuracy:.4f}"
+        return [f"threshold  {row.name} from a probability of {self.predictions.threshold:.3g}: {accuracy}, {scores}"]
 
     @property
     def class_lines(self) -> list[str]:
@@ -76,51 +88,33 @@ class Evaluation:
 
     @property
     def lines(self) -> list[str]:
-        """The report as text."""
-        return [*self.summary, *self.class_lines]
+        return [*self.points, *self.class_lines]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as JSON values; over 1,000 classes, the confusion matrix is `None`."""
+    def details(self) -> dict[str, Any]:
+        """Return interval, calibration and scores of the classes; over 1,000, the confusion matrix is `None`."""
         small = len(self.predictions.classes) <= MAX_CLASSES
+        threshold = self.predictions.threshold
         return {
-            "run": self.name,
-            "checkpoint": self.checkpoint,
-            "options": self.options,
-            "examples": {"count": len(self.predictions), "which": self.examples},
-            "metrics": self.scores,
-            "baseline": self.baseline,
             "interval": {"test/acc": list(self.interval)},
             "calibration_error": calibration_error(self.predictions),
+            **({} if threshold is None else {"threshold": threshold}),
             "classes": [row._asdict() for row in class_scores(self.predictions)],
             "confusion_matrix": confusion_matrix(self.predictions).tolist() if small else None,
-            "notes": self.notes,
         }
 
-    def to_markdown(self, figures: list[str]) -> str:
-        """Return the report as Markdown with the given image files."""
-        summary = "\n".join(f"- {markdown_cell(line)}" for line in self.summary)
-        parts = [f"# {markdown_cell(self.name)}", summary, class_table(self.predictions)]
-        names = self.predictions.classes
+    def markdown_tables(self) -> list[str]:
+        names, parts = self.predictions.classes, [class_table(self.predictions)]
         if len(names) <= MAX_ROWS:
             rows = zip(names, confusion_matrix(self.predictions).tolist(), strict=True)
             parts.append(markdown_table(["true, predicted as", *names], [[name, *counts] for name, counts in rows]))
-        parts += [f"![{figure}]({figure})" for figure in figures]
-        return escape_controls("\n\n".join(parts) + "\n")
+        return parts
 
-    def write(self, folder: Path, stem: str) -> list[Path]:
-        """Write JSON, Markdown and figures into a folder, the JSON last, and return their paths.
-
-        Raises:
-            OSError: the folder cannot be written.
-        """
-        folder.mkdir(parents=True, exist_ok=True)
-        figures = {"confusion_matrix": confusion_figure, "calibration": calibration_figure}
-        if len(self.predictions.classes) > MAX_CLASSES:
-            del figures["confusion_matrix"]
-        pictures = [folder / f"{stem}_{name}.png" for name in figures]
-        for path, draw in zip(pictures, figures.values(), strict=True):
-            write_figure(draw(self.predictions), path)
-        page, data = folder / f"{stem}.md", folder / f"{stem}.json"
-        write_text(page, self.to_markdown([path.name for path in pictures]))
-        write_json(data, self.to_dict())
-        return [data, page, *pictures]
+    def figures(self) -> dict[str, Callable[[], Figure]]:
+        """Return the confusion matrix, calibration, and for two classes precision-recall and ROC curves."""
+        figures: dict[str, Callable[[], Figure]] = {}
+        if len(self.predictions.classes) <= MAX_CLASSES:
+            figures["confusion_matrix"] = partial(confusion_figure, self.predictions)
+        figures["calibration"] = partial(calibration_figure, self.predictions)
+        if len(self.predictions.classes) == 2:
+            figures["precision_recall_and_roc"] = partial(ranking_figure, self.predictions)
+        return figures

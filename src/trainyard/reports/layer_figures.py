@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.models.supervised import SupervisedModel
 from trainyard.reports.class_predictions import Predictions
+from trainyard.reports.evaluation_report import SplitPredictions
 from trainyard.reports.validation_figures import SPLIT, ValidationFigure
 
 MAX_MAPS = 64  # maps, or kernels, in an image
@@ -26,7 +27,7 @@ class FeatureMaps(ValidationFigure):
 
     seconds: ClassVar[float] = 0.15
 
-    def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
+    def draw(self, writer: Any, predictions: SplitPredictions, trainer: L.Trainer) -> None:
         model, data = trainer.lightning_module, trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(model, SupervisedModel)
         blocks = model.feature_map_layers()
@@ -82,27 +83,36 @@ def enlarge(images: Tensor, side: int) -> Tensor:
 
 
 class Embedding(ValidationFigure):
-    """Shows the inputs of the last layer in the Projector, with class, prediction and, for images, the image."""
+    """Shows the inputs of the last layer in the Projector, with target, prediction and, for images, the image."""
 
     seconds: ClassVar[float] = 0.6
 
-    def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
+    def draw(self, writer: Any, predictions: SplitPredictions, trainer: L.Trainer) -> None:
         model, data = trainer.lightning_module, trainer.datamodule  # type: ignore[attr-defined]
         head = getattr(model, "head", model)  # a backbone may contain linear layers too
         last = next((m for m in reversed(list(head.modules())) if isinstance(m, nn.Linear)), None)
         if last is None:
             return
         count = min(MAX_POINTS, len(predictions))
-        names = [" ".join(name.split()) for name in predictions.classes]  # a tab would start another column
-        pairs = zip(predictions.labels.tolist()[:count], predictions.predicted.tolist()[:count], strict=True)
+        header, rows = describe_points(predictions, count)
         writer.add_embedding(
             principal_components(inputs_of(last, model, data, count)),
-            metadata=[[names[label], names[predicted], str(label == predicted)] for label, predicted in pairs],
-            metadata_header=["true", "predicted", "right"],
+            metadata=[[" ".join(cell.split()) for cell in row] for row in rows],  # a tab would start another column
+            metadata_header=header,
             label_img=sprites(data, count) if data.spec.kind == "images" else None,
             global_step=trainer.global_step,
             tag=f"{SPLIT}_embedding",
         )
+
+
+def describe_points(predictions: SplitPredictions, count: int) -> tuple[list[str], list[list[str]]]:
+    """Return the names of the columns that describe an example in the Projector, and the first rows."""
+    if not isinstance(predictions, Predictions):
+        return [*predictions.columns], [[*predictions.describe(position)] for position in range(count)]
+    names = predictions.classes
+    pairs = zip(predictions.labels.tolist()[:count], predictions.predicted.tolist()[:count], strict=True)
+    rows = [[names[label], names[predicted], str(label == predicted)] for label, predicted in pairs]
+    return ["true", "predicted", "right"], rows
 
 
 @torch.no_grad()

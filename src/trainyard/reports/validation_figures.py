@@ -1,4 +1,4 @@
-"""Predictions of a classifier's best epoch on validation, and their figures and tables in TensorBoard."""
+"""Predictions of the best epoch on validation, and their figures and tables in TensorBoard."""
 
 import logging
 from abc import abstractmethod
@@ -15,16 +15,21 @@ from trainyard.data.loading.datamodule import DataModule
 from trainyard.history.scores import FILE
 from trainyard.io.figures import figure_style
 from trainyard.models.supervised import SupervisedModel
-from trainyard.reports.class_predictions import Predictions, calibration_error, predict_batches, worst_mistakes
+from trainyard.reports.class_predictions import Predictions, calibration_error
 from trainyard.reports.classification_figures import (
     MAX_CLASSES,
     calibration_figure,
     confusion_figure,
-    mistakes_figure,
-    mistakes_table,
     ranking_figure,
 )
 from trainyard.reports.classification_report import class_table
+from trainyard.reports.evaluation_report import SplitPredictions
+from trainyard.reports.label_predictions import LabelPredictions
+from trainyard.reports.label_report import label_table
+from trainyard.reports.mistakes import mistakes_figure, mistakes_table
+from trainyard.reports.number_predictions import NumberPredictions
+from trainyard.reports.regression_figures import predicted_against_true_figure, residual_figure
+from trainyard.reports.target_reports import predict_batches
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +44,7 @@ class ValidationPredictions(AfterFit):
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
-        self.predictions: Predictions | None = None  # until the test, and if no process has the whole model
+        self.predictions: SplitPredictions | None = None  # until the test, and if no process has the whole model
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Predict on rank 0 with the weights that were tested."""
@@ -59,13 +64,14 @@ class ValidationFigure(AfterFit):
     """Base class of callbacks that show validation predictions in TensorBoard after the test, within a time budget."""
 
     seconds: ClassVar[float] = 0.0  # approximate time to draw on a slow processor
+    kinds: ClassVar[tuple[type, ...]] = (Predictions, NumberPredictions, LabelPredictions)  # others are not drawn
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Draw if the time budget allows it; an error is logged as a warning."""
         callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
         stored = (callback.predictions for callback in callbacks if isinstance(callback, ValidationPredictions))
         predictions, writer, budget = next(stored, None), tensorboard_writer(trainer), find_drawing_budget(trainer)
-        if predictions is None or writer is None:
+        if not isinstance(predictions, self.kinds) or writer is None:
             return
         if not budget.allows(self.seconds):
             budget.skipped += 1
@@ -77,35 +83,53 @@ class ValidationFigure(AfterFit):
             log.warning("no figure of %s: %s: %s", type(self).__name__, type(error).__name__, error)
 
     @abstractmethod
-    def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
-        """Write to TensorBoard."""
+    def draw(self, writer: Any, predictions: Any, trainer: L.Trainer) -> None:
+        """Write predictions of one of the `kinds` to TensorBoard."""
 
 
 class PerClass(ValidationFigure):
-    """Precision, recall and F1 of each class, under Text."""
+    """Precision, recall and F1 of each class or label, under Text."""
 
-    def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
-        writer.add_text(f"{SPLIT}/per_class", class_table(predictions), trainer.global_step)
+    kinds = (Predictions, LabelPredictions)
+
+    def draw(self, writer: Any, predictions: Predictions | LabelPredictions, trainer: L.Trainer) -> None:
+        if isinstance(predictions, Predictions):
+            writer.add_text(f"{SPLIT}/per_class", class_table(predictions), trainer.global_step)
+        else:
+            writer.add_text(f"{SPLIT}/per_label", label_table(predictions), trainer.global_step)
 
 
 class ConfusionMatrix(ValidationFigure):
     """The confusion matrix, as counts and as fractions, under Images."""
 
     seconds = 0.4
+    kinds = (Predictions,)
 
     def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
         if len(predictions.classes) <= MAX_CLASSES:
             writer.add_figure(f"{SPLIT}/confusion_matrix", confusion_figure(predictions), trainer.global_step)
 
 
+class PredictedAgainstTrue(ValidationFigure):
+    """Predicted against true numbers, and their errors, under Images."""
+
+    seconds = 0.6
+    kinds = (NumberPredictions,)
+
+    def draw(self, writer: Any, predictions: NumberPredictions, trainer: L.Trainer) -> None:
+        figure = predicted_against_true_figure(predictions)
+        writer.add_figure(f"{SPLIT}/predicted_against_true", figure, trainer.global_step)
+        writer.add_figure(f"{SPLIT}/residuals", residual_figure(predictions), trainer.global_step)
+
+
 class Mistakes(ValidationFigure):
-    """The most confident mistakes: images under Images, or rows of a table under Text."""
+    """The most confident mistakes or the largest errors: images under Images, or rows of a table under Text."""
 
     seconds = 0.4
 
-    def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
+    def draw(self, writer: Any, predictions: SplitPredictions, trainer: L.Trainer) -> None:
         data: DataModule = trainer.datamodule  # type: ignore[attr-defined]
-        positions = worst_mistakes(predictions)
+        positions = predictions.worst()
         if not positions:
             return
         examples, _ = data.original(SPLIT).__getitems__(positions)
@@ -121,6 +145,7 @@ class Calibration(ValidationFigure):
     """The reliability diagram under Images, and the expected calibration error as a scalar."""
 
     seconds = 0.3
+    kinds = (Predictions,)
 
     def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
         error = calibration_error(predictions)
@@ -129,9 +154,12 @@ class Calibration(ValidationFigure):
 
 
 class RankingCurves(ValidationFigure):
-    """Precision-recall and ROC curves of each class, under Images."""
+    """Precision-recall and ROC curves of each class or label, under Images."""
 
     seconds = 0.5
+    kinds = (Predictions, LabelPredictions)
 
-    def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
-        writer.add_figure(f"{SPLIT}/precision_recall_and_roc", ranking_figure(predictions), trainer.global_step)
+    def draw(self, writer: Any, predictions: Predictions | LabelPredictions, trainer: L.Trainer) -> None:
+        nouns = ("class", "classes") if isinstance(predictions, Predictions) else ("label", "labels")
+        figure = ranking_figure(predictions, *nouns)
+        writer.add_figure(f"{SPLIT}/precision_recall_and_roc", figure, trainer.global_step)

@@ -14,7 +14,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.callbacks.checkpoint_files import PREVIOUS, newest_intact, set_damaged_aside
-from trainyard.config.task import adopt_task
+from trainyard.config.task_option import adopt_task
 from trainyard.io.errors import ConfigError, config_error
 from trainyard.io.files import relative, remove_stale_drafts, write_json, write_text
 from trainyard.io.resources import TRY_AGAIN, describe_full_disk, is_disk_full

@@ -22,7 +22,7 @@ from trainyard.callbacks.tensorboard import purge_events, write_hparams
 from trainyard.config.accepted import can_set, remove_unused
 from trainyard.config.composition import describe_replaced, resolve
 from trainyard.config.objective import metric_name
-from trainyard.config.task import choose_task
+from trainyard.config.task_option import choose_task
 from trainyard.config.trusted_paths import check_callback_states
 from trainyard.data.loading.spec import ReportsData, target_kind
 from trainyard.io.errors import config_error, join_limited
@@ -102,7 +102,8 @@ def fit_and_test(cfg: DictConfig, run: Run) -> None:
     write_hparams(trainer, cfg, run.result)
     reporter = trainer.progress_bar_callback
     assert isinstance(reporter, ProgressReporter)
-    modes = {**cfg.metric_modes, metric_name(cfg.objective): cfg.objective_mode}
+    known = {name: mode for mode, names in cfg.metric_modes.items() for name in names}
+    modes = {**known, metric_name(cfg.objective): cfg.objective_mode}
     log.info("%s", format_scores(run.result, time.monotonic() - run.started, run.dir, reporter.curves, modes))
 
 

@@ -21,11 +21,22 @@ def format_baseline(baseline: Mapping[str, Any], metric: str) -> str:
     """Return a string such as ` (always 'no': 0.7620)`; empty for a metric without a baseline.
 
     Args:
-        baseline: as in `result.json`: the majority class, and the accuracy of predicting it by metric.
+        baseline: as in `result.json`: a constant prediction, and its scores by metric.
         metric: such as `test/acc`.
     """
-    share = baseline.get(metric)
-    return f" (always '{baseline.get('class')}': {share:.4f})" if isinstance(share, float) else ""
+    score = baseline.get(metric)
+    return f" ({describe_prediction(baseline)}: {score:.4f})" if isinstance(score, float) else ""
+
+
+def describe_prediction(baseline: Mapping[str, Any]) -> str:
+    """Return the constant prediction of a baseline, such as "always 'no'" or "always the mean 36.2"."""
+    if "class" in baseline:
+        return f"always '{baseline['class']}'"
+    for name in ("mean", "labels"):
+        if isinstance(values := baseline.get(name), list):
+            texts = [f"{value:.4g}" if isinstance(value, int | float) else str(value) for value in values]
+            return f"always the {name} {';'.join(texts)}" if texts else f"always no {name}"
+    return "baseline"
 
 
 def sparkline(values: ArrayLike, width: int) -> str:

@@ -19,7 +19,7 @@ from trainyard.data.loading.spec import DataSpec
 from trainyard.data.loading.statistics import image_statistics
 from trainyard.data.sources.image_folder import ImageFolder
 from trainyard.inference.evaluate import evaluate
-from trainyard.inference.export_formats import describe_interface
+from trainyard.inference.export_interface import describe_interface
 from trainyard.inference.model_card import describe_inputs
 from trainyard.inference.predict import predict_files
 from trainyard.inspect.data import describe_data
@@ -210,8 +210,9 @@ def test_another_folder_is_read_by_the_range_of_the_model(run: Path, tmp_path: P
 
 
 def test_export_and_show_include_the_range(run: Path) -> None:
-    spec = load_model(run / "checkpoints/best.ckpt").spec
-    assert json.loads(describe_interface(spec))["input"]["value_range"] == pytest.approx([5 / 255, 170 / 255])
+    model = load_model(run / "checkpoints/best.ckpt")
+    spec = model.spec
+    assert json.loads(describe_interface(model))["input"]["value_range"] == pytest.approx([5 / 255, 170 / 255])
     low, high = spec.value_range
     assert f"Values from {low:.9g} to {high:.9g} in the image files are pixels from 0 to 255" in describe_inputs(spec)
     data = opened(run.parent / "set")

@@ -11,7 +11,8 @@ from tests.conftest import Compose
 from trainyard.config.composition import instantiate
 from trainyard.data.loading.loader import Loader, ResidentLoader, ResumableBatchSampler, StreamingLoader
 from trainyard.data.loading.spec import Examples
-from trainyard.data.loading.statistics import sampling_weights
+from trainyard.data.loading.target import Classes
+from trainyard.data.loading.target_statistics import sampling_weights
 
 EXAMPLES = Examples(torch.arange(103, dtype=torch.float32)[:, None], torch.arange(103))
 CPU = torch.device("cpu")
@@ -120,7 +121,7 @@ BALANCE_LABELS = torch.tensor([0] * 60 + [1] * 30 + [2] * 10)
 
 
 def draw_batches(seed: int, epoch: int, size: int = 100, rank: int = 0, world_size: int = 1) -> list[list[int]]:
-    weights = sampling_weights(BALANCE_LABELS)
+    weights = sampling_weights(BALANCE_LABELS, Classes(("a", "b")))
     order = ResumableBatchSampler(size, 10, seed=seed, shuffle=True, weights=weights, rank=rank, world_size=world_size)
     order.set_epoch(epoch)
     return list(order)

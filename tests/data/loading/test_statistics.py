@@ -20,16 +20,14 @@ from trainyard.data.loading.statistics import (
     CHUNK,
     FINGERPRINT_BYTES,
     channel_sums,
-    compute_class_weights,
     fingerprint,
     image_statistics,
-    majority_baseline,
     mean_and_std,
-    missing_class_warnings,
     row_statistics,
     tensor_digest,
 )
 from trainyard.data.loading.target import Classes
+from trainyard.data.loading.target_statistics import compute_class_weights, majority_baseline, missing_target_warnings
 from trainyard.data.sources.builtin import Digits
 from trainyard.data.sources.image_folder import ImageFolder
 from trainyard.io.errors import ConfigError
@@ -142,10 +140,10 @@ def test_the_baseline_is_the_most_frequent_training_class() -> None:
 def test_missing_classes_are_reported() -> None:
     names = ("a", "b", "c", "d")
     splits = {"train": make_examples(0, 1, 2, 2), "val": make_examples(0), "test": make_examples(0, 1, 2)}
-    assert missing_class_warnings(splits, names) == [
+    assert missing_target_warnings(splits, Classes(names)) == [
         "validation has no examples of these classes (training examples): b (1), c (2)\n  val/acc does not measure them"
     ]
-    assert missing_class_warnings({name: make_examples(0, 1) for name in splits}, names) == []
+    assert missing_target_warnings({name: make_examples(0, 1) for name in splits}, Classes(names)) == []
 
 
 def test_a_run_warns_before_training_and_stores_the_baseline(

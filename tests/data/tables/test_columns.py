@@ -11,7 +11,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from trainyard.data.loading.spec import Column, DataSpec
 from trainyard.data.loading.target import Classes
 from trainyard.data.sources.table import Table, format_override
-from trainyard.data.tables.columns import CellFormat, ColumnValues, learn_columns
+from trainyard.data.tables.column_checks import ColumnValues
+from trainyard.data.tables.columns import CellFormat, learn_columns
 from trainyard.data.tables.reading import read_rows
 from trainyard.io.errors import ConfigError
 
@@ -143,7 +144,7 @@ def reason(values: object, name: str = "column") -> str:
     table = pd.DataFrame({name: values})
     [inputs] = learn_columns(table, CellFormat(), semicolons=False)[0].values()
     column = ColumnValues.of(table[name], inputs)
-    return column.exclusion_reason(name) or column.leak_reason((LABELS == "y").astype(int))
+    return column.exclusion_reason(name) or column.leak_reason(Classes(("x", "y")), (LABELS == "y").astype(int))
 
 
 @pytest.mark.parametrize("values", [[7] * N, ["same"] * N, [False] * N, [0.1] * N, ["2026-11-30"] * N])

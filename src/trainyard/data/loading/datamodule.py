@@ -15,15 +15,16 @@ from trainyard.data.augment import Augmentation
 from trainyard.data.loading.loader import Batch, DevicePlacement, Loader, ResumableBatchSampler
 from trainyard.data.loading.spec import Column, DataSpec, Examples, MappedRows
 from trainyard.data.loading.splits import SplitPlan, check_splits_not_empty
-from trainyard.data.loading.statistics import (
-    compute_class_weights,
-    fingerprint,
-    majority_baseline,
-    mean_and_std,
-    missing_class_warnings,
-    sampling_weights,
-)
+from trainyard.data.loading.statistics import fingerprint, mean_and_std
 from trainyard.data.loading.target import Classes, Target
+from trainyard.data.loading.target_statistics import (
+    check_target,
+    fit_target,
+    missing_target_warnings,
+    sampling_weights,
+    simplest_baseline,
+    summarize_target,
+)
 from trainyard.io.errors import config_error
 
 EVALUATION_BATCHES = 4  # training batches evaluated at once, which take less memory without gradients
@@ -31,9 +32,9 @@ EVALUATION_PIXELS = 2**21  # upper limit of such a batch; about 0.3 GB in model=
 
 
 class DataModule(L.LightningDataModule, ABC):
-    """Splits the examples of a source, stratified by class, and loads batches to the training device.
+    """Splits the examples of a source, stratified by target, and loads batches to the training device.
 
-    Subclasses define `kind`, `classes` and `read()`.
+    Subclasses define `kind`, `read()`, and `classes` or, for numbers and labels, `target`.
 
     Args:
         batch_size: training examples per batch and device; `None` for `default_batch_size`, or all training examples if
@@ -43,7 +44,7 @@ class DataModule(L.LightningDataModule, ABC):
         train_fraction: share of the training examples that is used; a smaller share is a subset of a larger one.
         folds, fold: with `fold` 0 to `folds - 1`, validate on that fold of train and validation together.
         class_weights: of the training loss: `none`, `balanced` (each class has equal weight) or a number per class.
-        sampler: `shuffle`, or `balanced` to draw each class equally often.
+        sampler: `shuffle`, or `balanced` to draw each class or label equally often.
         resident: `True` stores the examples on the training device, `False` reads each batch in `num_workers` processes
             (`None`: one per core), `auto` stores them if they take at most `resident_limit` GiB.
         seed: of the split; separate from the run's, so that runs with different seeds share their test examples.
@@ -56,7 +57,7 @@ class DataModule(L.LightningDataModule, ABC):
 
     kind: ClassVar[str]
     downloads: ClassVar[bool] = False  # whether missing files are downloaded to `root`
-    classes: tuple[str, ...]
+    classes: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
     value_range: tuple[float, ...] = ()  # of image files, see `DataSpec`
     model_spec: DataSpec | None = None  # of a trained model; if set, `read` prepares the examples for it
@@ -88,8 +89,18 @@ class DataModule(L.LightningDataModule, ABC):
         self.placement = DevicePlacement(resident, resident_limit, num_workers)
         self.augment = augment
         self.order_seed = order_seed
+        self.given_target: Target | None = None
         self.original_splits: dict[str, Examples] = {}  # before `replace_inputs`
         self.report: dict[str, Any] = {}  # facts about the data for the run's result
+
+    @property
+    def target(self) -> Target:
+        """What is to be predicted, known after `read`; without statistics of the training examples, see `spec`."""
+        return self.given_target or Classes(self.classes)
+
+    @target.setter
+    def target(self, target: Target) -> None:
+        self.given_target, self.classes = target, target.names if isinstance(target, Classes) else ()
 
     @abstractmethod
     def read(self) -> Mapping[str, Examples]:
@@ -117,26 +128,23 @@ class DataModule(L.LightningDataModule, ABC):
         train = self.splits["train"]
         mean, std = mean_and_std(train, self.columns)
         moments = tuple(mean.tolist()), tuple(std.tolist())
-        return DataSpec(train.shape, self.describe_target(), self.columns, *moments, self.value_range)
-
-    def describe_target(self) -> Target:
-        """Return what is to be predicted."""
-        weights = compute_class_weights(self.class_weights, self.splits["train"].y, len(self.classes))
-        return Classes(self.classes, weights)
+        target = fit_target(self.target, train.y, self.class_weights)
+        return DataSpec(train.shape, target, self.columns, *moments, self.value_range)
 
     def check(self) -> None:
-        """Raise a ConfigError if a split is empty."""
+        """Raise a ConfigError if a split is empty, or if the target cannot be learned as the config says."""
         check_splits_not_empty(self.splits)
+        check_target(self.splits["train"].y, self.target, self.sampler)
 
     def warnings(self) -> list[str]:
-        """Return a warning for each split that lacks classes of the training examples."""
-        return missing_class_warnings(self.splits, self.classes)
+        """Return a warning for each split that lacks classes or labels of the training examples."""
+        return missing_target_warnings(self.splits, self.target)
 
     def summary(self) -> str:
-        """Return the sizes of the splits, the shape of the inputs and the number of classes."""
+        """Return the sizes of the splits, the shape of the inputs, and what is to be predicted."""
         sizes = " / ".join(str(len(part)) for part in self.splits.values())
         shape = "x".join(map(str, self.spec.input_shape))
-        return f"{sizes} for train / val / test; {shape}, {len(self.classes)} classes"
+        return f"{sizes} for train / val / test; {shape}, {summarize_target(self.target)}"
 
     def facts(self) -> dict[str, Any]:
         """Return what is reported about the data, and its fingerprint."""
@@ -144,8 +152,8 @@ class DataModule(L.LightningDataModule, ABC):
         return self.report
 
     def baseline(self) -> dict[str, Any]:
-        """Return the accuracy of always predicting the most frequent class."""
-        return majority_baseline(self.splits, self.classes)
+        """Return the scores of the simplest prediction, such as the most frequent class."""
+        return simplest_baseline(self.splits, self.target)
 
     def batch_counts(self, trainer: L.Trainer) -> dict[str, int]:
         """Return the number of batches of each split for each process of a Trainer."""
@@ -187,7 +195,7 @@ class DataModule(L.LightningDataModule, ABC):
             self.batch_size if training else self.evaluation_batch_size(shape),
             seed=self.order_seed,
             shuffle=training and not getattr(trainer, "overfit_batches", 0),
-            weights=sampling_weights(part.y) if training and self.sampler == "balanced" else None,
+            weights=sampling_weights(part.y, self.target) if training and self.sampler == "balanced" else None,
             rank=0 if all_ranks else trainer.global_rank,
             world_size=1 if all_ranks else trainer.world_size,
         )

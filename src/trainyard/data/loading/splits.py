@@ -1,4 +1,4 @@
-"""Stratified splits and folds: each part has the same proportions of the classes."""
+"""Stratified splits and folds: each part has the same proportions of the classes, numbers or labels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from trainyard.data.loading.loader import derive_generator
 from trainyard.data.loading.spec import Examples
+from trainyard.data.loading.target import strata
 from trainyard.io.errors import ConfigError, config_error
 
 
@@ -75,7 +76,7 @@ class SplitPlan:
         if self.fold is not None and "val" in parts:
             problem = "the data has a validation split of its own"
             raise config_error("data.fold", self.fold, problem, "null, or data without a validation split")
-        labels = parts["train"].y
+        labels = strata(parts["train"].y)
         fractions = {"val": self.val_fraction, "test": self.test_fraction}
         missing = {name: fraction for name, fraction in fractions.items() if name not in parts}
         if sum(missing.values()) >= 1:

@@ -1,7 +1,7 @@
-"""Statistics and digests of examples: mean and standard deviation, class weights, majority baseline, fingerprint."""
+"""Statistics and digests of examples: mean and standard deviation of inputs, and the fingerprint of a data set."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from trainyard.data.images.image_files import ImageFiles
 from trainyard.data.loading.spec import Column, Examples, MappedRows
-from trainyard.io.errors import config_error, join_limited
+from trainyard.data.loading.target_statistics import count_targets
 
 if TYPE_CHECKING:  # it imports Lightning
     from trainyard.data.loading.datamodule import DataModule
@@ -64,65 +64,19 @@ def one_where_zero(std: Tensor) -> Tensor:
     return torch.where(std > 0, std, 1.0)
 
 
-def compute_class_weights(choice: str | Sequence[float], labels: Tensor, classes: int) -> tuple[float, ...]:
-    """Return the weight of each class in the loss, 1 on average over the examples; empty for equal weights.
-
-    The choice is `none`, `balanced`, or a number per class, of which only the ratios matter.
-    """
-    if choice == "none":
-        return ()
-    counts = labels.bincount(minlength=classes).double()
-    weights = torch.where(counts > 0, 1 / counts, 0) if isinstance(choice, str) else torch.tensor(choice).double()
-    if len(weights) != classes:
-        accepted = f"one for each of the {classes} classes"
-        raise config_error("data.class_weights", choice, f"{len(weights)} weights", accepted)
-    mean = (weights * counts).sum() / counts.sum()
-    if mean == 0:
-        problem = "all examples have weight 0"
-        raise config_error("data.class_weights", choice, problem, "a weight above 0 for a class with examples")
-    return tuple((weights / mean).tolist())
-
-
-def sampling_weights(labels: Tensor) -> Tensor:
-    """Return weights with which each class is drawn equally often, float32 `[N]`."""
-    return (1 / labels.bincount().float())[labels]
-
-
-def majority_baseline(splits: Mapping[str, Examples], classes: Sequence[str]) -> dict[str, Any]:
-    """Return the accuracy of the most frequent training class: `{"class": "no", "val/acc": 0.76, "test/acc": 0.76}`."""
-    most = int(splits["train"].y.bincount(minlength=len(classes)).argmax())
-    shares = {f"{name}/acc": float((splits[name].y == most).double().mean()) for name in ("val", "test")}
-    return {"class": classes[most], **shares}
-
-
-def missing_class_warnings(splits: Mapping[str, Examples], classes: Sequence[str]) -> list[str]:
-    """Return a warning if validation or test examples lack classes of the training examples."""
-    warnings = []
-    counts = {name: part.y.bincount(minlength=len(classes)).tolist() for name, part in splits.items()}
-    for name, split in (("val", "validation"), ("test", "test")):
-        pairs = zip(classes, counts["train"], counts[name], strict=True)
-        if missing := [f"{label} ({train})" for label, train, other in pairs if train and not other]:
-            text = f"{split} has no examples of these classes (training examples): {join_limited(missing)}"
-            warnings.append(f"{text}\n  {name}/acc does not measure them")
-    return warnings
-
-
 def fingerprint(data: "DataModule") -> dict[str, dict[str, Any]]:
     """Return counts and digests of each split, which reveal changes; the same for resident and streamed data.
 
-    `least` and `most` count the examples of the rarest and the most frequent class. The digests are of all labels, and
-    of 256 KiB of the inputs, evenly spaced.
+    For the counts see `count_targets`. The digests are of all labels or numbers to be predicted, and of 256 KiB of the
+    inputs, evenly spaced.
     """
     splits = {}
     for name, part in data.splits.items():
-        counts = [count for count in part.y.bincount().tolist() if count]
         inputs = data.fingerprint_inputs(part)
         size = inputs[:1].numel() * inputs.element_size()
         splits[name] = {
             "examples": len(part),
-            "classes": len(counts),
-            "least": min(counts, default=0),
-            "most": max(counts, default=0),
+            **count_targets(part.y, data.target),
             "labels": tensor_digest(part.y),
             "inputs": tensor_digest(inputs[:: max(1, -(-len(inputs) * size // FINGERPRINT_BYTES))]),
         }

@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
+
+MIN_STRATUM = 20  # examples with about the same number or the same labels, so that each split gets its share
 
 
 @dataclass(frozen=True)
@@ -27,14 +30,14 @@ class Numbers:
 
     Attributes:
         names: of the numbers.
-        mean, std: of each number over the training examples, after the transformation.
+        mean, std: of each number over the training examples, after the transformation; empty before they are known.
         transform: `none`, or `log`: the network predicts the logarithm.
     """
 
     kind: ClassVar[str] = "regression"
     names: tuple[str, ...]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
     transform: str = "none"
 
 
@@ -71,15 +74,19 @@ def target_from_dict(stored: Mapping[str, Any]) -> Target:
 def strata(targets: Tensor, bins: int = 10) -> Tensor:
     """Return groups by which examples are split, int64 `[N]`: classes, quantiles of numbers, or sets of labels.
 
+    An example with a rare set of labels is in the group of its rarest label.
+
     Args:
         targets: int64 `[N]`, or float32 `[N, T]`.
-        bins: number of quantiles of the first number.
+        bins: number of quantiles of the first number; fewer if there are few examples.
     """
     if targets.ndim == 1:
         return targets
-    values = targets[:, 0]
-    if targets.unique().numel() <= 2:  # labels: the same sets form a group
-        groups: Tensor = targets.unique(dim=0, return_inverse=True)[1]
-        return groups
-    ranks: Tensor = values.argsort(stable=True).argsort(stable=True)
-    return ranks * bins // max(1, len(values))
+    if not ((targets == 0) | (targets == 1)).all():
+        ranks: Tensor = targets[:, 0].argsort(stable=True).argsort(stable=True)
+        return ranks * min(bins, max(1, len(targets) // MIN_STRATUM)) // max(1, len(targets))
+    _, sets, counts = targets.unique(dim=0, return_inverse=True, return_counts=True)
+    labels = targets.shape[1]
+    frequencies = torch.where(targets > 0, targets.sum(dim=0), torch.inf)
+    rarest = torch.where(targets.any(dim=1), frequencies.argmin(dim=1), labels)
+    return torch.where(counts[sets] < MIN_STRATUM // 2, rarest, labels + 1 + sets)

@@ -22,7 +22,9 @@ from torch import Tensor
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.loader import derive_generator
 from trainyard.data.loading.spec import Column, Examples
-from trainyard.data.sources.table import Rows, as_list
+from trainyard.data.loading.target import Classes, Numbers
+from trainyard.data.sources.table import Rows
+from trainyard.data.tables.table_files import as_list
 from trainyard.io.errors import config_error, did_you_mean, join_limited
 
 SPECIES = ("Adelie", "Chinstrap", "Gentoo")
@@ -72,25 +74,52 @@ class Penguins(Rows):
 
     Args:
         species: at least two of the three, in the order of the labels.
-        measurements: at least one of the four.
+        measurements: at least one of the four; those in `target` are not used as inputs.
+        target: `species`, or one or several measurements.
+        task: `classification` for the species, `regression` for measurements, or `auto`.
+        target_transform: `log` to predict the logarithm of measurements, or `none`.
         shared: arguments of `Rows` and `DataModule`.
     """
 
     def __init__(
-        self, species: Sequence[str] = SPECIES, measurements: Sequence[str] = MEASUREMENTS, **shared: Any
+        self,
+        species: Sequence[str] = SPECIES,
+        measurements: Sequence[str] = MEASUREMENTS,
+        target: str | Sequence[str] = "species",
+        task: str = "auto",
+        target_transform: str = "none",
+        **shared: Any,
     ) -> None:
         super().__init__(**shared)
-        self.classes = select_names("data.species", species, SPECIES, least=2)
-        self.columns = tuple(map(Column, select_names("data.measurements", measurements, MEASUREMENTS, least=1)))
+        self.species = select_names("data.species", species, SPECIES, least=2)
+        self.target_names = select_names("data.target", target, ("species", *MEASUREMENTS), least=1)
+        used = select_names("data.measurements", measurements, MEASUREMENTS, least=1)
+        self.columns = tuple(Column(name) for name in used if name not in self.target_names)
+        kind = "classification" if self.target_names == ("species",) else "regression"
+        if ("species" in self.target_names and kind == "regression") or task not in ("auto", kind):
+            problem = f"the species are classes, measurements are numbers; with task={task}"
+            accepted = "species for task=classification, measurements for task=regression"
+            raise config_error("data.target", ",".join(self.target_names), problem, accepted)
+        if not self.columns:
+            accepted = "further measurements, or another data.target"
+            raise config_error("data.measurements", list(used), "all are to be predicted, no input is left", accepted)
+        self.target = (
+            Classes(self.species)
+            if kind == "classification"
+            else Numbers(self.target_names, transform=target_transform)
+        )
 
     def read(self) -> dict[str, Examples]:
         """Return the rows whose four measurements are complete, float32 `[N, measurements]`."""
         from palmerpenguins import load_penguins  # importing pandas takes half a second
 
         table = load_penguins().dropna(subset=list(MEASUREMENTS))
-        table = table[table["species"].isin(self.classes)]
+        table = table[table["species"].isin(self.species)]
         x = torch.tensor(table[[column.name for column in self.columns]].to_numpy(), dtype=torch.float32)
-        y = torch.tensor([self.classes.index(species) for species in table["species"]])
+        if self.classes:
+            y = torch.tensor([self.species.index(species) for species in table["species"]])
+        else:
+            y = torch.tensor(table[list(self.target_names)].to_numpy(), dtype=torch.float32)
         return {"train": Examples(x, y)}
 
 

@@ -1,8 +1,6 @@
-"""Infers the format of a table's columns from the training file; finds identifiers, constant columns and leaks."""
+"""Infers the format of a table's columns from the training file."""
 
-import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +11,7 @@ from torch import Tensor
 
 from trainyard.data.loading.spec import Column
 from trainyard.data.tables.dates import find_format, parse_dates, varying_parts
-from trainyard.data.tables.reading import cell_texts, factorize, parse_numbers, read_column, strip_zeros, typed_numbers
+from trainyard.data.tables.reading import cell_texts, factorize, parse_numbers, strip_zeros, typed_numbers
 from trainyard.io.errors import join_limited
 from trainyard.io.files import natural_key
 
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
 
 MIN_SHARE = 0.95  # of the non-missing cells must be numbers or dates; the others are then exceptions
 QUANTILES = 33  # of a numeric column, including minimum and maximum: the edges of 32 bins
-LEAK_CHANCE = 1e-6  # accepted probability that an unrelated column looks like a leak
 
 
 @dataclass(frozen=True)
@@ -195,64 +192,3 @@ def recode_levels(values: Tensor, before: Column, after: Column) -> Tensor:
     code = {level: float(number) for number, level in enumerate(after.levels, start=1)}
     new = [0.0, *(code.get(level, 0.0) for level in before.levels)]
     return torch.tensor(new, dtype=values.dtype)[values.long()]
-
-
-@dataclass(frozen=True)
-class ColumnValues:
-    """The values `[N]` of a column of the training file, to decide whether it helps to predict the target."""
-
-    values: NDArray[np.float64]  # numbers, codes of levels, or a code for each date
-    present: NDArray[np.bool_]  # which are not missing
-    categorical: bool
-    dates: bool
-
-    @classmethod
-    def of(cls, column: "pd.Series[Any]", inputs: Sequence[Column]) -> "ColumnValues":
-        """Read a column; each distinct date becomes one number."""
-        values, _ = read_column(column, inputs)
-        first, categorical = values[:, 0], bool(inputs[0].levels)
-        if inputs[0].part:
-            codes = np.unique(values, axis=0, return_inverse=True)[1].ravel()
-            return cls(codes.astype(np.float64), ~np.isnan(first), False, True)
-        return cls(first, first > 0 if categorical else ~np.isnan(first), categorical, False)
-
-    def exclusion_reason(self, name: str) -> str:
-        """Return why the column cannot help on new rows: it is empty, constant or an identifier; else nothing."""
-        known = self.values[self.present]
-        distinct = len(np.unique(known))
-        if distinct + (len(known) < len(self.values)) <= 1:  # beside a single value, missing cells are informative
-            return "constant" if len(known) else "empty"
-        if self.dates:  # new dates have known weekdays and months
-            return ""
-        identifier = distinct > len(known) / 2 if self.categorical else is_identifier(name, known)
-        return f"an identifier: {distinct} values in {len(known)} rows" if identifier else ""
-
-    def leak_reason(self, classes: NDArray[np.int64]) -> str:
-        """Return a note if each value of the column occurs with one class only; `classes` are the labels `[N]`."""
-        missing_reveals_class = len(np.unique(classes[~self.present])) == 1
-        compared = self.present | missing_reveals_class  # a missing value then counts as one more value
-        distinct, codes = np.unique(self.values[compared], return_inverse=True)
-        pairs = np.unique(np.stack([codes, classes[compared]]), axis=1)
-        if self.dates or pairs.shape[1] > len(distinct):
-            return ""
-        known = self.values[self.present]
-        count = len(np.unique(known))
-        if count == len(np.unique(classes[self.present])) == classes.max() + 1:
-            return "is a copy of the target: each value means one class"
-        # The values of an unrelated column would be repeated in rows of the same class only by chance.
-        same_class = float(np.square(np.bincount(classes) / len(classes)).sum())  # probability for two rows
-        repetitions = int(compared.sum()) - len(distinct)
-        by_chance = same_class**repetitions > LEAK_CHANCE or len(np.unique(pairs[1])) == 1
-        # Measurements may well separate the classes: numbers must be whole and repeated, as codes are.
-        is_coded = self.categorical or (not (known % 1).any() and len(known) >= 5 * count)
-        if by_chance or not is_coded:
-            return ""
-        return f"is probably a leak: each of its {count} values belongs to one class"
-
-
-def is_identifier(name: str, numbers: NDArray[np.float64]) -> bool:
-    """Whether distinct whole numbers count the rows: they are sorted, without gaps, or the column is called an id."""
-    if (numbers % 1).any() or len(np.unique(numbers)) < len(numbers):
-        return False
-    in_order, gapless = (np.diff(numbers) > 0).all(), np.ptp(numbers) < len(numbers)
-    return bool(in_order or gapless or re.search(r"(\b|_)id$|I[dD]$", name))

@@ -158,7 +158,7 @@ def read_data(config: DictConfig) -> tuple[DictConfig, str]:
     """Return the config of a job with the task that its data has, and the key of its data in `checked`."""
     from trainyard.config.accepted import remove_unused
     from trainyard.config.composition import resolve
-    from trainyard.config.task import choose_task
+    from trainyard.config.task_option import choose_task
     from trainyard.data.loading.spec import ReportsData, target_kind
     from trainyard.run.compatibility import check_config, check_model_fits_data
     from trainyard.run.run_builder import build_data

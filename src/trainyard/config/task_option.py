@@ -6,7 +6,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from trainyard.config.composition import config_values, load_options
-from trainyard.config.objective import AUTO, metric_name
+from trainyard.config.objective import AUTO, known_mode
 
 NAMES, MODES = ("objective", "monitor"), ("objective_mode", "mode")  # keys that refer to the objective
 
@@ -23,7 +23,7 @@ def choose_task(cfg: DictConfig, kind: str | None) -> None:
         return
     option = load_options("task")[kind or task.default]
     if cfg.objective == AUTO:
-        set_objective(cfg, option.objective, cfg.metric_modes[metric_name(option.objective)])
+        set_objective(cfg, option.objective, str(known_mode(option.objective, cfg.metric_modes)))
     if kind:
         with open_dict(cfg):
             cfg.task, cfg.run.choices.task = OmegaConf.to_container(option), kind

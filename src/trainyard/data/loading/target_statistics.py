@@ -1,0 +1,178 @@
+"""Statistics of what is to be predicted: class weights, moments of numbers, counts, and the simplest prediction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainyard.data.loading.spec import Examples
+from trainyard.data.loading.target import Classes, Labels, Numbers, Target
+from trainyard.io.errors import config_error, join_limited
+
+MAX_NAMES = 4  # in a summary
+EVALUATED = {"val": "validation", "test": "test"}
+
+
+def summarize_target(target: Target) -> str:
+    """Return a target in a few words: `3 classes`, `1 number: price` or `5 labels`."""
+    count = len(target.names)
+    if isinstance(target, Numbers):
+        return f"{count} number{'s' * (count > 1)}: {join_limited(target.names, MAX_NAMES)}"
+    noun = "class" if isinstance(target, Classes) else "label"
+    return f"{count} {noun}{'' if count == 1 else 'es' if noun == 'class' else 's'}"
+
+
+def fit_target(target: Target, values: Tensor, class_weights: str | Sequence[float] = "none") -> Target:
+    """Return a target with the statistics of its values in training, `[N]` or `[N, T]`.
+
+    Raises:
+        ConfigError: class weights for another target than classes, or for other classes.
+    """
+    if isinstance(target, Classes):
+        return replace(target, weights=compute_class_weights(class_weights, values, len(target.names)))
+    if class_weights != "none":
+        problem = f"weights classes, and the data has {summarize_target(target)}"
+        raise config_error("data.class_weights", class_weights, problem, "none, or a target of classes")
+    if isinstance(target, Labels):
+        return target
+    numbers = values.double().log() if target.transform == "log" else values.double()
+    std, mean = torch.std_mean(numbers, dim=0, correction=0)
+    std = torch.where(std > 0, std, 1.0)
+    return replace(target, mean=tuple(mean.tolist()), std=tuple(std.tolist()))
+
+
+def compute_class_weights(choice: str | Sequence[float], labels: Tensor, classes: int) -> tuple[float, ...]:
+    """Return the weight of each class in the loss, 1 on average over the examples; empty for equal weights.
+
+    The choice is `none`, `balanced`, or a number per class, of which only the ratios matter.
+    """
+    if choice == "none":
+        return ()
+    counts = labels.bincount(minlength=classes).double()
+    weights = torch.where(counts > 0, 1 / counts, 0) if isinstance(choice, str) else torch.tensor(choice).double()
+    if len(weights) != classes:
+        accepted = f"one for each of the {classes} classes"
+        raise config_error("data.class_weights", choice, f"{len(weights)} weights", accepted)
+    mean = (weights * counts).sum() / counts.sum()
+    if mean == 0:
+        problem = "all examples have weight 0"
+        raise config_error("data.class_weights", choice, problem, "a weight above 0 for a class with examples")
+    return tuple((weights / mean).tolist())
+
+
+def sampling_weights(values: Tensor, target: Target) -> Tensor:
+    """Return weights with which each class or label is drawn equally often, float32 `[N]`.
+
+    An example is drawn for each of its labels; those without labels are drawn as often as those with a certain label.
+
+    Raises:
+        ConfigError: the target is numbers.
+    """
+    if isinstance(target, Classes):
+        return (1 / values.bincount().float())[values]
+    if isinstance(target, Numbers):
+        problem = f"draws classes equally often, and the data has {summarize_target(target)}"
+        raise config_error("data.sampler", "balanced", problem, "shuffle")
+    indicators = torch.cat([values, 1 - values.amax(dim=1, keepdim=True)], dim=1)  # the last one: without labels
+    return indicators @ (1 / indicators.sum(dim=0).clamp(min=1))
+
+
+def count_targets(values: Tensor, target: Target) -> dict[str, int]:
+    """Return the number of classes, and of examples of the rarest and the most frequent class or label."""
+    if isinstance(target, Numbers):
+        return {}
+    if isinstance(target, Labels):
+        counts = values.sum(dim=0).long().tolist()
+        return {"least": min(counts, default=0), "most": max(counts, default=0)}
+    counts = [count for count in values.bincount().tolist() if count]
+    return {"classes": len(counts), "least": min(counts, default=0), "most": max(counts, default=0)}
+
+
+def simplest_baseline(splits: Mapping[str, Examples], target: Target) -> dict[str, Any]:
+    """Return the simplest prediction, and its scores in validation and test: `{"class": "no", "val/acc": 0.76, ...}`.
+
+    It is the most frequent class, the mean of each number, or the labels that at least half of the examples have.
+    """
+    if isinstance(target, Classes):
+        return majority_baseline(splits, target.names)
+    train = splits["train"].y
+    if isinstance(target, Labels):
+        common = train.mean(dim=0) >= 0.5
+        prediction: dict[str, Any] = {
+            "labels": [name for name, is_common in zip(target.names, common, strict=True) if is_common]
+        }
+        scores = {split: label_scores(common, splits[split].y > 0.5) for split in EVALUATED}
+    else:
+        mean = train.double().mean(dim=0)
+        prediction = {"mean": mean.tolist()}
+        scores = {split: number_scores(mean, splits[split].y.double(), target.names) for split in EVALUATED}
+    return prediction | {f"{split}/{name}": score for split, own in scores.items() for name, score in own.items()}
+
+
+def majority_baseline(splits: Mapping[str, Examples], classes: Sequence[str]) -> dict[str, Any]:
+    """Return the accuracy of the most frequent training class: `{"class": "no", "val/acc": 0.76, "test/acc": 0.76}`."""
+    most = int(splits["train"].y.bincount(minlength=len(classes)).argmax())
+    shares = {f"{name}/acc": float((splits[name].y == most).double().mean()) for name in EVALUATED}
+    return {"class": classes[most], **shares}
+
+
+def number_scores(predicted: Tensor, true: Tensor, names: Sequence[str]) -> dict[str, float]:
+    """Return the scores of predicting the same numbers `[T]` for all examples `[N, T]`, as `Regression` names them."""
+    errors = true - predicted
+    mse, variance = errors.square().mean(dim=0), true.var(dim=0, correction=0)
+    scores = {
+        "rmse": mse.sqrt(),
+        "mae": errors.abs().mean(dim=0),
+        "r2": torch.where(variance > 0, 1 - mse / variance, 0),
+    }
+    means = {metric: float(values.mean()) for metric, values in scores.items()}
+    if len(names) == 1:
+        return means
+    each = [
+        (f"{metric}_{name}", value)
+        for metric in scores
+        for name, value in zip(names, scores[metric].tolist(), strict=True)
+    ]
+    return means | dict(each)
+
+
+def label_scores(predicted: Tensor, true: Tensor) -> dict[str, float]:
+    """Return the scores of predicting the same labels `[L]` for all examples `[N, L]`, as `MultiLabel` names them."""
+    hits, present = (true & predicted).sum(dim=0).double(), true.sum(dim=0).double()
+    total = predicted * len(true) + present
+    each = torch.where(total > 0, 2 * hits / total, 0)
+    micro = 2 * hits.sum() / total.sum().clamp(min=1)
+    exact = (true == predicted).all(dim=1).double().mean()
+    return {"f1": float(micro), "f1_macro": float(each.mean()), "acc": float(exact)}
+
+
+def missing_target_warnings(splits: Mapping[str, Examples], target: Target) -> list[str]:
+    """Return a warning if validation or test examples lack classes or labels of the training examples."""
+    if isinstance(target, Numbers):
+        return []
+    values = {name: part.y for name, part in splits.items()}
+    if isinstance(target, Classes):
+        counts = {name: y.bincount(minlength=len(target.names)).tolist() for name, y in values.items()}
+    else:
+        counts = {name: y.sum(dim=0).long().tolist() for name, y in values.items()}
+    noun, metric = ("classes", "acc") if isinstance(target, Classes) else ("labels", "f1_macro")
+    warnings = []
+    for name, split in EVALUATED.items():
+        pairs = zip(target.names, counts["train"], counts[name], strict=True)
+        if missing := [f"{label} ({train})" for label, train, other in pairs if train and not other]:
+            text = f"{split} has no examples of these {noun} (training examples): {join_limited(missing)}"
+            warnings.append(f"{text}\n  {name}/{metric} does not measure them")
+    return warnings
+
+
+def check_target(values: Tensor, target: Target, sampler: str) -> None:
+    """Raise a ConfigError if training examples lack a label, or if the sampler does not fit the target."""
+    if sampler == "balanced":
+        sampling_weights(values, target)
+    if isinstance(target, Labels):
+        counts = values.sum(dim=0).tolist()
+        if absent := [name for name, count in zip(target.names, counts, strict=True) if not count]:
+            problem = "no training example has the label"
+            raise config_error("data.target", join_limited(absent), problem, "labels that occur in several examples")

@@ -1,0 +1,65 @@
+"""The report of an evaluation of predicted labels."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from trainyard.io.errors import join_limited
+from trainyard.reports.classification_figures import ranking_figure
+from trainyard.reports.evaluation_report import ScoreTable
+from trainyard.reports.label_predictions import LabelPredictions
+from trainyard.terminal.tables import markdown_table, table
+
+MAX_ROWS = 20  # printed labels
+MAX_NAMES = 3  # in a heading
+COLUMNS = ("label", "examples", "threshold", "precision", "recall", "F1", "average precision")
+
+
+def label_rows(predictions: LabelPredictions) -> list[tuple[object, ...]]:
+    """Return the cells of a table of scores, one row for each label, lowest F1 first."""
+    scores = sorted(predictions.label_scores, key=lambda row: row.f1)
+    return [(row.name, row.examples, *(f"{value:.3f}" for value in row[2:])) for row in scores]
+
+
+def label_table(predictions: LabelPredictions) -> str:
+    """Return the scores of each label as a Markdown table, lowest F1 first."""
+    return markdown_table(COLUMNS, label_rows(predictions))
+
+
+@dataclass(frozen=True)
+class LabelReport(ScoreTable):
+    """The report on a test of predicted labels, at the thresholds of the model."""
+
+    predictions: LabelPredictions
+
+    worst_title = "most wrong labels"
+    worst_are_numbers = False
+
+    @property
+    def constant(self) -> str:
+        labels = self.baseline.get("labels")
+        return "baseline" if labels is None else f"always {join_limited(labels, MAX_NAMES) or 'no label'}"
+
+    @property
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        return self.predictions.intervals
+
+    @property
+    def target_lines(self) -> list[str]:
+        rows = label_rows(self.predictions)
+        rest = [f"and {len(rows) - MAX_ROWS} labels with higher F1"] if len(rows) > MAX_ROWS else []
+        return [table(COLUMNS, rows[:MAX_ROWS], right=COLUMNS[1:]), *rest]
+
+    def details(self) -> dict[str, Any]:
+        return {**super().details(), "labels": [row._asdict() for row in self.predictions.label_scores]}
+
+    def markdown_tables(self) -> list[str]:
+        scores, *worst = super().markdown_tables()
+        return [scores, label_table(self.predictions), *worst]
+
+    def figures(self) -> dict[str, Callable[[], Figure]]:
+        ranking = partial(ranking_figure, self.predictions, "label", "labels")
+        return {"precision_recall_and_roc": ranking, **super().figures()}

@@ -1,0 +1,115 @@
+"""Predicted numbers of a split, and their scores."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainyard.reports.bootstrap import bootstrap_interval
+from trainyard.reports.saved_predictions import save_arrays
+
+SCORES = ("rmse", "mae", "r2")
+MAX_CAPTION = 3  # numbers in the title of an image
+
+
+@dataclass(frozen=True)
+class NumberPredictions:
+    """Predicted and true numbers of a split, in the units of the data."""
+
+    numbers: Tensor  # predicted, float32 [N, T]
+    targets: Tensor  # float32 [N, T]
+    names: tuple[str, ...]  # of the T numbers
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @cached_property
+    def errors(self) -> Tensor:
+        """Predicted minus true numbers, float64 `[N, T]`."""
+        return self.numbers.double() - self.targets.double()
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Scores with the names of `Regression.scores`, without the loss, whose units are others."""
+        return self.name_scores(self.weighted_scores(torch.ones(len(self), dtype=torch.float64)))
+
+    @cached_property
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """The 95 % confidence interval of each of the `scores`, see `bootstrap_interval`."""
+        bounds = bootstrap_interval(self.weighted_scores, len(self), width=len(self.names))
+        low, high = (self.name_scores(column) for column in bounds.T)
+        return {name: (low[name], high[name]) for name in low}
+
+    def weighted_scores(self, weights: Tensor) -> Tensor:
+        """Return rmse, mae and R² of each number and their means over the numbers, float64 `[3 * (T + 1)]`.
+
+        Args:
+            weights: how often each example counts, float64 `[N]`.
+        """
+        shares, targets = weights / weights.sum(), self.targets.double()
+        mse, mae = shares @ self.errors.square(), shares @ self.errors.abs()
+        variance = shares @ (targets - shares @ targets).square()
+        r2 = torch.where(variance > 0, 1 - mse / variance, 0.0)
+        own = torch.stack([mse.sqrt(), mae, r2])  # [3, T]
+        return torch.cat([own.mean(dim=1, keepdim=True), own], dim=1).flatten()
+
+    def name_scores(self, values: Tensor) -> dict[str, float]:
+        """Return values in the order of `weighted_scores` by name; those of each number only if there are several."""
+        columns = ["", *(f"_{name}" for name in self.names)] if len(self.names) > 1 else [""]
+        rows = zip(SCORES, values.view(len(SCORES), -1).tolist(), strict=True)
+        named = {score: dict(zip(columns, row, strict=False)) for score, row in rows}
+        return {f"{score}{column}": named[score][column] for column in columns for score in SCORES}
+
+    def baseline(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the scores of the mean that the baseline of a run contains; empty if it has none."""
+        mean = stored.get("mean")
+        if not isinstance(mean, list) or len(mean) != len(self.names) or not all(map(is_number, mean)):
+            return {}
+        constant = NumberPredictions(
+            torch.tensor(mean, dtype=torch.float64).expand_as(self.targets), self.targets, self.names
+        )
+        return {"mean": mean, **{f"test/{name}": value for name, value in constant.scores.items()}}
+
+    def worst(self, most: int = 16) -> list[int]:
+        """Return the positions of the largest absolute errors, in descending order.
+
+        With several numbers, it is the largest error of an example in units of the standard deviation of each number.
+        """
+        errors = self.errors.abs()
+        if len(self.names) > 1:
+            errors = errors / self.targets.double().std(dim=0, correction=0).clamp(min=1e-12)
+        return errors.amax(dim=1).argsort(descending=True, stable=True)[:most].tolist()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the cells that `describe` returns."""
+        parts = ("predicted", "true", "error")
+        return parts if len(self.names) == 1 else tuple(f"{name} {part}" for name in self.names for part in parts)
+
+    def describe(self, position: int) -> tuple[str, ...]:
+        """Return predicted and true number and error of an example, for each of the T numbers."""
+        rows = zip(self.numbers[position].tolist(), self.targets[position].tolist(), strict=True)
+        return tuple(cell for predicted, true in rows for cell in describe_number(predicted, true))
+
+    def caption(self, position: int) -> str:
+        """Return a text of a few lines about an example, for the title of its image."""
+        cells = self.describe(position)[: 3 * MAX_CAPTION]
+        return "\n".join(f"{cells[place]}, is {cells[place + 1]}" for place in range(0, len(cells), 3))
+
+    def save(self, path: Path) -> None:
+        """Write `predictions`, `targets` and `names` as a NumPy archive, atomically."""
+        save_arrays(path, predictions=self.numbers, targets=self.targets, names=self.names)
+
+
+def describe_number(predicted: float, true: float) -> tuple[str, str, str]:
+    """Return predicted and true number, and the error."""
+    return f"{predicted:.5g}", f"{true:.5g}", f"{predicted - true:+.3g}"
+
+
+def is_number(value: object) -> bool:
+    """Return whether a stored value is a number."""
+    return isinstance(value, int | float)

@@ -1,0 +1,70 @@
+"""Predictions and report of a split, chosen by the kind of the target: classes, numbers or labels."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainyard.data.loading.loader import Batch
+from trainyard.data.loading.target import Classes, Numbers, Target
+from trainyard.io.errors import config_error, join_limited
+from trainyard.models.supervised import SupervisedModel
+from trainyard.reports.class_predictions import Predictions
+from trainyard.reports.classification_report import ClassificationReport
+from trainyard.reports.evaluation_report import Evaluation, SplitPredictions
+from trainyard.reports.label_predictions import LabelPredictions
+from trainyard.reports.label_report import LabelReport
+from trainyard.reports.number_predictions import NumberPredictions
+from trainyard.reports.regression_report import RegressionReport
+from trainyard.tasks.task import Task
+
+REPORTS: dict[type, type[Evaluation]] = {
+    Predictions: ClassificationReport,
+    NumberPredictions: RegressionReport,
+    LabelPredictions: LabelReport,
+}
+
+
+def build_report(predictions: SplitPredictions, **fields: Any) -> Evaluation:
+    """Return the report on predictions; the fields are those of `Evaluation`."""
+    return REPORTS[type(predictions)](predictions=predictions, **fields)
+
+
+def split_predictions(target: Target, task: Task, predictions: Tensor, targets: Tensor) -> SplitPredictions:
+    """Return the predictions of a split.
+
+    Args:
+        target: the kind and the names.
+        task: decides what is predicted, with its thresholds.
+        predictions: of the task, `[N, ...]`, on its device.
+        targets: as the data has them.
+
+    Raises:
+        ConfigError: the predictions of a user's task have another shape than a report on the target needs.
+    """
+    names, decisions = target.names, task.decisions(predictions)
+    shown = decisions if isinstance(target, Numbers) else predictions
+    if shown.shape[1:] != (len(names),):
+        problem = f"it predicts values of shape {list(shown.shape[1:])} for each example"
+        accepted = f"a task whose predictions are [{len(names)}], one for each of {join_limited(names)}"
+        raise config_error("task", type(task).__qualname__, problem, accepted)
+    predictions, decisions, targets = predictions.cpu(), decisions.cpu(), targets.cpu()
+    if isinstance(target, Numbers):
+        return NumberPredictions(decisions, targets, names)
+    thresholds = task.thresholds
+    if isinstance(target, Classes):
+        return Predictions(predictions, targets, names, decisions, next(iter(thresholds), None))
+    return LabelPredictions(
+        predictions, targets > 0.5, names, decisions.bool(), tuple(thresholds) or (0.5,) * len(names)
+    )
+
+
+@torch.inference_mode()
+def predict_batches(model: SupervisedModel, batches: Iterable[Batch]) -> SplitPredictions:
+    """Return the predictions of a model in evaluation mode for batches on its device."""
+    predictions, targets = [], []
+    for number, (x, y) in enumerate(batches):
+        predictions.append(model.predict_step((x, y), number).float())
+        targets.append(y)
+    return split_predictions(model.spec.target, model.task, torch.cat(predictions), torch.cat(targets))
