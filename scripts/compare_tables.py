@@ -37,8 +37,9 @@ SKLEARN = {"classification": ("logistic", "boosting"), "regression": ("ridge", "
 OURS = {
     "mlp": ["model=mlp"],
     "tabular": ["model=tabular"],
-    "mlp, early stopping": ["model=mlp", "callbacks=early_stopping", "trainer.max_epochs=100"],
-    "tabular, early stopping": ["model=tabular", "callbacks=early_stopping", "trainer.max_epochs=100"],
+    "mlp, 100 epochs": ["model=mlp", "trainer.max_epochs=100"],
+    "tabular, 100 epochs": ["model=tabular", "trainer.max_epochs=100"],
+    "tabular, early stopping": ["model=tabular", "trainer.max_epochs=100", "callbacks=early_stopping"],
 }
 MAX_CATEGORIES = 254  # of a column, in HistGradientBoosting; columns with more are given as the codes of their levels
 
