@@ -11,8 +11,6 @@ from trainyard.models.mlp import MLP
 from trainyard.models.resnet import ResNet
 from trainyard.models.supervised import SupervisedModel
 from trainyard.models.transfer import TransferModel
-from trainyard.tasks.classification import Classification
-from trainyard.tasks.multilabel import MultiLabel
 
 GREY = DataSpec((1, 8, 8), Classes(("a", "b", "c")), (), (0.4,), (0.3,))
 COLOUR = DataSpec((3, 12, 12), Classes(("a", "b", "c")), (), (0.4, 0.5, 0.6), (0.3, 0.2, 0.3))
@@ -32,6 +30,7 @@ TARGETS = {
     "multilabel": Labels(("a", "b", "c")),
     "binary": Classes(("low", "high")),
 }
+TASKS = {"multilabel": {"thresholds": [0.5, 0.25, 0.75]}, "binary": {"threshold": "f1", "thresholds": [0.375]}}
 LEVELS = DataSpec((1,), Classes(("low", "high")), (MIXED[1],), (0.0,), (1.0,))
 
 
@@ -51,15 +50,10 @@ def build(name: str) -> SupervisedModel:
     }
     if name not in TARGETS:
         return kinds[name]().eval()
-    model = MLP(replace(ROWS, target=TARGETS[name]), [5])
-    if isinstance(model.task, MultiLabel):
-        model.task.thresholds.copy_(torch.tensor([0.5, 0.25, 0.75]))
-    if isinstance(model.task, Classification):
-        model.task.threshold = torch.tensor(0.375)
-    return model.eval()
+    return MLP(replace(ROWS, target=TARGETS[name]), [5], task=TASKS.get(name)).eval()
 
 
 KINDS = (
     *("images", "cnn", "resnet", "rows", "numbers", "levels", "transfer", "transformer", "convnext"),
-    *("regression", "regression_log", "multilabel"),
+    *("regression", "regression_log", "multilabel", "binary"),
 )

@@ -17,7 +17,7 @@ from trainyard.inference import export as module
 from trainyard.inference import export_formats
 from trainyard.inference.export import export, export_run
 from trainyard.inference.export_formats import FORMATS, Format, run_torch, write_safetensors, write_torch
-from trainyard.inference.export_interface import describe_target, largest_difference, output_scale, random_inputs
+from trainyard.inference.export_interface import largest_difference, output_scale, random_inputs
 from trainyard.io.errors import ConfigError
 from trainyard.run.load_model import load_model
 
@@ -27,6 +27,7 @@ DESCRIPTIONS = {
     "regression": {"task": "regression", "targets": ["price", "weight"], "transform": "none"},
     "regression_log": {"task": "regression", "targets": ["price", "weight"], "transform": "log"},
     "multilabel": {"task": "multilabel", "labels": ["a", "b", "c"], "thresholds": [0.5, 0.25, 0.75]},
+    "binary": {"task": "classification", "classes": ["low", "high"], "thresholds": [0.375]},
 }
 SLOW = [pytest.param(kind, marks=() if kind in QUICK else pytest.mark.slow) for kind in KINDS]
 
@@ -63,6 +64,7 @@ def test_safetensors_file_rebuilds_the_model(tmp_path: Path, kind: str) -> None:
     write_safetensors(model, tmp_path / "model.safetensors")
     again = load_model(tmp_path / "model.safetensors")
     assert again.spec == model.spec
+    assert again.task.thresholds == model.task.thresholds
     x = random_inputs(model.spec, 5)
     assert torch.equal(again.predict_step(x, 0), model.predict_step(x, 0))
 
@@ -155,11 +157,6 @@ def test_numbers_are_exported_in_the_units_of_the_data(tmp_path: Path) -> None:
         expected = model(x) * torch.tensor([0.5, 2.0]) + torch.tensor([7.0, -3.0])
     torch.testing.assert_close(found.detach(), expected, atol=1e-5, rtol=1e-5)
     assert float(expected.std(dim=0).min()) > 0.05
-
-
-def test_threshold_of_two_classes_is_described() -> None:
-    expected = {"task": "classification", "classes": ["low", "high"], "threshold": 0.375}
-    assert describe_target(build("binary")) == expected
 
 
 def test_differences_of_numbers_are_in_standard_deviations() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -19,13 +20,12 @@ from tests.inference.conftest import PredictCommand
 from tests.inference.untrained import IMAGES, ROWS, TABLE, model_of, save
 from tests.terminal.pseudo_terminal import on_screen
 from trainyard.data.loading.spec import DataSpec
-from trainyard.data.loading.target import Labels, Numbers, Target
-from trainyard.inference.predict import predict, predict_files
+from trainyard.data.loading.target import Classes, Labels, Numbers, Target
+from trainyard.inference.predict import predict, predict_batch, predict_files
 from trainyard.inference.prediction_batches import InputBatch
 from trainyard.inference.predictions_csv import PredictionsCSV
 from trainyard.models.supervised import SupervisedModel
 from trainyard.tasks.build import build_task
-from trainyard.tasks.multilabel import MultiLabel
 from trainyard.tasks.task import Task
 from trainyard.terminal import display
 
@@ -190,8 +190,8 @@ class Mean:
 def test_any_model_with_spec_and_predict_step_predicts() -> None:
     model = Mean()
     x = torch.tensor([[1.0, 2.0, 40.0], [float("nan"), 0.0, 70.0]])
-    first, decisions, errors = predict(model, InputBatch("abc", x, {1: "empty"}))
-    second, _, errors_of_second = predict(model, InputBatch("d", torch.empty(0, 3), {0: "gone"}))
+    first, decisions, errors = predict_batch(model, InputBatch("abc", x, {1: "empty"}))
+    second, _, errors_of_second = predict_batch(model, InputBatch("d", torch.empty(0, 3), {0: "gone"}))
     assert model.calls == [(2, True)], "the model is not called without inputs"
     assert first.dtype == np.float32
     assert np.abs(first[[0, 2]] - model.predict_step(x, 0).detach().numpy()).max() < 1e-6
@@ -208,7 +208,7 @@ def test_nan_probabilities_are_errors() -> None:
         def predict_step(self, batch: Tensor, batch_idx: int) -> Tensor:
             return torch.tensor([[0.25, 0.75, 0.0], [0.0, float("nan"), 1.0]])
 
-    probabilities, _, errors = predict(NaNModel(), InputBatch("abc", torch.ones(2, 3), {0: "empty"}))
+    probabilities, _, errors = predict_batch(NaNModel(), InputBatch("abc", torch.ones(2, 3), {0: "empty"}))
     assert errors == {0: "empty", 2: "the model's predictions are not finite"}
     assert probabilities[1].tolist() == [0.25, 0.75, 0.0]
 
@@ -217,8 +217,8 @@ def predict_table(predict_command: PredictCommand, target: Target) -> tuple[list
     """The table of predictions of an untrained model with this target, and the model."""
     Path("a.csv").write_text(TABLE)
     model = model_of(replace(ROWS, target=target))
-    if isinstance(model.task, MultiLabel):
-        model.task.thresholds.copy_(torch.tensor([0.0, 1.0, 0.5]))
+    if len(target.names) == 3:
+        model.task.thresholds[:] = [0.0, 1.0, 0.5]
     save(model, Path("own.ckpt"))
     code, screen, errors = predict_command("own.ckpt", "a.csv")
     assert (code, errors) == (0, "")
@@ -246,6 +246,28 @@ def test_labels_are_decided_by_the_stored_thresholds(predict_command: PredictCom
     expected = model(X).detach().sigmoid().numpy()
     assert probabilities(table) == pytest.approx(expected, abs=1e-6)
     assert [row[1] for row in table[1:]] == ["a;c" if row[2] >= 0.5 else "a" for row in expected]
+
+
+@pytest.mark.parametrize(
+    "target", [Classes(("no", "yes")), Numbers(("a", "b"), (0.0, 9.0), (1.0, 2.0)), Labels(("a", "b"))]
+)
+def test_python_function_returns_the_table_of_the_command(predict_command: PredictCommand, target: Target) -> None:
+    _, model = predict_table(predict_command, target)
+    Path("b.csv").write_text("mass,length,town\n1,x,7\n2,3,7\n")
+    _, screen, _ = predict_command("own.ckpt", "a.csv", "b.csv")
+    written = pd.read_csv(io.StringIO(screen)).drop(index=3)
+    found = predict(Path("own.ckpt"), ["a.csv", Path("b.csv")], batch_size=2)
+    assert found["error"].dropna().to_dict() == {3: "length is not a number: x"}
+    assert found.iloc[3, 1:-1].isna().all()
+    right = found.drop(index=3, columns="error")
+    assert right.columns.tolist() == written.columns.tolist()
+    numbers = [*target.names]
+    assert right[numbers].to_numpy() == pytest.approx(written[numbers].to_numpy(dtype=float), rel=1e-6)
+    rest = right.columns.difference(numbers)
+    assert right[rest].equals(written[rest].fillna(""))
+    alone = predict("own.ckpt", "a.csv")
+    assert alone[numbers].to_numpy() == pytest.approx(model.predict_step(X, 0).detach().numpy(), rel=1e-6)
+    assert alone["input"].tolist() == ["1", "2", "3"]
 
 
 REPOSITORY = Path(__file__).parents[2]

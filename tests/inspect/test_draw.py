@@ -1,9 +1,10 @@
 """Figures of trained runs: curves, decision regions and layer outputs."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import matplotlib.image
 import numpy as np
@@ -24,10 +25,8 @@ from trainyard.inspect import curves, decision_figure, layer_outputs
 from trainyard.inspect.curves import load_curves, run_curves
 from trainyard.io.errors import ConfigError
 from trainyard.models.mlp import MLP
-from trainyard.models.supervised import SupervisedModel
 from trainyard.run.load_model import load_model
 from trainyard.run.training import train
-from trainyard.tasks.multilabel import MultiLabel
 
 FOUR = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
 NEURON = ("experiment=neuron", "trainer.max_epochs=3", "callbacks=none", "logger=csv")
@@ -170,12 +169,16 @@ NUMBERS = Numbers(("price", "width"), (1000.0, 0.0), (300.0, 1.0))
 
 
 @pytest.fixture
-def draw_untrained(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[SupervisedModel, Figure]]:
+def draw_untrained(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Any, Figure]]:
     """Draw a figure for an untrained model and random examples, half of them for training; return both."""
 
-    def draw(module: ModuleType, spec: DataSpec, targets: Tensor) -> tuple[SupervisedModel, Figure]:
+    def draw(
+        module: ModuleType, spec: DataSpec, targets: Tensor, thresholds: Sequence[float] = ()
+    ) -> tuple[Any, Figure]:
         torch.manual_seed(0)
         model = MLP(spec, hidden_dims=[16]).eval()
+        if thresholds:
+            model.task.thresholds[:] = thresholds
         images = torch.randint(0, 256, (len(targets), *spec.input_shape), dtype=torch.uint8)
         x = torch.randn(len(targets), 2) if spec.kind == "rows" else images
         middle = len(targets) // 2
@@ -205,13 +208,9 @@ def test_predicted_numbers_are_drawn_in_the_units_of_the_data(draw_untrained) ->
         assert values == [targets[:20, number].tolist(), targets[20:, number].tolist()]
 
 
-def test_line_is_where_a_label_reaches_its_threshold(draw_untrained, monkeypatch: pytest.MonkeyPatch) -> None:
-    def thresholds(task: MultiLabel) -> dict[str, Tensor]:
-        return {"thresholds": torch.tensor([0.45, 0.999])}
-
-    monkeypatch.setattr(decision_figure, "find_thresholds", thresholds)
+def test_line_is_where_a_label_reaches_its_threshold(draw_untrained) -> None:
     spec = DataSpec((2,), Labels(("a", "b")), MEASUREMENTS, (0.0, 0.0), (1.0, 1.0))
-    model, figure = draw_untrained(decision_figure, spec, torch.ones(40, 2))
+    model, figure = draw_untrained(decision_figure, spec, torch.ones(40, 2), [0.45, 0.999])
     lines = [[line for line in axis.collections if isinstance(line, QuadContourSet)] for axis in figure.axes]
     assert list(map(len, lines)) == [1, 0, 0, 0], "the second label never reaches its threshold"
     points = torch.tensor(lines[0][0].get_paths()[0].vertices, dtype=torch.float32)

@@ -168,7 +168,7 @@ def walk_limited(config: object) -> Iterator[tuple[str, Any]]:
 
 def check_node(path: str, node: Mapping[str, Any], trusted: Sequence[str]) -> None:
     """Raise a ConfigError if a node with Hydra's own keys must not be built at its place."""
-    built = "_target_" in node and not (path == "loss" and node["_target_"] is None)  # that of the task
+    built = "_target_" in node and not (path in ("loss", "task.loss") and node["_target_"] is None)  # that of the task
     if not built and not set(node) & set(OPTIONS):
         return
     kind = find_kind(path)

@@ -1,5 +1,6 @@
 """An ensemble of jobs of a sweep, whose predictions are averaged: probabilities or numbers."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from copy import deepcopy
@@ -21,7 +22,6 @@ from trainyard.reports.class_predictions import load_classifier
 from trainyard.reports.saved_predictions import load_split
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.tasks.task import Task
-from trainyard.tasks.thresholds import find_thresholds
 
 BEST = "best:"
 
@@ -48,7 +48,7 @@ def select_members(name: str, size: int, trusted: Sequence[str] = ()) -> Selecti
         raise config_error("--ensemble", size, problem, "a sweep with callbacks=default or pictures")
     jobs, predictions = [], []
     for job in (StoredRun(job.folder) for job in sweep.jobs if job.score is not None):
-        saved = load_split(job.folder / FILE) if have_same_examples(best, job) else None  # folds may have equal labels
+        saved = load_split(job.folder / FILE) if have_same_examples(best, job) else None  # folds may have equal targets
         if saved and saved.names == reference.names and torch.equal(saved.targets, reference.targets):
             jobs.append(job)
             predictions.append(saved.predictions)
@@ -63,37 +63,45 @@ def greedy_selection(predictions: Sequence[Tensor], targets: Tensor, size: int, 
     added more than once.
 
     Args:
-        predictions: of each model, probabilities or numbers `[N, K]` of the same examples.
-        targets: class labels, int64 `[N]`; numbers, or whether each label is present, `[N, K]`.
+        predictions: of each model for the same examples, probabilities or numbers `[N, K]`.
+        targets: of the examples, see `loss_and_score`.
         size: number of members, counted with repetition.
-        by_loss: minimise the loss, and break ties by the accuracy; otherwise the other way round. Without classes, only
-            the loss counts.
+        by_loss: minimise the loss, and break ties by the score; otherwise the other way round.
     """
     members: Counter[int] = Counter()
     total = torch.zeros_like(predictions[0])
     for count in range(1, size + 1):
         ranked = []
-        for position, own in enumerate(predictions):
-            loss, correct = loss_and_correct((total + own) / count, targets)
-            ranked.append((*((loss, -correct) if by_loss else (-correct, loss)), position))
+        for position, added in enumerate(predictions):
+            loss, score = loss_and_score((total + added) / count, targets)
+            ranked.append((*((loss, -score) if by_loss else (-score, loss)), position))
         best = int(min(ranked)[-1])
         members[best] += 1
         total = total + predictions[best]
     return members
 
 
-def loss_and_correct(predictions: Tensor, targets: Tensor) -> tuple[float, float]:
-    """Return the mean loss, which is finite, and the number of correctly predicted classes; 0 for other targets.
+def loss_and_score(predictions: Tensor, targets: Tensor) -> tuple[float, float]:
+    """Return the mean loss of predictions `[N, K]` and a score to maximise; neither is NaN.
 
-    The loss is the cross-entropy of classes, that of labels, or the squared error in units of each number's variance.
+    Args:
+        predictions: probabilities or numbers.
+        targets: labels of classes, int64 `[N]`: cross-entropy and number of correct predictions; whether each label is
+            present, bool `[N, K]`: cross-entropy and micro F1 at a threshold of 0.5; numbers, float32 `[N, K]`: squared
+            error in units of their variances, and its negative.
     """
+    tiny = torch.finfo(predictions.dtype).tiny
+    if targets.dtype.is_floating_point:
+        errors = (predictions - targets).square() / targets.var(dim=0, correction=0).clamp(min=tiny)
+        loss = float(errors.mean().nan_to_num(math.inf))
+        return loss, -loss
+    probabilities = predictions.nan_to_num(0).clamp(0, 1)
     if targets.ndim == 1:
-        loss = F.nll_loss(predictions.clamp(min=torch.finfo(predictions.dtype).tiny).log(), targets)
-        return float(loss), float((predictions.argmax(dim=1) == targets).sum())
-    if targets.dtype == torch.bool:
-        return float(F.binary_cross_entropy(predictions.nan_to_num(0).clamp(0, 1), targets.float())), 0.0
-    variance = targets.double().var(dim=0, correction=0).clamp(min=torch.finfo(torch.float32).tiny)
-    return float(((predictions.double() - targets).square() / variance).mean()), 0.0
+        loss = float(F.nll_loss(probabilities.clamp(min=tiny).log(), targets))
+        return loss, float((probabilities.argmax(dim=1) == targets).sum())
+    decided = probabilities >= 0.5
+    hits, wrong = int((decided & targets).sum()), int((decided != targets).sum())
+    return float(F.binary_cross_entropy(probabilities, targets.float())), 2 * hits / max(1, 2 * hits + wrong)
 
 
 class Ensemble(nn.Module):
@@ -114,10 +122,9 @@ class Ensemble(nn.Module):
 def average_thresholds(tasks: Sequence[Task], weights: Sequence[int]) -> Task:
     """Return a copy of the first task with the weighted mean of all thresholds; a class without one has 0.5."""
     task = deepcopy(tasks[0])
-    found = [find_thresholds(other) for other in tasks]
-    for name in {name for thresholds in found for name in thresholds}:
-        values = [thresholds.get(name, torch.tensor(0.5)) for thresholds in found]
-        setattr(task, name, weighted_mean(values, weights))
+    if any(other.thresholds for other in tasks):
+        values = [torch.tensor(other.thresholds or [0.5]) for other in tasks]
+        task.thresholds = weighted_mean(values, weights).tolist()
     return task
 
 

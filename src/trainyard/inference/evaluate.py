@@ -19,7 +19,7 @@ from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
 from trainyard.inference.capabilities import NO_PROBABILITIES, has_class_report
-from trainyard.inference.ensemble import load_members, select_members
+from trainyard.inference.ensemble import Ensemble, load_members, select_members
 from trainyard.inference.evaluation_data import OWN_TEST_SPLIT, load_evaluation_data, overlap_notes, worst_examples
 from trainyard.inference.module_evaluation import evaluate_module
 from trainyard.inference.trainer import apply_model_options, build_inference_trainer
@@ -80,7 +80,7 @@ def evaluate(
     options = [*overrides]
     notes = overlap_notes(data, run, examples, trusted)
     if views > 1:
-        averaged = score_average(model, data, mean, each[0], scores)
+        averaged = score_average(model, data, mean, describe(model, data, each[0]), scores)
         notes.append(gain_note(f"{views} views of each image", scores, averaged))
         scores = averaged
         options.append("--tta")
@@ -107,7 +107,8 @@ def evaluate_ensemble(
     weighted = torch.cat([results[job][0] * weight for job, weight in selection.jobs.items()])
     alone, best_scores = results[best]
     mean = weighted.sum(dim=0) / size
-    scores = score_average(model, data, mean, alone[0], best_scores)
+    ensemble = Ensemble([models[job] for job in selection.jobs], list(selection.jobs.values()))
+    scores = score_average(ensemble, data, mean, describe(model, data, alone[0]), best_scores)
     members = [f"{job.name} x {weight}" if weight > 1 else job.name for job, weight in selection.jobs.items()]
     notes = [
         *overlap_notes(data, best, examples, trusted),
@@ -116,11 +117,11 @@ def evaluate_ensemble(
     ]
     options = [*overrides, f"--ensemble {size}"]
     title = {"name": f"{name} x {size}", "checkpoint": f"{len(selection.jobs)} checkpoints", "examples": examples}
-    predictions = describe(model, data, mean)
+    predictions = describe(ensemble, data, mean)
     return report_on(predictions, best, data, **title, scores=scores, options=options, notes=notes), best.folder.parent
 
 
-def describe(model: SupervisedModel, data: DataModule, predictions: Tensor) -> SplitPredictions:
+def describe(model: SupervisedModel | Ensemble, data: DataModule, predictions: Tensor) -> SplitPredictions:
     """Return predictions of the first test examples with what the model decides and what is true."""
     targets = data.splits["test"].y[: len(predictions)]  # fewer predictions with trainer.limit_test_batches
     return split_predictions(model.spec.target, model.task, predictions, targets)
@@ -134,7 +135,11 @@ def report_on(predictions: SplitPredictions, run: StoredRun, data: DataModule, *
 
 
 def score_average(
-    model: SupervisedModel, data: DataModule, mean: Tensor, single: Tensor, scores: Mapping[str, float]
+    model: SupervisedModel | Ensemble,
+    data: DataModule,
+    mean: Tensor,
+    known: SplitPredictions,
+    scores: Mapping[str, float],
 ) -> dict[str, float]:
     """Return those of the scores of a test that can be computed from averaged predictions.
 
@@ -142,11 +147,11 @@ def score_average(
         model: decides what is predicted.
         data: with the test split.
         mean: averaged predictions, `[N, ...]`.
-        single: predictions of the model, whose scores are known.
-        scores: of a test of the model.
+        known: the predictions of the test with these scores.
+        scores: of the test.
     """
     further = compute_metrics(model.task, mean, data.splits["test"].y[: len(mean)].cpu())
-    found = same_scores(describe(model, data, mean), describe(model, data, single), scores)
+    found = same_scores(describe(model, data, mean), known, scores)
     found |= {f"{TEST}{name}": value for name, value in further.items() if math.isfinite(value)}
     return {name: found[name] for name in scores if name in found}
 

@@ -11,7 +11,6 @@ from torch import Tensor
 from trainyard.data.loading.spec import DataSpec
 from trainyard.data.loading.target import Labels, Numbers, Target
 from trainyard.models.supervised import SupervisedModel
-from trainyard.tasks.thresholds import find_thresholds
 
 INPUT = "input"
 TOLERANCE = 1e-4  # of outputs up to 1, relative for larger ones; in standard deviations of predicted numbers
@@ -56,9 +55,9 @@ def describe_target(model: SupervisedModel) -> dict[str, Any]:
     names = list(target.names)
     if isinstance(target, Numbers):
         return {"task": "regression", "targets": names, "transform": target.transform}
-    thresholds = {name: value.tolist() for name, value in find_thresholds(model.task).items()}
     if isinstance(target, Labels):
-        return {"task": "multilabel", "labels": names, **thresholds}
+        return {"task": "multilabel", "labels": names, "thresholds": model.task.thresholds}
+    thresholds = {"thresholds": model.task.thresholds} if model.task.thresholds else {}
     return {"task": "classification", "classes": names, **thresholds}
 
 

@@ -10,7 +10,7 @@ from trainyard.data.loading.spec import DataSpec
 from trainyard.data.loading.target import Classes, Labels, Numbers, Target
 from trainyard.history.stored_run import StoredRun, as_dict
 from trainyard.inference.export_formats import FORMATS
-from trainyard.inference.export_interface import describe_target, output_name
+from trainyard.inference.export_interface import output_name
 from trainyard.io.errors import join_limited
 from trainyard.models.supervised import SupervisedModel
 from trainyard.reports.class_predictions import accuracy_interval
@@ -61,14 +61,14 @@ def describe_outputs(model: SupervisedModel) -> str:
         rows = [(*name, moment) for name, moment in zip(names, moments, strict=True)]
         text = "in the units of the training data"
         return f"{shape}, {text}\n\n{first_rows(['number', 'target', f'mean ± std{log} in training'], rows)}"
-    described = describe_target(model)
+    thresholds = model.task.thresholds
     if isinstance(target, Labels):
-        rows = [(*name, f"{least:.4g}") for name, least in zip(names, described["thresholds"], strict=True)]
+        rows = [(*name, f"{least:.4g}") for name, least in zip(names, thresholds, strict=True)]
         text = "A label is predicted if its probability is at least its threshold."
         return f"{shape}. {text}\n\n{first_rows(['number', 'label', 'threshold'], rows)}"
     text = ""
-    if "threshold" in described:
-        text = f". Class 1 is predicted if its probability is at least {described['threshold']:.4g}, otherwise class 0."
+    if thresholds:
+        text = f". Class 1 is predicted if its probability is at least {thresholds[0]:.4g}, otherwise class 0."
     return f"{shape}{text}\n\n{first_rows(['number', 'class'], names)}"
 
 

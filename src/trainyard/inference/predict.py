@@ -1,4 +1,4 @@
-"""Predicts new images or rows with a trained model, and writes the predictions as CSV."""
+"""Predicts new images or rows with a trained model: as CSV, or as a DataFrame."""
 
 import io
 import sys
@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainyard.history.find_run import find_checkpoint
-from trainyard.inference.prediction_inputs import ACCEPTED, check_kind, find_inputs
+from trainyard.inference.prediction_inputs import ACCEPTED, InputFile, check_kind, find_inputs
 from trainyard.io.errors import ConfigError, config_error
 from trainyard.io.files import check_path, replacing
 from trainyard.terminal.controls import EscapedStream, unescaped
 
 if TYPE_CHECKING:
+    import pandas as pd
     import torch
     from torch import Tensor
 
@@ -58,31 +59,21 @@ def predict_files(
         ConfigError: invalid input; no file is written then.
     """
     checkpoint = find_checkpoint(run)
-    if not inputs:
-        raise ConfigError(f"INPUT: none given\n  accepted: {'; '.join(ACCEPTED.values())}")
-    files = find_inputs(inputs)
+    files = check_inputs(inputs)
     path = check_output(output, [checkpoint, *(Path(file.name) for file in files)]) if output is not None else None
-    import torch  # takes seconds, so mistyped arguments are reported first
+    model, device = load_predictor(run, checkpoint, files, trusted, ensemble)  # torch takes seconds to import
 
-    from trainyard.inference.capabilities import check_reads_files
-    from trainyard.inference.ensemble import load_ensemble
     from trainyard.inference.prediction_batches import input_batches
     from trainyard.inference.predictions_csv import PredictionsCSV
-    from trainyard.reports.class_predictions import load_classifier
     from trainyard.terminal.display import progress_counter
 
-    check_reads_files(run, checkpoint, inputs[0], trusted)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = load_ensemble(run, ensemble, trusted) if ensemble else load_classifier(checkpoint, trusted)
-    model = model.to(device)
-    check_kind(files, model.spec.kind, f"{run} ({type(model).__name__})")
     batches, total = input_batches(files, model.spec, batch_size)
     counter = progress_counter("predicting", total, "inputs", sys.stderr)
     progress = nullcontext() if path is None and sys.stdout.isatty() else counter  # a bar would overwrite the rows
     with closing(batches), open_output(path) as stream, progress as add:
         rows = PredictionsCSV(stream, model.spec.target)
         for batch in batches:
-            rows.write(batch.names, *predict(model, batch, device))
+            rows.write(batch.names, *predict_batch(model, batch, device))
             if add:
                 add(len(batch.names))
     if rows.failed:
@@ -91,6 +82,76 @@ def predict_files(
 
 
 def predict(
+    run: str | Path,
+    inputs: str | Path | Sequence[str | Path],
+    batch_size: int | None = None,
+    trusted_packages: Sequence[str] = (),
+    ensemble: int | None = None,
+) -> "pd.DataFrame":
+    """Return the predictions of a run's best model for images or tables, with the columns of `trainyard predict`.
+
+    If inputs cannot be predicted, the column `error` says why.
+
+    Args:
+        run: name or directory of a run, `latest`, `best:SWEEP`, or a checkpoint.
+        inputs: files, folders of images, or patterns such as `photos/**/*.png`.
+        batch_size: examples at once; by default 64 images or 8192 rows.
+        trusted_packages: packages whose classes the run may name, in addition to Trainyard's.
+        ensemble: number of jobs of `best:SWEEP` to average.
+
+    Raises:
+        ConfigError: invalid input.
+    """
+    import pandas as pd
+
+    from trainyard.inference.prediction_batches import input_batches
+    from trainyard.inference.predictions_csv import PredictionTable
+
+    name, checkpoint = str(run), find_checkpoint(str(run))
+    files = check_inputs([str(file) for file in ([inputs] if isinstance(inputs, str | Path) else inputs)])
+    model, device = load_predictor(name, checkpoint, files, trusted_packages, ensemble)
+    table = PredictionTable(model.spec.target)
+    rows: list[list[Any]] = []
+    problems: dict[int, str] = {}
+    batches, _ = input_batches(files, model.spec, batch_size)
+    for batch in batches:
+        predictions, decisions, errors = predict_batch(model, batch, device)
+        problems |= {len(rows) + position: problem for position, problem in errors.items()}
+        empty = [None] * (len(table.columns) - 1)
+        rows += table.rows(batch.names, predictions, decisions, dict.fromkeys(errors, empty))
+    frame = pd.DataFrame(rows, columns=table.columns)
+    return frame.assign(error=pd.Series(problems)) if problems else frame
+
+
+def check_inputs(inputs: Sequence[str]) -> list[InputFile]:
+    """Return the files of the inputs; raise a ConfigError if there are none."""
+    if not inputs:
+        raise ConfigError(f"INPUT: none given\n  accepted: {'; '.join(ACCEPTED.values())}")
+    return find_inputs(inputs)
+
+
+def load_predictor(
+    run: str, checkpoint: Path, files: Sequence[InputFile], trusted: Sequence[str], ensemble: int | None
+) -> tuple[Predictor, str]:
+    """Return a run's best model, or an ensemble, in evaluation mode, and its device.
+
+    Raises:
+        ConfigError: it does not take files of this kind.
+    """
+    import torch
+
+    from trainyard.inference.capabilities import check_reads_files
+    from trainyard.inference.ensemble import load_ensemble
+    from trainyard.reports.class_predictions import load_classifier
+
+    check_reads_files(run, checkpoint, files[0].name, trusted)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = load_ensemble(run, ensemble, trusted) if ensemble else load_classifier(checkpoint, trusted)
+    check_kind(files, model.spec.kind, f"{run} ({type(model).__name__})")
+    return model.to(device), device
+
+
+def predict_batch(
     model: Predictor, batch: "InputBatch", device: "torch.device | str" = "cpu"
 ) -> tuple[NDArray[np.float32], NDArray[Any], dict[int, str]]:
     """Return the predictions `[N, K]`, NaN for an input with an error, what they decide, and the errors by position.

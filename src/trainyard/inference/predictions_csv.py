@@ -1,6 +1,6 @@
-"""The table of predictions that `trainyard predict` writes."""
+"""The table of predictions that `trainyard predict` writes and `predict` returns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 import numpy as np
@@ -17,17 +17,47 @@ COLUMNS: dict[type[Target], tuple[list[str], str]] = {
 }
 
 
-class PredictionsCSV:
-    """Writes a row for each input, and counts the rows and those with an error.
+class PredictionTable:
+    """A table with the columns `input,prediction,<class>...`, `input,<number>...` or `input,labels,<label>...`."""
 
-    The columns are `input,prediction,<class>...`, `input,<number>...` or `input,labels,<label>...`.
-    """
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.columns = column_names(target)
+        self.names = np.array([escape_formula(name) for name in target.names], dtype=object)
+
+    def rows(
+        self,
+        names: Sequence[str],
+        predictions: NDArray[Any],
+        decisions: NDArray[Any],
+        errors: Mapping[int, Sequence[object]],
+    ) -> Iterator[list[Any]]:
+        """Yield the rows of a batch, see `predict_batch`.
+
+        Args:
+            errors: by position, the cells that replace those of an input with an error, without its name.
+        """
+        cells = np.column_stack([*self.decision_cells(decisions), predictions.astype(object)])
+        for position, other in errors.items():
+            cells[position] = other
+        return ([escape_formula(name), *row] for name, row in zip(names, cells, strict=True))
+
+    def decision_cells(self, decisions: NDArray[Any]) -> list[NDArray[np.object_]]:
+        """Return the column of the predicted classes or labels; numbers have no such column."""
+        if isinstance(self.target, Classes):
+            return [self.names[decisions]]
+        if isinstance(self.target, Labels):
+            return [np.array([";".join(self.names[row]) for row in decisions], dtype=object)]
+        return []
+
+
+class PredictionsCSV:
+    """Writes the table of predictions as CSV, and counts the rows and those with an error."""
 
     def __init__(self, stream: TextIO, target: Target) -> None:
+        self.table = PredictionTable(target)
         self.writer = csv_writer(stream)
-        self.writer.writerow(column_names(target))
-        self.target = target
-        self.names = np.array([escape_formula(name) for name in target.names], dtype=object)
+        self.writer.writerow(self.table.columns)
         self.rows = 0
         self.failed = 0
 
@@ -38,22 +68,12 @@ class PredictionsCSV:
         decisions: NDArray[Any],
         errors: Mapping[int, str],
     ) -> None:
-        """Write a batch, see `predict`; in a row with an error, the second column says why and the others are empty."""
-        cells = predictions.astype(str).astype(object)  # float32 without rounding
-        cells = np.column_stack([*self.decision_cells(decisions), cells])
-        for position, problem in errors.items():
-            cells[position] = [f"error: {problem}", *[""] * (cells.shape[1] - 1)]
-        self.writer.writerows([name, *row] for name, row in zip(map(escape_formula, names), cells, strict=True))
+        """Write the rows of a batch, with all digits of float32."""
+        rest = [""] * (len(self.table.columns) - 2)
+        cells = {position: [f"error: {problem}", *rest] for position, problem in errors.items()}
+        self.writer.writerows(self.table.rows(names, predictions.astype(str), decisions, cells))
         self.rows += len(names)
         self.failed += len(errors)
-
-    def decision_cells(self, decisions: NDArray[Any]) -> list[NDArray[np.object_]]:
-        """Return the column of the predicted classes or labels; numbers have no such column."""
-        if isinstance(self.target, Classes):
-            return [self.names[decisions]]
-        if isinstance(self.target, Labels):
-            return [np.array([";".join(self.names[row]) for row in decisions], dtype=object)]
-        return []
 
 
 def column_names(target: Target) -> list[str]:

@@ -14,12 +14,11 @@ from matplotlib.image import AxesImage
 from torch import Tensor
 
 from trainyard.data.loading.datamodule import DataModule
-from trainyard.data.loading.target import Classes
+from trainyard.data.loading.target import Classes, Labels
 from trainyard.inference.evaluation_data import load_model_and_data
 from trainyard.io.errors import config_error
 from trainyard.io.figures import figure_style, save_figure
 from trainyard.models.supervised import SupervisedModel
-from trainyard.tasks.thresholds import find_thresholds
 
 RESOLUTION = 300  # points of the plane in each direction
 MARGIN = 0.08  # of the range of a measurement, on both sides
@@ -94,14 +93,13 @@ def draw_classes(axis: Axes, model: SupervisedModel, plane: Plane) -> None:
     """Draw the regions of the classes, and the examples."""
     colours = torch.tensor(colormaps["tab10"](np.arange(len(model.spec.classes)) % 10)[:, :3], dtype=torch.float32)
     plane.paint(axis, (plane.predictions @ colours).clamp(0, 1), alpha=0.35)
-    threshold = find_thresholds(model.task).get("threshold")
     for label, name in enumerate(model.spec.classes):
         probability = plane.predictions[..., label]
         others = plane.predictions[..., torch.arange(len(model.spec.classes)) != label]
-        if threshold is None:
+        if not model.task.thresholds:
             plane.outline(axis, probability - others.amax(dim=-1), 0.0)
         elif label == 1:
-            plane.outline(axis, probability, float(threshold))
+            plane.outline(axis, probability, model.task.thresholds[0])
         for split, inputs, labels in plane.examples:
             x1, x2 = inputs[labels == label].T
             colour = to_hex(colormaps["tab10"](label % 10))
@@ -117,16 +115,16 @@ def draw_values(axis: Axes, model: SupervisedModel, plane: Plane, number: int) -
     one.
     """
     values, name = plane.predictions[..., number], model.spec.target.names[number]
-    least = find_thresholds(model.task).get("thresholds")
-    if least is None:
+    is_label = isinstance(model.spec.target, Labels)
+    if is_label:
+        norm, title, extend = Normalize(0, 1), f"probability of {name}", "neither"
+    else:
         targets = torch.cat([targets[:, number] for _, _, targets in plane.examples])
         norm, title, extend = Normalize(float(targets.min()), float(targets.max())), name, "both"
-    else:
-        norm, title, extend = Normalize(0, 1), f"probability of {name}", "neither"
     image = plane.paint(axis, values, cmap="viridis", norm=norm)
     axis.figure.colorbar(image, ax=axis, label=title, extend=extend)
-    if least is not None:
-        plane.outline(axis, values, float(least[number]))
+    if is_label:
+        plane.outline(axis, values, model.task.thresholds[number])
     for split, inputs, y in plane.examples:
         x1, x2 = inputs.T
         edge, text = ("white", "training") if split == "train" else ("tab:red", "validation")

@@ -7,13 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from trainyard.data.loading.target import Numbers
+from trainyard.data.loading.target import Labels, Numbers
 from trainyard.inference.evaluation_data import load_model_and_data
 from trainyard.io.errors import config_error
 from trainyard.io.figures import figure_style, save_figure
 from trainyard.models.supervised import SupervisedModel
 from trainyard.reports.layer_figures import as_images, enlarge, image_grid, record_outputs
-from trainyard.tasks.thresholds import find_thresholds
 
 MAX_MAPS = 16  # maps, and kernels, in a row
 MAX_LAYERS = 40  # of larger networks, only the blocks are drawn
@@ -98,7 +97,8 @@ def draw_predictions(axis: Axes, model: SupervisedModel, image: Tensor, true: Te
     places = range(len(target.names))
     present = true.tolist() if true.ndim else [place == int(true) for place in places]
     axis.bar(places, predictions.numpy(), color=["tab:green" if is_true else "tab:gray" for is_true in present])
-    for place, least in enumerate(find_thresholds(model.task).get("thresholds", ())):
-        axis.hlines(float(least), place - 0.4, place + 0.4, colors="black", linewidths=1)
+    if isinstance(target, Labels):
+        for place, threshold in enumerate(model.task.thresholds):
+            axis.hlines(threshold, place - 0.4, place + 0.4, colors="black", linewidths=1)
     axis.set(ylim=(0, 1), ylabel="probability")
     axis.set_xticks(places, target.names if len(places) <= MAX_MAPS else [""] * len(places), fontsize=7)

@@ -28,6 +28,7 @@ class Classification(Task):
     modes = {"acc": "max", "loss": "min"}  # noqa: RUF012
     losses = ("cross_entropy", "focal")
     reduction = "sum"
+    metric_domain = "classification"
 
     def __init__(self, target: Classes, threshold: float | str | None = None, thresholds: Sequence[float] = ()) -> None:
         super().__init__(target)
@@ -82,15 +83,15 @@ class Classification(Task):
 
     def metric_arguments(self, node: Mapping[str, Any]) -> dict[str, Any]:
         """Return the kind of task of torchmetrics; an average over two classes is that of a task of several classes."""
-        binary = self.output_size == 2 and "average" not in node and "top_k" not in node
+        binary = self.output_size == 2 and not {"average", "top_k", "task"} & {*node}
         return {"task": "binary"} if binary else {"task": "multiclass", "num_classes": self.output_size}
 
     def metric_inputs(self, metric: Metric, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return probabilities and labels; of a binary metric, the probability of the second class, or the decisions.
+        """Return probabilities and labels; for a binary metric, the probability of the second class.
 
-        Metrics with a threshold of their own get 0 or 1.
+        With a threshold, metrics of predicted classes get the decisions.
         """
-        if type(metric).__name__.startswith("Multiclass") or self.output_size != 2:
-            return predictions, targets
-        decided = self.thresholds and hasattr(metric, "threshold")
-        return self.decisions(predictions).float() if decided else predictions[:, 1], targets
+        several = type(metric).__name__.startswith("Multiclass") or self.output_size != 2
+        if self.thresholds and hasattr(metric, "top_k" if several else "threshold"):
+            return self.decisions(predictions), targets
+        return predictions if several else predictions[:, 1], targets

@@ -19,6 +19,7 @@ from trainyard.io.errors import config_error, join_limited
 if TYPE_CHECKING:
     from trainyard.tasks.task import Task
 
+DOMAINS = ("classification", "regression")
 TRIED = 8  # made-up examples with which a metric is tried before the run
 
 
@@ -48,6 +49,7 @@ def try_metric(node: Mapping[str, Any], task: "Task") -> Metric | Exception:
     try:
         with quiet():
             metric = build_metric(node, task.metric_arguments(node))
+            check_domain(metric, task.metric_domain)
             metric(*task.metric_inputs(metric, task.predictions(outputs), task.example_targets(TRIED)))
         metric.reset()
     except Exception as error:  # whatever the class of the metric raises
@@ -56,6 +58,14 @@ def try_metric(node: Mapping[str, Any], task: "Task") -> Metric | Exception:
             cause = cause.__cause__
         return ValueError(str(cause).strip(": ").partition("\n")[0])
     return metric
+
+
+def check_domain(metric: Metric, domain: str) -> None:
+    """Raise a ValueError if a metric of torchmetrics is for classes instead of numbers, or the other way round."""
+    package, _, module = type(metric).__module__.partition(".")
+    found = module.partition(".")[0]
+    if domain and package == "torchmetrics" and found in DOMAINS and found != domain:
+        raise ValueError(f"it is a metric of {found}")
 
 
 def build_metric(node: Mapping[str, Any], arguments: Mapping[str, Any]) -> Metric:

@@ -26,6 +26,7 @@ class MultiLabel(Task):
     objective = "f1"
     modes = {"f1": "max", "f1_macro": "max", "acc": "max", "loss": "min"}  # noqa: RUF012
     losses = ("bce",)
+    metric_domain = "classification"
     default_metrics = {"average_precision": {"_target_": "torchmetrics.AveragePrecision"}}  # noqa: RUF012  # the mean
 
     def __init__(
@@ -85,7 +86,13 @@ class MultiLabel(Task):
         return (torch.arange(count)[:, None] % 2).float().expand(count, self.output_size)
 
     def metric_arguments(self, node: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the kind of task of torchmetrics."""
+        """Return the kind of task of torchmetrics.
+
+        Raises:
+            ValueError: the metric is one of the most probable classes.
+        """
+        if "top_k" in node:
+            raise ValueError("labels have no order")
         return {"task": "multilabel", "num_labels": self.output_size}
 
     def metric_inputs(self, metric: Metric, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

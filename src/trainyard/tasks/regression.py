@@ -21,6 +21,7 @@ class Regression(Task):
     target: Numbers
     objective = "rmse"
     modes = {"rmse": "min", "mae": "min", "r2": "max", "loss": "min"}  # noqa: RUF012
+    metric_domain = "regression"
     losses = ("mse", "mae", "huber", "quantile")
     mean: Tensor
     std: Tensor
