@@ -128,7 +128,7 @@ def mean_scores(scores: Scores, models: Sequence[str], splits: int) -> dict[str,
 
 def ranks(row: Sequence[float], best: str) -> list[float]:
     """Return the rank of each score, 1 for the best; equal scores share the mean of their ranks."""
-    values = [value if best == "min" else -value for value in row]
+    values = [round(value if best == "min" else -value, 6) for value in row]  # some scores are float32
     return [sum(other < value for other in values) + (values.count(value) + 1) / 2 for value in values]
 
 
@@ -136,6 +136,9 @@ def print_results(task: str, models: Sequence[str], path: Path) -> None:
     """Print the score of each model on each table, mean ranks and the median of the seconds per fit."""
     scores = read_scores(path)
     means = mean_scores(scores, models, SPLITS[task])
+    if not means:
+        print("no table has results of all models")
+        return
     best = "min" if task == "regression" else "max"
     digits = ".4g" if task == "regression" else ".3f"
     rows: list[list[object]] = [[name, *(format(value, digits) for value in row)] for name, row in means.items()]
