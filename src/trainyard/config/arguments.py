@@ -15,6 +15,7 @@ from trainyard.config.constraints import Either, ListOf, Number, OneOf, Validato
 from trainyard.config.import_path import broken_module
 from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
 
+TASK_KEYS = ("kind", "objective", "default")  # of an option of `task`, for the run and not for the task
 HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")
 NAMED_PARTS = ("callbacks", "logger")  # groups in which users choose the names of the keys
 SET_BY_RUN = {  # arguments of the Trainer, and the alternatives
@@ -141,6 +142,8 @@ def check_arguments(cfg: DictConfig, classes: Mapping[str, type] | None = None) 
         for key in map(str, node):
             if path == "trainer" and key in SET_BY_RUN:
                 raise config_error(f"{path}.{key}", node[key], "set by the run", SET_BY_RUN[key])
+            if path == "task" and key in TASK_KEYS:
+                continue
             if key not in names and key not in HYDRA_KEYS and not any_name:
                 known = sorted(names)
                 problem = f"{node._target_} has no such argument{did_you_mean(key, known)}"

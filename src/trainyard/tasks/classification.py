@@ -33,19 +33,20 @@ class Classification(Task):
     def __init__(self, target: Classes, threshold: float | str | None = None, thresholds: Sequence[float] = ()) -> None:
         super().__init__(target)
         self.criterion = check_threshold(threshold)
-        if threshold is not None and self.output_size != 2:
-            problem = f"the target has {self.output_size} classes"
+        self.classes = len(target.names)
+        if threshold is not None and self.classes != 2:
+            problem = f"the target has {self.classes} classes"
             raise config_error("task.threshold", threshold, problem, "null, or a target of two classes")
         first = threshold if isinstance(threshold, float) else 0.5
         self.thresholds = [*thresholds] or ([first] if threshold is not None else [])
 
     def describe(self) -> str:
         """Return the number of classes in words."""
-        return f"{self.output_size} classes"
+        return f"{self.classes} classes"
 
     def totals(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the number of correct predictions, `[1]`."""
-        labels = targets if targets.ndim == 1 else targets.argmax(dim=1)
+        labels = targets if targets.ndim == 1 else targets.argmax(dim=1)  # mixed labels have shares
         predicted = self.decisions(outputs.softmax(dim=1)) if self.thresholds else outputs.argmax(dim=1)
         return (predicted == labels).sum().float()[None]
 
@@ -79,19 +80,19 @@ class Classification(Task):
 
     def example_targets(self, count: int) -> Tensor:
         """Return made-up labels, int64 `[count]`."""
-        return torch.arange(count) % self.output_size
+        return torch.arange(count) % self.classes
 
     def metric_arguments(self, node: Mapping[str, Any]) -> dict[str, Any]:
         """Return the kind of task of torchmetrics; an average over two classes is that of a task of several classes."""
-        binary = self.output_size == 2 and not {"average", "top_k", "task"} & {*node}
-        return {"task": "binary"} if binary else {"task": "multiclass", "num_classes": self.output_size}
+        binary = self.classes == 2 and not {"average", "top_k", "task"} & {*node}
+        return {"task": "binary"} if binary else {"task": "multiclass", "num_classes": self.classes}
 
     def metric_inputs(self, metric: Metric, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return probabilities and labels; for a binary metric, the probability of the second class.
 
         With a threshold, metrics of predicted classes get the decisions.
         """
-        several = type(metric).__name__.startswith("Multiclass") or self.output_size != 2
+        several = type(metric).__name__.startswith("Multiclass") or self.classes != 2
         if self.thresholds and hasattr(metric, "top_k" if several else "threshold"):
             return self.decisions(predictions), targets
         return predictions if several else predictions[:, 1], targets

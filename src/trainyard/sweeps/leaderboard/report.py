@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from trainyard.config.objective import Objective
+from trainyard.config.objective import Objective, split_stage
 from trainyard.io.csv_text import csv_writer, escape_formula
 from trainyard.io.errors import config_error
 from trainyard.io.files import replacing, write_text
@@ -21,6 +21,7 @@ from trainyard.terminal.formats import format_baseline
 from trainyard.terminal.tables import markdown_table, table
 
 CSV, MARKDOWN, PICTURE = "leaderboard.csv", "leaderboard.md", "leaderboard.png"
+MAX_METRICS = 8
 MAX_ROWS = 20  # on the terminal and in the picture
 
 
@@ -40,19 +41,29 @@ def leaderboard_text(sweep: StoredSweep, test: bool = False) -> str:
 
 def leaderboard_cells(rows: Sequence[Row], objective: Objective, test: bool = False) -> list[list[str]]:
     """Return the header and the rows of a leaderboard."""
-    cells = [row_cells(row, rank, objective, test) for rank, row in enumerate(rows, start=1)]
+    others = other_metrics(rows, objective)
+    cells = [row_cells(row, rank, objective, others, test) for rank, row in enumerate(rows, start=1)]
     names = list(dict.fromkeys(name for row in cells for name in row))
     repeated = any(len(row.jobs) > 1 for row in rows)
     head = ["mean seconds" if name == "seconds" and repeated else name for name in names]
     return [head, *([row.get(name, "") for name in names] for row in cells)]
 
 
-def row_cells(row: Row, rank: int, objective: Objective, test: bool) -> dict[str, str]:
-    """Return the cells of a row by column: means over the replicates, epoch and checkpoint of the best one."""
+def row_cells(row: Row, rank: int, objective: Objective, others: Sequence[str], test: bool) -> dict[str, str]:
+    """Return the cells of a row by column: means over the replicates, epoch and checkpoint of the best one.
+
+    Args:
+        row: a configuration.
+        rank: from 1.
+        objective: the first of the scores.
+        others: names of further scores.
+        test: whether the test score of each row is shown, or only that of the first.
+    """
     best = row.best.result
     cells = {"rank": f"{rank} =" if row.tied and rank > 1 else str(rank), **row.values, "status": row.status}
     if row.scores:
         cells[objective.name] = mean_and_std(row, objective.name)
+        cells |= {name: mean_and_std(row, name) for name in others}
         baselines = [score for job in row.completed if isinstance(score := job.baseline.get(objective.name), float)]
         if baselines:
             cells["baseline"] = f"{statistics.mean(baselines):.4f}"
@@ -66,6 +77,14 @@ def row_cells(row: Row, rank: int, objective: Objective, test: bool) -> dict[str
     if row.scores and (test or rank == 1) and metric in best["metrics"]:
         cells[metric] = mean_and_std(row, metric)
     return cells
+
+
+def other_metrics(rows: Sequence[Row], objective: Objective) -> list[str]:
+    """Return the names of at most `MAX_METRICS` further validation metrics, without the loss."""
+    stage, _ = split_stage(objective.name)
+    names = [name for row in rows for job in row.completed for name in job.metrics]
+    others = [name for name in dict.fromkeys(names) if split_stage(name)[0] == stage != ""]
+    return [name for name in others if name != objective.name and "loss" not in name][:MAX_METRICS]
 
 
 def mean_and_std(row: Row, metric: str) -> str:
