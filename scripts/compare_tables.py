@@ -37,8 +37,9 @@ SKLEARN = {"classification": ("logistic", "boosting"), "regression": ("ridge", "
 OURS = {
     "mlp": ["model=mlp"],
     "tabular": ["model=tabular"],
-    "mlp, early stopping": ["model=mlp", "callbacks=early_stopping", "trainer.max_epochs=100"],
-    "tabular, early stopping": ["model=tabular", "callbacks=early_stopping", "trainer.max_epochs=100"],
+    "mlp, 100 epochs": ["model=mlp", "trainer.max_epochs=100"],
+    "tabular, 100 epochs": ["model=tabular", "trainer.max_epochs=100"],
+    "tabular, early stopping": ["model=tabular", "trainer.max_epochs=100", "callbacks=early_stopping"],
 }
 MAX_CATEGORIES = 254  # of a column, in HistGradientBoosting; columns with more are given as the codes of their levels
 
@@ -93,9 +94,9 @@ def measure(task: str, source: RealTable, model: str, split: int) -> dict[str, f
     start = time.perf_counter()
     if model in OURS:
         overrides = ["data=table", f"data.path={path}", f"data.target={source.target}", f"data.seed={split}"]
-        score = fit_ours(model, overrides, METRICS[task])
+        score = fit_ours(model, [*overrides, f"task={task}"], METRICS[task])
     else:
-        score = fit_sklearn(model, Table(path=str(path), target=source.target, seed=split))
+        score = fit_sklearn(model, Table(path=str(path), target=source.target, task=task, seed=split))
     return {"score": score, "seconds": round(time.perf_counter() - start, 2)}
 
 
@@ -127,7 +128,7 @@ def mean_scores(scores: Scores, models: Sequence[str], splits: int) -> dict[str,
 
 def ranks(row: Sequence[float], best: str) -> list[float]:
     """Return the rank of each score, 1 for the best; equal scores share the mean of their ranks."""
-    values = [value if best == "min" else -value for value in row]
+    values = [round(value if best == "min" else -value, 6) for value in row]  # some scores are float32
     return [sum(other < value for other in values) + (values.count(value) + 1) / 2 for value in values]
 
 
@@ -135,6 +136,9 @@ def print_results(task: str, models: Sequence[str], path: Path) -> None:
     """Print the score of each model on each table, mean ranks and the median of the seconds per fit."""
     scores = read_scores(path)
     means = mean_scores(scores, models, SPLITS[task])
+    if not means:
+        print("no table has results of all models")
+        return
     best = "min" if task == "regression" else "max"
     digits = ".4g" if task == "regression" else ".3f"
     rows: list[list[object]] = [[name, *(format(value, digits) for value in row)] for name, row in means.items()]

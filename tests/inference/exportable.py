@@ -10,13 +10,14 @@ from trainyard.models.cnn import CNN
 from trainyard.models.mlp import MLP
 from trainyard.models.resnet import ResNet
 from trainyard.models.supervised import SupervisedModel
+from trainyard.models.tabular import Tabular
 from trainyard.models.transfer import TransferModel
 
 GREY = DataSpec((1, 8, 8), Classes(("a", "b", "c")), (), (0.4,), (0.3,))
 COLOUR = DataSpec((3, 12, 12), Classes(("a", "b", "c")), (), (0.4, 0.5, 0.6), (0.3, 0.2, 0.3))
 MANY = tuple(f"level {number}" for number in range(30))
 MIXED = (
-    Column("width", median=3.0, may_miss=True),
+    Column("width", median=3.0, may_miss=True, quantiles=(0.0, 2.0, 5.0)),
     Column("colour", levels=("blue", "red"), may_miss=True),
     Column("city", levels=MANY, embedded=True),
     Column("height", median=-1.0),
@@ -42,6 +43,7 @@ def build(name: str) -> SupervisedModel:
         "cnn": lambda: CNN(GREY, [4, 8], hidden_dims=[8]),
         "resnet": lambda: ResNet(COLOUR, [4, 8]),
         "rows": lambda: MLP(ROWS, [5]),
+        "tabular": lambda: Tabular(ROWS, [5], members=2),
         "numbers": lambda: MLP(NUMBERS, [5]),
         "levels": lambda: MLP(LEVELS, [5]),
         "transfer": lambda: TransferModel(GREY, "test_resnet", image_size=32),
@@ -54,6 +56,6 @@ def build(name: str) -> SupervisedModel:
 
 
 KINDS = (
-    *("images", "cnn", "resnet", "rows", "numbers", "levels", "transfer", "transformer", "convnext"),
+    *("images", "cnn", "resnet", "rows", "tabular", "numbers", "levels", "transfer", "transformer", "convnext"),
     *("regression", "regression_log", "multilabel", "binary"),
 )

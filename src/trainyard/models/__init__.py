@@ -1,1 +1,1 @@
-"""The networks, and the LightningModule around them: `MLP`, `CNN`, `ResNet` and `TransferModel`."""
+"""The networks, and the LightningModule around them: `MLP`, `Tabular`, `CNN`, `ResNet` and `TransferModel`."""
