@@ -20,7 +20,7 @@ from trainyard.history.find_run import find_checkpoint
 from trainyard.inference.export_formats import FORMATS
 from trainyard.inference.export_interface import INPUT, random_inputs
 from trainyard.models.supervised import SupervisedModel
-from trainyard.reports.class_predictions import load_classifier
+from trainyard.reports.class_predictions import load_supervised_model
 
 BATCH_SIZES = (1, 64, 1024)
 ROUNDS = 15
@@ -53,7 +53,7 @@ def main() -> None:
     """Print a row for each batch size."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("run", metavar="RUN")
-    model = load_classifier(find_checkpoint(parser.parse_args().run))
+    model = load_supervised_model(find_checkpoint(parser.parse_args().run))
     versions = f"torch {torch.__version__}, onnxruntime {onnxruntime.__version__}"
     print(f"{type(model).__name__}, {torch.get_num_threads()} threads, {versions}; ms, medians of {ROUNDS} rounds")
     with TemporaryDirectory() as folder:

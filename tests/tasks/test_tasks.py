@@ -9,6 +9,7 @@ from torchmetrics.functional.classification import multilabel_f1_score
 from trainyard.data.loading.target import Classes, Labels, Numbers, Target, strata, target_from_dict, target_to_dict
 from trainyard.io.errors import ConfigError
 from trainyard.tasks.build import build_task
+from trainyard.tasks.metrics import compute_metrics
 from trainyard.tasks.task import Task
 
 DRAWS = torch.Generator().manual_seed(0)
@@ -98,3 +99,11 @@ def test_numbers_are_split_by_quantiles() -> None:
     assert torch.equal(strata(torch.tensor([2, 0, 1])), torch.tensor([2, 0, 1]))
     labels = torch.tensor([[0.0, 1.0], [1.0, 1.0], [0.0, 1.0]])
     assert strata(labels)[0] == strata(labels)[2] != strata(labels)[1]
+
+
+def test_a_single_label() -> None:
+    task = build_task(Labels(("spam",)), {"metrics": {"auroc": {"_target_": "torchmetrics.AUROC"}}})
+    probabilities, present = torch.tensor([[0.9], [0.2], [0.6], [0.4]]), torch.tensor([[1.0], [0.0], [0.0], [1.0]])
+    assert compute_metrics(task, probabilities, present) == pytest.approx({"average_precision": 5 / 6, "auroc": 0.75})
+    assert task.choose_thresholds(probabilities, present)
+    assert task.scores(0.0, task.totals(probabilities.logit(), present).tolist(), 4)["f1"] == pytest.approx(0.8)

@@ -48,6 +48,7 @@ OTHER_NAMES = {
     "data": "dataset datamodule",
     "model": "net network arch architecture",
     "optimizer": "opt optim",
+    "loss": "criterion loss_fn loss_function",
     "scheduler": "sched schedule lr_scheduler lr_schedule",
     "augment": "augmentation augmentations transform transforms",
     "callbacks": "callback",
@@ -246,9 +247,10 @@ class OverrideCorrector:
         key, value = found["key"], found["value"]
         value = VALUES.get(key, {}).get(value, value)
         options = [*self.groups.get(key, ()), *(["latest"] if key == RESUME else ())]
-        near = difflib.get_close_matches(value.lower(), options, n=1, cutoff=0.7)
-        if near and value not in options:
-            value = near[0]
+        items = value[1:-1].split(",") if options and value.startswith("[") and value.endswith("]") else [value]
+        near = [difflib.get_close_matches(item.strip().lower(), options, n=1, cutoff=0.7) for item in items]
+        corrected = [found[0] if found else item for item, found in zip(items, near, strict=True)]
+        value = value if value in options else f"[{','.join(corrected)}]" if items != [value] else corrected[0]
         arg = f"{found['prefix']}{key}={value}"
         validator, override = find_validator(key), parse_override(arg)
         if options or (override and override.is_sweep_override()):

@@ -46,7 +46,7 @@ def message_of(error: BaseException) -> str:
         return f"{error}\n  overrides: {' '.join(words)}" if words else str(error)
     if is_disk_full(error):
         return full_disk(error)
-    if isinstance(error, MissingConfigException) and error.options is not None:
+    if isinstance(error, MissingConfigException) and str(error.missing_cfg_file).partition("/")[0] in config_groups():
         return unknown_option(error)
     if isinstance(error.__cause__, ConfigAttributeError | ConfigKeyError):
         return unknown_key(error.__cause__)
@@ -144,7 +144,7 @@ def unknown_option(error: MissingConfigException) -> str:
     group, _, option = path.rpartition("/")
     if group == "hydra/launcher" and option in EXTRAS:
         return str(config_error(group, option, *describe_missing(*EXTRAS[option])))
-    options = sorted(error.options or [])
+    options = sorted(error.options or config_groups().get(group, []))  # Hydra knows none for an item of a list
     word = next((word for word in sys.argv[1:] if word.lstrip("+").replace("=", "/", 1) == path), f"{group}={option}")
     return f"{word}: unknown option{did_you_mean(option, options)}\n  accepted: {join_limited(options, 40)}"
 

@@ -18,7 +18,7 @@ from trainyard.history.stored_run import StoredRun
 from trainyard.inference.capabilities import NOT_INTERPRETED, has_report
 from trainyard.io.errors import config_error, join_limited
 from trainyard.models.supervised import SupervisedModel
-from trainyard.reports.class_predictions import load_classifier
+from trainyard.reports.class_predictions import load_supervised_model
 from trainyard.reports.saved_predictions import load_split
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.tasks.task import Task
@@ -140,7 +140,7 @@ def load_members(jobs: Sequence[StoredRun], trusted: Sequence[str] = ()) -> list
     for job in jobs:
         if not job.checkpoint.is_file():
             raise config_error("--ensemble", job.name, "its checkpoint was deleted", "a sweep with sweep.keep=null")
-    members = [load_classifier(job.checkpoint, trusted) for job in jobs]
+    members = [load_supervised_model(job.checkpoint, trusted) for job in jobs]
     interfaces = [
         (spec.input_shape, type(spec.target), spec.target.names, spec.columns, spec.value_range)
         for spec in (member.spec for member in members)

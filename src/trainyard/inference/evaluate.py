@@ -26,7 +26,7 @@ from trainyard.inference.trainer import apply_model_options, build_inference_tra
 from trainyard.io.errors import config_error
 from trainyard.io.files import relative
 from trainyard.models.supervised import SupervisedModel
-from trainyard.reports.class_predictions import load_classifier
+from trainyard.reports.class_predictions import load_supervised_model
 from trainyard.reports.evaluation_report import TEST, Evaluation, SplitPredictions
 from trainyard.reports.target_reports import build_report, split_predictions
 from trainyard.tasks.metrics import compute_metrics
@@ -74,7 +74,7 @@ def evaluate(
         if views > 1:
             raise config_error("--tta", run.name, NOT_INTERPRETED, "a run of a model of Trainyard on images")
         return evaluate_module(run, checkpoint, cfg, overrides, trusted), run.folder
-    model = load_classifier(checkpoint, trusted)
+    model = load_supervised_model(checkpoint, trusted)
     data, examples = load_evaluation_data(cfg, run, model.spec, trusted)
     each, scores = predict_test_split(model, data, cfg, views)
     predictions = describe(model.task, data, each[0])

@@ -20,7 +20,7 @@ from trainyard.history.stored_run import StoredRun
 from trainyard.inference.capabilities import NOT_INTERPRETED, has_report
 from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.models.supervised import SupervisedModel
-from trainyard.reports.class_predictions import Predictions, load_classifier
+from trainyard.reports.class_predictions import Predictions, load_supervised_model
 from trainyard.reports.evaluation_report import SplitPredictions
 from trainyard.reports.mistakes import WorstExamples
 from trainyard.run.rebuild import build_stored_data
@@ -128,7 +128,7 @@ def load_model_and_data(name: str, trusted: Sequence[str] = ()) -> tuple[Supervi
     cfg = config_to_test(run, trusted=trusted)
     if not has_report(cfg, trusted):
         raise config_error("RUN", name, NOT_INTERPRETED, "a run of a model of Trainyard on images or rows")
-    model = load_classifier(checkpoint, trusted)
+    model = load_supervised_model(checkpoint, trusted)
     return model, load_data(cfg, trusted, model.spec)
 
 

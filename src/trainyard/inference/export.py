@@ -28,7 +28,7 @@ from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.io.extras import describe_missing
 from trainyard.io.files import check_path, output_folder, relative, write_text
 from trainyard.models.supervised import SupervisedModel
-from trainyard.reports.class_predictions import load_classifier
+from trainyard.reports.class_predictions import load_supervised_model
 
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
@@ -49,7 +49,7 @@ def export_run(name: str, form: str, output: Path | None = None, trusted: Sequen
         path = output_path(output, checkpoint, run, FORMATS[form].suffix)
         with removed_if_empty(path.parent if output is None else None):
             return export_module(exported, run, form, path)
-    model = load_classifier(checkpoint, trusted)
+    model = load_supervised_model(checkpoint, trusted)
     path = output_path(output, checkpoint, run, FORMATS[form].suffix)
     with removed_if_empty(path.parent if output is None else None):
         difference = export(model, form, path)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from trainyard.inference.export_interface import INPUT, describe_interface, output_name, random_inputs
 from trainyard.io import weight_files
 from trainyard.models.supervised import SupervisedModel
-from trainyard.reports.class_predictions import load_classifier
+from trainyard.reports.class_predictions import load_supervised_model
 from trainyard.run.load_model import first_line
 
 Inputs = tuple[tuple[Any, ...], dict[str, Any]]  # arguments of `forward`, by position and by name
@@ -166,7 +166,7 @@ def write_safetensors(model: SupervisedModel, path: Path) -> None:
 def run_safetensors(path: Path, inputs: Sequence[Tensor]) -> list[Tensor]:
     """Return the outputs of a model that is loaded from the file."""
     package = str(weight_files.read_safetensors(path)["model_class"]).partition(".")[0]
-    model = load_classifier(path, [package])
+    model = load_supervised_model(path, [package])
     with torch.no_grad():
         return [model.predict_step(x, 0) for x in inputs]
 

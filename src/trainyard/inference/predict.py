@@ -142,11 +142,11 @@ def load_predictor(
 
     from trainyard.inference.capabilities import check_reads_files
     from trainyard.inference.ensemble import load_ensemble
-    from trainyard.reports.class_predictions import load_classifier
+    from trainyard.reports.class_predictions import load_supervised_model
 
     check_reads_files(run, checkpoint, files[0].name, trusted)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = load_ensemble(run, ensemble, trusted) if ensemble else load_classifier(checkpoint, trusted)
+    model = load_ensemble(run, ensemble, trusted) if ensemble else load_supervised_model(checkpoint, trusted)
     check_kind(files, model.spec.kind, f"{run} ({type(model).__name__})")
     return model.to(device), device
 

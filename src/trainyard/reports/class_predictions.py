@@ -140,7 +140,7 @@ class Predictions:
         save_arrays(path, probabilities=self.probabilities, labels=self.labels, classes=self.classes)
 
 
-def load_classifier(checkpoint: Path, trusted: Sequence[str] = ()) -> SupervisedModel:
+def load_supervised_model(checkpoint: Path, trusted: Sequence[str] = ()) -> SupervisedModel:
     """Rebuild a model of Trainyard from its checkpoint; see `load_model`."""
     model = load_model(checkpoint, trusted, SupervisedModel)
     assert isinstance(model, SupervisedModel)

@@ -93,12 +93,15 @@ class MultiLabel(Task):
         """
         if "top_k" in node:
             raise ValueError("labels have no order")
+        if self.output_size == 1:  # torchmetrics requires two labels
+            return {"task": "binary"}
         return {"task": "multilabel", "num_labels": self.output_size}
 
     def metric_inputs(self, metric: Metric, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return probabilities and labels; metrics with a threshold of their own get the decisions, 0 or 1."""
         values = self.decisions(predictions).float() if hasattr(metric, "threshold") else predictions
-        return values, targets.long()
+        labels = targets.long()
+        return (values[:, 0], labels[:, 0]) if self.output_size == 1 else (values, labels)
 
 
 def f1_score(hits: float, wrong: float, missed: float) -> float:
