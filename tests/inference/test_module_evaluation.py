@@ -92,7 +92,7 @@ def test_reports_are_written(home: Path, run_command) -> None:
     ("name", "views", "message"),
     [
         ("autoencoder", 1, "RUN=.*autoencoder: AutoEncoder has no test_step"),
-        ("unet", 8, "--tta=.*unet: its model does not return the probabilities of classes"),
+        ("unet", 8, "--tta=.*unet: its model does not say what its outputs mean: it has no method interpret"),
     ],
 )
 def test_missing_methods_are_named(home: Path, name: str, views: int, message: str) -> None:
@@ -152,5 +152,7 @@ def test_ensemble_of_modules_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
         record_module_run(Path("outputs/sweeps/S") / str(job), module_runs.UNET)
     sweep = "objective: val/loss\nvalues:\n  seed: ['0', '1']\n"
     Path("outputs/sweeps/S/sweep.yaml").write_text(sweep)
-    with pytest.raises(ConfigError, match="--ensemble=2: its model does not return the probabilities of classes"):
+    with pytest.raises(
+        ConfigError, match="--ensemble=2: its model does not say what its outputs mean: it has no method interpret"
+    ):
         evaluate_ensemble("best:S", 2, trusted=TRUSTED)

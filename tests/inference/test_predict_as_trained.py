@@ -13,6 +13,7 @@ from trainyard.config.composition import compose, instantiate
 from trainyard.data.sources.table import Table
 from trainyard.inference.predict import predict_files
 from trainyard.inference.prediction_batches import load_table, table_batches
+from trainyard.run.load_model import load_model
 from trainyard.run.training import train
 
 ORIENTATION = 0x0112
@@ -23,13 +24,17 @@ def train_and_load_predictions(folder: Path, *words: str) -> tuple[Path, np.ndar
     quick = ("trainer.max_epochs=1", "logger=csv", "model.hidden_dims=[8]", "optimizer.lr=0.03")
     train(compose([f"hydra.run.dir={folder / 'run'}", *quick, *words]))
     with np.load(folder / "run/predictions/val.npz") as stored:
-        return folder / "run", stored["probabilities"]
+        return folder / "run", stored["probabilities" if "probabilities" in stored else "predictions"]
+
+
+def predict_to_file(run: Path, *words: str) -> Path:
+    file = run.parent / "predictions.csv"
+    assert predict_files(str(run), words, file) == 0
+    return file
 
 
 def predict_to_csv(run: Path, *words: str) -> pd.DataFrame:
-    file = run.parent / "predictions.csv"
-    assert predict_files(str(run), words, file) == 0
-    return pd.read_csv(file, dtype={"input": str, "prediction": str})
+    return pd.read_csv(predict_to_file(run, *words), dtype={"input": str, "prediction": str})
 
 
 def save_pictures(root: Path) -> Path:
@@ -92,6 +97,44 @@ def test_rows_are_predicted_as_in_training(tmp_path: Path, ending: str) -> None:
     predictions = predict_to_csv(run, str(file))
     assert predictions["input"].tolist() == [str(number) for number in range(1, N + 1)]
     assert np.abs(predictions[["narrow", "wide"]].to_numpy()[places] - expected).max() < 1e-6
+
+
+@pytest.mark.parametrize("transform", ["none", "log"])
+def test_numbers_are_predicted_as_in_training(tmp_path: Path, transform: str) -> None:
+    table = full_table()
+    table["cost"] = np.exp(table["count"] / 500 + 3)
+    table["effort"] = table["count"] + 1.0
+    table.to_csv(tmp_path / "table.csv", index=False)
+    choices = ("data=table", f"data.path={tmp_path / 'table.csv'}", "data.ignore=[rare,kind]")
+    words = (*choices, "data.target=[cost,effort]", f"data.target_transform={transform}")
+    run, expected = train_and_load_predictions(tmp_path, *words)
+    data = instantiate(compose(list(words)).data)
+    places = data.splits["val"].ids.numpy()
+    predictions = pd.read_csv(predict_to_file(run, str(tmp_path / "table.csv")))
+    assert predictions.columns.tolist() == ["input", "cost", "effort"]
+    found = predictions[["cost", "effort"]].to_numpy()
+    assert found[places] == pytest.approx(expected, rel=1e-5)
+    assert expected.std(axis=0).min() > 1, "the model tells rows apart"
+    assert 100 < found[:, 1].mean() < 900, "in the unit of the column"
+
+
+def test_labels_are_predicted_as_in_training(tmp_path: Path) -> None:
+    table = full_table()
+    marks = [(f"m{number}", table["count"] > 250 * number) for number in range(3)]
+    table["marks"] = [";".join(name for name, present in marks if present[row]) or "[]" for row in range(N)]
+    table.to_csv(tmp_path / "table.csv", index=False)
+    choices = ("data=table", f"data.path={tmp_path / 'table.csv'}", "data.ignore=[rare,kind]")
+    words = (*choices, "data.target=marks")
+    run, expected = train_and_load_predictions(tmp_path, *words)
+    data = instantiate(compose(list(words)).data)
+    places = data.splits["val"].ids.numpy()
+    predictions = pd.read_csv(predict_to_file(run, str(tmp_path / "table.csv")), keep_default_na=False)
+    probabilities = predictions[["m0", "m1", "m2"]].to_numpy()
+    assert np.abs(probabilities[places] - expected).max() < 1e-6
+    thresholds = load_model(run / "checkpoints/best.ckpt").task.thresholds
+    decided = [";".join(f"m{number}" for number in np.flatnonzero(row >= thresholds)) for row in probabilities]
+    assert predictions["labels"].tolist() == decided
+    assert thresholds != [0.5] * 3, "chosen on validation"
 
 
 @pytest.mark.parametrize("rows", [1, 7, 1000])

@@ -110,5 +110,7 @@ def test_batch_sizes_are_tried(capsys: pytest.CaptureFixture[str], monkeypatch: 
 @pytest.mark.parametrize("function", [decision_figure.draw_decision, layer_outputs.draw_layers])
 def test_figures_of_classes_are_refused(function: Any, tmp_path: Path) -> None:
     run = record_module_run(tmp_path / "run", UNET)
-    with pytest.raises(ConfigError, match="its model does not return the probabilities of classes\n  accepted: "):
+    with pytest.raises(
+        ConfigError, match="its model does not say what its outputs mean: it has no method interpret\n  accepted: "
+    ):
         function(str(run), trusted=["tests"])

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -58,6 +59,7 @@ def test_curves_are_those_of_metrics_csv(home: Path) -> None:
     assert epochs == pytest.approx(range(1, 21))
     assert list(values) == losses
     assert curves.matching_columns("loss", run.columns) == ["train/loss", "val/loss"], "the test is no curve"
+    assert run.objective == "val/acc"
     assert curves.matching_columns("val/acc", run.columns) == ["val/acc"]
 
 
@@ -87,6 +89,7 @@ def test_metrics_of_any_module_are_drawn(run_command, tmp_path: Path) -> None:
     (folder / "metrics.csv").write_text(MODULE_TABLE)
     run = run_curves(StoredRun(folder), "mine")
     assert curves.default_panels([run]) == ["loss", "f1", "mse"]
+    assert curves.default_panels([replace(run, objective="val/mse")]) == ["loss", "mse", "f1"]
     assert curves.matching_columns("loss", run.columns) == ["train_loss_step", "train_loss_epoch"]
     assert curves.matching_columns("mse", run.columns) == [f"val/mse/dataloader_idx_{loader}" for loader in (0, 1)]
     assert run.columns["train_loss_step"] == [(0.5, 3.0), (1.5, 2.0), (2.3, 1.0)]
@@ -112,6 +115,19 @@ def test_errors_of_several_magnitudes_are_on_a_logarithmic_scale(panel: str, sca
     name = panel if "/" in panel else f"val/{panel}"
     curves.draw_panel(axis, panel, [curves.RunCurves("mine", {name: [(1.0, 0.9), (2.0, 0.001)]})], {"mine": "C0"})
     assert axis.get_yscale() == scale
+
+
+def test_panel_has_the_runs_that_logged_its_metric(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = {"one": {"val/acc": [(1.0, 0.5)]}, "other": {"val/rmse": [(1.0, 2.0)], "val/acc_top": [(1.0, 0.9)]}}
+    monkeypatch.setattr(curves, "load_curves", lambda name: [curves.RunCurves(name, runs[name])])
+    figures: list[Figure] = []
+    monkeypatch.setattr(curves, "save_figure", lambda figure, name: figures.append(figure))
+    curves.draw(["one", "other"])
+    drawn = {axis.get_title(): [line.get_ydata().tolist() for line in axis.lines] for axis in figures[0].axes}
+    drawn = {title: [values for values in lines if values] for title, lines in drawn.items()}
+    assert drawn == {"acc": [[0.5]], "acc_top": [[0.9]], "rmse": [[2.0]]}
+    with pytest.raises(ConfigError, match="--of=los: no such column\n  accepted: val/acc, val/acc_top, val/rmse"):
+        curves.draw(["one", "other"], ["acc", "los"])
 
 
 def test_curves_of_a_sweep_are_labelled_by_its_axes(run_command, tmp_path: Path) -> None:

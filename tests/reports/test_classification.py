@@ -236,3 +236,13 @@ def test_curves_are_a_file_of_the_report_on_two_classes(tmp_path: Path) -> None:
     report = ClassificationReport("run", "best.ckpt", "test split", scores, binary(0.3))
     assert report.write(tmp_path, "test")[-1].name == "test_precision_recall_and_roc.png"
     assert "test/auroc 0.7500" in report.points
+
+
+def test_scores_of_a_task_without_accuracy_are_shown_beside_it() -> None:
+    report = ClassificationReport("run", "best.ckpt", "test split", {"test/mae": 0.5}, SMALL)
+    low, high = accuracy_interval(3, 5)
+    assert report.points[2:4] == [
+        f"accuracy   0.6000  [{low:.4f}, {high:.4f}] 95 % interval (Wilson)",
+        "test/mae   0.5000",
+    ]
+    assert report.to_dict()["metrics"] == {"test/mae": 0.5}

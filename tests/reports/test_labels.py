@@ -130,6 +130,7 @@ def report(found: LabelPredictions) -> LabelReport:
 def test_report_has_a_row_for_each_label(tmp_path: Path) -> None:
     found = made_up()
     text = "\n".join(report(found).lines)
+    assert text.splitlines()[2].endswith("always the labels red")
     low, high = found.intervals["average_precision"]
     names = [line.split()[0] for line in text.splitlines()[3:6]]
     assert names == ["test/average_precision", "test/f1", "test/acc"]

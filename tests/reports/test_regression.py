@@ -122,7 +122,7 @@ def test_report_has_scores_intervals_and_the_mean_predictor() -> None:
     assert text[0] == "model      run (best.ckpt)"
     assert text[1] == "examples   4: test split"
     assert text[2].split("  ")[0] == "score"
-    assert text[2].endswith("always the mean")
+    assert text[2].endswith("always the mean 3")
     assert text[3].split() == ["test/rmse", "2.25", f"[{low:.5g},", f"{high:.5g}]", "1.2247"]
     assert text[6].split() == ["test/loss", "0.25"]
     assert text[7] == "a note"
@@ -142,7 +142,7 @@ def test_report_files(tmp_path: Path) -> None:
     assert content["worst"][0]["example"] == f"row {found.worst()[0] + 1}"
     assert len(content["worst"]) == 16
     page = (tmp_path / "test.md").read_text()
-    assert "| score | value | 95 % interval | always the mean |" in page
+    assert "| score | value | 95 % interval | always the mean 3;3 |" in page
     assert "| example | mass predicted | mass true | mass error | length predicted |" in page
     assert "![test_residuals.png](test_residuals.png)" in page
 

@@ -1,4 +1,4 @@
-"""What the model and the data of a stored run provide: a report on classes, files to read, methods of Lightning."""
+"""What the model and the data of a stored run provide: a report on predictions, files to read, methods of Lightning."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,11 +15,11 @@ from trainyard.reports.class_predictions import InterpretsOutputs, SplitsExample
 from trainyard.run.compatibility import missing_method
 from trainyard.run.rebuild import part_classes
 
-NO_PROBABILITIES = "its model does not return the probabilities of classes"
+NOT_INTERPRETED = "its model does not say what its outputs mean: it has no method interpret"
 
 
-def has_class_report(cfg: DictConfig, trusted: Sequence[str] = ()) -> bool:
-    """Return whether model and data of a stored config provide what a report on classes needs."""
+def has_report(cfg: DictConfig, trusted: Sequence[str] = ()) -> bool:
+    """Return whether model and data of a stored config provide what a report on predictions needs."""
     if "model" not in cfg:  # a checkpoint of such a model rebuilds it
         return True
     model, data = part_classes(cfg, trusted)

@@ -15,7 +15,7 @@ from trainyard.history.find_run import find_best_job
 from trainyard.history.scores import FILE, have_same_examples
 from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
-from trainyard.inference.capabilities import NO_PROBABILITIES, has_class_report
+from trainyard.inference.capabilities import NOT_INTERPRETED, has_report
 from trainyard.io.errors import config_error, join_limited
 from trainyard.models.supervised import SupervisedModel
 from trainyard.reports.class_predictions import load_classifier
@@ -42,8 +42,8 @@ def select_members(name: str, size: int, trusted: Sequence[str] = ()) -> Selecti
     best, sweep = find_best_job(name), StoredSweep.find(name.removeprefix(BEST))
     reference = load_split(best.folder / FILE)
     if reference is None:
-        if not has_class_report(config_to_test(best, trusted=trusted), trusted):
-            raise config_error("--ensemble", size, NO_PROBABILITIES, "a sweep of models of the options of conf/model")
+        if not has_report(config_to_test(best, trusted=trusted), trusted):
+            raise config_error("--ensemble", size, NOT_INTERPRETED, "a sweep of models of Trainyard")
         problem = f"{best.name} did not save predictions of its validation examples"
         raise config_error("--ensemble", size, problem, "a sweep with callbacks=default or pictures")
     jobs, predictions = [], []

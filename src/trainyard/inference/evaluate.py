@@ -18,8 +18,8 @@ from trainyard.data.loading.datamodule import DataModule
 from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
-from trainyard.inference.capabilities import NO_PROBABILITIES, has_class_report
-from trainyard.inference.ensemble import Ensemble, load_members, select_members
+from trainyard.inference.capabilities import NOT_INTERPRETED, has_report
+from trainyard.inference.ensemble import average_thresholds, load_members, select_members
 from trainyard.inference.evaluation_data import OWN_TEST_SPLIT, load_evaluation_data, overlap_notes, worst_examples
 from trainyard.inference.module_evaluation import evaluate_module
 from trainyard.inference.trainer import apply_model_options, build_inference_trainer
@@ -30,6 +30,7 @@ from trainyard.reports.class_predictions import load_classifier
 from trainyard.reports.evaluation_report import TEST, Evaluation, SplitPredictions
 from trainyard.reports.target_reports import build_report, split_predictions
 from trainyard.tasks.metrics import compute_metrics
+from trainyard.tasks.task import Task
 
 TOLERANCE = 1e-3  # relative, between a score of the test and the same one computed from the predictions
 
@@ -69,25 +70,24 @@ def evaluate(
     """
     run, checkpoint = find_run_and_checkpoint(name)
     cfg = config_to_test(run, overrides, trusted)
-    if not has_class_report(cfg, trusted):
+    if not has_report(cfg, trusted):
         if views > 1:
-            raise config_error("--tta", run.name, NO_PROBABILITIES, "a run of a classifier on images")
+            raise config_error("--tta", run.name, NOT_INTERPRETED, "a run of a model of Trainyard on images")
         return evaluate_module(run, checkpoint, cfg, overrides, trusted), run.folder
     model = load_classifier(checkpoint, trusted)
     data, examples = load_evaluation_data(cfg, run, model.spec, trusted)
     each, scores = predict_test_split(model, data, cfg, views)
-    mean = each.mean(dim=0)
+    predictions = describe(model.task, data, each[0])
     options = [*overrides]
     notes = overlap_notes(data, run, examples, trusted)
     if views > 1:
-        averaged = score_average(model, data, mean, describe(model, data, each[0]), scores)
-        notes.append(gain_note(f"{views} views of each image", scores, averaged))
-        scores = averaged
+        single = scores
+        predictions, scores = average(model.task, data, each.mean(dim=0), predictions, single)
+        notes.append(gain_note(f"{views} views of each image", single, scores))
         options.append("--tta")
     elif examples == OWN_TEST_SPLIT and checkpoint == run.checkpoint:
         notes.append(comparison_note(run, scores))
     title = {"name": run.name, "checkpoint": relative(checkpoint), "examples": examples}
-    predictions = describe(model, data, mean)
     return report_on(predictions, run, data, **title, scores=scores, options=options, notes=notes), run.folder
 
 
@@ -106,9 +106,9 @@ def evaluate_ensemble(
     }
     weighted = torch.cat([results[job][0] * weight for job, weight in selection.jobs.items()])
     alone, best_scores = results[best]
-    mean = weighted.sum(dim=0) / size
-    ensemble = Ensemble([models[job] for job in selection.jobs], list(selection.jobs.values()))
-    scores = score_average(ensemble, data, mean, describe(model, data, alone[0]), best_scores)
+    single = describe(model.task, data, alone[0])
+    task = average_thresholds([models[job].task for job in selection.jobs], [*selection.jobs.values()])
+    predictions, scores = average(task, data, weighted.sum(dim=0) / size, single, best_scores)
     members = [f"{job.name} x {weight}" if weight > 1 else job.name for job, weight in selection.jobs.items()]
     notes = [
         *overlap_notes(data, best, examples, trusted),
@@ -117,14 +117,17 @@ def evaluate_ensemble(
     ]
     options = [*overrides, f"--ensemble {size}"]
     title = {"name": f"{name} x {size}", "checkpoint": f"{len(selection.jobs)} checkpoints", "examples": examples}
-    predictions = describe(ensemble, data, mean)
     return report_on(predictions, best, data, **title, scores=scores, options=options, notes=notes), best.folder.parent
 
 
-def describe(model: SupervisedModel | Ensemble, data: DataModule, predictions: Tensor) -> SplitPredictions:
-    """Return predictions of the first test examples with what the model decides and what is true."""
-    targets = data.splits["test"].y[: len(predictions)]  # fewer predictions with trainer.limit_test_batches
-    return split_predictions(model.spec.target, model.task, predictions, targets)
+def describe(task: Task, data: DataModule, predictions: Tensor) -> SplitPredictions:
+    """Return predictions of the first test examples with what the task decides and what is true."""
+    return split_predictions(task, predictions, true_values(data, predictions))
+
+
+def true_values(data: DataModule, predictions: Tensor) -> Tensor:
+    """Return the targets of the test examples that are predicted: not all with `trainer.limit_test_batches`."""
+    return data.splits["test"].y[: len(predictions)].cpu()
 
 
 def report_on(predictions: SplitPredictions, run: StoredRun, data: DataModule, **fields: Any) -> Evaluation:
@@ -134,26 +137,23 @@ def report_on(predictions: SplitPredictions, run: StoredRun, data: DataModule, *
     return build_report(predictions, baseline=baseline, worst=worst_examples(predictions, data), **fields)
 
 
-def score_average(
-    model: SupervisedModel | Ensemble,
-    data: DataModule,
-    mean: Tensor,
-    known: SplitPredictions,
-    scores: Mapping[str, float],
-) -> dict[str, float]:
-    """Return those of the scores of a test that can be computed from averaged predictions.
+def average(
+    task: Task, data: DataModule, mean: Tensor, single: SplitPredictions, scores: Mapping[str, float]
+) -> tuple[SplitPredictions, dict[str, float]]:
+    """Return averaged predictions of the test split, and those scores of a test that can be computed from them.
 
     Args:
-        model: decides what is predicted.
+        task: decides what is predicted.
         data: with the test split.
         mean: averaged predictions, `[N, ...]`.
-        known: the predictions of the test with these scores.
-        scores: of the test.
+        single: predictions of a model.
+        scores: of the test of that model.
     """
-    further = compute_metrics(model.task, mean, data.splits["test"].y[: len(mean)].cpu())
-    found = same_scores(describe(model, data, mean), known, scores)
+    predictions = describe(task, data, mean)
+    further = compute_metrics(task, mean, true_values(data, mean))
+    found = same_scores(predictions, single, scores)
     found |= {f"{TEST}{name}": value for name, value in further.items() if math.isfinite(value)}
-    return {name: found[name] for name in scores if name in found}
+    return predictions, {name: found[name] for name in scores if name in found}
 
 
 def same_scores(

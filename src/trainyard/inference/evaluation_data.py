@@ -9,16 +9,15 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from trainyard.data.images.folder_listing import list_folder
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.spec import DataSpec, Examples
 from trainyard.data.loading.statistics import example_digests, fingerprint
 from trainyard.data.loading.target import Classes
-from trainyard.data.sources.image_folder import ImageFolder
+from trainyard.data.sources.image_source import ImageSource
 from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
-from trainyard.inference.capabilities import NO_PROBABILITIES, has_class_report
+from trainyard.inference.capabilities import NOT_INTERPRETED, has_report
 from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.models.supervised import SupervisedModel
 from trainyard.reports.class_predictions import Predictions, load_classifier
@@ -118,9 +117,8 @@ def worst_examples(predictions: SplitPredictions, data: DataModule) -> WorstExam
 
 def example_names(data: DataModule, ids: Sequence[int]) -> list[str]:
     """Return the files of examples by their `ids`, or their numbers in the source from 1."""
-    if isinstance(data, ImageFolder):
-        files = list_folder(data.root).files
-        return [files[number].path for number in ids]
+    if isinstance(data, ImageSource):
+        return [data.name_of(number) for number in ids]
     return [f"{'row' if data.kind == 'rows' else 'image'} {number + 1}" for number in ids]
 
 
@@ -128,8 +126,8 @@ def load_model_and_data(name: str, trusted: Sequence[str] = ()) -> tuple[Supervi
     """Return the model of a run and its data."""
     run, checkpoint = find_run_and_checkpoint(name)
     cfg = config_to_test(run, trusted=trusted)
-    if not has_class_report(cfg, trusted):
-        raise config_error("RUN", name, NO_PROBABILITIES, "a run of a classifier on images or rows")
+    if not has_report(cfg, trusted):
+        raise config_error("RUN", name, NOT_INTERPRETED, "a run of a model of Trainyard on images or rows")
     model = load_classifier(checkpoint, trusted)
     return model, load_data(cfg, trusted, model.spec)
 
@@ -169,7 +167,7 @@ def load_training_data(data: DataModule, run: StoredRun, trusted: Sequence[str])
     if "train" in data.splits and fingerprint(data)["train"] == expected:
         return data
     cfg = config_to_test(run, trusted=trusted)
-    if "root" in cfg.data and not Path(cfg.data.root).expanduser().is_dir():  # do not download it only to compare
+    if data.downloads and not Path(cfg.data.root).expanduser().is_dir():  # do not download it only to compare
         raise config_error("data.root", cfg.data.root, "no such folder")
     own = load_data(cfg, trusted, data.model_spec)
     if fingerprint(own)["train"] != expected:
@@ -180,7 +178,7 @@ def load_training_data(data: DataModule, run: StoredRun, trusted: Sequence[str])
 def digests_by_format(data: DataModule, part: Examples) -> dict[tuple[object, ...], list[bytes]]:
     """Return a digest of each example: of its file, and of its values by their type and shape."""
     digests: dict[tuple[object, ...], list[bytes]] = {}
-    if isinstance(data, ImageFolder):
+    if isinstance(data, ImageSource):
         digests["file",] = data.file_digests(part)
     if isinstance(part.x, Tensor):
         digests[part.x.dtype, part.shape] = example_digests(part.x)

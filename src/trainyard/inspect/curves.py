@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from trainyard.config.composition import load_root
 from trainyard.config.objective import known_mode, split_stage
 from trainyard.history.find_run import find_run
+from trainyard.history.scores import objective_of
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import ConfigError, config_error, did_you_mean, join_limited
 from trainyard.io.figures import figure_style, save_figure
@@ -34,6 +35,7 @@ class RunCurves:
 
     label: str  # in the legend
     columns: Mapping[str, Points]  # completed epochs, possibly fractional, and values of each column of metrics.csv
+    objective: str = ""  # the metric that selects the best epoch
 
 
 @figure_style()
@@ -46,6 +48,8 @@ def draw(names: Sequence[str], panels: Sequence[str] = ()) -> None:
     curves = [run for name in names for run in load_curves(name)]
     labels = list(dict.fromkeys(run.label for run in curves))
     panels = panels or default_panels(curves)
+    for panel in panels:
+        check_panel(panel, curves)
     rows, columns = math.ceil(len(panels) / PANELS_IN_ROW), min(len(panels), PANELS_IN_ROW)
     figure = Figure(figsize=(4.8 * columns, 3.6 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).flatten()
@@ -92,7 +96,7 @@ def run_curves(run: StoredRun, label: str) -> RunCurves:
     curves = {}
     for name, values in columns.items():
         curves[name] = [((step + 1) / epoch_steps, value) for step, value in values.items()]
-    return RunCurves(label, curves)
+    return RunCurves(label, curves, objective_of(run))
 
 
 def split_name(column: str) -> tuple[str, str]:
@@ -102,12 +106,13 @@ def split_name(column: str) -> tuple[str, str]:
 
 
 def default_panels(curves: Sequence[RunCurves]) -> list[str]:
-    """Return the metrics of training and validation, losses first."""
+    """Return the metrics of training and validation: losses, objectives, and others."""
     names = {name for run in curves for name in run.columns if not name.startswith(MONITORED)}
     metrics = {metric: None for stage, metric in sorted(map(split_name, names)) if stage != "test"}
     if not metrics:
         raise config_error("RUN", curves[0].label, "its metrics.csv has no metrics", "a run that logs metrics")
-    return sorted(metrics, key=lambda metric: "loss" not in metric)[:MAX_PANELS]
+    objectives = {split_name(run.objective)[1] for run in curves}
+    return sorted(metrics, key=lambda metric: ("loss" not in metric, metric not in objectives))[:MAX_PANELS]
 
 
 def matching_columns(panel: str, columns: Mapping[str, Points]) -> list[str]:
@@ -118,14 +123,20 @@ def matching_columns(panel: str, columns: Mapping[str, Points]) -> list[str]:
         belongs = name == panel or (stage != "test" and panel in (metric, *name.split("/")))
         if belongs and points not in distinct.values():
             distinct[name] = points
-    if not distinct:
-        known = sorted({*columns, *(part for name in columns for part in (split_name(name)[1], *name.split("/")))})
-        raise config_error("--of", panel, f"no such column{did_you_mean(panel, known)}", join_limited(sorted(columns)))
     return list(distinct)
 
 
+def check_panel(panel: str, curves: Sequence[RunCurves]) -> None:
+    """Raise a ConfigError if no run has a column that belongs to a panel."""
+    if any(matching_columns(panel, run.columns) for run in curves):
+        return
+    columns = sorted({name for run in curves for name in run.columns})
+    known = sorted({*columns, *(part for name in columns for part in (split_name(name)[1], *name.split("/")))})
+    raise config_error("--of", panel, f"no such column{did_you_mean(panel, known)}", join_limited(columns))
+
+
 def draw_panel(axis: Axes, panel: str, curves: Sequence[RunCurves], colours: Mapping[str, str]) -> None:
-    """Draw one panel; its scale is logarithmic if the values differ by orders of magnitude."""
+    """Draw the runs that have a column of a panel; the scale is logarithmic if the values differ by magnitudes."""
     names: set[str] = set()
     finite: list[float] = []
     for run in curves:

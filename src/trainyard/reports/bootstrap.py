@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 RESAMPLES = 1000
-CELLS = 10**9  # numbers computed for all resamples, about 10 s; of larger splits, fewer resamples are drawn
+CELLS = 2 * 10**8  # numbers computed for all resamples, a few seconds; of larger splits, fewer resamples are drawn
 LEAST = 100  # resamples
 
 

@@ -141,7 +141,7 @@ class Predictions:
 
 
 def load_classifier(checkpoint: Path, trusted: Sequence[str] = ()) -> SupervisedModel:
-    """Rebuild a classifier from its checkpoint; see `load_model`."""
+    """Rebuild a model of Trainyard from its checkpoint; see `load_model`."""
     model = load_model(checkpoint, trusted, SupervisedModel)
     assert isinstance(model, SupervisedModel)
     return model

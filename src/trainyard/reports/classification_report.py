@@ -48,22 +48,27 @@ class ClassificationReport(Evaluation):
     predictions: Predictions
 
     @property
+    def accuracy(self) -> tuple[str, float]:
+        """Name and value of the accuracy, which the scores of a user's own task may lack."""
+        name = "test/acc" if "test/acc" in self.scores else "accuracy"
+        return name, self.scores.get(name, self.predictions.accuracy)
+
+    @property
     def interval(self) -> tuple[float, float]:
         """The 95 % confidence interval of the accuracy."""
         examples = len(self.predictions)
-        return accuracy_interval(round(self.scores["test/acc"] * examples), examples)
+        return accuracy_interval(round(self.accuracy[1] * examples), examples)
 
     @property
     def points(self) -> list[str]:
         """Lines about the model, the examples and the scores."""
-        low, high = self.interval
+        (low, high), (name, accuracy) = self.interval, self.accuracy
         baseline = format_baseline(self.baseline, "test/acc")
-        more = {name: value for name, value in self.scores.items() if name not in ("test/acc", "test/loss")}
+        others = sorted((other for other in self.scores if other != name), key=lambda other: other != "test/loss")
         return [
             *self.heading,
-            f"test/acc   {self.scores['test/acc']:.4f}{baseline}  [{low:.4f}, {high:.4f}] 95 % interval (Wilson)",
-            f"test/loss  {self.scores['test/loss']:.4f}",
-            *(f"{name:<10} {value:.4f}" for name, value in more.items()),
+            f"{name:<10} {accuracy:.4f}{baseline}  [{low:.4f}, {high:.4f}] 95 % interval (Wilson)",
+            *(f"{other:<10} {self.scores[other]:.4f}" for other in others),
             f"calibration error {calibration_error(self.predictions):.4f}",
             *self.threshold_lines,
             *self.notes,

@@ -13,6 +13,7 @@ from trainyard.io.figures import write_figure
 from trainyard.io.files import write_json, write_text
 from trainyard.reports.mistakes import DescribesMistakes, WorstExamples, mistakes_figure, mistakes_table
 from trainyard.terminal.controls import escape_controls
+from trainyard.terminal.formats import describe_prediction
 from trainyard.terminal.tables import markdown_cell, markdown_table, table
 
 MAX_PRINTED = 5  # of the worst predictions
@@ -128,18 +129,13 @@ class ScoreTable(Evaluation):
 
     @property
     @abstractmethod
-    def constant(self) -> str:
-        """What the constant prediction is called."""
-
-    @property
-    @abstractmethod
     def intervals(self) -> dict[str, tuple[float, float]]:
         """The 95 % confidence intervals of scores, by name without `test/`."""
 
     @property
     def score_columns(self) -> tuple[str, ...]:
         """The names of the columns of `score_rows`."""
-        return ("score", "value", "95 % interval", self.constant)
+        return ("score", "value", "95 % interval", describe_prediction(self.baseline))
 
     @property
     def score_rows(self) -> list[tuple[str, ...]]:
@@ -147,9 +143,13 @@ class ScoreTable(Evaluation):
         rows: list[tuple[str, ...]] = []
         for name, value in self.scores.items():
             bounds, base = self.intervals.get(name.removeprefix(TEST)), self.baseline.get(name)
-            interval = f"[{bounds[0]:.5g}, {bounds[1]:.5g}]" if bounds else ""
-            rows.append((name, f"{value:.5g}", interval, "" if base is None else f"{base:.5g}"))
+            interval = f"[{self.show(name, bounds[0])}, {self.show(name, bounds[1])}]" if bounds else ""
+            rows.append((name, self.show(name, value), interval, "" if base is None else self.show(name, base)))
         return rows
+
+    def show(self, name: str, value: float) -> str:
+        """Return the value of a score as text."""
+        return f"{value:.5g}"
 
     @property
     def worst_lines(self) -> list[str]:

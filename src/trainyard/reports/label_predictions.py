@@ -15,6 +15,7 @@ from trainyard.reports.bootstrap import bootstrap_interval
 from trainyard.reports.saved_predictions import save_arrays
 
 CAPTION_WIDTH = 30  # characters of a line above an image
+COST = 5  # of the average precision of a label for an example, relative to the error of a number
 BOOTSTRAPPED = ("f1", "f1_macro", "average_precision")
 
 
@@ -68,7 +69,7 @@ class LabelPredictions:
     @cached_property
     def intervals(self) -> dict[str, tuple[float, float]]:
         """The 95 % confidence intervals of F1 scores and mean average precision, see `bootstrap_interval`."""
-        bounds = bootstrap_interval(self.weighted_scores, len(self), width=len(self.names))
+        bounds = bootstrap_interval(self.weighted_scores, len(self), width=COST * len(self.names))
         return {name: (low, high) for name, (low, high) in zip(BOOTSTRAPPED, bounds.tolist(), strict=True)}
 
     def weighted_scores(self, weights: Tensor) -> Tensor:

@@ -7,14 +7,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from trainyard.io.errors import join_limited
 from trainyard.reports.classification_figures import ranking_figure
 from trainyard.reports.evaluation_report import ScoreTable
 from trainyard.reports.label_predictions import LabelPredictions
 from trainyard.terminal.tables import markdown_table, table
 
 MAX_ROWS = 20  # printed labels
-MAX_NAMES = 3  # in a heading
 COLUMNS = ("label", "examples", "threshold", "precision", "recall", "F1", "average precision")
 
 
@@ -37,11 +35,6 @@ class LabelReport(ScoreTable):
 
     worst_title = "most wrong labels"
     worst_are_numbers = False
-
-    @property
-    def constant(self) -> str:
-        labels = self.baseline.get("labels")
-        return "baseline" if labels is None else f"always {join_limited(labels, MAX_NAMES) or 'no label'}"
 
     @property
     def intervals(self) -> dict[str, tuple[float, float]]:

@@ -10,7 +10,7 @@ from trainyard.reports.number_predictions import NumberPredictions
 MAX_TARGETS = 6  # numbers that are drawn, the first
 MAX_POINTS = 3000  # examples drawn as points; more are counted in hexagons
 PALEST = 0.2  # number of examples that would be white, so that a single one is visible
-BINS = 40
+BINS = 40  # of a histogram, at most
 
 
 @figure_style()
@@ -45,11 +45,17 @@ def residual_figure(predictions: NumberPredictions) -> Figure:
     for place, (name, (left, right)) in enumerate(zip(names, axes, strict=True)):
         errors = predictions.errors[:, place]
         draw_points(left, predictions.numbers[:, place], errors)
-        right.hist(errors.numpy(), bins=BINS, orientation="horizontal", color="tab:gray")
+        right.hist(
+            errors.numpy(), bins=max(10, min(BINS, len(errors) // 5)), orientation="horizontal", color="tab:gray"
+        )
         for axis in (left, right):
             axis.axhline(0, color="black", linestyle=":", linewidth=1)
         mean, deviation = float(errors.mean()), float(errors.std(correction=0))
-        left.set(xlabel=f"predicted {name}", ylabel="predicted - true", title=f"errors {mean:.3g} ± {deviation:.3g}")
+        left.set(
+            xlabel=f"predicted {name}",
+            ylabel="predicted - true",
+            title=f"errors: mean {mean:.3g}, deviation {deviation:.3g}",
+        )
         right.set(xlabel="examples")
     return figure
 

@@ -6,7 +6,7 @@ from functools import partial
 
 from matplotlib.figure import Figure
 
-from trainyard.reports.evaluation_report import ScoreTable
+from trainyard.reports.evaluation_report import TEST, ScoreTable
 from trainyard.reports.number_predictions import NumberPredictions
 from trainyard.reports.regression_figures import predicted_against_true_figure, residual_figure
 
@@ -19,11 +19,14 @@ class RegressionReport(ScoreTable):
 
     worst_title = "worst errors"
     worst_are_numbers = True
-    constant = "always the mean"
 
     @property
     def intervals(self) -> dict[str, tuple[float, float]]:
         return self.predictions.intervals
+
+    def show(self, name: str, value: float) -> str:
+        """Return an R² with four decimals, since it is 0 up to rounding for the mean."""
+        return f"{round(value, 4) + 0.0:.4f}" if name.startswith(f"{TEST}r2") else super().show(name, value)
 
     def figures(self) -> dict[str, Callable[[], Figure]]:
         return {

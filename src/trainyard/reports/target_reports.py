@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from trainyard.data.loading.loader import Batch
-from trainyard.data.loading.target import Classes, Numbers, Target
+from trainyard.data.loading.target import Classes, Numbers
 from trainyard.io.errors import config_error, join_limited
 from trainyard.models.supervised import SupervisedModel
 from trainyard.reports.class_predictions import Predictions
@@ -31,11 +31,10 @@ def build_report(predictions: SplitPredictions, **fields: Any) -> Evaluation:
     return REPORTS[type(predictions)](predictions=predictions, **fields)
 
 
-def split_predictions(target: Target, task: Task, predictions: Tensor, targets: Tensor) -> SplitPredictions:
-    """Return the predictions of a split.
+def split_predictions(task: Task, predictions: Tensor, targets: Tensor) -> SplitPredictions:
+    """Return the predictions of a split for the kind of target that a task has.
 
     Args:
-        target: the kind and the names.
         task: decides what is predicted, with its thresholds.
         predictions: of the task, `[N, ...]`, on its device.
         targets: as the data has them.
@@ -43,6 +42,7 @@ def split_predictions(target: Target, task: Task, predictions: Tensor, targets: 
     Raises:
         ConfigError: the predictions of a user's task have another shape than a report on the target needs.
     """
+    target = task.target
     names, decisions = target.names, task.decisions(predictions)
     shown = decisions if isinstance(target, Numbers) else predictions
     if shown.shape[1:] != (len(names),):
@@ -67,4 +67,4 @@ def predict_batches(model: SupervisedModel, batches: Iterable[Batch]) -> SplitPr
     for number, (x, y) in enumerate(batches):
         predictions.append(model.predict_step((x, y), number).float())
         targets.append(y)
-    return split_predictions(model.spec.target, model.task, torch.cat(predictions), torch.cat(targets))
+    return split_predictions(model.task, torch.cat(predictions), torch.cat(targets))

@@ -1,6 +1,7 @@
 """The format of each column is inferred from the training file: exceptions, separators, codes, categories, leaks."""
 
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -233,6 +234,7 @@ def test_normal_columns_are_not_reported(values: object) -> None:
 def test_excluded_columns_and_leaks_are_reported_with_overrides(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING)
     values = {"a b": ROW, "fine": DRAWS.normal(size=N), "flat": 1, "old": DRAWS.normal(size=N), "label": LABELS}
     pd.DataFrame({**values, "leak": LEAKS[0]}).to_csv(tmp_path / "t.csv", index=False)
     source = Table(str(tmp_path / "t.csv"), "label", ignore=["old"], batch_size=8)

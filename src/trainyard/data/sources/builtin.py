@@ -97,8 +97,9 @@ class Penguins(Rows):
         self.columns = tuple(Column(name) for name in used if name not in self.target_names)
         kind = "classification" if self.target_names == ("species",) else "regression"
         if ("species" in self.target_names and kind == "regression") or task not in ("auto", kind):
-            problem = f"the species are classes, measurements are numbers; with task={task}"
-            accepted = "species for task=classification, measurements for task=regression"
+            content = "the species are classes" if "species" in self.target_names else "measurements are numbers"
+            problem = f"{content}, with task={task}"
+            accepted = "species for task=classification, or measurements for task=regression"
             raise config_error("data.target", ",".join(self.target_names), problem, accepted)
         if not self.columns:
             accepted = "further measurements, or another data.target"
