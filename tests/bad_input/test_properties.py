@@ -89,9 +89,9 @@ def test_any_condition_is_evaluated_or_raises_a_clear_error(text: str) -> None:
         check_message(format_error(error))
 
 
-def check_rows(path: Path) -> dict[str, Examples] | None:
+def check_rows(path: Path, task: str = "auto") -> dict[str, Examples] | None:
     """Return the examples of a table, or `None` after an error; all numbers must be finite or missing."""
-    source = Table(str(path), "kind", batch_size=1, test_fraction=0.2, val_fraction=0.2)
+    source = Table(str(path), "kind", task, batch_size=1, test_fraction=0.2, val_fraction=0.2)
     try:
         with patch.object(
             logging.getLogger("trainyard.data.sources.table"), "disabled", True
@@ -104,8 +104,9 @@ def check_rows(path: Path) -> dict[str, Examples] | None:
     for part in splits.values():
         assert part.x.shape == (len(part), len(spec.columns))
         assert not torch.isinf(part.x).any()
-        assert part.y.min() >= 0 if len(part) else True
-        assert part.y.max() < len(spec.classes) if len(part) else True
+        assert part.y.isfinite().all()
+        if spec.classes and len(part):
+            assert 0 <= part.y.min() <= part.y.max() < len(spec.classes)
     assert np.isfinite(spec.mean).all()
     assert np.isfinite(spec.std).all()
     return splits
@@ -125,7 +126,7 @@ def test_every_row_with_a_target_becomes_an_example(rows: list[list[str]], separ
     text = io.StringIO(newline="")
     writer = csv.writer(text, delimiter=separator, quoting=quoting)
     writer.writerows([["kind", "one", "two"], *rows])
-    splits = check_rows(write_file("cells.csv", text.getvalue().encode("utf-8", "replace")))
+    splits = check_rows(write_file("cells.csv", text.getvalue().encode("utf-8", "replace")), "classification")
     if splits is not None:
         assert sum(map(len, splits.values())) == sum(bool(row[0].strip()) for row in rows)
 

@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.conftest import Compose
 from trainyard.data.loading.datamodule import DataModule
+from trainyard.data.loading.target import Numbers
 from trainyard.data.sources.builtin import DISTANCES, Digits, Penguins, Shapes
 from trainyard.io.errors import ConfigError
+from trainyard.run.training import train
 
 SHARED = {"batch_size": 32, "val_fraction": 0.15, "test_fraction": 0.15}
 
@@ -131,3 +134,36 @@ def test_shapes_have_the_expected_area() -> None:
 def test_invalid_selections_are_rejected(source, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         source()
+
+
+def test_measurements_of_penguins_can_be_predicted() -> None:
+    measured = Penguins(batch_size=16).read()["train"].x
+    data = Penguins(batch_size=16, target=["body_mass_g", "bill_length_mm"])
+    train = data.read()["train"]
+    assert data.target == Numbers(("body_mass_g", "bill_length_mm"))
+    assert [column.name for column in data.columns] == ["bill_depth_mm", "flipper_length_mm"]
+    assert torch.equal(train.y, measured[:, [3, 0]])
+    assert torch.equal(train.x, measured[:, [1, 2]])
+    assert Penguins(target="body_mass_g", target_transform="log").target.transform == "log"
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"target": "mass"}, r"data\.target=mass: unknown"),
+        ({"target": ["species", "body_mass_g"]}, r"data\.target=species,body_mass_g: the species are classes"),
+        ({"target": "body_mass_g", "task": "classification"}, r"data\.target=body_mass_g: measurements are numbers"),
+        ({"task": "regression"}, r"data\.target=species: the species are classes, with task=regression"),
+        ({"target": "body_mass_g", "measurements": ["body_mass_g"]}, r"data\.measurements=.*no input is left"),
+    ],
+)
+def test_other_targets_of_penguins_are_rejected(options: dict[str, object], problem: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{problem}.*\n  accepted: "):
+        Penguins(**options)
+
+
+def test_the_mass_of_penguins_is_predicted(compose_run: Compose) -> None:
+    """Far better than the mean, whose rmse is 807 g."""
+    result = train(compose_run("experiment=penguins_mass", "trainer.max_epochs=15"))
+    assert result.objective == result.metrics["val/rmse"]
+    assert 300 < result.metrics["test/rmse"] < 420

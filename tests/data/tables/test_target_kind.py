@@ -61,6 +61,8 @@ NUMBERS = {
     "with a few question marks": [*DRAWS.normal(size=N - 5).round(2).astype(str), *["?"] * 5],
     "with missing values": [None if number % 9 == 0 else number / 7 for number in WHOLE],
     "one infinite": [*DRAWS.normal(size=N - 1), np.inf],
+    "few numbers, one infinite": [*drawn(1, 2, 3)[:-1], np.inf],
+    "few numbers as text, some infinite": drawn("1", "2", "-inf"),
     "large": DRAWS.uniform(1e12, 1e13, N),
 }
 LABELS = {

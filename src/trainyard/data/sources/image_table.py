@@ -94,7 +94,7 @@ class ImageTable(ImageSource):
         if broken and (self.on_error == "raise" or len(broken) == len(keys)):
             raise ConfigError(
                 f"data.path={self.tables.files['path']}: {len(broken)} of {len(keys)} images cannot be read\n"
-                f"  in {self.root}: {join_limited(broken)}\n"
+                f"  in {self.root}: {join_limited(broken, 5)}\n"
                 "  accepted: readable files, data.root=FOLDER if they are elsewhere, or data.on_error=skip"
             )
         if broken:

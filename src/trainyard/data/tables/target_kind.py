@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MAX_CLASSES = {"whole numbers": 20, "numbers with fractions": 10}  # more distinct numbers are a quantity
 SEPARATORS = (";", "|")  # of labels in a cell
+INFINITY = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 BRACKETS = re.compile(r"\s*\[.*\]\s*", re.DOTALL)
 
 
@@ -47,7 +48,8 @@ def infer_kind(columns: "pd.DataFrame", given: CellFormat) -> InferredKind:
     known = np.unique(numbers[~np.isnan(numbers)])
     type_of_numbers = "numbers with fractions" if (known[np.isfinite(known)] % 1).any() else "whole numbers"
     reason = f"{name} has {len(known)} distinct {type_of_numbers}"
-    if len(known) <= min(MAX_CLASSES[type_of_numbers], cells.total / 2):
+    infinite = cells.texts.str.fullmatch(INFINITY).any()  # not a class: the target is rejected with its rows
+    if not infinite and len(known) <= min(MAX_CLASSES[type_of_numbers], cells.total / 2):
         return InferredKind("classification", reason, "regression")
     return InferredKind("regression", reason, "classification")
 
