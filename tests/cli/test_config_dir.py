@@ -122,6 +122,6 @@ def test_help_names_the_option_and_the_groups(run_command: Command, project: Pat
     (project / "conf" / "net" / "unet.yaml").write_text("depth: 3\n")
     _, screen, _ = run_command("train", "--config-dir", "../mine/conf", "--help")
     assert "  net          unet\n" in screen
-    assert "resnet, tiny, transfer" in screen
+    assert "resnet, tabular, tiny, transfer" in screen
     for words in (["--help"], ["evaluate", "--help"], ["show", "model", "--help"]):
         assert "--config-dir FOLDER" in run_command(*words)[1]

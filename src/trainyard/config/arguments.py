@@ -86,7 +86,7 @@ def convert_text(values: dict[str, Any]) -> None:
 def target_paths(nodes: Iterable[tuple[str, Any]]) -> dict[str, str]:
     """Return the `_target_` of each node that has one, by its dotted path."""
     mappings = ((path, node) for path, node in nodes if isinstance(node, Mapping | DictConfig))
-    return {path: str(node["_target_"]) for path, node in mappings if node.get("_target_") is not None}
+    return {path: str(node["_target_"]) for path, node in mappings if "_target_" in node}
 
 
 def has_constraints(key: str, targets: Mapping[str, str]) -> bool:
@@ -135,7 +135,9 @@ def check_arguments(cfg: DictConfig, classes: Mapping[str, type] | None = None) 
     """
     check_named_parts(cfg)
     for path, node in config_values(cfg, nodes=True):
-        if not isinstance(node, DictConfig) or node.get("_target_") is None:
+        if not isinstance(node, DictConfig) or "_target_" not in node:
+            continue
+        if path == "loss" and node._target_ is None:  # that of the task
             continue
         target = import_target(path, node, (classes or {}).get(path, object))
         names, any_name = parameters(target)
