@@ -15,10 +15,9 @@ from trainyard.history.find_run import find_best_job
 from trainyard.history.scores import FILE, have_same_examples
 from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
-from trainyard.inference.capabilities import NOT_INTERPRETED, has_report
+from trainyard.inference.capabilities import NOT_INTERPRETED, has_report, load_supervised_model
 from trainyard.io.errors import config_error, join_limited
 from trainyard.models.supervised import SupervisedModel
-from trainyard.reports.class_predictions import load_supervised_model
 from trainyard.reports.saved_predictions import load_split
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.tasks.task import Task

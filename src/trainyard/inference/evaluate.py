@@ -18,7 +18,7 @@ from trainyard.data.loading.datamodule import DataModule
 from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
-from trainyard.inference.capabilities import NOT_INTERPRETED, has_report
+from trainyard.inference.capabilities import NOT_INTERPRETED, has_report, load_supervised_model
 from trainyard.inference.ensemble import average_thresholds, load_members, select_members
 from trainyard.inference.evaluation_data import OWN_TEST_SPLIT, load_evaluation_data, overlap_notes, worst_examples
 from trainyard.inference.module_evaluation import evaluate_module
@@ -26,7 +26,6 @@ from trainyard.inference.trainer import apply_model_options, build_inference_tra
 from trainyard.io.errors import config_error
 from trainyard.io.files import relative
 from trainyard.models.supervised import SupervisedModel
-from trainyard.reports.class_predictions import load_supervised_model
 from trainyard.reports.evaluation_report import TEST, Evaluation, SplitPredictions
 from trainyard.reports.target_reports import build_report, split_predictions
 from trainyard.tasks.metrics import compute_metrics

@@ -1,10 +1,10 @@
 """Predicted class probabilities of a split, and their metrics."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -16,37 +16,11 @@ from torchmetrics.functional.classification import (
     multiclass_confusion_matrix,
 )
 
-from trainyard.data.loading.loader import Loader
-from trainyard.data.loading.spec import Examples
-from trainyard.models.supervised import SupervisedModel
 from trainyard.reports.saved_predictions import save_arrays
-from trainyard.run.load_model import load_model
 
 CALIBRATION_BINS = 15
 MAX_RANKED = 500  # classes, the most frequent: each takes 20 ms on 10,000 examples
 Z_95 = 1.959964  # the 97.5 % quantile of the normal distribution
-
-
-@runtime_checkable
-class InterpretsOutputs(Protocol):
-    """A module whose outputs have a meaning, such as probabilities."""
-
-    def interpret(self, outputs: Tensor) -> Tensor:
-        """Return the predictions for the outputs of `forward`."""
-
-
-@runtime_checkable
-class SplitsExamples(Protocol):
-    """A data module whose splits and their labels can be read, compared and replaced."""
-
-    def read(self) -> Mapping[str, Examples]:
-        """Return the examples of the source by split."""
-
-    def fingerprint_inputs(self, part: Examples) -> Tensor:
-        """Return the values that represent the inputs of a split, `[N, ...]`."""
-
-    def loader(self, split: str) -> Loader:
-        """Return the loader of a split."""
 
 
 @dataclass(frozen=True)
@@ -138,13 +112,6 @@ class Predictions:
     def save(self, path: Path) -> None:
         """Write `probabilities`, `labels` and `classes` as a NumPy archive, atomically."""
         save_arrays(path, probabilities=self.probabilities, labels=self.labels, classes=self.classes)
-
-
-def load_supervised_model(checkpoint: Path, trusted: Sequence[str] = ()) -> SupervisedModel:
-    """Rebuild a model of Trainyard from its checkpoint; see `load_model`."""
-    model = load_model(checkpoint, trusted, SupervisedModel)
-    assert isinstance(model, SupervisedModel)
-    return model
 
 
 def accuracy_interval(correct: int, examples: int) -> tuple[float, float]:
