@@ -16,7 +16,7 @@ from torchmetrics.functional.classification import (
     multiclass_confusion_matrix,
 )
 
-from trainyard.reports.saved_predictions import save_arrays
+from trainyard.history.saved_predictions import save_arrays
 
 CALIBRATION_BINS = 15
 MAX_RANKED = 500  # classes, the most frequent: each takes 20 ms on 10,000 examples

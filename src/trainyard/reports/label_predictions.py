@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from trainyard.history.saved_predictions import save_arrays
 from trainyard.reports.bootstrap import bootstrap_interval
-from trainyard.reports.saved_predictions import save_arrays
 
 CAPTION_WIDTH = 30  # characters of a line above an image
 COST = 5  # of the average precision of a label for an example, relative to the error of a number

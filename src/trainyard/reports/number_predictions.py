@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trainyard.history.saved_predictions import save_arrays
 from trainyard.reports.bootstrap import bootstrap_interval
-from trainyard.reports.saved_predictions import save_arrays
 
 SCORES = ("rmse", "mae", "r2")
 MAX_CAPTION = 3  # numbers in the title of an image

@@ -12,7 +12,7 @@ from lightning.pytorch.strategies import FSDPStrategy
 from trainyard.callbacks.lifecycle import AfterFit
 from trainyard.callbacks.tensorboard import find_drawing_budget, tensorboard_writer
 from trainyard.data.loading.datamodule import DataModule
-from trainyard.history.scores import FILE
+from trainyard.history.saved_predictions import FILE
 from trainyard.io.figures import figure_style
 from trainyard.models.supervised import SupervisedModel
 from trainyard.reports.class_predictions import Predictions, calibration_error
