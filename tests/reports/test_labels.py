@@ -148,7 +148,7 @@ def test_report_has_a_row_for_each_label(tmp_path: Path) -> None:
 
 def test_thresholds_are_marked_on_the_curves() -> None:
     found = made_up()
-    left, right = ranking_figure(found, "label", "labels").axes
+    left, right = ranking_figure(found).axes
     points = {line.get_label(): line for line in left.get_lines() if line.get_marker() == "o"}
     row = found.label_scores[2]
     [point] = points["threshold 0.7"].get_xydata()

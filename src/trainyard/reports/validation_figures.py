@@ -160,6 +160,4 @@ class RankingCurves(ValidationFigure):
     kinds = (Predictions, LabelPredictions)
 
     def draw(self, writer: Any, predictions: Predictions | LabelPredictions, trainer: L.Trainer) -> None:
-        nouns = ("class", "classes") if isinstance(predictions, Predictions) else ("label", "labels")
-        figure = ranking_figure(predictions, *nouns)
-        writer.add_figure(f"{SPLIT}/precision_recall_and_roc", figure, trainer.global_step)
+        writer.add_figure(f"{SPLIT}/precision_recall_and_roc", ranking_figure(predictions), trainer.global_step)
