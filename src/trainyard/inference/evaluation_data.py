@@ -21,8 +21,8 @@ from trainyard.inference.capabilities import NOT_INTERPRETED, has_report, load_s
 from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.models.supervised import SupervisedModel
 from trainyard.reports.class_predictions import Predictions
-from trainyard.reports.evaluation_report import SplitPredictions
 from trainyard.reports.mistakes import WorstExamples
+from trainyard.reports.split_predictions import SplitPredictions
 from trainyard.run.rebuild import build_stored_data
 
 # Keys of `data` that split or load the examples, but do not choose other ones.

@@ -23,13 +23,12 @@ from trainyard.reports.classification_figures import (
     ranking_figure,
 )
 from trainyard.reports.classification_report import class_table
-from trainyard.reports.evaluation_report import SplitPredictions
 from trainyard.reports.label_predictions import LabelPredictions
 from trainyard.reports.label_report import label_table
 from trainyard.reports.mistakes import mistakes_figure, mistakes_table
 from trainyard.reports.number_predictions import NumberPredictions
 from trainyard.reports.regression_figures import predicted_against_true_figure, residual_figure
-from trainyard.reports.target_reports import predict_batches
+from trainyard.reports.split_predictions import SplitPredictions, predict_batches
 
 log = logging.getLogger(__name__)
 
