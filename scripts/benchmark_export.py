@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.utils.benchmark import Timer
 
 from trainyard.history.find_run import find_checkpoint
+from trainyard.inference.capabilities import load_supervised_model
 from trainyard.inference.export_formats import FORMATS
 from trainyard.inference.export_interface import INPUT, random_inputs
 from trainyard.models.supervised import SupervisedModel
-from trainyard.reports.class_predictions import load_supervised_model
 
 BATCH_SIZES = (1, 64, 1024)
 ROUNDS = 15

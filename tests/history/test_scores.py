@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tests.history.recorded import SPLIT, predict, record
-from trainyard.history.scores import binomial_error, compare_scores, estimate_error, read_predictions
+from trainyard.history.saved_predictions import read_predictions
+from trainyard.history.scores import binomial_error, compare_scores, estimate_error
 
 
 def test_the_noise_of_two_accuracies_is_binomial(tmp_path: Path) -> None:
@@ -68,3 +69,6 @@ def test_unreadable_predictions_are_none(tmp_path: Path) -> None:
     assert read_predictions(run.folder) is None
     np.savez(file, probabilities=np.array([object()]), labels=[0], classes=["a"])
     assert read_predictions(run.folder) is None, "which would have to be unpickled"
+    for labels, classes in ((0, ["a"]), ([0], "a"), ([[0]], ["a", "b"])):
+        np.savez(file, probabilities=np.ones((1, np.size(classes))), labels=labels, classes=classes)
+        assert read_predictions(run.folder) is None

@@ -18,12 +18,12 @@ from torchmetrics.functional import mean_squared_error
 
 from tests.inference.number_images import Brightness
 from trainyard.config.composition import compose, instantiate
+from trainyard.history.saved_predictions import read_predictions
 from trainyard.inference.ensemble import load_ensemble
 from trainyard.inference.evaluate import evaluate, evaluate_ensemble, same_scores, write_report
 from trainyard.io.errors import ConfigError
 from trainyard.reports.label_predictions import LabelPredictions
 from trainyard.reports.number_predictions import NumberPredictions
-from trainyard.reports.saved_predictions import load_split
 from trainyard.run.load_model import load_model
 from trainyard.run.training import train
 
@@ -237,14 +237,15 @@ def test_ensemble_averages_predictions(name: str) -> None:
 def test_validation_predictions_and_figures(name: str, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     fit(str(folder), *RUNS[name], "callbacks=pictures")
-    saved = load_split(folder / "predictions" / "val.npz")
+    saved = read_predictions(folder)
     assert saved is not None
+    predictions, targets = torch.from_numpy(saved.predictions), torch.from_numpy(saved.targets)
     metrics = json.loads((folder / "result.json").read_text())["metrics"]
     if name == "labels":
-        loss = torch.nn.functional.binary_cross_entropy(saved.predictions, saved.targets.float())
+        loss = torch.nn.functional.binary_cross_entropy(predictions, targets.float())
         assert float(loss) == pytest.approx(metrics["val/loss"], rel=1e-4)
     else:
-        rmse = mean_squared_error(saved.predictions, saved.targets, squared=False)
+        rmse = mean_squared_error(predictions, targets, squared=False)
         assert float(rmse) == pytest.approx(metrics["val/rmse"], rel=1e-4)
     tags = EventAccumulator(str(folder / "tensorboard"), {"images": 0}).Reload().Tags()
     images = {tag for tag in tags["images"] if tag.startswith("val/")}

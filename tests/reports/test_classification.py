@@ -16,13 +16,13 @@ from trainyard.reports.class_predictions import (
     calibration_error,
     class_scores,
     confusion_matrix,
-    ranking_scores,
     reliability,
 )
 from trainyard.reports.classification_figures import (
     calibration_figure,
     confusion_figure,
     ranking_figure,
+    ranking_scores,
 )
 from trainyard.reports.classification_report import ClassificationReport, class_table
 from trainyard.reports.mistakes import mistakes_figure, mistakes_table

@@ -14,11 +14,11 @@ from torchmetrics.functional.classification import (
 
 from trainyard.data.loading.spec import Column, DataSpec
 from trainyard.data.loading.target import Labels
+from trainyard.history.saved_predictions import read_predictions
 from trainyard.reports.classification_figures import ranking_figure
 from trainyard.reports.label_predictions import LabelPredictions
 from trainyard.reports.label_report import LabelReport, label_table
 from trainyard.reports.mistakes import WorstExamples
-from trainyard.reports.saved_predictions import load_split
 
 NAMES = ("red", "round", "large", "soft")
 
@@ -111,10 +111,10 @@ def test_the_most_wrong_example_is_first() -> None:
 
 def test_predictions_are_saved_and_loaded(tmp_path: Path) -> None:
     SMALL.save(tmp_path / "predictions" / "val.npz")
-    saved = load_split(tmp_path / "predictions" / "val.npz")
+    saved = read_predictions(tmp_path)
     assert saved is not None
-    assert torch.equal(saved.predictions, SMALL.probabilities)
-    assert torch.equal(saved.targets, SMALL.targets)
+    assert np.array_equal(saved.predictions, SMALL.probabilities)
+    assert np.array_equal(saved.targets, SMALL.targets)
     assert saved.names == ["red", "round"]
 
 
@@ -148,7 +148,7 @@ def test_report_has_a_row_for_each_label(tmp_path: Path) -> None:
 
 def test_thresholds_are_marked_on_the_curves() -> None:
     found = made_up()
-    left, right = ranking_figure(found, "label", "labels").axes
+    left, right = ranking_figure(found).axes
     points = {line.get_label(): line for line in left.get_lines() if line.get_marker() == "o"}
     row = found.label_scores[2]
     [point] = points["threshold 0.7"].get_xydata()

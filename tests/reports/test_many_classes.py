@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainyard.reports.class_predictions import MAX_RANKED, Predictions, class_scores, confusion_matrix, ranking_scores
+from trainyard.reports.class_predictions import Predictions, class_scores, confusion_matrix
+from trainyard.reports.classification_figures import MAX_RANKED, ranking_scores
 from trainyard.reports.classification_report import ClassificationReport
 
 SCORES = {"test/acc": 0.0, "test/loss": 9.0}
@@ -51,7 +52,7 @@ def test_class_scores_follow_from_the_confusion_matrix() -> None:
 
 def test_only_the_most_frequent_classes_are_ranked(many: Predictions, monkeypatch: pytest.MonkeyPatch) -> None:
     assert MAX_RANKED == 500
-    monkeypatch.setattr("trainyard.reports.class_predictions.MAX_RANKED", 5)
+    monkeypatch.setattr("trainyard.reports.classification_figures.MAX_RANKED", 5)
     found = ranking_scores(many)
     frequent = many.labels.bincount(minlength=10_000)
     assert len(found) == 5

@@ -9,11 +9,11 @@ from torchmetrics.functional import mean_absolute_error, mean_squared_error, r2_
 
 from trainyard.data.loading.spec import Column, DataSpec
 from trainyard.data.loading.target import Numbers
+from trainyard.history.saved_predictions import read_predictions
 from trainyard.reports.mistakes import WorstExamples
 from trainyard.reports.number_predictions import NumberPredictions
 from trainyard.reports.regression_figures import MAX_POINTS, predicted_against_true_figure, residual_figure
 from trainyard.reports.regression_report import RegressionReport
-from trainyard.reports.saved_predictions import load_split
 
 SMALL = NumberPredictions(
     torch.tensor([[1.0], [2.0], [7.0], [4.5]]), torch.tensor([[1.0], [4.0], [3.0], [4.0]]), ("m",)
@@ -97,14 +97,14 @@ def test_the_worst_error_is_first() -> None:
 def test_predictions_are_saved_and_loaded(tmp_path: Path) -> None:
     found = made_up(20)
     found.save(tmp_path / "predictions" / "val.npz")
-    saved = load_split(tmp_path / "predictions" / "val.npz")
+    saved = read_predictions(tmp_path)
     assert saved is not None
-    assert torch.equal(saved.predictions, found.numbers)
-    assert torch.equal(saved.targets, found.targets)
+    assert np.array_equal(saved.predictions, found.numbers)
+    assert np.array_equal(saved.targets, found.targets)
     assert saved.names == ["mass", "length"]
-    assert load_split(tmp_path / "none.npz") is None
-    (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04 no archive")
-    assert load_split(tmp_path / "bad.npz") is None
+    assert read_predictions(tmp_path / "none") is None
+    (tmp_path / "predictions" / "val.npz").write_bytes(b"PK\x03\x04 no archive")
+    assert read_predictions(tmp_path) is None
 
 
 def report(found: NumberPredictions, **fields: object) -> RegressionReport:

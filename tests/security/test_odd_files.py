@@ -15,7 +15,7 @@ from tests.security.tampering import set_config
 from tests.sweeps.synthetic import stored
 from trainyard.callbacks.checkpoint_files import is_intact
 from trainyard.history.run_table import select_runs
-from trainyard.history.scores import read_predictions
+from trainyard.history.saved_predictions import read_predictions
 from trainyard.history.stored_config import config_to_resume
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import ConfigError

@@ -1,55 +1,15 @@
 """Compares the scores of two runs, and accuracies with the noise of their difference; without importing torch."""
 
 import math
-import zipfile
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trainyard.config.objective import Objective
+from trainyard.history.saved_predictions import read_predictions
 from trainyard.history.stored_run import StoredRun
-from trainyard.io.files import MAX_TABLE, open_regular
 
-FILE = Path("predictions") / "val.npz"
 ERRORS = 2  # standard errors that a difference has to exceed
 METRIC = "val/acc"
-
-
-@dataclass(frozen=True)
-class SavedPredictions:
-    """Labels and predicted probabilities of the validation examples at the best epoch.
-
-    Attributes:
-        classes: names of the K classes.
-        labels: int64 `[N]`.
-        probabilities: float32 `[N, K]`.
-    """
-
-    classes: list[str]
-    labels: NDArray[np.int64]
-    probabilities: NDArray[np.float32]
-
-    @cached_property
-    def correct(self) -> NDArray[np.bool_]:
-        """Whether each prediction is correct, bool `[N]`."""
-        correct: NDArray[np.bool_] = self.probabilities.argmax(axis=1) == self.labels
-        return correct
-
-
-def read_predictions(folder: Path) -> SavedPredictions | None:
-    """Return the predictions in a run directory; `None` if there are none or they cannot be read."""
-    try:
-        with open_regular(folder / FILE, MAX_TABLE) as file, np.load(file, allow_pickle=False) as saved:
-            labels = saved["labels"].astype(np.int64)
-            probabilities = saved["probabilities"].astype(np.float32)
-            classes = [str(name) for name in saved["classes"]]
-    except (OSError, ValueError, KeyError, MemoryError, zipfile.BadZipFile):
-        return None
-    fits = probabilities.shape == (len(labels), len(classes))
-    return SavedPredictions(classes, labels, probabilities) if fits else None
 
 
 def compare_scores(one: StoredRun, other: StoredRun) -> str:
@@ -97,11 +57,13 @@ def estimate_error(one: StoredRun, other: StoredRun) -> tuple[float, str]:
     """
     saved = [read_predictions(run.folder) for run in (one, other)]
     same = have_same_examples(one, other)
-    if same and saved[0] and saved[1] and np.array_equal(saved[0].labels, saved[1].labels):
-        gained = saved[0].correct.astype(int) - saved[1].correct
+    classes = [found for found in saved if found and found.targets.ndim == 1]
+    if same and len(classes) == 2 and np.array_equal(classes[0].targets, classes[1].targets):
+        correct = [found.predictions.argmax(axis=1) == found.targets for found in classes]
+        gained = correct[0].astype(int) - correct[1]
         return float(gained.std() / math.sqrt(len(gained))), f"paired on {len(gained)} examples"
     counts = [(run.fingerprint or {}).get("val", {}).get("examples") for run in (one, other)]
-    sizes = [int(count or (len(found.labels) if found else 0)) for count, found in zip(counts, saved, strict=True)]
+    sizes = [int(count or (len(found.targets) if found else 0)) for count, found in zip(counts, saved, strict=True)]
     if 0 in sizes:
         return math.nan, ""
     error = math.hypot(*(binomial_error(run.metrics[METRIC], n) for run, n in zip((one, other), sizes, strict=True)))

@@ -1,21 +1,55 @@
 """What the model and the data of a stored run provide: a report on predictions, files to read, methods of Lightning."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import lightning as L
 from omegaconf import DictConfig
+from torch import Tensor
 
 from trainyard.config.trusted import MODEL, check_target
+from trainyard.data.loading.loader import Loader
+from trainyard.data.loading.spec import Examples
 from trainyard.history.find_run import run_at
 from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import config_error
-from trainyard.reports.class_predictions import InterpretsOutputs, SplitsExamples
+from trainyard.models.supervised import SupervisedModel
 from trainyard.run.compatibility import missing_method
+from trainyard.run.load_model import load_model
 from trainyard.run.rebuild import part_classes
 
 NOT_INTERPRETED = "its model does not say what its outputs mean: it has no method interpret"
+
+
+@runtime_checkable
+class InterpretsOutputs(Protocol):
+    """A module whose outputs have a meaning, such as probabilities."""
+
+    def interpret(self, outputs: Tensor) -> Tensor:
+        """Return the predictions for the outputs of `forward`."""
+
+
+@runtime_checkable
+class SplitsExamples(Protocol):
+    """A data module whose splits and their labels can be read, compared and replaced."""
+
+    def read(self) -> Mapping[str, Examples]:
+        """Return the examples of the source by split."""
+
+    def fingerprint_inputs(self, part: Examples) -> Tensor:
+        """Return the values that represent the inputs of a split, `[N, ...]`."""
+
+    def loader(self, split: str) -> Loader:
+        """Return the loader of a split."""
+
+
+def load_supervised_model(checkpoint: Path, trusted: Sequence[str] = ()) -> SupervisedModel:
+    """Rebuild a model of Trainyard from its checkpoint; see `load_model`."""
+    model = load_model(checkpoint, trusted, SupervisedModel)
+    assert isinstance(model, SupervisedModel)
+    return model
 
 
 def has_report(cfg: DictConfig, trusted: Sequence[str] = ()) -> bool:

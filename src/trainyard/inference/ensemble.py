@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainyard.data.loading.spec import DataSpec
 from trainyard.history.find_run import find_best_job
-from trainyard.history.scores import FILE, have_same_examples
+from trainyard.history.saved_predictions import read_predictions
+from trainyard.history.scores import have_same_examples
 from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
-from trainyard.inference.capabilities import NOT_INTERPRETED, has_report
+from trainyard.inference.capabilities import NOT_INTERPRETED, has_report, load_supervised_model
 from trainyard.io.errors import config_error, join_limited
 from trainyard.models.supervised import SupervisedModel
-from trainyard.reports.class_predictions import load_supervised_model
-from trainyard.reports.saved_predictions import load_split
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.tasks.task import Task
 
@@ -40,7 +40,7 @@ def select_members(name: str, size: int, trusted: Sequence[str] = ()) -> Selecti
     if not name.startswith(BEST):
         raise config_error("--ensemble", size, f"{name} is one model", "best:SWEEP as the RUN")
     best, sweep = find_best_job(name), StoredSweep.find(name.removeprefix(BEST))
-    reference = load_split(best.folder / FILE)
+    reference = read_predictions(best.folder)
     if reference is None:
         if not has_report(config_to_test(best, trusted=trusted), trusted):
             raise config_error("--ensemble", size, NOT_INTERPRETED, "a sweep of models of Trainyard")
@@ -48,11 +48,12 @@ def select_members(name: str, size: int, trusted: Sequence[str] = ()) -> Selecti
         raise config_error("--ensemble", size, problem, "a sweep with callbacks=default or pictures")
     jobs, predictions = [], []
     for job in (StoredRun(job.folder) for job in sweep.jobs if job.score is not None):
-        saved = load_split(job.folder / FILE) if have_same_examples(best, job) else None  # folds may have equal targets
-        if saved and saved.names == reference.names and torch.equal(saved.targets, reference.targets):
+        saved = read_predictions(job.folder) if have_same_examples(best, job) else None  # folds may have equal targets
+        if saved and saved.names == reference.names and np.array_equal(saved.targets, reference.targets):
             jobs.append(job)
-            predictions.append(saved.predictions)
-    weights = greedy_selection(predictions, reference.targets, size, sweep.objective.mode == "min")
+            predictions.append(torch.from_numpy(saved.predictions))
+    targets, by_loss = torch.from_numpy(reference.targets), sweep.objective.mode == "min"
+    weights = greedy_selection(predictions, targets, size, by_loss)
     return Selection({jobs[position]: weight for position, weight in sorted(weights.items())}, best, len(jobs))
 
 

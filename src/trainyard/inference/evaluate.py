@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -18,44 +18,33 @@ from trainyard.data.loading.datamodule import DataModule
 from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
-from trainyard.inference.capabilities import NOT_INTERPRETED, has_report
+from trainyard.inference.capabilities import NOT_INTERPRETED, has_report, load_supervised_model
 from trainyard.inference.ensemble import average_thresholds, load_members, select_members
 from trainyard.inference.evaluation_data import OWN_TEST_SPLIT, load_evaluation_data, overlap_notes, worst_examples
-from trainyard.inference.module_evaluation import evaluate_module
+from trainyard.inference.module_evaluation import ModuleEvaluation, evaluate_module
 from trainyard.inference.trainer import apply_model_options, build_inference_trainer
 from trainyard.io.errors import config_error
 from trainyard.io.files import relative
 from trainyard.models.supervised import SupervisedModel
-from trainyard.reports.class_predictions import load_supervised_model
-from trainyard.reports.evaluation_report import TEST, Evaluation, SplitPredictions
-from trainyard.reports.target_reports import build_report, split_predictions
+from trainyard.reports.class_predictions import Predictions
+from trainyard.reports.classification_report import ClassificationReport
+from trainyard.reports.evaluation_report import TEST, Evaluation
+from trainyard.reports.label_predictions import LabelPredictions
+from trainyard.reports.label_report import LabelReport
+from trainyard.reports.number_predictions import NumberPredictions
+from trainyard.reports.regression_report import RegressionReport
+from trainyard.reports.split_predictions import SplitPredictions, split_predictions
 from trainyard.tasks.metrics import compute_metrics
 from trainyard.tasks.task import Task
 
 TOLERANCE = 1e-3  # relative, between a score of the test and the same one computed from the predictions
 
-
-class Report(Protocol):
-    """The result of an evaluation."""
-
-    @property
-    def checkpoint(self) -> str:
-        """The path of the checkpoint, or the number of checkpoints."""
-
-    @property
-    def options(self) -> list[str]:
-        """Overrides and options that differ from the run's own test."""
-
-    @property
-    def lines(self) -> list[str]:
-        """The report as text."""
-
-    def write(self, folder: Path, stem: str) -> list[Path]:
-        """Write the report into a folder, as files whose names begin with `stem`, and return their paths.
-
-        Raises:
-            OSError: the folder cannot be written.
-        """
+REPORTS: dict[type[SplitPredictions], type[Evaluation]] = {
+    Predictions: ClassificationReport,
+    NumberPredictions: RegressionReport,
+    LabelPredictions: LabelReport,
+}
+Report = Evaluation | ModuleEvaluation
 
 
 def evaluate(
@@ -134,7 +123,8 @@ def report_on(predictions: SplitPredictions, run: StoredRun, data: DataModule, *
     """Return the report on predictions of test examples, with the scores of the simplest prediction of a run."""
     stored = run.result.get("baseline")
     baseline = predictions.baseline(stored) if isinstance(stored, dict) else {}
-    return build_report(predictions, baseline=baseline, worst=worst_examples(predictions, data), **fields)
+    report = REPORTS[type(predictions)]
+    return report(predictions=predictions, baseline=baseline, worst=worst_examples(predictions, data), **fields)
 
 
 def average(

@@ -17,12 +17,12 @@ from trainyard.data.sources.image_source import ImageSource
 from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import config_to_test
 from trainyard.history.stored_run import StoredRun
-from trainyard.inference.capabilities import NOT_INTERPRETED, has_report
+from trainyard.inference.capabilities import NOT_INTERPRETED, has_report, load_supervised_model
 from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.models.supervised import SupervisedModel
-from trainyard.reports.class_predictions import Predictions, load_supervised_model
-from trainyard.reports.evaluation_report import SplitPredictions
+from trainyard.reports.class_predictions import Predictions
 from trainyard.reports.mistakes import WorstExamples
+from trainyard.reports.split_predictions import SplitPredictions
 from trainyard.run.rebuild import build_stored_data
 
 # Keys of `data` that split or load the examples, but do not choose other ones.

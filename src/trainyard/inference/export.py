@@ -10,7 +10,7 @@ import torch
 from trainyard.data.loading.target import Labels, Numbers, Target
 from trainyard.history.find_run import find_checkpoint, run_at
 from trainyard.history.stored_run import StoredRun
-from trainyard.inference.capabilities import module_config
+from trainyard.inference.capabilities import load_supervised_model, module_config
 from trainyard.inference.export_formats import FORMATS, describe_failure
 from trainyard.inference.export_interface import (
     BATCHES,
@@ -28,7 +28,6 @@ from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.io.extras import describe_missing
 from trainyard.io.files import check_path, output_folder, relative, write_text
 from trainyard.models.supervised import SupervisedModel
-from trainyard.reports.class_predictions import load_supervised_model
 
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 

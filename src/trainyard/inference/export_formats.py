@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainyard.inference.capabilities import load_supervised_model
 from trainyard.inference.export_interface import INPUT, describe_interface, output_name, random_inputs
 from trainyard.io import weight_files
 from trainyard.models.supervised import SupervisedModel
-from trainyard.reports.class_predictions import load_supervised_model
 from trainyard.run.load_model import first_line
 
 Inputs = tuple[tuple[Any, ...], dict[str, Any]]  # arguments of `forward`, by position and by name

@@ -65,7 +65,7 @@ class ModuleEvaluation:
         return [*self.summary, *scores, self.note]
 
     def write(self, folder: Path, stem: str) -> list[Path]:
-        """Write Markdown and JSON into a folder and return their paths; see `Report.write`."""
+        """Write Markdown and JSON into a folder and return their paths, see `Evaluation.write`."""
         folder.mkdir(parents=True, exist_ok=True)
         page, data = folder / f"{stem}.md", folder / f"{stem}.json"
         points = "\n".join(f"- {markdown_cell(line)}" for line in (*self.summary, self.note))

@@ -17,14 +17,13 @@ from torch import Tensor
 
 from trainyard.history.find_run import find_run_and_checkpoint
 from trainyard.history.stored_config import config_to_test
-from trainyard.inference.capabilities import check_provides
+from trainyard.inference.capabilities import InterpretsOutputs, check_provides
 from trainyard.inference.predict import check_output, open_output, output_draft
 from trainyard.inference.prediction_inputs import ACCEPTED
 from trainyard.inference.trainer import prepare_inference, without_training_callbacks
 from trainyard.io.csv_text import csv_writer, escape_formula
 from trainyard.io.errors import ConfigError, config_error
 from trainyard.io.files import output_folder, relative
-from trainyard.reports.class_predictions import InterpretsOutputs
 from trainyard.run.rebuild import build_stored, part_classes
 
 PREDICTION = "prediction"  # the column of a prediction that is not a dict

@@ -140,9 +140,8 @@ def load_predictor(
     """
     import torch
 
-    from trainyard.inference.capabilities import check_reads_files
+    from trainyard.inference.capabilities import check_reads_files, load_supervised_model
     from trainyard.inference.ensemble import load_ensemble
-    from trainyard.reports.class_predictions import load_supervised_model
 
     check_reads_files(run, checkpoint, files[0].name, trusted)
     device = "cuda" if torch.cuda.is_available() else "cpu"

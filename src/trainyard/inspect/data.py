@@ -11,8 +11,8 @@ from torch import Tensor
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.spec import Column, Examples
 from trainyard.data.loading.statistics import example_digests
-from trainyard.data.loading.target import Labels, Numbers, Target
-from trainyard.data.loading.target_statistics import summarize_target
+from trainyard.data.loading.target import Classes, Labels, Numbers
+from trainyard.data.loading.target_statistics import examples_of_each, summarize_target
 from trainyard.data.sources.image_source import ImageSource
 from trainyard.inspect.data_figures import draw_columns, draw_images
 from trainyard.inspect.loaders import describe_loaders
@@ -57,14 +57,15 @@ def describe_data(data: DataModule, name: str) -> str:
         mean = " ".join(f"{low + value * (high - low):.5g}" for value in spec.mean)
         std = " ".join(f"{value * (high - low):.5g}" for value in spec.std)
         lines.append(f"{'values':<12} {low:.7g} (black) to {high:.7g} (white) in the files; mean {mean}, std {std}")
-    describe = number_statistics if isinstance(spec.target, Numbers) else target_counts
-    paragraphs = ["\n".join(lines), describe(data.splits, spec.target)]
+    target, splits = spec.target, data.splits
+    counts = number_statistics(splits, target) if isinstance(target, Numbers) else target_counts(splits, target)
+    paragraphs = ["\n".join(lines), counts]
     if data.kind == "rows":
         paragraphs.append(describe_columns(data))
     return "\n\n".join(paragraphs)
 
 
-def number_statistics(splits: Mapping[str, Examples], target: Target) -> str:
+def number_statistics(splits: Mapping[str, Examples], target: Numbers) -> str:
     """Return a table with the mean, the standard deviation and the range of each number in each split."""
     rows = [["examples", *(f"{len(part):,}" for part in splits.values())]]
     for number, name in enumerate(target.names[:MAX_CLASSES]):
@@ -75,17 +76,15 @@ def number_statistics(splits: Mapping[str, Examples], target: Target) -> str:
     return table(["", *splits], rows, right=splits)
 
 
-def target_counts(splits: Mapping[str, Examples], target: Target) -> str:
+def target_counts(splits: Mapping[str, Examples], target: Classes | Labels) -> str:
     """Return a table with the number and fraction of examples of each class or label in each split."""
-    classes, is_labels = target.names, isinstance(target, Labels)
-    parts = [part.y for part in splits.values()]
-    each = [y.sum(0).long() if is_labels else y.bincount(minlength=len(classes)) for y in parts]
-    counts, sizes, rows = torch.stack(each).T, [len(y) for y in parts], []  # counts: [K, splits]
-    for name, row in zip(classes, counts.tolist(), strict=True):
+    classes, sizes, rows = target.names, [len(part) for part in splits.values()], []
+    counts = [*zip(*(examples_of_each(part.y, target) for part in splits.values()), strict=True)]  # by class and split
+    for name, row in zip(classes, counts, strict=True):
         rows.append([name, *(f"{count:,} {count / size:>4.0%}" for count, size in zip(row, sizes, strict=True))])
     if len(classes) > MAX_CLASSES:
-        rows = [rows[label] for label in counts[:, 0].argsort(descending=True, stable=True).tolist()]
-        rest = [f"... {len(classes) - 2 * EXTREMES} more {'labels' if is_labels else 'classes'}", *("" for _ in splits)]
+        rows = [rows[label] for label in sorted(range(len(rows)), key=lambda label: -counts[label][0])]
+        rest = [f"... {len(classes) - 2 * EXTREMES} more {target.nouns}", *("" for _ in splits)]
         rows = [*rows[:EXTREMES], rest, *rows[-EXTREMES:]]
     total = ["examples", *(f"{size:,}     " for size in sizes)]
     return table(["", *splits], [total, *rows], right=splits)

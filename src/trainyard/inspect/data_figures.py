@@ -55,7 +55,7 @@ def draw_images(data: DataModule, seed: int) -> Figure:
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
         axis.set_ylabel(name if len(name) <= 20 else f"{name[:19]}…", rotation=0, ha="right", va="center", fontsize=9)
-    rest = f" of {len(classes)} of {len(groups)} {noun_of(target)}" if len(classes) < len(groups) else ""
+    rest = f" of {len(classes)} of {len(groups)} {target.nouns}" if len(classes) < len(groups) else ""
     by = f" by {target.names[0]}" if isinstance(target, Numbers) else ""
     below = "; below each row, the same images augmented" if data.augment else ""
     figure.suptitle(f"training images{rest}{by}{below}", fontsize=10)
@@ -111,7 +111,7 @@ def draw_columns(data: DataModule) -> Figure:
     handles = [Patch(color=f"C{number}", label=name) for number, name in enumerate(groups)]
     figure.legend(handles=handles, loc="outside lower center", ncols=5)
     is_part = len(groups) < len(target.names)
-    rest = f" of the {DRAWN_LEVELS} most frequent {noun_of(target)}" if is_part else ""
+    rest = f" of the {DRAWN_LEVELS} most frequent {target.nouns}" if is_part else ""
     figure.suptitle(f"training rows{rest}, by column", fontsize=10)
     return figure
 
@@ -120,11 +120,6 @@ def most_frequent(groups: Groups) -> Groups:
     """Return the largest groups, in the given order."""
     largest = sorted(groups, key=lambda name: -len(groups[name]))[:DRAWN_LEVELS]
     return {name: members for name, members in groups.items() if name in largest}
-
-
-def noun_of(target: Target) -> str:
-    """Return `classes`, `labels` or `ranges`."""
-    return "classes" if isinstance(target, Classes) else "labels" if isinstance(target, Labels) else "ranges"
 
 
 def draw_points(axis: Axes, values: Tensor, numbers: Tensor, column: Column) -> None:

@@ -1,52 +1,20 @@
 """Predicted class probabilities of a split, and their metrics."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics.functional.classification import (
-    binary_auroc,
-    binary_average_precision,
-    multiclass_calibration_error,
-    multiclass_confusion_matrix,
-)
+from torchmetrics.functional.classification import multiclass_calibration_error, multiclass_confusion_matrix
 
-from trainyard.data.loading.loader import Loader
-from trainyard.data.loading.spec import Examples
-from trainyard.models.supervised import SupervisedModel
-from trainyard.reports.saved_predictions import save_arrays
-from trainyard.run.load_model import load_model
+from trainyard.history.saved_predictions import save_arrays
 
 CALIBRATION_BINS = 15
-MAX_RANKED = 500  # classes, the most frequent: each takes 20 ms on 10,000 examples
 Z_95 = 1.959964  # the 97.5 % quantile of the normal distribution
-
-
-@runtime_checkable
-class InterpretsOutputs(Protocol):
-    """A module whose outputs have a meaning, such as probabilities."""
-
-    def interpret(self, outputs: Tensor) -> Tensor:
-        """Return the predictions for the outputs of `forward`."""
-
-
-@runtime_checkable
-class SplitsExamples(Protocol):
-    """A data module whose splits and their labels can be read, compared and replaced."""
-
-    def read(self) -> Mapping[str, Examples]:
-        """Return the examples of the source by split."""
-
-    def fingerprint_inputs(self, part: Examples) -> Tensor:
-        """Return the values that represent the inputs of a split, `[N, ...]`."""
-
-    def loader(self, split: str) -> Loader:
-        """Return the loader of a split."""
 
 
 @dataclass(frozen=True)
@@ -140,13 +108,6 @@ class Predictions:
         save_arrays(path, probabilities=self.probabilities, labels=self.labels, classes=self.classes)
 
 
-def load_supervised_model(checkpoint: Path, trusted: Sequence[str] = ()) -> SupervisedModel:
-    """Rebuild a model of Trainyard from its checkpoint; see `load_model`."""
-    model = load_model(checkpoint, trusted, SupervisedModel)
-    assert isinstance(model, SupervisedModel)
-    return model
-
-
 def accuracy_interval(correct: int, examples: int) -> tuple[float, float]:
     """Return the 95 % confidence interval of an accuracy over other examples of the same kind (Wilson 1927).
 
@@ -204,36 +165,3 @@ def calibration_error(predictions: Predictions) -> float:
     return float(
         multiclass_calibration_error(predictions.probabilities, predictions.labels, classes, n_bins=CALIBRATION_BINS)
     )
-
-
-class RanksExamples(Protocol):
-    """Probabilities with which examples can be ranked, for each of several names."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of K classes or labels."""
-
-    @property
-    def probabilities(self) -> Tensor:
-        """Their probabilities, `[N, K]`."""
-
-    def has(self, number: int) -> Tensor:
-        """Return whether each example has a class or label, bool `[N]`."""
-
-    def marked(self, number: int) -> tuple[float, Tensor] | None:
-        """Return the threshold of a class or label and which examples exceed it, if they are decided by one."""
-
-
-def ranking_scores(predictions: RanksExamples) -> dict[int, tuple[float, float]]:
-    """Return average precision and area under the ROC curve of each class against all others, lowest first.
-
-    Classes without examples, or without others, are left out, and all but the `MAX_RANKED` most frequent.
-    """
-    scores = {}
-    examples = torch.stack([predictions.has(number).sum() for number in range(len(predictions.names))])
-    for number in examples.argsort(descending=True, stable=True)[:MAX_RANKED].tolist():
-        target, confidence = predictions.has(number).long(), predictions.probabilities[:, number]
-        if 0 < int(examples[number]) < len(target):
-            area = float(binary_auroc(confidence, target))
-            scores[number] = (float(binary_average_precision(confidence, target)), area)
-    return dict(sorted(scores.items(), key=lambda item: (item[1], item[0])))

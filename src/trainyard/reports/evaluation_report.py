@@ -5,39 +5,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from matplotlib.figure import Figure
 
 from trainyard.io.figures import write_figure
 from trainyard.io.files import write_json, write_text
-from trainyard.reports.mistakes import DescribesMistakes, WorstExamples, mistakes_figure, mistakes_table
+from trainyard.reports.mistakes import WorstExamples, mistakes_figure, mistakes_table
+from trainyard.reports.split_predictions import SplitPredictions
 from trainyard.terminal.controls import escape_controls
 from trainyard.terminal.formats import describe_prediction
 from trainyard.terminal.tables import markdown_cell, markdown_table, table
 
 MAX_PRINTED = 5  # of the worst predictions
 TEST = "test/"
-
-
-class SplitPredictions(DescribesMistakes, Protocol):
-    """What is predicted and what is true for the examples of a split."""
-
-    def __len__(self) -> int:
-        """The number of examples."""
-
-    @property
-    def scores(self) -> dict[str, float]:
-        """Scores by name, without the stage."""
-
-    def baseline(self, stored: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the scores `test/...` of the constant prediction that a run's `baseline` describes; empty if none."""
-
-    def worst(self, most: int = 16) -> list[int]:
-        """Return the positions of the worst predictions, the worst one first."""
-
-    def save(self, path: Path) -> None:
-        """Write predictions, targets and names as a NumPy archive."""
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from trainyard.data.loading.target_statistics import label_scores
+from trainyard.history.saved_predictions import save_arrays
 from trainyard.reports.bootstrap import bootstrap_interval
-from trainyard.reports.saved_predictions import save_arrays
 
 CAPTION_WIDTH = 30  # characters of a line above an image
 COST = 5  # of the average precision of a label for an example, relative to the error of a number
@@ -98,10 +99,8 @@ class LabelPredictions:
         names = stored.get("labels")
         if not isinstance(names, list) or not set(map(str, names)) <= set(self.names):
             return {}
-        predicted = torch.tensor([name in names for name in self.names]).expand_as(self.targets)
-        constant = LabelPredictions(predicted.float(), self.targets, self.names, predicted, self.thresholds)
-        scores = constant.scores
-        return {"labels": names, **{f"test/{name}": scores[name] for name in ("f1", "f1_macro", "acc")}}
+        scores = label_scores(torch.tensor([name in names for name in self.names]), self.targets)
+        return {"labels": names, **{f"test/{name}": value for name, value in scores.items()}}
 
     def has(self, number: int) -> Tensor:
         """Return whether each example has a label, bool `[N]`."""

@@ -54,5 +54,4 @@ class LabelReport(ScoreTable):
         return [scores, label_table(self.predictions), *worst]
 
     def figures(self) -> dict[str, Callable[[], Figure]]:
-        ranking = partial(ranking_figure, self.predictions, "label", "labels")
-        return {"precision_recall_and_roc": ranking, **super().figures()}
+        return {"precision_recall_and_roc": partial(ranking_figure, self.predictions), **super().figures()}

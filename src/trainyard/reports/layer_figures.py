@@ -13,7 +13,7 @@ from trainyard.data.loading.datamodule import DataModule
 from trainyard.models.supervised import SupervisedModel
 from trainyard.models.tabular import SeparateLinear
 from trainyard.reports.class_predictions import Predictions
-from trainyard.reports.evaluation_report import SplitPredictions
+from trainyard.reports.split_predictions import SplitPredictions
 from trainyard.reports.validation_figures import SPLIT, ValidationFigure
 
 MAX_MAPS = 64  # maps, or kernels, in an image

@@ -3,30 +3,16 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from trainyard.data.loading.spec import Column, DataSpec
 from trainyard.io.figures import figure_style
+from trainyard.reports.split_predictions import SplitPredictions
 from trainyard.terminal.tables import markdown_table
 
 ACROSS = 4  # images in a row
-
-
-class DescribesMistakes(Protocol):
-    """Predictions that describe single examples."""
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The names of the cells that `describe` returns."""
-
-    def describe(self, position: int) -> tuple[str, ...]:
-        """Return what is predicted for an example, and what is true."""
-
-    def caption(self, position: int) -> str:
-        """Return the same in two or three short lines."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +26,7 @@ class WorstExamples:
 
 
 @figure_style()
-def mistakes_figure(predictions: DescribesMistakes, positions: Sequence[int], images: Tensor) -> Figure:
+def mistakes_figure(predictions: SplitPredictions, positions: Sequence[int], images: Tensor) -> Figure:
     """Draw images, uint8 `[M, C, H, W]`, with what is predicted and what is true."""
     rows = math.ceil(len(positions) / ACROSS)
     figure = Figure(figsize=(1.9 * ACROSS, 2.3 * rows))
@@ -55,7 +41,7 @@ def mistakes_figure(predictions: DescribesMistakes, positions: Sequence[int], im
 
 
 def mistakes_table(
-    predictions: DescribesMistakes, positions: Sequence[int], rows: Tensor, spec: DataSpec, names: Sequence[str] = ()
+    predictions: SplitPredictions, positions: Sequence[int], rows: Tensor, spec: DataSpec, names: Sequence[str] = ()
 ) -> str:
     """Return rows `[M, F]` as a Markdown table, with what is predicted, what is true, and their names if given."""
     lines = []

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trainyard.data.loading.target_statistics import number_scores
+from trainyard.history.saved_predictions import save_arrays
 from trainyard.reports.bootstrap import bootstrap_interval
-from trainyard.reports.saved_predictions import save_arrays
 
 SCORES = ("rmse", "mae", "r2")
 MAX_CAPTION = 3  # numbers in the title of an image
@@ -69,10 +70,8 @@ class NumberPredictions:
         mean = stored.get("mean")
         if not isinstance(mean, list) or len(mean) != len(self.names) or not all(map(is_number, mean)):
             return {}
-        constant = NumberPredictions(
-            torch.tensor(mean, dtype=torch.float64).expand_as(self.targets), self.targets, self.names
-        )
-        return {"mean": mean, **{f"test/{name}": value for name, value in constant.scores.items()}}
+        scores = number_scores(torch.tensor(mean, dtype=torch.float64), self.targets, self.names)
+        return {"mean": mean, **{f"test/{name}": value for name, value in scores.items()}}
 
     def worst(self, most: int = 16) -> list[int]:
         """Return the positions of the largest absolute errors, in descending order.

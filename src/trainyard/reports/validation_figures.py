@@ -12,7 +12,7 @@ from lightning.pytorch.strategies import FSDPStrategy
 from trainyard.callbacks.lifecycle import AfterFit
 from trainyard.callbacks.tensorboard import find_drawing_budget, tensorboard_writer
 from trainyard.data.loading.datamodule import DataModule
-from trainyard.history.scores import FILE
+from trainyard.history.saved_predictions import FILE
 from trainyard.io.figures import figure_style
 from trainyard.models.supervised import SupervisedModel
 from trainyard.reports.class_predictions import Predictions, calibration_error
@@ -23,13 +23,12 @@ from trainyard.reports.classification_figures import (
     ranking_figure,
 )
 from trainyard.reports.classification_report import class_table
-from trainyard.reports.evaluation_report import SplitPredictions
 from trainyard.reports.label_predictions import LabelPredictions
 from trainyard.reports.label_report import label_table
 from trainyard.reports.mistakes import mistakes_figure, mistakes_table
 from trainyard.reports.number_predictions import NumberPredictions
 from trainyard.reports.regression_figures import predicted_against_true_figure, residual_figure
-from trainyard.reports.target_reports import predict_batches
+from trainyard.reports.split_predictions import SplitPredictions, predict_batches
 
 log = logging.getLogger(__name__)
 
@@ -160,6 +159,4 @@ class RankingCurves(ValidationFigure):
     kinds = (Predictions, LabelPredictions)
 
     def draw(self, writer: Any, predictions: Predictions | LabelPredictions, trainer: L.Trainer) -> None:
-        nouns = ("class", "classes") if isinstance(predictions, Predictions) else ("label", "labels")
-        figure = ranking_figure(predictions, *nouns)
-        writer.add_figure(f"{SPLIT}/precision_recall_and_roc", figure, trainer.global_step)
+        writer.add_figure(f"{SPLIT}/precision_recall_and_roc", ranking_figure(predictions), trainer.global_step)

@@ -65,7 +65,7 @@ class Job:
 
     @property
     def baseline(self) -> dict[str, Any]:
-        """Scores of always predicting the most frequent class, see `majority_baseline`."""
+        """The simplest prediction and its scores, see `DataModule.baseline`."""
         baseline = self.result.get("baseline")
         return baseline if isinstance(baseline, dict) else {}
 

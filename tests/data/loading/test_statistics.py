@@ -27,7 +27,7 @@ from trainyard.data.loading.statistics import (
     tensor_digest,
 )
 from trainyard.data.loading.target import Classes
-from trainyard.data.loading.target_statistics import compute_class_weights, majority_baseline, missing_target_warnings
+from trainyard.data.loading.target_statistics import compute_class_weights, missing_target_warnings, simplest_baseline
 from trainyard.data.sources.builtin import Digits
 from trainyard.data.sources.image_folder import ImageFolder
 from trainyard.io.errors import ConfigError
@@ -134,7 +134,7 @@ def make_examples(*labels: int) -> Examples:
 
 def test_the_baseline_is_the_most_frequent_training_class() -> None:
     splits = {"train": make_examples(1, 1, 0), "val": make_examples(0, 0, 0, 1), "test": make_examples(1, 1, 1, 0, 2)}
-    assert majority_baseline(splits, ("a", "b", "c")) == {"class": "b", "val/acc": 0.25, "test/acc": 0.6}
+    assert simplest_baseline(splits, Classes(("a", "b", "c"))) == {"class": "b", "val/acc": 0.25, "test/acc": 0.6}
 
 
 def test_missing_classes_are_reported() -> None:

@@ -20,6 +20,8 @@ class Classes:
     """
 
     kind: ClassVar[str] = "classification"
+    noun: ClassVar[str] = "class"  # for one of the `names`
+    nouns: ClassVar[str] = "classes"
     names: tuple[str, ...]
     weights: tuple[float, ...] = ()
 
@@ -35,6 +37,8 @@ class Numbers:
     """
 
     kind: ClassVar[str] = "regression"
+    noun: ClassVar[str] = "number"  # for one of the `names`
+    nouns: ClassVar[str] = "numbers"
     names: tuple[str, ...]
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
@@ -50,6 +54,8 @@ class Labels:
     """
 
     kind: ClassVar[str] = "multilabel"
+    noun: ClassVar[str] = "label"  # for one of the `names`
+    nouns: ClassVar[str] = "labels"
     names: tuple[str, ...]
 
 

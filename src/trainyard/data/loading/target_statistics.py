@@ -1,7 +1,8 @@
 """Statistics of what is to be predicted: class weights, moments of numbers, counts, and the simplest prediction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,10 +19,8 @@ EVALUATED = {"val": "validation", "test": "test"}
 def summarize_target(target: Target) -> str:
     """Return a target in a few words: `3 classes`, `1 number: price` or `5 labels`."""
     count = len(target.names)
-    if isinstance(target, Numbers):
-        return f"{count} number{'s' * (count > 1)}: {join_limited(target.names, MAX_NAMES)}"
-    noun = "class" if isinstance(target, Classes) else "label"
-    return f"{count} {noun}{'' if count == 1 else 'es' if noun == 'class' else 's'}"
+    text = f"{count} {target.noun if count == 1 else target.nouns}"
+    return f"{text}: {join_limited(target.names, MAX_NAMES)}" if isinstance(target, Numbers) else text
 
 
 def fit_target(target: Target, values: Tensor, class_weights: str | Sequence[float] = "none") -> Target:
@@ -79,15 +78,20 @@ def sampling_weights(values: Tensor, target: Target) -> Tensor:
     return indicators @ (1 / indicators.sum(dim=0).clamp(min=1))
 
 
+def examples_of_each(values: Tensor, target: Classes | Labels) -> list[int]:
+    """Return the number of examples of each class or label."""
+    is_class = isinstance(target, Classes)
+    counts = values.bincount(minlength=len(target.names)) if is_class else values.sum(dim=0).long()
+    return list(counts.tolist())
+
+
 def count_targets(values: Tensor, target: Target) -> dict[str, int]:
     """Return the number of classes, and of examples of the rarest and the most frequent class or label."""
     if isinstance(target, Numbers):
         return {}
-    if isinstance(target, Labels):
-        counts = values.sum(dim=0).long().tolist()
-        return {"least": min(counts, default=0), "most": max(counts, default=0)}
-    counts = [count for count in values.bincount().tolist() if count]
-    return {"classes": len(counts), "least": min(counts, default=0), "most": max(counts, default=0)}
+    counts = [count for count in examples_of_each(values, target) if count or isinstance(target, Labels)]
+    classes = {"classes": len(counts)} if isinstance(target, Classes) else {}
+    return {**classes, "least": min(counts, default=0), "most": max(counts, default=0)}
 
 
 def simplest_baseline(splits: Mapping[str, Examples], target: Target) -> dict[str, Any]:
@@ -95,31 +99,31 @@ def simplest_baseline(splits: Mapping[str, Examples], target: Target) -> dict[st
 
     It is the most frequent class, the mean of each number, or the labels that at least half of the examples have.
     """
+    train, names = splits["train"].y, target.names
+    prediction: dict[str, Any]
+    score: Callable[[Tensor], dict[str, float]]
     if isinstance(target, Classes):
-        return majority_baseline(splits, target.names)
-    train = splits["train"].y
-    if isinstance(target, Labels):
+        most = train.bincount(minlength=len(names)).argmax()
+        prediction, score = {"class": names[most]}, partial(class_accuracy, most)
+    elif isinstance(target, Labels):
         common = train.mean(dim=0) >= 0.5
-        prediction: dict[str, Any] = {
-            "labels": [name for name, is_common in zip(target.names, common, strict=True) if is_common]
-        }
-        scores = {split: label_scores(common, splits[split].y > 0.5) for split in EVALUATED}
+        prediction = {"labels": [name for name, is_common in zip(names, common, strict=True) if is_common]}
+        score = partial(label_scores, common)
     else:
         mean = train.double().mean(dim=0)
-        prediction = {"mean": mean.tolist()}
-        scores = {split: number_scores(mean, splits[split].y.double(), target.names) for split in EVALUATED}
-    return prediction | {f"{split}/{name}": score for split, own in scores.items() for name, score in own.items()}
+        prediction, score = {"mean": mean.tolist()}, partial(number_scores, mean, names=names)
+    scores = {split: score(splits[split].y) for split in EVALUATED}
+    return prediction | {f"{split}/{name}": value for split, own in scores.items() for name, value in own.items()}
 
 
-def majority_baseline(splits: Mapping[str, Examples], classes: Sequence[str]) -> dict[str, Any]:
-    """Return the accuracy of the most frequent training class: `{"class": "no", "val/acc": 0.76, "test/acc": 0.76}`."""
-    most = int(splits["train"].y.bincount(minlength=len(classes)).argmax())
-    shares = {f"{name}/acc": float((splits[name].y == most).double().mean()) for name in EVALUATED}
-    return {"class": classes[most], **shares}
+def class_accuracy(predicted: Tensor, true: Tensor) -> dict[str, float]:
+    """Return the accuracy of predicting the same class for all examples `[N]`."""
+    return {"acc": float((true == predicted).double().mean())}
 
 
 def number_scores(predicted: Tensor, true: Tensor, names: Sequence[str]) -> dict[str, float]:
     """Return the scores of predicting the same numbers `[T]` for all examples `[N, T]`, as `Regression` names them."""
+    true = true.double()
     errors = true - predicted
     mse, variance = errors.square().mean(dim=0), true.var(dim=0, correction=0)
     scores = {
@@ -140,6 +144,7 @@ def number_scores(predicted: Tensor, true: Tensor, names: Sequence[str]) -> dict
 
 def label_scores(predicted: Tensor, true: Tensor) -> dict[str, float]:
     """Return the scores of predicting the same labels `[L]` for all examples `[N, L]`, as `MultiLabel` names them."""
+    true = true > 0.5
     hits, present = (true & predicted).sum(dim=0).double(), true.sum(dim=0).double()
     total = predicted * len(true) + present
     each = torch.where(total > 0, 2 * hits / total, 0)
@@ -152,17 +157,13 @@ def missing_target_warnings(splits: Mapping[str, Examples], target: Target) -> l
     """Return a warning if validation or test examples lack classes or labels of the training examples."""
     if isinstance(target, Numbers):
         return []
-    values = {name: part.y for name, part in splits.items()}
-    if isinstance(target, Classes):
-        counts = {name: y.bincount(minlength=len(target.names)).tolist() for name, y in values.items()}
-    else:
-        counts = {name: y.sum(dim=0).long().tolist() for name, y in values.items()}
-    noun, metric = ("classes", "acc") if isinstance(target, Classes) else ("labels", "f1_macro")
+    counts = {name: examples_of_each(part.y, target) for name, part in splits.items()}
+    metric = "acc" if isinstance(target, Classes) else "f1_macro"
     warnings = []
     for name, split in EVALUATED.items():
         pairs = zip(target.names, counts["train"], counts[name], strict=True)
         if missing := [f"{label} ({train})" for label, train, other in pairs if train and not other]:
-            text = f"{split} has no examples of these {noun} (training examples): {join_limited(missing)}"
+            text = f"{split} has no examples of these {target.nouns} (training examples): {join_limited(missing)}"
             warnings.append(f"{text}\n  {name}/{metric} does not measure them")
     return warnings
 
@@ -172,7 +173,7 @@ def check_target(values: Tensor, target: Target, sampler: str) -> None:
     if sampler == "balanced":
         sampling_weights(values, target)
     if isinstance(target, Labels):
-        counts = values.sum(dim=0).tolist()
-        if absent := [name for name, count in zip(target.names, counts, strict=True) if not count]:
+        pairs = zip(target.names, examples_of_each(values, target), strict=True)
+        if absent := [name for name, count in pairs if not count]:
             problem = "no training example has the label"
             raise config_error("data.target", join_limited(absent), problem, "labels that occur in several examples")

@@ -1,7 +1,6 @@
-"""Predictions and report of a split, chosen by the kind of the target: classes, numbers or labels."""
+"""Predictions of a split by the kind of the target: classes, numbers or labels."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,24 +10,11 @@ from trainyard.data.loading.target import Classes, Numbers
 from trainyard.io.errors import config_error, join_limited
 from trainyard.models.supervised import SupervisedModel
 from trainyard.reports.class_predictions import Predictions
-from trainyard.reports.classification_report import ClassificationReport
-from trainyard.reports.evaluation_report import Evaluation, SplitPredictions
 from trainyard.reports.label_predictions import LabelPredictions
-from trainyard.reports.label_report import LabelReport
 from trainyard.reports.number_predictions import NumberPredictions
-from trainyard.reports.regression_report import RegressionReport
 from trainyard.tasks.task import Task
 
-REPORTS: dict[type, type[Evaluation]] = {
-    Predictions: ClassificationReport,
-    NumberPredictions: RegressionReport,
-    LabelPredictions: LabelReport,
-}
-
-
-def build_report(predictions: SplitPredictions, **fields: Any) -> Evaluation:
-    """Return the report on predictions; the fields are those of `Evaluation`."""
-    return REPORTS[type(predictions)](predictions=predictions, **fields)
+SplitPredictions = Predictions | NumberPredictions | LabelPredictions
 
 
 def split_predictions(task: Task, predictions: Tensor, targets: Tensor) -> SplitPredictions:

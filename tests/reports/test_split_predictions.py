@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from trainyard.data.loading.target import Classes, Labels, Numbers, Target
+from trainyard.inference.evaluate import REPORTS
 from trainyard.io.errors import ConfigError
 from trainyard.reports.class_predictions import Predictions
 from trainyard.reports.classification_report import ClassificationReport
@@ -14,7 +15,7 @@ from trainyard.reports.label_predictions import LabelPredictions
 from trainyard.reports.label_report import LabelReport
 from trainyard.reports.number_predictions import NumberPredictions
 from trainyard.reports.regression_report import RegressionReport
-from trainyard.reports.target_reports import build_report, split_predictions
+from trainyard.reports.split_predictions import split_predictions
 from trainyard.tasks.build import build_task
 
 
@@ -57,8 +58,8 @@ def test_classes_are_decided_by_the_task() -> None:
     assert found.predicted.tolist() == [1, 1, 2], "the most probable ones are 0, 0 and 2"
     assert found.scores["acc"] == pytest.approx(2 / 3)
     assert found.threshold is None
-    report = build_report(
-        found, name="r", checkpoint="c", examples="test split", scores={"test/acc": 2 / 3, "test/loss": 1.0}
+    report = REPORTS[type(found)](
+        predictions=found, name="r", checkpoint="c", examples="test split", scores={"test/acc": 2 / 3, "test/loss": 1.0}
     )
     assert isinstance(report, ClassificationReport)
     assert report.details()["confusion_matrix"] == [[0, 1, 0], [0, 1, 0], [0, 0, 1]]
@@ -70,7 +71,9 @@ def test_numbers_are_decided_by_the_task() -> None:
     assert isinstance(found, NumberPredictions)
     assert found.numbers.tolist() == [[2.0], [4.0]]
     assert found.scores["mae"] == 0.5
-    report = build_report(found, name="r", checkpoint="c", examples="test split", scores={"test/mae": 0.5})
+    report = REPORTS[type(found)](
+        predictions=found, name="r", checkpoint="c", examples="test split", scores={"test/mae": 0.5}
+    )
     assert isinstance(report, RegressionReport)
 
 
@@ -80,7 +83,9 @@ def test_labels_are_decided_by_the_task() -> None:
     assert isinstance(found, LabelPredictions)
     assert found.decisions.sum(dim=1).tolist() == [2, 2, 2]
     assert found.scores["f1"] == pytest.approx(10 / 11)
-    report = build_report(found, name="r", checkpoint="c", examples="test split", scores={"test/f1": 10 / 11})
+    report = REPORTS[type(found)](
+        predictions=found, name="r", checkpoint="c", examples="test split", scores={"test/f1": 10 / 11}
+    )
     assert isinstance(report, LabelReport)
 
 
