@@ -90,4 +90,5 @@ class EpochSums:
     def from_state_dict(cls, count: Totals, state: Mapping[str, Any], device: torch.device) -> "EpochSums":
         """Return the sums of `state_dict` on a device."""
         losses = [loss.to(device) for loss in state["losses"]]
-        return cls(count, state["loss"].to(device), state["totals"].to(device), state["examples"], losses)
+        totals = state["totals"] if "totals" in state else state["correct"][None]  # a checkpoint from before tasks
+        return cls(count, state["loss"].to(device), totals.to(device), state["examples"], losses)
