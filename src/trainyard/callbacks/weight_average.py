@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.trainer.states import TrainerFn
-import torch
 from torch import Tensor
 
 
@@ -47,8 +47,8 @@ class WeightAverage(WeightAveraging):
 def average_floats(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
     """Return a function of the previous average, the value and the number of steps that returns the new average.
 
-    Integers and truth values, such as the positions of columns, are not averaged, and constants, such as the mean of the
-    data, do not change: rounding would change both.
+    Integers and truth values, such as the positions of columns, are not averaged, and constants, such as the mean of
+    the data, do not change: rounding would change both.
     """
 
     def update(previous: Tensor, value: Tensor, steps: Tensor | int) -> Tensor:
