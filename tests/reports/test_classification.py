@@ -94,7 +94,7 @@ def test_class_that_is_never_predicted_is_first_in_the_table() -> None:
 
 def test_scores_of_classes_are_right_aligned() -> None:
     report = ClassificationReport("run", "best.ckpt", "test split", {"test/acc": 0.6, "test/loss": 0.9}, SMALL)
-    assert report.class_lines == [
+    assert report.lines[len(report.points) :] == [
         "class  examples  precision  recall     F1\n"
         "c             1      0.000   0.000  0.000\n"
         "b             2      0.500   0.500  0.500\n"

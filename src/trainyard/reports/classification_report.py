@@ -20,25 +20,20 @@ from trainyard.reports.classification_figures import (
     confusion_figure,
     ranking_figure,
 )
-from trainyard.reports.evaluation_report import Evaluation
+from trainyard.reports.evaluation_report import Evaluation, lowest_scores, score_cells
 from trainyard.terminal.formats import format_baseline
-from trainyard.terminal.tables import markdown_table, table
+from trainyard.terminal.tables import markdown_table
 
-MAX_ROWS = 20  # printed classes, and rows of a confusion matrix in Markdown
+MAX_MATRIX = 20  # classes of a confusion matrix in Markdown
 SCORES = ("class", "examples", "precision", "recall", "F1")
-
-
-def score_rows(predictions: Predictions) -> list[tuple[object, ...]]:
-    """Return the cells of a table of scores, one row for each class, lowest F1 first."""
-    scores = sorted(class_scores(predictions), key=lambda row: row.f1)
-    return [(row.name, row.examples, *(f"{score:.3f}" for score in row[2:])) for row in scores]
 
 
 def class_table(predictions: Predictions) -> str:
     """Return the scores of each class as a Markdown table, lowest F1 first, and their unweighted mean."""
-    columns = list(zip(*(row[2:] for row in class_scores(predictions)), strict=True))
+    scores = class_scores(predictions)
+    columns = list(zip(*(row[2:] for row in scores), strict=True))
     means = [f"{sum(column) / len(column):.3f}" for column in columns]
-    return markdown_table(SCORES, [*score_rows(predictions), ("*mean*", len(predictions), *means)])
+    return markdown_table(SCORES, [*score_cells(scores), ("*mean*", len(predictions), *means)])
 
 
 @dataclass(frozen=True)
@@ -85,15 +80,8 @@ class ClassificationReport(Evaluation):
         return [f"threshold  {row.name} from a probability of {self.predictions.threshold:.3g}: {accuracy}, {scores}"]
 
     @property
-    def class_lines(self) -> list[str]:
-        """The scores of each class as text; of many classes, those with the lowest F1."""
-        rows = score_rows(self.predictions)
-        rest = [f"and {len(rows) - MAX_ROWS} classes with higher F1"] if len(rows) > MAX_ROWS else []
-        return [table(SCORES, rows[:MAX_ROWS], right=SCORES[1:]), *rest]
-
-    @property
     def lines(self) -> list[str]:
-        return [*self.points, *self.class_lines]
+        return [*self.points, *lowest_scores(SCORES, class_scores(self.predictions), "classes")]
 
     def details(self) -> dict[str, Any]:
         """Return interval, calibration and scores of the classes; over 1,000, the confusion matrix is `None`."""
@@ -109,7 +97,7 @@ class ClassificationReport(Evaluation):
 
     def markdown_tables(self) -> list[str]:
         names, parts = self.predictions.classes, [class_table(self.predictions)]
-        if len(names) <= MAX_ROWS:
+        if len(names) <= MAX_MATRIX:
             rows = zip(names, confusion_matrix(self.predictions).tolist(), strict=True)
             parts.append(markdown_table(["true, predicted as", *names], [[name, *counts] for name, counts in rows]))
         return parts
