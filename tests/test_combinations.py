@@ -10,10 +10,12 @@ import torch
 from tests.conftest import Compose
 from trainyard.config.accepted import has_backbone
 from trainyard.config.composition import compose, instantiate, load_options
+from trainyard.config.task_option import choose_task
 from trainyard.data.loading.datamodule import DataModule
 
 MODELS = {
     "mlp": ["model.hidden_dims=[8]"],
+    "tabular": ["model.hidden_dims=[8]", "model.members=2"],
     "cnn": ["model.channels=[4]", "model.hidden_dims=[8]"],
     "resnet": ["model.channels=[4]"],
     "transfer": ["model.backbone=test_resnet", "model.weights=none", "model.image_size=32"],
@@ -33,8 +35,8 @@ def combinations() -> list[dict[str, str]]:
     """Return transfer with every optimizer, and the other models with every schedule; other groups alternate."""
     optimizers, augments = cycle(OPTIMIZERS), cycle(AUGMENTS)
     rows = []
-    for model in ("mlp", "cnn", "resnet"):
-        sources = cycle([*SOURCES] if model == "mlp" else IMAGES)
+    for model in ("mlp", "cnn", "resnet", "tabular"):
+        sources = cycle({"mlp": [*SOURCES], "tabular": ["penguins"]}.get(model, IMAGES))
         for scheduler in SCHEDULERS:
             row = {"model": model, "data": next(sources), "optimizer": next(optimizers), "scheduler": scheduler}
             rows.append(row | ({"augment": next(augments)} if row["data"] in IMAGES else {}))
@@ -66,6 +68,7 @@ def sources() -> dict[str, DataModule]:
 
 def train_two_steps(cfg, data: DataModule, part: str) -> tuple[torch.Tensor, torch.Tensor]:
     torch.manual_seed(0)
+    choose_task(cfg, data.spec.target.kind)
     data.augment = instantiate(cfg.augment)
     groups = ["optimizer", "scheduler", *(["finetune"] if has_backbone(cfg) else [])]
     model = instantiate(cfg.model, spec=data.spec, **{group: instantiate(cfg[group]) for group in groups})

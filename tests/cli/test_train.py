@@ -119,18 +119,20 @@ def test_help_lists_groups_and_examples(run_train) -> None:
     for line in (
         "  scheduler    constant, cosine, cosine_warmup*, exponential, linear, one_cycle,",
         "               plateau, polynomial, step",
-        "  model        cnn, mlp*, resnet, transfer",
+        "  model        cnn, mlp*, resnet, tabular, transfer",
     ):
         assert line in screen
     examples = [line for line in screen.splitlines() if line.strip().startswith("python train.py")]
     assert len(examples) == 6
-    assert len(screen.splitlines()) < 40
+    assert len(screen.splitlines()) < 46
 
 
 def test_help_lists_options_of_config_dir(run_train, tmp_path: Path) -> None:
     (tmp_path / "mine" / "model").mkdir(parents=True)
     (tmp_path / "mine" / "model" / "tiny.yaml").touch()
-    assert "  model        cnn, mlp*, resnet, tiny, transfer\n" in run_train("--config-dir", "mine", "--help")[1]
+    assert (
+        "  model        cnn, mlp*, resnet, tabular, tiny, transfer\n" in run_train("--config-dir", "mine", "--help")[1]
+    )
 
 
 def run_python(code: str, **environment: str) -> str:

@@ -23,6 +23,7 @@ OPTIONS = [f"{group}={option}" for group in GROUPS for option in load_options(gr
 
 MUST_BE_GIVEN = {
     "data=image_folder": {"data.root"},
+    "data=image_table": {"data.path", "data.image", "data.target"},
     "data=table": {"data.path", "data.target"},
     "experiment=photos_resnet": {"data.root"},
 }

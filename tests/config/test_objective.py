@@ -8,7 +8,9 @@ from trainyard.config.objective import Objective, known_mode, metric_name
 from trainyard.io.errors import ConfigError
 
 
-@pytest.mark.parametrize(("words", "mode"), [([], "max"), (["objective=val/loss"], "min")])
+@pytest.mark.parametrize(
+    ("words", "mode"), [(["task=classification"], "max"), (["task=regression"], "min"), (["objective=val/loss"], "min")]
+)
 def test_the_mode_of_built_in_metrics_is_known(compose_run: Compose, words: list[str], mode: str) -> None:
     assert Objective.from_config(compose_run(*words)).mode == mode
 

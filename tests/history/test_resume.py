@@ -14,6 +14,8 @@ from tests.conftest import Compose
 from tests.run.interrupted_runs import COMMON, run
 from trainyard.cli.train import main
 from trainyard.config.composition import compose
+from trainyard.history.stored_config import config_to_test
+from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import ConfigError
 from trainyard.run.run_directory import lock
 from trainyard.run.summary import resume_command
@@ -103,6 +105,16 @@ def test_completed_run_can_train_more_epochs(stopped: Path, train_command) -> No
     steps = [line.split(",") for line in (stopped / "metrics.csv").read_text().splitlines()]
     places = [int(row[steps[0].index("step")]) for row in steps[1:]]
     assert places == sorted(places)
+
+
+def test_older_configs_name_modules_that_have_been_moved(stopped: Path, train_command) -> None:
+    config = stopped / "config.yaml"
+    before = "callbacks:\n  confusion_matrix:\n    _target_: trainyard.tasks.validation_figures.ConfusionMatrix\n"
+    config.write_text(config.read_text().replace("callbacks:\n", before))
+    assert train_command("resume=first")[0] == 0
+    assert "trainyard.reports.validation_figures.ConfusionMatrix" in config.read_text()
+    config.write_text(config.read_text().replace("trainyard.reports", "trainyard.tasks"))
+    config_to_test(StoredRun(stopped), trusted=["tests"])
 
 
 @pytest.mark.parametrize("end", ["\nsweep:\n", "\n  params: {}\n", "\nlogger:\n"])

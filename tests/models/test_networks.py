@@ -131,6 +131,14 @@ def test_epoch_sums_agree_with_torchmetrics_over_uneven_batches() -> None:
     assert correct / count == pytest.approx(float(accuracy(logits, y, "multiclass", num_classes=3)))
 
 
+def test_epoch_sums_of_checkpoints_that_count_only_correct_classes() -> None:
+    totals = Classification(Classes(("a", "b", "c"))).totals
+    before = {"loss": torch.tensor(5.0), "correct": torch.tensor(3.0), "examples": 4, "losses": []}
+    sums = EpochSums.from_state_dict(totals, before, torch.device("cpu"))
+    sums.add(torch.tensor(1.0), torch.eye(3), torch.tensor([0, 1, 0]))
+    assert sums.stacked().tolist() == [6.0, 7.0, 5.0]
+
+
 def test_label_smoothing_only_in_training() -> None:
     plain, smooth = (MLP(ROWS, hidden_dims=[], label_smoothing=value) for value in (0.0, 0.2))
     smooth.load_state_dict(plain.state_dict())

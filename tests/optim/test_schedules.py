@@ -108,7 +108,9 @@ def test_each_group_keeps_its_own_rate() -> None:
 
 def test_torch_schedulers_can_be_composed(compose_run: Compose) -> None:
     sgd = optimizer()
-    plateau = lightning_scheduler(instantiate(compose_run("scheduler=plateau").scheduler), sgd, 100)
+    plateau = lightning_scheduler(
+        instantiate(compose_run("scheduler=plateau", "task=classification").scheduler), sgd, 100
+    )
     assert isinstance(plateau["scheduler"], ReduceLROnPlateau)
     assert (plateau["interval"], plateau["monitor"]) == ("epoch", "val/loss")
     cycle = lightning_scheduler(lambda opt, total_steps: OneCycleLR(opt, 0.1, total_steps=total_steps), sgd, 100)

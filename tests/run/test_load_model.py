@@ -45,7 +45,7 @@ def test_header_of_a_safetensors_file(file: Path) -> None:
     content = json.loads(held["trainyard"])
     assert content["model_class"] == "trainyard.models.mlp.MLP"
     assert content["hyper_parameters"]["hidden_dims"] == [5]
-    assert content["hyper_parameters"]["spec"]["classes"] == ["low", "high"]
+    assert content["hyper_parameters"]["spec"]["target"]["names"] == ["low", "high"]
 
 
 def test_safetensors_file_is_found_like_a_run(file: Path) -> None:

@@ -95,7 +95,7 @@ def test_checkpoints_load_with_weights_only_and_predict(
     path = folder / "checkpoints" / f"{name}.ckpt"
     stored = torch.load(path, weights_only=True)
     assert epoch is None or stored["epoch"] == epoch
-    assert stored["hyper_parameters"]["spec"]["classes"] == list("0123456789")
+    assert stored["hyper_parameters"]["spec"]["target"]["names"] == list("0123456789")
     model = load_model(path)
     from trainyard.data.sources.builtin import Digits
 

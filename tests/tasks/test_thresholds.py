@@ -42,6 +42,23 @@ def test_the_threshold_is_halfway_between_examples() -> None:
     assert best_threshold(scores, torch.tensor([True] * 4), "f1") == 0.5
 
 
+def test_predicting_no_example_or_all_may_be_the_best() -> None:
+    rare = torch.tensor([True, False, False, False, False])
+    low = torch.tensor([0.1, 0.4, 0.3, 0.2, 0.05])
+    assert best_threshold(low, rare, "acc") == pytest.approx(0.7)
+    certain = torch.tensor([0.1, 1.0, 1.0, 1.0, 0.0])
+    assert not (certain >= best_threshold(certain, rare, "acc")).any()
+    assert (torch.zeros(5) >= best_threshold(torch.zeros(5), ~rare, "f1")).all()
+
+
+def test_the_threshold_separates_neighbouring_floats() -> None:
+    low = torch.tensor(1 - 2**-22)
+    scores = torch.stack([low, low.nextafter(torch.tensor(0.0)), low.nextafter(torch.tensor(1.0))])
+    for best in range(3):
+        positive = scores >= scores[best]
+        assert positive.equal(scores >= best_threshold(scores, positive, "f1")) or positive.all()
+
+
 @pytest.mark.parametrize(
     ("target", "threshold", "message"),
     [

@@ -53,12 +53,13 @@ class ResumingSweeper(Sweeper):
         with open_dict(self.config):
             options.name = space.name() if options.name is None else str(options.name)
         folder = Path(self.config.hydra.sweep.dir)
+        objective = self.find_objective(folder, space)
         if options.plan:
-            self.print_plan(StoredSweep.preview(folder, space, self.find_objective(folder, space)))
+            self.print_plan(StoredSweep.preview(folder, space, objective))
             return
         with lock_sweep(folder):
             is_new = not (folder / SWEEP_FILE).exists()
-            stored = StoredSweep.create(folder, space, self.find_objective(folder, space))
+            stored = StoredSweep.create(folder, space, objective)
             try:
                 self.run_jobs(stored)
             except (KeyboardInterrupt, Interrupted) as error:

@@ -21,7 +21,7 @@ from trainyard.config.target_packages import user_packages
 from trainyard.config.trusted_paths import check_training
 from trainyard.history import diff
 from trainyard.history.find_run import ROOT
-from trainyard.history.stored_config import config_to_reproduce
+from trainyard.history.stored_config import config_to_reproduce, with_present_names
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.io.files import check_path, relative
@@ -56,6 +56,7 @@ def reproduce(run: StoredRun, output: Path | None = None, yes: bool = False, pac
     print(f"run        {run.name}, again in {relative(folder)}")
     code = find_code(run, package)
     config = config_to_reproduce(run, folder)
+    config = config if code else with_present_names(config)
     own_code = {name: run.user_code[name] for name in user_packages(config) if name in run.user_code}
     for line in describe_changes(own_code, package, code):
         print(escape_controls(f"own code   {line}", keep=""))
@@ -167,7 +168,7 @@ def confirm(run: StoredRun, code: diff.CodeVersion | None, yes: bool, config: Ma
     """Ask before code of the run is executed: a patch, or anything that a stored config must not build or write."""
     reasons = [code.patch_summary] if code and code.patch else []
     try:
-        check_training(dict(config), folder)
+        check_training(with_present_names(dict(config)), folder)
     except ConfigError as error:
         reasons.append(str(error).splitlines()[0])
     if not reasons or yes:

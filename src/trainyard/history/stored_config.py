@@ -33,6 +33,9 @@ RESUME_KEYS = ("trainer", "checkpoint", "callbacks", "logger", "on_nan")
 RESUME_ACCEPTED = "values of trainer, checkpoint, callbacks, logger and on_nan, such as trainer.max_epochs=50"
 DAMAGED = "its config.yaml is missing or damaged"
 FILE_LOGGERS = ("tensorboard", "csv")
+MOVED = {  # modules whose classes older configs name
+    f"trainyard.tasks.{module}.": f"trainyard.reports.{module}." for module in ("layer_figures", "validation_figures")
+}
 
 
 def config_to_test(run: StoredRun, overrides: Sequence[str] = (), trusted: Sequence[str] = ()) -> DictConfig:
@@ -41,7 +44,7 @@ def config_to_test(run: StoredRun, overrides: Sequence[str] = (), trusted: Seque
     Nothing is instantiated. Every `_target_` is of an allowed kind and package (see `trainyard.config.trusted`), or of
     a `trusted` package. There are no interpolations, which could read the environment.
     """
-    stored = run.config
+    stored = with_present_names(run.config)
     if "seed" not in stored or not all(isinstance(stored.get(key), dict) for key in ("data", "trainer", "run")):
         raise config_error("RUN", run.name, DAMAGED, "a directory that train.py wrote")
     check_stored(stored, trusted, NOT_BUILT)
@@ -93,6 +96,7 @@ def config_to_resume(run: StoredRun, overrides: Sequence[str] = (), trusted: Seq
     stored = run.config_moved_to(relative(run.folder)) if moved else run.config
     if moved:
         stored["run"]["dir"] = relative(run.folder)
+    stored = with_present_names(stored)
     use_own_caches(stored)
     parsed = [parse_assignment(word, RESUME, RESUME_ACCEPTED) for word in overrides]
     check_training(without_overridden(stored, parsed), run.folder, trusted)
@@ -115,6 +119,20 @@ def config_to_reproduce(run: StoredRun, folder: Path) -> dict[str, Any]:
         config["logger"] = files
     use_own_caches(config)
     return config
+
+
+def with_present_names(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a stored config that names callbacks whose modules have been moved since it was written as they are now.
+
+    The code of the run's own commit needs the names that the config has.
+    """
+    renamed = copy.deepcopy(config)
+    callbacks = renamed.get("callbacks")
+    for part in callbacks.values() if isinstance(callbacks, dict) else ():
+        if isinstance(part, dict) and isinstance(name := part.get("_target_"), str):
+            old = next((old for old in MOVED if name.startswith(old)), "")
+            part["_target_"] = MOVED.get(old, old) + name.removeprefix(old)
+    return renamed
 
 
 def is_truncated(run: StoredRun) -> bool:

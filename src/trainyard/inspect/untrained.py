@@ -14,6 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from trainyard.config.accepted import accepts, can_set, has_backbone, remove_unused
 from trainyard.config.composition import instantiate
+from trainyard.config.task_option import choose_task
+from trainyard.data.loading.spec import target_kind
 from trainyard.io.errors import config_error
 from trainyard.run.compatibility import check_model_fits_data
 from trainyard.run.run_builder import QUIET, run_builder
@@ -30,6 +32,7 @@ def build_data(cfg: DictConfig) -> L.LightningDataModule:
     L.seed_everything(cfg.seed, verbose=False)
     data = builder.data(cfg)
     check_model_fits_data(cfg, data)
+    choose_task(cfg, target_kind(data))
     return data
 
 

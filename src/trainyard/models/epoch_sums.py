@@ -49,14 +49,17 @@ class EpochSums:
         self.examples += len(targets)
 
     def remove_last(self) -> None:
-        """Remove the batch that was added last."""
+        """Remove the batch that was added last; an empty one remains, so that there are totals in each process."""
         self.losses.pop()
-        self.examples -= len(self.pending.pop()[1])
+        outputs, targets = self.pending.pop()
+        self.pending.append((outputs[:0], targets[:0]))
+        self.examples -= len(targets)
 
     def add_pending(self) -> None:
         """Add the pending batches."""
-        self.loss += torch.stack(self.losses).sum()
-        self.losses.clear()
+        if self.losses:
+            self.loss += torch.stack(self.losses).sum()
+            self.losses.clear()
         self.count_pending()
 
     def count_pending(self) -> None:
@@ -69,8 +72,7 @@ class EpochSums:
 
     def stacked(self) -> Tensor:
         """Return `[loss, examples, *totals]`, which can be summed over processes."""
-        if self.losses:
-            self.add_pending()
+        self.add_pending()
         return torch.cat([torch.stack([self.loss, torch.full_like(self.loss, self.examples)]), self.totals])
 
     def copy(self) -> "EpochSums":
@@ -88,4 +90,5 @@ class EpochSums:
     def from_state_dict(cls, count: Totals, state: Mapping[str, Any], device: torch.device) -> "EpochSums":
         """Return the sums of `state_dict` on a device."""
         losses = [loss.to(device) for loss in state["losses"]]
-        return cls(count, state["loss"].to(device), state["totals"].to(device), state["examples"], losses)
+        totals = state["totals"] if "totals" in state else state["correct"][None]  # a checkpoint from before tasks
+        return cls(count, state["loss"].to(device), totals.to(device), state["examples"], losses)

@@ -194,11 +194,12 @@ class SupervisedModel(OptimizerMixin):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store what rebuilds the task, with the thresholds chosen so far."""
         thresholds = {"thresholds": [*self.task.thresholds]} if self.task.thresholds else {}
-        checkpoint["hyper_parameters"]["task"] = {**self.task.config, **thresholds}
+        if "hyper_parameters" in checkpoint:  # not if it was built from parts that a checkpoint cannot contain
+            checkpoint["hyper_parameters"]["task"] = {**self.task.config, **thresholds}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the chosen thresholds."""
-        stored = checkpoint["hyper_parameters"].get("task") or {}
+        stored = checkpoint.get("hyper_parameters", {}).get("task") or {}
         self.task.thresholds[:] = stored.get("thresholds", self.task.thresholds)
 
     def on_validation_epoch_end(self) -> None:

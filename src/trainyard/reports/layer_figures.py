@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.models.supervised import SupervisedModel
+from trainyard.models.tabular import SeparateLinear
 from trainyard.reports.class_predictions import Predictions
 from trainyard.reports.split_predictions import SplitPredictions
 from trainyard.reports.validation_figures import SPLIT, ValidationFigure
@@ -90,7 +91,7 @@ class Embedding(ValidationFigure):
     def draw(self, writer: Any, predictions: SplitPredictions, trainer: L.Trainer) -> None:
         model, data = trainer.lightning_module, trainer.datamodule  # type: ignore[attr-defined]
         head = getattr(model, "head", model)  # a backbone may contain linear layers too
-        last = next((m for m in reversed(list(head.modules())) if isinstance(m, nn.Linear)), None)
+        last = next((m for m in reversed(list(head.modules())) if isinstance(m, nn.Linear | SeparateLinear)), None)
         if last is None:
             return
         count = min(MAX_POINTS, len(predictions))
@@ -119,7 +120,7 @@ def describe_points(predictions: SplitPredictions, count: int) -> tuple[list[str
 def inputs_of(layer: nn.Module, model: L.LightningModule, data: DataModule, count: int) -> Tensor:
     """Return the inputs of a layer for the first validation examples, `[count, features]`."""
     inputs: list[Tensor] = []
-    with layer.register_forward_pre_hook(lambda _, args: inputs.append(args[0].float().cpu())):
+    with layer.register_forward_pre_hook(lambda _, args: inputs.append(args[0].flatten(1).float().cpu())):
         for x, _ in data.loader(SPLIT, all_ranks=True):
             model.forward(x)
             if sum(map(len, inputs)) >= count:

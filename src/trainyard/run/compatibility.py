@@ -170,7 +170,7 @@ def check_callbacks(cfg: DictConfig) -> None:
             raise config_error(f"callbacks.{name}", kind.__name__, problem, accepted)
         part = cfg.callbacks[name]
         at_epoch_end = issubclass(kind, EarlyStopping) and part.get("check_on_train_epoch_end")
-        if at_epoch_end and str(part.get("monitor")).startswith("val/") and not every_epoch:
+        if at_epoch_end and str(part.get("monitor")).startswith(("val/", AUTO)) and not every_epoch:
             key = f"callbacks.{name}.check_on_train_epoch_end"
             raise config_error(key, True, "not every epoch is validated", "null, to check after each validation")
 

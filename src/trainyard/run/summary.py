@@ -20,7 +20,7 @@ from trainyard.data.loading.spec import ReportsData
 from trainyard.io.files import relative
 from trainyard.run.run_directory import RESULT, read_config
 from trainyard.run.run_length import format_length
-from trainyard.terminal.formats import describe_prediction, format_baseline, sparkline
+from trainyard.terminal.formats import describe_prediction, format_baseline, format_score, sparkline
 from trainyard.terminal.invocation import train_command
 
 SCALE = "loss: log scale"
@@ -116,13 +116,13 @@ def format_metrics(metrics: Mapping[str, float], baseline: Mapping[str, Any], ob
     lines = [" ".join([f"{'':<10}", *(f"{column:>{width}}" for column, width in zip(shown, widths, strict=True))])]
     for stage in dict.fromkeys(stage for stage in ("val", "test") if any(stage == row for row, _ in cells)):
         names = [cells.get((stage, column)) for column in shown]
-        numbers = ["" if name is None else f"{metrics[name]:.4f}" for name in names]
+        numbers = ["" if name is None else format_score(metrics[name]) for name in names]
         texts = (f"{number:>{width}}" for number, width in zip(numbers, widths, strict=True))
         known = [name for name in names if name and isinstance(baseline.get(name), float)]
         single = format_baseline(baseline, known[0]) if len(known) == 1 else ""
         lines.append((" ".join([f"{stage:<10}", *texts]) + single).rstrip())
         if len(known) > 1:
-            numbers = [f"{baseline[name]:.4f}" if name in known else "" for name in names]
+            numbers = [format_score(baseline[name]) if name in known else "" for name in names]
             texts = (f"{number:>{width}}" for number, width in zip(numbers, widths, strict=True))
             lines.append(" ".join(["  baseline", *texts]) + f" ({describe_prediction(baseline)})")
     return [

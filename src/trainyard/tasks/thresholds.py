@@ -65,12 +65,16 @@ def best_threshold(probabilities: Tensor, positive: Tensor, criterion: str) -> f
     """
     if positive.all() or not positive.any():
         return 0.5
-    values, order = probabilities.cpu().double().sort(descending=True)
+    values, order = probabilities.cpu().sort(descending=True)
     present = positive.cpu()[order].double()
-    tp, predicted = present.cumsum(0), torch.arange(1, len(values) + 1)
+    highest = values[:1].nextafter(values.new_tensor(2.0)).clamp(min=1)  # no probability reaches it
+    above, below = torch.cat([highest, values]), torch.cat([values, values.new_zeros(1)])
+    tp, predicted = torch.cat([present.new_zeros(1), present.cumsum(0)]), torch.arange(len(values) + 1)
     counts = tp, predicted - tp, present.sum() - tp, len(values) - predicted - present.sum() + tp
-    below = torch.cat([values[1:], values.new_zeros(1)])
-    cuts = values > below  # equal probabilities are on the same side
-    scores, thresholds = CRITERIA[criterion](*counts)[cuts], ((values + below) / 2)[cuts]
+    cuts = above > below  # equal probabilities are on the same side
+    cuts[-1] = True  # all examples are predicted by the threshold 0, too
+    middle = (above + below) / 2
+    thresholds = torch.where(middle > below, middle, above)[cuts]  # rounding may reach the lower probability
+    scores = CRITERIA[criterion](*counts)[cuts]
     best = thresholds[scores == scores.max()]
     return float(best[(best - 0.5).abs().argmin()])

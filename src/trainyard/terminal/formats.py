@@ -17,6 +17,11 @@ def format_duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds > 90 else f"{seconds:.0f} s"
 
 
+def format_score(value: float) -> str:
+    """Return a score with four decimals, without a sign before zero."""
+    return f"{value:.4f}".replace("-0.0000", "0.0000")
+
+
 def format_baseline(baseline: Mapping[str, Any], metric: str) -> str:
     """Return a string such as ` (always 'no': 0.7620)`; empty for a metric without a baseline.
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -19,6 +20,7 @@ from trainyard.sweeps.job import Job
 if TYPE_CHECKING:
     from hydra_plugins.trainyard.launchers import LocalLauncher
 
+ANY_OBJECTIVE = Objective("val/loss", "min")
 checked: dict[str, Any] = {}  # parts that this process has checked, by their config; for data, its spec
 
 
@@ -111,26 +113,21 @@ def find_problems(
 
 
 def find_objective(launcher: "LocalLauncher", overrides: Sequence[str]) -> Objective:
-    """Return the objective of a job whose task depends on its data.
-
-    Raises:
-        ConfigError: the data cannot be read.
-    """
-    with ProcessPoolExecutor(1, mp_context=launcher.context) as executor:
+    """Return the objective of a job whose task depends on its data; any if the job cannot work: it will be checked."""
+    with suppress(HydraException, ConfigError, BrokenProcessPool):
         [config] = launcher.compose_jobs([overrides])
-        objective = executor.submit(objective_of, config).result()
-    if isinstance(objective, str):
-        raise ConfigError(objective)
-    return objective
+        with ProcessPoolExecutor(1, mp_context=launcher.context) as executor:
+            return executor.submit(objective_of, config).result()
+    return ANY_OBJECTIVE
 
 
-def objective_of(config: DictConfig) -> Objective | str:
-    """Return the objective of a job, or why its data cannot be read."""
+def objective_of(config: DictConfig) -> Objective:
+    """Return the objective of a job; any if its data cannot be read."""
     setup_globals()
     try:
         return Objective.from_config(read_data(config)[0])
-    except Exception as error:  # the job would fail with it, whatever it is
-        return format_error(error)
+    except Exception:  # `find_problem` describes it
+        return ANY_OBJECTIVE
 
 
 def check_objective(job: DictConfig, shared: Objective) -> None:

@@ -29,6 +29,7 @@ CALLBACKS = (
     "trainyard.reports.validation_figures.Mistakes",
     "trainyard.reports.validation_figures.Calibration",
     "trainyard.reports.validation_figures.RankingCurves",
+    "trainyard.reports.validation_figures.PredictedAgainstTrue",
     "trainyard.reports.layer_figures.FeatureMaps",
     "trainyard.reports.layer_figures.Embedding",
 )
