@@ -129,7 +129,10 @@ def test_scores_of_regression_are_beside_the_baseline(tmp_path: Path) -> None:
         "| val/loss | 0.25 |  |",
         "| test/loss | 0.5 |  |",
     ]
-    assert "The best epoch was selected by val/rmse.\n\nThe baseline always predicts the mean 4207, 0.5." in card
+    assert (
+        "The best epoch was selected by val/rmse.\n\nThe baseline is a constant prediction: always the mean 4207;0.5."
+        in card
+    )
 
 
 @pytest.mark.parametrize("form", ["onnx", "torch", "safetensors"])

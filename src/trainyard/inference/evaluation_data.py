@@ -90,18 +90,18 @@ def match_examples(data: DataModule, spec: DataSpec) -> tuple[str, Examples]:
     """Return other examples with the labels of a model, and which part of the data they are."""
     parts = data.read()
     split = next(name for name in ("test", "val", "train") if name in parts)
-    examples = parts[split]
+    examples, which = parts[split], "all" if split == "train" else f"{split} split"
     if examples.shape != spec.input_shape:
         shapes = ["x".join(map(str, shape)) for shape in (examples.shape, spec.input_shape)]
         raise config_error("data", shapes[0], "the inputs differ from those of the model", shapes[1])
     if not isinstance(spec.target, Classes):  # whose data reads the columns of the model
-        return "all" if split == "train" else f"{split} split", examples
+        return which, examples
     if unknown := [name for name in data.classes if name not in spec.classes]:
         raise config_error(
             "data", join_limited(unknown), "classes that the model does not know", join_limited(spec.classes)
         )
     labels = torch.tensor([spec.classes.index(name) for name in data.classes])
-    return "all" if split == "train" else f"{split} split", replace(examples, y=labels[examples.y])
+    return which, replace(examples, y=labels[examples.y])
 
 
 def worst_examples(predictions: SplitPredictions, data: DataModule) -> WorstExamples | None:
