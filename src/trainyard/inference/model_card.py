@@ -73,14 +73,14 @@ def describe_outputs(model: SupervisedModel) -> str:
         text = "in the units of the training data"
         return f"{shape}, {text}\n\n{first_rows(['number', 'target', f'mean ± std{log} in training'], rows)}"
     thresholds = model.task.thresholds
-    if isinstance(target, Labels):
+    if thresholds and isinstance(target, Labels):
         rows = [(*name, f"{least:.4g}") for name, least in zip(names, thresholds, strict=True)]
         text = "A label is predicted if its probability is at least its threshold."
         return f"{shape}. {text}\n\n{first_rows(['number', 'label', 'threshold'], rows)}"
     text = ""
     if thresholds:
         text = f". Class 1 is predicted if its probability is at least {thresholds[0]:.4g}, otherwise class 0."
-    return f"{shape}{text}\n\n{first_rows(['number', 'class'], names)}"
+    return f"{shape}{text}\n\n{first_rows(['number', target.noun], names)}"
 
 
 def describe_inputs(spec: DataSpec) -> str:
