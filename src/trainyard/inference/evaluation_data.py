@@ -20,7 +20,7 @@ from trainyard.history.stored_run import StoredRun
 from trainyard.inference.capabilities import NOT_INTERPRETED, has_report, load_supervised_model
 from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.models.supervised import SupervisedModel
-from trainyard.reports.class_predictions import Predictions
+from trainyard.reports.class_predictions import ClassPredictions
 from trainyard.reports.mistakes import WorstExamples
 from trainyard.reports.split_predictions import SplitPredictions
 from trainyard.run.rebuild import build_stored_data
@@ -106,7 +106,7 @@ def match_examples(data: DataModule, spec: DataSpec) -> tuple[str, Examples]:
 
 def worst_examples(predictions: SplitPredictions, data: DataModule) -> WorstExamples | None:
     """Return the test examples with the worst predictions; `None` for classes, whose report counts mistakes."""
-    if isinstance(predictions, Predictions):
+    if isinstance(predictions, ClassPredictions):
         return None
     positions, part = predictions.worst(), data.splits["test"]
     ids = positions if part.ids is None else part.ids[positions].tolist()

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from trainyard.reports.class_predictions import (
-    Predictions,
+    ClassPredictions,
     accuracy_interval,
     calibration_error,
     class_scores,
@@ -28,7 +28,7 @@ MAX_MATRIX = 20  # classes of a confusion matrix in Markdown
 SCORES = ("class", "examples", "precision", "recall", "F1")
 
 
-def class_table(predictions: Predictions) -> str:
+def class_table(predictions: ClassPredictions) -> str:
     """Return the scores of each class as a Markdown table, lowest F1 first, and their unweighted mean."""
     scores = class_scores(predictions)
     columns = list(zip(*(row[2:] for row in scores), strict=True))
@@ -40,7 +40,7 @@ def class_table(predictions: Predictions) -> str:
 class ClassificationReport(Evaluation):
     """The report on a test of predicted classes."""
 
-    predictions: Predictions
+    predictions: ClassPredictions
 
     @property
     def accuracy(self) -> tuple[str, float]:
@@ -85,7 +85,7 @@ class ClassificationReport(Evaluation):
 
     def details(self) -> dict[str, Any]:
         """Return interval, calibration and scores of the classes; over 1,000, the confusion matrix is `None`."""
-        small = len(self.predictions.classes) <= MAX_CLASSES
+        small = len(self.predictions.names) <= MAX_CLASSES
         threshold = self.predictions.threshold
         return {
             "interval": {"test/acc": list(self.interval)},
@@ -96,7 +96,7 @@ class ClassificationReport(Evaluation):
         }
 
     def markdown_tables(self) -> list[str]:
-        names, parts = self.predictions.classes, [class_table(self.predictions)]
+        names, parts = self.predictions.names, [class_table(self.predictions)]
         if len(names) <= MAX_MATRIX:
             rows = zip(names, confusion_matrix(self.predictions).tolist(), strict=True)
             parts.append(markdown_table(["true, predicted as", *names], [[name, *counts] for name, counts in rows]))
@@ -105,9 +105,9 @@ class ClassificationReport(Evaluation):
     def figures(self) -> dict[str, Callable[[], Figure]]:
         """Return the confusion matrix, calibration, and for two classes precision-recall and ROC curves."""
         figures: dict[str, Callable[[], Figure]] = {}
-        if len(self.predictions.classes) <= MAX_CLASSES:
+        if len(self.predictions.names) <= MAX_CLASSES:
             figures["confusion_matrix"] = partial(confusion_figure, self.predictions)
         figures["calibration"] = partial(calibration_figure, self.predictions)
-        if len(self.predictions.classes) == 2:
+        if len(self.predictions.names) == 2:
             figures["precision_recall_and_roc"] = partial(ranking_figure, self.predictions)
         return figures
