@@ -123,7 +123,7 @@ def test_other_table_is_matched_by_column_and_class_names() -> None:
     x[:, place["colour"]] = torch.tensor(other["colour"].map(codes).to_numpy(), dtype=torch.float32)
     expected = model.predict_step(x, 0).detach()
     assert torch.equal(report.predictions.probabilities, expected)
-    assert [report.predictions.classes[label] for label in report.predictions.labels] == list(other["size"])
+    assert [report.predictions.names[label] for label in report.predictions.labels] == list(other["size"])
     assert report.examples == "all of data.path=other.csv"
 
 
@@ -217,7 +217,7 @@ def test_baseline_is_the_most_frequent_class_of_training(tmp_path: Path) -> None
     assert most["class"] == training.index[0]
     report, _ = evaluate("rows")
     assert report.baseline == {"class": most["class"], "test/acc": most["test/acc"]}
-    labels = [report.predictions.classes[label] for label in report.predictions.labels]
+    labels = [report.predictions.names[label] for label in report.predictions.labels]
     assert most["test/acc"] == labels.count(most["class"]) / len(labels)
     other = rows(60, seed=1)
     other.to_csv("baseline.csv", index=False)
@@ -275,7 +275,7 @@ def test_reports_with_overrides_do_not_replace_the_own_report() -> None:
     stored = json.loads((folder / "evaluation" / "test.json").read_text())
     assert stored["metrics"] == stored_scores("rows")
     assert sum(map(sum, stored["confusion_matrix"])) == stored["examples"]["count"] == len(report.predictions)
-    assert [row["name"] for row in stored["classes"]] == list(report.predictions.classes)
+    assert [row["name"] for row in stored["classes"]] == list(report.predictions.names)
     low, high = stored["interval"]["test/acc"]
     assert low <= stored["metrics"]["test/acc"] <= high
     assert 0 <= stored["calibration_error"] <= 1

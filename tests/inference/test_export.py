@@ -38,7 +38,7 @@ def test_model_and_card_are_written_into_the_run(run_command, run: Path, monkeyp
     low, high = accuracy_interval(round(accuracy * count), count)
     assert f"| test/acc | {accuracy:.4g} | {result['baseline']['test/acc']:.4g} |" in card
     assert card.index("| val/acc |") < card.index("| val/loss |"), "the objective is first"
-    assert f"The baseline always predicts the class {result['baseline']['class']}." in card
+    assert f"The baseline is a constant prediction: always '{result['baseline']['class']}'." in card
     assert f"[{low:.4f}, {high:.4f}]" in card
     for text in ("Adelie", "bill_length_mm", "optimizer=adam", f"test {count}", "model.pt2"):
         assert text in card

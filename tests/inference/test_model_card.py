@@ -110,6 +110,9 @@ def test_outputs_are_described_for_each_kind_of_target() -> None:
     assert "| 0 | a | 0.5 |\n| 1 | b | 0.25 |\n| 2 | c | 0.75 |" in card
     assert "A label is predicted if its probability is at least its threshold." in card
     assert "always predicts one of its classes" not in card
+    own = build("multilabel")
+    own.task.thresholds = []  # as in a task of one's own
+    assert "| number | label |\n| --- | --- |\n| 0 | a |" in model_card(own, None, {}, "")
     card = model_card(build("binary"), None, {}, "")
     assert "Class 1 is predicted if its probability is at least 0.375, otherwise class 0." in card
 
@@ -129,7 +132,10 @@ def test_scores_of_regression_are_beside_the_baseline(tmp_path: Path) -> None:
         "| val/loss | 0.25 |  |",
         "| test/loss | 0.5 |  |",
     ]
-    assert "The best epoch was selected by val/rmse.\n\nThe baseline always predicts the mean 4207, 0.5." in card
+    assert (
+        "The best epoch was selected by val/rmse.\n\nThe baseline is a constant prediction: always the mean 4207;0.5."
+        in card
+    )
 
 
 @pytest.mark.parametrize("form", ["onnx", "torch", "safetensors"])

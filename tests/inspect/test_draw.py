@@ -189,11 +189,11 @@ def draw_untrained(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Any, 
     """Draw a figure for an untrained model and random examples, half of them for training; return both."""
 
     def draw(
-        module: ModuleType, spec: DataSpec, targets: Tensor, thresholds: Sequence[float] = ()
+        module: ModuleType, spec: DataSpec, targets: Tensor, thresholds: Sequence[float] | None = None
     ) -> tuple[Any, Figure]:
         torch.manual_seed(0)
         model = MLP(spec, hidden_dims=[16]).eval()
-        if thresholds:
+        if thresholds is not None:
             model.task.thresholds[:] = thresholds
         images = torch.randint(0, 256, (len(targets), *spec.input_shape), dtype=torch.uint8)
         x = torch.randn(len(targets), 2) if spec.kind == "rows" else images
@@ -233,6 +233,8 @@ def test_line_is_where_a_label_reaches_its_threshold(draw_untrained) -> None:
     assert model.predict_step(points, 0)[:, 0].tolist() == pytest.approx([0.45] * len(points), abs=0.001)
     assert [axis.get_ylabel() for axis in figure.axes[2:]] == ["probability of a", "probability of b"]
     assert figure.axes[0].images[0].get_clim() == (0, 1)
+    _, figure = draw_untrained(decision_figure, spec, torch.ones(40, 2), [])  # as in a task of one's own
+    assert not [line for axis in figure.axes for line in axis.collections if isinstance(line, QuadContourSet)]
 
 
 def test_too_many_numbers_are_rejected(draw_untrained) -> None:

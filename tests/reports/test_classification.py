@@ -11,7 +11,7 @@ from torchmetrics.functional.classification import multiclass_f1_score, multicla
 from trainyard.data.loading.spec import Column, DataSpec
 from trainyard.data.loading.target import Classes
 from trainyard.reports.class_predictions import (
-    Predictions,
+    ClassPredictions,
     accuracy_interval,
     calibration_error,
     class_scores,
@@ -29,8 +29,8 @@ from trainyard.reports.mistakes import mistakes_figure, mistakes_table
 from trainyard.terminal.tables import markdown_table
 
 
-def predictions(rows: list[list[float]], labels: list[int], *classes: str) -> Predictions:
-    return Predictions(torch.tensor(rows), torch.tensor(labels), classes)
+def predictions(rows: list[list[float]], labels: list[int], *classes: str) -> ClassPredictions:
+    return ClassPredictions(torch.tensor(rows), torch.tensor(labels), classes)
 
 
 SMALL = predictions(
@@ -40,11 +40,11 @@ SMALL = predictions(
 )  # fmt: skip
 
 
-def random_predictions(classes: int = 7, examples: int = 500) -> Predictions:
+def random_predictions(classes: int = 7, examples: int = 500) -> ClassPredictions:
     draws = torch.Generator().manual_seed(0)
     labels = torch.randint(classes, (examples,), generator=draws)
     logits = torch.randn(examples, classes, generator=draws) + 1.5 * torch.eye(classes)[labels]
-    return Predictions(logits.softmax(1), labels, tuple(f"class {number}" for number in range(classes)))
+    return ClassPredictions(logits.softmax(1), labels, tuple(f"class {number}" for number in range(classes)))
 
 
 def test_confusion_matrix_has_true_classes_as_rows() -> None:
@@ -94,7 +94,7 @@ def test_class_that_is_never_predicted_is_first_in_the_table() -> None:
 
 def test_scores_of_classes_are_right_aligned() -> None:
     report = ClassificationReport("run", "best.ckpt", "test split", {"test/acc": 0.6, "test/loss": 0.9}, SMALL)
-    assert report.class_lines == [
+    assert report.lines[len(report.points) :] == [
         "class  examples  precision  recall     F1\n"
         "c             1      0.000   0.000  0.000\n"
         "b             2      0.500   0.500  0.500\n"
@@ -192,12 +192,12 @@ def test_interval_bounds_are_1_96_standard_errors_away(correct: int, examples: i
         assert abs(correct / examples - bound) == pytest.approx(1.96 * error, rel=1e-4)
 
 
-def binary(threshold: float | None) -> Predictions:
+def binary(threshold: float | None) -> ClassPredictions:
     """Return predictions of two classes, decided by a threshold."""
     second = torch.tensor([0.1, 0.35, 0.4, 0.8, 0.2, 0.6])
     labels = torch.tensor([0, 1, 0, 1, 0, 1])
     decided = None if threshold is None else (second >= threshold).long()
-    return Predictions(torch.stack([1 - second, second], dim=1), labels, ("no", "yes"), decided, threshold)
+    return ClassPredictions(torch.stack([1 - second, second], dim=1), labels, ("no", "yes"), decided, threshold)
 
 
 def test_classes_are_decided_by_the_threshold() -> None:

@@ -5,30 +5,32 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainyard.reports.class_predictions import Predictions, class_scores, confusion_matrix
+from trainyard.reports.class_predictions import ClassPredictions, class_scores, confusion_matrix
 from trainyard.reports.classification_figures import MAX_RANKED, ranking_scores
 from trainyard.reports.classification_report import ClassificationReport
 
 SCORES = {"test/acc": 0.0, "test/loss": 9.0}
 
 
-def predictions(classes: int, examples: int = 400) -> Predictions:
+def predictions(classes: int, examples: int = 400) -> ClassPredictions:
     draws = torch.Generator().manual_seed(0)
     labels = torch.randint(classes, (examples,), generator=draws)
     probabilities = torch.rand(examples, classes, generator=draws).softmax(dim=1)
-    return Predictions(probabilities, labels, tuple(f"class {number}" for number in range(classes)))
+    return ClassPredictions(probabilities, labels, tuple(f"class {number}" for number in range(classes)))
 
 
 @pytest.fixture(scope="module")
-def many() -> Predictions:
+def many() -> ClassPredictions:
     return predictions(10_000)
 
 
-def test_no_confusion_matrix_is_computed(many: Predictions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_confusion_matrix_is_computed(
+    many: ClassPredictions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     sizes: list[int] = []
 
-    def counted(some: Predictions) -> torch.Tensor:
-        sizes.append(len(some.classes))
+    def counted(some: ClassPredictions) -> torch.Tensor:
+        sizes.append(len(some.names))
         return confusion_matrix(some)
 
     monkeypatch.setattr("trainyard.reports.classification_figures.confusion_matrix", counted)
@@ -50,7 +52,7 @@ def test_class_scores_follow_from_the_confusion_matrix() -> None:
         assert row.precision == pytest.approx(float(counts[number, number] / counts[:, number].sum().clamp(min=1)))
 
 
-def test_only_the_most_frequent_classes_are_ranked(many: Predictions, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_most_frequent_classes_are_ranked(many: ClassPredictions, monkeypatch: pytest.MonkeyPatch) -> None:
     assert MAX_RANKED == 500
     monkeypatch.setattr("trainyard.reports.classification_figures.MAX_RANKED", 5)
     found = ranking_scores(many)

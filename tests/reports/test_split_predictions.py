@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from trainyard.data.loading.target import Classes, Labels, Numbers, Target
 from trainyard.inference.evaluate import REPORTS
 from trainyard.io.errors import ConfigError
-from trainyard.reports.class_predictions import Predictions
+from trainyard.reports.class_predictions import ClassPredictions
 from trainyard.reports.classification_report import ClassificationReport
 from trainyard.reports.label_predictions import LabelPredictions
 from trainyard.reports.label_report import LabelReport
@@ -54,7 +54,7 @@ PROBABILITIES = torch.tensor([[0.4, 0.2, 0.4], [0.45, 0.3, 0.25], [0.1, 0.2, 0.7
 def test_classes_are_decided_by_the_task() -> None:
     labels = torch.tensor([1, 0, 2])
     found = split_predictions(MedianClass(Classes(("low", "middle", "high"))), PROBABILITIES, labels)
-    assert isinstance(found, Predictions)
+    assert isinstance(found, ClassPredictions)
     assert found.predicted.tolist() == [1, 1, 2], "the most probable ones are 0, 0 and 2"
     assert found.scores["acc"] == pytest.approx(2 / 3)
     assert found.threshold is None
@@ -111,10 +111,10 @@ class Thresholds(Stub):
 def test_thresholds_of_the_task_are_those_of_the_report() -> None:
     classes, probabilities, true = Classes(("no", "yes")), torch.tensor([[0.7, 0.3], [0.4, 0.6]]), torch.tensor([1, 1])
     plain = split_predictions(build_task(classes), probabilities, true)
-    assert isinstance(plain, Predictions)
+    assert isinstance(plain, ClassPredictions)
     assert (plain.threshold, plain.predicted.tolist()) == (None, [0, 1])
     found = split_predictions(Thresholds(classes, [0.25]), probabilities, true)
-    assert isinstance(found, Predictions)
+    assert isinstance(found, ClassPredictions)
     assert (found.threshold, found.predicted.tolist()) == (0.25, [1, 1])
     chosen = split_predictions(Thresholds(Labels(("a", "b", "c")), [0.5, 0.25, 0.75]), PROBABILITIES, torch.ones(3, 3))
     assert isinstance(chosen, LabelPredictions)

@@ -20,7 +20,7 @@ from trainyard.history.stored_config import config_to_resume
 from trainyard.history.stored_run import StoredRun
 from trainyard.io.errors import ConfigError
 from trainyard.io.files import check_regular_files, load_yaml, open_regular, read_json, write_json, write_text
-from trainyard.reports.class_predictions import Predictions
+from trainyard.reports.class_predictions import ClassPredictions
 from trainyard.run.load_model import load_model
 from trainyard.run.metrics_csv import read_curves
 from trainyard.run.run import Run
@@ -131,7 +131,7 @@ def test_temporary_files_replace_existing_links(tmp_path: Path) -> None:
     (tmp_path / f".x.{os.getpid()}.draft.json").symlink_to(victim)
     (tmp_path / f".val.{os.getpid()}.draft.npz").symlink_to(victim)
     write_text(tmp_path / "x.json", "{}")
-    Predictions(torch.ones(1, 1), torch.zeros(1, dtype=torch.long), ("a",)).save(tmp_path / "val.npz")
+    ClassPredictions(torch.ones(1, 1), torch.zeros(1, dtype=torch.long), ("a",)).save(tmp_path / "val.npz")
     assert victim.read_text() == "mine"
     assert not (tmp_path / "x.json").is_symlink()
     assert not (tmp_path / "val.npz").is_symlink()

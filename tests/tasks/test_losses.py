@@ -59,25 +59,27 @@ def test_losses_of_other_tasks_are_rejected(name: str, kind: str) -> None:
 
 def test_focal_loss_without_focus_is_cross_entropy() -> None:
     weights = torch.tensor([0.5, 2.0, 1.0])
-    focal = FocalLoss(gamma=0.0, weight=weights, label_smoothing=0.1, reduction="none")(LOGITS, LABELS)
+    focal = FocalLoss(gamma=0.0, weight=weights, label_smoothing=0.1)(LOGITS, LABELS)
     expected = F.cross_entropy(LOGITS, LABELS, weights, label_smoothing=0.1, reduction="none")
     assert focal == pytest.approx(expected, rel=1e-5)
     mixed = torch.rand(40, 3, generator=DRAWS).softmax(dim=1)
-    assert float(FocalLoss(gamma=0.0)(LOGITS, mixed)) == pytest.approx(float(F.cross_entropy(LOGITS, mixed)), rel=1e-5)
+    assert float(FocalLoss(gamma=0.0)(LOGITS, mixed).mean()) == pytest.approx(
+        float(F.cross_entropy(LOGITS, mixed)), rel=1e-5
+    )
 
 
 def test_focal_loss_of_two_classes_is_that_of_torchvision() -> None:
     logits, labels = torch.randn(30, 2, generator=DRAWS), torch.randint(0, 2, (30,), generator=DRAWS)
     difference = logits[:, 1] - logits[:, 0]
     expected = sigmoid_focal_loss(difference, labels.float(), alpha=-1, gamma=1.5, reduction="none")
-    assert FocalLoss(gamma=1.5, reduction="none")(logits, labels) == pytest.approx(expected, rel=1e-4)
+    assert FocalLoss(gamma=1.5)(logits, labels) == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("quantile", [0.1, 0.5, 0.9])
 def test_the_best_constant_of_the_quantile_loss_is_the_quantile(quantile: float) -> None:
     targets = torch.randn(999, 1, generator=DRAWS)
     candidates = torch.linspace(-2, 2, 401)
-    losses = [float(QuantileLoss(quantile)(torch.full_like(targets, float(c)), targets)) for c in candidates]
+    losses = [float(QuantileLoss(quantile)(torch.full_like(targets, float(c)), targets).mean()) for c in candidates]
     best = float(candidates[torch.tensor(losses).argmin()])
     assert best == pytest.approx(float(targets.quantile(quantile)), abs=0.02)
 
@@ -103,9 +105,9 @@ def test_losses_of_numbers_are_means_over_the_numbers(name: str) -> None:
 
 def test_class_weights_and_smoothing_are_used_in_training_only() -> None:
     task = build_task(CLASSES, {"loss": option("focal")}, label_smoothing=0.1)
-    plain, weighted = FocalLoss(reduction="sum"), FocalLoss(2.0, torch.tensor(CLASSES.weights), 0.1, "sum")
-    assert task.loss(LOGITS, LABELS, training=False) == plain(LOGITS, LABELS)
-    assert task.loss(LOGITS, LABELS, training=True) == weighted(LOGITS, LABELS)
+    plain, weighted = FocalLoss(), FocalLoss(2.0, torch.tensor(CLASSES.weights), 0.1)
+    assert task.loss(LOGITS, LABELS, training=False) == plain(LOGITS, LABELS).sum()
+    assert task.loss(LOGITS, LABELS, training=True) == weighted(LOGITS, LABELS).sum()
     assert not task.state_dict()
 
 

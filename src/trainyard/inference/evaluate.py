@@ -26,7 +26,7 @@ from trainyard.inference.trainer import apply_model_options, build_inference_tra
 from trainyard.io.errors import config_error
 from trainyard.io.files import relative
 from trainyard.models.supervised import SupervisedModel
-from trainyard.reports.class_predictions import Predictions
+from trainyard.reports.class_predictions import ClassPredictions
 from trainyard.reports.classification_report import ClassificationReport
 from trainyard.reports.evaluation_report import TEST, Evaluation
 from trainyard.reports.label_predictions import LabelPredictions
@@ -40,7 +40,7 @@ from trainyard.tasks.task import Task
 TOLERANCE = 1e-3  # relative, between a score of the test and the same one computed from the predictions
 
 REPORTS: dict[type[SplitPredictions], type[Evaluation]] = {
-    Predictions: ClassificationReport,
+    ClassPredictions: ClassificationReport,
     NumberPredictions: RegressionReport,
     LabelPredictions: LabelReport,
 }

@@ -20,7 +20,7 @@ from trainyard.history.stored_run import StoredRun
 from trainyard.inference.capabilities import NOT_INTERPRETED, has_report, load_supervised_model
 from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.models.supervised import SupervisedModel
-from trainyard.reports.class_predictions import Predictions
+from trainyard.reports.class_predictions import ClassPredictions
 from trainyard.reports.mistakes import WorstExamples
 from trainyard.reports.split_predictions import SplitPredictions
 from trainyard.run.rebuild import build_stored_data
@@ -90,23 +90,23 @@ def match_examples(data: DataModule, spec: DataSpec) -> tuple[str, Examples]:
     """Return other examples with the labels of a model, and which part of the data they are."""
     parts = data.read()
     split = next(name for name in ("test", "val", "train") if name in parts)
-    examples = parts[split]
+    examples, which = parts[split], "all" if split == "train" else f"{split} split"
     if examples.shape != spec.input_shape:
         shapes = ["x".join(map(str, shape)) for shape in (examples.shape, spec.input_shape)]
         raise config_error("data", shapes[0], "the inputs differ from those of the model", shapes[1])
     if not isinstance(spec.target, Classes):  # whose data reads the columns of the model
-        return "all" if split == "train" else f"{split} split", examples
+        return which, examples
     if unknown := [name for name in data.classes if name not in spec.classes]:
         raise config_error(
             "data", join_limited(unknown), "classes that the model does not know", join_limited(spec.classes)
         )
     labels = torch.tensor([spec.classes.index(name) for name in data.classes])
-    return "all" if split == "train" else f"{split} split", replace(examples, y=labels[examples.y])
+    return which, replace(examples, y=labels[examples.y])
 
 
 def worst_examples(predictions: SplitPredictions, data: DataModule) -> WorstExamples | None:
     """Return the test examples with the worst predictions; `None` for classes, whose report counts mistakes."""
-    if isinstance(predictions, Predictions):
+    if isinstance(predictions, ClassPredictions):
         return None
     positions, part = predictions.worst(), data.splits["test"]
     ids = positions if part.ids is None else part.ids[positions].tolist()

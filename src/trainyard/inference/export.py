@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from trainyard.data.loading.target import Labels, Numbers, Target
+from trainyard.data.loading.target import Numbers, Target
+from trainyard.data.loading.target_statistics import summarize_target
 from trainyard.history.find_run import find_checkpoint, run_at
 from trainyard.history.stored_run import StoredRun
 from trainyard.inference.capabilities import load_supervised_model, module_config
@@ -70,9 +71,8 @@ def export_run(name: str, form: str, output: Path | None = None, trusted: Sequen
 
 def describe_output(target: Target) -> str:
     """Return what the outputs are."""
-    if isinstance(target, Numbers):
-        return f"predictions of {join_limited(target.names)}"
-    return f"probabilities of {len(target.names)} {'labels' if isinstance(target, Labels) else 'classes'}"
+    is_number = isinstance(target, Numbers)
+    return f"{output_name(target)} of {join_limited(target.names) if is_number else summarize_target(target)}"
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """The model card of an exported model: a page in Markdown (Mitchell et al. 2019, arXiv:1810.03993)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from torch import nn
 
 from trainyard.config.objective import metric_name
 from trainyard.data.loading.spec import DataSpec
@@ -14,6 +16,7 @@ from trainyard.inference.export_interface import output_name
 from trainyard.io.errors import join_limited
 from trainyard.models.supervised import SupervisedModel
 from trainyard.reports.class_predictions import accuracy_interval
+from trainyard.terminal.formats import describe_prediction
 from trainyard.terminal.tables import escape_markdown, markdown_table
 
 CARD = "model_card.md"
@@ -34,20 +37,28 @@ def exported_files(path: Path) -> dict[str, Path]:
 
 def model_card(model: SupervisedModel, run: StoredRun | None, files: dict[str, Path], verified: str) -> str:
     """Return a page about the exported `files`, by format."""
-    title = f"# Model card: {escape_markdown(run.name if run else 'a checkpoint without its run')}"
-    size = sum(p.numel() for p in model.parameters())
     target = model.spec.target
     usages = ((FORMATS[form].usage, path) for form, path in files.items())
     code = [usage.format(file=repr(path.name), output=output_name(target)) for usage, path in usages]
     sections = {
-        title: f"{type(model).__name__}, {size:,} parameters, written {datetime.now():%Y-%m-%d}.",
-        "## Use": "\n\n".join([*(f"```python\n{text}\n```" for text in code), verified]),
         "## Input": describe_inputs(model.spec),
         "## Output": describe_outputs(model),
         **(describe_run(run) if run else {"## Training": "Unknown: the checkpoint is not in a run."}),
         "## Limits": LIMITS.format(limit=LIMIT[type(target)]),
     }
-    return "\n\n".join(f"{heading}\n\n{text}" for heading, text in sections.items()) + "\n"
+    return card_page(model, run.name if run else "a checkpoint without its run", code, verified, sections)
+
+
+def card_page(model: nn.Module, name: str, code: Sequence[str], verified: str, sections: Mapping[str, str]) -> str:
+    """Return the page about the model of a run: code that uses its files, how they were verified, further sections."""
+    size = sum(p.numel() for p in model.parameters())
+    first = {
+        f"# Model card: {escape_markdown(name)}": (
+            f"{type(model).__name__}, {size:,} parameters, written {datetime.now():%Y-%m-%d}."
+        ),
+        "## Use": "\n\n".join([*(f"```python\n{text}\n```" for text in code), verified]),
+    }
+    return "\n\n".join(f"{heading}\n\n{text}" for heading, text in {**first, **sections}.items()) + "\n"
 
 
 def describe_outputs(model: SupervisedModel) -> str:
@@ -62,14 +73,14 @@ def describe_outputs(model: SupervisedModel) -> str:
         text = "in the units of the training data"
         return f"{shape}, {text}\n\n{first_rows(['number', 'target', f'mean ± std{log} in training'], rows)}"
     thresholds = model.task.thresholds
-    if isinstance(target, Labels):
+    if thresholds and isinstance(target, Labels):
         rows = [(*name, f"{least:.4g}") for name, least in zip(names, thresholds, strict=True)]
         text = "A label is predicted if its probability is at least its threshold."
         return f"{shape}. {text}\n\n{first_rows(['number', 'label', 'threshold'], rows)}"
     text = ""
     if thresholds:
         text = f". Class 1 is predicted if its probability is at least {thresholds[0]:.4g}, otherwise class 0."
-    return f"{shape}{text}\n\n{first_rows(['number', 'class'], names)}"
+    return f"{shape}{text}\n\n{first_rows(['number', target.noun], names)}"
 
 
 def describe_inputs(spec: DataSpec) -> str:
@@ -126,12 +137,13 @@ def describe_scores(run: StoredRun, examples: Any) -> str:
         ("score", [*map(escape_markdown, names)]),
         ("model", [format_score(run.metrics[name]) for name in names]),
     ]
-    if any(scores := [format_score(baseline.get(name)) for name in names]):
+    scores = [format_score(baseline.get(name)) for name in names]
+    if any(scores):
         columns.append(("baseline", scores))
     headers, cells = zip(*columns, strict=True)
     table = markdown_table(headers, zip(*cells, strict=True))
     notes = [f"The best epoch was selected by {escape_markdown(objective)}."] if objective else []
-    notes += describe_baseline(baseline)
+    notes += [f"The baseline is a constant prediction: {escape_markdown(describe_prediction(baseline))}."] * any(scores)
     accuracy = run.metrics.get("test/acc", -1.0)
     if isinstance(examples, int) and 0 < examples < 1e9 and 0 <= accuracy <= 1:
         low, high = accuracy_interval(round(accuracy * examples), examples)
@@ -142,15 +154,3 @@ def describe_scores(run: StoredRun, examples: Any) -> str:
 def format_score(value: Any) -> str:
     """Return a score as text; empty if it is not a number."""
     return f"{value:.4g}" if isinstance(value, int | float) else ""
-
-
-def describe_baseline(baseline: dict[str, Any]) -> list[str]:
-    """Return a sentence about the simplest prediction, as far as it is known."""
-    for name in ("class", "mean", "labels"):
-        if name in baseline:
-            values = baseline[name] if isinstance(baseline[name], list) else [baseline[name]]
-            text = join_limited(
-                (f"{value:.4g}" if isinstance(value, float) else str(value) for value in values), MAX_ROWS
-            )
-            return [f"The baseline always predicts the {name} {escape_markdown(text)}."]
-    return []

@@ -1,7 +1,6 @@
 """Exports any LightningModule with a model card, and compares the exported file with the checkpoint."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -9,13 +8,13 @@ from omegaconf import DictConfig
 from trainyard.history.stored_run import StoredRun
 from trainyard.inference.export_formats import FORMATS, describe_failure
 from trainyard.inference.export_interface import BATCHES, TOLERANCE, largest_difference
-from trainyard.inference.model_card import CARD, describe_run, exported_files
+from trainyard.inference.model_card import CARD, card_page, describe_run, exported_files
 from trainyard.inference.module_formats import MODULE_FORMATS, ExportedModule
 from trainyard.inference.predict import output_draft
 from trainyard.io.errors import ConfigError, config_error
 from trainyard.io.files import relative, write_text
 from trainyard.run.rebuild import build_stored_model, load_weights
-from trainyard.terminal.tables import escape_markdown, markdown_table
+from trainyard.terminal.tables import markdown_table
 
 LIMITS = "Scores hold for data like the test data. The file was compared with the checkpoint on one CPU only."
 NO_EXAMPLE = "a model that sets self.example_input_array, or --format safetensors, which contains weights only"
@@ -90,19 +89,9 @@ def export_once(exported: ExportedModule, form: str, draft: Path, dynamic: bool)
 
 def module_card(exported: ExportedModule, run: StoredRun, files: dict[str, Path], verified: str) -> str:
     """Return a page in Markdown about the exported `files`, by format."""
-    model = exported.model
-    size = sum(p.numel() for p in model.parameters())
     arrays = ", ".join(f"{path!r}: numpy.zeros({shape}, {kind!r})" for path, kind, shape in exported.describe())
     usage = [MODULE_FORMATS[form].usage.format(file=repr(path.name), arrays=arrays) for form, path in files.items()]
     rows = [(path, kind, " x ".join(map(str, shape))) for path, kind, shape in exported.describe()]
     inputs = markdown_table(["argument of forward", "type", "shape of the example"], rows) if rows else "Unknown."
-    sections = {
-        f"# Model card: {escape_markdown(run.name)}": (
-            f"{type(model).__name__}, {size:,} parameters, written {datetime.now():%Y-%m-%d}."
-        ),
-        "## Use": "\n\n".join([*(f"```python\n{code}\n```" for code in usage), verified]),
-        "## Input": inputs,
-        **describe_run(run),
-        "## Limits": LIMITS,
-    }
-    return "\n\n".join(f"{heading}\n\n{text}" for heading, text in sections.items()) + "\n"
+    sections = {"## Input": inputs, **describe_run(run), "## Limits": LIMITS}
+    return card_page(exported.model, run.name, usage, verified, sections)

@@ -123,7 +123,7 @@ def draw_values(axis: Axes, model: SupervisedModel, plane: Plane, number: int) -
         norm, title, extend = Normalize(float(targets.min()), float(targets.max())), name, "both"
     image = plane.paint(axis, values, cmap="viridis", norm=norm)
     axis.figure.colorbar(image, ax=axis, label=title, extend=extend)
-    if is_label:
+    if is_label and model.task.thresholds:
         plane.outline(axis, values, model.task.thresholds[number])
     for split, inputs, y in plane.examples:
         x1, x2 = inputs.T

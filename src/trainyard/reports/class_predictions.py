@@ -18,12 +18,12 @@ Z_95 = 1.959964  # the 97.5 % quantile of the normal distribution
 
 
 @dataclass(frozen=True)
-class Predictions:
+class ClassPredictions:
     """Predicted probabilities and true labels of a split."""
 
     probabilities: Tensor  # float32 [N, K]
     labels: Tensor  # int64 [N]
-    classes: tuple[str, ...]  # names of the K classes
+    names: tuple[str, ...]  # of the K classes
     decisions: Tensor | None = None  # the predicted classes, int64 [N]; `None` for the most probable ones
     threshold: float | None = None  # of the probability of the second of two classes; `None` if the model has none
 
@@ -31,11 +31,6 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.labels)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the classes."""
-        return self.classes
 
     @property
     def predicted(self) -> Tensor:
@@ -71,9 +66,9 @@ class Predictions:
     def baseline(self, stored: Mapping[str, Any]) -> dict[str, Any]:
         """Return the accuracy of always predicting the class that the baseline of a run names; empty if it is none."""
         name = stored.get("class")
-        if name not in self.classes:
+        if name not in self.names:
             return {}
-        label = self.classes.index(name)
+        label = self.names.index(name)
         return {"class": name, "test/acc": float((self.labels == label).double().mean())}
 
     def has(self, number: int) -> Tensor:
@@ -82,7 +77,7 @@ class Predictions:
 
     def marked(self, number: int) -> tuple[float, Tensor] | None:
         """Return the threshold of one of two classes, and which examples exceed it; `None` for more classes."""
-        if len(self.classes) != 2:
+        if len(self.names) != 2:
             return None
         threshold = 0.5 if self.threshold is None else self.threshold
         return (threshold if number == 1 else 1 - threshold), self.predicted == number
@@ -95,7 +90,7 @@ class Predictions:
 
     def describe(self, position: int) -> tuple[str, ...]:
         """Return the predicted class, its probability, and the true class, as `columns` names them."""
-        predicted, true = self.classes[int(self.predicted[position])], self.classes[int(self.labels[position])]
+        predicted, true = self.names[int(self.predicted[position])], self.names[int(self.labels[position])]
         return predicted, f"{float(self.confidence[position]):.0%}", true
 
     def caption(self, position: int) -> str:
@@ -105,7 +100,7 @@ class Predictions:
 
     def save(self, path: Path) -> None:
         """Write `probabilities`, `labels` and `classes` as a NumPy archive, atomically."""
-        save_arrays(path, probabilities=self.probabilities, labels=self.labels, classes=self.classes)
+        save_arrays(path, probabilities=self.probabilities, labels=self.labels, classes=self.names)
 
 
 def accuracy_interval(correct: int, examples: int) -> tuple[float, float]:
@@ -129,26 +124,26 @@ class ClassScores(NamedTuple):
     f1: float
 
 
-def class_scores(predictions: Predictions) -> list[ClassScores]:
+def class_scores(predictions: ClassPredictions) -> list[ClassScores]:
     """Return the scores of each class, in the order of the classes.
 
     torchmetrics would build a matrix of all pairs of classes, which takes 800 MB for 10,000 classes.
     """
     groups = (predictions.labels[predictions.correct], predictions.labels, predictions.predicted)
-    correct, examples, guesses = (labels.bincount(minlength=len(predictions.classes)) for labels in groups)
+    correct, examples, guesses = (labels.bincount(minlength=len(predictions.names)) for labels in groups)
     precision, recall = correct / guesses.clamp(min=1), correct / examples.clamp(min=1)
     f1 = 2 * correct / (guesses + examples).clamp(min=1)
     columns = (examples.tolist(), precision.tolist(), recall.tolist(), f1.tolist())
-    return [ClassScores(*row) for row in zip(predictions.classes, *columns, strict=True)]
+    return [ClassScores(*row) for row in zip(predictions.names, *columns, strict=True)]
 
 
-def confusion_matrix(predictions: Predictions) -> Tensor:
+def confusion_matrix(predictions: ClassPredictions) -> Tensor:
     """Return the number of examples of each true class (row) and predicted class (column), int64 `[K, K]`."""
-    classes = len(predictions.classes)
+    classes = len(predictions.names)
     return multiclass_confusion_matrix(predictions.predicted, predictions.labels, num_classes=classes)
 
 
-def reliability(predictions: Predictions) -> tuple[Tensor, Tensor, Tensor]:
+def reliability(predictions: ClassPredictions) -> tuple[Tensor, Tensor, Tensor]:
     """Return number, mean confidence and accuracy of the predictions in each bin of confidence; 0 in an empty bin."""
     bins = (predictions.confidence * CALIBRATION_BINS).ceil().long().clamp(1, CALIBRATION_BINS) - 1
     examples = torch.bincount(bins, minlength=CALIBRATION_BINS)
@@ -159,9 +154,9 @@ def reliability(predictions: Predictions) -> tuple[Tensor, Tensor, Tensor]:
     return examples, confidence, accuracy
 
 
-def calibration_error(predictions: Predictions) -> float:
+def calibration_error(predictions: ClassPredictions) -> float:
     """Return the expected calibration error: the mean gap of confidence and accuracy (Guo et al. 2017)."""
-    classes = len(predictions.classes)
+    classes = len(predictions.names)
     return float(
         multiclass_calibration_error(predictions.probabilities, predictions.labels, classes, n_bins=CALIBRATION_BINS)
     )

@@ -16,7 +16,7 @@ from torchmetrics.functional.classification import (
 from trainyard.io.figures import figure_style
 from trainyard.reports.class_predictions import (
     CALIBRATION_BINS,
-    Predictions,
+    ClassPredictions,
     calibration_error,
     confusion_matrix,
     reliability,
@@ -28,15 +28,15 @@ MAX_CLASSES = 1000  # in a confusion matrix, whose size is their square
 MAX_CURVES = 10  # classes, the lowest ranked
 MAX_RANKED = 500  # classes, the most frequent: each takes 20 ms on 10,000 examples
 
-RankedPredictions = Predictions | LabelPredictions
+RankedPredictions = ClassPredictions | LabelPredictions
 
 
 @figure_style()
-def confusion_figure(predictions: Predictions) -> Figure:
+def confusion_figure(predictions: ClassPredictions) -> Figure:
     """Draw the confusion matrix as counts and as fractions of each true class, of at most `MAX_CLASSES` classes."""
     counts = confusion_matrix(predictions)
     fractions = counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
-    names = predictions.classes
+    names = predictions.names
     side = min(9.0, 2.4 + 0.3 * len(names))
     figure = Figure(figsize=(2 * side, side + 0.8), layout="tight")
     left, right = figure.subplots(1, 2, sharey=True)
@@ -63,7 +63,7 @@ def draw_cells(axis: Axes, cells: Tensor, fractions: Tensor, names: tuple[str, .
 
 
 @figure_style()
-def calibration_figure(predictions: Predictions) -> Figure:
+def calibration_figure(predictions: ClassPredictions) -> Figure:
     """Draw the reliability diagram, and below it the number of predictions in each bin."""
     examples, confidence, accuracy = reliability(predictions)
     figure = Figure(figsize=(5, 6))
@@ -103,7 +103,7 @@ def ranking_figure(predictions: RankedPredictions) -> Figure:
 
     Points mark the thresholds of two classes, or of labels.
     """
-    noun, nouns = ("class", "classes") if isinstance(predictions, Predictions) else ("label", "labels")
+    noun, nouns = ("class", "classes") if isinstance(predictions, ClassPredictions) else ("label", "labels")
     scores = ranking_scores(predictions)
     figure = Figure(figsize=(11, 5))
     figure.subplots_adjust(0.06, 0.11, 0.98, 0.92, wspace=0.15)

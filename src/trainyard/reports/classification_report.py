@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from trainyard.reports.class_predictions import (
-    Predictions,
+    ClassPredictions,
     accuracy_interval,
     calibration_error,
     class_scores,
@@ -20,32 +20,27 @@ from trainyard.reports.classification_figures import (
     confusion_figure,
     ranking_figure,
 )
-from trainyard.reports.evaluation_report import Evaluation
+from trainyard.reports.evaluation_report import Evaluation, lowest_scores, score_cells
 from trainyard.terminal.formats import format_baseline
-from trainyard.terminal.tables import markdown_table, table
+from trainyard.terminal.tables import markdown_table
 
-MAX_ROWS = 20  # printed classes, and rows of a confusion matrix in Markdown
+MAX_MATRIX = 20  # classes of a confusion matrix in Markdown
 SCORES = ("class", "examples", "precision", "recall", "F1")
 
 
-def score_rows(predictions: Predictions) -> list[tuple[object, ...]]:
-    """Return the cells of a table of scores, one row for each class, lowest F1 first."""
-    scores = sorted(class_scores(predictions), key=lambda row: row.f1)
-    return [(row.name, row.examples, *(f"{score:.3f}" for score in row[2:])) for row in scores]
-
-
-def class_table(predictions: Predictions) -> str:
+def class_table(predictions: ClassPredictions) -> str:
     """Return the scores of each class as a Markdown table, lowest F1 first, and their unweighted mean."""
-    columns = list(zip(*(row[2:] for row in class_scores(predictions)), strict=True))
+    scores = class_scores(predictions)
+    columns = list(zip(*(row[2:] for row in scores), strict=True))
     means = [f"{sum(column) / len(column):.3f}" for column in columns]
-    return markdown_table(SCORES, [*score_rows(predictions), ("*mean*", len(predictions), *means)])
+    return markdown_table(SCORES, [*score_cells(scores), ("*mean*", len(predictions), *means)])
 
 
 @dataclass(frozen=True)
 class ClassificationReport(Evaluation):
     """The report on a test of predicted classes."""
 
-    predictions: Predictions
+    predictions: ClassPredictions
 
     @property
     def accuracy(self) -> tuple[str, float]:
@@ -85,19 +80,12 @@ class ClassificationReport(Evaluation):
         return [f"threshold  {row.name} from a probability of {self.predictions.threshold:.3g}: {accuracy}, {scores}"]
 
     @property
-    def class_lines(self) -> list[str]:
-        """The scores of each class as text; of many classes, those with the lowest F1."""
-        rows = score_rows(self.predictions)
-        rest = [f"and {len(rows) - MAX_ROWS} classes with higher F1"] if len(rows) > MAX_ROWS else []
-        return [table(SCORES, rows[:MAX_ROWS], right=SCORES[1:]), *rest]
-
-    @property
     def lines(self) -> list[str]:
-        return [*self.points, *self.class_lines]
+        return [*self.points, *lowest_scores(SCORES, class_scores(self.predictions), "classes")]
 
     def details(self) -> dict[str, Any]:
         """Return interval, calibration and scores of the classes; over 1,000, the confusion matrix is `None`."""
-        small = len(self.predictions.classes) <= MAX_CLASSES
+        small = len(self.predictions.names) <= MAX_CLASSES
         threshold = self.predictions.threshold
         return {
             "interval": {"test/acc": list(self.interval)},
@@ -108,8 +96,8 @@ class ClassificationReport(Evaluation):
         }
 
     def markdown_tables(self) -> list[str]:
-        names, parts = self.predictions.classes, [class_table(self.predictions)]
-        if len(names) <= MAX_ROWS:
+        names, parts = self.predictions.names, [class_table(self.predictions)]
+        if len(names) <= MAX_MATRIX:
             rows = zip(names, confusion_matrix(self.predictions).tolist(), strict=True)
             parts.append(markdown_table(["true, predicted as", *names], [[name, *counts] for name, counts in rows]))
         return parts
@@ -117,9 +105,9 @@ class ClassificationReport(Evaluation):
     def figures(self) -> dict[str, Callable[[], Figure]]:
         """Return the confusion matrix, calibration, and for two classes precision-recall and ROC curves."""
         figures: dict[str, Callable[[], Figure]] = {}
-        if len(self.predictions.classes) <= MAX_CLASSES:
+        if len(self.predictions.names) <= MAX_CLASSES:
             figures["confusion_matrix"] = partial(confusion_figure, self.predictions)
         figures["calibration"] = partial(calibration_figure, self.predictions)
-        if len(self.predictions.classes) == 2:
+        if len(self.predictions.names) == 2:
             figures["precision_recall_and_roc"] = partial(ranking_figure, self.predictions)
         return figures

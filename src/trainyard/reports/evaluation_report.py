@@ -1,7 +1,7 @@
 """The report of an evaluation as text, JSON, Markdown and figures; subclasses fill it for a kind of target."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 
 from trainyard.io.figures import write_figure
 from trainyard.io.files import write_json, write_text
+from trainyard.reports.class_predictions import ClassScores
+from trainyard.reports.label_predictions import LabelScores
 from trainyard.reports.mistakes import WorstExamples, mistakes_figure, mistakes_table
 from trainyard.reports.split_predictions import SplitPredictions
 from trainyard.terminal.controls import escape_controls
@@ -18,7 +20,21 @@ from trainyard.terminal.formats import describe_prediction
 from trainyard.terminal.tables import markdown_cell, markdown_table, table
 
 MAX_PRINTED = 5  # of the worst predictions
+MAX_ROWS = 20  # printed classes or labels
 TEST = "test/"
+
+
+def score_cells(scores: Iterable[ClassScores | LabelScores]) -> list[tuple[object, ...]]:
+    """Return the cells of a table of scores, one row for each class or label, lowest F1 first."""
+    rows = sorted(scores, key=lambda row: row.f1)
+    return [(row.name, row.examples, *(f"{value:.3f}" for value in row[2:])) for row in rows]
+
+
+def lowest_scores(columns: Sequence[str], scores: Iterable[ClassScores | LabelScores], nouns: str) -> list[str]:
+    """Return the scores of classes or labels as text; of many, those with the lowest F1 and a line on the others."""
+    rows = score_cells(scores)
+    rest = [f"and {len(rows) - MAX_ROWS} {nouns} with higher F1"] if len(rows) > MAX_ROWS else []
+    return [table(columns, rows[:MAX_ROWS], right=columns[1:]), *rest]
 
 
 @dataclass(frozen=True)

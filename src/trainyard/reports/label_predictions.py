@@ -14,6 +14,7 @@ from torch import Tensor
 from trainyard.data.loading.target_statistics import label_scores
 from trainyard.history.saved_predictions import save_arrays
 from trainyard.reports.bootstrap import bootstrap_interval
+from trainyard.tasks.thresholds import f1_score
 
 CAPTION_WIDTH = 30  # characters of a line above an image
 COST = 5  # of the average precision of a label for an example, relative to the error of a number
@@ -81,7 +82,7 @@ class LabelPredictions:
         """
         counts = (weights @ self.counts).view(3, -1)
         averages = self.curves.average_precisions(weights)
-        return torch.stack([f1_scores(counts.sum(dim=1)), f1_scores(counts).mean(), averages.nanmean()])
+        return torch.stack([f1_score(*counts.sum(dim=1)), f1_score(*counts).mean(), averages.nanmean()])
 
     @property
     def label_scores(self) -> list[LabelScores]:
@@ -89,7 +90,7 @@ class LabelPredictions:
         correct, wrong, missed = self.counts.sum(dim=0).view(3, -1)
         precision, recall = (correct / (correct + others).clamp(min=1) for others in (wrong, missed))
         averages = self.curves.average_precisions(torch.ones(len(self), dtype=torch.float64)).nan_to_num()
-        f1 = f1_scores(torch.stack([correct, wrong, missed]))
+        f1 = f1_score(correct, wrong, missed)
         columns = [values.tolist() for values in ((correct + missed).long(), precision, recall, f1, averages)]
         rows = zip(self.names, columns[0], self.thresholds, *columns[1:], strict=True)
         return [LabelScores(*row) for row in rows]
@@ -140,13 +141,6 @@ class LabelPredictions:
     def save(self, path: Path) -> None:
         """Write `probabilities`, `targets` and `names` as a NumPy archive, atomically."""
         save_arrays(path, probabilities=self.probabilities, targets=self.targets, names=self.names)
-
-
-def f1_scores(counts: Tensor) -> Tensor:
-    """Return the F1 scores of numbers of correct and wrong predictions and missed labels, `[3, ...]`; 0 without any."""
-    correct, wrong, missed = counts
-    total = 2 * correct + wrong + missed
-    return torch.where(total > 0, 2 * correct / total, 0.0)
 
 
 class RankedExamples(NamedTuple):

@@ -8,23 +8,16 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from trainyard.reports.classification_figures import ranking_figure
-from trainyard.reports.evaluation_report import ScoreTable
+from trainyard.reports.evaluation_report import ScoreTable, lowest_scores, score_cells
 from trainyard.reports.label_predictions import LabelPredictions
-from trainyard.terminal.tables import markdown_table, table
+from trainyard.terminal.tables import markdown_table
 
-MAX_ROWS = 20  # printed labels
 COLUMNS = ("label", "examples", "threshold", "precision", "recall", "F1", "average precision")
-
-
-def label_rows(predictions: LabelPredictions) -> list[tuple[object, ...]]:
-    """Return the cells of a table of scores, one row for each label, lowest F1 first."""
-    scores = sorted(predictions.label_scores, key=lambda row: row.f1)
-    return [(row.name, row.examples, *(f"{value:.3f}" for value in row[2:])) for row in scores]
 
 
 def label_table(predictions: LabelPredictions) -> str:
     """Return the scores of each label as a Markdown table, lowest F1 first."""
-    return markdown_table(COLUMNS, label_rows(predictions))
+    return markdown_table(COLUMNS, score_cells(predictions.label_scores))
 
 
 @dataclass(frozen=True)
@@ -42,9 +35,7 @@ class LabelReport(ScoreTable):
 
     @property
     def target_lines(self) -> list[str]:
-        rows = label_rows(self.predictions)
-        rest = [f"and {len(rows) - MAX_ROWS} labels with higher F1"] if len(rows) > MAX_ROWS else []
-        return [table(COLUMNS, rows[:MAX_ROWS], right=COLUMNS[1:]), *rest]
+        return lowest_scores(COLUMNS, self.predictions.label_scores, "labels")
 
     def details(self) -> dict[str, Any]:
         return {**super().details(), "labels": [row._asdict() for row in self.predictions.label_scores]}

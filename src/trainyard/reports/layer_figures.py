@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.models.supervised import SupervisedModel
 from trainyard.models.tabular import SeparateLinear
-from trainyard.reports.class_predictions import Predictions
+from trainyard.reports.class_predictions import ClassPredictions
 from trainyard.reports.split_predictions import SplitPredictions
 from trainyard.reports.validation_figures import SPLIT, ValidationFigure
 
@@ -108,9 +108,9 @@ class Embedding(ValidationFigure):
 
 def describe_points(predictions: SplitPredictions, count: int) -> tuple[list[str], list[list[str]]]:
     """Return the names of the columns that describe an example in the Projector, and the first rows."""
-    if not isinstance(predictions, Predictions):
+    if not isinstance(predictions, ClassPredictions):
         return [*predictions.columns], [[*predictions.describe(position)] for position in range(count)]
-    names = predictions.classes
+    names = predictions.names
     pairs = zip(predictions.labels.tolist()[:count], predictions.predicted.tolist()[:count], strict=True)
     rows = [[names[label], names[predicted], str(label == predicted)] for label, predicted in pairs]
     return ["true", "predicted", "right"], rows

@@ -2,18 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from trainyard.data.loading.target_statistics import number_scores
+from trainyard.data.loading.target_statistics import name_number_scores, number_scores, weighted_number_scores
 from trainyard.history.saved_predictions import save_arrays
 from trainyard.reports.bootstrap import bootstrap_interval
 
-SCORES = ("rmse", "mae", "r2")
 MAX_CAPTION = 3  # numbers in the title of an image
 
 
@@ -36,34 +35,15 @@ class NumberPredictions:
     @property
     def scores(self) -> dict[str, float]:
         """Scores with the names of `Regression.scores`, without the loss, whose units are others."""
-        return self.name_scores(self.weighted_scores(torch.ones(len(self), dtype=torch.float64)))
+        return number_scores(self.numbers.double(), self.targets, self.names)
 
     @cached_property
     def intervals(self) -> dict[str, tuple[float, float]]:
         """The 95 % confidence interval of each of the `scores`, see `bootstrap_interval`."""
-        bounds = bootstrap_interval(self.weighted_scores, len(self), width=len(self.names))
-        low, high = (self.name_scores(column) for column in bounds.T)
+        resampled = partial(weighted_number_scores, self.errors, self.targets.double())
+        bounds = bootstrap_interval(resampled, len(self), width=len(self.names))
+        low, high = (name_number_scores(column, self.names) for column in bounds.T)
         return {name: (low[name], high[name]) for name in low}
-
-    def weighted_scores(self, weights: Tensor) -> Tensor:
-        """Return rmse, mae and R² of each number and their means over the numbers, float64 `[3 * (T + 1)]`.
-
-        Args:
-            weights: how often each example counts, float64 `[N]`.
-        """
-        shares, targets = weights / weights.sum(), self.targets.double()
-        mse, mae = shares @ self.errors.square(), shares @ self.errors.abs()
-        variance = shares @ (targets - shares @ targets).square()
-        r2 = torch.where(variance > 0, 1 - mse / variance, 0.0)
-        own = torch.stack([mse.sqrt(), mae, r2])  # [3, T]
-        return torch.cat([own.mean(dim=1, keepdim=True), own], dim=1).flatten()
-
-    def name_scores(self, values: Tensor) -> dict[str, float]:
-        """Return values in the order of `weighted_scores` by name; those of each number only if there are several."""
-        columns = ["", *(f"_{name}" for name in self.names)] if len(self.names) > 1 else [""]
-        rows = zip(SCORES, values.view(len(SCORES), -1).tolist(), strict=True)
-        named = {score: dict(zip(columns, row, strict=False)) for score, row in rows}
-        return {f"{score}{column}": named[score][column] for column in columns for score in SCORES}
 
     def baseline(self, stored: Mapping[str, Any]) -> dict[str, Any]:
         """Return the scores of the mean that the baseline of a run contains; empty if it has none."""

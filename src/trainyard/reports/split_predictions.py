@@ -9,12 +9,12 @@ from trainyard.data.loading.loader import Batch
 from trainyard.data.loading.target import Classes, Numbers
 from trainyard.io.errors import config_error, join_limited
 from trainyard.models.supervised import SupervisedModel
-from trainyard.reports.class_predictions import Predictions
+from trainyard.reports.class_predictions import ClassPredictions
 from trainyard.reports.label_predictions import LabelPredictions
 from trainyard.reports.number_predictions import NumberPredictions
 from trainyard.tasks.task import Task
 
-SplitPredictions = Predictions | NumberPredictions | LabelPredictions
+SplitPredictions = ClassPredictions | NumberPredictions | LabelPredictions
 
 
 def split_predictions(task: Task, predictions: Tensor, targets: Tensor) -> SplitPredictions:
@@ -40,7 +40,7 @@ def split_predictions(task: Task, predictions: Tensor, targets: Tensor) -> Split
         return NumberPredictions(decisions, targets, names)
     thresholds = task.thresholds
     if isinstance(target, Classes):
-        return Predictions(predictions, targets, names, decisions, next(iter(thresholds), None))
+        return ClassPredictions(predictions, targets, names, decisions, next(iter(thresholds), None))
     return LabelPredictions(
         predictions, targets > 0.5, names, decisions.bool(), tuple(thresholds) or (0.5,) * len(names)
     )

@@ -15,9 +15,10 @@ from trainyard.data.loading.datamodule import DataModule
 from trainyard.history.saved_predictions import FILE
 from trainyard.io.figures import figure_style
 from trainyard.models.supervised import SupervisedModel
-from trainyard.reports.class_predictions import Predictions, calibration_error
+from trainyard.reports.class_predictions import ClassPredictions, calibration_error
 from trainyard.reports.classification_figures import (
     MAX_CLASSES,
+    RankedPredictions,
     calibration_figure,
     confusion_figure,
     ranking_figure,
@@ -63,7 +64,7 @@ class ValidationFigure(AfterFit):
     """Base class of callbacks that show validation predictions in TensorBoard after the test, within a time budget."""
 
     seconds: ClassVar[float] = 0.0  # approximate time to draw on a slow processor
-    kinds: ClassVar[tuple[type, ...]] = (Predictions, NumberPredictions, LabelPredictions)  # others are not drawn
+    kinds: ClassVar[tuple[type, ...]] = (ClassPredictions, NumberPredictions, LabelPredictions)  # others are not drawn
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Draw if the time budget allows it; an error is logged as a warning."""
@@ -89,10 +90,10 @@ class ValidationFigure(AfterFit):
 class PerClass(ValidationFigure):
     """Precision, recall and F1 of each class or label, under Text."""
 
-    kinds = (Predictions, LabelPredictions)
+    kinds = (ClassPredictions, LabelPredictions)
 
-    def draw(self, writer: Any, predictions: Predictions | LabelPredictions, trainer: L.Trainer) -> None:
-        if isinstance(predictions, Predictions):
+    def draw(self, writer: Any, predictions: RankedPredictions, trainer: L.Trainer) -> None:
+        if isinstance(predictions, ClassPredictions):
             writer.add_text(f"{SPLIT}/per_class", class_table(predictions), trainer.global_step)
         else:
             writer.add_text(f"{SPLIT}/per_label", label_table(predictions), trainer.global_step)
@@ -102,10 +103,10 @@ class ConfusionMatrix(ValidationFigure):
     """The confusion matrix, as counts and as fractions, under Images."""
 
     seconds = 0.4
-    kinds = (Predictions,)
+    kinds = (ClassPredictions,)
 
-    def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
-        if len(predictions.classes) <= MAX_CLASSES:
+    def draw(self, writer: Any, predictions: ClassPredictions, trainer: L.Trainer) -> None:
+        if len(predictions.names) <= MAX_CLASSES:
             writer.add_figure(f"{SPLIT}/confusion_matrix", confusion_figure(predictions), trainer.global_step)
 
 
@@ -144,9 +145,9 @@ class Calibration(ValidationFigure):
     """The reliability diagram under Images, and the expected calibration error as a scalar."""
 
     seconds = 0.3
-    kinds = (Predictions,)
+    kinds = (ClassPredictions,)
 
-    def draw(self, writer: Any, predictions: Predictions, trainer: L.Trainer) -> None:
+    def draw(self, writer: Any, predictions: ClassPredictions, trainer: L.Trainer) -> None:
         error = calibration_error(predictions)
         writer.add_scalar(f"{SPLIT}/calibration_error", error, trainer.global_step)
         writer.add_figure(f"{SPLIT}/calibration", calibration_figure(predictions), trainer.global_step)
@@ -156,7 +157,7 @@ class RankingCurves(ValidationFigure):
     """Precision-recall and ROC curves of each class or label, under Images."""
 
     seconds = 0.5
-    kinds = (Predictions, LabelPredictions)
+    kinds = (ClassPredictions, LabelPredictions)
 
-    def draw(self, writer: Any, predictions: Predictions | LabelPredictions, trainer: L.Trainer) -> None:
+    def draw(self, writer: Any, predictions: RankedPredictions, trainer: L.Trainer) -> None:
         writer.add_figure(f"{SPLIT}/precision_recall_and_roc", ranking_figure(predictions), trainer.global_step)

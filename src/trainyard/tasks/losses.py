@@ -33,28 +33,24 @@ class FocalLoss(nn.Module):
         gamma: exponent of the weight `(1 - p)^gamma` of an example whose class has the probability p.
         weight: weight of each class `[K]`.
         label_smoothing: share of the target spread over all classes.
-        reduction: `sum`, `mean` or `none`.
     """
 
     weight: Tensor | None
 
-    def __init__(
-        self, gamma: float = 2.0, weight: Tensor | None = None, label_smoothing: float = 0.0, reduction: str = "mean"
-    ) -> None:
+    def __init__(self, gamma: float = 2.0, weight: Tensor | None = None, label_smoothing: float = 0.0) -> None:
         super().__init__()
-        self.gamma, self.label_smoothing, self.reduction = gamma, label_smoothing, reduction
+        self.gamma, self.label_smoothing = gamma, label_smoothing
         self.register_buffer("weight", weight)
 
     def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of logits `[B, K]` and labels `[B]`, or probabilities `[B, K]`."""
+        """Return the loss `[B]` of each example for logits `[B, K]` and labels `[B]`, or probabilities `[B, K]`."""
         classes = outputs.shape[1]
         shares = F.one_hot(targets, classes).to(outputs.dtype) if targets.ndim == 1 else targets
         shares = shares * (1 - self.label_smoothing) + self.label_smoothing / classes
         if self.weight is not None:
             shares = shares * self.weight
         logs = outputs.log_softmax(dim=1)
-        losses = -(shares * (1 - logs.exp()) ** self.gamma * logs).sum(dim=1)
-        return reduce(losses, self.reduction)
+        return -(shares * (1 - logs.exp()) ** self.gamma * logs).sum(dim=1)
 
 
 class QuantileLoss(nn.Module):
@@ -62,27 +58,18 @@ class QuantileLoss(nn.Module):
 
     Args:
         quantile: between 0 and 1; 0.5 is the median.
-        reduction: `sum`, `mean` or `none`.
     """
 
-    def __init__(self, quantile: float = 0.5, reduction: str = "mean") -> None:
+    def __init__(self, quantile: float = 0.5) -> None:
         super().__init__()
         if not 0 < quantile < 1:
             raise config_error("loss.quantile", quantile, "not a quantile", "a number between 0 and 1")
-        self.quantile, self.reduction = quantile, reduction
+        self.quantile = quantile
 
     def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of numbers and their targets, both `[B, T]`."""
+        """Return the loss `[B, T]` of each number for numbers and their targets, both `[B, T]`."""
         errors = targets - outputs
-        losses = torch.maximum(self.quantile * errors, (self.quantile - 1) * errors)
-        return reduce(losses, self.reduction)
-
-
-def reduce(losses: Tensor, reduction: str) -> Tensor:
-    """Return the `sum` or the `mean` of losses, or with `none` the losses."""
-    if reduction == "none":
-        return losses
-    return losses.sum() if reduction == "sum" else losses.mean()
+        return torch.maximum(self.quantile * errors, (self.quantile - 1) * errors)
 
 
 def build_loss(

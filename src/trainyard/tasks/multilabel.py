@@ -9,7 +9,7 @@ from torchmetrics import Metric
 
 from trainyard.data.loading.target import Labels
 from trainyard.tasks.task import Task
-from trainyard.tasks.thresholds import best_threshold, check_threshold
+from trainyard.tasks.thresholds import best_threshold, check_threshold, f1_score
 
 
 class MultiLabel(Task):
@@ -54,12 +54,9 @@ class MultiLabel(Task):
 
     def scores(self, loss: float, totals: Sequence[float], examples: float) -> dict[str, float]:
         """Return micro and macro F1, the share of exact matches and the mean loss."""
-        count = self.output_size
-        hits, wrong, missed = (totals[place * count : (place + 1) * count] for place in range(3))
-        f1 = [f1_score(*label) for label in zip(hits, wrong, missed, strict=True)]
-        micro = f1_score(sum(hits), sum(wrong), sum(missed))
-        scores = {"f1": micro, "f1_macro": sum(f1) / count, "acc": totals[-1] / examples}
-        return {**scores, "loss": loss / examples}
+        counts = torch.tensor(totals[:-1], dtype=torch.float64).view(3, -1)
+        micro, macro = f1_score(*counts.sum(dim=1)), f1_score(*counts).mean()
+        return {"f1": float(micro), "f1_macro": float(macro), "acc": totals[-1] / examples, "loss": loss / examples}
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """Return the probability of each label, `[B, L]`."""
@@ -102,9 +99,3 @@ class MultiLabel(Task):
         values = self.decisions(predictions).float() if hasattr(metric, "threshold") else predictions
         labels = targets.long()
         return (values[:, 0], labels[:, 0]) if self.output_size == 1 else (values, labels)
-
-
-def f1_score(hits: float, wrong: float, missed: float) -> float:
-    """Return the F1 score of counts; 0 without any."""
-    total = 2 * hits + wrong + missed
-    return 2 * hits / total if total else 0.0

@@ -91,6 +91,8 @@ class Task(nn.Module):
         if training and self.weights is not None:
             function.weight = self.weights  # type: ignore[attr-defined]  # on the device of the network
         loss = function(outputs, self.loss_targets(targets))
+        if loss.ndim == 1:  # of each example
+            return loss.sum()
         if loss.ndim:
             return loss.sum() * len(loss) / max(1, loss.numel())
         return loss if getattr(function, "reduction", "mean") == "sum" else loss * len(targets)

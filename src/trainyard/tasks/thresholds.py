@@ -20,8 +20,8 @@ def balanced_accuracy(tp: Count, fp: Count, fn: Count, tn: Count) -> Tensor:
     return (tp / (tp + fn).clamp(min=1) + tn / (tn + fp).clamp(min=1)) / 2
 
 
-def f1_score(tp: Count, fp: Count, fn: Count, tn: Count) -> Tensor:
-    """Return the harmonic mean of precision and recall."""
+def f1_score(tp: Count, fp: Count, fn: Count, tn: Count | None = None) -> Tensor:
+    """Return the harmonic mean of precision and recall, which does not depend on the true negatives; 0 without any."""
     return 2 * tp / (2 * tp + fp + fn).clamp(min=1)
 
 

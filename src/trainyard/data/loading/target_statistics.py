@@ -13,6 +13,7 @@ from trainyard.data.loading.target import Classes, Labels, Numbers, Target
 from trainyard.io.errors import config_error, join_limited
 
 MAX_NAMES = 4  # in a summary
+NUMBER_SCORES = ("rmse", "mae", "r2")
 EVALUATED = {"val": "validation", "test": "test"}
 
 
@@ -122,24 +123,32 @@ def class_accuracy(predicted: Tensor, true: Tensor) -> dict[str, float]:
 
 
 def number_scores(predicted: Tensor, true: Tensor, names: Sequence[str]) -> dict[str, float]:
-    """Return the scores of predicting the same numbers `[T]` for all examples `[N, T]`, as `Regression` names them."""
+    """Return the scores of numbers, `[N, T]` or the same `[T]` for all examples, as `Regression` names them."""
     true = true.double()
-    errors = true - predicted
-    mse, variance = errors.square().mean(dim=0), true.var(dim=0, correction=0)
-    scores = {
-        "rmse": mse.sqrt(),
-        "mae": errors.abs().mean(dim=0),
-        "r2": torch.where(variance > 0, 1 - mse / variance, 0),
-    }
-    means = {metric: float(values.mean()) for metric, values in scores.items()}
-    if len(names) == 1:
-        return means
-    each = [
-        (f"{metric}_{name}", value)
-        for metric in scores
-        for name, value in zip(names, scores[metric].tolist(), strict=True)
-    ]
-    return means | dict(each)
+    weights = torch.ones(len(true), dtype=torch.float64)
+    return name_number_scores(weighted_number_scores(predicted - true, true, weights), names)
+
+
+def weighted_number_scores(errors: Tensor, true: Tensor, weights: Tensor) -> Tensor:
+    """Return rmse, mae and R² of each number, after their means over the numbers, float64 `[3 * (1 + T)]`.
+
+    Args:
+        errors, true: float64 `[N, T]`.
+        weights: how often each example counts, float64 `[N]`.
+    """
+    shares = weights / weights.sum()
+    mse, mae = shares @ errors.square(), shares @ errors.abs()
+    variance = shares @ (true - shares @ true).square()
+    own = torch.stack([mse.sqrt(), mae, torch.where(variance > 0, 1 - mse / variance, 0.0)])  # [3, T]
+    return torch.cat([own.mean(dim=1, keepdim=True), own], dim=1).flatten()
+
+
+def name_number_scores(values: Tensor, names: Sequence[str]) -> dict[str, float]:
+    """Return the values of `weighted_number_scores` by name; those of each number only if there are several."""
+    columns = ["", *(f"_{name}" for name in names)] if len(names) > 1 else [""]
+    rows = values.view(len(NUMBER_SCORES), -1).T.tolist()
+    pairs = ((column, zip(NUMBER_SCORES, row, strict=True)) for column, row in zip(columns, rows, strict=False))
+    return {f"{score}{column}": value for column, row in pairs for score, value in row}
 
 
 def label_scores(predicted: Tensor, true: Tensor) -> dict[str, float]:

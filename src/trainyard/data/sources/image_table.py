@@ -61,16 +61,13 @@ class ImageTable(ImageSource):
 
     def read(self) -> dict[str, Examples]:
         """Return the images of each file: decoded, or as files if they do not fit in memory."""
-        trained = self.model_spec.target if self.model_spec else None
-        tables = self.tables.read(trained)
+        tables, self.target, targets = self.tables.read(self.model_spec.target if self.model_spec else None)
         self.report |= self.tables.left_out
-        self.target = trained or self.tables.learn(tables)
-        targets = torch.cat([self.tables.targets(key, table, self.target) for key, table in tables.items()])
         paths = [path for key, table in tables.items() for path in self.image_paths(key, table)]
         keys = np.repeat(list(tables), [len(table) for table in tables.values()])
         decoded = self.decode(paths, keys == "path")
         self.report_problems(decoded, keys)
-        whole = self.examples(decoded, targets, decoded.readable & (keys == "path"))
+        whole = self.examples(decoded, torch.cat([*targets.values()]), decoded.readable & (keys == "path"))
         positions = {key: np.flatnonzero(decoded.readable & (keys == key)) for key in tables}
         return {SPLITS[key]: whole.subset(torch.from_numpy(index)) for key, index in positions.items()}
 

@@ -100,12 +100,10 @@ class Table(Rows):
     def read(self) -> dict[str, Examples]:
         """Return the rows, float32 `[N, F]`; categories as codes of the levels of the whole training file."""
         trained = self.model_spec
-        tables = self.tables.read(trained.target if trained else None)
+        tables, self.target, targets = self.tables.read(trained.target if trained else None)
         self.report |= self.tables.left_out
         for key in tables:
             self.check_nested(key)
-        self.target = trained.target if trained else self.tables.learn(tables)
-        targets = {key: self.tables.targets(key, table, self.target) for key, table in tables.items()}
         if trained:
             self.columns = trained.columns
         else:

@@ -53,16 +53,21 @@ class TableFiles:
             accepted = "one column, or several different ones"
             raise config_error("data.target", f"[{','.join(self.target_names)}]", "no or repeated columns", accepted)
 
-    def read(self, trained: Target | None) -> dict[str, "pd.DataFrame"]:
-        """Return the rows with a target by config key; `trained` is the target of a trained model."""
+    def read(self, trained: Target | None) -> "tuple[dict[str, pd.DataFrame], Target, dict[str, Tensor]]":
+        """Return the rows with a target by config key, the target, and its values in these rows.
+
+        Args:
+            trained: the target of a trained model; `None` to learn it from the training file.
+        """
         tables = {key: read_table(file, f"data.{key}") for key, file in self.files.items()}
         for key, table in tables.items():
             self.check_target(key, [str(name) for name in table.columns])
-        self.columns = self.target_columns(tables["path"], trained)
-        rows = {key: self.columns.rows_with_target(key, table) for key, table in tables.items()}
+        columns = self.target_columns(tables["path"], trained)
+        rows = {key: columns.rows_with_target(key, table) for key, table in tables.items()}
         left_out = {key: len(table) - len(rows[key]) for key, table in tables.items()}
         self.left_out = {f"{key}_rows_without_target": count for key, count in left_out.items() if count}
-        return rows
+        target = trained or columns.learn(rows["path"])
+        return rows, target, {key: columns.read(key, table, target) for key, table in rows.items()}
 
     def check_target(self, key: str, columns: Sequence[str]) -> None:
         """Raise a ConfigError for a target column that a file lacks, or that contains structs or maps."""
@@ -87,14 +92,6 @@ class TableFiles:
             problem = f"transforms numbers, and the task is {kind}"
             raise config_error("data.target_transform", self.transform, problem, "none, or task=regression")
         return READERS[kind](self.target_names, self.files, self.cells, self.transform)
-
-    def learn(self, tables: "dict[str, pd.DataFrame]") -> Target:
-        """Return the target of the training file."""
-        return self.columns.learn(tables["path"])
-
-    def targets(self, key: str, table: "pd.DataFrame", target: Target) -> Tensor:
-        """Return the targets of the rows of a file."""
-        return self.columns.read(key, table, target)
 
 
 def as_list(value: Any) -> list[str]:
