@@ -137,6 +137,7 @@ def test_packages_that_need_trust_are_named() -> None:
         },
         "data": {"_target_": "mine.Data", "t": {"_target_": "torchvision.transforms.Compose"}},
         "callbacks": {"a": {"_target_": "src.callbacks.Own"}, "b": None},
+        "loss": {"_target_": None},
         "sweep": {"sampler": {"_target_": "optuna.samplers.TPESampler"}},
         "strange": {"_target_": "os.system"},
     }

@@ -84,9 +84,9 @@ def convert_text(values: dict[str, Any]) -> None:
 
 
 def target_paths(nodes: Iterable[tuple[str, Any]]) -> dict[str, str]:
-    """Return the `_target_` of each node that has one, by its dotted path."""
+    """Return the `_target_` of each node that has one, by its dotted path; that of `loss=auto` is null."""
     mappings = ((path, node) for path, node in nodes if isinstance(node, Mapping | DictConfig))
-    return {path: str(node["_target_"]) for path, node in mappings if "_target_" in node}
+    return {path: str(node["_target_"]) for path, node in mappings if node.get("_target_") is not None}
 
 
 def has_constraints(key: str, targets: Mapping[str, str]) -> bool:
