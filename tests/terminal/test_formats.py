@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from trainyard.terminal.formats import BLOCKS, format_duration, sparkline
+from trainyard.terminal.formats import BLOCKS, format_duration, format_score, sparkline
 
 
 @pytest.mark.parametrize(
@@ -12,6 +12,18 @@ from trainyard.terminal.formats import BLOCKS, format_duration, sparkline
 )
 def test_durations(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("score", "text"),
+    [
+        *((0.98765, "0.9877"), (0.0, "0.0000"), (-1e-17, "0.0000"), (1e-17, "0.0000"), (-0.5, "-0.5000")),
+        *((0.00006, "0.0001"), (1.8142e-6, "1.81e-06"), (74293.12, "74293.1200"), (8.4323e20, "8.4323e+20")),
+        *((math.inf, "inf"), (math.nan, "nan")),
+    ],
+)
+def test_scores(score: float, text: str) -> None:
+    assert format_score(score) == text
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from trainyard.callbacks.protocols import ScoresTraining, count_examples
 from trainyard.callbacks.validation_scores import ValidationScores
 from trainyard.config.objective import metric_name
 from trainyard.terminal.display import Display
-from trainyard.terminal.formats import format_duration
+from trainyard.terminal.formats import format_duration, format_score
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,9 @@ class ProgressReporter(ProgressBar):
             self.curves.setdefault(name, []).append(value)
         if self.enabled:
             names = select_scores([*self.curves], self.scores.objective)
-            text = "  ".join(f"{name} {scores[name]:.4f}" if name in scores else f"{name} -" for name in names)
+            text = "  ".join(
+                f"{name} {format_score(scores[name])}" if name in scores else f"{name} -" for name in names
+            )
             log.info("%s  %s", label, text, extra={"displayed": self.training is not None})
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -200,13 +202,13 @@ class TrainingDisplay(Display):
             training = self.model.training_scores()
         else:
             training = training_scores(self.trainer, self.validation)
-        text = "  ".join(f"{name} {training[name]:.4f}" for name in select_scores([*training]))
+        text = "  ".join(f"{name} {format_score(training[name])}" for name in select_scores([*training]))
         objective = self.validation.objective
         if objective not in self.validation.latest:
             return text
         epoch = self.validated_epoch
         earlier = f" (ep. {epoch})" if epoch and epoch != self.trainer.current_epoch + 1 else ""
-        return f"{text}  {objective} {self.validation.latest[objective]:.4f}{earlier}"
+        return f"{text}  {objective} {format_score(self.validation.latest[objective])}{earlier}"
 
 
 def training_scores(trainer: L.Trainer, validation: ValidationScores) -> dict[str, float]:

@@ -14,6 +14,7 @@ from trainyard.history.stored_run import StoredRun
 from trainyard.io.csv_text import csv_writer, escape_formula
 from trainyard.io.errors import config_error, did_you_mean, join_limited
 from trainyard.terminal.controls import unescaped
+from trainyard.terminal.formats import format_score
 from trainyard.terminal.tables import table
 
 SUGGESTED = 50  # newest runs whose keys are suggested
@@ -119,7 +120,7 @@ def format_row(run: StoredRun) -> dict[str, str]:
         "data": columns.get("data", ""),
         "overrides": shorten(overrides),
         "status": run.status,
-        "best": "" if columns["best"] is None else f"{columns['objective']} {columns['best']:.4f}",
+        "best": "" if columns["best"] is None else f"{columns['objective']} {format_score(columns['best'])}",
         "epochs": "" if columns["epochs"] is None else str(columns["epochs"]),
         "seconds": "" if columns["seconds"] is None else f"{columns['seconds']:.1f}",
     }

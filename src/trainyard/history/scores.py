@@ -7,6 +7,7 @@ import numpy as np
 from trainyard.config.objective import Objective
 from trainyard.history.saved_predictions import read_predictions
 from trainyard.history.stored_run import StoredRun
+from trainyard.terminal.formats import format_score
 
 ERRORS = 2  # standard errors that a difference has to exceed
 METRIC = "val/acc"
@@ -22,13 +23,17 @@ def compare_scores(one: StoredRun, other: StoredRun) -> str:
     left, right = one.metrics[metric], other.metrics[metric]
     objectives = {name for run in (one, other) if (name := objective_of(run)) in {*one.metrics} & {*other.metrics}}
     objectives -= {metric}
-    more = "".join(f"; {name} {one.metrics[name]:.4f} and {other.metrics[name]:.4f}" for name in sorted(objectives))
-    line = f"{metric} {left:.4f} and {right:.4f}"
+    more = "".join(
+        f"; {name} {format_score(one.metrics[name])} and {format_score(other.metrics[name])}"
+        for name in sorted(objectives)
+    )
+    line = f"{metric} {format_score(left)} and {format_score(right)}"
     if left == right:
         return f"{line}: the same{more}"
     if metric != METRIC:
         objective = Objective.from_stored({"objective": metric, "objective_mode": one.section("objective_mode")})
-        return f"{line}: {'A' if objective.is_better(left, right) else 'B'} is better by {abs(left - right):.4f}{more}"
+        better = f"{'A' if objective.is_better(left, right) else 'B'} is better by {format_score(abs(left - right))}"
+        return f"{line}: {better}{more}"
     better = f"{'A' if left > right else 'B'} is better by {abs(left - right):.4f}"
     error, basis = estimate_error(one, other)
     if math.isnan(error):

@@ -152,7 +152,8 @@ def format_curves(
         is_loss = "loss" in name and values.min() >= 0
         line = sparkline(np.log(values.clip(MIN_LOSS)) if is_loss else values, space)
         mode = modes.get(metric_name(name))
-        best = "" if mode is None else f"{values.min() if mode == 'min' else values.max():.4f}"
-        lines.append(f"{name:<{label}} {values[0]:>8.4f}  {line:<{len(SCALE)}} {values[-1]:>8.4f} {best:>8}")
+        best = "" if mode is None else format_score(values.min() if mode == "min" else values.max())
+        first, last = format_score(values[0]), format_score(values[-1])
+        lines.append(f"{name:<{label}} {first:>8}  {line:<{len(SCALE)}} {last:>8} {best:>8}")
     width = max(map(len, lines), default=0) - NUMBERS - label + 10
     return [f"{'':<{label}} {'first':>8}  {SCALE:<{width}} {'last':>8} {'best':>8}", *lines] if lines else []

@@ -16,6 +16,7 @@ from trainyard.run.run_directory import DONE
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.sweep import Sweep
 from trainyard.terminal.controls import escape_controls, unescaped
+from trainyard.terminal.formats import format_score
 
 EPOCH = re.compile(r": epoch (\d+)/(\d+)(.*)")
 
@@ -100,7 +101,7 @@ class JobProgress:
                 if found := self.score.search(scores):
                     score = float(found[1])
                     self.best = score if self.best is None else self.choose(self.best, score)
-                text = "" if self.best is None else f"{self.best:.4f}"
+                text = "" if self.best is None else format_score(self.best)
                 self.bars.update(self.task, completed=int(epoch), total=int(epochs), score=text)
 
 
@@ -108,7 +109,7 @@ def outcome(job: Job) -> str:
     """Return how a job ended, in a few words."""
     if job.status in DONE:
         best = job.result["objective"]
-        score = f"{best['name']} {best['value']:.4f} at epoch {best['epoch']} of {job.result['epochs']}"
+        score = f"{best['name']} {format_score(best['value'])} at epoch {best['epoch']} of {job.result['epochs']}"
         return score if job.status == "completed" else f"pruned: {score}"
     error = str(job.result.get("error") or "").strip()
     return f"{job.status}: {error.splitlines()[0][:160]}" if error else job.status

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 BLOCKS = "▁▂▃▄▅▆▇█"
+NOISE, SMALLEST, LARGEST = 1e-12, 5e-5, 1e9  # limits of scores that are not shown with four decimals
 
 
 def format_duration(seconds: float) -> str:
@@ -18,7 +19,14 @@ def format_duration(seconds: float) -> str:
 
 
 def format_score(value: float) -> str:
-    """Return a score with four decimals, without a sign before zero."""
+    """Return a score with four decimals, without a sign before zero; an error in other units has more or less of them.
+
+    Scores from 0.0001 to 1e9 have four decimals, smaller errors three significant digits and larger numbers five.
+    """
+    if NOISE < value < SMALLEST:
+        return f"{value:.3g}"
+    if abs(value) >= LARGEST:
+        return f"{value:.5g}"
     return f"{value:.4f}".replace("-0.0000", "0.0000")
 
 
@@ -30,7 +38,7 @@ def format_baseline(baseline: Mapping[str, Any], metric: str) -> str:
         metric: such as `test/acc`.
     """
     score = baseline.get(metric)
-    return f" ({describe_prediction(baseline)}: {score:.4f})" if isinstance(score, float) else ""
+    return f" ({describe_prediction(baseline)}: {format_score(score)})" if isinstance(score, float) else ""
 
 
 def describe_prediction(baseline: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from trainyard.sweeps.leaderboard.ranking import Row, main_effects, range_warnin
 from trainyard.sweeps.search_space import is_replicate
 from trainyard.sweeps.stored import StoredSweep
 from trainyard.terminal.controls import escape_controls
-from trainyard.terminal.formats import format_baseline
+from trainyard.terminal.formats import format_baseline, format_score
 from trainyard.terminal.tables import markdown_table, table
 
 CSV, MARKDOWN, PICTURE = "leaderboard.csv", "leaderboard.md", "leaderboard.png"
@@ -66,13 +66,13 @@ def row_cells(row: Row, rank: int, objective: Objective, others: Sequence[str], 
         cells |= {name: mean_and_std(row, name) for name in others}
         baselines = [score for job in row.completed if isinstance(score := job.baseline.get(objective.name), float)]
         if baselines:
-            cells["baseline"] = f"{statistics.mean(baselines):.4f}"
+            cells["baseline"] = format_score(statistics.mean(baselines))
         cells["epoch"] = str(best["objective"]["epoch"])
         cells["seconds"] = f"{statistics.mean(job.result.get('seconds', 0.0) for job in row.completed):.1f}"
         path = row.best.folder / "checkpoints" / "best.ckpt"
         cells["checkpoint"] = str(path.relative_to(row.best.folder.parent)) if path.is_file() else "not kept"
     elif row.best.best_score is not None:
-        cells |= {objective.name: f"({row.best.best_score:.4f})", "epoch": str(best["epochs"])}
+        cells |= {objective.name: f"({format_score(row.best.best_score)})", "epoch": str(best["epochs"])}
     metric = objective.test_name
     if row.scores and (test or rank == 1) and metric in best["metrics"]:
         cells[metric] = mean_and_std(row, metric)
@@ -93,8 +93,8 @@ def mean_and_std(row: Row, metric: str) -> str:
     if not values:
         return ""
     std = statistics.stdev(values) if all(map(math.isfinite, values)) and len(values) > 1 else math.nan
-    spread = f" ± {std:.4f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.4f}{spread}" + (f" ({len(values)})" if len(row.jobs) > 1 else "")
+    spread = f" ± {format_score(std)}" if len(values) > 1 else ""
+    return f"{format_score(statistics.mean(values))}{spread}" + (f" ({len(values)})" if len(row.jobs) > 1 else "")
 
 
 def explanations(sweep: StoredSweep, rows: Sequence[Row]) -> list[str]:
@@ -106,7 +106,9 @@ def explanations(sweep: StoredSweep, rows: Sequence[Row]) -> list[str]:
         keys = ", ".join(axis.lstrip("+") for axis in sweep.space.axes if is_replicate(axis))
         lines.append(f"mean ± standard deviation (runs) over {keys}; epoch and checkpoint are those of the best run")
     names = [name for name in (sweep.objective.name, sweep.objective.test_name) if name in job.metrics]
-    scores = ", ".join(f"{name} {job.metrics[name]:.4f}{format_baseline(job.baseline, name)}" for name in names)
+    scores = ", ".join(
+        f"{name} {format_score(job.metrics[name])}{format_baseline(job.baseline, name)}" for name in names
+    )
     return [*lines, f"best:{sweep.folder.name} is run {job.number}: {scores}"]
 
 
@@ -114,7 +116,7 @@ def notes(sweep: StoredSweep, rows: Sequence[Row], quote: str = "") -> list[str]
     """Return the lines below the table: explanations, the mean score of each value of each axis, and warnings."""
     lines = explanations(sweep, rows)
     for axis, means in main_effects(rows, sweep.space.axes).items():
-        text = ", ".join(f"{value} {score:.4f}" for value, score in means.items())
+        text = ", ".join(f"{value} {format_score(score)}" for value, score in means.items())
         lines.append(f"{quote}{axis}{quote}: {text}")
     return [*lines, *range_warnings(rows, sweep.space.axes)]
 
