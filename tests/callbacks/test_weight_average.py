@@ -9,9 +9,10 @@ import lightning as L
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.optim.swa_utils import AveragedModel
 
 from trainyard.callbacks.checkpoints import LastCheckpoint
-from trainyard.callbacks.weight_average import WeightAverage
+from trainyard.callbacks.weight_average import WeightAverage, average_floats
 from trainyard.config.composition import compose
 from trainyard.data.sources.builtin import Digits
 from trainyard.models.cnn import CNN
@@ -112,3 +113,13 @@ def test_a_resumed_fit_restores_the_average_and_the_weights(tmp_path: Path) -> N
     for part in ("state_dict", "current_model_state", "averaging_state"):
         assert set(resumed[part]) == set(whole[part]) != set()
         assert_equal(resumed[part], whole[part])
+
+
+@pytest.mark.parametrize("values", [torch.arange(1000), torch.rand(1000)], ids=["positions", "statistics"])
+def test_constants_do_not_change(values: torch.Tensor) -> None:
+    model = torch.nn.Linear(1, 1)
+    model.values = torch.nn.Buffer(values)
+    averaged = AveragedModel(model, avg_fn=average_floats(0.9), use_buffers=True)
+    for _ in range(3):
+        averaged.update_parameters(model)
+    assert averaged.module.values.equal(values)

@@ -24,16 +24,16 @@ TARGETS: dict[str, Target] = {
     "labels": Labels(("u", "v", "w")),
 }
 OF_CLASSES = {
-    *("acc", "balanced_acc", "f1", "f1_macro", "precision_macro", "recall_macro"),
+    *("acc", "balanced_acc", "f1_macro", "precision_macro", "recall_macro"),
     *("auroc", "average_precision", "mcc", "kappa", "ece"),
 }
 OF_NUMBERS = {"rmse", "mae", "r2", "mape", "spearman"}
 FITTING = {
-    "two": OF_CLASSES,
+    "two": OF_CLASSES | {"f1"},
     "six": OF_CLASSES | {"top5"},
     "number": OF_NUMBERS,
     "numbers": OF_NUMBERS,
-    "labels": OF_CLASSES - {"kappa", "ece"},
+    "labels": OF_CLASSES - {"kappa", "ece"} | {"f1"},
 }
 
 
@@ -55,6 +55,21 @@ def test_a_metric_that_does_not_fit_is_rejected_with_those_that_do() -> None:
         build_task(TARGETS["number"], {"metrics": {"auroc": OPTIONS["auroc"]}})
     accepted = {*str(error.value).rpartition("accepted: ")[2].split(", ")}
     assert accepted == OF_NUMBERS | {"or a class of your own"}
+
+
+@pytest.mark.parametrize("name", ["ROC", "ConfusionMatrix"])
+@pytest.mark.parametrize("kind", ["two", "six", "labels"])
+def test_a_metric_that_is_no_number_is_rejected(kind: str, name: str) -> None:
+    with pytest.raises(ConfigError, match=r"metrics=mine: no metric of \d (labels|classes) \(its value is not"):
+        build_task(TARGETS[kind], {"metrics": {"mine": {"_target_": f"torchmetrics.{name}"}}})
+
+
+@pytest.mark.parametrize("name", ["acc", "loss"])
+def test_a_metric_with_the_name_of_another_is_rejected(name: str) -> None:
+    node = {"_target_": "torchmetrics.HammingDistance"}
+    with pytest.raises(ConfigError, match=f"metrics.{name}=.*: Classification computes another metric of this name"):
+        build_task(TARGETS["six"], {"metrics": {name: node}})
+    assert not build_task(TARGETS["six"], {"metrics": {"acc": OPTIONS["acc"]}}).metrics
 
 
 def test_each_metric_has_a_known_mode() -> None:

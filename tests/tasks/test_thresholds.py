@@ -79,3 +79,10 @@ def test_thresholds_are_restored() -> None:
     assert task.decisions(torch.tensor([[0.3, 0.6], [0.1, 0.8]])).tolist() == [[True, False], [False, True]]
     task = build_task(Classes(("a", "b")), {"threshold": 0.9})
     assert task.decisions(torch.tensor([[0.3, 0.7], [0.05, 0.95]])).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(("threshold", "expected"), [(1, 1), (0, 0), (0.3, 0.3), (None, 0.5)])
+def test_given_thresholds(threshold: float | None, expected: float) -> None:
+    assert build_task(Labels(("a", "b")), {"threshold": threshold}).thresholds == [expected] * 2
+    found = build_task(Classes(("a", "b")), {"threshold": threshold}).thresholds
+    assert found == ([expected] if threshold is not None else [])

@@ -27,14 +27,13 @@ def build_task(target: Target, config: Mapping[str, Any] | None = None, label_sm
     Raises:
         ConfigError: the target is of another kind, or loss and metrics do not fit it.
     """
-    options = {name: value for name, value in (config or {}).items() if value not in (None, {})}
-    kind = target.kind
-    wanted = options.pop("kind", "auto")
-    if wanted not in ("auto", kind):
+    given, kind = dict(config or {}), target.kind
+    loss, metrics, own, wanted = (given.pop(name, None) for name in ("loss", "metrics", "_target_", "kind"))
+    if wanted not in (None, "auto", kind):
         raise config_error("task", wanted, f"the data has a target of {kind}", f"auto or {kind}")
-    loss, metrics, own = (options.pop(name, None) for name in ("loss", "metrics", "_target_"))
     task_class: type[Task] = resolve_name(own) if own else TASKS[kind]
     accepted = [name for name in inspect.signature(task_class).parameters if name != "target"]
+    options = {name: value for name, value in given.items() if name in accepted or value not in (None, {})}
     if unknown := [name for name in options if name not in accepted]:
         problem = f"a task of {kind} has no such option"
         raise config_error(f"task.{unknown[0]}", options[unknown[0]], problem, join_limited(accepted) or "no options")

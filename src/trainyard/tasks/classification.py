@@ -37,8 +37,8 @@ class Classification(Task):
         if threshold is not None and self.classes != 2:
             problem = f"the target has {self.classes} classes"
             raise config_error("task.threshold", threshold, problem, "null, or a target of two classes")
-        first = threshold if isinstance(threshold, float) else 0.5
-        self.thresholds = [*thresholds] or ([first] if threshold is not None else [])
+        first = 0.5 if isinstance(threshold, str) else threshold
+        self.thresholds = [*thresholds] or ([first] if first is not None else [])
 
     def describe(self) -> str:
         """Return the number of classes in words."""
@@ -83,7 +83,13 @@ class Classification(Task):
         return torch.arange(count) % self.classes
 
     def metric_arguments(self, node: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the kind of task of torchmetrics; an average over two classes is that of a task of several classes."""
+        """Return the kind of task of torchmetrics; an average over two classes is that of a task of several classes.
+
+        Raises:
+            ValueError: the metric is one of two classes.
+        """
+        if self.classes > 2 and node["_target_"] == "torchmetrics.F1Score" and "average" not in node:
+            raise ValueError("that of several classes is f1_macro")  # their micro F1 is the accuracy
         binary = self.classes == 2 and not {"average", "top_k", "task"} & {*node}
         return {"task": "binary"} if binary else {"task": "multiclass", "num_classes": self.classes}
 

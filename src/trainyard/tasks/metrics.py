@@ -27,20 +27,28 @@ def build_metrics(configs: Mapping[str, Mapping[str, Any]], task: "Task") -> dic
     """Build the metrics that a task does not compute from sums itself.
 
     Raises:
-        ConfigError: a metric does not fit the task.
+        ConfigError: a metric does not fit the task, or has the name of one that the task computes.
     """
     metrics = {}
     for name, node in configs.items():
         if name in task.modes:
+            if dict(node) != metric_options().get(name):
+                problem = f"{type(task).__name__} computes another metric of this name"
+                raise config_error(f"metrics.{name}", node.get("_target_"), problem, "another name")
             continue
         metric = try_metric(node, task)
         if isinstance(metric, Exception):
-            options = {name: node for option in load_options("metrics").values() for name, node in option.items()}
-            fitting = [name for name, node in options.items() if isinstance(try_metric(node, task), Metric)]
+            options = metric_options().items()
+            fitting = [name for name, node in options if isinstance(try_metric(node, task), Metric)]
             problem = f"no metric of {task.describe()} ({metric})"
             raise config_error("metrics", name, problem, f"{join_limited(fitting, 20)}, or a class of your own")
         metrics[name] = metric
     return metrics
+
+
+def metric_options() -> dict[str, dict[str, Any]]:
+    """Return the built-in metrics, options of `conf/metrics`, by name."""
+    return {str(name): dict(node) for option in load_options("metrics").values() for name, node in option.items()}
 
 
 def try_metric(node: Mapping[str, Any], task: "Task") -> Metric | Exception:
@@ -50,7 +58,9 @@ def try_metric(node: Mapping[str, Any], task: "Task") -> Metric | Exception:
         with quiet():
             metric = build_metric(node, task.metric_arguments(node))
             check_domain(metric, task.metric_domain)
-            metric(*task.metric_inputs(metric, task.predictions(outputs), task.example_targets(TRIED)))
+            value = metric(*task.metric_inputs(metric, task.predictions(outputs), task.example_targets(TRIED)))
+        if not isinstance(value, Tensor) or value.ndim > 1:
+            raise ValueError("its value is not a number, or one for each name of the target")
         metric.reset()
     except Exception as error:  # whatever the class of the metric raises
         cause: BaseException = error

@@ -18,7 +18,7 @@ class MultiLabel(Task):
     Args:
         target: the labels.
         threshold: of the probability of a label: a number, or the metric for which the best threshold of each label on
-            the validation examples is chosen.
+            the validation examples is chosen. `None` for 0.5.
         thresholds: the thresholds that a checkpoint contains, one for each label.
     """
 
@@ -32,12 +32,12 @@ class MultiLabel(Task):
     def __init__(
         self,
         target: Labels,
-        threshold: float | str = "f1",
+        threshold: float | str | None = "f1",
         thresholds: Sequence[float] = (),
     ) -> None:
         super().__init__(target)
         self.criterion = check_threshold(threshold)
-        first = 0.5 if isinstance(threshold, str) else threshold
+        first = 0.5 if threshold is None or isinstance(threshold, str) else threshold
         self.thresholds = [*thresholds] or [first] * self.output_size
 
     def describe(self) -> str:
