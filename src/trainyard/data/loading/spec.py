@@ -1,14 +1,14 @@
 """The specification of a data set, from which models are built, and the examples themselves."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from trainyard.data.images.image_files import ImageFiles
-from trainyard.data.loading.target import Classes, Target, target_from_dict, target_to_dict
+from trainyard.data.loading.target import Classes, Target, from_primitives, target_from_dict, target_to_dict
 from trainyard.data.tables.dates import PERIODS
 
 if TYPE_CHECKING:
@@ -94,17 +94,11 @@ class DataSpec:
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> "DataSpec":
         """Return the spec that `to_dict` stored."""
-
-        def build(kind: Any, values: Mapping[str, Any]) -> Any:
-            """Return an object with those of the stored values that it has; older checkpoints contain others."""
-            known = {field.name: values[field.name] for field in fields(kind) if field.name in values}
-            return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()})
-
-        columns = tuple(build(Column, column) for column in stored["columns"])
+        columns = tuple(from_primitives(Column, column) for column in stored["columns"])
         # Checkpoints of version 0.1 have only classes.
         before = {"kind": "classification", "names": stored.get("classes"), "weights": stored.get("class_weights", [])}
         target = target_from_dict(stored.get("target") or before)
-        spec: DataSpec = build(cls, {**stored, "columns": columns, "target": target})
+        spec: DataSpec = from_primitives(cls, {**stored, "columns": columns, "target": target})
         return spec
 
 
