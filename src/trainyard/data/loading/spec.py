@@ -171,7 +171,7 @@ class MappedRows:
 
 @dataclass(frozen=True)
 class Examples:
-    """Inputs and their labels, int64 `[N]`.
+    """Inputs and their targets: classes int64 `[N]`, or numbers or labels float32 `[N, T]`.
 
     Inputs are images uint8 `[N, C, H, W]`, rows float32 `[N, F]`, or objects that read them on demand. `ids` int64
     `[N]`, where the source has them, are positions in its list of files or rows.
@@ -194,7 +194,7 @@ class Examples:
         return Examples(self.x[index], self.y[index], None if self.ids is None else self.ids[index])
 
     def __getitems__(self, index: list[int]) -> tuple[Tensor, Tensor]:
-        """Return the inputs and labels of a batch; called by DataLoader."""
+        """Return the inputs and targets of a batch; called by DataLoader."""
         positions = torch.tensor(index)
         x = self.x.index_select(0, positions) if isinstance(self.x, Tensor) else self.x.read(positions)
         return x, self.y.index_select(0, positions)
