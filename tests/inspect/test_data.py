@@ -177,7 +177,7 @@ def test_duplicates_are_pairs_of_positions() -> None:
         ["within", "train", "1"],
         ["test", "in", "train", "1", *["leak:", "scored", "on", "training", "examples"]],
         ["within", "test", "0"],
-        ["1", "of", "them", "with", "different", "labels"],
+        ["1", "of", "them", "with", "different", "targets"],
     ]
 
 

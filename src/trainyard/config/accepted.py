@@ -18,7 +18,7 @@ OWNERS = {
 }
 """The groups, with the parts to whose constructors each is passed, and the parameters."""
 
-WITH_TARGET = ("optimizer", "scheduler", "finetune", "augment")
+OBJECT_GROUPS = ("optimizer", "scheduler", "finetune", "augment")
 """Those of the groups that build an object themselves."""
 
 

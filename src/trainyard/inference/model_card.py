@@ -135,9 +135,9 @@ def describe_scores(run: StoredRun, examples: Any) -> str:
         return "Unknown."
     columns = [
         ("score", [*map(escape_markdown, names)]),
-        ("model", [format_score(run.metrics[name]) for name in names]),
+        ("model", [score_cell(run.metrics[name]) for name in names]),
     ]
-    scores = [format_score(baseline.get(name)) for name in names]
+    scores = [score_cell(baseline.get(name)) for name in names]
     if any(scores):
         columns.append(("baseline", scores))
     headers, cells = zip(*columns, strict=True)
@@ -151,6 +151,6 @@ def describe_scores(run: StoredRun, examples: Any) -> str:
     return "\n\n".join([table, *notes])
 
 
-def format_score(value: Any) -> str:
+def score_cell(value: Any) -> str:
     """Return a score as text; empty if it is not a number."""
     return f"{value:.4g}" if isinstance(value, int | float) else ""

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,12 @@ from trainyard.terminal.controls import EscapedStream, unescaped
 if TYPE_CHECKING:
     import pandas as pd
     import torch
-    from torch import Tensor
 
-    from trainyard.data.loading.spec import DataSpec
+    from trainyard.inference.ensemble import Ensemble
     from trainyard.inference.prediction_batches import InputBatch
-    from trainyard.tasks.task import Task
+    from trainyard.models.supervised import SupervisedModel
+
+    Predictor = SupervisedModel | Ensemble
 
 OUTPUT = "a file in an existing folder that is not one of the inputs"
 
@@ -31,16 +32,6 @@ OUTPUT = "a file in an existing folder that is not one of the inputs"
 def is_override(word: str) -> bool:
     """Return whether a word of the command changes the data module or the Trainer, instead of being an input."""
     return word.startswith(("data.", "trainer.")) and "=" in word and not Path(word).exists()
-
-
-class Predictor(Protocol):
-    """A model that predicts, such as a `SupervisedModel` or an `Ensemble`."""
-
-    spec: "DataSpec"
-    task: "Task"
-
-    def predict_step(self, batch: "Tensor", batch_idx: int, /) -> "Tensor":
-        """Return the probability of each class or label, or the numbers, for raw inputs, `[B, K]`."""
 
 
 def predict_files(
@@ -132,7 +123,7 @@ def check_inputs(inputs: Sequence[str]) -> list[InputFile]:
 
 def load_predictor(
     run: str, checkpoint: Path, files: Sequence[InputFile], trusted: Sequence[str], ensemble: int | None
-) -> tuple[Predictor, str]:
+) -> "tuple[Predictor, str]":
     """Return a run's best model, or an ensemble, in evaluation mode, and its device.
 
     Raises:
@@ -151,7 +142,7 @@ def load_predictor(
 
 
 def predict_batch(
-    model: Predictor, batch: "InputBatch", device: "torch.device | str" = "cpu"
+    model: "Predictor", batch: "InputBatch", device: "torch.device | str" = "cpu"
 ) -> tuple[NDArray[np.float32], NDArray[Any], dict[int, str]]:
     """Return the predictions `[N, K]`, NaN for an input with an error, what they decide, and the errors by position.
 

@@ -35,8 +35,7 @@ def show(cfg: DictConfig) -> None:
         print(describe_loaders(data))
         return
     pairs = find_duplicates(data.splits)
-    noun = "numbers" if isinstance(data.target, Numbers) else "labels"
-    print(describe_data(data, cfg.run.choices.data), duplicate_table(data.splits, pairs, noun), sep="\n\n", end="\n\n")
+    print(describe_data(data, cfg.run.choices.data), duplicate_table(data.splits, pairs), sep="\n\n", end="\n\n")
     if pairs:
         print(describe_pairs(data, pairs), end="\n\n")
     figure = draw_images(data, cfg.seed) if data.kind == "images" else draw_columns(data)
@@ -134,8 +133,8 @@ def find_duplicates(splits: Mapping[str, Examples]) -> list[Pair]:
     return pairs
 
 
-def duplicate_table(splits: Mapping[str, Examples], pairs: Sequence[Pair], noun: str = "labels") -> str:
-    """Return the number of pairs within each split and across splits, and the number of contradicting labels."""
+def duplicate_table(splits: Mapping[str, Examples], pairs: Sequence[Pair]) -> str:
+    """Return the number of pairs within each split and across splits, and how many have different targets."""
     counts = Counter((one, other) for (one, _), (other, _) in pairs)
     rows = []
     for one, other in combinations_with_replacement(splits, 2):
@@ -143,7 +142,7 @@ def duplicate_table(splits: Mapping[str, Examples], pairs: Sequence[Pair], noun:
         rows.append((f"within {one}" if one == other else f"{other} in {one}", counts[one, other], leak))
     text = table(["duplicates", "pairs", ""], rows, right=["pairs"])
     different = sum(not torch.equal(splits[one].y[i], splits[other].y[j]) for (one, i), (other, j) in pairs)
-    return f"{text}\n{different} of them with different {noun}" if different else text
+    return f"{text}\n{different} of them with different targets" if different else text
 
 
 def describe_pairs(data: DataModule, pairs: Sequence[Pair]) -> str:

@@ -50,11 +50,11 @@ class Tabular(SupervisedModel):
         super().__init__(spec, **training)
         self.members = members
         self.lr_factor = lr_factor
-        self.numbers = self.normalize.numeric_width
-        if self.numbers:
+        numbers = self.normalize.numeric_width
+        if numbers:
             self.embedding = PiecewiseLinearEmbedding(bin_edges(self.spec.columns, self.normalize), embedding_width)
-        widths = [embedding_width] * self.numbers
-        widths += [1] * (self.normalize(self.example_input_array).shape[1] - self.numbers)
+        widths = [embedding_width] * numbers
+        widths += [1] * (self.normalize(self.example_input_array).shape[1] - numbers)
         # The features of a number share their scale, so that each member starts with its own weighting of the numbers.
         scale = torch.randn(members, len(widths)).repeat_interleave(torch.tensor(widths), dim=1)
         layers: list[nn.Module] = []
@@ -67,11 +67,9 @@ class Tabular(SupervisedModel):
 
     def features(self, x: Tensor) -> Tensor:
         """Embed the numbers and encode the other columns of raw rows: `[B, F]` -> `[B, width]`."""
-        encoded: Tensor = self.normalize(x)  # the numbers come first
-        if not self.numbers:
-            return encoded
-        embedded = self.embedding(encoded[:, : self.numbers]).flatten(1)
-        return torch.cat([embedded, encoded[:, self.numbers :]], dim=1)
+        encoded, numbers = self.normalize(x), self.normalize.numeric_width  # the numbers come first
+        embedded = [self.embedding(encoded[:, :numbers]).flatten(1)] if numbers else []
+        return torch.cat([*embedded, encoded[:, numbers:]], dim=1)
 
     def member_outputs(self, x: Tensor) -> Tensor:
         """Return the outputs of each member for raw rows: `[B, F]` -> `[B, members, output_size]`."""

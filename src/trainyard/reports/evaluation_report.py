@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from trainyard.io.figures import write_figure
 from trainyard.io.files import write_json, write_text
 from trainyard.reports.class_predictions import ClassScores
-from trainyard.reports.label_predictions import LabelScores
+from trainyard.reports.label_predictions import LabelPredictions, LabelScores
 from trainyard.reports.mistakes import WorstExamples, mistakes_figure, mistakes_table
+from trainyard.reports.number_predictions import NumberPredictions
 from trainyard.reports.split_predictions import SplitPredictions
 from trainyard.terminal.controls import escape_controls
 from trainyard.terminal.formats import describe_prediction
@@ -121,13 +122,10 @@ class Evaluation(ABC):
 class ScoreTable(Evaluation):
     """A report with a table of scores, intervals and a constant prediction's scores, and with the worst predictions."""
 
+    predictions: NumberPredictions | LabelPredictions
+
     worst_title: ClassVar[str]
     worst_are_numbers: ClassVar[bool]
-
-    @property
-    @abstractmethod
-    def intervals(self) -> dict[str, tuple[float, float]]:
-        """The 95 % confidence intervals of scores, by name without `test/`."""
 
     @property
     def score_columns(self) -> tuple[str, ...]:
@@ -139,7 +137,7 @@ class ScoreTable(Evaluation):
         """Name, value, interval and baseline of each score."""
         rows: list[tuple[str, ...]] = []
         for name, value in self.scores.items():
-            bounds, base = self.intervals.get(name.removeprefix(TEST)), self.baseline.get(name)
+            bounds, base = self.predictions.intervals.get(name.removeprefix(TEST)), self.baseline.get(name)
             interval = f"[{self.show(name, bounds[0])}, {self.show(name, bounds[1])}]" if bounds else ""
             rows.append((name, self.show(name, value), interval, "" if base is None else self.show(name, base)))
         return rows
@@ -177,7 +175,7 @@ class ScoreTable(Evaluation):
         pairs = zip(found.names, found.positions, strict=True) if found else ()
         columns = ("example", *self.predictions.columns)
         worst = [dict(zip(columns, (name, *self.predictions.describe(at)), strict=True)) for name, at in pairs]
-        intervals = {f"{TEST}{name}": list(bounds) for name, bounds in self.intervals.items()}
+        intervals = {f"{TEST}{name}": list(bounds) for name, bounds in self.predictions.intervals.items()}
         return {"interval": intervals, "worst": worst}
 
     def markdown_tables(self) -> list[str]:

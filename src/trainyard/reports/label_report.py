@@ -30,10 +30,6 @@ class LabelReport(ScoreTable):
     worst_are_numbers = False
 
     @property
-    def intervals(self) -> dict[str, tuple[float, float]]:
-        return self.predictions.intervals
-
-    @property
     def target_lines(self) -> list[str]:
         return lowest_scores(COLUMNS, self.predictions.label_scores, "labels")
 

@@ -20,10 +20,6 @@ class RegressionReport(ScoreTable):
     worst_title = "worst errors"
     worst_are_numbers = True
 
-    @property
-    def intervals(self) -> dict[str, tuple[float, float]]:
-        return self.predictions.intervals
-
     def show(self, name: str, value: float) -> str:
         """Return an R² with four decimals, since it is 0 up to rounding for the mean."""
         return f"{round(value, 4) + 0.0:.4f}" if name.startswith(f"{TEST}r2") else super().show(name, value)

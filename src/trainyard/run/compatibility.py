@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from trainyard.callbacks.finite_loss import FiniteLoss
 from trainyard.callbacks.protocols import ListsMetrics
 from trainyard.callbacks.weight_average import WeightAverage
-from trainyard.config.accepted import WITH_TARGET, accepts, has_backbone, is_required, is_unused
+from trainyard.config.accepted import OBJECT_GROUPS, accepts, has_backbone, is_required, is_unused
 from trainyard.config.arguments import check_additions, check_arguments, check_ranges
 from trainyard.config.composition import config_groups, instantiate, load_options
 from trainyard.config.objective import AUTO, Objective
@@ -53,7 +53,7 @@ def check_complete(cfg: DictConfig) -> None:
     if missing:
         accepted = " ".join(f"{key}={key.rpartition('.')[2].upper()}" for key in missing)
         raise ConfigError(f"{' and '.join(missing)} must be given\n  accepted: {accepted}")
-    for group in ("data", "model", "trainer", *WITH_TARGET):
+    for group in ("data", "model", "trainer", *OBJECT_GROUPS):
         if is_unused(cfg, group):
             continue
         options = join_limited(f"{group}={option}" for option in config_groups().get(group, ()))

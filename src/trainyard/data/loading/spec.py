@@ -1,14 +1,14 @@
 """The specification of a data set, from which models are built, and the examples themselves."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from trainyard.data.images.image_files import ImageFiles
-from trainyard.data.loading.target import Classes, Target, target_from_dict, target_to_dict
+from trainyard.data.loading.target import Classes, Target, from_primitives, target_from_dict, target_to_dict
 from trainyard.data.tables.dates import PERIODS
 
 if TYPE_CHECKING:
@@ -94,17 +94,11 @@ class DataSpec:
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> "DataSpec":
         """Return the spec that `to_dict` stored."""
-
-        def build(kind: Any, values: Mapping[str, Any]) -> Any:
-            """Return an object with those of the stored values that it has; older checkpoints contain others."""
-            known = {field.name: values[field.name] for field in fields(kind) if field.name in values}
-            return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()})
-
-        columns = tuple(build(Column, column) for column in stored["columns"])
+        columns = tuple(from_primitives(Column, column) for column in stored["columns"])
         # Checkpoints of version 0.1 have only classes.
         before = {"kind": "classification", "names": stored.get("classes"), "weights": stored.get("class_weights", [])}
         target = target_from_dict(stored.get("target") or before)
-        spec: DataSpec = build(cls, {**stored, "columns": columns, "target": target})
+        spec: DataSpec = from_primitives(cls, {**stored, "columns": columns, "target": target})
         return spec
 
 
@@ -177,7 +171,7 @@ class MappedRows:
 
 @dataclass(frozen=True)
 class Examples:
-    """Inputs and their labels, int64 `[N]`.
+    """Inputs and their targets: classes int64 `[N]`, or numbers or labels float32 `[N, T]`.
 
     Inputs are images uint8 `[N, C, H, W]`, rows float32 `[N, F]`, or objects that read them on demand. `ids` int64
     `[N]`, where the source has them, are positions in its list of files or rows.
@@ -200,7 +194,7 @@ class Examples:
         return Examples(self.x[index], self.y[index], None if self.ids is None else self.ids[index])
 
     def __getitems__(self, index: list[int]) -> tuple[Tensor, Tensor]:
-        """Return the inputs and labels of a batch; called by DataLoader."""
+        """Return the inputs and targets of a batch; called by DataLoader."""
         positions = torch.tensor(index)
         x = self.x.index_select(0, positions) if isinstance(self.x, Tensor) else self.x.read(positions)
         return x, self.y.index_select(0, positions)

@@ -71,10 +71,14 @@ def target_to_dict(target: Target) -> dict[str, Any]:
 
 def target_from_dict(stored: Mapping[str, Any]) -> Target:
     """Return the target of `target_to_dict`."""
-    cls = KINDS[stored["kind"]]
-    known: dict[str, Any] = {field.name: stored[field.name] for field in fields(cls) if field.name in stored}
-    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
-    return cls(**values)
+    target: Target = from_primitives(KINDS[stored["kind"]], stored)
+    return target
+
+
+def from_primitives(kind: Any, stored: Mapping[str, Any]) -> Any:
+    """Return an object with those of the stored values that its class has; older checkpoints contain others."""
+    known = {field.name: stored[field.name] for field in fields(kind) if field.name in stored}
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()})
 
 
 def strata(targets: Tensor, bins: int = 10) -> Tensor:

@@ -15,7 +15,7 @@ from trainyard.data.loading.target import Labels, Target
 from trainyard.data.tables.reading import cell_texts, to_text
 from trainyard.data.tables.target_kind import SEPARATORS, is_list
 from trainyard.data.tables.targets import TargetColumns, class_texts, describe_distinct
-from trainyard.io.errors import config_error, join_limited
+from trainyard.io.errors import join_limited
 from trainyard.io.files import natural_key
 
 if TYPE_CHECKING:
@@ -86,9 +86,7 @@ class LabelColumns(TargetColumns):
         """Return 1 for each label that a row has, else 0, float32 `[N, L]`."""
         position = {name: number for number, name in enumerate(target.names)}
         rows = self.labels(table, target.names)
-        if unknown := sorted({label for labels in rows for label in labels} - set(position)):
-            problem = f"labels that training lacks: {join_limited(unknown)}"
-            raise config_error(f"data.{key}", self.files[key], problem, join_limited(target.names))
+        self.check_known(key, (label for labels in rows for label in labels), target)
         values = torch.zeros(len(rows), len(position))
         for row, labels in enumerate(rows):
             values[row, [position[label] for label in labels]] = 1

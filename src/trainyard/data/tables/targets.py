@@ -2,7 +2,7 @@
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -73,6 +73,12 @@ class TargetColumns(ABC):
             log.warning("%d of %d rows of data.%s have no %s: left out", (~complete).sum(), len(table), key, names)
         return table[complete]
 
+    def check_known(self, key: str, found: Iterable[str], target: Target) -> None:
+        """Raise a ConfigError if classes or labels of a file are not those of the training file."""
+        if unknown := sorted({*found} - {*target.names}):
+            problem = f"{target.nouns} that training lacks: {join_limited(unknown)}"
+            raise config_error(f"data.{key}", self.files[key], problem, join_limited(target.names))
+
     def invalid(self, problem: str, accepted: str) -> ConfigError:
         """Return an error about the values of the target."""
         text = self.names[0] if len(self.names) == 1 else f"[{','.join(self.names)}]"
@@ -104,9 +110,7 @@ class ClassColumn(TargetColumns):
         known = {strip_zeros(name): label for name, label in exact.items()} | exact
         texts = class_texts(table[self.names[0]])
         labels = [known.get(text, known.get(strip_zeros(text))) for text in texts]
-        if unknown := sorted({text for text, label in zip(texts, labels, strict=True) if label is None}):
-            problem = f"classes that training lacks: {join_limited(unknown)}"
-            raise config_error(f"data.{key}", self.files[key], problem, join_limited(target.names))
+        self.check_known(key, (text for text, label in zip(texts, labels, strict=True) if label is None), target)
         return torch.tensor(labels)
 
 

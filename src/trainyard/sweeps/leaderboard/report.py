@@ -82,9 +82,9 @@ def row_cells(row: Row, rank: int, objective: Objective, others: Sequence[str], 
 def other_metrics(rows: Sequence[Row], objective: Objective) -> list[str]:
     """Return the names of at most `MAX_METRICS` further validation metrics, without the loss."""
     stage, _ = split_stage(objective.name)
-    names = [name for row in rows for job in row.completed for name in job.metrics]
-    others = [name for name in dict.fromkeys(names) if split_stage(name)[0] == stage != ""]
-    return [name for name in others if name != objective.name and "loss" not in name][:MAX_METRICS]
+    names = dict.fromkeys(name for row in rows for job in row.completed for name in job.metrics)
+    others = [name for name in names if stage and split_stage(name)[0] == stage and name != objective.name]
+    return [name for name in others if "loss" not in name][:MAX_METRICS]
 
 
 def mean_and_std(row: Row, metric: str) -> str:
