@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from trainyard.data.loading.spec import DataSpec
-from trainyard.data.loading.target import Labels, Numbers, Target
+from trainyard.data.loading.target import Numbers, Target
 from trainyard.models.supervised import SupervisedModel
 
 INPUT = "input"
@@ -54,11 +54,9 @@ def describe_target(model: SupervisedModel) -> dict[str, Any]:
     target = model.spec.target
     names = list(target.names)
     if isinstance(target, Numbers):
-        return {"task": "regression", "targets": names, "transform": target.transform}
-    if isinstance(target, Labels):
-        return {"task": "multilabel", "labels": names, "thresholds": model.task.thresholds}
+        return {"task": target.kind, "targets": names, "transform": target.transform}
     thresholds = {"thresholds": model.task.thresholds} if model.task.thresholds else {}
-    return {"task": "classification", "classes": names, **thresholds}
+    return {"task": target.kind, target.nouns: names, **thresholds}
 
 
 def output_scale(target: Target, expected: Tensor) -> Tensor:
