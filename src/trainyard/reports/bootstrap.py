@@ -10,7 +10,7 @@ CELLS = 2 * 10**8  # numbers computed for all resamples, a few seconds; of large
 LEAST = 100  # resamples
 
 
-def bootstrap_interval(scores: Callable[[Tensor], Tensor], examples: int, width: int = 1, seed: int = 0) -> Tensor:
+def bootstrap_interval(scores: Callable[[Tensor], Tensor], examples: int, width: int) -> Tensor:
     """Return the 95 % percentile intervals of scores (Efron 1979), float64 `[M, 2]`: lower and upper bounds.
 
     They include the variation over test examples of the same kind, not that over trainings, nor over training examples.
@@ -21,9 +21,8 @@ def bootstrap_interval(scores: Callable[[Tensor], Tensor], examples: int, width:
             out.
         examples: their number N.
         width: numbers that are computed for each example.
-        seed: of the draws.
     """
-    draws = torch.Generator().manual_seed(seed)
+    draws = torch.Generator().manual_seed(0)
     count = max(LEAST, min(RESAMPLES, CELLS // (examples * width)))
     resampled = []
     for _ in range(count):

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+QUANTILES = 10  # of the first number by which examples are split; fewer if there are few examples
 MIN_STRATUM = 20  # examples with about the same number or the same labels, so that each split gets its share
 
 
@@ -81,20 +82,19 @@ def from_primitives(kind: Any, stored: Mapping[str, Any]) -> Any:
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()})
 
 
-def strata(targets: Tensor, bins: int = 10) -> Tensor:
+def strata(targets: Tensor) -> Tensor:
     """Return groups by which examples are split, int64 `[N]`: classes, quantiles of numbers, or sets of labels.
 
     An example with a rare set of labels is in the group of its rarest label.
 
     Args:
         targets: int64 `[N]`, or float32 `[N, T]`.
-        bins: number of quantiles of the first number; fewer if there are few examples.
     """
     if targets.ndim == 1:
         return targets
     if not ((targets == 0) | (targets == 1)).all():
         ranks: Tensor = targets[:, 0].argsort(stable=True).argsort(stable=True)
-        return ranks * min(bins, max(1, len(targets) // MIN_STRATUM)) // max(1, len(targets))
+        return ranks * min(QUANTILES, max(1, len(targets) // MIN_STRATUM)) // max(1, len(targets))
     _, sets, counts = targets.unique(dim=0, return_inverse=True, return_counts=True)
     labels = targets.shape[1]
     frequencies = torch.where(targets > 0, targets.sum(dim=0), torch.inf)
