@@ -64,6 +64,7 @@ def test_intervals_are_those_of_resampled_examples() -> None:
     assert found.intervals["r2_length"] == pytest.approx(tuple(np.quantile(r2, [0.025, 0.975])), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_intervals_contain_the_true_score_as_often_as_they_say() -> None:
     """The mean absolute error of errors from a normal distribution is sqrt(2 / pi)."""
     draws = torch.Generator().manual_seed(1)

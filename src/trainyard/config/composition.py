@@ -177,8 +177,12 @@ def check_root() -> None:
 
 def load_options(group: str) -> dict[str, DictConfig]:
     """Load the built-in options of a config group, by name."""
-    files = sorted((CONF_DIR / group).glob("*.yaml"))
-    return {file.stem: OmegaConf.load(file) for file in files}  # type: ignore[misc]
+    return {file.stem: load_option(group, file.stem) for file in sorted((CONF_DIR / group).glob("*.yaml"))}
+
+
+def load_option(group: str, name: str) -> DictConfig:
+    """Load a built-in option of a config group."""
+    return OmegaConf.load(CONF_DIR / group / f"{name}.yaml")  # type: ignore[return-value]
 
 
 def config_groups() -> dict[str, list[str]]:

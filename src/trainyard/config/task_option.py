@@ -5,7 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from trainyard.config.composition import config_values, load_options
+from trainyard.config.composition import config_groups, config_values, load_option
 from trainyard.config.objective import AUTO, known_mode
 
 NAMES, MODES = ("objective", "monitor"), ("objective_mode", "mode")  # keys that refer to the objective
@@ -21,7 +21,7 @@ def choose_task(cfg: DictConfig, kind: str | None) -> None:
     task = cfg.get("task")
     if task is None or task.get("kind") != AUTO:
         return
-    option = load_options("task")[kind or task.default]
+    option = load_option("task", kind or task.default)
     if cfg.objective == AUTO:
         set_objective(cfg, option.objective, str(known_mode(option.objective, cfg.metric_modes)))
     if kind:
@@ -33,7 +33,7 @@ def adopt_task(cfg: DictConfig, stored: Mapping[str, Any]) -> None:
     """Choose the task of a stored config, if `task=auto` stands for it."""
     task = stored.get("task")
     kind = task.get("kind") if isinstance(task, dict) else None
-    if kind in load_options("task") and kind != AUTO:
+    if kind in config_groups()["task"] and kind != AUTO:
         choose_task(cfg, kind)
 
 
