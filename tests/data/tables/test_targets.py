@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
+from trainyard.data.loading.spec import DataSpec
 from trainyard.data.loading.target import Classes, Labels, Numbers
 from trainyard.data.sources.table import Table
 from trainyard.io.errors import ConfigError
@@ -150,8 +151,13 @@ REJECTED = [
         r"data\.target=y: all 60 rows have the same labels: a, b",
         "labels that some",
     ),
-    ([*PRICE[:-1], np.inf], {}, r"data\.target=y: y is infinite or too large in data\.path, row 60", "finite numbers"),
-    ([*PRICE[2:], "-inf", "1e300"], {}, r"data\.target=y: y is infinite.*, row 59, 60", "finite numbers"),
+    (
+        [*PRICE[:-1], np.inf],
+        {},
+        r"data\.target=y: y is infinite or too large in data\.path, row 60",
+        "finite numbers up to 1e+16",
+    ),
+    ([*PRICE[2:], "-inf", "2e16"], {}, r"data\.target=y: y is infinite.*, row 59, 60", "finite numbers"),
     (
         PRICE - 20,
         LOG,
@@ -252,3 +258,22 @@ def test_codes_that_determine_a_number_or_label_are_reported(tmp_path: Path, cap
     caplog.clear()
     read(source(tmp_path, "y", {"y": cells("u", "v", "u;v"), "code": cells("p", "q", "p")}))
     assert "column code is a copy of the target: each value means one class (label u)" in caplog.text
+
+
+def test_numbers_of_other_files_have_the_decimals_of_the_training_file(tmp_path: Path) -> None:
+    data = source(
+        tmp_path, "y", {"y": cells("0,5", "1,25", "7,125")}, {"y": cells("1,234", "7,125")}, task="regression"
+    )
+    assert data.read()["test"].y[:2].tolist() == [[pytest.approx(1.234)], [7.125]]
+    assert data.target == Numbers(("y",), decimals=(",",))
+    other = source(tmp_path, "y", {"y": cells("1,234", "7,125")})
+    other.model_spec = DataSpec((2,), data.target, data.columns, (0.0,) * 2, (1.0,) * 2)
+    assert other.read()["train"].y[:2].tolist() == [[pytest.approx(1.234)], [7.125]]
+
+
+def test_numbers_that_float32_rounds_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    read(source(tmp_path, "y", {"y": 1.7e9 + PRICE}))
+    assert "target y: float32 rounds its numbers by up to 28; subtract a constant, such as 1.7e+09" in caplog.text
+    caplog.clear()
+    read(source(tmp_path, "y", {"y": 1.7e4 + PRICE}))
+    assert "float32" not in caplog.text

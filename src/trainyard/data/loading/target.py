@@ -35,6 +35,7 @@ class Numbers:
         names: of the numbers.
         mean, std: of each number over the training examples, after the transformation; empty before they are known.
         transform: `none`, or `log`: the network predicts the logarithm.
+        decimals: the decimal separator of each number in a table; empty if it is the point for all.
     """
 
     kind: ClassVar[str] = "regression"
@@ -44,6 +45,7 @@ class Numbers:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     transform: str = "none"
+    decimals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

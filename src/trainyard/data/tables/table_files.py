@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from trainyard.data.loading.target import Target
+from trainyard.data.loading.target import Numbers, Target
 from trainyard.data.tables.columns import CellFormat
 from trainyard.data.tables.labels import LabelColumns
 from trainyard.data.tables.reading import nested_columns, read_table
 from trainyard.data.tables.target_kind import infer_kind
-from trainyard.data.tables.targets import ClassColumn, NumberColumns, TargetColumns
+from trainyard.data.tables.targets import ClassColumn, NumberColumns, TargetColumns, decimal_separator
 from trainyard.io.errors import config_error, did_you_mean, join_limited
 
 if TYPE_CHECKING:
@@ -91,7 +91,10 @@ class TableFiles:
         if self.transform != "none" and kind != "regression":
             problem = f"transforms numbers, and the task is {kind}"
             raise config_error("data.target_transform", self.transform, problem, "none, or task=regression")
-        return READERS[kind](self.target_names, self.files, self.cells, self.transform)
+        decimals: Sequence[str] = trained.decimals if isinstance(trained, Numbers) else ()
+        if kind == "regression" and trained is None:  # the test file is read as the training file
+            decimals = [decimal_separator(table[name], self.cells, self.files["path"]) for name in self.target_names]
+        return READERS[kind](self.target_names, self.files, self.cells, self.transform, decimals)
 
 
 def as_list(value: Any) -> list[str]:

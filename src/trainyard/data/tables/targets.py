@@ -17,7 +17,6 @@ from trainyard.data.loading.target import Classes, Numbers, Target
 from trainyard.data.tables.column_checks import is_identifier
 from trainyard.data.tables.columns import MIN_SHARE, CellFormat, DistinctCells, infer_decimal
 from trainyard.data.tables.reading import (
-    MAX_FLOAT32,
     factorize,
     has_semicolons,
     read_numbers,
@@ -32,6 +31,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+LARGEST_NUMBER = 1e16  # so that float32 can represent sums of squares
+MAX_ROUNDING = 0.01  # standard deviations
+
 
 @dataclass(frozen=True)
 class TargetColumns(ABC):
@@ -42,12 +44,14 @@ class TargetColumns(ABC):
         files: by config key, `path` and `test_path`.
         format: of the cells.
         transform: of numbers, see `Numbers`.
+        decimals: the separators of columns of numbers in the training file; empty to infer them from each file.
     """
 
     names: Sequence[str]
     files: Mapping[str, Path]
     format: CellFormat
     transform: str = "none"
+    decimals: Sequence[str] = ()
 
     noun: ClassVar[str]
 
@@ -125,9 +129,9 @@ class NumberColumns(TargetColumns):
 
     def read_column(self, key: str, name: str, values: "pd.Series[Any]") -> NDArray[np.float64]:
         """Return the numbers of one column, see `numbers`."""
-        cells = DistinctCells.of(values, self.format.missing)
-        usual = "," if has_semicolons(self.files[key]) else "."
-        column = Column(name, decimal=self.format.decimal or infer_decimal(cells) or usual, missing=self.format.missing)
+        known = dict(zip(self.names, self.decimals, strict=False))
+        decimal = known.get(name) or decimal_separator(values, self.format, self.files[key])
+        column = Column(name, decimal=decimal, missing=self.format.missing)
         positions, distinct = factorize(values)
         read, not_numbers = read_numbers(distinct, column)
         numbers, invalid = np.append(read, np.nan)[positions], np.append(not_numbers, False)[positions]
@@ -137,9 +141,10 @@ class NumberColumns(TargetColumns):
                 accepted = f"numbers, or {'task=classification' if len(self.names) == 1 else 'other columns'}"
                 raise self.invalid(f"{name} contains text in data.{key} ({examples})", accepted)
             log.warning("target %s: %d of %d values are not numbers: %s", name, invalid.sum(), len(values), examples)
-        if (infinite := np.abs(numbers) > MAX_FLOAT32).any():
+        if (infinite := np.abs(numbers) > LARGEST_NUMBER).any():
             rows = join_limited((row + 1 for row in values.index[infinite]), 5)
-            raise self.invalid(f"{name} is infinite or too large in data.{key}, row {rows}", "finite numbers")
+            accepted = f"finite numbers up to {LARGEST_NUMBER:g}"
+            raise self.invalid(f"{name} is infinite or too large in data.{key}, row {rows}", accepted)
         return numbers
 
     def complete(self, key: str, table: "pd.DataFrame") -> NDArray[np.bool_]:
@@ -154,9 +159,14 @@ class NumberColumns(TargetColumns):
                 column = name if len(self.names) > 1 else "it"
                 problem = describe_distinct("values", list(map(to_text, distinct)), len(table), column)
                 raise self.invalid(problem, "numbers that vary")
+            rounding = float(np.abs(numbers - numbers.astype(np.float32)).max())
+            if self.transform == "none" and rounding > MAX_ROUNDING * numbers.std():
+                text = "target %s: float32 rounds its numbers by up to %.2g; subtract a constant, such as %.7g"
+                log.warning(text, name, rounding, np.median(numbers))
             if is_identifier(name, numbers):
                 log.warning("target %s looks like an identifier: %d values in %d rows", name, *[len(numbers)] * 2)
-        return Numbers(tuple(self.names), transform=self.transform)
+        decimals = () if set(self.decimals) <= {"."} else tuple(self.decimals)
+        return Numbers(tuple(self.names), transform=self.transform, decimals=decimals)
 
     def read(self, key: str, table: "pd.DataFrame", target: Target) -> Tensor:
         """Return the numbers, float32 `[N, T]`; with the transformation `log`, they are above 0."""
@@ -168,6 +178,12 @@ class NumberColumns(TargetColumns):
             problem = f"{name} is 0 or less in {rows}"
             raise config_error("data.target_transform", "log", problem, "none, or a target above 0")
         return torch.from_numpy(numbers).float()
+
+
+def decimal_separator(values: "pd.Series[Any]", given: CellFormat, file: Path) -> str:
+    """Return the decimal separator of a column of numbers: the given one, or that of its cells or of its file."""
+    found = given.decimal or infer_decimal(DistinctCells.of(values, given.missing))
+    return found or ("," if has_semicolons(file) else ".")
 
 
 def class_texts(values: "pd.Series[Any]") -> NDArray[np.object_]:
