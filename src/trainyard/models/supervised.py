@@ -180,6 +180,8 @@ class SupervisedModel(OptimizerMixin):
             outputs, targets = gather_examples(self.kept)
             self.kept.clear()
             predictions = self.task.predictions(outputs)
+            if self.task.thresholds and "train" in self.sums:
+                self.sums["train"].count_pending()  # with the thresholds of their epoch, as if it had been interrupted
             if self.trainer.state.fn == TrainerFn.FITTING and self.task.choose_thresholds(predictions, targets):
                 totals = self.task.totals(outputs, targets).tolist()
             further = compute_metrics(self.task, predictions, targets)
