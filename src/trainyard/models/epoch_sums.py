@@ -80,15 +80,22 @@ class EpochSums:
         losses, pending = [*self.losses], [*self.pending]
         return replace(self, loss=self.loss.clone(), totals=self.totals.clone(), losses=losses, pending=pending)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the sums in the middle of an epoch; pending losses stay separate, since the order changes rounding."""
+    def state_dict(self, counts: bool = True) -> dict[str, Any]:
+        """Return the sums in the middle of an epoch; pending losses stay separate, since the order changes rounding.
+
+        Args:
+            counts: whether the totals are whole numbers. Otherwise pending outputs stay separate too.
+        """
         copy = self.copy()
-        copy.count_pending()
-        return {"loss": copy.loss, "totals": copy.totals, "examples": copy.examples, "losses": copy.losses}
+        if counts:
+            copy.count_pending()
+        sums = {"loss": copy.loss, "totals": copy.totals, "examples": copy.examples}
+        return {**sums, "losses": copy.losses, "pending": copy.pending}
 
     @classmethod
     def from_state_dict(cls, count: Totals, state: Mapping[str, Any], device: torch.device) -> "EpochSums":
         """Return the sums of `state_dict` on a device."""
         losses = [loss.to(device) for loss in state["losses"]]
         totals = state["totals"] if "totals" in state else state["correct"][None]  # a checkpoint from before tasks
-        return cls(count, state["loss"].to(device), totals.to(device), state["examples"], losses)
+        pending = [(outputs.to(device), targets.to(device)) for outputs, targets in state.get("pending", ())]
+        return cls(count, state["loss"].to(device), totals.to(device), state["examples"], losses, pending)

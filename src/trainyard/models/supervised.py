@@ -235,7 +235,7 @@ class SupervisedModel(OptimizerMixin):
 
     def training_state(self) -> dict[str, Any]:
         """Return the training sums since the last validation."""
-        return {stage: sums.state_dict() for stage, sums in self.sums.items() if stage == "train"}
+        return {stage: sums.state_dict(self.task.counts) for stage, sums in self.sums.items() if stage == "train"}
 
     def load_training_state(self, state: Mapping[str, Any]) -> None:
         """Restore the training sums."""

@@ -26,6 +26,7 @@ class Classification(Task):
     target: Classes
     objective = "acc"
     modes = {"acc": "max", "loss": "min"}  # noqa: RUF012
+    counts = True
     losses = ("cross_entropy", "focal")
     reduction = "sum"
     metric_domain = "classification"

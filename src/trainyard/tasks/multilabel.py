@@ -25,6 +25,7 @@ class MultiLabel(Task):
     target: Labels
     objective = "f1"
     modes = {"f1": "max", "f1_macro": "max", "acc": "max", "loss": "min"}  # noqa: RUF012
+    counts = True
     losses = ("bce",)
     metric_domain = "classification"
     default_metrics = {"average_precision": {"_target_": "torchmetrics.AveragePrecision"}}  # noqa: RUF012  # the mean

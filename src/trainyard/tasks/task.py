@@ -28,6 +28,7 @@ class Task(nn.Module):
         modes: the metrics that `scores` returns, each with its mode, `min` or `max`.
         losses: the options of `conf/loss` that fit, the default first; classes without an option are accepted too.
         reduction: of the loss; `sum` if an example has one loss, `none` if each of its outputs has one.
+        counts: whether `totals` are whole numbers, whose sum does not depend on the order.
         metric_domain: subpackage of torchmetrics whose metrics fit; empty for any.
         default_metrics: configs of further metrics that are always computed.
         metrics: further metrics by name; computed once per epoch from all outputs.
@@ -39,6 +40,7 @@ class Task(nn.Module):
     modes: ClassVar[Mapping[str, str]]
     losses: ClassVar[Sequence[str]] = ()
     reduction: ClassVar[str] = "none"
+    counts: ClassVar[bool] = False
     metric_domain: ClassVar[str] = ""
     default_metrics: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     weights: Tensor | None
