@@ -80,10 +80,13 @@ def row_cells(row: Row, rank: int, objective: Objective, others: Sequence[str], 
 
 
 def other_metrics(rows: Sequence[Row], objective: Objective) -> list[str]:
-    """Return the names of at most `MAX_METRICS` further validation metrics, without the loss."""
+    """Return the names of at most `MAX_METRICS` further validation metrics: not losses, and no variants of the objective.
+
+    Variants are those of each of several numbers, such as `val/rmse_price`, or the best value so far.
+    """
     stage, _ = split_stage(objective.name)
     names = dict.fromkeys(name for row in rows for job in row.completed for name in job.metrics)
-    others = [name for name in names if stage and split_stage(name)[0] == stage and name != objective.name]
+    others = [name for name in names if stage and split_stage(name)[0] == stage and not name.startswith(objective.name)]
     return [name for name in others if "loss" not in name][:MAX_METRICS]
 
 
