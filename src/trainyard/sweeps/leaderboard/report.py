@@ -80,7 +80,7 @@ def row_cells(row: Row, rank: int, objective: Objective, others: Sequence[str], 
 
 
 def other_metrics(rows: Sequence[Row], objective: Objective) -> list[str]:
-    """Return the names of at most `MAX_METRICS` further validation metrics: not losses, and no variants of the objective.
+    """Return the names of at most `MAX_METRICS` further validation metrics, without losses and variants of the objective.
 
     Variants are those of each of several numbers, such as `val/rmse_price`, or the best value so far.
     """
