@@ -80,9 +80,9 @@ def row_cells(row: Row, rank: int, objective: Objective, others: Sequence[str], 
 
 
 def other_metrics(rows: Sequence[Row], objective: Objective) -> list[str]:
-    """Return the names of at most `MAX_METRICS` further validation metrics, without losses and variants of the objective.
+    """Return the names of at most `MAX_METRICS` further validation metrics.
 
-    Variants are those of each of several numbers, such as `val/rmse_price`, or the best value so far.
+    Losses are left out, and variants of the objective: that of each of several numbers, such as `val/rmse_price`.
     """
     stage, _ = split_stage(objective.name)
     names = dict.fromkeys(name for row in rows for job in row.completed for name in job.metrics)
