@@ -56,8 +56,8 @@ def try_metric(node: Mapping[str, Any], task: "Task") -> Metric | Exception:
     outputs = torch.randn(TRIED, task.output_size, generator=torch.Generator().manual_seed(0))
     try:
         with quiet():
+            check_domain(resolve_name(node["_target_"]), task.metric_domain)
             metric = build_metric(node, task.metric_arguments(node))
-            check_domain(metric, task.metric_domain)
             value = metric(*task.metric_inputs(metric, task.predictions(outputs), task.example_targets(TRIED)))
         if not isinstance(value, Tensor) or value.ndim > 1:
             raise ValueError("its value is not a number, or one for each name of the target")
@@ -70,9 +70,9 @@ def try_metric(node: Mapping[str, Any], task: "Task") -> Metric | Exception:
     return metric
 
 
-def check_domain(metric: Metric, domain: str) -> None:
+def check_domain(metric_class: type, domain: str) -> None:
     """Raise a ValueError if a metric of torchmetrics is for classes instead of numbers, or the other way round."""
-    package, _, module = type(metric).__module__.partition(".")
+    package, _, module = metric_class.__module__.partition(".")
     found = module.partition(".")[0]
     if domain and package == "torchmetrics" and found in DOMAINS and found != domain:
         raise ValueError(f"it is a metric of {found}")
