@@ -51,7 +51,8 @@ def test_each_metric_fits_some_tasks(kind: str) -> None:
 
 
 def test_a_metric_that_does_not_fit_is_rejected_with_those_that_do() -> None:
-    with pytest.raises(ConfigError, match=r"metrics=auroc: no metric of a number \(it is a metric of classification\)\n  accepted: ") as error:
+    message = r"metrics=auroc: no metric of a number \(it is a metric of classification\)\n  accepted: "
+    with pytest.raises(ConfigError, match=message) as error:
         build_task(TARGETS["number"], {"metrics": {"auroc": OPTIONS["auroc"]}})
     accepted = {*str(error.value).rpartition("accepted: ")[2].split(", ")}
     assert accepted == OF_NUMBERS | {"or a class of your own"}
