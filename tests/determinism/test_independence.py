@@ -30,7 +30,7 @@ def test_progress_bar_changes_nothing(reference: RunOutput, tmp_path: Path, monk
     assert displayed.equals(reference)
 
 
-@pytest.mark.parametrize("callbacks", ["default", "pictures"])
+@pytest.mark.parametrize("callbacks", ["default", pytest.param("pictures", marks=pytest.mark.slow)])
 def test_figures_and_loggers_change_nothing(callbacks: str, reference: RunOutput, tmp_path: Path) -> None:
     logged = run(tmp_path / "run", *CNN, "data.resident=true", f"callbacks={callbacks}", "logger=both")
     assert logged.weights.keys() == reference.weights.keys()

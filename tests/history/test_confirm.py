@@ -66,6 +66,7 @@ def configs() -> dict[str, dict]:
     return {word: OmegaConf.to_container(compose([word, *more.get(word, [])])) for word in own}
 
 
+@pytest.mark.slow
 def test_options_of_the_project_need_no_confirmation() -> None:
     found = configs()
     assert len(found) > 50

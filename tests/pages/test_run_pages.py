@@ -21,9 +21,9 @@ from trainyard.config.composition import compose
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = sorted([*DOCS.glob("course/[0-9]*.md"), *DOCS.glob("howto/*.md")])
-QUICK = {"2_deep_network", "3_optimizers"}
+QUICK = {"3_optimizers"}
 GUIDES = {page.stem for page in DOCS.glob("howto/*.md")}
-SLOW = {"4_learning_rate", "5_convolution", "6_transfer_learning", "7_thousand_experiments", *GUIDES}
+SLOW = {"2_deep_network", "4_learning_rate", "5_convolution", "6_transfer_learning", "7_thousand_experiments", *GUIDES}
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.stem not in SLOW], ids=lambda page: page.stem)
