@@ -75,7 +75,7 @@ class NumberPredictions:
         return tuple(cell for predicted, true in rows for cell in describe_number(predicted, true))
 
     def caption(self, position: int) -> str:
-        """Return a text of a few lines about an example, for the title of its image."""
+        """Return the title of the image of an example, a few lines."""
         cells = self.describe(position)[: 3 * MAX_CAPTION]
         return "\n".join(f"{cells[place]}, is {cells[place + 1]}" for place in range(0, len(cells), 3))
 

@@ -85,7 +85,7 @@ def contains_lists(values: "pd.Series[Any]") -> bool:
 
 
 def is_list(cell: object) -> bool:
-    """Whether a cell is a list, or a text in square brackets."""
+    """Return whether a cell is a list, or a string in square brackets."""
     if isinstance(cell, str):
         return bool(BRACKETS.fullmatch(cell))
     return isinstance(cell, list | tuple | set | np.ndarray)
