@@ -123,9 +123,7 @@ def loss_error(
     return FloatingPointError(f"the loss became {value} at step {step} (epoch {epoch})\n  {cause}")
 
 
-def likely_cause(
-    trainer: L.Trainer, model: Any, groups: Sequence[Mapping[str, Any]], inputs_are_finite: bool
-) -> str:
+def likely_cause(trainer: L.Trainer, model: Any, groups: Sequence[Mapping[str, Any]], inputs_are_finite: bool) -> str:
     """Return the likely cause of a loss that is not finite, and a remedy."""
     if not inputs_are_finite:
         return "the batch contains values that are not finite: check the data, or use on_nan=skip_batch"

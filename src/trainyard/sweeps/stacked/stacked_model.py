@@ -1,33 +1,37 @@
 """The LightningModule that trains the networks of several jobs together."""
 
-import math
+import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.callbacks import LearningRateMonitor
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from trainyard.callbacks.checkpoints import is_last_epoch
-from trainyard.callbacks.finite_loss import loss_error
+from trainyard.callbacks.checkpoints import BestCheckpoint, is_last_epoch
+from trainyard.callbacks.finite_loss import FiniteLoss, loss_error
 from trainyard.callbacks.tensorboard import current_step
-from trainyard.config.objective import Objective
+from trainyard.callbacks.tensorboard_model import GradientNorm
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.loader import Batch
 from trainyard.models.epoch_sums import EpochSums
+from trainyard.models.feature_cache import FeatureCache
 from trainyard.models.mlp import MLP
 from trainyard.models.supervised import SupervisedModel
 from trainyard.models.transfer import TransferModel
 from trainyard.optim.schedules import StepSchedule, count_steps
-from trainyard.sweeps.stacked.stacked_network import StackedNetwork
+from trainyard.sweeps.stacked.stacked_network import StackedLoader, StackedNetwork
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """A validated epoch of a network, counted from 0, with the number of steps until its end."""
+    """An epoch of a network, counted from 0, with the number of steps until its end and the validation scores."""
 
     number: int
     steps: int
@@ -35,49 +39,48 @@ class Epoch:
     thresholds: list[float]
 
 
-@dataclass
+@dataclass(eq=False)
 class Member:
     """The network of a job, with what a single run would have logged.
 
     Attributes:
         model: of a single run; its trainable parameters are views of the stack.
         seed: of the order of its examples.
-        objective: selects its best epoch.
+        selection: compares its epochs.
         optimizer: of a single run, whose parameter groups the optimizer of the stack shares.
         rows: logged values by name, each with its step.
-        last, best: the last and the best epoch; `None` before the first.
+        last, best: the last and the best epoch.
         test: scores of the best weights for the test examples.
         error: what has ended the job.
     """
 
     model: SupervisedModel
     seed: int
-    objective: Objective
+    selection: BestCheckpoint
     optimizer: Any = None
     rows: list[tuple[int, dict[str, float]]] = field(default_factory=list)
-    last: Epoch | None = None
-    best: Epoch | None = None
+    last: Epoch = field(init=False)
+    best: Epoch = field(init=False)
     test: dict[str, float] = field(default_factory=dict)
     error: BaseException | None = None
 
     @property
     def network(self) -> nn.Sequential:
         """The trainable layers."""
-        assert isinstance(self.model, MLP | TransferModel)
-        return self.model.net if isinstance(self.model, MLP) else nn.Sequential(self.model.head)
+        return self.model.net if isinstance(self.model, MLP) else nn.Sequential(self.model.head)  # type: ignore[arg-type]
 
-    def add_epoch(self, epoch: Epoch) -> bool:
-        """Return whether an epoch is the best so far; as in `BestCheckpoint`, `val/loss` decides a tie."""
-        self.last, best = epoch, self.best
-        score, loss = (epoch.scores.get(name, math.inf) for name in (self.objective.name, "val/loss"))
-        if best is None:
-            better = True
-        elif score == best.scores[self.objective.name]:
-            better = loss < best.scores.get("val/loss", math.inf)
-        else:
-            other = best.scores[self.objective.name]
-            better = score < other if self.objective.mode == "min" else score > other
-        if better:
+    def log(self, step: int, row: dict[str, float]) -> None:
+        """Add values, unless the job has failed."""
+        if self.error is None:
+            self.rows.append((step, row))
+
+    def add_epoch(self, trainer: L.Trainer, epoch: Epoch) -> bool:
+        """Return whether an epoch is the best so far."""
+        self.last, selection = epoch, self.selection
+        selection.scores.latest = epoch.scores
+        selection.current_score = torch.tensor(epoch.scores[str(selection.monitor)])
+        if better := selection.check_monitor_top_k(trainer, selection.current_score):
+            selection.best_model_score, selection.best_model_path = selection.current_score, selection.path
             self.best = epoch
         return better
 
@@ -89,79 +92,73 @@ class StackedModel(L.LightningModule):
     all networks, and updates each tensor by itself. A network whose loss is not finite changes no other.
 
     Args:
-        members: sorted by seed.
-        data: of all jobs.
-        logged: names of what is logged every `log_every_n_steps`: `lr`, `gradient/norm`.
-        largest_loss: a larger one ends a job; `None` to check no loss.
+        members: sorted by seed; those with the same seed share batches.
+        callbacks: of the jobs, by class; they decide what is cached, logged and checked.
         interrupted: returns whether to stop; called after each epoch.
 
     Attributes:
-        seeds: one for each block of networks with the same batches.
         last, best: the weights after the last and after the best epoch of each network, each `[K, ...]`.
         checkpoint: Lightning's, after the last epoch.
     """
+
+    network: StackedNetwork
+    last: list[Tensor]
+    best: list[Tensor]
+    checkpoint: dict[str, Any]
 
     def __init__(
         self,
         members: Sequence[Member],
         data: DataModule,
-        logged: Sequence[str],
-        largest_loss: float | None,
+        callbacks: Mapping[type, Any],
         interrupted: Callable[[], bool],
     ) -> None:
         super().__init__()
-        self.members, self.data, self.logged = members, data, logged
-        self.largest_loss, self.interrupted = largest_loss, interrupted
+        self.members, self.data, self.callbacks, self.interrupted = members, data, callbacks, interrupted
         self.models = nn.ModuleList(member.model for member in members)
         counts = Counter(member.seed for member in members)
-        equal = len({*counts.values()}) == 1
-        self.seeds = [*counts] if equal else [member.seed for member in members]
+        seeds = [*counts] if len({*counts.values()}) == 1 else [member.seed for member in members]
+        data.train_dataloader = lambda: StackedLoader.for_seeds(data.loader("train"), seeds)  # type: ignore[method-assign]
         self.sums: dict[str, EpochSums] = {}
         self.kept: list[Batch] = []
-        self.last: list[Tensor] = []
-        self.best: list[Tensor] = []
-        self.checkpoint: dict[str, Any] = {}
+
+    def setup(self, stage: str) -> None:
+        """Compute or load the features of a frozen backbone."""
+        if stage == "fit" and FeatureCache in self.callbacks:
+            self.callbacks[FeatureCache].setup(self.trainer, self.members[0].model, stage)
 
     def configure_optimizers(self) -> Any:
         """Stack the networks, and return an optimizer with the parameter groups and the schedules of all."""
-        total_steps, epoch_steps = count_steps(self.trainer), self.trainer.num_training_batches
+        total_steps, epoch_steps = count_steps(self.trainer), int(self.trainer.num_training_batches)
         self.network = StackedNetwork([member.network for member in self.members])
         self.best = [stack.detach().clone() for stack in self.network.parameters]
         groups: list[dict[str, Any]] = []
         factors: list[Callable[[int], float]] = []
         for member in self.members:
-            built = member.model.build_optimizer(int(total_steps), int(epoch_steps))
+            built = member.model.build_optimizer(total_steps, epoch_steps)
             member.optimizer = built["optimizer"]
             groups += member.optimizer.param_groups
             factors += built["lr_scheduler"]["scheduler"].lr_lambdas
-        make = self.members[0].model.make_optimizer
-        assert make is not None
+        make: Any = self.members[0].model.make_optimizer
         schedule = StepSchedule(make(groups), factors)
         return {"optimizer": schedule.optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Set all gradients to zero in place, since those of the networks are views."""
         for stack in self.network.parameters:
-            assert stack.grad is not None
-            stack.grad.zero_()
+            stack.grad.zero_()  # type: ignore[union-attr]
 
     def optimizer_zero_grad(self, *arguments: Any) -> None:
         """Set all gradients to zero."""
         self.zero_grad()
 
-    def inputs(self, x: Tensor) -> Tensor:
-        """Return the inputs of the networks for raw examples or cached features: `[S, B, ...]` -> `[S, B, F]`."""
-        model = self.members[0].model
-        if isinstance(model, TransferModel):
-            return x
-        encoded: Tensor = model.normalize(x.flatten(0, 1))
-        return encoded.flatten(1).unflatten(0, x.shape[:2])
-
     def losses(self, x: Tensor, y: Tensor, stage: str) -> Tensor:
         """Return the mean loss of each network `[K]` for batches `[S, B, ...]`, and add them to the sums of a stage."""
-        outputs = self.network(self.inputs(x))
+        model, task, training = self.members[0].model, self.members[0].model.task, stage == "train"
+        if not isinstance(model, TransferModel):
+            x = model.normalize(x.flatten(0, 1)).flatten(1).unflatten(0, x.shape[:2])
+        outputs = self.network(x)
         targets = y.repeat_interleave(len(outputs) // len(y), dim=0)
-        task, training = self.members[0].model.task, stage == "train"
         losses = torch.vmap(lambda output, target: task.loss(output, target, training))(outputs, targets)
         if stage not in self.sums:
             self.sums[stage] = EpochSums(self.totals, losses.new_zeros(len(outputs)), losses.new_zeros(0))
@@ -176,53 +173,6 @@ class StackedModel(L.LightningModule):
         each = zip(self.members, outputs.unbind(1), targets.unbind(1), strict=True)
         return torch.stack([member.model.task.totals(output, target) for member, output, target in each], dim=1)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Return the sum of the losses, and each of them."""
-        if "lr" in self.logged and (step := self.logged_step()) is not None:
-            for member in self.members:
-                groups = member.optimizer.param_groups
-                self.log_row(member, step, {f"lr/{group['name']}": group["lr"] for group in groups})
-        losses = self.losses(*batch, "train")
-        return {"loss": losses.sum(), "losses": losses.detach()}
-
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Log the norm of each gradient."""
-        if "gradient/norm" in self.logged and (step := self.logged_step()) is not None:
-            norms = [stack.grad.flatten(1).norm(dim=1) for stack in self.network.parameters if stack.grad is not None]
-            for member, norm in zip(self.members, torch.stack(norms).norm(dim=0).tolist(), strict=True):
-                self.log_row(member, step, {"gradient/norm": norm})
-
-    def logged_step(self) -> int | None:
-        """Return the current step if it is logged."""
-        step, every = current_step(self.trainer), self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        return step if every and (step + 1) % every == 0 else None
-
-    def log_row(self, member: Member, step: int, row: dict[str, float]) -> None:
-        """Add a row to those of a network that has not failed."""
-        if member.error is None:
-            member.rows.append((step, row))
-
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """End the jobs whose loss is not finite, at this step on a CPU, otherwise at the end of the epoch."""
-        if self.largest_loss is None:
-            return
-        is_checked = self.device.type == "cpu" or batch_idx + 1 == self.trainer.num_training_batches
-        if not is_checked or bool((outputs["losses"].abs() < self.largest_loss).all()):
-            return
-        for index, loss in enumerate(outputs["losses"].tolist()):
-            member = self.members[index]
-            if member.error is None and not abs(loss) < self.largest_loss:
-                inputs = batch[0][index * len(batch[0]) // len(self.members)]
-                finite = member.model.has_valid_inputs((inputs, inputs))
-                groups = member.optimizer.param_groups
-                member.error = loss_error(self.trainer, type(member.model), groups, loss, finite)
-        self.trainer.should_stop |= all(member.error for member in self.members)
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Add a batch to the sums."""
-        x, y = batch
-        self.losses(x[None], y[None], "val")
-
     def scores(self, stage: str) -> list[dict[str, float]]:
         """Return the scores of each network for the examples of a stage."""
         sums, found = self.sums.pop(stage).stacked(), []
@@ -234,20 +184,60 @@ class StackedModel(L.LightningModule):
         self.kept = self.kept if stage == "train" else []
         return found
 
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Log the learning rates; return the sum of the losses, and each of them."""
+        if LearningRateMonitor in self.callbacks and (step := self.logged_step()) is not None:
+            for member in self.members:
+                groups = member.optimizer.param_groups
+                member.log(step, {f"lr/{group['name']}": group["lr"] for group in groups})
+        losses = self.losses(*batch, "train")
+        return {"loss": losses.sum(), "losses": losses.detach()}
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Log the norms of the gradients."""
+        if GradientNorm in self.callbacks and (step := self.logged_step()) is not None:
+            norms = [stack.grad.flatten(1).norm(dim=1) for stack in self.network.parameters if stack.grad is not None]
+            for member, norm in zip(self.members, torch.stack(norms).norm(dim=0).tolist(), strict=True):
+                member.log(step, {"gradient/norm": norm})
+
+    def logged_step(self) -> int | None:
+        """Return the current step if it is logged."""
+        step, every = current_step(self.trainer), self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        return step if every and (step + 1) % every == 0 else None
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """End the jobs whose loss is not finite: on a CPU at this step, otherwise at the end of the epoch."""
+        limit, losses = SupervisedModel.largest_loss, outputs["losses"]
+        is_due = self.device.type == "cpu" or batch_idx + 1 == self.trainer.num_training_batches
+        if FiniteLoss not in self.callbacks or not is_due or bool((losses.abs() < limit).all()):
+            return
+        for index, (member, loss) in enumerate(zip(self.members, losses.tolist(), strict=True)):
+            if member.error is None and not abs(loss) < limit:
+                inputs = batch[0][index * len(batch[0]) // len(self.members)]
+                valid, groups = member.model.has_valid_inputs((inputs, inputs)), member.optimizer.param_groups
+                member.error = loss_error(self.trainer, type(member.model), groups, loss, valid)
+        self.trainer.should_stop |= all(member.error for member in self.members)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add a batch to the sums."""
+        self.losses(batch[0][None], batch[1][None], "val")
+
     def on_validation_epoch_end(self) -> None:
         """Log the scores of each network, and store the weights of those whose best epoch this is."""
         self.sums["train"].count_pending()  # with the thresholds before this validation
         steps, number = self.trainer.global_step, self.trainer.current_epoch
         better = []
         for member, val, train in zip(self.members, self.scores("val"), self.scores("train"), strict=True):
-            self.log_row(member, steps - 1, {**val, **train, "epoch": number})
-            better.append(member.add_epoch(Epoch(number, steps, val, [*member.model.task.thresholds])))
+            member.log(steps - 1, {**val, **train, "epoch": number})
+            epoch = Epoch(number, steps, val, [*member.model.task.thresholds])
+            better.append(member.add_epoch(self.trainer, epoch))
         chosen = torch.tensor(better, device=self.device)
         for best, stack in zip(self.best, self.network.parameters, strict=True):
             best[chosen] = stack[chosen]
 
     def on_train_epoch_end(self) -> None:
         """Store what the last checkpoints contain, if training ends with this epoch."""
+        log.info("epoch %d/%s of %d jobs", self.trainer.current_epoch + 1, self.trainer.max_epochs, len(self.members))
         self.trainer.should_stop |= self.interrupted()
         if is_last_epoch(self.trainer):
             self.last = [stack.detach().clone() for stack in self.network.parameters]
@@ -255,19 +245,18 @@ class StackedModel(L.LightningModule):
 
     def on_train_end(self) -> None:
         """Test the best weights of each network, unless training was interrupted."""
-        if self.trainer.current_epoch + 1 < (self.trainer.max_epochs or 0):
+        epochs, precision = self.trainer.max_epochs or 0, self.trainer.precision_plugin
+        if self.trainer.current_epoch + 1 < epochs:
             return
-        precision = self.trainer.precision_plugin
-        for member in self.members:
-            if member.best:
-                member.model.task.thresholds[:] = member.best.thresholds
         self.eval()
         with torch.no_grad(), precision.forward_context():
             for stack, best in zip(self.network.parameters, self.best, strict=True):
                 stack.copy_(best)
+            for member in self.members:
+                member.model.task.thresholds[:] = member.best.thresholds
             for batch in self.data.loader("test"):
                 x, y = precision.convert_input(batch)
                 self.losses(x[None], y[None], "test")
         for member, scores in zip(self.members, self.scores("test"), strict=True):
             member.test = scores
-            self.log_row(member, self.trainer.global_step, {**scores, "epoch": self.trainer.max_epochs or 0})
+            member.log(self.trainer.global_step, {**scores, "epoch": epochs})

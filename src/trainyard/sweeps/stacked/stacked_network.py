@@ -1,22 +1,19 @@
 """Several networks with the same layers, evaluated together with stacked parameters."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
+from trainyard.data.loading.loader import Batch, Loader
+
 
 class StackedNetwork:
-    """Evaluates K networks together; their parameters and gradients become views of stacked tensors.
-
-    An optimizer of the networks' own parameters therefore trains the stack.
+    """Evaluates K networks; their parameters and gradients become views of the stacked `parameters`, each `[K, ...]`.
 
     Args:
-        networks: K networks with the same layers: Flatten, Linear, elementwise functions and Dropout, which draws
-            numbers of its own for each network.
-
-    Attributes:
-        parameters: the stacked parameters, each `[K, ...]`.
+        networks: with the same layers: Flatten, Linear and elementwise ones. Dropout draws numbers for each network.
     """
 
     def __init__(self, networks: Sequence[nn.Sequential]) -> None:
@@ -24,8 +21,7 @@ class StackedNetwork:
         self.layers: list[tuple[Tensor, Tensor] | nn.Module] = []
         for layers in zip(*networks, strict=True):
             if isinstance(layers[0], nn.Linear):
-                weight = self.stack([layer.weight for layer in layers])  # [K, out, in]
-                self.layers.append((weight, self.stack([layer.bias for layer in layers])))  # [K, out]
+                self.layers.append((self.stack([x.weight for x in layers]), self.stack([x.bias for x in layers])))
             elif not isinstance(layers[0], nn.Flatten):
                 self.layers.append(layers[0])
 
@@ -54,6 +50,26 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     networks, outputs, inputs = weight.shape
     if blocks == networks:
         return torch.baddbmm(bias[:, None], x, weight.transpose(1, 2))
-    product = torch.bmm(x, weight.view(blocks, -1, inputs).transpose(1, 2))
-    product = product.view(blocks, batch, -1, outputs).transpose(1, 2).reshape(networks, batch, outputs)
-    return product + bias[:, None]
+    product = torch.bmm(x, weight.view(blocks, -1, inputs).transpose(1, 2)).view(blocks, batch, -1, outputs)
+    return product.transpose(1, 2).reshape(networks, batch, outputs) + bias[:, None]
+
+
+@dataclass(eq=False)
+class StackedLoader(Loader):
+    """Yields the batches of S loaders together: inputs and targets `[S, B, ...]`."""
+
+    loaders: Sequence[Loader] = ()
+
+    @classmethod
+    def for_seeds(cls, loader: Loader, seeds: Sequence[int]) -> "StackedLoader":
+        """Return a loader with the order and the augmentation that single runs with these seeds have."""
+        loaders = [replace(loader, sampler=replace(loader.sampler, seed=seed)) for seed in seeds]
+        return cls(loader.examples, loader.sampler, loader.device, loaders=loaders)
+
+    def load_batches(self) -> Iterator[Batch]:
+        """Yield the batches of an epoch."""
+        for loader in self.loaders:
+            loader.sampler.set_epoch(self.sampler.epoch)
+        for batches in zip(*self.loaders, strict=True):
+            x, y = zip(*batches, strict=True)
+            yield torch.stack(x), torch.stack(y)

@@ -1,7 +1,6 @@
 """Trains the jobs of a stack with one Trainer, then records each of them as a run."""
 
 import logging
-import math
 import time
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -10,38 +9,34 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
-from lightning.pytorch.callbacks import LearningRateMonitor
 from omegaconf import DictConfig
 from torch import Tensor
 
 from trainyard.callbacks.checkpoint_files import BEST, LAST, write_checkpoint
 from trainyard.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
-from trainyard.callbacks.finite_loss import FiniteLoss
 from trainyard.callbacks.plain_values import plain_items
 from trainyard.callbacks.progress_bar import ProgressReporter
-from trainyard.callbacks.tensorboard_model import GradientNorm
 from trainyard.callbacks.validation_scores import ValidationScores
+from trainyard.config.accepted import has_backbone
 from trainyard.config.composition import instantiate
 from trainyard.config.objective import Objective
 from trainyard.config.task_option import choose_task
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.spec import target_kind
-from trainyard.models.feature_cache import FeatureCache
 from trainyard.models.supervised import SupervisedModel
-from trainyard.models.transfer import TransferModel
 from trainyard.run.loops import FitLoop
 from trainyard.run.run import Run
 from trainyard.run.run_builder import QUIET, build_loggers, build_parts, run_builder
 from trainyard.run.run_length import epoch_limit
 from trainyard.run.summary import format_choices
 from trainyard.run.training import finite_metrics, record_result, record_trained, report_data, result_of
-from trainyard.sweeps.stacked.stacked_loader import StackedLoader
 from trainyard.sweeps.stacked.stacked_model import Epoch, Member, StackedModel
+from trainyard.terminal.logs import log_to_screen
 
 log = logging.getLogger(__name__)
 
 PREDICTIONS = "trainyard.reports.validation_figures.ValidationPredictions"
+VERSION = "pytorch-lightning_version"
 
 
 def train_stacked(
@@ -56,17 +51,19 @@ def train_stacked(
         configs: resolved configs of jobs that `group_stackable` has grouped.
         run: calls `trainyard.run.training.train` for the job with an index.
         on_end: called with the index of a job as soon as it has ended, and its error.
-        interrupted: returns whether to stop after the epoch; the jobs can be resumed then.
+        interrupted: returns whether to stop after the epoch; single runs can resume the jobs then.
     """
     order = sorted(range(len(configs)), key=lambda index: configs[index].seed)
-    stack: Stack | Exception
+    started = time.monotonic()
+    stack: StackedModel | Exception
     try:
-        stack = Stack([configs[index] for index in order], interrupted)
-        stack.train()
+        with log_to_screen():
+            stack = train_models([configs[index] for index in order], interrupted)
     except Exception as error:
         stack = error
+    seconds = time.monotonic() - started
     for place, index in enumerate(order):
-        recorded = record_trained.set(partial(record, stack, place))
+        recorded = record_trained.set(partial(record, stack, place, seconds))
         ending: BaseException | None = None
         try:
             run(index)
@@ -76,134 +73,51 @@ def train_stacked(
         on_end(index, ending)
 
 
-class Stack:
-    """Jobs that are trained together, with their data, model and Trainer.
-
-    Args:
-        configs: of the jobs, sorted by seed.
-        interrupted: see `train_stacked`.
-    """
-
-    def __init__(self, configs: Sequence[DictConfig], interrupted: Callable[[], bool]) -> None:
-        self.started = time.monotonic()
-        first = configs[0]
-        data = run_builder.data(first)
-        assert isinstance(data, DataModule)
-        for cfg in configs:
-            choose_task(cfg, target_kind(data))
-        models = build_models(configs, data)
-        objective, callbacks = Objective.from_config(first), build_parts(first.callbacks)
-        self.callbacks = {type(callback): callback for callback in callbacks}
-        logged = {LearningRateMonitor: "lr", GradientNorm: "gradient/norm"}
-        self.model = StackedModel(
-            [Member(model, cfg.seed, objective) for model, cfg in zip(models, configs, strict=True)],
-            data,
-            [name for kind, name in logged.items() if kind in self.callbacks],
-            models[0].largest_loss if FiniteLoss in self.callbacks else None,
-            interrupted,
-        )
-        self.data = data
-        self.data.train_dataloader = lambda: StackedLoader.for_seeds(data.loader("train"), self.model.seeds)  # type: ignore[method-assign]
-        self.trainer: L.Trainer = instantiate(first.trainer, max_epochs=epoch_limit(first), **QUIET)
-        self.trainer.fit_loop = FitLoop(self.trainer)
-
-    def train(self) -> None:
-        """Train all networks and test those that are not interrupted."""
-        self.trainer.fit(self.model, self.data)
-        self.model.to(self.trainer.strategy.root_device).eval()
-
-    def best_checkpoint(self, place: int) -> dict[str, Any]:
-        """Return the content of `best.ckpt` of a job."""
-        best = self.model.members[place].best
-        assert best is not None
-        return self.checkpoint(place, best, self.model.best)
-
-    def checkpoint(self, place: int, epoch: Epoch, weights: Sequence[Tensor]) -> dict[str, Any]:
-        """Return a checkpoint from which the model of a job can be rebuilt, with its weights of an epoch."""
-        model = self.model.members[place].model
-        trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
-        values = {name: stack[place].cpu().clone() for name, stack in zip(trained, weights, strict=True)}
-        version = "pytorch-lightning_version"
-        content = {
-            "epoch": epoch.number,
-            "global_step": epoch.steps,
-            version: self.model.checkpoint[version],
-            "state_dict": {name: values.get(name, value.cpu()) for name, value in model.state_dict().items()},
-            "hyper_parameters": plain_items(model.hparams),
-            "model_class": f"{type(model).__module__}.{type(model).__qualname__}",
-            "metrics": epoch.scores,
-        }
-        model.task.thresholds[:] = epoch.thresholds
-        model.on_save_checkpoint(content)
-        return content
-
-    def last_checkpoint(self, place: int, folder: Path) -> dict[str, Any]:
-        """Return the content of `last.ckpt` of a job in a folder, from which a single run can resume."""
-        members, shared = self.model.members, self.model.checkpoint
-        member = members[place]
-        assert member.last is not None
-        groups = member.optimizer.param_groups
-        first = sum(len(other.optimizer.param_groups) for other in members[:place])
-        schedule = {
-            name: value[first : first + len(groups)] if isinstance(value, list) else value
-            for name, value in shared["lr_schedulers"][0].items()
-        }
-        state = self.trainer.optimizers[0].state
-        member.optimizer.state.update({p: state[p] for group in groups for p in group["params"]})
-        return {
-            **self.checkpoint(place, member.last, self.model.last),
-            "loops": shared["loops"],
-            "optimizer_states": [member.optimizer.state_dict()],
-            "lr_schedulers": [schedule],
-            "callbacks": callback_states(member, folder),
-        }
-
-
-def callback_states(member: Member, folder: Path) -> dict[str, Any]:
-    """Return the states of the callbacks of a run, which compare the scores of a resumed run with those before."""
-    assert member.last is not None
-    assert member.best is not None
-    scores = ValidationScores(member.objective.name)
-    scores.latest = member.last.scores
-    best, last, reporter = BestCheckpoint(folder, member.objective, scores), LastCheckpoint(folder), ProgressReporter(scores)
-    best.best_model_path, last.best_model_path = best.path, last.path
-    best.best_model_score = torch.tensor(member.best.scores[member.objective.name])
-    best.current_score = torch.tensor(member.last.scores[member.objective.name])
-    best.best_loss = member.best.scores.get("val/loss", math.inf)
-    reporter.curves, reporter.validation = curves(member), member.last.scores
-    return {callback.state_key: callback.state_dict() for callback in (scores, reporter, best, last)}
+def train_models(configs: Sequence[DictConfig], interrupted: Callable[[], bool]) -> StackedModel:
+    """Train and test the models of jobs that are sorted by seed."""
+    first = configs[0]
+    data = run_builder.data(first)
+    assert isinstance(data, DataModule)
+    for cfg in configs:
+        choose_task(cfg, target_kind(data))
+    members, objective = [], Objective.from_config(first)
+    for cfg, model in zip(configs, build_models(configs, data), strict=True):
+        selection = BestCheckpoint(Path(cfg.run.dir) / "checkpoints", objective, ValidationScores(objective.name))
+        members.append(Member(model, cfg.seed, selection))
+    callbacks = {type(callback): callback for callback in build_parts(first.callbacks)}
+    stack = StackedModel(members, data, callbacks, interrupted)
+    trainer: L.Trainer = instantiate(first.trainer, max_epochs=epoch_limit(first), **QUIET)
+    trainer.fit_loop = FitLoop(trainer)
+    trainer.fit(stack, data)
+    return stack.to(trainer.strategy.root_device).eval()
 
 
 def build_models(configs: Sequence[DictConfig], data: DataModule) -> list[SupervisedModel]:
     """Return the model of each job, with its own weights, optimizer and schedule; a frozen backbone is shared."""
-    built: dict[int, SupervisedModel] = {}
+    built: dict[int, Any] = {}
     models = []
     for cfg in configs:
-        first = next(iter(built.values()), None)
-        if isinstance(first, TransferModel):  # whose weights are those of its file, or of the only seed
-            built[cfg.seed] = first
-        elif cfg.seed not in built:
-            L.seed_everything(cfg.seed, verbose=False)
-            model = run_builder.model(cfg, data)
-            assert isinstance(model, SupervisedModel)
-            built[cfg.seed] = model
-        backbone = getattr(built[cfg.seed], "backbone", None)
-        own = deepcopy(built[cfg.seed], {id(backbone): backbone})
-        own.make_optimizer, own.make_scheduler = instantiate(cfg.optimizer), instantiate(cfg.scheduler)
-        models.append(own)
+        seed = configs[0].seed if has_backbone(cfg) else cfg.seed  # on which the weights depend
+        if seed not in built:
+            L.seed_everything(seed, verbose=False)
+            built[seed] = run_builder.model(cfg, data)
+        backbone = getattr(built[seed], "backbone", None)
+        model = deepcopy(built[seed], {id(backbone): backbone})
+        model.make_optimizer, model.make_scheduler = instantiate(cfg.optimizer), instantiate(cfg.scheduler)
+        models.append(model)
     return models
 
 
-def record(stack: Stack | Exception, place: int, cfg: DictConfig, run: Run) -> None:
+def record(stack: StackedModel | Exception, place: int, seconds: float, cfg: DictConfig, run: Run) -> None:
     """Write the files of a run that has been trained in a stack, and set its result; raise its error."""
     if isinstance(stack, Exception):
         raise stack
-    member, trainer, data = stack.model.members[place], stack.trainer, stack.data
-    run.started = stack.started
+    member, trainer, data, folder = stack.members[place], stack.trainer, stack.data, run.dir / "checkpoints"
+    run.started -= seconds
     choose_task(cfg, target_kind(data))
     run.result = {"data": report_data(data)}
     log.info("%s", format_choices(cfg, data, member.model, trainer))
-    log.info("stacked    with %d other jobs, whose figures and epochs are not logged", len(stack.model.members) - 1)
+    log.info("stacked    with %d other jobs; the epochs are in metrics.csv", len(stack.members) - 1)
     run.begin_training(cfg)
     trainer.loggers = build_loggers(cfg)
     for logger in trainer.loggers:
@@ -212,17 +126,15 @@ def record(stack: Stack | Exception, place: int, cfg: DictConfig, run: Run) -> N
         logger.save()
     if member.error:
         raise member.error
-    write_checkpoint(stack.last_checkpoint(place, run.dir / "checkpoints"), run.dir / "checkpoints" / LAST)
-    write_checkpoint(stack.best_checkpoint(place), run.dir / "checkpoints" / BEST)
-    epochs = trainer.current_epoch
-    if epochs < epoch_limit(cfg):
+    write_checkpoint(checkpoint(stack, member, member.best, stack.best), folder / BEST)
+    write_checkpoint(last_checkpoint(stack, member, folder), folder / LAST)
+    if trainer.current_epoch < epoch_limit(cfg):
         raise SystemExit(1)  # the run ends as interrupted
-    assert member.best is not None
     for part in filter(None, cfg.callbacks.values()):
         if part["_target_"] == PREDICTIONS:
             instantiate(part).on_test_end(trainer, member.model)
     metrics = finite_metrics(member.best.scores, cfg.objective) | finite_metrics(member.test)
-    result = result_of(cfg, metrics, member.best.number + 1, epochs, data)
+    result = result_of(cfg, metrics, member.best.number + 1, trainer.current_epoch, data)
     record_result(cfg, run, trainer, member.model, result, curves(member))
     for logger in trainer.loggers:
         logger.finalize("success")
@@ -230,9 +142,48 @@ def record(stack: Stack | Exception, place: int, cfg: DictConfig, run: Run) -> N
 
 def curves(member: Member) -> dict[str, list[float]]:
     """Return the scores of all epochs by name."""
-    found: dict[str, list[float]] = {}
-    for _, row in member.rows:
-        for name, value in row.items():
-            if name.startswith(("train/", "val/")):
-                found.setdefault(name, []).append(value)
-    return found
+    epochs = [row for _, row in member.rows if "val/loss" in row]
+    return {name: [row[name] for row in epochs] for name in epochs[0] if name != "epoch"} if epochs else {}
+
+
+def checkpoint(stack: StackedModel, member: Member, epoch: Epoch, weights: Sequence[Tensor]) -> dict[str, Any]:
+    """Return a checkpoint from which the model of a job can be rebuilt, with its weights of an epoch."""
+    model, place = member.model, stack.members.index(member)
+    trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    values = {name: stacked[place].cpu().clone() for name, stacked in zip(trained, weights, strict=True)}
+    content = {
+        "epoch": epoch.number,
+        "global_step": epoch.steps,
+        VERSION: stack.checkpoint[VERSION],
+        "state_dict": {name: values.get(name, value.cpu()) for name, value in model.state_dict().items()},
+        "hyper_parameters": plain_items(model.hparams),
+        "model_class": f"{type(model).__module__}.{type(model).__qualname__}",
+        "metrics": epoch.scores,
+    }
+    chosen = [*model.task.thresholds]
+    model.task.thresholds[:] = epoch.thresholds
+    model.on_save_checkpoint(content)
+    model.task.thresholds[:] = chosen
+    return content
+
+
+def last_checkpoint(stack: StackedModel, member: Member, folder: Path) -> dict[str, Any]:
+    """Return the content of `last.ckpt` of a job in a folder, from which a single run can resume."""
+    groups, first = member.optimizer.param_groups, 0
+    for other in stack.members[: stack.members.index(member)]:
+        first += len(other.optimizer.param_groups)
+    [schedule] = stack.checkpoint["lr_schedulers"]
+    own = {k: v[first : first + len(groups)] if isinstance(v, list) else v for k, v in schedule.items()}
+    [optimizer] = stack.trainer.optimizers
+    member.optimizer.state.update({p: optimizer.state[p] for group in groups for p in group["params"]})
+    last, reporter = LastCheckpoint(folder), ProgressReporter(member.selection.scores)
+    last.best_model_path = last.path
+    reporter.curves, reporter.validation = curves(member), member.last.scores
+    callbacks: list[Any] = [member.selection.scores, reporter, member.selection, last]
+    return {
+        **checkpoint(stack, member, member.last, stack.last),
+        "loops": stack.checkpoint["loops"],
+        "optimizer_states": [member.optimizer.state_dict()],
+        "lr_schedulers": [own],
+        "callbacks": {callback.state_key: callback.state_dict() for callback in callbacks},
+    }
