@@ -14,8 +14,8 @@ from trainyard.sweeps.job import CHECKPOINTS
 NO_PARTNER = "no other job has the same network, data, class of optimizer and length"
 MLP, TRANSFER = "trainyard.models.mlp.MLP", "trainyard.models.transfer.TransferModel"
 CACHE = "trainyard.models.feature_cache.FeatureCache"
-RATE = "lightning.pytorch.callbacks.LearningRateMonitor"
-CALLBACKS = (CACHE, RATE, "trainyard.callbacks.finite_loss.FiniteLoss")
+RATE = "trainyard.callbacks.tensorboard_model.LearningRate"
+CALLBACKS = (CACHE, "trainyard.callbacks.finite_loss.FiniteLoss")
 OMITTED = ("trainyard.callbacks.tensorboard", "trainyard.reports.")  # modules of callbacks that draw and describe
 LOGGERS = ("trainyard.run.metrics_table.MetricsTable", "trainyard.callbacks.tensorboard.RobustTensorBoardLogger")
 LOSSES = ("CrossEntropyLoss", "BCEWithLogitsLoss", "MSELoss", "L1Loss", "HuberLoss", "FocalLoss", "QuantileLoss")

@@ -8,14 +8,13 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import LearningRateMonitor
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from trainyard.callbacks.checkpoints import BestCheckpoint, is_last_epoch
 from trainyard.callbacks.finite_loss import FiniteLoss, loss_error
-from trainyard.callbacks.tensorboard import current_step
-from trainyard.callbacks.tensorboard_model import GradientNorm
+from trainyard.callbacks.tensorboard import current_step, is_logged_step
+from trainyard.callbacks.tensorboard_model import GradientNorm, LearningRate
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.loader import Batch
 from trainyard.models.epoch_sums import EpochSums
@@ -140,17 +139,17 @@ class StackedModel(L.LightningModule):
             groups += member.optimizer.param_groups
             factors += built["lr_scheduler"]["scheduler"].lr_lambdas
         make: Any = self.members[0].model.make_optimizer
-        schedule = StepSchedule(make(groups), factors)
-        return {"optimizer": schedule.optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        optimizer = make(groups)
+        optimizer.zero_grad = self.zero_grad
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": StepSchedule(optimizer, factors), "interval": "step"},
+        }
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Set all gradients to zero in place, since those of the networks are views."""
         for stack in self.network.parameters:
             stack.grad.zero_()  # type: ignore[union-attr]
-
-    def optimizer_zero_grad(self, *arguments: Any) -> None:
-        """Set all gradients to zero."""
-        self.zero_grad()
 
     def losses(self, x: Tensor, y: Tensor, stage: str) -> Tensor:
         """Return the mean loss of each network `[K]` for batches `[S, B, ...]`, and add them to the sums of a stage."""
@@ -186,24 +185,19 @@ class StackedModel(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Log the learning rates; return the sum of the losses, and each of them."""
-        if LearningRateMonitor in self.callbacks and (step := self.logged_step()) is not None:
+        if LearningRate in self.callbacks and is_logged_step(self.trainer):
             for member in self.members:
                 groups = member.optimizer.param_groups
-                member.log(step, {f"lr/{group['name']}": group["lr"] for group in groups})
+                member.log(current_step(self.trainer), {f"lr/{group['name']}": group["lr"] for group in groups})
         losses = self.losses(*batch, "train")
         return {"loss": losses.sum(), "losses": losses.detach()}
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Log the norms of the gradients."""
-        if GradientNorm in self.callbacks and (step := self.logged_step()) is not None:
-            norms = [stack.grad.flatten(1).norm(dim=1) for stack in self.network.parameters if stack.grad is not None]
+        if GradientNorm in self.callbacks and is_logged_step(self.trainer):
+            norms = [stack.grad.flatten(1).norm(dim=1) for stack in self.network.parameters]  # type: ignore[union-attr]
             for member, norm in zip(self.members, torch.stack(norms).norm(dim=0).tolist(), strict=True):
-                member.log(step, {"gradient/norm": norm})
-
-    def logged_step(self) -> int | None:
-        """Return the current step if it is logged."""
-        step, every = current_step(self.trainer), self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        return step if every and (step + 1) % every == 0 else None
+                member.log(current_step(self.trainer), {"gradient/norm": norm})
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """End the jobs whose loss is not finite: on a CPU at this step, otherwise at the end of the epoch."""
