@@ -77,10 +77,10 @@ class Member:
         """Return whether an epoch is the best so far."""
         self.last, selection = epoch, self.selection
         selection.scores.latest = epoch.scores
-        selection.current_score = torch.tensor(epoch.scores[str(selection.monitor)])
-        if better := selection.check_monitor_top_k(trainer, selection.current_score):
-            selection.best_model_score, selection.best_model_path = selection.current_score, selection.path
-            self.best = epoch
+        score = torch.tensor(epoch.scores[str(selection.monitor)])
+        if better := selection.check_monitor_top_k(trainer, score):
+            selection.current_score = selection.best_model_score = score
+            selection.best_model_path, self.best = selection.path, epoch
         return better
 
 

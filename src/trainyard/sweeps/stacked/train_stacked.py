@@ -78,6 +78,7 @@ def train_models(configs: Sequence[DictConfig], interrupted: Callable[[], bool])
     first = configs[0]
     data = run_builder.data(first)
     assert isinstance(data, DataModule)
+    report_data(data)  # before features replace the images
     for cfg in configs:
         choose_task(cfg, target_kind(data))
     members, objective = [], Objective.from_config(first)
