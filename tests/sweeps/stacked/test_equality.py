@@ -161,6 +161,15 @@ def assert_close(one: Any, other: Any, tolerance: float, path: str = "") -> None
 
 
 @pytest.mark.slow
+def test_networks_with_embedded_categories_are_trained_alone(compose_run: Compose) -> None:
+    words = ("data=penguins", "+data.one_hot_limit=1", *MLP)
+    for one, other in pairs(compose_run, *words, varied=[("seed=0",), ("seed=1",)]):
+        assert "stacked " not in (other / "run.log").read_text()
+        results = [json.loads((folder / "result.json").read_text())["metrics"] for folder in (one, other)]
+        assert results[0] == results[1]
+
+
+@pytest.mark.slow
 def test_stacked_heads_on_cached_features_equal_single_runs(compose_run: Compose, tmp_path: Path) -> None:
     network = timm.create_model("test_resnet", num_classes=0)
     torch.save(network.state_dict(), tmp_path / "backbone.pt")

@@ -55,7 +55,7 @@ def train_stacked(
     """
     order = sorted(range(len(configs)), key=lambda index: configs[index].seed)
     started = time.monotonic()
-    stack: StackedModel | Exception
+    stack: StackedModel | Exception | None
     try:
         with log_to_screen():
             stack = train_models([configs[index] for index in order], interrupted)
@@ -63,7 +63,7 @@ def train_stacked(
         stack = error
     seconds = time.monotonic() - started
     for place, index in enumerate(order):
-        recorded = record_trained.set(partial(record, stack, place, seconds))
+        recorded = record_trained.set(partial(record, stack, place, seconds) if stack else None)
         ending: BaseException | None = None
         try:
             run(index)
@@ -73,12 +73,15 @@ def train_stacked(
         on_end(index, ending)
 
 
-def train_models(configs: Sequence[DictConfig], interrupted: Callable[[], bool]) -> StackedModel:
-    """Train and test the models of jobs that are sorted by seed."""
+def train_models(configs: Sequence[DictConfig], interrupted: Callable[[], bool]) -> StackedModel | None:
+    """Train and test the models of jobs that are sorted by seed; return `None` if their input layer is trained too."""
     first = configs[0]
     data = run_builder.data(first)
     assert isinstance(data, DataModule)
     report_data(data)  # before features replace the images
+    if any(column.embedded for column in data.spec.columns):
+        log.info("not stacked: the embeddings of categories are trained too")
+        return None
     for cfg in configs:
         choose_task(cfg, target_kind(data))
     members, objective = [], Objective.from_config(first)
