@@ -17,7 +17,6 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch.utils.tensorboard.summary import scalar
 
-from trainyard.callbacks.lifecycle import remove_callback
 from trainyard.config.accepted import has_backbone
 from trainyard.config.composition import config_values
 from trainyard.config.objective import metric_name
@@ -149,7 +148,6 @@ class ChartLayout(L.Callback):
         self.metrics = dict.fromkeys(["loss", metric_name(objective)])
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        remove_callback(trainer, self)
         if writer := tensorboard_writer(trainer):
             charts = {metric: ["Multiline", [f"train/{metric}", f"val/{metric}"]] for metric in self.metrics}
             writer.add_custom_scalars({"train and validation": charts, "optimization": OPTIMIZATION})
@@ -162,7 +160,6 @@ class RunDescription(L.Callback):
         self.folder = Path(folder)
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        remove_callback(trainer, self)
         if writer := tensorboard_writer(trainer):
             writer.add_text("config", format_code_block((self.folder / "config.yaml").read_text(encoding="utf-8")))
             origin = json.loads((self.folder / "provenance.json").read_text(encoding="utf-8"))

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
-from trainyard.callbacks.lifecycle import remove_callback
 from trainyard.callbacks.protocols import count_examples, tensors
 from trainyard.callbacks.tensorboard import (
     current_step,
@@ -39,9 +38,10 @@ class FirstBatch(L.Callback):
         self.most = most
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        remove_callback(trainer, self)
+        if batch_idx > 0 or trainer.global_step > 0:
+            return
         images, writer = next(tensors(batch), None), tensorboard_writer(trainer)
-        if writer is None or images is None or trainer.global_step > 0:
+        if writer is None or images is None:
             return
         if images.ndim == 4 and images.dtype == torch.uint8:
             from torchvision.utils import make_grid
@@ -54,7 +54,6 @@ class ModelGraph(L.Callback):
     """Shows the network under Graphs, traced with one example without changing modes, gradients or random state."""
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        remove_callback(trainer, self)
         writer, example = tensorboard_writer(trainer), pl_module.example_input_array
         if writer is None or not isinstance(example, torch.Tensor):
             return
