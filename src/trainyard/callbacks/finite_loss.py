@@ -82,7 +82,9 @@ class FiniteLoss(L.Callback):
         for batches_ago, loss in zip(reversed(range(len(losses))), losses, strict=True):
             if not abs(loss) < self.largest_loss:
                 is_valid = has_valid_inputs(pl_module, batch)
-                raise loss_error(trainer, type(pl_module), optimizer_groups(trainer), loss, is_valid, batches_ago)
+                raise loss_error(
+                    trainer, type(trainer.lightning_module), optimizer_groups(trainer), loss, is_valid, batches_ago
+                )
 
     def state_dict(self) -> dict[str, Any]:
         return {"skipped_steps": self.skipped}
