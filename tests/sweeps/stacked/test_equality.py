@@ -88,6 +88,18 @@ def test_tasks_losses_and_augmentation(compose_run: Compose, words: Sequence[str
         compare(one, other, 1e-8)
 
 
+def test_single_runs_resume_an_interrupted_stack(compose_run: Compose) -> None:
+    words, rates = (*MLP[:-1], "callbacks=none", "trainer.max_epochs=6"), ("optimizer.lr=0.001", "optimizer.lr=0.003")
+    whole, stacked = ([compose_run(*words, rate, folder=way + rate[-1]) for rate in rates] for way in ("one", "stack"))
+    epochs, ends = iter(range(1, 7)), dict[int, BaseException | None]()
+    train_stacked(stacked, lambda index: train(stacked[index]), ends.__setitem__, lambda: next(epochs) == 3)
+    assert [type(end) for end in ends.values()] == [SystemExit, SystemExit]
+    for cfg, other in zip(whole, stacked, strict=True):
+        assert json.loads((Path(other.run.dir) / "result.json").read_text())["status"] == "interrupted"
+        assert train(other).metrics == pytest.approx(train(cfg).metrics, abs=1e-5)
+        assert_close(table(Path(other.run.dir)), table(Path(cfg.run.dir)), 1e-4)
+
+
 def compare(one: Path, other: Path, tolerance: float) -> None:
     """Compare the files of two runs, without times, figures and the names of their directories."""
     files = [{re_numbered(path.relative_to(folder)) for path in folder.rglob("*")} for folder in (one, other)]
@@ -160,11 +172,12 @@ def assert_close(one: Any, other: Any, tolerance: float, path: str = "") -> None
         assert one == other, path
 
 
-@pytest.mark.slow
-def test_networks_with_embedded_categories_are_trained_alone(compose_run: Compose) -> None:
-    words = ("data=penguins", "+data.one_hot_limit=1", *MLP)
+def test_networks_with_embedded_categories_are_trained_alone(compose_run: Compose, tmp_path: Path) -> None:
+    lines = [f"{chr(97 + row % 20)},{row % 7},{'yes' if row % 3 else 'no'}" for row in range(120)]
+    (tmp_path / "table.csv").write_text("\n".join(["letter,number,target", *lines]) + "\n")
+    words = ("data=table", "model=mlp", f"data.path={tmp_path / 'table.csv'}", "data.target=target", *MLP)
     for one, other in pairs(compose_run, *words, varied=[("seed=0",), ("seed=1",)]):
-        assert "stacked " not in (other / "run.log").read_text()
+        assert "stacked  " not in (other / "run.log").read_text()
         results = [json.loads((folder / "result.json").read_text())["metrics"] for folder in (one, other)]
         assert results[0] == results[1]
 

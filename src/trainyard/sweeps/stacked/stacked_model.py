@@ -232,10 +232,11 @@ class StackedModel(L.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Store what the last checkpoints contain, if training ends with this epoch."""
         log.info("epoch %d/%s of %d jobs", self.trainer.current_epoch + 1, self.trainer.max_epochs, len(self.members))
-        self.trainer.should_stop |= self.interrupted()
-        if is_last_epoch(self.trainer):
+        stop = self.interrupted()
+        if stop or is_last_epoch(self.trainer):
             self.last = [stack.detach().clone() for stack in self.network.parameters]
             self.checkpoint = self.trainer._checkpoint_connector.dump_checkpoint()
+        self.trainer.should_stop |= stop  # after the checkpoint, whose run does not stop when it is resumed
 
     def on_train_end(self) -> None:
         """Test the best weights of each network, unless training was interrupted."""
