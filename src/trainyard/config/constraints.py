@@ -236,7 +236,7 @@ RULES: dict[str, Validator] = {
     "devices": Either((Number(whole=True), ListOf(Number(whole=True)), STRING)),
     "max_epochs": optional(Either((COUNT, NO_LIMIT))),
     "max_steps": Either((COUNT, NO_LIMIT)),
-    "precision": OneOf(("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true")),
+    "precision": OneOf(("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true", "auto")),
     "deterministic": OneOf((True, False, "warn")),
     "num_sanity_val_steps": Number(low=-1, whole=True),
     "val_check_interval": Either((POSITIVE, STRING)),

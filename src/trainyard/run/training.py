@@ -31,6 +31,7 @@ from trainyard.run.compatibility import check_model_fits_data, check_validation,
 from trainyard.run.distributed.launch import count_processes, run_in_processes
 from trainyard.run.epoch_loop import logged_steps
 from trainyard.run.metrics_csv import TABLE, truncate_table
+from trainyard.run.precision import choose_precision
 from trainyard.run.run import Run
 from trainyard.run.run_builder import run_builder
 from trainyard.run.run_length import check_batches
@@ -77,6 +78,7 @@ def fit_and_test(cfg: DictConfig, run: Run) -> None:
     choose_task(cfg, target_kind(data))
     facts = report_data(data)
     run.result = {"data": facts}  # interrupted runs record it too
+    choose_precision(cfg, data)
     model = build.model(cfg, data)
     check_validation(cfg, model, data)
     checkpoint = run.resume_checkpoint
