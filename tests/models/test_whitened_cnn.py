@@ -74,6 +74,15 @@ def test_the_first_layer_is_computed_from_training_images_and_stays_fixed(compos
     assert not torch.equal(model.whitening.bias, bias), "the biases are trained"
 
 
+def test_an_ordinary_first_layer_is_trained(compose_run: Compose, tmp_path: Path) -> None:
+    data = small_photos(compose_run)
+    model = WhitenedCNN(data.spec, channels=[4], whiten=False, optimizer=sgd)
+    before = model.whitening.weight.detach().clone()
+    fit(model, data, tmp_path)
+    change = (model.whitening.weight.detach() - before).norm() / before.norm()
+    assert 0 < change.item() < 0.1, "trained from its random weights"
+
+
 def test_a_trained_model_keeps_its_first_layer(compose_run: Compose, tmp_path: Path) -> None:
     data = small_photos(compose_run)
     model = WhitenedCNN(data.spec, channels=[4], optimizer=sgd)

@@ -179,6 +179,7 @@ RULES: dict[str, Validator] = {
         "compile",
         "alternate_flips",
         "mirrored_evaluation",
+        "whiten",
         "fail_fast",
         "plan",
         "nesterov",

@@ -29,6 +29,7 @@ class WhitenedCNN(SupervisedModel):
     Args:
         spec: the description of the data; a `DataSpec` or the result of its `to_dict`.
         channels: feature maps of each block.
+        whiten: `False` for an ordinary first layer, which is trained.
         bias_lr_factor: learning rate of the biases of BatchNorm, whose scales are fixed, relative to other weights.
         mirrored_evaluation: whether the outputs in evaluation are means over the image and its mirror image.
         training: arguments of `SupervisedModel`: optimizer, scheduler and label smoothing.
@@ -43,6 +44,7 @@ class WhitenedCNN(SupervisedModel):
         self,
         spec: DataSpec | dict[str, Any],
         channels: Sequence[int],
+        whiten: bool = True,
         bias_lr_factor: float = 1.0,
         mirrored_evaluation: bool = False,
         **training: Any,
@@ -55,7 +57,9 @@ class WhitenedCNN(SupervisedModel):
             raise config_error("model", "whitened_cnn", problem, accepted)
         self.bias_lr_factor = bias_lr_factor
         self.mirrored_evaluation = mirrored_evaluation
+        self.whiten = whiten
         self.whitening = Whitening(maps)
+        self.whitening.weight.requires_grad_(not whiten)
         self.blocks = nn.Sequential()
         maps, side = self.whitening.out_channels, min(height, width) - 1
         for size in channels:
@@ -66,7 +70,7 @@ class WhitenedCNN(SupervisedModel):
 
     def setup(self, stage: str) -> None:
         """Compute the first layer from training images, before the first step; checkpoints contain it."""
-        if stage == "fit" and not self.whitening.computed:
+        if stage == "fit" and self.whiten and not self.whitening.computed:
             images = training_images(self.trainer, PIXELS)
             self.whitening.compute(self.normalize(images.to(self.device)))
 

@@ -76,8 +76,7 @@ def fit_and_test(cfg: DictConfig, run: Run) -> None:
     data = build.data(cfg)
     check_model_fits_data(cfg, data)
     choose_task(cfg, target_kind(data))
-    facts = report_data(data)
-    run.result = {"data": facts}  # interrupted runs record it too
+    run.result = {"data": (facts := report_data(data))}  # interrupted runs record it too
     choose_precision(cfg, data)
     model = build.model(cfg, data)
     check_validation(cfg, model, data)
