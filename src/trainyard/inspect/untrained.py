@@ -14,10 +14,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from trainyard.config.accepted import accepts, can_set, has_backbone, remove_unused
 from trainyard.config.composition import instantiate
+from trainyard.config.objective import AUTO
 from trainyard.config.task_option import choose_task
 from trainyard.data.loading.spec import target_kind
 from trainyard.io.errors import config_error
 from trainyard.run.compatibility import check_model_fits_data
+from trainyard.run.precision import FULL
 from trainyard.run.run_builder import QUIET, run_builder
 from trainyard.run.run_length import epoch_limit
 
@@ -32,6 +34,8 @@ def build_data(cfg: DictConfig) -> L.LightningDataModule:
     data = run_builder.data(cfg)
     check_model_fits_data(cfg, data)
     choose_task(cfg, target_kind(data))
+    if cfg.trainer.get("precision") == AUTO:  # only a run is long enough to time steps
+        cfg.trainer.precision = FULL
     return data
 
 

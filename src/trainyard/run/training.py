@@ -32,6 +32,7 @@ from trainyard.run.compatibility import check_model_fits_data, check_validation,
 from trainyard.run.distributed.launch import count_processes, run_in_processes
 from trainyard.run.epoch_loop import logged_steps
 from trainyard.run.metrics_csv import TABLE, truncate_table
+from trainyard.run.precision import choose_precision
 from trainyard.run.run import Run
 from trainyard.run.run_builder import run_builder
 from trainyard.run.run_length import check_batches
@@ -86,8 +87,8 @@ def fit_and_test(cfg: DictConfig, run: Run) -> None:
     data = run_builder.data(cfg)
     check_model_fits_data(cfg, data)
     choose_task(cfg, target_kind(data))
-    facts = report_data(data)
-    run.result = {"data": facts}  # interrupted runs record it too
+    run.result = {"data": (facts := report_data(data))}  # interrupted runs record it too
+    choose_precision(cfg, data)
     model = run_builder.model(cfg, data)
     check_validation(cfg, model, data)
     checkpoint = run.resume_checkpoint
