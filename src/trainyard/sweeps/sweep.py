@@ -9,7 +9,7 @@ from pathlib import Path
 
 from optuna.samplers import BaseSampler
 
-from trainyard.io.files import remove, remove_stale_drafts, write_json
+from trainyard.io.files import remove, remove_stale_drafts
 from trainyard.run.run_directory import DONE
 from trainyard.sweeps.distributions import distributions, representative_jobs
 from trainyard.sweeps.execution.submission import QUEUE_FILE
@@ -137,11 +137,8 @@ class Sweep:
         A job on a full disk counts as interrupted.
         """
         job.refresh()
-        # After `sys.exit`, the run has written that it was interrupted.
-        if error and not disk_full and job.status != "failed":
-            job.folder.mkdir(parents=True, exist_ok=True)
-            write_json(job.folder / "result.json", {"status": "failed", "error": error})
-            job.refresh()
+        if error and not disk_full:  # after `sys.exit`, the run has written that it was interrupted
+            job.write_error(error)
         self.journal.finish(job)
         if job.has_ended:
             remove(self.earlier_attempt(job))
