@@ -152,6 +152,7 @@ class JobPruner:
                 study.add_trial(create_trial(state=TrialState.FAIL))
                 continue
             comparable = copy(trial)
+            comparable.params, comparable.distributions = {}, {}  # pruners do not need them, and copying them is slow
             if job == self.job:
                 comparable.intermediate_values = {e: v for e, v in trial.intermediate_values.items() if e <= epoch}
                 comparable.system_attrs = dict(rungs)

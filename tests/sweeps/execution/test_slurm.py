@@ -23,6 +23,12 @@ EPOCHS = [str(epoch) for epoch in range(1, 9)]
 TWO = ("accelerator=ddp", "trainer.accelerator=cpu", "trainer.precision=32-true", "trainer.devices=2")
 
 
+@pytest.fixture(autouse=True)
+def node_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the address of the first node, which a real cluster resolves by its name."""
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+
+
 def command(*words: str) -> str:
     """Return the output of a command."""
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout
@@ -123,8 +129,7 @@ def test_a_job_of_two_processes(place: Place) -> None:
 
 def train(place: Place, nodes: int, *words: str) -> tuple[str, Path]:
     """Submit scripts/train.sbatch for two tasks on one or two nodes; return the job and its directory."""
-    # A cluster resolves the names of its nodes.
-    own = {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", "PYTHON": sys.executable, "MASTER_ADDR": "127.0.0.1"}
+    own = {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", "PYTHON": sys.executable}
     tasks = (f"--nodes={nodes}", f"--ntasks-per-node={2 // nodes}", "--gpus-per-node=0", "--cpus-per-task=1")
     script = REPOSITORY / "scripts" / "train.sbatch"
     job = subprocess.run(
@@ -174,8 +179,7 @@ def test_a_training_of_two_tasks_is_requeued_and_resumes(place: Place, nodes: in
     assert scores(folder) == train_locally(place, "trainer.max_epochs=8"), "as without the interruption"
 
 
-def test_a_job_on_two_nodes_is_preempted_and_resumes(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+def test_a_job_on_two_nodes_is_preempted_and_resumes(place: Place) -> None:
     both = ("accelerator=ddp_cpu", "trainer.devices=1", "trainer.num_nodes=2")
     launcher = ("hydra/launcher=submitit_slurm", "hydra.launcher.nodes=2", "hydra.launcher.cpus_per_task=1")
     sweep = place.start("sweep.name=nodes", *launcher, *both, *GATED, "seed=0", slots=None)
