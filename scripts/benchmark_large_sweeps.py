@@ -125,8 +125,8 @@ def run_jobs(sweep: Sweep, template: Path, jobs: Sequence[Job]) -> float:
     return total / len(jobs)
 
 
-def time_search(sweep: Sweep) -> list[float]:
-    """Return the CPU time in which TPE draws a configuration, a job finds its trial, and it reports an epoch."""
+def time_options(sweep: Sweep) -> list[float]:
+    """Return the CPU times of `sweep.keep`, of a configuration drawn by TPE, and of a job that uses a pruner."""
     sampler = ConfigurationSampler(sweep.stored.space, sweep.journal, TPESampler, seed=0)
     ended = [job for job in sweep.jobs if job.has_ended]
     running = sweep.jobs[len(ended)]
@@ -135,7 +135,8 @@ def time_search(sweep: Sweep) -> list[float]:
     find = cpu_time(lambda: pruners.append(JobPruner.find(running.folder, "median", max_epochs=10)))
     assert pruners[0] is not None
     report = cpu_time(partial(pruners[0].report, 1, 0.5, {}))
-    return [cpu_time(partial(sampler.sample, [*ended, running])), find, report]
+    draw = cpu_time(partial(sampler.sample, [*ended, running]))
+    return [cpu_time(partial(sweep.remove_checkpoints, 1)), draw, find, report]
 
 
 def print_costs_per_job(folder: Path, template: Path, jobs: int) -> None:
@@ -146,8 +147,8 @@ def print_costs_per_job(folder: Path, template: Path, jobs: int) -> None:
         part = sweep.jobs[first : first + jobs // STEPS]
         cost = run_jobs(sweep, template, part)
         memory = psutil.Process().memory_info().rss / 2**20
-        rows.append([first + len(part), *(f"{value:.1f}" for value in (cost, memory, *time_search(sweep)))])
-    columns = ["start and end", "memory MiB", "draw with TPE", "find trial", "report epoch"]
+        rows.append([first + len(part), *(f"{value:.1f}" for value in (cost, memory, *time_options(sweep)))])
+    columns = ["start and end", "memory MiB", "keep=1", "draw with TPE", "find trial", "report epoch"]
     print_table("jobs, CPU ms", columns, rows)
     print(f"journal: {(folder / JOURNAL).stat().st_size / jobs:.0f} bytes per job")
 

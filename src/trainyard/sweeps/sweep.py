@@ -60,6 +60,7 @@ class Sweep:
         self.queue = self.unfinished()
         self.total = stored.total_jobs(trials)
         self.done = len(self.jobs) - len(self.queue)
+        self.without_checkpoints: set[int] = set()
         # Jobs of a cluster may still use their temporary files.
         remove_stale_drafts(self.folder, depth=0 if (self.folder / QUEUE_FILE).exists() else 2)
         unfinished = {self.earlier_attempt(job) for job in self.jobs if not job.has_ended}
@@ -153,4 +154,6 @@ class Sweep:
         ranked = [job for row in self.stored.rows if row.has_ended for job in row.by_score]
         pruned = [job for job in self.jobs if job.status == "pruned"]
         for job in [*pruned, *ranked[keep:]]:
-            shutil.rmtree(job.folder / "checkpoints", ignore_errors=True)
+            if job.number not in self.without_checkpoints:
+                shutil.rmtree(job.folder / "checkpoints", ignore_errors=True)
+                self.without_checkpoints.add(job.number)
