@@ -8,11 +8,10 @@ from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import lightning as L
-import torch
 from torch import Tensor
 
 from trainyard.data.augment import Augmentation
-from trainyard.data.loading.loader import Batch, DevicePlacement, Loader, ResumableBatchSampler
+from trainyard.data.loading.loader import DevicePlacement, Loader, ResumableBatchSampler
 from trainyard.data.loading.spec import Column, DataSpec, Examples, MappedRows
 from trainyard.data.loading.splits import SplitPlan, check_splits_not_empty
 from trainyard.data.loading.statistics import fingerprint, mean_and_std
@@ -204,10 +203,6 @@ class DataModule(L.LightningDataModule, ABC):
         """Return the number of examples of a shape `(F,)` or `(C, H, W)` evaluated at once, at least `batch_size`."""
         limit = self.batch_size * EVALUATION_BATCHES
         return max(self.batch_size, min(limit, EVALUATION_PIXELS // math.prod(shape[1:])))
-
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Return the batch, which is on the device already."""
-        return batch
 
     def train_dataloader(self) -> Loader:
         """Return the shuffled, augmented training batches."""
