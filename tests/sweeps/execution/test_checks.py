@@ -71,7 +71,7 @@ def test_a_sweep_prints_something_before_slow_imports(tmp_path: Path) -> None:
     done = subprocess.run(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
-    before, printed, _ = done.stdout.partition("sweep      composing and checking the jobs\n")
+    before, printed, _ = done.stdout.partition("sweep      preparing the jobs\n")
     assert printed
     imported = {line.rpartition("|")[2].strip() for line in before.splitlines()}
     assert "hydra" in imported
