@@ -30,6 +30,8 @@ PACKAGE = Path(__file__).parents[1]
 CONF_DIR = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parents[1] / "conf"
 CONFIG_NAME = "train"
 HYDRA_VERSION_BASE = "1.3"
+NAME = re.compile(r"[A-Za-z_]\w*([./][A-Za-z_]\w*)*", re.ASCII)  # a value that Hydra's slow parser need not see
+KEYWORDS = ("true", "false", "null", "nan", "inf")
 
 
 def run_name(default: str) -> str:
@@ -274,6 +276,8 @@ def parse_override(word: str) -> Override | None:
 
 def parse_value(text: str) -> Any:
     """Parse the value of an override; the text itself if it is not a single value."""
+    if NAME.fullmatch(text) and text.lower() not in KEYWORDS:
+        return text
     override = parse_override(f"key={text}")
     return override.value() if override and not override.is_sweep_override() else text
 
