@@ -36,6 +36,7 @@ from trainyard.run.run_builder import run_builder
 from trainyard.run.run_length import check_batches
 from trainyard.run.run_result import RunResult
 from trainyard.run.summary import format_choices, format_scores
+from trainyard.run.threads import chosen_threads
 
 log = logging.getLogger(__name__)
 
@@ -89,17 +90,25 @@ def fit_and_test(cfg: DictConfig, run: Run) -> None:
         trainer.precision_plugin.convert_module(model)  # Lightning converts it after it has loaded float64 weights
     check_batches(trainer, data)
     log.info("%s", format_choices(cfg, data, model, trainer))
-    run.begin_training(cfg)
-    if run.is_rank_zero and checkpoint:  # the steps after the checkpoint are logged again
-        truncate_table(run.dir / TABLE, logged_steps(stored))
-        purge_events(trainer, logged_steps(stored))
-    with suggest_smaller_batch(cfg, trainer, data):
+    with (
+        chosen_threads(trainer, model, data, run.dir if checkpoint else None),
+        suggest_smaller_batch(cfg, trainer, data),
+    ):
+        run.begin_training(cfg)
+        if run.is_rank_zero and checkpoint:  # the steps after the checkpoint are logged again
+            truncate_table(run.dir / TABLE, logged_steps(stored))
+            purge_events(trainer, logged_steps(stored))
         with fit_callbacks_only(trainer):
             trainer.fit(model, data, ckpt_path=checkpoint, weights_only=True)
         result = evaluate(cfg, run.dir, trainer, data)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     run.result = {**result, "parameters": parameters, "data": facts}
     write_hparams(trainer, cfg, run.result)
+    log_scores(cfg, run, trainer)
+
+
+def log_scores(cfg: DictConfig, run: Run, trainer: L.Trainer) -> None:
+    """Log the end of a run: its scores and learning curves."""
     reporter = trainer.progress_bar_callback
     assert isinstance(reporter, ProgressReporter)
     known = {name: mode for mode, names in cfg.metric_modes.items() for name in names}

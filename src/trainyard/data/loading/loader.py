@@ -5,7 +5,6 @@ the device and from worker processes are equal.
 """
 
 import math
-import os
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from trainyard.data.loading.spec import Examples
+from trainyard.io.resources import available_cores
 
 PREFETCHED_BATCHES = 8  # batches gathered by one indexing operation, whose overhead exceeds the cost of a small batch
 
@@ -177,7 +177,7 @@ class DevicePlacement:
     @property
     def workers(self) -> int:
         """The number of processes that read."""
-        return os.cpu_count() or 1 if self.num_workers is None else self.num_workers
+        return available_cores() if self.num_workers is None else self.num_workers
 
     def fits(self, count: int, shape: Sequence[int], item_size: int = 1) -> bool:
         """Whether `count` inputs of a shape, with `item_size` bytes per number, stay on the device."""
