@@ -52,7 +52,7 @@ def main() -> None:
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.pop(name, None)
     counts = {"1 thread": 1, f"{available_cores()} threads": available_cores(), "chosen": None}
-    rows = []
+    rows: list[list[str]] = []
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         write_mnist(root)
@@ -60,8 +60,8 @@ def main() -> None:
             usages: dict[str, list[Usage]] = {count: [] for count in counts}
             for number in range(int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS):
                 for count, threads in counts.items():
-                    usages[count].append(measure(overrides, root / f"{name}-{count}-{number}", threads))
-            chosen = read_json(root / f"{name}-chosen-0" / "provenance.json")["hardware"]["threads"]
+                    usages[count].append(measure(overrides, root / f"{len(rows)}-{threads}-{number}", threads))
+            chosen = read_json(root / f"{len(rows)}-None-0" / "provenance.json")["hardware"]["threads"]
             rows.append([name, *map(format_usages, usages.values()), str(chosen)])
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     print_table(f"wall / CPU seconds, load {load}", [*counts, "threads"], rows)

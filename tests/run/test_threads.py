@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from tests.conftest import Compose
 from tests.run.interrupted_runs import Stop, run
+from trainyard.data.loading.forward_cost import ForwardCost, forward_cost
 from trainyard.io import resources
 from trainyard.io.resources import available_cores
 from trainyard.run import threads
-from trainyard.run.threads import FLOPS_PER_THREAD, chosen_threads, forward_flops, read_threads, use_threads
+from trainyard.run.threads import FLOPS_PER_THREAD, chosen_threads, read_threads, use_threads
 from trainyard.run.training import train
 
 TRAINER = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("cpu")), num_devices=1)
@@ -57,7 +58,7 @@ def count(model: L.LightningModule, batch_size: int | None, processes: int = 1, 
 def test_the_flops_of_an_example_are_counted_without_changing_the_model() -> None:
     net = Net(100, torch.ones(5, 100))
     state, random = {name: value.clone() for name, value in net.state_dict().items()}, torch.get_rng_state()
-    assert forward_flops(net) == 2 * 100 * 8
+    assert forward_cost(net) == ForwardCost((100,), 2 * 100 * 8, 2 * 100)
     assert all(torch.equal(value, state[name]) for name, value in net.state_dict().items())
     assert torch.equal(torch.get_rng_state(), random)
     assert [module.training for module in net.layers] == [True, False, True]

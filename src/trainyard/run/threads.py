@@ -12,10 +12,8 @@ from pathlib import Path
 
 import lightning as L
 import torch
-from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
+from trainyard.data.loading.forward_cost import forward_cost
 from trainyard.io.files import read_json, write_json
 from trainyard.io.resources import available_cores
 
@@ -37,11 +35,11 @@ def chosen_threads(
     The number that the user has set is not changed. Without an `example_input_array` or a batch size, the work is not
     known, and each core gets a thread.
     """
+    flops = FORWARD_PASSES * forward_cost(model).flops * batch_size(data)
     cores = max(1, available_cores() // trainer.num_devices)
     if trainer.strategy.root_device.type != "cpu" or is_set() or cores == 1:
         yield
         return
-    flops = FORWARD_PASSES * forward_flops(model) * batch_size(data)
     count = min(cores, max(1, int(flops / FLOPS_PER_THREAD))) if flops else cores
     reason = f"a step takes {flops / 1e6:,.1f} MFLOP" if flops else "the work of a step is not known"
     if resumed and (stored := read_threads(resumed)):
@@ -88,28 +86,3 @@ def batch_size(data: L.LightningDataModule) -> int:
     """Return the number of examples in a training batch; 0 if it is not known."""
     size = getattr(data, "batch_size", None) or data.hparams.get("batch_size")
     return size if isinstance(size, int) else 0
-
-
-def forward_flops(model: L.LightningModule) -> float:
-    """Return the FLOPs of matrix products and convolutions for one example; 0 if they are not known."""
-    example = model.example_input_array
-    inputs = example if isinstance(example, tuple) else (example,)
-    if not isinstance(inputs[0], Tensor):
-        return 0.0
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with (
-            torch.random.fork_rng(devices=[]),
-            torch.no_grad(),
-            sdpa_kernel(SDPBackend.MATH),  # FLOPs of the other attention kernels are not counted
-            FlopCounterMode(display=False) as counter,
-        ):
-            model.forward(*inputs)  # not compiled
-    except Exception as error:  # of the user's module, which does not need `forward`
-        log.debug("the work of a step is not known: %s", error)
-        return 0.0
-    finally:
-        for module, training in modes:
-            module.training = training
-    return float(counter.get_total_flops() / len(inputs[0]))

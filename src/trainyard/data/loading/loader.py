@@ -4,6 +4,7 @@ The composition of a batch and its random numbers are pure functions of (seed, e
 the device and from worker processes are equal.
 """
 
+import gc
 import math
 import signal
 from abc import ABC, abstractmethod
@@ -149,7 +150,7 @@ class StreamingLoader(Loader):
             persistent_workers=self.num_workers > 0,
             collate_fn=tuple,  # `__getitems__` returns whole batches
             pin_memory=self.device.type == "cuda",
-            worker_init_fn=ignore_signals,
+            worker_init_fn=prepare_worker,
             generator=derive_generator(0),  # so that the run's own generator does not change
         )
 
@@ -158,9 +159,17 @@ class StreamingLoader(Loader):
         for x, y in self.batches:
             yield x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
 
+    def close(self) -> None:
+        """End worker processes; another iteration starts new ones."""
+        self.__post_init__()  # without references, the DataLoader ends its workers
 
-def ignore_signals(worker: int) -> None:
-    """Ignore signals to the process group, such as Ctrl-C: the trainer still needs batches, then ends the workers."""
+
+def prepare_worker(worker: int) -> None:
+    """Ignore signals to the process group, such as Ctrl-C: the trainer still needs batches, then ends the workers.
+
+    The garbage collector skips inherited objects, of which it would make a copy: a megabyte for 1,000 files.
+    """
+    gc.freeze()
     for name in ("SIGINT", "SIGHUP"):
         if hasattr(signal, name):  # not on Windows
             signal.signal(getattr(signal, name), signal.SIG_IGN)
