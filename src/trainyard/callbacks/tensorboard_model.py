@@ -9,13 +9,19 @@ from unittest.mock import patch
 
 import lightning as L
 import torch
+from lightning.pytorch.callbacks import LearningRateMonitor
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
-from trainyard.callbacks.lifecycle import remove_callback
 from trainyard.callbacks.protocols import count_examples, tensors
-from trainyard.callbacks.tensorboard import current_step, find_drawing_budget, tensorboard_writer
+from trainyard.callbacks.tensorboard import (
+    current_step,
+    find_drawing_budget,
+    is_logged_step,
+    tensorboard_writer,
+    write_scalars,
+)
 from trainyard.io.files import MIB
 from trainyard.io.resources import peak_memory
 
@@ -32,9 +38,10 @@ class FirstBatch(L.Callback):
         self.most = most
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        remove_callback(trainer, self)
+        if batch_idx > 0 or trainer.global_step > 0:
+            return
         images, writer = next(tensors(batch), None), tensorboard_writer(trainer)
-        if writer is None or images is None or trainer.global_step > 0:
+        if writer is None or images is None:
             return
         if images.ndim == 4 and images.dtype == torch.uint8:
             from torchvision.utils import make_grid
@@ -47,7 +54,6 @@ class ModelGraph(L.Callback):
     """Shows the network under Graphs, traced with one example without changing modes, gradients or random state."""
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        remove_callback(trainer, self)
         writer, example = tensorboard_writer(trainer), pl_module.example_input_array
         if writer is None or not isinstance(example, torch.Tensor):
             return
@@ -86,19 +92,26 @@ class Uncompiled(nn.Module):
         return self.model.forward(x)
 
 
+class LearningRate(LearningRateMonitor):
+    """Logs the learning rate of each parameter group every `log_every_n_steps`."""
+
+    def on_train_batch_start(self, trainer: L.Trainer, *arguments: Any, **more: Any) -> None:
+        if is_logged_step(trainer):  # or Lightning takes as long to find out as a small network takes for a layer
+            super().on_train_batch_start(trainer, *arguments, **more)
+
+
 class GradientNorm(L.Callback):
     """Logs `gradient/norm` before clipping, without the loss scale of 16-bit precision, every `log_every_n_steps`."""
 
     def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer) -> None:
-        step, interval = current_step(trainer), trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if not interval or ((step + 1) % interval and not trainer.should_stop):
+        if not is_logged_step(trainer):
             return
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         norm: Any = get_total_norm(gradients)
         scaler = getattr(trainer.precision_plugin, "scaler", None)
         scale = scaler.get_scale() if scaler else 1.0
         for logger in trainer.loggers:
-            logger.log_metrics({"gradient/norm": float(norm) / scale}, step)
+            logger.log_metrics({"gradient/norm": float(norm) / scale}, current_step(trainer))
 
 
 class Histograms(L.Callback):
@@ -154,8 +167,9 @@ class Throughput(L.Callback):
         device, step = trainer.strategy.root_device, current_step(trainer)
         if device.type != "cpu":
             torch.accelerator.synchronize()
-        writer.add_scalar("speed/examples_per_second", examples / (time.perf_counter() - started), step)
+        values = {"speed/examples_per_second": examples / (time.perf_counter() - started)}
         if process := peak_memory():
-            writer.add_scalar("memory/process_mib", process / MIB, step)
+            values["memory/process_mib"] = process / MIB
         if device.type == "cuda":
-            writer.add_scalar("memory/gpu_mib", torch.cuda.max_memory_allocated() / MIB, step)
+            values["memory/gpu_mib"] = torch.cuda.max_memory_allocated() / MIB
+        write_scalars(writer, values, step)

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import lightning as L
 from lightning.pytorch.strategies import FSDPStrategy
 
-from trainyard.callbacks.lifecycle import AfterFit
 from trainyard.callbacks.tensorboard import find_drawing_budget, tensorboard_writer
 from trainyard.data.loading.datamodule import DataModule
 from trainyard.history.saved_predictions import FILE
@@ -36,7 +35,7 @@ log = logging.getLogger(__name__)
 SPLIT = "val"
 
 
-class ValidationPredictions(AfterFit):
+class ValidationPredictions(L.Callback):
     """Predicts the validation examples with the best checkpoint, and writes `predictions/val.npz` into `folder`.
 
     The figures use these predictions, since the test examples are used once, for the score.
@@ -60,7 +59,7 @@ class ValidationPredictions(AfterFit):
         self.predictions.save(self.folder / FILE)
 
 
-class ValidationFigure(AfterFit):
+class ValidationFigure(L.Callback):
     """Base class of callbacks that show validation predictions in TensorBoard after the test, within a time budget."""
 
     seconds: ClassVar[float] = 0.0  # approximate time to draw on a slow processor

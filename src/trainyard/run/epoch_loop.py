@@ -1,5 +1,6 @@
 """The loops over the batches of an epoch and of a validation, which can be interrupted and resumed at any step."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,9 @@ from lightning.pytorch.trainer.states import RunningStage, TrainerFn
 from trainyard.callbacks.process_state import find_process_state
 from trainyard.callbacks.protocols import ActsBetweenSteps
 from trainyard.callbacks.random_state import get_generator_states
+from trainyard.run.lean_step import LeanStep, find_obstacle
+
+log = logging.getLogger(__name__)
 
 # Private names of Lightning: see `trainyard.run.loops`.
 
@@ -38,6 +42,7 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
         self.step_is_open = False
         self.step_callbacks: list[ActsBetweenSteps] = []
         self.data_fetcher: Any = None
+        self.lean_step: LeanStep | None = None
 
     @property
     def batches_that_stepped(self) -> int:
@@ -59,6 +64,9 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
         self.step_callbacks = [callback for callback in callbacks if isinstance(callback, ActsBetweenSteps)]
         if self.is_resuming:
             self.trainer.fit_loop.resume_loaders(data_fetcher)
+        if obstacle := find_obstacle(self.trainer):
+            log.debug("training with Lightning's step, since %s", obstacle)
+        self.lean_step = None if obstacle else LeanStep(self.trainer)
         super().run(data_fetcher)
 
     def advance(self, data_fetcher: Any) -> None:
@@ -68,7 +76,10 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
         """
         self.step_is_open = True
         try:
-            super().advance(data_fetcher)
+            if self.lean_step is None or self.restarting:
+                super().advance(data_fetcher)
+            else:
+                self.train_batch(self.lean_step, data_fetcher)
         except StopIteration:  # there was no batch
             self.step_is_open = False
             raise
@@ -79,6 +90,33 @@ class EpochLoop(training_epoch_loop._TrainingEpochLoop):
             callback.on_step_end(self.trainer)
         for counter in counters:
             counter.completed += 1
+
+    def train_batch(self, step: LeanStep, data_fetcher: Any) -> None:
+        """Train one batch, with the calls and counters of `advance`."""
+        progress, logger_connector = self.batch_progress, self.trainer._logger_connector
+        self.val_loop.restarting = False
+        batch, _, _ = next(data_fetcher)
+        index, outputs = self.batch_idx + 1, None
+        progress.is_last_batch = data_fetcher.done
+        batch = step.to_device(batch)
+        progress.increment_ready()
+        logger_connector.on_batch_start(batch)
+        if batch is None:
+            log.warning("a training loader returned None: the batch is skipped")
+        else:
+            step.call("on_train_batch_start", batch, index)
+            progress.increment_started()
+            outputs = step.run(batch, index, self.is_accumulating)
+        progress.increment_processed()
+        self.update_lr_schedulers("step", update_plateau_schedulers=False)
+        if self.is_last_batch:
+            self.update_lr_schedulers("epoch", update_plateau_schedulers=False)
+        step.call("on_train_batch_end", outputs, batch, index)
+        if self.logged:
+            logger_connector.on_batch_end()
+        progress.increment_completed()
+        if self.logged:
+            logger_connector.update_train_step_metrics()
 
     def on_advance_end(self, data_fetcher: Any) -> None:
         super().on_advance_end(data_fetcher)

@@ -16,7 +16,6 @@ from lightning.pytorch.utilities.memory import is_oom_error
 from omegaconf import DictConfig
 
 from trainyard.callbacks.finite_loss import FiniteLoss
-from trainyard.callbacks.lifecycle import fit_callbacks_only
 from trainyard.callbacks.progress_bar import ProgressReporter
 from trainyard.callbacks.tensorboard import purge_events, write_hparams
 from trainyard.config.accepted import can_set, remove_unused
@@ -98,8 +97,7 @@ def fit_and_test(cfg: DictConfig, run: Run) -> None:
         if run.is_rank_zero and checkpoint:  # the steps after the checkpoint are logged again
             truncate_table(run.dir / TABLE, logged_steps(stored))
             purge_events(trainer, logged_steps(stored))
-        with fit_callbacks_only(trainer):
-            trainer.fit(model, data, ckpt_path=checkpoint, weights_only=True)
+        trainer.fit(model, data, ckpt_path=checkpoint, weights_only=True)
         result = evaluate(cfg, run.dir, trainer, data)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     run.result = {**result, "parameters": parameters, "data": facts}

@@ -13,7 +13,6 @@ from optuna.storages import JournalStorage
 from optuna.study import Study
 from optuna.trial import TrialState, create_trial
 
-from trainyard.callbacks.lifecycle import remove_callback
 from trainyard.callbacks.progress_bar import planned_epochs
 from trainyard.sweeps.journal import RUNG_PREFIX, latest_by_job, load_study, open_storage, running_trials
 from trainyard.sweeps.stored import JOURNAL
@@ -66,8 +65,6 @@ class Pruning(L.Callback):
         if trainer.is_global_zero:
             max_epochs = planned_epochs(trainer) or 0  # the config check requires a known length
             self.job_pruner = JobPruner.find(self.folder, self.pruner, max_epochs)
-        if not trainer.strategy.broadcast(self.job_pruner is not None):
-            remove_callback(trainer, self)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not trainer.sanity_checking:

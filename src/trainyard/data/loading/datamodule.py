@@ -7,12 +7,11 @@ from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import lightning as L
-import torch
 from torch import Tensor
 
 from trainyard.data.augment import Augmentation
 from trainyard.data.loading.forward_cost import most_examples
-from trainyard.data.loading.loader import Batch, DevicePlacement, Loader, ResumableBatchSampler, StreamingLoader
+from trainyard.data.loading.loader import DevicePlacement, Loader, ResumableBatchSampler, StreamingLoader
 from trainyard.data.loading.spec import Column, DataSpec, Examples, MappedRows
 from trainyard.data.loading.splits import SplitPlan, check_splits_not_empty
 from trainyard.data.loading.statistics import fingerprint, mean_and_std
@@ -211,10 +210,6 @@ class DataModule(L.LightningDataModule, ABC):
             if isinstance(loader, StreamingLoader):
                 loader.close()
         self.loaders.clear()
-
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Return the batch, which is on the device already."""
-        return batch
 
     def train_dataloader(self) -> Loader:
         """Return the shuffled, augmented training batches."""

@@ -10,7 +10,7 @@ from trainyard.sweeps.job import CHECKPOINTS
 
 MLP, TRANSFER = "trainyard.models.mlp.MLP", "trainyard.models.transfer.TransferModel"
 CACHE = "trainyard.models.feature_cache.FeatureCache"
-RATE = "lightning.pytorch.callbacks.LearningRateMonitor"
+RATE = "trainyard.callbacks.tensorboard_model.LearningRate"
 CALLBACKS = (
     "trainyard.callbacks.finite_loss.FiniteLoss",
     CACHE,
