@@ -70,14 +70,11 @@ class CNN(SupervisedModel):
 
 def convolution_block(inputs: int, outputs: int, kernel_size: int, activation: str, dropout: float) -> nn.Sequential:
     """Return one block: `[B, inputs, H, W]` -> `[B, outputs, H // 2, W // 2]`."""
-    layer = activation_layer(activation)()
-    if isinstance(layer, nn.ReLU):
-        layer.inplace = True  # without a copy of the largest feature maps
     return nn.Sequential(
         # No bias: the norm that follows has one.
         nn.Conv2d(inputs, outputs, kernel_size, padding=kernel_size // 2, bias=False),
         nn.BatchNorm2d(outputs),
-        layer,
+        activation_layer(activation)(),
         nn.MaxPool2d(2),
         nn.Dropout2d(dropout),
     )

@@ -36,7 +36,7 @@ class ResNet(SupervisedModel):
 
         super().__init__(spec, **training)
         maps = channels[0]
-        self.net = nn.Sequential(conv3x3(self.spec.input_shape[0], maps), nn.BatchNorm2d(maps), nn.ReLU(inplace=True))
+        self.net = nn.Sequential(conv3x3(self.spec.input_shape[0], maps), nn.BatchNorm2d(maps), nn.ReLU())
         for size in channels:
             halved = nn.Sequential(conv1x1(maps, size, stride=2), nn.BatchNorm2d(size))
             self.net.append(BasicBlock(maps, size, stride=2, downsample=halved))
