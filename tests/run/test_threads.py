@@ -80,6 +80,17 @@ def test_unknown_work_uses_all_cores(example: object) -> None:
     assert count(Net(100, torch.ones(5, 100)), None) == 8
 
 
+def test_a_container_with_one_core_gets_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    monkeypatch.setattr(threads, "DEFAULT", 2)
+    monkeypatch.setattr(threads, "available_cores", lambda: 1)
+    try:
+        assert count(Net(100, torch.ones(5, 100)), 10**9) == 1
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("name", threads.VARIABLES)
 def test_a_number_in_the_environment_is_kept(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "3")

@@ -37,14 +37,14 @@ def chosen_threads(
     """
     flops = FORWARD_PASSES * forward_cost(model).flops * batch_size(data)
     cores = max(1, available_cores() // trainer.num_devices)
-    if trainer.strategy.root_device.type != "cpu" or is_set() or cores == 1:
+    if trainer.strategy.root_device.type != "cpu" or is_set():
         yield
         return
     count = min(cores, max(1, int(flops / FLOPS_PER_THREAD))) if flops else cores
     reason = f"a step takes {flops / 1e6:,.1f} MFLOP" if flops else "the work of a step is not known"
     if resumed and (stored := read_threads(resumed)):
         count, reason = min(stored, cores), "as before"
-    log.info("threads    %d of %d cores: %s", count, cores, reason)
+    log.log(logging.INFO if cores > 1 else logging.DEBUG, "threads    %d of %d cores: %s", count, cores, reason)
     with use_threads(count):
         yield
 

@@ -1,6 +1,8 @@
 """Runs with resident and streamed data are equal, and options determine the batches."""
 
+import gc
 import json
+import multiprocessing
 from pathlib import Path
 
 import lightning as L
@@ -115,6 +117,23 @@ def test_evaluation_batches_fit_in_half_a_gibibyte(side: int, model: L.Lightning
     data = Images(side, model)
     assert len(next(iter(data.test_dataloader()))[1]) == count
     assert len(next(iter(data.train_dataloader()))[1]) == 4
+
+
+def test_workers_end_with_their_stage() -> None:
+    data = Digits(batch_size=32, resident=False, num_workers=1)
+    data.trainer = OneProcess()  # type: ignore[assignment]
+    loaders = [data.train_dataloader(), data.val_dataloader()]
+    first = [next(iter(loader))[0] for loader in loaders]
+    workers = multiprocessing.active_children()
+    assert len(workers) == 2
+    data.teardown("fit")
+    gc.collect()  # of the generators
+    for worker in workers:
+        worker.join(30)
+    assert not any(worker.is_alive() for worker in workers)
+    assert torch.equal(next(iter(loaders[1]))[0], first[1]), "another iteration starts new ones"
+    data.teardown("validate")
+    loaders[1].close()
 
 
 def test_train_fraction_does_not_change_validation_and_test(compose_run: Compose) -> None:
