@@ -38,6 +38,7 @@ from trainyard.run.run_builder import run_builder
 from trainyard.run.run_length import check_batches
 from trainyard.run.run_result import RunResult
 from trainyard.run.summary import format_choices, format_scores
+from trainyard.run.threads import chosen_threads
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ def fit_and_test(cfg: DictConfig, run: Run) -> None:
     data = run_builder.data(cfg)
     check_model_fits_data(cfg, data)
     choose_task(cfg, target_kind(data))
-    run.result = {"data": (facts := report_data(data))}  # interrupted runs record it too
+    run.result = {"data": report_data(data)}  # interrupted runs record it too
     choose_precision(cfg, data)
     model = run_builder.model(cfg, data)
     check_validation(cfg, model, data)
@@ -101,11 +102,14 @@ def fit_and_test(cfg: DictConfig, run: Run) -> None:
         trainer.precision_plugin.convert_module(model)  # Lightning converts it after it has loaded float64 weights
     check_batches(trainer, data)
     log.info("%s", format_choices(cfg, data, model, trainer))
-    run.begin_training(cfg)
-    if run.is_rank_zero and checkpoint:  # the steps after the checkpoint are logged again
-        truncate_table(run.dir / TABLE, logged_steps(stored))
-        purge_events(trainer, logged_steps(stored))
-    with suggest_smaller_batch(cfg, trainer, data):
+    with (
+        chosen_threads(trainer, model, data, run.dir if checkpoint else None),
+        suggest_smaller_batch(cfg, trainer, data),
+    ):
+        run.begin_training(cfg)
+        if run.is_rank_zero and checkpoint:  # the steps after the checkpoint are logged again
+            truncate_table(run.dir / TABLE, logged_steps(stored))
+            purge_events(trainer, logged_steps(stored))
         trainer.fit(model, data, ckpt_path=checkpoint, weights_only=True)
         result = evaluate(cfg, run.dir, trainer, data)
     reporter = trainer.progress_bar_callback

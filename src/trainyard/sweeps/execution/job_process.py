@@ -21,7 +21,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
 from trainyard.config.format_error import format_error
-from trainyard.io.resources import is_disk_full
+from trainyard.io.resources import CORES, is_disk_full
 from trainyard.io.signals import interrupt
 
 CONSOLE = "console.log"
@@ -56,7 +56,7 @@ def run_job_process(
 
     Args:
         configs: of the job, with Hydra's node.
-        threads: number of threads of torch.
+        threads: largest number of threads of torch.
         devices: value of CUDA_VISIBLE_DEVICES; `None` for all.
         messages: receives number, error and whether the disk is full, if the job fails.
     """
@@ -82,6 +82,7 @@ def run_stack_process(
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, lambda number, _: signals.append(number))
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # the work of a step is that of all jobs together
     set_threads(threads, 1)
     from trainyard.sweeps.stacked.train_stacked import train_stacked
 
@@ -125,13 +126,18 @@ def prepare_process(console: Path, devices: str | None) -> None:
 
 
 def set_threads(threads: int, devices: object) -> None:
-    """Set the number of threads of torch, here and in the processes of distributed training."""
+    """Set the number of threads of torch, here and in the processes of distributed training.
+
+    A run may choose a smaller number, unless the user has set OMP_NUM_THREADS.
+    """
     import torch
 
+    os.environ[CORES] = str(threads)
     if isinstance(devices, int) and devices > 1:
         threads = max(1, threads // devices)
     torch.set_num_threads(threads)
-    os.environ["OMP_NUM_THREADS"] = str(threads)
+    if os.environ.get("OMP_NUM_THREADS"):
+        os.environ["OMP_NUM_THREADS"] = str(threads)
 
 
 def set_command_line(config: DictConfig, folder: Path) -> None:
