@@ -42,6 +42,7 @@ class ResumingSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the unfinished jobs of the sweep and print its leaderboard, or its plan."""
+        print("sweep      preparing the jobs", flush=True)  # before the slow imports
         from trainyard.sweeps.execution.checks import check_options
         from trainyard.sweeps.stored import SWEEP_FILE, StoredSweep, lock_sweep
 
