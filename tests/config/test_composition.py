@@ -25,11 +25,12 @@ MUST_BE_GIVEN = {
     "data=image_folder": {"data.root"},
     "data=image_table": {"data.path", "data.image", "data.target"},
     "data=table": {"data.path", "data.target"},
+    "experiment=cifar10": {"data.root"},
     "experiment=photos_resnet": {"data.root"},
 }
 PROMISED = {
     "data": "digits penguins shapes image_folder table mnist fashion_mnist kmnist emnist cifar10 cifar100 svhn stl10",
-    "model": "mlp tabular cnn resnet transfer",
+    "model": "mlp tabular cnn resnet whitened_cnn transfer",
     "optimizer": "sgd adam adamw adagrad rmsprop adadelta nadam muon lion timm",
     "scheduler": "constant cosine cosine_warmup step exponential linear polynomial one_cycle plateau",
     "finetune": "head full gradual fine_tune",

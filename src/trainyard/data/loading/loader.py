@@ -4,8 +4,8 @@ The composition of a batch and its random numbers are pure functions of (seed, e
 the device and from worker processes are equal.
 """
 
+import gc
 import math
-import os
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,11 +17,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from trainyard.data.loading.spec import Examples
+from trainyard.io.resources import available_cores
 
 PREFETCHED_BATCHES = 8  # batches gathered by one indexing operation, whose overhead exceeds the cost of a small batch
 
 Batch = tuple[Tensor, Tensor]
-Augment = Callable[[Tensor, Tensor, torch.Generator], Batch]  # of inputs and labels, with the batch's generator
+Augment = Callable[..., Batch]  # of inputs, labels, the generator of the batch and `turn`
 
 
 def derive_generator(*key: int) -> torch.Generator:
@@ -79,6 +80,11 @@ class ResumableBatchSampler:
             order = torch.multinomial(self.weights, self.size, replacement=True, generator=generator)
         return order[self.rank :: self.world_size][: len(self) * self.batch_size]  # the processes take turns
 
+    def turns(self) -> Tensor:
+        """Return a truth value for each of `positions`, bool `[N]`: that of an example changes from epoch to epoch."""
+        first = torch.randint(2, (self.size,), generator=derive_generator(self.seed, 0, 0, 0, 1))  # unlike any batch's
+        return ((first + self.epoch) % 2 == 1)[self.positions()]
+
     def batch_generator(self, batch: int) -> torch.Generator:
         """Return the generator for all random numbers of a batch of this epoch on this process."""
         return derive_generator(self.seed, self.epoch, batch, self.rank)
@@ -102,9 +108,14 @@ class Loader(ABC):
     def __iter__(self) -> Iterator[Batch]:
         start, self.start = self.start, 0
         self.sampler.start = start
+        augment, sampler, size = self.augment, self.sampler, self.sampler.batch_size
+        turns = sampler.turns() if augment else None
         for batch, (x, y) in enumerate(self.load_batches(), start):
             self.next_batch = batch + 1
-            yield (x, y) if self.augment is None else self.augment(x, y, self.sampler.batch_generator(batch))
+            if augment is not None and turns is not None:
+                turn = turns[batch * size : (batch + 1) * size]
+                x, y = augment(x, y, sampler.batch_generator(batch), turn=turn)
+            yield x, y
 
     @abstractmethod
     def load_batches(self) -> Iterator[Batch]:
@@ -149,7 +160,7 @@ class StreamingLoader(Loader):
             persistent_workers=self.num_workers > 0,
             collate_fn=tuple,  # `__getitems__` returns whole batches
             pin_memory=self.device.type == "cuda",
-            worker_init_fn=ignore_signals,
+            worker_init_fn=prepare_worker,
             generator=derive_generator(0),  # so that the run's own generator does not change
         )
 
@@ -158,9 +169,17 @@ class StreamingLoader(Loader):
         for x, y in self.batches:
             yield x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
 
+    def close(self) -> None:
+        """End worker processes; another iteration starts new ones."""
+        self.__post_init__()  # without references, the DataLoader ends its workers
 
-def ignore_signals(worker: int) -> None:
-    """Ignore signals to the process group, such as Ctrl-C: the trainer still needs batches, then ends the workers."""
+
+def prepare_worker(worker: int) -> None:
+    """Ignore signals to the process group, such as Ctrl-C: the trainer still needs batches, then ends the workers.
+
+    The garbage collector skips inherited objects, of which it would make a copy: a megabyte for 1,000 files.
+    """
+    gc.freeze()
     for name in ("SIGINT", "SIGHUP"):
         if hasattr(signal, name):  # not on Windows
             signal.signal(getattr(signal, name), signal.SIG_IGN)
@@ -177,7 +196,7 @@ class DevicePlacement:
     @property
     def workers(self) -> int:
         """The number of processes that read."""
-        return os.cpu_count() or 1 if self.num_workers is None else self.num_workers
+        return available_cores() if self.num_workers is None else self.num_workers
 
     def fits(self, count: int, shape: Sequence[int], item_size: int = 1) -> bool:
         """Whether `count` inputs of a shape, with `item_size` bytes per number, stay on the device."""
