@@ -1,13 +1,16 @@
 """Helpers of the benchmark scripts: timing, interleaved rounds, medians and ratios."""
 
 import contextlib
+import ctypes
 import itertools
 import os
+import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import lightning as L
@@ -49,6 +52,43 @@ def time_python(arguments: Sequence[str], folder: Path, **environment: str) -> f
     command = [sys.executable, *arguments]
     env = {**os.environ, **environment}
     return time_call(lambda: subprocess.run(command, cwd=folder, env=env, check=True, capture_output=True))
+
+
+def process_times(arguments: Sequence[str], folder: Path, **environment: str) -> tuple[float, float]:
+    """Return wall and CPU seconds of a Python process with all processes that it starts; Linux only.
+
+    As their "subreaper", this process inherits those that outlive their parent, so that their time is counted.
+    """
+    ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = time_python(arguments, folder, **environment)
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.wait()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a process took: wall and CPU time in seconds, and its largest resident memory in bytes."""
+
+    seconds: float
+    cpu: float
+    memory: int
+
+
+def measure_python(arguments: Sequence[str], folder: Path, **environment: str) -> Usage:
+    """Run a Python process without output and return what it took, with its children that have ended."""
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, *arguments], cwd=folder, env={**os.environ, **environment}, stdout=subprocess.DEVNULL
+    )
+    _, status, used = os.wait4(process.pid, 0)
+    seconds, process.returncode = time.perf_counter() - start, os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, arguments)
+    return Usage(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
 
 
 class EpochTimer(L.Callback):

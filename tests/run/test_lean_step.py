@@ -89,7 +89,7 @@ PLATEAU = {"make": partial(ReduceLROnPlateau, patience=0), "monitor": "val_loss"
         ({"scheduler": STEPS}, {"accumulate_grad_batches": 2}),
         ({"scheduler": EPOCHS}, {"gradient_clip_val": 0.1}),
         ({"scheduler": PLATEAU, "skipped": -1}, {"gradient_clip_val": 0.01, "gradient_clip_algorithm": "value"}),
-        ({"optimizer": torch.optim.LBFGS, "skipped": -1}, {"max_epochs": 1}),
+        ({"optimizer": partial(torch.optim.LBFGS, max_iter=2), "skipped": -1}, {"max_epochs": 1}),
         ({}, {"precision": "bf16-mixed"}),
         ({}, {"precision": "64-true"}),
         ({}, {"precision": "bf16-true"}),

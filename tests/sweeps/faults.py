@@ -11,6 +11,7 @@ from pathlib import Path
 import lightning as L
 import torch
 
+from trainyard.io.resources import available_cores
 from trainyard.models.mlp import MLP
 
 
@@ -119,6 +120,7 @@ class RecordProcess(L.Callback):
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         record = {
             "pid": os.getpid(),
+            "cores": available_cores(),
             "threads": torch.get_num_threads(),
             "devices": os.environ.get("CUDA_VISIBLE_DEVICES"),
             "imported": "timm" in sys.modules,

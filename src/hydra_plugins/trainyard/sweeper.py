@@ -42,6 +42,7 @@ class ResumingSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the unfinished jobs of the sweep and print its leaderboard, or its plan."""
+        print("sweep      preparing the jobs", flush=True)  # before the slow imports
         from trainyard.sweeps.execution.checks import check_options
         from trainyard.sweeps.stored import SWEEP_FILE, StoredSweep, lock_sweep
 
@@ -164,11 +165,11 @@ class ResumingSweeper(Sweeper):
             run_remote(launcher, sweep, batch)
 
     def start_launcher(self) -> Launcher:
-        """Return the launcher of the config; jobs of other launchers record how they end."""
+        """Return the launcher of the config; jobs of launchers that are not ours record how they end."""
         from trainyard.sweeps.execution.remote import RemoteTask
 
-        is_local = self.config.hydra.launcher._target_.startswith(f"{LocalLauncher.__module__}.")
-        task = self.task_function if is_local else RemoteTask(self.task_function)
+        is_ours = self.config.hydra.launcher._target_.startswith(f"{__package__}.")
+        task = self.task_function if is_ours else RemoteTask(self.task_function)
         create = Plugins.instance().instantiate_launcher
         return create(hydra_context=self.context, task_function=task, config=self.config)
 

@@ -4,6 +4,7 @@ The functions import what they need, since torch takes seconds to import and a h
 """
 
 import argparse
+import gc
 import pkgutil
 import sys
 from pathlib import Path
@@ -213,6 +214,7 @@ def list_runs(arguments: argparse.Namespace) -> None:
     """Print runs as a table or as CSV."""
     from trainyard.history.run_table import print_csv, print_table, select_runs
 
+    gc.disable()  # thousands of runs are millions of objects, and none of them is garbage
     runs = select_runs(arguments.conditions, arguments.sort, arguments.last)
     print_csv(runs) if arguments.csv else print_table(runs)
 

@@ -25,7 +25,6 @@ from trainyard.config.composition import (
     check_root,
     config_groups,
     load_root,
-    resolve,
 )
 from trainyard.config.config_folders import split_config_dir
 from trainyard.history.stored_config import asks_to_resume, resume
@@ -96,33 +95,35 @@ def run(cfg: DictConfig) -> float:
 
 
 def run_config(cfg: DictConfig) -> float:
-    """Run one composed config; torch and lightning are imported here, not before."""
+    """Run one composed config; torch and lightning are imported here, not before.
+
+    If the config is not valid, what Hydra has written is removed.
+    """
     first = "trainyard.run.training" not in sys.modules
     from trainyard.run.training import train
 
     if first:
         gc.freeze()  # imported objects stay until the exit: collecting them costs time and frees nothing
     gc.enable()
-    own = own_config(cfg)
-    remove_failed_result(Path(own.run.dir))
-    objective = train(own).objective
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    try:
+        check_run_key(HydraConfig.get().overrides.task)
+        remove_failed_result(folder)
+        objective = train(cfg).objective
+    except Exception:
+        if folder != Path.cwd() and {path.name for path in folder.glob("*")} <= {".hydra"}:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
     assert objective is not None
     return objective
 
 
-def own_config(cfg: DictConfig) -> DictConfig:
-    """Return the config of a run without Hydra's node; remove what Hydra has written if it is not valid."""
-    try:
-        for arg in HydraConfig.get().overrides.task:
-            if re.match(r"[+~]*run([.=]|$)", arg):
-                accepted = "hydra.run.dir=PATH for the directory"
-                raise ConfigError(f"{arg}: every run sets this key itself\n  accepted: {accepted}")
-        return resolve(cfg)
-    except Exception:
-        folder = Path(HydraConfig.get().runtime.output_dir)
-        if folder != Path.cwd() and {path.name for path in folder.iterdir()} <= {".hydra"}:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
+def check_run_key(overrides: Sequence[str]) -> None:
+    """Raise a ConfigError for an override of a key that every run sets itself."""
+    for override in overrides:
+        if re.match(r"[+~]*run([.=]|$)", override):
+            accepted = "hydra.run.dir=PATH for the directory"
+            raise ConfigError(f"{override}: every run sets this key itself\n  accepted: {accepted}")
 
 
 def parse_arguments(args: Sequence[str]) -> argparse.Namespace:

@@ -27,7 +27,9 @@ class Validator:
 
     def convert(self, value: Any) -> Any:
         """Return the valid value that a string from `${oc.env:NAME}` stands for, or else the value itself."""
-        candidates = [value, parsed(value), [*map(parsed, value)] if isinstance(value, list) else value]
+        if self.accepts(value):
+            return value
+        candidates = [parsed(value), [*map(parsed, value)] if isinstance(value, list) else value]
         return next(filter(self.accepts, candidates), value)
 
 

@@ -27,18 +27,17 @@ from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.io.files import check_path, relative
 from trainyard.run.metrics_csv import read_curves
 from trainyard.run.provenance import collect_provenance, digest_code, run_git
+from trainyard.run.threads import VARIABLES
 from trainyard.terminal.controls import escape_controls
 
 TOLERANCE = 1e-3  # absolute for values up to 1, relative for larger ones
 SCRIPT = """\
 import sys
-import torch
 from omegaconf import OmegaConf
 from trainyard.run.training import train
 
 if __name__ == "__main__":
     sys.tracebacklimit = 0
-    torch.set_num_threads(int(sys.argv[2]))
     train(OmegaConf.load(sys.argv[1]))
 """  # works with the code of any commit
 
@@ -193,8 +192,8 @@ def train_again(
         own += [str(folder.parent) for folder in added]  # the project of --config-dir
         path = os.pathsep.join([*([str(code / "src"), str(code)] if code else []), *own, *folders])
         sys.stdout.flush()
-        command = [sys.executable, str(script), str(file), str(threads)]
-        process = subprocess.Popen(command, cwd=directory, env={**os.environ, "PYTHONPATH": path})
+        environment = {**os.environ, **dict.fromkeys(VARIABLES, str(threads)), "PYTHONPATH": path}
+        process = subprocess.Popen([sys.executable, str(script), str(file)], cwd=directory, env=environment)
         try:
             return process.wait()
         finally:

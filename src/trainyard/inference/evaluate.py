@@ -34,6 +34,7 @@ from trainyard.reports.label_report import LabelReport
 from trainyard.reports.number_predictions import NumberPredictions
 from trainyard.reports.regression_report import RegressionReport
 from trainyard.reports.split_predictions import SplitPredictions, split_predictions
+from trainyard.run.threads import read_threads, use_threads
 from trainyard.tasks.metrics import compute_metrics
 from trainyard.tasks.task import Task
 
@@ -65,7 +66,8 @@ def evaluate(
         return evaluate_module(run, checkpoint, cfg, overrides, trusted), run.folder
     model = load_supervised_model(checkpoint, trusted)
     data, examples = load_evaluation_data(cfg, run, model.spec, trusted)
-    each, scores = predict_test_split(model, data, cfg, views)
+    with use_threads(read_threads(run.folder)):
+        each, scores = predict_test_split(model, data, cfg, views)
     predictions = describe(model.task, data, each[0])
     options = [*overrides]
     notes = overlap_notes(data, run, examples, trusted)

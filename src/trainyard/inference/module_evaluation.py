@@ -14,6 +14,7 @@ from trainyard.inference.trainer import prepare_inference, without_training_call
 from trainyard.io.errors import join_limited
 from trainyard.io.files import relative, write_json, write_text
 from trainyard.run.rebuild import build_stored
+from trainyard.run.threads import read_threads, use_threads
 from trainyard.terminal.controls import escape_controls
 from trainyard.terminal.tables import markdown_cell, markdown_table, table
 
@@ -88,7 +89,7 @@ def evaluate_module(
     model, data = build_stored(cfg, trusted)
     check_provides(model, data, "test_step", "test_dataloader", run.name)
     trainer = prepare_inference(model, checkpoint, cfg)
-    with without_training_callbacks():
+    with without_training_callbacks(), use_threads(read_threads(run.folder)):
         results = trainer.test(model, data, ckpt_path=checkpoint, verbose=False, weights_only=True)
     scores = {name: float(value) for loader in results for name, value in loader.items()}
     stored = {name: run.metrics[name] for name in scores if name in run.metrics}

@@ -58,7 +58,7 @@ def predict_files(
     from trainyard.inference.predictions_csv import PredictionsCSV
     from trainyard.terminal.display import progress_counter
 
-    batches, total = input_batches(files, model.spec, batch_size)
+    batches, total = input_batches(files, model, batch_size)
     counter = progress_counter("predicting", total, "inputs", sys.stderr)
     progress = nullcontext() if path is None and sys.stdout.isatty() else counter  # a bar would overwrite the rows
     with closing(batches), open_output(path) as stream, progress as add:
@@ -104,7 +104,7 @@ def predict(
     table = PredictionTable(model.spec.target)
     rows: list[list[Any]] = []
     problems: dict[int, str] = {}
-    batches, _ = input_batches(files, model.spec, batch_size)
+    batches, _ = input_batches(files, model, batch_size)
     for batch in batches:
         predictions, decisions, errors = predict_batch(model, batch, device)
         problems |= {len(rows) + position: problem for position, problem in errors.items()}

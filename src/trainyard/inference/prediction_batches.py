@@ -16,14 +16,16 @@ from torch import Tensor
 
 from trainyard.data.images.image_files import read_image, suppress_warnings
 from trainyard.data.images.pixel_values import ValueRange
-from trainyard.data.loading.datamodule import EVALUATION_PIXELS
-from trainyard.data.loading.spec import Column, DataSpec
+from trainyard.data.loading.forward_cost import most_examples
+from trainyard.data.loading.spec import Column
 from trainyard.data.tables.reading import nested_columns, read_rows, read_table
 from trainyard.inference.prediction_inputs import STDIN, InputFile
 from trainyard.io.errors import ConfigError, config_error, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from trainyard.inference.predict import Predictor
 
 IMAGES, ROWS = 64, 8192  # in a batch; fewer images if they are large
 THREADS = min(4, max(2, os.cpu_count() or 1))
@@ -40,12 +42,13 @@ class InputBatch:
 
 
 def input_batches(
-    files: Sequence[InputFile], spec: DataSpec, batch_size: int | None = None
+    files: Sequence[InputFile], model: "Predictor", batch_size: int | None = None
 ) -> tuple[Generator[InputBatch, None, None], int]:
     """Return the batches of files that all have the model's kind, and the number of inputs."""
+    spec = model.spec
     if spec.kind == "images":
         channels, height, width = spec.input_shape
-        size = batch_size or max(1, min(IMAGES, EVALUATION_PIXELS // (height * width)))
+        size = batch_size or min(IMAGES, most_examples(model, spec.input_shape))
         names = [file.name for file in files]
         return image_batches(names, (channels, height, width), size, spec.value_range), len(names)
     tables = [load_table(file.name, spec.columns) for file in files]

@@ -82,7 +82,7 @@ def with_batch_size(cfg: DictConfig, data: L.LightningDataModule, size: int) -> 
         sized = copy.copy(data)  # shares the examples
         sized.batch_size = size
         return sized
-    return run_builder.get().data(OmegaConf.merge(cfg, {"data": {"batch_size": size}}))  # type: ignore[arg-type]
+    return run_builder.data(OmegaConf.merge(cfg, {"data": {"batch_size": size}}))  # type: ignore[arg-type]
 
 
 def measure(cfg: DictConfig, data: L.LightningDataModule, model: L.LightningModule, size: int) -> float | None:

@@ -28,11 +28,10 @@ RATES = ("lr", "learning_rate")  # parameters of models that are learning rates
 
 def build_data(cfg: DictConfig) -> L.LightningDataModule:
     """Check the config and build its data."""
-    builder = run_builder.get()
     remove_unused(cfg)
-    builder.check(cfg)
+    run_builder.check(cfg)
     L.seed_everything(cfg.seed, verbose=False)
-    data = builder.data(cfg)
+    data = run_builder.data(cfg)
     check_model_fits_data(cfg, data)
     choose_task(cfg, target_kind(data))
     if cfg.trainer.get("precision") == AUTO:  # only a run is long enough to time steps
@@ -44,7 +43,7 @@ def build_model(cfg: DictConfig, data: L.LightningDataModule, download: bool = F
     """Build the model; without `download`, random weights replace the pretrained ones of a backbone."""
     if not download and has_backbone(cfg) and cfg.model.get("weights") == "pretrained":
         cfg.model.weights = "none"
-    return run_builder.get().model(cfg, data)
+    return run_builder.model(cfg, data)
 
 
 def check_optimizes(cfg: DictConfig, model: L.LightningModule) -> None:

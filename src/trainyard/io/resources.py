@@ -1,6 +1,7 @@
-"""Disk space and memory of this machine."""
+"""Disk space, memory and cores of this machine."""
 
 import errno
+import os
 import re
 import shutil
 from contextlib import suppress
@@ -8,6 +9,9 @@ from pathlib import Path
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 TRY_AGAIN = "the same command after freeing disk space"
+CORES = "TRAINYARD_CORES"  # environment variable: cores of a job of a sweep, which shares the machine with others
+CGROUPS = Path("/sys/fs/cgroup")
+QUOTAS = ("cpu.max", "cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us")  # files of cgroups v2 and v1: quota and period
 
 
 def is_disk_full(error: BaseException | None) -> bool:
@@ -37,3 +41,15 @@ def peak_memory() -> int:
         if found := re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE):
             return int(found[1]) * 1024
     return 0
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use: of its affinity, its container and its share of a sweep."""
+    count = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    for files in QUOTAS:
+        with suppress(OSError, ValueError):  # other systems, and the quota "max"
+            texts = [(CGROUPS / name).read_text(encoding="ascii") for name in files.split()]
+            quota, period = map(float, " ".join(texts).split())
+            count = min(count, quota / period) if quota > 0 else count
+    share = os.environ.get(CORES, "")
+    return max(1, int(min(count, int(share) if share.isdecimal() else count)))

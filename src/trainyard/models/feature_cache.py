@@ -50,7 +50,8 @@ class FeatureCache(L.Callback):
     def features(self, trainer: L.Trainer, model: TransferModel, data: DataModule) -> tuple[Features, Inputs]:
         """Return the features of all images, and the inputs of each split: in memory if they fit, else mapped."""
         backbone, key = backbone_function(trainer, model), feature_key(trainer, model)
-        found = cached_features(data.splits, backbone, key, self.folder, data.evaluation_batch_size(model.input_size))
+        size = data.evaluation_batch_size(model, model.spec.input_shape)
+        found = cached_features(data.splits, backbone, key, self.folder, size)
         count, width = sum(map(len, data.splits.values())), next(iter(found.splits.values())).shape[1:]
         in_memory = data.placement.fits(count, width, torch.float32.itemsize)
         return found, {name: rows.read_all() if in_memory else rows for name, rows in found.splits.items()}

@@ -53,7 +53,7 @@ def bfloat16_gain(cfg: DictConfig, data: L.LightningDataModule) -> float:
         warnings.simplefilter("ignore")
         uncompiled = cfg.copy()
         uncompiled.compile = False
-        model = run_builder.get().model(uncompiled, data)
+        model = run_builder.model(uncompiled, data)
         limits: dict[str, Any] = {"max_steps": 2 * PAIRS, "limit_val_batches": 0, "num_sanity_val_steps": 0}
         place = {"accelerator": cfg.trainer.get("accelerator", AUTO), "devices": 1, "default_root_dir": folder}
         L.Trainer(**limits, **place, **QUIET, callbacks=[timer]).fit(model, data)

@@ -36,6 +36,7 @@ from trainyard.run.run_directory import (
     write_config,
 )
 from trainyard.run.summary import describe_partial_results
+from trainyard.run.threads import record_threads
 from trainyard.terminal.invocation import train_command
 from trainyard.terminal.logs import close_log, open_log
 
@@ -145,6 +146,8 @@ class Run:
             write_config(self.dir, cfg)
         else:
             write_text(self.dir / "config.yaml", OmegaConf.to_yaml(cfg))  # the data has chosen the task
+        if self.resume_checkpoint is None:
+            record_threads(self.dir)
         point_to_latest(self.dir)
 
     def __exit__(

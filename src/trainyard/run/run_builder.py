@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from contextvars import ContextVar
 from typing import Any
 
 import lightning as L
@@ -41,7 +40,7 @@ PRUNING = OmegaConf.create({"_target_": "trainyard.sweeps.pruning.Pruning"})
 
 
 class RunBuilder:
-    """Builds the parts of a run; runs that are trained together share some of them (see `sweeps.stacked`)."""
+    """Builds the parts of a run."""
 
     def check(self, cfg: DictConfig) -> None:
         """Raise a ConfigError for the first problem in the config."""
@@ -123,8 +122,7 @@ def uses_channels_last(cfg: DictConfig) -> bool:
     return accepts(cfg, "model", "spec") if cfg.get("channels_last") == "auto" else bool(cfg.get("channels_last"))
 
 
-run_builder: ContextVar[RunBuilder] = ContextVar("run_builder", default=RunBuilder())  # noqa: B039  # stateless
-"""The builder that `trainyard.run.training.train` uses in this thread."""
+run_builder = RunBuilder()
 
 
 class NoProfiler(PassThroughProfiler):

@@ -1,14 +1,17 @@
 """Runs with resident and streamed data are equal, and options determine the batches."""
 
+import gc
 import json
+import multiprocessing
 from pathlib import Path
-from types import SimpleNamespace
 
+import lightning as L
 import pytest
 import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+from torch import Tensor, nn
 
 from tests.conftest import Compose
 from trainyard.config.composition import compose, instantiate
@@ -40,7 +43,7 @@ def test_streamed_and_resident_runs_have_equal_weights(compose_run: Compose) -> 
 class OneProcess:
     """The attributes of a trainer that a loader uses."""
 
-    global_rank, world_size, overfit_batches = 0, 1, 0
+    global_rank, world_size, overfit_batches, lightning_module = 0, 1, 0, None
 
     class strategy:  # noqa: N801
         root_device = torch.device("cpu")
@@ -69,32 +72,68 @@ def test_evaluation_batches_are_four_times_larger() -> None:
 
 
 class Images(DataModule):
-    """Thirty images of one size, for a network with another input size."""
+    """Thirty images of one size."""
 
     kind = "images"
     classes = ("a", "b")
 
-    def __init__(self, side: int, input_size: tuple[int, ...] | None = None) -> None:
+    def __init__(self, side: int, model: L.LightningModule | None = None) -> None:
         super().__init__(batch_size=4)
         self.side = side
         self.trainer = OneProcess()  # type: ignore[assignment]
-        self.trainer.lightning_module = SimpleNamespace(**({"input_size": input_size} if input_size else {}))
+        self.trainer.lightning_module = model
 
     def read(self) -> dict[str, Examples]:
         images = Examples(torch.zeros(30, 1, self.side, self.side, dtype=torch.uint8), torch.arange(30) % 2)
         return dict.fromkeys(("train", "val", "test"), images)
 
 
+class Widen(L.LightningModule):
+    """A convolution to `maps` feature maps; without an example, its memory is not known."""
+
+    def __init__(self, maps: int, side: int | None = None) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(1, maps, 1)
+        self.example_input_array = side and torch.zeros(2, 1, side, side)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x)  # type: ignore[no-any-return]
+
+
 @pytest.mark.parametrize(
-    ("side", "input_size", "count"),
-    [(100, None, 16), (400, None, 13), (1200, None, 4), (32, (3, 400, 400), 13), (1200, (3, 32, 32), 16)],
+    ("side", "model", "count"),
+    [
+        (100, None, 16),
+        (400, None, 13),
+        (1600, None, 1),
+        (400, Widen(3), 13),
+        (400, Widen(83, 400), 9),  # 84 * 400 * 400 numbers for each image
+        (1600, Widen(3, 1600), 13),
+        (400, Widen(1000, 32), 13),  # its example has another shape
+    ],
+    ids=str,
 )
-def test_evaluation_batches_of_large_images_are_smaller(
-    side: int, input_size: tuple[int, ...] | None, count: int
-) -> None:
-    data = Images(side, input_size)
+def test_evaluation_batches_fit_in_half_a_gibibyte(side: int, model: L.LightningModule | None, count: int) -> None:
+    data = Images(side, model)
     assert len(next(iter(data.test_dataloader()))[1]) == count
     assert len(next(iter(data.train_dataloader()))[1]) == 4
+
+
+def test_workers_end_with_their_stage() -> None:
+    data = Digits(batch_size=32, resident=False, num_workers=1)
+    data.trainer = OneProcess()  # type: ignore[assignment]
+    loaders = [data.train_dataloader(), data.val_dataloader()]
+    first = [next(iter(loader))[0] for loader in loaders]
+    workers = multiprocessing.active_children()
+    assert len(workers) == 2
+    data.teardown("fit")
+    gc.collect()  # of the generators
+    for worker in workers:
+        worker.join(30)
+    assert not any(worker.is_alive() for worker in workers)
+    assert torch.equal(next(iter(loaders[1]))[0], first[1]), "another iteration starts new ones"
+    data.teardown("validate")
+    loaders[1].close()
 
 
 def test_train_fraction_does_not_change_validation_and_test(compose_run: Compose) -> None:

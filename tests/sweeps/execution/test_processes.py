@@ -25,7 +25,8 @@ def test_jobs_share_cores_and_gpus(place: Place, monkeypatch: pytest.MonkeyPatch
     place.sweep("sweep.name=two", *RECORD, "accelerator=cpu", *FAULT, "+callbacks.fault.together=2", "seed=0,1,2,3")
     recorded = records(place, "two", 4)
     assert len({record["pid"] for record in recorded}) == 4
-    assert {record["threads"] for record in recorded} == {str(max(1, cores // 2))}
+    assert {record["cores"] for record in recorded} == {str(max(1, cores // 2))}
+    assert {record["threads"] for record in recorded} == {"1"}, "a step is small"
     assert {record["imported"] for record in recorded} == {"True"}, "imported by the server; an mlp does not need timm"
     assert sorted(record["devices"] for record in recorded) == ["4", "4", "7", "7"]
     times = [(float(record["started"]), float(record["ended"])) for record in recorded]

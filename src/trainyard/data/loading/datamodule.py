@@ -1,6 +1,5 @@
 """The DataModule base class: splits, specification and loaders."""
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +10,8 @@ import lightning as L
 from torch import Tensor
 
 from trainyard.data.augment import Augmentation
-from trainyard.data.loading.loader import DevicePlacement, Loader, ResumableBatchSampler
+from trainyard.data.loading.forward_cost import most_examples
+from trainyard.data.loading.loader import DevicePlacement, Loader, ResumableBatchSampler, StreamingLoader
 from trainyard.data.loading.spec import Column, DataSpec, Examples, MappedRows
 from trainyard.data.loading.splits import SplitPlan, check_splits_not_empty
 from trainyard.data.loading.statistics import fingerprint, mean_and_std
@@ -26,8 +26,7 @@ from trainyard.data.loading.target_statistics import (
 )
 from trainyard.io.errors import config_error
 
-EVALUATION_BATCHES = 4  # training batches evaluated at once, which take less memory without gradients
-EVALUATION_PIXELS = 2**21  # upper limit of such a batch; about 0.3 GB in model=cnn, 1.3 GB in model=resnet
+EVALUATION_BATCHES = 4  # training batches evaluated at once, which take less memory without gradients, if they fit
 
 
 class DataModule(L.LightningDataModule, ABC):
@@ -90,6 +89,7 @@ class DataModule(L.LightningDataModule, ABC):
         self.order_seed = order_seed
         self.given_target: Target | None = None
         self.original_splits: dict[str, Examples] = {}  # before `replace_inputs`
+        self.loaders: list[Loader] = []  # of the present stage
         self.report: dict[str, Any] = {}  # facts about the data for the run's result
 
     @property
@@ -180,7 +180,9 @@ class DataModule(L.LightningDataModule, ABC):
         assert trainer is not None, "Lightning attaches the trainer first"
         augment = partial(self.augment, classes=len(self.classes)) if split == "train" and self.augment else None
         sampler = self.batch_sampler(split, all_ranks)
-        return self.placement.loader(self.splits[split], sampler, trainer.strategy.root_device, augment)
+        loader = self.placement.loader(self.splits[split], sampler, trainer.strategy.root_device, augment)
+        self.loaders.append(loader)
+        return loader
 
     def batch_sampler(self, split: str, all_ranks: bool = False) -> ResumableBatchSampler:
         """Return the sampler of a split, see `loader`."""
@@ -188,10 +190,9 @@ class DataModule(L.LightningDataModule, ABC):
         assert trainer is not None, "Lightning attaches the trainer first"
         part, training = self.splits[split], split == "train"
         model = getattr(trainer, "lightning_module", None)
-        shape = getattr(model, "input_size", part.shape) if len(part.shape) == 3 else part.shape
         return ResumableBatchSampler(
             len(part),
-            self.batch_size if training else self.evaluation_batch_size(shape),
+            self.batch_size if training else self.evaluation_batch_size(model, part.shape),
             seed=self.order_seed,
             shuffle=training and not getattr(trainer, "overfit_batches", 0),
             weights=sampling_weights(part.y, self.target) if training and self.sampler == "balanced" else None,
@@ -199,10 +200,16 @@ class DataModule(L.LightningDataModule, ABC):
             world_size=1 if all_ranks else trainer.world_size,
         )
 
-    def evaluation_batch_size(self, shape: Sequence[int]) -> int:
-        """Return the number of examples of a shape `(F,)` or `(C, H, W)` evaluated at once, at least `batch_size`."""
-        limit = self.batch_size * EVALUATION_BATCHES
-        return max(self.batch_size, min(limit, EVALUATION_PIXELS // math.prod(shape[1:])))
+    def evaluation_batch_size(self, model: L.LightningModule | None, shape: Sequence[int]) -> int:
+        """Return the number of examples of a shape `(F,)` or `(C, H, W)` that a model evaluates at once."""
+        return min(self.batch_size * EVALUATION_BATCHES, most_examples(model, shape))
+
+    def teardown(self, stage: str) -> None:
+        """End the worker processes of a stage."""
+        for loader in self.loaders:
+            if isinstance(loader, StreamingLoader):
+                loader.close()
+        self.loaders.clear()
 
     def train_dataloader(self) -> Loader:
         """Return the shuffled, augmented training batches."""

@@ -10,18 +10,18 @@ import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobRuntime, run_job, setup_globals
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
 from trainyard.config.format_error import format_error
-from trainyard.io.resources import is_disk_full
+from trainyard.io.resources import CORES, is_disk_full
 from trainyard.io.signals import interrupt
 
 CONSOLE = "console.log"
@@ -56,7 +56,7 @@ def run_job_process(
 
     Args:
         configs: of the job, with Hydra's node.
-        threads: number of threads of torch.
+        threads: largest number of threads of torch.
         devices: value of CUDA_VISIBLE_DEVICES; `None` for all.
         messages: receives number, error and whether the disk is full, if the job fails.
     """
@@ -82,19 +82,31 @@ def run_stack_process(
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, lambda number, _: signals.append(number))
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # the work of a step is that of all jobs together
     set_threads(threads, 1)
     from trainyard.sweeps.stacked.train_stacked import train_stacked
 
-    def run(config: DictConfig) -> None:
-        with open_dict(config):
-            config.hydra.run.dir = str(create_job_folder(config))
-        task.run(config)
+    def run(place: int) -> None:
+        task.run(configs[place])
 
     def report(place: int, error: BaseException | None) -> None:
         text = "" if error is None else format_error(error)
         messages.send((job_number(configs[place]), text, is_disk_full(error)))
 
-    train_stacked([partial(run, config) for config in configs], report, lambda: bool(signals))
+    train_stacked([resolve_job(config) for config in configs], run, report, lambda: bool(signals))
+
+
+def resolve_job(config: DictConfig) -> DictConfig:
+    """Create the directory of a job, and return its config as the run will resolve it."""
+    from trainyard.config.accepted import remove_unused
+    from trainyard.config.composition import resolve
+
+    with open_dict(config):
+        config.hydra.run.dir = config.hydra.runtime.output_dir = str(create_job_folder(config).absolute())
+    HydraConfig.instance().set_config(config)
+    cfg = resolve(config)
+    remove_unused(cfg)
+    return cfg
 
 
 def create_job_folder(config: DictConfig) -> Path:
@@ -114,13 +126,18 @@ def prepare_process(console: Path, devices: str | None) -> None:
 
 
 def set_threads(threads: int, devices: object) -> None:
-    """Set the number of threads of torch, here and in the processes of distributed training."""
+    """Set the number of threads of torch, here and in the processes of distributed training.
+
+    A run may choose a smaller number, unless the user has set OMP_NUM_THREADS.
+    """
     import torch
 
+    os.environ[CORES] = str(threads)
     if isinstance(devices, int) and devices > 1:
         threads = max(1, threads // devices)
     torch.set_num_threads(threads)
-    os.environ["OMP_NUM_THREADS"] = str(threads)
+    if os.environ.get("OMP_NUM_THREADS"):
+        os.environ["OMP_NUM_THREADS"] = str(threads)
 
 
 def set_command_line(config: DictConfig, folder: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from trainyard.config.import_path import installed_only_in_children
+from trainyard.io.resources import available_cores
 from trainyard.io.signals import ENDING, Signals
 from trainyard.sweeps.execution.job_process import NOHUP, HydraTask, job_number, run_job_process, run_stack_process
 
@@ -166,9 +167,8 @@ def exit_reason(code: int | None) -> str:
 
 def available_threads() -> int:
     """Return the number of threads for all jobs together: the number of cores, or OMP_NUM_THREADS if that is less."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     limit = os.environ.get("OMP_NUM_THREADS", "")
-    return min(cores, int(limit)) if limit.isdecimal() and int(limit) else cores
+    return min(available_cores(), int(limit)) if limit.isdecimal() and int(limit) else available_cores()
 
 
 def devices_of_slot(slot: int, slots: int) -> str | None:

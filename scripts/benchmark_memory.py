@@ -1,0 +1,99 @@
+"""Peak memory of training, evaluation and prediction: `python scripts/benchmark_memory.py`.
+
+Part 1: the largest resident memory of a run and of an evaluation on photographs of 224 pixels, with the default batches
+of 64. Part 2: the memory of all processes (proportional set sizes, from /proc) while 100,000 photographs of 64 pixels
+are streamed from files, which are links to 400 different ones.
+"""
+
+import itertools
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from benchmark_helpers import print_table
+from PIL import Image
+
+REPOSITORY = Path(__file__).parents[1]
+SHORT = ["trainer.max_epochs=1", "+trainer.limit_train_batches=3", "+trainer.limit_val_batches=0.1"]
+STREAM = ["data.resident=false", "model=cnn", "model.channels=[8,16]", "trainer.max_epochs=1"]
+FILES, DISTINCT = 100_000, 400
+INTERVAL = 0.2  # seconds between measurements
+
+
+def write_photos(folder: Path, side: int, count: int) -> list[Path]:
+    """Write blurred noise as JPEG files of four classes, and return their paths."""
+    generator = np.random.default_rng(0)
+    paths = [folder / f"class{number % 4}" / f"{number}.jpg" for number in range(count)]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = Image.fromarray(generator.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+        noise.resize((side, side), Image.Resampling.BICUBIC).save(path, quality=80)
+    return paths
+
+
+def processes(root: int) -> list[int]:
+    """Return the ids of a process and of its descendants."""
+    found = [root]
+    for pid in found:
+        for children in Path(f"/proc/{pid}/task").glob("*/children"):
+            found += map(int, children.read_text().split())
+    return found
+
+
+def memory(pid: int) -> int:
+    """Return the proportional set size of a process in bytes; 0 if it has ended."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+    except OSError:
+        return 0
+    found = re.search(r"^Pss:\s+(\d+)", text, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
+
+
+def peak(words: list[str]) -> str:
+    """Run a command of Trainyard and return the largest memory of its processes together, and their number then."""
+    process = subprocess.Popen([sys.executable, "-m", "trainyard", *words], cwd=REPOSITORY, stdout=subprocess.DEVNULL)
+    highest = (0, 0)
+    while process.poll() is None:
+        try:
+            sizes = [memory(pid) for pid in processes(process.pid)]
+        except OSError:  # one has ended meanwhile
+            continue
+        highest = max(highest, (sum(sizes), len(sizes)))
+        time.sleep(INTERVAL)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, words)
+    return f"{highest[0] / 2**30:.2f} GiB, {highest[1]} processes"
+
+
+def main() -> None:
+    """Print both parts."""
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary)
+        os.environ["TRAINYARD_CACHE"] = str(root / "cache")
+        write_photos(root / "large", 224, 600)
+        rows = []
+        for name in ("cnn", "resnet"):
+            options = [f"data.root={root / 'large'}", f"model={name}", f"hydra.run.dir={root / name}"]
+            trained = peak(["train", "data=image_folder", *options, *SHORT])
+            rows.append([f"{name}, 224 pixels", trained, peak(["evaluate", str(root / name)])])
+        links, distinct = root / "many", itertools.cycle(write_photos(root / "small", 64, DISTINCT))
+        for number in range(FILES):
+            path = links / f"class{number % 10}" / f"{number}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.hardlink_to(next(distinct))
+        options = ["data=image_folder", f"data.root={links}", *STREAM, "+trainer.limit_train_batches=100"]
+        trained = peak(["train", *options, f"hydra.run.dir={root / 'stream'}"])
+        evaluated = peak(["evaluate", str(root / "stream")])
+        predicted = peak(["predict", str(root / "stream"), str(links), "--output", str(root / "predictions.csv")])
+        rows.append([f"{FILES:,} files, streamed", trained, evaluated, predicted])
+    print_table("largest memory", ["train", "evaluate", "predict"], [[*row, ""][:4] for row in rows])
+
+
+if __name__ == "__main__":
+    main()
