@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from trainyard.config.composition import instantiate
 from trainyard.io.errors import join_limited
 from trainyard.sweeps.job import CHECKPOINTS
 
@@ -106,7 +107,7 @@ def head_obstacles(cfg: dict[str, Any]) -> Iterator[str]:
     """Yield the reasons why a head cannot be trained on cached features."""
     if cfg["finetune"]["unfreeze"]:
         yield "finetune.unfreeze trains the backbone"
-    if any(value for name, value in cfg["augment"].items() if name not in ("_target_", "magnitude", "largest")):
+    if cfg["augment"] and instantiate(OmegaConf.create(cfg["augment"])):  # false if it changes nothing
         yield "augment changes the images, so their features are not cached"
     if CACHE not in [part["_target_"] for part in cfg["callbacks"].values() if part]:
         yield "callbacks.feature_cache is missing"
