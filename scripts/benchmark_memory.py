@@ -19,7 +19,7 @@ from benchmark_helpers import print_table
 from PIL import Image
 
 REPOSITORY = Path(__file__).parents[1]
-SHORT = ["trainer.max_epochs=1", "+trainer.limit_train_batches=3", "+trainer.limit_val_batches=0.1"]
+SHORT = ["trainer.max_epochs=1", "+trainer.limit_train_batches=3"]
 STREAM = ["data.resident=false", "model=cnn", "model.channels=[8,16]", "trainer.max_epochs=1"]
 FILES, DISTINCT = 100_000, 400
 INTERVAL = 0.2  # seconds between measurements
