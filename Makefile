@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train test coverage test-slow fuzz kills soak extras pythons test-gpu test-slurm browser docs course check lint typecheck architecture docs-lint \
+.PHONY: help train test coverage test-slow fuzz kills soak extras pythons test-gpu test-slurm test-ray browser docs course check lint typecheck architecture docs-lint \
   benchmark benchmark-sweep tensorboard clean
 
 help:  ## list the targets
@@ -43,8 +43,12 @@ test-gpu: .venv/installed-dev  ## run the tests that need a CUDA GPU
 	$(BIN)/python -m pytest -m gpu
 
 test-slurm: .venv/installed-dev  ## install SLURM on this machine (Debian, as root) and run the tests that need it
-	eval "$$(scripts/single_node_slurm.sh up)" && $(BIN)/python -m pytest -m slurm; \
-	  code=$$?; scripts/single_node_slurm.sh down; exit $$code
+	eval "$$(scripts/local_slurm.sh up)" && $(BIN)/python -m pytest -m slurm; \
+	  code=$$?; scripts/local_slurm.sh down; exit $$code
+
+test-ray: .venv/installed-dev  ## run a sweep on a Ray cluster of three nodes on this machine, and kill one; takes ten minutes
+	$(PIP) install -c constraints.txt -e '.[ray]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m ray -s tests/sweeps/execution/test_ray_cluster.py
 
 browser: .venv/installed-dev  ## check TensorBoard and the documentation in Chromium and update docs/images; installs Chromium on Debian, as root
 	command -v chromium >/dev/null || apt-get install -y -qq chromium

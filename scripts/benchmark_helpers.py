@@ -1,8 +1,10 @@
 """Helpers of the benchmark scripts: timing, interleaved rounds, medians and ratios."""
 
 import contextlib
+import ctypes
 import itertools
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -50,6 +52,21 @@ def time_python(arguments: Sequence[str], folder: Path, **environment: str) -> f
     command = [sys.executable, *arguments]
     env = {**os.environ, **environment}
     return time_call(lambda: subprocess.run(command, cwd=folder, env=env, check=True, capture_output=True))
+
+
+def process_times(arguments: Sequence[str], folder: Path, **environment: str) -> tuple[float, float]:
+    """Return wall and CPU seconds of a Python process with all processes that it starts; Linux only.
+
+    As their "subreaper", this process inherits those that outlive their parent, so that their time is counted.
+    """
+    ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = time_python(arguments, folder, **environment)
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.wait()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 @dataclass(frozen=True)

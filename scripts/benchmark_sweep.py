@@ -1,72 +1,83 @@
-"""Jobs per minute of a sweep: `python scripts/benchmark_sweep.py [--rounds N]`.
+"""Jobs per minute of a sweep: `python scripts/benchmark_sweep.py [--rounds N] [--only NAME ...]`.
 
-Sixteen jobs of an mlp on the digits, 20 epochs each: with one slot, two slots, two stacks, and with Hydra's launcher
-and plain Lightning (`plain_sweep.py`). Prints medians of whole processes in interleaved rounds, the overhead per job,
-and the ratios.
+Sixteen jobs of an mlp on the digits, 20 epochs with batches of 32: with one slot, two slots, one and two stacks, with
+Hydra's launcher and plain Lightning (`plain_sweep.py`), and as a hand-written stack that writes no files
+(`plain_stack.py`). Prints medians of whole processes in interleaved rounds: wall time, CPU time of all processes, and
+ratios. CPU time depends less on the load of the machine.
 """
 
 import argparse
-import re
-import statistics
 import tempfile
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
-from benchmark_helpers import Rounds, median, median_ratio, print_table, time_python
+from benchmark_helpers import Rounds, median, median_ratio, print_table, process_times
 
-JOBS, EPOCHS = 16, 20
+JOBS, EPOCHS, BATCH = 16, 20, 32
 LRS, SEEDS = "0.0003,0.001,0.003,0.01", "0,1,2,3"
-ONE, TWO, STACKED, PLAIN = "one slot", "two slots", "two stacks", "Hydra's launcher, plain Lightning"
-EPOCH = re.compile(r"^(\S+ \S+) INFO .* epoch (\d+)/\d+ ", re.MULTILINE)
+ONE, STACK, PLAIN, HAND = "one slot", "one stack", "Hydra's launcher, plain Lightning", "hand-written stack"
 
 
-def sweep_seconds(slots: int, folder: Path, launcher: str = "local") -> float:
-    """Return the duration of the sweep with a number of slots."""
-    grid = [f"optimizer.lr={LRS}", f"seed={SEEDS}", f"trainer.max_epochs={EPOCHS}", f"sweep.name={launcher}{slots}"]
-    options = [f"hydra/launcher={launcher}", f"hydra.launcher.slots={slots}"]
-    return time_python(["-m", "trainyard", "-m", *grid, *options], folder)
+def sweep(slots: int, launcher: str) -> list[str]:
+    """Return the arguments of a sweep."""
+    grid = [f"optimizer.lr={LRS}", f"seed={SEEDS}", f"trainer.max_epochs={EPOCHS}", f"data.batch_size={BATCH}"]
+    return ["-m", "trainyard", "-m", *grid, f"hydra/launcher={launcher}", f"hydra.launcher.slots={slots}"]
 
 
-def training_seconds(folder: Path) -> float:
-    """Return the mean training time of a job, from the times of the epochs in its log."""
-    durations = []
-    for log in folder.glob("outputs/sweeps/local1/*/run.log"):
-        lines = EPOCH.findall(log.read_text(encoding="utf-8"))
-        times = [datetime.strptime(time, "%Y-%m-%d %H:%M:%S,%f") for time, _ in lines]
-        durations.append((times[-1] - times[0]).total_seconds() * EPOCHS / (EPOCHS - 1))
-    return statistics.mean(durations)
+def script(name: str, *arguments: str) -> list[str]:
+    """Return the arguments for a script in this folder."""
+    return [str(Path(__file__).with_name(name).resolve()), *arguments]
 
 
-def measure() -> dict[str, float]:
-    """Return the seconds of each sweep in one round, and those of the training of a job."""
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        script = str(Path(__file__).with_name("plain_sweep.py").resolve())
-        return {
-            ONE: sweep_seconds(1, folder),
-            TWO: sweep_seconds(2, folder),
-            STACKED: sweep_seconds(2, folder, "stacked"),
-            PLAIN: time_python([script, "-m", f"lr={LRS}", f"seed={SEEDS}", f"epochs={EPOCHS}"], folder),
-            "training": training_seconds(folder),
-        }
+VARIANTS = {
+    ONE: sweep(1, "local"),
+    "two slots": sweep(2, "local"),
+    STACK: sweep(1, "stacked"),
+    "two stacks": sweep(2, "stacked"),
+    PLAIN: script("plain_sweep.py", "-m", f"lr={LRS}", f"seed={SEEDS}", f"epochs={EPOCHS}", f"batch_size={BATCH}"),
+    HAND: script("plain_stack.py", f"--epochs={EPOCHS}", f"--batch={BATCH}"),
+}
 
 
-def print_results(rounds: Rounds) -> None:
-    """Print the medians and ratios."""
-    seconds = {name: median(rounds, name) for name in (ONE, TWO, STACKED, PLAIN)}
-    rows = [(name, f"{value:.1f}", f"{60 * JOBS / value:.0f}") for name, value in seconds.items()]
-    print_table(f"{JOBS} jobs, medians of {len(rounds)} rounds", ["seconds", "jobs/min"], rows)
-    overhead = statistics.median(times[ONE] / JOBS - times["training"] for times in rounds)
-    print(f"overhead per job, including start and end of the sweep: {overhead:.2f} s")
-    for fast, slow in ((TWO, ONE), (STACKED, ONE), (STACKED, TWO), (ONE, PLAIN), (TWO, PLAIN), (STACKED, PLAIN)):
-        print(f"speed of {fast} relative to {slow}: {median_ratio(rounds, slow, fast):.2f}x")
+def measure(names: Sequence[str]) -> dict[str, float]:
+    """Return wall and CPU seconds of each variant in one round."""
+    found = {}
+    for name in names:
+        with tempfile.TemporaryDirectory() as folder:
+            found[name], found[f"{name} (CPU)"] = process_times(VARIANTS[name], Path(folder))
+    return found
+
+
+def print_results(rounds: Rounds, names: Sequence[str]) -> None:
+    """Print medians, and ratios to the sweep in one stack."""
+    base = STACK if STACK in names else names[0]
+    rows = []
+    for name in names:
+        wall, cpu = median(rounds, name), median(rounds, f"{name} (CPU)")
+        ratios = [median_ratio(rounds, f"{name}{kind}", f"{base}{kind}") for kind in ("", " (CPU)")]
+        rows.append(
+            (name, f"{wall:.1f}", f"{60 * JOBS / wall:.0f}", f"{cpu:.1f}", *(f"{ratio:.2f}" for ratio in ratios))
+        )
+    columns = ["seconds", "jobs/min", "CPU seconds", f"/ {base}", "CPU"]
+    print_table(f"{JOBS} jobs, medians of {len(rounds)} rounds", columns, rows)
+
+
+def run_rounds(names: Sequence[str], measure_round: Callable[[], dict[str, float]], rounds: int) -> None:
+    """Print the results after each round, since a round may take minutes."""
+    measured: Rounds = []
+    for _ in range(rounds):
+        measured.append(measure_round())
+        print_results(measured, names)
 
 
 def main() -> None:
     """Measure the rounds and print the results."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3)
-    print_results([measure() for _ in range(parser.parse_args().rounds)])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="+", choices=VARIANTS, default=[*VARIANTS])
+    args = parser.parse_args()
+    run_rounds(args.only, partial(measure, args.only), args.rounds)
 
 
 if __name__ == "__main__":

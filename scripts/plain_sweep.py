@@ -18,6 +18,7 @@ class Config:
     lr: float = 0.001
     seed: int = 0
     epochs: int = 20
+    batch_size: int = 64
 
 
 ConfigStore.instance().store(name="plain", node=Config)
@@ -38,7 +39,7 @@ def main(cfg: Config) -> float:
     from trainyard.models.mlp import fully_connected
 
     L.seed_everything(cfg.seed, verbose=False)
-    data = Digits(batch_size=64)
+    data = Digits(batch_size=cfg.batch_size)
     parts = {name: TensorDataset(*part.__getitems__([*range(len(part))])) for name, part in data.splits.items()}
     net = nn.Sequential(Normalize([0.3], [0.4]), fully_connected(64, [256, 128], 10, "relu", 0.0))
     module = PlainModule(net, cfg.lr)
@@ -51,7 +52,7 @@ def main(cfg: Config) -> float:
         callbacks=[checkpoints],
         num_sanity_val_steps=0,
     )
-    trainer.fit(module, DataLoader(parts["train"], 64, shuffle=True), DataLoader(parts["val"], 64))
+    trainer.fit(module, DataLoader(parts["train"], cfg.batch_size, shuffle=True), DataLoader(parts["val"], 64))
     trainer.test(module, DataLoader(parts["test"], 64), ckpt_path="best")
     assert checkpoints.best_model_score is not None
     return float(checkpoints.best_model_score)

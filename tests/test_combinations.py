@@ -18,6 +18,7 @@ MODELS = {
     "tabular": ["model.hidden_dims=[8]", "model.members=2"],
     "cnn": ["model.channels=[4]", "model.hidden_dims=[8]"],
     "resnet": ["model.channels=[4]"],
+    "whitened_cnn": ["model.channels=[4]"],
     "transfer": ["model.backbone=test_resnet", "model.weights=none", "model.image_size=32"],
 }
 SOURCES = {"digits": [], "shapes": ["data.count=60", "data.image_size=32"], "penguins": []}
@@ -35,7 +36,7 @@ def combinations() -> list[dict[str, str]]:
     """Return transfer with every optimizer, and the other models with every schedule; other groups alternate."""
     optimizers, augments = cycle(OPTIMIZERS), cycle(AUGMENTS)
     rows = []
-    for model in ("mlp", "cnn", "resnet", "tabular"):
+    for model in ("mlp", "cnn", "resnet", "whitened_cnn", "tabular"):
         sources = cycle({"mlp": [*SOURCES], "tabular": ["penguins"]}.get(model, IMAGES))
         for scheduler in SCHEDULERS:
             row = {"model": model, "data": next(sources), "optimizer": next(optimizers), "scheduler": scheduler}

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from tests.conftest import Compose
 from trainyard.config.arguments import check_arguments, check_ranges, convert_text
-from trainyard.config.composition import CONF_DIR, compose, instantiate, load_options
+from trainyard.config.composition import CONF_DIR, compose, instantiate, load_options, parse_override, parse_value
 from trainyard.config.constraints import Number
 from trainyard.io.errors import ConfigError
 from trainyard.run.training import train
@@ -25,11 +25,12 @@ MUST_BE_GIVEN = {
     "data=image_folder": {"data.root"},
     "data=image_table": {"data.path", "data.image", "data.target"},
     "data=table": {"data.path", "data.target"},
+    "experiment=cifar10": {"data.root"},
     "experiment=photos_resnet": {"data.root"},
 }
 PROMISED = {
     "data": "digits penguins shapes image_folder table mnist fashion_mnist kmnist emnist cifar10 cifar100 svhn stl10",
-    "model": "mlp tabular cnn resnet transfer",
+    "model": "mlp tabular cnn resnet whitened_cnn transfer",
     "optimizer": "sgd adam adamw adagrad rmsprop adadelta nadam muon lion timm",
     "scheduler": "constant cosine cosine_warmup step exponential linear polynomial one_cycle plateau",
     "finetune": "head full gradual fine_tune",
@@ -193,6 +194,22 @@ def test_sweep_options_are_converted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert own is config.sweep, "whoever holds it sees the change"
     assert (config.sweep.trials, config.sweep.retries, config.hydra.launcher.slots) == (4, 4, 4)
     assert config.sweep.params == {"seed": "4"}, "the values of a search space are overrides, which are text"
+
+
+WORDS = ("a", "_x", "trainyard.models.mlp.MLP", "a/b_1.c", "true", "TRUE", "False", "null", "Null", "nan", "NaN", "inf")
+OTHERS = ("None", "yes", "no", "1", "1e5", "e5", "a.1", "a:b", "a b", "[a]", "a,b", "", "-inf", "a..b", "infinite", "é")
+
+
+@pytest.mark.parametrize("text", [*WORDS, *OTHERS])
+def test_a_value_is_parsed_as_in_an_override(text: str) -> None:
+    override = parse_override(f"key={text}")
+    expected = override.value() if override and not override.is_sweep_override() else text
+    assert repr(parse_value(text)) == repr(expected)
+
+
+def test_names_are_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainyard.config.composition.parse_override", lambda word: pytest.fail(word))
+    assert [parse_value(word) for word in WORDS[:4]] == [*WORDS[:4]]
 
 
 def test_integers_of_any_size_are_accepted() -> None:

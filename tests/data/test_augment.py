@@ -353,3 +353,27 @@ def test_options_keep_shape_and_range(compose_run: Compose, option: str) -> None
     assert changed.shape == x.shape
     assert 0 <= float(changed.min()) <= float(changed.max()) <= 255.01
     assert torch.equal(labels, y)
+
+
+def test_a_reflected_border_mirrors_the_image() -> None:
+    x = torch.arange(8.0).view(1, 1, 1, 8).expand(60, 1, 8, 8).contiguous()
+    y = random_crop(x, derive_generator(0), 0.25, border="reflect")
+    expected = {
+        tuple(F.pad(x[:1], (2, 2, 2, 2), mode="reflect")[0, 0, 0, left : left + 8].tolist()) for left in range(5)
+    }
+    assert {tuple(row.tolist()) for row in y[:, 0, 0]} == expected
+    black = random_crop(x, derive_generator(0), 0.25)
+    inside = black != 0
+    assert torch.equal(y[inside], black[inside]), "both draw the same shifts"
+
+
+def test_alternating_flips_follow_the_turn_of_each_image() -> None:
+    x, y = images(6), torch.zeros(6)
+    turn = torch.tensor([True, False, False, True, True, False])
+    augmentation = Augmentation(alternate_flips=True)
+    assert bool(augmentation)
+    flipped, _ = augmentation(x, y, derive_generator(0), 2, turn=turn)
+    assert torch.equal(flipped[turn], x[turn].flip(3))
+    assert torch.equal(flipped[~turn], x[~turn])
+    drawn, _ = augmentation(x, y, derive_generator(0), 2)
+    assert torch.equal(drawn, random_flip(x, derive_generator(0), 0.5)), "without turns, they are random"

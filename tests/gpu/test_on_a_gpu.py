@@ -25,6 +25,7 @@ MODELS = {
     "mlp": ["model=mlp", "model.dropout=0.2"],
     "cnn": ["model=cnn", "augment=standard"],
     "resnet": ["model=resnet", "trainer.max_epochs=3"],
+    "whitened_cnn": ["model=whitened_cnn", "trainer.max_epochs=3"],
     "transfer": ["model=transfer", "model.backbone=resnet18", "model.weights=none", "finetune=full"],
 }
 ON_GPU = ["accelerator=gpu", "logger=csv"]

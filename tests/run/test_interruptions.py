@@ -20,7 +20,7 @@ TINY = ("model=mlp", "model.hidden_dims=[8]", "trainer.max_epochs=2", "callbacks
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 CLASSIFIER = "trainyard.models.supervised:SupervisedModel"
 POINTS = {  # the function whose first call sends the signal, and the status of the run afterwards
-    "composition": ("trainyard.cli.train:own_config", None),
+    "composition": ("trainyard.cli.train:check_run_key", None),
     "data": ("trainyard.run.training:report_data", "interrupted"),
     "trainer": ("trainyard.run.training:check_batches", "interrupted"),
     "sanity check": ("lightning.pytorch.trainer.trainer:Trainer._run_sanity_check", "interrupted"),
@@ -91,7 +91,7 @@ def test_exit_code_when_a_library_raises_another_error(
             raise RuntimeError("a worker is gone") from error
 
     monkeypatch.chdir(tmp_path)
-    for point in ("trainyard.cli.train:own_config", "trainyard.run.training:report_data"):
+    for point in ("trainyard.cli.train:check_run_key", "trainyard.run.training:report_data"):
         at_first_call(monkeypatch, point, kill)
         assert run_train(monkeypatch, *TINY) == 143
         assert "a worker is gone" not in "".join(capfd.readouterr())

@@ -1,5 +1,7 @@
 """The journal of a sweep: trials of its jobs, also after a kill."""
 
+import os
+import threading
 import time
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 
 from tests.sweeps.synthetic import completed, job
 from trainyard.config.objective import Objective
-from trainyard.sweeps.journal import Journal, open_storage
+from trainyard.sweeps.journal import Journal, JournalLock, open_storage
 
 
 def trials(folder: Path) -> list[tuple[int, str, list[float] | None]]:
@@ -55,6 +57,48 @@ def test_an_interrupted_job_continues_its_trial(tmp_path: Path) -> None:
     later.start(job(tmp_path, 0))
     later.finish(job(tmp_path, 0, **completed(0.5)))
     assert trials(tmp_path) == [(0, "COMPLETE", [0.5])]
+
+
+def test_no_job_reads_the_trials_of_all_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal(tmp_path, Objective("val/acc", "max"))
+    reads: list[int] = []
+    monkeypatch.setattr(journal, "trials", lambda: reads.append(1))
+    for number in range(3):
+        journal.start(job(tmp_path, number))
+        journal.finish(job(tmp_path, number, **completed(0.5)))
+    assert not reads
+    assert trials(tmp_path) == [(number, "COMPLETE", [0.5]) for number in range(3)]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs flock")
+def test_writers_of_a_machine_queue_before_the_lock_of_all_machines(tmp_path: Path) -> None:
+    import fcntl
+
+    Journal(tmp_path, Objective("val/acc", "max"))
+    file = tmp_path / "journal.log"
+    lock = JournalLock(str(file))
+    with file.open("ab") as other:
+        lock.acquire()
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert file.with_name("journal.log.lock").is_symlink(), "other machines see this lock"
+        lock.release()
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert not file.with_name("journal.log.lock").is_symlink()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs flock")
+def test_a_restarted_sweep_does_not_break_the_lock_of_a_job_that_still_writes(tmp_path: Path) -> None:
+    Journal(tmp_path, Objective("val/acc", "max"))
+    lock = JournalLock(str(tmp_path / "journal.log"))
+    lock.acquire()
+    restarted = threading.Thread(target=Journal, args=(tmp_path, Objective("val/acc", "max")))
+    restarted.start()
+    restarted.join(0.2)
+    assert restarted.is_alive()
+    assert (tmp_path / "journal.log.lock").is_symlink()
+    lock.release()
+    restarted.join()
 
 
 @pytest.mark.parametrize("half", [b"{", b'{"op_code":4,"worker_id":"x"', b'{"op_code":4,"worker_id":"x"}'])

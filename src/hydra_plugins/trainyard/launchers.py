@@ -1,6 +1,5 @@
 """The launchers for jobs on this machine: each in its own process, or stacked."""
 
-import pickle
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -29,12 +28,12 @@ class LocalLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Store the arguments that Hydra passes to every launcher, and start the server that forks jobs."""
+        from trainyard.sweeps.execution.job_configs import JobConfigs
         from trainyard.sweeps.execution.job_process import HydraTask
         from trainyard.sweeps.execution.processes import job_context
 
         self.config = config
-        self.loader = hydra_context.config_loader
-        self.composed_configs: dict[tuple[str, ...], bytes] = {}  # pickled, in a hundredth of the memory
+        self.compose = JobConfigs(hydra_context.config_loader, config).compose
         self.task = HydraTask(f"{task_function.__module__}:{task_function.__qualname__}", hydra_context.callbacks)
         self.context = job_context(config.sweep.pruner != "none")
 
@@ -90,14 +89,6 @@ class LocalLauncher(Launcher):
                 config.hydra.job.id = str(index)
                 config.hydra.job.num = index
             yield config
-
-    def compose(self, overrides: Sequence[str]) -> DictConfig:
-        """Return the config of a job, which Hydra composes once; a HydraException for invalid overrides."""
-        key = tuple(overrides)
-        if key not in self.composed_configs:
-            self.composed_configs[key] = pickle.dumps(self.loader.load_sweep_config(self.config, list(key)))
-        config: DictConfig = pickle.loads(self.composed_configs[key])
-        return config
 
 
 class StackedLauncher(LocalLauncher):

@@ -2,34 +2,26 @@
 
 import os
 import socket
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
+from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
+from hydra_plugins.trainyard.launchers import LocalLauncher
 
-@dataclass
-class RayLauncherConf:
-    """Config of `hydra.launcher`."""
-
-    _target_: str = "hydra_plugins.trainyard.ray_launcher.RayLauncher"
-    address: str | None = None
-    cpus: float = 1.0
-    gpus: float = 0.0
-
-
-ConfigStore.instance().store(group="hydra/launcher", name="ray", node=RayLauncherConf, provider="trainyard")
+node = {"_target_": f"{__name__}.RayLauncher", "address": None, "cpus": 1.0, "gpus": 0.0}
+ConfigStore.instance().store(group="hydra/launcher", name="ray", node=node, provider="trainyard")
 
 
 class RayLauncher(Launcher):
-    """Runs each job as a Ray task in a process of its own. Ray decides when and on which machine.
+    """Runs each job as a Ray task, which forks a process for it. Ray decides when and on which machine.
 
     All machines need the current folder, at the same path, for example on a shared file system.
 
@@ -59,8 +51,9 @@ class RayLauncher(Launcher):
             raise config_error("hydra/launcher", "ray", *describe_missing("ray", ("ray",), error)) from error
         try:
             # A job whose process dies is not repeated by Ray but by the sweep, which counts attempts.
-            self.remote_job = ray.remote(max_calls=1, max_retries=0, **self.resources)(run_ray_job)
-        except ValueError as error:
+            resources = {name: float(value) for name, value in self.resources.items()}
+            self.remote_job = ray.remote(max_retries=0, **resources)(run_ray_job)
+        except (ValueError, TypeError) as error:
             values = {name.removeprefix("num_"): value for name, value in self.resources.items()}
             raise config_error("hydra.launcher", values, str(error), "numbers of CPUs and GPUs from 0") from error
         try:
@@ -76,18 +69,20 @@ class RayLauncher(Launcher):
         """Run a job for each list of overrides, and wait for all."""
         import ray
 
+        launcher = ray.put(self)  # once for all jobs
         state, folder = Singleton.get_state(), Path.cwd()
         jobs = [
-            self.remote_job.remote(self, list(overrides), index, state, folder)
+            self.remote_job.remote(launcher, list(overrides), index, state, folder, sys.argv)
             for index, overrides in enumerate(job_overrides, start=initial_job_idx)
         ]
-        ended = []
+        returns = []
         for job in jobs:
             try:
-                ended.append(ray.get(job))
-            except ray.exceptions.RayError as error:  # its process was killed; the sweep resumes it
-                ended.append(JobReturn(status=JobStatus.FAILED, _return_value=error))
-        return ended
+                returns.append(JobReturn(status=ray.get(job)))
+            except ray.exceptions.RayError as error:  # its process was killed, or its machine has failed
+                print(f"a Ray task was lost: {str(error).strip().splitlines()[-1]}", flush=True)
+                returns.append(JobReturn(status=JobStatus.FAILED, _return_value=error))
+        return returns
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "remote_job"}
@@ -100,17 +95,29 @@ def check_connection(address: str) -> None:
 
 
 def run_ray_job(
-    launcher: RayLauncher, overrides: list[str], index: int, state: dict[type, Singleton], folder: Path
-) -> JobReturn:
-    """Run one job in the process of a Ray task; return its status."""
-    from trainyard.sweeps.execution.job_process import CONSOLE, create_job_folder, redirect_output
+    launcher: RayLauncher,
+    overrides: list[str],
+    index: int,
+    state: dict[type, Singleton],
+    folder: Path,
+    command_line: list[str],
+) -> JobStatus:
+    """Run one job from the process of a Ray task; return its status.
+
+    Ray uses a process for several tasks, so only its first one waits for the server that forks jobs to import torch.
+    """
+    from trainyard.sweeps.job import Job
 
     os.chdir(folder)
+    sys.argv[:] = command_line
+    main = sys.modules["__main__"]
+    main.__spec__ = main.__file__ = None  # jobs must not import the program of Ray's process
     Singleton.set_state(state)
     setup_globals()
-    config = launcher.context.config_loader.load_sweep_config(launcher.config, overrides)
-    with open_dict(config):
-        config.hydra.job.id, config.hydra.job.num = str(index), index
-    redirect_output(create_job_folder(config) / CONSOLE)
-    done = run_job(launcher.task, config, "hydra.sweep.dir", "hydra.sweep.subdir", launcher.context)
-    return JobReturn(status=done.status)
+    local = LocalLauncher()
+    local.setup(hydra_context=launcher.context, task_function=launcher.task, config=launcher.config)
+    [config] = local.compose_jobs([overrides], index)
+    [job_exit] = local.create_pool(1).run([[config]])
+    if job_exit.error and not job_exit.disk_full:
+        Job(job_exit.number, overrides, Path(config.hydra.sweep.dir, str(job_exit.number))).write_error(job_exit.error)
+    return JobStatus.FAILED if job_exit.error else JobStatus.COMPLETED

@@ -42,6 +42,7 @@ class ResumingSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the unfinished jobs of the sweep and print its leaderboard, or its plan."""
+        print("sweep      preparing the jobs", flush=True)  # before the slow imports
         from trainyard.sweeps.execution.checks import check_options
         from trainyard.sweeps.stored import SWEEP_FILE, StoredSweep, lock_sweep
 
@@ -84,7 +85,6 @@ class ResumingSweeper(Sweeper):
 
     def find_objective(self, folder: Path, space: "SearchSpace") -> Objective:
         """Return the objective of the command; if it depends on the data, that of the first job."""
-        from trainyard.sweeps.distributions import representative_jobs
         from trainyard.sweeps.execution.checks import find_objective
         from trainyard.sweeps.stored import SWEEP_FILE, read_space
 
@@ -92,8 +92,13 @@ class ResumingSweeper(Sweeper):
             return Objective.from_config(self.config)
         if (folder / SWEEP_FILE).exists():
             return read_space(folder / SWEEP_FILE)[1]
+        launcher = self.local_launcher()
+        from trainyard.sweeps.distributions import representative_jobs
+        from trainyard.sweeps.leaderboard import report  # noqa: F401  # now, while the launcher's server imports
+        from trainyard.sweeps.sweep import Sweep  # noqa: F401
+
         first = representative_jobs(space)[0] if space.sampler else space.jobs()[0]
-        return find_objective(self.local_launcher(), first)
+        return find_objective(launcher, first)
 
     def local_launcher(self) -> LocalLauncher:
         """Return a launcher of jobs on this machine."""
@@ -164,11 +169,11 @@ class ResumingSweeper(Sweeper):
             run_remote(launcher, sweep, batch)
 
     def start_launcher(self) -> Launcher:
-        """Return the launcher of the config; jobs of other launchers record how they end."""
+        """Return the launcher of the config; jobs of launchers that are not ours record how they end."""
         from trainyard.sweeps.execution.remote import RemoteTask
 
-        is_local = self.config.hydra.launcher._target_.startswith(f"{LocalLauncher.__module__}.")
-        task = self.task_function if is_local else RemoteTask(self.task_function)
+        is_ours = self.config.hydra.launcher._target_.startswith(f"{__package__}.")
+        task = self.task_function if is_ours else RemoteTask(self.task_function)
         create = Plugins.instance().instantiate_launcher
         return create(hydra_context=self.context, task_function=task, config=self.config)
 

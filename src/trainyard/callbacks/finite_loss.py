@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning as L
@@ -63,7 +63,8 @@ class FiniteLoss(L.Callback):
         self.skipped_in_a_row += 1
         if self.skipped_in_a_row > MAX_SKIPPED:
             problem = f"the gradient is not finite, {self.skipped_in_a_row} batches in a row"
-            raise FloatingPointError(f"{problem}\n  {likely_cause(trainer, True)}")
+            cause = likely_cause(trainer, type(trainer.lightning_module), optimizer_groups(trainer), True)
+            raise FloatingPointError(f"{problem}\n  {cause}")
         text = "the gradient at step %d (epoch %d) is not finite: the step is skipped"
         log.warning(text, trainer.global_step, trainer.current_epoch + 1)
 
@@ -80,14 +81,10 @@ class FiniteLoss(L.Callback):
         self.losses.clear()
         for batches_ago, loss in zip(reversed(range(len(losses))), losses, strict=True):
             if not abs(loss) < self.largest_loss:
-                self.stop(trainer, has_valid_inputs(pl_module, batch), loss, batches_ago)
-
-    def stop(self, trainer: L.Trainer, inputs_are_finite: bool, loss: float, batches_ago: int) -> None:
-        """Raise a FloatingPointError with the step of a loss that is not finite, and the likely cause."""
-        step, epoch = trainer.global_step - batches_ago, trainer.current_epoch + 1
-        value = f"{loss:.2g}" if math.isfinite(loss) else loss
-        cause = likely_cause(trainer, inputs_are_finite)
-        raise FloatingPointError(f"the loss became {value} at step {step} (epoch {epoch})\n  {cause}")
+                is_valid = has_valid_inputs(pl_module, batch)
+                raise loss_error(
+                    trainer, type(trainer.lightning_module), optimizer_groups(trainer), loss, is_valid, batches_ago
+                )
 
     def state_dict(self) -> dict[str, Any]:
         return {"skipped_steps": self.skipped}
@@ -103,15 +100,39 @@ def has_valid_inputs(model: L.LightningModule, batch: Any) -> bool:
     return all(bool(tensor.isfinite().all()) for tensor in tensors(batch))
 
 
-def likely_cause(trainer: L.Trainer, inputs_are_finite: bool) -> str:
+def optimizer_groups(trainer: L.Trainer) -> list[dict[str, Any]]:
+    """Return the parameter groups of all optimizers."""
+    return [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
+
+
+def loss_error(
+    trainer: L.Trainer,
+    model: Any,
+    groups: Sequence[Mapping[str, Any]],
+    loss: float,
+    inputs_are_finite: bool,
+    batches_ago: int = 0,
+) -> FloatingPointError:
+    """Return an error with the step of a loss that is not finite, and the likely cause.
+
+    Args:
+        model: class of the model.
+        groups: parameter groups of its optimizers.
+    """
+    step, epoch = trainer.global_step - batches_ago, trainer.current_epoch + 1
+    value = f"{loss:.2g}" if math.isfinite(loss) else loss
+    cause = likely_cause(trainer, model, groups, inputs_are_finite)
+    return FloatingPointError(f"the loss became {value} at step {step} (epoch {epoch})\n  {cause}")
+
+
+def likely_cause(trainer: L.Trainer, model: Any, groups: Sequence[Mapping[str, Any]], inputs_are_finite: bool) -> str:
     """Return the likely cause of a loss that is not finite, and a remedy."""
     if not inputs_are_finite:
         return "the batch contains values that are not finite: check the data, or use on_nan=skip_batch"
-    rate = max((group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups), default=0.0)
+    rate = max((group["lr"] for group in groups), default=0.0)
     if str(trainer.precision).startswith("16"):
         return f"half precision may overflow: try trainer.precision=32-true, or a learning rate below {rate:.2g}"
     lower = f"{min(rate / 10, 0.01):.2g}"
-    model: Any = type(trainer.lightning_module)
     accepts_optimizer = "optimizer" in parameters(model)[0]
     remedy = f"optimizer.lr={lower}" if accepts_optimizer else f"a rate of {lower}"
     return f"the learning rate ({rate:.2g} at this step) is likely too high: try {remedy}"

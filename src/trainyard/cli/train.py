@@ -6,8 +6,7 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import hydra
@@ -17,6 +16,7 @@ from omegaconf import DictConfig
 
 from trainyard.cli.error_reports import check_text, report_errors
 from trainyard.cli.parser import WIDTH, hydra_parser, options_first
+from trainyard.cli.process import without_garbage_collection
 from trainyard.cli.suggestions import suggest_command
 from trainyard.config.composition import (
     CONF_DIR,
@@ -25,7 +25,6 @@ from trainyard.config.composition import (
     check_root,
     config_groups,
     load_root,
-    resolve,
 )
 from trainyard.config.config_folders import split_config_dir
 from trainyard.history.stored_config import asks_to_resume, resume
@@ -96,33 +95,35 @@ def run(cfg: DictConfig) -> float:
 
 
 def run_config(cfg: DictConfig) -> float:
-    """Run one composed config; torch and lightning are imported here, not before."""
+    """Run one composed config; torch and lightning are imported here, not before.
+
+    If the config is not valid, what Hydra has written is removed.
+    """
     first = "trainyard.run.training" not in sys.modules
     from trainyard.run.training import train
 
     if first:
         gc.freeze()  # imported objects stay until the exit: collecting them costs time and frees nothing
     gc.enable()
-    own = own_config(cfg)
-    remove_failed_result(Path(own.run.dir))
-    objective = train(own).objective
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    try:
+        check_run_key(HydraConfig.get().overrides.task)
+        remove_failed_result(folder)
+        objective = train(cfg).objective
+    except Exception:
+        if folder != Path.cwd() and {path.name for path in folder.glob("*")} <= {".hydra"}:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
     assert objective is not None
     return objective
 
 
-def own_config(cfg: DictConfig) -> DictConfig:
-    """Return the config of a run without Hydra's node; remove what Hydra has written if it is not valid."""
-    try:
-        for arg in HydraConfig.get().overrides.task:
-            if re.match(r"[+~]*run([.=]|$)", arg):
-                accepted = "hydra.run.dir=PATH for the directory"
-                raise ConfigError(f"{arg}: every run sets this key itself\n  accepted: {accepted}")
-        return resolve(cfg)
-    except Exception:
-        folder = Path(HydraConfig.get().runtime.output_dir)
-        if folder != Path.cwd() and {path.name for path in folder.iterdir()} <= {".hydra"}:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
+def check_run_key(overrides: Sequence[str]) -> None:
+    """Raise a ConfigError for an override of a key that every run sets itself."""
+    for override in overrides:
+        if re.match(r"[+~]*run([.=]|$)", override):
+            accepted = "hydra.run.dir=PATH for the directory"
+            raise ConfigError(f"{override}: every run sets this key itself\n  accepted: {accepted}")
 
 
 def parse_arguments(args: Sequence[str]) -> argparse.Namespace:
@@ -158,16 +159,3 @@ def quote_condition(arg: str) -> str:
         return arg
     inside = text.replace("'", "\\'")
     return f"{key}='{inside}'"
-
-
-@contextmanager
-def without_garbage_collection() -> Iterator[None]:
-    """Disable garbage collection: composing and importing make a million objects, and none of them is garbage.
-
-    With this, and with the `gc.freeze` in `run_config`, a run of one small epoch takes 1.4 seconds less of 3.9.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()

@@ -186,14 +186,14 @@ def check_additions(cfg: DictConfig, overrides: Sequence[str]) -> None:
     group, or a callback or logger.
     """
     top = load_root()
-    known = sorted({*map(str, top), *config_groups()} - {"defaults"})
-    for override in overrides:
+    for override in filter(lambda word: word.startswith("+"), overrides):
         head = override.lstrip("+").partition("=")[0]
         path = head.partition("@")[2].rpartition(":")[2] or head
         parent, _, name = path.rpartition(".")
         first = path.split(".")[0]
-        if not override.startswith("+") or "/" in path or first in NAMED_PARTS:
+        if "/" in path or first in NAMED_PARTS:
             continue
+        known = sorted({*map(str, top), *config_groups()} - {"defaults"})
         if first not in known:
             problem = f"unknown key {first}{did_you_mean(first, known)}"
             raise ConfigError(f"{override}: {problem}\n  accepted: {join_limited(known)}")

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -30,6 +30,8 @@ PACKAGE = Path(__file__).parents[1]
 CONF_DIR = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parents[1] / "conf"
 CONFIG_NAME = "train"
 HYDRA_VERSION_BASE = "1.3"
+NAME = re.compile(r"[A-Za-z_]\w*([./][A-Za-z_]\w*)*", re.ASCII)  # a value that Hydra's slow parser need not see
+KEYWORDS = ("true", "false", "null", "nan", "inf")
 
 
 def run_name(default: str) -> str:
@@ -161,10 +163,23 @@ def remember_sources() -> None:
     searched[:], searched_last[:] = folders[:built_in], folders[built_in + 1 :]
 
 
+def load_file(file: Path) -> DictConfig:
+    """Return the content of a YAML file, read-only; it is parsed again only if the file has changed."""
+    return parse_file(file, file.stat().st_mtime_ns)
+
+
+@cache
+def parse_file(file: Path, modified: int) -> DictConfig:
+    """Parse a YAML file."""
+    config: DictConfig = OmegaConf.load(file)  # type: ignore[assignment]
+    OmegaConf.set_readonly(config, True)
+    return config
+
+
 def load_root() -> DictConfig:
     """Load the root config without its groups, of the user's folder if that has one."""
     files = (folder / f"{CONFIG_NAME}.yaml" for folder in (*searched, CONF_DIR))
-    return OmegaConf.load(next(file for file in files if file.is_file()))  # type: ignore[return-value]
+    return load_file(next(file for file in files if file.is_file()))
 
 
 def check_root() -> None:
@@ -182,7 +197,7 @@ def load_options(group: str) -> dict[str, DictConfig]:
 
 def load_option(group: str, name: str) -> DictConfig:
     """Load a built-in option of a config group."""
-    return OmegaConf.load(CONF_DIR / group / f"{name}.yaml")  # type: ignore[return-value]
+    return load_file(CONF_DIR / group / f"{name}.yaml")
 
 
 def config_groups() -> dict[str, list[str]]:
@@ -250,6 +265,7 @@ def config_values(node: DictConfig, nodes: bool = False, prefix: str = "") -> It
             yield path, OmegaConf.to_container(value) if isinstance(value, ListConfig) else value
 
 
+@lru_cache(maxsize=10_000)
 def parse_override(word: str) -> Override | None:
     """Parse an override; `None` if Hydra cannot parse it."""
     try:
@@ -258,9 +274,10 @@ def parse_override(word: str) -> Override | None:
         return None
 
 
-@lru_cache(maxsize=10_000)
 def parse_value(text: str) -> Any:
     """Parse the value of an override; the text itself if it is not a single value."""
+    if NAME.fullmatch(text) and text.lower() not in KEYWORDS:
+        return text
     override = parse_override(f"key={text}")
     return override.value() if override and not override.is_sweep_override() else text
 

@@ -27,7 +27,9 @@ class Validator:
 
     def convert(self, value: Any) -> Any:
         """Return the valid value that a string from `${oc.env:NAME}` stands for, or else the value itself."""
-        candidates = [value, parsed(value), [*map(parsed, value)] if isinstance(value, list) else value]
+        if self.accepts(value):
+            return value
+        candidates = [parsed(value), [*map(parsed, value)] if isinstance(value, list) else value]
         return next(filter(self.accepts, candidates), value)
 
 
@@ -161,7 +163,7 @@ def same(validator: Validator, *keys: str) -> dict[str, Validator]:
 
 NAMES = optional(Either((STRING, Number(), ListOf(Either((STRING, Number()))))))
 RULES: dict[str, Validator] = {
-    **same(POSITIVE, "lr", "power", "head_lr_factor", "limit_train_batches", "limit_test_batches"),
+    **same(POSITIVE, "lr", "power", "head_lr_factor", "bias_lr_factor", "limit_train_batches", "limit_test_batches"),
     "limit_val_batches": POSITIVE,  # validation selects the best epoch
     **same(optional(POSITIVE), "every_minutes", "restart_lr_factor", "gradient_clip_val"),
     **same(NOT_NEGATIVE, "weight_decay", "eps", "resident_limit", "mixup", "cutmix", "share"),
@@ -174,7 +176,18 @@ RULES: dict[str, Validator] = {
     **same(optional(INDEX), "fold", "min_epochs", "min_steps"),
     **same(COUNT, "batch", "slots", "default_batch_size", "blocks", "accumulate_grad_batches"),
     **same(optional(COUNT), "every_steps", "keep", "trials", "batch_size", "check_val_every_n_epoch"),
-    **same(BOOLEAN, "compile", "fail_fast", "plan", "nesterov", "freeze_batch_norm", "detect_anomaly"),
+    **same(
+        BOOLEAN,
+        "compile",
+        "alternate_flips",
+        "mirrored_evaluation",
+        "whiten",
+        "fail_fast",
+        "plan",
+        "nesterov",
+        "freeze_batch_norm",
+        "detect_anomaly",
+    ),
     **same(optional(BOOLEAN), "fused", "dayfirst"),
     **same(STRING, "objective", "data.image", "opt", "activation", "backbone"),
     **same(PATH, "root", "path", "cache", "folder", "save_dir", "weights"),
@@ -217,6 +230,7 @@ RULES: dict[str, Validator] = {
     "kernel_size": Number(low=1, whole=True, odd=True),
     "image_size": optional(SIDE),
     # augment
+    "border": OneOf(("black", "reflect")),
     "rotate": Number(low=0, high=180),
     "skew": Number(low=0, below=90),
     "magnitude": Number(low=0, high=30),
@@ -225,7 +239,7 @@ RULES: dict[str, Validator] = {
     "devices": Either((Number(whole=True), ListOf(Number(whole=True)), STRING)),
     "max_epochs": optional(Either((COUNT, NO_LIMIT))),
     "max_steps": Either((COUNT, NO_LIMIT)),
-    "precision": OneOf(("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true")),
+    "precision": OneOf(("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true", "auto")),
     "deterministic": OneOf((True, False, "warn")),
     "num_sanity_val_steps": Number(low=-1, whole=True),
     "val_check_interval": Either((POSITIVE, STRING)),

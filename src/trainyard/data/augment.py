@@ -23,17 +23,22 @@ OPERATIONS, SIGNS = 14, 2  # of RandAugment
 
 def random_flip(images: Tensor, rng: torch.Generator, probability: float) -> Tensor:
     """Flip images horizontally with a probability."""
-    flipped = (torch.rand(len(images), generator=rng) < probability).to(images.device)
-    return torch.where(flipped[:, None, None, None], images.flip(3), images)
+    return flip_chosen(images, torch.rand(len(images), generator=rng) < probability)
 
 
-def random_crop(images: Tensor, rng: torch.Generator, size: float) -> Tensor:
-    """Shift images by whole pixels, up to `size` times the side, with black borders."""
+def flip_chosen(images: Tensor, chosen: Tensor) -> Tensor:
+    """Flip the chosen images, bool `[B]`, horizontally."""
+    return torch.where(chosen.to(images.device)[:, None, None, None], images.flip(3), images)
+
+
+def random_crop(images: Tensor, rng: torch.Generator, size: float, border: str = "black") -> Tensor:
+    """Shift images by whole pixels, up to `size` times the side; the border is black, or reflects the image."""
     count, channels, height, width = images.shape
     margin = [round(size * height), round(size * width)]
     drawn = torch.rand(count, 2, generator=rng)
     top, left = (drawn * (2 * torch.tensor(margin) + 1)).long().to(images.device).unbind(1)
-    padded = F.pad(images, (margin[1], margin[1], margin[0], margin[0]))
+    sides = (margin[1], margin[1], margin[0], margin[0])
+    padded = F.pad(images, sides) if border == "black" else F.pad(images.float(), sides, mode="reflect")
     rows = (top[:, None] + torch.arange(height, device=images.device))[:, None, :, None]
     columns = (left[:, None] + torch.arange(width, device=images.device))[:, None, None, :]
     index = rows * padded.shape[3] + columns  # [B, 1, H, W]
@@ -203,7 +208,10 @@ class Augmentation:
     Args:
         rand_augment, magnitude: number and strength (0 to 30) of random operations, see `apply_rand_augment`.
         flip: probability of a horizontal flip.
+        alternate_flips: flip each image in every second epoch, half of them in each, instead of at random (Jordan 2024,
+            arXiv:2404.00498).
         crop: largest shift by whole pixels in each direction, as a fraction of the side.
+        border: of shifted images: `black`, or `reflect` for the mirrored image; `shift` and others have black borders.
         shift: largest shift by fractions of a pixel, as a fraction of the side.
         rotate, skew: largest rotation and horizontal shear in both directions, in degrees.
         scale: largest relative change of size in both directions.
@@ -217,7 +225,9 @@ class Augmentation:
         rand_augment: int = 0,
         magnitude: float = 9,
         flip: float = 0.0,
+        alternate_flips: bool = False,
         crop: float = 0.0,
+        border: str = "black",
         shift: float = 0.0,
         rotate: float = 0.0,
         skew: float = 0.0,
@@ -233,11 +243,13 @@ class Augmentation:
     ) -> None:
         resampled = any((shift, rotate, skew, scale))
         color: dict[str, Any] = {"brightness": brightness, "contrast": contrast, "saturation": saturation, "hue": hue}
+        self.alternate_flips = alternate_flips
+        flip = 0.0 if alternate_flips else flip
         affine: dict[str, Any] = {"flip": flip, "shift": shift, "rotate": rotate, "skew": skew, "scale": scale}
         steps: list[tuple[bool, Callable[[Tensor, torch.Generator], Tensor]]] = [
             (rand_augment > 0, partial(apply_rand_augment, operations=rand_augment, magnitude=magnitude)),
             (flip > 0 and not resampled, partial(random_flip, probability=flip)),
-            (crop > 0, partial(random_crop, size=crop)),
+            (crop > 0, partial(random_crop, size=crop, border=border)),
             (resampled, partial(random_affine, **affine)),
             (any(color.values()), partial(random_color, **color)),
             (erase > 0, partial(random_erase, probability=erase, largest=largest)),
@@ -247,13 +259,18 @@ class Augmentation:
         self.mixtures = [partial(mixture, alpha=alpha) for mixture, alpha in mixtures if alpha > 0]
 
     def __bool__(self) -> bool:
-        return bool(self.steps or self.mixtures)
+        return bool(self.steps or self.mixtures or self.alternate_flips)
 
-    def __call__(self, x: Tensor, y: Tensor, rng: torch.Generator, classes: int) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, x: Tensor, y: Tensor, rng: torch.Generator, classes: int, turn: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return the changed images `[B, C, H, W]` and the targets.
 
-        Mixtures blend numbers and labels `[B, T]`, and turn classes `[B]` into probabilities `[B, classes]`.
+        `turn` says which images `alternate_flips` flips, bool `[B]`; without it, they are drawn. Mixtures blend numbers
+        and labels `[B, T]`, and turn classes `[B]` into probabilities `[B, classes]`.
         """
+        if self.alternate_flips:
+            x = random_flip(x, rng, 0.5) if turn is None else flip_chosen(x, turn)
         for step in self.steps:
             x = step(x, rng)
         if self.mixtures:

@@ -44,7 +44,7 @@ def open_regular(path: Path, max_bytes: int | None = MAX_TEXT) -> BinaryIO:
 def read_text(path: Path, max_bytes: int = MAX_TEXT) -> str:
     """Return the text of a regular file; raise an OSError as `open_regular` does, or a UnicodeDecodeError."""
     with open_regular(path, max_bytes) as file:
-        return file.read(max_bytes).decode("utf-8")
+        return file.read(os.fstat(file.fileno()).st_size).decode("utf-8")  # a larger buffer takes time to allocate
 
 
 def read_json(path: Path) -> Any:

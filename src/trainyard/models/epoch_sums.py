@@ -20,6 +20,8 @@ Totals = Callable[[Tensor, Tensor], Tensor]  # see `Task.totals`
 class EpochSums:
     """Sums of one stage in the current epoch; adding a batch never makes the host wait for the device.
 
+    Losses and totals may have a last dimension for several networks.
+
     Attributes:
         count: returns the totals of outputs and targets.
         loss: summed loss, without the pending batches.
@@ -58,7 +60,7 @@ class EpochSums:
     def add_pending(self) -> None:
         """Add the pending batches."""
         if self.losses:
-            self.loss += torch.stack(self.losses).sum()
+            self.loss += torch.stack(self.losses).sum(dim=0)
             self.losses.clear()
         self.count_pending()
 

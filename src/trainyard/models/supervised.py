@@ -17,7 +17,7 @@ from trainyard.models.input_layers import input_layer
 from trainyard.optim.optimizers import weight_decay_groups
 from trainyard.optim.schedules import count_steps, lightning_scheduler
 from trainyard.tasks.build import build_task
-from trainyard.tasks.metrics import compute_metrics, gather_examples
+from trainyard.tasks.metrics import gather_examples
 from trainyard.tasks.task import Task
 
 PRIMITIVES = (str, float, int, list, tuple, dict, type(None))
@@ -174,19 +174,13 @@ class SupervisedModel(OptimizerMixin):
             logger: `False` to record the scores without writing them to the loggers.
         """
         sums = self.trainer.strategy.reduce(self.sums.pop(stage).stacked(), reduce_op="sum")
-        loss, examples, *totals = sums.tolist()
-        further = {}
-        if stage != "train" and self.kept:
-            outputs, targets = gather_examples(self.kept)
+        examples = gather_examples(self.kept) if stage != "train" and self.kept else None
+        if examples:
             self.kept.clear()
-            predictions = self.task.predictions(outputs)
             if self.task.thresholds and "train" in self.sums:
                 self.sums["train"].count_pending()  # with the thresholds of their epoch, as if it had been interrupted
-            if self.trainer.state.fn == TrainerFn.FITTING and self.task.choose_thresholds(predictions, targets):
-                totals = self.task.totals(outputs, targets).tolist()
-            further = compute_metrics(self.task, predictions, targets)
-        scores = self.task.scores(loss, totals, examples or math.nan)  # NaN if all batches were skipped
-        named = {f"{stage}/{name}": value for name, value in {**scores, **further}.items()}
+        scores = self.task.epoch_scores(sums, examples, choose=self.trainer.state.fn == TrainerFn.FITTING)
+        named = {f"{stage}/{name}": value for name, value in scores.items()}
         self.log_dict(named, sync_dist=True, logger=logger)
 
     def on_validation_epoch_start(self) -> None:

@@ -56,14 +56,9 @@ def check_complete(cfg: DictConfig) -> None:
     for group in ("data", "model", "trainer", *OBJECT_GROUPS):
         if is_unused(cfg, group):
             continue
-        options = join_limited(f"{group}={option}" for option in config_groups().get(group, ()))
-        if "_target_" not in (cfg.get(group) or {}):
-            option = cfg.run.choices.get(group)
-            problem = f"{group}={option}: the option is empty" if option else f"{group}: required, but removed"
+        if problem := missing_option(cfg, group):
+            options = join_limited(f"{group}={option}" for option in config_groups().get(group, ()))
             raise ConfigError(f"{problem}\n  accepted: {options}")
-        if group not in cfg.run.choices:  # Hydra records no choice for a list of options
-            override = next((word for word in cfg.run.overrides if word.startswith(f"{group}=")), group)
-            raise ConfigError(f"{override}: one option is needed, not a list\n  accepted: {options}")
     for key in REQUIRED:
         if OmegaConf.select(cfg, key, default=key) == key:
             raise ConfigError(f"{key}: required, but missing\n  accepted: its key in train.yaml, without ~{key}")
@@ -71,6 +66,17 @@ def check_complete(cfg: DictConfig) -> None:
         raise config_error(
             "checkpoint", cfg.get("checkpoint"), "not a value but a group of keys", "checkpoint.every_steps=N"
         )
+
+
+def missing_option(cfg: DictConfig, group: str) -> str:
+    """Return why a group has no option; empty if it has one."""
+    if "_target_" not in (cfg.get(group) or {}):
+        option = cfg.run.choices.get(group)
+        return f"{group}={option}: the option is empty" if option else f"{group}: required, but removed"
+    if group in cfg.run.choices:
+        return ""
+    override = next((word for word in cfg.run.overrides if word.startswith(f"{group}=")), group)
+    return f"{override}: one option is needed, not a list"  # for which Hydra records no choice
 
 
 def check_model_fits_data(cfg: DictConfig, data: object) -> None:

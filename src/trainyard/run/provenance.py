@@ -39,7 +39,8 @@ def collect_provenance() -> dict[str, Any]:
 @cache
 def list_packages() -> dict[str, str]:
     """Return the version of each installed package; cached, since they do not change within a process."""
-    return dict(sorted((d.metadata["Name"], d.version) for d in distributions()))
+    parsed = (distribution.metadata for distribution in distributions())  # `version` would parse it again
+    return dict(sorted((metadata["Name"], metadata["Version"]) for metadata in parsed))
 
 
 @cache

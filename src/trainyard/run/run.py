@@ -4,6 +4,7 @@ import logging
 import shutil
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from trainyard.callbacks.checkpoint_files import PREVIOUS, newest_intact, set_damaged_aside
+from trainyard.config.objective import AUTO
 from trainyard.config.task_option import adopt_task
 from trainyard.io.errors import ConfigError, config_error
 from trainyard.io.files import relative, remove_stale_drafts, write_json, write_text
@@ -119,7 +121,9 @@ class Run:
         earlier = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
         self.has_earlier_run = bool(earlier)
         if earlier:
-            adopt_task(cfg, read_config(self.dir))
+            stored = read_config(self.dir)
+            adopt_task(cfg, stored)
+            adopt_precision(cfg, stored)
         self.config_changed = self.has_earlier_run and earlier != OmegaConf.to_yaml(cfg)
         unfinished = read_result(self.dir).get("status") in (None, "interrupted") and not self.config_changed
         if resume or (self.has_earlier_run and unfinished):
@@ -205,6 +209,13 @@ class Run:
         """Remove the directory if this run created it; never one with other files."""
         if self.is_rank_zero and self.new_directory:
             shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def adopt_precision(cfg: DictConfig, stored: Mapping[str, Any]) -> None:
+    """Replace `auto` by the precision in the stored config of the run that `cfg` resumes."""
+    trainer = stored.get("trainer")
+    if cfg.trainer.get("precision") == AUTO and isinstance(trainer, Mapping):
+        cfg.trainer.precision = trainer.get("precision", AUTO)
 
 
 def find_cause(error: BaseException | None, signum: int | None) -> BaseException | None:

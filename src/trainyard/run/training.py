@@ -4,8 +4,9 @@ import logging
 import math
 import time
 from collections import ChainMap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from lightning.pytorch.plugins import DoublePrecision
 from lightning.pytorch.utilities.memory import is_oom_error
 from omegaconf import DictConfig
 
+from trainyard.callbacks.checkpoint_files import BEST
 from trainyard.callbacks.finite_loss import FiniteLoss
 from trainyard.callbacks.progress_bar import ProgressReporter
 from trainyard.callbacks.tensorboard import purge_events, write_hparams
@@ -26,18 +28,22 @@ from trainyard.config.trusted_paths import check_callback_states
 from trainyard.data.loading.spec import ReportsData, target_kind
 from trainyard.io.errors import config_error, join_limited
 from trainyard.io.files import relative
-from trainyard.run.compatibility import check_model_fits_data, check_validation, missing_method
+from trainyard.run.compatibility import check_config, check_model_fits_data, check_validation, missing_method
 from trainyard.run.distributed.launch import count_processes, run_in_processes
 from trainyard.run.epoch_loop import logged_steps
 from trainyard.run.metrics_csv import TABLE, truncate_table
+from trainyard.run.precision import choose_precision
 from trainyard.run.run import Run
-from trainyard.run.run_builder import run_builder
+from trainyard.run.run_builder import build_data, build_model_to_train, build_trainer
 from trainyard.run.run_length import check_batches
 from trainyard.run.run_result import RunResult
 from trainyard.run.summary import format_choices, format_scores
 from trainyard.run.threads import chosen_threads
 
 log = logging.getLogger(__name__)
+
+record_trained: ContextVar[Callable[[DictConfig, Run], None] | None] = ContextVar("record_trained", default=None)
+"""Records a run whose model is trained already, with those of other runs (see `sweeps.stacked`)."""
 
 
 def train(cfg: DictConfig, resume: bool = False) -> RunResult:
@@ -56,35 +62,42 @@ def train(cfg: DictConfig, resume: bool = False) -> RunResult:
     cfg = resolve(cfg)
     remove_unused(cfg)
     with Run.start(cfg, resume) as run:
-        run_builder.get().check(cfg)
-        if not resume:
-            for line in describe_replaced([f"{group}={option}" for group, option in cfg.run.choices.items()]):
-                log.info("%s", line)
-        if (count := count_processes(cfg)) > 1:
-            run_in_processes(fit_and_test, cfg, run, count)
+        if record := record_trained.get():
+            record(cfg, run)
         else:
-            fit_and_test(cfg, run)
+            start_training(cfg, run, resume)
     result = run.result
     return RunResult(run.dir, result["status"], result["metrics"], float(result["objective"]["value"]))
 
 
+def start_training(cfg: DictConfig, run: Run, resume: bool) -> None:
+    """Check the config, then train and test in one process or several."""
+    check_config(cfg)
+    if not resume:
+        for line in describe_replaced([f"{group}={option}" for group, option in cfg.run.choices.items()]):
+            log.info("%s", line)
+    if (count := count_processes(cfg)) > 1:
+        run_in_processes(fit_and_test, cfg, run, count)
+    else:
+        fit_and_test(cfg, run)
+
+
 def fit_and_test(cfg: DictConfig, run: Run) -> None:
     """Train and test in this process, and set `run.result`."""
-    build = run_builder.get()
     L.seed_everything(cfg.seed, verbose=False)
-    data = build.data(cfg)
+    data = build_data(cfg)
     check_model_fits_data(cfg, data)
     choose_task(cfg, target_kind(data))
-    facts = report_data(data)
-    run.result = {"data": facts}  # interrupted runs record it too
-    model = build.model(cfg, data)
+    run.result = {"data": report_data(data)}  # interrupted runs record it too
+    choose_precision(cfg, data)
+    model = build_model_to_train(cfg, data)
     check_validation(cfg, model, data)
     checkpoint = run.resume_checkpoint
     if run.is_rank_zero and checkpoint:
         stored = load_checkpoint(checkpoint)
         check_callback_states(stored.get("callbacks") or {}, checkpoint)
         log.info("resuming from %s, after step %d", relative(checkpoint), stored["global_step"])
-    trainer = build.trainer(cfg, run)
+    trainer = build_trainer(cfg, run)
     if isinstance(trainer.precision_plugin, DoublePrecision):
         trainer.precision_plugin.convert_module(model)  # Lightning converts it after it has loaded float64 weights
     check_batches(trainer, data)
@@ -99,19 +112,26 @@ def fit_and_test(cfg: DictConfig, run: Run) -> None:
             purge_events(trainer, logged_steps(stored))
         trainer.fit(model, data, ckpt_path=checkpoint, weights_only=True)
         result = evaluate(cfg, run.dir, trainer, data)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    run.result = {**result, "parameters": parameters, "data": facts}
-    write_hparams(trainer, cfg, run.result)
-    log_scores(cfg, run, trainer)
-
-
-def log_scores(cfg: DictConfig, run: Run, trainer: L.Trainer) -> None:
-    """Log the end of a run: its scores and learning curves."""
     reporter = trainer.progress_bar_callback
     assert isinstance(reporter, ProgressReporter)
+    record_result(cfg, run, trainer, model, result, reporter.curves)
+
+
+def record_result(
+    cfg: DictConfig,
+    run: Run,
+    trainer: L.Trainer,
+    model: L.LightningModule,
+    result: dict[str, Any],
+    curves: Mapping[str, Sequence[float]],
+) -> None:
+    """Set `run.result`, write it to TensorBoard, and log it with the curves of the scores."""
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    run.result = {**result, "parameters": parameters, "data": run.result["data"]}
+    write_hparams(trainer, cfg, run.result)
     known = {name: mode for mode, names in cfg.metric_modes.items() for name in names}
     modes = {**known, metric_name(cfg.objective): cfg.objective_mode}
-    log.info("%s", format_scores(run.result, time.monotonic() - run.started, run.dir, reporter.curves, modes))
+    log.info("%s", format_scores(run.result, time.monotonic() - run.started, run.dir, curves, modes))
 
 
 def report_data(data: L.LightningDataModule) -> dict[str, Any]:
@@ -162,14 +182,21 @@ def evaluate(cfg: DictConfig, folder: Path, trainer: L.Trainer, data: L.Lightnin
         tests = trainer.test(trainer.lightning_module, data, ckpt_path=best_path, verbose=False, weights_only=True)
         metrics |= finite_metrics(ChainMap(*map(dict, tests)))
     skipped = {name: count for name, count in last["callbacks"].get(FiniteLoss.state_key, {}).items() if count}
+    result = result_of(cfg, metrics, best["epoch"] + 1, last["epoch"] + 1, data)
+    return {**result, "status": "pruned" if pruned else "completed", **({"recovered": skipped} if skipped else {})}
+
+
+def result_of(
+    cfg: DictConfig, metrics: Mapping[str, float], best_epoch: int, epochs: int, data: L.LightningDataModule
+) -> dict[str, Any]:
+    """Return the content of `result.json` for the metrics of the best epoch and of the test."""
     return {
-        "status": "pruned" if pruned else "completed",
-        "objective": {"name": cfg.objective, "value": metrics[cfg.objective], "epoch": best["epoch"] + 1},
-        "metrics": metrics,
+        "status": "completed",
+        "objective": {"name": cfg.objective, "value": metrics[cfg.objective], "epoch": best_epoch},
+        "metrics": dict(metrics),
         "baseline": data.baseline() if isinstance(data, ReportsData) else {},
-        "epochs": last["epoch"] + 1,
-        **({"recovered": skipped} if skipped else {}),
-        "checkpoint": str(best_path.relative_to(folder)),
+        "epochs": epochs,
+        "checkpoint": str(Path("checkpoints") / BEST),
     }
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trainyard.run.run_directory import DONE, read_result
+from trainyard.io.files import write_json
+from trainyard.run.run_directory import DONE, RESULT, read_result
 
 CHECKPOINTS = ("last.ckpt", "previous.ckpt")
 WAITING = "waiting"
@@ -37,6 +38,13 @@ class Job:
         """Read `result.json` again, and return the job."""
         self.result = read_result(self.folder)
         return self
+
+    def write_error(self, error: str) -> None:
+        """Write a result with the error of a process that could not write it itself, unless it has."""
+        if self.refresh().status != "failed":
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_json(self.folder / RESULT, {"status": "failed", "error": error})
+            self.refresh()
 
     @property
     def status(self) -> str:

@@ -5,12 +5,14 @@ import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -46,7 +48,9 @@ class Journal:
             self.study = load_study(storage) or optuna.create_study(
                 storage=storage, study_name=folder.name, direction=direction
             )
-            latest_by_job(self.trials())  # an error if trials have no job
+            # Reading all trials for each job would take the time of a large sweep.
+            self.count, self.recorded = len(self.trials()), set(latest_by_job(self.trials()))
+            self.running = {job: trial.number for job, trial in running_trials(self.study).items()}
         except Exception as error:  # of any kind, since Optuna does not check what it reads
             if is_disk_full(error):
                 raise
@@ -64,9 +68,9 @@ class Journal:
 
     def start(self, job: Job) -> None:
         """Record the start of a job; one that was interrupted continues its trial."""
-        before = latest_by_job(self.trials()).get(job.number)
-        if before and before.state is TrialState.RUNNING:
+        if job.number in self.running:
             return
+        before = latest_by_job(self.trials())[job.number] if job.number in self.recorded else None
         values = dict(override.partition("=")[::2] for override in job.overrides)
         params = {}
         for name, distribution in self.distributions.items():
@@ -81,29 +85,63 @@ class Journal:
             system_attrs={name: value for name, value in state.items() if not name.startswith(RUNG_PREFIX)},
         )
         self.study.add_trial(trial)
+        self.running[job.number] = self.count
+        self.recorded.add(job.number)
+        self.count += 1
 
     def finish(self, job: Job) -> None:
         """Record how a job ended, unless it was interrupted."""
         if not job.has_ended:
             return
-        number = running_trials(self.study)[job.number].number
+        number = self.running[job.number]
         if job.score is not None and math.isfinite(job.score):
             self.study.tell(number, job.score)
         else:
             self.study.tell(number, state=TrialState.PRUNED if job.status == "pruned" else TrialState.FAIL)
+        del self.running[job.number]
 
     def finish_all(self, jobs: Sequence[Job]) -> None:
         """Record jobs that ended after the sweep was killed."""
-        running = running_trials(self.study)
         for job in jobs:
-            if job.number in running:
+            if job.number in self.running:
                 self.finish(job)
 
 
 def open_storage(file: Path) -> JournalStorage:
     """Return Optuna's storage of a journal."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return JournalStorage(JournalFileBackend(str(file)))
+    return JournalStorage(JournalFileBackend(str(file), JournalLock(str(file))))
+
+
+class JournalLock(JournalFileSymlinkLock):
+    """Optuna's lock, a link that processes on all machines try to create, after a queue of those on this machine.
+
+    Without the queue, 64 writers try in pauses of up to a second, and some wait for many seconds.
+    """
+
+    def __init__(self, file: str) -> None:
+        super().__init__(file)
+        self.file = file
+
+    def acquire(self) -> bool:
+        """Wait for the lock."""
+        self.queued = open_queued(Path(self.file))
+        return super().acquire()
+
+    def release(self) -> None:
+        """Release the lock; the next in the queue gets it when the file is closed."""
+        with self.queued:
+            super().release()
+
+
+def open_queued(file: Path) -> BinaryIO:
+    """Open a journal when the other processes of this machine have closed it."""
+    opened = file.open("ab")
+    with suppress(ImportError, OSError):  # Windows, and file systems without locks
+        import fcntl
+
+        fcntl.flock(opened, fcntl.LOCK_EX)
+    return opened
 
 
 def load_study(storage: JournalStorage) -> Study | None:
@@ -125,9 +163,10 @@ def running_trials(study: Study) -> dict[int, FrozenTrial]:
 
 def repair_journal(file: Path) -> None:
     """Remove the lock and the incomplete line that a killed process has left."""
-    file.with_name(f"{file.name}.lock").unlink(missing_ok=True)
-    if file.is_file() and not (content := file.read_bytes()).endswith(b"\n"):
-        os.truncate(file, content.rfind(b"\n") + 1)
+    with open_queued(file):  # jobs of a cluster may still write
+        file.with_name(f"{file.name}.lock").unlink(missing_ok=True)
+        if not (content := file.read_bytes()).endswith(b"\n"):
+            os.truncate(file, content.rfind(b"\n") + 1)
 
 
 def check_lines(file: Path) -> None:

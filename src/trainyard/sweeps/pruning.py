@@ -126,7 +126,7 @@ class JobPruner:
         if epoch not in trial.intermediate_values:
             self.storage.set_trial_intermediate_value(trial_id, epoch, score)
         study = self.comparable_study(epoch, rungs)
-        pruned = bool(self.pruner.prune(study, study.get_trials()[trial.number]))
+        pruned = bool(self.pruner.prune(study, study.get_trials(deepcopy=False)[trial.number]))
         attributes = study.get_trials(deepcopy=False)[trial.number].system_attrs
         reached = {name: value for name, value in attributes.items() if name.startswith(RUNG_PREFIX)}
         for name in reached.keys() - trial.system_attrs.keys():
@@ -149,6 +149,7 @@ class JobPruner:
                 study.add_trial(create_trial(state=TrialState.FAIL))
                 continue
             comparable = copy(trial)
+            comparable.params, comparable.distributions = {}, {}  # pruners do not need them, and copying them is slow
             if job == self.job:
                 comparable.intermediate_values = {e: v for e, v in trial.intermediate_values.items() if e <= epoch}
                 comparable.system_attrs = dict(rungs)

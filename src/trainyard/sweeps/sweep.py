@@ -9,7 +9,7 @@ from pathlib import Path
 
 from optuna.samplers import BaseSampler
 
-from trainyard.io.files import remove, remove_stale_drafts, write_json
+from trainyard.io.files import remove, remove_stale_drafts
 from trainyard.run.run_directory import DONE
 from trainyard.sweeps.distributions import distributions, representative_jobs
 from trainyard.sweeps.execution.submission import QUEUE_FILE
@@ -60,6 +60,7 @@ class Sweep:
         self.queue = self.unfinished()
         self.total = stored.total_jobs(trials)
         self.done = len(self.jobs) - len(self.queue)
+        self.without_checkpoints: set[int] = set()
         # Jobs of a cluster may still use their temporary files.
         remove_stale_drafts(self.folder, depth=0 if (self.folder / QUEUE_FILE).exists() else 2)
         unfinished = {self.earlier_attempt(job) for job in self.jobs if not job.has_ended}
@@ -137,11 +138,8 @@ class Sweep:
         A job on a full disk counts as interrupted.
         """
         job.refresh()
-        # After `sys.exit`, the run has written that it was interrupted.
-        if error and not disk_full and job.status != "failed":
-            job.folder.mkdir(parents=True, exist_ok=True)
-            write_json(job.folder / "result.json", {"status": "failed", "error": error})
-            job.refresh()
+        if error and not disk_full:  # after `sys.exit`, the run has written that it was interrupted
+            job.write_error(error)
         self.journal.finish(job)
         if job.has_ended:
             remove(self.earlier_attempt(job))
@@ -156,4 +154,6 @@ class Sweep:
         ranked = [job for row in self.stored.rows if row.has_ended for job in row.by_score]
         pruned = [job for job in self.jobs if job.status == "pruned"]
         for job in [*pruned, *ranked[keep:]]:
-            shutil.rmtree(job.folder / "checkpoints", ignore_errors=True)
+            if job.number not in self.without_checkpoints:
+                shutil.rmtree(job.folder / "checkpoints", ignore_errors=True)
+                self.without_checkpoints.add(job.number)

@@ -1,5 +1,6 @@
 """The base class of tasks: what a network learns."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -10,7 +11,7 @@ from torchmetrics import Metric
 from trainyard.data.loading.target import Target
 from trainyard.io.errors import config_error
 from trainyard.tasks.losses import Loss, build_loss
-from trainyard.tasks.metrics import build_metrics
+from trainyard.tasks.metrics import build_metrics, compute_metrics
 
 
 class Task(nn.Module):
@@ -124,6 +125,26 @@ class Task(nn.Module):
     def decisions(self, predictions: Tensor) -> Tensor:
         """Return what is predicted: the class, which labels, or the numbers."""
         return predictions
+
+    def epoch_scores(
+        self, sums: Tensor, examples: tuple[Tensor, Tensor] | None = None, choose: bool = False
+    ) -> dict[str, float]:
+        """Return all metrics of an epoch by name.
+
+        Args:
+            sums: the summed loss, the number of examples and the totals, `[2 + M]`.
+            examples: outputs and targets of the epoch, if the task needs them.
+            choose: whether to choose the thresholds for these examples.
+        """
+        loss, count, *totals = sums.tolist()
+        further = {}
+        if examples is not None:
+            outputs, targets = examples
+            predictions = self.predictions(outputs)
+            if choose and self.choose_thresholds(predictions, targets):
+                totals = self.totals(outputs, targets).tolist()
+            further = compute_metrics(self, predictions, targets)
+        return {**self.scores(loss, totals, count or math.nan), **further}  # NaN if all batches were skipped
 
     def metric_modes(self) -> dict[str, str | None]:
         """Return the mode of each metric, the objective first; `None` if it is not known."""

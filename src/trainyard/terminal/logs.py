@@ -134,24 +134,3 @@ def remove_handlers(handlers: Sequence[logging.Handler]) -> None:
     """Remove handlers from the root logger."""
     for handler in handlers:
         logging.getLogger().removeHandler(handler)
-
-
-@contextmanager
-def pause_log(handlers: Sequence[logging.Handler]) -> Iterator[None]:
-    """Log nothing to these handlers in this context; several jobs share a process, each with its own log."""
-    remove_handlers(handlers)
-    try:
-        yield
-    finally:
-        add_handlers(handlers)
-        logging.captureWarnings(True)
-
-
-@contextmanager
-def resume_log(handlers: Sequence[logging.Handler]) -> Iterator[None]:
-    """Log to handlers that `pause_log` has removed, in this context."""
-    add_handlers(handlers)
-    try:
-        yield
-    finally:
-        remove_handlers(handlers)

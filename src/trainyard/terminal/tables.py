@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from io import StringIO
 
 from trainyard.terminal.controls import escape_controls
 
@@ -18,19 +17,17 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], right: Colle
         rows: one cell for each column. `None` is an empty cell.
         right: names of the columns that are aligned to the right.
     """
-    from rich.console import Console  # 60 ms, and not every command prints a table
-    from rich.table import Table
-    from rich.text import Text
+    from rich.cells import cell_len  # not every command prints a table
 
-    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="", show_header=any(columns))
-    for name in columns:
-        grid.add_column(Text(name), justify="right" if name in right else "left", no_wrap=True)
-    for row in rows:
-        grid.add_row(*(Text("" if cell is None else escape_controls(str(cell), keep="")) for cell in row))
-    console = Console(file=StringIO(), width=100_000, color_system=None)
-    with console.capture() as output:
-        console.print(grid)
-    return "\n".join(line.rstrip() for line in output.get().rstrip("\n").split("\n"))
+    lines = [["" if cell is None else escape_controls(str(cell), keep="") for cell in row] for row in (columns, *rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+
+    def align(name: str, cell: str, width: int) -> str:
+        space = " " * (width - cell_len(cell))  # wide characters take two columns
+        return space + cell if name in right else cell + space
+
+    texts = ["  ".join(map(align, columns, line, widths)).rstrip() for line in lines]
+    return "\n".join(texts if any(columns) else texts[1:])
 
 
 def markdown_table(columns: Sequence[object], rows: Iterable[Sequence[object]]) -> str:

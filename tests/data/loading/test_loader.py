@@ -72,7 +72,7 @@ def test_processes_partition_the_same_global_batches(size: int, shuffle: bool) -
         assert all(batch for part in parts for batch in part), "no batch is empty"
 
 
-def noise(x: torch.Tensor, y: torch.Tensor, draws: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def noise(x: torch.Tensor, y: torch.Tensor, draws: torch.Generator, **_: Any) -> tuple[torch.Tensor, torch.Tensor]:
     return x + torch.rand(x.shape, generator=draws), y
 
 
@@ -86,6 +86,30 @@ def test_augmentation_is_a_function_of_seed_epoch_and_batch() -> None:
     assert all(map(torch.equal, first, again))
     assert not torch.equal(first[0], other[0])
     assert not torch.equal(first[0] % 1, first[1] % 1)
+
+
+def turned(x: torch.Tensor, y: torch.Tensor, draws: Any, turn: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.where(turn[:, None], -x, x), y
+
+
+def test_every_example_alternates_between_two_turns_from_epoch_to_epoch() -> None:
+    def signs(epoch: int, start: int = 0, **order: Any) -> dict[int, bool]:
+        loader = resident(10, augment=turned, shuffle=True, **order)
+        loader.sampler.set_epoch(epoch)
+        loader.start = start
+        x, y = (torch.cat(parts) for parts in zip(*loader, strict=True))
+        return dict(zip(y.flatten().tolist(), (x.flatten() < 0).tolist(), strict=True))
+
+    first, second = signs(0), signs(1)
+    assert all(first[label] != second[label] for label in first if label), "the input of example 0 is 0"
+    assert 30 < sum(first.values()) < 75
+    assert signs(2) == first
+    resumed = signs(1, start=4)
+    assert len(resumed) == 103 - 40
+    assert resumed.items() <= second.items()
+    assert signs(0, seed=1) != first
+    halves = [signs(1, rank=rank, world_size=2) for rank in (0, 1)]
+    assert halves[0] | halves[1] == second, "it is the same on any number of processes"
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])

@@ -16,18 +16,21 @@ def test_a_sweep_on_ray_names_the_extra_if_ray_is_missing(monkeypatch: pytest.Mo
 
 
 @pytest.mark.slow
-def test_a_sweep_on_ray_resumes_after_a_worker_crashed(place: Place) -> None:
+def test_a_sweep_on_ray_repeats_jobs_that_failed_or_crashed(place: Place) -> None:
     pytest.importorskip("ray")
     words = ("sweep.name=ray", "hydra/launcher=ray", *FAULT, "+callbacks.fault.kind=none,raise,kill")
     output, _ = place.sweep(*words, code=1, slots=None)
-    assert place.statuses("ray", 3) == ["completed", "failed", "waiting"]
+    assert place.statuses("ray", 3) == ["completed", "failed", "failed"]
     assert "1 failed: RuntimeError: the cable is loose: #1" in output
-    assert "1 not done: #2; the same command resumes them" in output
+    assert "1 failed: killed by SIGKILL, as the system does when memory runs out: #2" in output
     (place.folder / "cured").touch()
     output, _ = place.sweep(*words, slots=None)
     assert "3 jobs, 2 to do" in output
     assert place.statuses("ray", 3) == ["completed"] * 3
-    assert sorted(place.attempts("ray"))[:2] == [(0, "completed"), (1, "completed")]
+    assert sorted(place.attempts("ray")) == [
+        (0, "completed"),
+        *((job, end) for job in (1, 2) for end in ("completed", "failed")),
+    ]
 
 
 @pytest.mark.slow
@@ -35,7 +38,7 @@ def test_a_sweep_on_ray_resumes_after_a_worker_crashed(place: Place) -> None:
     ("word", "message"),
     [
         ("hydra.launcher.address=127.0.0.1:1", "hydra.launcher.address=127.0.0.1:1: Ray does not respond"),
-        ("hydra.launcher.cpus=-1", "hydra.launcher={'cpus': -1.0, 'gpus': 0.0}: "),
+        ("hydra.launcher.cpus=-1", "hydra.launcher={'cpus': -1, 'gpus': 0.0}: "),
     ],
 )
 def test_ray_rejects_a_wrong_option_before_the_first_job(place: Place, word: str, message: str) -> None:

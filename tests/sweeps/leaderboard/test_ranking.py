@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.sweeps.synthetic import completed, stored
+from trainyard.sweeps.job import Job
 from trainyard.sweeps.leaderboard.ranking import main_effects, range_warnings
 
 FAILED = {"status": "failed", "error": "RuntimeError: no"}
@@ -18,6 +19,20 @@ def test_rows_are_sorted_by_score_with_missing_scores_last(tmp_path: Path) -> No
     assert [row.status for row in rows] == ["completed"] * 3 + ["failed", "waiting"]
     assert [row.tied for row in rows] == [True, False, False, False, False]
     assert math.isnan(rows[0].std)
+
+
+def test_the_score_of_a_job_is_read_a_few_times_for_any_number_of_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = stored(
+        tmp_path, [f"optimizer.lr={','.join(map(str, range(1, 41)))}"], [number / 40 for number in range(40)]
+    )
+    read, original = [], Job.score
+    monkeypatch.setattr(Job, "score", property(lambda job: read.append(1) or original.fget(job)))  # type: ignore[attr-defined]
+    rows = sweep.rows
+    effects = main_effects(rows, sweep.space.axes)
+    assert list(effects["optimizer.lr"].values()) == [number / 40 for number in range(40)]
+    assert len(read) <= 3 * 40
 
 
 def test_the_smallest_loss_is_first(tmp_path: Path) -> None:

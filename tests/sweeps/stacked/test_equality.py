@@ -11,55 +11,98 @@ import timm
 import torch
 from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
 
 from tests.conftest import Compose
+from trainyard.history.saved_predictions import read_predictions
+from trainyard.run.load_model import load_model
 from trainyard.run.training import train
+from trainyard.sweeps.stacked.stacked_network import StackedNetwork
 from trainyard.sweeps.stacked.train_stacked import train_stacked
 
 VARIED = [
-    ("seed=0", "optimizer.lr=0.001"),
-    ("seed=1", "optimizer.lr=0.0003", "optimizer.weight_decay=0.01", "scheduler=one_cycle"),
-    ("seed=0", "optimizer=sgd", "optimizer.lr=0.001", "scheduler=constant"),
-    ("seed=1", "optimizer=adamw", "optimizer.betas=[0.8,0.9]"),
+    ("seed=1", "optimizer.lr=0.001"),
+    ("seed=0", "optimizer.lr=0.0003", "optimizer.weight_decay=0.01", "scheduler=one_cycle"),
+    ("seed=0", "optimizer.lr=0.001", "scheduler=constant"),
+    ("seed=1", "optimizer.lr=0.002"),
 ]
-MLP = ("model.hidden_dims=[16,8]", "trainer.max_epochs=3", "accelerator=cpu")
+MLP = ("model.hidden_dims=[16,8]", "trainer.max_epochs=3", "accelerator=cpu", "callbacks.budget.share=0")
+DOUBLE = "trainer.precision=64-true"
+PENGUINS = ("experiment=penguins_mass", "model=mlp", "model.hidden_dims=[16,8]", DOUBLE)
 
 
 def together(configs: Sequence[DictConfig]) -> dict[int, BaseException | None]:
     """Train configs as a stack; return how each ended."""
     ends: dict[int, BaseException | None] = {}
-    train_stacked([lambda cfg=cfg: train(cfg) for cfg in configs], ends.__setitem__)
+    train_stacked(configs, lambda index: train(configs[index]), ends.__setitem__)
     return ends
 
 
-def pairs(compose_run: Compose, *words: str) -> list[tuple[Path, Path]]:
+def pairs(compose_run: Compose, *words: str, varied: Sequence[Sequence[str]] = VARIED) -> list[tuple[Path, Path]]:
     """Train configs alone and as a stack; return the directories of both."""
     alone, stacked = (
-        [
-            compose_run(*MLP, "callbacks.budget.share=0", *words, *varied, folder=f"{way}{place}")
-            for place, varied in enumerate(VARIED)
-        ]
+        [compose_run(*words, *own, folder=f"{way}{place}") for place, own in enumerate(varied)]
         for way in ("alone", "stacked")
     )
     for cfg in alone:
         train(cfg)
-    assert together(stacked) == dict.fromkeys(range(len(VARIED)))
+    assert together(stacked) == dict.fromkeys(range(len(varied)))
     return [(Path(one.run.dir), Path(other.run.dir)) for one, other in zip(alone, stacked, strict=True)]
 
 
 @pytest.mark.parametrize(
     ("precision", "tolerance"), [("64-true", 1e-8), pytest.param("32-true", 1e-4, marks=pytest.mark.slow)]
 )
-def test_stacked_jobs_write_the_same_files_as_single_runs(
+def test_stacked_jobs_have_the_results_and_checkpoints_of_single_runs(
     compose_run: Compose, precision: str, tolerance: float
 ) -> None:
-    for one, other in pairs(compose_run, f"trainer.precision={precision}"):
+    for one, other in pairs(compose_run, *MLP, f"trainer.precision={precision}"):
         compare(one, other, tolerance)
 
 
+OTHERS = ["adadelta", "adagrad", "adamw", "lion", "nadam", "rmsprop", "sgd"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", OTHERS)
+def test_optimizers_that_update_each_tensor_by_itself(compose_run: Compose, optimizer: str) -> None:
+    varied = [("seed=0", "optimizer.weight_decay=0.01"), ("seed=1", "optimizer.lr=0.001")]
+    for one, other in pairs(compose_run, *MLP, DOUBLE, f"optimizer={optimizer}", varied=varied):
+        compare(one, other, 1e-8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words",
+    [
+        PENGUINS,
+        (*PENGUINS, "loss=huber", "metrics=[spearman]"),
+        (*MLP, DOUBLE, "data.digits=[3,8]", "task=classification", "task.threshold=f1", "metrics=[auroc]"),
+        (*MLP, DOUBLE, "augment.flip=0.5", "augment.mixup=0.2", "loss=focal", "data.class_weights=balanced"),
+        (*MLP[:-1], DOUBLE, "data.sampler=balanced", "model.label_smoothing=0.1", "callbacks=none"),
+    ],
+    ids=["regression", "huber", "threshold", "augmentation", "sampler"],
+)
+def test_tasks_losses_and_augmentation(compose_run: Compose, words: Sequence[str]) -> None:
+    for one, other in pairs(compose_run, *words, varied=[("seed=0",), ("seed=1", "optimizer.lr=0.002")]):
+        compare(one, other, 1e-8)
+
+
+def test_single_runs_resume_an_interrupted_stack(compose_run: Compose) -> None:
+    words, rates = (*MLP[:-1], "callbacks=none", "trainer.max_epochs=6"), ("optimizer.lr=0.001", "optimizer.lr=0.003")
+    whole, stacked = ([compose_run(*words, rate, folder=way + rate[-1]) for rate in rates] for way in ("one", "stack"))
+    epochs, ends = iter(range(1, 7)), dict[int, BaseException | None]()
+    train_stacked(stacked, lambda index: train(stacked[index]), ends.__setitem__, lambda: next(epochs) == 3)
+    assert [type(end) for end in ends.values()] == [SystemExit, SystemExit]
+    for cfg, other in zip(whole, stacked, strict=True):
+        assert json.loads((Path(other.run.dir) / "result.json").read_text())["status"] == "interrupted"
+        assert train(other).metrics == pytest.approx(train(cfg).metrics, abs=1e-5)
+        assert_close(table(Path(other.run.dir)), table(Path(cfg.run.dir)), 1e-4)
+
+
 def compare(one: Path, other: Path, tolerance: float) -> None:
-    """Compare all files of two runs, without times and the names of their directories."""
-    files = [sorted(re_numbered(path.relative_to(folder)) for path in folder.rglob("*")) for folder in (one, other)]
+    """Compare the files of two runs, without times, figures and the names of their directories."""
+    files = [{re_numbered(path.relative_to(folder)) for path in folder.rglob("*")} for folder in (one, other)]
     assert files[0] == files[1]
     results = [json.loads((folder / "result.json").read_text()) for folder in (one, other)]
     for result in results:
@@ -68,11 +111,18 @@ def compare(one: Path, other: Path, tolerance: float) -> None:
     assert_close(*results, tolerance)
     assert_close(table(one), table(other), tolerance)
     assert_close(curves(one), curves(other), tolerance)
-    assert lines(one) == lines(other)
+    assert (one / "config.yaml").read_text().replace("alone", "stacked") == (other / "config.yaml").read_text()
     for name in ("best.ckpt", "last.ckpt"):
-        kept = [torch.load(folder / "checkpoints" / name, weights_only=True) for folder in (one, other)]
-        plain_ones = [plain(checkpoint, folder) for checkpoint, folder in zip(kept, (one, other), strict=True)]
-        assert_close(*plain_ones, tolerance)
+        single, stacked = (torch.load(folder / "checkpoints" / name, weights_only=True) for folder in (one, other))
+        assert {"state_dict", "hyper_parameters", "model_class", "metrics"} <= {*stacked}
+        single = {key: single[key] for key in stacked}
+        if "callbacks" in stacked:
+            single["callbacks"] = {key: single["callbacks"][key] for key in stacked["callbacks"]}
+        assert_close(plain(single, one), plain(stacked, other), tolerance)
+        load_model(other / "checkpoints" / name)
+    saved = [read_predictions(folder) for folder in (one, other)]
+    if saved[0] and saved[1]:
+        assert saved[1].predictions == pytest.approx(saved[0].predictions, abs=max(tolerance, 1e-6), rel=1e-5)
 
 
 def re_numbered(path: Path) -> str:
@@ -86,36 +136,17 @@ def table(folder: Path) -> Any:
 
 
 def curves(folder: Path) -> Any:
-    events = EventAccumulator(str(folder / "tensorboard"), {"images": 0, "scalars": 0})
+    events = EventAccumulator(str(folder / "tensorboard"), {"scalars": 0})
     events.Reload()
-    tags = events.Tags()
-    shared = [tag for tag in tags["scalars"] if not tag.startswith(("speed/", "memory/"))]  # a stack has them once
-    scalars = {tag: sorted((event.step, event.value) for event in events.Scalars(tag)) for tag in shared}
-    shown = {
-        tag: [event.encoded_image_string for event in events.Images(tag)] if tag.startswith("train/") else []
-        for tag in tags["images"]  # those of predictions show them to the last digit
-    }
-    found = {
-        **scalars,
-        **shown,
-        "tensors": sorted(tags["tensors"]),
-        "histograms": sorted(tags["histograms"]),
-        "graph": events.Graph().SerializeToString(),
-    }
-    return dict(sorted(found.items()))  # the files of one second are read in no order
-
-
-def lines(folder: Path) -> list[str]:
-    """The log without times and numbers after the point, which may differ in the last place."""
-    output = (folder / "run.log").read_text().splitlines()
-    return [line.partition("trainyard.")[2][:40] for line in output if "best epoch" not in line and "/" not in line]
+    shared = [tag for tag in events.Tags()["scalars"] if not tag.startswith(("speed/", "memory/"))]
+    return {tag: sorted((event.step, event.value) for event in events.Scalars(tag)) for tag in sorted(shared)}
 
 
 def plain(value: Any, folder: Path) -> Any:
-    """A checkpoint without its directory's name, and the draws of Python and NumPy, which a process's jobs share."""
+    """A checkpoint without its directory's name, and the weight of files that Lightning compares."""
     if isinstance(value, dict):
-        kept = {key: item for key, item in value.items() if key not in ("python", "numpy")}
-        return {plain(key, folder): plain(item, folder) for key, item in kept.items()}
+        kept = {key: item for key, item in value.items() if not str(key).startswith(("best_k_models", "kth_"))}
+        return {key: plain(kept[key], folder) for key in sorted(kept, key=str)}
     if isinstance(value, list):
         return [plain(item, folder) for item in value]
     return value.replace(str(folder), "") if isinstance(value, str) else value
@@ -141,20 +172,37 @@ def assert_close(one: Any, other: Any, tolerance: float, path: str = "") -> None
         assert one == other, path
 
 
+def test_networks_with_embedded_categories_are_trained_alone(compose_run: Compose, tmp_path: Path) -> None:
+    lines = [f"{chr(97 + row % 20)},{row % 7},{'yes' if row % 3 else 'no'}" for row in range(120)]
+    (tmp_path / "table.csv").write_text("\n".join(["letter,number,target", *lines]) + "\n")
+    words = ("data=table", "model=mlp", f"data.path={tmp_path / 'table.csv'}", "data.target=target", *MLP)
+    for one, other in pairs(compose_run, *words, varied=[("seed=0",), ("seed=1",)]):
+        assert "stacked  " not in (other / "run.log").read_text()
+        results = [json.loads((folder / "result.json").read_text())["metrics"] for folder in (one, other)]
+        assert results[0] == results[1]
+
+
 @pytest.mark.slow
 def test_stacked_heads_on_cached_features_equal_single_runs(compose_run: Compose, tmp_path: Path) -> None:
     network = timm.create_model("test_resnet", num_classes=0)
     torch.save(network.state_dict(), tmp_path / "backbone.pt")
-    shared = ("model=transfer", "model.backbone=test_resnet", f"model.weights={tmp_path / 'backbone.pt'}")
-    few = ("callbacks=pictures", "callbacks.embedding=null", "callbacks.ranking_curves=null")
-    words = (*shared, *few, "data=shapes", "data.count=120", "data.image_size=32", "model.image_size=32")
+    words = ("model=transfer", "model.backbone=test_resnet", f"model.weights={tmp_path / 'backbone.pt'}")
+    words += ("data=shapes", "data.count=120", "data.image_size=32", "model.image_size=32", "accelerator=cpu")
     varied = [(f"seed={seed}", f"optimizer.lr={lr}") for seed in (3, 4) for lr in (0.001, 0.01)]
-    alone, stacked = (
-        [compose_run(*words, "accelerator=cpu", *own, folder=f"{way}{place}") for place, own in enumerate(varied)]
-        for way in ("alone", "stacked")
-    )
-    for cfg in alone:
-        train(cfg)
-    assert together(stacked) == dict.fromkeys(range(4))
-    for one, other in zip(alone, stacked, strict=True):
-        compare(Path(one.run.dir), Path(other.run.dir), 1e-4)
+    for one, other in pairs(compose_run, *words, varied=varied):
+        compare(one, other, 1e-4)
+
+
+def test_networks_with_the_same_seed_share_inputs_and_drop_neurons_independently() -> None:
+    networks = [nn.Sequential(nn.Flatten(), nn.Linear(5, 50), nn.Dropout(0.5), nn.Linear(50, 3)) for _ in range(4)]
+    x = torch.randn(2, 7, 5)
+    for network in networks:
+        network.eval()
+    expected = torch.stack([network(x[place // 2]) for place, network in enumerate(networks)])
+    stack = StackedNetwork(networks)
+    torch.testing.assert_close(stack(x), expected, atol=1e-6, rtol=1e-6)
+    for network in networks:
+        network.load_state_dict(networks[0].state_dict())
+        network.train()
+    first, second, *_ = stack(x)
+    assert not torch.equal(first, second)

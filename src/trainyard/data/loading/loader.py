@@ -22,7 +22,7 @@ from trainyard.io.resources import available_cores
 PREFETCHED_BATCHES = 8  # batches gathered by one indexing operation, whose overhead exceeds the cost of a small batch
 
 Batch = tuple[Tensor, Tensor]
-Augment = Callable[[Tensor, Tensor, torch.Generator], Batch]  # of inputs and labels, with the batch's generator
+Augment = Callable[..., Batch]  # of inputs, labels, the generator of the batch and `turn`
 
 
 def derive_generator(*key: int) -> torch.Generator:
@@ -80,6 +80,11 @@ class ResumableBatchSampler:
             order = torch.multinomial(self.weights, self.size, replacement=True, generator=generator)
         return order[self.rank :: self.world_size][: len(self) * self.batch_size]  # the processes take turns
 
+    def turns(self) -> Tensor:
+        """Return a truth value for each of `positions`, bool `[N]`: that of an example changes from epoch to epoch."""
+        first = torch.randint(2, (self.size,), generator=derive_generator(self.seed, 0, 0, 0, 1))  # unlike any batch's
+        return ((first + self.epoch) % 2 == 1)[self.positions()]
+
     def batch_generator(self, batch: int) -> torch.Generator:
         """Return the generator for all random numbers of a batch of this epoch on this process."""
         return derive_generator(self.seed, self.epoch, batch, self.rank)
@@ -103,9 +108,14 @@ class Loader(ABC):
     def __iter__(self) -> Iterator[Batch]:
         start, self.start = self.start, 0
         self.sampler.start = start
+        augment, sampler, size = self.augment, self.sampler, self.sampler.batch_size
+        turns = sampler.turns() if augment else None
         for batch, (x, y) in enumerate(self.load_batches(), start):
             self.next_batch = batch + 1
-            yield (x, y) if self.augment is None else self.augment(x, y, self.sampler.batch_generator(batch))
+            if augment is not None and turns is not None:
+                turn = turns[batch * size : (batch + 1) * size]
+                x, y = augment(x, y, sampler.batch_generator(batch), turn=turn)
+            yield x, y
 
     @abstractmethod
     def load_batches(self) -> Iterator[Batch]:

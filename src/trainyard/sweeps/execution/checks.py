@@ -1,7 +1,10 @@
 """Checks of a sweep before its first job starts: the sweep's own options, then the config and network of every job."""
 
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+import hashlib
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -12,14 +15,20 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from trainyard.config.arguments import check_arguments, check_ranges, convert_text
+from trainyard.config.constraints import RULES
 from trainyard.config.format_error import format_error
 from trainyard.config.objective import AUTO, Objective
 from trainyard.io.errors import ConfigError, config_error
 from trainyard.sweeps.job import Job
+from trainyard.terminal.display import progress_counter
 
 if TYPE_CHECKING:
     from hydra_plugins.trainyard.launchers import LocalLauncher
 
+COMPOSED_AHEAD = 16  # jobs that wait for their check
+SEEDS = RULES["seed"]
+OWN_OVERRIDES = "${hydra:overrides.task}"  # of run.overrides in train.yaml
+DEPENDS_ON_SEED = re.compile(r"\$\{[^}]*(seed|hydra[:.](?!runtime))")
 ANY_OBJECTIVE = Objective("val/loss", "min")
 checked: dict[str, Any] = {}  # parts that this process has checked, by their config; for data, its spec
 
@@ -90,26 +99,60 @@ def find_problems(
 ) -> dict[int, str]:
     """Return the problem of each job that cannot work, by its index.
 
-    The parts of the jobs are checked in another process, since they need torch and the data.
+    The parts of the jobs are checked in another process, since they need torch and the data; jobs that differ only in
+    the seed are checked once.
     """
-    problems = {}
-    for index, overrides in enumerate(job_overrides):  # while that process imports torch
-        try:
-            check_objective(launcher.compose(overrides), objective)
-        except (HydraException, ConfigError) as error:
-            problems[index] = format_error(error)
+    problems: dict[int, str] = {}
+    alike: dict[object, list[int]] = {}
+    with progress_counter("composing", len(job_overrides), "jobs") as count:
+        for index, overrides in enumerate(job_overrides):  # while that process imports torch
+            try:
+                config = launcher.compose(overrides)
+                check_objective(config, objective)
+                alike.setdefault(without_seed(config) or index, []).append(index)
+            except (HydraException, ConfigError) as error:
+                problems[index] = format_error(error)
+            count(1)
     if problems:
         return problems
-    with ProcessPoolExecutor(1, mp_context=launcher.context) as executor:
-        for index, config in enumerate(launcher.compose_jobs(job_overrides)):
-            try:
-                problem = executor.submit(find_problem, config, objective).result()
-            except BrokenProcessPool:
-                problems[index] = "the process that checks it has crashed, in the code of its data or model"
-                break
-            if problem:
-                problems[index] = problem
+    indices = iter(alike.values())
+    configs = launcher.compose_jobs(job_overrides[first] for first, *_ in alike.values())
+    with progress_counter("checking", len(job_overrides), "jobs") as count:
+        try:
+            for problem in results_of_checks(launcher.context, configs, objective):
+                group = next(indices)
+                problems |= dict.fromkeys(group, problem) if problem else {}
+                count(len(group))
+        except BrokenProcessPool:
+            crash = "the process that checks it has crashed, in the code of its data or model"
+            problems |= dict.fromkeys(next(indices), crash)
     return problems
+
+
+def results_of_checks(context: Any, configs: Iterable[DictConfig], objective: Objective) -> Iterator[str]:
+    """Yield why each job cannot work, empty if it can; some are composed while others are checked."""
+    pending: deque[Future[str]] = deque()
+    with ProcessPoolExecutor(1, mp_context=context) as executor:
+        for config in configs:
+            try:
+                pending.append(executor.submit(find_problem, config, objective))
+            except BrokenProcessPool:  # the result of the check that crashed raises it first
+                yield from (future.result() for future in pending)
+                raise
+            if len(pending) > COMPOSED_AHEAD:
+                yield pending.popleft().result()
+        yield from (future.result() for future in pending)
+
+
+def without_seed(config: DictConfig) -> bytes | None:
+    """Return a digest of all that is checked of a job but a valid seed; `None` if the seed may change other values."""
+    nodes = {str(key): repr(node) for key, node in config.items_ex(resolve=False) if key != "hydra"}
+    words: Any = OmegaConf.to_container(config.hydra.overrides.task)
+    overrides = [word for word in words if not word.startswith("seed=")]
+    seed, rest = nodes.pop("seed", ""), repr([nodes, config.hydra.runtime.choices, overrides])
+    if not seed.isdecimal() or not SEEDS.accepts(int(seed)) or DEPENDS_ON_SEED.search(rest.replace(OWN_OVERRIDES, "")):
+        return None
+    return hashlib.sha256(rest.encode()).digest()
 
 
 def find_objective(launcher: "LocalLauncher", overrides: Sequence[str]) -> Objective:
@@ -162,7 +205,7 @@ def read_data(config: DictConfig) -> tuple[DictConfig, str]:
 
     with open_dict(config):
         config.hydra.runtime.output_dir = "."  # nothing is written
-    HydraConfig.instance().set_config(config)
+    HydraConfig.instance().cfg = config  # type: ignore[assignment]  # `set_config` copies it
     cfg = resolve(config)
     remove_unused(cfg)
     check_config(cfg)

@@ -10,12 +10,12 @@ import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobRuntime, run_job, setup_globals
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
@@ -86,16 +86,27 @@ def run_stack_process(
     set_threads(threads, 1)
     from trainyard.sweeps.stacked.train_stacked import train_stacked
 
-    def run(config: DictConfig) -> None:
-        with open_dict(config):
-            config.hydra.run.dir = str(create_job_folder(config))
-        task.run(config)
+    def run(place: int) -> None:
+        task.run(configs[place])
 
     def report(place: int, error: BaseException | None) -> None:
         text = "" if error is None else format_error(error)
         messages.send((job_number(configs[place]), text, is_disk_full(error)))
 
-    train_stacked([partial(run, config) for config in configs], report, lambda: bool(signals))
+    train_stacked([resolve_job(config) for config in configs], run, report, lambda: bool(signals))
+
+
+def resolve_job(config: DictConfig) -> DictConfig:
+    """Create the directory of a job, and return its config as the run will resolve it."""
+    from trainyard.config.accepted import remove_unused
+    from trainyard.config.composition import resolve
+
+    with open_dict(config):
+        config.hydra.run.dir = config.hydra.runtime.output_dir = str(create_job_folder(config).absolute())
+    HydraConfig.instance().set_config(config)
+    cfg = resolve(config)
+    remove_unused(cfg)
+    return cfg
 
 
 def create_job_folder(config: DictConfig) -> Path:

@@ -16,7 +16,6 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, read_write
 
 from trainyard.config.format_error import format_error
-from trainyard.io.files import write_json
 from trainyard.io.resources import is_disk_full
 from trainyard.io.signals import Interrupted
 from trainyard.sweeps.execution.job_process import set_command_line
@@ -130,9 +129,8 @@ class RemoteTask:
         try:
             return self.task(cfg)
         except Exception as error:
-            if not is_disk_full(error) and Job(0, [], folder).refresh().status != "failed":
-                folder.mkdir(parents=True, exist_ok=True)
-                write_json(folder / "result.json", {"status": "failed", "error": format_error(error)})
+            if not is_disk_full(error):
+                Job(0, [], folder).write_error(format_error(error))
             raise
 
 

@@ -5,6 +5,7 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from trainyard.config.objective import Objective
 from trainyard.sweeps.job import Job
@@ -25,27 +26,27 @@ class Row:
     objective: Objective
     tied: bool = False
 
-    @property
+    @cached_property
     def completed(self) -> list[Job]:
         """The completed jobs."""
         return [job for job in self.jobs if job.score is not None]
 
-    @property
+    @cached_property
     def scores(self) -> list[float]:
         """The best validation scores of the completed jobs."""
-        return [job.score for job in self.jobs if job.score is not None]
+        return [score for job in self.jobs if (score := job.score) is not None]
 
     @property
     def has_ended(self) -> bool:
         """Whether no job is left to run."""
         return all(job.has_ended for job in self.jobs)
 
-    @property
+    @cached_property
     def mean(self) -> float:
         """The mean score; NaN without completed jobs."""
         return statistics.mean(self.scores) if self.scores else math.nan
 
-    @property
+    @cached_property
     def std(self) -> float:
         """The standard deviation over the replicates; NaN for a single one."""
         return statistics.stdev(self.scores) if len(self.scores) > 1 else math.nan
@@ -100,10 +101,12 @@ def main_effects(rows: Sequence[Row], axes: Mapping[str, Sequence[str]]) -> dict
     for axis, values in axes.items():
         if is_replicate(axis):
             continue
-        for value in values:
-            means = [row.mean for row in rows if row.scores and row.values[axis] == value]
-            if means:
-                effects.setdefault(axis, {})[value] = statistics.mean(means)
+        means: dict[str, list[float]] = {value: [] for value in values}
+        for row in rows:
+            if row.scores:
+                means.setdefault(row.values[axis], []).append(row.mean)
+        if found := {value: statistics.fmean(means[value]) for value in values if means[value]}:
+            effects[axis] = found
     return effects
 
 

@@ -1,1 +1,1 @@
-"""Jobs of a sweep that are trained together, with the parameters of their networks stacked into one."""
+"""Jobs of a sweep that are trained together, with the parameters of their networks stacked in one model."""

@@ -1,57 +1,193 @@
-"""Runs jobs whose models are trained together; each job is a call of `trainyard.run.training.train`."""
+"""Trains the jobs of a stack with one Trainer, then records each of them as a run."""
 
 import logging
+import time
 from collections.abc import Callable, Sequence
+from copy import deepcopy
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import lightning as L
+from omegaconf import DictConfig
+from torch import Tensor
 
-from trainyard.run.run_builder import run_builder
-from trainyard.sweeps.stacked.job_builder import JobBuilder, SharedParts
-from trainyard.sweeps.stacked.job_thread import JobThread
-from trainyard.sweeps.stacked.member import Member
-from trainyard.sweeps.stacked.stack import Stack
-from trainyard.terminal.logs import pause_log
+from trainyard.callbacks.checkpoint_files import BEST, LAST, write_checkpoint
+from trainyard.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from trainyard.callbacks.plain_values import plain_items
+from trainyard.callbacks.progress_bar import ProgressReporter
+from trainyard.callbacks.validation_scores import ValidationScores
+from trainyard.config.accepted import has_backbone
+from trainyard.config.composition import instantiate
+from trainyard.config.objective import Objective
+from trainyard.config.task_option import choose_task
+from trainyard.data.loading.datamodule import DataModule
+from trainyard.data.loading.spec import target_kind
+from trainyard.models.supervised import SupervisedModel
+from trainyard.run.loops import FitLoop
+from trainyard.run.run import Run
+from trainyard.run.run_builder import QUIET, build_data, build_loggers, build_model_to_train, build_parts
+from trainyard.run.run_length import epoch_limit
+from trainyard.run.summary import format_choices
+from trainyard.run.training import finite_metrics, record_result, record_trained, report_data, result_of
+from trainyard.sweeps.stacked.stacked_model import Epoch, Member, StackedModel
+from trainyard.terminal.logs import log_to_screen
 
-OnEnd = Callable[[int, BaseException | None], None]
+log = logging.getLogger(__name__)
+
+PREDICTIONS = "trainyard.reports.validation_figures.ValidationPredictions"
+VERSION = "pytorch-lightning_version"
 
 
 def train_stacked(
-    jobs: Sequence[Callable[[], object]], on_end: OnEnd, interrupted: Callable[[], bool] = lambda: False
+    configs: Sequence[DictConfig],
+    run: Callable[[int], object],
+    on_end: Callable[[int, BaseException | None], None],
+    interrupted: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Run jobs that call `train`, and train their models as a stack.
+    """Train the models of several jobs as a stack, then run each job, which only records its results.
 
     Args:
-        jobs: with the same network and the same data; see `group_stackable`.
+        configs: resolved configs of jobs that `group_stackable` has grouped.
+        run: calls `trainyard.run.training.train` for the job with an index.
         on_end: called with the index of a job as soon as it has ended, and its error.
-        interrupted: returns whether all jobs should save and stop.
+        interrupted: returns whether to stop after the epoch; single runs can resume the jobs then.
     """
-    threads: list[JobThread] = []
-    members: list[Member] = []
-    shared = SharedParts(len(jobs))
+    order = sorted(range(len(configs)), key=lambda index: configs[index].seed)
+    started = time.monotonic()
+    stack: StackedModel | Exception | None
+    try:
+        with log_to_screen():
+            stack = train_models([configs[index] for index in order], interrupted)
+    except Exception as error:
+        stack = error
+    seconds = time.monotonic() - started
+    for place, index in enumerate(order):
+        recorded = record_trained.set(partial(record, stack, place, seconds) if stack else None)
+        ending: BaseException | None = None
+        try:
+            run(index)
+        except BaseException as error:  # also SystemExit, which ends this job only
+            ending = error
+        record_trained.reset(recorded)
+        on_end(index, ending)
 
-    def create_thread(index: int) -> JobThread:
-        def join(trainer: L.Trainer, handlers: Sequence[logging.Handler]) -> None:
-            shared.move_to(trainer.strategy.root_device)
-            members.append(Member(trainer, threads[index], handlers))
-            with pause_log(handlers):
-                threads[index].pause()
 
-        def run() -> object:
-            run_builder.set(JobBuilder(shared, join))
-            return jobs[index]()
+def train_models(configs: Sequence[DictConfig], interrupted: Callable[[], bool]) -> StackedModel | None:
+    """Train and test the models of jobs that are sorted by seed; return `None` if their input layer is trained too."""
+    first = configs[0]
+    data = build_data(first)
+    assert isinstance(data, DataModule)
+    report_data(data)  # before features replace the images
+    if any(column.embedded for column in data.spec.columns):
+        log.info("not stacked: the embeddings of categories are trained too")
+        return None
+    for cfg in configs:
+        choose_task(cfg, target_kind(data))
+    members, objective = [], Objective.from_config(first)
+    for cfg, model in zip(configs, build_models(configs, data), strict=True):
+        selection = BestCheckpoint(Path(cfg.run.dir) / "checkpoints", objective, ValidationScores(objective.name))
+        members.append(Member(model, cfg.seed, selection))
+    callbacks = {type(callback): callback for callback in build_parts(first.callbacks)}
+    stack = StackedModel(members, data, callbacks, interrupted)
+    trainer: L.Trainer = instantiate(first.trainer, max_epochs=epoch_limit(first), **QUIET)
+    trainer.fit_loop = FitLoop(trainer)
+    trainer.fit(stack, data)
+    return stack.to(trainer.strategy.root_device).eval()
 
-        return JobThread(run)
 
-    def resume(thread: JobThread, error: BaseException | None = None) -> None:
-        thread.resume(error)
-        if not thread.paused:
-            on_end(threads.index(thread), thread.error)
+def build_models(configs: Sequence[DictConfig], data: DataModule) -> list[SupervisedModel]:
+    """Return the model of each job, with its own weights, optimizer and schedule; a frozen backbone is shared."""
+    built: dict[int, Any] = {}
+    models = []
+    for cfg in configs:
+        seed = configs[0].seed if has_backbone(cfg) else cfg.seed  # on which the weights depend
+        if seed not in built:
+            L.seed_everything(seed, verbose=False)
+            built[seed] = build_model_to_train(cfg, data)
+        backbone = getattr(built[seed], "backbone", None)
+        model = deepcopy(built[seed], {id(backbone): backbone})
+        model.make_optimizer, model.make_scheduler = instantiate(cfg.optimizer), instantiate(cfg.scheduler)
+        models.append(model)
+    return models
 
-    for index in range(len(jobs)):
-        threads.append(create_thread(index))
-        resume(threads[index])
-    if members:
-        Stack(members, lambda member, error: resume(member.thread, error), interrupted).train()
-    for thread in threads:
-        if thread.paused:
-            resume(thread)
+
+def record(stack: StackedModel | Exception, place: int, seconds: float, cfg: DictConfig, run: Run) -> None:
+    """Write the files of a run that has been trained in a stack, and set its result; raise its error."""
+    if isinstance(stack, Exception):
+        raise stack
+    member, trainer, data, folder = stack.members[place], stack.trainer, stack.data, run.dir / "checkpoints"
+    run.started -= seconds
+    choose_task(cfg, target_kind(data))
+    run.result = {"data": report_data(data)}
+    log.info("%s", format_choices(cfg, data, member.model, trainer))
+    log.info("stacked    with %d other jobs; the epochs are in metrics.csv", len(stack.members) - 1)
+    run.begin_training(cfg)
+    trainer.loggers = build_loggers(cfg)
+    for logger in trainer.loggers:
+        for step, row in member.rows:
+            logger.log_metrics(row, step)
+        logger.save()
+    if member.error:
+        raise member.error
+    write_checkpoint(checkpoint(stack, member, member.best, stack.best), folder / BEST)
+    write_checkpoint(last_checkpoint(stack, member, folder), folder / LAST)
+    if trainer.current_epoch < epoch_limit(cfg):
+        raise SystemExit(1)  # the run ends as interrupted
+    for part in filter(None, cfg.callbacks.values()):
+        if part["_target_"] == PREDICTIONS:
+            instantiate(part).on_test_end(trainer, member.model)
+    metrics = finite_metrics(member.best.scores, cfg.objective) | finite_metrics(member.test)
+    result = result_of(cfg, metrics, member.best.number + 1, trainer.current_epoch, data)
+    record_result(cfg, run, trainer, member.model, result, curves(member))
+    for logger in trainer.loggers:
+        logger.finalize("success")
+
+
+def curves(member: Member) -> dict[str, list[float]]:
+    """Return the scores of all epochs by name."""
+    epochs = [row for _, row in member.rows if "val/loss" in row]
+    return {name: [row[name] for row in epochs] for name in epochs[0] if name != "epoch"} if epochs else {}
+
+
+def checkpoint(stack: StackedModel, member: Member, epoch: Epoch, weights: Sequence[Tensor]) -> dict[str, Any]:
+    """Return a checkpoint from which the model of a job can be rebuilt, with its weights of an epoch."""
+    model, place = member.model, stack.members.index(member)
+    trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    values = {name: stacked[place].cpu().clone() for name, stacked in zip(trained, weights, strict=True)}
+    content = {
+        "epoch": epoch.number,
+        "global_step": epoch.steps,
+        VERSION: stack.checkpoint[VERSION],
+        "state_dict": {name: values.get(name, value.cpu()) for name, value in model.state_dict().items()},
+        "hyper_parameters": plain_items(model.hparams),
+        "model_class": f"{type(model).__module__}.{type(model).__qualname__}",
+        "metrics": epoch.scores,
+    }
+    chosen = [*model.task.thresholds]
+    model.task.thresholds[:] = epoch.thresholds
+    model.on_save_checkpoint(content)
+    model.task.thresholds[:] = chosen
+    return content
+
+
+def last_checkpoint(stack: StackedModel, member: Member, folder: Path) -> dict[str, Any]:
+    """Return the content of `last.ckpt` of a job in a folder, from which a single run can resume."""
+    groups, first = member.optimizer.param_groups, 0
+    for other in stack.members[: stack.members.index(member)]:
+        first += len(other.optimizer.param_groups)
+    [schedule] = stack.checkpoint["lr_schedulers"]
+    own = {k: v[first : first + len(groups)] if isinstance(v, list) else v for k, v in schedule.items()}
+    [optimizer] = stack.trainer.optimizers
+    member.optimizer.state.update({p: optimizer.state[p] for group in groups for p in group["params"]})
+    last, reporter = LastCheckpoint(folder), ProgressReporter(member.selection.scores)
+    last.best_model_path = last.path
+    reporter.curves, reporter.validation = curves(member), member.last.scores
+    callbacks: list[Any] = [member.selection.scores, reporter, member.selection, last]
+    return {
+        **checkpoint(stack, member, member.last, stack.last),
+        "loops": stack.checkpoint["loops"],
+        "optimizer_states": [member.optimizer.state_dict()],
+        "lr_schedulers": [own],
+        "callbacks": {callback.state_key: callback.state_dict() for callback in callbacks},
+    }
