@@ -26,6 +26,7 @@ TRAINER: dict[str, tuple[Any, ...]] = {  # supported values; () for all
     **{"accumulate_grad_batches": (1,), "gradient_clip_val": (None,), "deterministic": (False,)},
     **{"num_sanity_val_steps": (0,), "devices": (1,), "strategy": ("auto",), "precision": ("32-true", "64-true")},
 }
+OPTIONS = ("_target_", "magnitude", "border", "largest")  # of augmentations, which change nothing by themselves
 SHARED = ("model", "data", "task", "loss", "metrics", "augment", "finetune", "trainer", "callbacks")
 VALUES = ("compile", "ema_decay", "objective", "objective_mode", "channels_last", "on_nan", "seed")
 
@@ -106,7 +107,7 @@ def head_obstacles(cfg: dict[str, Any]) -> Iterator[str]:
     """Yield the reasons why a head cannot be trained on cached features."""
     if cfg["finetune"]["unfreeze"]:
         yield "finetune.unfreeze trains the backbone"
-    if any(value for name, value in cfg["augment"].items() if name not in ("_target_", "magnitude", "largest")):
+    if any(value for name, value in cfg["augment"].items() if name not in OPTIONS):
         yield "augment changes the images, so their features are not cached"
     if CACHE not in [part["_target_"] for part in cfg["callbacks"].values() if part]:
         yield "callbacks.feature_cache is missing"
