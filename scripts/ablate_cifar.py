@@ -20,6 +20,7 @@ ADAMW = ["optimizer=adamw", "optimizer.lr=0.003", "~optimizer.momentum"]
 CHANGES = {
     "the recipe": [],
     "trained first layer": ["model.whiten=false"],
+    "batches of 512": ["data.default_batch_size=512", "optimizer.lr=0.75"],
     "random flips": ["augment.alternate_flips=false"],
     "no flips": ["augment.alternate_flips=false", "augment.flip=0"],
     "no shifts": ["augment.crop=0"],
@@ -31,7 +32,7 @@ CHANGES = {
     "Muon": ["optimizer=muon", "optimizer.lr=0.01", "model.bias_lr_factor=1"],
     "one_cycle": ["scheduler=one_cycle", "~scheduler.warmup_fraction"],
     "cnn with AdamW": ["model=cnn", "model.channels=[32,128,256]", "~model.bias_lr_factor", *ADAMW],
-    "moving average": ["ema_decay=0.98"],
+    "moving average": ["ema_decay=0.99"],
     "mirrored evaluation": ["model.mirrored_evaluation=true"],
     "float32": ["trainer.precision=32-true"],
 }

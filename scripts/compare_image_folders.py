@@ -13,7 +13,7 @@ from PIL import Image
 
 from trainyard.config.composition import compose
 from trainyard.data.loading.datamodule import DataModule
-from trainyard.run.run_builder import RunBuilder
+from trainyard.run.run_builder import build_data
 from trainyard.run.run_directory import read_result
 from trainyard.run.training import train
 from trainyard.terminal.tables import table
@@ -36,7 +36,7 @@ def write_folder(name: str) -> Path:
     root = OUT / name / "images"
     if root.exists():
         return root
-    data = RunBuilder().data(compose(SOURCES[name][0]))
+    data = build_data(compose(SOURCES[name][0]))
     assert isinstance(data, DataModule)
     for split, part in data.splits.items():
         images, _ = part.__getitems__([*range(len(part))])

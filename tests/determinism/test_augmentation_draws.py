@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tests.determinism.tiny_runs import config
 from trainyard.config.composition import load_options
-from trainyard.run.run_builder import RunBuilder
+from trainyard.run.run_builder import build_data
 
 AUGMENTATIONS = [name for name in load_options("augment") if name != "none"]
 
@@ -17,7 +17,7 @@ AUGMENTATIONS = [name for name in load_options("augment") if name != "none"]
 def augment_two_epochs(folder: Path, name: str, seed: int = 0) -> list[Tensor]:
     """Return the augmented images of two epochs in the order of the examples, which are all equal."""
     few = ("data=shapes", "data.count=64", "data.image_size=32", "data.batch_size=8")
-    data = RunBuilder().data(config(folder, *few, "model=cnn", f"augment={name}", f"seed={seed}"))
+    data = build_data(config(folder, *few, "model=cnn", f"augment={name}", f"seed={seed}"))
     data.trainer = Mock(global_rank=0, world_size=1, overfit_batches=0)
     data.trainer.strategy.root_device = torch.device("cpu")
     train = data.splits["train"]

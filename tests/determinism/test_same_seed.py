@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.determinism.tiny_runs import QUICK, RUNS, config, read_output, run
-from trainyard.run.run_builder import RunBuilder
+from trainyard.run.run_builder import build_data
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -25,7 +25,7 @@ def test_the_same_seed_gives_the_same_run_independent_of_earlier_draws(name: str
 
 
 def test_the_split_does_not_depend_on_the_seed_of_the_run(tmp_path: Path) -> None:
-    splits = [RunBuilder().data(config(tmp_path, *RUNS["mlp"], f"seed={seed}")).splits for seed in (0, 1)]
+    splits = [build_data(config(tmp_path, *RUNS["mlp"], f"seed={seed}")).splits for seed in (0, 1)]
     for name in ("train", "val", "test"):
         assert torch.equal(splits[0][name].x, splits[1][name].x)
         assert torch.equal(splits[0][name].y, splits[1][name].y)

@@ -12,6 +12,7 @@ from trainyard.models.resnet import ResNet
 from trainyard.models.supervised import SupervisedModel
 from trainyard.models.tabular import Tabular
 from trainyard.models.transfer import TransferModel
+from trainyard.models.whitened_cnn import WhitenedCNN
 
 GREY = DataSpec((1, 8, 8), Classes(("a", "b", "c")), (), (0.4,), (0.3,))
 COLOUR = DataSpec((3, 12, 12), Classes(("a", "b", "c")), (), (0.4, 0.5, 0.6), (0.3, 0.2, 0.3))
@@ -42,6 +43,7 @@ def build(name: str) -> SupervisedModel:
         "images": lambda: MLP(GREY, [5]),
         "cnn": lambda: CNN(GREY, [4, 8], hidden_dims=[8]),
         "resnet": lambda: ResNet(COLOUR, [4, 8]),
+        "whitened_cnn": lambda: WhitenedCNN(COLOUR, [4, 8], mirrored_evaluation=True),
         "rows": lambda: MLP(ROWS, [5]),
         "tabular": lambda: Tabular(ROWS, [5], members=2),
         "numbers": lambda: MLP(NUMBERS, [5]),
@@ -56,6 +58,18 @@ def build(name: str) -> SupervisedModel:
 
 
 KINDS = (
-    *("images", "cnn", "resnet", "rows", "tabular", "numbers", "levels", "transfer", "transformer", "convnext"),
+    *(
+        "images",
+        "cnn",
+        "resnet",
+        "whitened_cnn",
+        "rows",
+        "tabular",
+        "numbers",
+        "levels",
+        "transfer",
+        "transformer",
+        "convnext",
+    ),
     *("regression", "regression_log", "multilabel", "binary"),
 )

@@ -17,7 +17,7 @@ from trainyard.data.loading.spec import Column, Examples
 from trainyard.data.loading.target import Classes
 from trainyard.inspect.data import MAX_PAIRS, describe_pairs, duplicate_table, find_duplicates, target_counts
 from trainyard.inspect.data_figures import BINS, draw_values, group_examples, image_strips
-from trainyard.inspect.untrained import build_data
+from trainyard.inspect.untrained import untrained_data
 
 
 def part(*counts: int) -> Examples:
@@ -75,7 +75,7 @@ def test_most_and_least_frequent_of_many_classes_are_shown() -> None:
 
 
 def test_strip_has_images_above_augmented_versions() -> None:
-    data = build_data(compose(["augment.brightness=1"]))
+    data = untrained_data(compose(["augment.brightness=1"]))
     train = data.splits["train"]
     strips = image_strips(data, list(group_examples(train.y, data.target).values()), 3, seed=1)
     for label, strip in enumerate(strips):

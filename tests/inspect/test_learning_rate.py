@@ -11,7 +11,7 @@ from torch import Tensor
 
 from trainyard.config.composition import compose
 from trainyard.inspect.learning_rate import LossCurve, RangeTest, range_test
-from trainyard.inspect.untrained import build_data, build_model
+from trainyard.inspect.untrained import untrained_data, untrained_model
 from trainyard.models.supervised import SupervisedModel
 
 
@@ -63,7 +63,7 @@ def test_curve_ends_before_a_nan_loss() -> None:
 def test_ratios_of_group_rates_do_not_change() -> None:
     words = ("model=transfer", "model.weights=none", "model.backbone=test_resnet", "model.image_size=32")
     cfg = compose([*words, "finetune=full", "finetune.head_lr_factor=3", "finetune.layer_decay=1"])
-    model, test = build_model(cfg, build_data(cfg)), RangeTest(7)
+    model, test = untrained_model(cfg, untrained_data(cfg)), RangeTest(7)
     optimizer = model.build_optimizer(100, 10)["optimizer"]
     trainer = SimpleNamespace(optimizers=[optimizer], global_step=3)
     test.on_train_batch_start(trainer, model, None, 0)  # type: ignore[arg-type]

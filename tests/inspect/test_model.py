@@ -2,12 +2,12 @@
 
 from trainyard.config.composition import compose
 from trainyard.inspect.model import Layer, summarize_layers
-from trainyard.inspect.untrained import build_data, build_model
+from trainyard.inspect.untrained import untrained_data, untrained_model
 
 
 def summarize(*overrides: str, depth: int = 2) -> tuple[dict[str, Layer], int]:
     cfg = compose(overrides)
-    layers, flops = summarize_layers(build_model(cfg, build_data(cfg)), depth)
+    layers, flops = summarize_layers(untrained_model(cfg, untrained_data(cfg)), depth)
     return {layer.name: layer for layer in layers}, flops
 
 

@@ -15,7 +15,7 @@ from trainyard.data.loading.target import Classes
 from trainyard.io.errors import ConfigError
 from trainyard.models.whitened_cnn import WhitenedCNN, Whitening, training_images
 from trainyard.optim.optimizers import weight_decay_groups
-from trainyard.run.run_builder import QUIET, RunBuilder
+from trainyard.run.run_builder import QUIET, build_data
 
 
 def spec(channels: int = 3, height: int = 12, width: int = 12) -> DataSpec:
@@ -40,7 +40,7 @@ def fit(model: WhitenedCNN, data: L.LightningDataModule, folder: Path, **options
 
 
 def small_photos(compose_run: Compose) -> Any:
-    return RunBuilder().data(compose_run("data=shapes", "data.count=60", "data.image_size=16", "data.batch_size=8"))
+    return build_data(compose_run("data=shapes", "data.count=60", "data.image_size=16", "data.batch_size=8"))
 
 
 @pytest.mark.parametrize("channels", [1, 3])

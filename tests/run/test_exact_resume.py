@@ -26,6 +26,7 @@ PLANS = {
         "data.resident=false",
         "data.num_workers=0",
     ],
+    "whitening": ["model=whitened_cnn", "model.channels=[4]", "augment.alternate_flips=true", "ema_decay=0.9"],
     "accumulation": ["model=mlp", "model.dropout=0.1", "data.batch_size=128", "trainer.accumulate_grad_batches=3"],
     "two validations": ["model=mlp", "data.batch_size=128", "+trainer.val_check_interval=0.5"],
 }

@@ -12,7 +12,7 @@ import yaml
 from tests.determinism.tiny_runs import config, run
 from trainyard.run import precision
 from trainyard.run.precision import StepTimer, bfloat16_gain, choose_precision
-from trainyard.run.run_builder import RunBuilder
+from trainyard.run.run_builder import build_data
 from trainyard.run.training import train
 
 CNN = ("model=cnn", "model.channels=[4]", "model.hidden_dims=[8]", "augment=standard", "trainer.max_epochs=1")
@@ -68,9 +68,9 @@ class ManualSteps(L.LightningModule):
 
 def test_the_precision_alternates_between_steps_of_any_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cfg = config(tmp_path, *CNN, "trainer.precision=auto")
-    data = RunBuilder().data(cfg)
+    data = build_data(cfg)
     monkeypatch.setattr(ManualSteps, "steps", [], raising=False)
-    monkeypatch.setattr(RunBuilder, "model", lambda *_: ManualSteps())
+    monkeypatch.setattr(precision, "build_model_to_train", lambda *_: ManualSteps())
     assert bfloat16_gain(cfg, data) > 0
     assert ManualSteps.steps == [False, True] * precision.PAIRS
     ManualSteps.steps.clear()
@@ -106,7 +106,7 @@ def test_says_why_it_does_not_time_steps(
     monkeypatch.setattr(precision, "bfloat16_gain", fail)
     cfg = config(tmp_path, *words, "trainer.precision=auto")
     with caplog.at_level(logging.INFO):
-        choose_precision(cfg, RunBuilder().data(cfg))
+        choose_precision(cfg, build_data(cfg))
     assert cfg.trainer.precision == "32-true"
     assert f"precision  32-true: {reason}" in caplog.text
 

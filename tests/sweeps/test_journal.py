@@ -1,6 +1,7 @@
 """The journal of a sweep: trials of its jobs, also after a kill."""
 
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -84,6 +85,20 @@ def test_writers_of_a_machine_queue_before_the_lock_of_all_machines(tmp_path: Pa
         lock.release()
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
     assert not file.with_name("journal.log.lock").is_symlink()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs flock")
+def test_a_restarted_sweep_does_not_break_the_lock_of_a_job_that_still_writes(tmp_path: Path) -> None:
+    Journal(tmp_path, Objective("val/acc", "max"))
+    lock = JournalLock(str(tmp_path / "journal.log"))
+    lock.acquire()
+    restarted = threading.Thread(target=Journal, args=(tmp_path, Objective("val/acc", "max")))
+    restarted.start()
+    restarted.join(0.2)
+    assert restarted.is_alive()
+    assert (tmp_path / "journal.log.lock").is_symlink()
+    lock.release()
+    restarted.join()
 
 
 @pytest.mark.parametrize("half", [b"{", b'{"op_code":4,"worker_id":"x"', b'{"op_code":4,"worker_id":"x"}'])

@@ -69,9 +69,10 @@ class RayLauncher(Launcher):
         """Run a job for each list of overrides, and wait for all."""
         import ray
 
+        launcher = ray.put(self)  # once for all jobs
         state, folder = Singleton.get_state(), Path.cwd()
         jobs = [
-            self.remote_job.remote(self, list(overrides), index, state, folder, sys.argv)
+            self.remote_job.remote(launcher, list(overrides), index, state, folder, sys.argv)
             for index, overrides in enumerate(job_overrides, start=initial_job_idx)
         ]
         returns = []

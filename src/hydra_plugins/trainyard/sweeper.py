@@ -85,7 +85,6 @@ class ResumingSweeper(Sweeper):
 
     def find_objective(self, folder: Path, space: "SearchSpace") -> Objective:
         """Return the objective of the command; if it depends on the data, that of the first job."""
-        from trainyard.sweeps.distributions import representative_jobs
         from trainyard.sweeps.execution.checks import find_objective
         from trainyard.sweeps.stored import SWEEP_FILE, read_space
 
@@ -93,8 +92,13 @@ class ResumingSweeper(Sweeper):
             return Objective.from_config(self.config)
         if (folder / SWEEP_FILE).exists():
             return read_space(folder / SWEEP_FILE)[1]
+        launcher = self.local_launcher()
+        from trainyard.sweeps.distributions import representative_jobs
+        from trainyard.sweeps.leaderboard import report  # noqa: F401  # now, while the launcher's server imports
+        from trainyard.sweeps.sweep import Sweep  # noqa: F401
+
         first = representative_jobs(space)[0] if space.sampler else space.jobs()[0]
-        return find_objective(self.local_launcher(), first)
+        return find_objective(launcher, first)
 
     def local_launcher(self) -> LocalLauncher:
         """Return a launcher of jobs on this machine."""

@@ -4,7 +4,6 @@ The functions import what they need, since torch takes seconds to import and a h
 """
 
 import argparse
-import gc
 import pkgutil
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from trainyard import __version__
 from trainyard.cli.parser import Parser, Run, add_config_dir, positive
+from trainyard.cli.process import without_garbage_collection
 
 DESCRIPTION = """\
 Deep-learning experiments by composition, on PyTorch Lightning and Hydra.
@@ -214,9 +214,9 @@ def list_runs(arguments: argparse.Namespace) -> None:
     """Print runs as a table or as CSV."""
     from trainyard.history.run_table import print_csv, print_table, select_runs
 
-    gc.disable()  # thousands of runs are millions of objects, and none of them is garbage
-    runs = select_runs(arguments.conditions, arguments.sort, arguments.last)
-    print_csv(runs) if arguments.csv else print_table(runs)
+    with without_garbage_collection():
+        runs = select_runs(arguments.conditions, arguments.sort, arguments.last)
+        print_csv(runs) if arguments.csv else print_table(runs)
 
 
 def diff_runs(arguments: argparse.Namespace) -> None:

@@ -6,8 +6,7 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import hydra
@@ -17,6 +16,7 @@ from omegaconf import DictConfig
 
 from trainyard.cli.error_reports import check_text, report_errors
 from trainyard.cli.parser import WIDTH, hydra_parser, options_first
+from trainyard.cli.process import without_garbage_collection
 from trainyard.cli.suggestions import suggest_command
 from trainyard.config.composition import (
     CONF_DIR,
@@ -159,16 +159,3 @@ def quote_condition(arg: str) -> str:
         return arg
     inside = text.replace("'", "\\'")
     return f"{key}='{inside}'"
-
-
-@contextmanager
-def without_garbage_collection() -> Iterator[None]:
-    """Disable garbage collection: composing and importing make a million objects, and none of them is garbage.
-
-    With this, and with the `gc.freeze` in `run_config`, a run of one small epoch takes 1.4 seconds less of 3.9.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()

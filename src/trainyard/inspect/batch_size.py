@@ -16,10 +16,10 @@ from omegaconf import DictConfig, OmegaConf
 from trainyard.callbacks.protocols import count_examples
 from trainyard.config.accepted import can_set
 from trainyard.data.loading.datamodule import DataModule
-from trainyard.inspect.untrained import build_data, build_model, feature_cache, trial_trainer
+from trainyard.inspect.untrained import feature_cache, trial_trainer, untrained_data, untrained_model
 from trainyard.io.errors import config_error
 from trainyard.io.resources import peak_memory
-from trainyard.run.run_builder import run_builder
+from trainyard.run.run_builder import build_data
 
 SMALLEST = 8
 FAST = 0.9  # of the highest speed
@@ -30,8 +30,8 @@ STEPS = 9  # of a trial; the first is not timed
 
 def find(cfg: DictConfig) -> None:
     """Print how fast each batch size trains, the suggested one, and the override for it."""
-    data = build_data(cfg)
-    model = build_model(cfg, data, download=True)
+    data = untrained_data(cfg)
+    model = untrained_model(cfg, data, download=True)
     examples = count_training_examples(cfg, data)
     rates: dict[int, float | None] = {}
     start, before = time.monotonic(), peak_memory()
@@ -82,7 +82,7 @@ def with_batch_size(cfg: DictConfig, data: L.LightningDataModule, size: int) -> 
         sized = copy.copy(data)  # shares the examples
         sized.batch_size = size
         return sized
-    return run_builder.data(OmegaConf.merge(cfg, {"data": {"batch_size": size}}))  # type: ignore[arg-type]
+    return build_data(OmegaConf.merge(cfg, {"data": {"batch_size": size}}))  # type: ignore[arg-type]
 
 
 def measure(cfg: DictConfig, data: L.LightningDataModule, model: L.LightningModule, size: int) -> float | None:

@@ -16,7 +16,7 @@ from trainyard.data.loading.target_statistics import examples_of_each, summarize
 from trainyard.data.sources.image_source import ImageSource
 from trainyard.inspect.data_figures import draw_columns, draw_images
 from trainyard.inspect.loaders import describe_loaders
-from trainyard.inspect.untrained import build_data
+from trainyard.inspect.untrained import untrained_data
 from trainyard.io.errors import join_limited
 from trainyard.io.figures import save_figure
 from trainyard.terminal.tables import table
@@ -30,7 +30,7 @@ Pair = tuple[Example, Example]
 
 def show(cfg: DictConfig) -> None:
     """Print a summary of the data, and draw images of each class or the columns of a table, if the data has them."""
-    data = build_data(cfg)
+    data = untrained_data(cfg)
     if not isinstance(data, DataModule):
         print(describe_loaders(data))
         return

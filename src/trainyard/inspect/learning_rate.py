@@ -14,12 +14,12 @@ from torch import Tensor
 
 from trainyard.config.accepted import has_backbone
 from trainyard.inspect.untrained import (
-    build_data,
-    build_model,
     check_optimizes,
     feature_cache,
     learning_rate_key,
     trial_trainer,
+    untrained_data,
+    untrained_model,
 )
 from trainyard.io.figures import figure_style, save_figure
 
@@ -116,8 +116,8 @@ def find(cfg: DictConfig, steps: int | None = None) -> None:
 
 def range_test(cfg: DictConfig, steps: int) -> LossCurve:
     """Train for some steps with a rising rate, and return the steps with a finite loss."""
-    data = build_data(cfg)
-    model = build_model(cfg, data, download=True)
+    data = untrained_data(cfg)
+    model = untrained_model(cfg, data, download=True)
     check_optimizes(cfg, model)
     test = RangeTest(steps)
     changes = {"max_epochs": -1, "max_steps": steps, "limit_val_batches": 0, "num_sanity_val_steps": 0}

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from trainyard.inference.module_formats import ExportedModule
-from trainyard.inspect.untrained import build_data, build_model
+from trainyard.inspect.untrained import untrained_data, untrained_model
 from trainyard.terminal.tables import table
 
 
@@ -27,7 +27,7 @@ class Layer:
 
 def show(cfg: DictConfig, depth: int | None = None) -> None:
     """Print a table of the layers down to a depth (default: 2), and the totals."""
-    model = build_model(cfg, build_data(cfg))
+    model = untrained_model(cfg, untrained_data(cfg))
     layers, flops = summarize_layers(model, depth or 2)
     rows = []
     for layer in layers:

@@ -9,7 +9,13 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
 from trainyard.config.accepted import has_backbone
-from trainyard.inspect.untrained import build_data, build_model, build_trainer, check_optimizes, logging_disabled
+from trainyard.inspect.untrained import (
+    build_trainer,
+    check_optimizes,
+    logging_disabled,
+    untrained_data,
+    untrained_model,
+)
 from trainyard.io.errors import ConfigError, config_error, join_limited
 from trainyard.io.figures import figure_style, save_figure
 from trainyard.optim.schedules import set_intervals
@@ -144,8 +150,8 @@ def simulate_rates(cfg: DictConfig) -> Rates:
 
 def prepare_trainer(cfg: DictConfig) -> L.Trainer:
     """Return a Trainer with the optimizer and the schedules of a composed run, as at its start."""
-    data = build_data(cfg)
-    model = build_model(cfg, data)
+    data = untrained_data(cfg)
+    model = untrained_model(cfg, data)
     check_optimizes(cfg, model)
     model.trainer = trainer = build_trainer(cfg)
     trainer.strategy.connect(model)

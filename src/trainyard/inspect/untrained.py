@@ -18,20 +18,20 @@ from trainyard.config.objective import AUTO
 from trainyard.config.task_option import choose_task
 from trainyard.data.loading.spec import target_kind
 from trainyard.io.errors import config_error
-from trainyard.run.compatibility import check_model_fits_data
+from trainyard.run.compatibility import check_config, check_model_fits_data
 from trainyard.run.precision import FULL
-from trainyard.run.run_builder import QUIET, run_builder
+from trainyard.run.run_builder import QUIET, build_data, build_model_to_train
 from trainyard.run.run_length import epoch_limit
 
 RATES = ("lr", "learning_rate")  # parameters of models that are learning rates
 
 
-def build_data(cfg: DictConfig) -> L.LightningDataModule:
+def untrained_data(cfg: DictConfig) -> L.LightningDataModule:
     """Check the config and build its data."""
     remove_unused(cfg)
-    run_builder.check(cfg)
+    check_config(cfg)
     L.seed_everything(cfg.seed, verbose=False)
-    data = run_builder.data(cfg)
+    data = build_data(cfg)
     check_model_fits_data(cfg, data)
     choose_task(cfg, target_kind(data))
     if cfg.trainer.get("precision") == AUTO:  # only a run is long enough to time steps
@@ -39,11 +39,11 @@ def build_data(cfg: DictConfig) -> L.LightningDataModule:
     return data
 
 
-def build_model(cfg: DictConfig, data: L.LightningDataModule, download: bool = False) -> L.LightningModule:
+def untrained_model(cfg: DictConfig, data: L.LightningDataModule, download: bool = False) -> L.LightningModule:
     """Build the model; without `download`, random weights replace the pretrained ones of a backbone."""
     if not download and has_backbone(cfg) and cfg.model.get("weights") == "pretrained":
         cfg.model.weights = "none"
-    return run_builder.model(cfg, data)
+    return build_model_to_train(cfg, data)
 
 
 def check_optimizes(cfg: DictConfig, model: L.LightningModule) -> None:

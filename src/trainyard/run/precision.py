@@ -13,7 +13,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import DictConfig
 
 from trainyard.config.objective import AUTO
-from trainyard.run.run_builder import QUIET, run_builder
+from trainyard.run.run_builder import QUIET, build_model_to_train
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def bfloat16_gain(cfg: DictConfig, data: L.LightningDataModule) -> float:
         warnings.simplefilter("ignore")
         uncompiled = cfg.copy()
         uncompiled.compile = False
-        model = run_builder.model(uncompiled, data)
+        model = build_model_to_train(uncompiled, data)
         limits: dict[str, Any] = {"max_steps": 2 * PAIRS, "limit_val_batches": 0, "num_sanity_val_steps": 0}
         place = {"accelerator": cfg.trainer.get("accelerator", AUTO), "devices": 1, "default_root_dir": folder}
         L.Trainer(**limits, **place, **QUIET, callbacks=[timer]).fit(model, data)

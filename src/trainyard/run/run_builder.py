@@ -28,7 +28,6 @@ from trainyard.io.errors import config_error
 from trainyard.io.extras import describe_missing
 from trainyard.optim.optimizers import check_optimizer
 from trainyard.optim.schedules import ScheduleFactory
-from trainyard.run.compatibility import check_config
 from trainyard.run.loops import FitLoop
 from trainyard.run.run import Run
 from trainyard.run.run_length import epoch_limit
@@ -39,63 +38,53 @@ EXTRAS = ("wandb", "mlflow")  # logger options with a package of the same name
 PRUNING = OmegaConf.create({"_target_": "trainyard.sweeps.pruning.Pruning"})
 
 
-class RunBuilder:
-    """Builds the parts of a run."""
-
-    def check(self, cfg: DictConfig) -> None:
-        """Raise a ConfigError for the first problem in the config."""
-        check_config(cfg)
-
-    def data(self, cfg: DictConfig) -> L.LightningDataModule:
-        """Build the data module, with `augment` and `order_seed` if its constructor accepts them."""
-        return build_data(cfg)
-
-    def model(self, cfg: DictConfig, data: L.LightningDataModule) -> L.LightningModule:
-        """Build the model, with `spec`, `optimizer`, `scheduler` and `finetune` if its constructor accepts them."""
-        check_optimizer(cfg)
-        model = build_model(cfg, data)
-        if uses_channels_last(cfg):
-            use_channels_last(model)
-        if cfg.compile:
-            model.compile()
-        return model
-
-    def trainer(self, cfg: DictConfig, run: Run) -> L.Trainer:
-        """Build the Trainer, with the callbacks and loggers of the config and those of every run."""
-        callbacks, loggers = build_callbacks(cfg, run), build_loggers(cfg)
-        trainer: L.Trainer = instantiate(
-            cfg.trainer,
-            max_epochs=epoch_limit(cfg),
-            **({} if cfg.trainer.get("profiler") else {"profiler": NoProfiler()}),
-            **({} if cfg.trainer.get("plugins") else {"plugins": [PacedCheckpointIO()]}),
-            callbacks=callbacks,
-            logger=loggers,
-            default_root_dir=str(run.dir),
-            enable_model_summary=False,
-        )
-        trainer.fit_loop = FitLoop(trainer, restore_stop=not run.config_changed)
-        if trainer.fast_dev_run:  # type: ignore[attr-defined]  # its limits are set; the run still saves, tests and logs
-            trainer.fast_dev_run, trainer.loggers = False, loggers  # type: ignore[attr-defined]
-        if isinstance(interval := cfg.trainer.get("val_check_interval"), str):
-            trainer.val_check_interval = interval  # type: ignore[assignment]  # Lightning drops it; EarlyStopping reads it
-        return trainer
+def build_trainer(cfg: DictConfig, run: Run) -> L.Trainer:
+    """Build the Trainer, with the callbacks and loggers of the config and those of every run."""
+    callbacks, loggers = build_callbacks(cfg, run), build_loggers(cfg)
+    trainer: L.Trainer = instantiate(
+        cfg.trainer,
+        max_epochs=epoch_limit(cfg),
+        **({} if cfg.trainer.get("profiler") else {"profiler": NoProfiler()}),
+        **({} if cfg.trainer.get("plugins") else {"plugins": [PacedCheckpointIO()]}),
+        callbacks=callbacks,
+        logger=loggers,
+        default_root_dir=str(run.dir),
+        enable_model_summary=False,
+    )
+    trainer.fit_loop = FitLoop(trainer, restore_stop=not run.config_changed)
+    if trainer.fast_dev_run:  # type: ignore[attr-defined]  # its limits are set; the run still saves, tests and logs
+        trainer.fast_dev_run, trainer.loggers = False, loggers  # type: ignore[attr-defined]
+    if isinstance(interval := cfg.trainer.get("val_check_interval"), str):
+        trainer.val_check_interval = interval  # type: ignore[assignment]  # Lightning drops it; EarlyStopping reads it
+    return trainer
 
 
 def build_data(cfg: DictConfig) -> L.LightningDataModule:
-    """Build the data module of a composed or stored config; see `RunBuilder.data`."""
+    """Build the data module, with `augment` and `order_seed` if its constructor accepts them."""
     task = cfg.get("task") or {}
     arguments = {"augment": cfg.get("augment"), "order_seed": cfg.seed, "task": task.get("kind", AUTO)}
     return build_part(cfg, "data", arguments)  # type: ignore[no-any-return]
 
 
 def build_model(cfg: DictConfig, data: L.LightningDataModule) -> L.LightningModule:
-    """Build the model of a composed or stored config; see `RunBuilder.model`."""
+    """Build the model, with `spec`, `optimizer`, `scheduler`, `finetune` and `task` if its constructor accepts them."""
     described = {"spec": data.spec} if isinstance(data, DescribesData) else {}
     scheduler = ScheduleFactory(instantiate(cfg.scheduler)) if cfg.get("scheduler") else None
     groups = {"optimizer": cfg.get("optimizer"), "scheduler": scheduler, "finetune": cfg.get("finetune")}
     model: L.LightningModule = build_part(cfg, "model", {**described, **groups, "task": task_arguments(cfg)})
     if scheduler:
         scheduler.module = model
+    return model
+
+
+def build_model_to_train(cfg: DictConfig, data: L.LightningDataModule) -> L.LightningModule:
+    """Build the model, with the memory format of the config and compiled if it says so."""
+    check_optimizer(cfg)
+    model = build_model(cfg, data)
+    if uses_channels_last(cfg):
+        use_channels_last(model)
+    if cfg.compile:
+        model.compile()
     return model
 
 
@@ -120,9 +109,6 @@ def uses_channels_last(cfg: DictConfig) -> bool:
     a `spec`.
     """
     return accepts(cfg, "model", "spec") if cfg.get("channels_last") == "auto" else bool(cfg.get("channels_last"))
-
-
-run_builder = RunBuilder()
 
 
 class NoProfiler(PassThroughProfiler):

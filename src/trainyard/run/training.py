@@ -28,13 +28,13 @@ from trainyard.config.trusted_paths import check_callback_states
 from trainyard.data.loading.spec import ReportsData, target_kind
 from trainyard.io.errors import config_error, join_limited
 from trainyard.io.files import relative
-from trainyard.run.compatibility import check_model_fits_data, check_validation, missing_method
+from trainyard.run.compatibility import check_config, check_model_fits_data, check_validation, missing_method
 from trainyard.run.distributed.launch import count_processes, run_in_processes
 from trainyard.run.epoch_loop import logged_steps
 from trainyard.run.metrics_csv import TABLE, truncate_table
 from trainyard.run.precision import choose_precision
 from trainyard.run.run import Run
-from trainyard.run.run_builder import run_builder
+from trainyard.run.run_builder import build_data, build_model_to_train, build_trainer
 from trainyard.run.run_length import check_batches
 from trainyard.run.run_result import RunResult
 from trainyard.run.summary import format_choices, format_scores
@@ -72,7 +72,7 @@ def train(cfg: DictConfig, resume: bool = False) -> RunResult:
 
 def start_training(cfg: DictConfig, run: Run, resume: bool) -> None:
     """Check the config, then train and test in one process or several."""
-    run_builder.check(cfg)
+    check_config(cfg)
     if not resume:
         for line in describe_replaced([f"{group}={option}" for group, option in cfg.run.choices.items()]):
             log.info("%s", line)
@@ -85,19 +85,19 @@ def start_training(cfg: DictConfig, run: Run, resume: bool) -> None:
 def fit_and_test(cfg: DictConfig, run: Run) -> None:
     """Train and test in this process, and set `run.result`."""
     L.seed_everything(cfg.seed, verbose=False)
-    data = run_builder.data(cfg)
+    data = build_data(cfg)
     check_model_fits_data(cfg, data)
     choose_task(cfg, target_kind(data))
     run.result = {"data": report_data(data)}  # interrupted runs record it too
     choose_precision(cfg, data)
-    model = run_builder.model(cfg, data)
+    model = build_model_to_train(cfg, data)
     check_validation(cfg, model, data)
     checkpoint = run.resume_checkpoint
     if run.is_rank_zero and checkpoint:
         stored = load_checkpoint(checkpoint)
         check_callback_states(stored.get("callbacks") or {}, checkpoint)
         log.info("resuming from %s, after step %d", relative(checkpoint), stored["global_step"])
-    trainer = run_builder.trainer(cfg, run)
+    trainer = build_trainer(cfg, run)
     if isinstance(trainer.precision_plugin, DoublePrecision):
         trainer.precision_plugin.convert_module(model)  # Lightning converts it after it has loaded float64 weights
     check_batches(trainer, data)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -124,17 +125,23 @@ class JournalLock(JournalFileSymlinkLock):
 
     def acquire(self) -> bool:
         """Wait for the lock."""
-        self.queued = open(self.file, "ab")  # noqa: SIM115, PTH123
-        with suppress(ImportError, OSError):  # Windows, and file systems without locks
-            import fcntl
-
-            fcntl.flock(self.queued, fcntl.LOCK_EX)
+        self.queued = open_queued(Path(self.file))
         return super().acquire()
 
     def release(self) -> None:
         """Release the lock; the next in the queue gets it when the file is closed."""
         with self.queued:
             super().release()
+
+
+def open_queued(file: Path) -> BinaryIO:
+    """Open a journal when the other processes of this machine have closed it."""
+    opened = file.open("ab")
+    with suppress(ImportError, OSError):  # Windows, and file systems without locks
+        import fcntl
+
+        fcntl.flock(opened, fcntl.LOCK_EX)
+    return opened
 
 
 def load_study(storage: JournalStorage) -> Study | None:
@@ -156,9 +163,10 @@ def running_trials(study: Study) -> dict[int, FrozenTrial]:
 
 def repair_journal(file: Path) -> None:
     """Remove the lock and the incomplete line that a killed process has left."""
-    file.with_name(f"{file.name}.lock").unlink(missing_ok=True)
-    if file.is_file() and not (content := file.read_bytes()).endswith(b"\n"):
-        os.truncate(file, content.rfind(b"\n") + 1)
+    with open_queued(file):  # jobs of a cluster may still write
+        file.with_name(f"{file.name}.lock").unlink(missing_ok=True)
+        if not (content := file.read_bytes()).endswith(b"\n"):
+            os.truncate(file, content.rfind(b"\n") + 1)
 
 
 def check_lines(file: Path) -> None:

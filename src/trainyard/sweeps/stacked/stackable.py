@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from trainyard.config.composition import instantiate
 from trainyard.io.errors import join_limited
 from trainyard.sweeps.job import CHECKPOINTS
 
@@ -26,7 +27,6 @@ TRAINER: dict[str, tuple[Any, ...]] = {  # supported values; () for all
     **{"accumulate_grad_batches": (1,), "gradient_clip_val": (None,), "deterministic": (False,)},
     **{"num_sanity_val_steps": (0,), "devices": (1,), "strategy": ("auto",), "precision": ("32-true", "64-true")},
 }
-OPTIONS = ("_target_", "magnitude", "border", "largest")  # of augmentations, which change nothing by themselves
 SHARED = ("model", "data", "task", "loss", "metrics", "augment", "finetune", "trainer", "callbacks")
 VALUES = ("compile", "ema_decay", "objective", "objective_mode", "channels_last", "on_nan", "seed")
 
@@ -107,7 +107,7 @@ def head_obstacles(cfg: dict[str, Any]) -> Iterator[str]:
     """Yield the reasons why a head cannot be trained on cached features."""
     if cfg["finetune"]["unfreeze"]:
         yield "finetune.unfreeze trains the backbone"
-    if any(value for name, value in cfg["augment"].items() if name not in OPTIONS):
+    if cfg["augment"] and instantiate(OmegaConf.create(cfg["augment"])):  # false if it changes nothing
         yield "augment changes the images, so their features are not cached"
     if CACHE not in [part["_target_"] for part in cfg["callbacks"].values() if part]:
         yield "callbacks.feature_cache is missing"

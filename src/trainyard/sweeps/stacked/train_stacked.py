@@ -26,7 +26,7 @@ from trainyard.data.loading.spec import target_kind
 from trainyard.models.supervised import SupervisedModel
 from trainyard.run.loops import FitLoop
 from trainyard.run.run import Run
-from trainyard.run.run_builder import QUIET, build_loggers, build_parts, run_builder
+from trainyard.run.run_builder import QUIET, build_data, build_loggers, build_model_to_train, build_parts
 from trainyard.run.run_length import epoch_limit
 from trainyard.run.summary import format_choices
 from trainyard.run.training import finite_metrics, record_result, record_trained, report_data, result_of
@@ -76,7 +76,7 @@ def train_stacked(
 def train_models(configs: Sequence[DictConfig], interrupted: Callable[[], bool]) -> StackedModel | None:
     """Train and test the models of jobs that are sorted by seed; return `None` if their input layer is trained too."""
     first = configs[0]
-    data = run_builder.data(first)
+    data = build_data(first)
     assert isinstance(data, DataModule)
     report_data(data)  # before features replace the images
     if any(column.embedded for column in data.spec.columns):
@@ -104,7 +104,7 @@ def build_models(configs: Sequence[DictConfig], data: DataModule) -> list[Superv
         seed = configs[0].seed if has_backbone(cfg) else cfg.seed  # on which the weights depend
         if seed not in built:
             L.seed_everything(seed, verbose=False)
-            built[seed] = run_builder.model(cfg, data)
+            built[seed] = build_model_to_train(cfg, data)
         backbone = getattr(built[seed], "backbone", None)
         model = deepcopy(built[seed], {id(backbone): backbone})
         model.make_optimizer, model.make_scheduler = instantiate(cfg.optimizer), instantiate(cfg.scheduler)

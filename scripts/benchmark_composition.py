@@ -1,0 +1,63 @@
+"""CPU time to compose and check a job of a sweep: `python scripts/benchmark_composition.py [ROUNDS]`.
+
+Each round composes and checks the same jobs, which differ in a learning rate, with Hydra alone and as a sweep does it.
+Prints medians over the rounds, and what a thousand jobs take.
+"""
+
+import gc
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+
+from trainyard.config.composition import CONF_DIR, CONFIG_NAME, HYDRA_VERSION_BASE
+from trainyard.config.objective import Objective
+from trainyard.sweeps.execution.checks import find_problem, without_seed
+from trainyard.sweeps.execution.job_configs import JobConfigs
+
+JOBS, ROUNDS = 20, 7
+OBJECTIVE = Objective("val/acc", "max")
+
+
+def job(number: int) -> list[str]:
+    """Return the overrides of a job."""
+    return ["model=cnn", "callbacks=none", f"optimizer.lr={number + 1}e-3", f"hydra.sweep.subdir={number}"]
+
+
+def milliseconds(step: Callable[[int], object]) -> float:
+    """Return the CPU time of a step per job."""
+    start = time.process_time()
+    for number in range(JOBS):
+        step(number)
+    return (time.process_time() - start) / JOBS * 1000
+
+
+def main() -> None:
+    """Measure and print a line for each step."""
+    rounds = int(sys.argv[1]) if sys.argv[1:] else ROUNDS
+    with initialize_config_dir(str(CONF_DIR), version_base=HYDRA_VERSION_BASE):
+        loader = GlobalHydra.instance().config_loader()
+        sweep = loader.load_configuration(CONFIG_NAME, ["hydra.job.name=train"], run_mode=RunMode.MULTIRUN)
+        configs = JobConfigs(loader, sweep)
+        composed = [configs.compose(job(number)) for number in range(JOBS)]
+        steps: dict[str, Callable[[int], object]] = {
+            "composed by Hydra": lambda number: loader.load_sweep_config(sweep, job(number)),
+            "composed for a sweep": lambda number: configs.compose(job(number)),
+            "digest, to share checks among seeds": lambda number: without_seed(composed[number]),
+            "checked": lambda number: find_problem(composed[number], OBJECTIVE),
+        }
+        assert not any(find_problem(config, OBJECTIVE) for config in composed)
+        gc.freeze()
+        table = [{name: milliseconds(step) for name, step in steps.items()} for _ in range(rounds)]
+    print(f"{'medians of ' + str(rounds) + ' rounds':<38} {'ms/job':>7} {'s/1000 jobs':>12}")
+    for name in steps:
+        median = statistics.median(row[name] for row in table)
+        print(f"{name:<38} {median:>7.1f} {median:>12.1f}")
+
+
+if __name__ == "__main__":
+    main()
