@@ -131,7 +131,8 @@ def test_help_lists_options_of_config_dir(run_train, tmp_path: Path) -> None:
     (tmp_path / "mine" / "model").mkdir(parents=True)
     (tmp_path / "mine" / "model" / "tiny.yaml").touch()
     assert (
-        "  model        cnn, mlp*, resnet, tabular, tiny, transfer\n" in run_train("--config-dir", "mine", "--help")[1]
+        "  model        cnn, mlp*, resnet, tabular, tiny, transfer, whitened_cnn\n"
+        in run_train("--config-dir", "mine", "--help")[1]
     )
 
 

@@ -214,7 +214,7 @@ class Run:
 def adopt_precision(cfg: DictConfig, stored: Mapping[str, Any]) -> None:
     """Replace `auto` by the precision in the stored config of the run that `cfg` resumes."""
     trainer = stored.get("trainer")
-    if cfg.trainer.get("precision") == AUTO and isinstance(trainer, Mapping):
+    if cfg.get("trainer", {}).get("precision") == AUTO and isinstance(trainer, Mapping):
         cfg.trainer.precision = trainer.get("precision", AUTO)
 
 

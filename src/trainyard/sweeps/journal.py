@@ -40,8 +40,8 @@ class Journal:
     ) -> None:
         self.folder = folder
         self.distributions = dict(distributions or {})
-        repair_journal(folder / JOURNAL)
         try:
+            repair_journal(folder / JOURNAL)
             check_lines(folder / JOURNAL)
             storage = open_storage(folder / JOURNAL)
             direction = StudyDirection.MAXIMIZE if objective.mode == "max" else StudyDirection.MINIMIZE

@@ -10,6 +10,7 @@ import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
+from inspect import signature
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from trainyard.io.resources import available_cores
 PREFETCHED_BATCHES = 8  # batches gathered by one indexing operation, whose overhead exceeds the cost of a small batch
 
 Batch = tuple[Tensor, Tensor]
-Augment = Callable[..., Batch]  # of inputs, labels, the generator of the batch and `turn`
+Augment = Callable[..., Batch]  # of inputs, labels and the generator of the batch; optionally of `turn`
 
 
 def derive_generator(*key: int) -> torch.Generator:
@@ -109,12 +110,12 @@ class Loader(ABC):
         start, self.start = self.start, 0
         self.sampler.start = start
         augment, sampler, size = self.augment, self.sampler, self.sampler.batch_size
-        turns = sampler.turns() if augment else None
+        turns = sampler.turns() if augment and "turn" in signature(augment).parameters else None
         for batch, (x, y) in enumerate(self.load_batches(), start):
             self.next_batch = batch + 1
-            if augment is not None and turns is not None:
-                turn = turns[batch * size : (batch + 1) * size]
-                x, y = augment(x, y, sampler.batch_generator(batch), turn=turn)
+            if augment is not None:
+                options = {} if turns is None else {"turn": turns[batch * size : (batch + 1) * size]}
+                x, y = augment(x, y, sampler.batch_generator(batch), **options)
             yield x, y
 
     @abstractmethod
