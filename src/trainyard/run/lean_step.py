@@ -1,6 +1,7 @@
 """A training step without the calls of hooks that nothing overrides: they take longer than a small network."""
 
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -40,6 +41,8 @@ class LeanStep:
         self.progress = trainer.fit_loop.epoch_loop.automatic_optimization.optim_progress.optimizer
         self.hooks = {name: self.find_hooks(name) for name in HOOKS}
         self.takes_index = is_param_in_hook_signature(self.module.training_step, "batch_idx", min_args=2)
+        precision = trainer.precision_plugin
+        self.context = nullcontext if type(precision) is Precision else precision.train_step_context
         self.clips = is_overridden("configure_gradient_clipping", self.module)
         self.transfers = trainer.strategy.root_device.type != "cpu" or bool(overridden(trainer, TRANSFER))
 
@@ -69,22 +72,22 @@ class LeanStep:
 
     def run(self, batch: Any, batch_idx: int, accumulate: bool) -> dict[str, Any]:
         """Compute the gradient of a batch and, unless it is accumulated, update the weights; return the outputs."""
-        result: ClosureResult | None = None
+        outputs: dict[str, Any] = {}
 
-        @torch.enable_grad()
         def closure() -> Tensor | None:
-            nonlocal result
-            result = self.forward(batch, batch_idx)
-            if batch_idx % self.trainer.accumulate_grad_batches == 0:
-                self.zero_grad()
-            if result.closure_loss is not None:
-                self.call("on_before_backward", result.closure_loss)
-                result.closure_loss.backward()
-                self.call("on_after_backward")
-            if not accumulate:
-                self.call("on_before_optimizer_step", self.optimizer)
-                self.clip_gradients()
-            return result.loss
+            nonlocal outputs
+            with torch.enable_grad():
+                loss, outputs = self.forward(batch, batch_idx)
+                if batch_idx % self.trainer.accumulate_grad_batches == 0:
+                    self.zero_grad()
+                if loss is not None:
+                    self.call("on_before_backward", loss)
+                    loss.backward()
+                    self.call("on_after_backward")
+                if not accumulate:
+                    self.call("on_before_optimizer_step", self.optimizer)
+                    self.clip_gradients()
+            return outputs.get("loss")
 
         if accumulate:
             closure()
@@ -92,15 +95,19 @@ class LeanStep:
             self.progress.step.increment_ready()
             self.optimizer.step(closure)  # type: ignore[arg-type]  # a loss may be a tensor
             self.progress.step.increment_completed()
-        return result.asdict() if result and result.loss is not None else {}
+        return outputs
 
-    def forward(self, batch: Any, batch_idx: int) -> ClosureResult:
-        """Return the result of `training_step`."""
+    def forward(self, batch: Any, batch_idx: int) -> tuple[Tensor | None, dict[str, Any]]:
+        """Return the loss of `training_step`, `None` to skip the batch, and the outputs for callbacks."""
+        accumulated = self.trainer.accumulate_grad_batches
         self.set_caller("training_step")
-        with self.trainer.precision_plugin.train_step_context():
+        with self.context():
             output = self.module.training_step(*((batch, batch_idx) if self.takes_index else (batch,)))
         self.set_caller(None)
-        return ClosureResult.from_training_step_output(output, self.trainer.accumulate_grad_batches)
+        if isinstance(output, Tensor) and accumulated == 1:
+            return output, {"loss": output.detach()}
+        result = ClosureResult.from_training_step_output(output, accumulated)
+        return result.closure_loss, {} if result.loss is None else result.asdict()
 
     def zero_grad(self) -> None:
         """Set the gradients to `None`."""
