@@ -16,8 +16,9 @@ from hydra.types import RunMode
 
 from trainyard.config.composition import CONF_DIR, CONFIG_NAME, HYDRA_VERSION_BASE
 from trainyard.config.objective import Objective
-from trainyard.sweeps.execution.checks import find_problem, without_seed
+from trainyard.sweeps.execution.job_checks import find_problem, find_steps_problem
 from trainyard.sweeps.execution.job_configs import JobConfigs
+from trainyard.sweeps.execution.job_parts import JobParts
 
 JOBS, ROUNDS = 20, 7
 OBJECTIVE = Objective("val/acc", "max")
@@ -47,8 +48,9 @@ def main() -> None:
         steps: dict[str, Callable[[int], object]] = {
             "composed by Hydra": lambda number: loader.load_sweep_config(sweep, job(number)),
             "composed for a sweep": lambda number: configs.compose(job(number)),
-            "digest, to share checks among seeds": lambda number: without_seed(composed[number]),
+            "split into parts, which share checks": lambda number: JobParts.split(job(number)),
             "checked": lambda number: find_problem(composed[number], OBJECTIVE),
+            "checked, only values of the optimizer": lambda number: find_steps_problem(composed[number], OBJECTIVE),
         }
         assert not any(find_problem(config, OBJECTIVE) for config in composed)
         gc.freeze()

@@ -49,10 +49,7 @@ def check_config(cfg: DictConfig) -> None:
 
 def check_complete(cfg: DictConfig) -> None:
     """Raise a ConfigError if a required option or value is missing."""
-    missing = sorted(OmegaConf.missing_keys(cfg))
-    if missing:
-        accepted = " ".join(f"{key}={key.rpartition('.')[2].upper()}" for key in missing)
-        raise ConfigError(f"{' and '.join(missing)} must be given\n  accepted: {accepted}")
+    check_missing(cfg)
     for group in ("data", "model", "trainer", *OBJECT_GROUPS):
         if is_unused(cfg, group):
             continue
@@ -66,6 +63,13 @@ def check_complete(cfg: DictConfig) -> None:
         raise config_error(
             "checkpoint", cfg.get("checkpoint"), "not a value but a group of keys", "checkpoint.every_steps=N"
         )
+
+
+def check_missing(cfg: DictConfig) -> None:
+    """Raise a ConfigError if the user must give a value."""
+    if missing := sorted(OmegaConf.missing_keys(cfg)):
+        accepted = " ".join(f"{key}={key.rpartition('.')[2].upper()}" for key in missing)
+        raise ConfigError(f"{' and '.join(missing)} must be given\n  accepted: {accepted}")
 
 
 def missing_option(cfg: DictConfig, group: str) -> str:
