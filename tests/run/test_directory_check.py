@@ -28,7 +28,7 @@ def test_a_taken_name_is_drawn_again(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     for seed, run in enumerate(runs):
         assert OmegaConf.load(run / "config.yaml").seed == seed
         assert OmegaConf.load(run / "config.yaml").run.dir == str(run)
-        assert f"seed={seed}" in OmegaConf.load(run / ".hydra" / "overrides.yaml")
+        assert f"seed={seed}" in OmegaConf.load(run / "overrides.yaml")
         assert json.loads((run / "result.json").read_text())["status"] == "completed"
 
 

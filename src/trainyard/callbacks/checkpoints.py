@@ -8,6 +8,7 @@ from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from trainyard.callbacks.checkpoint_files import is_intact
@@ -123,8 +124,9 @@ class BestCheckpoint(ModelCheckpoint):
         checkpoint["metrics"] = dict(self.scores.latest)
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Check `best.ckpt`; rank 0 decides, since saving is collective."""
-        self.intact = trainer.strategy.broadcast(is_intact(Path(self.path)))
+        """Check `best.ckpt` before training resumes; rank 0 decides, since saving is collective."""
+        if trainer.state.fn == TrainerFn.FITTING:
+            self.intact = trainer.strategy.broadcast(is_intact(Path(self.path)))
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the best score; if `best.ckpt` is missing or damaged, start without one.
