@@ -3,6 +3,7 @@
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -10,7 +11,9 @@ from omegaconf import OmegaConf
 
 from tests.conftest import Compose
 from tests.history.recorded import record
-from trainyard.history.stored_run import QUIET, StoredRun, is_run
+from trainyard.history import stored_run
+from trainyard.history.stored_run import QUIET, StoredRun, is_run, load_block
+from trainyard.io.files import load_yaml
 
 
 def test_config_is_read_part_by_part(compose_run: Compose, tmp_path: Path) -> None:
@@ -96,3 +99,28 @@ def test_values_of_another_type_are_ignored(tmp_path: Path) -> None:
     assert (run.metrics, run.choices, run.overrides, run.fingerprint) == ({}, {}, [], None)
     assert (run.columns["status"], run.columns["best"]) == ("failed", None)
     assert run.config_moved_to("/new")["run"] == own
+
+
+def test_equal_choices_are_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[str] = []
+
+    def load(text: str) -> Any:
+        parsed.append(text)
+        return load_yaml(text)
+
+    load_block.cache_clear()
+    monkeypatch.setattr(stored_run, "load_yaml", load)
+    for number in range(20):
+        run = {"dir": f"/runs/{number}", "choices": {"model": "mlp", "data": None}, "overrides": [f"seed={number}"]}
+        (tmp_path / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create({"seed": 0, "run": run, "x": 1})))
+        assert StoredRun(tmp_path).run_config == run
+    assert sum("choices" in text for text in parsed) == 1
+    assert len(parsed) == 41
+
+
+@pytest.mark.parametrize(
+    "text", ["run: {dir: a, choices: {model: cnn}}", "run:\n  # mine\n  dir: a\n  choices: {model: cnn}"]
+)
+def test_an_edited_config_is_read(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.yaml").write_text(f"seed: 0\n{text}\n")
+    assert StoredRun(tmp_path).run_config == {"dir": "a", "choices": {"model": "cnn"}}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,10 @@ class StoredRun:
     @cached_property
     def run_config(self) -> dict[str, Any]:
         """The key `run` of the config: directory, choices and overrides."""
+        first, *blocks = re.split(r"^(?=  [^\s\-])", self.section_texts.get("run", ""), flags=re.MULTILINE)
+        if first == "run:\n":  # otherwise someone has edited the file
+            with suppress(yaml.YAMLError, ValueError, AttributeError):  # AttributeError: not a dict
+                return {key: value for block in blocks for key, value in load_block(block).items()}
         return as_dict(self.section("run"))
 
     @property
@@ -186,6 +190,12 @@ class StoredRun:
         with suppress(TypeError, ValueError):
             return datetime.fromisoformat(self.provenance.get("started")).astimezone()  # type: ignore[arg-type]
         return datetime.fromtimestamp(max(self.write_times, default=0.0)).astimezone()
+
+
+@lru_cache(maxsize=1000)
+def load_block(text: str) -> Any:
+    """Parse a part of a config; the jobs of a sweep have the same choices. Do not change the result."""
+    return load_yaml(text)
 
 
 def as_dict(value: Any) -> dict[str, Any]:
