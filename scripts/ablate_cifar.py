@@ -33,7 +33,8 @@ CHANGES = {
     "one_cycle": ["scheduler=one_cycle", "~scheduler.warmup_fraction"],
     "cnn with AdamW": ["model=cnn", "model.channels=[32,128,256]", "~model.bias_lr_factor", *ADAMW],
     "moving average": ["ema_decay=0.99"],
-    "mirrored evaluation": ["model.mirrored_evaluation=true"],
+    "one view": ["model.evaluation_views=1"],
+    "mirrored views": ["model.evaluation_views=2"],
     "float32": ["trainer.precision=32-true"],
 }
 
