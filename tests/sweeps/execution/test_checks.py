@@ -103,6 +103,12 @@ def test_each_job_has_the_problem_that_it_has_alone(launcher: LocalLauncher, wor
     assert len(alone) == 14 if word in BAD else len(alone) >= 8
 
 
+def test_an_objective_that_is_not_known_since_the_first_job_cannot_work_is_not_checked(launcher: LocalLauncher) -> None:
+    jobs = number([["model.dropout=1.5"], ["model.dropout=0.1"]])
+    assert checks.find_problems(launcher, checks.ANY_OBJECTIVE, jobs).keys() == {0}
+    assert checks.find_problems(launcher, Objective("val/loss", "min"), jobs).keys() == {0, 1}
+
+
 def test_a_sweep_prints_something_before_slow_imports(tmp_path: Path) -> None:
     command = [sys.executable, "-X", "importtime", "-m", "trainyard", "-m", "seed=0,1", "sweep.name=a/b"]
     done = subprocess.run(

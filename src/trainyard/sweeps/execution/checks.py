@@ -14,7 +14,7 @@ from trainyard.config.arguments import check_arguments, check_ranges, convert_te
 from trainyard.config.format_error import format_error
 from trainyard.config.objective import Objective
 from trainyard.io.errors import ConfigError, config_error
-from trainyard.sweeps.execution.job_checks import ANY_OBJECTIVE, find_problem, find_steps_problem, objective_of
+from trainyard.sweeps.execution.job_checks import find_problem, find_steps_problem, objective_of
 from trainyard.sweeps.execution.job_parts import Dependence, JobParts
 from trainyard.sweeps.job import Job
 from trainyard.terminal.display import progress_counter
@@ -22,6 +22,7 @@ from trainyard.terminal.display import progress_counter
 if TYPE_CHECKING:
     from hydra_plugins.trainyard.launchers import LocalLauncher
 
+ANY_OBJECTIVE = Objective("val/loss", "min")  # stands for that of a job that cannot work
 COMPOSED_AHEAD = 16  # jobs that wait for their check
 
 
@@ -131,12 +132,13 @@ class JobChecker:
         job_overrides: Sequence[Sequence[str]],
         count: Callable[[int], object],
     ) -> None:
-        self.launcher, self.objective, self.job_overrides, self.count = launcher, objective, job_overrides, count
+        self.launcher, self.job_overrides, self.count = launcher, job_overrides, count
+        self.objective = None if objective is ANY_OBJECTIVE else objective
         self.problems: dict[int, str] = {}
         self.dependence: dict[int, Dependence] = {}
         self.executor = ProcessPoolExecutor(1, mp_context=launcher.context)
 
-    def check(self, find: Callable[[DictConfig, Objective], str], groups: Iterable[Sequence[int]]) -> None:
+    def check(self, find: Callable[[DictConfig, Objective | None], str], groups: Iterable[Sequence[int]]) -> None:
         """Check the first job of each group for all of them, unless the problem of one is known."""
         pending: deque[tuple[Sequence[int], Future[str]]] = deque()
         for group in groups:
@@ -180,5 +182,5 @@ def find_objective(launcher: "LocalLauncher", overrides: Sequence[str]) -> Objec
     with suppress(HydraException, ConfigError, BrokenProcessPool):
         [config] = launcher.compose_jobs([overrides])
         with ProcessPoolExecutor(1, mp_context=launcher.context) as executor:
-            return executor.submit(objective_of, config).result()
+            return executor.submit(objective_of, config).result() or ANY_OBJECTIVE
     return ANY_OBJECTIVE

@@ -13,22 +13,21 @@ from trainyard.config.objective import AUTO, Objective
 from trainyard.io.errors import config_error
 from trainyard.sweeps.execution.job_parts import STEPS
 
-ANY_OBJECTIVE = Objective("val/loss", "min")
 checked: dict[str, Any] = {}  # parts that this process has checked, by their config; for data, its spec
 
 
-def objective_of(config: DictConfig) -> Objective:
-    """Return the objective of a job; any if its data cannot be read."""
+def objective_of(config: DictConfig) -> Objective | None:
+    """Return the objective of a job; `None` if its data cannot be read."""
     setup_globals()
     try:
         return Objective.from_config(read_data(config)[0])
     except Exception:  # `find_problem` describes it
-        return ANY_OBJECTIVE
+        return None
 
 
-def check_objective(job: DictConfig, shared: Objective) -> None:
+def check_objective(job: DictConfig, shared: Objective | None) -> None:
     """Raise a ConfigError if a job has another objective than its sweep, for example from a swept experiment."""
-    if job.objective == AUTO:  # known once the data has been read
+    if shared is None or job.objective == AUTO:  # known once the data has been read
         return
     own = Objective.from_config(job)
     if own != shared:
@@ -37,7 +36,7 @@ def check_objective(job: DictConfig, shared: Objective) -> None:
         raise config_error("objective", f"{own.name} ({own.mode})", problem, accepted)
 
 
-def find_problem(config: DictConfig, objective: Objective) -> str:
+def find_problem(config: DictConfig, objective: Objective | None) -> str:
     """Return why a job cannot work; empty if it can."""
     setup_globals()
     try:
@@ -47,7 +46,7 @@ def find_problem(config: DictConfig, objective: Objective) -> str:
     return ""
 
 
-def find_steps_problem(config: DictConfig, objective: Objective) -> str:
+def find_steps_problem(config: DictConfig, objective: Objective | None) -> str:
     """Return why a job cannot work whose optimizer or schedule alone differs from those of one that can."""
     from trainyard.config.accepted import is_override_of
     from trainyard.config.composition import resolve
@@ -93,7 +92,7 @@ def read_data(config: DictConfig) -> tuple[DictConfig, str]:
     return cfg, data
 
 
-def check_config_parts(config: DictConfig, objective: Objective) -> None:
+def check_config_parts(config: DictConfig, objective: Objective | None) -> None:
     """Raise a ConfigError if the parts of a job do not fit together, or its objective is not that of the sweep.
 
     Data, models and schedules are built once for all jobs that share them. Nothing is downloaded.
