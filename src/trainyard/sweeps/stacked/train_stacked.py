@@ -48,7 +48,8 @@ def train_stacked(
     """Train the models of several jobs as a stack, then run each job, which only records its results.
 
     Args:
-        configs: resolved configs of jobs that `group_stackable` has grouped.
+        configs: resolved configs of jobs that `group_stackable` has grouped; of all but the first only `seed`,
+            `optimizer`, `scheduler` and `run.dir` are used.
         run: calls `trainyard.run.training.train` for the job with an index.
         on_end: called with the index of a job as soon as it has ended, and its error.
         interrupted: returns whether to stop after the epoch; single runs can resume the jobs then.
@@ -82,8 +83,7 @@ def train_models(configs: Sequence[DictConfig], interrupted: Callable[[], bool])
     if any(column.embedded for column in data.spec.columns):
         log.info("not stacked: the embeddings of categories are trained too")
         return None
-    for cfg in configs:
-        choose_task(cfg, target_kind(data))
+    choose_task(first, target_kind(data))
     members, objective = [], Objective.from_config(first)
     for cfg, model in zip(configs, build_models(configs, data), strict=True):
         selection = BestCheckpoint(Path(cfg.run.dir) / "checkpoints", objective, ValidationScores(objective.name))
@@ -93,7 +93,9 @@ def train_models(configs: Sequence[DictConfig], interrupted: Callable[[], bool])
     trainer: L.Trainer = instantiate(first.trainer, max_epochs=epoch_limit(first), **QUIET)
     trainer.fit_loop = FitLoop(trainer)
     trainer.fit(stack, data)
-    return stack.to(trainer.strategy.root_device).eval()
+    if trainer.current_epoch == trainer.max_epochs:
+        trainer.test(stack, data, verbose=False)
+    return stack
 
 
 def build_models(configs: Sequence[DictConfig], data: DataModule) -> list[SupervisedModel]:
@@ -101,10 +103,10 @@ def build_models(configs: Sequence[DictConfig], data: DataModule) -> list[Superv
     built: dict[int, Any] = {}
     models = []
     for cfg in configs:
-        seed = configs[0].seed if has_backbone(cfg) else cfg.seed  # on which the weights depend
+        seed = configs[0].seed if has_backbone(configs[0]) else cfg.seed  # on which the weights depend
         if seed not in built:
             L.seed_everything(seed, verbose=False)
-            built[seed] = build_model_to_train(cfg, data)
+            built[seed] = build_model_to_train(configs[0], data)
         backbone = getattr(built[seed], "backbone", None)
         model = deepcopy(built[seed], {id(backbone): backbone})
         model.make_optimizer, model.make_scheduler = instantiate(cfg.optimizer), instantiate(cfg.scheduler)
@@ -136,7 +138,7 @@ def record(stack: StackedModel | Exception, place: int, seconds: float, cfg: Dic
         raise SystemExit(1)  # the run ends as interrupted
     for part in filter(None, cfg.callbacks.values()):
         if part["_target_"] == PREDICTIONS:
-            instantiate(part).on_test_end(trainer, member.model)
+            instantiate(part).on_test_end(trainer, member.model.eval())
     metrics = finite_metrics(member.best.scores, cfg.objective) | finite_metrics(member.test)
     result = result_of(cfg, metrics, member.best.number + 1, trainer.current_epoch, data)
     record_result(cfg, run, trainer, member.model, result, curves(member))
@@ -173,12 +175,9 @@ def checkpoint(stack: StackedModel, member: Member, epoch: Epoch, weights: Seque
 
 def last_checkpoint(stack: StackedModel, member: Member, folder: Path) -> dict[str, Any]:
     """Return the content of `last.ckpt` of a job in a folder, from which a single run can resume."""
-    groups, first = member.optimizer.param_groups, 0
-    for other in stack.members[: stack.members.index(member)]:
-        first += len(other.optimizer.param_groups)
+    groups, optimizer = stack.own_groups(member), stack.optimizer
     [schedule] = stack.checkpoint["lr_schedulers"]
-    own = {k: v[first : first + len(groups)] if isinstance(v, list) else v for k, v in schedule.items()}
-    [optimizer] = stack.trainer.optimizers
+    own = {k: [v[place] for place in member.places] if isinstance(v, list) else v for k, v in schedule.items()}
     member.optimizer.state.update({p: optimizer.state[p] for group in groups for p in group["params"]})
     last, reporter = LastCheckpoint(folder), ProgressReporter(member.selection.scores)
     last.best_model_path = last.path
