@@ -105,7 +105,7 @@ def resolve_stack(configs: Sequence[DictConfig]) -> list[DictConfig]:
     from trainyard.config.arguments import convert_text
     from trainyard.config.composition import resolve, to_plain
 
-    resolved = []
+    resolved: list[DictConfig] = []
     for config in configs:
         folder = str(create_job_folder(config).absolute())
         with open_dict(config):

@@ -36,6 +36,7 @@ class Epoch:
     steps: int
     scores: dict[str, float]
     thresholds: list[float]
+    weights: list[Tensor]
 
 
 @dataclass(eq=False)
@@ -75,15 +76,15 @@ class Member:
         if self.error is None:
             self.rows.append((step, row))
 
-    def add_epoch(self, trainer: L.Trainer, epoch: Epoch) -> bool:
-        """Return whether an epoch is the best so far."""
+    def add_epoch(self, trainer: L.Trainer, epoch: Epoch) -> None:
+        """Store an epoch, also as the best if it is."""
         self.last, selection = epoch, self.selection
         selection.scores.latest = epoch.scores
         score = torch.tensor(epoch.scores[str(selection.monitor)])
-        if better := selection.check_monitor_top_k(trainer, score):
+        if selection.check_monitor_top_k(trainer, score):
             selection.current_score = selection.best_model_score = score
-            selection.best_model_path, self.best = selection.path, epoch
-        return better
+            selection.best_model_path = selection.path
+            self.best = replace(epoch, weights=[weight.clone() for weight in epoch.weights])
 
 
 class StackedModel(L.LightningModule):
@@ -99,13 +100,10 @@ class StackedModel(L.LightningModule):
         interrupted: returns whether to stop; called after each epoch.
 
     Attributes:
-        last, best: the weights after the last and after the best epoch of each network, each `[K, ...]`.
         checkpoint: Lightning's, after the last epoch.
     """
 
     network: StackedNetwork
-    last: list[Tensor]
-    best: list[Tensor]
     checkpoint: dict[str, Any]
 
     def __init__(
@@ -139,7 +137,6 @@ class StackedModel(L.LightningModule):
         for member in self.members:
             self.trainer.precision_plugin.convert_module(member.model.to(self.device))
         self.network = StackedNetwork([member.network for member in self.members])
-        self.best = [stack.detach().clone() for stack in self.network.stacks]
         groups: dict[str, dict[str, Any]] = {}  # by their settings
         factors: list[Callable[[int], float]] = []
         for member in self.members:
@@ -237,24 +234,20 @@ class StackedModel(L.LightningModule):
         self.losses(batch[0][None], batch[1][None], "val")
 
     def on_validation_epoch_end(self) -> None:
-        """Log the scores of each network, and store the weights of those whose best epoch this is."""
+        """Log the scores of each network, and store its weights."""
         self.sums["train"].count_pending()  # with the thresholds before this validation
         steps, number = self.trainer.global_step, self.trainer.current_epoch
-        better = []
-        for member, val, train in zip(self.members, self.scores("val"), self.scores("train"), strict=True):
+        weights = zip(*(stack.detach().clone() for stack in self.network.stacks), strict=True)
+        each = zip(self.members, self.scores("val"), self.scores("train"), weights, strict=True)
+        for member, val, train, own in each:
             member.log(steps - 1, {**val, **train, "epoch": number})
-            epoch = Epoch(number, steps, val, [*member.model.task.thresholds])
-            better.append(member.add_epoch(self.trainer, epoch))
-        chosen = torch.tensor(better, device=self.device)
-        for best, stack in zip(self.best, self.network.stacks, strict=True):
-            best[chosen] = stack[chosen]
+            member.add_epoch(self.trainer, Epoch(number, steps, val, [*member.model.task.thresholds], [*own]))
 
     def on_train_epoch_end(self) -> None:
         """Store what the last checkpoints contain, if training ends with this epoch."""
         log.info("epoch %d/%s of %d jobs", self.trainer.current_epoch + 1, self.trainer.max_epochs, len(self.members))
         stop = self.interrupted()
         if stop or is_last_epoch(self.trainer):
-            self.last = [stack.detach().clone() for stack in self.network.stacks]
             self.checkpoint = self.trainer._checkpoint_connector.dump_checkpoint()
             loop = self.checkpoint["loops"]["fit_loop"]["state_dict"]
             loop["combined_loader"] = loop["combined_loader"][:1]  # each job has one of the loaders
@@ -262,9 +255,9 @@ class StackedModel(L.LightningModule):
 
     def on_test_start(self) -> None:
         """Restore the best weights of each network."""
-        for stack, best in zip(self.network.stacks, self.best, strict=True):
-            stack.data.copy_(best)
-        for member in self.members:
+        for place, member in enumerate(self.members):
+            for stack, best in zip(self.network.stacks, member.best.weights, strict=True):
+                stack.data[place] = best
             member.model.task.thresholds[:] = member.best.thresholds
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import lightning as L
 from omegaconf import DictConfig
-from torch import Tensor
 
 from trainyard.callbacks.checkpoint_files import BEST, LAST, write_checkpoint
 from trainyard.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
@@ -132,7 +131,7 @@ def record(stack: StackedModel | Exception, place: int, seconds: float, cfg: Dic
         logger.save()
     if member.error:
         raise member.error
-    write_checkpoint(checkpoint(stack, member, member.best, stack.best), folder / BEST)
+    write_checkpoint(checkpoint(stack, member, member.best), folder / BEST)
     write_checkpoint(last_checkpoint(stack, member, folder), folder / LAST)
     if trainer.current_epoch < epoch_limit(cfg):
         raise SystemExit(1)  # the run ends as interrupted
@@ -152,11 +151,11 @@ def curves(member: Member) -> dict[str, list[float]]:
     return {name: [row[name] for row in epochs] for name in epochs[0] if name != "epoch"} if epochs else {}
 
 
-def checkpoint(stack: StackedModel, member: Member, epoch: Epoch, weights: Sequence[Tensor]) -> dict[str, Any]:
+def checkpoint(stack: StackedModel, member: Member, epoch: Epoch) -> dict[str, Any]:
     """Return a checkpoint from which the model of a job can be rebuilt, with its weights of an epoch."""
-    model, place = member.model, stack.members.index(member)
-    trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
-    values = {name: stacked[place].cpu().clone() for name, stacked in zip(trained, weights, strict=True)}
+    model = member.model
+    trained = (name for name, parameter in model.named_parameters() if parameter.requires_grad)
+    values = {name: weight.cpu().clone() for name, weight in zip(trained, epoch.weights, strict=True)}
     content = {
         "epoch": epoch.number,
         "global_step": epoch.steps,
@@ -184,7 +183,7 @@ def last_checkpoint(stack: StackedModel, member: Member, folder: Path) -> dict[s
     reporter.curves, reporter.validation = curves(member), member.last.scores
     callbacks: list[Any] = [member.selection.scores, reporter, member.selection, last]
     return {
-        **checkpoint(stack, member, member.last, stack.last),
+        **checkpoint(stack, member, member.last),
         "loops": stack.checkpoint["loops"],
         "optimizer_states": [member.optimizer.state_dict()],
         "lr_schedulers": [own],
