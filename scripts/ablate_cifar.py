@@ -11,58 +11,69 @@ import statistics
 from pathlib import Path
 
 from trainyard.config.composition import compose
+from trainyard.history.find_run import find_run_and_checkpoint
+from trainyard.history.stored_config import config_to_test
+from trainyard.inference.evaluate import predict_test_split
+from trainyard.inference.evaluation_data import load_model_and_data
 from trainyard.run.run_directory import read_result
 from trainyard.run.training import train
 from trainyard.terminal.tables import table
 
 OUT = Path("outputs") / "ablation"
-ADAMW = ["optimizer=adamw", "optimizer.lr=0.003", "~optimizer.momentum"]
+SGD = ["optimizer=sgd", "optimizer.lr=0.75", "optimizer.momentum=0.85", "optimizer.weight_decay=0.0013"]
+ADAMW = ["optimizer=adamw", "optimizer.lr=0.003", "~optimizer.momentum", "optimizer.weight_decay=0.05"]
+RECIPE = "the recipe"
 CHANGES = {
-    "the recipe": [],
+    RECIPE: [],
     "trained first layer": ["model.whiten=false"],
-    "batches of 512": ["data.default_batch_size=512", "optimizer.lr=0.75"],
     "random flips": ["augment.alternate_flips=false"],
-    "no flips": ["augment.alternate_flips=false", "augment.flip=0"],
     "no shifts": ["augment.crop=0"],
-    "black borders": ["augment.border=black"],
     "no label smoothing": ["model.label_smoothing=0"],
-    "biases at the rate of weights": ["model.bias_lr_factor=1"],
-    "no Nesterov momentum": ["optimizer.nesterov=false"],
+    "Nesterov SGD": [*SGD, "model.bias_lr_factor=64"],
     "AdamW": [*ADAMW, "model.bias_lr_factor=1"],
-    "Muon": ["optimizer=muon", "optimizer.lr=0.01", "model.bias_lr_factor=1"],
-    "one_cycle": ["scheduler=one_cycle", "~scheduler.warmup_fraction"],
-    "cnn with AdamW": ["model=cnn", "model.channels=[32,128,256]", "~model.bias_lr_factor", *ADAMW],
-    "moving average": ["ema_decay=0.99"],
-    "mirrored evaluation": ["model.mirrored_evaluation=true"],
+    "biases at the rate of weights": ["model.bias_lr_factor=1"],
+    "moving average": ["ema_decay=0.98"],
+    "one_cycle": ["scheduler=one_cycle", "~scheduler.warmup_fraction", "scheduler.min_lr_factor=0"],
+    "cnn": ["model=cnn", "model.channels=[32,128,256]", "~model.bias_lr_factor", "~model.evaluation_views", *ADAMW],
     "float32": ["trainer.precision=32-true"],
 }
+VIEWS = {"one view": 1, "two views": 2}  # evaluations of the recipe
 
 
 def accuracy(root: Path, name: str, overrides: list[str], seed: int) -> tuple[float, float]:
     """Return test accuracy and seconds of a run, which is trained unless it exists."""
-    common, change = (re.sub(r"[^\w.-]+", "-", text) for text in (" ".join(overrides) or "full", name))
-    folder = OUT / common / change / str(seed)
+    change = RECIPE if name in VIEWS else name
+    folder = OUT / slug(" ".join(overrides) or "full") / slug(change) / str(seed)
     if read_result(folder).get("status") != "completed":
-        words = [
-            "experiment=cifar10",
-            f"data.root={root}",
-            *CHANGES[name],
-            *overrides,
-            f"seed={seed}",
-            f"hydra.run.dir={folder}",
-        ]
-        train(compose(words))
+        words = ["experiment=cifar10", f"data.root={root}", *CHANGES[change], *overrides, f"seed={seed}"]
+        train(compose([*words, f"hydra.run.dir={folder}"]))
     result = read_result(folder)
-    return result["metrics"]["test/acc"], result["seconds"]
+    score = accuracy_of_views(folder, VIEWS[name]) if name in VIEWS else result["metrics"]["test/acc"]
+    return score, result["seconds"]
+
+
+def accuracy_of_views(folder: Path, views: int) -> float:
+    """Return the test accuracy of a run with another number of views in the evaluation."""
+    run, _ = find_run_and_checkpoint(str(folder))
+    model, data = load_model_and_data(str(folder))
+    model.evaluation_views = views
+    _, scores = predict_test_split(model, data, config_to_test(run, []))
+    return scores["test/acc"]
+
+
+def slug(text: str) -> str:
+    """Return a text without characters that are unusual in names of folders."""
+    return re.sub(r"[^\w.-]+", "-", text)
 
 
 def main() -> None:
     """Train seed after seed, so that an interrupted study can be compared, and print the table."""
+    names = [RECIPE, *VIEWS, *list(CHANGES)[1:]]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, metavar="FOLDER")
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--only", nargs="+", choices=list(CHANGES), default=list(CHANGES), metavar="CHANGE")
+    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="CHANGE")
     args = parser.parse_args()
     results: dict[str, list[tuple[float, float]]] = {name: [] for name in args.only}
     for seed in range(args.seeds):

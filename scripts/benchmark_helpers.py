@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import lightning as L
@@ -67,28 +66,6 @@ def process_times(arguments: Sequence[str], folder: Path, **environment: str) ->
             os.wait()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What a process took: wall and CPU time in seconds, and its largest resident memory in bytes."""
-
-    seconds: float
-    cpu: float
-    memory: int
-
-
-def measure_python(arguments: Sequence[str], folder: Path, **environment: str) -> Usage:
-    """Run a Python process without output and return what it took, with its children that have ended."""
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, *arguments], cwd=folder, env={**os.environ, **environment}, stdout=subprocess.DEVNULL
-    )
-    _, status, used = os.wait4(process.pid, 0)
-    seconds, process.returncode = time.perf_counter() - start, os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, arguments)
-    return Usage(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
 
 
 class EpochTimer(L.Callback):

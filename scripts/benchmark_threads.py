@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmark_helpers import Usage, measure_python, print_table
+from benchmark_helpers import print_table, process_times
 from training_loops import mnist_overrides, write_mnist
 
 from trainyard.io.files import read_json
@@ -34,16 +34,16 @@ def runs(mnist: Path) -> dict[str, list[str]]:
     }
 
 
-def measure(overrides: list[str], folder: Path, threads: int | None) -> Usage:
-    """Return what a run takes; `threads` of `None` lets Trainyard choose."""
+def measure(overrides: list[str], folder: Path, threads: int | None) -> tuple[float, float]:
+    """Return the wall and CPU seconds of a run; `threads` of `None` lets Trainyard choose."""
     environment = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
     command = [str(REPOSITORY / "train.py"), *overrides, f"hydra.run.dir={folder}"]
-    return measure_python(command, REPOSITORY, **environment)
+    return process_times(command, REPOSITORY, **environment)
 
 
-def format_usages(usages: list[Usage]) -> str:
+def format_times(times: list[tuple[float, float]]) -> str:
     """Return the medians of wall time and CPU time."""
-    seconds, cpu = ([getattr(usage, name) for usage in usages] for name in ("seconds", "cpu"))
+    seconds, cpu = zip(*times, strict=True)
     return f"{statistics.median(seconds):.1f} / {statistics.median(cpu):.1f}"
 
 
@@ -57,12 +57,12 @@ def main() -> None:
         root = Path(temporary)
         write_mnist(root)
         for name, overrides in runs(root).items():
-            usages: dict[str, list[Usage]] = {count: [] for count in counts}
+            times: dict[str, list[tuple[float, float]]] = {count: [] for count in counts}
             for number in range(int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS):
                 for count, threads in counts.items():
-                    usages[count].append(measure(overrides, root / f"{len(rows)}-{threads}-{number}", threads))
+                    times[count].append(measure(overrides, root / f"{len(rows)}-{threads}-{number}", threads))
             chosen = read_json(root / f"{len(rows)}-None-0" / "provenance.json")["hardware"]["threads"]
-            rows.append([name, *map(format_usages, usages.values()), str(chosen)])
+            rows.append([name, *map(format_times, times.values()), str(chosen)])
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     print_table(f"wall / CPU seconds, load {load}", [*counts, "threads"], rows)
 

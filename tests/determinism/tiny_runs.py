@@ -28,7 +28,7 @@ RUNS = {
     ),
     "cnn": ("model=cnn", "model.channels=[4]", "model.hidden_dims=[8]", "augment=standard"),
     "resnet": ("model=resnet", "model.channels=[4,8]", "model.dropout=0.2", *PICTURES),
-    "whitened_cnn": ("model=whitened_cnn", "model.channels=[4,8]", "model.mirrored_evaluation=true", *PICTURES),
+    "whitened_cnn": ("model=whitened_cnn", "model.channels=[4,8]", "model.evaluation_views=2", *PICTURES),
     "transfer": (
         "model=transfer",
         "model.backbone=test_resnet",

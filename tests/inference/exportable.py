@@ -43,7 +43,7 @@ def build(name: str) -> SupervisedModel:
         "images": lambda: MLP(GREY, [5]),
         "cnn": lambda: CNN(GREY, [4, 8], hidden_dims=[8]),
         "resnet": lambda: ResNet(COLOUR, [4, 8]),
-        "whitened_cnn": lambda: WhitenedCNN(COLOUR, [4, 8], mirrored_evaluation=True),
+        "whitened_cnn": lambda: WhitenedCNN(COLOUR, [4, 8], evaluation_views=6),
         "rows": lambda: MLP(ROWS, [5]),
         "tabular": lambda: Tabular(ROWS, [5], members=2),
         "numbers": lambda: MLP(NUMBERS, [5]),

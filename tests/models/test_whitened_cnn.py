@@ -165,15 +165,29 @@ def test_the_default_gives_every_parameter_the_same_rate() -> None:
     assert all(group.get("lr_factor", 1.0) == 1.0 for group in own)
 
 
-def test_mirrored_evaluation_averages_an_image_and_its_mirror_image() -> None:
+def test_two_views_are_an_image_and_its_mirror_image() -> None:
     torch.manual_seed(0)
     model = WhitenedCNN(spec(), channels=[4]).eval()
     x = torch.randint(0, 256, (5, 3, 12, 12), dtype=torch.uint8)
     mean = (model(x) + model(x.flip(3))) / 2
     assert not torch.allclose(model(x), mean)
-    model.mirrored_evaluation = True
+    model.evaluation_views = 2
     assert torch.allclose(model(x), mean)
     assert torch.allclose(model(x.flip(3)), mean)
+
+
+def test_six_views_are_moved_by_a_pixel_too() -> None:
+    torch.manual_seed(0)
+    model = WhitenedCNN(spec(), channels=[4]).eval()
+    x = torch.randint(0, 256, (5, 3, 12, 12), dtype=torch.uint8)
+    columns = [*range(1, 12), 10]  # the border is reflected
+    rows = [1, *range(11)]
+    left, right = x[..., columns, :][..., columns], x[..., rows, :][..., rows]
+    views = [(x, 2), (left, 1), (right, 1)]
+    mean = sum(weight * (model(view) + model(view.flip(3))) for view, weight in views) / 8
+    model.evaluation_views = 6
+    assert torch.allclose(model(x), mean, atol=1e-6)
+    assert not torch.allclose(model(x), model.train()(x), atol=1e-3)
 
 
 def test_convolutions_copy_their_inputs_at_first() -> None:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning as L
-import torch
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
@@ -73,11 +72,11 @@ class FiniteLoss(L.Callback):
             return
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         if isinstance(loss, Tensor) and loss.numel() == 1:  # with manual optimization, there may be none
-            self.losses.append(loss.detach().reshape(()))
-        last = batch_idx + 1 == trainer.num_training_batches or trainer.global_step == trainer.max_steps
-        if not (last or pl_module.device.type == "cpu" or len(self.losses) == CHECK_EVERY):
+            self.losses.append(loss.detach())
+        due = pl_module.device.type == "cpu" or len(self.losses) == CHECK_EVERY
+        if not (due or batch_idx + 1 == trainer.num_training_batches or trainer.global_step == trainer.max_steps):
             return
-        losses = torch.stack(self.losses).tolist() if self.losses else []
+        losses = [loss.item() for loss in self.losses]
         self.losses.clear()
         for batches_ago, loss in zip(reversed(range(len(losses))), losses, strict=True):
             if not abs(loss) < self.largest_loss:

@@ -81,13 +81,13 @@ class ListOf(Validator):
 
 @dataclass(frozen=True)
 class OneOf(Validator):
-    """One of several constants: strings, `True`, `False` and `None`."""
+    """One of several constants: strings, integers, `True`, `False` and `None`."""
 
-    constants: tuple[str | bool | None, ...]
+    constants: tuple[str | int | bool | None, ...]
 
     def accepts(self, value: object) -> bool:
         """Return whether the value is one of the constants; 1 is not `True`."""
-        return any(value is constant or (isinstance(value, str) and value == constant) for constant in self.constants)
+        return any(type(value) is type(constant) and value == constant for constant in self.constants)
 
     def __str__(self) -> str:
         names = [constant if isinstance(constant, str) else json.dumps(constant) for constant in self.constants]
@@ -180,7 +180,6 @@ RULES: dict[str, Validator] = {
         BOOLEAN,
         "compile",
         "alternate_flips",
-        "mirrored_evaluation",
         "whiten",
         "fail_fast",
         "plan",
@@ -230,6 +229,7 @@ RULES: dict[str, Validator] = {
     "kernel_size": Number(low=1, whole=True, odd=True),
     "image_size": optional(SIDE),
     # augment
+    "evaluation_views": OneOf((1, 2, 6)),
     "border": OneOf(("black", "reflect")),
     "rotate": Number(low=0, high=180),
     "skew": Number(low=0, below=90),

@@ -31,7 +31,8 @@ class WhitenedCNN(SupervisedModel):
         channels: feature maps of each block.
         whiten: `False` for an ordinary first layer, which is trained.
         bias_lr_factor: learning rate of the biases of BatchNorm, whose scales are fixed, relative to other weights.
-        mirrored_evaluation: whether the outputs in evaluation are means over the image and its mirror image.
+        evaluation_views: outputs in evaluation are means over so many views of an image: 1; 2, with its mirror image;
+            or 6, in which both are also moved by a pixel to the upper left and to the lower right, at half the weight.
         training: arguments of `SupervisedModel`: optimizer, scheduler and label smoothing.
 
     Raises:
@@ -46,7 +47,7 @@ class WhitenedCNN(SupervisedModel):
         channels: Sequence[int],
         whiten: bool = True,
         bias_lr_factor: float = 1.0,
-        mirrored_evaluation: bool = False,
+        evaluation_views: int = 1,
         **training: Any,
     ) -> None:
         super().__init__(spec, **training)
@@ -56,7 +57,7 @@ class WhitenedCNN(SupervisedModel):
             accepted = f"another model, such as mlp, or images of at least {SMALLEST}x{SMALLEST} pixels"
             raise config_error("model", "whitened_cnn", problem, accepted)
         self.bias_lr_factor = bias_lr_factor
-        self.mirrored_evaluation = mirrored_evaluation
+        self.evaluation_views = evaluation_views
         self.whiten = whiten
         self.whitening = Whitening(maps)
         self.whitening.weight.requires_grad_(not whiten)
@@ -77,9 +78,9 @@ class WhitenedCNN(SupervisedModel):
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits of raw images: `[B, C, H, W]` -> `[B, K]`."""
         x = self.normalize(x)
-        if self.training or not self.mirrored_evaluation:
+        if self.training:
             return self.outputs(x)
-        return (self.outputs(x) + self.outputs(x.flip(3))) / 2
+        return sum(weight * self.outputs(view) for view, weight in views(x, self.evaluation_views))  # type: ignore[return-value]
 
     def outputs(self, x: Tensor) -> Tensor:
         """Return the logits of normalised images."""
@@ -153,6 +154,17 @@ def shifting_norm(channels: int) -> nn.BatchNorm2d:
     norm = nn.BatchNorm2d(channels)
     norm.weight.requires_grad_(False)
     return norm
+
+
+def views(x: Tensor, count: int) -> list[tuple[Tensor, float]]:
+    """Return 1, 2 or 6 views of images, `[B, C, H, W]` each, with weights whose sum is 1."""
+    if count == 1:
+        return [(x, 1.0)]
+    views = [(x, 0.5)]
+    if count == 6:
+        padded = F.pad(x, (1, 1, 1, 1), "reflect")
+        views = [(x, 0.25), (padded[..., :-2, :-2], 0.125), (padded[..., 2:, 2:], 0.125)]
+    return views + [(view.flip(3), weight) for view, weight in views]
 
 
 def training_images(trainer: L.Trainer, pixels: int) -> Tensor:
