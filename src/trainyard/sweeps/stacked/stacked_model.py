@@ -3,15 +3,15 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import lightning as L
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
-from trainyard.callbacks.checkpoints import BestCheckpoint, is_last_epoch
+from trainyard.callbacks.checkpoints import is_last_epoch
 from trainyard.callbacks.finite_loss import FiniteLoss, loss_error
 from trainyard.callbacks.tensorboard import current_step, is_logged_step
 from trainyard.callbacks.tensorboard_model import GradientNorm, LearningRate
@@ -19,72 +19,13 @@ from trainyard.data.loading.datamodule import DataModule
 from trainyard.data.loading.loader import Batch, Loader
 from trainyard.models.epoch_sums import EpochSums
 from trainyard.models.feature_cache import FeatureCache
-from trainyard.models.mlp import MLP
 from trainyard.models.supervised import SupervisedModel
 from trainyard.models.transfer import TransferModel
 from trainyard.optim.schedules import StepSchedule, count_steps
+from trainyard.sweeps.stacked.stacked_member import Epoch, Member
 from trainyard.sweeps.stacked.stacked_network import StackedNetwork
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """An epoch of a network, counted from 0, with the number of steps until its end and the validation scores."""
-
-    number: int
-    steps: int
-    scores: dict[str, float]
-    thresholds: list[float]
-    weights: list[Tensor]
-
-
-@dataclass(eq=False)
-class Member:
-    """The network of a job, with what a single run would have logged.
-
-    Attributes:
-        model: of a single run; its trainable parameters are views of the stack.
-        seed: of the order of its examples.
-        selection: compares its epochs.
-        optimizer: of a single run.
-        places: of the parameter groups that correspond to its own in the optimizer of the stack.
-        rows: logged values by name, each with its step.
-        last, best: the last and the best epoch.
-        test: scores of the best weights for the test examples.
-        error: what has ended the job.
-    """
-
-    model: SupervisedModel
-    seed: int
-    selection: BestCheckpoint
-    optimizer: Any = None
-    places: list[int] = field(default_factory=list)
-    rows: list[tuple[int, dict[str, float]]] = field(default_factory=list)
-    last: Epoch = field(init=False)
-    best: Epoch = field(init=False)
-    test: dict[str, float] = field(default_factory=dict)
-    error: BaseException | None = None
-
-    @property
-    def network(self) -> nn.Sequential:
-        """The trainable layers."""
-        return self.model.net if isinstance(self.model, MLP) else nn.Sequential(self.model.head)  # type: ignore[arg-type]
-
-    def log(self, step: int, row: dict[str, float]) -> None:
-        """Add values, unless the job has failed."""
-        if self.error is None:
-            self.rows.append((step, row))
-
-    def add_epoch(self, trainer: L.Trainer, epoch: Epoch) -> None:
-        """Store an epoch, also as the best if it is."""
-        self.last, selection = epoch, self.selection
-        selection.scores.latest = epoch.scores
-        score = torch.tensor(epoch.scores[str(selection.monitor)])
-        if selection.check_monitor_top_k(trainer, score):
-            selection.current_score = selection.best_model_score = score
-            selection.best_model_path = selection.path
-            self.best = replace(epoch, weights=[weight.clone() for weight in epoch.weights])
 
 
 class StackedModel(L.LightningModule):

@@ -14,7 +14,6 @@ from omegaconf import DictConfig
 
 from trainyard.callbacks.checkpoint_files import BEST, LAST, write_checkpoint
 from trainyard.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
-from trainyard.callbacks.plain_values import plain_items
 from trainyard.callbacks.progress_bar import ProgressReporter
 from trainyard.callbacks.validation_scores import ValidationScores
 from trainyard.config.accepted import has_backbone
@@ -30,13 +29,13 @@ from trainyard.run.run_builder import QUIET, build_data, build_loggers, build_mo
 from trainyard.run.run_length import epoch_limit
 from trainyard.run.summary import format_choices
 from trainyard.run.training import finite_metrics, record_result, record_trained, report_data, result_of
-from trainyard.sweeps.stacked.stacked_model import Epoch, Member, StackedModel
+from trainyard.sweeps.stacked.stacked_member import Member
+from trainyard.sweeps.stacked.stacked_model import StackedModel
 from trainyard.terminal.logs import log_to_screen
 
 log = logging.getLogger(__name__)
 
 PREDICTIONS = "trainyard.reports.validation_figures.ValidationPredictions"
-VERSION = "pytorch-lightning_version"
 
 
 def train_stacked(
@@ -133,7 +132,7 @@ def record(stack: StackedModel | Exception, place: int, seconds: float, cfg: Dic
         logger.save()
     if member.error:
         raise member.error
-    write_checkpoint(checkpoint(stack, member, member.best), folder / BEST)
+    write_checkpoint(member.checkpoint(member.best), folder / BEST)
     write_checkpoint(last_checkpoint(stack, member, folder), folder / LAST)
     if trainer.current_epoch < epoch_limit(cfg):
         raise SystemExit(1)  # the run ends as interrupted
@@ -142,36 +141,9 @@ def record(stack: StackedModel | Exception, place: int, seconds: float, cfg: Dic
             instantiate(part).on_test_end(trainer, member.model.eval())
     metrics = finite_metrics(member.best.scores, cfg.objective) | finite_metrics(member.test)
     result = result_of(cfg, metrics, member.best.number + 1, trainer.current_epoch, data)
-    record_result(cfg, run, trainer, member.model, result, curves(member))
+    record_result(cfg, run, trainer, member.model, result, member.curves())
     for logger in trainer.loggers:
         logger.finalize("success")
-
-
-def curves(member: Member) -> dict[str, list[float]]:
-    """Return the scores of all epochs by name."""
-    epochs = [row for _, row in member.rows if "val/loss" in row]
-    return {name: [row[name] for row in epochs] for name in epochs[0] if name != "epoch"} if epochs else {}
-
-
-def checkpoint(stack: StackedModel, member: Member, epoch: Epoch) -> dict[str, Any]:
-    """Return a checkpoint from which the model of a job can be rebuilt, with its weights of an epoch."""
-    model = member.model
-    trained = (name for name, parameter in model.named_parameters() if parameter.requires_grad)
-    values = {name: weight.cpu().clone() for name, weight in zip(trained, epoch.weights, strict=True)}
-    content = {
-        "epoch": epoch.number,
-        "global_step": epoch.steps,
-        VERSION: stack.checkpoint[VERSION],
-        "state_dict": {name: values.get(name, value.cpu()) for name, value in model.state_dict().items()},
-        "hyper_parameters": plain_items(model.hparams),
-        "model_class": f"{type(model).__module__}.{type(model).__qualname__}",
-        "metrics": epoch.scores,
-    }
-    chosen = [*model.task.thresholds]
-    model.task.thresholds[:] = epoch.thresholds
-    model.on_save_checkpoint(content)
-    model.task.thresholds[:] = chosen
-    return content
 
 
 def last_checkpoint(stack: StackedModel, member: Member, folder: Path) -> dict[str, Any]:
@@ -182,10 +154,10 @@ def last_checkpoint(stack: StackedModel, member: Member, folder: Path) -> dict[s
     member.optimizer.state.update({p: optimizer.state[p] for group in groups for p in group["params"]})
     last, reporter = LastCheckpoint(folder), ProgressReporter(member.selection.scores)
     last.best_model_path = last.path
-    reporter.curves, reporter.validation = curves(member), member.last.scores
+    reporter.curves, reporter.validation = member.curves(), member.last.scores
     callbacks: list[Any] = [member.selection.scores, reporter, member.selection, last]
     return {
-        **checkpoint(stack, member, member.last),
+        **member.checkpoint(member.last),
         "loops": stack.checkpoint["loops"],
         "optimizer_states": [member.optimizer.state_dict()],
         "lr_schedulers": [own],
