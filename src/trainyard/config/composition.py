@@ -95,11 +95,7 @@ def resolve(cfg: DictConfig) -> DictConfig:
         check_root()
     if not isinstance(run, DictConfig) or not isinstance(run.get("choices"), DictConfig):
         raise config_error("run", run, "every run writes it; it cannot be set", "hydra.run.dir=PATH for its directory")
-    values: dict[str, Any] = {}
-    for key in map(str, cfg):
-        if key != "hydra":
-            value = "???" if OmegaConf.is_missing(cfg, key) else cfg[key]
-            values[key] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+    values = to_plain(cfg, (str(key) for key in cfg if key != "hydra"))
     choices = values["run"]["choices"]
     values["run"]["choices"] = {key: option for key, option in choices.items() if not key.startswith("hydra/")}
     if OmegaConf.is_interpolation(run, "dir"):  # Hydra has composed it just now
@@ -108,6 +104,15 @@ def resolve(cfg: DictConfig) -> DictConfig:
     add_project_folders(str(target).partition(".")[0] for target in targets)
     convert_text(values)
     return OmegaConf.create(values)
+
+
+def to_plain(cfg: DictConfig, keys: Iterable[str]) -> dict[str, Any]:
+    """Return the values of some keys of a config as plain Python, without interpolations."""
+    values: dict[str, Any] = {}
+    for key in keys:
+        value = "???" if OmegaConf.is_missing(cfg, key) else cfg[key]
+        values[key] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+    return values
 
 
 def instantiate(node: DictConfig, **arguments: Any) -> Any:

@@ -14,6 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 
 from tests.conftest import Compose
+from tests.sweeps.stacked.labels import write_labels
 from trainyard.history.saved_predictions import read_predictions
 from trainyard.run.load_model import load_model
 from trainyard.run.training import train
@@ -86,6 +87,18 @@ def test_optimizers_that_update_each_tensor_by_itself(compose_run: Compose, opti
 def test_tasks_losses_and_augmentation(compose_run: Compose, words: Sequence[str]) -> None:
     for one, other in pairs(compose_run, *words, varied=[("seed=0",), ("seed=1", "optimizer.lr=0.002")]):
         compare(one, other, 1e-8)
+
+
+def test_labels_have_the_thresholds_of_single_runs(compose_run: Compose, tmp_path: Path) -> None:
+    words = ("model=mlp", "data=table", f"data.path={write_labels(tmp_path)}", "data.target=tags", *MLP, DOUBLE)
+    runs = pairs(compose_run, *words, varied=[("seed=0",), ("seed=1", "optimizer.lr=0.01")])
+    thresholds = []
+    for one, other in runs:
+        compare(one, other, 1e-8)
+        thresholds.append(load_model(other / "checkpoints" / "best.ckpt").task.thresholds)
+        assert thresholds[-1] == load_model(one / "checkpoints" / "best.ckpt").task.thresholds
+    assert thresholds[0] != thresholds[1]
+    assert len(thresholds[0]) == 3
 
 
 def test_single_runs_resume_an_interrupted_stack(compose_run: Compose) -> None:

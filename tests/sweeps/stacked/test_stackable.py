@@ -7,10 +7,10 @@ import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from trainyard.config.composition import CONF_DIR
-from trainyard.sweeps.stacked.stackable import NO_PARTNER, format_reasons, group_stackable, split_group
+from trainyard.config.composition import CONF_DIR, instantiate, load_option
+from trainyard.sweeps.stacked.stackable import MODIFIERS, NO_PARTNER, format_reasons, group_stackable, split_group
 
 HEAD = ("model=transfer", "model.weights=backbone.pt")
 
@@ -85,6 +85,13 @@ def test_optimizer_schedule_seed_and_logger_may_differ(tmp_path: Path) -> None:
         ["logger=csv"],
     ]
     assert group_stackable(configs(tmp_path, jobs)) == ([[1, 3, 4, 0, 2]], {}), "jobs with the same seed are adjacent"
+
+
+def test_modifiers_of_augmentations_change_nothing_alone() -> None:
+    option = load_option("augment", "none")
+    for key in option.keys() - {"_target_"}:
+        value = {"border": "reflect", "alternate_flips": True}.get(str(key), 1)
+        assert bool(instantiate(OmegaConf.merge(option, {key: value}))) == (key not in MODIFIERS)  # type: ignore[arg-type]
 
 
 def test_random_backbones_are_stacked_only_with_the_same_seed(tmp_path: Path) -> None:

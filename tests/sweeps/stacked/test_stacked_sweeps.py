@@ -5,8 +5,11 @@ import signal
 from pathlib import Path
 
 import pytest
+import torch
 
+from tests.sweeps.stacked.labels import write_labels
 from tests.sweeps.sweeping import Place, scores, until
+from trainyard.inference.evaluate import evaluate_ensemble
 
 STACKED = ("hydra/launcher=stacked", "accelerator=cpu")
 
@@ -28,6 +31,24 @@ def test_a_stacked_sweep_has_the_results_of_a_local_sweep(place: Place) -> None:
             names = {path.name for path in (place.of(name) / str(number)).iterdir()}
             assert names >= {"config.yaml", "overrides.yaml"}
             assert ".hydra" not in names, "Hydra would write both a second time"
+
+
+@pytest.mark.slow
+def test_an_ensemble_of_stacked_jobs_is_that_of_single_runs(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("data=table", f"data.path={write_labels(place.folder)}", "data.target=tags", "task=multilabel")
+    words += ("callbacks=default", "callbacks.budget.share=0", "seed=0,1", "optimizer.lr=0.01,0.03", "accelerator=cpu")
+    for name, launcher in (("s", "stacked"), ("local", "local")):
+        output, _ = place.sweep(f"hydra/launcher={launcher}", f"sweep.name={name}", *words)
+        assert "not stacked" not in output
+    assert "stacked    with" in (place.of("s") / "0" / "run.log").read_text()
+    monkeypatch.chdir(place.folder)
+    stacked, local = (evaluate_ensemble(f"best:{name}", 3)[0] for name in ("s", "local"))
+    assert stacked.scores == pytest.approx(local.scores, abs=1e-4)
+    assert stacked.notes[-2].replace("s/", "local/") == local.notes[-2], "the same jobs with the same weights"
+    assert "(of 4 jobs)" in stacked.notes[-2]
+    for name in ("probabilities", "thresholds"):
+        one, other = (torch.as_tensor(getattr(report.predictions, name)) for report in (local, stacked))
+        torch.testing.assert_close(other, one, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.slow

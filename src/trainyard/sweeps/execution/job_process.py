@@ -18,7 +18,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobRuntime, run_job, setup_globals
 from hydra.types import HydraContext
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from trainyard.config.format_error import format_error
 from trainyard.io.resources import CORES, is_disk_full
@@ -93,20 +93,32 @@ def run_stack_process(
         text = "" if error is None else format_error(error)
         messages.send((job_number(configs[place]), text, is_disk_full(error)))
 
-    train_stacked([resolve_job(config) for config in configs], run, report, lambda: bool(signals))
+    train_stacked(resolve_stack(configs), run, report, lambda: bool(signals))
 
 
-def resolve_job(config: DictConfig) -> DictConfig:
-    """Create the directory of a job, and return its config as the run will resolve it."""
+def resolve_stack(configs: Sequence[DictConfig]) -> list[DictConfig]:
+    """Create the directories of jobs, and return the first config as its run will resolve it, of others the own values.
+
+    Resolving a whole config takes longer than training a small network for an epoch.
+    """
     from trainyard.config.accepted import remove_unused
-    from trainyard.config.composition import resolve
+    from trainyard.config.arguments import convert_text
+    from trainyard.config.composition import resolve, to_plain
 
-    with open_dict(config):
-        config.hydra.run.dir = config.hydra.runtime.output_dir = str(create_job_folder(config).absolute())
-    HydraConfig.instance().set_config(config)
-    cfg = resolve(config)
-    remove_unused(cfg)
-    return cfg
+    resolved: list[DictConfig] = []
+    for config in configs:
+        folder = str(create_job_folder(config).absolute())
+        with open_dict(config):
+            config.hydra.run.dir = config.hydra.runtime.output_dir = folder
+        HydraConfig.instance().set_config(config)
+        if resolved:
+            values = to_plain(config, ("seed", "optimizer", "scheduler"))
+            convert_text(values)
+            resolved.append(OmegaConf.create({**values, "run": {"dir": folder}}))
+        else:
+            resolved.append(resolve(config))
+            remove_unused(resolved[0])
+    return resolved
 
 
 def create_job_folder(config: DictConfig) -> Path:

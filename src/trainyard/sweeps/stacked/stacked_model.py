@@ -3,92 +3,37 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
 import lightning as L
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
-from trainyard.callbacks.checkpoints import BestCheckpoint, is_last_epoch
+from trainyard.callbacks.checkpoints import is_last_epoch
 from trainyard.callbacks.finite_loss import FiniteLoss, loss_error
 from trainyard.callbacks.tensorboard import current_step, is_logged_step
 from trainyard.callbacks.tensorboard_model import GradientNorm, LearningRate
 from trainyard.data.loading.datamodule import DataModule
-from trainyard.data.loading.loader import Batch
+from trainyard.data.loading.loader import Batch, Loader
 from trainyard.models.epoch_sums import EpochSums
 from trainyard.models.feature_cache import FeatureCache
-from trainyard.models.mlp import MLP
 from trainyard.models.supervised import SupervisedModel
 from trainyard.models.transfer import TransferModel
 from trainyard.optim.schedules import StepSchedule, count_steps
-from trainyard.sweeps.stacked.stacked_network import StackedLoader, StackedNetwork
+from trainyard.sweeps.stacked.stacked_member import Epoch, Member
+from trainyard.sweeps.stacked.stacked_network import StackedNetwork
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """An epoch of a network, counted from 0, with the number of steps until its end and the validation scores."""
-
-    number: int
-    steps: int
-    scores: dict[str, float]
-    thresholds: list[float]
-
-
-@dataclass(eq=False)
-class Member:
-    """The network of a job, with what a single run would have logged.
-
-    Attributes:
-        model: of a single run; its trainable parameters are views of the stack.
-        seed: of the order of its examples.
-        selection: compares its epochs.
-        optimizer: of a single run, whose parameter groups the optimizer of the stack shares.
-        rows: logged values by name, each with its step.
-        last, best: the last and the best epoch.
-        test: scores of the best weights for the test examples.
-        error: what has ended the job.
-    """
-
-    model: SupervisedModel
-    seed: int
-    selection: BestCheckpoint
-    optimizer: Any = None
-    rows: list[tuple[int, dict[str, float]]] = field(default_factory=list)
-    last: Epoch = field(init=False)
-    best: Epoch = field(init=False)
-    test: dict[str, float] = field(default_factory=dict)
-    error: BaseException | None = None
-
-    @property
-    def network(self) -> nn.Sequential:
-        """The trainable layers."""
-        return self.model.net if isinstance(self.model, MLP) else nn.Sequential(self.model.head)  # type: ignore[arg-type]
-
-    def log(self, step: int, row: dict[str, float]) -> None:
-        """Add values, unless the job has failed."""
-        if self.error is None:
-            self.rows.append((step, row))
-
-    def add_epoch(self, trainer: L.Trainer, epoch: Epoch) -> bool:
-        """Return whether an epoch is the best so far."""
-        self.last, selection = epoch, self.selection
-        selection.scores.latest = epoch.scores
-        score = torch.tensor(epoch.scores[str(selection.monitor)])
-        if better := selection.check_monitor_top_k(trainer, score):
-            selection.current_score = selection.best_model_score = score
-            selection.best_model_path, self.best = selection.path, epoch
-        return better
 
 
 class StackedModel(L.LightningModule):
     """Trains K networks in one training step; each has its own examples, optimizer settings and scores.
 
-    The loss is the sum of the losses, so each network gets its own gradient. The optimizer has the parameter groups of
-    all networks, and updates each tensor by itself. A network whose loss is not finite changes no other.
+    The loss is the sum of the losses, so each network gets its own gradient. The optimizer updates each tensor by
+    itself; networks with the same settings share its parameter groups. A network whose loss is not finite changes no
+    other. Lightning only knows the network: the models of single runs have their own modes.
 
     Args:
         members: sorted by seed; those with the same seed share batches.
@@ -96,13 +41,10 @@ class StackedModel(L.LightningModule):
         interrupted: returns whether to stop; called after each epoch.
 
     Attributes:
-        last, best: the weights after the last and after the best epoch of each network, each `[K, ...]`.
         checkpoint: Lightning's, after the last epoch.
     """
 
     network: StackedNetwork
-    last: list[Tensor]
-    best: list[Tensor]
     checkpoint: dict[str, Any]
 
     def __init__(
@@ -114,12 +56,16 @@ class StackedModel(L.LightningModule):
     ) -> None:
         super().__init__()
         self.members, self.data, self.callbacks, self.interrupted = members, data, callbacks, interrupted
-        self.models = nn.ModuleList(member.model for member in members)
         counts = Counter(member.seed for member in members)
-        seeds = [*counts] if len({*counts.values()}) == 1 else [member.seed for member in members]
-        data.train_dataloader = lambda: StackedLoader.for_seeds(data.loader("train"), seeds)  # type: ignore[method-assign]
+        self.seeds = [*counts] if len({*counts.values()}) == 1 else [member.seed for member in members]
+        data.train_dataloader = self.train_loaders  # type: ignore[method-assign,assignment]
         self.sums: dict[str, EpochSums] = {}
         self.kept: list[Batch] = []
+
+    def train_loaders(self) -> list[Loader]:
+        """Return loaders with the order and the augmentation of single runs; Lightning draws a batch of each."""
+        loader = self.data.loader("train")
+        return [replace(loader, sampler=replace(loader.sampler, seed=seed)) for seed in self.seeds]
 
     def setup(self, stage: str) -> None:
         """Compute or load the features of a frozen backbone."""
@@ -127,28 +73,39 @@ class StackedModel(L.LightningModule):
             self.callbacks[FeatureCache].setup(self.trainer, self.members[0].model, stage)
 
     def configure_optimizers(self) -> Any:
-        """Stack the networks, and return an optimizer with the parameter groups and the schedules of all."""
+        """Stack the networks, and return an optimizer and a schedule for all."""
         total_steps, epoch_steps = count_steps(self.trainer), int(self.trainer.num_training_batches)
+        for member in self.members:
+            self.trainer.precision_plugin.convert_module(member.model.to(self.device))
         self.network = StackedNetwork([member.network for member in self.members])
-        self.best = [stack.detach().clone() for stack in self.network.parameters]
-        groups: list[dict[str, Any]] = []
+        groups: dict[str, dict[str, Any]] = {}  # by their settings
         factors: list[Callable[[int], float]] = []
         for member in self.members:
             built = member.model.build_optimizer(total_steps, epoch_steps)
-            member.optimizer = built["optimizer"]
-            groups += member.optimizer.param_groups
-            factors += built["lr_scheduler"]["scheduler"].lr_lambdas
+            member.optimizer, lambdas = built["optimizer"], built["lr_scheduler"]["scheduler"].lr_lambdas
+            for own, factor in zip(member.optimizer.param_groups, lambdas, strict=True):
+                settings = repr((member.model.make_scheduler, {**own, "params": None}))
+                if settings not in groups:
+                    groups[settings] = {**own, "params": []}
+                    factors.append(factor)
+                groups[settings]["params"] += own["params"]
+                member.places.append([*groups].index(settings))
         make: Any = self.members[0].model.make_optimizer
-        optimizer = make(groups)
-        optimizer.zero_grad = self.zero_grad
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": StepSchedule(optimizer, factors), "interval": "step"},
-        }
+        self.optimizer = make([*groups.values()])
+        self.optimizer.zero_grad = self.zero_grad
+        schedule = {"scheduler": StepSchedule(self.optimizer, factors), "interval": "step"}
+        return {"optimizer": self.optimizer, "lr_scheduler": schedule}
+
+    def own_groups(self, member: Member) -> list[dict[str, Any]]:
+        """Return the parameter groups of a network, with the present learning rates."""
+        groups: list[dict[str, Any]] = member.optimizer.param_groups
+        for own, place in zip(groups, member.places, strict=True):
+            own["lr"] = self.optimizer.param_groups[place]["lr"]
+        return groups
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Set all gradients to zero in place, since those of the networks are views."""
-        for stack in self.network.parameters:
+        for stack in self.network.stacks:
             stack.grad.zero_()  # type: ignore[union-attr]
 
     def losses(self, x: Tensor, y: Tensor, stage: str) -> Tensor:
@@ -183,23 +140,24 @@ class StackedModel(L.LightningModule):
         self.kept = self.kept if stage == "train" else []
         return found
 
-    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: Sequence[Batch], batch_idx: int) -> dict[str, Tensor]:
         """Log the learning rates; return the sum of the losses, and each of them."""
         if LearningRate in self.callbacks and is_logged_step(self.trainer):
             for member in self.members:
-                groups = member.optimizer.param_groups
-                member.log(current_step(self.trainer), {f"lr/{group['name']}": group["lr"] for group in groups})
-        losses = self.losses(*batch, "train")
+                rates = {f"lr/{group['name']}": group["lr"] for group in self.own_groups(member)}
+                member.log(current_step(self.trainer), rates)
+        x, y = map(torch.stack, zip(*batch, strict=True))
+        losses = self.losses(x, y, "train")
         return {"loss": losses.sum(), "losses": losses.detach()}
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Log the norms of the gradients."""
         if GradientNorm in self.callbacks and is_logged_step(self.trainer):
-            norms = [stack.grad.flatten(1).norm(dim=1) for stack in self.network.parameters]  # type: ignore[union-attr]
+            norms = [stack.grad.flatten(1).norm(dim=1) for stack in self.network.stacks]  # type: ignore[union-attr]
             for member, norm in zip(self.members, torch.stack(norms).norm(dim=0).tolist(), strict=True):
                 member.log(current_step(self.trainer), {"gradient/norm": norm})
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_end(self, outputs: Any, batch: Sequence[Batch], batch_idx: int) -> None:
         """End the jobs whose loss is not finite: on a CPU at this step, otherwise at the end of the epoch."""
         limit, losses = SupervisedModel.largest_loss, outputs["losses"]
         is_due = self.device.type == "cpu" or batch_idx + 1 == self.trainer.num_training_batches
@@ -207,8 +165,8 @@ class StackedModel(L.LightningModule):
             return
         for index, (member, loss) in enumerate(zip(self.members, losses.tolist(), strict=True)):
             if member.error is None and not abs(loss) < limit:
-                inputs = batch[0][index * len(batch[0]) // len(self.members)]
-                valid, groups = member.model.has_valid_inputs((inputs, inputs)), member.optimizer.param_groups
+                valid = member.model.has_valid_inputs(batch[index * len(batch) // len(self.members)])
+                groups = self.own_groups(member)
                 member.error = loss_error(self.trainer, type(member.model), groups, loss, valid)
         self.trainer.should_stop |= all(member.error for member in self.members)
 
@@ -217,41 +175,38 @@ class StackedModel(L.LightningModule):
         self.losses(batch[0][None], batch[1][None], "val")
 
     def on_validation_epoch_end(self) -> None:
-        """Log the scores of each network, and store the weights of those whose best epoch this is."""
+        """Log the scores of each network, and store its weights."""
         self.sums["train"].count_pending()  # with the thresholds before this validation
         steps, number = self.trainer.global_step, self.trainer.current_epoch
-        better = []
-        for member, val, train in zip(self.members, self.scores("val"), self.scores("train"), strict=True):
+        weights = zip(*(stack.detach().clone() for stack in self.network.stacks), strict=True)
+        each = zip(self.members, self.scores("val"), self.scores("train"), weights, strict=True)
+        for member, val, train, own in each:
             member.log(steps - 1, {**val, **train, "epoch": number})
-            epoch = Epoch(number, steps, val, [*member.model.task.thresholds])
-            better.append(member.add_epoch(self.trainer, epoch))
-        chosen = torch.tensor(better, device=self.device)
-        for best, stack in zip(self.best, self.network.parameters, strict=True):
-            best[chosen] = stack[chosen]
+            member.add_epoch(self.trainer, Epoch(number, steps, val, [*member.model.task.thresholds], [*own]))
 
     def on_train_epoch_end(self) -> None:
         """Store what the last checkpoints contain, if training ends with this epoch."""
         log.info("epoch %d/%s of %d jobs", self.trainer.current_epoch + 1, self.trainer.max_epochs, len(self.members))
         stop = self.interrupted()
         if stop or is_last_epoch(self.trainer):
-            self.last = [stack.detach().clone() for stack in self.network.parameters]
             self.checkpoint = self.trainer._checkpoint_connector.dump_checkpoint()
+            loop = self.checkpoint["loops"]["fit_loop"]["state_dict"]
+            loop["combined_loader"] = loop["combined_loader"][:1]  # each job has one of the loaders
         self.trainer.should_stop |= stop  # after the checkpoint, whose run does not stop when it is resumed
 
-    def on_train_end(self) -> None:
-        """Test the best weights of each network, unless training was interrupted."""
-        epochs, precision = self.trainer.max_epochs or 0, self.trainer.precision_plugin
-        if self.trainer.current_epoch + 1 < epochs:
-            return
-        self.eval()
-        with torch.no_grad(), precision.forward_context():
-            for stack, best in zip(self.network.parameters, self.best, strict=True):
-                stack.copy_(best)
-            for member in self.members:
-                member.model.task.thresholds[:] = member.best.thresholds
-            for batch in self.data.loader("test"):
-                x, y = precision.convert_input(batch)
-                self.losses(x[None], y[None], "test")
+    def on_test_start(self) -> None:
+        """Restore the best weights of each network."""
+        for place, member in enumerate(self.members):
+            for stack, best in zip(self.network.stacks, member.best.weights, strict=True):
+                stack.data[place] = best
+            member.model.task.thresholds[:] = member.best.thresholds
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add a batch to the sums."""
+        self.losses(batch[0][None], batch[1][None], "test")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the scores of each network."""
         for member, scores in zip(self.members, self.scores("test"), strict=True):
             member.test = scores
-            member.log(self.trainer.global_step, {**scores, "epoch": epochs})
+            member.log(self.trainer.global_step, {**scores, "epoch": self.trainer.current_epoch})

@@ -1,29 +1,28 @@
 """Several networks with the same layers, evaluated together with stacked parameters."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from trainyard.data.loading.loader import Batch, Loader
 
-
-class StackedNetwork:
-    """Evaluates K networks; their parameters and gradients become views of the stacked `parameters`, each `[K, ...]`.
+class StackedNetwork(nn.Module):
+    """Evaluates K networks; their parameters and gradients become views of the `stacks`, each `[K, ...]`.
 
     Args:
         networks: with the same layers: Flatten, Linear and elementwise ones. Dropout draws numbers for each network.
     """
 
     def __init__(self, networks: Sequence[nn.Sequential]) -> None:
-        self.parameters: list[Tensor] = []
+        super().__init__()
+        self.stacks: list[Tensor] = []
         self.layers: list[tuple[Tensor, Tensor] | nn.Module] = []
         for layers in zip(*networks, strict=True):
             if isinstance(layers[0], nn.Linear):
                 self.layers.append((self.stack([x.weight for x in layers]), self.stack([x.bias for x in layers])))
             elif not isinstance(layers[0], nn.Flatten):
                 self.layers.append(layers[0])
+        self.elementwise = nn.ModuleList(layer for layer in self.layers if isinstance(layer, nn.Module))
 
     def stack(self, parameters: Sequence[nn.Parameter]) -> Tensor:
         """Stack a parameter of all networks."""
@@ -31,10 +30,10 @@ class StackedNetwork:
         stacked.grad = torch.zeros_like(stacked)
         for parameter, value, gradient in zip(parameters, stacked.detach(), stacked.grad, strict=True):
             parameter.data, parameter.grad = value, gradient
-        self.parameters.append(stacked)
+        self.stacks.append(stacked)
         return stacked
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Return the outputs: `[S, B, F]`, one input for each of S blocks of adjacent networks -> `[K, B, C]`."""
         for layer in self.layers:
             x = linear(x, *layer) if isinstance(layer, tuple) else layer(x)
@@ -52,24 +51,3 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return torch.baddbmm(bias[:, None], x, weight.transpose(1, 2))
     product = torch.bmm(x, weight.view(blocks, -1, inputs).transpose(1, 2)).view(blocks, batch, -1, outputs)
     return product.transpose(1, 2).reshape(networks, batch, outputs) + bias[:, None]
-
-
-@dataclass(eq=False)
-class StackedLoader(Loader):
-    """Yields the batches of S loaders together: inputs and targets `[S, B, ...]`."""
-
-    loaders: Sequence[Loader] = ()
-
-    @classmethod
-    def for_seeds(cls, loader: Loader, seeds: Sequence[int]) -> "StackedLoader":
-        """Return a loader with the order and the augmentation that single runs with these seeds have."""
-        loaders = [replace(loader, sampler=replace(loader.sampler, seed=seed)) for seed in seeds]
-        return cls(loader.examples, loader.sampler, loader.device, loaders=loaders)
-
-    def load_batches(self) -> Iterator[Batch]:
-        """Yield the batches of an epoch."""
-        for loader in self.loaders:
-            loader.sampler.set_epoch(self.sampler.epoch)
-        for batches in zip(*self.loaders, strict=True):
-            x, y = zip(*batches, strict=True)
-            yield torch.stack(x), torch.stack(y)

@@ -1,5 +1,6 @@
 """Trains the jobs of a stack with one Trainer, then records each of them as a run."""
 
+import gc
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -10,11 +11,9 @@ from typing import Any
 
 import lightning as L
 from omegaconf import DictConfig
-from torch import Tensor
 
 from trainyard.callbacks.checkpoint_files import BEST, LAST, write_checkpoint
 from trainyard.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
-from trainyard.callbacks.plain_values import plain_items
 from trainyard.callbacks.progress_bar import ProgressReporter
 from trainyard.callbacks.validation_scores import ValidationScores
 from trainyard.config.accepted import has_backbone
@@ -30,13 +29,13 @@ from trainyard.run.run_builder import QUIET, build_data, build_loggers, build_mo
 from trainyard.run.run_length import epoch_limit
 from trainyard.run.summary import format_choices
 from trainyard.run.training import finite_metrics, record_result, record_trained, report_data, result_of
-from trainyard.sweeps.stacked.stacked_model import Epoch, Member, StackedModel
+from trainyard.sweeps.stacked.stacked_member import Member
+from trainyard.sweeps.stacked.stacked_model import StackedModel
 from trainyard.terminal.logs import log_to_screen
 
 log = logging.getLogger(__name__)
 
 PREDICTIONS = "trainyard.reports.validation_figures.ValidationPredictions"
-VERSION = "pytorch-lightning_version"
 
 
 def train_stacked(
@@ -48,7 +47,8 @@ def train_stacked(
     """Train the models of several jobs as a stack, then run each job, which only records its results.
 
     Args:
-        configs: resolved configs of jobs that `group_stackable` has grouped.
+        configs: resolved configs of jobs that `group_stackable` has grouped; of all but the first only `seed`,
+            `optimizer`, `scheduler` and `run.dir` are used.
         run: calls `trainyard.run.training.train` for the job with an index.
         on_end: called with the index of a job as soon as it has ended, and its error.
         interrupted: returns whether to stop after the epoch; single runs can resume the jobs then.
@@ -62,6 +62,7 @@ def train_stacked(
     except Exception as error:
         stack = error
     seconds = time.monotonic() - started
+    gc.freeze()  # the models stay until the exit: searching them for garbage during each job costs time
     for place, index in enumerate(order):
         recorded = record_trained.set(partial(record, stack, place, seconds) if stack else None)
         ending: BaseException | None = None
@@ -82,8 +83,7 @@ def train_models(configs: Sequence[DictConfig], interrupted: Callable[[], bool])
     if any(column.embedded for column in data.spec.columns):
         log.info("not stacked: the embeddings of categories are trained too")
         return None
-    for cfg in configs:
-        choose_task(cfg, target_kind(data))
+    choose_task(first, target_kind(data))
     members, objective = [], Objective.from_config(first)
     for cfg, model in zip(configs, build_models(configs, data), strict=True):
         selection = BestCheckpoint(Path(cfg.run.dir) / "checkpoints", objective, ValidationScores(objective.name))
@@ -93,7 +93,9 @@ def train_models(configs: Sequence[DictConfig], interrupted: Callable[[], bool])
     trainer: L.Trainer = instantiate(first.trainer, max_epochs=epoch_limit(first), **QUIET)
     trainer.fit_loop = FitLoop(trainer)
     trainer.fit(stack, data)
-    return stack.to(trainer.strategy.root_device).eval()
+    if trainer.current_epoch == trainer.max_epochs:
+        trainer.test(stack, data, verbose=False)
+    return stack
 
 
 def build_models(configs: Sequence[DictConfig], data: DataModule) -> list[SupervisedModel]:
@@ -101,10 +103,10 @@ def build_models(configs: Sequence[DictConfig], data: DataModule) -> list[Superv
     built: dict[int, Any] = {}
     models = []
     for cfg in configs:
-        seed = configs[0].seed if has_backbone(cfg) else cfg.seed  # on which the weights depend
+        seed = configs[0].seed if has_backbone(configs[0]) else cfg.seed  # on which the weights depend
         if seed not in built:
             L.seed_everything(seed, verbose=False)
-            built[seed] = build_model_to_train(cfg, data)
+            built[seed] = build_model_to_train(configs[0], data)
         backbone = getattr(built[seed], "backbone", None)
         model = deepcopy(built[seed], {id(backbone): backbone})
         model.make_optimizer, model.make_scheduler = instantiate(cfg.optimizer), instantiate(cfg.scheduler)
@@ -130,62 +132,32 @@ def record(stack: StackedModel | Exception, place: int, seconds: float, cfg: Dic
         logger.save()
     if member.error:
         raise member.error
-    write_checkpoint(checkpoint(stack, member, member.best, stack.best), folder / BEST)
+    write_checkpoint(member.checkpoint(member.best), folder / BEST)
     write_checkpoint(last_checkpoint(stack, member, folder), folder / LAST)
     if trainer.current_epoch < epoch_limit(cfg):
         raise SystemExit(1)  # the run ends as interrupted
     for part in filter(None, cfg.callbacks.values()):
         if part["_target_"] == PREDICTIONS:
-            instantiate(part).on_test_end(trainer, member.model)
+            instantiate(part).on_test_end(trainer, member.model.eval())
     metrics = finite_metrics(member.best.scores, cfg.objective) | finite_metrics(member.test)
     result = result_of(cfg, metrics, member.best.number + 1, trainer.current_epoch, data)
-    record_result(cfg, run, trainer, member.model, result, curves(member))
+    record_result(cfg, run, trainer, member.model, result, member.curves())
     for logger in trainer.loggers:
         logger.finalize("success")
 
 
-def curves(member: Member) -> dict[str, list[float]]:
-    """Return the scores of all epochs by name."""
-    epochs = [row for _, row in member.rows if "val/loss" in row]
-    return {name: [row[name] for row in epochs] for name in epochs[0] if name != "epoch"} if epochs else {}
-
-
-def checkpoint(stack: StackedModel, member: Member, epoch: Epoch, weights: Sequence[Tensor]) -> dict[str, Any]:
-    """Return a checkpoint from which the model of a job can be rebuilt, with its weights of an epoch."""
-    model, place = member.model, stack.members.index(member)
-    trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
-    values = {name: stacked[place].cpu().clone() for name, stacked in zip(trained, weights, strict=True)}
-    content = {
-        "epoch": epoch.number,
-        "global_step": epoch.steps,
-        VERSION: stack.checkpoint[VERSION],
-        "state_dict": {name: values.get(name, value.cpu()) for name, value in model.state_dict().items()},
-        "hyper_parameters": plain_items(model.hparams),
-        "model_class": f"{type(model).__module__}.{type(model).__qualname__}",
-        "metrics": epoch.scores,
-    }
-    chosen = [*model.task.thresholds]
-    model.task.thresholds[:] = epoch.thresholds
-    model.on_save_checkpoint(content)
-    model.task.thresholds[:] = chosen
-    return content
-
-
 def last_checkpoint(stack: StackedModel, member: Member, folder: Path) -> dict[str, Any]:
     """Return the content of `last.ckpt` of a job in a folder, from which a single run can resume."""
-    groups, first = member.optimizer.param_groups, 0
-    for other in stack.members[: stack.members.index(member)]:
-        first += len(other.optimizer.param_groups)
+    groups, optimizer = stack.own_groups(member), stack.optimizer
     [schedule] = stack.checkpoint["lr_schedulers"]
-    own = {k: v[first : first + len(groups)] if isinstance(v, list) else v for k, v in schedule.items()}
-    [optimizer] = stack.trainer.optimizers
+    own = {k: [v[place] for place in member.places] if isinstance(v, list) else v for k, v in schedule.items()}
     member.optimizer.state.update({p: optimizer.state[p] for group in groups for p in group["params"]})
     last, reporter = LastCheckpoint(folder), ProgressReporter(member.selection.scores)
     last.best_model_path = last.path
-    reporter.curves, reporter.validation = curves(member), member.last.scores
+    reporter.curves, reporter.validation = member.curves(), member.last.scores
     callbacks: list[Any] = [member.selection.scores, reporter, member.selection, last]
     return {
-        **checkpoint(stack, member, member.last, stack.last),
+        **member.checkpoint(member.last),
         "loops": stack.checkpoint["loops"],
         "optimizer_states": [member.optimizer.state_dict()],
         "lr_schedulers": [own],
