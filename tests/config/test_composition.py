@@ -26,7 +26,6 @@ MUST_BE_GIVEN = {
     "data=image_table": {"data.path", "data.image", "data.target"},
     "data=table": {"data.path", "data.target"},
     "experiment=cifar10": {"data.root"},
-    "experiment=photos_resnet": {"data.root"},
 }
 PROMISED = {
     "data": "digits penguins shapes image_folder table mnist fashion_mnist kmnist emnist cifar10 cifar100 svhn stl10",

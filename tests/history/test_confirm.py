@@ -61,8 +61,8 @@ def configs() -> dict[str, dict]:
     """The config of a run with each option of the project, by its name."""
     words = [f"{file.parent.name}={file.stem}" for file in sorted(CONF_DIR.glob("*/*.yaml"))]
     own = [word for word in words if word.partition("=")[0] not in ("hydra", "sweep", "shared", "experiment")]
-    own += ["experiment=digits_transfer", "experiment=photos_resnet"]
-    more = {"experiment=photos_resnet": ["data.root=."]}
+    own += ["experiment=digits_transfer", "experiment=cifar10"]
+    more = {"experiment=cifar10": ["data.root=."]}
     return {word: OmegaConf.to_container(compose([word, *more.get(word, [])])) for word in own}
 
 

@@ -199,6 +199,9 @@ def check_accelerator(cfg: DictConfig) -> None:
         raise config_error("accelerator", choice, f"there is no {name} device here", " or ".join(usable))
     if name == "cpu" or available == ["cpu"]:
         check_cpu(cfg.trainer)
+    if "fsdp" in str(cfg.trainer.get("strategy")).lower() and cfg.run.choices.get("optimizer") == "muon":
+        problem = "it needs whole matrices, and accelerator=fsdp splits them among processes"
+        raise config_error("optimizer", "muon", problem, "another optimizer, or accelerator=ddp")
 
 
 def available_accelerators() -> list[str]:

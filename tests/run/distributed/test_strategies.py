@@ -16,7 +16,9 @@ from tests.run.distributed.ranks import ON_CPU, TINY, end, start
 from trainyard.config.composition import compose, instantiate
 from trainyard.data.loading.datamodule import EVALUATION_BATCHES
 from trainyard.data.loading.loader import ResumableBatchSampler
+from trainyard.io.errors import ConfigError
 from trainyard.optim.optimizers import weight_decay_groups
+from trainyard.run.compatibility import check_config
 from trainyard.run.distributed.strategies import DDP, FSDP, gradient_weight
 from trainyard.run.load_model import load_model
 from trainyard.run.training import train
@@ -175,6 +177,13 @@ def test_accelerator_options_compose() -> None:
         assert type(instantiate(cfg.trainer.strategy)) is kind
     assert compose(["accelerator=fsdp"]).trainer.precision == "bf16-mixed"
     assert issubclass(FSDP, FSDPStrategy)
+
+
+def test_muon_needs_whole_matrices() -> None:
+    with pytest.raises(ConfigError, match="optimizer=muon: it needs whole matrices"):
+        check_config(compose(["accelerator=fsdp", *ON_CPU, "optimizer=muon"]))
+    check_config(compose(["accelerator=fsdp", *ON_CPU, "optimizer=adamw"]))
+    check_config(compose(["accelerator=ddp", *ON_CPU, "optimizer=muon"]))
 
 
 def test_flattened_matrix_has_weight_decay() -> None:
