@@ -1,15 +1,15 @@
 """CPU time to compose and check a job of a sweep: `python scripts/benchmark_composition.py [ROUNDS]`.
 
 Each round composes and checks the same jobs, which differ in a learning rate, with Hydra alone and as a sweep does it.
-Prints medians over the rounds, and what a thousand jobs take.
+Prints medians over the rounds.
 """
 
 import gc
-import statistics
 import sys
-import time
 from collections.abc import Callable
+from functools import partial
 
+from benchmark_helpers import cpu_time, measure_rounds, median, print_table
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
@@ -31,10 +31,7 @@ def job(number: int) -> list[str]:
 
 def milliseconds(step: Callable[[int], object]) -> float:
     """Return the CPU time of a step per job."""
-    start = time.process_time()
-    for number in range(JOBS):
-        step(number)
-    return (time.process_time() - start) / JOBS * 1000
+    return cpu_time(lambda: [step(number) for number in range(JOBS)]) / JOBS
 
 
 def main() -> None:
@@ -54,11 +51,8 @@ def main() -> None:
         }
         assert not any(find_problem(config, OBJECTIVE) for config in composed)
         gc.freeze()
-        table = [{name: milliseconds(step) for name, step in steps.items()} for _ in range(rounds)]
-    print(f"{'medians of ' + str(rounds) + ' rounds':<38} {'ms/job':>7} {'s/1000 jobs':>12}")
-    for name in steps:
-        median = statistics.median(row[name] for row in table)
-        print(f"{name:<38} {median:>7.1f} {median:>12.1f}")
+        results = measure_rounds({name: partial(milliseconds, step) for name, step in steps.items()}, rounds)
+    print_table(f"medians of {rounds} rounds", ["ms/job"], [[name, f"{median(results, name):.1f}"] for name in steps])
 
 
 if __name__ == "__main__":

@@ -46,6 +46,13 @@ def time_call(function: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def cpu_time(function: Callable[[], object]) -> float:
+    """Return the CPU time of a call in milliseconds."""
+    start = time.process_time()
+    function()
+    return 1000 * (time.process_time() - start)
+
+
 def time_python(arguments: Sequence[str], folder: Path, **environment: str) -> float:
     """Return the wall time of a Python process in seconds; its output is discarded."""
     command = [sys.executable, *arguments]

@@ -6,21 +6,19 @@ job, and the seconds of the commands that read all results. The results are synt
 
 import json
 import multiprocessing
-import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import optuna
 import psutil
-from benchmark_helpers import print_table, time_call
+from benchmark_helpers import cpu_time, print_table, process_times, time_call, time_python
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.samplers import TPESampler
 from optuna.storages import JournalStorage
@@ -104,13 +102,6 @@ def grid(jobs: int) -> SearchSpace:
     return SearchSpace.parse(OverridesParser.create().parse_overrides(words))
 
 
-def cpu_time(function: Callable[[], object]) -> float:
-    """Return the CPU time of a call in milliseconds."""
-    start = time.process_time()
-    function()
-    return 1000 * (time.process_time() - start)
-
-
 def run_jobs(sweep: Sweep, template: Path, jobs: Sequence[Job]) -> float:
     """Start and end jobs of a sweep with copies of a run; return the CPU time of the sweep for each."""
     result, total = json.loads((template / "result.json").read_text()), 0.0
@@ -157,10 +148,7 @@ def print_commands(root: Path) -> None:
     """Print the seconds and CPU seconds of commands that read all results."""
     rows = []
     for command in (["leaderboard", "many"], ["runs", "list"], ["runs", "list", "val/acc > 0.8", "--sort", "val/acc"]):
-        before, start = os.times(), time.perf_counter()
-        subprocess.run([sys.executable, "-m", "trainyard", *command], cwd=root, check=True, stdout=subprocess.DEVNULL)
-        seconds, after = time.perf_counter() - start, os.times()
-        cpu = after.children_user + after.children_system - before.children_user - before.children_system
+        seconds, cpu = process_times(["-m", "trainyard", *command], root)
         rows.append([" ".join(command), f"{seconds:.1f}", f"{cpu:.1f}"])
     print_table("command", ["seconds", "CPU seconds"], rows)
 
@@ -172,8 +160,7 @@ def main() -> None:
         root = Path(name)
         print_appends(root)
         template, folder = root / "template", root / "outputs" / "sweeps" / "many"
-        run = [sys.executable, "-m", "trainyard", *TINY, f"hydra.run.dir={template}"]
-        subprocess.run(run, cwd=root, check=True, capture_output=True)
+        time_python(["-m", "trainyard", *TINY, f"hydra.run.dir={template}"], root)
         folder.mkdir(parents=True)
         print_costs_per_job(folder, template, jobs)
         print_commands(root)

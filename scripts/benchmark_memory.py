@@ -1,20 +1,20 @@
 """Peak memory of training, evaluation and prediction: `python scripts/benchmark_memory.py`.
 
-Part 1: the largest resident memory of a run and of an evaluation on photographs of 224 pixels, with the default batches
-of 64. Part 2: the memory of all processes (proportional set sizes, from /proc) while 100,000 photographs of 64 pixels
-are streamed from files, which are links to 400 different ones.
+Measures the proportional set sizes of all processes of a command. Part 1: photographs of 224 pixels, with the default
+batches of 64. Part 2: 100,000 photographs of 64 pixels, streamed from files, which are links to 400 different ones.
 """
 
 import itertools
 import os
-import re
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 from benchmark_helpers import print_table
 from PIL import Image
 
@@ -36,35 +36,14 @@ def write_photos(folder: Path, side: int, count: int) -> list[Path]:
     return paths
 
 
-def processes(root: int) -> list[int]:
-    """Return the ids of a process and of its descendants."""
-    found = [root]
-    for pid in found:
-        for children in Path(f"/proc/{pid}/task").glob("*/children"):
-            found += map(int, children.read_text().split())
-    return found
-
-
-def memory(pid: int) -> int:
-    """Return the proportional set size of a process in bytes; 0 if it has ended."""
-    try:
-        text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
-    except OSError:
-        return 0
-    found = re.search(r"^Pss:\s+(\d+)", text, re.MULTILINE)
-    return int(found[1]) * 1024 if found else 0
-
-
 def peak(words: list[str]) -> str:
     """Run a command of Trainyard and return the largest memory of its processes together, and their number then."""
-    process = subprocess.Popen([sys.executable, "-m", "trainyard", *words], cwd=REPOSITORY, stdout=subprocess.DEVNULL)
+    process = psutil.Popen([sys.executable, "-m", "trainyard", *words], cwd=REPOSITORY, stdout=subprocess.DEVNULL)
     highest = (0, 0)
     while process.poll() is None:
-        try:
-            sizes = [memory(pid) for pid in processes(process.pid)]
-        except OSError:  # one has ended meanwhile
-            continue
-        highest = max(highest, (sum(sizes), len(sizes)))
+        with suppress(psutil.NoSuchProcess):  # one has ended meanwhile
+            sizes = [each.memory_full_info().pss for each in (process, *process.children(recursive=True))]
+            highest = max(highest, (sum(sizes), len(sizes)))
         time.sleep(INTERVAL)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, words)

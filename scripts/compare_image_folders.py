@@ -19,15 +19,15 @@ from trainyard.run.training import train
 from trainyard.terminal.tables import table
 
 OUT = Path("outputs") / "folders"
-SEEDS = range(3)
+SEEDS, EPOCHS = range(3), "trainer.max_epochs=18"
 SOURCES = {  # how the images are made, and what their recipe needs
     "digits": (["data=digits"], ["augment.alternate_flips=false"]),  # a mirrored digit is another sign
     "shapes": (["data=shapes", "data.count=3000", "data.image_size=32"], []),
     "large_shapes": (["data=shapes", "data.count=1500", "data.image_size=80"], ["data.image_size=40"]),
 }
 RECIPES = {
-    "cnn": ["data=image_folder", "model=cnn", "trainer.max_epochs=18"],
-    "whitened_cnn": ["experiment=cifar10", "data.val_fraction=0.15"],
+    "cnn": ["data=image_folder", "model=cnn", EPOCHS],
+    "whitened_cnn": ["experiment=cifar10", "data.val_fraction=0.15", EPOCHS],
 }
 
 

@@ -367,13 +367,13 @@ def test_a_reflected_border_mirrors_the_image() -> None:
     assert torch.equal(y[inside], black[inside]), "both draw the same shifts"
 
 
-def test_alternating_flips_follow_the_turn_of_each_image() -> None:
+def test_alternating_flips_follow_the_mask() -> None:
     x, y = images(6), torch.zeros(6)
-    turn = torch.tensor([True, False, False, True, True, False])
+    mask = torch.tensor([True, False, False, True, True, False])
     augmentation = Augmentation(alternate_flips=True)
     assert bool(augmentation)
-    flipped, _ = augmentation(x, y, derive_generator(0), 2, turn=turn)
-    assert torch.equal(flipped[turn], x[turn].flip(3))
-    assert torch.equal(flipped[~turn], x[~turn])
+    flipped, _ = augmentation(x, y, derive_generator(0), 2, alternating=mask)
+    assert torch.equal(flipped[mask], x[mask].flip(3))
+    assert torch.equal(flipped[~mask], x[~mask])
     drawn, _ = augmentation(x, y, derive_generator(0), 2)
-    assert torch.equal(drawn, random_flip(x, derive_generator(0), 0.5)), "without turns, they are random"
+    assert torch.equal(drawn, random_flip(x, derive_generator(0), 0.5)), "without a mask, they are random"

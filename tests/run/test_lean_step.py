@@ -133,7 +133,7 @@ class Iterates(Regressor):
     ("model", "trainer", "reason"),
     [
         (OwnBackward(), {}, "backward is overridden"),
-        (Manual(), {}, "the module optimizes manually, or without an optimizer"),
+        (Manual(), {}, "the module optimizes manually, or not with one optimizer"),
         (Iterates(), {}, "training_step reads batches itself"),
         (Regressor(), {"profiler": "simple"}, "a profiler is used"),
         (Regressor(), {"strategy": "ddp"}, "the strategy is DDPStrategy"),

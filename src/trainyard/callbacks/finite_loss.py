@@ -80,10 +80,8 @@ class FiniteLoss(L.Callback):
         self.losses.clear()
         for batches_ago, loss in zip(reversed(range(len(losses))), losses, strict=True):
             if not abs(loss) < self.largest_loss:
-                is_valid = has_valid_inputs(pl_module, batch)
-                raise loss_error(
-                    trainer, type(trainer.lightning_module), optimizer_groups(trainer), loss, is_valid, batches_ago
-                )
+                model, groups = type(trainer.lightning_module), optimizer_groups(trainer)
+                raise loss_error(trainer, model, groups, loss, has_valid_inputs(pl_module, batch), batches_ago)
 
     def state_dict(self) -> dict[str, Any]:
         return {"skipped_steps": self.skipped}

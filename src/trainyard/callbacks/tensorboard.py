@@ -57,7 +57,7 @@ class RobustTensorBoardLogger(TensorBoardLogger):
 
 
 def write_scalars(writer: Any, metrics: Mapping[str, Any], step: int | None) -> None:
-    """Write numbers in one record, which takes as long as writing a single number."""
+    """Write numbers in one record, which takes no longer than a single number."""
     summaries = [scalar(name, float(value)) for name, value in metrics.items()]
     values = [value for summary in summaries for value in summary.value]
     writer._get_file_writer().add_summary(Summary(value=values), step)
@@ -80,7 +80,7 @@ def current_step(trainer: L.Trainer) -> int:
 
 
 def is_logged_step(trainer: L.Trainer) -> bool:
-    """Return whether values are logged for the current batch, as Lightning decides; this function is faster."""
+    """Return whether values are logged for the current batch, as Lightning's slower check does."""
     interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
     return bool(interval) and ((current_step(trainer) + 1) % interval == 0 or trainer.should_stop)
 

@@ -96,7 +96,7 @@ class LearningRate(LearningRateMonitor):
     """Logs the learning rate of each parameter group every `log_every_n_steps`."""
 
     def on_train_batch_start(self, trainer: L.Trainer, *arguments: Any, **more: Any) -> None:
-        if is_logged_step(trainer):  # or Lightning takes as long to find out as a small network takes for a layer
+        if is_logged_step(trainer):  # Lightning's own check takes as long as a layer of a small network
             super().on_train_batch_start(trainer, *arguments, **more)
 
 

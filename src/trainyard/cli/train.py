@@ -97,7 +97,7 @@ def run(cfg: DictConfig) -> float:
 def run_config(cfg: DictConfig) -> float:
     """Run one composed config; torch and lightning are imported here, not before.
 
-    If the config is not valid, what Hydra has written is removed.
+    If it fails before it writes anything, the directory that Hydra has created is removed.
     """
     first = "trainyard.run.training" not in sys.modules
     from trainyard.run.training import train

@@ -186,7 +186,7 @@ def check_additions(cfg: DictConfig, overrides: Sequence[str]) -> None:
     group, or a callback or logger.
     """
     top = load_root()
-    for override in filter(lambda word: word.startswith("+"), overrides):
+    for override in (word for word in overrides if word.startswith("+")):
         head = override.lstrip("+").partition("=")[0]
         path = head.partition("@")[2].rpartition(":")[2] or head
         parent, _, name = path.rpartition(".")

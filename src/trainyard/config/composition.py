@@ -30,7 +30,9 @@ PACKAGE = Path(__file__).parents[1]
 CONF_DIR = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parents[1] / "conf"
 CONFIG_NAME = "train"
 HYDRA_VERSION_BASE = "1.3"
-NAME = re.compile(r"[A-Za-z_]\w*([./][A-Za-z_]\w*)*", re.ASCII)  # a value that Hydra's slow parser need not see
+NAME = re.compile(
+    r"[A-Za-z_]\w*([./][A-Za-z_]\w*)*", re.ASCII
+)  # a string that needs no parsing: Hydra's parser is slow
 KEYWORDS = ("true", "false", "null", "nan", "inf")
 
 
@@ -175,7 +177,7 @@ def load_file(file: Path) -> DictConfig:
 
 @cache
 def parse_file(file: Path, modified: int) -> DictConfig:
-    """Parse a YAML file."""
+    """Parse a YAML file; `modified` is part of the cache's key."""
     config: DictConfig = OmegaConf.load(file)  # type: ignore[assignment]
     OmegaConf.set_readonly(config, True)
     return config

@@ -211,7 +211,7 @@ class Augmentation:
         alternate_flips: flip each image in every second epoch, half of them in each, instead of at random (Jordan 2024,
             arXiv:2404.00498).
         crop: largest shift by whole pixels in each direction, as a fraction of the side.
-        border: of shifted images: `black`, or `reflect` for the mirrored image; `shift` and others have black borders.
+        border: what `crop` shows beyond the edges: `black`, or `reflect` for the mirrored image.
         shift: largest shift by fractions of a pixel, as a fraction of the side.
         rotate, skew: largest rotation and horizontal shear in both directions, in degrees.
         scale: largest relative change of size in both directions.
@@ -262,15 +262,15 @@ class Augmentation:
         return bool(self.steps or self.mixtures or self.alternate_flips)
 
     def __call__(
-        self, x: Tensor, y: Tensor, rng: torch.Generator, classes: int, turn: Tensor | None = None
+        self, x: Tensor, y: Tensor, rng: torch.Generator, classes: int, alternating: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Return the changed images `[B, C, H, W]` and the targets.
 
-        `turn` says which images `alternate_flips` flips, bool `[B]`; without it, they are drawn. Mixtures blend numbers
-        and labels `[B, T]`, and turn classes `[B]` into probabilities `[B, classes]`.
+        `alternating`, bool `[B]`, says which images `alternate_flips` flips; without it, they are drawn. Mixtures blend
+        numbers and labels `[B, T]`, and turn classes `[B]` into probabilities `[B, classes]`.
         """
         if self.alternate_flips:
-            x = random_flip(x, rng, 0.5) if turn is None else flip_chosen(x, turn)
+            x = random_flip(x, rng, 0.5) if alternating is None else flip_chosen(x, alternating)
         for step in self.steps:
             x = step(x, rng)
         if self.mixtures:

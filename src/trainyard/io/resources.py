@@ -9,7 +9,7 @@ from pathlib import Path
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 TRY_AGAIN = "the same command after freeing disk space"
-CORES = "TRAINYARD_CORES"  # environment variable: cores of a job of a sweep, which shares the machine with others
+CORES = "TRAINYARD_CORES"  # environment variable: cores of a slot of a sweep
 CGROUPS = Path("/sys/fs/cgroup")
 QUOTAS = ("cpu.max", "cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us")  # files of cgroups v2 and v1: quota and period
 
@@ -44,7 +44,7 @@ def peak_memory() -> int:
 
 
 def available_cores() -> int:
-    """Return the number of cores that this process may use: of its affinity, its container and its share of a sweep."""
+    """Return the number of cores that this process may use: limited by affinity, container and the slot of a sweep."""
     count = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     for files in QUOTAS:
         with suppress(OSError, ValueError):  # other systems, and the quota "max"

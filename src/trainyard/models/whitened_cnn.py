@@ -31,8 +31,8 @@ class WhitenedCNN(SupervisedModel):
         channels: feature maps of each block.
         whiten: `False` for an ordinary first layer, which is trained.
         bias_lr_factor: learning rate of the biases of BatchNorm, whose scales are fixed, relative to other weights.
-        evaluation_views: outputs in evaluation are means over so many views of an image: 1; 2, with its mirror image;
-            or 6, in which both are also moved by a pixel to the upper left and to the lower right, at half the weight.
+        evaluation_views: evaluation averages the outputs of 1 view of an image, 2 views with its mirror image, or 6, in
+            which both are also moved by a pixel to the upper left and to the lower right, at half the weight.
         training: arguments of `SupervisedModel`: optimizer, scheduler and label smoothing.
 
     Raises:
@@ -103,8 +103,8 @@ class WhitenedCNN(SupervisedModel):
 class Whitening(nn.Conv2d):
     """A convolution whose fixed kernels are the whitened principal components of patches, and their negatives.
 
-    Their outputs have mean 0 and variance 1 over the images that they were computed from; then follows GELU. The biases
-    are trained.
+    Before GELU, the outputs have mean 0 and variance 1 over the images that they were computed from. The biases are
+    trained.
     """
 
     def __init__(self, channels: int, kernel_size: int = 2) -> None:
@@ -115,9 +115,8 @@ class Whitening(nn.Conv2d):
     @torch.no_grad()
     def compute(self, images: Tensor, eps: float = 5e-4) -> None:
         """Set the kernels for normalised images `[N, C, H, W]`; `eps` is added to variances, against noise."""
-        patches = (
-            F.unfold(images, self.kernel_size).transpose(1, 2).flatten(0, 1).double()
-        )  # [N * positions, C * k * k]
+        # [N * positions, C * k * k]
+        patches = F.unfold(images, self.kernel_size).transpose(1, 2).flatten(0, 1).double()
         variances, components = torch.linalg.eigh(patches.T.cov(correction=0))
         kernels = (components / (variances.clamp(min=0) + eps).sqrt()).T.view(-1, *self.weight.shape[1:])
         self.weight.copy_(torch.cat([kernels, -kernels]))
@@ -134,10 +133,10 @@ def block(inputs: int, outputs: int, halved: bool) -> nn.Sequential:
     return nn.Sequential(
         convolution(inputs, outputs),
         nn.MaxPool2d(2) if halved else nn.Identity(),
-        shifting_norm(outputs),
+        fixed_scale_norm(outputs),
         nn.GELU(),
         convolution(outputs, outputs),
-        shifting_norm(outputs),
+        fixed_scale_norm(outputs),
         nn.GELU(),
     )
 
@@ -149,7 +148,7 @@ def convolution(inputs: int, outputs: int) -> nn.Conv2d:
     return layer
 
 
-def shifting_norm(channels: int) -> nn.BatchNorm2d:
+def fixed_scale_norm(channels: int) -> nn.BatchNorm2d:
     """Return a BatchNorm with trained biases, but fixed scales."""
     norm = nn.BatchNorm2d(channels)
     norm.weight.requires_grad_(False)
@@ -160,15 +159,15 @@ def views(x: Tensor, count: int) -> list[tuple[Tensor, float]]:
     """Return 1, 2 or 6 views of images, `[B, C, H, W]` each, with weights whose sum is 1."""
     if count == 1:
         return [(x, 1.0)]
-    views = [(x, 0.5)]
+    weighted = [(x, 0.5)]
     if count == 6:
         padded = F.pad(x, (1, 1, 1, 1), "reflect")
-        views = [(x, 0.25), (padded[..., :-2, :-2], 0.125), (padded[..., 2:, 2:], 0.125)]
-    return views + [(view.flip(3), weight) for view, weight in views]
+        weighted = [(x, 0.25), (padded[..., :-2, :-2], 0.125), (padded[..., 2:, 2:], 0.125)]
+    return weighted + [(view.flip(3), weight) for view, weight in weighted]
 
 
 def training_images(trainer: L.Trainer, pixels: int) -> Tensor:
-    """Return raw training images with up to so many pixels, evenly spaced; of a foreign DataModule, the first batch."""
+    """Return raw training images with at most `pixels` pixels, evenly spaced; of other DataModules, the first batch."""
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
     if not isinstance(data, DataModule):
         with isolate_rng():

@@ -128,7 +128,7 @@ def find_obstacle(trainer: L.Trainer) -> str | None:
     """Return why a trainer needs Lightning's own step; `None` if `LeanStep` does the same."""
     module, precision, profiler = trainer.lightning_module, trainer.precision_plugin, trainer.profiler  # type: ignore[attr-defined]
     if not module.automatic_optimization or len(trainer.optimizers) != 1:
-        return "the module optimizes manually, or without an optimizer"
+        return "the module optimizes manually, or not with one optimizer"
     if type(trainer.strategy) is not SingleDeviceStrategy:
         return f"the strategy is {type(trainer.strategy).__name__}"
     if type(precision) not in PRECISIONS or getattr(precision, "scaler", None):

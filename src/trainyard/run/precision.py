@@ -33,7 +33,7 @@ def choose_precision(cfg: DictConfig, data: L.LightningDataModule) -> None:
         return
     try:
         gain = bfloat16_gain(cfg, data)
-    except Exception as error:  # whatever a user's step raises will end the run too, and then be explained
+    except Exception as error:  # of the user's step; the run itself will raise and explain it
         log.info("precision  %s: steps could not be timed (%s)", FULL, str(error).partition("\n")[0])
         return
     if gain >= MIN_GAIN:
@@ -45,8 +45,8 @@ def choose_precision(cfg: DictConfig, data: L.LightningDataModule) -> None:
 def bfloat16_gain(cfg: DictConfig, data: L.LightningDataModule) -> float:
     """Return the time of a training step in float32, relative to that under autocast to bfloat16.
 
-    Another model of the same config is trained for a few steps, whose precision alternates, so that other programs slow
-    down both. It is not compiled.
+    A second, uncompiled model of the same config is trained for a few steps. Their precision alternates, so that other
+    programs slow down both.
     """
     timer = StepTimer()
     with TemporaryDirectory() as folder, warnings.catch_warnings():
@@ -78,7 +78,7 @@ class StepTimer(L.Callback):
         self.step_started = time.perf_counter()
 
     def on_train_batch_end(
-        self, trainer: L.Trainer, model: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Record the time, and stop after a pair if that was long enough."""
         synchronize(trainer.strategy.root_device.type)
@@ -94,6 +94,6 @@ class StepTimer(L.Callback):
 
 
 def synchronize(device: str) -> None:
-    """Wait for an accelerator to finish what it has been given."""
-    if device == "cuda":
-        torch.cuda.synchronize()
+    """Wait until an accelerator has finished its work."""
+    if device != "cpu":
+        torch.accelerator.synchronize()

@@ -145,7 +145,7 @@ class Run:
         if replaced or self.config_changed:
             write_config(self.dir, cfg)
         else:
-            write_text(self.dir / "config.yaml", OmegaConf.to_yaml(cfg))  # the data has chosen the task
+            write_text(self.dir / "config.yaml", OmegaConf.to_yaml(cfg))  # with the chosen task and precision
         if self.resume_checkpoint is None:
             record_threads(self.dir)
         point_to_latest(self.dir)

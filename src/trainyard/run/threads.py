@@ -1,7 +1,7 @@
 """The number of threads of torch's operations on the CPU, chosen by the work of a training step.
 
-Threads that wait for each other in a small operation cost more than they save, and if another program uses their cores,
-each operation waits for its turn: a step can take a hundred times as long. `scripts/benchmark_threads.py` measures it.
+In a small operation, synchronizing threads costs more than it saves. If another program uses their cores, a step can
+take a hundred times as long. `scripts/benchmark_threads.py` measures it.
 """
 
 import logging
@@ -20,9 +20,9 @@ from trainyard.io.resources import available_cores
 log = logging.getLogger(__name__)
 
 FLOPS_PER_THREAD = 2**26  # of a training step: about 1 ms
-FORWARD_PASSES = 3  # whose work a training step takes: forward and backward
+FORWARD_PASSES = 3  # take as long as a training step, which is a forward and a backward pass
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-DEFAULT = torch.get_num_threads()
+DEFAULT = torch.get_num_threads()  # before the user sets it in Python
 PROVENANCE = "provenance.json"
 
 

@@ -40,7 +40,7 @@ class Job:
         return self
 
     def write_error(self, error: str) -> None:
-        """Write a result with the error of a process that could not write it itself, unless it has."""
+        """Write the result of a job whose process failed, unless it has written one itself."""
         if self.refresh().status != "failed":
             self.folder.mkdir(parents=True, exist_ok=True)
             write_json(self.folder / RESULT, {"status": "failed", "error": error})

@@ -48,8 +48,8 @@ class Journal:
             self.study = load_study(storage) or optuna.create_study(
                 storage=storage, study_name=folder.name, direction=direction
             )
-            # Reading all trials for each job would take the time of a large sweep.
-            self.count, self.recorded = len(self.trials()), set(latest_by_job(self.trials()))
+            # Stored, because reading all trials for each job is slow in a large sweep.
+            self.trial_count, self.recorded = len(self.trials()), set(latest_by_job(self.trials()))
             self.running = {job: trial.number for job, trial in running_trials(self.study).items()}
         except Exception as error:  # of any kind, since Optuna does not check what it reads
             if is_disk_full(error):
@@ -85,9 +85,9 @@ class Journal:
             system_attrs={name: value for name, value in state.items() if not name.startswith(RUNG_PREFIX)},
         )
         self.study.add_trial(trial)
-        self.running[job.number] = self.count
+        self.running[job.number] = self.trial_count
         self.recorded.add(job.number)
-        self.count += 1
+        self.trial_count += 1
 
     def finish(self, job: Job) -> None:
         """Record how a job ended, unless it was interrupted."""
@@ -114,9 +114,9 @@ def open_storage(file: Path) -> JournalStorage:
 
 
 class JournalLock(JournalFileSymlinkLock):
-    """Optuna's lock, a link that processes on all machines try to create, after a queue of those on this machine.
+    """Optuna's lock, which the processes of a machine queue for.
 
-    Without the queue, 64 writers try in pauses of up to a second, and some wait for many seconds.
+    Optuna retries in pauses of up to a second: without the queue, some of 64 writers wait for many seconds.
     """
 
     def __init__(self, file: str) -> None:
@@ -135,7 +135,7 @@ class JournalLock(JournalFileSymlinkLock):
 
 
 def open_queued(file: Path) -> BinaryIO:
-    """Open a journal when the other processes of this machine have closed it."""
+    """Open a journal as soon as the other processes of this machine have closed it."""
     opened = file.open("ab")
     with suppress(ImportError, OSError):  # Windows, and file systems without locks
         import fcntl

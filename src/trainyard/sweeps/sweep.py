@@ -138,7 +138,7 @@ class Sweep:
         A job on a full disk counts as interrupted.
         """
         job.refresh()
-        if error and not disk_full:  # after `sys.exit`, the run has written that it was interrupted
+        if error and not disk_full:  # after `sys.exit`, its result says interrupted
             job.write_error(error)
         self.journal.finish(job)
         if job.has_ended:

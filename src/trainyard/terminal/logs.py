@@ -96,7 +96,8 @@ def open_log(path: Path, is_rank_zero: bool = True) -> list[logging.Handler]:
 
 def start_logging(handlers: Sequence[logging.Handler]) -> None:
     """Add handlers, set the levels of all loggers, and ignore warnings that the user cannot act on."""
-    add_handlers(handlers)
+    for handler in handlers:
+        logging.getLogger().addHandler(handler)
     logging.getLogger("trainyard").setLevel(logging.INFO)
     for name in WARNINGS_ONLY:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -108,8 +109,8 @@ def start_logging(handlers: Sequence[logging.Handler]) -> None:
 def close_log(handlers: Sequence[logging.Handler]) -> None:
     """Remove and close the handlers of `start_logging`."""
     logging.captureWarnings(False)
-    remove_handlers(handlers)
     for handler in handlers:
+        logging.getLogger().removeHandler(handler)
         handler.close()
 
 
@@ -122,15 +123,3 @@ def log_to_screen() -> Iterator[None]:
         yield
     finally:
         close_log(handlers)
-
-
-def add_handlers(handlers: Sequence[logging.Handler]) -> None:
-    """Add handlers to the root logger."""
-    for handler in handlers:
-        logging.getLogger().addHandler(handler)
-
-
-def remove_handlers(handlers: Sequence[logging.Handler]) -> None:
-    """Remove handlers from the root logger."""
-    for handler in handlers:
-        logging.getLogger().removeHandler(handler)

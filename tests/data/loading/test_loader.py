@@ -88,13 +88,15 @@ def test_augmentation_is_a_function_of_seed_epoch_and_batch() -> None:
     assert not torch.equal(first[0] % 1, first[1] % 1)
 
 
-def turned(x: torch.Tensor, y: torch.Tensor, draws: Any, turn: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.where(turn[:, None], -x, x), y
+def negate(
+    x: torch.Tensor, y: torch.Tensor, draws: Any, alternating: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.where(alternating[:, None], -x, x), y
 
 
-def test_every_example_alternates_between_two_turns_from_epoch_to_epoch() -> None:
+def test_the_mask_of_every_example_alternates_from_epoch_to_epoch() -> None:
     def signs(epoch: int, start: int = 0, **order: Any) -> dict[int, bool]:
-        loader = resident(10, augment=turned, shuffle=True, **order)
+        loader = resident(10, augment=negate, shuffle=True, **order)
         loader.sampler.set_epoch(epoch)
         loader.start = start
         x, y = (torch.cat(parts) for parts in zip(*loader, strict=True))

@@ -26,7 +26,7 @@ from trainyard.data.loading.target_statistics import (
 )
 from trainyard.io.errors import config_error
 
-EVALUATION_BATCHES = 4  # training batches evaluated at once, which take less memory without gradients, if they fit
+EVALUATION_BATCHES = 4  # training batches evaluated at once, if they fit: without gradients, they take less memory
 
 
 class DataModule(L.LightningDataModule, ABC):
@@ -89,7 +89,7 @@ class DataModule(L.LightningDataModule, ABC):
         self.order_seed = order_seed
         self.given_target: Target | None = None
         self.original_splits: dict[str, Examples] = {}  # before `replace_inputs`
-        self.loaders: list[Loader] = []  # of the present stage
+        self.loaders: list[Loader] = []  # of the current stage
         self.report: dict[str, Any] = {}  # facts about the data for the run's result
 
     @property

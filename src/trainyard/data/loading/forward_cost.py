@@ -14,8 +14,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 log = logging.getLogger(__name__)
 
-EVALUATION_NUMBERS = 2**27  # inputs and outputs of a layer for the examples evaluated at once: 512 MiB in float32
-USUAL_MAPS = 64  # feature maps of the size of an image that a network of unknown cost is assumed to have
+MAX_ELEMENTS = 2**27  # of the inputs and outputs of a layer in an evaluation batch: 512 MiB in float32
+USUAL_MAPS = 64  # feature maps of the image's size, assumed for a network of unknown cost
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class ForwardCost:
     Attributes:
         shape: of the example.
         flops: of matrix products and convolutions.
-        numbers: inputs and outputs of the layer that has most of them.
+        elements: of the inputs and outputs of the layer that has most of them.
     """
 
     shape: tuple[int, ...] = ()
     flops: float = 0.0
-    numbers: int = 0
+    elements: int = 0
 
 
 costs: "WeakKeyDictionary[nn.Module, ForwardCost]" = WeakKeyDictionary()
@@ -81,5 +81,5 @@ def measure(model: Any, inputs: Sequence[Any]) -> ForwardCost:
 def most_examples(model: Any, shape: Sequence[int]) -> int:
     """Return how many examples of a shape `(F,)` or `(C, H, W)` a model may evaluate at once, at least 1."""
     cost = forward_cost(model)
-    known = cost.numbers if cost.shape == tuple(shape) else 0  # other examples are features of a backbone
-    return max(1, EVALUATION_NUMBERS // (known or USUAL_MAPS * math.prod(shape[1:])))
+    known = cost.elements if cost.shape == tuple(shape) else 0  # other examples are features of a backbone
+    return max(1, MAX_ELEMENTS // (known or USUAL_MAPS * math.prod(shape[1:])))

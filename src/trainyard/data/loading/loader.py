@@ -23,7 +23,7 @@ from trainyard.io.resources import available_cores
 PREFETCHED_BATCHES = 8  # batches gathered by one indexing operation, whose overhead exceeds the cost of a small batch
 
 Batch = tuple[Tensor, Tensor]
-Augment = Callable[..., Batch]  # of inputs, labels and the generator of the batch; optionally of `turn`
+Augment = Callable[..., Batch]  # of inputs, labels and the generator of the batch; optionally `alternating`
 
 
 def derive_generator(*key: int) -> torch.Generator:
@@ -81,8 +81,8 @@ class ResumableBatchSampler:
             order = torch.multinomial(self.weights, self.size, replacement=True, generator=generator)
         return order[self.rank :: self.world_size][: len(self) * self.batch_size]  # the processes take turns
 
-    def turns(self) -> Tensor:
-        """Return a truth value for each of `positions`, bool `[N]`: that of an example changes from epoch to epoch."""
+    def alternating(self) -> Tensor:
+        """Return a mask of `positions`, bool `[N]`, whose value for an example changes from epoch to epoch."""
         first = torch.randint(2, (self.size,), generator=derive_generator(self.seed, 0, 0, 0, 1))  # unlike any batch's
         return ((first + self.epoch) % 2 == 1)[self.positions()]
 
@@ -109,12 +109,13 @@ class Loader(ABC):
     def __iter__(self) -> Iterator[Batch]:
         start, self.start = self.start, 0
         self.sampler.start = start
-        augment, sampler, size = self.augment, self.sampler, self.sampler.batch_size
-        turns = sampler.turns() if augment and "turn" in signature(augment).parameters else None
+        augment, sampler = self.augment, self.sampler
+        alternates = augment and "alternating" in signature(augment).parameters
+        masks = sampler.alternating().split(sampler.batch_size) if alternates else None
         for batch, (x, y) in enumerate(self.load_batches(), start):
             self.next_batch = batch + 1
             if augment is not None:
-                options = {} if turns is None else {"turn": turns[batch * size : (batch + 1) * size]}
+                options = {"alternating": masks[batch]} if masks else {}
                 x, y = augment(x, y, sampler.batch_generator(batch), **options)
             yield x, y
 

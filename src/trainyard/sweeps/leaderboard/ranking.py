@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -101,11 +101,11 @@ def main_effects(rows: Sequence[Row], axes: Mapping[str, Sequence[str]]) -> dict
     for axis, values in axes.items():
         if is_replicate(axis):
             continue
-        means: dict[str, list[float]] = {value: [] for value in values}
+        means: dict[str, list[float]] = defaultdict(list)
         for row in rows:
             if row.scores:
-                means.setdefault(row.values[axis], []).append(row.mean)
-        if found := {value: statistics.fmean(means[value]) for value in values if means[value]}:
+                means[row.values[axis]].append(row.mean)
+        if found := {value: statistics.fmean(means[value]) for value in values if value in means}:
             effects[axis] = found
     return effects
 
