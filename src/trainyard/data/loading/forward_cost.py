@@ -74,10 +74,8 @@ def measure(model: Any, inputs: Sequence[Any]) -> ForwardCost:
             hook.remove()
         for module, training in modes:
             module.training = training
-    count, views = (
-        len(inputs[0]),
-        getattr(model, "evaluation_views", 1),
-    )  # of an image, in evaluation but not in training
+    count = len(inputs[0])
+    views = getattr(model, "evaluation_views", 1)  # of an image in evaluation; training uses one
     flops = counter.get_total_flops() / count / views
     return ForwardCost(tuple(inputs[0].shape[1:]), flops, max(sizes) // count)
 
