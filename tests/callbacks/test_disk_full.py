@@ -123,7 +123,7 @@ def test_run_without_checkpoint_restarts_after_a_full_disk(
 
 def test_hydra_error_on_a_full_disk_names_folder_and_remedy(small_disk: Path) -> None:
     fill(small_disk, 0)
-    command = [sys.executable, "-m", "trainyard", *PLAN, "trainer.max_epochs=1"]
+    command = [sys.executable, "-m", "trainyard", *PLAN, "trainer.max_epochs=1", "hydra.output_subdir=.hydra"]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run(command, cwd=small_disk, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1

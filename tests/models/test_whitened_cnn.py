@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from tests.conftest import Compose
+from trainyard.data.loading.forward_cost import forward_cost
 from trainyard.data.loading.spec import DataSpec
 from trainyard.data.loading.target import Classes
 from trainyard.io.errors import ConfigError
@@ -188,6 +189,11 @@ def test_six_views_are_moved_by_a_pixel_too() -> None:
     model.evaluation_views = 6
     assert torch.allclose(model(x), mean, atol=1e-6)
     assert not torch.allclose(model(x), model.train()(x), atol=1e-3)
+
+
+def test_the_cost_of_training_does_not_depend_on_the_views_in_evaluation() -> None:
+    one, six = (WhitenedCNN(spec(), channels=[4], evaluation_views=views) for views in (1, 6))
+    assert forward_cost(one).flops == forward_cost(six).flops > 0
 
 
 def test_convolutions_copy_their_inputs_at_first() -> None:

@@ -14,7 +14,7 @@ from tests.sweeps.sweeping import FAULT, Place
 from trainyard.config.composition import compose, instantiate
 from trainyard.run.training import train
 from trainyard.sweeps import plan as plan_module
-from trainyard.sweeps.execution.checks import check_shapes
+from trainyard.sweeps.execution.job_checks import check_shapes
 from trainyard.sweeps.job import Job
 from trainyard.sweeps.plan import (
     MEASURE,

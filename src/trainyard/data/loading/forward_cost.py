@@ -74,8 +74,12 @@ def measure(model: Any, inputs: Sequence[Any]) -> ForwardCost:
             hook.remove()
         for module, training in modes:
             module.training = training
-    count = len(inputs[0])
-    return ForwardCost(tuple(inputs[0].shape[1:]), counter.get_total_flops() / count, max(sizes) // count)
+    count, views = (
+        len(inputs[0]),
+        getattr(model, "evaluation_views", 1),
+    )  # of an image, in evaluation but not in training
+    flops = counter.get_total_flops() / count / views
+    return ForwardCost(tuple(inputs[0].shape[1:]), flops, max(sizes) // count)
 
 
 def most_examples(model: Any, shape: Sequence[int]) -> int:
