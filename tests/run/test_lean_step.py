@@ -144,3 +144,15 @@ def test_obstacles(model: L.LightningModule, trainer: dict[str, Any], reason: st
     run.strategy.connect(model)
     run.strategy.optimizers = [torch.optim.SGD(model.parameters())]
     assert find_obstacle(run) == reason
+
+
+def test_steps_the_optimizer_that_a_callback_sets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class Replaces(Regressor):
+        def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+            if batch_idx == 2:
+                self.trainer.strategy.optimizers = [torch.optim.SGD(self.parameters(), lr=0.01)]
+
+    monkeypatch.setitem(globals(), "Regressor", Replaces)
+    weights = train(tmp_path / "lean", {}, {})[0]
+    monkeypatch.setattr(epoch_loop, "find_obstacle", lambda trainer: "a test")
+    assert all(torch.equal(weights[name], value) for name, value in train(tmp_path / "own", {}, {})[0].items())

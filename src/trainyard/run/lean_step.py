@@ -37,7 +37,6 @@ class LeanStep:
 
     def __init__(self, trainer: L.Trainer) -> None:
         self.trainer, self.module = trainer, trainer.lightning_module
-        self.optimizer = trainer.optimizers[0]
         self.progress = trainer.fit_loop.epoch_loop.automatic_optimization.optim_progress.optimizer
         self.hooks = {name: self.find_hooks(name) for name in HOOKS}
         self.takes_index = is_param_in_hook_signature(self.module.training_step, "batch_idx", min_args=2)
@@ -45,6 +44,11 @@ class LeanStep:
         self.context = nullcontext if type(precision) is Precision else precision.train_step_context
         self.clips = is_overridden("configure_gradient_clipping", self.module)
         self.transfers = trainer.strategy.root_device.type != "cpu" or bool(overridden(trainer, TRANSFER))
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """The optimizer, which a callback may replace between steps."""
+        return self.trainer.optimizers[0]
 
     def find_hooks(self, name: str) -> list[Callable[..., Any]]:
         """Return the hooks of this name that are overridden, those of callbacks first."""
