@@ -14,6 +14,7 @@ from trainyard.run.run_builder import use_channels_last
 BACKWARD = """
 import torch
 from trainyard.data.loading.spec import DataSpec
+from trainyard.data.loading.target import Classes
 from trainyard.run.run_builder import use_channels_last
 from trainyard.models.resnet import ResNet
 for maps in (3, 4, 8):

@@ -12,7 +12,14 @@ from trainyard.config.composition import compose
 from trainyard.run.training import train
 
 ROWS, BATCH = 431, 32  # the last batches of the processes differ in size
-PLAN = ("data=table", "model.hidden_dims=[16]", "optimizer=sgd", "optimizer.lr=0.1", "trainer.max_epochs=2")
+PLAN = (
+    "data=table",
+    "model=mlp",
+    "model.hidden_dims=[16]",
+    "optimizer=sgd",
+    "optimizer.lr=0.1",
+    "trainer.max_epochs=2",
+)
 TARGETS = {
     "answer": ["task=classification", "task.threshold=f1", "metrics=[f1,auroc,ece,mcc]", "objective=val/f1"],
     "price": ["metrics=[mape,spearman]", "loss=huber"],

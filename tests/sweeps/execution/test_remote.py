@@ -73,13 +73,14 @@ def test_jobs_outlive_the_sweep_and_are_not_started_twice(place: Place) -> None:
     assert "2 of its jobs wait or run as" in errors
     assert "accepted: hydra/launcher=submitit_local, to resume them" in errors
     second = place.start(*words, slots=None)
-    until(lambda: (place.of("outlive") / "holder").is_file())
+    assert second.stdout is not None
+    while not re.match("queue +[12] of them wait or run already", second.stdout.readline()):
+        assert second.poll() is None
     [preempted] = children(jobs[0])
     os.kill(preempted, signal.SIGUSR2)  # as a cluster does before it ends a job
     (place.folder / GATE).touch()
     output, errors = second.communicate(timeout=600)
     assert second.returncode == 0, output + errors
-    assert re.search("queue +[12] of them wait or run already", output)
     assert processes(place, "outlive") == jobs, "nothing was submitted again"
     whole = [str(epoch) for epoch in range(1, 5)]
     assert epochs(place, "outlive", 1) == whole
