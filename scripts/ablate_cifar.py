@@ -62,7 +62,7 @@ def accuracy_of_views(folder: Path, views: int) -> float:
 
 
 def slug(text: str) -> str:
-    """Return a text without characters that are unusual in names of folders."""
+    """Replace all characters except letters, digits, dots, hyphens and underscores by hyphens."""
     return re.sub(r"[^\w.-]+", "-", text)
 
 
