@@ -146,6 +146,7 @@ def test_obstacles(model: L.LightningModule, trainer: dict[str, Any], reason: st
     assert find_obstacle(run) == reason
 
 
+@pytest.mark.filterwarnings("ignore:.*returned `None`")
 def test_steps_the_optimizer_that_a_callback_sets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     class Replaces(Regressor):
         def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
